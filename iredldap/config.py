@@ -1,0 +1,442 @@
+"""Settings as frozen records, read from one TOML file and the environment.
+
+A setting is a field of a record below: name, type, default and meaning stand there and nowhere
+else; `docs/configuration.md` is printed from them. The environment variable
+``IREDLDAP_<SECTION>_<NAME>`` wins over the file. A secret never stands in the file itself: it
+comes from the environment or from the file that ``<name>_file`` points to.
+"""
+
+import dataclasses
+import ipaddress
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+CONFIG_VARIABLE = "IREDLDAP_CONFIG"
+DEFAULT_CONFIG = "/etc/iredldap.toml"
+
+_PREFIX = "IREDLDAP"
+_YES = {"yes", "true", "on", "1"}
+_NO = {"no", "false", "off", "0"}
+
+
+class ConfigurationError(Exception):
+    """The configuration has faults; all of them are told together."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Secret:
+    """A text that does not print itself."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def _setting(meaning: str, **default: Any) -> Any:
+    return field(metadata={"meaning": meaning}, **default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The switch, the clients and the shape of answers."""
+
+    enable_restful_api: bool = _setting(
+        "Whether the API answers at all; otherwise every path is `API_DISABLED`.", default=False
+    )
+    restrict_api_access: bool | None = _setting(
+        "On: only listed clients are served, and an empty list admits nobody. Off: no"
+        " restriction. Absent: a list that is not empty is enforced.",
+        default=None,
+    )
+    restful_api_clients: tuple[str, ...] = _setting(
+        "Addresses and networks (CIDR) of the clients that may use the API.", default=()
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        "Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are"
+        " believed.",
+        default=(),
+    )
+    api_hidden_user_profiles: tuple[str, ...] = _setting(
+        "Attributes of users that no answer shows.", default=("password", "userPassword")
+    )
+    api_hidden_admin_profiles: tuple[str, ...] = _setting(
+        "Attributes of standalone admins that no answer shows.",
+        default=("password", "userPassword"),
+    )
+    always_ok_status: bool = _setting(
+        "Answer 200 to every refusal, for clients whose HTTP library raises on 4xx.",
+        default=False,
+    )
+    legacy_keys: bool = _setting(
+        "Add the April 2016 keys `success` and `msg` to every answer, not to login alone.",
+        default=False,
+    )
+    max_body: int = _setting("Largest request body, in bytes.", default=1024 * 1024)
+    ldif_passwords: bool = _setting(
+        "Whether an export made by a global admin holds password hashes.", default=True
+    )
+    stalled_download: int = _setting(
+        "Seconds after which a client that takes no byte of a download is cut off.", default=60
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ldap:
+    """The directory."""
+
+    uri: tuple[str, ...] = _setting(
+        "Servers that take writes, tried in this order: `ldap://`, `ldaps://` or `ldapi://`."
+    )
+    suffix: str = _setting("Suffix of the tree, `dc=example,dc=com`, say.")
+    bind_dn: str = _setting("Account that the API binds as: `cn=vmailadmin,<suffix>`.")
+    bind_password: Secret = _setting("Its password.")
+    starttls: bool | None = _setting(
+        "Whether an `ldap://` connection turns to TLS. Absent: unless the server is this machine.",
+        default=None,
+    )
+    ca_file: str = _setting("Certificates to trust, PEM; empty: the system's.", default="")
+    verify_certificate: bool = _setting(
+        "Whether the server's certificate is checked.", default=True
+    )
+    network_timeout: float = _setting("Seconds to wait for a connection.", default=5.0)
+    operation_timeout: float = _setting("Seconds to wait for an answer.", default=15.0)
+    connections: int = _setting("Most connections that one worker holds.", default=8)
+
+    def turns_to_tls(self, uri: str) -> bool:
+        """Whether a connection to this server begins with StartTLS."""
+        server = urlsplit(uri)
+        if server.scheme != "ldap":
+            return False
+        return not _is_loopback(server.hostname or "") if self.starttls is None else self.starttls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Logins."""
+
+    keys: tuple[Secret, ...] = _setting(
+        "Keys that sign the cookie, separated by blanks or line breaks: the last one signs, the"
+        " others are still accepted. At least 32 characters each."
+    )
+    cookie_name: str = _setting("Name of the cookie.", default="iRedAdmin-LDAP")
+    max_age: int = _setting("Seconds after login when a cookie ends.", default=8 * 3600)
+    idle_age: int = _setting(
+        "Seconds without a request after which a cookie ends; 0: never. Only for clients that"
+        " keep the cookie of each answer.",
+        default=0,
+    )
+    recheck: float = _setting(
+        "Seconds for which a worker may rely on what it last saw of the caller: 2 at most.",
+        default=1.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passwords:
+    """New passwords."""
+
+    password_scheme: str = _setting(
+        "Scheme of new hashes: `SSHA512`, `SSHA` or `BCRYPT` (stored as `{CRYPT}$2b$`, needs the"
+        " extra `bcrypt`). `iredldap init` writes what the directory verifies.",
+        default="SSHA512",
+    )
+    verified_schemes: tuple[str, ...] = _setting(
+        "Schemes that the directory verifies, hence those that `password_hash` takes.",
+        default=("SSHA512", "SHA512", "SSHA", "SHA", "SMD5", "MD5", "CRYPT"),
+    )
+    bcrypt_rounds: int = _setting("Cost of `BCRYPT`, as a power of two.", default=12)
+    min_length: int = _setting("Fewest characters, where the domain says nothing.", default=8)
+    max_length: int = _setting("Most characters, where the domain says nothing; 0: any.", default=0)
+    require_letter: bool = _setting("Demand a letter (`PW_NO_LETTER`).", default=False)
+    require_uppercase: bool = _setting("Demand a capital (`PW_NO_UPPERCASE`).", default=False)
+    require_digit: bool = _setting("Demand a digit (`PW_NO_DIGIT_NUMBER`).", default=False)
+    require_special: bool = _setting(
+        "Demand a special character (`PW_NO_SPECIAL_CHAR`).", default=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accounts:
+    """What a new domain or user is made of."""
+
+    default_transport: str = _setting("Postfix transport of a new domain.", default="dovecot")
+    default_language: str = _setting("Language of a new user.", default="en_US")
+    storage_base: str = _setting(
+        "Directory below which mailboxes lie.", default="/var/vmail/vmail1"
+    )
+    maildir_prepend_domain: bool = _setting("Begin a mailbox path with the domain.", default=True)
+    maildir_domain_hashed: bool = _setting(
+        "Put the domain below its first two characters.", default=False
+    )
+    maildir_hashed: bool = _setting(
+        "Put the mailbox below the first three characters of the name.", default=True
+    )
+    maildir_append_timestamp: bool = _setting(
+        "End a mailbox path with the time of its creation, so that no path is used twice.",
+        default=True,
+    )
+    mailbox_format: str = _setting("Storage format of a new mailbox.", default="maildir")
+    mailbox_folder: str = _setting("Folder of a new mailbox.", default="Maildir")
+    additional_domain_services: tuple[str, ...] = _setting(
+        "Services of a new domain beside `mail`.", default=()
+    )
+    additional_user_services: tuple[str, ...] = _setting(
+        "Services of a new user beside iRedMail's own.", default=()
+    )
+    disabled_user_services: tuple[str, ...] = _setting(
+        "Services that a new user does not get.", default=()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Our own small database: revoked sessions."""
+
+    url: Secret = _setting(
+        "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
+        default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The processes; read by `gunicorn.conf.py`."""
+
+    bind: str = _setting("Where the API listens.", default="127.0.0.1:8080")
+    workers: int = _setting("Worker processes; 0: one per core, at least two.", default=0)
+    threads: int = _setting("Threads per worker.", default=4)
+    graceful_timeout: int = _setting(
+        "Seconds that a running request or download gets at a restart.", default=30
+    )
+    log_level: str = _setting("`debug`, `info`, `warning` or `error`.", default="info")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings, one record per section of the file."""
+
+    api: Api
+    ldap: Ldap
+    session: Session
+    passwords: Passwords
+    accounts: Accounts
+    state: State
+    server: Server
+
+
+def sections() -> Iterator[tuple[str, type]]:
+    """Name and record of each section, in the order of the file."""
+    yield from get_type_hints(Config).items()
+
+
+def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
+    """Make the settings from a parsed TOML file and the environment.
+
+    Raises:
+        ConfigurationError: With every fault: unknown names, wrong types, missing settings,
+            unreadable secret files, values out of bounds.
+    """
+    faults: list[str] = []
+    known = dict(sections())
+    faults += [f"[{name}]: no such section" for name in mapping if name not in known]
+    records = {}
+    for name, record in known.items():
+        given = mapping.get(name, {})
+        if not isinstance(given, Mapping):
+            faults.append(f"[{name}]: expected a section")
+            given = {}
+        values = _section(name, record, given, environment, faults)
+        if values is not None:
+            records[name] = record(**values)
+    faults += _out_of_bounds(records)
+    if faults:
+        raise ConfigurationError(faults)
+    return Config(**records)
+
+
+def read_file(path: Path, environment: Mapping[str, str]) -> Config:
+    """Make the settings from a TOML file and the environment.
+
+    Raises:
+        ConfigurationError: As `read`, or when the file cannot be read.
+    """
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as ex:
+        raise ConfigurationError([f"{path}: {ex}"]) from ex
+    return read(mapping, environment)
+
+
+def variable(section: str, name: str) -> str:
+    """Environment variable of a setting."""
+    return f"{_PREFIX}_{section}_{name}".upper()
+
+
+def is_secret(hint: Any) -> bool:
+    """Whether a setting of this type comes from a file of its own."""
+    return hint in (Secret, tuple[Secret, ...])
+
+
+def _section(
+    name: str,
+    record: type,
+    given: Mapping[str, Any],
+    environment: Mapping[str, str],
+    faults: list[str],
+) -> dict[str, Any] | None:
+    hints = get_type_hints(record)
+    values: dict[str, Any] = {}
+    before = len(faults)
+    allowed = {key if not is_secret(hint) else f"{key}_file" for key, hint in hints.items()}
+    for key in given:
+        if key in hints and key not in allowed:
+            faults.append(f"{name}.{key}: a secret; use {key}_file or {variable(name, key)}")
+        elif key not in allowed:
+            faults.append(f"{name}.{key}: no such setting")
+    for row in dataclasses.fields(record):
+        try:
+            found = _find(name, row.name, hints[row.name], given, environment)
+            if found is not None:
+                values[row.name] = _convert(hints[row.name], found)
+            elif row.default is dataclasses.MISSING:
+                faults.append(f"{name}.{row.name}: missing")
+        except (ValueError, OSError) as ex:
+            faults.append(f"{name}.{row.name}: {ex}")
+    return values if len(faults) == before else None
+
+
+def _find(
+    section: str, key: str, hint: Any, given: Mapping[str, Any], environment: Mapping[str, str]
+) -> Any:
+    if variable(section, key) in environment:
+        return environment[variable(section, key)]
+    if not is_secret(hint):
+        return given.get(key)
+    path = environment.get(variable(section, f"{key}_file"), given.get(f"{key}_file"))
+    return None if path is None else Path(str(path)).read_text(encoding="utf-8").strip()
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    match hint:
+        case _ if hint is Secret:
+            return Secret(str(value))
+        case _ if hint == tuple[Secret, ...]:
+            return tuple(Secret(word) for word in str(value).split())
+        case _ if hint == tuple[str, ...]:
+            return _words(value)
+        case _ if hint in (bool, bool | None):
+            return _flag(value)
+        case _ if hint in (int, float):
+            if isinstance(value, bool) or not isinstance(value, int | float | str):
+                raise ValueError(f"expected a number, got {value!r}")
+            return hint(value)
+        case _:
+            if not isinstance(value, str):
+                raise ValueError(f"expected a text, got {value!r}")
+            return value
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ValueError(f"expected a list of texts, got {value!r}")
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in _YES | _NO:
+        raise ValueError(f"expected yes or no, got {value!r}")
+    return word in _YES
+
+
+def _out_of_bounds(records: Mapping[str, Any]) -> Iterator[str]:
+    for name, judge in (
+        ("api", _api_faults),
+        ("ldap", _directory_faults),
+        ("session", _session_faults),
+        ("passwords", _password_faults),
+        ("accounts", _account_faults),
+    ):
+        if name in records:
+            yield from judge(records[name])
+
+
+def _api_faults(api: Api) -> Iterator[str]:
+    for name in ("restful_api_clients", "trusted_proxies"):
+        for item in getattr(api, name):
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                yield f"api.{name}: {item!r} is neither an address nor a network"
+    if api.max_body < 1024:
+        yield "api.max_body: at least 1024 bytes"
+    if api.stalled_download < 1:
+        yield "api.stalled_download: at least 1 second"
+
+
+def _session_faults(session: Session) -> Iterator[str]:
+    if not session.keys:
+        yield "session.keys: missing"
+    if any(len(key.reveal()) < 32 for key in session.keys):
+        yield "session.keys: a key has less than 32 characters"
+    if not 0 < session.recheck <= 2:
+        yield "session.recheck: more than 0 and at most 2 seconds"
+    if session.max_age < 1 or session.idle_age < 0:
+        yield "session: ages are not negative, and max_age is not 0"
+
+
+def _password_faults(passwords: Passwords) -> Iterator[str]:
+    if passwords.password_scheme not in {"SSHA512", "SSHA", "BCRYPT"}:
+        yield "passwords.password_scheme: one of SSHA512, SSHA, BCRYPT"
+    if not 4 <= passwords.bcrypt_rounds <= 16:
+        yield "passwords.bcrypt_rounds: 4 to 16"
+
+
+def _account_faults(accounts: Accounts) -> Iterator[str]:
+    if not accounts.storage_base.startswith("/"):
+        yield "accounts.storage_base: an absolute path"
+
+
+def _directory_faults(directory: Ldap) -> Iterator[str]:
+    for uri in directory.uri:
+        if urlsplit(uri).scheme not in {"ldap", "ldaps", "ldapi"}:
+            yield f"ldap.uri: {uri!r} is no ldap://, ldaps:// or ldapi:// address"
+    if not directory.uri:
+        yield "ldap.uri: missing"
+    if directory.ca_file and not Path(directory.ca_file).is_file():
+        yield f"ldap.ca_file: {directory.ca_file} is not there"
+    if not directory.bind_password.reveal():
+        yield "ldap.bind_password: empty"
+    if min(directory.network_timeout, directory.operation_timeout, directory.connections) <= 0:
+        yield "ldap: timeouts and connections are more than 0"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in {"", "localhost"}

@@ -1,0 +1,1 @@
+"""Ground floor: what the directory looks like. Computes only; no I/O."""

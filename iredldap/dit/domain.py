@@ -1,0 +1,244 @@
+"""Rows of a mail domain, and a newly made one.
+
+Source: REST API reference, "Create a new domain" and "Update a domain"; iRedMail's directory,
+mail domain.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from iredldap.dit import kinds, settings
+from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Parsed, Setting, Table, stored
+from iredldap.dit.names import CONTAINERS, Tree, domain_of
+from iredldap.dit.plan import Add, Mod, Op
+from iredldap.errors import ParameterConflict
+
+_NAME = Field(
+    name="name",
+    aliases=("cn",),
+    stored_as=Attribute("cn"),
+    kind=kinds.TEXT,
+    meaning="Description of the domain, the name of the company, say.",
+)
+_QUOTA = Field(
+    name="quota",
+    stored_as=Setting("domainQuota"),
+    kind=kinds.DOMAIN_QUOTA,
+    meaning="Mailbox space that all users of the domain may be given together, in MB; 0: no limit.",
+)
+_LANGUAGE = Field(
+    name="language",
+    aliases=("preferredLanguage",),
+    stored_as=Setting("defaultLanguage"),
+    kind=kinds.LANGUAGE,
+    meaning="Language of users created from now on; one that is not installed is ignored.",
+)
+_TRANSPORT = Field(
+    name="transport",
+    stored_as=Attribute("mtaTransport"),
+    kind=kinds.TRANSPORT,
+    meaning="Postfix transport that delivers mail for the domain.",
+)
+_DEFAULT_QUOTA = Field(
+    name="defaultQuota",
+    stored_as=Setting("defaultQuota"),
+    kind=kinds.MEGABYTES,
+    meaning="Mailbox size of a new user for whom none is asked, in MB; 0: unlimited.",
+)
+_MAX_USER_QUOTA = Field(
+    name="maxUserQuota",
+    stored_as=Setting("maxUserQuota"),
+    kind=kinds.MEGABYTES,
+    meaning="Largest mailbox that a user may be given, in MB; 0: no limit.",
+)
+_NUMBER_OF_USERS = Field(
+    name="numberOfUsers",
+    stored_as=Setting("numberOfUsers"),
+    kind=kinds.LIMIT,
+    meaning="Most users of the domain; 0: no limit, -1: none may be created.",
+)
+_NUMBER_OF_ALIASES = Field(
+    name="numberOfAliases",
+    stored_as=Setting("numberOfAliases"),
+    kind=kinds.LIMIT,
+    meaning="Most mail aliases of the domain; 0: no limit, -1: none may be created.",
+)
+_NUMBER_OF_LISTS = Field(
+    name="numberOfLists",
+    stored_as=Setting("numberOfLists"),
+    kind=kinds.LIMIT,
+    meaning="Most mailing lists of the domain; 0: no limit, -1: none may be created.",
+)
+_SENDER_BCC = Field(
+    name="senderBcc",
+    stored_as=Attribute("domainSenderBccAddress", service="senderbcc"),
+    kind=kinds.ADDRESS,
+    meaning="Address that gets a copy of every mail that users of the domain send.",
+    empty="no more copies",
+    profile="bcc",
+)
+_RECIPIENT_BCC = Field(
+    name="recipientBcc",
+    stored_as=Attribute("domainRecipientBccAddress", service="recipientbcc"),
+    kind=kinds.ADDRESS,
+    meaning="Address that gets a copy of every mail that users of the domain receive.",
+    empty="no more copies",
+    profile="bcc",
+)
+
+CREATE: Table = (
+    _NAME,
+    _QUOTA,
+    _LANGUAGE,
+    _TRANSPORT.but(who="global_admin"),
+    _DEFAULT_QUOTA,
+    _MAX_USER_QUOTA,
+    _NUMBER_OF_USERS,
+    _NUMBER_OF_ALIASES,
+    _NUMBER_OF_LISTS,
+    _SENDER_BCC,
+    _RECIPIENT_BCC,
+)
+
+UPDATE: Table = (
+    _NAME.but(empty="no description"),
+    Field(
+        name="accountStatus",
+        stored_as=Attribute("accountStatus"),
+        kind=kinds.STATUS,
+        meaning="Switches the domain and every account in it on (active) or off (disabled).",
+        who="global_admin",
+    ),
+    _QUOTA.but(who="global_admin"),
+    _LANGUAGE.but(profile="advanced"),
+    _TRANSPORT.but(conflicts_with=("is_backupmx", "primarymx"), profile="relay"),
+    Field(
+        name="minPasswordLength",
+        stored_as=Setting("minPasswordLength"),
+        kind=kinds.COUNT,
+        meaning="Fewest characters of a user's password; 0: the server's own rule.",
+        profile="password_policies",
+    ),
+    Field(
+        name="maxPasswordLength",
+        stored_as=Setting("maxPasswordLength"),
+        kind=kinds.COUNT,
+        meaning="Most characters of a user's password; 0: the server's own rule.",
+        profile="password_policies",
+    ),
+    _DEFAULT_QUOTA,
+    _MAX_USER_QUOTA.but(who="global_admin"),
+    _NUMBER_OF_USERS.but(who="global_admin"),
+    _NUMBER_OF_ALIASES.but(who="global_admin"),
+    _NUMBER_OF_LISTS.but(who="global_admin", era="later"),
+    _SENDER_BCC,
+    _RECIPIENT_BCC,
+    Field(
+        name="is_backupmx",
+        aliases=("backupmx",),
+        stored_as=Elsewhere("domainBackupMX"),
+        kind=kinds.YES_NO,
+        meaning="Whether this server is only a backup MX of the domain; `no` restores the"
+        " server's own transport.",
+        conflicts_with=("transport",),
+        required_with=("primarymx",),
+        alone=("no",),
+        profile="backupmx",
+    ),
+    Field(
+        name="primarymx",
+        stored_as=Elsewhere("mtaTransport relay:<value>"),
+        kind=kinds.HOST,
+        meaning="Host or address that mail is relayed to, with optional port, in square brackets"
+        " to skip the look-up of its MX.",
+        conflicts_with=("transport",),
+        required_with=("is_backupmx",),
+        profile="backupmx",
+    ),
+)
+
+
+def limits(entry: Entry) -> settings.Settings:
+    """The domain's settings, unpacked."""
+    return settings.read(entry.texts(settings.ATTRIBUTE))
+
+
+def alias_domains(entry: Entry) -> list[str]:
+    return sorted(entry.lowered("domainAliasName"))
+
+
+def new(
+    name: str, changes: Iterable[Change], transport: str, services: tuple[str, ...]
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a new domain.
+
+    Args:
+        name: Domain name.
+        changes: What was asked for.
+        transport: Where none was.
+        services: Further words of `enabledService`.
+    """
+    asked = stored(changes)
+    enabled = distinct(("mail", *services, *asked.pop("enabledService", ())))
+    attributes = {
+        "objectClass": ("mailDomain",),
+        "domainName": (name,),
+        "mtaTransport": (transport,),
+        "accountStatus": ("active",),
+        "enabledService": enabled,
+        **asked,
+    }
+    return {attribute: encoded(values) for attribute, values in attributes.items()}
+
+
+def containers(tree: Tree, name: str) -> tuple[Add, ...]:
+    """The four containers of a domain; one that is there already is as good."""
+    return tuple(
+        Add(
+            tree.container(name, unit),
+            {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
+            present_ok=True,
+        )
+        for unit in CONTAINERS
+    )
+
+
+def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
+    """Say what must change to make a domain a backup MX, or an ordinary one again.
+
+    Args:
+        parsed: The request.
+        entry: The domain.
+        transport: The server's own, for a domain that is no backup MX any more.
+
+    Raises:
+        ParameterConflict: For a primary MX of a domain that shall have none.
+    """
+    wanted, primary = parsed.value("is_backupmx"), parsed.value("primarymx")
+    if wanted is None:
+        return ()
+    if wanted == "no" and primary:
+        raise ParameterConflict("no backup MX, yet a primary one", parameter="primarymx")
+    if wanted == "yes":
+        return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
+    if not entry.has("domainBackupMX", "yes"):
+        return _replaced(entry, {"domainBackupMX": None})
+    return _replaced(entry, {"domainBackupMX": None, "mtaTransport": transport})
+
+
+def _replaced(entry: Entry, wanted: Mapping[str, str | None]) -> tuple[Mod, ...]:
+    return tuple(
+        Mod(Op.REPLACE, attribute, encoded([value] if value else []))
+        for attribute, value in wanted.items()
+        if entry.text(attribute) != value
+    )
+
+
+def is_managed_by(entry: Entry, admin: str) -> bool:
+    """Whether an address is among the domain's admins."""
+    return entry.has("domainAdmin", admin)
+
+
+def holds(entry: Entry, mail: str) -> bool:
+    """Whether an address lies in the domain or one of its alias domains."""
+    return domain_of(mail) in entry.lowered("domainName") | entry.lowered("domainAliasName")

@@ -1,0 +1,331 @@
+"""The row of a parameter, and the functions that read rows.
+
+A parameter is declared once, as a `Field`: its name, where it is stored, its kind, its meaning.
+`parse` turns a form into changes, `modlist` changes into modifications, `show` an entry into an
+answer, `properties` rows into a JSON schema. Nothing else interprets a parameter.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from iredldap.dit import settings
+from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.kinds import Kind
+from iredldap.dit.plan import Mod, Op
+from iredldap.errors import (
+    InvalidParameter,
+    Malformed,
+    MissingParameter,
+    ParameterConflict,
+    Refusal,
+    raise_all,
+)
+
+Form = Mapping[str, Sequence[str]]
+"""Parameters as sent: each name with its values, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Storage in an attribute of the entry. `many` attributes change value by value.
+
+    `service` names a word of `enabledService` that stands while the attribute has a value.
+    """
+
+    name: str
+    many: bool = False
+    zero_is_absent: bool = False
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Storage in one key of `accountSetting`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Storage that an operation looks after; `where` says it for the reader."""
+
+    where: str
+
+
+Storage = Attribute | Setting | Elsewhere
+
+
+def _missing() -> Refusal:
+    return MissingParameter("not sent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One parameter.
+
+    `empty` says what an empty value does; without it, empty counts as not sent. `who` and
+    `profile` limit normal admins: to `global_admin` only, or to domains whose profile of that
+    name is not taken from them. A required field may be left out when one that excludes it was
+    sent. `alone` lists the values that need no companion from `required_with`.
+    """
+
+    name: str
+    stored_as: Storage
+    kind: Kind
+    meaning: str
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    missing: Callable[[], Refusal] = _missing
+    conflicts_with: tuple[str, ...] = ()
+    required_with: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+    empty: str | None = None
+    default: str | None = None
+    who: str | None = None
+    profile: str | None = None
+    era: str = "seed"
+
+    def but(self, **differences: Any) -> "Field":
+        """The same parameter where another request treats it differently."""
+        return dataclasses.replace(self, **differences)
+
+
+Table = tuple[Field, ...]
+
+
+class Verb(Enum):
+    """What a change does with its values."""
+
+    SET = "set"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One parameter as sent. SET with no values clears."""
+
+    field: Field
+    values: tuple[str, ...]
+    verb: Verb = Verb.SET
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A form, read: changes, names that no row knows, values that were dropped."""
+
+    changes: tuple[Change, ...] = ()
+    unknown: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def value(self, name: str) -> str | None:
+        """The single value of a parameter, or None where it was not sent."""
+        for change in self.changes:
+            if change.field.name == name and change.values:
+                return change.values[0]
+        return None
+
+
+def parse(table: Table, form: Form) -> Parsed:
+    """Read a form by a table.
+
+    Raises:
+        Refusal: One for each parameter that is malformed, missing or in conflict; several are
+            raised together.
+    """
+    refusals: list[Refusal] = []
+    changes = []
+    dropped: list[str] = []
+    for field in table:
+        try:
+            sent = _sent(field, form)
+            if sent is None:
+                continue
+            reading = field.kind.read(sent) if sent or field.kind.present else None
+            values = reading.values if reading else ()
+            dropped += reading.dropped if reading else ()
+            if values or not reading:
+                changes.append(Change(field, values))
+        except Malformed as refusal:
+            refusal.parameter = refusal.parameter or field.name
+            refusals.append(refusal)
+    refusals += _lacking(table, changes, refusals)
+    raise_all(refusals)
+    known = {name for field in table for name in (field.name, *field.aliases)}
+    return Parsed(tuple(changes), tuple(n for n in form if n not in known), tuple(dropped))
+
+
+def _sent(field: Field, form: Form) -> str | None:
+    """The text of a parameter, the new name before older ones; None: counts as not sent.
+
+    A list of nothing but commas is empty.
+    """
+    for name in (field.name, *field.aliases):
+        if name in form:
+            values = form[name]
+            text = ",".join(values) if field.kind.many else values[-1]
+            filled = text.replace(",", " ") if field.kind.many else text
+            if filled.strip() or field.kind.present:
+                return text
+            if field.empty is not None:
+                return ""
+    return None
+
+
+def _lacking(
+    table: Table, changes: Sequence[Change], refusals: Sequence[Refusal]
+) -> Iterable[Refusal]:
+    sent = {change.field.name for change in changes}
+    refused = {name for refusal in refusals for name in refusal.parameters}
+    for field in table:
+        excluded = sent.intersection(field.conflicts_with)
+        if field.name in sent and excluded:
+            yield ParameterConflict(
+                f"{field.name} excludes {', '.join(sorted(excluded))}", parameter=field.name
+            )
+        if field.required and not excluded and field.name not in sent | refused:
+            refusal = field.missing()
+            refusal.parameter = field.name
+            yield refusal
+    for change in changes:
+        for companion in change.field.required_with:
+            if companion not in sent | refused and not set(change.values) & set(change.field.alone):
+                yield MissingParameter(
+                    f"{change.field.name} needs {companion}", parameter=companion
+                )
+
+
+def refuse_strays(parsed: Parsed) -> None:
+    """Refuse what would otherwise be ignored: unknown names and dropped values.
+
+    Raises:
+        InvalidParameter: For each of them.
+    """
+    strays = [InvalidParameter("unknown", parameter=name) for name in parsed.unknown]
+    strays += [InvalidParameter(f"{value[:80]!r} is not valid") for value in parsed.dropped]
+    raise_all(strays)
+
+
+def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
+    """Say what must change in an entry: only differences, single values value by value."""
+    mods: list[Mod] = []
+    services: dict[str, bool] = {}
+    for change in changes:
+        match change.field.stored_as:
+            case Setting(key):
+                mods += _setting_mods(key, change, entry)
+            case Attribute() as attribute:
+                mods += _attribute_mods(attribute, change, entry)
+                if attribute.service:
+                    services[attribute.service] = bool(change.values)
+            case Elsewhere():
+                pass
+    return (*mods, *service_mods(services, entry))
+
+
+def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
+    """Switch words of `enabledService` on and off, where they are not yet."""
+    present = entry.lowered("enabledService")
+    on = tuple(word for word, enabled in wanted.items() if enabled and word.lower() not in present)
+    off = tuple(word for word, enabled in wanted.items() if not enabled and word.lower() in present)
+    return (*_mod(Op.DELETE, "enabledService", off), *_mod(Op.ADD, "enabledService", on))
+
+
+def _setting_mods(key: str, change: Change, entry: Entry) -> list[Mod]:
+    held = entry.texts(settings.ATTRIBUTE)
+    old = settings.of_key(held, key)
+    new = [packed for value in change.values if (packed := settings.packed(key, value))]
+    # The directory takes no two values that differ in letter case alone, whoever wrote the other.
+    folded = {value.lower() for value in new}
+    gone = [v for v in held if v not in new and (v in old or v.lower() in folded)]
+    return [
+        *_mod(Op.DELETE, settings.ATTRIBUTE, gone),
+        *_mod(Op.ADD, settings.ATTRIBUTE, [value for value in new if value not in old]),
+    ]
+
+
+def _attribute_mods(attribute: Attribute, change: Change, entry: Entry) -> list[Mod]:
+    old = entry.texts(attribute.name)
+    sent = distinct(change.values) if attribute.many else change.values
+    new = [v for v in sent if not (attribute.zero_is_absent and v == "0")]
+    if not attribute.many:
+        return [] if new == old else [Mod(Op.REPLACE, attribute.name, encoded(new))]
+    folded = {value.lower() for value in new}
+    present = entry.lowered(attribute.name)
+    missing = [value for value in new if value.lower() not in present]
+    surplus = [value for value in old if value.lower() not in folded]
+    if change.verb is Verb.REMOVE:
+        return [*_mod(Op.DELETE, attribute.name, [v for v in old if v.lower() in folded])]
+    if change.verb is Verb.ADD:
+        return [*_mod(Op.ADD, attribute.name, missing)]
+    return [*_mod(Op.DELETE, attribute.name, surplus), *_mod(Op.ADD, attribute.name, missing)]
+
+
+def _mod(op: Op, attribute: str, values: Sequence[str]) -> tuple[Mod, ...]:
+    return (Mod(op, attribute, encoded(values)),) if values else ()
+
+
+def stored(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
+    """Give the attributes that changes mean for an entry yet to be made."""
+    attributes: dict[str, tuple[str, ...]] = {}
+    for mod in modlist(changes, Entry("", {})):
+        if mod.values:
+            texts = tuple(value.decode() for value in mod.values)
+            attributes[mod.attribute] = attributes.get(mod.attribute, ()) + texts
+    return attributes
+
+
+_NEVER_SHOWN = frozenset({"entrycsn"})
+
+
+def show(entry: Entry, hidden: Iterable[str] = ()) -> dict[str, Any]:
+    """Give an entry as an answer: lists of text, settings unpacked, secrets withheld.
+
+    An attribute with a value that is no text is left out; so are those in `hidden`, whatever
+    options follow their name.
+    """
+    withheld = _NEVER_SHOWN | {name.lower() for name in hidden}
+    shown: dict[str, Any] = {}
+    for name, values in entry.attributes.items():
+        if name.partition(";")[0].lower() in withheld:
+            continue
+        try:
+            shown[name] = [value.decode("utf-8") for value in values]
+        except UnicodeDecodeError:
+            continue
+    if settings.ATTRIBUTE in shown:
+        shown[settings.ATTRIBUTE] = settings.read(shown[settings.ATTRIBUTE])
+    return shown
+
+
+def properties(table: Table) -> dict[str, Any]:
+    """Give the rows as the properties of a JSON schema; older names are marked deprecated."""
+    described: dict[str, Any] = {}
+    for field in table:
+        words = [field.meaning]
+        if field.empty is not None:
+            words.append(f"Empty: {field.empty}.")
+        if field.conflicts_with:
+            words.append(f"Excludes {', '.join(field.conflicts_with)}.")
+        if field.required_with:
+            words.append(f"Goes with {', '.join(field.required_with)}.")
+        if field.who == "global_admin":
+            words.append("Global admins only.")
+        if field.profile:
+            words.append(f"Normal admins: unless the profile {field.profile} is disabled.")
+        schema = {**field.kind.schema, "description": " ".join(words)}
+        if field.default is not None:
+            schema["default"] = field.default
+        if field.empty is not None and "enum" not in schema:
+            schema = {"anyOf": [{"const": ""}, schema], "description": schema.pop("description")}
+        described[field.name] = schema
+        for alias in field.aliases:
+            described[alias] = {
+                **schema,
+                "deprecated": True,
+                "description": f"Older name of {field.name}.",
+            }
+    return described

@@ -1,0 +1,264 @@
+"""Kinds of parameters: from text to stored values, and how the kind looks as a JSON schema.
+
+One kind for each type of the contract; where a unit or a form of storage differs, one more.
+Units live here and nowhere else: megabytes in the API, bytes in the directory.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from iredldap.dit import names
+from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Refusal
+
+LANGUAGES = (
+    "bg_BG", "cs_CZ", "da_DK", "de_DE", "en_US", "es_ES", "fi_FI", "fr_FR", "hu_HU", "it_IT",
+    "ja_JP", "ko_KR", "lv_LV", "nl_NL", "pl_PL", "pt_BR", "ro_RO", "ru_RU", "sl_SI", "sv_SE",
+    "zh_CN", "zh_TW",
+)  # fmt: skip
+
+_MEGABYTE = 1024 * 1024
+_MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
+_MOST = 2**31 - 1
+
+_ACTIVE = {"active", "enable", "enabled", "yes", "on", "1"}
+_DISABLED = {"disabled", "disable", "no", "off", "0"}
+_YES = {"yes", "true", "on", "1"}
+_NO = {"no", "false", "off", "0"}
+
+_TRANSPORT = re.compile(r"[A-Za-z0-9_-]*(?::[!-~]*)?")
+_HOST_PORT = re.compile(r"(?P<open>\[)?(?P<host>[^\[\]]+?)(?(open)\])(?::(?P<port>[0-9]{1,5}))?")
+_HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_FOLDER = re.compile(r"[A-Za-z0-9]{1,20}")
+_PATH = re.compile(r"(?:/[\w.@#&+=~-]+)+/?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says: values as they are stored, and what was dropped of it."""
+
+    values: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of the contract, how its text is read, and its JSON schema.
+
+    `read` gets a text that is not blank, and raises a `Malformed` for one it does not
+    understand. `many` says that the text is a list.
+    """
+
+    type: str
+    read: Callable[[str], Reading]
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+    many: bool = False
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+    present: bool = False
+    """Acts by being there, whatever its value."""
+
+
+def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
+    return lambda text: Reading((read(text),))
+
+
+def text(value: str) -> str:
+    """Read free text: blanks around it go, control characters are refused."""
+    stripped = value.strip()
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in stripped):
+        raise InvalidParameter("control characters in a text")
+    return stripped
+
+
+def whole_number(value: str, *, least: int = 0, most: int = _MOST) -> int:
+    """Read a whole number of decimal digits.
+
+    Raises:
+        InvalidParameter: If it is none, or out of bounds.
+    """
+    stripped = value.strip()
+    digits = stripped.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+        raise InvalidParameter(f"{value[:40]!r} is no whole number")
+    number = int(stripped)
+    if not least <= number <= most:
+        raise InvalidParameter(f"{number} is not between {least} and {most}")
+    return number
+
+
+def yes_no(value: str) -> str:
+    """Read yes or no in any of their spellings."""
+    word = value.strip().lower()
+    if word not in _YES | _NO:
+        raise InvalidParameter(f"{value[:40]!r} is neither yes nor no")
+    return "yes" if word in _YES else "no"
+
+
+def status(value: str) -> str:
+    """Read an account status in any of its spellings."""
+    word = value.strip().lower()
+    if word not in _ACTIVE | _DISABLED:
+        raise InvalidParameter(f"{value[:40]!r} is neither active nor disabled")
+    return "active" if word in _ACTIVE else "disabled"
+
+
+def transport(value: str) -> str:
+    """Read a Postfix transport: a service, a next hop, or both, in printable ASCII."""
+    word = value.strip()
+    if not _TRANSPORT.fullmatch(word) or word == ":":
+        raise InvalidParameter(f"{value[:80]!r} is no Postfix transport")
+    return word
+
+
+def host(value: str) -> str:
+    """Read a host name or address, with optional square brackets and port, kept as given."""
+    word = value.strip()
+    parts = _HOST_PORT.fullmatch(word)
+    if not parts or not (_is_address(parts["host"]) or _is_host_name(parts["host"])):
+        raise InvalidParameter(f"{value[:80]!r} is no host")
+    if ":" in parts["host"] and not parts["open"]:
+        raise InvalidParameter(f"{value[:80]!r}: an IPv6 address stands in square brackets")
+    if parts["port"] and not 0 < int(parts["port"]) < 65536:
+        raise InvalidParameter(f"{value[:80]!r}: no such port")
+    return word
+
+
+def _is_address(word: str) -> bool:
+    read = ipaddress.IPv6Address if ":" in word else ipaddress.IPv4Address
+    try:
+        read(word.lower().removeprefix("ipv6:"))
+    except ValueError:
+        return False
+    return "%" not in word  # What follows may be any text; Postfix knows no zones anyway.
+
+
+def _is_host_name(word: str) -> bool:
+    labels = word.split(".")
+    return (
+        len(word) <= 255
+        and all(_HOST_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdigit()
+    )
+
+
+def mailbox_path(value: str) -> str:
+    """Read an absolute directory, in lower case as Dovecot reads it, with a slash at its end."""
+    word = value.strip()
+    if not _PATH.fullmatch(word) or {".", ".."} & set(word.split("/")) or len(word) > 512:
+        raise InvalidParameter(f"{value[:80]!r} is no absolute path")
+    return word.lower().rstrip("/") + "/"
+
+
+def mailbox_folder(value: str) -> str:
+    """Read a folder name: 1 to 20 letters or digits, letter case kept."""
+    word = value.strip()
+    if not _FOLDER.fullmatch(word):
+        raise InvalidParameter(f"{value[:40]!r}: 1 to 20 letters or digits")
+    return word
+
+
+def _language(value: str) -> Reading:
+    word = value.strip()
+    known = {language.lower(): language for language in LANGUAGES}.get(word.lower())
+    return Reading((known,)) if known else Reading((), (word,))
+
+
+def _listed(read: Callable[[str], str], nothing_valid: type[Refusal]) -> Callable[[str], Reading]:
+    """Make a reader of comma-separated items that drops malformed ones and repeats.
+
+    A list of which nothing is left is refused rather than taken for an empty one.
+    """
+
+    def read_list(value: str) -> Reading:
+        kept: dict[str, None] = {}
+        dropped = []
+        for item in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                kept[read(item)] = None
+            except Refusal:
+                dropped.append(item)
+        if dropped and not kept:
+            raise nothing_valid(f"nothing valid in {value[:80]!r}")
+        return Reading(tuple(kept), tuple(dropped))
+
+    return read_list
+
+
+def choice(*words: str) -> Kind:
+    """Make a kind that takes one of some words, in any letter case."""
+
+    def read(value: str) -> str:
+        found = {word.lower(): word for word in words}.get(value.strip().lower())
+        if found is None:
+            raise InvalidParameter(f"{value[:40]!r} is none of {', '.join(words)}")
+        return found
+
+    return Kind("enum", _one(read), {"type": "string", "enum": list(words)}, choices=words)
+
+
+_NUMBER: Mapping[str, object] = {"type": "integer", "minimum": 0}
+_LIST: Mapping[str, object] = {"type": "string", "description": "Separated by commas."}
+
+TEXT = Kind("string", _one(text))
+STATUS = Kind(
+    "enum",
+    _one(status),
+    {"type": "string", "enum": ["active", "disabled"]},
+    choices=("active", "disabled"),
+)
+YES_NO = Kind("bool_yes_no", _one(yes_no), {"type": "string", "enum": ["yes", "no"]})
+PRESENCE = Kind("flag_presence", lambda _: Reading(("yes",)), {"type": "string"}, present=True)
+MEGABYTES = Kind(
+    "int_mb", _one(lambda value: str(whole_number(value, most=_MOST_MEGABYTES))), _NUMBER
+)
+MEGABYTES_AS_BYTES = Kind(
+    "int_mb",
+    _one(lambda value: str(whole_number(value, most=_MOST_MEGABYTES) * _MEGABYTE)),
+    _NUMBER,
+)
+DOMAIN_QUOTA = Kind(
+    "int_mb",
+    _one(lambda value: f"{megabytes}:MB" if (megabytes := int(_mb(value))) else "0"),
+    _NUMBER,
+)
+COUNT = Kind("int_count", _one(lambda value: str(whole_number(value))), _NUMBER)
+LIMIT = Kind(
+    "int_limit",
+    _one(lambda value: str(whole_number(value, least=-1))),
+    {"type": "integer", "minimum": -1},
+)
+LANGUAGE = Kind("lang", _language, {"type": "string", "enum": list(LANGUAGES)})
+TRANSPORT = Kind("transport", _one(transport))
+HOST = Kind("ip_or_host", _one(host))
+ADDRESS = Kind("email", _one(names.address), {"type": "string", "format": "email"})
+ADDRESSES = Kind("csv_emails", _listed(names.address, InvalidMail), _LIST, many=True)
+DOMAINS = Kind("csv_domains", _listed(names.domain, InvalidDomainName), _LIST, many=True)
+PASSWORD = Kind(
+    "password", _one(lambda value: value.strip()), {"type": "string", "format": "password"},
+    secret=True,
+)  # fmt: skip
+PASSWORD_HASH = Kind(
+    "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
+)
+MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
+MAILBOX_FOLDER = Kind(
+    "string", _one(mailbox_folder), {"type": "string", "pattern": "^[A-Za-z0-9]{1,20}$"}
+)
+MAILBOX_PATH = Kind("path", _one(mailbox_path), {"type": "string", "pattern": "^/"})
+
+
+def _mb(value: str) -> str:
+    return str(whole_number(value, most=_MOST_MEGABYTES))
+
+
+def bytes_of(megabytes: int) -> int:
+    """Convert a mailbox size from the API's unit to the directory's."""
+    return megabytes * _MEGABYTE
+
+
+def megabytes_of(size: int) -> int:
+    """Convert a mailbox size from the directory's unit to the API's, rounded up."""
+    return -(-size // _MEGABYTE)

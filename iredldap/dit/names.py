@@ -1,0 +1,200 @@
+"""Mail names, DNs and filters: taken apart, built, and always escaped.
+
+No other module puts a value into a DN or a filter; a name that comes from a client could
+otherwise widen a search or leave its branch of the tree.
+
+Source: RFC 4514 (DNs), RFC 4515 (filters), iRedMail's tree.
+"""
+
+import re
+from dataclasses import dataclass
+
+import idna
+from ldap import DECODING_ERROR
+from ldap.dn import escape_dn_chars, str2dn
+from ldap.filter import escape_filter_chars
+
+from iredldap.errors import InvalidDomainName, InvalidMail
+
+CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
+
+_LOCAL = re.compile(r"[a-z0-9_#-][a-z0-9_.&#-]*")
+_EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&-][a-z0-9_.&#+=/-]*")
+_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def domain(text: str) -> str:
+    """Read a domain name: lower case, Unicode labels in their ASCII form.
+
+    Raises:
+        InvalidDomainName: Unless it has two or more letter-digit-hyphen labels, at most 255
+            characters, and a last label that is no number.
+    """
+    name = text.strip().lower()
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except idna.IDNAError as ex:
+            raise InvalidDomainName(f"{text!r} is no domain name: {ex}") from ex
+    labels = name.split(".")
+    if (
+        len(name) > 255
+        or len(labels) < 2
+        or not all(_LABEL.fullmatch(label) for label in labels)
+        or len(labels[-1]) < 2
+        or labels[-1].isdigit()
+    ):
+        raise InvalidDomainName(f"{text!r} is no domain name")
+    return name
+
+
+def address(text: str) -> str:
+    """Read any mail address, ours or a stranger's, in lower case.
+
+    Raises:
+        InvalidMail: If it is malformed.
+    """
+    return _address(text, _EXTERNAL_LOCAL)
+
+
+def account(text: str) -> str:
+    """Read the address of an account to be created here, in lower case.
+
+    Raises:
+        InvalidMail: If it is malformed, or holds ``+``, ``=`` or ``/``, which only foreign
+            addresses may.
+    """
+    return _address(text, _LOCAL)
+
+
+def _address(text: str, local_part: re.Pattern[str]) -> str:
+    local, at, domain_part = text.strip().rpartition("@")
+    # In lower case a few foreign letters are ASCII ones.
+    is_ascii, local = local.isascii(), local.lower()
+    if (
+        not (at and is_ascii)
+        or len(local) > 64
+        or not local_part.fullmatch(local)
+        or ".." in local
+        or local.endswith(".")
+    ):
+        raise InvalidMail(f"{text!r} is no mail address")
+    try:
+        return f"{local}@{domain(domain_part)}"
+    except InvalidDomainName as ex:
+        raise InvalidMail(f"{text!r} is no mail address") from ex
+
+
+def local_part(mail: str) -> str:
+    """What stands before the ``@``."""
+    return mail.rpartition("@")[0]
+
+
+def domain_of(mail: str) -> str:
+    """What stands behind the ``@``."""
+    return mail.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """iRedMail's tree below one suffix; every method gives a DN.
+
+    Names must have been read by `domain`, `account` or `address` before.
+    """
+
+    suffix: str
+
+    @property
+    def base(self) -> str:
+        """Parent of all domains."""
+        return f"o=domains,{self.suffix}"
+
+    @property
+    def admin_base(self) -> str:
+        """Parent of all standalone admins."""
+        return f"o=domainAdmins,{self.suffix}"
+
+    def domain(self, name: str) -> str:
+        return f"domainName={_escaped(name)},{self.base}"
+
+    def container(self, domain_name: str, unit: str) -> str:
+        return f"ou={unit},{self.domain(domain_name)}"
+
+    def user(self, mail: str) -> str:
+        return self._account(mail, "Users")
+
+    def maillist(self, mail: str) -> str:
+        return self._account(mail, "Groups")
+
+    def alias(self, mail: str) -> str:
+        return self._account(mail, "Aliases")
+
+    def externals(self, list_mail: str) -> str:
+        """Entry that holds the foreign members of a list."""
+        parent = self.container(domain_of(list_mail), "Externals")
+        return f"memberOfGroup={_escaped(list_mail)},{parent}"
+
+    def catchall(self, domain_name: str) -> str:
+        return self._account(f"@{domain_name}", "Users")
+
+    def admin(self, mail: str) -> str:
+        return f"mail={_escaped(mail)},{self.admin_base}"
+
+    def _account(self, mail: str, unit: str) -> str:
+        return f"mail={_escaped(mail)},{self.container(domain_of(mail), unit)}"
+
+
+def _escaped(value: str) -> str:
+    # libldap takes a line break at either end of a value for a blank around it.
+    return _CONTROL.sub(lambda found: f"\\{ord(found[0]):02x}", escape_dn_chars(value))
+
+
+def rdn_value(dn: str) -> str:
+    """Value of the first component of a DN, unescaped."""
+    return str(str2dn(dn)[0][0][1])
+
+
+def components(dn: str) -> list[list[tuple[str, str]]]:
+    """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+    try:
+        return [sorted((a.lower(), v.lower()) for a, v, _ in part) for part in str2dn(dn)]
+    except DECODING_ERROR:
+        return []
+
+
+def depth(dn: str) -> int:
+    """Number of components of a DN: parents have less than their children."""
+    return len(str2dn(dn))
+
+
+def domain_in(dn: str) -> str | None:
+    """Name of the mail domain that a DN lies in, or None."""
+    for component in str2dn(dn):
+        if component[0][0].lower() == "domainname":
+            return str(component[0][1]).lower()
+    return None
+
+
+def equals(attribute: str, value: str) -> str:
+    return f"({attribute}={escape_filter_chars(value)})"
+
+
+def ends_with(attribute: str, tail: str) -> str:
+    return f"({attribute}=*{escape_filter_chars(tail)})"
+
+
+def present(attribute: str) -> str:
+    return f"({attribute}=*)"
+
+
+def every(*terms: str) -> str:
+    return f"(&{''.join(terms)})"
+
+
+def either(*terms: str) -> str:
+    return f"(|{''.join(terms)})"
+
+
+def negated(term: str) -> str:
+    return f"(!{term})"

@@ -1,0 +1,140 @@
+"""Password hashes and the rules for new passwords.
+
+Only forms that slapd itself verifies are written: a value without a prefix would be clear text
+to it, and Dovecot's own prefixes never match there.
+
+Source: iRedMail's directory, section on passwords; RFC 2307 (prefixes).
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from iredldap.errors import InternalError, InvalidPasswordScheme, Refusal, WeakPassword
+
+_DIGEST_BYTES = {
+    "SHA": 20, "SSHA": 20, "MD5": 16, "SMD5": 16,
+    "SHA256": 32, "SSHA256": 32, "SHA384": 48, "SSHA384": 48, "SHA512": 64, "SSHA512": 64,
+}  # fmt: skip
+_CRYPT_SPELLINGS = {"CRYPT", "BCRYPT", "BLF-CRYPT", "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT"}
+# The forms of libc's crypt(); it fails on others, and nobody could log in.
+_CRYPT = re.compile(
+    r"""
+      [./0-9A-Za-z]{13}                                                  # DES
+    | \$1 \$ [^$:]{0,8} \$ [./0-9A-Za-z]{22}                             # MD5
+    | \$2[aby] \$ [0-9]{2} \$ [./0-9A-Za-z]{53}                          # bcrypt
+    | \$5 \$ (?:rounds=[0-9]{4,9}\$)? [^$:]{0,16} \$ [./0-9A-Za-z]{43}   # SHA-256
+    | \$6 \$ (?:rounds=[0-9]{4,9}\$)? [^$:]{0,16} \$ [./0-9A-Za-z]{86}   # SHA-512
+    | \$(?:7|y|gy) \$ (?:[./0-9A-Za-z]+\$){1,2} [./0-9A-Za-z]{43}        # scrypt, yescrypt
+    """,
+    re.VERBOSE,
+)
+_PREFIXED = re.compile(r"\{([A-Za-z0-9-]+)\}([!-~]+)")
+_SPECIAL = frozenset("#$%&*+-,.:;!=<>'\"?@[]/(){}_`~^\\")
+_BCRYPT_LONGEST = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules for a new password; lengths in characters, 0 for `longest` means any."""
+
+    shortest: int = 8
+    longest: int = 0
+    letter: bool = False
+    uppercase: bool = False
+    digit: bool = False
+    special: bool = False
+
+
+def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
+    """Name every rule that a new password for an address breaks."""
+    if not password:
+        return [WeakPassword("PW_EMPTY")]
+    rules = (
+        ("PW_NON_ASCII", not all(" " <= char <= "~" for char in password)),
+        ("PW_SHORTER_THAN_MIN_LENGTH", len(password) < policy.shortest),
+        ("PW_GREATER_THAN_MAX_LENGTH", 0 < policy.longest < len(password)),
+        ("PW_NO_LETTER", policy.letter and not any(c.isalpha() for c in password)),
+        ("PW_NO_UPPERCASE", policy.uppercase and not any(c.isupper() for c in password)),
+        ("PW_NO_DIGIT_NUMBER", policy.digit and not any(c.isdigit() for c in password)),
+        ("PW_NO_SPECIAL_CHAR", policy.special and not _SPECIAL.intersection(password)),
+        ("PW_IS_ADDRESS", password.lower() == mail.lower()),
+    )
+    return [WeakPassword(rule) for rule, broken in rules if broken]
+
+
+def longest_for(scheme: str) -> int:
+    """Most bytes of a password that a scheme takes into account; 0: all."""
+    return _BCRYPT_LONGEST if scheme == "BCRYPT" else 0
+
+
+def hashed(password: str, scheme: str, salt: bytes, rounds: int = 12) -> str:
+    """Hash a password.
+
+    Args:
+        password: In clear text.
+        scheme: SSHA512, SSHA or BCRYPT.
+        salt: 16 random bytes; the salted SHA schemes use the first 8.
+        rounds: Cost of BCRYPT, as a power of two.
+    """
+    secret = password.encode()
+    if scheme == "BCRYPT":
+        return "{CRYPT}" + _bcrypt(secret, salt, rounds)
+    function = {"SSHA512": hashlib.sha512, "SSHA": hashlib.sha1}[scheme]
+    digest = function(secret + salt[:8]).digest()
+    return f"{{{scheme}}}" + base64.b64encode(digest + salt[:8]).decode()
+
+
+def _bcrypt(secret: bytes, salt: bytes, rounds: int) -> str:
+    try:
+        import bcrypt  # noqa: PLC0415 - an extra; most directories use {SSHA512}
+    except ImportError as ex:
+        raise InternalError("password_scheme BCRYPT needs the extra iredldap[bcrypt]") from ex
+    prefix = f"$2b${rounds:02d}$".encode()
+    return bcrypt.hashpw(secret, prefix + _bcrypt_base64(salt)).decode()
+
+
+def _bcrypt_base64(salt: bytes) -> bytes:
+    standard = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    own = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    return base64.b64encode(salt).rstrip(b"=").translate(bytes.maketrans(standard, own))
+
+
+def normalised(hash_text: str, verified: Collection[str]) -> str:
+    """Bring a ready-made hash into the form that the directory verifies.
+
+    Args:
+        hash_text: ``{SCHEME}...``, of slapd's or of Dovecot's naming.
+        verified: Schemes that the directory verifies.
+
+    Raises:
+        InvalidPasswordScheme: If it has no prefix, is malformed, or of another scheme.
+    """
+    parts = _PREFIXED.fullmatch(hash_text)
+    if not parts:
+        raise InvalidPasswordScheme("a hash begins with {SCHEME}", parameter="password_hash")
+    scheme, rest = parts[1].upper(), parts[2]
+    if scheme in _CRYPT_SPELLINGS:
+        scheme = "CRYPT"
+    if scheme not in verified or not _is_well_formed(scheme, rest):
+        raise InvalidPasswordScheme(
+            f"the directory cannot verify this {{{scheme}}}", parameter="password_hash"
+        )
+    return f"{{{scheme}}}{rest}"
+
+
+def _is_well_formed(scheme: str, rest: str) -> bool:
+    if scheme == "CRYPT":
+        return bool(_CRYPT.fullmatch(rest))
+    try:
+        size = len(base64.b64decode(rest, validate=True))
+    except (binascii.Error, ValueError):
+        return False
+    digest = _DIGEST_BYTES.get(scheme)
+    if digest is None:
+        return False
+    salted = scheme.startswith("SS") or scheme == "SMD5"
+    return size > digest if salted else size == digest

@@ -1,0 +1,203 @@
+"""What a request will do, as a value.
+
+A plan is a tuple of steps. The operations build it without touching anything; `changes.apply`
+carries it out, and `change_records` prints it as LDIF. There is no transaction over several
+entries, so the order of the steps is chosen such that a plan broken off at any point can be
+made and carried out again, and mail flows meanwhile.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from iredldap.dit.entry import Entry
+from iredldap.errors import Refusal
+from ldif_export import writer
+
+
+class Op(IntEnum):
+    """What a modification does with its values; the numbers are those of RFC 4511."""
+
+    ADD = 0
+    DELETE = 1
+    REPLACE = 2
+
+
+class Scope(IntEnum):
+    """How deep a search goes; the numbers are those of RFC 4511."""
+
+    BASE = 0
+    ONE = 1
+    SUBTREE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """One line of a modification. REPLACE with no values removes the attribute."""
+
+    op: Op
+    attribute: str
+    values: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search."""
+
+    base: str
+    scope: Scope
+    filter: str
+    attributes: tuple[str, ...] = ("*", "entryCSN")
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Add an entry, expecting that there is none of its name."""
+
+    dn: str
+    attributes: Mapping[str, tuple[bytes, ...]]
+    present_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """Change an entry, expecting that it is there.
+
+    `expect` lists the states (entryCSN) of which the entry must have one; the directory itself
+    judges that. No modifications and an expectation: a guard, which only makes a new state.
+    """
+
+    dn: str
+    mods: tuple[Mod, ...]
+    expect: tuple[str, ...] = ()
+    absent_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an entry that has no children."""
+
+    dn: str
+    absent_ok: bool = False
+    parent_ok: bool = False
+    """Leave an entry that has children alone; a later round comes back to it."""
+
+
+Operation = Add | Modify | Delete
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Change many entries: search, and for each entry found the operations it needs.
+
+    It is expanded while it streams. `until_empty` repeats it until nothing is found, for trees
+    that are taken away leaf first.
+    """
+
+    meaning: str
+    query: Query
+    change: Callable[[Entry], Iterable[Operation]]
+    until_empty: bool = False
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """What a recheck orders: operations, and then a refusal where the race was lost."""
+
+    operations: tuple[Operation, ...] = ()
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """Look again after the write, where another client could have been as quick.
+
+    `judge` sees the entries found and says what follows.
+    """
+
+    meaning: str
+    query: Query
+    judge: Callable[[Iterable[Entry]], Amendment]
+
+
+Step = Operation | Sweep | Recheck
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of one request, in order.
+
+    `named` is the DN of the entry that the request names and `state` the entryCSN in which it
+    was read, None for an entry yet to be made. `ignored` are values that were sent and are no
+    part of the change (`X-Ignored-Values`).
+    """
+
+    named: str
+    steps: tuple[Step, ...]
+    state: str | None = None
+    ignored: tuple[str, ...] = ()
+
+
+def guarded(plan: Plan) -> Plan:
+    """Make a plan conditional on the state in which the named entry was read.
+
+    It then begins with a change of that entry, which the directory carries out in that state
+    only. An empty change will do: it leaves a new state, so that the same condition holds once.
+    """
+    expect = (plan.state,) if plan.state else ()
+    first = plan.steps[0] if plan.steps else None
+    if isinstance(first, Modify) and first.dn == plan.named:
+        return replace(plan, steps=(replace(first, expect=expect), *plan.steps[1:]))
+    return replace(plan, steps=(Modify(plan.named, (), expect), *plan.steps))
+
+
+def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Iterator[bytes]:
+    """Print a plan as LDIF change records (RFC 2849), one at a time.
+
+    Args:
+        plan: What to print.
+        found: Gives the entries of a query; sweeps are expanded with it while streaming.
+
+    Rechecks are printed as comments: what they order depends on what others do meanwhile.
+    """
+    yield writer.VERSION
+    for step in plan.steps:
+        match step:
+            case Sweep():
+                yield writer.comment(f"sweep: {step.meaning}")
+                for entry in found(step.query):
+                    for operation in step.change(entry):
+                        yield _change_record(operation)
+            case Recheck():
+                yield writer.comment(f"recheck: {step.meaning}")
+            case _:
+                yield _change_record(step)
+
+
+def describe(step: Step) -> str:
+    """Say in a few words what a step does, for reports; no values."""
+    match step:
+        case Sweep() | Recheck():
+            return step.meaning
+        case _:
+            return f"{type(step).__name__.lower()} {step.dn}"
+
+
+_OP_WORDS = {Op.ADD: "add", Op.DELETE: "delete", Op.REPLACE: "replace"}
+
+
+def _change_record(operation: Operation) -> bytes:
+    lines = [writer.dn_line(operation.dn)]
+    match operation:
+        case Add(attributes=attributes):
+            lines.append(b"changetype: add\n")
+            lines += [writer.attribute(n, v) for n, values in attributes.items() for v in values]
+        case Modify(mods=mods):
+            lines.append(b"changetype: modify\n")
+            for mod in mods:
+                lines.append(writer.attribute(_OP_WORDS[mod.op], mod.attribute.encode()))
+                lines += [writer.attribute(mod.attribute, value) for value in mod.values]
+                lines.append(b"-\n")
+        case Delete():
+            lines.append(b"changetype: delete\n")
+    return b"".join(lines) + b"\n"

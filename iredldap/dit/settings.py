@@ -1,0 +1,85 @@
+"""The attribute `accountSetting`: small settings packed into values ``key:value``.
+
+Keys are compared with regard to case, values without; a key that is not known here is kept as
+it is. A value that says nothing (0, empty) is not stored; -1 is.
+
+Source: iRedMail's directory, accountSetting.
+"""
+
+from collections.abc import Iterable, Mapping
+
+ATTRIBUTE = "accountSetting"
+
+NUMBERS = frozenset(
+    {
+        "defaultQuota", "maxUserQuota", "numberOfUsers", "numberOfAliases", "numberOfLists",
+        "minPasswordLength", "maxPasswordLength", "create_max_domains", "create_max_quota",
+        "create_max_users", "create_max_aliases", "create_max_lists",
+    }
+)  # fmt: skip
+LISTS = frozenset(
+    {
+        "disabledDomainProfile", "disabledUserProfile", "disabledUserPreference",
+        "disabledMailService",
+    }
+)  # fmt: skip
+
+_LONGEST_NUMBER = 19
+_MEGABYTES = {"MB": 1, "GB": 1024, "TB": 1024 * 1024}
+
+Settings = Mapping[str, int | str | list[str]]
+
+
+def read(values: Iterable[str]) -> dict[str, int | str | list[str]]:
+    """Unpack stored values: numbers as integers, lists as sorted lower-case words.
+
+    A value without a colon, or a number that is none, is left out, as every reader does.
+    """
+    settings: dict[str, int | str | list[str]] = {}
+    lists: dict[str, set[str]] = {}
+    for value in values:
+        key, colon, word = value.partition(":")
+        if not colon:
+            continue
+        if key in LISTS:
+            lists.setdefault(key, set()).update(filter(None, [word.strip().lower()]))
+        elif key not in NUMBERS:
+            settings[key] = word
+        elif word == "-1" or _is_number(word):
+            settings[key] = int(word)
+    return settings | {key: sorted(words) for key, words in lists.items()}
+
+
+def number(settings: Settings, key: str) -> int:
+    """A number, 0 where it is not set."""
+    value = settings.get(key, 0)
+    return value if isinstance(value, int) else 0
+
+
+def words(settings: Settings, key: str) -> list[str]:
+    """A list, empty where it is not set."""
+    value = settings.get(key, [])
+    return value if isinstance(value, list) else []
+
+
+def domain_quota(settings: Settings) -> int:
+    """Mailbox space of a domain in megabytes, stored as ``<number>:<unit>``; 0 means no limit."""
+    size, _, unit = str(settings.get("domainQuota", "")).partition(":")
+    if not _is_number(size):
+        return 0
+    return int(size) * _MEGABYTES.get(unit.upper(), 1)
+
+
+def _is_number(word: str) -> bool:
+    # Mail users write their own settings: a number of thousands of digits would be an error.
+    return word.isascii() and word.isdigit() and len(word) <= _LONGEST_NUMBER
+
+
+def packed(key: str, value: str) -> str | None:
+    """The stored form of one setting, or None for a value that is not stored."""
+    return f"{key}:{value}" if value not in {"", "0"} else None
+
+
+def of_key(values: Iterable[str], key: str) -> list[str]:
+    """The stored values of one key."""
+    return [value for value in values if value.partition(":")[0] == key and ":" in value]

@@ -1,0 +1,190 @@
+"""A whole installation in one private directory: slapd, its tree, and gunicorn in front of it."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from iredldap.config import CONFIG_VARIABLE
+from iredldap.dit import base, passwords, user
+from iredldap.dit.names import Tree
+from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.slapd import EmbeddedError, Slapd, refuse_taken_port
+from iredldap.installation import configuration, kept_secret
+from iredldap.shipped import shipped
+
+SUFFIX = "dc=example,dc=com"
+ADMIN = "admin@iredldap.test"
+
+
+class Development:
+    """An installation for trying and developing.
+
+    Args:
+        home: Private directory; made on first use.
+        port: Where the API listens on the loopback interface.
+        ldap_port: Where the directory does.
+    """
+
+    def __init__(self, home: Path, port: int, ldap_port: int) -> None:
+        self._home = home.absolute()
+        self._port = port
+        self._secrets = self._home / "secrets"
+        self._tree = Tree(SUFFIX)
+        self.slapd = Slapd(
+            home=self._home / "directory",
+            suffix=SUFFIX,
+            schema_dir=shipped("schema"),
+            port=ldap_port,
+        )
+        self._gunicorn: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/iredadmin/api"
+
+    @property
+    def log(self) -> Path:
+        return self._home / "gunicorn.log"
+
+    def facts(self) -> dict[str, str]:
+        """What somebody who wants to use it must know."""
+        return {
+            "url": self.url,
+            "admin": ADMIN,
+            "password": kept_secret(self._secrets / "admin"),
+            "ldap": self.slapd.uri,
+            "suffix": SUFFIX,
+            "reader": f"cn=vmail,{SUFFIX} {kept_secret(self._secrets / 'vmail')}",
+        }
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Keep both servers running; they have answered when it begins, and are gone after it.
+
+        Raises:
+            EmbeddedError: If one cannot be started, or the directory is in use.
+        """
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._home / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as ex:
+                raise EmbeddedError(f"{self._home} is in use by another `iredldap dev`") from ex
+            try:
+                self._start()
+                yield
+            finally:
+                self._stop()
+
+    def watch(self) -> None:
+        """Wait for as long as both run.
+
+        Raises:
+            EmbeddedError: When one of them ends.
+        """
+        assert self._gunicorn
+        while self.slapd.running:
+            try:
+                status = self._gunicorn.wait(0.5)
+            except subprocess.TimeoutExpired:
+                continue
+            raise EmbeddedError(f"gunicorn ended with status {status}; see {self.log}")
+        raise EmbeddedError(f"slapd ended; see {self.slapd.log}")
+
+    def _start(self) -> None:
+        refuse_taken_port(self._port)
+        if not self.slapd.prepared:
+            self.slapd.prepare(self._first_tree())
+        self._write_configuration()
+        self.slapd.start()
+        with self.log.open("ab") as log:
+            self._gunicorn = subprocess.Popen(  # noqa: S603
+                gunicorn_command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                # A session of its own: Ctrl-C is for us, who then stop it in order.
+                start_new_session=True,
+                preexec_fn=tied_to_us(),  # noqa: PLW1509
+            )
+        self._await_answer(time.monotonic() + 60)
+
+    def _stop(self) -> None:
+        if self._gunicorn is not None:
+            self._gunicorn.terminate()
+            try:
+                self._gunicorn.wait(10)
+            except subprocess.TimeoutExpired:
+                self._gunicorn.kill()
+                self._gunicorn.wait()
+        self.slapd.stop()
+
+    def _await_answer(self, until: float) -> None:
+        assert self._gunicorn
+        while True:
+            if self._gunicorn.poll() is not None:
+                lines = self.log.read_text(errors="replace").splitlines()[-15:]
+                raise EmbeddedError("\n".join(["gunicorn ended; its log says:", *lines]))
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError) as ex:
+                if time.monotonic() > until:
+                    raise EmbeddedError(f"{self.url} does not answer: {ex}") from ex
+            time.sleep(0.05)
+
+    def _first_tree(self) -> bytes:
+        reader, writer, admin = (
+            passwords.hashed(kept_secret(self._secrets / name), "SSHA", os.urandom(16))
+            for name in ("vmail", "vmailadmin", "admin")
+        )
+        first = base.global_admin(
+            self._tree,
+            ADMIN,
+            admin,
+            user.days_since_epoch(date.today()),  # noqa: DTZ011 - local, as every writer has it
+        )
+        return base.ldif(iter([*base.entries(self._tree, reader, writer), first]))
+
+    def _write_configuration(self) -> None:
+        path = self._home / "iredldap.toml"
+        if path.exists():
+            return
+        kept_secret(self._secrets / "session-keys")
+        path.write_text(
+            configuration(
+                {
+                    "api": {"enable_restful_api": True},
+                    "ldap": {
+                        "uri": [self.slapd.uri],
+                        "suffix": SUFFIX,
+                        "bind_dn": f"cn=vmailadmin,{SUFFIX}",
+                        "bind_password_file": str(self._secrets / "vmailadmin"),
+                    },
+                    "session": {"keys_file": str(self._secrets / "session-keys")},
+                }
+            ),
+            encoding="utf-8",
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            CONFIG_VARIABLE: str(self._home / "iredldap.toml"),
+            "IREDLDAP_LDAP_URI": self.slapd.ldapi,
+            "IREDLDAP_SERVER_BIND": f"127.0.0.1:{self._port}",
+            "IREDLDAP_STATE_URL": f"sqlite:///{self._home / 'state.sqlite3'}",
+        }
+
+
+def gunicorn_command() -> list[str]:
+    """The command that serves the API with the shipped settings."""
+    return [sys.executable, "-m", "gunicorn", "--config", str(shipped("gunicorn.conf.py"))]

@@ -1,0 +1,386 @@
+"""Run a private slapd on the loopback interface, with an iRedMail server's schema and rules."""
+
+import errno
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+import ldap
+
+from iredldap.embedded.child import tied_to_us
+
+GIB = 1024**3
+
+_BINARIES = ("/usr/sbin/slapd", "/usr/libexec/slapd", "/usr/local/libexec/slapd")
+_MODULES = tuple(
+    Path(root, lib, name)
+    for root in ("/usr", "/usr/local")
+    for lib in ("lib", "lib64", "libexec")
+    for name in ("ldap", "openldap")
+)
+_STANDARD_SCHEMA = tuple(
+    Path(etc, name, "schema") for etc in ("/etc", "/usr/local/etc") for name in ("ldap", "openldap")
+)
+_APPARMOR_ENABLED = Path("/sys/module/apparmor/parameters/enabled")
+_APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.slapd")
+
+# A Unix socket's path may have 107 bytes on Linux, 103 elsewhere.
+_LONGEST_SOCKET_PATH = 100
+
+# What needs no escaping in slapd.conf, in a DN and, but for the dot, in a regular expression.
+_PLAIN_SUFFIX = re.compile(r"[A-Za-z]+=[\w. -]+(,[A-Za-z]+=[\w. -]+)*", re.ASCII)
+
+# libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
+_ENVIRONMENT = {"LDAPNOINIT": "1"}
+
+
+class EmbeddedError(Exception):
+    """The private slapd can't be set up or started; the text is for the person who asked."""
+
+
+def free_port() -> int:
+    """Find a TCP port of 127.0.0.1 that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def refuse_taken_port(port: int) -> None:
+    """See that nobody has a TCP port of 127.0.0.1: he could answer in our server's place.
+
+    Raises:
+        EmbeddedError: If somebody has, or we may not have it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            why = "taken" if error.errno == errno.EADDRINUSE else f"not for us: {error}"
+            raise EmbeddedError(f"port {port} is {why}") from error
+
+
+class Slapd:
+    """One slapd, its configuration and its database below one private directory."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        suffix: str,
+        schema_dir: Path,
+        port: int,
+        fast_reads: bool = False,
+        extra: str = "",
+        maxsize: int = 2 * GIB,
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> None:
+        """Describe the server; nothing is touched yet.
+
+        Args:
+            home: Directory for configuration, database, socket and log; made by `prepare`.
+            suffix: Of the tree, such as `dc=example,dc=com`.
+            schema_dir: Where `slapd.conf` and our schema files are.
+            port: TCP port on 127.0.0.1.
+            fast_reads: Let the service accounts past iRedMail's access rules.
+            extra: Lines for slapd.conf at the end of the database section.
+            maxsize: Limit of the database in bytes.
+            tls: Files of the CA certificate, the certificate and its key, to offer StartTLS.
+
+        Raises:
+            EmbeddedError: If the suffix has characters that need escaping.
+        """
+        self.home = home.absolute()
+        self.suffix = re.sub(r"\s*,\s*", ",", suffix.strip())
+        if not _PLAIN_SUFFIX.fullmatch(self.suffix):
+            raise EmbeddedError(f"not a plain LDAP suffix: {suffix}")
+        self.port = port
+        self._schema_dir = schema_dir.absolute()
+        self._fast_reads = fast_reads
+        self._extra = extra
+        self._maxsize = maxsize
+        self._tls = tls
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: Path | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"ldap://127.0.0.1:{self.port}"
+
+    @property
+    def ldapi(self) -> str:
+        return "ldapi://" + quote(str(self._socket_path()), safe="")
+
+    @property
+    def log(self) -> Path:
+        return self.home / "slapd.log"
+
+    @property
+    def prepared(self) -> bool:
+        """Whether there is a database to start with."""
+        return (self._database / "data.mdb").exists()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process number while running."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    def prepare(self, ldif: bytes) -> None:
+        """Make the database and load the tree; all of it or nothing.
+
+        Raises:
+            EmbeddedError: With slapd's own words, if it refuses the LDIF; if there is a database
+                already; if something is not installed.
+        """
+        if self.prepared:
+            raise EmbeddedError(f"{self._database} holds a database already")
+        self._make_home()
+        # Loaded beside its final place: an interrupted load must not pass for a database.
+        loading = self.home / "database.loading"
+        shutil.rmtree(loading, ignore_errors=True)
+        loading.mkdir(mode=0o700)
+        configuration = self._write_configuration("slapadd.conf", loading)
+        # -q: no flush after every entry. A load that is cut short is thrown away anyway.
+        loaded = subprocess.run(  # noqa: S603
+            [self._binary(), "-T", "add", "-q", "-f", configuration, "-b", self.suffix],
+            input=ldif,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | _ENVIRONMENT,
+            check=False,
+        )
+        configuration.unlink()
+        if loaded.returncode != 0:
+            shutil.rmtree(loading)
+            said = loaded.stdout.decode(errors="replace").strip()
+            raise EmbeddedError(f"slapadd refused the tree:\n{said}")
+        shutil.rmtree(self._database, ignore_errors=True)
+        loading.rename(self._database)
+
+    def start(self, deadline: float = 10.0) -> None:
+        """Start slapd and wait until it answers on both listeners, `deadline` seconds at most.
+
+        It gets SIGTERM when the thread that called this ends: call it from a lasting one.
+
+        Raises:
+            EmbeddedError: With the end of the log, if it exits or stays silent; if the port is
+                taken; if there is no database.
+        """
+        if self.running:
+            raise EmbeddedError("slapd is running already")
+        if not self.prepared:
+            raise EmbeddedError(f"{self._database} holds no database")
+        refuse_taken_port(self.port)
+        self._make_home()
+        configuration = self._write_configuration("slapd.conf", self._database)
+        self._make_socket_folder()
+        with self.log.open("ab") as log:
+            before = log.tell()
+            self._process = self._spawn(configuration, log.fileno())
+        try:
+            self._await_answers(time.monotonic() + deadline, deadline, before)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, deadline: float = 10.0) -> None:
+        """End slapd in an orderly way; by force after `deadline` seconds."""
+        if self._process is not None and self.running:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(deadline)
+        self.kill()
+
+    def kill(self) -> None:
+        """End slapd at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._remove_socket()
+
+    @property
+    def _database(self) -> Path:
+        return self.home / "database"
+
+    def _make_home(self) -> None:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+
+    def _write_configuration(self, name: str, database: Path) -> Path:
+        template = Template((self._schema_dir / "slapd.conf").read_text("utf-8"))
+        text = template.substitute(
+            home=_escape(self.home),
+            schema=_escape(self._schema_dir),
+            standard_schema=_escape(_find_standard_schema()),
+            modules=_escape(_find_modules()),
+            database=_escape(database),
+            suffix=self.suffix,
+            suffix_pattern=self.suffix.replace(".", "[.]"),
+            maxsize=self._maxsize,
+            fast_reads="" if self._fast_reads else "# ",
+            tls=self._tls_lines(),
+            extra=self._extra,
+        )
+        path = self.home / name
+        path.write_text(text, "utf-8")
+        return path
+
+    def _tls_lines(self) -> str:
+        words = ("TLSCACertificateFile", "TLSCertificateFile", "TLSCertificateKeyFile")
+        files = self._tls or ()
+        return "\n".join(
+            f'{word} "{_escape(file.absolute())}"' for word, file in zip(words, files, strict=False)
+        )
+
+    def _binary(self) -> Path:
+        binary = _find_binary()
+        if not _is_confined():
+            return binary
+        # AppArmor's profile (Ubuntu) goes by the program's path and would keep slapd out of
+        # `home`. A copy elsewhere is not confined, and the machine's own slapd stays so.
+        copy = self.home / "bin" / "slapd"
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        if not copy.exists() or copy.stat().st_mtime < binary.stat().st_mtime:
+            shutil.copy2(binary, copy)
+        return copy
+
+    def _spawn(self, configuration: Path, log: int) -> subprocess.Popen[bytes]:
+        # -d keeps it in the foreground; "none" is the level of what is always logged.
+        # -s 0: nothing to the machine's syslog.
+        # A session of its own: Ctrl-C at the terminal is for us, who then stop slapd in order.
+        return subprocess.Popen(  # noqa: S603
+            [
+                *(self._binary(), "-d", "none", "-s", "0", "-f", configuration),
+                *("-h", f"{self.uri} {self.ldapi}"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.home,
+            env=os.environ | _ENVIRONMENT,
+            start_new_session=True,
+            preexec_fn=tied_to_us(),  # noqa: PLW1509
+        )
+
+    def _await_answers(self, until: float, deadline: float, log_start: int) -> None:
+        silent = [self.uri, self.ldapi]
+        while silent:
+            if not self.running:
+                raise EmbeddedError(self._complain("slapd ended", log_start))
+            if time.monotonic() > until:
+                raise EmbeddedError(
+                    self._complain(f"slapd gave no answer in {deadline:g} s", log_start)
+                )
+            silent = [uri for uri in silent if not _answers(uri)]
+            time.sleep(0.02 if silent else 0)
+
+    def _complain(self, what: str, log_start: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        if any(f"errno={errno.EADDRINUSE}" in line for line in lines):
+            what = f"port {self.port} is taken: {what}"
+        return "\n".join([f"{what}; {self.log} says:", *lines[-15:]])
+
+    def _socket_path(self) -> Path:
+        if self._socket is None:
+            self._socket = self.home / "ldapi"
+            if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
+                folder = tempfile.mkdtemp(prefix="iredldap-")
+                weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+                self._socket = Path(folder, "ldapi")
+        return self._socket
+
+    def _make_socket_folder(self) -> None:
+        folder = self._socket_path().parent
+        # After a stop a folder elsewhere is made again, under its old name so that `ldapi` stays.
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise EmbeddedError(f"{folder} belongs to somebody else")
+        self._socket_path().unlink(missing_ok=True)
+
+    def _remove_socket(self) -> None:
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+            if self._socket.parent != self.home:
+                shutil.rmtree(self._socket.parent, ignore_errors=True)
+
+
+def _answers(uri: str) -> bool:
+    """Whether a server reads out its root entry there within a second."""
+    connection = ldap.initialize(uri)
+    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, 1)
+    connection.set_option(ldap.OPT_TIMEOUT, 1)
+    try:
+        connection.search_s("", ldap.SCOPE_BASE, attrlist=["1.1"])
+    except ldap.LDAPError:
+        return False
+    finally:
+        connection.unbind_s()
+    return True
+
+
+def _find_binary() -> Path:
+    found = shutil.which("slapd") or _first(map(Path, _BINARIES))
+    if found is None:
+        raise EmbeddedError(
+            "slapd is not installed; on Debian and Ubuntu it is in the packages"
+            " slapd and slapd-contrib"
+        )
+    return Path(found)
+
+
+def _find_modules() -> Path:
+    # Debian 12 has the .la file, later releases only the .so.
+    module = _first(folder / name for folder in _MODULES for name in ("pw-sha2.la", "pw-sha2.so"))
+    if module is None:
+        raise EmbeddedError(
+            "slapd's module pw-sha2 is not installed; on Debian and Ubuntu it is in the package"
+            " slapd-contrib"
+        )
+    return module.parent
+
+
+def _find_standard_schema() -> Path:
+    file = _first(folder / "inetorgperson.schema" for folder in _STANDARD_SCHEMA)
+    if file is None:
+        raise EmbeddedError(
+            "slapd's schema files are not installed; on Debian and Ubuntu they are in the package"
+            " slapd"
+        )
+    return file.parent
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.exists()), None)
+
+
+def _is_confined() -> bool:
+    """Whether AppArmor is at work and has a profile for slapd."""
+    try:
+        return _APPARMOR_ENABLED.read_text("ascii").startswith("Y") and _APPARMOR_PROFILE.exists()
+    except OSError:
+        return False
+
+
+def _escape(path: Path) -> str:
+    """Write a path for the inside of slapd.conf's double quotes."""
+    return re.sub(r'(["\\])', r"\\\1", str(path))

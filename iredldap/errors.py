@@ -1,0 +1,330 @@
+"""Every refusal, its code and when it happens.
+
+A refusal is an answer to the client: it says no, and nothing was changed unless
+`Refusal.report` says otherwise. The tree::
+
+    Refusal
+    ├── Malformed                  the request cannot be understood
+    │   ├── InvalidParameter  MissingParameter  ParameterConflict
+    │   └── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword
+    ├── Unauthenticated            nobody, or nobody any more
+    │   └── LoginRequired  SessionExpired  InvalidCredentials
+    ├── Forbidden                  somebody, but not he
+    │   └── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile  NotAuthorized
+    ├── NotFound
+    │   └── NoSuchAccount  NoSuchRoute  ApiDisabled
+    ├── Conflict                   the state of the directory forbids it
+    │   └── AlreadyExists  NotAllowed  Exceeded*  ExceedLimit*
+    ├── WeakPassword               one class, the broken rule is its code
+    │   └── InvalidPasswordScheme
+    ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
+    ├── ServerDown                 the directory or a database does not answer
+    ├── InternalError              our fault, or an answer nobody foresaw
+    └── Several                    more than one of the above, told together
+
+`web/replies.py` knows which HTTP status each branch wears. The codes are those of the public
+reference where it has one; the others are ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """The request is answered no; `code` is what the client reads.
+
+    Args:
+        detail: For the log: the value and what was expected. Never a password.
+        parameter: Name of the offending request parameter, where there is one.
+        report: What was and was not done, where something was.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        parameter: str | None = None,
+        report: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail or self.code)
+        self.detail = detail
+        self.parameter = parameter
+        self.report = report
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the answer, in the order in which they were found."""
+        return (self.code,)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The offending parameters."""
+        return (self.parameter,) if self.parameter else ()
+
+
+class Malformed(Refusal):
+    """The request cannot be understood."""
+
+    code = "INVALID_PARAMETER"
+
+
+class InvalidParameter(Malformed):
+    """A value is not of the parameter's kind, or the body is not of its type."""
+
+
+class MissingParameter(Malformed):
+    """A parameter that the others need was not sent."""
+
+    code = "MISSING_PARAMETER"
+
+
+class ParameterConflict(Malformed):
+    """Two parameters that exclude each other were sent."""
+
+    code = "PARAMETER_CONFLICT"
+
+
+class InvalidDomainName(Malformed):
+    """A domain name is no letter-digit-hyphen name of at least two labels."""
+
+    code = "INVALID_DOMAIN_NAME"
+
+
+class InvalidMail(Malformed):
+    """A mail address is malformed, or not allowed for a new account."""
+
+    code = "INVALID_MAIL"
+
+
+class InvalidUsername(Malformed):
+    """The login name is no mail address."""
+
+    code = "INVALID_USERNAME"
+
+
+class EmptyPassword(Malformed):
+    """A login or password check carries no password."""
+
+    code = "EMPTY_PASSWORD"
+
+
+class Unauthenticated(Refusal):
+    """The caller is nobody, or nobody any more."""
+
+    code = "LOGIN_REQUIRED"
+
+
+class LoginRequired(Unauthenticated):
+    """There is no valid cookie."""
+
+
+class SessionExpired(Unauthenticated):
+    """The cookie was good once and its time is over."""
+
+    code = "SESSION_EXPIRED"
+
+
+class InvalidCredentials(Unauthenticated):
+    """Wrong name, wrong password, disabled account or no admin: all the same answer."""
+
+    code = "INVALID_CREDENTIALS"
+
+
+class Forbidden(Refusal):
+    """The caller is known and may not."""
+
+    code = "PERMISSION_DENIED"
+
+
+class PermissionDenied(Forbidden):
+    """Role, domain or profile forbids it."""
+
+
+class PermissionDeniedUpdateGlobalAdminProfile(Forbidden):
+    """A normal admin touches the account of a global admin."""
+
+    code = "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"
+
+
+class NotAuthorized(Forbidden):
+    """The client's address is not on the list of API clients."""
+
+    code = "NOT_AUTHORIZED"
+
+
+class NotFound(Refusal):
+    """What was named is not there."""
+
+    code = "NO_SUCH_ACCOUNT"
+
+
+class NoSuchAccount(NotFound):
+    """There is no such domain, user, list, alias or admin."""
+
+
+class NoSuchRoute(NotFound):
+    """The path is not part of the API."""
+
+    code = "NO_SUCH_ROUTE"
+
+
+class ApiDisabled(NotFound):
+    """The configuration does not switch the API on."""
+
+    code = "API_DISABLED"
+
+
+class Conflict(Refusal):
+    """The state of the directory forbids it."""
+
+    code = "ALREADY_EXISTS"
+
+
+class AlreadyExists(Conflict):
+    """The name or address is taken, alias names included."""
+
+
+class NotAllowed(Conflict):
+    """The domain's limit says that no such account may be created."""
+
+    code = "NOT_ALLOWED"
+
+
+class ExceededDomainAccountLimit(Conflict):
+    """The domain holds as many accounts of this kind as it may."""
+
+    code = "EXCEEDED_DOMAIN_ACCOUNT_LIMIT"
+
+
+class ExceededDomainQuotaSize(Conflict):
+    """The domain has not that much mailbox space left."""
+
+    code = "EXCEEDED_DOMAIN_QUOTA_SIZE"
+
+
+class ExceededMaxUserQuota(Conflict):
+    """The mailbox would be larger than the domain allows for one user."""
+
+    code = "EXCEEDED_MAX_USER_QUOTA"
+
+
+class ExceedLimitDomain(Conflict):
+    """The admin manages as many domains as he may."""
+
+    code = "EXCEED_LIMIT_DOMAIN"
+
+
+class ExceedLimitQuota(Conflict):
+    """The admin has not that much mailbox space left to hand out."""
+
+    code = "EXCEED_LIMIT_QUOTA"
+
+
+class ExceedLimitUsers(Conflict):
+    """The admin has not that many users left to hand out."""
+
+    code = "EXCEED_LIMIT_USERS"
+
+
+class ExceedLimitAliases(Conflict):
+    """The admin has not that many aliases left to hand out."""
+
+    code = "EXCEED_LIMIT_ALIASES"
+
+
+class ExceedLimitLists(Conflict):
+    """The admin has not that many lists left to hand out."""
+
+    code = "EXCEED_LIMIT_LISTS"
+
+
+class WeakPassword(Refusal):
+    """A new password breaks a rule; the rule's own code is the answer."""
+
+    code = "PW_EMPTY"
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule, parameter="password")
+        self.rule = rule
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return (self.rule,)
+
+
+class InvalidPasswordScheme(Refusal):
+    """A ready-made hash is of a scheme that the directory cannot verify."""
+
+    code = "INVALID_PASSWORD_SCHEME"
+
+
+class PreconditionFailed(Refusal):
+    """The entry is not in the state that the request names."""
+
+    code = "PRECONDITION_FAILED"
+
+
+class NameTaken(PreconditionFailed):
+    """`If-None-Match: *` on a name that exists."""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return (self.code, AlreadyExists.code)
+
+
+class BodyTooLarge(Refusal):
+    """The body is larger than the configuration allows."""
+
+    code = "BODY_TOO_LARGE"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is of a type that is not read here."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class MethodNotAllowed(Refusal):
+    """The path exists and does not know this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
+class ServerDown(Refusal):
+    """The directory or a database does not answer; asking again later may help."""
+
+    code = "SERVER_DOWN"
+
+
+class InternalError(Refusal):
+    """An answer nobody foresaw; the log has it."""
+
+
+class Several(Refusal):
+    """More than one refusal, told together.
+
+    Args:
+        refusals: At least one; the first decides the HTTP status.
+    """
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__("; ".join(str(refusal) for refusal in refusals))
+        self.refusals = tuple(refusals)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(c for refusal in self.refusals for c in refusal.codes))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(p for refusal in self.refusals for p in refusal.parameters))
+
+
+def raise_all(refusals: Sequence[Refusal]) -> None:
+    """Raise what was collected: nothing, the one, or all of them together."""
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        raise Several(refusals)
