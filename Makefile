@@ -1,0 +1,57 @@
+# The words of everyday work; CI runs the same ones.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+# Two steps at once could both want to install packages.
+.NOTPARALLEL:
+.PHONY: help setup run test unit check format docs bench clean provide-run provide-test
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## make the virtual environment (PYTHON=python3)
+
+run: provide-run .venv/ready ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
+	@exec $(BIN)/iredldap dev
+
+test: provide-test .venv/ready ## run every test
+	$(BIN)/python -m pytest
+
+unit: .venv/ready ## run the tests that need no server
+	$(BIN)/python -m pytest tests/unit
+
+check: .venv/ready ## format, lint, types, import contracts, unit tests; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit
+
+format: .venv/ready ## put the code in shape
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: .venv/ready ## write the generated pages
+	$(BIN)/python -m tools.document
+
+bench: provide-run .venv/ready ## measure
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what these words made, but not the data of `run`
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+provide-run:
+	@PYTHON='$(PYTHON)' tools/provide run
+
+provide-test:
+	@PYTHON='$(PYTHON)' tools/provide test
+
+# python-ldap is compiled on the spot, so the packages come first.
+.venv/ready: setup.cfg pyproject.toml | provide-run
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
