@@ -1,0 +1,451 @@
+"""The directory: the one module that opens LDAP connections and names python-ldap's exceptions.
+
+Connections are kept in a pool of one process. A read that loses its connection is repeated once
+on a fresh one; a write never is: it raises `Unanswered`, and whoever sent it reads back.
+
+Source: RFC 4511; RFC 4527 (post-read), RFC 4528 (assertion).
+"""
+
+import os
+import re
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import ldap
+from ldap.controls import RequestControl, ResponseControl
+from ldap.controls.libldap import AssertionControl
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.config import Ldap
+from iredldap.dit import names
+from iredldap.dit.entry import Entry
+from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Scope
+from iredldap.errors import (
+    AlreadyExists,
+    InternalError,
+    InvalidParameter,
+    NoSuchAccount,
+    PreconditionFailed,
+    Refusal,
+    ServerDown,
+)
+
+T = TypeVar("T")
+
+WINDOW = 10
+"""Operations under way at once in a pipeline: enough to hide the way there and back, few enough
+to leave the directory's threads to others."""
+
+_MAX_IDLE = 240.0
+_POST_READ_OID = "1.3.6.1.1.13.2"
+_ENTRY_CSN = b"\x30\x0a\x04\x08entryCSN"
+_CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
+
+
+class Unanswered(ServerDown):
+    """A write was sent and its answer never came: it may or may not have happened."""
+
+
+class ValueAbsent(PreconditionFailed):
+    """A value to be deleted is not there (any more)."""
+
+
+class ValuePresent(PreconditionFailed):
+    """A value to be added is there already."""
+
+
+class HasChildren(InternalError):
+    """An entry to be deleted has children."""
+
+
+_REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
+    (ldap.ALREADY_EXISTS, AlreadyExists),
+    (ldap.NO_SUCH_OBJECT, NoSuchAccount),
+    (ldap.ASSERTION_FAILED, PreconditionFailed),
+    (ldap.NO_SUCH_ATTRIBUTE, ValueAbsent),
+    (ldap.TYPE_OR_VALUE_EXISTS, ValuePresent),
+    (ldap.NOT_ALLOWED_ON_NONLEAF, HasChildren),
+    (ldap.INVALID_SYNTAX, InvalidParameter),
+    (ldap.CONSTRAINT_VIOLATION, InvalidParameter),
+    (ldap.SERVER_DOWN, ServerDown),
+    (ldap.CONNECT_ERROR, ServerDown),
+    (ldap.TIMEOUT, ServerDown),
+    (ldap.UNAVAILABLE, ServerDown),
+    (ldap.BUSY, ServerDown),
+)
+_LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE)
+
+
+class _PostRead(RequestControl):  # type: ignore[misc]
+    """Ask for the state that a write leaves behind."""
+
+    def __init__(self) -> None:
+        super().__init__(_POST_READ_OID, False, _ENTRY_CSN)
+
+
+class _PostReadAnswer(ResponseControl):  # type: ignore[misc]
+    controlType = _POST_READ_OID
+    csn: str | None = None
+
+    def decodeControlValue(self, encodedControlValue: bytes) -> None:  # noqa: N802, N803
+        found = _CSN.search(encodedControlValue)
+        self.csn = found.group().decode() if found else None
+
+
+_ANSWERS = {_POST_READ_OID: _PostReadAnswer}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn python-ldap's exceptions into refusals; the original stays as the cause."""
+    try:
+        yield
+    except ldap.LDAPError as ex:
+        raise refusal_for(ex) from ex
+
+
+def refusal_for(error: ldap.LDAPError) -> Refusal:
+    """Give the refusal that an LDAP error means.
+
+    Size and time limits are among the errors nobody foresaw: a result that stops early must
+    never look whole.
+    """
+    for foreign, ours in _REFUSALS:
+        if isinstance(error, foreign):
+            return ours(_sentence(error))
+    return InternalError(_sentence(error))
+
+
+def connect(settings: Ldap) -> SimpleLDAPObject:
+    """Open a connection bound as the service account, on the first server that answers.
+
+    Raises:
+        ServerDown: If none answers, or refuses the certificate.
+        InternalError: If the service account's own bind is refused.
+    """
+    failure: ldap.LDAPError = ldap.SERVER_DOWN({"desc": "no server configured"})
+    for uri in settings.uri:
+        try:
+            return _bound(settings, uri)
+        except _LOST as ex:
+            failure = ex
+        except ldap.LDAPError as ex:
+            raise InternalError(f"{uri}: bind as {settings.bind_dn}: {_sentence(ex)}") from ex
+    raise ServerDown(f"{', '.join(settings.uri)}: {_sentence(failure)}") from failure
+
+
+def _bound(settings: Ldap, uri: str) -> SimpleLDAPObject:
+    connection = _open(settings, uri)
+    try:
+        connection.simple_bind_s(settings.bind_dn, settings.bind_password.reveal())
+    except ldap.LDAPError:
+        _close(connection)
+        raise
+    connection.timeout = settings.operation_timeout
+    return connection
+
+
+def _open(settings: Ldap, uri: str) -> SimpleLDAPObject:
+    connection = ldap.initialize(uri)
+    connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
+    connection.set_option(ldap.OPT_REFERRALS, 0)
+    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.network_timeout)
+    connection.timeout = settings.network_timeout
+    if settings.ca_file:
+        connection.set_option(ldap.OPT_X_TLS_CACERTFILE, settings.ca_file)
+    demand = ldap.OPT_X_TLS_DEMAND if settings.verify_certificate else ldap.OPT_X_TLS_NEVER
+    connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demand)
+    # The TLS options above take effect only in a context that is made after them.
+    connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+    if settings.turns_to_tls(uri):
+        connection.start_tls_s()
+    return connection
+
+
+class Pool:
+    """Bound connections of one process, the youngest first.
+
+    It is made anew after a fork: a connection shared by two processes mixes their answers.
+    """
+
+    def __init__(self, settings: Ldap) -> None:
+        self._settings = settings
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(self._settings.connections)
+        self._idle: list[tuple[float, SimpleLDAPObject]] = []
+
+    @contextmanager
+    def connection(self, *, fresh: bool = False) -> Iterator[SimpleLDAPObject]:
+        """Lend a connection; it comes back unless it broke.
+
+        Args:
+            fresh: Open a new one rather than take one that waited.
+
+        Raises:
+            ServerDown: If no server answers, or every connection is busy for too long.
+        """
+        if self._pid != os.getpid():
+            self._forget()
+        if not self._free.acquire(timeout=self._settings.operation_timeout):
+            raise ServerDown("every connection to the directory is busy")
+        try:
+            connection = (None if fresh else self._waiting()) or connect(self._settings)
+            try:
+                yield connection
+            except GeneratorExit:
+                _close(connection)
+                raise
+            except BaseException as ex:
+                if _breaks(ex):
+                    _close(connection)
+                else:
+                    self._keep(connection)
+                raise
+            else:
+                self._keep(connection)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Close what waits."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            _close(connection)
+
+    def _waiting(self) -> SimpleLDAPObject | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                since, connection = self._idle.pop()
+            if time.monotonic() - since < _MAX_IDLE and _is_alive(connection):
+                return connection
+            _close(connection)
+
+    def _keep(self, connection: SimpleLDAPObject) -> None:
+        with self._lock:
+            self._idle.append((time.monotonic(), connection))
+
+
+def _breaks(error: BaseException) -> bool:
+    """Whether a connection is not to be used again after this error."""
+    if isinstance(error, Refusal):
+        return isinstance(error, ServerDown) or isinstance(error.__cause__, _LOST)
+    return isinstance(error, _LOST) or not isinstance(error, ldap.LDAPError)
+
+
+def _is_alive(connection: SimpleLDAPObject) -> bool:
+    """Whether the server has not hung up while the connection waited; nothing is sent."""
+    try:
+        readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    except (OSError, ValueError, ldap.LDAPError):
+        return False
+    # Nobody owes us an answer, so anything to read is the end, or a notice of it.
+    return not readable
+
+
+def _close(connection: SimpleLDAPObject) -> None:
+    with suppress(ldap.LDAPError):
+        connection.unbind_ext()
+
+
+class Directory:
+    """Reads and writes of one directory.
+
+    Args:
+        settings: Where it is and who we are there.
+    """
+
+    def __init__(self, settings: Ldap) -> None:
+        self._settings = settings
+        self._pool = Pool(settings)
+        self.tree = names.Tree(settings.suffix)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def ask(self) -> None:
+        """See whether it answers.
+
+        Raises:
+            ServerDown: If it does not.
+        """
+        self.read(self.tree.base, ("1.1",))
+
+    def read(self, dn: str, attributes: tuple[str, ...] = ("*", "entryCSN")) -> Entry | None:
+        """Read one entry, or None if there is none."""
+        found = self.find(Query(dn, Scope.BASE, "(objectClass=*)", attributes))
+        return found[0] if found else None
+
+    def find(self, query: Query) -> list[Entry]:
+        """Search, for results known to be few. A base that does not exist has none."""
+
+        def search(connection: SimpleLDAPObject) -> list[Entry]:
+            try:
+                return list(_results(connection, query))
+            except ldap.NO_SUCH_OBJECT:
+                return []
+
+        return self._repeatable(search)
+
+    def stream(self, query: Query) -> Iterator[Entry]:
+        """Search, one entry alive at a time, on a connection of its own while it lasts."""
+        with translated(), self._pool.connection() as connection:
+            try:
+                yield from _results(connection, query)
+            except ldap.NO_SUCH_OBJECT:
+                return
+
+    def write(self, operation: Operation) -> str | None:
+        """Carry out one operation; return the state that it leaves, where one is left.
+
+        Raises:
+            AlreadyExists, NoSuchAccount, PreconditionFailed, ValueAbsent, ValuePresent,
+            HasChildren: As the directory judges.
+            Unanswered: If it was sent and no answer came.
+            ServerDown: If it was not sent.
+        """
+        with self._pool.connection() as connection, _sent():
+            return _answer(connection, _send(connection, operation))
+
+    def pipeline(
+        self, operations: Iterable[Operation], window: int = WINDOW
+    ) -> Iterator[tuple[Operation, Refusal | None]]:
+        """Carry out independent operations, several under way at once on one connection.
+
+        Yields:
+            Each operation with its refusal, or None where it succeeded, in order.
+
+        Raises:
+            Unanswered: If the connection is lost: those not yet yielded may have happened.
+        """
+        waiting: deque[tuple[int, Operation]] = deque()
+        with self._pool.connection() as connection, _sent():
+            for operation in operations:
+                waiting.append((_send(connection, operation), operation))
+                if len(waiting) >= window:
+                    yield _outcome(connection, *waiting.popleft())
+            while waiting:
+                yield _outcome(connection, *waiting.popleft())
+
+    def verifies(self, dn: str, password: str) -> bool:
+        """Whether a bind with this password succeeds. An empty password never does.
+
+        Raises:
+            ServerDown: If no server answers.
+        """
+        if not password:
+            return False
+        failure: ldap.LDAPError | None = None
+        for uri in self._settings.uri:
+            try:
+                connection = _open(self._settings, uri)
+            except _LOST as ex:
+                failure = ex
+                continue
+            with translated():
+                try:
+                    connection.simple_bind_s(dn, password)
+                except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT):
+                    return False
+                finally:
+                    _close(connection)
+                return True
+        raise ServerDown(_sentence(failure) if failure else "no server configured")
+
+    def _repeatable(self, read: Callable[[SimpleLDAPObject], T]) -> T:
+        try:
+            with translated(), self._pool.connection() as connection:
+                return read(connection)
+        except ServerDown:
+            with translated(), self._pool.connection(fresh=True) as connection:
+                return read(connection)
+
+
+def _results(connection: SimpleLDAPObject, query: Query) -> Iterator[Entry]:
+    number = connection.search_ext(
+        query.base, int(query.scope), query.filter, list(query.attributes)
+    )
+    done = False
+    try:
+        while True:
+            kind, data, _, _ = connection.result3(number, all=0)
+            if kind == ldap.RES_SEARCH_RESULT:
+                done = True
+                return
+            for dn, attributes in data:
+                if dn is None:
+                    raise InternalError(f"part of {query.base} lies on another server")
+                yield Entry(dn, attributes)
+    except ldap.LDAPError:
+        done = True
+        raise
+    finally:
+        if not done:
+            with suppress(ldap.LDAPError):
+                connection.abandon_ext(number)
+
+
+@contextmanager
+def _sent() -> Iterator[None]:
+    """Within it a lost connection means: a write may have happened."""
+    with translated():
+        try:
+            yield
+        except _LOST as ex:
+            raise Unanswered(_sentence(ex)) from ex
+
+
+def _send(connection: SimpleLDAPObject, operation: Operation) -> int:
+    controls: list[RequestControl] = [_PostRead()]
+    match operation:
+        case Add(dn=dn, attributes=attributes):
+            return int(
+                connection.add_ext(dn, [(n, list(v)) for n, v in attributes.items()], controls)
+            )
+        case Modify(dn=dn, mods=mods, expect=expect):
+            if expect:
+                controls.append(AssertionControl(True, _any_state(expect)))
+            changes = [(int(m.op), m.attribute, list(m.values) or None) for m in mods]
+            return int(connection.modify_ext(dn, changes, controls))
+        case Delete(dn=dn):
+            return int(connection.delete_ext(dn))
+
+
+def _any_state(states: tuple[str, ...]) -> str:
+    return names.either(*(names.equals("entryCSN", state) for state in states))
+
+
+def _answer(connection: SimpleLDAPObject, number: int) -> str | None:
+    _, _, _, controls, _, _ = connection.result4(number, resp_ctrl_classes=_ANSWERS)
+    return next((c.csn for c in controls if isinstance(c, _PostReadAnswer)), None)
+
+
+def _outcome(
+    connection: SimpleLDAPObject, number: int, operation: Operation
+) -> tuple[Operation, Refusal | None]:
+    try:
+        _answer(connection, number)
+    except _LOST:
+        raise
+    except ldap.LDAPError as ex:
+        return operation, refusal_for(ex)
+    return operation, None
+
+
+def _sentence(error: Exception) -> str:
+    facts: Any = error.args[0] if error.args else {}
+    if not isinstance(facts, dict):
+        return str(error)
+    words = (facts.get("desc"), facts.get("info"), facts.get("matched"))
+    return ": ".join(str(word) for word in words if word) or type(error).__name__

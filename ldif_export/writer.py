@@ -1,0 +1,180 @@
+"""Entries as LDIF text, in bytes.
+
+Lines end with a line feed and are folded at 76 columns. A value is base64 only where it has to
+be, and always where it is a password. The same entry always gives the same bytes.
+
+Source: RFC 2849.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+
+VERSION = b"version: 1\n"
+
+_COLUMNS = 76
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.;_-]*")
+# SAFE-STRING, which may begin and end with blanks and control characters that readers trim: where
+# it does, base64 saves them.
+_SAFE = re.compile(rb"(?:[!-9;=-~][\x01-\x09\x0b\x0c\x0e-\x7f]*(?<![\x01-\x20\x7f]))?")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+_MOST_MISSES = 1500
+_MOST_NAMES = 64
+_LARGEST_BLOCK = 2048
+
+
+def comment(text: str) -> bytes:
+    """Write a comment: each line of the text behind a ``#``, long ones on several lines.
+
+    Characters that do not print are escaped, so no text, whoever chose it, can end the comment.
+    """
+    return b"".join(_comment_line(line) for line in _LINE_END.split(text))
+
+
+def attribute(name: str, value: bytes) -> bytes:
+    """Write one value.
+
+    Raises:
+        ValueError: If the name is none that an attribute description may have.
+    """
+    return _lines(_prefix(name), (value,), secret=is_password(name))
+
+
+def dn_line(dn: str) -> bytes:
+    """Write the line that begins a record."""
+    return _lines(b"dn:", (dn.encode(),), secret=False)
+
+
+def record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+    """Write one entry as a content record with the empty line behind it, in the order given.
+
+    Raises:
+        ValueError: As `attribute`.
+    """
+    return Formatter().record(dn, attributes)
+
+
+def is_password(name: str) -> bool:
+    """Whether an attribute, options or not, holds password hashes."""
+    return base_name(name) == "userpassword"
+
+
+def base_name(name: str) -> str:
+    """Name of an attribute in lower case, without its options."""
+    return name.partition(";")[0].lower()
+
+
+class Formatter:
+    """Write the records of one export, remembering what repeats.
+
+    Most accounts share their services, classes and states: an attribute's finished lines are
+    kept by its values. An attribute that proves to vary is no longer looked up. It serves one
+    export in one thread.
+    """
+
+    def __init__(self) -> None:
+        self._memos: dict[str, _Memo] = {}
+
+    def record(self, dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+        """Write one entry as a content record with the empty line behind it, in the order given.
+
+        Raises:
+            ValueError: As `attribute`.
+        """
+        memos = self._memos
+        parts = [dn_line(dn)]
+        for name, values in attributes.items():
+            memo = memos.get(name) or self._memo(name)
+            parts.append(memo.lines(values))
+        parts.append(b"\n")
+        return b"".join(parts)
+
+    def _memo(self, name: str) -> "_Memo":
+        memo = _Memo(name)
+        if len(self._memos) < _MOST_NAMES:
+            self._memos[name] = memo
+        return memo
+
+
+class _Memo:
+    """Finished lines of one attribute, by its values. Passwords are not remembered."""
+
+    __slots__ = ("_blocks", "_hits", "_misses", "_prefix", "_remembers", "_secret")
+
+    def __init__(self, name: str) -> None:
+        self._prefix = _prefix(name)
+        self._secret = is_password(name)
+        self._remembers = not self._secret
+        self._blocks: dict[tuple[bytes, ...], bytes] = {}
+        self._hits = 0
+        self._misses = 0
+
+    def lines(self, values: Sequence[bytes]) -> bytes:
+        if not self._remembers:
+            return _lines(self._prefix, values, secret=self._secret)
+        key = tuple(values)
+        block = self._blocks.get(key)
+        if block is None:
+            block = _lines(self._prefix, key, secret=False)
+            self._missed(key, block)
+        else:
+            self._hits += 1
+        return block
+
+    def _missed(self, key: tuple[bytes, ...], block: bytes) -> None:
+        self._misses += 1
+        if self._misses <= _MOST_MISSES:
+            if len(block) <= _LARGEST_BLOCK:
+                self._blocks[key] = block
+        elif self._hits < self._misses:
+            self._remembers = False
+            self._blocks.clear()
+
+
+def _prefix(name: str) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no attribute description")
+    return name.encode() + b":"
+
+
+def _lines(prefix: bytes, values: Iterable[bytes], *, secret: bool) -> bytes:
+    plain = prefix + b" "
+    room = _COLUMNS - len(plain)
+    lines = []
+    for value in values:
+        if secret or not _SAFE.fullmatch(value):
+            lines.append(_folded(prefix + b": " + b64encode(value)))
+        elif not value:
+            lines.append(prefix + b"\n")
+        elif len(value) <= room:
+            lines.append(plain + value + b"\n")
+        else:
+            lines.append(_folded(plain + value))
+    return b"".join(lines)
+
+
+def _folded(line: bytes) -> bytes:
+    if len(line) <= _COLUMNS:
+        return line + b"\n"
+    rest = range(_COLUMNS, len(line), _COLUMNS - 1)
+    pieces = [line[:_COLUMNS], *(line[start : start + _COLUMNS - 1] for start in rest)]
+    return b"\n ".join(pieces) + b"\n"
+
+
+def _comment_line(line: str) -> bytes:
+    printable = "".join(c if c.isprintable() else _escaped(c) for c in line)
+    rest = printable.encode()
+    pieces = []
+    while len(rest) > _COLUMNS - 2:
+        cut = _COLUMNS - 2
+        # Not between the bytes of one character.
+        while rest[cut] & 0xC0 == 0x80:
+            cut -= 1
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+    return b"".join(b"# " + piece + b"\n" if piece else b"#\n" for piece in (*pieces, rest))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

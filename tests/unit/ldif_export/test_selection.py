@@ -1,0 +1,89 @@
+"""From a kind of account and a name to searches."""
+
+import pytest
+from click import Choice
+
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Scope
+from iredldap.errors import InvalidDomainName, InvalidMail
+from ldif_export.__main__ import main
+from ldif_export.selection import KINDS, Kind, Selection, read_name, searches
+
+TREE = Tree("dc=example,dc=org")
+BASE = "o=domains,dc=example,dc=org"
+DOMAIN = f"domainName=a.test,{BASE}"
+
+SINGLE: list[tuple[Kind, str, str, str]] = [
+    ("user", "u@a.test", f"mail=u@a.test,ou=Users,{DOMAIN}", "mailUser"),
+    ("user", "u+x@a.test", f"mail=u\\+x@a.test,ou=Users,{DOMAIN}", "mailUser"),
+    ("catchall", "a.test", f"mail=@a.test,ou=Users,{DOMAIN}", "mailUser"),
+    ("admin", "u@a.test", "mail=u@a.test,o=domainAdmins,dc=example,dc=org", "mailAdmin"),
+    ("alias", "u@a.test", f"mail=u@a.test,ou=Aliases,{DOMAIN}", "mailAlias"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "dn", "object_class"), SINGLE)
+def test_one_account_is_one_entry(kind: Kind, name: str, dn: str, object_class: str) -> None:
+    """Its own entry is read by its DN, and has to be of its kind."""
+    (search,) = searches(Selection(kind, name), TREE)
+    assert (search.base, search.scope) == (dn, Scope.BASE)
+    assert search.filter == f"(objectClass={object_class})"
+    assert search.required
+
+
+def test_a_list_brings_its_external_members_if_it_has_any() -> None:
+    """The second entry may be missing, the first may not."""
+    entry, externals = searches(Selection("maillist", "l@a.test"), TREE)
+    assert (entry.base, entry.required) == (f"mail=l@a.test,ou=Groups,{DOMAIN}", True)
+    assert externals.base == f"memberOfGroup=l@a.test,ou=Externals,{DOMAIN}"
+    assert not externals.required
+
+
+def test_a_domain_is_its_containers_and_then_the_rest() -> None:
+    """The two searches exclude each other and leave nothing out."""
+    containers, rest = searches(Selection("domain", "a.test"), TREE)
+    assert containers.base == rest.base == DOMAIN
+    assert containers.scope == rest.scope == Scope.SUBTREE
+    assert (containers.ordered, rest.ordered) == (True, False)
+    assert rest.filter == f"(!{containers.filter})"
+
+
+def test_a_domain_without_its_subtree_is_one_entry() -> None:
+    """`subtree=no` reads the domain's own entry."""
+    (search,) = searches(Selection("domain", "a.test", subtree=False), TREE)
+    assert (search.base, search.scope) == (DOMAIN, Scope.BASE)
+
+
+@pytest.mark.parametrize("attribute", ["userPassword", "USERPASSWORD", "userpassword;x-old"])
+def test_passwords_are_left_out_in_every_spelling(attribute: str) -> None:
+    """Neither case nor options are a way around it."""
+    without = Selection("user", "u@a.test", passwords=False)
+    omitting = Selection("user", "u@a.test", omit=frozenset({"userpassword"}))
+    for selection in (without, omitting):
+        assert not selection.keeps(attribute)
+        assert not selection.has_passwords
+    assert Selection("user", "u@a.test").has_passwords
+
+
+def test_what_is_kept_keeps_its_order() -> None:
+    """Leaving out changes nothing else."""
+    selection = Selection("user", "u@a.test", omit=frozenset({"cn"}), passwords=False)
+    entry = {"sn": [b"x"], "CN;lang-de": [b"x"], "userPassword": [b"x"], "mail": [b"x"]}
+    assert list(selection.thinned(entry)) == ["sn", "mail"]
+
+
+def test_names_are_read_by_kind() -> None:
+    """A domain or a catch-all is named by a domain, the others by an address."""
+    assert read_name("domain", "A.Test") == read_name("catchall", "a.test") == "a.test"
+    assert read_name("user", "U@A.Test") == "u@a.test"
+    with pytest.raises(InvalidDomainName):
+        read_name("domain", "u@a.test")
+    with pytest.raises(InvalidMail):
+        read_name("alias", "a.test")
+
+
+def test_the_command_knows_every_kind() -> None:
+    """The command lists the kinds itself, so that it can explain itself without LDAP."""
+    (kind,) = (row for row in main.params if row.name == "kind")
+    assert isinstance(kind.type, Choice)
+    assert tuple(kind.type.choices) == KINDS
