@@ -1,0 +1,58 @@
+"""gunicorn's settings; each line with its reason. Values come from iredldap's configuration."""
+
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, read_file
+from iredldap.web.logs import write_json_lines
+
+_config = read_file(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)), os.environ)
+
+wsgi_app = "iredldap.wsgi:application"
+
+bind = _config.server.bind
+
+# Threads: a sync worker is killed in the middle of a long download, and a signal to it would
+# break off an LDAP write whose fate nobody then knows. gevent does not help: libldap blocks.
+worker_class = "gthread"
+
+# Processes use the cores, few threads wait for the directory: many threads in one process only
+# pass the interpreter's lock around.
+workers = _config.server.workers or max(2, multiprocessing.cpu_count())
+threads = _config.server.threads
+
+# The application is made in each worker, not before the fork: a connection to the directory that
+# two processes share mixes up their answers.
+preload_app = False
+
+# gthread counts the time that the worker's own loop is silent, not that of a request: a download
+# of an hour is fine, a worker that hangs is not.
+timeout = 60
+
+# A restart lets running requests and downloads end.
+graceful_timeout = _config.server.graceful_timeout
+
+# Clients that keep their connection save a handshake per call.
+keepalive = 15
+
+# Longer lines are no request of this API, and a header cannot fill the memory.
+limit_request_line = 8190
+limit_request_fields = 100
+
+# Who may speak for a client is decided by trusted_proxies; gunicorn shall believe nobody.
+forwarded_allow_ips = ""
+
+# The application writes one line per request, without query strings, which may hold a password.
+accesslog = None
+errorlog = "-"
+loglevel = _config.server.log_level
+
+# A heartbeat file on a disk can stall a worker; memory does not.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Set up this process's log."""
+    write_json_lines(_config.server.log_level)

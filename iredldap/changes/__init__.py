@@ -1,0 +1,1 @@
+"""Second floor: plans carried out."""

@@ -1,0 +1,243 @@
+"""Carry out plans: the one place where a request writes to the directory."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from iredldap.dit.entry import Entry
+from iredldap.dit.plan import (
+    Add,
+    Delete,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+    Step,
+    Sweep,
+    describe,
+    guarded,
+)
+from iredldap.errors import (
+    AlreadyExists,
+    InternalError,
+    NoSuchAccount,
+    PreconditionFailed,
+    Refusal,
+    ServerDown,
+)
+from iredldap.gateways.directory import Directory, HasChildren, Unanswered
+
+PATIENCE = 5.0
+"""Seconds for which a change that others overtake is made again."""
+
+_EVERYTHING = "(objectClass=*)"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A plan carried out: the state it left the named entry in, and what it ignored."""
+
+    state: str | None
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass
+class _Progress:
+    done: list[str] = field(default_factory=list)
+    entries: int = 0
+
+
+def carry_out(
+    directory: Directory, make: Callable[[], Plan], if_match: tuple[str, ...] = ()
+) -> Outcome:
+    """Make a plan and apply it; make it anew while other clients are quicker.
+
+    Args:
+        directory: Where.
+        make: Reads what it needs and gives the plan. It may be called several times.
+        if_match: States of which the named entry must have one; then nothing is made anew.
+            ``*``: it must exist.
+
+    Raises:
+        PreconditionFailed: If the named entry is in another state.
+        ServerDown: If others were quicker for too long.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        plan = make()
+        if if_match and (plan.state is None or not {plan.state, "*"} & set(if_match)):
+            raise PreconditionFailed(f"{plan.named} is in another state")
+        if if_match and "*" not in if_match:
+            return apply(directory, guarded(plan))
+        try:
+            return apply(directory, plan)
+        except (PreconditionFailed, HasChildren) as ex:
+            if time.monotonic() > deadline:
+                raise ServerDown(f"others kept changing {plan.named}", report=ex.report) from ex
+        time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the rivals
+
+
+def apply(directory: Directory, plan: Plan) -> Outcome:
+    """Apply a plan, step by step, in order.
+
+    Raises:
+        Refusal: Of the step that failed. If others had been done before, its report says which
+            were and which were not.
+    """
+    progress = _Progress()
+    state = plan.state
+    for number, step in enumerate(plan.steps):
+        try:
+            left = _step(directory, step, progress)
+        except Refusal as refusal:
+            if progress.done or progress.entries:
+                refusal.report = _report(progress, plan.steps[number:])
+            raise
+        if isinstance(step, Add | Modify) and step.dn == plan.named:
+            state = left
+    return Outcome(state, plan.ignored)
+
+
+def _report(progress: _Progress, rest: tuple[Step, ...]) -> dict[str, object]:
+    report: dict[str, object] = {
+        "done": progress.done,
+        "not_done": [describe(step) for step in rest],
+    }
+    if progress.entries:
+        report["entries_changed_by_the_unfinished_step"] = progress.entries
+    return report
+
+
+def _step(directory: Directory, step: Step, progress: _Progress) -> str | None:
+    left = None
+    match step:
+        case Sweep():
+            _sweep(directory, step, progress)
+        case Recheck():
+            _recheck(directory, step, progress)
+        case _:
+            left = _operate(directory, step)
+    words = describe(step)
+    progress.done.append(f"{words} ({progress.entries} entries)" if progress.entries else words)
+    progress.entries = 0
+    return left
+
+
+def _operate(directory: Directory, operation: Operation) -> str | None:
+    try:
+        return directory.write(operation)
+    except Unanswered as ex:
+        if not _happened(directory, operation):
+            raise ServerDown(f"{describe(operation)}: not done") from ex
+        return None
+    except Refusal as refusal:
+        if not _is_tolerated(operation, refusal):
+            raise
+        return None
+
+
+def _is_tolerated(operation: Operation, refusal: Refusal) -> bool:
+    """Whether the directory is already as the operation wants it."""
+    match operation:
+        case Add(present_ok=True):
+            return isinstance(refusal, AlreadyExists)
+        case Modify(absent_ok=True) | Delete(absent_ok=True, parent_ok=False):
+            return isinstance(refusal, NoSuchAccount)
+        case Delete(absent_ok=True, parent_ok=True):
+            return isinstance(refusal, NoSuchAccount | HasChildren)
+        case _:
+            return False
+
+
+def _happened(directory: Directory, operation: Operation) -> bool:
+    """Read back whether a write that got no answer took place.
+
+    Raises:
+        ServerDown: If the directory does not answer that either.
+    """
+    try:
+        entry = directory.read(operation.dn)
+    except ServerDown as ex:
+        raise ServerDown(f"{describe(operation)}: sent, and nobody knows whether done") from ex
+    match operation:
+        case Delete():
+            return entry is None
+        case Add(attributes=attributes):
+            return entry is not None and all(
+                set(values) <= set(entry.values(name)) for name, values in attributes.items()
+            )
+        case Modify(mods=mods):
+            return entry is not None and bool(mods) and all(_holds(entry, mod) for mod in mods)
+
+
+def _holds(entry: Entry, mod: Mod) -> bool:
+    present = set(entry.values(mod.attribute))
+    match mod.op:
+        case Op.REPLACE:
+            return present == set(mod.values)
+        case Op.ADD:
+            return set(mod.values) <= present
+        case Op.DELETE:
+            return not present & set(mod.values) if mod.values else not present
+
+
+def _sweep(directory: Directory, sweep: Sweep, progress: _Progress) -> None:
+    while True:
+        sent, before = _round(directory, sweep, progress)
+        if not sweep.until_empty or not sent:
+            return
+        if progress.entries == before:
+            raise InternalError(f"{sweep.meaning}: no end of it")
+
+
+def _round(directory: Directory, sweep: Sweep, progress: _Progress) -> tuple[int, int]:
+    """Go once over all entries; return how many operations were sent, and the count before."""
+    before, sent = progress.entries, 0
+
+    def operations() -> Iterator[Operation]:
+        nonlocal sent
+        for entry in directory.stream(sweep.query):
+            for operation in sweep.change(entry):
+                sent += 1
+                yield operation
+
+    for operation, refusal in directory.pipeline(operations()):
+        if refusal is None:
+            progress.entries += 1
+        elif isinstance(refusal, PreconditionFailed):
+            _again(directory, sweep, operation.dn)
+            progress.entries += 1
+        elif not _is_tolerated(operation, refusal):
+            raise refusal
+    return sent, before
+
+
+def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
+    """Change one entry that somebody else changed while the sweep came by."""
+    query = Query(dn, Scope.BASE, _EVERYTHING, sweep.query.attributes)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            for entry in directory.find(query):
+                for operation in sweep.change(entry):
+                    _operate(directory, operation)
+        except PreconditionFailed as ex:
+            if time.monotonic() > deadline:
+                raise ServerDown(f"others kept changing {dn}") from ex
+        else:
+            return
+
+
+def _recheck(directory: Directory, recheck: Recheck, progress: _Progress) -> None:
+    amendment = recheck.judge(directory.stream(recheck.query))
+    for operation in amendment.operations:
+        _operate(directory, operation)
+    if amendment.refusal:
+        # The operations have taken back what the steps before had done.
+        progress.done.clear()
+        raise amendment.refusal

@@ -1,0 +1,207 @@
+"""The command `iredldap`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from iredldap import __version__
+from iredldap.config import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    Config,
+    ConfigurationError,
+    Ldap,
+    Secret,
+    read_file,
+)
+from iredldap.embedded.development import Development, gunicorn_command
+from iredldap.embedded.slapd import EmbeddedError
+from iredldap.errors import Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.state import State
+from iredldap.installation import Value, changed, configuration, write_secret
+from iredldap.operations import probe
+
+_config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    envvar=CONFIG_VARIABLE,
+    show_default=True,
+    help="Configuration file.",
+)
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Manage an iRedMail installation directly in its OpenLDAP directory."""
+
+
+@main.command()
+@_config_option
+@click.option("--uri", "uris", multiple=True, required=True, help="Server of the directory.")
+@click.option("--suffix", required=True, help="Suffix of the tree, dc=example,dc=com.")
+@click.option("--bind-dn", help="Account that writes.  [default: cn=vmailadmin,SUFFIX]")
+@click.option(
+    "--bind-password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with its password; asked for without.",
+)
+@click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Where to listen.")
+@click.option("--state-url", help="Our own database.  [default: SQLite in /var/lib/iredldap]")
+def init(
+    path: Path,
+    uris: tuple[str, ...],
+    suffix: str,
+    bind_dn: str | None,
+    bind_password_file: Path | None,
+    bind: str,
+    state_url: str | None,
+) -> None:
+    """Write a configuration for a directory, with new keys, and switch the API on.
+
+    The directory is asked which password hashes it verifies.
+    """
+    if path.exists():
+        _fail(f"{path} exists; nothing was changed")
+    secret = (
+        bind_password_file.read_text(encoding="utf-8").strip()
+        if bind_password_file
+        else click.prompt("Password", hide_input=True)
+    )
+    ldap: dict[str, Value] = {
+        "uri": list(uris),
+        "suffix": suffix,
+        "bind_dn": bind_dn or f"cn=vmailadmin,{suffix}",
+    }
+    settings = Ldap(
+        uri=uris, suffix=suffix, bind_dn=str(ldap["bind_dn"]), bind_password=Secret(secret)
+    )
+    verified = _probed(settings)
+    folder = path.absolute().parent / "iredldap.d"
+    write_secret(folder / "bind-password", secret)
+    write_secret(folder / "session-keys")
+    sections: dict[str, dict[str, Value]] = {
+        "api": {"enable_restful_api": True},
+        "ldap": {**ldap, "bind_password_file": str(folder / "bind-password")},
+        "session": {"keys_file": str(folder / "session-keys")},
+        "passwords": {
+            "password_scheme": probe.best_scheme(verified),
+            "verified_schemes": verified,
+        },
+        "server": {"bind": bind},
+    }
+    if state_url:
+        write_secret(folder / "state-url", state_url)
+        sections["state"] = {"url_file": str(folder / "state-url")}
+    path.write_text(configuration(sections), encoding="utf-8")
+    click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
+
+
+@main.command("check-config")
+@_config_option
+@click.option("--probe", "probing", is_flag=True, help="Ask the directory, and note its hashes.")
+def check_config(path: Path, *, probing: bool) -> None:
+    """Read the configuration and tell every fault.
+
+    With --probe the directory and the state database are asked too, and the password schemes
+    that the directory verifies are written into the file.
+    """
+    config = _read(path)
+    if probing:
+        verified = _probed(config.ldap)
+        chosen = config.passwords.password_scheme
+        keeps_bcrypt = chosen == "BCRYPT" and "CRYPT" in verified
+        scheme = chosen if keeps_bcrypt else probe.best_scheme(verified)
+        found: dict[str, Value] = {"password_scheme": scheme, "verified_schemes": verified}
+        text = path.read_text(encoding="utf-8")
+        path.write_text(changed(text, "passwords", found), encoding="utf-8")
+        click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
+        try:
+            State(config.state.url).ask()
+        except Refusal as refusal:
+            _fail(str(refusal))
+    click.echo(f"{path}: no faults")
+
+
+@main.command()
+@_config_option
+def serve(path: Path) -> None:
+    """Serve the API with gunicorn."""
+    _read(path)
+    os.environ[CONFIG_VARIABLE] = str(path.absolute())
+    command = gunicorn_command()
+    os.execv(command[0], command)  # noqa: S606 - our own command
+
+
+@main.command()
+@click.option("--port", type=int, default=8080, envvar="PORT", show_default=True)
+@click.option("--ldap-port", type=int, default=3890, envvar="LDAP_PORT", show_default=True)
+@click.option(
+    "--var",
+    "home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="var",
+    envvar="VAR",
+    show_default=True,
+    help="Private directory, made on first use.",
+)
+def dev(port: int, ldap_port: int, home: Path) -> None:
+    """Start a private directory and the API on it, until Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    development = Development(home, port, ldap_port)
+    try:
+        with development.running():
+            _introduce(development)
+            development.watch()
+    except EmbeddedError as ex:
+        _fail(str(ex))
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def _introduce(development: Development) -> None:
+    facts = development.facts()
+    for name, fact in facts.items():
+        click.echo(f"{name}: {fact}")
+    click.echo(f"logs: {development.log} {development.slapd.log}")
+    click.echo("try:")
+    click.echo(
+        f"  curl -c cookies -d username={facts['admin']} -d 'password={facts['password']}'"
+        f" {facts['url']}/login"
+    )
+    click.echo(f"  curl -b cookies -X POST -d defaultQuota=1024 {facts['url']}/domain/test.com")
+    click.echo("ready")
+    sys.stdout.flush()
+
+
+def _read(path: Path) -> Config:
+    try:
+        return read_file(path, os.environ)
+    except ConfigurationError as ex:
+        _fail("\n".join(ex.faults))
+
+
+def _probed(settings: Ldap) -> tuple[str, ...]:
+    directory = Directory(settings)
+    try:
+        verified = probe.verified_schemes(directory)
+    except Refusal as refusal:
+        _fail(f"{refusal.code}: {refusal}")
+    finally:
+        directory.close()
+    if not {"SSHA", "SSHA512"} & set(verified):
+        _fail("the directory verifies neither {SSHA512} nor {SSHA}")
+    return verified
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

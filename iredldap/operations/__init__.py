@@ -1,0 +1,1 @@
+"""Third floor: what one can do, a function per verb."""

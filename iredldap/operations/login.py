@@ -1,0 +1,136 @@
+"""Who is calling, and with what rights."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from iredldap.config import Config
+from iredldap.dit import kinds, names, passwords, settings, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Elsewhere, Field, Table
+from iredldap.dit.kinds import Kind, Reading
+from iredldap.dit.names import equals, every
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import EmptyPassword, InvalidCredentials, InvalidMail, InvalidUsername
+from iredldap.gateways.directory import Directory
+
+
+def username(text: str) -> str:
+    """Read a login name.
+
+    Raises:
+        InvalidUsername: If it is no mail address.
+    """
+    try:
+        return names.address(text)
+    except InvalidMail as ex:
+        raise InvalidUsername("no mail address", parameter="username") from ex
+
+
+_LOGIN_NAME = Kind("email", lambda text: Reading((username(text),)), kinds.ADDRESS.schema)
+
+LOGIN: Table = (
+    Field(
+        name="username",
+        stored_as=Elsewhere("the bind DN"),
+        kind=_LOGIN_NAME,
+        meaning="Address of a standalone admin, or of a mail user who is an admin.",
+        required=True,
+        missing=lambda: InvalidUsername("no name"),
+    ),
+    Field(
+        name="password",
+        stored_as=Elsewhere("the bind password"),
+        kind=kinds.PASSWORD,
+        meaning="Password in clear text.",
+        required=True,
+        missing=lambda: EmptyPassword("no password"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An admin who is logged in.
+
+    `managed` maps the names of a normal admin's domains to their entries; it is empty for a
+    global admin, who may do everything. `stored` are the password values of his entry, from
+    which the cookie's digest is made.
+    """
+
+    address: str
+    dn: str
+    is_global: bool
+    stored: tuple[bytes, ...] = field(repr=False)
+    managed: Mapping[str, Entry] = field(default_factory=dict, repr=False)
+    limits: settings.Settings = field(default_factory=dict)
+
+    @property
+    def may_create_domains(self) -> bool:
+        """A normal admin may where his own settings say so."""
+        return self.is_global or "create_new_domains" in self.limits
+
+    def manages(self, domain: str, *, by_alias: bool = False) -> bool:
+        """Whether he may do something to a domain, for reading also by an alias name."""
+        if self.is_global or domain in self.managed:
+            return True
+        return by_alias and any(
+            entry.has("domainAliasName", domain) for entry in self.managed.values()
+        )
+
+
+def digest(stored: tuple[bytes, ...], key: str) -> str:
+    """A keyed digest of stored password values: it changes when the password does."""
+    mac = hmac.new(key.encode(), b"password", hashlib.sha256)
+    for value in sorted(stored):
+        mac.update(hashlib.sha256(value).digest())
+    return mac.hexdigest()[:32]
+
+
+def find_admin(directory: Directory, mail: str) -> Caller | None:
+    """Find an active admin: a mail user with rights first, else a standalone admin."""
+    for dn, kind in (
+        (directory.tree.user(mail), "mailUser"),
+        (directory.tree.admin(mail), "mailAdmin"),
+    ):
+        entry = directory.read(dn)
+        if entry and entry.is_active and entry.has("objectClass", kind):
+            return _caller(directory, mail, entry)
+    return None
+
+
+def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
+    limits = settings.read(entry.texts(settings.ATTRIBUTE))
+    stored = tuple(entry.values("userPassword"))
+    if user.is_global_admin(entry):
+        return Caller(mail, entry.dn, is_global=True, stored=stored)
+    if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
+        return None
+    managed = directory.find(
+        Query(
+            directory.tree.base,
+            Scope.ONE,
+            every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail)),
+        )
+    )
+    by_name = {(domain.text("domainName") or "").lower(): domain for domain in managed}
+    return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
+
+
+def log_in(directory: Directory, config: Config, username: str, password: str) -> Caller:
+    """Check name and password of an admin.
+
+    A wrong name costs a bind as a right one does, and the work of a hash where hashes are slow,
+    so that the time of the answer tells no more than its code.
+
+    Raises:
+        InvalidCredentials: For every mismatch alike.
+    """
+    caller = find_admin(directory, username)
+    dn = caller.dn if caller else directory.tree.admin(username)
+    if caller is None and passwords.longest_for(config.passwords.password_scheme):
+        passwords.hashed(password[:72], "BCRYPT", bytes(16), config.passwords.bcrypt_rounds)
+    if not directory.verifies(dn, password) or caller is None:
+        raise InvalidCredentials(f"login as {username}")
+    return caller

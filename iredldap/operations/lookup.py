@@ -1,0 +1,131 @@
+"""Facts about the directory that more than one operation asks for."""
+
+from collections.abc import Iterable
+
+from iredldap.dit import names
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import either, equals, every, negated
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import NoSuchAccount, PermissionDenied
+from iredldap.gateways.directory import Directory
+
+_ACCOUNTS = either(
+    equals("objectClass", "mailUser"),
+    equals("objectClass", "mailList"),
+    equals("objectClass", "mailAlias"),
+)
+
+
+def domain(directory: Directory, name: str, *, by_alias: bool = False) -> Entry:
+    """Read a domain, for reading also by the name of one of its alias domains.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    if not by_alias:
+        entry = directory.read(directory.tree.domain(name))
+        if entry is None:
+            raise NoSuchAccount(f"no domain {name}")
+        return entry
+    found = directory.find(
+        Query(directory.tree.base, Scope.ONE, domain_filter(name, "domainName", "domainAliasName"))
+    )
+    if not found:
+        raise NoSuchAccount(f"no domain {name}")
+    return next((entry for entry in found if entry.has("domainName", name)), found[0])
+
+
+def domain_filter(name: str, *attributes: str) -> str:
+    """Filter for the domains that carry a name in one of some attributes."""
+    return every(
+        equals("objectClass", "mailDomain"), either(*(equals(a, name) for a in attributes))
+    )
+
+
+def user(directory: Directory, mail: str) -> Entry:
+    """Read a mail user.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    entry = directory.read(directory.tree.user(mail))
+    if entry is None:
+        raise NoSuchAccount(f"no user {mail}")
+    return entry
+
+
+def holders_filter(*addresses: str) -> str:
+    """Filter for the accounts that any of some addresses belong to."""
+    terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))
+    return every(_ACCOUNTS, either(*terms))
+
+
+def domain_and_holders(directory: Directory, mail: str, *aliases: str) -> Query:
+    """One search for the domain of an address and for whoever has the address already.
+
+    Further names of the same account in alias domains may be asked for along with it.
+    """
+    home = domain_filter(names.domain_of(mail), "domainName")
+    return Query(directory.tree.base, Scope.SUBTREE, either(home, holders_filter(mail, *aliases)))
+
+
+def told_apart(entries: Iterable[Entry]) -> tuple[Entry | None, list[Entry]]:
+    """Tell the domain from the accounts in the answer of `domain_and_holders`."""
+    found_domain, accounts = None, []
+    for entry in entries:
+        if entry.has("objectClass", "mailDomain"):
+            found_domain = entry
+        else:
+            accounts.append(entry)
+    return found_domain, accounts
+
+
+def users_query(directory: Directory, domain_name: str) -> Query:
+    """Search for the users of a domain, with what their limits are counted from.
+
+    The catch-all entry is no user.
+    """
+    return Query(
+        directory.tree.container(domain_name, "Users"),
+        Scope.ONE,
+        every(equals("objectClass", "mailUser"), negated(equals("mail", f"@{domain_name}"))),
+        ("mailQuota",),
+    )
+
+
+def counted(entries: Iterable[Entry]) -> tuple[int, int]:
+    """How many users there are, and how many bytes of mailbox they may fill together."""
+    number = size = 0
+    for entry in entries:
+        number += 1
+        size += int(entry.text("mailQuota") or 0)
+    return number, size
+
+
+def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False) -> None:
+    """Refuse to take away the last active global admin.
+
+    Args:
+        directory: Where.
+        goes: DN of the account or, with `below`, of the domain that goes.
+        below: Whether everything below goes too.
+
+    Raises:
+        PermissionDenied: If no active global admin is left.
+    """
+    leaving = names.components(goes)
+    admins = directory.find(
+        Query(
+            directory.tree.suffix,
+            Scope.SUBTREE,
+            every(equals("domainGlobalAdmin", "yes"), equals("accountStatus", "active")),
+            ("accountStatus", "domainStatus"),
+        )
+    )
+
+    def stays(entry: Entry) -> bool:
+        place = names.components(entry.dn)
+        return entry.is_active and (place[-len(leaving) :] if below else place) != leaving
+
+    if not any(stays(entry) for entry in admins):
+        raise PermissionDenied("the last active global admin")

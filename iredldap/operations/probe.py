@@ -1,0 +1,66 @@
+"""What a directory can do, found out by trying.
+
+Source: whether slapd verifies a scheme depends on its build and modules, and no attribute says.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterator
+
+from iredldap.dit.entry import encoded
+from iredldap.dit.plan import Add, Delete, Mod, Modify, Op
+from iredldap.gateways.directory import Directory
+
+_WORD = "iredldap probes this"
+
+# Made with `openssl passwd -6`: from 3.13 on Python has no function for libc's hashes.
+_CRYPT = (
+    "$6$probe$wLYHgSml00BRAEP54S8xlvCrV.UyRPX"
+    "U28kb8GCNRvRkGhDCaTZJaVSRiMADiVVyU5/5/FxWbMFC.MFcUEDcB1"
+)
+
+
+def verified_schemes(directory: Directory) -> tuple[str, ...]:
+    """Find the hash schemes that a bind accepts.
+
+    A disabled admin of a random name is added, bound as with a hash of each scheme, and removed.
+    """
+    mail = f"probe-{secrets.token_hex(8)}@probe.invalid"
+    dn = directory.tree.admin(mail)
+    attributes = {
+        "objectClass": encoded(["mailAdmin"]),
+        "mail": encoded([mail]),
+        "accountStatus": encoded(["disabled"]),
+        "description": encoded(["made to see which password hashes work; may be deleted"]),
+    }
+    directory.write(Add(dn, attributes))
+    try:
+        return tuple(scheme for scheme, stored in _samples() if _is_verified(directory, dn, stored))
+    finally:
+        directory.write(Delete(dn))
+
+
+def best_scheme(verified: tuple[str, ...]) -> str:
+    """The scheme for new passwords."""
+    return "SSHA512" if "SSHA512" in verified else "SSHA"
+
+
+def _is_verified(directory: Directory, dn: str, stored: str) -> bool:
+    directory.write(Modify(dn, (Mod(Op.REPLACE, "userPassword", encoded([stored])),)))
+    return directory.verifies(dn, _WORD)
+
+
+def _samples() -> Iterator[tuple[str, str]]:
+    salt = secrets.token_bytes(8)
+    for name, function in (
+        ("SHA512", hashlib.sha512),
+        ("SHA384", hashlib.sha384),
+        ("SHA256", hashlib.sha256),
+        ("SHA", hashlib.sha1),
+        ("MD5", hashlib.md5),
+    ):
+        for scheme, pepper in ((f"S{name}", salt), (name, b"")):
+            digest = function(_WORD.encode() + pepper).digest() + pepper
+            yield scheme, f"{{{scheme}}}{base64.b64encode(digest).decode()}"
+    yield "CRYPT", "{CRYPT}" + _CRYPT

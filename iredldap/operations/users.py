@@ -1,0 +1,307 @@
+"""What one can do with a mail user."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from iredldap.config import Config
+from iredldap.dit import domain, kinds, mailbox, names, passwords, references, settings, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Parsed
+from iredldap.dit.names import either, equals, every
+from iredldap.dit.passwords import Policy
+from iredldap.dit.plan import Add, Amendment, Delete, Mod, Modify, Op, Plan, Query, Recheck, Scope
+from iredldap.errors import (
+    AlreadyExists,
+    ExceededDomainAccountLimit,
+    ExceededDomainQuotaSize,
+    ExceededMaxUserQuota,
+    NoSuchAccount,
+    NotAllowed,
+    PermissionDenied,
+    PermissionDeniedUpdateGlobalAdminProfile,
+    Refusal,
+    raise_all,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a new user takes from outside the program: the time and random bytes."""
+
+    now: datetime
+    salt: Callable[[], bytes]
+
+
+def get(directory: Directory, caller: Caller, mail: str) -> Entry:
+    """Read a mail user.
+
+    Raises:
+        NoSuchAccount: If there is none.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
+    """
+    entry = lookup.user(directory, mail)
+    _spare_global_admins(caller, entry)
+    return entry
+
+
+def _spare_global_admins(caller: Caller, entry: Entry) -> None:
+    if user.is_global_admin(entry) and not caller.is_global and not _is_own(caller, entry):
+        raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
+
+
+def _is_own(caller: Caller, entry: Entry) -> bool:
+    return names.components(caller.dn) == names.components(entry.dn)
+
+
+def create(
+    directory: Directory, config: Config, caller: Caller, mail: str, parsed: Parsed, chance: Chance
+) -> Plan:
+    """Plan a new mail user.
+
+    Raises:
+        NoSuchAccount: If his domain does not exist.
+        AlreadyExists: If the address belongs to any account.
+        WeakPassword, InvalidPasswordScheme: As the password is.
+        NotAllowed, ExceededDomainAccountLimit: If the domain takes no more users.
+        ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space.
+        PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own.
+    """
+    query = lookup.domain_and_holders(directory, mail)
+    home, holders = lookup.told_apart(directory.find(query))
+    if home is None:
+        raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
+    if holders:
+        raise AlreadyExists(f"{mail} belongs to {holders[0].dn}")
+    limits = domain.limits(home)
+    _keep_mailbox_at_home(caller, mail, parsed)
+    secret = _password(config, limits, mail, parsed, chance)
+    aliases = [f"{names.local_part(mail)}@{alias}" for alias in domain.alias_domains(home)]
+    taken = _taken(directory, aliases)
+    wanted = int(parsed.value("quota") or 0)
+    quota = _quota(directory, mail, limits, wanted)
+    given = {
+        "userPassword": (secret,),
+        "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
+        "mailQuota": (str(quota),) if quota else (),
+        "shadowAddress": tuple(address for address in aliases if address not in taken),
+        **_from_domain(directory, config, home, limits, mail, chance.now),
+    }
+    # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
+    asked = [change for change in parsed.changes if change.field.name != "quota"]
+    dn = directory.tree.user(mail)
+    return Plan(
+        dn,
+        (
+            Add(dn, user.new(mail, asked, given)),
+            _recheck_address(directory, dn, (mail, *aliases), is_marked=not home.is_active),
+            *_recheck_limits(directory, limits, dn, mail),
+        ),
+        ignored=(*parsed.dropped, *sorted(taken)),
+    )
+
+
+def _taken(directory: Directory, addresses: list[str]) -> set[str]:
+    """Which of the names that alias domains would give belong to other accounts already."""
+    if not addresses:
+        return set()
+    query = Query(directory.tree.base, Scope.SUBTREE, lookup.holders_filter(*addresses))
+    return {
+        address
+        for entry in directory.find(query)
+        for address in entry.lowered("mail") | entry.lowered("shadowAddress")
+        if address in addresses
+    }
+
+
+def _keep_mailbox_at_home(caller: Caller, mail: str, parsed: Parsed) -> None:
+    """A path names any mailbox of the server: a normal admin stays in his domain's directory."""
+    path = parsed.value("maildir")
+    if path and not caller.is_global and names.domain_of(mail) not in path.split("/")[1:-2]:
+        raise PermissionDenied(f"{path} is no mailbox of {names.domain_of(mail)}")
+
+
+def policy(config: Config, limits: settings.Settings) -> Policy:
+    """The password rules of a domain: its own lengths first, else the server's."""
+    rules = config.passwords
+    longest = settings.number(limits, "maxPasswordLength") or rules.max_length
+    ceiling = passwords.longest_for(rules.password_scheme)
+    return Policy(
+        shortest=settings.number(limits, "minPasswordLength") or rules.min_length,
+        longest=min(longest, ceiling) if longest and ceiling else longest or ceiling,
+        letter=rules.require_letter,
+        uppercase=rules.require_uppercase,
+        digit=rules.require_digit,
+        special=rules.require_special,
+    )
+
+
+def _password(
+    config: Config, limits: settings.Settings, mail: str, parsed: Parsed, chance: Chance
+) -> str:
+    if ready_made := parsed.value("password_hash"):
+        return passwords.normalised(ready_made, config.passwords.verified_schemes)
+    password = parsed.value("password") or ""
+    raise_all(passwords.check(password, policy(config, limits), mail))
+    return passwords.hashed(
+        password,
+        config.passwords.password_scheme,
+        chance.salt(),
+        config.passwords.bcrypt_rounds,
+    )
+
+
+def _quota(directory: Directory, mail: str, limits: settings.Settings, wanted: int) -> int:
+    """Size of the mailbox in bytes, 0 for no limit; the domain is counted only if it must be."""
+    largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
+    ceiling = kinds.bytes_of(settings.domain_quota(limits))
+    most_users = settings.number(limits, "numberOfUsers")
+    refusals: list[Refusal] = []
+    if most_users == -1:
+        refusals.append(NotAllowed("the domain may have no users"))
+    spare = 0
+    if most_users > 0 or ceiling:
+        number, used = lookup.counted(
+            directory.stream(lookup.users_query(directory, names.domain_of(mail)))
+        )
+        if 0 < most_users <= number:
+            refusals.append(ExceededDomainAccountLimit(f"{number} of {most_users} users"))
+        spare = max(ceiling - used, 0)
+        if ceiling and (not spare or wanted > spare):
+            refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
+    if 0 < largest < wanted:
+        refusals.append(ExceededMaxUserQuota(f"at most {largest} bytes", parameter="quota"))
+    raise_all(refusals)
+    offered = (kinds.bytes_of(settings.number(limits, "defaultQuota")), largest, spare)
+    return wanted or min(filter(None, offered), default=0)
+
+
+def _from_domain(
+    directory: Directory,
+    config: Config,
+    home: Entry,
+    limits: settings.Settings,
+    mail: str,
+    now: datetime,
+) -> dict[str, tuple[str, ...]]:
+    accounts = config.accounts
+    own_base = str(limits.get("defaultStorageBaseDirectory", ""))
+    base = own_base if own_base.startswith("/") else accounts.storage_base
+    return {
+        "homeDirectory": (mailbox.path(mail, base, accounts, now),),
+        "enabledService": tuple(
+            user.services(
+                settings.words(limits, "disabledMailService"),
+                accounts.additional_user_services,
+                accounts.disabled_user_services,
+            )
+        ),
+        "preferredLanguage": (str(limits.get("defaultLanguage", accounts.default_language)),),
+        "mailboxFormat": (accounts.mailbox_format,),
+        "mailboxFolder": (accounts.mailbox_folder,),
+        "domainStatus": () if home.is_active else ("disabled",),
+        "memberOfGroup": _default_lists(directory, limits),
+    }
+
+
+def _default_lists(directory: Directory, limits: settings.Settings) -> tuple[str, ...]:
+    """The lists that a new user joins; a name without a list would become an address."""
+    wanted = [word.strip().lower() for word in str(limits.get("defaultList", "")).split(",")]
+    if not any(wanted):
+        return ()
+    filter_ = every(
+        equals("objectClass", "mailList"),
+        either(*(equals("mail", mail) for mail in wanted if mail)),
+    )
+    found = directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, ("mail",)))
+    return tuple(sorted(entry.text("mail") or "" for entry in found))
+
+
+def _recheck_address(
+    directory: Directory, dn: str, addresses: tuple[str, ...], *, is_marked: bool
+) -> Recheck:
+    """Another may have taken an address, or switched the domain, while this user was added.
+
+    For the address itself he goes again; for a name in an alias domain only that name does.
+    """
+    own = names.components(dn)
+    mail, *aliases = addresses
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        home, holders = lookup.told_apart(entries)
+        held = {
+            address
+            for entry in holders
+            if names.components(entry.dn) != own
+            for address in entry.lowered("mail") | entry.lowered("shadowAddress")
+        }
+        if home is None:
+            return Amendment((Delete(dn, absent_ok=True),), NoSuchAccount("the domain is gone"))
+        if mail in held:
+            return Amendment((Delete(dn, absent_ok=True),), AlreadyExists(mail))
+        mods = []
+        if home.is_active == is_marked:
+            status = () if home.is_active else (b"disabled",)
+            mods.append(Mod(Op.REPLACE, "domainStatus", status))
+        ours = {
+            address
+            for entry in holders
+            if names.components(entry.dn) == own
+            for address in entry.lowered("shadowAddress")
+        }
+        if lost := tuple(a.encode() for a in aliases if a in held & ours):
+            mods.append(Mod(Op.DELETE, "shadowAddress", lost))
+        return Amendment((Modify(dn, tuple(mods), absent_ok=True),) if mods else ())
+
+    query = lookup.domain_and_holders(directory, *addresses)
+    return Recheck("are the addresses still nobody else's", query, judge)
+
+
+def _recheck_limits(
+    directory: Directory, limits: settings.Settings, dn: str, mail: str
+) -> tuple[Recheck, ...]:
+    most_users = settings.number(limits, "numberOfUsers")
+    ceiling = kinds.bytes_of(settings.domain_quota(limits))
+    if most_users <= 0 and not ceiling:
+        return ()
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        number, used = lookup.counted(entries)
+        refusal: Refusal | None = None
+        if 0 < most_users < number:
+            refusal = ExceededDomainAccountLimit(f"{number} of {most_users} users")
+        elif 0 < ceiling < used:
+            refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
+        return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
+
+    query = lookup.users_query(directory, names.domain_of(mail))
+    return (Recheck("is the domain still within its limits", query, judge),)
+
+
+def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
+    """Plan the end of a mail user: switch him off, clear his mentions, take him away.
+
+    Raises:
+        NoSuchAccount: If there is none.
+        PermissionDenied: If it is the caller himself, or the last active global admin.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
+    """
+    entry = lookup.user(directory, mail)
+    _spare_global_admins(caller, entry)
+    if _is_own(caller, entry):
+        raise PermissionDenied("nobody deletes himself")
+    if user.is_global_admin(entry):
+        lookup.keep_a_global_admin(directory, entry.dn)
+    addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
+    return Plan(
+        entry.dn,
+        (
+            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            *references.clear_addresses(directory.tree, entry.dn, addresses),
+            Delete(entry.dn, absent_ok=True),
+        ),
+        entry.csn,
+    )

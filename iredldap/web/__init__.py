@@ -1,0 +1,1 @@
+"""Roof: everything that knows HTTP."""

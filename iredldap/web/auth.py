@@ -1,0 +1,218 @@
+"""Who is calling, and whether he may: one step before every handler."""
+
+import hmac
+import ipaddress
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+
+import falcon
+
+from iredldap.config import Api, Session
+from iredldap.dit import domain, kinds, names, settings
+from iredldap.dit.fields import Change
+from iredldap.errors import ApiDisabled, LoginRequired, NotAuthorized, PermissionDenied
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.state import State
+from iredldap.operations.login import Caller, digest, find_admin
+from iredldap.web.routes import Endpoint
+from iredldap.web.tokens import Token, Tokens
+
+_MOST_REMEMBERED = 1000
+_ADMINS_TRANSPORT = re.compile(r"(?:relay|smtp):\[[^\[\]\s]+\]:\d{1,5}")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Sessions:
+    """Turns cookies into callers, and callers into cookies.
+
+    What it last saw of a caller it believes for `recheck` seconds; then it looks again, so a
+    cookie ends soon after the password, the account or the role it stands on.
+    """
+
+    def __init__(self, config: Session, tokens: Tokens, directory: Directory, state: State) -> None:
+        self._config = config
+        self._tokens = tokens
+        self._directory = directory
+        self._state = state
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, Token, Caller]] = {}
+
+    def enter(self, caller: Caller) -> str:
+        """Open a session; return its cookie."""
+        return self._tokens.dump(
+            Token(
+                caller.address,
+                secrets.token_hex(16),
+                digest(caller.stored, self._tokens.keys[-1]),
+                int(time.time()),
+            )
+        )
+
+    def caller(self, cookie: str | None) -> Caller:
+        """Give the caller behind a cookie.
+
+        Raises:
+            LoginRequired: If there is no cookie, or what it stands on is gone.
+            SessionExpired: If its time is over.
+            ServerDown: If that cannot be found out.
+        """
+        if not cookie:
+            raise LoginRequired("no cookie")
+        token = self._tokens.load(cookie, int(time.time()))
+        seen = self._seen.get(token.session)
+        if seen and seen[1] == token and time.monotonic() - seen[0] < self._config.recheck:
+            return seen[2]
+        looked = time.monotonic()
+        caller = find_admin(self._directory, token.address)
+        if not caller or not self._stands(token, caller) or self._state.is_revoked(token.session):
+            raise LoginRequired(f"session of {token.address}")
+        self._remember(token, caller, looked)
+        return caller
+
+    def refreshed(self, cookie: str) -> str | None:
+        """The cookie with a new time of use, where idle sessions end."""
+        if not self._config.idle_age:
+            return None
+        return self._tokens.dump(self._tokens.load(cookie, int(time.time())))
+
+    def leave(self, cookie: str) -> None:
+        """End a session on every worker.
+
+        Raises:
+            ServerDown: If that cannot be written down.
+        """
+        now = int(time.time())
+        token = self._tokens.load(cookie, now)
+        self._state.revoke(token.session, token.since + self._config.max_age, now)
+        with self._lock:
+            self._seen.pop(token.session, None)
+
+    def _stands(self, token: Token, caller: Caller) -> bool:
+        return any(
+            hmac.compare_digest(token.digest, digest(caller.stored, key))
+            for key in self._tokens.keys
+        )
+
+    def _remember(self, token: Token, caller: Caller, looked: float) -> None:
+        with self._lock:
+            if len(self._seen) >= _MOST_REMEMBERED:
+                self._seen.clear()
+            self._seen[token.session] = (looked, token, caller)
+
+
+class Clients:
+    """Which machines may call, and which of them speak for others."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._listed = _networks(api.restful_api_clients)
+        self._proxies = _networks(api.trusted_proxies)
+        flag = api.restrict_api_access
+        self._restricted = bool(self._listed) if flag is None else flag
+
+    def admit(self, request: falcon.Request) -> None:
+        """Let a request in.
+
+        Raises:
+            ApiDisabled: If the API is switched off.
+            NotAuthorized: If the client is not on the list.
+        """
+        if not self._api.enable_restful_api:
+            raise ApiDisabled("enable_restful_api is off")
+        address = self.address(request)
+        if self._restricted and not _within(address, self._listed):
+            raise NotAuthorized(f"client {address}")
+
+    def address(self, request: falcon.Request) -> str:
+        """Address of the client: the nearest one that is no trusted proxy."""
+        address = request.remote_addr or "127.0.0.1"
+        hops = [hop.strip() for hop in (request.get_header("X-Forwarded-For") or "").split(",")]
+        while hops and _within(address, self._proxies):
+            address = hops.pop() or address
+        return address
+
+    def speaks_tls(self, request: falcon.Request) -> bool:
+        """Whether the request came to us, or to a trusted proxy, over TLS."""
+        if request.scheme == "https":
+            return True
+        nearest = request.remote_addr or "127.0.0.1"
+        forwarded = (request.get_header("X-Forwarded-Proto") or "").strip().lower()
+        return _within(nearest, self._proxies) and forwarded == "https"
+
+
+def _networks(items: Iterable[str]) -> list[Network]:
+    return [ipaddress.ip_network(item, strict=False) for item in items]
+
+
+def _within(address: str, networks: Iterable[Network]) -> bool:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(known, "ipv4_mapped", None) or known
+    return any(plain.version == network.version and plain in network for network in networks)
+
+
+def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | None) -> None:
+    """Judge whether a caller may use an endpoint at all.
+
+    Args:
+        caller: Who.
+        endpoint: What.
+        subject: The mail domain that the path names, directly or by an address.
+        own: The address that the path names.
+
+    Raises:
+        PermissionDenied: If not. A domain that does not exist looks to a normal admin like one
+            that is not his.
+    """
+    if caller.is_global and "global_admin" in endpoint.auth:
+        return
+    if "domain_admin" in endpoint.auth and subject:
+        if endpoint.id == "domain_create" and caller.may_create_domains:
+            return
+        if endpoint.id == "domain_delete" and not caller.may_create_domains:
+            raise PermissionDenied("may not create domains, hence not delete them")
+        if caller.manages(subject, by_alias=endpoint.method == "GET"):
+            return
+    if "self" in endpoint.auth and own == caller.address:
+        return
+    raise PermissionDenied(f"{caller.address}: {endpoint.id}")
+
+
+def permit_changes(
+    caller: Caller,
+    endpoint: Endpoint,
+    subject: str | None,
+    changes: Iterable[Change],
+    default_transport: str,
+) -> None:
+    """Judge whether a caller may send these parameters.
+
+    Raises:
+        PermissionDenied: If a normal admin sends one that is for global admins, belongs to a
+            profile taken from him, or names a transport of his own making.
+    """
+    if caller.is_global:
+        return
+    home = caller.managed.get(subject or "")
+    taken = settings.words(domain.limits(home), endpoint.profiles) if home else []
+    for change in changes:
+        field = change.field
+        if field.who == "global_admin" or (field.profile and field.profile in taken):
+            raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
+        if field.kind is kinds.TRANSPORT and not all(
+            _ADMINS_TRANSPORT.fullmatch(value) or value == default_transport
+            for value in change.values
+        ):
+            raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
+
+
+def subject_of(params: dict[str, str]) -> tuple[str | None, str | None]:
+    """The mail domain and the address that a path names."""
+    mail = params.get("mail")
+    return params.get("domain") or (names.domain_of(mail) if mail else None), mail

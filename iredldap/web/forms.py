@@ -1,0 +1,153 @@
+"""What a client sent: query string, form, multipart or JSON, as one form.
+
+Falcon's own readers are not used for bodies: they refuse raw UTF-8, and take a body without a
+type for JSON, while existing clients send forms in both ways.
+"""
+
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import falcon
+from falcon.media import MultipartFormHandler
+
+from iredldap.errors import BodyTooLarge, InvalidParameter, UnsupportedMediaType
+
+_MOST_FIELDS = 1000
+_FORM = "application/x-www-form-urlencoded"
+_UTF8 = {"", "utf-8", "utf8", "us-ascii"}
+
+Form = dict[str, list[str]]
+
+
+def read(request: falcon.Request, largest: int) -> Form:
+    """Read all parameters of a request; a name in the body wins over the query string.
+
+    Args:
+        request: The request.
+        largest: Most bytes of a body.
+
+    Raises:
+        BodyTooLarge, UnsupportedMediaType, InvalidParameter: As the body is.
+    """
+    raw_query = request.env.get("QUERY_STRING", "").encode("latin-1")
+    query = _gathered(_pairs(raw_query))
+    body = _body(request, largest)
+    return query | _decoded(body, request.content_type or "") if body else query
+
+
+def _body(request: falcon.Request, largest: int) -> bytes:
+    if (request.content_length or 0) > largest:
+        raise BodyTooLarge(f"{request.content_length} of at most {largest} bytes")
+    chunked = "chunked" in (request.get_header("Transfer-Encoding") or "").lower()
+    stream = request.stream if chunked else request.bounded_stream
+    body = bytes(stream.read(largest + 1))
+    if len(body) > largest:
+        raise BodyTooLarge(f"more than {largest} bytes")
+    return body
+
+
+def _decoded(body: bytes, content_type: str) -> Form:
+    name, _, options = content_type.partition(";")
+    kind = name.strip().lower() or _FORM
+    match kind:
+        case "application/x-www-form-urlencoded":
+            if _charset(options) not in _UTF8:
+                raise UnsupportedMediaType(f"forms are UTF-8, not {content_type!r}")
+            return _gathered(_pairs(body))
+        case "multipart/form-data":
+            return _gathered(_parts(body, content_type))
+        case "application/json":
+            return _from_json(body)
+        case _:
+            raise UnsupportedMediaType(f"{kind!r} is not read here")
+
+
+def _charset(options: str) -> str:
+    for option in options.split(";"):
+        key, _, value = option.partition("=")
+        if key.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            raw.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError as ex:
+        raise InvalidParameter(f"the form cannot be read: {ex}") from ex
+
+
+def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:
+    try:
+        form: Any = MultipartFormHandler().deserialize(io.BytesIO(body), content_type, len(body))
+        return [(part.name or "", part.get_data().decode("utf-8")) for part in form]
+    except (falcon.HTTPError, ValueError) as ex:
+        raise InvalidParameter(f"the form cannot be read: {ex}") from ex
+
+
+def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
+    form: Form = {}
+    for name, value in pairs:
+        form.setdefault(name, []).append(value)
+    return form
+
+
+def _from_json(body: bytes) -> Form:
+    try:
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        document_is_object = isinstance(document, dict)
+    except (ValueError, RecursionError) as ex:
+        raise InvalidParameter(f"the JSON cannot be read: {ex}") from ex
+    if not document_is_object:
+        raise InvalidParameter("the JSON is no object")
+    return {name: _texts(name, value) for name, value in document.items()}
+
+
+def _texts(name: str, value: object) -> list[str]:
+    if isinstance(value, list):
+        return [_text(name, item) for item in value] or [""]
+    return [_text(name, value)]
+
+
+def _text(name: str, value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            if any("\ud800" <= char <= "\udfff" for char in value):
+                raise InvalidParameter("half a character", parameter=name)
+            return value
+        case int() | float():
+            return str(value)
+        case _:
+            raise InvalidParameter("neither text, number nor yes/no", parameter=name)
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def states(header: str | None) -> tuple[str, ...]:
+    """Read `If-Match` or `If-None-Match`: the states named, ``*`` among them.
+
+    A weak tag stays one, so that it is equal to no state.
+    """
+    words = (word.strip() for word in (header or "").split(","))
+    return tuple(word if word.startswith("W/") else word.strip('"') for word in words if word)
+
+
+def is_strict(request: falcon.Request) -> bool:
+    """Whether the client prefers a refusal to silence about what is ignored (RFC 7240)."""
+    preferences = (request.get_header("Prefer") or "").lower().split(",")
+    return any(
+        word.split(";")[0].replace(" ", "") in {"handling=strict", 'handling="strict"'}
+        for word in preferences
+    )

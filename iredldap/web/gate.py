@@ -1,0 +1,154 @@
+"""What happens to every request before its handler, and to every answer after it."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+import falcon
+import structlog
+
+from iredldap.config import Config
+from iredldap.dit import names
+from iredldap.dit.fields import Parsed, parse, refuse_strays
+from iredldap.web import forms, replies
+from iredldap.web.auth import Clients, Sessions, permit, permit_changes, subject_of
+from iredldap.web.routes import ENDPOINTS, Endpoint
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+log = structlog.get_logger("iredldap.access")
+
+
+class Paths:
+    """WSGI wrapper that brings the spellings of a path that clients use into one.
+
+    The prefix of the public documents goes, repeated slashes collapse, one at the end is
+    ignored.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path = re.sub(r"/{2,}", "/", environ.get("PATH_INFO", ""))
+        if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
+            path = path.removeprefix("/iredadmin")
+        environ["PATH_INFO"] = path.removesuffix("/") or "/"
+        return self._application(environ, start_response)
+
+
+class Gate:
+    """Admits clients, finds the caller, judges his right and reads the form.
+
+    A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`.
+    """
+
+    def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
+        self._config = config
+        self._clients = clients
+        self._sessions = sessions
+        self._endpoints = {(row.path, row.method): row for row in ENDPOINTS}
+
+    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Name the request, and admit the client."""
+        given = request.get_header("X-Request-Id") or ""
+        request.context.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request.context.began = time.monotonic()
+        structlog.contextvars.bind_contextvars(request=request.context.id)
+        response.set_header("X-Request-Id", request.context.id)
+        response.set_header("Cache-Control", "no-store")
+        response.context.twins = request.path == "/api/login"
+        if request.path == "/api" or request.path.startswith("/api/"):
+            self._clients.admit(request)
+
+    def process_resource(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        resource: object,
+        params: dict[str, str],
+    ) -> None:
+        """Find the caller, judge him, and read what he sent."""
+        endpoint = self._endpoints.get((request.uri_template or "", request.method))
+        if endpoint is None:
+            return
+        caller = None
+        if not endpoint.is_open:
+            caller = request.context.caller = self._caller(request, response)
+        _read_path(endpoint, params)
+        subject, own = subject_of(params)
+        if caller:
+            permit(caller, endpoint, subject, own)
+        parsed = self._parsed(request, response, endpoint)
+        if caller:
+            permit_changes(
+                caller,
+                endpoint,
+                subject,
+                parsed.changes,
+                self._config.accounts.default_transport,
+            )
+        request.context.parsed = parsed
+
+    def _caller(self, request: falcon.Request, response: falcon.Response) -> Any:
+        cookie = request.cookies.get(self._config.session.cookie_name)
+        caller = self._sessions.caller(cookie)
+        request.context.who = caller.address
+        if refreshed := self._sessions.refreshed(cookie or ""):
+            set_cookie(response, self._config, refreshed, tls=self._clients.speaks_tls(request))
+        return caller
+
+    def _parsed(
+        self, request: falcon.Request, response: falcon.Response, endpoint: Endpoint
+    ) -> Parsed:
+        parsed = parse(endpoint.table, forms.read(request, self._config.api.max_body))
+        request.context.strict = forms.is_strict(request)
+        if request.context.strict:
+            refuse_strays(parsed)
+        if parsed.unknown:
+            response.set_header("X-Ignored-Parameters", replies.listed(parsed.unknown))
+        return parsed
+
+    def process_response(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        resource: object,
+        req_succeeded: bool,
+    ) -> None:
+        """Write the line of the access log: neither parameters nor cookies are in it."""
+        context = request.context
+        refusal = context.get("refusal")
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            code=",".join(refusal.codes) if refusal else None,
+            detail=refusal.detail if refusal else None,
+            who=context.get("who"),
+            client=self._clients.address(request),
+            ms=round((time.monotonic() - context.began) * 1000, 1),
+        )
+        structlog.contextvars.clear_contextvars()
+
+
+def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
+    if "domain" in params:
+        params["domain"] = names.domain(params["domain"])
+    if "mail" in params:
+        read = names.account if endpoint.names_new_account else names.address
+        params["mail"] = read(params["mail"])
+
+
+def set_cookie(response: falcon.Response, config: Config, cookie: str, *, tls: bool) -> None:
+    """Give the client a cookie. `Secure` on plain HTTP would keep clients from sending it."""
+    response.set_cookie(
+        config.session.cookie_name,
+        cookie,
+        path="/",
+        http_only=True,
+        same_site="Strict",
+        secure=tls,
+    )

@@ -1,0 +1,23 @@
+"""Log lines: one JSON object each, on standard error, without secrets."""
+
+import logging
+import sys
+
+import structlog
+
+
+def write_json_lines(level: str) -> None:
+    """Let this process log as JSON, from a level on."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,137 @@
+"""The index of the API as an OpenAPI 3.1 document."""
+
+import re
+from functools import cache
+from typing import Any
+
+from iredldap import __version__
+from iredldap.dit.fields import Table, properties
+from iredldap.web.routes import ENDPOINTS, Endpoint
+
+_PATH_NAMES = {
+    "domain": "Domain name; Unicode is converted to its ASCII form.",
+    "mail": "Mail address, in any letter case.",
+}
+_COMMON_ERRORS = (
+    "LOGIN_REQUIRED",
+    "NOT_AUTHORIZED",
+    "PERMISSION_DENIED",
+    "INVALID_PARAMETER",
+    "MISSING_PARAMETER",
+    "PARAMETER_CONFLICT",
+)
+_BODIES = (
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/json",
+)
+_FAILURE = {"$ref": "#/components/schemas/Failure"}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Describe every endpoint of the index."""
+    paths: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "iredldap",
+            "version": __version__,
+            "description": "Manages an iRedMail installation directly in its OpenLDAP directory."
+            " Every path below /api is also served below /iredadmin/api.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "iRedAdmin-LDAP"}
+            },
+            "schemas": {"Success": _envelope(), "Failure": _failure()},
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": endpoint.id,
+        "summary": endpoint.summary,
+        "security": [] if endpoint.is_open else [{"session": []}],
+        "responses": {
+            "200": _success(endpoint),
+            "default": {
+                "description": "Refused: " + ", ".join(_codes(endpoint)) + ".",
+                "content": {"application/json": {"schema": _FAILURE}},
+            },
+        },
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_NAMES[name],
+            "schema": {"type": "string"},
+        }
+        for name in re.findall(r"\{(\w+)\}", endpoint.path)
+    ]
+    if endpoint.table and endpoint.method == "GET":
+        parameters += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
+    elif endpoint.table:
+        schema = _form(endpoint.table)
+        content = {media: {"schema": schema} for media in _BODIES}
+        described["requestBody"] = {"content": content}
+    if parameters:
+        described["parameters"] = parameters
+    return described
+
+
+def _codes(endpoint: Endpoint) -> list[str]:
+    return list(dict.fromkeys((*endpoint.errors, *_COMMON_ERRORS, "SERVER_DOWN")))
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    description = schema.get("description", "")
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _form(table: Table) -> dict[str, Any]:
+    required = [field.name for field in table if field.required and not field.conflicts_with]
+    schema: dict[str, Any] = {"type": "object", "properties": properties(table)}
+    return schema | ({"required": required} if required else {})
+
+
+def _success(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.path == "/openapi.json":
+        schema: dict[str, Any] = {"type": "object"}
+    elif endpoint.returns is None:
+        schema = {"$ref": "#/components/schemas/Success"}
+    else:
+        kind = "string" if endpoint.id.startswith("ldif") else "object"
+        schema = _envelope({"type": kind, "description": endpoint.returns})
+    answer: dict[str, Any] = {
+        "description": "Done." if endpoint.method != "GET" else "Found.",
+        "content": {"application/json": {"schema": schema}},
+    }
+    if endpoint.id.startswith("ldif"):
+        answer["content"]["text/ldif"] = {"schema": {"type": "string"}}
+    return answer
+
+
+def _envelope(data: dict[str, Any] | None = None) -> dict[str, Any]:
+    fields: dict[str, Any] = {"_success": {"const": True}}
+    if data:
+        fields["_data"] = data
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _failure() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "_success": {"const": False},
+            "_msg": {"type": "string", "description": "A code, or several joined by commas."},
+            "_data": {"type": "object", "description": "What was and was not done."},
+        },
+        "required": ["_success", "_msg"],
+    }

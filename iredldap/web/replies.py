@@ -1,0 +1,148 @@
+"""The envelope of every answer, and the HTTP status of every refusal.
+
+Source: `docs/decisions/0007-answers.md`.
+"""
+
+import json
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import falcon
+import structlog
+
+from iredldap import errors
+from iredldap.config import Api
+from iredldap.errors import Refusal
+
+JSON = "application/json"
+_LONGEST_HEADER = 1024
+_RETRY_AFTER = "5"
+
+_STATUSES: tuple[tuple[type[Refusal], int], ...] = (
+    (errors.Malformed, 400),
+    (errors.Unauthenticated, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.MethodNotAllowed, 405),
+    (errors.Conflict, 409),
+    (errors.PreconditionFailed, 412),
+    (errors.BodyTooLarge, 413),
+    (errors.UnsupportedMediaType, 415),
+    (errors.WeakPassword, 422),
+    (errors.InvalidPasswordScheme, 422),
+    (errors.ServerDown, 503),
+)
+
+_FALCON: dict[int, type[Refusal]] = {
+    404: errors.NoSuchRoute,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMediaType,
+}
+
+log = structlog.get_logger("iredldap.web")
+
+
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of a refusal; the first of several decides."""
+    if isinstance(refusal, errors.Several):
+        return status_of(refusal.refusals[0])
+    return next((status for kind, status in _STATUSES if isinstance(refusal, kind)), 500)
+
+
+class Replies:
+    """Writes envelopes.
+
+    Args:
+        api: Switches that existing clients may need.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def done(self, response: falcon.Response, data: Any = None, *, read: bool = False) -> None:
+        """Answer yes; a read carries data."""
+        envelope: dict[str, Any] = {"_success": True}
+        if read:
+            envelope["_data"] = data
+        self._write(response, envelope)
+
+    def refused(self, request: falcon.Request, response: falcon.Response, no: Refusal) -> None:
+        """Answer no."""
+        status = status_of(no)
+        envelope: dict[str, Any] = {"_success": False, "_msg": ",".join(no.codes)}
+        if no.report:
+            envelope["_data"] = no.report
+        if no.parameters:
+            response.set_header("X-Invalid-Parameters", listed(no.parameters))
+        if status == 503:
+            response.set_header("Retry-After", _RETRY_AFTER)
+        response.status = 200 if self._api.always_ok_status else status
+        self._write(response, envelope)
+        request.context.refusal = no
+
+    def _write(self, response: falcon.Response, envelope: dict[str, Any]) -> None:
+        if self._api.legacy_keys or response.context.get("twins"):
+            envelope["success"] = envelope["_success"]
+            if "_msg" in envelope:
+                envelope["msg"] = envelope["_msg"]
+        response.content_type = JSON
+        response.data = json.dumps(envelope, ensure_ascii=False).encode("utf-8", "replace")
+
+    def install(self, app: falcon.App[Any, Any]) -> None:
+        """Register the one place where errors become answers."""
+        app.add_error_handler(Exception, self._surprise)
+        app.add_error_handler(falcon.HTTPError, self._from_falcon)
+        app.add_error_handler(Refusal, self._refusal)
+
+    def _refusal(
+        self, request: falcon.Request, response: falcon.Response, no: Refusal, _: object
+    ) -> None:
+        if status_of(no) >= 500:
+            log.error("refused", code=no.code, detail=no.detail, cause=repr(no.__cause__))
+        self.refused(request, response, no)
+
+    def _from_falcon(
+        self, request: falcon.Request, response: falcon.Response, error: Any, _: object
+    ) -> None:
+        kind = _FALCON.get(int(error.status_code))
+        if kind is None:
+            kind = errors.Malformed if error.status_code < 500 else errors.InternalError
+        for name, value in dict(error.headers or {}).items():
+            response.set_header(name, value)
+        self.refused(request, response, kind(str(error.title)))
+
+    def _surprise(
+        self, request: falcon.Request, response: falcon.Response, error: Exception, _: object
+    ) -> None:
+        log.error("surprise", traceback="".join(traceback.format_exception(error)))
+        self.refused(request, response, errors.InternalError(type(error).__name__))
+
+
+def listed(words: Iterable[str]) -> str:
+    """Make a header value of words a client sent: percent-encoded, cut at 1 KB between words."""
+    return ", ".join(_fitting(quote(word, safe="@.+=/:*[]") for word in words))
+
+
+def _fitting(words: Iterable[str]) -> Iterator[str]:
+    room = _LONGEST_HEADER
+    for word in words:
+        room -= len(word) + 2
+        if room < 0:
+            return
+        yield word
+
+
+def etag(state: str) -> str:
+    """The entity tag of a state; quotes are added by Falcon."""
+    return state
+
+
+def json_text(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Wrap a stream of UTF-8 text into a success envelope, as it comes."""
+    yield b'{"_success": true, "_data": "'
+    for chunk in chunks:
+        yield json.dumps(chunk.decode("ascii")).encode()[1:-1]
+    yield b'"}'

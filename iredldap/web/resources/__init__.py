@@ -1,0 +1,1 @@
+"""Falcon resource classes, one module per kind of account."""

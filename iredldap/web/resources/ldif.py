@@ -1,0 +1,133 @@
+"""`/api/ldif/…`: entries as LDIF, in the envelope or as the bare file."""
+
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+
+import falcon
+import structlog
+
+from iredldap.dit.entry import Entry
+from iredldap.operations import domains, users
+from iredldap.operations.login import Caller
+from iredldap.web.replies import JSON, json_text
+from iredldap.web.resources.base import Resource
+from ldif_export import process, stream
+from ldif_export.selection import Kind, Selection
+
+LDIF = "text/ldif; charset=utf-8"
+
+log = structlog.get_logger("iredldap.export")
+
+
+class Download:
+    """Bytes of an export on their way to the client; closing it ends the child behind them."""
+
+    def __init__(self, export: process.Export, *, bare: bool) -> None:
+        self._export = export
+        self._chunks = iter(export) if bare else json_text(export)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Called by the server when the client has everything, or is gone."""
+        self._export.close()
+
+
+class _LdifResource(Resource):
+    def _selection(
+        self, request: falcon.Request, kind: Kind, name: str, hidden: tuple[str, ...] = ()
+    ) -> Selection:
+        caller: Caller = request.context.caller
+        parsed = request.context.parsed
+        wanted = parsed.value("passwords") != "no"
+        omit = () if caller.is_global else hidden
+        selection = Selection(
+            kind=kind,
+            name=name,
+            subtree=parsed.value("subtree") != "no",
+            omit=frozenset(attribute.lower() for attribute in omit),
+            passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
+        )
+        log.info(
+            "export",
+            who=caller.address,
+            kind=kind,
+            name=name,
+            passwords=selection.has_passwords,
+        )
+        return selection
+
+    def _send_entry(
+        self, request: falcon.Request, response: falcon.Response, chosen: Selection, entry: Entry
+    ) -> None:
+        attributes = {k: v for k, v in entry.attributes.items() if k != "entryCSN"}
+        found = [(entry.dn, chosen.thinned(attributes))]
+        text = b"".join(stream.text(found, passwords=chosen.has_passwords))
+        if self._wants_file(request, response, chosen):
+            response.data = text
+        else:
+            self.replies.done(response, text.decode("ascii"), read=True)
+
+    def _send_subtree(
+        self, request: falcon.Request, response: falcon.Response, chosen: Selection
+    ) -> None:
+        export = process.start(self.config.ldap, chosen)
+        bare = self._wants_file(request, response, chosen)
+        _cut_off_stalled_client(request, self.config.api.stalled_download)
+        response.stream = Download(export, bare=bare)
+
+    def _wants_file(
+        self, request: falcon.Request, response: falcon.Response, chosen: Selection
+    ) -> bool:
+        asked = request.context.parsed.value("format")
+        accepted = (request.get_header("Accept") or "").lower()
+        bare = asked == "ldif" if asked else "text/ldif" in accepted
+        response.content_type = LDIF if bare else JSON
+        if bare:
+            name = re.sub(r"[^A-Za-z0-9@._-]", "_", chosen.name)
+            response.set_header("Content-Disposition", f'attachment; filename="{name}.ldif"')
+        return bare
+
+
+class LdifDomainResource(_LdifResource):
+    """A domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        entry = domains.get(self.directory, domain)
+        chosen = self._selection(
+            request,
+            "domain",
+            entry.text("domainName") or domain,
+            self.config.api.api_hidden_user_profiles,
+        )
+        if chosen.subtree:
+            self._send_subtree(request, response, chosen)
+        else:
+            self._send_entry(request, response, chosen, entry)
+
+
+class LdifUserResource(_LdifResource):
+    """A mail user."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        entry = users.get(self.directory, request.context.caller, mail)
+        hidden = self.config.api.api_hidden_user_profiles
+        chosen = self._selection(request, "user", mail, hidden)
+        self._send_entry(request, response, chosen, entry)
+
+
+def _cut_off_stalled_client(request: falcon.Request, seconds: int) -> None:
+    """Let the kernel end a download of which the client takes no byte for so long.
+
+    gunicorn itself would wait for ever; any byte taken starts the time anew.
+    """
+    connection = request.env.get("gunicorn.socket")
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0)
+            )

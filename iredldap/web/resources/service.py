@@ -1,0 +1,38 @@
+"""`/livez`, `/readyz` and `/openapi.json`."""
+
+import json
+from dataclasses import dataclass
+
+import falcon
+
+from iredldap.gateways.state import State
+from iredldap.web.openapi import document
+from iredldap.web.replies import JSON
+from iredldap.web.resources.base import Resource
+
+
+class LiveResource(Resource):
+    """Says that the process answers."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self.replies.done(response)
+
+
+@dataclass(frozen=True)
+class ReadyResource(Resource):
+    """Says whether what it stands on answers."""
+
+    state: State
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self.directory.ask()
+        self.state.ask()
+        self.replies.done(response)
+
+
+class OpenApiResource(Resource):
+    """Describes the API."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        response.content_type = JSON
+        response.data = json.dumps(document(), ensure_ascii=False).encode()

@@ -1,0 +1,329 @@
+"""One slapd for the whole run, a clean tree for each test, the app under a real HTTP server."""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import ldap
+import pytest
+import requests
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.app import Gateways, create_app
+from iredldap.config import Config, read
+from iredldap.dit import base, passwords
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.shipped import shipped
+
+SUFFIX = "dc=example,dc=com"
+ADMIN = "root@admins.test"
+ADMIN_PASSWORD = "correct horse battery"
+READER_PASSWORD = "reader's secret"
+WRITER_PASSWORD = "writer's secret"
+SESSION_KEY = "0123456789abcdef0123456789abcdef"
+
+
+def salted(password: str) -> str:
+    return passwords.hashed(password, "SSHA", os.urandom(16))
+
+
+@dataclass
+class World:
+    """The directory under test, as somebody beside the API sees it."""
+
+    slapd: Slapd
+    tree: Tree
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def reader(self) -> tuple[str, str]:
+        """Bind DN and password of Postfix and Dovecot."""
+        return f"cn=vmail,{SUFFIX}", READER_PASSWORD
+
+    def connect(self, dn: str | None = None, password: str = WRITER_PASSWORD) -> SimpleLDAPObject:
+        """Bind, as cn=vmailadmin unless said otherwise."""
+        connection = ldap.initialize(self.slapd.uri)
+        connection.timeout = 30
+        connection.simple_bind_s(dn or f"cn=vmailadmin,{SUFFIX}", password)
+        return connection
+
+    def entry(self, dn: str) -> Entry | None:
+        """Read an entry with its operational attributes."""
+        connection = self.connect()
+        try:
+            found = connection.search_s(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["*", "+"])
+        except ldap.NO_SUCH_OBJECT:
+            return None
+        finally:
+            connection.unbind_s()
+        return Entry(*found[0])
+
+    def attributes(self, dn: str) -> dict[str, set[str]]:
+        """Read an entry as sets of texts, without operational attributes."""
+        connection = self.connect()
+        try:
+            (_, found), *_ = connection.search_s(dn, ldap.SCOPE_BASE)
+        finally:
+            connection.unbind_s()
+        return {name: {value.decode() for value in values} for name, values in found.items()}
+
+    def find(self, filter_: str = "(objectClass=*)", base_dn: str | None = None) -> list[Entry]:
+        """Search below the domains."""
+        connection = self.connect()
+        try:
+            found = connection.search_s(base_dn or self.tree.base, ldap.SCOPE_SUBTREE, filter_)
+        except ldap.NO_SUCH_OBJECT:
+            return []
+        finally:
+            connection.unbind_s()
+        return [Entry(dn, attributes) for dn, attributes in found]
+
+    def modify(self, dn: str, *changes: tuple[int, str, list[bytes] | None]) -> None:
+        connection = self.connect()
+        connection.modify_s(dn, list(changes))
+        connection.unbind_s()
+
+    def set(self, dn: str, **attributes: str | list[str] | None) -> None:
+        """Replace attributes; None removes one."""
+        self.modify(dn, *(
+            (ldap.MOD_REPLACE, name, [v.encode() for v in _listed(value)] or None)
+            for name, value in attributes.items()
+        ))  # fmt: skip
+
+    def add(self, dn: str, **attributes: str | list[str]) -> None:
+        connection = self.connect()
+        connection.add_s(
+            dn, [(name, [v.encode() for v in _listed(value)]) for name, value in attributes.items()]
+        )
+        connection.unbind_s()
+
+    def snapshot(self) -> dict[str, dict[str, list[bytes]]]:
+        """Everything below the suffix that a client can change, to compare."""
+        connection = self.connect()
+        try:
+            return {
+                dn: {name: sorted(values) for name, values in attributes.items()}
+                for parent in (self.tree.base, self.tree.admin_base)
+                for dn, attributes in connection.search_s(parent, ldap.SCOPE_SUBTREE)
+            }
+        finally:
+            connection.unbind_s()
+
+    def wipe(self) -> None:
+        """Take away every domain and admin but the first one, who is made active again."""
+        first = (self.tree.base, self.tree.admin_base, self.tree.admin(ADMIN))
+        kept = {dn.lower() for dn in first}
+        connection = self.connect()
+        for parent in (self.tree.base, self.tree.admin_base):
+            found = connection.search_s(parent, ldap.SCOPE_SUBTREE, attrlist=["1.1"])
+            for dn in sorted((dn for dn, _ in found), key=lambda dn: -len(ldap.dn.str2dn(dn))):
+                if dn.lower() not in kept:
+                    connection.delete_s(dn)
+        connection.unbind_s()
+        self.set(self.tree.admin(ADMIN), accountStatus="active")
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+@dataclass
+class Client:
+    """A client of the API with a session of its own."""
+
+    url: str
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def call(
+        self, method: str, path: str, *, headers: Any = None, **parameters: Any
+    ) -> requests.Response:
+        """Send parameters as a form, or in the query string of a GET or DELETE."""
+        in_query = method in {"GET", "DELETE"}
+        return self.session.request(
+            method,
+            self.url + path,
+            params=parameters if in_query else None,
+            data=None if in_query else parameters,
+            headers=headers,
+            timeout=60,
+        )
+
+    def get(self, path: str, **parameters: Any) -> requests.Response:
+        return self.call("GET", path, **parameters)
+
+    def post(self, path: str, **parameters: Any) -> requests.Response:
+        return self.call("POST", path, **parameters)
+
+    def put(self, path: str, **parameters: Any) -> requests.Response:
+        return self.call("PUT", path, **parameters)
+
+    def delete(self, path: str, **parameters: Any) -> requests.Response:
+        return self.call("DELETE", path, **parameters)
+
+    def log_in(self, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> "Client":
+        answer = self.post("/api/login", username=username, password=password)
+        assert answer.json()["_success"], answer.text
+        return self
+
+
+def done(answer: requests.Response) -> requests.Response:
+    """Insist on the exact success envelope of a write."""
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"_success": True}
+    return answer
+
+
+def refused(answer: requests.Response, status: int, code: str) -> requests.Response:
+    """Insist on a refusal, and on the exact envelope of one."""
+    assert (answer.status_code, answer.json()) == (status, {"_success": False, "_msg": code})
+    return answer
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """Poll until something holds; return how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not come about in time"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@dataclass
+class Served:
+    """The app behind a threaded HTTP server of the standard library."""
+
+    url: str
+    config: Config
+    gateways: Gateways
+
+    def client(self) -> Client:
+        return Client(self.url)
+
+
+class _Quiet(WSGIRequestHandler):
+    def get_environ(self) -> dict[str, Any]:
+        """As gunicorn does: a body without a type has none, and is no text/plain."""
+        environ: dict[str, Any] = super().get_environ()
+        if "Content-Type" not in self.headers:
+            environ["CONTENT_TYPE"] = ""
+        return environ
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _Threaded(WSGIServer):
+    """A thread for each request, as gunicorn's workers have."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        threading.Thread(target=self._serve, args=(request, client_address), daemon=True).start()
+
+    def _serve(self, request: Any, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+
+def configuration(world: World, folder: Path, **changes: dict[str, Any]) -> Config:
+    """Settings for the directory under test; `changes` go over whole sections."""
+    sections: dict[str, dict[str, Any]] = {
+        "api": {"enable_restful_api": True},
+        "ldap": {
+            "uri": [world.slapd.uri],
+            "suffix": SUFFIX,
+            "bind_dn": f"cn=vmailadmin,{SUFFIX}",
+            "network_timeout": 2.0,
+            "operation_timeout": 10.0,
+        },
+        "session": {"recheck": 0.2},
+    }
+    for name, change in changes.items():
+        sections.setdefault(name, {}).update(change)
+    environment = {
+        "IREDLDAP_LDAP_BIND_PASSWORD": WRITER_PASSWORD,
+        "IREDLDAP_SESSION_KEYS": SESSION_KEY,
+        "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
+    }
+    return read(sections, environment)
+
+
+@pytest.fixture(scope="session")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """A slapd with the base tree and the first admin."""
+    server = Slapd(
+        home=tmp_path_factory.mktemp("slapd"),
+        suffix=SUFFIX,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+    )
+    tree = Tree(SUFFIX)
+    admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
+    server.prepare(base.ldif(iter(made)))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def world(slapd: Slapd) -> Iterator[World]:
+    """The directory with nothing in it but the first admin."""
+    if not slapd.running:
+        slapd.start()
+    under_test = World(slapd, Tree(SUFFIX))
+    yield under_test
+    if not slapd.running:
+        slapd.start()
+    under_test.wipe()
+
+
+@pytest.fixture
+def serve(world: World, tmp_path: Path) -> Iterator[Any]:
+    """Serve the app, as often as asked, with changed settings: ``serve(api={...})``."""
+    running: list[tuple[_Threaded, Gateways]] = []
+
+    def start(**changes: dict[str, Any]) -> Served:
+        config = configuration(world, tmp_path, **changes)
+        gateways = Gateways.open(config)
+        server = make_server(
+            "127.0.0.1", 0, create_app(config, gateways), _Threaded, handler_class=_Quiet
+        )
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        running.append((server, gateways))
+        return Served(f"http://127.0.0.1:{server.server_port}", config, gateways)
+
+    yield start
+    for server, gateways in running:
+        server.shutdown()
+        server.server_close()
+        gateways.close()
+
+
+@pytest.fixture
+def served(serve: Any) -> Served:
+    """The app with the settings of a new installation."""
+    started: Served = serve()
+    return started
+
+
+@pytest.fixture
+def api(served: Served) -> Client:
+    """A client logged in as the standalone global admin."""
+    return served.client().log_in()
+
+
+@pytest.fixture
+def unique() -> str:
+    """A word that nothing else is called."""
+    return secrets.token_hex(4)

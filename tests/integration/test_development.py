@@ -1,0 +1,233 @@
+"""`iredldap dev`, which `make run` calls: both servers, for real."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ldap
+import pytest
+import requests
+
+from iredldap.embedded.slapd import free_port
+from tests import founding_sample
+from tests.conftest import Client, done, refused, wait_until
+
+COMMAND = [sys.executable, "-c", "from iredldap.cli import main; main()"]
+
+
+@dataclass
+class Running:
+    """A running `iredldap dev` and what it said."""
+
+    process: "subprocess.Popen[str]"
+    lines: list[str]
+
+    def fact(self, name: str) -> str:
+        """The one line with this name."""
+        (line,) = [line for line in self.lines if line.startswith(f"{name}: ")]
+        return line.removeprefix(f"{name}: ")
+
+    @property
+    def root(self) -> str:
+        return self.fact("url").removesuffix("/iredadmin/api")
+
+    def client(self) -> Client:
+        return Client(self.root).log_in(self.fact("admin"), self.fact("password"))
+
+    def entry(self, dn: str) -> dict[str, list[bytes]] | None:
+        """Look an entry up as Postfix and Dovecot do."""
+        reader, password = self.fact("reader").split(" ", 1)
+        connection = ldap.initialize(self.fact("ldap"))
+        connection.simple_bind_s(reader, password)
+        try:
+            ((_, attributes),) = connection.search_s(dn, ldap.SCOPE_BASE)
+        except ldap.NO_SUCH_OBJECT:
+            return None
+        finally:
+            connection.unbind_s()
+        found: dict[str, list[bytes]] = attributes
+        return found
+
+    def user_dn(self, mail: str) -> str:
+        domain = mail.rpartition("@")[2]
+        base = f"o=domains,{self.fact('suffix')}"
+        return f"mail={mail},ou=Users,domainName={domain},{base}"
+
+
+@contextmanager
+def running(home: Path, **environment: str) -> Iterator[Running]:
+    """Start it and wait for its last line; end it as Ctrl-C does."""
+    ports = {"PORT": str(free_port()), "LDAP_PORT": str(free_port()), "VAR": str(home)}
+    process = subprocess.Popen(
+        [*COMMAND, "dev"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | ports | environment,
+    )
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    lines: list[str] = []
+    assert process.stdout
+    try:
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if lines[-1] == "ready":
+                break
+        else:
+            raise AssertionError("\n".join(lines))
+        yield Running(process, lines)
+    finally:
+        watchdog.cancel()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            process.stdout.close()
+
+
+def step(sample: "subprocess.Popen[str]") -> str:
+    """Let the sample go on until it has done its next step."""
+    assert sample.stdout
+    return sample.stdout.readline()
+
+
+def go_on(sample: "subprocess.Popen[str]") -> None:
+    assert sample.stdin
+    sample.stdin.write("\n")
+    sample.stdin.flush()
+
+
+def test_founding_sample(tmp_path: Path) -> None:
+    """It runs to the end in both generations of names, every step with its effect; again later."""
+    home = tmp_path / "var"
+    for names in ("old", "new"):
+        with running(home) as system:
+            account = [system.fact(name) for name in ("url", "admin", "password")]
+            sample = subprocess.Popen(
+                [sys.executable, founding_sample.__file__, *account, names],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            dn = system.user_dn("zhb@test.com")
+            domain_dn = dn.split(",", 2)[2]
+
+            assert "True" in step(sample)
+            domain = system.entry(domain_dn)
+            assert domain
+            assert domain["accountSetting"] == [b"defaultQuota:1024"]
+
+            go_on(sample)
+            assert "True" in step(sample)
+            user = system.entry(dn)
+            assert user
+            assert user["cn"] == [b"Zhang Huangbin"]
+            assert user["mailQuota"] == [b"1073741824"]
+            assert user["preferredLanguage"] == [b"en_US"]
+            assert len(user["enabledService"]) == 34
+            connection = ldap.initialize(system.fact("ldap"))
+            connection.simple_bind_s(dn, "password_for_zhb")
+            connection.unbind_s()
+
+            go_on(sample)
+            assert "True" in step(sample)
+            assert system.entry(dn) is None
+            assert system.entry(domain_dn)
+
+            go_on(sample)
+            assert "True" in step(sample)
+            assert system.entry(domain_dn) is None
+            go_on(sample)
+            assert sample.wait(30) == 0
+            for pipe in (sample.stdin, sample.stdout):
+                assert pipe
+                pipe.close()
+
+
+def test_what_it_says(tmp_path: Path) -> None:
+    """Each fact stands on one line of its own, `ready` on the last; the curl calls work."""
+    with running(tmp_path / "var") as system:
+        for name in ("url", "admin", "password", "ldap", "suffix", "reader"):
+            assert system.fact(name)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/iredadmin/api", system.fact("url"))
+        assert system.lines[-1] == "ready"
+        for line in system.lines:
+            if line.startswith("  curl"):
+                called = subprocess.run(
+                    line, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True
+                )
+                assert '"_success": true' in called.stdout, called
+
+
+def test_two_side_by_side(tmp_path: Path) -> None:
+    """With directories and ports of their own; one directory is not for two."""
+    with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        done(one.client().post("/api/domain/corp.test"))
+        refused(two.client().get("/api/domain/corp.test"), 404, "NO_SUCH_ACCOUNT")
+        with pytest.raises(AssertionError, match="in use"), running(tmp_path / "one"):
+            pass
+
+
+def test_it_stops_both_and_keeps_what_was_made(tmp_path: Path) -> None:
+    """Ctrl-C ends slapd and gunicorn; the next start finds the same accounts and secrets."""
+    with running(tmp_path / "var") as system:
+        password = system.fact("password")
+        done(system.client().post("/api/domain/corp.test"))
+        url, uri = system.root, system.fact("ldap")
+    assert system.process.returncode == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/livez", timeout=5)
+    with pytest.raises(ldap.SERVER_DOWN):
+        ldap.initialize(uri).simple_bind_s("cn=x", "x")
+    with running(tmp_path / "var") as again:
+        assert again.fact("password") == password
+        assert again.client().get("/api/domain/corp.test").json()["_success"]
+
+
+def test_taken_port_is_named(tmp_path: Path) -> None:
+    """Somebody else's port is no reason to hang."""
+    with running(tmp_path / "one") as one:
+        port = one.root.rpartition(":")[2]
+        with pytest.raises(AssertionError, match=port), running(tmp_path / "two", PORT=port):
+            pass
+
+
+def test_sessions_over_workers(tmp_path: Path) -> None:
+    """A cookie is good on every worker, and ends on every worker within two seconds."""
+    with running(tmp_path / "var", IREDLDAP_SERVER_WORKERS="3") as system:
+        client = system.client()
+        cookies = dict(client.session.cookies)
+
+        def statuses() -> set[int]:
+            # Connections of their own reach different workers.
+            return {
+                requests.get(f"{system.root}/api/domain/x.test", cookies=cookies, timeout=10)
+                .status_code
+                for _ in range(12)
+            }  # fmt: skip
+
+        assert statuses() == {404}
+        done(client.post("/api/logout"))
+        wait_until(lambda: statuses() == {401}, 2.5)
+
+
+def test_secrets_are_private(tmp_path: Path) -> None:
+    """Nobody else on the machine reads them."""
+    with running(tmp_path / "var") as system:
+        password = system.fact("password")
+    readable = [
+        path
+        for path in (tmp_path / "var").rglob("*")
+        if path.is_file() and path.stat().st_mode & 0o077 and password in path.read_text("latin-1")
+    ]
+    assert readable == []
+    assert (tmp_path / "var").stat().st_mode & 0o077 == 0
