@@ -8,8 +8,9 @@ comes from the environment or from the file that ``<name>_file`` points to.
 
 import dataclasses
 import ipaddress
+import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -52,8 +53,46 @@ class Secret:
         return hash(self._text)
 
 
-def _setting(meaning: str, **default: Any) -> Any:
-    return field(metadata={"meaning": meaning}, **default)
+Check = Callable[[Any], str | None]
+"""Says what is wrong with a value, or None."""
+
+
+def _setting(meaning: str, check: Check = lambda _: None, **default: Any) -> Any:
+    return field(metadata={"meaning": meaning, "check": check}, **default)
+
+
+def _holds(condition: Callable[[Any], bool], otherwise: str) -> Check:
+    return lambda value: None if condition(value) else otherwise
+
+
+def _between(least: float, most: float = math.inf) -> Check:
+    bounds = f"at least {least}" if most == math.inf else f"{least} to {most}"
+    return _holds(lambda value: least <= value <= most and value != math.inf, bounds)
+
+
+_POSITIVE = _holds(lambda value: 0 < value < math.inf, "more than 0")
+
+
+def _networks(items: tuple[str, ...]) -> str | None:
+    for item in items:
+        try:
+            ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            return f"{item!r} is neither an address nor a network"
+    return None
+
+
+def _servers(uris: tuple[str, ...]) -> str | None:
+    for uri in uris:
+        if urlsplit(uri).scheme not in {"ldap", "ldaps", "ldapi"}:
+            return f"{uri!r} is no ldap://, ldaps:// or ldapi:// address"
+    return None if uris else "missing"
+
+
+def _keys(keys: tuple[Secret, ...]) -> str | None:
+    if any(len(key.reveal()) < 32 for key in keys):
+        return "a key has less than 32 characters"
+    return None if keys else "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +108,12 @@ class Api:
         default=None,
     )
     restful_api_clients: tuple[str, ...] = _setting(
-        "Addresses and networks (CIDR) of the clients that may use the API.", default=()
+        "Addresses and networks (CIDR) of the clients that may use the API.", _networks, default=()
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are"
         " believed.",
+        _networks,
         default=(),
     )
     api_hidden_user_profiles: tuple[str, ...] = _setting(
@@ -91,12 +131,14 @@ class Api:
         "Add the April 2016 keys `success` and `msg` to every answer, not to login alone.",
         default=False,
     )
-    max_body: int = _setting("Largest request body, in bytes.", default=1024 * 1024)
+    max_body: int = _setting("Largest request body, in bytes.", _between(1024), default=1024 * 1024)
     ldif_passwords: bool = _setting(
         "Whether an export made by a global admin holds password hashes.", default=True
     )
     stalled_download: int = _setting(
-        "Seconds after which a client that takes no byte of a download is cut off.", default=60
+        "Seconds after which a client that takes no byte of a download is cut off.",
+        _between(1),
+        default=60,
     )
 
 
@@ -105,22 +147,29 @@ class Ldap:
     """The directory."""
 
     uri: tuple[str, ...] = _setting(
-        "Servers that take writes, tried in this order: `ldap://`, `ldaps://` or `ldapi://`."
+        "Servers that take writes, tried in this order: `ldap://`, `ldaps://` or `ldapi://`.",
+        _servers,
     )
     suffix: str = _setting("Suffix of the tree, `dc=example,dc=com`, say.")
     bind_dn: str = _setting("Account that the API binds as: `cn=vmailadmin,<suffix>`.")
-    bind_password: Secret = _setting("Its password.")
+    bind_password: Secret = _setting(
+        "Its password.", _holds(lambda secret: bool(secret.reveal()), "empty")
+    )
     starttls: bool | None = _setting(
         "Whether an `ldap://` connection turns to TLS. Absent: unless the server is this machine.",
         default=None,
     )
-    ca_file: str = _setting("Certificates to trust, PEM; empty: the system's.", default="")
+    ca_file: str = _setting(
+        "Certificates to trust, PEM; empty: the system's.",
+        _holds(lambda path: not path or Path(path).is_file(), "no such file"),
+        default="",
+    )
     verify_certificate: bool = _setting(
         "Whether the server's certificate is checked.", default=True
     )
-    network_timeout: float = _setting("Seconds to wait for a connection.", default=5.0)
-    operation_timeout: float = _setting("Seconds to wait for an answer.", default=15.0)
-    connections: int = _setting("Most connections that one worker holds.", default=8)
+    network_timeout: float = _setting("Seconds to wait for a connection.", _POSITIVE, default=5.0)
+    operation_timeout: float = _setting("Seconds to wait for an answer.", _POSITIVE, default=15.0)
+    connections: int = _setting("Most connections that one worker holds.", _between(1), default=8)
 
     def turns_to_tls(self, uri: str) -> bool:
         """Whether a connection to this server begins with StartTLS."""
@@ -136,17 +185,22 @@ class Session:
 
     keys: tuple[Secret, ...] = _setting(
         "Keys that sign the cookie, separated by blanks or line breaks: the last one signs, the"
-        " others are still accepted. At least 32 characters each."
+        " others are still accepted. At least 32 characters each.",
+        _keys,
     )
     cookie_name: str = _setting("Name of the cookie.", default="iRedAdmin-LDAP")
-    max_age: int = _setting("Seconds after login when a cookie ends.", default=8 * 3600)
+    max_age: int = _setting(
+        "Seconds after login when a cookie ends.", _between(1), default=8 * 3600
+    )
     idle_age: int = _setting(
         "Seconds without a request after which a cookie ends; 0: never. Only for clients that"
         " keep the cookie of each answer.",
+        _between(0),
         default=0,
     )
     recheck: float = _setting(
         "Seconds for which a worker may rely on what it last saw of the caller: 2 at most.",
+        _between(0.05, 2),
         default=1.0,
     )
 
@@ -158,15 +212,24 @@ class Passwords:
     password_scheme: str = _setting(
         "Scheme of new hashes: `SSHA512`, `SSHA` or `BCRYPT` (stored as `{CRYPT}$2b$`, needs the"
         " extra `bcrypt`). `iredldap init` writes what the directory verifies.",
+        _holds(
+            lambda scheme: scheme in {"SSHA512", "SSHA", "BCRYPT"}, "one of SSHA512, SSHA, BCRYPT"
+        ),
         default="SSHA512",
     )
     verified_schemes: tuple[str, ...] = _setting(
         "Schemes that the directory verifies, hence those that `password_hash` takes.",
         default=("SSHA512", "SHA512", "SSHA", "SHA", "SMD5", "MD5", "CRYPT"),
     )
-    bcrypt_rounds: int = _setting("Cost of `BCRYPT`, as a power of two.", default=12)
-    min_length: int = _setting("Fewest characters, where the domain says nothing.", default=8)
-    max_length: int = _setting("Most characters, where the domain says nothing; 0: any.", default=0)
+    bcrypt_rounds: int = _setting(
+        "Cost of `BCRYPT`, as a power of two.", _between(4, 16), default=12
+    )
+    min_length: int = _setting(
+        "Fewest characters, where the domain says nothing.", _between(0), default=8
+    )
+    max_length: int = _setting(
+        "Most characters, where the domain says nothing; 0: any.", _between(0), default=0
+    )
     require_letter: bool = _setting("Demand a letter (`PW_NO_LETTER`).", default=False)
     require_uppercase: bool = _setting("Demand a capital (`PW_NO_UPPERCASE`).", default=False)
     require_digit: bool = _setting("Demand a digit (`PW_NO_DIGIT_NUMBER`).", default=False)
@@ -182,7 +245,9 @@ class Accounts:
     default_transport: str = _setting("Postfix transport of a new domain.", default="dovecot")
     default_language: str = _setting("Language of a new user.", default="en_US")
     storage_base: str = _setting(
-        "Directory below which mailboxes lie.", default="/var/vmail/vmail1"
+        "Directory below which mailboxes lie.",
+        _holds(lambda path: path.startswith("/"), "an absolute path"),
+        default="/var/vmail/vmail1",
     )
     maildir_prepend_domain: bool = _setting("Begin a mailbox path with the domain.", default=True)
     maildir_domain_hashed: bool = _setting(
@@ -223,12 +288,21 @@ class Server:
     """The processes; read by `gunicorn.conf.py`."""
 
     bind: str = _setting("Where the API listens.", default="127.0.0.1:8080")
-    workers: int = _setting("Worker processes; 0: one per core, at least two.", default=0)
-    threads: int = _setting("Threads per worker.", default=4)
-    graceful_timeout: int = _setting(
-        "Seconds that a running request or download gets at a restart.", default=30
+    workers: int = _setting(
+        "Worker processes; 0: one per core, at least two.", _between(0), default=0
     )
-    log_level: str = _setting("`debug`, `info`, `warning` or `error`.", default="info")
+    threads: int = _setting("Threads per worker.", _between(1), default=4)
+    graceful_timeout: int = _setting(
+        "Seconds that a running request or download gets at a restart.", _between(0), default=30
+    )
+    log_level: str = _setting(
+        "`debug`, `info`, `warning` or `error`.",
+        _holds(
+            lambda level: level in {"debug", "info", "warning", "error"},
+            "debug, info, warning or error",
+        ),
+        default="info",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +342,6 @@ def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
         values = _section(name, record, given, environment, faults)
         if values is not None:
             records[name] = record(**values)
-    faults += _out_of_bounds(records)
     if faults:
         raise ConfigurationError(faults)
     return Config(**records)
@@ -317,7 +390,9 @@ def _section(
         try:
             found = _find(name, row.name, hints[row.name], given, environment)
             if found is not None:
-                values[row.name] = _convert(hints[row.name], found)
+                value = values[row.name] = _convert(hints[row.name], found)
+                if wrong := row.metadata["check"](value):
+                    faults.append(f"{name}.{row.name}: {wrong}")
             elif row.default is dataclasses.MISSING:
                 faults.append(f"{name}.{row.name}: missing")
         except (ValueError, OSError) as ex:
@@ -347,13 +422,22 @@ def _convert(hint: Any, value: Any) -> Any:
         case _ if hint in (bool, bool | None):
             return _flag(value)
         case _ if hint in (int, float):
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError(f"expected a number, got {value!r}")
-            return hint(value)
+            return _number(hint, value)
         case _:
             if not isinstance(value, str):
                 raise ValueError(f"expected a text, got {value!r}")
             return value
+
+
+def _number(hint: Any, value: Any) -> Any:
+    wanted = "whole number" if hint is int else "number"
+    taken = (int, str) if hint is int else (int, float, str)
+    try:
+        if isinstance(value, taken) and not isinstance(value, bool):
+            return hint(value)
+    except ValueError:
+        pass
+    raise ValueError(f"expected a {wanted}, got {value!r}")
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -371,68 +455,6 @@ def _flag(value: Any) -> bool:
     if word not in _YES | _NO:
         raise ValueError(f"expected yes or no, got {value!r}")
     return word in _YES
-
-
-def _out_of_bounds(records: Mapping[str, Any]) -> Iterator[str]:
-    for name, judge in (
-        ("api", _api_faults),
-        ("ldap", _directory_faults),
-        ("session", _session_faults),
-        ("passwords", _password_faults),
-        ("accounts", _account_faults),
-    ):
-        if name in records:
-            yield from judge(records[name])
-
-
-def _api_faults(api: Api) -> Iterator[str]:
-    for name in ("restful_api_clients", "trusted_proxies"):
-        for item in getattr(api, name):
-            try:
-                ipaddress.ip_network(item, strict=False)
-            except ValueError:
-                yield f"api.{name}: {item!r} is neither an address nor a network"
-    if api.max_body < 1024:
-        yield "api.max_body: at least 1024 bytes"
-    if api.stalled_download < 1:
-        yield "api.stalled_download: at least 1 second"
-
-
-def _session_faults(session: Session) -> Iterator[str]:
-    if not session.keys:
-        yield "session.keys: missing"
-    if any(len(key.reveal()) < 32 for key in session.keys):
-        yield "session.keys: a key has less than 32 characters"
-    if not 0 < session.recheck <= 2:
-        yield "session.recheck: more than 0 and at most 2 seconds"
-    if session.max_age < 1 or session.idle_age < 0:
-        yield "session: ages are not negative, and max_age is not 0"
-
-
-def _password_faults(passwords: Passwords) -> Iterator[str]:
-    if passwords.password_scheme not in {"SSHA512", "SSHA", "BCRYPT"}:
-        yield "passwords.password_scheme: one of SSHA512, SSHA, BCRYPT"
-    if not 4 <= passwords.bcrypt_rounds <= 16:
-        yield "passwords.bcrypt_rounds: 4 to 16"
-
-
-def _account_faults(accounts: Accounts) -> Iterator[str]:
-    if not accounts.storage_base.startswith("/"):
-        yield "accounts.storage_base: an absolute path"
-
-
-def _directory_faults(directory: Ldap) -> Iterator[str]:
-    for uri in directory.uri:
-        if urlsplit(uri).scheme not in {"ldap", "ldaps", "ldapi"}:
-            yield f"ldap.uri: {uri!r} is no ldap://, ldaps:// or ldapi:// address"
-    if not directory.uri:
-        yield "ldap.uri: missing"
-    if directory.ca_file and not Path(directory.ca_file).is_file():
-        yield f"ldap.ca_file: {directory.ca_file} is not there"
-    if not directory.bind_password.reveal():
-        yield "ldap.bind_password: empty"
-    if min(directory.network_timeout, directory.operation_timeout, directory.connections) <= 0:
-        yield "ldap: timeouts and connections are more than 0"
 
 
 def _is_loopback(host: str) -> bool:

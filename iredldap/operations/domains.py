@@ -83,7 +83,8 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     if found:
         if not _is_unfinished(directory, found, name):
             raise AlreadyExists(f"domain {name}")
-        return Plan(dn, (_as_if_new(found[0], attributes), *containers), found[0].csn)
+        steps: tuple[Modify | Add, ...] = (_as_if_new(found[0], attributes), *containers)
+        return Plan(dn, steps, found[0].csn, parsed.dropped)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         if all(entry.has("domainName", name) for entry in entries):
@@ -92,7 +93,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         return Amendment((*away, Delete(dn)), AlreadyExists(f"domain {name}"))
 
     recheck = Recheck("is the name still free elsewhere", taken, judge)
-    return Plan(dn, (Add(dn, attributes), *containers, recheck))
+    return Plan(dn, (Add(dn, attributes), *containers, recheck), ignored=parsed.dropped)
 
 
 def _is_unfinished(directory: Directory, found: list[Entry], name: str) -> bool:

@@ -1,0 +1,762 @@
+"""The API keeps its contract: each endpoint and each parameter, seen by a client.
+
+The rows of `iredldap.web.routes` are compared with the contract column by column where its file
+lies beside the repository; the end of the run says when it does not. Everything else runs
+against the served app and a real directory.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import falcon.inspect
+import ldap
+import pytest
+import yaml
+
+from iredldap.app import create_app
+from iredldap.dit.fields import Attribute, Elsewhere, Field, Setting
+from iredldap.web.openapi import _COMMON_ERRORS
+from iredldap.web.routes import ENDPOINTS, Endpoint
+from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
+from tests.contract.conftest import CONTRACT_FILE
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+
+DOMAIN = "here.test"
+MAIL = "ann@here.test"
+
+
+def contract() -> dict[str, Any]:
+    """The endpoints of the contract by their ids; empty where its file is absent."""
+    if not CONTRACT_FILE.exists():
+        return {}
+    document = yaml.safe_load(CONTRACT_FILE.read_text(encoding="utf-8"))
+    return {endpoint["id"]: endpoint for endpoint in document["endpoints"]}
+
+
+CONTRACT = contract()
+
+# Endpoints of the contract that are not served yet. Whoever serves one takes it off this list.
+UNSERVED = {
+    "domain_services_get", "domain_services_update", "domain_admins_update", "user_update",
+    "user_change_email", "users_update", "user_verify_password", "maillist_get",
+    "maillist_create", "maillist_delete", "maillist_update", "alias_get", "alias_create",
+    "alias_delete", "alias_update", "alias_change_email", "throttle_global_inbound_get",
+    "throttle_global_inbound_set", "throttle_global_outbound_get", "throttle_global_outbound_set",
+    "throttle_domain_inbound_get", "throttle_domain_inbound_set", "throttle_domain_outbound_get",
+    "throttle_domain_outbound_set", "throttle_user_inbound_get", "throttle_user_inbound_set",
+    "throttle_user_outbound_get", "throttle_user_outbound_set", "ldif_catchall", "ldif_admin",
+    "ldif_maillist", "ldif_alias", "domains_list", "domain_delete_keep", "admin_get",
+    "admin_create", "admin_delete", "admin_update", "admin_verify_password", "user_delete_keep",
+    "users_list", "aliases_list", "mls_list", "ml_get", "ml_create", "ml_delete", "ml_update",
+    "spampolicy_global_get", "spampolicy_global_set", "spampolicy_global_delete",
+    "spampolicy_domain_get", "spampolicy_domain_set", "spampolicy_domain_delete",
+    "spampolicy_user_get", "spampolicy_user_set", "spampolicy_user_delete",
+    "wblist_inbound_whitelist_global_get", "wblist_inbound_whitelist_global_add",
+    "wblist_inbound_whitelist_global_remove", "wblist_inbound_whitelist_global_clear",
+    "wblist_inbound_blacklist_global_get", "wblist_inbound_blacklist_global_add",
+    "wblist_inbound_blacklist_global_remove", "wblist_inbound_blacklist_global_clear",
+    "wblist_outbound_whitelist_global_get", "wblist_outbound_whitelist_global_add",
+    "wblist_outbound_whitelist_global_remove", "wblist_outbound_whitelist_global_clear",
+    "wblist_outbound_blacklist_global_get", "wblist_outbound_blacklist_global_add",
+    "wblist_outbound_blacklist_global_remove", "wblist_outbound_blacklist_global_clear",
+    "wblist_inbound_whitelist_domain_get", "wblist_inbound_whitelist_domain_add",
+    "wblist_inbound_whitelist_domain_remove", "wblist_inbound_whitelist_domain_clear",
+    "wblist_inbound_blacklist_domain_get", "wblist_inbound_blacklist_domain_add",
+    "wblist_inbound_blacklist_domain_remove", "wblist_inbound_blacklist_domain_clear",
+    "wblist_outbound_whitelist_domain_get", "wblist_outbound_whitelist_domain_add",
+    "wblist_outbound_whitelist_domain_remove", "wblist_outbound_whitelist_domain_clear",
+    "wblist_outbound_blacklist_domain_get", "wblist_outbound_blacklist_domain_add",
+    "wblist_outbound_blacklist_domain_remove", "wblist_outbound_blacklist_domain_clear",
+    "wblist_inbound_whitelist_user_get", "wblist_inbound_whitelist_user_add",
+    "wblist_inbound_whitelist_user_remove", "wblist_inbound_whitelist_user_clear",
+    "wblist_inbound_blacklist_user_get", "wblist_inbound_blacklist_user_add",
+    "wblist_inbound_blacklist_user_remove", "wblist_inbound_blacklist_user_clear",
+    "wblist_outbound_whitelist_user_get", "wblist_outbound_whitelist_user_add",
+    "wblist_outbound_whitelist_user_remove", "wblist_outbound_whitelist_user_clear",
+    "wblist_outbound_blacklist_user_get", "wblist_outbound_blacklist_user_add",
+    "wblist_outbound_blacklist_user_remove", "wblist_outbound_blacklist_user_clear",
+    "greylisting_all_get", "greylisting_global_get", "greylisting_global_set",
+    "greylisting_global_delete", "greylisting_global_whitelists_get",
+    "greylisting_global_whitelists_set", "greylisting_domain_get", "greylisting_domain_set",
+    "greylisting_domain_delete", "greylisting_domain_whitelists_get",
+    "greylisting_domain_whitelists_set", "greylisting_user_get", "greylisting_user_set",
+    "greylisting_user_delete", "greylisting_user_whitelists_get",
+    "greylisting_user_whitelists_set", "greylisting_spf_domains_set",
+}  # fmt: skip
+
+# The same for parameters of endpoints that are served: these came with later documents.
+LATER = {
+    "domain_update": [
+        "catchall", "outboundRelay", "addAliasDomain", "removeAliasDomain", "aliasDomains",
+        "addService", "removeService", "services", "removeAllServices", "disableDomainProfile",
+        "enableDomainProfile", "disableUserProfile", "enableUserProfile", "disableUserPreference",
+        "enableUserPreference",
+    ],
+}  # fmt: skip
+
+# Codes of the contract that cannot happen here: which addresses an admin may log in from is a
+# setting of the web panel; clients of the API are limited by restful_api_clients.
+NEVER = {"login": {"NOT_ALLOWED_IP"}}
+
+
+# --- what is sent, and what it means ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Good and bad values of a parameter.
+
+    `bad` is None where a value cannot be bad. `stored` holds, under the name of the attribute or
+    setting, what `sent` becomes there; elsewhere it is stored as it is sent. `refusal` is the
+    answer to `bad`.
+    """
+
+    sent: str
+    other: str
+    bad: str | None
+    refusal: tuple[int, str] = (400, "INVALID_PARAMETER")
+    stored: Mapping[str, str] = field(default_factory=dict)
+
+
+_BYTES = {"domainQuota": "2048:MB", "mailQuota": "2147483648"}
+
+SAMPLES = {
+    "accountStatus": Sample("Off", "active", "perhaps", stored={"accountStatus": "disabled"}),
+    "defaultQuota": Sample("512", "1024", "-1"),
+    "is_backupmx": Sample("yes", "no", "perhaps"),
+    "language": Sample("de_DE", "fr_FR", None),
+    "maildir": Sample(
+        "/var/vmail/Elsewhere/ann",
+        "/var/vmail/there/ann/",
+        "elsewhere/../ann",
+        stored={"homeDirectory": "/var/vmail/elsewhere/ann/"},
+    ),
+    "mailboxFolder": Sample("Letters", "Mail", "../Mail"),
+    "mailboxFormat": Sample("mdbox", "sdbox", "mbox"),
+    "maxPasswordLength": Sample("20", "30", "-1"),
+    "maxUserQuota": Sample("4096", "8192", "1.5"),
+    "minPasswordLength": Sample("10", "12", "many"),
+    "name": Sample("Österreich, Straße 1", "Example", "bell\a"),
+    "numberOfAliases": Sample("-1", "7", "-2"),
+    "numberOfLists": Sample("8", "-1", "0x8"),
+    "numberOfUsers": Sample("9", "10", "nine"),
+    "password": Sample(
+        "password_for_zhb",
+        "another pass word",
+        "short",
+        refusal=(422, "PW_SHORTER_THAN_MIN_LENGTH"),
+    ),
+    "password_hash": Sample(
+        "{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=",
+        "{CRYPT}$1$abcdefgh$irWbblnpmw.5z7wgBnprh0",
+        "qvTGHdzF6KLavt4PO0gs2a6pQ00=",
+        refusal=(422, "INVALID_PASSWORD_SCHEME"),
+    ),
+    "primarymx": Sample(
+        "[mx.there.test]:25",
+        "192.0.2.7",
+        "two hosts",
+        stored={"mtaTransport": "relay:[mx.there.test]:25"},
+    ),
+    "quota": Sample("2048", "1024", "2 GB", stored=_BYTES),
+    "recipientBcc": Sample("Copies@there.test", "b@there.test", "there.test", (400, "INVALID_MAIL"),
+                           {"domainRecipientBccAddress": "copies@there.test"}),
+    "senderBcc": Sample("Copies@there.test", "b@there.test", "a@b@c", (400, "INVALID_MAIL"),
+                        {"domainSenderBccAddress": "copies@there.test"}),
+    "transport": Sample("lmtp:unix:private/lmtp", "smtp:[mx.test]:25", "two words"),
+}  # fmt: skip
+
+# Where the rows leave the storage to an operation: the attribute in which it shows.
+ELSEWHERE = {
+    "is_backupmx": "domainBackupMX",
+    "password_hash": "userPassword",
+    "primarymx": "mtaTransport",
+}
+
+# Kinds of which every value is good: what they do not know is dropped.
+LENIENT = {"lang", "flag_presence"}
+
+# Nothing of these is stored; tests of their own are at the end.
+APART = {"login", "ldif_domain", "ldif_user"}
+
+ROWS = [(e, row) for e in ENDPOINTS if e.id not in APART for row in e.table]
+"""Every parameter that ends in the directory."""
+
+
+def cases(pairs: list[tuple[Endpoint, Any]]) -> list[Any]:
+    """Name cases after endpoint and parameter."""
+    return [pytest.param(e, x, id=f"{e.id}-{getattr(x, 'name', x)}") for e, x in pairs]
+
+
+every_parameter = pytest.mark.parametrize(("endpoint", "row"), cases(ROWS))
+
+
+def path_of(endpoint: Endpoint) -> str:
+    return endpoint.path.format(domain=DOMAIN, mail=MAIL)
+
+
+def dn_of(world: World, endpoint: Endpoint) -> str:
+    """The entry that the path names."""
+    named_by_mail = "{mail}" in endpoint.path
+    return world.tree.user(MAIL) if named_by_mail else world.tree.domain(DOMAIN)
+
+
+def prepare(api: Client, endpoint: Endpoint) -> None:
+    """Make what the endpoint needs to be there, and nothing that it makes itself."""
+    if "{" not in endpoint.path or endpoint.id == "domain_create":
+        return
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    if "{mail}" in endpoint.path and endpoint.id != "user_create":
+        done(api.post(f"/api/user/{MAIL}", password=SAMPLES["password"].sent))
+
+
+def form(endpoint: Endpoint, *names: str) -> dict[str, str]:
+    """Good values of these parameters, and of those that must go with them."""
+    rows = {row.name: row for row in endpoint.table}
+    wanted = dict.fromkeys(names)
+    for name in names:
+        wanted |= dict.fromkeys(rows[name].required_with)
+    for row in endpoint.table:
+        if row.required and not wanted.keys() & set(row.conflicts_with):
+            wanted[row.name] = None
+    return {name: SAMPLES[name].sent for name in wanted}
+
+
+def send(api: Client, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
+    return api.call(endpoint.method, path_of(endpoint), **parameters)
+
+
+def effect(world: World, endpoint: Endpoint, row: Field) -> set[str]:
+    """What the directory says about a parameter; of passwords, those samples that are good."""
+    dn = dn_of(world, endpoint)
+    if row.name == "password":
+        return {word for word in (SAMPLES["password"].sent, SAMPLES["password"].other)
+                if is_password(world, dn, word)}  # fmt: skip
+    attributes = world.attributes(dn)
+    match row.stored_as:
+        case Setting(key):
+            packed = (value.partition(":") for value in attributes.get("accountSetting", ()))
+            return {value for name, _, value in packed if name == key}
+        case Attribute(name, service=service):
+            values = attributes.get(name, set())
+            if service:
+                assert (service in attributes["enabledService"]) == bool(values)
+            return values
+        case Elsewhere():
+            return attributes.get(ELSEWHERE[row.name], set())
+
+
+def is_password(world: World, dn: str, password: str) -> bool:
+    try:
+        world.connect(dn, password).unbind_s()
+    except ldap.INVALID_CREDENTIALS:
+        return False
+    return True
+
+
+def expected(row: Field) -> set[str]:
+    """What the sample of a parameter becomes."""
+    sample = SAMPLES[row.name]
+    match row.stored_as:
+        case Setting(place) | Attribute(place):
+            return {sample.stored.get(place, sample.sent)}
+        case Elsewhere():
+            return {sample.stored.get(ELSEWHERE.get(row.name, ""), sample.sent)}
+
+
+# --- the tables and the contract --------------------------------------------------------------
+
+COMPARED = [endpoint for endpoint in ENDPOINTS if endpoint.era != "ours"]
+COMPARED_ROWS = [(e, row) for e in COMPARED for row in e.table if row.era != "ours"]
+
+
+class TestTables:
+    """Not collected where the contract's file is absent; the end of the run says so."""
+
+    __test__ = bool(CONTRACT)
+
+    @pytest.mark.parametrize("endpoint", COMPARED, ids=lambda endpoint: endpoint.id)
+    def test_endpoint(self, endpoint: Endpoint) -> None:
+        theirs = CONTRACT[endpoint.id]
+
+        assert {
+            "method": endpoint.method,
+            "path": endpoint.path,
+            "auth": set(endpoint.auth),
+            "era": endpoint.era,
+            "errors": set(endpoint.errors) | NEVER.get(endpoint.id, set()),
+        } == {
+            "method": theirs["method"],
+            "path": theirs["path"],
+            "auth": set(theirs["auth"]),
+            "era": theirs["era"],
+            "errors": set(theirs["errors"]),
+        }
+
+    @pytest.mark.parametrize(("endpoint", "row"), cases(COMPARED_ROWS))
+    def test_parameter(self, endpoint: Endpoint, row: Field) -> None:
+        (theirs,) = (p for p in CONTRACT[endpoint.id]["params"] if p["name"] == row.name)
+
+        assert {
+            "aliases": row.aliases,
+            "required": row.required,
+            "type": row.kind.type,
+            "values": row.kind.choices,
+            "conflicts_with": set(row.conflicts_with),
+            "required_with": set(row.required_with),
+            "era": row.era,
+            "who": row.who,
+            "profile": row.profile,
+            "empty does something": row.empty is not None,
+            "default": row.default,
+        } == {
+            "aliases": tuple(theirs["aliases"]),
+            "required": theirs["required"],
+            "type": theirs["type"],
+            "values": tuple(theirs.get("values", ())),
+            "conflicts_with": set(theirs["conflicts_with"]),
+            "required_with": set(theirs["required_with"]),
+            "era": theirs["era"],
+            "who": theirs.get("who"),
+            "profile": theirs.get("profile"),
+            "empty does something": "empty" in theirs,
+            "default": theirs.get("default"),
+        }
+        assert is_stored_as(row, theirs.get("ldap", ""))
+
+    def test_codes_of_every_endpoint(self) -> None:
+        document = yaml.safe_load(CONTRACT_FILE.read_text(encoding="utf-8"))
+
+        assert set(document["common_errors"]) == set(_COMMON_ERRORS)
+
+    def test_endpoints_not_served_yet(self) -> None:
+        served = {endpoint.id for endpoint in COMPARED}
+
+        assert CONTRACT.keys() - served == UNSERVED
+
+    def test_parameters_not_served_yet(self) -> None:
+        """None of them is of the founding documents."""
+        lacking = {
+            endpoint.id: names
+            for endpoint in COMPARED
+            if (names := list(lacking_parameters(endpoint)))
+        }
+
+        assert {id_: [p["name"] for p in rows] for id_, rows in lacking.items()} == LATER
+        assert {p["era"] for rows in lacking.values() for p in rows} <= {"later"}
+
+
+def is_stored_as(row: Field, storage: str) -> bool:
+    """Whether the contract names the attribute or setting of a row."""
+    match row.stored_as:
+        case Setting(key):
+            return f"accountSetting {key}" in storage
+        case Attribute(name):
+            return name in storage
+        case Elsewhere(where):
+            return storage in where
+
+
+def lacking_parameters(endpoint: Endpoint) -> Iterator[Any]:
+    ours = {row.name for row in endpoint.table}
+    return (p for p in CONTRACT[endpoint.id]["params"] if p["name"] not in ours)
+
+
+# --- what is served ---------------------------------------------------------------------------
+
+
+def test_served_is_what_the_table_says(served: Served) -> None:
+    app: Any = create_app(served.config, served.gateways)
+
+    routes = falcon.inspect.inspect_routes(app._application)
+
+    found = {(m.method, r.path) for r in routes for m in r.methods if not m.internal}
+    assert found == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+
+
+def test_ours_are_documented() -> None:
+    """What goes beyond the contract stands in the printed pages."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    for endpoint in ENDPOINTS:
+        _, _, section = page.partition(f"`{endpoint.method} {endpoint.path}`\n")
+        assert section, endpoint.id
+        rows = section.partition("\n### ")[0]
+        assert [row.name for row in endpoint.table if f"| `{row.name}` |" not in rows] == []
+
+
+def test_samples_are_complete() -> None:
+    """Every parameter has a good and, unless its kind takes anything, a bad value."""
+    assert {row.name for _, row in ROWS} == SAMPLES.keys()
+    assert {row.name for _, row in ROWS if SAMPLES[row.name].bad is None} == {
+        row.name for _, row in ROWS if row.kind.type in LENIENT
+    }
+
+
+# --- endpoints --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["", "/iredadmin"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.id)
+def test_answers(api: Client, endpoint: Endpoint, base: str) -> None:
+    """Each endpoint does its work below both base paths; only reads carry data."""
+    prepare(api, endpoint)
+    credentials = {"username": ADMIN, "password": ADMIN_PASSWORD}
+    parameters: dict[str, Any] = credentials if endpoint.id == "login" else form(endpoint)
+    prefix = base if endpoint.path.startswith("/api/") else ""
+
+    answer = api.call(endpoint.method, prefix + path_of(endpoint), **parameters)
+
+    assert answer.status_code == 200
+    if endpoint.id == "openapi":
+        assert answer.json()["openapi"].startswith("3.1")
+        return
+    keys = {"_success"} | ({"_data"} if endpoint.returns else set())
+    assert answer.json().keys() == keys | ({"success"} if endpoint.id == "login" else set())
+    assert answer.json()["_success"] is True
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in ENDPOINTS if not e.is_open], ids=lambda endpoint: endpoint.id
+)
+def test_refuses_a_stranger(served: Served, api: Client, world: World, endpoint: Endpoint) -> None:
+    prepare(api, endpoint)
+    before = world.snapshot()
+    first = [] if endpoint.id in APART else [row.name for row in endpoint.table[:1]]
+
+    answer = send(served.client(), endpoint, form(endpoint, *first))
+
+    refused(answer, 401, "LOGIN_REQUIRED")
+    assert world.snapshot() == before
+
+
+# --- parameters -------------------------------------------------------------------------------
+
+
+@every_parameter
+def test_parameter_has_its_effect(
+    api: Client, world: World, endpoint: Endpoint, row: Field
+) -> None:
+    prepare(api, endpoint)
+
+    answer = done(send(api, endpoint, form(endpoint, row.name)))
+
+    assert effect(world, endpoint, row) == expected(row)
+    assert "X-Ignored-Parameters" not in answer.headers
+    assert "X-Ignored-Values" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row", "alias"),
+    [pytest.param(e, row, alias, id=f"{e.id}-{alias}") for e, row in ROWS for alias in row.aliases],
+)
+class TestOlderName:
+    """An older name of a parameter."""
+
+    def test_has_the_same_effect(
+        self, api: Client, world: World, endpoint: Endpoint, row: Field, alias: str
+    ) -> None:
+        prepare(api, endpoint)
+        parameters = form(endpoint, row.name)
+        parameters[alias] = parameters.pop(row.name)
+
+        answer = done(send(api, endpoint, parameters))
+
+        assert effect(world, endpoint, row) == expected(row)
+        assert "X-Ignored-Parameters" not in answer.headers
+
+    @pytest.mark.parametrize("last", ["new", "old"])
+    def test_loses_to_the_new_one(
+        self, api: Client, world: World, endpoint: Endpoint, row: Field, alias: str, last: str
+    ) -> None:
+        """In whatever order they come."""
+        prepare(api, endpoint)
+        new, old = form(endpoint, row.name), {alias: SAMPLES[row.name].other}
+
+        done(send(api, endpoint, new | old if last == "old" else old | new))
+
+        assert effect(world, endpoint, row) == expected(row)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"), cases([(e, row) for e, row in ROWS if row.kind.type not in LENIENT])
+)
+def test_bad_value_is_refused(api: Client, world: World, endpoint: Endpoint, row: Field) -> None:
+    """And nothing is changed, not even by good values beside it; a header names the culprit."""
+    sample = SAMPLES[row.name]
+    assert sample.bad is not None
+    prepare(api, endpoint)
+    before = world.snapshot()
+
+    answer = send(api, endpoint, form(endpoint, "name", row.name) | {row.name: sample.bad})
+
+    refused(answer, *sample.refusal)
+    assert answer.headers["X-Invalid-Parameters"] == row.name
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"), cases([(e, row) for e, row in ROWS if row.kind.type == "lang"])
+)
+def test_unknown_language_is_ignored(
+    api: Client, world: World, endpoint: Endpoint, row: Field
+) -> None:
+    """And named in a header; to a strict client it is a bad value."""
+    prepare(api, endpoint)
+    before = world.snapshot()
+    parameters: dict[str, Any] = form(endpoint, row.name) | {row.name: "xx_XX"}
+
+    strict = {"Prefer": "handling=strict"}
+    answer = api.call(endpoint.method, path_of(endpoint), headers=strict, **parameters)
+    refused(answer, 400, "INVALID_PARAMETER")
+    assert world.snapshot() == before
+
+    answer = done(send(api, endpoint, parameters))
+    assert answer.headers["X-Ignored-Values"] == "xx_XX"
+    assert "xx_XX" not in effect(world, endpoint, row)
+
+
+CONFLICTS = {
+    (e.id, *sorted((row.name, other))): e for e, row in ROWS for other in row.conflicts_with
+}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "one", "other"),
+    [pytest.param(e, *pair, id="-".join((id_, *pair))) for (id_, *pair), e in CONFLICTS.items()],
+)
+def test_conflict_is_refused(
+    api: Client, world: World, endpoint: Endpoint, one: str, other: str
+) -> None:
+    prepare(api, endpoint)
+    before = world.snapshot()
+
+    answer = send(api, endpoint, form(endpoint, one, other))
+
+    refused(answer, 400, "PARAMETER_CONFLICT")
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"), cases([(e, row) for e, row in ROWS if row.required_with])
+)
+def test_parameter_without_its_companion_is_refused(
+    api: Client, world: World, endpoint: Endpoint, row: Field
+) -> None:
+    prepare(api, endpoint)
+    before = world.snapshot()
+
+    answer = send(api, endpoint, {row.name: SAMPLES[row.name].sent})
+
+    refused(answer, 400, "MISSING_PARAMETER")
+    assert answer.headers["X-Invalid-Parameters"] == ", ".join(row.required_with)
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"), cases([(e, row) for e, row in ROWS if e.method == "PUT"])
+)
+def test_empty_value_in_a_change(api: Client, world: World, endpoint: Endpoint, row: Field) -> None:
+    """It clears where the row says so; elsewhere it counts as not sent."""
+    prepare(api, endpoint)
+    done(send(api, endpoint, form(endpoint, row.name)))
+    before = world.snapshot()
+
+    done(send(api, endpoint, {row.name: ""}))
+
+    if row.empty is None:
+        assert world.snapshot() == before
+    else:
+        assert effect(world, endpoint, row) == set()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"),
+    cases([(e, row) for e, row in ROWS if e.method == "POST" and not row.required]),
+)
+def test_empty_value_in_a_creation(
+    serve: Any, world: World, endpoint: Endpoint, row: Field
+) -> None:
+    """There is nothing to clear: the same comes of it as without the parameter."""
+    api = serve(accounts={"maildir_append_timestamp": False}).client().log_in()
+    prepare(api, endpoint)
+    dn = dn_of(world, endpoint)
+    done(send(api, endpoint, form(endpoint)))
+    without = world.attributes(dn)
+    done(api.delete(path_of(endpoint)))
+
+    done(send(api, endpoint, form(endpoint) | {row.name: ""}))
+
+    unlike = {"userPassword"}  # salted
+    found = world.attributes(dn)
+    assert {k: v for k, v in found.items() if k not in unlike} == {
+        k: v for k, v in without.items() if k not in unlike
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"), cases([(e, row) for e, row in ROWS if row.default is not None])
+)
+def test_default(api: Client, world: World, endpoint: Endpoint, row: Field) -> None:
+    """What a new object gets without the parameter is what the row says."""
+    prepare(api, endpoint)
+
+    done(send(api, endpoint, form(endpoint)))
+
+    assert effect(world, endpoint, row) == {row.default}
+
+
+# --- parameters with rules of their own -------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", [{}, {"password": ""}, {"password": "  "}])
+@pytest.mark.parametrize("password_hash", [{}, {"password_hash": ""}])
+def test_user_needs_a_password(
+    api: Client, world: World, password: dict[str, str], password_hash: dict[str, str]
+) -> None:
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    before = world.snapshot()
+
+    answer = api.post(f"/api/user/{MAIL}", **password, **password_hash)
+
+    refused(answer, 422, "PW_EMPTY")
+    assert world.snapshot() == before
+
+
+def test_password_hash_is_no_password(api: Client, world: World) -> None:
+    """A hash sent as `password` is the password, not its hash."""
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    ready_made = SAMPLES["password_hash"].sent
+
+    done(api.post(f"/api/user/{MAIL}", password=ready_made))
+
+    assert is_password(world, world.tree.user(MAIL), ready_made)
+
+
+def test_status_of_a_domain_is_that_of_its_accounts(api: Client, world: World) -> None:
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    done(api.post(f"/api/user/{MAIL}", password=SAMPLES["password"].sent))
+    user = world.tree.user(MAIL)
+
+    done(api.put(f"/api/domain/{DOMAIN}", accountStatus="disabled"))
+    marked = world.attributes(user)
+    done(api.put(f"/api/domain/{DOMAIN}", accountStatus="active"))
+
+    assert marked["domainStatus"] == {"disabled"}
+    assert marked["accountStatus"] == {"active"}
+    assert "domainStatus" not in world.attributes(user)
+
+
+@pytest.mark.parametrize(
+    ("status", "stored"),
+    [(word, "active") for word in ("active", "enable", "Enabled", "yes", "on", "1")]
+    + [(word, "disabled") for word in ("disabled", "disable", "NO", "off", "0")],
+)
+def test_spellings_of_a_status(api: Client, world: World, status: str, stored: str) -> None:
+    done(api.post(f"/api/domain/{DOMAIN}"))
+
+    done(api.put(f"/api/domain/{DOMAIN}", accountStatus=status))
+
+    assert world.attributes(world.tree.domain(DOMAIN))["accountStatus"] == {stored}
+
+
+def test_backup_mx_ends(served: Served, api: Client, world: World) -> None:
+    """`no` needs no companion, and gives the domain the server's own transport again."""
+    path, dn = f"/api/domain/{DOMAIN}", world.tree.domain(DOMAIN)
+    done(api.post(path))
+    done(api.put(path, is_backupmx="yes", primarymx="mx.there.test"))
+
+    done(api.put(path, is_backupmx="no"))
+
+    assert "domainBackupMX" not in world.attributes(dn)
+    assert world.attributes(dn)["mtaTransport"] == {served.config.accounts.default_transport}
+
+
+def test_domain_that_is_no_backup_mx_keeps_its_transport(api: Client, world: World) -> None:
+    path, dn = f"/api/domain/{DOMAIN}", world.tree.domain(DOMAIN)
+    done(api.post(path, transport="lmtp:unix:private/lmtp"))
+
+    done(api.put(path, is_backupmx="no"))
+
+    assert world.attributes(dn)["mtaTransport"] == {"lmtp:unix:private/lmtp"}
+
+
+def test_no_backup_mx_has_no_primary_one(api: Client, world: World) -> None:
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    before = world.snapshot()
+
+    answer = api.put(f"/api/domain/{DOMAIN}", is_backupmx="no", primarymx="mx.there.test")
+
+    refused(answer, 400, "PARAMETER_CONFLICT")
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({}, 200, None),
+        ({"username": f" {ADMIN.upper()} "}, 200, None),
+        ({"username": "nobody"}, 400, "INVALID_USERNAME"),
+        ({"username": ""}, 400, "INVALID_USERNAME"),
+        ({"username": None}, 400, "INVALID_USERNAME"),
+        ({"username": "nobody@admins.test"}, 401, "INVALID_CREDENTIALS"),
+        ({"password": ""}, 400, "EMPTY_PASSWORD"),
+        ({"password": None}, 400, "EMPTY_PASSWORD"),
+        ({"password": "wrong"}, 401, "INVALID_CREDENTIALS"),
+        ({"username": "", "password": ""}, 400, "INVALID_USERNAME,EMPTY_PASSWORD"),
+    ],
+)
+def test_login(
+    served: Served, world: World, changes: dict[str, str | None], status: int, code: str | None
+) -> None:
+    """Only an admin with his password gets a cookie; the older twin keys say the same."""
+    client = served.client()
+    before = world.snapshot()
+    credentials = {"username": ADMIN, "password": ADMIN_PASSWORD, **changes}
+
+    answer = client.post("/api/login", **{k: v for k, v in credentials.items() if v is not None})
+
+    twins = {"_success": not code, "success": not code} | (
+        {"_msg": code, "msg": code} if code else {}
+    )
+    assert (answer.status_code, answer.json()) == (status, twins)
+    assert bool(client.session.cookies) == (code is None)
+    assert world.snapshot() == before
+
+
+EXPORTS = [(e, row) for e in ENDPOINTS if e.id.startswith("ldif_") for row in e.table]
+
+
+@pytest.mark.parametrize(("endpoint", "row"), cases(EXPORTS))
+def test_bad_value_in_an_export_is_refused(api: Client, endpoint: Endpoint, row: Field) -> None:
+    prepare(api, endpoint)
+
+    answer = send(api, endpoint, {row.name: "perhaps"})
+
+    refused(answer, 400, "INVALID_PARAMETER")
+    assert answer.headers["X-Invalid-Parameters"] == row.name
+
+
+@pytest.mark.parametrize("endpoint", sorted({e.id for e, _ in EXPORTS}))
+def test_parameters_of_an_export(api: Client, endpoint: str) -> None:
+    """`passwords` and `subtree` say what is in it, `format` how it comes."""
+    (found,) = (e for e in ENDPOINTS if e.id == endpoint)
+    done(api.post(f"/api/domain/{DOMAIN}"))
+    done(api.post(f"/api/user/{MAIL}", password=SAMPLES["password"].sent))
+
+    whole = send(api, found, {}).json()["_data"]
+    without = send(api, found, {"passwords": "no"}).json()["_data"]
+    bare = send(api, found, {"format": "ldif"})
+
+    assert "\nuserPassword:" in whole
+    assert "userPassword:" not in without
+    assert f"dn: mail={MAIL}," in without
+    assert bare.headers["Content-Type"].startswith("text/ldif")
+    assert "Content-Disposition" in bare.headers
+    assert bare.text == whole
+    if "subtree" in {row.name for row in found.table}:
+        alone = send(api, found, {"subtree": "no"}).json()["_data"]
+        assert (whole.count("\ndn: "), alone.count("\ndn: ")) == (6, 1)

@@ -1,0 +1,80 @@
+"""The OpenAPI document is valid and describes what is served."""
+
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from iredldap.dit.fields import Field
+from iredldap.web.routes import ENDPOINTS, Endpoint
+from tests.conftest import Served
+
+PARAMETERS = [(endpoint, row) for endpoint in ENDPOINTS for row in endpoint.table]
+
+
+@pytest.fixture
+def document(served: Served) -> Any:
+    """As somebody gets it who is not logged in."""
+    answer = served.client().get("/openapi.json")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    return answer.json()
+
+
+def test_is_valid(document: Any) -> None:
+    assert document["openapi"].startswith("3.1.")
+
+    errors = [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+
+    assert errors == []
+
+
+def test_names_every_endpoint_and_no_other(document: Any) -> None:
+    described = {
+        (method.upper(), path): operation["operationId"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert described == {(e.method, e.path): e.id for e in ENDPOINTS}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.id)
+def test_says_which_endpoints_need_a_login(document: Any, endpoint: Endpoint) -> None:
+    operation = document["paths"][endpoint.path][endpoint.method.lower()]
+
+    assert operation["security"] == ([] if endpoint.is_open else [{"session": []}])
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.id)
+def test_names_every_code(document: Any, endpoint: Endpoint) -> None:
+    responses = document["paths"][endpoint.path][endpoint.method.lower()]["responses"]
+
+    assert [
+        code for code in endpoint.errors if code not in responses["default"]["description"]
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "row"),
+    [pytest.param(e, row, id=f"{e.id}-{row.name}") for e, row in PARAMETERS],
+)
+def test_describes_every_parameter(document: Any, endpoint: Endpoint, row: Field) -> None:
+    """In every type of body, with its older names, which are deprecated."""
+    for schemas in places(document, endpoint):
+        assert row.meaning in schemas[row.name]["description"]
+        assert "deprecated" not in schemas[row.name]
+        assert [alias for alias in row.aliases if not schemas[alias].get("deprecated")] == []
+
+
+def places(document: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The schemas of an endpoint's parameters by name, once for each way to send them."""
+    operation = document["paths"][endpoint.path][endpoint.method.lower()]
+    if "requestBody" not in operation:
+        return [{p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"}]
+    content = operation["requestBody"]["content"]
+    assert content.keys() == {
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/json",
+    }
+    return [media["schema"]["properties"] for media in content.values()]

@@ -1,0 +1,351 @@
+"""Settings from a file and the environment, and the faults they may have."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iredldap.config import Config, ConfigurationError, Secret, read, read_file, sections, variable
+
+PASSWORD = "of the directory"
+KEY = "0123456789abcdef0123456789abcdef"
+
+LEAST: dict[str, dict[str, Any]] = {
+    "ldap": {
+        "uri": ["ldap://127.0.0.1"],
+        "suffix": "dc=example,dc=com",
+        "bind_dn": "cn=vmailadmin,dc=example,dc=com",
+    }
+}
+SECRETS = {"IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD, "IREDLDAP_SESSION_KEYS": KEY}
+
+
+def given(section: str, **settings: Any) -> dict[str, dict[str, Any]]:
+    """The least that is needed, and these settings."""
+    return {**LEAST, section: {**LEAST.get(section, {}), **settings}}
+
+
+def faults(mapping: dict[str, Any], environment: dict[str, str] | None = None) -> list[str]:
+    """The faults of a configuration that has some."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(mapping, SECRETS if environment is None else environment)
+    assert str(caught.value) == "\n".join(caught.value.faults)
+    return caught.value.faults
+
+
+def test_least_configuration() -> None:
+    """The API stays switched off until the configuration says otherwise."""
+    settings = read(LEAST, SECRETS)
+
+    assert settings.ldap.uri == ("ldap://127.0.0.1",)
+    assert settings.ldap.bind_password.reveal() == PASSWORD
+    assert not settings.api.enable_restful_api
+    assert settings.api.restrict_api_access is None
+
+
+def test_faults_are_told_together() -> None:
+    told = faults(
+        {
+            "api": {"restful_api_clients": ["192.0.2.300"], "max_body": 10},
+            "ldap": {"uri": [], "sufix": "dc=example,dc=com", "bind_password": "inline"},
+            "passwords": {"min_length": "eight", "require_digit": "perhaps"},
+            "mail": {},
+        },
+        {},
+    )
+
+    assert {fault.partition(":")[0] for fault in told} == {
+        "api.restful_api_clients",
+        "api.max_body",
+        "ldap.sufix",
+        "ldap.uri",
+        "ldap.suffix",
+        "ldap.bind_dn",
+        "ldap.bind_password",
+        "session.keys",
+        "passwords.min_length",
+        "passwords.require_digit",
+        "[mail]",
+    }
+
+
+@pytest.mark.parametrize(
+    ("mapping", "fault"),
+    [
+        ({**LEAST, "mail": {}}, "[mail]: no such section"),
+        ({**LEAST, "api": "on"}, "[api]: expected a section"),
+        (given("api", enabled=True), "api.enabled: no such setting"),
+        (given("ldap", uri_file="/etc/passwd"), "ldap.uri_file: no such setting"),
+    ],
+)
+def test_unknown_names_are_faults(mapping: dict[str, Any], fault: str) -> None:
+    assert fault in faults(mapping)
+
+
+@pytest.mark.parametrize(
+    "name", ["ldap.uri", "ldap.suffix", "ldap.bind_dn", "ldap.bind_password", "session.keys"]
+)
+def test_setting_without_default_must_be_there(name: str) -> None:
+    section, _, key = name.partition(".")
+    mapping = {s: {k: v for k, v in rows.items() if (s, k) != (section, key)}
+               for s, rows in LEAST.items()}  # fmt: skip
+    environment = {k: v for k, v in SECRETS.items() if k != variable(section, key)}
+
+    assert faults(mapping, environment) == [f"{name}: missing"]
+
+
+# --- secrets ----------------------------------------------------------------------------------
+
+
+def test_secret_does_not_show() -> None:
+    settings = read(LEAST, SECRETS | {"IREDLDAP_STATE_URL": "postgresql://u:unseen@db/state"})
+
+    shown = f"{settings} {settings!r} {settings.ldap!r} {settings.session!r} {settings.state!r}"
+
+    assert [s for s in (PASSWORD, KEY, "unseen") if s in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("ldap", "bind_password"), ("session", "keys"), ("state", "url")]
+)
+def test_secret_in_the_file_itself_is_a_fault(section: str, name: str) -> None:
+    """Even where the environment has one; the fault does not repeat it."""
+    told = faults(given(section, **{name: "s3cret" * 10}), SECRETS | {variable(section, name): KEY})
+
+    assert told == [f"{section}.{name}: a secret; use {name}_file or {variable(section, name)}"]
+
+
+def test_secret_from_a_file(tmp_path: Path) -> None:
+    """The line break that editors leave behind it does not count."""
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n", encoding="utf-8")
+    keys = {"IREDLDAP_SESSION_KEYS": KEY}
+
+    by_setting = read(given("ldap", bind_password_file=str(file)), keys)
+    by_variable = read(LEAST, keys | {"IREDLDAP_LDAP_BIND_PASSWORD_FILE": str(file)})
+
+    assert by_setting.ldap.bind_password == by_variable.ldap.bind_password == Secret(PASSWORD)
+
+
+def test_secret_from_the_environment_wins_over_its_file() -> None:
+    """So the file need not even be there."""
+    settings = read(given("ldap", bind_password_file="/nonexistent/password"), SECRETS)
+
+    assert settings.ldap.bind_password.reveal() == PASSWORD
+
+
+def test_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    told = faults(
+        given("ldap", bind_password_file=str(tmp_path / "absent")), {"IREDLDAP_SESSION_KEYS": KEY}
+    )
+
+    assert len(told) == 1
+    assert told[0].startswith("ldap.bind_password: ")
+
+
+def test_keys_are_several(tmp_path: Path) -> None:
+    """Separated by blanks or line breaks, in their order."""
+    file = tmp_path / "keys"
+    file.write_text(f"{'a' * 32}\n{'b' * 32} {'c' * 32}\n", encoding="utf-8")
+    environment = {"IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD}
+
+    settings = read(given("session", keys_file=str(file)), environment)
+
+    assert [key.reveal()[0] for key in settings.session.keys] == ["a", "b", "c"]
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "text", "value"),
+    [
+        ("api", "enable_restful_api", "Yes", True),
+        ("api", "enable_restful_api", "on", True),
+        ("api", "enable_restful_api", "1", True),
+        ("api", "restrict_api_access", "off", False),
+        ("api", "restful_api_clients", "192.0.2.1, 2001:db8::/32", ("192.0.2.1", "2001:db8::/32")),
+        ("api", "restful_api_clients", "", ()),
+        ("api", "max_body", "2048", 2048),
+        ("session", "recheck", "0.5", 0.5),
+        ("ldap", "uri", "ldap://a,ldaps://b", ("ldap://a", "ldaps://b")),
+        ("accounts", "storage_base", "/srv/mail", "/srv/mail"),
+    ],
+)
+def test_environment_wins_over_the_file(section: str, name: str, text: str, value: object) -> None:
+    in_file = {
+        "enable_restful_api": False,
+        "restrict_api_access": True,
+        "restful_api_clients": ["198.51.100.1"],
+        "max_body": 4096,
+        "recheck": 2,
+        "uri": ["ldap://elsewhere"],
+        "storage_base": "/elsewhere",
+    }
+
+    settings = read(
+        given(section, **{name: in_file[name]}), SECRETS | {variable(section, name): text}
+    )
+
+    assert getattr(getattr(settings, section), name) == value
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("api", "enable_restful_api", "maybe"),
+        ("api", "enable_restful_api", 2),
+        ("api", "restful_api_clients", [1]),
+        ("api", "restful_api_clients", 1),
+        ("api", "max_body", True),
+        ("api", "max_body", "1 MB"),
+        ("api", "max_body", []),
+        ("session", "recheck", "soon"),
+        ("ldap", "suffix", 1),
+        ("ldap", "suffix", ["dc=example", "dc=com"]),
+    ],
+)
+def test_value_of_another_type_is_a_fault(section: str, name: str, value: object) -> None:
+    told = faults(given(section, **{name: value}))
+
+    assert len(told) == 1
+    assert told[0].startswith(f"{section}.{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "fault"),
+    [
+        ("api", {"restful_api_clients": ["mail.test"]}, "api.restful_api_clients"),
+        ("api", {"trusted_proxies": ["10.0.0.0/33"]}, "api.trusted_proxies"),
+        ("api", {"max_body": 1023}, "api.max_body"),
+        ("api", {"stalled_download": 0}, "api.stalled_download"),
+        ("ldap", {"uri": []}, "ldap.uri"),
+        ("ldap", {"uri": ["http://127.0.0.1"]}, "ldap.uri"),
+        ("ldap", {"ca_file": "/nonexistent/ca.pem"}, "ldap.ca_file"),
+        ("ldap", {"connections": 0}, "ldap.connections"),
+        ("ldap", {"network_timeout": 0}, "ldap.network_timeout"),
+        ("ldap", {"operation_timeout": -1}, "ldap.operation_timeout"),
+        ("ldap", {"operation_timeout": float("nan")}, "ldap.operation_timeout"),
+        ("ldap", {"operation_timeout": float("inf")}, "ldap.operation_timeout"),
+        ("api", {"max_body": 3000.7}, "api.max_body"),
+        ("server", {"log_level": "loud"}, "server.log_level"),
+        ("session", {"recheck": 0}, "session.recheck"),
+        ("session", {"recheck": 2.1}, "session.recheck"),
+        ("session", {"max_age": 0}, "session.max_age"),
+        ("session", {"idle_age": -1}, "session.idle_age"),
+        ("passwords", {"password_scheme": "MD5"}, "passwords.password_scheme"),
+        ("passwords", {"bcrypt_rounds": 3}, "passwords.bcrypt_rounds"),
+        ("passwords", {"bcrypt_rounds": 17}, "passwords.bcrypt_rounds"),
+        ("accounts", {"storage_base": "vmail"}, "accounts.storage_base"),
+    ],
+)
+def test_value_out_of_bounds_is_a_fault(section: str, settings: dict[str, Any], fault: str) -> None:
+    told = faults(given(section, **settings))
+
+    assert [text.partition(":")[0] for text in told] == [fault]
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [
+        ("api", {"max_body": 1024, "stalled_download": 1}),
+        ("api", {"restful_api_clients": ["192.0.2.1", "10.1.2.3/8", "::1"]}),
+        ("session", {"recheck": 2, "max_age": 1, "idle_age": 0}),
+        ("passwords", {"bcrypt_rounds": 4, "password_scheme": "BCRYPT"}),
+        ("passwords", {"bcrypt_rounds": 16, "password_scheme": "SSHA"}),
+        ("ldap", {"uri": ["ldapi:///", "ldaps://a.test", "ldap://b.test:3890"]}),
+    ],
+)
+def test_bounds_themselves_are_within(section: str, settings: dict[str, Any]) -> None:
+    assert isinstance(read(given(section, **settings), SECRETS), Config)
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("k" * 31, "session.keys: a key has less than 32 characters"),
+        (f"{KEY} short", "session.keys: a key has less than 32 characters"),
+        ("  ", "session.keys: missing"),
+    ],
+)
+def test_weak_key_is_a_fault(keys: str, fault: str) -> None:
+    assert faults(LEAST, SECRETS | {"IREDLDAP_SESSION_KEYS": keys}) == [fault]
+
+
+def test_empty_password_is_a_fault() -> None:
+    """A directory takes a bind with one for an anonymous bind."""
+    told = faults(LEAST, SECRETS | {"IREDLDAP_LDAP_BIND_PASSWORD": ""})
+
+    assert told == ["ldap.bind_password: empty"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "starttls", "turns"),
+    [
+        ("ldap://127.0.0.1", None, False),
+        ("ldap://127.0.0.1:3890", None, False),
+        ("ldap://[::1]:389", None, False),
+        ("ldap://localhost", None, False),
+        ("ldap://LOCALHOST", None, False),
+        ("ldap://192.0.2.1", None, True),
+        ("ldap://[2001:db8::1]", None, True),
+        ("ldap://ldap.example.com", None, True),
+        ("ldap://localhost.example.com", None, True),
+        ("ldap://ldap.example.com", False, False),
+        ("ldap://127.0.0.1", True, True),
+        ("ldaps://ldap.example.com", None, False),
+        ("ldaps://ldap.example.com", True, False),
+        ("ldapi:///", None, False),
+        ("ldapi://%2Frun%2Fldapi", True, False),
+    ],
+)
+def test_starttls(uri: str, starttls: bool | None, turns: bool) -> None:
+    """On for another machine unless switched off; TLS and sockets of this machine need none."""
+    switch = {} if starttls is None else {"starttls": starttls}
+
+    settings = read(given("ldap", uri=[uri], **switch), SECRETS)
+
+    assert settings.ldap.turns_to_tls(uri) is turns
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def test_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "iredldap.toml"
+    file.write_text(
+        '[ldap]\nuri = "ldapi:///"\nsuffix = "dc=test"\nbind_dn = "cn=vmailadmin,dc=test"\n'
+        "[api]\nenable_restful_api = true\n",
+        encoding="utf-8",
+    )
+
+    settings = read_file(file, SECRETS)
+
+    assert settings.ldap.uri == ("ldapi:///",)
+    assert settings.api.enable_restful_api
+
+
+@pytest.mark.parametrize("content", [None, b"[ldap", b"\xff"])
+def test_unreadable_file_is_a_fault(tmp_path: Path, content: bytes | None) -> None:
+    """Absent, no TOML, no UTF-8."""
+    file = tmp_path / "iredldap.toml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_file(file, SECRETS)
+
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0].startswith(f"{file}: ")
+
+
+def test_no_two_settings_share_a_variable() -> None:
+    """Nor does that of a secret's file clash with a setting."""
+    names = [
+        variable(section, f"{name}{end}")
+        for section, record in sections()
+        for name in record.__dataclass_fields__  # type: ignore[attr-defined]
+        for end in ("", "_file")
+    ]
+
+    assert len(names) == len(set(names))

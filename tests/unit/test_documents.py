@@ -1,0 +1,77 @@
+"""The printed pages say what the program does."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from iredldap import config
+from iredldap.errors import Refusal
+from iredldap.web.routes import ENDPOINTS
+from tools import document
+
+
+@pytest.mark.parametrize("name", document.PAGES)
+def test_page_is_up_to_date(name: str) -> None:
+    """`make docs` prints it again."""
+    page = document.DOCS / name
+
+    assert page.read_text(encoding="utf-8") == document.PAGES[name]()
+
+
+def test_every_setting_is_described() -> None:
+    page = document.configuration_page()
+
+    for section, record in config.sections():
+        rows = page.partition(f"## `[{section}]`")[2].partition("\n## ")[0]
+        for name in record.__dataclass_fields__:  # type: ignore[attr-defined]
+            assert f"`{config.variable(section, name)}`" in rows
+
+
+def test_example_is_without_faults() -> None:
+    """Its secrets come from the environment here, so their files need not be there."""
+    secrets = {"IREDLDAP_LDAP_BIND_PASSWORD": "secret", "IREDLDAP_SESSION_KEYS": "k" * 32}
+
+    settings = config.read(tomllib.loads(document.EXAMPLE), secrets)
+
+    assert settings.api.enable_restful_api
+
+
+def test_example_of_faults_has_some() -> None:
+    faults = document.configuration_page().partition("So it looks:\n\n```\n")[2].partition("```")[0]
+
+    assert len(faults.splitlines()) > 3
+
+
+def test_every_code_is_explained() -> None:
+    """Those of the endpoints, and those of every refusal."""
+    page = document.api_page()
+    explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
+    codes = {code for endpoint in ENDPOINTS for code in endpoint.errors}
+    codes |= {kind.code for kind in document._descendants(Refusal)}
+
+    assert [code for code in sorted(codes) if f"| `{code}` |" not in explained] == []
+
+
+def test_codes_are_explained_once() -> None:
+    page = document.api_page()
+    explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
+    codes = [line.split(" | ")[1] for line in explained.splitlines() if line.startswith("| ")]
+
+    assert len(codes) == len(set(codes))
+
+
+def test_check_tells_stale_pages_and_writes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --check it writes them, and is content afterwards."""
+    monkeypatch.setattr(document, "DOCS", tmp_path / "docs")
+    checking, writing = ["document", "--check"], ["document"]
+    answers = []
+
+    for arguments in (checking, writing, checking):
+        monkeypatch.setattr(sys, "argv", arguments)
+        answers.append((document.main(), capsys.readouterr().out.count("\n")))
+
+    assert answers == [(1, 2), (0, 2), (0, 0)]

@@ -1,0 +1,456 @@
+"""Print the pages that are made from the program: settings and the HTTP API.
+
+`python -m tools.document` writes them, with `--check` it only says which ones are stale.
+"""
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from iredldap import config, errors
+from iredldap.config import ConfigurationError, Secret
+from iredldap.dit.fields import Field
+from iredldap.dit.kinds import Kind
+from iredldap.errors import Refusal
+from iredldap.web.openapi import _COMMON_ERRORS
+from iredldap.web.replies import _STATUSES
+from iredldap.web.routes import ENDPOINTS, Endpoint
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+EXAMPLE = """\
+[api]
+enable_restful_api = true
+restful_api_clients = ["192.0.2.10", "2001:db8:1::/48"]
+trusted_proxies = ["127.0.0.1"]
+
+[ldap]
+uri = ["ldap://127.0.0.1:389"]
+suffix = "dc=example,dc=com"
+bind_dn = "cn=vmailadmin,dc=example,dc=com"
+bind_password_file = "/etc/iredldap.d/bind-password"
+
+[session]
+keys_file = "/etc/iredldap.d/session-keys"
+
+[passwords]
+min_length = 10
+
+[accounts]
+storage_base = "/var/vmail/vmail1"
+
+[server]
+bind = "127.0.0.1:8080"
+"""
+
+_FAULTY: dict[str, Any] = {
+    "api": {"restful_api_clients": ["192.0.2.300"]},
+    "ldap": {"uri": "ldap://127.0.0.1", "bind_password": "secret", "sufix": "dc=example,dc=com"},
+    "session": {"recheck": "soon"},
+    "mail": {},
+}
+
+_SETTING_TYPES: dict[Any, str] = {
+    bool: "yes or no",
+    bool | None: "yes or no, or absent",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    tuple[str, ...]: "list of texts",
+    Secret: "secret",
+    tuple[Secret, ...]: "secrets",
+}
+
+_CONFIGURATION_HEAD = """\
+# Configuration
+
+<!-- Made by `make docs` from iredldap/config.py and tools/document.py. -->
+
+Settings stand in one TOML file, `{default}` unless `--config` or the environment variable
+`{variable}` names another. `iredldap init` writes one; a setting that is not in it has its
+default. Changes take effect at a restart or reload.
+
+Every setting has an environment variable too, which wins over the file. There a list is
+separated by commas, and yes or no is written `yes`, `true`, `on`, `1` or `no`, `false`, `off`,
+`0`. Environment variables of other names are ignored.
+
+## Example
+
+```toml
+{example}```
+
+## Secrets
+
+A secret never stands in the file itself, and no log shows one. It is looked for in this order:
+
+1. the environment variable of the setting, `IREDLDAP_LDAP_BIND_PASSWORD` say;
+2. the file named by the environment variable with `_FILE` at its end,
+   `IREDLDAP_LDAP_BIND_PASSWORD_FILE`;
+3. the file named by the setting with `_file` at its end, `bind_password_file`.
+
+Blanks and line breaks around the content of such a file do not count.
+
+## Faults
+
+The program does not start on a configuration with faults. All of them are told together, one per
+line; `iredldap check-config` tells them without starting anything, and with `--probe` also asks
+the directory and the state database. So it looks:
+
+```
+{faults}
+```
+"""
+
+
+def configuration_page() -> str:
+    """The page about settings."""
+    try:
+        config.read(_FAULTY, {})
+        faults: list[str] = []
+    except ConfigurationError as ex:
+        faults = ex.faults
+    head = _CONFIGURATION_HEAD.format(
+        default=config.DEFAULT_CONFIG,
+        variable=config.CONFIG_VARIABLE,
+        example=EXAMPLE,
+        faults="\n".join(faults),
+    )
+    return "\n".join([head, *(_section(name, record) for name, record in config.sections())])
+
+
+def _section(name: str, record: Any) -> str:
+    hints = get_type_hints(record)
+    rows = [_setting(name, row, hints[row.name]) for row in dataclasses.fields(record)]
+    table = _table(("Setting", "Variable", "Type", "Default", "Meaning"), rows)
+    return f"## `[{name}]`\n\n{record.__doc__.strip()}\n\n{table}"
+
+
+def _setting(section: str, row: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
+    name = f"{row.name}_file" if config.is_secret(hint) else row.name
+    return (
+        f"`{name}`",
+        f"`{config.variable(section, row.name)}`",
+        _SETTING_TYPES[hint],
+        _default(row.default),
+        row.metadata["meaning"],
+    )
+
+
+def _default(value: Any) -> str:
+    if value is dataclasses.MISSING:
+        return "required"
+    if value is None:
+        return "absent"
+    plain = value.reveal() if isinstance(value, Secret) else value
+    return f"`{json.dumps(plain, ensure_ascii=False)}`"
+
+
+_API_HEAD = """\
+# HTTP API
+
+<!-- Made by `make docs` from the program's tables and tools/document.py. -->
+
+The same in a form for programs is served as an OpenAPI 3.1 document at `/openapi.json`.
+
+## Paths
+
+Every path below `/api` is also served below `/iredadmin/api`. Repeated slashes count as one, and
+one slash at the end is ignored. Domain names and addresses may be written in any letter case; a
+domain with other than ASCII letters is converted to its ASCII form.
+
+## Logging in
+
+`POST /api/login` sets a cookie that identifies the later calls. It ends after some hours, with
+`POST /api/logout`, or when the password, the account or the admin's role does. Callers are:
+
+- **global admins**, who may do everything;
+- **normal admins**, who may act on the domains they manage. A domain that does not exist and one
+  of somebody else look the same to them: `PERMISSION_DENIED`.
+
+A path that reads takes the name of an alias domain for that of its primary domain. A path that
+writes does not.
+
+## Sending parameters
+
+Parameters come in the query string or in the body; where both have one, the body wins. Bodies
+are forms (`application/x-www-form-urlencoded`, `multipart/form-data`) or JSON objects of texts,
+numbers, booleans and lists of texts. A body without `Content-Type` is taken for a form. Text is
+UTF-8.
+
+- Names of parameters are case sensitive. An older name does what the new one does; where both
+  are sent, the new one counts.
+- Of a parameter that is sent repeatedly the last value counts; those of a list are joined.
+- An empty value counts as not sent unless its row says what it does.
+- What is not sent stays as it is.
+- Everything is checked before anything is written: a request refused for what it says has changed
+  nothing.
+
+A parameter that no row below knows is ignored and named in the header `X-Ignored-Parameters`.
+Values that are dropped (malformed items of a list, a language that is not installed) are named in
+`X-Ignored-Values`. A client that would rather be refused sends `Prefer: handling=strict`, and
+gets `INVALID_PARAMETER`.
+
+## Answers
+
+Every answer but the OpenAPI document and a bare LDIF file is an envelope: a JSON object that says
+whether the request was done. A write that was done answers
+
+```json
+{"_success": true}
+```
+
+a read adds what was asked for as `_data`:
+
+```json
+{"_success": true, "_data": {"domainName": ["example.com"]}}
+```
+
+and a refusal says why in `_msg`, by one code or several joined by commas:
+
+```json
+{"_success": false, "_msg": "PW_SHORTER_THAN_MIN_LENGTH,PW_NON_ASCII"}
+```
+
+Only a refusal in the middle of a write, because a server failed say, has `_data` too: what was done
+and what was not. Such a request can be sent again.
+
+Answers of `POST /api/login` repeat `_success` and `_msg` under the older names `success` and
+`msg`; the setting `legacy_keys` does that for all answers.
+
+## Headers
+
+| Header | In | Meaning |
+| --- | --- | --- |
+| `X-Request-Id` | both | Names the request in the log. The client's own is kept if it has 1 to 64 \
+letters, digits, `.`, `_` or `-`. |
+| `ETag` | answer | State of the entry that the path names, after a read or a write. |
+| `If-None-Match` | request | On a read: answer 304 if the entry is still in this state. `*` on a \
+creation: 412 if the name exists, with `PRECONDITION_FAILED,ALREADY_EXISTS`. |
+| `If-Match` | request | Write only if the entry is in this state, otherwise 412 with \
+`PRECONDITION_FAILED`. The directory itself compares. |
+| `Prefer: handling=strict` | request | Refuse what would otherwise be ignored. |
+| `X-Ignored-Parameters` | answer | Parameters that were ignored. |
+| `X-Ignored-Values` | answer | Values that were dropped. |
+| `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
+| `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`. |
+
+In the three lists items are separated by commas and percent-encoded, and the list is cut at 1 KB.
+
+## Codes
+
+The status follows from the code, of several from the first. With the setting `always_ok_status`
+every refusal has status 200.
+
+Beside the codes named with it, any endpoint may answer with {anywhere}.
+"""
+
+_ANYWHERE = (
+    *_COMMON_ERRORS,
+    "SESSION_EXPIRED",
+    "API_DISABLED",
+    "METHOD_NOT_ALLOWED",
+    "PRECONDITION_FAILED",
+    "BODY_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "INTERNAL_ERROR",
+    "SERVER_DOWN",
+)
+
+_RULES = {
+    "PW_EMPTY": "There is no password.",
+    "PW_NON_ASCII": "The password has characters other than printable ASCII.",
+    "PW_SHORTER_THAN_MIN_LENGTH": "The password is too short.",
+    "PW_GREATER_THAN_MAX_LENGTH": "The password is too long.",
+    "PW_NO_LETTER": "The password has no letter.",
+    "PW_NO_UPPERCASE": "The password has no capital.",
+    "PW_NO_DIGIT_NUMBER": "The password has no digit.",
+    "PW_NO_SPECIAL_CHAR": "The password has no special character.",
+    "PW_IS_ADDRESS": "The password is the address itself.",
+}
+
+_NO_CODES_OF_THEIR_OWN = {
+    errors.Malformed,
+    errors.Unauthenticated,
+    errors.Forbidden,
+    errors.NotFound,
+    errors.Conflict,
+    errors.NameTaken,
+    errors.Several,
+}
+
+_CALLERS = {
+    "anonymous": "anybody",
+    "global_admin": "global admins",
+    "domain_admin": "normal admins",
+    "self": "an admin on his own account",
+}
+
+_PARAMETER_TYPES = {
+    "string": "text",
+    "int_mb": "whole number of MB",
+    "int_bytes": "whole number of bytes",
+    "int_days": "whole number of days",
+    "int_seconds": "whole number of seconds",
+    "int_count": "whole number",
+    "int_limit": "whole number from -1",
+    "int_quota_unit": "whole number",
+    "float": "number",
+    "bool_yes_no": "`yes` or `no`",
+    "flag_presence": "acts by being sent",
+    "email": "mail address",
+    "csv_emails": "mail addresses",
+    "csv_domains": "domain names",
+    "csv_services": "names of services",
+    "csv_profiles": "names of profiles",
+    "csv_strings": "texts",
+    "csv_headers": "lines `Name:value`",
+    "csv_wb_addresses": "addresses, domains, networks",
+    "csv_gl_senders": "addresses, domains, networks",
+    "ip_or_host": "host or address",
+    "relay": "transport, next hop, or both",
+    "transport": "Postfix transport",
+    "lang": "language, `en_US` say",
+    "password": "password",
+    "password_hash": "hash with `{SCHEME}`",
+    "path": "absolute path",
+}
+
+
+def api_page() -> str:
+    """The page about the HTTP API."""
+    index = [
+        (f"[`{e.method} {e.path}`](#{_anchor(f'{e.method} {e.path}')})", e.summary)
+        for e in ENDPOINTS
+    ]
+    return "\n".join(
+        [
+            _API_HEAD.replace("{anywhere}", _names(_ANYWHERE)),
+            _table(("Status", "Code", "Meaning"), _codes()),
+            "## Endpoints\n",
+            _table(("Endpoint", "What it does"), index),
+            *(_endpoint(endpoint) for endpoint in ENDPOINTS),
+        ]
+    )
+
+
+def _codes() -> Iterator[tuple[str, ...]]:
+    by_status: dict[int, list[tuple[str, str]]] = {status: [] for _, status in _STATUSES}
+    for kind in _descendants(Refusal):
+        if kind in _NO_CODES_OF_THEIR_OWN or kind.__module__ != errors.__name__:
+            continue
+        status = next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
+        meaning = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+        told = _RULES.items() if kind is errors.WeakPassword else [(kind.code, meaning)]
+        by_status.setdefault(status, []).extend(told)
+    for status, codes in sorted(by_status.items()):
+        yield from ((str(status), f"`{code}`", meaning) for code, meaning in codes)
+
+
+def _descendants(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _descendants(child)
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    words = [endpoint.summary]
+    if endpoint.era == "ours":
+        words.append("Not part of the public reference.")
+    lines = [
+        f"### `{endpoint.method} {endpoint.path}`",
+        " ".join(words),
+        f"For {', '.join(_CALLERS[caller] for caller in endpoint.auth)}.",
+    ]
+    if endpoint.table:
+        rows = [_parameter(endpoint, field) for field in endpoint.table]
+        lines.append(_table(("Parameter", "Type", "Older names", "Meaning"), rows).rstrip("\n"))
+    if endpoint.returns:
+        lines.append(f"`_data`: {endpoint.returns}")
+    if endpoint.errors:
+        lines.append(f"Codes: {_names(endpoint.errors)}.")
+    return "\n\n".join(lines) + "\n"
+
+
+def _parameter(endpoint: Endpoint, field: Field) -> tuple[str, ...]:
+    return (
+        f"`{field.name}`",
+        _type(field.kind),
+        _names(field.aliases),
+        " ".join(_meaning(endpoint, field)),
+    )
+
+
+def _type(kind: Kind) -> str:
+    words = _names(kind.choices) or _PARAMETER_TYPES[kind.type]
+    return f"{words}, separated by commas" if kind.many else words
+
+
+def _meaning(endpoint: Endpoint, field: Field) -> Iterator[str]:
+    yield field.meaning
+    if field.required:
+        instead = f" unless {_names(field.conflicts_with)} is sent" if field.conflicts_with else ""
+        yield f"Required{instead}."
+    if field.default is not None:
+        yield f"Default: `{field.default}`."
+    if field.empty is not None:
+        yield f"Empty: {field.empty}."
+    if field.conflicts_with:
+        yield f"Not together with {_names(field.conflicts_with)}."
+    if field.required_with:
+        alone = f", except {_names(field.alone)}" if field.alone else ""
+        yield f"Only together with {_names(field.required_with)}{alone}."
+    if field.who == "global_admin":
+        yield "Global admins only."
+    elif field.who:
+        yield f"{field.who}."
+    if field.profile:
+        yield f"Normal admins: unless `{endpoint.profiles}` of the domain has `{field.profile}`."
+    if field.era == "ours" and endpoint.era != "ours":
+        yield "Not part of the public reference."
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
+PAGES = {"configuration.md": configuration_page, "api.md": api_page}
+
+
+def main() -> int:
+    """Write the pages; with --check, return 1 if one is stale and write nothing."""
+    parser = argparse.ArgumentParser(prog="python -m tools.document", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say which pages are stale")
+    checking = parser.parse_args().check
+    stale = {name: text for name, make in PAGES.items() if is_stale(name, text := make())}
+    for name, text in stale.items():
+        print(f"docs/{name}: {'stale; run make docs' if checking else 'written'}")
+        if not checking:
+            DOCS.mkdir(exist_ok=True)
+            (DOCS / name).write_text(text, encoding="utf-8")
+    return 1 if checking and stale else 0
+
+
+def is_stale(name: str, text: str) -> bool:
+    """Whether a page says something else than it would if it were made now."""
+    page = DOCS / name
+    return not page.exists() or page.read_text(encoding="utf-8") != text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
