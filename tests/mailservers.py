@@ -1,0 +1,477 @@
+"""Ask real Postfix and Dovecot what they make of a directory.
+
+Both run on private configurations with the look-ups of an iRedMail server. Of Postfix only the
+map reader `postmap` runs, of Dovecot only the authentication; neither listens on the network.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from grp import getgrgid
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
+
+# libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
+ENVIRONMENT = {"LC_ALL": "C", "LDAPNOINIT": "1", "PATH": PATH}
+
+LONGEST_SOCKET_PATH = 100
+LONGEST_DOVECOT_SOCKET = "/token-login/tokenlogin"
+
+# The number of steps after which Postfix too gives up on an alias.
+MOST_ALIASES = 1000
+
+NOT_FOUND = 1  # of postmap
+NO_USER = 67  # of doveadm
+
+ACTIVE = "(accountStatus=active)(!(domainStatus=disabled))"
+LIVING = f"{ACTIVE}(enabledService=mail)"
+NAMED = "(|(mail=%s)(shadowAddress=%s))"
+USER = f"(objectClass=mailUser){LIVING}"
+USERS = "ou=Users,domainName=%d,"
+DOMAIN = "(objectClass=mailDomain)(accountStatus=active)(enabledService=mail)"
+HOSTED = "(|(domainName=%s)(&(enabledService=domainalias)(domainAliasName=%s)))"
+PART = "(|(domainName=%d)(domainAliasName=%d))"
+MLMMJ = "(objectClass=mailList)(enabledService=mlmmj)"
+FORWARDING = "(&(objectClass=mailUser)(enabledService=forward))"
+PERSONS = "(|(objectClass=mailUser)(objectClass=mailExternalUser))"
+GROUPS = "(|(objectClass=mailAlias)(objectClass=mailList))"
+MEMBERS = (
+    f"(&{PERSONS}(|(memberOfGroup=%s)(shadowAddress=%s)))"
+    f"(&{GROUPS}(memberOfGroup=%s)(!(shadowAddress=%s)))"
+)
+
+# %s is the service, %c how the connection is secured, %u the login name, %L lower case.
+LOGIN = (
+    f"{USER}(enabledService=%Ls%Lc)(|(mail=%u)(&(enabledService=shadowaddress)(shadowAddress=%u)))"
+)
+USER_FIELDS = (
+    "mail=user",
+    "mail=master_user",
+    "=home=%L{ldap:homeDirectory}",
+    "=mail=%L{ldap:mailboxFormat:maildir}:~/%{ldap:mailboxFolder:Maildir}/",
+    "mailQuota=quota_rule=*:bytes=%$",
+)
+
+
+class Map(NamedTuple):
+    """A look-up: what it searches for, which attribute answers, where and how deep."""
+
+    filter: str
+    attribute: str
+    below: str = ""  # of the domains' base
+    scope: str = "sub"
+    format: str = "%s"
+
+
+MAPS = {
+    "virtual_mailbox_domains": Map(
+        f"{DOMAIN}{HOSTED}(!(domainBackupMX=yes))", "domainName", scope="one"
+    ),
+    "relay_domains": Map(f"{DOMAIN}{HOSTED}(domainBackupMX=yes)", "domainName", scope="one"),
+    "transport_maps_user": Map(
+        f"(|(objectClass=mailUser)(&{MLMMJ})){LIVING}{NAMED}",
+        "mtaTransport",
+        below="domainName=%d,",
+    ),
+    "transport_maps_domain": Map(
+        f"{DOMAIN}(|(domainName=%s)(domainAliasName=%s))", "mtaTransport", scope="one"
+    ),
+    "virtual_mailbox_maps": Map(
+        f"{USER}{NAMED}(enabledService=deliver)", "homeDirectory", format="%s/Maildir/"
+    ),
+    "virtual_alias_maps": Map(
+        f"{LIVING}{NAMED}(enabledService=deliver)(|(objectClass=mailAlias){FORWARDING})",
+        "mailForwardingAddress",
+    ),
+    "virtual_group_maps": Map(
+        f"{LIVING}(enabledService=deliver)(|{MEMBERS}(&{MLMMJ}{NAMED}))", "mail"
+    ),
+    "virtual_group_members_maps": Map(f"{USER}{NAMED}(enabledService=deliver)", "mail"),
+    # No service is asked for, unlike everywhere else.
+    "catchall_maps": Map(f"(objectClass=mailUser){NAMED}{ACTIVE}", "mailForwardingAddress"),
+    "sender_login_maps": Map(f"{USER}{NAMED}(enabledService=smtp)", "mail"),
+    "sender_bcc_maps_user": Map(
+        f"{USER}{NAMED}(enabledService=senderbcc)", "userSenderBccAddress", USERS, "one"
+    ),
+    "sender_bcc_maps_domain": Map(
+        f"{DOMAIN}{PART}(enabledService=senderbcc)", "domainSenderBccAddress", scope="one"
+    ),
+    "recipient_bcc_maps_user": Map(
+        f"{USER}{NAMED}(enabledService=recipientbcc)", "userRecipientBccAddress", USERS, "one"
+    ),
+    "recipient_bcc_maps_domain": Map(
+        f"{DOMAIN}{PART}(enabledService=recipientbcc)", "domainRecipientBccAddress", scope="one"
+    ),
+    "sender_dependent_relayhost_maps_user": Map(
+        f"{USER}(mail=%s)", "senderRelayHost", USERS, "one"
+    ),
+    "sender_dependent_relayhost_maps_domain": Map(
+        f"{DOMAIN}{PART}", "senderRelayHost", scope="one"
+    ),
+}
+ALIAS_MAPS = (
+    "virtual_alias_maps",
+    "virtual_group_maps",
+    "virtual_group_members_maps",
+    "catchall_maps",
+)
+
+Security = Literal["", "secured", "tls"]
+
+
+class MailServerError(Exception):
+    """Postfix or Dovecot could not answer; the text is its own."""
+
+
+class Postfix:
+    """Postfix's LDAP maps, read with its own program."""
+
+    def __init__(self, home: Path, uri: str, suffix: str, reader_password: str) -> None:
+        """Write the private configuration.
+
+        Args:
+            home: Directory for it; made.
+            uri: Of the LDAP server.
+            suffix: Of the tree.
+            reader_password: Of ``cn=vmail``.
+        """
+        self._home = home.absolute()
+        self._postmap = _program("postmap")
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        main = ("compatibility_level = 3.6", "myhostname = mail.test", "inet_protocols = ipv4")
+        _write(self._home / "main.cf", *main)
+        for name, map_ in MAPS.items():
+            _write(
+                self._home / f"{name}.cf",
+                f"server_host = {uri}",
+                "version = 3",
+                "bind = yes",
+                f"bind_dn = cn=vmail,{suffix}",
+                f"bind_pw = {reader_password}",
+                f"search_base = {map_.below}o=domains,{suffix}",
+                f"scope = {map_.scope}",
+                f"query_filter = (&{map_.filter})",
+                f"result_attribute = {map_.attribute}",
+                f"result_format = {map_.format}",
+            )
+
+    def lookup(self, name: str, key: str) -> str | None:
+        """Ask one map; several results are joined by commas.
+
+        Raises:
+            MailServerError: If it gives no answer, or one with complaints.
+        """
+        answer = _run(
+            *(self._postmap, "-c", str(self._home)),
+            *("-q", key, f"ldap:{self._home / name}.cf"),
+        )
+        if answer.returncode == NOT_FOUND and not answer.stderr:
+            return None
+        if answer.returncode or answer.stderr:
+            raise MailServerError(f"{name}, {key}: {answer.stderr.strip() or answer.returncode}")
+        return answer.stdout.removesuffix("\n")
+
+    def knows_domain(self, name: str) -> bool:
+        """Whether mail for a domain is taken in, for mailboxes or as its backup MX."""
+        maps = ("virtual_mailbox_domains", "relay_domains")
+        return any(self.lookup(map_, name) is not None for map_ in maps)
+
+    def recipients(self, address: str) -> set[str]:
+        """Say who gets the mail for an address in the end.
+
+        Addresses of foreign domains get theirs elsewhere and count. One that Postfix would refuse
+        counts for nothing: in a domain that it does not know, or without mailbox and route in one
+        that it delivers for.
+
+        Raises:
+            MailServerError: If aliases lead in a circle.
+        """
+        address = address.lower()
+        if not self.knows_domain(_domain(address)):
+            return set()
+        return {found for found in self._expand(address) if self._has_place(found)}
+
+    def _expand(self, address: str) -> set[str]:
+        known: dict[str, list[str]] = {}
+        ends: set[str] = set()
+        waiting = [address]
+        for _ in range(MOST_ALIASES):
+            if not waiting:
+                return ends
+            here = waiting.pop()
+            if here not in known:
+                known[here] = self._targets(here)
+            # An address among its own targets stays, beside the others.
+            if not known[here] or here in known[here]:
+                ends.add(here)
+            waiting += [target for target in known[here] if target != here]
+        raise MailServerError(f"{address}: no end of aliases")
+
+    def _targets(self, address: str) -> list[str]:
+        """Give the results of the first map that has any, for the address or else its domain."""
+        local, _, domain = address.rpartition("@")
+        for key in (address, f"@{domain}"):
+            for name in ALIAS_MAPS:
+                found = self.lookup(name, key)
+                if found is not None:
+                    targets = [target.strip().lower() for target in found.split(",")]
+                    # A bare domain as target keeps the local part.
+                    return [local + target if target[0] == "@" else target for target in targets]
+        return []
+
+    def _has_place(self, address: str) -> bool:
+        if self.lookup("virtual_mailbox_domains", _domain(address)) is None:
+            return True
+        places = ("virtual_mailbox_maps", "transport_maps_user")
+        return any(self.lookup(name, address) is not None for name in places)
+
+
+class Dovecot:
+    """Dovecot's authentication, in the foreground and on Unix sockets of its own."""
+
+    def __init__(self, home: Path, uri: str, suffix: str, reader_password: str) -> None:
+        """Write the private configuration.
+
+        Args:
+            home: Directory for it, the log, the state and the sockets; made.
+            uri: Of the LDAP server.
+            suffix: Of the tree.
+            reader_password: Of ``cn=vmail``.
+
+        Raises:
+            MailServerError: If another Dovecot than 2.3 is installed.
+        """
+        self._home = home.absolute()
+        self._dovecot, self._doveadm = _program("dovecot"), _program("doveadm")
+        version = _run(self._dovecot, "--version").stdout
+        if not version.startswith("2.3."):
+            raise MailServerError(f"the tests need Dovecot 2.3; this is {version.strip()}")
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._configuration = self._home / "dovecot.conf"
+        self._log = self._home / "dovecot.log"
+        self._base = self._home / "run"
+        self._temporary: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ldap = (
+            f"uris = {uri}",
+            "ldap_version = 3",
+            "auth_bind = yes",
+            f"dn = cn=vmail,{suffix}",
+            f"dnpass = {reader_password}",
+            f"base = o=domains,{suffix}",
+            "scope = subtree",
+            f"iterate_filter = (&{USER})",
+            "iterate_attrs = mail=user",
+            *(f"{word}_filter = (&{LOGIN})" for word in ("pass", "user")),
+            "pass_attrs = mail=user,allowNets=allow_nets",
+            f"user_attrs = {','.join(USER_FIELDS)}",
+        )
+
+    def start(self, deadline: float = 10.0) -> None:
+        """Start it and wait until it answers, `deadline` seconds at most.
+
+        It gets SIGTERM when the thread that called this ends.
+
+        Raises:
+            MailServerError: With the end of its log, if it ends or stays silent.
+        """
+        self.stop()
+        if len(os.fsencode(f"{self._base}{LONGEST_DOVECOT_SOCKET}")) > LONGEST_SOCKET_PATH:
+            self._temporary = Path(tempfile.mkdtemp(prefix="iredldap-"))
+            self._base = self._temporary / "run"
+        self._write_configuration()
+        self._log.unlink(missing_ok=True)
+        with (self._home / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [
+                    *(_program("setpriv"), "--pdeathsig", "TERM", "--"),
+                    *(self._dovecot, "-F", "-c", str(self._configuration)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                cwd=self._home,
+                env=os.environ | ENVIRONMENT,
+                # Ctrl-C at the terminal is for the tests, which then stop it.
+                start_new_session=True,
+            )
+        try:
+            self._await_answer(deadline)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, deadline: float = 10.0) -> None:
+        """End it with all its processes; by force after `deadline` seconds."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(deadline)
+            # What the master left behind, or the master too.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+            self._base = self._home / "run"
+
+    def accepts(
+        self,
+        user: str,
+        password: str,
+        service: str = "imap",
+        secured: Security = "",
+        client: str = "127.0.0.1",
+    ) -> bool:
+        """Whether a login succeeds; Dovecot takes half a second for a no.
+
+        Args:
+            user: Login name.
+            password: In clear text.
+            service: What is logged in to: ``imap``, ``pop3``, ``smtp``, ``sieve``.
+            secured: How the client is connected: not secured; ``secured``, as from the loopback
+                interface or a trusted network; ``tls``.
+            client: Its address.
+
+        Raises:
+            MailServerError: If there is no answer.
+        """
+        security = ["-x", f"secured={secured}"] if secured else []
+        origin = ["-x", f"service={service}", "-x", f"rip={client}"]
+        answer = self._ask("auth", "test", *origin, *security, user, password)
+        # The exit status of a refusal is also that of a failure.
+        refused = " auth failed\n" in answer.stdout and "code=temp_fail" not in answer.stdout
+        if answer.returncode and not refused:
+            raise MailServerError(f"{user}: {answer.stdout}{answer.stderr}{self._log_end()}")
+        return not refused
+
+    def mailbox(self, user: str, service: str = "doveadm") -> dict[str, str] | None:
+        """Look a user up: his fields, among them `home`, `mail` and `quota_rule`.
+
+        `user` is there if his own address is another than the one asked for.
+
+        Raises:
+            MailServerError: If there is no answer.
+        """
+        answer = self._ask("user", "-x", f"service={service}", user)
+        if answer.returncode == NO_USER:
+            return None
+        if answer.returncode:
+            raise MailServerError(f"{user}: {answer.stderr}{self._log_end()}")
+        _, *lines = answer.stdout.splitlines()
+        return {name: value for name, _, value in (line.partition("\t") for line in lines)}
+
+    def users(self) -> set[str]:
+        """List all users.
+
+        Raises:
+            MailServerError: If there is no answer.
+        """
+        answer = self._ask("user", "*")
+        if answer.returncode:
+            raise MailServerError(f"{answer.stderr}{self._log_end()}")
+        return set(answer.stdout.split())
+
+    def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _run(self._doveadm, "-c", str(self._configuration), *arguments)
+
+    def _write_configuration(self) -> None:
+        # Dovecot itself insists on rights for all; the folder above is private.
+        for folder in (self._base, self._home / "state"):
+            folder.mkdir(mode=0o755, exist_ok=True)
+        ldap = self._home / "ldap.conf"
+        _write(ldap, *self._ldap)
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        group = getgrgid(os.getegid()).gr_name
+        _write(
+            self._configuration,
+            f"base_dir = {self._base}",
+            f"state_dir = {self._home / 'state'}",
+            f"log_path = {self._log}",
+            "auth_verbose = yes",
+            "import_environment = $import_environment LDAPNOINIT=1",
+            # No protocol, so no port either.
+            "protocols =",
+            "ssl = no",
+            # Dovecot's own users could not enter a private directory.
+            *(f"default_{role}_user = {user}" for role in ("internal", "login")),
+            f"default_internal_group = {group}",
+            *(f"service {name} {{\n  chroot =\n}}" for name in ("anvil", "stats")),
+            # Failures must not slow down what comes after them.
+            "auth_failure_delay = 0",
+            "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}",
+            *("mail_uid = 2000", "mail_gid = 2000"),
+            *(f"{word} {{\n  driver = ldap\n  args = {ldap}\n}}" for word in ("passdb", "userdb")),
+        )
+
+    def _await_answer(self, deadline: float) -> None:
+        until = time.monotonic() + deadline
+        while not _greets(self._base / "auth-client"):
+            if self._process is not None and self._process.poll() is not None:
+                raise MailServerError(f"Dovecot ended: {self._log_end()}")
+            if time.monotonic() > until:
+                raise MailServerError(f"no answer in {deadline:g} s: {self._log_end()}")
+            time.sleep(0.02)
+
+    def _log_end(self) -> str:
+        files = [file for file in (self._home / "stderr", self._log) if file.exists()]
+        lines = [line for file in files for line in file.read_text(errors="replace").splitlines()]
+        return "\n".join(["", *lines[-15:]])
+
+
+def _greets(path: Path) -> bool:
+    """Whether Dovecot's authentication behind a socket is ready for requests."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
+        greeting = b""
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"VERSION\t1\t2\nCPID\t%d\n" % os.getpid())
+            while b"DONE\n" not in greeting:
+                received = connection.recv(4096)
+                if not received:
+                    return False
+                greeting += received
+        except OSError:
+            return False
+    return True
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; tools/provide test installs it")
+    return found
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+        env=os.environ | ENVIRONMENT,
+        check=False,
+    )
+
+
+def _write(path: Path, *lines: str) -> None:
+    """Write a file that its owner alone can read, for there are passwords in some."""
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
