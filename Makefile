@@ -1,7 +1,9 @@
 # The words of everyday work; CI runs the same ones.
 
 PYTHON ?= python3
-BIN := .venv/bin
+# Another interpreter wants an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
@@ -11,36 +13,36 @@ BIN := .venv/bin
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## make the virtual environment (PYTHON=python3)
+setup: $(VENV)/ready ## make the virtual environment (PYTHON=python3)
 
-run: provide-run .venv/ready ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
+run: provide-run $(VENV)/ready ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
 	@exec $(BIN)/iredldap dev
 
-test: provide-test .venv/ready ## run every test
+test: provide-test $(VENV)/ready ## run every test
 	$(BIN)/python -m pytest
 
-unit: .venv/ready ## run the tests that need no server
+unit: $(VENV)/ready ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit
 
-check: .venv/ready ## format, lint, types, import contracts, unit tests; changes nothing
+check: $(VENV)/ready ## format, lint, types, import contracts, unit tests; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit
 
-format: .venv/ready ## put the code in shape
+format: $(VENV)/ready ## put the code in shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write the generated pages
+docs: $(VENV)/ready ## write the generated pages
 	$(BIN)/python -m tools.document
 
-bench: provide-run .venv/ready ## measure
+bench: provide-run $(VENV)/ready ## measure
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what these words made, but not the data of `run`
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -51,7 +53,7 @@ provide-test:
 	@PYTHON='$(PYTHON)' tools/provide test
 
 # python-ldap is compiled on the spot, so the packages come first.
-.venv/ready: setup.cfg pyproject.toml | provide-run
-	$(PYTHON) -m venv .venv
+$(VENV)/ready: setup.cfg pyproject.toml | provide-run
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

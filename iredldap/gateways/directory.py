@@ -9,12 +9,16 @@ Source: RFC 4511; RFC 4527 (post-read), RFC 4528 (assertion).
 import os
 import re
 import select
+import socket
+import ssl
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import ldap
 from ldap.controls import RequestControl, ResponseControl
@@ -79,6 +83,7 @@ _REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.BUSY, ServerDown),
 )
 _LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE)
+_WRONG_PASSWORD = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT)
 
 
 class _PostRead(RequestControl):  # type: ignore[misc]
@@ -126,35 +131,42 @@ def connect(settings: Ldap) -> SimpleLDAPObject:
 
     Raises:
         ServerDown: If none answers, or refuses the certificate.
-        InternalError: If the service account's own bind is refused.
+        InternalError: If TLS is not to be had, or the service account's own bind is refused.
     """
-    failure: ldap.LDAPError = ldap.SERVER_DOWN({"desc": "no server configured"})
-    for uri in settings.uri:
-        try:
-            return _bound(settings, uri)
-        except _LOST as ex:
-            failure = ex
-        except ldap.LDAPError as ex:
-            raise InternalError(f"{uri}: bind as {settings.bind_dn}: {_sentence(ex)}") from ex
-    raise ServerDown(f"{', '.join(settings.uri)}: {_sentence(failure)}") from failure
-
-
-def _bound(settings: Ldap, uri: str) -> SimpleLDAPObject:
-    connection = _open(settings, uri)
+    password = settings.bind_password.reveal()
     try:
-        connection.simple_bind_s(settings.bind_dn, settings.bind_password.reveal())
-    except ldap.LDAPError:
-        _close(connection)
-        raise
+        connection = _bound(settings, settings.bind_dn, password)
+    except ldap.LDAPError as ex:
+        raise InternalError(f"bind as {settings.bind_dn}: {_sentence(ex)}") from ex
     connection.timeout = settings.operation_timeout
     return connection
 
 
-def _open(settings: Ldap, uri: str) -> SimpleLDAPObject:
-    connection = ldap.initialize(uri)
+def _bound(settings: Ldap, dn: str, password: str) -> SimpleLDAPObject:
+    """Bind on the first server that answers; what it answers is the answer of all."""
+    failure: ldap.LDAPError = ldap.SERVER_DOWN({"desc": "no server configured"})
+    for uri in settings.uri:
+        connection = ldap.initialize(uri)
+        try:
+            _prepare(connection, settings, uri)
+            connection.simple_bind_s(dn, password)
+        except _LOST as ex:
+            _close(connection)
+            failure = ex
+        except BaseException:
+            _close(connection)
+            raise
+        else:
+            return connection
+    raise ServerDown(f"{', '.join(settings.uri)}: {_sentence(failure)}") from failure
+
+
+def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
     connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
     connection.set_option(ldap.OPT_REFERRALS, 0)
     connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.network_timeout)
+    # The first is libldap's, which StartTLS heeds; the second python-ldap's, for all the rest.
+    connection.set_option(ldap.OPT_TIMEOUT, settings.network_timeout)
     connection.timeout = settings.network_timeout
     if settings.ca_file:
         connection.set_option(ldap.OPT_X_TLS_CACERTFILE, settings.ca_file)
@@ -164,24 +176,58 @@ def _open(settings: Ldap, uri: str) -> SimpleLDAPObject:
     connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     if settings.turns_to_tls(uri):
         connection.start_tls_s()
-    return connection
+    elif uri.lower().startswith("ldaps:"):
+        _refuse_silence(uri, settings.network_timeout)
+
+
+def _refuse_silence(uri: str, seconds: float) -> None:
+    """See whether a server for ``ldaps://`` shakes hands at all; nothing else is judged here.
+
+    libldap waits for that without end, and nobody can break it off.
+
+    Raises:
+        ldap.TIMEOUT: If it stays silent.
+    """
+    server = urlsplit(uri)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((server.hostname, server.port or 636), seconds) as plain,
+            context.wrap_socket(plain, server_hostname=server.hostname),
+        ):
+            return
+    except TimeoutError as ex:
+        raise ldap.TIMEOUT({"desc": "no answer to a TLS handshake"}) from ex
+    except OSError:
+        # libldap has the better words.
+        return
 
 
 class Pool:
     """Bound connections of one process, the youngest first.
 
     It is made anew after a fork: a connection shared by two processes mixes their answers.
+
+    A thread that holds a connection gets further ones beyond the limit: else threads that hold
+    one each, and need a second to get on, would wait for one another.
     """
 
     def __init__(self, settings: Ldap) -> None:
         self._settings = settings
-        self._forget()
+        self._idle: list[tuple[float, SimpleLDAPObject]] = []
+        self._begin()
+        ours = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
 
-    def _forget(self) -> None:
-        self._pid = os.getpid()
+    def _begin(self) -> None:
+        inherited, self._idle = self._idle, []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(self._settings.connections)
-        self._idle: list[tuple[float, SimpleLDAPObject]] = []
+        self._mine = threading.local()
+        for _, connection in inherited:
+            _drop(connection)
 
     @contextmanager
     def connection(self, *, fresh: bool = False) -> Iterator[SimpleLDAPObject]:
@@ -193,11 +239,7 @@ class Pool:
         Raises:
             ServerDown: If no server answers, or every connection is busy for too long.
         """
-        if self._pid != os.getpid():
-            self._forget()
-        if not self._free.acquire(timeout=self._settings.operation_timeout):
-            raise ServerDown("every connection to the directory is busy")
-        try:
+        with self._place():
             connection = (None if fresh else self._waiting()) or connect(self._settings)
             try:
                 yield connection
@@ -212,8 +254,22 @@ class Pool:
                 raise
             else:
                 self._keep(connection)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        held: set[object] = self._mine.__dict__.setdefault("held", set())
+        free = None if held else self._free
+        if free and not free.acquire(timeout=self._settings.operation_timeout):
+            raise ServerDown("every connection to the directory is busy")
+        place = object()
+        held.add(place)
+        try:
+            yield
         finally:
-            self._free.release()
+            # Another thread may end what this one began; its own places are not meant then.
+            held.discard(place)
+            if free:
+                free.release()
 
     def close(self) -> None:
         """Close what waits."""
@@ -246,17 +302,28 @@ def _breaks(error: BaseException) -> bool:
 
 def _is_alive(connection: SimpleLDAPObject) -> bool:
     """Whether the server has not hung up while the connection waited; nothing is sent."""
+    # Unlike select(), poll() knows descriptors beyond 1023.
+    poll = select.poll()
     try:
-        readable, _, _ = select.select([connection.fileno()], [], [], 0)
+        poll.register(connection.fileno(), select.POLLIN)
     except (OSError, ValueError, ldap.LDAPError):
         return False
     # Nobody owes us an answer, so anything to read is the end, or a notice of it.
-    return not readable
+    return not poll.poll(0)
 
 
 def _close(connection: SimpleLDAPObject) -> None:
     with suppress(ldap.LDAPError):
         connection.unbind_ext()
+
+
+def _drop(connection: SimpleLDAPObject) -> None:
+    """Close a connection that another process goes on using: it must not see our unbind."""
+    with suppress(OSError, ValueError, ldap.LDAPError):
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, connection.fileno())
+        os.close(null)
+    _close(connection)
 
 
 class Directory:
@@ -328,15 +395,27 @@ class Directory:
 
         Raises:
             Unanswered: If the connection is lost: those not yet yielded may have happened.
+            Refusal: That of `operations` itself, when all that was sent has been yielded.
         """
         waiting: deque[tuple[int, Operation]] = deque()
+        failure: Refusal | None = None
+        coming = iter(operations)
         with self._pool.connection() as connection, _sent():
-            for operation in operations:
+            while True:
+                try:
+                    operation = next(coming)
+                except StopIteration:
+                    break
+                except Refusal as ex:
+                    failure = ex
+                    break
                 waiting.append((_send(connection, operation), operation))
                 if len(waiting) >= window:
                     yield _outcome(connection, *waiting.popleft())
             while waiting:
                 yield _outcome(connection, *waiting.popleft())
+        if failure:
+            raise failure
 
     def verifies(self, dn: str, password: str) -> bool:
         """Whether a bind with this password succeeds. An empty password never does.
@@ -346,30 +425,23 @@ class Directory:
         """
         if not password:
             return False
-        failure: ldap.LDAPError | None = None
-        for uri in self._settings.uri:
+        with translated():
             try:
-                connection = _open(self._settings, uri)
-            except _LOST as ex:
-                failure = ex
-                continue
-            with translated():
-                try:
-                    connection.simple_bind_s(dn, password)
-                except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT):
-                    return False
-                finally:
-                    _close(connection)
-                return True
-        raise ServerDown(_sentence(failure) if failure else "no server configured")
+                _close(_bound(self._settings, dn, password))
+            except _WRONG_PASSWORD:
+                return False
+        return True
 
     def _repeatable(self, read: Callable[[SimpleLDAPObject], T]) -> T:
         try:
-            with translated(), self._pool.connection() as connection:
+            with self._pool.connection() as connection:
                 return read(connection)
-        except ServerDown:
+        except _LOST:
+            # Only the loss of a connection in use; that none was to be had is a ServerDown.
             with translated(), self._pool.connection(fresh=True) as connection:
                 return read(connection)
+        except ldap.LDAPError as ex:
+            raise refusal_for(ex) from ex
 
 
 def _results(connection: SimpleLDAPObject, query: Query) -> Iterator[Entry]:

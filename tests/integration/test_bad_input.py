@@ -209,6 +209,10 @@ def send(api: Client, body: bytes, content_type: str | None, query: str = "") ->
 
 
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = (
+    b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
+    b"Gr\xc3\xb6\xc3\x9fe 1\r\n--b--"
+)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ FORM = "application/x-www-form-urlencoded"
         (b"name=first&name=Gr%C3%B6%C3%9Fe%201", FORM, ""),
         (json.dumps({"name": "Größe 1"}).encode(), "application/json", ""),
         (
-            b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nGr\xc3\xb6\xc3\x9fe 1\r\n--b--',
+            MULTIPART,
             "multipart/form-data; boundary=b",
             "",
         ),

@@ -1,0 +1,69 @@
+"""Taking a large domain away, against python-ldap deleting its entries one after another."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import ldap
+
+from benchmarks.ground import PASSWORD, SUFFIX, Row, directory, peak_megabytes, seconds, settings
+from iredldap.changes.apply import apply
+from iredldap.dit.names import Tree, depth
+from iredldap.dit.plan import Add
+from iredldap.gateways.directory import Directory
+from iredldap.operations import domains
+from iredldap.operations.login import Caller
+
+USERS = 10_000
+ROUNDS = 3
+
+
+def run() -> Iterator[Row]:
+    """Delete a domain of 10 000 users, ours and the peer's in turn, on one slapd."""
+    names = [f"{who}{number}.test" for number in range(ROUNDS) for who in ("ours", "peer")]
+    caller = Caller("root@x.test", f"mail=root@x.test,o=domainAdmins,{SUFFIX}", True, ())
+    with directory(dict.fromkeys((*names, "stays.test"), USERS)) as slapd:
+        gateway = Directory(settings(slapd))
+        # The check that a global admin is left is no part of the comparison.
+        gateway.write(_admin(gateway))
+        _delete_one_by_one(slapd.ldapi, "peer0.test", limit=10)
+        before = peak_megabytes()
+        for number in range(ROUNDS):
+            ours, theirs = f"ours{number}.test", f"peer{number}.test"
+            mine = seconds(partial(_delete_by_plan, gateway, caller, ours))
+            grown = peak_megabytes() - before
+            other = seconds(partial(_delete_one_by_one, slapd.ldapi, theirs))
+            yield Row(
+                f"delete a domain of {USERS} users",
+                "search_s, then delete_s each",
+                mine,
+                other,
+                f"memory grew by {grown:.1f} MB",
+            )
+        gateway.close()
+
+
+def _delete_by_plan(gateway: Directory, caller: Caller, name: str) -> None:
+    apply(gateway, domains.delete(gateway, caller, name))
+
+
+def _admin(gateway: Directory) -> Add:
+    return Add(
+        gateway.tree.admin("root@y.test"),
+        {
+            "objectClass": (b"mailAdmin",),
+            "mail": (b"root@y.test",),
+            "domainGlobalAdmin": (b"yes",),
+            "accountStatus": (b"active",),
+        },
+    )
+
+
+def _delete_one_by_one(uri: str, name: str, limit: int | None = None) -> None:
+    connection = ldap.initialize(uri)
+    connection.simple_bind_s(f"cn=vmailadmin,{SUFFIX}", PASSWORD)
+    found = connection.search_s(
+        Tree(SUFFIX).domain(name), ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"]
+    )
+    for dn in sorted((dn for dn, _ in found), key=depth, reverse=True)[:limit]:
+        connection.delete_s(dn)
+    connection.unbind_s()

@@ -1,0 +1,168 @@
+"""The command `iredldap` against a directory that is there already, and from a wheel."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from iredldap.cli import main
+from iredldap.config import read_file
+from iredldap.dit import base
+from iredldap.dit.names import Tree
+from iredldap.embedded.slapd import Slapd, free_port
+from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def password_file(tmp_path: Path) -> Path:
+    """The password of cn=vmailadmin in a file."""
+    path = tmp_path / "password"
+    path.write_text(WRITER_PASSWORD + "\n")
+    return path
+
+
+def init(world: World, config: Path, *options: str | Path) -> Result:
+    arguments = ["init", "--config", config, "--uri", world.slapd.uri, "--suffix", SUFFIX]
+    state = f"sqlite:///{config.parent / 'state.sqlite3'}"
+    return CliRunner().invoke(main, [*map(str, [*arguments, "--state-url", state, *options])])
+
+
+def check(config: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["check-config", "--config", str(config), *options])
+
+
+def test_init_writes_a_configuration_that_works(
+    world: World, tmp_path: Path, password_file: Path
+) -> None:
+    """The API switched on, secrets beside it and private, the schemes as the directory has them."""
+    path = tmp_path / "iredldap.toml"
+    before = world.snapshot()
+
+    done = init(world, path, "--bind-password-file", password_file)
+
+    assert done.exit_code == 0, done.output
+    assert WRITER_PASSWORD not in path.read_text()
+    config = read_file(path, {})
+    assert config.api.enable_restful_api
+    assert config.passwords.password_scheme == "SSHA512"
+    assert {"SSHA512", "SSHA", "CRYPT"} <= set(config.passwords.verified_schemes)
+    assert len(config.session.keys[0].reveal()) >= 32
+    for secret in (tmp_path / "iredldap.d").iterdir():
+        assert secret.stat().st_mode & 0o077 == 0
+    assert world.snapshot() == before
+    assert check(path, "--probe").exit_code == 0
+    again = init(world, path, "--bind-password-file", password_file)
+    assert (again.exit_code, "nothing was changed" in again.output) == (1, True)
+
+
+def test_init_with_a_wrong_password_writes_nothing(world: World, tmp_path: Path) -> None:
+    """The directory is asked first."""
+    path = tmp_path / "iredldap.toml"
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong")
+    failed = init(world, path, "--bind-password-file", wrong)
+    assert failed.exit_code == 1
+    assert "INTERNAL_ERROR" in failed.output
+    assert [file.name for file in tmp_path.iterdir()] == ["wrong"]
+
+
+def test_probe_finds_a_directory_without_sha2(
+    world: World, tmp_path: Path, password_file: Path
+) -> None:
+    """Where pw-sha2 is not loaded new passwords are {SSHA}; the probe notes it in the file."""
+    schema = tmp_path / "schema"
+    schema.mkdir()
+    for file in (ROOT / "schema").iterdir():
+        text = file.read_text()
+        (schema / file.name).write_text(text.replace("moduleload pw-sha2", "#"))
+    plain = Slapd(home=tmp_path / "slapd", suffix=SUFFIX, schema_dir=schema, port=free_port())
+    plain.prepare(_base_tree())
+    path = tmp_path / "iredldap.toml"
+    init(world, path, "--bind-password-file", password_file)
+    moved = path.read_text().replace(world.slapd.uri, plain.uri)
+    path.write_text(moved + "# a note of the operator's\n")
+    try:
+        plain.start()
+        assert check(path, "--probe").exit_code == 0
+    finally:
+        plain.stop()
+    written = tomllib.loads(path.read_text())["passwords"]
+    assert written["password_scheme"] == "SSHA"
+    assert "SSHA512" not in written["verified_schemes"]
+    assert "# a note of the operator's" in path.read_text()
+
+
+def _base_tree() -> bytes:
+    hashes = (salted(READER_PASSWORD), salted(WRITER_PASSWORD))
+    return base.ldif(base.entries(Tree(SUFFIX), *hashes))
+
+
+def test_check_config_tells_every_fault(tmp_path: Path) -> None:
+    """At once, with section and name; a missing file is one."""
+    path = tmp_path / "iredldap.toml"
+    path.write_text("[ldap]\nuri = ['http://x']\nsufix = 'x'\n[api]\nmax_body = 1\n")
+    failed = check(path)
+    assert failed.exit_code == 1
+    for fault in ("ldap.uri", "ldap.sufix", "ldap.bind_dn", "session.keys", "api.max_body"):
+        assert fault in failed.output
+    assert check(tmp_path / "none").exit_code == 1
+
+
+def test_wheel_carries_all_that_it_needs(tmp_path: Path) -> None:
+    """Installed elsewhere, away from the checkout, it starts a whole private installation."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    source = tmp_path / "source"
+    subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={source}/"], check=True)
+    subprocess.run([*build, str(source)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name.partition("/data/")[2] for name in archive.namelist() if "/data/" in name]
+    assert {
+        "share/iredldap/gunicorn.conf.py",
+        "share/iredldap/schema/slapd.conf",
+        "share/iredldap/schema/iredmail.schema",
+        "share/iredldap/schema/amavisd.schema",
+    } <= set(names)
+
+    installed = tmp_path / "installed"
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--prefix", str(installed), str(wheel)], check=True
+    )
+    (packages,) = installed.glob("lib/python*/site-packages")
+    environment = os.environ | {
+        "PYTHONPATH": str(packages),
+        "PORT": str(free_port()),
+        "LDAP_PORT": str(free_port()),
+        "VAR": str(tmp_path / "var"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(installed / "bin" / "iredldap"), "dev"],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if line == "ready\n":
+                break
+        assert lines[-1:] == ["ready"], lines
+    finally:
+        process.terminate()
+        process.wait(30)
+        assert process.stdout
+        process.stdout.close()
+    conf = (tmp_path / "var" / "directory" / "slapd.conf").read_text()
+    assert str(installed) in conf
