@@ -1,9 +1,10 @@
 """Files of an installation: its configuration and its secrets."""
 
-import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
+
+import tomlkit
 
 Value = str | bool | Sequence[str]
 
@@ -26,35 +27,23 @@ def kept_secret(path: Path) -> str:
 
 def configuration(sections: Mapping[str, Mapping[str, Value]]) -> str:
     """Write settings as TOML."""
-    lines = ["# Every setting is described in docs/configuration.md.", ""]
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Every setting is described in docs/configuration.md."))
+    text = tomlkit.dumps(document)
     for section, settings in sections.items():
-        lines.append(f"[{section}]")
-        lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]
-        lines.append("")
-    return "\n".join(lines)
+        text = changed(text, section, settings)
+    return text
 
 
 def changed(text: str, section: str, settings: Mapping[str, Value]) -> str:
     """Change settings of one section in a TOML text; its comments and order stay."""
-    head = re.search(rf"^\[{re.escape(section)}\][^\n]*\n", text, re.MULTILINE)
-    if not head:
-        return f"{text.rstrip()}\n\n{configuration({section: settings}).split(chr(10), 2)[2]}"
-    following = re.search(r"^\[", text[head.end() :], re.MULTILINE)
-    end = head.end() + following.start() if following else len(text)
-    body = text[head.end() : end]
+    document = tomlkit.parse(text)
+    if section not in document:
+        if text.strip():
+            document = tomlkit.parse(text.rstrip() + "\n\n")
+        document[section] = tomlkit.table()
+    table = document[section]
+    assert isinstance(table, MutableMapping)
     for name, value in settings.items():
-        line = f"{name} = {_toml(value)}\n"
-        pattern = re.compile(rf"^{re.escape(name)}\s*=[^\n]*\n", re.MULTILINE)
-        found = pattern.search(body)
-        before, after = (body[: found.start()], body[found.end() :]) if found else ("", body)
-        body = before + line + after
-    return text[: head.end()] + body + text[end:]
-
-
-def _toml(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return "[" + ", ".join(_toml(item) for item in value) + "]"
+        table[name] = value if isinstance(value, bool | str) else list(value)
+    return tomlkit.dumps(document)

@@ -43,14 +43,9 @@ class Sessions:
 
     def enter(self, caller: Caller) -> str:
         """Open a session; return its cookie."""
-        return self._tokens.dump(
-            Token(
-                caller.address,
-                secrets.token_hex(16),
-                digest(caller.stored, self._tokens.keys[-1]),
-                int(time.time()),
-            )
-        )
+        now = int(time.time())
+        proof = digest(caller.stored, self._tokens.keys[-1])
+        return self._tokens.dump(Token(caller.address, secrets.token_hex(16), proof, now), now)
 
     def caller(self, cookie: str | None) -> Caller:
         """Give the caller behind a cookie.
@@ -77,7 +72,8 @@ class Sessions:
         """The cookie with a new time of use, where idle sessions end."""
         if not self._config.idle_age:
             return None
-        return self._tokens.dump(self._tokens.load(cookie, int(time.time())))
+        now = int(time.time())
+        return self._tokens.dump(self._tokens.load(cookie, now), now)
 
     def leave(self, cookie: str) -> None:
         """End a session on every worker.

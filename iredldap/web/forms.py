@@ -6,6 +6,7 @@ type for JSON, while existing clients send forms in both ways.
 
 import io
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -87,7 +88,10 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 
 def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:
     try:
-        form: Any = MultipartFormHandler().deserialize(io.BytesIO(body), content_type, len(body))
+        reader = MultipartFormHandler()
+        reader.parse_options.max_body_part_count = _MOST_FIELDS
+        reader.parse_options.max_body_part_buffer_size = len(body)
+        form: Any = reader.deserialize(io.BytesIO(body), content_type, len(body))
         return [(part.name or "", part.get_data().decode("utf-8")) for part in form]
     except (falcon.HTTPError, ValueError) as ex:
         raise InvalidParameter(f"the form cannot be read: {ex}") from ex
@@ -108,7 +112,7 @@ def _from_json(body: bytes) -> Form:
         raise InvalidParameter(f"the JSON cannot be read: {ex}") from ex
     if not document_is_object:
         raise InvalidParameter("the JSON is no object")
-    return {name: _texts(name, value) for name, value in document.items()}
+    return {_text("", name): _texts(name, value) for name, value in document.items()}
 
 
 def _texts(name: str, value: object) -> list[str]:
@@ -123,9 +127,9 @@ def _text(name: str, value: object) -> str:
             return "yes" if value else "no"
         case str():
             if any("\ud800" <= char <= "\udfff" for char in value):
-                raise InvalidParameter("half a character", parameter=name)
+                raise InvalidParameter("half a character", parameter=name or None)
             return value
-        case int() | float():
+        case int() | float() if math.isfinite(value):
             return str(value)
         case _:
             raise InvalidParameter("neither text, number nor yes/no", parameter=name)
@@ -135,13 +139,17 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def states(header: str | None) -> tuple[str, ...]:
-    """Read `If-Match` or `If-None-Match`: the states named, ``*`` among them.
+def states(header: str | None, *, weakly: bool = False) -> tuple[str, ...]:
+    """Read `If-Match` or `If-None-Match`: the states named, or ``*``.
 
-    A weak tag stays one, so that it is equal to no state.
+    A weak tag is equal to no state, unless they are compared weakly (RFC 9110, 8.8.3.2).
     """
     words = (word.strip() for word in (header or "").split(","))
-    return tuple(word if word.startswith("W/") else word.strip('"') for word in words if word)
+    if weakly:
+        words = (word.removeprefix("W/") for word in words)
+    return tuple(
+        word if word[:2] in {"*", "W/", '"*'} else word.strip('"') for word in words if word
+    )
 
 
 def is_strict(request: falcon.Request) -> bool:

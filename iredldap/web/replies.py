@@ -4,6 +4,7 @@ Source: `docs/decisions/0007-answers.md`.
 """
 
 import json
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -122,22 +123,20 @@ class Replies:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Make a header value of words a client sent: percent-encoded, cut at 1 KB between words."""
+    """Make a header value of words a client sent: percent-encoded, cut at 1 KB."""
     return ", ".join(_fitting(quote(word, safe="@.+=/:*[]") for word in words))
 
 
 def _fitting(words: Iterable[str]) -> Iterator[str]:
     room = _LONGEST_HEADER
     for word in words:
-        room -= len(word) + 2
-        if room < 0:
+        if len(word) > room:
+            if room == _LONGEST_HEADER:
+                # Cut before an escape, not inside: what is left must still be decodable.
+                yield re.sub(r"%.?$", "", word[:room])
             return
         yield word
-
-
-def etag(state: str) -> str:
-    """The entity tag of a state; quotes are added by Falcon."""
-    return state
+        room -= len(word) + 2
 
 
 def json_text(chunks: Iterable[bytes]) -> Iterator[bytes]:

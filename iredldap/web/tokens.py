@@ -6,7 +6,7 @@ It holds no secret. The digest ties it to the stored password, so that it ends w
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from itsdangerous import BadData, SignatureExpired, TimedSerializer, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeSerializer
 
 from iredldap.config import Session
 from iredldap.errors import LoginRequired, SessionExpired
@@ -37,13 +37,17 @@ class Tokens:
     def __init__(self, settings: Session) -> None:
         self._settings = settings
         self.keys: Sequence[str] = [key.reveal() for key in settings.keys]
-        self._serializer: TimedSerializer[str] = URLSafeTimedSerializer(list(self.keys), salt=_SALT)
+        self._serializer = URLSafeSerializer(list(self.keys), salt=_SALT)
 
-    def dump(self, token: Token) -> str:
-        """Sign a token, with the time of now as its last use."""
-        return str(
-            self._serializer.dumps([token.address, token.session, token.digest, token.since])
-        )
+    def dump(self, token: Token, now: int) -> str:
+        """Sign a token.
+
+        Args:
+            token: What the cookie shall say.
+            now: Seconds since 1970; the time of its last use.
+        """
+        fields = [token.address, token.session, token.digest, token.since]
+        return str(self._serializer.dumps([now, *fields]))
 
     def load(self, cookie: str, now: int) -> Token:
         """Read a cookie.
@@ -57,14 +61,12 @@ class Tokens:
             SessionExpired: If it was, and is too old or was idle for too long.
         """
         try:
-            # The signature's time is that of the last use; the age since the login is judged
-            # by our own clock below.
-            fields = self._serializer.loads(cookie, max_age=self._settings.idle_age or None)
+            used, *fields = self._serializer.loads(cookie)
             token = Token(*fields)
-        except SignatureExpired as ex:
-            raise SessionExpired("idle for too long") from ex
-        except (BadData, TypeError) as ex:
+        except (BadData, TypeError, ValueError) as ex:
             raise LoginRequired("not a cookie of ours") from ex
+        if 0 < self._settings.idle_age < now - used:
+            raise SessionExpired(f"idle session of {token.address}")
         if not token.since <= now <= token.since + self._settings.max_age:
             raise SessionExpired(f"session of {token.address}")
         return token

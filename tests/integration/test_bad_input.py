@@ -210,8 +210,7 @@ def send(api: Client, body: bytes, content_type: str | None, query: str = "") ->
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = (
-    b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
-    b"Gr\xc3\xb6\xc3\x9fe 1\r\n--b--"
+    b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nGr\xc3\xb6\xc3\x9fe 1\r\n--b--'
 )
 
 

@@ -34,7 +34,7 @@ class Resource:
         """Answer with an entry, or with 304 to a client that has it in this state."""
         if entry.csn:
             response.etag = entry.csn
-            if entry.csn in forms.states(request.get_header("If-None-Match")):
+            if entry.csn in forms.states(request.get_header("If-None-Match"), weakly=True):
                 response.status = 304
                 return
         self.replies.done(response, show(entry, hidden), read=True)

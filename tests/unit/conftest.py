@@ -1,0 +1,20 @@
+"""No servers here: an accidental connection is loud, and property tests are quick."""
+
+from typing import NoReturn
+
+import hypothesis
+import ldap
+import pytest
+import sqlalchemy
+
+hypothesis.settings.register_profile("unit", max_examples=60, deadline=None, database=None)
+hypothesis.settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def _no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        pytest.fail("a unit test connects to a server", pytrace=True)
+
+    monkeypatch.setattr(ldap, "initialize", refuse)
+    monkeypatch.setattr(sqlalchemy, "create_engine", refuse)

@@ -1,0 +1,418 @@
+"""Rows, read: form to changes, changes to modifications, entry to answer."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iredldap.dit import domain, export, kinds, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import (
+    Attribute,
+    Change,
+    Elsewhere,
+    Field,
+    Setting,
+    Storage,
+    Table,
+    Verb,
+    modlist,
+    parse,
+    properties,
+    refuse_strays,
+    service_mods,
+    show,
+    stored,
+)
+from iredldap.dit.kinds import Kind
+from iredldap.dit.plan import Mod, Op
+from iredldap.errors import Refusal
+
+
+def row(
+    name: str, kind: Kind = kinds.TEXT, stored_as: Storage | None = None, **more: object
+) -> Field:
+    return Field(name=name, stored_as=stored_as or Attribute(name), kind=kind, meaning="…").but(
+        **more
+    )
+
+
+TABLE: Table = (
+    row("name", aliases=("cn", "old")),
+    row("note", aliases=("memo",), empty="no note"),
+    row("size", kinds.MEGABYTES),
+    row("members", kinds.ADDRESSES, Attribute("members", many=True), empty="nobody"),
+    row("more", kinds.ADDRESSES),
+    row("one", conflicts_with=("two",), empty="none"),
+    row("two", conflicts_with=("one",)),
+    row("left", kinds.YES_NO, required_with=("right",), alone=("no",)),
+    row("right", required_with=("left",)),
+    row("removeAll", kinds.PRESENCE),
+    row("language", kinds.LANGUAGE),
+)
+
+PARSED: list[tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]] = [
+    ({}, {}),
+    ({"name": ["a"]}, {"name": ("a",)}),
+    ({"name": [" a "]}, {"name": ("a",)}),
+    ({"name": ["a", "b"]}, {"name": ("b",)}),
+    ({"name": [""]}, {}),
+    ({"name": [" \t"]}, {}),
+    ({"cn": ["a"]}, {"name": ("a",)}),
+    ({"cn": ["a"], "name": ["b"]}, {"name": ("b",)}),
+    ({"old": ["a"], "cn": ["b"]}, {"name": ("b",)}),
+    ({"name": [""], "cn": ["b"]}, {"name": ("b",)}),
+    ({"name": ["a"], "cn": [""]}, {"name": ("a",)}),
+    ({"note": [""]}, {"note": ()}),
+    ({"note": [""], "memo": ["b"]}, {"note": ()}),
+    ({"note": ["a"], "memo": [""]}, {"note": ("a",)}),
+    ({"memo": [" "]}, {"note": ()}),
+    ({"size": [""]}, {}),
+    ({"size": ["0"]}, {"size": ("0",)}),
+    ({"members": ["a@x.test,b@x.test"]}, {"members": ("a@x.test", "b@x.test")}),
+    ({"members": ["a@x.test", "b@x.test"]}, {"members": ("a@x.test", "b@x.test")}),
+    ({"members": ["a@x.test", ""]}, {"members": ("a@x.test",)}),
+    ({"members": [""]}, {"members": ()}),
+    ({"members": ["", " , "]}, {"members": ()}),
+    ({"more": [",,"]}, {}),
+    ({"one": [""]}, {"one": ()}),
+    ({"one": ["a"], "two": [""]}, {"one": ("a",)}),
+    ({"left": ["yes"], "right": ["a"]}, {"left": ("yes",), "right": ("a",)}),
+    ({"left": ["off"]}, {"left": ("no",)}),
+    ({"left": ["0"], "right": [""]}, {"left": ("no",)}),
+    ({"removeAll": [""]}, {"removeAll": ("yes",)}),
+    ({"removeAll": ["no"]}, {"removeAll": ("yes",)}),
+    ({"language": ["DE_de"]}, {"language": ("de_DE",)}),
+    ({"language": ["tlh"]}, {}),
+]
+
+
+@pytest.mark.parametrize(("form", "changes"), PARSED)
+def test_a_form_is_read_by_the_rows(
+    form: dict[str, list[str]], changes: dict[str, tuple[str, ...]]
+) -> None:
+    """The new name wins; empty counts as not sent unless the row says what it does."""
+    parsed = parse(TABLE, form)
+    assert {change.field.name: change.values for change in parsed.changes} == changes
+    assert {change.verb for change in parsed.changes} <= {Verb.SET}
+    assert parsed.unknown == ()
+
+
+REFUSED = [
+    ({"size": ["x"]}, ["INVALID_PARAMETER"], ["size"]),
+    ({"size": ["x"], "name": ["\a"]}, ["INVALID_PARAMETER"], ["name", "size"]),
+    ({"cn": ["\a"]}, ["INVALID_PARAMETER"], ["name"]),
+    ({"members": ["nobody"]}, ["INVALID_MAIL"], ["members"]),
+    ({"one": ["a"], "two": ["b"]}, ["PARAMETER_CONFLICT"], ["one", "two"]),
+    ({"one": [""], "two": ["b"]}, ["PARAMETER_CONFLICT"], ["one", "two"]),
+    ({"left": ["yes"]}, ["MISSING_PARAMETER"], ["right"]),
+    ({"right": ["a"]}, ["MISSING_PARAMETER"], ["left"]),
+    ({"left": ["yes"], "right": [""]}, ["MISSING_PARAMETER"], ["right"]),
+    ({"left": ["x"], "right": ["a"]}, ["INVALID_PARAMETER"], ["left"]),
+    (
+        {"size": ["-1"], "right": ["a"]},
+        ["INVALID_PARAMETER", "MISSING_PARAMETER"],
+        ["size", "left"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("form", "codes", "parameters"), REFUSED)
+def test_every_fault_of_a_form_is_told(
+    form: dict[str, list[str]], codes: list[str], parameters: list[str]
+) -> None:
+    """Several together, each code and each parameter once; what is refused is not missing."""
+    with pytest.raises(Refusal) as refused:
+        parse(TABLE, form)
+    assert list(refused.value.codes) == codes
+    assert list(refused.value.parameters) == parameters
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({}, "MISSING_PARAMETER"),
+        ({"key": [" "]}, "MISSING_PARAMETER"),
+        ({"key": ["a"]}, None),
+        ({"key": ["\a"]}, "INVALID_PARAMETER"),
+        ({"other": ["a"]}, None),
+        ({"other": [""]}, "MISSING_PARAMETER"),
+        ({"key": ["a"], "other": ["b"]}, "PARAMETER_CONFLICT"),
+        ({"key": ["a"], "other": [""]}, None),
+    ],
+)
+def test_a_required_parameter_yields_to_one_that_excludes_it(
+    form: dict[str, list[str]], code: str | None
+) -> None:
+    """Empty is missing, malformed is malformed."""
+    table = (row("key", required=True, conflicts_with=("other",)), row("other"))
+    if code is None:
+        assert parse(table, form).changes
+        return
+    with pytest.raises(Refusal) as refused:
+        parse(table, form)
+    assert refused.value.codes == (code,)
+
+
+def test_strays_are_told_and_can_be_refused() -> None:
+    """Unknown names, letter case counting, and dropped values."""
+    form = {"Name": ["a"], "x": [""], "members": ["a@x.test,b"], "language": ["tlh"]}
+
+    parsed = parse(TABLE, form)
+
+    assert parsed.unknown == ("Name", "x")
+    assert parsed.dropped == ("b", "tlh")
+    with pytest.raises(Refusal) as refused:
+        refuse_strays(parsed)
+    assert refused.value.codes == ("INVALID_PARAMETER",)
+    assert refused.value.parameters == ("Name", "x")
+    refuse_strays(parse(TABLE, {"name": ["a"]}))
+
+
+def test_a_single_value_is_given_by_name() -> None:
+    """A parameter that was cleared has none."""
+    parsed = parse(TABLE, {"name": ["a"], "note": [""]})
+    assert [parsed.value(name) for name in ("name", "note", "size")] == ["a", None, None]
+
+
+ONE = row("one")
+ZERO = row("zero", stored_as=Attribute("zero", zero_is_absent=True))
+MANY = row("many", kinds.ADDRESSES, Attribute("many", many=True))
+SET = row("set", stored_as=Setting("k"))
+BCC = row("bcc", stored_as=Attribute("bcc", service="senderbcc"))
+ELSEWHERE = row("elsewhere", stored_as=Elsewhere("the moon"))
+
+Line = tuple[Op, str, tuple[str, ...]]
+MODLISTS: list[tuple[Change, dict[str, list[str]], list[Line]]] = [
+    (Change(ONE, ("a",)), {}, [(Op.REPLACE, "one", ("a",))]),
+    (Change(ONE, ("a",)), {"one": ["b"]}, [(Op.REPLACE, "one", ("a",))]),
+    (Change(ONE, ("a",)), {"one": ["a"]}, []),
+    (Change(ONE, ("a",)), {"one": ["A"]}, [(Op.REPLACE, "one", ("a",))]),
+    (Change(ONE, ("a",)), {"one": ["a", "b"]}, [(Op.REPLACE, "one", ("a",))]),
+    (Change(ONE, ()), {"one": ["a"]}, [(Op.REPLACE, "one", ())]),
+    (Change(ONE, ()), {}, []),
+    (Change(ZERO, ("0",)), {}, []),
+    (Change(ZERO, ("0",)), {"zero": ["5"]}, [(Op.REPLACE, "zero", ())]),
+    (Change(ZERO, ("0",)), {"zero": ["0"]}, [(Op.REPLACE, "zero", ())]),
+    (
+        Change(MANY, ("a", "b")),
+        {"many": ["B", "c"]},
+        [(Op.DELETE, "many", ("c",)), (Op.ADD, "many", ("a",))],
+    ),
+    (Change(MANY, ("a", "A")), {}, [(Op.ADD, "many", ("a",))]),
+    (Change(MANY, ()), {"many": ["a"]}, [(Op.DELETE, "many", ("a",))]),
+    (Change(MANY, ("A", "b"), Verb.ADD), {"many": ["a"]}, [(Op.ADD, "many", ("b",))]),
+    (Change(MANY, ("a", "b"), Verb.REMOVE), {"many": ["A"]}, [(Op.DELETE, "many", ("A",))]),
+    (Change(SET, ("1",)), {}, [(Op.ADD, "accountSetting", ("k:1",))]),
+    (Change(SET, ("1",)), {"accountSetting": ["k:1", "K:2"]}, []),
+    (
+        Change(SET, ("0",)),
+        {"accountSetting": ["k:1", "x:1"]},
+        [(Op.DELETE, "accountSetting", ("k:1",))],
+    ),
+    (Change(SET, ()), {"accountSetting": ["k", "kk:1"]}, []),
+    (
+        Change(SET, ("1",)),
+        {"accountSetting": ["k:2", "k:3"]},
+        [(Op.DELETE, "accountSetting", ("k:2", "k:3")), (Op.ADD, "accountSetting", ("k:1",))],
+    ),
+    (
+        Change(SET, ("1",)),
+        {"accountSetting": ["K:1"]},
+        [(Op.DELETE, "accountSetting", ("K:1",)), (Op.ADD, "accountSetting", ("k:1",))],
+    ),
+    (
+        Change(BCC, ("a",)),
+        {},
+        [(Op.REPLACE, "bcc", ("a",)), (Op.ADD, "enabledService", ("senderbcc",))],
+    ),
+    (Change(BCC, ("a",)), {"bcc": ["a"], "enabledService": ["SenderBCC"]}, []),
+    (
+        Change(BCC, ()),
+        {"bcc": ["a"], "enabledService": ["mail", "SenderBCC"]},
+        [(Op.REPLACE, "bcc", ()), (Op.DELETE, "enabledService", ("senderbcc",))],
+    ),
+    (Change(ELSEWHERE, ("a",)), {}, []),
+]
+
+
+@pytest.mark.parametrize(("change", "entry", "lines"), MODLISTS)
+def test_only_differences_are_modified(
+    change: Change, entry: dict[str, list[str]], lines: list[Line]
+) -> None:
+    """Values that change alone are added and deleted alone, letter case aside."""
+    expected = tuple(Mod(op, name, _encoded(values)) for op, name, values in lines)
+    assert modlist([change], _entry(entry)) == expected
+
+
+def _entry(attributes: dict[str, list[str]]) -> Entry:
+    return Entry("o=x", {name: list(_encoded(values)) for name, values in attributes.items()})
+
+
+def _encoded(values: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(value.encode() for value in values)
+
+
+def _modified(entry: Entry, mods: Sequence[Mod]) -> Entry:
+    """What the directory would make of it; it compares without regard to letter case."""
+    attributes = {name: list(values) for name, values in entry.attributes.items()}
+    for mod in mods:
+        held = attributes.get(mod.attribute, [])
+        folded = [value.lower() for value in mod.values]
+        present = [value.lower() for value in held]
+        match mod.op:
+            case Op.ADD:
+                assert folded
+                assert not set(folded) & set(present), "TYPE_OR_VALUE_EXISTS"
+                held = [*held, *mod.values]
+            case Op.DELETE:
+                assert folded
+                assert set(folded) <= set(present), "NO_SUCH_ATTRIBUTE"
+                held = [value for value in held if value.lower() not in folded]
+            case Op.REPLACE:
+                held = list(mod.values)
+        assert len({value.lower() for value in held}) == len(held)
+        attributes[mod.attribute] = held
+    return Entry(entry.dn, {name: values for name, values in attributes.items() if values})
+
+
+values = st.lists(st.sampled_from(["a", "A", "b", "B", "0", "é"]), max_size=4).map(tuple)
+few = st.lists(st.sampled_from(["a", "B", "c"]), unique=True)
+entries = st.fixed_dictionaries(
+    {
+        "one": st.lists(st.sampled_from(["a", "b"]), max_size=1),
+        "zero": st.lists(st.sampled_from(["0", "5"]), max_size=1),
+        "many": few,
+        "bcc": st.lists(st.sampled_from(["a"]), max_size=1),
+        "enabledService": st.lists(st.sampled_from(["mail", "SenderBCC"]), unique=True),
+        "accountSetting": st.lists(st.sampled_from(["k:a", "K:b", "k:0", "x:y", "k"]), unique=True),
+    }
+)
+
+
+@given(entries, st.permutations([ONE, ZERO, MANY, SET, BCC, ELSEWHERE]), st.data())
+def test_a_repeated_change_changes_nothing(
+    held: dict[str, list[str]], rows: list[Field], data: st.DataObject
+) -> None:
+    """Applied once, an entry is as asked; asked again, there is nothing left to do."""
+    before = _entry(held)
+    changes = [
+        Change(r, data.draw(values if r is MANY else values.map(lambda v: v[:1]))) for r in rows[:4]
+    ]
+
+    after = _modified(before, modlist(changes, before))
+
+    assert modlist(changes, after) == ()
+    for change in changes:
+        match change.field.name:
+            case "one":
+                assert after.texts("one") == list(change.values)
+            case "zero":
+                assert after.texts("zero") == [v for v in change.values if v != "0"]
+            case "many":
+                assert after.lowered("many") == {v.lower() for v in change.values}
+            case "bcc":
+                assert after.has("enabledService", "senderbcc") == bool(change.values)
+    untouched = {"one", "zero", "many", "bcc"} - {change.field.name for change in changes}
+    assert all(after.texts(name) == held[name] for name in untouched)
+
+
+@given(few, values, values)
+def test_values_are_added_and_removed_one_by_one(
+    held: list[str], added: tuple[str, ...], removed: tuple[str, ...]
+) -> None:
+    """Whoever else changes other values at the same time is not undone."""
+    before = _entry({"many": held})
+
+    grown = _modified(before, modlist([Change(MANY, added, Verb.ADD)], before))
+    shrunk = _modified(grown, modlist([Change(MANY, removed, Verb.REMOVE)], grown))
+
+    assert grown.lowered("many") == {v.lower() for v in (*held, *added)}
+    assert shrunk.lowered("many") == grown.lowered("many") - {v.lower() for v in removed}
+
+
+def test_services_are_switched_where_they_are_not_yet() -> None:
+    """Off first, then on; letter case does not count."""
+    entry = _entry({"enabledService": ["MAIL", "smtp"]})
+    wanted = {"mail": True, "imap": True, "SMTP": False, "pop3": False}
+    assert service_mods(wanted, entry) == (
+        Mod(Op.DELETE, "enabledService", (b"SMTP",)),
+        Mod(Op.ADD, "enabledService", (b"imap",)),
+    )
+
+
+def test_a_new_entry_gets_what_was_asked_for() -> None:
+    """Nothing is stored for what says nothing; settings share one attribute."""
+    other = row("other", stored_as=Setting("o"))
+    changes = [
+        Change(ONE, ("é",)),
+        Change(ZERO, ("0",)),
+        Change(MANY, ()),
+        Change(SET, ("1",)),
+        Change(other, ("2",)),
+        Change(BCC, ("a",)),
+        Change(ELSEWHERE, ("x",)),
+    ]
+    assert stored(changes) == {
+        "one": ("é",),
+        "accountSetting": ("k:1", "o:2"),
+        "bcc": ("a",),
+        "enabledService": ("senderbcc",),
+    }
+
+
+def test_an_entry_is_shown_without_secrets() -> None:
+    """Hidden attributes go in every spelling, options or not; so does what is no text."""
+    entry = Entry(
+        "o=x",
+        {
+            "cn": ["Zoë".encode()],
+            "userPassword": [b"{SSHA}x"],
+            "USERPASSWORD;lang-de": [b"{SSHA}y"],
+            "jpegPhoto": [b"\xff\xd8"],
+            "entryCSN": [b"1"],
+            "accountSetting": [b"defaultQuota:5", b"disabledUserProfile:bcc", b"junk"],
+        },
+    )
+    assert show(entry, ("userpassword",)) == {
+        "cn": ["Zoë"],
+        "accountSetting": {"defaultQuota": 5, "disabledUserProfile": ["bcc"]},
+    }
+
+
+def test_rows_are_described_for_the_openapi_document() -> None:
+    """An older name is deprecated; what may be empty says so."""
+    table = (
+        row("name", aliases=("cn",), empty="no name"),
+        row("status", kinds.STATUS, empty="none", who="global_admin", profile="bcc"),
+        row("size", kinds.MEGABYTES, default="5", conflicts_with=("x",), required_with=("y",)),
+    )
+    described = properties(table)
+    assert described["name"] == {
+        "anyOf": [{"const": ""}, {"type": "string"}],
+        "description": "… Empty: no name.",
+    }
+    assert described["cn"]["deprecated"] is True
+    assert described["status"]["enum"] == ["active", "disabled"]
+    assert described["status"]["description"].endswith(
+        "Global admins only. Normal admins: unless the profile bcc is disabled."
+    )
+    assert (described["size"]["type"], described["size"]["default"]) == ("integer", "5")
+    assert described["size"]["description"] == "… Excludes x. Goes with y."
+
+
+@pytest.mark.parametrize(
+    "table", [domain.CREATE, domain.UPDATE, user.CREATE, export.ENTRY, export.DOMAIN]
+)
+def test_a_table_is_consistent(table: Table) -> None:
+    """No name is used twice; exclusions are mutual; every row has a meaning."""
+    named = [name for field in table for name in (field.name, *field.aliases)]
+    rows = {field.name: field for field in table}
+    assert len(named) == len(set(named))
+    for field in table:
+        assert field.meaning.strip()
+        for other in field.conflicts_with:
+            assert field.name in rows[other].conflicts_with
+        assert set(field.required_with) <= set(rows)
+        assert field.default is None or field.kind.read(field.default).values == (field.default,)

@@ -1,0 +1,201 @@
+"""From text to stored values, kind by kind."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iredldap.dit import kinds
+from iredldap.dit.kinds import Kind, Reading
+from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Malformed
+
+MOST_MB = 8796093022207
+ARABIC_25 = "\u0662\u0665"
+
+READ = [
+    (kinds.TEXT, " Größe, GmbH ", "Größe, GmbH"),
+    (kinds.TEXT, "\U0001f600", "\U0001f600"),
+    (kinds.STATUS, "Active", "active"),
+    *((kinds.STATUS, word, "active") for word in ("enable", "enabled", "YES", "on", " 1 ")),
+    *((kinds.STATUS, word, "disabled") for word in ("disabled", "Disable", "no", "OFF", "0")),
+    *((kinds.YES_NO, word, "yes") for word in ("yes", "True", "ON", "1")),
+    *((kinds.YES_NO, word, "no") for word in ("no", "False", "off", " 0")),
+    (kinds.MEGABYTES, "0", "0"),
+    (kinds.MEGABYTES, " 0100 ", "100"),
+    (kinds.MEGABYTES, "-0", "0"),
+    (kinds.MEGABYTES, str(MOST_MB), str(MOST_MB)),
+    (kinds.MEGABYTES_AS_BYTES, "1", "1048576"),
+    (kinds.MEGABYTES_AS_BYTES, str(MOST_MB), str(MOST_MB * 1024 * 1024)),
+    (kinds.DOMAIN_QUOTA, "2048", "2048:MB"),
+    (kinds.DOMAIN_QUOTA, "0", "0"),
+    (kinds.COUNT, "2147483647", "2147483647"),
+    (kinds.LIMIT, "-1", "-1"),
+    (kinds.LIMIT, "0", "0"),
+    (kinds.LANGUAGE, "de_DE", "de_DE"),
+    (kinds.LANGUAGE, " zh_tw ", "zh_TW"),
+    *(
+        (kinds.TRANSPORT, word, word)
+        for word in (
+            "dovecot",
+            "lmtp:unix:private/dovecot-lmtp",
+            "lmtp:inet:127.0.0.1:24",
+            "relay:[mx.a.test]:25",
+            "smtp:",
+            ":[mx.a.test]",
+            "mlmmj:a.test/list",
+        )
+    ),
+    *(
+        (kinds.HOST, word, word)
+        for word in (
+            "mx.a.test",
+            "localhost",
+            "MX-1.A.test:2525",
+            "[mx.a.test]",
+            "[mx.a.test]:25",
+            "192.0.2.7",
+            "[192.0.2.7]:25",
+            "[2001:db8::1]",
+            "[IPv6:2001:db8::1]:65535",
+            "1a.test",
+        )
+    ),
+    (kinds.ADDRESS, " Ann@A.Test", "ann@a.test"),
+    (kinds.MAILBOX_FORMAT, "MDBOX", "mdbox"),
+    (kinds.MAILBOX_FOLDER, "Maildir2", "Maildir2"),
+    (kinds.MAILBOX_PATH, "/Var/vmail/A.test/ann", "/var/vmail/a.test/ann/"),
+    (kinds.MAILBOX_PATH, "/x/", "/x/"),
+    (kinds.PASSWORD, "  two  words ", "two  words"),
+    (kinds.PASSWORD_HASH, " {SSHA}x ", "{SSHA}x"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "stored"), READ)
+def test_a_value_is_read_as_it_is_stored(kind: Kind, text: str, stored: str) -> None:
+    """Spellings, units and blanks end here."""
+    assert kind.read(text) == Reading((stored,))
+
+
+REFUSED = [
+    *((kinds.TEXT, word) for word in ("bell\a", "two\nlines", "a\x00b", "del\x7f", "\ud83d")),
+    *((kinds.STATUS, word) for word in ("enabling", "2", "activ", "true")),
+    *((kinds.YES_NO, word) for word in ("y", "2", "oui", "yes,no", "-1")),
+    *(
+        (kind, word)
+        for kind in (kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT, kinds.LIMIT)
+        for word in (
+            "-2", "1.0", "1e3", "0x8", "1_000", "+1", "--1", "-", "1 000", "1,5", "2 GB", "many",
+            "yes", "inf", "\u0661", "\u00b2", "9" * 5000,
+        )
+    ),
+    *((kind, "-1") for kind in (kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT)),
+    *((kind, "2147483648") for kind in (kinds.COUNT, kinds.LIMIT)),
+    *(
+        (kind, str(MOST_MB + 1))
+        for kind in (kinds.MEGABYTES, kinds.MEGABYTES_AS_BYTES, kinds.DOMAIN_QUOTA)
+    ),
+    *(
+        (kinds.TRANSPORT, word)
+        for word in ("two words", ":", "smtp:a\nb", "smtp:ü", "[mx.test]", "a;b", "smtp:\x00")
+    ),
+    *(
+        (kinds.HOST, word)
+        for word in (
+            "two hosts", "::1", "2001:db8::1", "[a", "a]", "[]", "a:", "a:0", "a:65536", "a:b",
+            "a..b", "-a.test", "a_b", "256.1.1.1", "[ipv6:1.2.3.4]", "a@b", "mx.test:25:25",
+            f"mx.test:{ARABIC_25}", f"{ARABIC_25}.1.1.1", "[fe80::1%eth0]", "[fe80::1%a\nb c]",
+            "a" * 64, ".".join(["a" * 50] * 6), "bücher.test", "a/b", "a,b",
+        )
+    ),
+    *((kinds.MAILBOX_FORMAT, word) for word in ("mbox", "maildir,mdbox")),
+    *((kinds.MAILBOX_FOLDER, word) for word in ("../Mail", "a.b", "a" * 21, "Bücher", "a\n\nb")),
+    *(
+        (kinds.MAILBOX_PATH, word)
+        for word in (
+            "x/y", "/", "//x", "/x//y", "/x/../y", "/x/.", "/x/ y", "/x\n/y", "/ü", "/x\x00",
+            "/" + "x" * 512,
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), REFUSED)
+def test_what_is_not_of_the_kind_is_refused(kind: Kind, text: str) -> None:
+    """Nothing is guessed; only spellings that the contract knows are read."""
+    with pytest.raises(InvalidParameter):
+        kind.read(text)
+
+
+@pytest.mark.parametrize("text", ["xx_YY", "en-US", "english", "en_US.UTF-8"])
+def test_an_unknown_language_is_dropped(text: str) -> None:
+    """The contract ignores it; the answer names it."""
+    assert kinds.LANGUAGE.read(text) == Reading((), (text,))
+
+
+LISTS = [
+    (kinds.ADDRESSES, "b@x.test, A@x.test", Reading(("b@x.test", "a@x.test"))),
+    (kinds.ADDRESSES, ",a@x.test,, ,A@X.test,", Reading(("a@x.test",))),
+    (kinds.ADDRESSES, "a@x.test,nobody,@x.test", Reading(("a@x.test",), ("nobody", "@x.test"))),
+    (kinds.ADDRESSES, "a+b@x.test", Reading(("a+b@x.test",))),
+    (kinds.DOMAINS, "B.test,ü.test,b.test,-", Reading(("b.test", "xn--tda.test"), ("-",))),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "reading"), LISTS)
+def test_a_list_keeps_its_order_without_repeats(kind: Kind, text: str, reading: Reading) -> None:
+    """Blanks go, repeats count once, malformed items are dropped and told."""
+    assert kind.read(text) == reading
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusal"), [(kinds.ADDRESSES, InvalidMail), (kinds.DOMAINS, InvalidDomainName)]
+)
+def test_a_list_of_which_nothing_is_left_is_refused(kind: Kind, refusal: type[Malformed]) -> None:
+    """It is not taken for an empty one, which would remove everything."""
+    with pytest.raises(refusal):
+        kind.read("nonsense, more nonsense")
+
+
+def test_a_flag_acts_by_being_there() -> None:
+    """Whatever its value."""
+    assert {kinds.PRESENCE.read(text) for text in ("", "no", "yes")} == {Reading(("yes",))}
+
+
+def test_secrets_are_marked() -> None:
+    """The two kinds that no log and no message may show."""
+    every = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
+    assert [kind for kind in every if kind.secret] == [kinds.PASSWORD, kinds.PASSWORD_HASH]
+
+
+@given(st.integers(min_value=0, max_value=2**63 - 1))
+def test_megabytes_are_rounded_up(size: int) -> None:
+    """A mailbox of one byte more than a megabyte needs two."""
+    megabytes = kinds.megabytes_of(size)
+    assert kinds.bytes_of(megabytes) >= size > kinds.bytes_of(megabytes - 1)
+
+
+EVERY_KIND = [
+    kind for kind in vars(kinds).values() if isinstance(kind, Kind) and not kind.present
+]  # fmt: skip
+
+
+@given(st.text(min_size=1, max_size=20).filter(str.strip))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """A kind knows no other fault, and what it stores is no blank."""
+    for kind in EVERY_KIND:
+        try:
+            reading = kind.read(text)
+        except Malformed:
+            continue
+        assert all(value == value.strip() != "" for value in reading.values)
+
+
+@given(st.from_regex(r"[\[\]A-Za-z0-9:.%\s\u0661-]{1,16}", fullmatch=True))
+def test_a_host_is_printable_ascii(text: str) -> None:
+    """It is stored behind ``relay:``, where a blank or a line break would do harm."""
+    try:
+        (host,) = kinds.HOST.read(text).values
+    except Malformed:
+        return
+    assert host.isascii()
+    assert not any(char.isspace() for char in host)
+    assert kinds.TRANSPORT.read(f"relay:{host}") == Reading((f"relay:{host}",))

@@ -1,0 +1,66 @@
+"""Where new mailboxes lie."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iredldap.config import Accounts
+from iredldap.dit import kinds, mailbox, names
+from iredldap.dit.kinds import Reading
+from iredldap.errors import InvalidMail
+
+NOW = datetime(2026, 1, 31, 9, 5, 33)  # noqa: DTZ001 - the server's local time, as it is stored
+BASE = "/var/vmail/vmail1"
+NO_TIME = {"maildir_append_timestamp": False}
+
+PATHS: list[tuple[str, dict[str, Any], str]] = [
+    ("zhang@example.com", {}, "example.com/z/h/a/zhang-2026.01.31.09.05.33/"),
+    ("zhang@example.com", NO_TIME, "example.com/z/h/a/zhang/"),
+    ("abc@a.test", NO_TIME, "a.test/a/b/c/abc/"),
+    ("ab@a.test", NO_TIME, "a.test/a/b/_/ab/"),
+    ("a@a.test", NO_TIME, "a.test/a/_/_/a/"),
+    ("j.d@a.test", NO_TIME, "a.test/j/_/d/j.d/"),
+    ("a.@a.test", NO_TIME, "a.test/a/_/_/a./"),
+    ("~x@a.test", NO_TIME, "a.test/_/x/_/~x/"),
+    ("jo~.x@a.test", NO_TIME, "a.test/j/o/_/jo~.x/"),
+    ("#-_@a.test", NO_TIME, "a.test/#/-/_/#-_/"),
+    ("Zhang@A.test", NO_TIME, "a.test/z/h/a/zhang/"),
+    ("zhang@a.test", NO_TIME | {"maildir_prepend_domain": False}, "z/h/a/zhang/"),
+    ("zhang@a.test", NO_TIME | {"maildir_hashed": False}, "a.test/zhang/"),
+    ("zhang@a.test", {"maildir_hashed": False}, "a.test/zhang-2026.01.31.09.05.33/"),
+    ("zhang@abc.test", NO_TIME | {"maildir_domain_hashed": True}, "a/b/abc.test/z/h/a/zhang/"),
+    ("zhang@a.test", NO_TIME | {"maildir_domain_hashed": True}, "a/_/a.test/z/h/a/zhang/"),
+    ("zhang@a-b.test", NO_TIME | {"maildir_domain_hashed": True}, "a/_/a-b.test/z/h/a/zhang/"),
+    ("zhang@1a.test", NO_TIME | {"maildir_domain_hashed": True}, "1/a/1a.test/z/h/a/zhang/"),
+]
+
+
+@pytest.mark.parametrize(("mail", "switches", "path"), PATHS)
+def test_a_path_is_hashed_as_iredmail_does(mail: str, switches: dict[str, Any], path: str) -> None:
+    """Domain, three characters of the name, the name, the time."""
+    assert mailbox.path(mail, BASE, Accounts(**switches), NOW) == f"{BASE}/{path}"
+
+
+@pytest.mark.parametrize("base", ["/Mail", "/mail/", "/mail//"])
+def test_the_base_is_joined_by_one_slash_in_lower_case(base: str) -> None:
+    """Dovecot lowers what it reads; Postfix would look elsewhere."""
+    path = mailbox.path("ann@a.test", base, Accounts(maildir_append_timestamp=False), NOW)
+    assert path == "/mail/a.test/a/n/n/ann/"
+
+
+@given(st.text("abz019_#-.&", min_size=1, max_size=8), st.booleans(), st.booleans())
+def test_every_new_account_gets_a_path_that_could_be_given(
+    local: str, hashed: bool, domain_hashed: bool
+) -> None:
+    """Absolute, ending in a slash, without a step upwards: as `maildir` would be read."""
+    try:
+        mail = names.account(f"{local}@x-1.test")
+    except InvalidMail:
+        return
+    accounts = Accounts(maildir_hashed=hashed, maildir_domain_hashed=domain_hashed)
+    path = mailbox.path(mail, BASE, accounts, NOW)
+    assert kinds.MAILBOX_PATH.read(path) == Reading((path,))
+    assert path.startswith(f"{BASE}/")

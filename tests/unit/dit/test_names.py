@@ -1,0 +1,211 @@
+"""Names, DNs and filters: what comes from a client stays one value."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ldap.dn import str2dn
+
+from iredldap.dit import names
+from iredldap.dit.names import Tree
+from iredldap.errors import InvalidDomainName, InvalidMail
+
+TREE = Tree("dc=example,dc=org")
+BASE = "o=domains,dc=example,dc=org"
+KELVIN = "\u212a"
+
+DOMAINS = [
+    ("a.test", "a.test"),
+    (" A.Test\n", "a.test"),
+    ("x-1.example.co", "x-1.example.co"),
+    ("bücher.test", "xn--bcher-kva.test"),
+    ("BÜCHER.Test", "xn--bcher-kva.test"),
+    ("xn--bcher-kva.test", "xn--bcher-kva.test"),
+    ("a\u3002test", "a.test"),
+    (f"{KELVIN}.test", "k.test"),
+    ("a.1b", "a.1b"),
+    (f"{'a' * 63}.test", f"{'a' * 63}.test"),
+    (f"{'a.' * 125}abcde", f"{'a.' * 125}abcde"),
+]
+NO_DOMAINS = [
+    "", "test", ".test", "a.test.", "a..test", "-a.test", "a-.test", "a_b.test", "a b.test",
+    "a.t", "1.2.3.44", "a@b.test", "a.test,o=x", "a*.test", "a.test\x00", "xn--.test",
+    "\ud800.test", "\u0661.\u0662", f"{'a' * 64}.test", f"{'a.' * 125}abcdef", "ü.", "🎉" * 300,
+]  # fmt: skip
+
+ACCOUNTS = [
+    ("ann@a.test", "ann@a.test"),
+    (" Ann.B@A.Test ", "ann.b@a.test"),
+    ("#x_1-y&z@a.test", "#x_1-y&z@a.test"),
+    ("-@a.test", "-@a.test"),
+    ("ann@bücher.test", "ann@xn--bcher-kva.test"),
+    (f"{'a' * 64}@a.test", f"{'a' * 64}@a.test"),
+]
+ONLY_FOREIGN = ["ann+x@a.test", "a=b@a.test", "a/b@a.test", "+1@a.test"]
+NO_ADDRESSES = [
+    "", "@", "ann", "@a.test", "ann@", "ann@test", "a@b@c.test", ".ann@a.test", "ann.@a.test",
+    "a..b@a.test", "a b@a.test", "ann,o=x@a.test", "*@a.test", '"a"@a.test', "a\x00@a.test",
+    "ä@a.test", f"{KELVIN}ate@a.test", "a\ud800@a.test", "a%b@a.test", "a~b@a.test", "a(b@a.test",
+    f"{'a' * 65}@a.test", "ann@1.2.3.4", "ann@[1.2.3.4]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name"), DOMAINS)
+def test_a_domain_is_read_in_its_ascii_form(text: str, name: str) -> None:
+    """Lower case, no blanks around it, Unicode labels converted."""
+    assert names.domain(text) == name
+
+
+@pytest.mark.parametrize("text", NO_DOMAINS)
+def test_a_domain_is_letters_digits_and_hyphens(text: str) -> None:
+    """At least two labels, at most 255 characters, the last label no number."""
+    with pytest.raises(InvalidDomainName):
+        names.domain(text)
+
+
+@pytest.mark.parametrize(("text", "mail"), ACCOUNTS)
+def test_what_may_be_an_account_is_an_address(text: str, mail: str) -> None:
+    """The grammar of new accounts lies within that of all addresses."""
+    assert names.account(text) == names.address(text) == mail
+
+
+@pytest.mark.parametrize("text", ONLY_FOREIGN)
+def test_only_foreign_addresses_hold_plus_equals_and_slash(text: str) -> None:
+    """They can be forwarded to, but no account is made of them."""
+    assert names.address(text) == text
+    with pytest.raises(InvalidMail):
+        names.account(text)
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_what_is_no_address_is_no_account_either(text: str) -> None:
+    """ASCII, no dots at the ends or in pairs, at most 64 characters before the ``@``."""
+    for read in (names.address, names.account):
+        with pytest.raises(InvalidMail):
+            read(text)
+
+
+LOCAL = re.compile(r"[a-z0-9_.&#+=/-]{1,64}")
+DOMAIN = re.compile(r"(?!.*(?:^|\.)-)(?!.*-(?:\.|$))[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+")
+MAILISH = st.text("aZ9._-+=/&# @ü\u212a\n", max_size=12)
+
+
+@given(st.one_of(st.text(max_size=12), MAILISH, MAILISH.map(lambda t: f"{t}.test")))
+def test_a_domain_read_again_is_the_same(text: str) -> None:
+    """Reading gives the grammar and nothing else, and is idempotent."""
+    try:
+        name = names.domain(text)
+    except InvalidDomainName:
+        return
+    assert DOMAIN.fullmatch(name)
+    assert len(name) <= 255
+    assert names.domain(name) == name
+
+
+@given(st.one_of(st.text(max_size=12), MAILISH).map(lambda t: f"{t}@a.test"))
+def test_an_address_read_again_is_the_same(text: str) -> None:
+    """Reading gives the grammar and nothing else, and is idempotent."""
+    for read in (names.address, names.account):
+        try:
+            mail = read(text)
+        except InvalidMail:
+            continue
+        assert LOCAL.fullmatch(names.local_part(mail))
+        assert names.domain_of(mail) == "a.test"
+        assert read(mail) == mail
+
+
+def test_where_the_accounts_lie() -> None:
+    """One place for each kind, as iRedMail has it."""
+    home = f"domainName=a.test,{BASE}"
+    assert TREE.domain("a.test") == home
+    assert TREE.container("a.test", "Groups") == f"ou=Groups,{home}"
+    assert TREE.user("u@a.test") == f"mail=u@a.test,ou=Users,{home}"
+    assert TREE.maillist("l@a.test") == f"mail=l@a.test,ou=Groups,{home}"
+    assert TREE.alias("l@a.test") == f"mail=l@a.test,ou=Aliases,{home}"
+    assert TREE.externals("l@a.test") == f"memberOfGroup=l@a.test,ou=Externals,{home}"
+    assert TREE.catchall("a.test") == f"mail=@a.test,ou=Users,{home}"
+    assert TREE.admin("u@a.test") == "mail=u@a.test,o=domainAdmins,dc=example,dc=org"
+
+
+@given(st.text(max_size=20))
+@example("\r")
+@example("\n@\n")
+@example(" # ")
+@example("a,o=admins@b,dc=x")
+@example("\\2c\x00+x=y;z")
+def test_any_text_stays_one_value_in_its_branch(text: str) -> None:
+    """Whatever a name holds, the DN reads back as that name in that branch."""
+    home = [[("domainName", text)], *_parts(BASE)]
+    mail_home = [[("domainName", names.domain_of(text))], *_parts(BASE)]
+
+    assert _parts(TREE.domain(text)) == home
+    assert _parts(TREE.container(text, "Users")) == [[("ou", "Users")], *home]
+    assert _parts(TREE.catchall(text))[0] == [("mail", f"@{text}")]
+    assert _parts(TREE.admin(text)) == [[("mail", text)], *_parts(TREE.admin_base)]
+    assert _parts(TREE.externals(text))[0] == [("memberOfGroup", text)]
+    for dn, unit in (
+        (TREE.user(text), "Users"),
+        (TREE.maillist(text), "Groups"),
+        (TREE.alias(text), "Aliases"),
+    ):
+        assert _parts(dn) == [[("mail", text)], [("ou", unit)], *mail_home]
+        assert names.rdn_value(dn) == text
+        assert names.depth(dn) == 6
+        assert names.domain_in(dn) == names.domain_of(text).lower()
+
+
+def _parts(dn: str) -> list[list[tuple[str, str]]]:
+    return [[(name, value) for name, value, _ in part] for part in str2dn(dn)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("mail=u\\+x@a.test,o=x", "MAIL=u\\2Bx@A.test, O=X"),
+        ("a=1+b=2,o=x", "b=2+a=1,o=x"),
+        ('o="a,b"', "o=a\\2Cb"),
+    ],
+)
+def test_dns_are_compared_as_the_directory_does(one: str, other: str) -> None:
+    """Neither letter case nor spacing, order or escaping make two of one."""
+    assert names.components(one) == names.components(other) != []
+
+
+@pytest.mark.parametrize("text", ["", "no dn", "a=b,,", "ü", "\x00"])
+def test_what_is_no_dn_has_no_components(text: str) -> None:
+    """Stored values may be anything."""
+    assert names.components(text) == []
+
+
+def test_a_dn_without_a_domain_is_in_none() -> None:
+    """Standalone admins lie beside the domains."""
+    assert names.domain_in(TREE.admin("u@a.test")) is None
+
+
+@given(st.text(max_size=20))
+@example("*)(objectClass=*")
+@example("\\2a\x00()")
+def test_any_text_in_a_filter_stays_one_value(text: str) -> None:
+    """What a client sends neither ends a term nor matches more than itself."""
+    for term, pattern in (
+        (names.equals("mail", text), r"\(mail=(.*)\)"),
+        (names.ends_with("mail", text), r"\(mail=\*(.*)\)"),
+    ):
+        found = re.fullmatch(pattern, term, re.DOTALL)
+        assert found
+        assert not set("*()\x00") & set(found[1])
+        assert _unescaped(found[1]) == text
+
+
+def _unescaped(value: str) -> str:
+    assert not re.search(r"\\(?![0-9a-f]{2})", value)
+    return re.sub(r"\\([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), value)
+
+
+def test_terms_are_joined() -> None:
+    """Prefix notation, as RFC 4515 has it."""
+    one, two = names.equals("a", "1"), names.present("b")
+    assert names.every(one, two) == "(&(a=1)(b=*))"
+    assert names.either(one, names.negated(two)) == "(|(a=1)(!(b=*)))"

@@ -1,0 +1,110 @@
+"""The cookie, signed and read."""
+
+import pytest
+from itsdangerous import URLSafeSerializer
+
+from iredldap.config import Secret, Session
+from iredldap.errors import LoginRequired, SessionExpired
+from iredldap.web.tokens import Token, Tokens
+
+OLD, NEW = "o" * 32, "n" * 32
+NOW = 1_800_000_000
+TOKEN = Token("ann@a.test", "session", "digest", NOW)
+
+
+def tokens(*keys: str, max_age: int = 1000, idle_age: int = 0) -> Tokens:
+    secrets = tuple(Secret(key) for key in keys)
+    return Tokens(Session(keys=secrets, max_age=max_age, idle_age=idle_age))
+
+
+def test_what_is_signed_is_read() -> None:
+    """All of it, and nothing else."""
+    assert tokens(NEW).load(tokens(NEW).dump(TOKEN, NOW), NOW) == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("signed", "read", "accepted"),
+    [
+        ((OLD,), (OLD,), True),
+        ((OLD,), (OLD, NEW), True),
+        ((OLD,), (NEW, OLD), True),
+        ((OLD, NEW), (NEW,), True),
+        ((OLD, NEW), (OLD,), False),
+        ((OLD,), (NEW,), False),
+    ],
+)
+def test_keys_are_rotated(signed: tuple[str, ...], read: tuple[str, ...], accepted: bool) -> None:
+    """The last key signs, an older one still reads, a removed one does not."""
+    cookie = tokens(*signed).dump(TOKEN, NOW)
+    if accepted:
+        assert tokens(*read).load(cookie, NOW) == TOKEN
+        return
+    with pytest.raises(LoginRequired):
+        tokens(*read).load(cookie, NOW)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_over"), [(0, False), (99, False), (100, False), (101, True), (-1, True)]
+)
+def test_a_session_ends_with_its_age(later: int, is_over: bool) -> None:
+    """Counted from the login; one from the future is none."""
+    reader = tokens(NEW, max_age=100)
+    cookie = reader.dump(TOKEN, NOW)
+    if not is_over:
+        assert reader.load(cookie, NOW + later) == TOKEN
+        return
+    with pytest.raises(SessionExpired):
+        reader.load(cookie, NOW + later)
+
+
+def signed(content: object, salt: str = "iredldap.session", key: str = NEW) -> str:
+    """Sign as the service does."""
+    return str(URLSafeSerializer(key, salt=salt).dumps(content))
+
+
+FIELDS = [NOW, "ann@a.test", "session", "digest", NOW]
+
+
+@pytest.mark.parametrize(
+    ("idle_age", "later", "is_over"), [(0, 900, False), (60, 60, False), (60, 61, True)]
+)
+def test_an_idle_session_ends(idle_age: int, later: int, is_over: bool) -> None:
+    """Only where that is configured; each use signs anew."""
+    reader = tokens(NEW, idle_age=idle_age)
+    cookie = reader.dump(TOKEN, NOW)
+    if not is_over:
+        assert reader.load(cookie, NOW + later) == TOKEN
+        return
+    with pytest.raises(SessionExpired):
+        reader.load(cookie, NOW + later)
+
+
+GOOD = tokens(NEW).dump(TOKEN, NOW)
+FORGED = [
+    "", "x", ".", "..", "ü", "\x00", GOOD[:-1], GOOD + "x", "x" + GOOD, GOOD.replace(".", "..", 1),
+    GOOD.rpartition(".")[0], f".{GOOD}", "a" * 5000,
+    signed(FIELDS, salt="another"), signed(FIELDS, key="x" * 32),
+    signed([]), signed(FIELDS[:3]), signed([*FIELDS, 1]), signed(5), signed(None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cookie", FORGED)
+def test_a_forged_cookie_is_none(cookie: str) -> None:
+    """Nor is one signed for another purpose, or of another shape."""
+    with pytest.raises(LoginRequired):
+        tokens(OLD, NEW).load(cookie, NOW)
+
+
+def test_every_character_of_a_cookie_is_signed() -> None:
+    """Whichever of the content is changed."""
+    reader = tokens(NEW)
+    for place in range(GOOD.rindex(".")):
+        changed = GOOD[:place] + ("A" if GOOD[place] != "A" else "B") + GOOD[place + 1 :]
+        with pytest.raises(LoginRequired):
+            reader.load(changed, NOW)
+
+
+def test_a_cookie_shows_no_key() -> None:
+    """Nor does the object that signs it."""
+    assert NEW not in GOOD
+    assert NEW not in repr(vars(tokens(NEW))["_settings"])
