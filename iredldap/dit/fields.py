@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from iredldap.dit import settings
-from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.kinds import Kind
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import (
@@ -28,24 +28,35 @@ Form = Mapping[str, Sequence[str]]
 """Parameters as sent: each name with its values, in order."""
 
 
+class Verb(Enum):
+    """What a change does with its values."""
+
+    SET = "set"
+    ADD = "add"
+    REMOVE = "remove"
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """Storage in an attribute of the entry. `many` attributes change value by value.
 
-    `service` names a word of `enabledService` that stands while the attribute has a value.
+    `service` names a word of `enabledService` that stands while the attribute has a value, and
+    longer if `service_stays`.
     """
 
     name: str
     many: bool = False
     zero_is_absent: bool = False
     service: str | None = None
+    service_stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Storage in one key of `accountSetting`."""
+    """Storage in one key of `accountSetting`; `many`: one value of the attribute for each word."""
 
     key: str
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,8 @@ class Field:
     `empty` says what an empty value does; without it, empty counts as not sent. `who` and
     `profile` limit normal admins: to `global_admin` only, or to domains whose profile of that
     name is not taken from them. A required field may be left out when one that excludes it was
-    sent. `alone` lists the values that need no companion from `required_with`.
+    sent. `alone` lists the values that need no companion from `required_with`. `verb` says what
+    the values do to those that are stored.
     """
 
     name: str
@@ -87,6 +99,7 @@ class Field:
     who: str | None = None
     profile: str | None = None
     era: str = "seed"
+    verb: Verb = Verb.SET
 
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""
@@ -96,12 +109,22 @@ class Field:
 Table = tuple[Field, ...]
 
 
-class Verb(Enum):
-    """What a change does with its values."""
+def each(field: Field, suffix: str, added: str, removed: str) -> Table:
+    """Give a list's row with the two that add and remove single values, each excluding the first.
 
-    SET = "set"
-    ADD = "add"
-    REMOVE = "remove"
+    Args:
+        field: The row that sets the whole list.
+        suffix: Of the two names: ``Alias`` for ``addAlias`` and ``removeAlias``.
+        added: Meaning of the one.
+        removed: Meaning of the other.
+    """
+    add, remove = f"add{suffix}", f"remove{suffix}"
+    single = field.but(empty=None, aliases=(), conflicts_with=(field.name,))
+    return (
+        field.but(conflicts_with=(*field.conflicts_with, add, remove)),
+        single.but(name=add, meaning=added, verb=Verb.ADD),
+        single.but(name=remove, meaning=removed, verb=Verb.REMOVE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +171,7 @@ def parse(table: Table, form: Form) -> Parsed:
             values = reading.values if reading else ()
             dropped += reading.dropped if reading else ()
             if values or not reading:
-                changes.append(Change(field, values))
+                changes.append(Change(field, values, field.verb))
         except Malformed as refusal:
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
@@ -210,62 +233,92 @@ def refuse_strays(parsed: Parsed) -> None:
 
 
 def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
-    """Say what must change in an entry: only differences, single values value by value."""
-    mods: list[Mod] = []
-    services: dict[str, bool] = {}
-    for change in changes:
+    """Say what must change in an entry: only differences, lists value by value.
+
+    Of one list what is set counts first, then what is removed, then what is added.
+    """
+    singles: list[Mod] = []
+    lists: dict[str, list[str]] = {}
+    for change in sorted(changes, key=lambda change: _ORDER.index(change.verb)):
         match change.field.stored_as:
-            case Setting(key):
-                mods += _setting_mods(key, change, entry)
+            case Setting() as setting:
+                held = lists.get(settings.ATTRIBUTE, entry.texts(settings.ATTRIBUTE))
+                lists[settings.ATTRIBUTE] = _with_setting(held, setting, change)
+            case Attribute(many=True, name=name):
+                held = lists.get(name, entry.texts(name))
+                lists[name] = _folded(held, change.verb, change.values)
             case Attribute() as attribute:
-                mods += _attribute_mods(attribute, change, entry)
-                if attribute.service:
-                    services[attribute.service] = bool(change.values)
-            case Elsewhere():
-                pass
-    return (*mods, *service_mods(services, entry))
+                singles += _replaced(attribute, change, entry)
+        for name, verb, word in _services(change):
+            held = lists.get(name, entry.texts(name))
+            lists[name] = _folded(held, verb, (word,))
+    return (
+        *singles,
+        *(mod for name, new in lists.items() for mod in _difference(name, new, entry)),
+    )
+
+
+_ORDER = (Verb.SET, Verb.REMOVE, Verb.ADD)
+
+
+def _replaced(attribute: Attribute, change: Change, entry: Entry) -> list[Mod]:
+    new = [v for v in change.values if not (attribute.zero_is_absent and v == "0")]
+    same = new == entry.texts(attribute.name)
+    return [] if same else [Mod(Op.REPLACE, attribute.name, encoded(new))]
+
+
+def _services(change: Change) -> Iterable[tuple[str, Verb, str]]:
+    storage = change.field.stored_as
+    if isinstance(storage, Attribute) and storage.service:
+        if change.values:
+            yield "enabledService", Verb.ADD, storage.service
+        elif not storage.service_stays:
+            yield "enabledService", Verb.REMOVE, storage.service
+
+
+def _folded(held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
+    """Apply one change to a list whose values are compared without regard to case."""
+    sent = {value.lower(): value for value in reversed([*values])}
+    match verb:
+        case Verb.ADD:
+            present = {value.lower() for value in held}
+            missing = {k: v for k, v in reversed(sent.items()) if k not in present}
+            return [*held, *missing.values()]
+        case Verb.REMOVE:
+            return [value for value in held if value.lower() not in sent]
+        case Verb.SET:
+            kept = [value for value in held if value.lower() in sent]
+            return _folded(kept, Verb.ADD, values)
+
+
+def _with_setting(held: Sequence[str], setting: Setting, change: Change) -> list[str]:
+    """Apply one change to the packed settings; keys are compared with regard to case."""
+    sent = [p for value in change.values if (p := settings.packed(setting.key, value))]
+    own = settings.of_key(held, setting.key)
+    if setting.many:
+        sent = _folded(own, change.verb, sent)
+    # The directory takes no two values that differ in letter case alone, whoever wrote the other.
+    folded = {value.lower() for value in sent}
+    others = [value for value in held if value not in own and value.lower() not in folded]
+    return [*others, *sent]
+
+
+def _difference(attribute: str, new: Sequence[str], entry: Entry) -> tuple[Mod, ...]:
+    old = entry.texts(attribute)
+    gone = tuple(value for value in old if value not in new)
+    added = tuple(value for value in new if value not in old)
+    return (
+        *((Mod(Op.DELETE, attribute, encoded(gone)),) if gone else ()),
+        *((Mod(Op.ADD, attribute, encoded(added)),) if added else ()),
+    )
 
 
 def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
     """Switch words of `enabledService` on and off, where they are not yet."""
-    present = entry.lowered("enabledService")
-    on = tuple(word for word, enabled in wanted.items() if enabled and word.lower() not in present)
-    off = tuple(word for word, enabled in wanted.items() if not enabled and word.lower() in present)
-    return (*_mod(Op.DELETE, "enabledService", off), *_mod(Op.ADD, "enabledService", on))
-
-
-def _setting_mods(key: str, change: Change, entry: Entry) -> list[Mod]:
-    held = entry.texts(settings.ATTRIBUTE)
-    old = settings.of_key(held, key)
-    new = [packed for value in change.values if (packed := settings.packed(key, value))]
-    # The directory takes no two values that differ in letter case alone, whoever wrote the other.
-    folded = {value.lower() for value in new}
-    gone = [v for v in held if v not in new and (v in old or v.lower() in folded)]
-    return [
-        *_mod(Op.DELETE, settings.ATTRIBUTE, gone),
-        *_mod(Op.ADD, settings.ATTRIBUTE, [value for value in new if value not in old]),
-    ]
-
-
-def _attribute_mods(attribute: Attribute, change: Change, entry: Entry) -> list[Mod]:
-    old = entry.texts(attribute.name)
-    sent = distinct(change.values) if attribute.many else change.values
-    new = [v for v in sent if not (attribute.zero_is_absent and v == "0")]
-    if not attribute.many:
-        return [] if new == old else [Mod(Op.REPLACE, attribute.name, encoded(new))]
-    folded = {value.lower() for value in new}
-    present = entry.lowered(attribute.name)
-    missing = [value for value in new if value.lower() not in present]
-    surplus = [value for value in old if value.lower() not in folded]
-    if change.verb is Verb.REMOVE:
-        return [*_mod(Op.DELETE, attribute.name, [v for v in old if v.lower() in folded])]
-    if change.verb is Verb.ADD:
-        return [*_mod(Op.ADD, attribute.name, missing)]
-    return [*_mod(Op.DELETE, attribute.name, surplus), *_mod(Op.ADD, attribute.name, missing)]
-
-
-def _mod(op: Op, attribute: str, values: Sequence[str]) -> tuple[Mod, ...]:
-    return (Mod(op, attribute, encoded(values)),) if values else ()
+    words = entry.texts("enabledService")
+    for word, enabled in wanted.items():
+        words = _folded(words, Verb.ADD if enabled else Verb.REMOVE, (word,))
+    return _difference("enabledService", words, entry)
 
 
 def stored(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:

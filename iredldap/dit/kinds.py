@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from iredldap.dit import names
 from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Refusal
@@ -31,6 +32,8 @@ _NO = {"no", "false", "off", "0"}
 _TRANSPORT = re.compile(r"[A-Za-z0-9_-]*(?::[!-~]*)?")
 _HOST_PORT = re.compile(r"(?P<open>\[)?(?P<host>[^\[\]]+?)(?(open)\])(?::(?P<port>[0-9]{1,5}))?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_SERVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PHONE = re.compile(r"[A-Za-z0-9'()+,./:? -]{1,64}")
 _FOLDER = re.compile(r"[A-Za-z0-9]{1,20}")
 _PATH = re.compile(r"(?:/[\w.@#&+=~-]+)+/?", re.ASCII)
 
@@ -144,6 +147,35 @@ def _is_host_name(word: str) -> bool:
     )
 
 
+def relay(value: str) -> str:
+    """Read a next hop for outgoing mail: ``host``, ``[host]:port``, or one behind a transport."""
+    word = value.strip()
+    try:
+        return host(word)
+    except InvalidParameter:
+        transport_name, _, hop = word.partition(":")
+        if not _SERVICE.fullmatch(transport_name):
+            raise
+        host(hop)
+    return word
+
+
+def service(value: str) -> str:
+    """Read a word of `enabledService`: letters, digits, hyphen, underscore, dot."""
+    word = value.strip()
+    if not _SERVICE.fullmatch(word):
+        raise InvalidParameter(f"{value[:80]!r} is no service name")
+    return word
+
+
+def phone(value: str) -> str:
+    """Read a telephone number, in the characters that the directory takes for one."""
+    word = value.strip()
+    if not _PHONE.fullmatch(word):
+        raise InvalidParameter(f"{value[:40]!r} is no telephone number")
+    return word
+
+
 def mailbox_path(value: str) -> str:
     """Read an absolute directory, in lower case as Dovecot reads it, with a slash at its end."""
     word = value.strip()
@@ -187,11 +219,29 @@ def _listed(read: Callable[[str], str], nothing_valid: type[Refusal]) -> Callabl
     return read_list
 
 
-def choice(*words: str) -> Kind:
-    """Make a kind that takes one of some words, in any letter case."""
+def profiles(*words: str) -> Kind:
+    """Make a kind that takes some of some words, separated by commas."""
+    read = choice(*words).read
+    return Kind(
+        "csv_profiles",
+        _listed(lambda item: read(item).values[0], InvalidParameter),
+        {**_LIST, "examples": list(words)},
+        many=True,
+        choices=words,
+    )
+
+
+def choice(*words: str, also: Mapping[str, str] = MappingProxyType({})) -> Kind:
+    """Make a kind that takes one of some words, in any letter case.
+
+    Args:
+        words: The words.
+        also: Older spellings.
+    """
+    known = {word.lower(): word for word in words} | dict(also)
 
     def read(value: str) -> str:
-        found = {word.lower(): word for word in words}.get(value.strip().lower())
+        found = known.get(value.strip().lower())
         if found is None:
             raise InvalidParameter(f"{value[:40]!r} is none of {', '.join(words)}")
         return found
@@ -243,6 +293,13 @@ PASSWORD = Kind(
 PASSWORD_HASH = Kind(
     "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
 )
+RELAY = Kind("relay", _one(relay))
+SERVICES = Kind("csv_services", _listed(service, InvalidParameter), _LIST, many=True)
+STRINGS = Kind("csv_strings", _listed(phone, InvalidParameter), _LIST, many=True)
+POLICIES = (
+    "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
+)  # fmt: skip
+POLICY = choice(*POLICIES, also={"allowedonly": "moderatorsonly"})
 MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
 MAILBOX_FOLDER = Kind(
     "string", _one(mailbox_folder), {"type": "string", "pattern": "^[A-Za-z0-9]{1,20}$"}

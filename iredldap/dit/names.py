@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import idna
 from ldap import DECODING_ERROR
-from ldap.dn import escape_dn_chars, str2dn
+from ldap.dn import escape_dn_chars, explode_dn, str2dn
 from ldap.filter import escape_filter_chars
 
 from iredldap.errors import InvalidDomainName, InvalidMail
@@ -153,6 +153,16 @@ def _escaped(value: str) -> str:
 def rdn_value(dn: str) -> str:
     """Value of the first component of a DN, unescaped."""
     return str(str2dn(dn)[0][0][1])
+
+
+def rdn(dn: str) -> str:
+    """First component of a DN, escaped as it was."""
+    return explode_dn(dn)[0]
+
+
+def parent(dn: str) -> str:
+    """What stands behind the first component of a DN."""
+    return ",".join(explode_dn(dn)[1:])
 
 
 def components(dn: str) -> list[list[tuple[str, str]]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal
 from ldif_export import writer
@@ -83,7 +84,21 @@ class Delete:
     """Leave an entry that has children alone; a later round comes back to it."""
 
 
-Operation = Add | Modify | Delete
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Give an entry another name, and another parent where one is named; the old name goes."""
+
+    dn: str
+    new_rdn: str
+    new_parent: str | None = None
+
+    @property
+    def new_dn(self) -> str:
+        """DN that the entry has after it."""
+        return f"{self.new_rdn},{self.new_parent or names.parent(self.dn)}"
+
+
+Operation = Add | Modify | Delete | Rename
 
 
 @dataclass(frozen=True)
@@ -200,4 +215,9 @@ def _change_record(operation: Operation) -> bytes:
                 lines.append(b"-\n")
         case Delete():
             lines.append(b"changetype: delete\n")
+        case Rename(new_rdn=rdn, new_parent=parent):
+            lines.append(b"changetype: modrdn\n" + writer.attribute("newrdn", rdn.encode()))
+            lines.append(writer.attribute("deleteoldrdn", b"1"))
+            if parent:
+                lines.append(writer.attribute("newsuperior", parent.encode()))
     return b"".join(lines) + b"\n"

@@ -28,7 +28,7 @@ from ldap.ldapobject import SimpleLDAPObject
 from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
-from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Scope
+from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
 from iredldap.errors import (
     AlreadyExists,
     InternalError,
@@ -492,6 +492,8 @@ def _send(connection: SimpleLDAPObject, operation: Operation) -> int:
             return int(connection.modify_ext(dn, changes, controls))
         case Delete(dn=dn):
             return int(connection.delete_ext(dn))
+        case Rename(dn=dn, new_rdn=rdn, new_parent=parent):
+            return int(connection.rename(dn, rdn, parent, 1, controls))
 
 
 def _any_state(states: tuple[str, ...]) -> str:

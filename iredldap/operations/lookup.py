@@ -129,3 +129,56 @@ def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False)
 
     if not any(stays(entry) for entry in admins):
         raise PermissionDenied("the last active global admin")
+
+
+_BATCH = 100
+
+
+def hosted(directory: Directory, domains: Iterable[str]) -> set[str]:
+    """Which of some domain names are hosted here, as a domain or as an alias domain."""
+    asked = set(domains)
+    found: set[str] = set()
+    for batch in _batches(asked):
+        names_ = [
+            equals(attribute, name)
+            for name in batch
+            for attribute in ("domainName", "domainAliasName")
+        ]
+        filter_ = every(equals("objectClass", "mailDomain"), either(*names_))
+        attributes = ("domainName", "domainAliasName")
+        for entry in directory.find(Query(directory.tree.base, Scope.ONE, filter_, attributes)):
+            found |= entry.lowered("domainName") | entry.lowered("domainAliasName")
+    return asked & found
+
+
+def holders(
+    directory: Directory, addresses: Iterable[str], attributes: tuple[str, ...] = ("*", "entryCSN")
+) -> dict[str, list[Entry]]:
+    """The users, lists and aliases that some addresses belong to; an address of none is absent."""
+    asked = set(addresses)
+    found: dict[str, list[Entry]] = {}
+    wanted = attributes if "*" in attributes else (*attributes, "mail", "shadowAddress")
+    for batch in _batches(asked):
+        query = Query(directory.tree.base, Scope.SUBTREE, holders_filter(*batch), wanted)
+        for entry in directory.find(query):
+            for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & asked:
+                found.setdefault(address, []).append(entry)
+    return found
+
+
+def _batches(values: Iterable[str]) -> Iterable[list[str]]:
+    """Cut into pieces small enough for one filter."""
+    ordered = sorted(values)
+    return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))
+
+
+def unreachable(directory: Directory, domain_names: set[str], addresses: Iterable[str]) -> set[str]:
+    """Which of some addresses lie in a domain of ours and belong to nobody there.
+
+    Args:
+        directory: Where.
+        domain_names: Names of the domain concerned; addresses elsewhere are not judged.
+        addresses: Destinations that somebody asked for.
+    """
+    local = {mail for mail in addresses if names.domain_of(mail) in domain_names}
+    return local - set(holders(directory, local, ()))

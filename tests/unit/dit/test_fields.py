@@ -231,7 +231,7 @@ MODLISTS: list[tuple[Change, dict[str, list[str]], list[Line]]] = [
     (
         Change(BCC, ()),
         {"bcc": ["a"], "enabledService": ["mail", "SenderBCC"]},
-        [(Op.REPLACE, "bcc", ()), (Op.DELETE, "enabledService", ("senderbcc",))],
+        [(Op.REPLACE, "bcc", ()), (Op.DELETE, "enabledService", ("SenderBCC",))],
     ),
     (Change(ELSEWHERE, ("a",)), {}, []),
 ]
@@ -337,7 +337,7 @@ def test_services_are_switched_where_they_are_not_yet() -> None:
     entry = _entry({"enabledService": ["MAIL", "smtp"]})
     wanted = {"mail": True, "imap": True, "SMTP": False, "pop3": False}
     assert service_mods(wanted, entry) == (
-        Mod(Op.DELETE, "enabledService", (b"SMTP",)),
+        Mod(Op.DELETE, "enabledService", (b"smtp",)),
         Mod(Op.ADD, "enabledService", (b"imap",)),
     )
 
