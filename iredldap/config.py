@@ -169,7 +169,7 @@ class Ldap:
     )
     network_timeout: float = _setting("Seconds to wait for a connection.", _POSITIVE, default=5.0)
     operation_timeout: float = _setting("Seconds to wait for an answer.", _POSITIVE, default=15.0)
-    connections: int = _setting("Most connections that one worker holds.", _between(1), default=8)
+    connections: int = _setting("Most requests of one worker that use the directory at once.", _between(1), default=8)
 
     def turns_to_tls(self, uri: str) -> bool:
         """Whether a connection to this server begins with StartTLS."""

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import (
@@ -14,8 +14,8 @@ from iredldap.dit.plan import (
     Op,
     Operation,
     Plan,
-    Query,
     Recheck,
+    Rename,
     Scope,
     Step,
     Sweep,
@@ -35,7 +35,8 @@ from iredldap.gateways.directory import Directory, HasChildren, Unanswered
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""
 
-_EVERYTHING = "(objectClass=*)"
+_SETTLING = 1.0
+"""Seconds for which an unanswered write may still turn out to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class _Progress:
 
 
 def carry_out(
-    directory: Directory, make: Callable[[], Plan], if_match: tuple[str, ...] = ()
+    directory: Directory,
+    make: Callable[[], Plan],
+    if_match: tuple[str, ...] = (),
+    patience: float = PATIENCE,
 ) -> Outcome:
     """Make a plan and apply it; make it anew while other clients are quicker.
 
@@ -62,12 +66,13 @@ def carry_out(
         make: Reads what it needs and gives the plan. It may be called several times.
         if_match: States of which the named entry must have one; then nothing is made anew.
             ``*``: it must exist.
+        patience: Seconds for which the plan is made anew.
 
     Raises:
         PreconditionFailed: If the named entry is in another state.
         ServerDown: If others were quicker for too long.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         plan = make()
         if if_match and (plan.state is None or not {plan.state, "*"} & set(if_match)):
@@ -86,28 +91,31 @@ def apply(directory: Directory, plan: Plan) -> Outcome:
     """Apply a plan, step by step, in order.
 
     Raises:
-        Refusal: Of the step that failed. If others had been done before, its report says which
-            were and which were not.
+        Refusal: Of the step that failed. If others had been done before, or nobody knows about
+            this one, its report says which were done and which were not.
     """
     progress = _Progress()
-    state = plan.state
+    state, named = plan.state, plan.named
     for number, step in enumerate(plan.steps):
         try:
             left = _step(directory, step, progress)
         except Refusal as refusal:
-            if progress.done or progress.entries:
-                refusal.report = _report(progress, plan.steps[number:])
+            if progress.done or progress.entries or isinstance(refusal, Unanswered):
+                refusal.report = _report(progress, plan.steps[number:], refusal)
             raise
-        if isinstance(step, Add | Modify) and step.dn == plan.named:
+        if isinstance(step, Operation) and step.dn == named:
             state = left
+        if isinstance(step, Rename) and step.dn == named:
+            named = step.new_dn
     return Outcome(state, plan.ignored)
 
 
-def _report(progress: _Progress, rest: tuple[Step, ...]) -> dict[str, object]:
-    report: dict[str, object] = {
-        "done": progress.done,
-        "not_done": [describe(step) for step in rest],
-    }
+def _report(progress: _Progress, rest: tuple[Step, ...], refusal: Refusal) -> dict[str, object]:
+    report: dict[str, object] = {"done": progress.done}
+    if isinstance(refusal, Unanswered):
+        report["unknown"] = [describe(rest[0])]
+        rest = rest[1:]
+    report["not_done"] = [describe(step) for step in rest]
     if progress.entries:
         report["entries_changed_by_the_unfinished_step"] = progress.entries
     return report
@@ -157,69 +165,123 @@ def _is_tolerated(operation: Operation, refusal: Refusal) -> bool:
 def _happened(directory: Directory, operation: Operation) -> bool:
     """Read back whether a write that got no answer took place.
 
+    The directory may still be about to carry it out, or be on its way back from a restart:
+    that is what the wait is for.
+
     Raises:
-        ServerDown: If the directory does not answer that either.
+        Unanswered: If the directory does not answer that either.
     """
-    try:
-        entry = directory.read(operation.dn)
-    except ServerDown as ex:
-        raise ServerDown(f"{describe(operation)}: sent, and nobody knows whether done") from ex
+    deadline = time.monotonic() + _SETTLING
+    while True:
+        failure: ServerDown | None = None
+        try:
+            if _is_visible(operation, directory.read(operation.dn)):
+                return True
+        except ServerDown as ex:
+            failure = ex
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_SETTLING / 20)
+    if failure:
+        words = f"{describe(operation)}: sent, and nobody knows whether done"
+        raise Unanswered(words) from failure
+    return False
+
+
+def _is_visible(operation: Operation, entry: Entry | None) -> bool:
+    """Whether an entry, None for none, is as the operation leaves it."""
     match operation:
-        case Delete():
+        case Delete() | Rename():
             return entry is None
         case Add(attributes=attributes):
             return entry is not None and all(
                 set(values) <= set(entry.values(name)) for name, values in attributes.items()
             )
+        case Modify(mods=()):
+            # A guard leaves nothing but a state, and that may be somebody else's.
+            return False
         case Modify(mods=mods):
-            return entry is not None and bool(mods) and all(_holds(entry, mod) for mod in mods)
+            return entry is not None and all(
+                set(entry.values(name)) == _changed(entry, name, mods)
+                for name in {mod.attribute for mod in mods}
+            )
 
 
-def _holds(entry: Entry, mod: Mod) -> bool:
-    present = set(entry.values(mod.attribute))
-    match mod.op:
-        case Op.REPLACE:
-            return present == set(mod.values)
-        case Op.ADD:
-            return set(mod.values) <= present
-        case Op.DELETE:
-            return not present & set(mod.values) if mod.values else not present
+def _changed(entry: Entry, attribute: str, mods: tuple[Mod, ...]) -> set[bytes]:
+    """Values of an attribute if the modifications were made now (again)."""
+    values = set(entry.values(attribute))
+    for mod in mods:
+        if mod.attribute == attribute:
+            match mod.op:
+                case Op.REPLACE:
+                    values = set(mod.values)
+                case Op.ADD:
+                    values |= set(mod.values)
+                case Op.DELETE:
+                    # Most attributes are compared without regard to case.
+                    gone = {value.lower() for value in mod.values}
+                    values = {v for v in values if v.lower() not in gone} if gone else set()
+    return values
 
 
 def _sweep(directory: Directory, sweep: Sweep, progress: _Progress) -> None:
     while True:
-        sent, before = _round(directory, sweep, progress)
+        sent, stuck = _round(directory, sweep, progress)
         if not sweep.until_empty or not sent:
             return
-        if progress.entries == before:
+        if stuck == sent:
             raise InternalError(f"{sweep.meaning}: no end of it")
 
 
 def _round(directory: Directory, sweep: Sweep, progress: _Progress) -> tuple[int, int]:
-    """Go once over all entries; return how many operations were sent, and the count before."""
-    before, sent = progress.entries, 0
+    """Go once over all entries; count the operations sent, and those that children prevented.
+
+    Raises:
+        Refusal: The first that is not tolerated, when all that was under way has been heard of.
+    """
+    sent = stuck = 0
+    failure: Refusal | None = None
 
     def operations() -> Iterator[Operation]:
         nonlocal sent
         for entry in directory.stream(sweep.query):
             for operation in sweep.change(entry):
+                if failure:
+                    return
                 sent += 1
                 yield operation
 
     for operation, refusal in directory.pipeline(operations()):
-        if refusal is None:
-            progress.entries += 1
-        elif isinstance(refusal, PreconditionFailed):
-            _again(directory, sweep, operation.dn)
-            progress.entries += 1
-        elif not _is_tolerated(operation, refusal):
-            raise refusal
-    return sent, before
+        stuck += isinstance(refusal, HasChildren)
+        try:
+            _settle(directory, sweep, operation, refusal, progress)
+        except Refusal as ex:
+            failure = failure or ex
+    if failure:
+        raise failure
+    return sent, stuck
+
+
+def _settle(
+    directory: Directory,
+    sweep: Sweep,
+    operation: Operation,
+    refusal: Refusal | None,
+    progress: _Progress,
+) -> None:
+    """Make of one operation's outcome a change, nothing, or the end of the sweep."""
+    if isinstance(refusal, PreconditionFailed):
+        _again(directory, sweep, operation.dn)
+        refusal = None
+    if refusal is None:
+        progress.entries += 1
+    elif not _is_tolerated(operation, refusal):
+        raise refusal
 
 
 def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
     """Change one entry that somebody else changed while the sweep came by."""
-    query = Query(dn, Scope.BASE, _EVERYTHING, sweep.query.attributes)
+    query = replace(sweep.query, base=dn, scope=Scope.BASE)
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -157,7 +157,7 @@ def rdn_value(dn: str) -> str:
 
 def rdn(dn: str) -> str:
     """First component of a DN, escaped as it was."""
-    return explode_dn(dn)[0]
+    return str(explode_dn(dn)[0])
 
 
 def parent(dn: str) -> str:

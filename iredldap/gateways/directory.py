@@ -153,7 +153,9 @@ def _bound(settings: Ldap, dn: str, password: str) -> SimpleLDAPObject:
         except _LOST as ex:
             _close(connection)
             failure = ex
-        except BaseException:
+        except ldap.LDAPError:
+            # Not for an interrupt: it may have come while python-ldap held the connection's
+            # lock, and closing would wait for that.
             _close(connection)
             raise
         else:
@@ -246,7 +248,7 @@ class Pool:
             except GeneratorExit:
                 _close(connection)
                 raise
-            except BaseException as ex:
+            except Exception as ex:
                 if _breaks(ex):
                     _close(connection)
                 else:

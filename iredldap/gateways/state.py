@@ -3,7 +3,9 @@
 SQLite by default, made on first use; MariaDB or PostgreSQL where several machines serve.
 """
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +24,29 @@ _REVOKED = sql.Table(
     sql.Column("expires", sql.BigInteger, nullable=False, index=True),
 )
 
+# Of the last two: a driver that is not installed, and a port that is no number.
+_FAULTS = (SQLAlchemyError, OSError, ImportError, ValueError)
+
 
 class State:
     """Sessions that were ended.
 
     Args:
-        url: SQLAlchemy URL.
+        url: SQLAlchemy URL; read on first use, so that a wrong one is a database that is down.
     """
 
     def __init__(self, url: Secret) -> None:
-        self._url = sql.make_url(url.reveal())
+        self._url = url
         self._lock = threading.Lock()
         self._made: sql.Engine | None = None
+        ours = weakref.WeakMethod(self._begin_again)
+        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+
+    def _begin_again(self) -> None:
+        """Leave the connections to the process that forked us."""
+        self._lock = threading.Lock()
+        if self._made:
+            self._made.dispose(close=False)
 
     def revoke(self, session: str, until: int, now: int) -> None:
         """Remember a session as ended.
@@ -83,15 +96,33 @@ class State:
         try:
             with self._engine().begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as ex:
+        except _FAULTS as ex:
             raise ServerDown(f"state database: {type(ex).__name__}") from ex
 
     def _engine(self) -> sql.Engine:
         with self._lock:
             if self._made is None:
-                if self._url.get_backend_name() == "sqlite" and self._url.database:
-                    Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-                engine = sql.create_engine(self._url, pool_pre_ping=True)
-                _METADATA.create_all(engine)
-                self._made = engine
+                self._made = _engine(self._url)
             return self._made
+
+
+def _engine(secret: Secret) -> sql.Engine:
+    url = sql.make_url(secret.reveal())
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sql.create_engine(url, pool_pre_ping=True)
+    try:
+        engine.connect().close()
+        _make_tables(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _make_tables(engine: sql.Engine) -> None:
+    try:
+        _METADATA.create_all(engine)
+    except SQLAlchemyError:
+        # Another worker was as quick; what it has made is found now.
+        _METADATA.create_all(engine)

@@ -1,0 +1,242 @@
+"""Our own database remembers ended sessions, in whatever process they were ended."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+
+from iredldap.config import Secret
+from iredldap.errors import ServerDown
+from iredldap.gateways.state import State
+
+NOW = 1_800_000_000
+Open = Callable[[], State]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "not" / "yet" / "there" / "state.sqlite3"
+
+
+@pytest.fixture
+def open_(file: Path) -> Iterator[Open]:
+    """Open the same database as often as asked."""
+    made: list[State] = []
+
+    def make() -> State:
+        made.append(State(Secret(f"sqlite:///{file}")))
+        return made[-1]
+
+    yield make
+    for state in made:
+        state.close()
+
+
+def stored(file: Path) -> set[str]:
+    engine = sql.create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        found = connection.execute(sql.text("SELECT id FROM revoked_sessions")).scalars()
+        ids = {str(row) for row in found}
+    engine.dispose()
+    return ids
+
+
+def test_it_is_made_on_first_use(open_: Open, file: Path) -> None:
+    """With the directories above it; nothing is touched before."""
+    state = open_()
+    assert not file.parent.parent.exists()
+
+    state.ask()
+
+    assert file.exists()
+
+
+def test_a_session_is_revoked_until_it_would_have_ended(open_: Open, file: Path) -> None:
+    """Then the next revocation forgets it."""
+    state = open_()
+    assert not state.is_revoked("short")
+
+    state.revoke("short", NOW + 10, NOW)
+    state.revoke("long", NOW + 100, NOW + 10)
+    assert state.is_revoked("short")
+
+    state.revoke("last", NOW + 100, NOW + 11)
+    assert stored(file) == {"long", "last"}
+    assert not state.is_revoked("short")
+
+
+def test_ended_twice_is_ended(open_: Open) -> None:
+    """A second logout is no error, and does not undo its own housekeeping."""
+    state = open_()
+    state.revoke("old", NOW + 1, NOW)
+    state.revoke("session", NOW + 100, NOW)
+
+    state.revoke("session", NOW + 100, NOW + 50)
+
+    assert state.is_revoked("session")
+    assert not state.is_revoked("old")
+
+
+def test_what_it_knows_outlives_it(open_: Open) -> None:
+    """A restart forgets nothing."""
+    first = open_()
+    first.revoke("session", NOW + 100, NOW)
+    first.close()
+
+    assert open_().is_revoked("session")
+
+
+def test_processes_see_one_another(open_: Open, file: Path) -> None:
+    """A logout at one worker counts at all of them."""
+    here = open_()
+    here.revoke("here", NOW + 100, NOW)
+    there = (
+        "import sys\n"
+        "from iredldap.config import Secret\n"
+        "from iredldap.gateways.state import State\n"
+        "state = State(Secret(sys.argv[1]))\n"
+        f"state.revoke('there', {NOW + 100}, {NOW})\n"
+        "sys.exit(0 if state.is_revoked('here') else 1)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", there, f"sqlite:///{file}"], check=True)
+
+    assert here.is_revoked("there")
+
+
+def _first_use(url: str, ready: "multiprocessing.synchronize.Barrier") -> None:
+    with closing(State(Secret(url))) as state:
+        ready.wait(20)
+        state.ask()
+
+
+def test_all_workers_may_come_first(tmp_path: Path) -> None:
+    """Processes that make the database at the same moment do not get in one another's way."""
+    several = multiprocessing.get_context("spawn")
+    for attempt in range(2):
+        url = f"sqlite:///{tmp_path}/{attempt}/state.sqlite3"
+        ready = several.Barrier(4)
+        workers = [several.Process(target=_first_use, args=(url, ready)) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(30)
+        assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+
+
+def test_all_threads_may_come_first(tmp_path: Path) -> None:
+    """The same for threads with a State of their own."""
+    for attempt in range(20):
+        url = Secret(f"sqlite:///{tmp_path}/{attempt}/state.sqlite3")
+        ready = threading.Barrier(4)
+        faults: list[str] = []
+
+        def ask(url: Secret, ready: threading.Barrier, faults: list[str]) -> None:
+            with closing(State(url)) as state:
+                ready.wait(20)
+                try:
+                    state.ask()
+                except ServerDown as ex:
+                    faults.append(repr(ex.__cause__))
+
+        _at_once(4, lambda: ask(url, ready, faults))  # noqa: B023
+        assert faults == []
+
+
+def test_threads_may_revoke_at_once(open_: Open, file: Path) -> None:
+    """Nothing is lost and nobody is refused."""
+    states = [open_(), open_()]
+    faults: list[ServerDown] = []
+    numbers = iter(range(8))
+    lock = threading.Lock()
+
+    def revoke() -> None:
+        with lock:
+            number = next(numbers)
+        for count in range(10):
+            try:
+                states[number % 2].revoke(f"{number}-{count}", NOW + 100, NOW)
+                states[number % 2].revoke("common", NOW + 100, NOW)
+            except ServerDown as ex:
+                faults.append(ex)
+
+    _at_once(8, revoke)
+
+    assert faults == []
+    assert len(stored(file)) == 81
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_opens_its_own(open_: Open) -> None:
+    """Parent and child share no connection."""
+    state = open_()
+    state.revoke("parent", NOW + 100, NOW)
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if state.is_revoked("parent"):
+                state.revoke("child", NOW + 100, NOW)
+                status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert state.is_revoked("child")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "no URL at all",
+        "sqlite://with a host/db",
+        "nosuchdatabase://user:secret@127.0.0.1/db",
+        "mysql+nosuchdriver://user:secret@127.0.0.1/db",
+        "mysql+pymysql://user:secret@127.0.0.1:port/db",
+        "sqlite:////dev/null/state.sqlite3",
+        "sqlite:////dev/null/no/parent/state.sqlite3",
+        "sqlite:////proc/state.sqlite3",
+    ],
+)
+def test_what_cannot_be_opened_is_down(url: str) -> None:
+    """Each use says so, none earlier, and no word of it holds the password."""
+    with closing(State(Secret(url))) as state:
+        for use in (
+            state.ask,
+            lambda: state.is_revoked("session"),
+            lambda: state.revoke("session", NOW + 1, NOW),
+        ):
+            with pytest.raises(ServerDown, match="state database") as failed:
+                use()
+            assert "secret" not in str(failed.value)
+
+
+def test_a_file_that_is_none_of_ours_is_left_alone(open_: Open, file: Path) -> None:
+    """What is no database is not overwritten; when it is gone, work goes on."""
+    file.parent.mkdir(parents=True)
+    file.write_text("somebody's letter\n" * 100)
+    state = open_()
+
+    with pytest.raises(ServerDown):
+        state.ask()
+    assert file.read_text().startswith("somebody's letter")
+
+    file.unlink()
+    state.ask()
+
+
+def _at_once(count: int, work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
