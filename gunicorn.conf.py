@@ -1,6 +1,6 @@
 """gunicorn's settings; each line with its reason. Values come from iredldap's configuration."""
 
-import multiprocessing
+import atexit
 import os
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ worker_class = "gthread"
 
 # Processes use the cores, few threads wait for the directory: many threads in one process only
 # pass the interpreter's lock around.
-workers = _config.server.workers or max(2, multiprocessing.cpu_count())
+workers = _config.server.processes
 threads = _config.server.threads
 
 # The application is made in each worker, not before the fork: a connection to the directory that
@@ -56,3 +56,12 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 def post_fork(server: Any, worker: Any) -> None:
     """Set up this process's log."""
     write_json_lines(_config.server.log_level)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Finish what a worker before us had to leave, also if nobody ever calls; leave in order."""
+    # Not above: the application is made after the fork.
+    from iredldap.wsgi import gateways  # noqa: PLC0415
+
+    atexit.register(gateways.close)
+    gateways.start()

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -124,7 +125,8 @@ def check_config(path: Path, *, probing: bool) -> None:
         path.write_text(changed(text, "passwords", found), encoding="utf-8")
         click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
         try:
-            State(config.state.url).ask()
+            with closing(State(config.state.url)) as state:
+                state.ask()
         except Refusal as refusal:
             _fail(str(refusal))
     click.echo(f"{path}: no faults")

@@ -9,6 +9,7 @@ comes from the environment or from the file that ``<name>_file`` points to.
 import dataclasses
 import ipaddress
 import math
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ DEFAULT_CONFIG = "/etc/iredldap.toml"
 _PREFIX = "IREDLDAP"
 _YES = {"yes", "true", "on", "1"}
 _NO = {"no", "false", "off", "0"}
+_COUNTERS = ("memory://", "redis://", "rediss://", "redis+unix://", "memcached://")
 
 
 class ConfigurationError(Exception):
@@ -169,7 +171,9 @@ class Ldap:
     )
     network_timeout: float = _setting("Seconds to wait for a connection.", _POSITIVE, default=5.0)
     operation_timeout: float = _setting("Seconds to wait for an answer.", _POSITIVE, default=15.0)
-    connections: int = _setting("Most requests of one worker that use the directory at once.", _between(1), default=8)
+    connections: int = _setting(
+        "Most requests of one worker that use the directory at once.", _between(1), default=8
+    )
 
     def turns_to_tls(self, uri: str) -> bool:
         """Whether a connection to this server begins with StartTLS."""
@@ -202,6 +206,45 @@ class Session:
         "Seconds for which a worker may rely on what it last saw of the caller: 2 at most.",
         _between(0.05, 2),
         default=1.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """Who may try to log in, and how often.
+
+    Failed logins are counted per account and client network (a /24, of IPv6 a /64). In memory each
+    worker counts for itself, up to its share of `failures`, at least 1.
+    """
+
+    failures: int = _setting(
+        "Failed logins after which further ones are refused with `TOO_MANY_REQUESTS`.",
+        _between(1),
+        default=10,
+    )
+    period: int = _setting(
+        "Seconds after the first failure when the count begins anew.", _between(1), default=900
+    )
+    storage_url: Secret = _setting(
+        "Where failures are counted: `memory://`; or, where many workers or several machines serve,"
+        " `redis://host:port/0`, `rediss://`, `redis+unix://` (needs the extra `redis`) or"
+        " `memcached://host:port` (extra `memcached`).",
+        _holds(
+            lambda url: url.reveal().startswith(_COUNTERS),
+            f"no URL that begins with one of {', '.join(_COUNTERS)}",
+        ),
+        default=Secret("memory://"),
+    )
+    admin_login_ip_list: tuple[str, ...] = _setting(
+        "Addresses and networks from which admins may log in; empty: from anywhere. A session that"
+        " has begun is not tied to them.",
+        _networks,
+        default=(),
+    )
+    global_admin_ip_list: tuple[str, ...] = _setting(
+        "The same for global admins, who must come from an address on both lists.",
+        _networks,
+        default=(),
     )
 
 
@@ -275,11 +318,35 @@ class Accounts:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Our own small database: revoked sessions."""
+    """Our own small database: jobs and revoked sessions."""
 
     url: Secret = _setting(
         "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
         default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Changes that a client does not wait for (`Prefer: respond-async`).
+
+    A worker carries out one at a time; those of one admin follow one another, in the order in
+    which they came.
+    """
+
+    abandoned: float = _setting(
+        "Seconds without a sign of life from its worker after which another one finishes a job."
+        " The clocks of machines that share the state database must agree better than that.",
+        _between(0.2),
+        default=15.0,
+    )
+    kept: int = _setting(
+        "Seconds for which a finished job can be asked about.", _between(1), default=7 * 24 * 3600
+    )
+    queue: int = _setting(
+        "Most unfinished jobs of one admin; further ones are refused with `TOO_MANY_REQUESTS`.",
+        _between(1),
+        default=20,
     )
 
 
@@ -304,6 +371,11 @@ class Server:
         default="info",
     )
 
+    @property
+    def processes(self) -> int:
+        """How many workers there are."""
+        return self.workers or max(2, os.cpu_count() or 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -312,9 +384,11 @@ class Config:
     api: Api
     ldap: Ldap
     session: Session
+    login: Login
     passwords: Passwords
     accounts: Accounts
     state: State
+    jobs: Jobs
     server: Server
 
 

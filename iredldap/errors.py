@@ -6,18 +6,21 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     Refusal
     ├── Malformed                  the request cannot be understood
     │   ├── InvalidParameter  MissingParameter  ParameterConflict
-    │   └── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword
+    │   └── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
     ├── Unauthenticated            nobody, or nobody any more
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  somebody, but not he
-    │   └── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile  NotAuthorized
+    │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
+    │   └── NotAuthorized  NotAllowedIp
     ├── NotFound
-    │   └── NoSuchAccount  NoSuchRoute  ApiDisabled
+    │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
     │   └── AlreadyExists  NotAllowed  Exceeded*  ExceedLimit*
+    ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
+    ├── TooManyRequests            not now
     ├── ServerDown                 the directory or a database does not answer
     ├── InternalError              our fault, or an answer nobody foresaw
     └── Several                    more than one of the above, told together
@@ -110,6 +113,12 @@ class EmptyPassword(Malformed):
     code = "EMPTY_PASSWORD"
 
 
+class NoAdmins(Malformed):
+    """None of the addresses to be assigned as admins may be one."""
+
+    code = "NO_ADMINS"
+
+
 class Unauthenticated(Refusal):
     """The caller is nobody, or nobody any more."""
 
@@ -154,6 +163,12 @@ class NotAuthorized(Forbidden):
     code = "NOT_AUTHORIZED"
 
 
+class NotAllowedIp(Forbidden):
+    """Admins, or global admins, may not log in from the client's address."""
+
+    code = "NOT_ALLOWED_IP"
+
+
 class NotFound(Refusal):
     """What was named is not there."""
 
@@ -162,6 +177,12 @@ class NotFound(Refusal):
 
 class NoSuchAccount(NotFound):
     """There is no such domain, user, list, alias or admin."""
+
+
+class NoSuchJob(NotFound):
+    """There is no such job, it is another admin's, or it ended long ago."""
+
+    code = "NO_SUCH_JOB"
 
 
 class NoSuchRoute(NotFound):
@@ -240,6 +261,12 @@ class ExceedLimitLists(Conflict):
     code = "EXCEED_LIMIT_LISTS"
 
 
+class PasswordMismatch(Refusal):
+    """A password check was made, and its result is no."""
+
+    code = "INVALID_CREDENTIALS"
+
+
 class WeakPassword(Refusal):
     """A new password breaks a rule; the rule's own code is the answer."""
 
@@ -290,6 +317,21 @@ class MethodNotAllowed(Refusal):
     """The path exists and does not know this method."""
 
     code = "METHOD_NOT_ALLOWED"
+
+
+class TooManyRequests(Refusal):
+    """Too many logins failed from the client's network, or too many of the caller's jobs wait.
+
+    Args:
+        detail: For the log.
+        retry_after: Seconds until the next one may be tried.
+    """
+
+    code = "TOO_MANY_REQUESTS"
+
+    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ServerDown(Refusal):

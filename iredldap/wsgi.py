@@ -7,4 +7,5 @@ from iredldap.app import Gateways, create_app
 from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, read_file
 
 config = read_file(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)), os.environ)
-application = create_app(config, Gateways.open(config))
+gateways = Gateways.open(config)
+application = create_app(config, gateways)

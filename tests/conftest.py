@@ -247,6 +247,7 @@ def configuration(world: World, folder: Path, **changes: dict[str, Any]) -> Conf
             "operation_timeout": 10.0,
         },
         "session": {"recheck": 0.2},
+        "server": {"workers": 1},
     }
     for name, change in changes.items():
         sections.setdefault(name, {}).update(change)

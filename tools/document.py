@@ -5,6 +5,7 @@
 
 import argparse
 import dataclasses
+import inspect
 import json
 import re
 import sys
@@ -127,7 +128,7 @@ def _section(name: str, record: Any) -> str:
     hints = get_type_hints(record)
     rows = [_setting(name, row, hints[row.name]) for row in dataclasses.fields(record)]
     table = _table(("Setting", "Variable", "Type", "Default", "Meaning"), rows)
-    return f"## `[{name}]`\n\n{record.__doc__.strip()}\n\n{table}"
+    return f"## `[{name}]`\n\n{inspect.cleandoc(record.__doc__)}\n\n{table}"
 
 
 def _setting(section: str, row: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
@@ -234,10 +235,16 @@ creation: 412 if the name exists, with `PRECONDITION_FAILED,ALREADY_EXISTS`. |
 | `If-Match` | request | Write only if the entry is in this state, otherwise 412 with \
 `PRECONDITION_FAILED`. The directory itself compares. |
 | `Prefer: handling=strict` | request | Refuse what would otherwise be ignored. |
+| `Prefer: respond-async` | request | On a write: do not wait for it. What can be refused is \
+refused at once; otherwise the answer is 202 with the id of a job, `{"_success": true, "_data": \
+{"job": "…"}}`, and `Preference-Applied`. An admin with too many unfinished jobs is told \
+`TOO_MANY_REQUESTS`. |
+| `Location` | answer | Of a 202: where to ask about the job. |
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |
 | `X-Ignored-Values` | answer | Values that were dropped. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
-| `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`. |
+| `Retry-After` | answer | Seconds to wait after `SERVER_DOWN` or `TOO_MANY_REQUESTS`, and \
+before asking about a job again. |
 
 In the three lists items are separated by commas and percent-encoded, and the list is cut at 1 KB.
 
@@ -288,6 +295,7 @@ _CALLERS = {
     "global_admin": "global admins",
     "domain_admin": "normal admins",
     "self": "an admin on his own account",
+    "admin": "whoever is logged in",
 }
 
 _PARAMETER_TYPES = {
@@ -404,12 +412,18 @@ def _meaning(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if field.required_with:
         alone = f", except {_names(field.alone)}" if field.alone else ""
         yield f"Only together with {_names(field.required_with)}{alone}."
+    yield from _limits(endpoint, field)
+
+
+def _limits(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if field.who == "global_admin":
         yield "Global admins only."
     elif field.who:
         yield f"{field.who}."
     if field.profile:
         yield f"Normal admins: unless `{endpoint.profiles}` of the domain has `{field.profile}`."
+    if field.by_self:
+        yield "Any admin: for his own account."
     if field.era == "ours" and endpoint.era != "ours":
         yield "Not part of the public reference."
 

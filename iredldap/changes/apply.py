@@ -48,9 +48,31 @@ class Outcome:
 
 
 @dataclass
-class _Progress:
+class Progress:
+    """How far a plan has come.
+
+    `done` are the steps carried out, `entries` the operations that the sweep under way has carried
+    out, `visited` the entries that sweeps have come by and the single steps done, `failed` what
+    the directory refused to change, by DN. Whoever wants to follow overrides the two methods; a
+    refusal that they raise ends the work there.
+    """
+
     done: list[str] = field(default_factory=list)
     entries: int = 0
+    visited: int = 0
+    failed: list[tuple[str, Refusal]] = field(default_factory=list)
+
+    def came_by(self) -> None:
+        """A sweep has found another entry."""
+        self.visited += 1
+
+    def finished(self, step: Step) -> None:
+        """A step has been carried out."""
+        words = describe(step)
+        self.done.append(f"{words} ({self.entries} entries)" if self.entries else words)
+        self.entries = 0
+        if not isinstance(step, Sweep):
+            self.visited += 1
 
 
 def carry_out(
@@ -58,6 +80,7 @@ def carry_out(
     make: Callable[[], Plan],
     if_match: tuple[str, ...] = (),
     patience: float = PATIENCE,
+    begin: Callable[[Plan], Progress] = lambda _: Progress(),
 ) -> Outcome:
     """Make a plan and apply it; make it anew while other clients are quicker.
 
@@ -67,6 +90,7 @@ def carry_out(
         if_match: States of which the named entry must have one; then nothing is made anew.
             ``*``: it must exist.
         patience: Seconds for which the plan is made anew.
+        begin: Is told of each plan that is about to be applied; gives what follows it.
 
     Raises:
         PreconditionFailed: If the named entry is in another state.
@@ -75,31 +99,48 @@ def carry_out(
     deadline = time.monotonic() + patience
     while True:
         plan = make()
-        if if_match and (plan.state is None or not {plan.state, "*"} & set(if_match)):
-            raise PreconditionFailed(f"{plan.named} is in another state")
+        judge_state(plan, if_match)
         if if_match and "*" not in if_match:
-            return apply(directory, guarded(plan))
+            plan = guarded(plan)
+            return apply(directory, plan, begin(plan))
         try:
-            return apply(directory, plan)
+            return apply(directory, plan, begin(plan))
         except (PreconditionFailed, HasChildren) as ex:
             if time.monotonic() > deadline:
                 raise ServerDown(f"others kept changing {plan.named}", report=ex.report) from ex
         time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the rivals
 
 
-def apply(directory: Directory, plan: Plan) -> Outcome:
+def judge_state(plan: Plan, if_match: tuple[str, ...]) -> None:
+    """See whether the named entry was read in one of the states that were asked for, if any were.
+
+    Raises:
+        PreconditionFailed: If not.
+    """
+    if if_match and (plan.state is None or not {plan.state, "*"} & set(if_match)):
+        raise PreconditionFailed(f"{plan.named} is in another state")
+
+
+def apply(directory: Directory, plan: Plan, progress: Progress | None = None) -> Outcome:
     """Apply a plan, step by step, in order.
+
+    Args:
+        directory: Where.
+        plan: The steps.
+        progress: Is told how far it has come.
 
     Raises:
         Refusal: Of the step that failed. If others had been done before, or nobody knows about
             this one, its report says which were done and which were not.
     """
-    progress = _Progress()
+    progress = progress or Progress()
     state, named = plan.state, plan.named
     for number, step in enumerate(plan.steps):
         try:
             left = _step(directory, step, progress)
         except Refusal as refusal:
+            if isinstance(step, Operation):
+                progress.failed.append((step.dn, refusal))
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
                 refusal.report = _report(progress, plan.steps[number:], refusal)
             raise
@@ -107,10 +148,11 @@ def apply(directory: Directory, plan: Plan) -> Outcome:
             state = left
         if isinstance(step, Rename) and step.dn == named:
             named = step.new_dn
+        progress.finished(step)
     return Outcome(state, plan.ignored)
 
 
-def _report(progress: _Progress, rest: tuple[Step, ...], refusal: Refusal) -> dict[str, object]:
+def _report(progress: Progress, rest: tuple[Step, ...], refusal: Refusal) -> dict[str, object]:
     report: dict[str, object] = {"done": progress.done}
     if isinstance(refusal, Unanswered):
         report["unknown"] = [describe(rest[0])]
@@ -121,7 +163,7 @@ def _report(progress: _Progress, rest: tuple[Step, ...], refusal: Refusal) -> di
     return report
 
 
-def _step(directory: Directory, step: Step, progress: _Progress) -> str | None:
+def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
     left = None
     match step:
         case Sweep():
@@ -130,9 +172,6 @@ def _step(directory: Directory, step: Step, progress: _Progress) -> str | None:
             _recheck(directory, step, progress)
         case _:
             left = _operate(directory, step)
-    words = describe(step)
-    progress.done.append(f"{words} ({progress.entries} entries)" if progress.entries else words)
-    progress.entries = 0
     return left
 
 
@@ -224,17 +263,23 @@ def _changed(entry: Entry, attribute: str, mods: tuple[Mod, ...]) -> set[bytes]:
     return values
 
 
-def _sweep(directory: Directory, sweep: Sweep, progress: _Progress) -> None:
+def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
+    first = True
     while True:
-        sent, stuck = _round(directory, sweep, progress)
+        sent, stuck = _round(directory, sweep, progress, first=first)
+        first = False
         if not sweep.until_empty or not sent:
             return
         if stuck == sent:
             raise InternalError(f"{sweep.meaning}: no end of it")
 
 
-def _round(directory: Directory, sweep: Sweep, progress: _Progress) -> tuple[int, int]:
+def _round(
+    directory: Directory, sweep: Sweep, progress: Progress, *, first: bool
+) -> tuple[int, int]:
     """Go once over all entries; count the operations sent, and those that children prevented.
+
+    What a later round comes back to has been visited before.
 
     Raises:
         Refusal: The first that is not tolerated, when all that was under way has been heard of.
@@ -245,6 +290,8 @@ def _round(directory: Directory, sweep: Sweep, progress: _Progress) -> tuple[int
     def operations() -> Iterator[Operation]:
         nonlocal sent
         for entry in directory.stream(sweep.query):
+            if first:
+                progress.came_by()
             for operation in sweep.change(entry):
                 if failure:
                     return
@@ -256,6 +303,7 @@ def _round(directory: Directory, sweep: Sweep, progress: _Progress) -> tuple[int
         try:
             _settle(directory, sweep, operation, refusal, progress)
         except Refusal as ex:
+            progress.failed.append((operation.dn, ex))
             failure = failure or ex
     if failure:
         raise failure
@@ -267,7 +315,7 @@ def _settle(
     sweep: Sweep,
     operation: Operation,
     refusal: Refusal | None,
-    progress: _Progress,
+    progress: Progress,
 ) -> None:
     """Make of one operation's outcome a change, nothing, or the end of the sweep."""
     if isinstance(refusal, PreconditionFailed):
@@ -295,7 +343,7 @@ def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
             return
 
 
-def _recheck(directory: Directory, recheck: Recheck, progress: _Progress) -> None:
+def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None:
     amendment = recheck.judge(directory.stream(recheck.query))
     for operation in amendment.operations:
         _operate(directory, operation)

@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping
 
 from iredldap.dit import kinds, settings
 from iredldap.dit.entry import Entry, distinct, encoded
-from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Parsed, Setting, Table, stored
+from iredldap.dit.fields import (
+    Attribute,
+    Change,
+    Elsewhere,
+    Field,
+    Parsed,
+    Setting,
+    Table,
+    Verb,
+    each,
+    stored,
+)
 from iredldap.dit.names import CONTAINERS, Tree, domain_of
 from iredldap.dit.plan import Add, Mod, Op
 from iredldap.errors import ParameterConflict
@@ -86,6 +97,109 @@ _RECIPIENT_BCC = Field(
     profile="bcc",
 )
 
+_SELF_SERVICE = "global_admin; domain_admin for self-service only"
+_SERVICES = Field(
+    name="services",
+    stored_as=Attribute("enabledService", many=True),
+    kind=kinds.SERVICES,
+    meaning="All services of the domain; `domainalias` stays while there are alias domains.",
+    empty="no services, `mail` included",
+    era="later",
+)
+_REMOVE_ALL_SERVICES = Field(
+    name="removeAllServices",
+    stored_as=Elsewhere("enabledService"),
+    kind=kinds.PRESENCE,
+    meaning="Switches every service off, `mail` included, before others are switched on.",
+    conflicts_with=("services",),
+)
+_ALIAS_DOMAINS = Field(
+    name="aliasDomains",
+    stored_as=Elsewhere("domainAliasName"),
+    kind=kinds.DOMAINS,
+    meaning="All alias domains: each account has its name in each of them.",
+    empty="no alias domains",
+    profile="aliases",
+    era="later",
+)
+_DOMAIN_PROFILES = kinds.profiles(
+    "bcc", "relay", "catchall", "aliases", "throttle", "greylisting", "wblist", "spampolicy",
+    "backupmx", "password_policies", "advanced",
+)  # fmt: skip
+_USER_PROFILES = kinds.profiles(
+    "bcc", "forwarding", "relay", "aliases", "throttle", "greylisting", "wblist", "spampolicy"
+)
+_USER_PREFERENCES = kinds.profiles(
+    "personal_info", "forwarding", "wblist", "quarantine", "rcvd_mails", "spampolicy"
+)
+
+
+def _withdrawn(what: str, key: str, kind: kinds.Kind, whom: str, **limits: str) -> Table:
+    """The two rows that take parts from somebody and give them back."""
+    disable = Field(
+        name=f"disable{what}",
+        stored_as=Setting(key, many=True),
+        kind=kind,
+        meaning=f"Parts that {whom} may no longer see or change.",
+        era="later",
+        verb=Verb.ADD,
+    ).but(**limits)
+    enable = disable.but(
+        name=f"enable{what}", meaning=f"Gives such parts back to {whom}.", verb=Verb.REMOVE
+    )
+    return disable, enable
+
+
+def _service_rows(names_: dict[str, str], **differences: str) -> Table:
+    """The four rows that switch services; the names of the single ones differ by endpoint."""
+    whole, add, remove = each(
+        _SERVICES, "Service", "Services to switch on.", "Services to switch off."
+    )
+    on, off = names_
+    return (
+        add.but(name=on, aliases=(names_[on],), **differences),
+        remove.but(name=off, aliases=(names_[off],), **differences),
+        whole.but(conflicts_with=(on, off, "removeAllServices"), **differences | {"era": "later"}),
+        _REMOVE_ALL_SERVICES.but(**differences),
+    )
+
+
+SERVICES: Table = _service_rows(
+    {"enableService": "addService", "disableService": "removeService"}, era="seed"
+)
+
+ADMINS: Table = (
+    Field(
+        name="addAdmin",
+        stored_as=Elsewhere("domainAdmin on the domain; enabledService=domainadmin on a mail user"),
+        kind=kinds.ADDRESSES,
+        meaning="Admins to assign: mail users or standalone admins. A normal admin names mail"
+        " users of domains that he manages.",
+        verb=Verb.ADD,
+    ),
+    Field(
+        name="removeAdmin",
+        stored_as=Elsewhere("domainAdmin"),
+        kind=kinds.ADDRESSES,
+        meaning="Admins to withdraw; who manages no domain any more loses the role.",
+        verb=Verb.REMOVE,
+    ),
+    Field(
+        name="removeAllAdmins",
+        stored_as=Elsewhere("domainAdmin"),
+        kind=kinds.PRESENCE,
+        meaning="Withdraws all admins, before others are assigned.",
+    ),
+)
+
+ALL_SERVICES = _SERVICES
+CATCHALL_TARGETS = Field(
+    name="catchall",
+    stored_as=Attribute("mailForwardingAddress", many=True),
+    kind=kinds.ADDRESSES,
+    meaning="Destinations, as the catch-all account has them.",
+)
+
 CREATE: Table = (
     _NAME,
     _QUOTA,
@@ -155,7 +269,61 @@ UPDATE: Table = (
         required_with=("is_backupmx",),
         profile="backupmx",
     ),
+    Field(
+        name="catchall",
+        stored_as=Elsewhere("entry mail=@<domain> under ou=Users, mailForwardingAddress"),
+        kind=kinds.ADDRESSES,
+        meaning="Addresses that get the mail for names that the domain does not have.",
+        empty="no catch-all",
+        profile="catchall",
+        era="later",
+    ),
+    Field(
+        name="outboundRelay",
+        stored_as=Attribute("senderRelayHost"),
+        kind=kinds.RELAY,
+        meaning="Next hop of mail that the domain sends.",
+        empty="no relay",
+        profile="relay",
+        era="later",
+    ),
+    *each(_ALIAS_DOMAINS, "AliasDomain", "Alias domains to add.", "Alias domains to take away."),
+    *_service_rows(
+        {"addService": "enableService", "removeService": "disableService"},
+        who=_SELF_SERVICE,
+        profile="advanced",
+        era="later",
+    ),
+    *_withdrawn(
+        "DomainProfile",
+        "disabledDomainProfile",
+        _DOMAIN_PROFILES,
+        "normal admins of the domain",
+        who="global_admin",
+    ),
+    *_withdrawn(
+        "UserProfile",
+        "disabledUserProfile",
+        _USER_PROFILES,
+        "normal admins in the profiles of users",
+        who="global_admin",
+    ),
+    *_withdrawn(
+        "UserPreference",
+        "disabledUserPreference",
+        _USER_PREFERENCES,
+        "users in their own settings",
+        profile="advanced",
+    ),
 )
+
+
+def changes_services(field: Field) -> bool:
+    """Whether a row is about the words of `enabledService`."""
+    return "enabledService" in (
+        getattr(field.stored_as, "name", ""),
+        getattr(field.stored_as, "where", ""),
+    )
 
 
 def limits(entry: Entry) -> settings.Settings:
@@ -189,6 +357,28 @@ def new(
         **asked,
     }
     return {attribute: encoded(values) for attribute, values in attributes.items()}
+
+
+def new_catchall(
+    entry: Entry, targets: tuple[str, ...], *, is_active: bool
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a domain's catch-all account.
+
+    Args:
+        entry: The domain.
+        targets: Addresses that get its mail.
+        is_active: Whether the domain is.
+    """
+    attributes = {
+        "objectClass": ("inetOrgPerson", "mailUser"),
+        "mail": (f"@{entry.text('domainName')}",),
+        **dict.fromkeys(("cn", "sn", "uid"), ("catch-all",)),
+        "accountStatus": ("active",),
+        "mailForwardingAddress": targets,
+        "shadowAddress": tuple(f"@{alias}" for alias in alias_domains(entry)),
+        "domainStatus": () if is_active else ("disabled",),
+    }
+    return {name: encoded(values) for name, values in attributes.items() if values}
 
 
 def containers(tree: Tree, name: str) -> tuple[Add, ...]:

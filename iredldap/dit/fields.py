@@ -81,7 +81,8 @@ class Field:
     `profile` limit normal admins: to `global_admin` only, or to domains whose profile of that
     name is not taken from them. A required field may be left out when one that excludes it was
     sent. `alone` lists the values that need no companion from `required_with`. `verb` says what
-    the values do to those that are stored.
+    the values do to those that are stored. `by_self`: an admin may send it for his own account,
+    whoever manages his domain.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Field:
     profile: str | None = None
     era: str = "seed"
     verb: Verb = Verb.SET
+    by_self: bool = False
 
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""
@@ -235,11 +237,13 @@ def refuse_strays(parsed: Parsed) -> None:
 def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
     """Say what must change in an entry: only differences, lists value by value.
 
-    Of one list what is set counts first, then what is removed, then what is added.
+    Of one list what is set counts first, then what is removed, then what is added; the services
+    that other values need come last.
     """
     singles: list[Mod] = []
     lists: dict[str, list[str]] = {}
-    for change in sorted(changes, key=lambda change: _ORDER.index(change.verb)):
+    ordered = sorted(changes, key=lambda change: _ORDER.index(change.verb))
+    for change in ordered:
         match change.field.stored_as:
             case Setting() as setting:
                 held = lists.get(settings.ATTRIBUTE, entry.texts(settings.ATTRIBUTE))
@@ -249,6 +253,7 @@ def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
                 lists[name] = _folded(held, change.verb, change.values)
             case Attribute() as attribute:
                 singles += _replaced(attribute, change, entry)
+    for change in ordered:
         for name, verb, word in _services(change):
             held = lists.get(name, entry.texts(name))
             lists[name] = _folded(held, verb, (word,))
@@ -269,7 +274,7 @@ def _replaced(attribute: Attribute, change: Change, entry: Entry) -> list[Mod]:
 
 def _services(change: Change) -> Iterable[tuple[str, Verb, str]]:
     storage = change.field.stored_as
-    if isinstance(storage, Attribute) and storage.service:
+    if isinstance(storage, Attribute) and storage.service and change.verb is not Verb.REMOVE:
         if change.values:
             yield "enabledService", Verb.ADD, storage.service
         elif not storage.service_stays:
@@ -358,18 +363,7 @@ def properties(table: Table) -> dict[str, Any]:
     """Give the rows as the properties of a JSON schema; older names are marked deprecated."""
     described: dict[str, Any] = {}
     for field in table:
-        words = [field.meaning]
-        if field.empty is not None:
-            words.append(f"Empty: {field.empty}.")
-        if field.conflicts_with:
-            words.append(f"Excludes {', '.join(field.conflicts_with)}.")
-        if field.required_with:
-            words.append(f"Goes with {', '.join(field.required_with)}.")
-        if field.who == "global_admin":
-            words.append("Global admins only.")
-        if field.profile:
-            words.append(f"Normal admins: unless the profile {field.profile} is disabled.")
-        schema = {**field.kind.schema, "description": " ".join(words)}
+        schema = {**field.kind.schema, "description": " ".join(_sentences(field))}
         if field.default is not None:
             schema["default"] = field.default
         if field.empty is not None and "enum" not in schema:
@@ -382,3 +376,19 @@ def properties(table: Table) -> dict[str, Any]:
                 "description": f"Older name of {field.name}.",
             }
     return described
+
+
+def _sentences(field: Field) -> Iterable[str]:
+    yield field.meaning
+    if field.empty is not None:
+        yield f"Empty: {field.empty}."
+    if field.conflicts_with:
+        yield f"Excludes {', '.join(field.conflicts_with)}."
+    if field.required_with:
+        yield f"Goes with {', '.join(field.required_with)}."
+    if field.who == "global_admin":
+        yield "Global admins only."
+    if field.profile:
+        yield f"Normal admins: unless the profile {field.profile} is disabled."
+    if field.by_self:
+        yield "Any admin: for his own account."

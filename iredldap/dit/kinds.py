@@ -8,7 +8,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from iredldap.dit import names
@@ -171,9 +171,14 @@ def service(value: str) -> str:
 def phone(value: str) -> str:
     """Read a telephone number, in the characters that the directory takes for one."""
     word = value.strip()
-    if not _PHONE.fullmatch(word):
+    if not _PHONE.fullmatch(word) or not _dialled(word):
         raise InvalidParameter(f"{value[:40]!r} is no telephone number")
     return word
+
+
+def _dialled(value: str) -> str:
+    """A telephone number as the directory compares it."""
+    return value.lower().replace(" ", "").replace("-", "")
 
 
 def mailbox_path(value: str) -> str:
@@ -198,23 +203,27 @@ def _language(value: str) -> Reading:
     return Reading((known,)) if known else Reading((), (word,))
 
 
-def _listed(read: Callable[[str], str], nothing_valid: type[Refusal]) -> Callable[[str], Reading]:
+def _listed(
+    read: Callable[[str], str], nothing_valid: type[Refusal], same: Callable[[str], str] = str
+) -> Callable[[str], Reading]:
     """Make a reader of comma-separated items that drops malformed ones and repeats.
 
-    A list of which nothing is left is refused rather than taken for an empty one.
+    A list of which nothing is left is refused rather than taken for an empty one. Items of which
+    `same` makes the same are repeats.
     """
 
     def read_list(value: str) -> Reading:
-        kept: dict[str, None] = {}
+        kept: dict[str, str] = {}
         dropped = []
         for item in filter(None, (part.strip() for part in value.split(","))):
             try:
-                kept[read(item)] = None
+                word = read(item)
+                kept.setdefault(same(word), word)
             except Refusal:
                 dropped.append(item)
         if dropped and not kept:
             raise nothing_valid(f"nothing valid in {value[:80]!r}")
-        return Reading(tuple(kept), tuple(dropped))
+        return Reading(tuple(kept.values()), tuple(dropped))
 
     return read_list
 
@@ -285,17 +294,20 @@ TRANSPORT = Kind("transport", _one(transport))
 HOST = Kind("ip_or_host", _one(host))
 ADDRESS = Kind("email", _one(names.address), {"type": "string", "format": "email"})
 ADDRESSES = Kind("csv_emails", _listed(names.address, InvalidMail), _LIST, many=True)
+ACCOUNTS = Kind("csv_emails", _listed(names.account, InvalidMail), _LIST, many=True)
 DOMAINS = Kind("csv_domains", _listed(names.domain, InvalidDomainName), _LIST, many=True)
 PASSWORD = Kind(
     "password", _one(lambda value: value.strip()), {"type": "string", "format": "password"},
     secret=True,
 )  # fmt: skip
+NEW_PASSWORD = replace(PASSWORD, present=True)
+"""An empty one is refused, and not taken for one that was not sent."""
 PASSWORD_HASH = Kind(
     "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
 )
 RELAY = Kind("relay", _one(relay))
 SERVICES = Kind("csv_services", _listed(service, InvalidParameter), _LIST, many=True)
-STRINGS = Kind("csv_strings", _listed(phone, InvalidParameter), _LIST, many=True)
+STRINGS = Kind("csv_strings", _listed(phone, InvalidParameter, _dialled), _LIST, many=True)
 POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip

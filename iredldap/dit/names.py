@@ -173,6 +173,17 @@ def components(dn: str) -> list[list[tuple[str, str]]]:
         return []
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two DNs name the same entry."""
+    return components(one) == components(other)
+
+
+def below(dn: str, above: str) -> bool:
+    """Whether a DN names an entry or one below it."""
+    parts = components(above)
+    return components(dn)[-len(parts) :] == parts
+
+
 def depth(dn: str) -> int:
     """Number of components of a DN: parents have less than their children."""
     return len(str2dn(dn))
@@ -192,6 +203,10 @@ def equals(attribute: str, value: str) -> str:
 
 def ends_with(attribute: str, tail: str) -> str:
     return f"({attribute}=*{escape_filter_chars(tail)})"
+
+
+def contains(attribute: str, part: str) -> str:
+    return f"({attribute}=*{escape_filter_chars(part)}*)"
 
 
 def present(attribute: str) -> str:

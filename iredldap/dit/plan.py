@@ -153,17 +153,39 @@ class Plan:
     ignored: tuple[str, ...] = ()
 
 
+def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
+    """Take modifications back, value by value: what others wrote meanwhile is in nobody's way.
+
+    Args:
+        mods: What was done.
+        entry: The entry as it was before.
+    """
+    undone: list[Mod] = []
+    for mod in reversed([*mods]):
+        before = tuple(entry.values(mod.attribute))
+        added = mod.values if mod.op is not Op.DELETE else ()
+        gone = {Op.ADD: (), Op.DELETE: mod.values or before, Op.REPLACE: before}[mod.op]
+        undone += [Mod(Op.DELETE, mod.attribute, added)] if added else []
+        undone += [Mod(Op.ADD, mod.attribute, gone)] if gone else []
+    return tuple(undone)
+
+
 def guarded(plan: Plan) -> Plan:
     """Make a plan conditional on the state in which the named entry was read.
 
     It then begins with a change of that entry, which the directory carries out in that state
     only. An empty change will do: it leaves a new state, so that the same condition holds once.
+    What later steps expect of the entry has been judged by then.
     """
     expect = (plan.state,) if plan.state else ()
     first = plan.steps[0] if plan.steps else None
     if isinstance(first, Modify) and first.dn == plan.named:
         return replace(plan, steps=(replace(first, expect=expect), *plan.steps[1:]))
-    return replace(plan, steps=(Modify(plan.named, (), expect), *plan.steps))
+    rest = (
+        replace(step, expect=()) if isinstance(step, Modify) and step.dn == plan.named else step
+        for step in plan.steps
+    )
+    return replace(plan, steps=(Modify(plan.named, (), expect), *rest))
 
 
 def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Iterator[bytes]:

@@ -1,15 +1,16 @@
 """Where in the tree an address, or a whole domain of them, is mentioned by other entries.
 
-The directory knows no foreign keys: whoever takes an account away clears its mentions.
+The directory knows no foreign keys: whoever takes an account away clears its mentions, whoever
+renames one replaces them.
 
 Source: iRedMail's directory, "Where an address can occur".
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from iredldap.dit import names
-from iredldap.dit.entry import Entry
-from iredldap.dit.names import Tree, either, ends_with, equals, every, present
+from iredldap.dit import names, settings
+from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.names import Tree, contains, either, ends_with, equals, every, present
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
 
 _INDEXED = (
@@ -25,11 +26,18 @@ _ON_LISTS = ("listModerator", "listOwner")
 _MEMBER_DNS = ("member", "uniqueMember")
 _ON_USERS = ("userManager",)
 _GROUPS = ("memberOfGroup",)
+_NOTES = ("backupMailAddress",)
+_NOTES_ON_USERS = ("recoveryEmail",)
+_DEFAULT_LISTS = "defaultList"
 
 # A filter term on an attribute without an index makes slapd look at every entry, unless it is
 # tied to one that has: lists and aliases are few.
 _LISTS = either(equals("objectClass", "mailList"), equals("objectClass", "mailAlias"))
 _EXTERNALS = equals("objectClass", "mailExternalUser")
+_REPLACED = (
+    "objectClass", "mail", *_INDEXED, *_ON_LISTS, *_MEMBER_DNS, *_ON_USERS, *_GROUPS, *_NOTES,
+    *_NOTES_ON_USERS, settings.ATTRIBUTE,
+)  # fmt: skip
 
 
 def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Sweep, ...]:
@@ -49,7 +57,7 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
         return [equals(name, address) for name in attributes for address in sorted(gone)]
 
     mentioned = either(
-        *terms(*_INDEXED),
+        *terms(*_INDEXED, *_GROUPS),
         *(equals(name, dn) for name in _MEMBER_DNS),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
@@ -64,6 +72,47 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
     colleagues = tree.container(home, "Users")
     managed = either(*terms(*_ON_USERS))
     return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, {dn.lower()}))
+
+
+def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
+    """Clear what domains say about the lists that their new users join.
+
+    Args:
+        tree: The tree.
+        addresses: All addresses of a list that goes away, in lower case; or ``@`` with the name
+            of a domain, for all its lists.
+    """
+    gone = frozenset(addresses)
+
+    def change(entry: Entry) -> Iterator[Operation]:
+        old = settings.of_key(entry.texts(settings.ATTRIBUTE), _DEFAULT_LISTS)
+        dropped = [value for value in old if _without(value, gone) != value]
+        kept = {value.lower() for value in old if value not in dropped}
+        thinned = distinct(filter(None, (_without(value, gone) for value in dropped)))
+        added = [value for value in thinned if value.lower() not in kept]
+        mods = (
+            Mod(Op.DELETE, settings.ATTRIBUTE, encoded(dropped)),
+            Mod(Op.ADD, settings.ATTRIBUTE, encoded(added)),
+        )
+        if dropped:
+            yield Modify(entry.dn, tuple(mod for mod in mods if mod.values), absent_ok=True)
+
+    named = either(*(contains(settings.ATTRIBUTE, address) for address in sorted(gone)))
+    domains = every(equals("objectClass", "mailDomain"), named)
+    query = Query(tree.base, Scope.ONE, domains, (settings.ATTRIBUTE,))
+    return Sweep("clear default lists", query, change)
+
+
+def _without(setting: str, gone: frozenset[str]) -> str | None:
+    """A setting that lists addresses, kept as it is written, less some of them."""
+    key, _, listed = setting.partition(":")
+
+    def stays(part: str) -> bool:
+        address = part.strip().lower()
+        return address not in gone and f"@{names.domain_of(address)}" not in gone
+
+    kept = [part for part in listed.split(",") if stays(part)]
+    return settings.packed(key, ",".join(kept))
 
 
 def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
@@ -94,6 +143,111 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
     )
 
 
+def replace_addresses(
+    tree: Tree, dn: str, new_dn: str, renamed: Mapping[str, str]
+) -> tuple[Sweep, ...]:
+    """Replace every mention of an account that gets other addresses.
+
+    Unlike clearing, this follows personal notes too: what they name is still the same mailbox.
+
+    Args:
+        tree: The tree.
+        dn: The account's entry; neither under this name nor under the new one is it touched.
+        new_dn: Its name afterwards.
+        renamed: Addresses that it loses, in lower case, with what stands there instead.
+    """
+    own = (names.components(dn), names.components(new_dn))
+
+    def terms(*attributes: str) -> list[str]:
+        return [equals(name, address) for name in attributes for address in sorted(renamed)]
+
+    def change(entry: Entry) -> Iterator[Operation]:
+        if names.components(entry.dn) in own:
+            return
+        mods = tuple(replacements(entry, renamed, (dn, new_dn)))
+        if mods:
+            yield Modify(entry.dn, mods, absent_ok=True)
+
+    def sweep(base: str, mentioned: str) -> Sweep:
+        return Sweep("replace references", Query(base, Scope.SUBTREE, mentioned, _REPLACED), change)
+
+    named = (contains(settings.ATTRIBUTE, address) for address in sorted(renamed))
+    everywhere = either(
+        *terms(*_INDEXED, *_GROUPS, *_NOTES),
+        *(equals(name, dn) for name in _MEMBER_DNS),
+        every(_EXTERNALS, either(*terms("mail"))),
+        every(_LISTS, either(*terms(*_ON_LISTS))),
+        every(equals("objectClass", "mailDomain"), either(*named)),
+    )
+    # Without an index, as in `clear_addresses`: colleagues only, those of yesterday and tomorrow.
+    homes = dict.fromkeys(filter(None, (names.domain_in(dn), names.domain_in(new_dn))))
+    on_users = either(*terms(*_ON_USERS, *_NOTES_ON_USERS))
+    return (
+        sweep(tree.base, everywhere),
+        *(sweep(tree.container(home, "Users"), on_users) for home in homes),
+    )
+
+
+def replacements(
+    entry: Entry, renamed: Mapping[str, str], dns: tuple[str, str] | None = None
+) -> Iterator[Mod]:
+    """Say how an entry's mentions of other addresses become those of the new ones.
+
+    Its own addresses, `mail` and `shadowAddress`, are no mentions.
+
+    Args:
+        entry: What mentions them.
+        renamed: As in `replace_addresses`.
+        dns: The DN that goes and the one that comes, where members may be named so.
+    """
+
+    def address(value: str) -> str:
+        return renamed.get(value.lower(), value)
+
+    def setting(value: str) -> str:
+        key, _, listed = value.partition(":")
+        if key != _DEFAULT_LISTS:
+            return value
+        return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
+
+    def member(value: str) -> str:
+        return dns[1] if dns and _same_dn(value, dns[0]) else value
+
+    for attribute in (*_held(entry), *_NOTES, *_NOTES_ON_USERS):
+        yield from exchange(entry, attribute, address)
+    for attribute in _MEMBER_DNS:
+        yield from exchange(entry, attribute, member)
+    if renamed.keys() & _default_lists(entry):
+        yield from exchange(entry, settings.ATTRIBUTE, setting)
+
+
+def exchange(entry: Entry, attribute: str, successor: Callable[[str], str]) -> Iterator[Mod]:
+    """Exchange those values of an attribute that have another successor than themselves.
+
+    A successor that is there already is not added again.
+    """
+    gone: list[bytes] = []
+    coming: list[str] = []
+    kept: set[str] = set()
+    for value, text in zip(entry.values(attribute), entry.texts(attribute), strict=True):
+        new = successor(text)
+        if new == text:
+            kept.add(text.lower())
+        else:
+            gone.append(value)
+            coming.append(new)
+    added = [new.encode() for new in distinct(coming) if new.lower() not in kept]
+    if gone:
+        yield Mod(Op.DELETE, attribute, tuple(gone))
+    if added:
+        yield Mod(Op.ADD, attribute, tuple(added))
+
+
+def _default_lists(entry: Entry) -> set[str]:
+    lists = settings.of_key(entry.texts(settings.ATTRIBUTE), _DEFAULT_LISTS)
+    return {word.strip().lower() for value in lists for word in value.partition(":")[2].split(",")}
+
+
 def _sweep(
     base: str,
     mentioned: str,
@@ -116,15 +270,19 @@ def _sweep(
 def _mods(
     entry: Entry, is_gone: Callable[[str], bool], is_gone_dn: Callable[[str], bool]
 ) -> Iterator[Mod]:
-    is_external = entry.has("objectClass", "mailExternalUser")
-    held = (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))
     for attribute, judge in (
-        *((name, is_gone) for name in held),
+        *((name, is_gone) for name in _held(entry)),
         *((name, is_gone_dn) for name in _MEMBER_DNS),
     ):
         values = tuple(v for v in entry.values(attribute) if judge(v.decode("utf-8", "replace")))
         if values:
             yield Mod(Op.DELETE, attribute, values)
+
+
+def _held(entry: Entry) -> tuple[str, ...]:
+    """Attributes of an entry that hold addresses of others."""
+    is_external = entry.has("objectClass", "mailExternalUser")
+    return (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))
 
 
 def _same_dn(one: str, other: str) -> bool:

@@ -1,15 +1,27 @@
 """Rows of a mail user, and a newly made one.
 
-Source: REST API reference, "Create a new mail user"; iRedMail's directory, mail user.
+Source: REST API reference, "Create a new mail user", "Update a mail user"; iRedMail's directory,
+mail user.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from iredldap.dit import kinds, names
+from iredldap.dit import kinds, names, settings
 from iredldap.dit.entry import Entry, distinct, encoded
-from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Table, stored
-from iredldap.errors import WeakPassword
+from iredldap.dit.fields import (
+    Attribute,
+    Change,
+    Elsewhere,
+    Field,
+    Table,
+    Verb,
+    each,
+    service_mods,
+    stored,
+)
+from iredldap.dit.plan import Mod, Op
+from iredldap.errors import EmptyPassword, WeakPassword
 
 SERVICES = (
     "internal", "doveadm", "lib-storage", "indexer-worker", "dsync", "quota-status",
@@ -31,6 +43,17 @@ _WITHHELD = {
 
 _EPOCH = date(1970, 1, 1)
 
+ROLE = "domainadmin"
+"""Service of a mail user who is an admin; it comes and goes with the role alone."""
+
+_NAME = Field(
+    name="name",
+    aliases=("cn",),
+    stored_as=Attribute("cn"),
+    kind=kinds.TEXT,
+    meaning="Display name.",
+    by_self=True,
+)
 PASSWORD = Field(
     name="password",
     stored_as=Elsewhere("userPassword, shadowLastChange"),
@@ -40,39 +63,37 @@ PASSWORD = Field(
     missing=lambda: WeakPassword("PW_EMPTY"),
     conflicts_with=("password_hash",),
 )
-
-CREATE: Table = (
-    Field(
-        name="name",
-        aliases=("cn",),
-        stored_as=Attribute("cn"),
-        kind=kinds.TEXT,
-        meaning="Display name; the local part of the address where none is given.",
-    ),
-    PASSWORD,
-    Field(
-        name="language",
-        aliases=("preferredLanguage",),
-        stored_as=Attribute("preferredLanguage"),
-        kind=kinds.LANGUAGE,
-        meaning="Language that the user sees; one that is not installed is ignored.",
-    ),
-    Field(
-        name="quota",
-        aliases=("mailQuota",),
-        stored_as=Attribute("mailQuota", zero_is_absent=True),
-        kind=kinds.MEGABYTES_AS_BYTES,
-        meaning="Mailbox size in MB; without it or 0: what the domain gives to new users.",
-    ),
-    Field(
-        name="password_hash",
-        stored_as=Elsewhere("userPassword"),
-        kind=kinds.PASSWORD_HASH,
-        meaning="Ready-made hash with its {SCHEME}, of a scheme that the directory verifies; the"
-        " password rules do not apply.",
-        conflicts_with=("password",),
-        era="later",
-    ),
+_NEW_PASSWORD = PASSWORD.but(kind=kinds.NEW_PASSWORD, required=False, by_self=True)
+_LANGUAGE = Field(
+    name="language",
+    aliases=("preferredLanguage",),
+    stored_as=Attribute("preferredLanguage"),
+    kind=kinds.LANGUAGE,
+    meaning="Language that the user sees; one that is not installed is ignored.",
+    by_self=True,
+)
+_QUOTA = Field(
+    name="quota",
+    aliases=("mailQuota",),
+    stored_as=Attribute("mailQuota", zero_is_absent=True),
+    kind=kinds.MEGABYTES_AS_BYTES,
+    meaning="Mailbox size in MB; 0: unlimited, where the domain has no limit of its own.",
+)
+_PASSWORD_HASH = Field(
+    name="password_hash",
+    stored_as=Elsewhere("userPassword"),
+    kind=kinds.PASSWORD_HASH,
+    meaning="Ready-made hash with its {SCHEME}, of a scheme that the directory verifies; the"
+    " password rules do not apply.",
+    conflicts_with=("password",),
+    era="later",
+)
+SEALED_PASSWORD = _PASSWORD_HASH.but(
+    meaning="Hash of a password that was sent in clear text, where the request is written down.",
+    conflicts_with=(),
+    by_self=True,
+)
+_MAILBOX: Table = (
     Field(
         name="mailboxFormat",
         stored_as=Attribute("mailboxFormat"),
@@ -94,8 +115,185 @@ CREATE: Table = (
         stored_as=Attribute("homeDirectory"),
         kind=kinds.MAILBOX_PATH,
         meaning="Mailbox path, absolute, stored in lower case; a normal admin's lies below the"
-        " directory of the domain.",
+        " directory of the domain. No mail is moved.",
         era="later",
+    ),
+)
+
+CREATE: Table = (
+    _NAME.but(
+        meaning="Display name; the local part of the address where none is given.", by_self=False
+    ),
+    PASSWORD,
+    _LANGUAGE.but(by_self=False),
+    _QUOTA.but(meaning="Mailbox size in MB; without it or 0: what the domain gives to new users."),
+    _PASSWORD_HASH,
+    *_MAILBOX,
+)
+
+_STATUS = Field(
+    name="accountStatus",
+    stored_as=Attribute("accountStatus"),
+    kind=kinds.STATUS,
+    meaning="Switches the user on (active) or off (disabled).",
+)
+_TRANSPORT = Field(
+    name="transport",
+    stored_as=Attribute("mtaTransport"),
+    kind=kinds.TRANSPORT,
+    meaning="Postfix transport that delivers mail for the user, instead of the domain's.",
+    empty="that of the domain again",
+    profile="relay",
+)
+_FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
+    Field(
+        name="forwarding",
+        stored_as=Attribute("mailForwardingAddress", many=True),
+        kind=kinds.ADDRESSES,
+        meaning="Addresses that get the user's mail, the own one among them for a copy in the"
+        " mailbox. Those of the domain that do not exist are ignored.",
+        empty="no forwarding",
+        profile="forwarding",
+        by_self=True,
+    ),
+    "Forwarding",
+    "Addresses that get the user's mail too; the own one keeps a copy in the mailbox.",
+    "Addresses that get the user's mail no more.",
+)
+_ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
+    Field(
+        name="aliases",
+        stored_as=Attribute(
+            "shadowAddress", many=True, service="shadowaddress", service_stays=True
+        ),
+        kind=kinds.ACCOUNTS,
+        meaning="Further addresses of the user, in his domain or its alias domains; those that"
+        " somebody else has are ignored. His name in an alias domain belongs to that domain and"
+        " stays.",
+        empty="no further addresses",
+        profile="aliases",
+    ),
+    "Alias",
+    "Further addresses to give to the user.",
+    "Further addresses to take from the user.",
+)
+_SERVICES, _ADD_SERVICE, _REMOVE_SERVICE = each(
+    Field(
+        name="services",
+        stored_as=Attribute("enabledService", many=True),
+        kind=kinds.SERVICES,
+        meaning="Services that are on. What belongs to a role (domainadmin) is neither given nor"
+        " taken here, and shadowaddress stays while there are further addresses.",
+        era="later",
+    ),
+    "Service",
+    "Services to switch on, also words of your own.",
+    "Services to switch off.",
+)
+
+UPDATE: Table = (
+    _NAME,
+    _NEW_PASSWORD,
+    _QUOTA,
+    _STATUS,
+    _LANGUAGE,
+    _TRANSPORT,
+    _FORWARDING,
+    _ALIASES,
+    _ADD_ALIAS,
+    _REMOVE_ALIAS.but(kind=kinds.ADDRESSES),
+    Field(
+        name="gn",
+        stored_as=Attribute("givenName"),
+        kind=kinds.TEXT,
+        meaning="Given name.",
+        era="later",
+        by_self=True,
+    ),
+    Field(
+        name="sn",
+        stored_as=Attribute("sn"),
+        kind=kinds.TEXT,
+        meaning="Family name.",
+        era="later",
+        by_self=True,
+    ),
+    _PASSWORD_HASH,
+    Field(
+        name="employeeid",
+        stored_as=Attribute("employeeNumber"),
+        kind=kinds.TEXT,
+        meaning="Staff number, or whatever else identifies the person.",
+        era="later",
+    ),
+    Field(
+        name="isGlobalAdmin",
+        aliases=("domainGlobalAdmin",),
+        stored_as=Elsewhere("domainGlobalAdmin"),
+        kind=kinds.YES_NO,
+        meaning="Makes the user a global admin, without limits from then on, or ends that.",
+        who="global_admin",
+        era="later",
+    ),
+    _ADD_FORWARDING.but(era="later"),
+    _REMOVE_FORWARDING.but(era="later"),
+    Field(
+        name="senderBcc",
+        stored_as=Attribute("userSenderBccAddress", service="senderbcc", service_stays=True),
+        kind=kinds.ADDRESS,
+        meaning="Address that gets a copy of every mail that the user sends.",
+        empty="no more copies",
+        profile="bcc",
+        era="later",
+    ),
+    Field(
+        name="recipientBcc",
+        stored_as=Attribute("userRecipientBccAddress", service="recipientbcc", service_stays=True),
+        kind=kinds.ADDRESS,
+        meaning="Address that gets a copy of every mail that the user receives.",
+        empty="no more copies",
+        profile="bcc",
+        era="later",
+    ),
+    _SERVICES,
+    _ADD_SERVICE,
+    _REMOVE_SERVICE,
+    *_MAILBOX,
+    Field(
+        name="telephoneNumber",
+        stored_as=Attribute("telephoneNumber", many=True),
+        kind=kinds.STRINGS,
+        meaning="Telephone numbers, in ASCII.",
+        empty="no numbers",
+        era="later",
+        by_self=True,
+    ),
+    Field(
+        name="mobile",
+        stored_as=Attribute("mobile", many=True),
+        kind=kinds.STRINGS,
+        meaning="Mobile telephone numbers, in ASCII.",
+        empty="no numbers",
+        era="later",
+        by_self=True,
+    ),
+)
+
+BULK: Table = tuple(
+    row.but(by_self=False, meaning=meaning, conflicts_with=())
+    for row, meaning in (
+        (_STATUS, "Switches the users on (active) or off (disabled)."),
+        (_NEW_PASSWORD, "New password of all of them, in clear text; the rules apply."),
+        (_LANGUAGE, "Language that they see; one that is not installed is ignored."),
+        (_TRANSPORT, "Postfix transport that delivers mail for them, instead of the domain's."),
+    )
+)
+
+VERIFY: Table = (
+    PASSWORD.but(
+        meaning="Password to test.",
+        missing=lambda: EmptyPassword("no password"),
+        conflicts_with=(),
     ),
 )
 
@@ -142,6 +340,65 @@ def services(
 
 def is_global_admin(entry: Entry) -> bool:
     return entry.has("domainGlobalAdmin", "yes")
+
+
+def promotion(entry: Entry) -> tuple[Mod, ...]:
+    """Say what makes a mail user a global admin: he has no limits any more."""
+    limits = tuple(v for v in entry.values(settings.ATTRIBUTE) if v.startswith(b"create_"))
+    return (
+        *(() if is_global_admin(entry) else (Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),)),
+        *service_mods({ROLE: True}, entry),
+        *((Mod(Op.DELETE, settings.ATTRIBUTE, limits),) if limits else ()),
+    )
+
+
+def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
+    """Say what makes a global admin an ordinary mail user.
+
+    Args:
+        entry: The user.
+        manages: Whether a domain names him as its admin: then he goes on as a normal one.
+    """
+    if not is_global_admin(entry):
+        return ()
+    return (
+        Mod(Op.REPLACE, "domainGlobalAdmin"),
+        *(() if manages else service_mods({ROLE: False}, entry)),
+    )
+
+
+def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
+    """Say what gives a mail user another password, whatever number of them he had.
+
+    Args:
+        entry: The user.
+        stored_as: The hash.
+        today: The day to remember.
+    """
+    dated = entry.has("objectClass", "shadowAccount")
+    return (
+        # Without this class the directory has no place for the day.
+        *(() if dated else (Mod(Op.ADD, "objectClass", (b"shadowAccount",)),)),
+        Mod(Op.REPLACE, "userPassword", encoded([stored_as])),
+        Mod(Op.REPLACE, "shadowLastChange", encoded([days_since_epoch(today)])),
+    )
+
+
+def role_words(change: Change, entry: Entry) -> set[str]:
+    """The words in a change of services that would make an admin of somebody, or end that."""
+    would_matter = entry.has("enabledService", ROLE) == (change.verb is Verb.REMOVE)
+    return {word for word in change.values if would_matter and word.lower() == ROLE}
+
+
+def lasting_services(entry: Entry) -> set[str]:
+    """The services that stay on whatever set of services is asked for."""
+    bound = {ROLE} | ({"shadowaddress"} if entry.values("shadowAddress") else set())
+    return bound & entry.lowered("enabledService")
+
+
+def names_in(domains: Iterable[str], mail: str) -> set[str]:
+    """The names of an account in alias domains: they belong to these, not to the account."""
+    return {f"{names.local_part(mail)}@{domain}" for domain in domains}
 
 
 def days_since_epoch(today: date) -> str:

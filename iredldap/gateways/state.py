@@ -1,16 +1,19 @@
-"""Our own database: sessions that were ended before their time.
+"""Our own database: jobs, and sessions that were ended before their time.
 
 SQLite by default, made on first use; MariaDB or PostgreSQL where several machines serve.
+Transactions are short, so that SQLite's one writer is soon free again.
 """
 
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import sqlalchemy as sql
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from iredldap.config import Secret
@@ -24,12 +27,71 @@ _REVOKED = sql.Table(
     sql.Column("expires", sql.BigInteger, nullable=False, index=True),
 )
 
+# Of a whole request body: TEXT of MySQL and MariaDB ends at 64 KB.
+_LONG = sql.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+_JOBS = sql.Table(
+    "jobs",
+    _METADATA,
+    sql.Column("id", sql.String(64), primary_key=True),
+    sql.Column("owner", sql.String(320), nullable=False),
+    sql.Column("request", _LONG, nullable=False),
+    sql.Column("course", _LONG, nullable=False),
+    sql.Column("status", sql.String(16), nullable=False, index=True),
+    sql.Column("done", sql.BigInteger, nullable=False),
+    sql.Column("total", sql.BigInteger),
+    sql.Column("failures", sql.BigInteger, nullable=False),
+    sql.Column("code", _LONG),
+    sql.Column("report", _LONG),
+    sql.Column("worker", sql.String(320), nullable=False),
+    sql.Column("heartbeat", sql.BigInteger, nullable=False),
+    sql.Column("attempts", sql.Integer, nullable=False),
+    sql.Column("created", sql.BigInteger, nullable=False),
+    sql.Column("finished", sql.BigInteger, index=True),
+)
+_UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
+
 # Of the last two: a driver that is not installed, and a port that is no number.
 _FAULTS = (SQLAlchemyError, OSError, ImportError, ValueError)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A change under way in the background. Times are milliseconds since 1970.
+
+    Its `status` is `queued`, `running`, `done` or `failed`. `request` and `course` are texts of
+    `changes.jobs`: what is to be done, and how far it is. `worker` holds it and gave its last sign
+    of life at `heartbeat`; nobody holds a queued one. `attempts` counts workers.
+    """
+
+    id: str
+    owner: str
+    request: str
+    course: str = ""
+    status: str = "queued"
+    done: int = 0
+    total: int | None = None
+    failures: int = 0
+    code: str | None = None
+    report: str | None = None
+    worker: str = ""
+    heartbeat: int = 0
+    attempts: int = 0
+    created: int
+    finished: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What tells whether an unfinished job may be claimed."""
+
+    id: str
+    owner: str
+    worker: str
+    heartbeat: int
+
+
 class State:
-    """Sessions that were ended.
+    """Jobs, and sessions that were ended.
 
     Args:
         url: SQLAlchemy URL; read on first use, so that a wrong one is a database that is down.
@@ -78,6 +140,87 @@ class State:
             row = connection.execute(sql.select(_REVOKED.c.id).where(_REVOKED.c.id == session))
             return row.first() is not None
 
+    def add_job(self, job: Job, forgotten: int) -> None:
+        """Write down a job.
+
+        Args:
+            job: The job.
+            forgotten: Milliseconds since 1970; what was finished before goes.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        with self._transaction() as connection:
+            connection.execute(sql.delete(_JOBS).where(_JOBS.c.finished < forgotten))
+            connection.execute(sql.insert(_JOBS).values(asdict(job)))
+
+    def job(self, number: str) -> Job | None:
+        """Read a job by its id.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        with self._transaction() as connection:
+            row = connection.execute(sql.select(_JOBS).where(_JOBS.c.id == number)).first()
+            return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
+
+    def unfinished_jobs(self) -> list[Waiting]:
+        """Those that somebody has to finish, the oldest first.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        columns = (_JOBS.c.id, _JOBS.c.owner, _JOBS.c.worker, _JOBS.c.heartbeat)
+        oldest_first = sql.select(*columns).where(_UNFINISHED).order_by(_JOBS.c.created, _JOBS.c.id)
+        with self._transaction() as connection:
+            return [Waiting(*row) for row in connection.execute(oldest_first)]
+
+    def claim_job(self, waiting: Waiting, worker: str, now: int) -> bool:
+        """Take an unfinished job, unless somebody did since it was looked at.
+
+        Args:
+            waiting: The job as it was seen.
+            worker: Who takes it.
+            now: Milliseconds since 1970.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        unchanged = sql.and_(
+            _UNFINISHED,
+            _JOBS.c.id == waiting.id,
+            _JOBS.c.worker == waiting.worker,
+            _JOBS.c.heartbeat == waiting.heartbeat,
+        )
+        taken = {
+            "status": "running",
+            "worker": worker,
+            "heartbeat": now,
+            "attempts": _JOBS.c.attempts + 1,
+        }
+        with self._transaction() as connection:
+            result = connection.execute(sql.update(_JOBS).where(unchanged).values(taken))
+            return result.rowcount == 1
+
+    def update_job(self, number: str, worker: str, values: Mapping[str, int | str | None]) -> bool:
+        """Write how a running job stands, unless another worker has taken it.
+
+        Args:
+            number: Its id.
+            worker: Who holds it.
+            values: Columns.
+
+        Returns:
+            Whether that worker still holds it.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        held = sql.and_(_JOBS.c.id == number, _JOBS.c.worker == worker, _JOBS.c.status == "running")
+        with self._transaction() as connection:
+            result = connection.execute(sql.update(_JOBS).where(held).values(dict(values)))
+            return result.rowcount == 1
+
     def ask(self) -> None:
         """See whether it answers.
 
@@ -108,9 +251,9 @@ class State:
 
 def _engine(secret: Secret) -> sql.Engine:
     url = sql.make_url(secret.reveal())
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sql.create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite" and url.database:
+        _make_private(url.database)
     try:
         engine.connect().close()
         _make_tables(engine)
@@ -120,9 +263,19 @@ def _engine(secret: Secret) -> sql.Engine:
     return engine
 
 
+def _make_private(file: str) -> None:
+    """Make a database file that others cannot read: a job may hold the hash of a password."""
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    if not file.startswith((":", "file:")):
+        Path(file).touch(mode=0o600)
+
+
 def _make_tables(engine: sql.Engine) -> None:
-    try:
-        _METADATA.create_all(engine)
-    except SQLAlchemyError:
-        # Another worker was as quick; what it has made is found now.
-        _METADATA.create_all(engine)
+    for _ in _METADATA.tables:
+        try:
+            _METADATA.create_all(engine)
+        except SQLAlchemyError:
+            # Another worker was as quick with one of them; what it has made is found now.
+            continue
+        return
+    _METADATA.create_all(engine)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from iredldap.config import Config
 from iredldap.dit import domain, names, references, settings
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Parsed, modlist
+from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     Add,
@@ -19,6 +19,7 @@ from iredldap.dit.plan import (
     Query,
     Recheck,
     Scope,
+    Step,
     Sweep,
 )
 from iredldap.errors import (
@@ -28,15 +29,14 @@ from iredldap.errors import (
     ExceedLimitLists,
     ExceedLimitQuota,
     ExceedLimitUsers,
+    InvalidMail,
     PermissionDenied,
     Refusal,
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import admins, alias_domains, lookup
 from iredldap.operations.login import Caller
-
-_NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
 
 _MARKED = either(
     equals("objectClass", "mailUser"),
@@ -65,11 +65,13 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         AlreadyExists: If the name is that of a domain or alias domain, also a pending one.
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
         ExceedLimitLists: If a normal admin would hand out more than he may.
+        PermissionDenied: If a normal admin names the domain of a standalone admin's address.
     """
-    taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *_NAMES))
+    taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     if not caller.is_global:
         _refuse_excess(caller, parsed)
+        _spare_standalone_admins(directory, name)
     attributes = domain.new(
         name,
         parsed.changes,
@@ -81,7 +83,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     dn = directory.tree.domain(name)
     containers = domain.containers(directory.tree, name)
     if found:
-        if not _is_unfinished(directory, found, name):
+        if not _is_unfinished(directory, caller, found, name):
             raise AlreadyExists(f"domain {name}")
         steps: tuple[Modify | Add, ...] = (_as_if_new(found[0], attributes), *containers)
         return Plan(dn, steps, found[0].csn, parsed.dropped)
@@ -96,13 +98,31 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     return Plan(dn, (Add(dn, attributes), *containers, recheck), ignored=parsed.dropped)
 
 
-def _is_unfinished(directory: Directory, found: list[Entry], name: str) -> bool:
+def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], name: str) -> bool:
+    """Whether a domain is one whose creation by this caller, or by any global admin, broke off.
+
+    Domains made by older tools may lack a container too; they have accounts or another's name.
+    """
     if len(found) != 1 or not found[0].has("domainName", name):
+        return False
+    if not caller.is_global and not domain.is_managed_by(found[0], caller.address):
         return False
     is_container = equals("objectClass", "organizationalUnit")
     query = Query(found[0].dn, Scope.ONE, is_container, ("ou",))
     present = {(entry.text("ou") or "").lower() for entry in directory.find(query)}
-    return not present.issuperset(unit.lower() for unit in names.CONTAINERS)
+    if present.issuperset(unit.lower() for unit in names.CONTAINERS):
+        return False
+    return not directory.find(Query(found[0].dn, Scope.SUBTREE, _MARKED, ("1.1",)))
+
+
+def _spare_standalone_admins(directory: Directory, name: str) -> None:
+    """Keep a normal admin from making a mail user with the address of a standalone admin.
+
+    Rights belong to addresses: he would make himself a second admin of that one's domains.
+    """
+    of_domain = every(equals("objectClass", "mailAdmin"), names.ends_with("mail", f"@{name}"))
+    if directory.find(Query(directory.tree.admin_base, Scope.ONE, of_domain, ("1.1",))):
+        raise PermissionDenied(f"{name} is the domain of a standalone admin")
 
 
 def _as_if_new(entry: Entry, attributes: dict[str, tuple[bytes, ...]]) -> Modify:
@@ -143,34 +163,84 @@ def _refuse_excess(caller: Caller, parsed: Parsed) -> None:
 
 
 def update(directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed) -> Plan:
-    """Plan a change of a domain.
+    """Plan a change of a domain: its own entry first, then what follows from it.
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
         PermissionDenied: If it would disable the caller, or the last global admin.
+        AlreadyExists: If every alias domain asked for is taken.
+        InvalidMail: If no destination of the catch-all exists.
     """
     entry = lookup.domain(directory, name)
+    aliases = alias_domains.asked(directory, entry, parsed)
     mods = (
-        *modlist(parsed.changes, entry),
+        *modlist(_whole_services(parsed.changes, entry, aliases), entry),
         *domain.backup_mx(parsed, entry, config.accounts.default_transport),
+        *alias_domains.claim_mods(entry, aliases),
     )
-    steps: list[Modify | Sweep] = []
-    if mods:
-        steps.append(Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()))
     status = parsed.value("accountStatus")
     if status == "disabled":
         _keep_admins(directory, caller, entry)
-        steps.append(_mark(directory, name))
-    elif status == "active":
-        steps.append(_unmark(directory, name))
-    return Plan(entry.dn, tuple(steps), entry.csn, parsed.dropped)
+    catchall, dropped = _catchall(directory, entry, parsed)
+    steps: tuple[Step, ...] = (
+        *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
+        *((_mark(directory, name),) if status == "disabled" else ()),
+        *((_unmark(directory, name),) if status == "active" else ()),
+        *alias_domains.steps(directory, entry, aliases),
+        *catchall,
+    )
+    ignored = (*parsed.dropped, *aliases.taken, *dropped)
+    return Plan(entry.dn, steps, entry.csn, ignored)
+
+
+def _whole_services(
+    changes: Iterable[Change], entry: Entry, aliases: alias_domains.Change
+) -> Iterator[Change]:
+    """A new set of services keeps `domainalias` for as long as there are alias domains."""
+    present = set(domain.alias_domains(entry)) | set(aliases.joining)
+    kept = ("domainalias",) if present - set(aliases.leaving) else ()
+    for change in changes:
+        if change.field.name == "removeAllServices":
+            yield Change(domain.ALL_SERVICES, kept)
+        elif change.field.name == "services":
+            yield Change(change.field, (*change.values, *kept))
+        else:
+            yield change
+
+
+def _catchall(
+    directory: Directory, entry: Entry, parsed: Parsed
+) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
+    """Say what must change in the catch-all account, and which destinations nobody has."""
+    change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
+    if change is None:
+        return (), ()
+    name = entry.text("domainName") or ""
+    account = directory.read(directory.tree.catchall(name))
+    if not change.values:
+        return ((Delete(account.dn, absent_ok=True),) if account else ()), ()
+    own = {name, *domain.alias_domains(entry)}
+    nobody = lookup.unreachable(directory, own, change.values)
+    targets = tuple(mail for mail in change.values if mail not in nobody)
+    if not targets:
+        raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
+    if account is None:
+        attributes = domain.new_catchall(entry, targets, is_active=entry.is_active)
+        return (Add(directory.tree.catchall(name), attributes),), tuple(sorted(nobody))
+    mods = modlist((Change(domain.CATCHALL_TARGETS, targets),), account)
+    return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
 
 
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry) -> None:
-    below = names.components(entry.dn)
-    if names.components(caller.dn)[-len(below) :] == below:
+    if names.below(caller.dn, entry.dn):
         raise PermissionDenied("the caller's own account is in this domain")
     lookup.keep_a_global_admin(directory, entry.dn, below=True)
+
+
+def _spare_global_admins(directory: Directory, entry: Entry) -> None:
+    global_admins = every(equals("objectClass", "mailUser"), equals("domainGlobalAdmin", "yes"))
+    if directory.find(Query(entry.dn, Scope.SUBTREE, global_admins, ("1.1",))):
+        raise PermissionDenied(f"a global admin's account is in {entry.dn}")
 
 
 def _mark(directory: Directory, name: str) -> Sweep:
@@ -203,15 +273,18 @@ def delete(directory: Directory, caller: Caller, name: str) -> Plan:
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
-        PermissionDenied: If the caller's own account or the last global admin is in it.
+        PermissionDenied: If the caller's own account or the last global admin is in it; to a
+            normal admin, if any global admin is.
     """
     entry = lookup.domain(directory, name)
     _keep_admins(directory, caller, entry)
+    if not caller.is_global:
+        _spare_global_admins(directory, entry)
     off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
 
     def take(found: Entry) -> Iterator[Operation]:
-        if names.components(found.dn) != names.components(entry.dn):
+        if not names.same(found.dn, entry.dn):
             yield Delete(found.dn, absent_ok=True, parent_ok=True)
 
     everything = Query(entry.dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
@@ -220,48 +293,11 @@ def delete(directory: Directory, caller: Caller, name: str) -> Plan:
         (
             off,
             references.clear_domains(directory.tree, entry.dn, domains),
-            *_dismiss(directory, entry),
+            references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             Sweep("delete everything in the domain", everything, take, until_empty=True),
+            # Late: one of them may be the caller, whose right a repeat stands on.
+            *admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,
     )
-
-
-def _dismiss(directory: Directory, entry: Entry) -> tuple[Sweep, ...]:
-    """Take the role from mail users who manage no other domain."""
-    admins = sorted(entry.lowered("domainAdmin"))
-    if not admins:
-        return ()
-    named = either(*(equals("domainAdmin", mail) for mail in admins))
-    managed = Query(
-        directory.tree.base,
-        Scope.ONE,
-        every(equals("objectClass", "mailDomain"), named),
-        ("domainAdmin",),
-    )
-    others = {
-        mail
-        for other in directory.find(managed)
-        if names.components(other.dn) != names.components(entry.dn)
-        for mail in other.lowered("domainAdmin")
-    }
-    jobless = [mail for mail in admins if mail not in others]
-    if not jobless:
-        return ()
-
-    def change(found: Entry) -> Iterator[Operation]:
-        role = tuple(v for v in found.values("enabledService") if v.lower() == b"domainadmin")
-        if role and not found.has("domainGlobalAdmin", "yes"):
-            yield Modify(found.dn, (Mod(Op.DELETE, "enabledService", role),), absent_ok=True)
-
-    accounts = Query(
-        directory.tree.base,
-        Scope.SUBTREE,
-        every(
-            equals("objectClass", "mailUser"),
-            either(*(equals("mail", mail) for mail in jobless)),
-        ),
-        ("enabledService", "domainGlobalAdmin"),
-    )
-    return (Sweep("dismiss admins of no other domain", accounts, change),)

@@ -89,14 +89,19 @@ def digest(stored: tuple[bytes, ...], key: str) -> str:
 
 
 def find_admin(directory: Directory, mail: str) -> Caller | None:
-    """Find an active admin: a mail user with rights first, else a standalone admin."""
+    """Find an active admin: a mail user with rights first, else a standalone admin.
+
+    A mail user without rights hides no standalone admin of the same address.
+    """
     for dn, kind in (
         (directory.tree.user(mail), "mailUser"),
         (directory.tree.admin(mail), "mailAdmin"),
     ):
         entry = directory.read(dn)
         if entry and entry.is_active and entry.has("objectClass", kind):
-            return _caller(directory, mail, entry)
+            caller = _caller(directory, mail, entry)
+            if caller:
+                return caller
     return None
 
 

@@ -102,6 +102,16 @@ def counted(entries: Iterable[Entry]) -> tuple[int, int]:
     return number, size
 
 
+def global_admins(directory: Directory) -> Query:
+    """Search for the global admins; those in a disabled domain are still among them."""
+    return Query(
+        directory.tree.suffix,
+        Scope.SUBTREE,
+        every(equals("domainGlobalAdmin", "yes"), equals("accountStatus", "active")),
+        ("accountStatus", "domainStatus"),
+    )
+
+
 def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False) -> None:
     """Refuse to take away the last active global admin.
 
@@ -114,14 +124,7 @@ def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False)
         PermissionDenied: If no active global admin is left.
     """
     leaving = names.components(goes)
-    admins = directory.find(
-        Query(
-            directory.tree.suffix,
-            Scope.SUBTREE,
-            every(equals("domainGlobalAdmin", "yes"), equals("accountStatus", "active")),
-            ("accountStatus", "domainStatus"),
-        )
-    )
+    admins = directory.find(global_admins(directory))
 
     def stays(entry: Entry) -> bool:
         place = names.components(entry.dn)
@@ -138,7 +141,7 @@ def hosted(directory: Directory, domains: Iterable[str]) -> set[str]:
     """Which of some domain names are hosted here, as a domain or as an alias domain."""
     asked = set(domains)
     found: set[str] = set()
-    for batch in _batches(asked):
+    for batch in batches(asked):
         names_ = [
             equals(attribute, name)
             for name in batch
@@ -158,7 +161,7 @@ def holders(
     asked = set(addresses)
     found: dict[str, list[Entry]] = {}
     wanted = attributes if "*" in attributes else (*attributes, "mail", "shadowAddress")
-    for batch in _batches(asked):
+    for batch in batches(asked):
         query = Query(directory.tree.base, Scope.SUBTREE, holders_filter(*batch), wanted)
         for entry in directory.find(query):
             for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & asked:
@@ -166,7 +169,7 @@ def holders(
     return found
 
 
-def _batches(values: Iterable[str]) -> Iterable[list[str]]:
+def batches(values: Iterable[str]) -> Iterable[list[str]]:
     """Cut into pieces small enough for one filter."""
     ordered = sorted(values)
     return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))

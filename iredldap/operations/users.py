@@ -12,25 +12,24 @@ from iredldap.dit.names import either, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import Add, Amendment, Delete, Mod, Modify, Op, Plan, Query, Recheck, Scope
 from iredldap.errors import (
-    AlreadyExists,
     ExceededDomainAccountLimit,
     ExceededDomainQuotaSize,
     ExceededMaxUserQuota,
-    NoSuchAccount,
     NotAllowed,
+    PasswordMismatch,
     PermissionDenied,
     PermissionDeniedUpdateGlobalAdminProfile,
     Refusal,
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import lookup, uniqueness
 from iredldap.operations.login import Caller
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What a new user takes from outside the program: the time and random bytes."""
+    """What a new user or password takes from outside the program: the time and random bytes."""
 
     now: datetime
     salt: Callable[[], bytes]
@@ -44,11 +43,16 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
     entry = lookup.user(directory, mail)
-    _spare_global_admins(caller, entry)
+    spare_global_admins(caller, entry)
     return entry
 
 
-def _spare_global_admins(caller: Caller, entry: Entry) -> None:
+def spare_global_admins(caller: Caller, entry: Entry) -> None:
+    """Keep a normal admin away from the account of a global one.
+
+    Raises:
+        PermissionDeniedUpdateGlobalAdminProfile: If he comes too near.
+    """
     if user.is_global_admin(entry) and not caller.is_global and not _is_own(caller, entry):
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
 
@@ -70,17 +74,12 @@ def create(
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space.
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own.
     """
-    query = lookup.domain_and_holders(directory, mail)
-    home, holders = lookup.told_apart(directory.find(query))
-    if home is None:
-        raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
-    if holders:
-        raise AlreadyExists(f"{mail} belongs to {holders[0].dn}")
+    home = uniqueness.home_of(directory.find(lookup.domain_and_holders(directory, mail)), mail)
     limits = domain.limits(home)
-    _keep_mailbox_at_home(caller, mail, parsed)
-    secret = _password(config, limits, mail, parsed, chance)
-    aliases = [f"{names.local_part(mail)}@{alias}" for alias in domain.alias_domains(home)]
-    taken = _taken(directory, aliases)
+    keep_mailbox_at_home(caller, mail, parsed)
+    secret = hashed_password(config, lambda: limits, mail, parsed, chance)
+    aliases = uniqueness.in_alias_domains(home, mail)
+    taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, mail, limits, wanted)
     given = {
@@ -93,32 +92,24 @@ def create(
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
     dn = directory.tree.user(mail)
+    newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=aliases, is_marked=not home.is_active)
     return Plan(
         dn,
         (
             Add(dn, user.new(mail, asked, given)),
-            _recheck_address(directory, dn, (mail, *aliases), is_marked=not home.is_active),
+            uniqueness.recheck(directory, newcomer),
             *_recheck_limits(directory, limits, dn, mail),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
     )
 
 
-def _taken(directory: Directory, addresses: list[str]) -> set[str]:
-    """Which of the names that alias domains would give belong to other accounts already."""
-    if not addresses:
-        return set()
-    query = Query(directory.tree.base, Scope.SUBTREE, lookup.holders_filter(*addresses))
-    return {
-        address
-        for entry in directory.find(query)
-        for address in entry.lowered("mail") | entry.lowered("shadowAddress")
-        if address in addresses
-    }
+def keep_mailbox_at_home(caller: Caller, mail: str, parsed: Parsed) -> None:
+    """A path names any mailbox of the server: a normal admin stays in his domain's directory.
 
-
-def _keep_mailbox_at_home(caller: Caller, mail: str, parsed: Parsed) -> None:
-    """A path names any mailbox of the server: a normal admin stays in his domain's directory."""
+    Raises:
+        PermissionDenied: If he does not.
+    """
     path = parsed.value("maildir")
     if path and not caller.is_global and names.domain_of(mail) not in path.split("/")[1:-2]:
         raise PermissionDenied(f"{path} is no mailbox of {names.domain_of(mail)}")
@@ -139,13 +130,30 @@ def policy(config: Config, limits: settings.Settings) -> Policy:
     )
 
 
-def _password(
-    config: Config, limits: settings.Settings, mail: str, parsed: Parsed, chance: Chance
+def hashed_password(
+    config: Config,
+    limits: Callable[[], settings.Settings],
+    mail: str,
+    parsed: Parsed,
+    chance: Chance,
 ) -> str:
+    """The hash of the password that was sent for an address, or the one that was sent itself.
+
+    Args:
+        config: Server's rules and scheme.
+        limits: Gives the settings of the domain; asked only about a password in clear text.
+        mail: Address of the user.
+        parsed: The request.
+        chance: Random bytes.
+
+    Raises:
+        WeakPassword: For each rule that is broken.
+        InvalidPasswordScheme: If the directory cannot verify the hash.
+    """
     if ready_made := parsed.value("password_hash"):
         return passwords.normalised(ready_made, config.passwords.verified_schemes)
     password = parsed.value("password") or ""
-    raise_all(passwords.check(password, policy(config, limits), mail))
+    raise_all(passwords.check(password, policy(config, limits()), mail))
     return passwords.hashed(
         password,
         config.passwords.password_scheme,
@@ -220,46 +228,6 @@ def _default_lists(directory: Directory, limits: settings.Settings) -> tuple[str
     return tuple(sorted(entry.text("mail") or "" for entry in found))
 
 
-def _recheck_address(
-    directory: Directory, dn: str, addresses: tuple[str, ...], *, is_marked: bool
-) -> Recheck:
-    """Another may have taken an address, or switched the domain, while this user was added.
-
-    For the address itself he goes again; for a name in an alias domain only that name does.
-    """
-    own = names.components(dn)
-    mail, *aliases = addresses
-
-    def judge(entries: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(entries)
-        held = {
-            address
-            for entry in holders
-            if names.components(entry.dn) != own
-            for address in entry.lowered("mail") | entry.lowered("shadowAddress")
-        }
-        if home is None:
-            return Amendment((Delete(dn, absent_ok=True),), NoSuchAccount("the domain is gone"))
-        if mail in held:
-            return Amendment((Delete(dn, absent_ok=True),), AlreadyExists(mail))
-        mods = []
-        if home.is_active == is_marked:
-            status = () if home.is_active else (b"disabled",)
-            mods.append(Mod(Op.REPLACE, "domainStatus", status))
-        ours = {
-            address
-            for entry in holders
-            if names.components(entry.dn) == own
-            for address in entry.lowered("shadowAddress")
-        }
-        if lost := tuple(a.encode() for a in aliases if a in held & ours):
-            mods.append(Mod(Op.DELETE, "shadowAddress", lost))
-        return Amendment((Modify(dn, tuple(mods), absent_ok=True),) if mods else ())
-
-    query = lookup.domain_and_holders(directory, *addresses)
-    return Recheck("are the addresses still nobody else's", query, judge)
-
-
 def _recheck_limits(
     directory: Directory, limits: settings.Settings, dn: str, mail: str
 ) -> tuple[Recheck, ...]:
@@ -281,6 +249,18 @@ def _recheck_limits(
     return (Recheck("is the domain still within its limits", query, judge),)
 
 
+def verify_password(directory: Directory, mail: str, password: str) -> None:
+    """See whether a bind with a password succeeds; a disabled user's does, too.
+
+    Raises:
+        NoSuchAccount: If there is no such user.
+        PasswordMismatch: If it does not.
+    """
+    entry = lookup.user(directory, mail)
+    if not directory.verifies(entry.dn, password):
+        raise PasswordMismatch(mail)
+
+
 def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
     """Plan the end of a mail user: switch him off, clear his mentions, take him away.
 
@@ -290,7 +270,7 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
     """
     entry = lookup.user(directory, mail)
-    _spare_global_admins(caller, entry)
+    spare_global_admins(caller, entry)
     if _is_own(caller, entry):
         raise PermissionDenied("nobody deletes himself")
     if user.is_global_admin(entry):

@@ -6,14 +6,20 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import falcon
 
-from iredldap.config import Api, Session
+from iredldap.config import Api, Login, Session
 from iredldap.dit import domain, kinds, names, settings
-from iredldap.dit.fields import Change
-from iredldap.errors import ApiDisabled, LoginRequired, NotAuthorized, PermissionDenied
+from iredldap.dit.fields import Change, Verb
+from iredldap.errors import (
+    ApiDisabled,
+    LoginRequired,
+    NotAllowedIp,
+    NotAuthorized,
+    PermissionDenied,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.login import Caller, digest, find_admin
@@ -140,6 +146,33 @@ class Clients:
         return _within(nearest, self._proxies) and forwarded == "https"
 
 
+class AdminAddresses:
+    """From where admins may log in. A session that has begun is not tied to it."""
+
+    def __init__(self, login: Login) -> None:
+        self._admins = _networks(login.admin_login_ip_list)
+        self._global_admins = _networks(login.global_admin_ip_list)
+
+    def admit(self, address: str) -> None:
+        """Let a client try to log in: before account and password, of which this tells nothing.
+
+        Raises:
+            NotAllowedIp: If no admin may log in from there.
+        """
+        if self._admins and not _within(address, self._admins):
+            raise NotAllowedIp(f"admin from {address}")
+
+    def admit_caller(self, address: str, caller: Caller) -> None:
+        """Let an admin in whose password is right: to anybody else this tells nothing either.
+
+        Raises:
+            NotAllowedIp: If he is a global admin, who may not log in from there.
+        """
+        barred = self._global_admins and not _within(address, self._global_admins)
+        if caller.is_global and barred:
+            raise NotAllowedIp(f"{caller.address} from {address}")
+
+
 def _networks(items: Iterable[str]) -> list[Network]:
     return [ipaddress.ip_network(item, strict=False) for item in items]
 
@@ -166,7 +199,7 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
         PermissionDenied: If not. A domain that does not exist looks to a normal admin like one
             that is not his.
     """
-    if caller.is_global and "global_admin" in endpoint.auth:
+    if "admin" in endpoint.auth or (caller.is_global and "global_admin" in endpoint.auth):
         return
     if "domain_admin" in endpoint.auth and subject:
         if endpoint.id == "domain_create" and caller.may_create_domains:
@@ -180,6 +213,17 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
     raise PermissionDenied(f"{caller.address}: {endpoint.id}")
 
 
+def permit_names(caller: Caller, endpoint: Endpoint, params: Mapping[str, str]) -> None:
+    """Judge whether a caller may use an endpoint for what its path names.
+
+    Raises:
+        PermissionDenied: If not, as `permit` says; of a rename, both domains are judged.
+    """
+    permit(caller, endpoint, *subject_of(params))
+    if "new_mail" in params:
+        permit(caller, endpoint, names.domain_of(params["new_mail"]), None)
+
+
 def permit_changes(
     caller: Caller,
     endpoint: Endpoint,
@@ -191,15 +235,24 @@ def permit_changes(
 
     Raises:
         PermissionDenied: If a normal admin sends one that is for global admins, belongs to a
-            profile taken from him, or names a transport of his own making.
+            profile taken from him, names a transport of his own making or, for his own account
+            in a domain that is not his, is none of the few that he may.
     """
     if caller.is_global:
         return
     home = caller.managed.get(subject or "")
     taken = settings.words(domain.limits(home), endpoint.profiles) if home else []
+    only_own = "self" in endpoint.auth and home is None
+    if endpoint.profile in taken:
+        raise PermissionDenied(f"{caller.address}: {endpoint.profile}")
     for change in changes:
         field = change.field
-        if field.who == "global_admin" or (field.profile and field.profile in taken):
+        if (
+            field.who == "global_admin"
+            or (field.profile and field.profile in taken)
+            or (only_own and not field.by_self)
+            or (endpoint.path.startswith("/api/domain/") and not _is_self_service(change))
+        ):
             raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
         if field.kind is kinds.TRANSPORT and not all(
             _ADMINS_TRANSPORT.fullmatch(value) or value == default_transport
@@ -208,7 +261,14 @@ def permit_changes(
             raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
 
 
-def subject_of(params: dict[str, str]) -> tuple[str | None, str | None]:
+def _is_self_service(change: Change) -> bool:
+    """Whether a change, if it is one of a domain's services, is of self-service alone."""
+    if not domain.changes_services(change.field):
+        return True
+    return change.verb is not Verb.SET and all(v.lower() == "self-service" for v in change.values)
+
+
+def subject_of(params: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The mail domain and the address that a path names."""
     mail = params.get("mail")
     return params.get("domain") or (names.domain_of(mail) if mail else None), mail

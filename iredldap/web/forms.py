@@ -7,6 +7,7 @@ type for JSON, while existing clients send forms in both ways.
 import io
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -153,9 +154,19 @@ def states(header: str | None, *, weakly: bool = False) -> tuple[str, ...]:
 
 
 def is_strict(request: falcon.Request) -> bool:
-    """Whether the client prefers a refusal to silence about what is ignored (RFC 7240)."""
+    """Whether the client prefers a refusal to silence about what is ignored."""
+    return _prefers(request, "handling=strict")
+
+
+def is_asynchronous(request: falcon.Request) -> bool:
+    """Whether the client prefers not to wait for a change."""
+    return _prefers(request, "respond-async")
+
+
+def _prefers(request: falcon.Request, preference: str) -> bool:
+    """Whether a preference is stated (RFC 7240), whatever parameters follow it."""
     preferences = (request.get_header("Prefer") or "").lower().split(",")
     return any(
-        word.split(";")[0].replace(" ", "") in {"handling=strict", 'handling="strict"'}
+        re.sub(r'[\s"]', "", word.split(";")[0]).removesuffix("=") == preference
         for word in preferences
     )

@@ -12,7 +12,7 @@ from iredldap.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import Parsed, parse, refuse_strays
 from iredldap.web import forms, replies
-from iredldap.web.auth import Clients, Sessions, permit, permit_changes, subject_of
+from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.routes import ENDPOINTS, Endpoint
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,6 +34,7 @@ class Paths:
         path = re.sub(r"/{2,}", "/", environ.get("PATH_INFO", ""))
         if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
             path = path.removeprefix("/iredadmin")
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + "/iredadmin"
         environ["PATH_INFO"] = path.removesuffix("/") or "/"
         return self._application(environ, start_response)
 
@@ -73,19 +74,19 @@ class Gate:
         endpoint = self._endpoints.get((request.uri_template or "", request.method))
         if endpoint is None:
             return
+        request.context.endpoint = endpoint
         caller = None
         if not endpoint.is_open:
             caller = request.context.caller = self._caller(request, response)
         _read_path(endpoint, params)
-        subject, own = subject_of(params)
         if caller:
-            permit(caller, endpoint, subject, own)
+            permit_names(caller, endpoint, params)
         parsed = self._parsed(request, response, endpoint)
         if caller:
             permit_changes(
                 caller,
                 endpoint,
-                subject,
+                subject_of(params)[0],
                 parsed.changes,
                 self._config.accounts.default_transport,
             )
@@ -140,6 +141,8 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
     if "mail" in params:
         read = names.account if endpoint.names_new_account else names.address
         params["mail"] = read(params["mail"])
+    if "new_mail" in params:
+        params["new_mail"] = names.account(params["new_mail"])
 
 
 def set_cookie(response: falcon.Response, config: Config, cookie: str, *, tls: bool) -> None:

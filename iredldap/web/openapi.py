@@ -6,11 +6,14 @@ from typing import Any
 
 from iredldap import __version__
 from iredldap.dit.fields import Table, properties
+from iredldap.operations import index
 from iredldap.web.routes import ENDPOINTS, Endpoint
 
 _PATH_NAMES = {
     "domain": "Domain name; Unicode is converted to its ASCII form.",
     "mail": "Mail address, in any letter case.",
+    "new_mail": "The address that the account gets, in any letter case.",
+    "id": "Id of a job.",
 }
 _COMMON_ERRORS = (
     "LOGIN_REQUIRED",
@@ -26,6 +29,17 @@ _BODIES = (
     "application/json",
 )
 _FAILURE = {"$ref": "#/components/schemas/Failure"}
+
+_PROMISE = {
+    "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and the"
+    " change is carried out in the background, as a job.",
+    "headers": {
+        "Location": {"description": "Path of the job.", "schema": {"type": "string"}},
+        "Preference-Applied": {"schema": {"const": "respond-async"}},
+        "Retry-After": {"schema": {"type": "integer"}},
+    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Promise"}}},
+}
 
 
 @cache
@@ -47,7 +61,17 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": "iRedAdmin-LDAP"}
             },
-            "schemas": {"Success": _envelope(), "Failure": _failure()},
+            "schemas": {
+                "Success": _envelope(),
+                "Promise": _envelope(
+                    {
+                        "type": "object",
+                        "properties": {"job": {"type": "string"}},
+                        "required": ["job"],
+                    }
+                ),
+                "Failure": _failure(),
+            },
         },
     }
 
@@ -65,6 +89,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             },
         },
     }
+    if endpoint.id in index.PLANS:
+        described["responses"]["202"] = _PROMISE
     parameters = [
         {
             "name": name,
@@ -87,7 +113,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _codes(endpoint: Endpoint) -> list[str]:
-    return list(dict.fromkeys((*endpoint.errors, *_COMMON_ERRORS, "SERVER_DOWN")))
+    of_jobs = ("TOO_MANY_REQUESTS",) if endpoint.id in index.PLANS else ()
+    return list(dict.fromkeys((*endpoint.errors, *_COMMON_ERRORS, "SERVER_DOWN", *of_jobs)))
 
 
 def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _LONGEST_HEADER = 1024
 _RETRY_AFTER = "5"
 
 _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
+    (errors.PasswordMismatch, 200),
     (errors.Malformed, 400),
     (errors.Unauthenticated, 401),
     (errors.Forbidden, 403),
@@ -33,6 +34,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.UnsupportedMediaType, 415),
     (errors.WeakPassword, 422),
     (errors.InvalidPasswordScheme, 422),
+    (errors.TooManyRequests, 429),
     (errors.ServerDown, 503),
 )
 
@@ -78,7 +80,9 @@ class Replies:
             envelope["_data"] = no.report
         if no.parameters:
             response.set_header("X-Invalid-Parameters", listed(no.parameters))
-        if status == 503:
+        if isinstance(no, errors.TooManyRequests):
+            response.set_header("Retry-After", str(no.retry_after))
+        elif status == 503:
             response.set_header("Retry-After", _RETRY_AFTER)
         response.status = 200 if self._api.always_ok_status else status
         self._write(response, envelope)

@@ -328,7 +328,11 @@ def test_deleted_domain_leaves_nothing_behind(api: Client, world: World) -> None
         memberOfGroup=["list@corp.test", "stay@other.test"],
         userRecipientBccAddress="u2@corp.test",
     )
-    world.set(tree.domain("other.test"), domainAdmin=["u1@corp.test", "ann@other.test"])
+    world.set(
+        tree.domain("other.test"),
+        domainAdmin=["u1@corp.test", "ann@other.test"],
+        accountSetting=["defaultList:list@corp.test,all@other.test", "defaultQuota:5"],
+    )
     world.add(
         tree.maillist("crew@other.test"),
         objectClass="mailList",
@@ -359,6 +363,10 @@ def test_deleted_domain_leaves_nothing_behind(api: Client, world: World) -> None
     assert ann["mailForwardingAddress"] == {"ann@other.test"}
     assert ann["memberOfGroup"] == {"stay@other.test"}
     assert world.attributes(tree.domain("other.test"))["domainAdmin"] == {"ann@other.test"}
+    assert world.attributes(tree.domain("other.test"))["accountSetting"] == {
+        "defaultList:all@other.test",
+        "defaultQuota:5",
+    }
     crew = world.attributes(tree.maillist("crew@other.test"))
     assert crew["listAllowedUser"] == {"x@elsewhere.test"}
     assert crew["listOwner"] == {"ann@other.test"}

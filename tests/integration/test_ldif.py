@@ -8,7 +8,9 @@ import ldap
 import ldif
 import pytest
 
-from tests.conftest import Client, Served, World, done, refused
+from ldif_export import source, stream
+from ldif_export.selection import Kind, Selection
+from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"
 
@@ -139,3 +141,137 @@ def test_exports_are_logged(api: Client, corp: None, capsys: pytest.CaptureFixtu
     line = next(line for line in capsys.readouterr().out.splitlines() if " export " in line)
     assert "kind=domain name=corp.test passwords=True" in line
     assert "who=root@admins.test" in line
+
+
+@pytest.fixture
+def further(api: Client, world: World, corp: None) -> None:
+    """Accounts of the other kinds."""
+    done(api.post("/api/maillist/crew@corp.test", name="Größe", members="ann@corp.test,x@far.test"))
+    done(api.post("/api/alias/info@corp.test", members="ann@corp.test,y@far.test"))
+    world.add(
+        world.tree.catchall("corp.test"),
+        objectClass=["inetOrgPerson", "mailUser"],
+        mail="@corp.test",
+        cn="catch-all",
+        sn="catch-all",
+        uid="catch-all",
+        accountStatus="active",
+        mailForwardingAddress=["z@far.test"],
+    )
+
+
+def test_further_exports_are_what_the_directory_has(
+    api: Client, world: World, further: None
+) -> None:
+    """One entry each, and of a list its members elsewhere too; with nothing operational."""
+    tree = world.tree
+    for path, dns in (
+        ("catchall/corp.test", [tree.catchall("corp.test")]),
+        ("maillist/crew@corp.test",
+         [tree.maillist("crew@corp.test"), tree.externals("crew@corp.test")]),
+        ("alias/info@corp.test", [tree.alias("info@corp.test")]),
+        (f"admin/{ADMIN}", [tree.admin(ADMIN)]),
+    ):  # fmt: skip
+        text = api.get(f"/api/ldif/{path}", format="ldif").content
+        found = records(text)
+        assert [dn for dn, _ in found] == dns
+        for dn, attributes in found:
+            exported = {name: {v.decode() for v in values} for name, values in attributes.items()}
+            assert exported == world.attributes(dn)
+        assert text.endswith(f"\n# entries: {len(dns)}\n".encode())
+
+
+def test_further_exports_are_those_of_the_command(
+    api: Client, world: World, served: Served, further: None
+) -> None:
+    """Byte for byte what `ldif-export` writes."""
+    connection = world.connect()
+    names_: dict[Kind, str] = {
+        "catchall": "corp.test",
+        "maillist": "crew@corp.test",
+        "alias": "info@corp.test",
+        "admin": ADMIN,
+    }
+    for kind, name in names_.items():
+        found = source.entries(connection, world.tree, Selection(kind, name))
+        written = b"".join(stream.text(found, passwords=True))
+        assert api.get(f"/api/ldif/{kind}/{name}", format="ldif").content == written
+    connection.unbind_s()
+
+
+def test_list_export_restores_its_entries(api: Client, world: World, further: None) -> None:
+    """Those that it holds; who is a member himself says so in his own entry."""
+    text = api.get("/api/ldif/maillist/crew@corp.test", format="ldif").content
+    before = world.snapshot()
+    connection = world.connect()
+    for dn, _ in records(text):
+        connection.delete_s(dn)
+    for dn, attributes in records(text):
+        connection.add_s(dn, list(attributes.items()))
+    connection.unbind_s()
+    assert world.snapshot() == before
+
+
+def test_nothing_to_export(api: Client, corp: None) -> None:
+    """An account of another kind is none of this one."""
+    for path in (
+        "catchall/corp.test",
+        "catchall/none.test",
+        "maillist/ann@corp.test",
+        "alias/ann@corp.test",
+        "admin/ann@corp.test",
+    ):
+        refused(api.get(f"/api/ldif/{path}"), 404, "NO_SUCH_ACCOUNT")
+
+
+def test_catchall_by_the_name_of_an_alias_domain(api: Client, world: World, further: None) -> None:
+    """As for every read of a domain."""
+    world.set(world.tree.domain("corp.test"), domainAliasName=["corp.example"])
+    by_alias = api.get("/api/ldif/catchall/corp.example").json()
+    assert by_alias == api.get("/api/ldif/catchall/corp.test").json()
+
+
+def test_normal_admin_and_further_exports(
+    api: Client, serve: Any, world: World, further: None
+) -> None:
+    """His domains' accounts less what is hidden from him; never an admin, not even himself."""
+    server: Served = serve(api={"api_hidden_user_profiles": ["mailForwardingAddress", "member"]})
+    bob = world.tree.user("bob@corp.test")
+    world.modify(bob, (ldap.MOD_ADD, "enabledService", [b"domainadmin"]))
+    world.set(world.tree.domain("corp.test"), domainAdmin=["bob@corp.test"])
+    world.add(
+        world.tree.admin("dan@admins.test"),
+        objectClass="mailAdmin",
+        mail="dan@admins.test",
+        accountStatus="active",
+    )
+    done(api.post("/api/domain/other.test"))
+    done(api.post("/api/maillist/crew@other.test"))
+    done(api.post("/api/alias/info@other.test"))
+    client = server.client().log_in("bob@corp.test", PASSWORD)
+
+    for path in ("catchall/corp.test", "maillist/crew@corp.test", "alias/info@corp.test"):
+        text = client.get(f"/api/ldif/{path}", format="ldif").text
+        assert "\ndn: " in text
+        assert "mailForwardingAddress" not in text
+        assert "\nmember:" not in text
+    for path in (
+        "catchall/other.test",
+        "maillist/crew@other.test",
+        "alias/info@other.test",
+        "alias/none@none.test",
+        f"admin/{ADMIN}",
+        "admin/dan@admins.test",
+        "admin/bob@corp.test",
+    ):
+        refused(client.get(f"/api/ldif/{path}"), 403, "PERMISSION_DENIED")
+
+
+def test_admin_export_without_hashes(api: Client, serve: Any) -> None:
+    """By the client, or by the configuration for everybody."""
+    path = f"/api/ldif/admin/{ADMIN}"
+    assert b"\nuserPassword:" in api.get(path, format="ldif").content
+    without = api.get(path, passwords="no", format="ldif").content
+    assert b"userPassword" not in without
+    forbidding = serve(api={"ldif_passwords": False}).client().log_in()
+    assert forbidding.get(path, format="ldif").content == without

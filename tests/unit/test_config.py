@@ -234,6 +234,10 @@ def test_value_of_another_type_is_a_fault(section: str, name: str, value: object
         ("session", {"max_age": 0}, "session.max_age"),
         ("session", {"idle_age": -1}, "session.idle_age"),
         ("passwords", {"password_scheme": "MD5"}, "passwords.password_scheme"),
+        ("login", {"failures": 0}, "login.failures"),
+        ("login", {"period": 0}, "login.period"),
+        ("login", {"admin_login_ip_list": ["here"]}, "login.admin_login_ip_list"),
+        ("login", {"global_admin_ip_list": ["10.0.0.0/33"]}, "login.global_admin_ip_list"),
         ("passwords", {"bcrypt_rounds": 3}, "passwords.bcrypt_rounds"),
         ("passwords", {"bcrypt_rounds": 17}, "passwords.bcrypt_rounds"),
         ("accounts", {"storage_base": "vmail"}, "accounts.storage_base"),
@@ -277,6 +281,22 @@ def test_empty_password_is_a_fault() -> None:
     told = faults(LEAST, SECRETS | {"IREDLDAP_LDAP_BIND_PASSWORD": ""})
 
     assert told == ["ldap.bind_password: empty"]
+
+
+@pytest.mark.parametrize("url", ["postgresql://user:s3cret@host/db", "redis", "", "memory"])
+def test_counter_of_logins_must_be_known(url: str) -> None:
+    """The fault does not show the URL, which may hold a password."""
+    (fault,) = faults(LEAST, {**SECRETS, "IREDLDAP_LOGIN_STORAGE_URL": url})
+
+    assert fault.startswith("login.storage_url: no URL that begins with")
+    assert "s3cret" not in fault
+
+
+@pytest.mark.parametrize(("workers", "least"), [(1, 1), (7, 7), (0, 2)])
+def test_number_of_processes(workers: int, least: int) -> None:
+    """One per core and at least two, unless it is said."""
+    assert read(given("server", workers=workers), SECRETS).server.processes >= least
+    assert not workers or read(given("server", workers=workers), SECRETS).server.processes == least
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,11 @@ def test_every_code_is_explained() -> None:
 
 
 def test_codes_are_explained_once() -> None:
+    """Beside a code that is the result of a request, and not a fault in it."""
     page = document.api_page()
     explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
-    codes = [line.split(" | ")[1] for line in explained.splitlines() if line.startswith("| ")]
+    rows = [line.split(" | ")[:2] for line in explained.splitlines() if line.startswith("| ")]
+    codes = [code for status, code in rows if status != "| 200"]
 
     assert len(codes) == len(set(codes))
 

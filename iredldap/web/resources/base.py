@@ -1,17 +1,19 @@
 """What the resources share: reading and writing one entry under its entity tag."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import falcon
 
-from iredldap.changes.apply import carry_out
+from iredldap.changes.apply import Outcome, carry_out, judge_state
+from iredldap.changes.jobs import Jobs
 from iredldap.config import Config
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Plan
+from iredldap.dit.request import Request
 from iredldap.errors import AlreadyExists, InvalidParameter, NameTaken
 from iredldap.gateways.directory import Directory
+from iredldap.operations import index
 from iredldap.web import forms
 from iredldap.web.replies import Replies, listed
 
@@ -23,6 +25,7 @@ class Resource:
     config: Config
     directory: Directory
     replies: Replies
+    jobs: Jobs
 
     def answer(
         self,
@@ -32,43 +35,82 @@ class Resource:
         hidden: tuple[str, ...] = (),
     ) -> None:
         """Answer with an entry, or with 304 to a client that has it in this state."""
+        self.answer_with(request, response, entry, show(entry, hidden))
+
+    def answer_with(
+        self, request: falcon.Request, response: falcon.Response, entry: Entry, data: object
+    ) -> None:
+        """Answer with what was made of an entry, under its entity tag."""
         if entry.csn:
             response.etag = entry.csn
             if entry.csn in forms.states(request.get_header("If-None-Match"), weakly=True):
                 response.status = 304
                 return
-        self.replies.done(response, show(entry, hidden), read=True)
+        self.replies.done(response, data, read=True)
 
-    def change(
-        self, request: falcon.Request, response: falcon.Response, make: Callable[[], Plan]
-    ) -> None:
-        """Carry out a plan under the request's conditions, and answer.
+    def change(self, request: falcon.Request, response: falcon.Response, **names: str) -> None:
+        """Carry out what was asked for under the request's conditions, and answer.
+
+        A client that prefers not to wait gets a job to ask about, once nothing is left to refuse.
+
+        Args:
+            request: The request; its endpoint has an operation in the index.
+            response: The answer.
+            names: Variables of the path.
 
         Raises:
             PreconditionFailed: If the entry is not in a state named by `If-Match`.
             NameTaken: If it exists, against `If-None-Match: *`.
             InvalidParameter: If values would be ignored and the client prefers strictness.
         """
+        context = request.context
+        if_match = forms.states(request.get_header("If-Match"))
+        wanted = Request(context.endpoint.id, names, context.parsed, if_match)
+        world = index.World(self.directory, self.config, context.caller)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
 
         def checked() -> Plan:
-            plan = make()
+            plan = index.plan(world, wanted)
             if only_new and plan.state:
                 raise NameTaken(plan.named)
-            if plan.ignored and request.context.strict:
+            if plan.ignored and context.strict:
                 raise InvalidParameter(f"would be ignored: {', '.join(plan.ignored)[:200]}")
             return plan
 
         try:
-            outcome = carry_out(
-                self.directory, checked, forms.states(request.get_header("If-Match"))
-            )
+            if forms.is_asynchronous(request):
+                plan = checked()
+                judge_state(plan, if_match)
+                self._promise(request, response, index.sealed(world, wanted), plan.ignored)
+            else:
+                self._done(request, response, carry_out(self.directory, checked, if_match))
         except AlreadyExists as refusal:
             if only_new:
                 raise NameTaken(refusal.detail) from refusal
             raise
+
+    def _done(self, request: falcon.Request, response: falcon.Response, outcome: Outcome) -> None:
         if outcome.state and request.method != "DELETE":
             response.etag = outcome.state
-        if outcome.ignored:
-            response.set_header("X-Ignored-Values", listed(outcome.ignored))
+        _name_ignored(response, outcome.ignored)
         self.replies.done(response)
+
+    def _promise(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        wanted: Request,
+        ignored: tuple[str, ...],
+    ) -> None:
+        job = self.jobs.accept(request.context.caller.address, wanted)
+        response.status = 202
+        response.location = f"{request.root_path}/api/jobs/{job}"
+        response.set_header("Preference-Applied", "respond-async")
+        response.set_header("Retry-After", "1")
+        _name_ignored(response, ignored)
+        self.replies.done(response, {"job": job}, read=True)
+
+
+def _name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
+    if values:
+        response.set_header("X-Ignored-Values", listed(values))

@@ -1,4 +1,4 @@
-"""`/api/domain/{domain}`."""
+"""`/api/domain/{domain}`, its services and its admins."""
 
 import falcon
 
@@ -13,21 +13,28 @@ class DomainResource(Resource):
         self.answer(request, response, domains.get(self.directory, domain))
 
     def on_post(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        caller, parsed = request.context.caller, request.context.parsed
-        self.change(
-            request,
-            response,
-            lambda: domains.create(self.directory, self.config, caller, domain, parsed),
-        )
+        self.change(request, response, domain=domain)
 
     def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        caller, parsed = request.context.caller, request.context.parsed
-        self.change(
-            request,
-            response,
-            lambda: domains.update(self.directory, self.config, caller, domain, parsed),
-        )
+        self.change(request, response, domain=domain)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        caller = request.context.caller
-        self.change(request, response, lambda: domains.delete(self.directory, caller, domain))
+        self.change(request, response, domain=domain)
+
+
+class ServicesResource(Resource):
+    """Services of a domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        entry = domains.get(self.directory, domain)
+        self.answer_with(request, response, entry, sorted(entry.texts("enabledService")))
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        self.change(request, response, domain=domain)
+
+
+class AdminsResource(Resource):
+    """Admins of a domain."""
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        self.change(request, response, domain=domain)

@@ -10,7 +10,7 @@ import falcon
 import structlog
 
 from iredldap.dit.entry import Entry
-from iredldap.operations import domains, users
+from iredldap.operations import domains, exports, users
 from iredldap.operations.login import Caller
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
@@ -61,11 +61,22 @@ class _LdifResource(Resource):
         )
         return selection
 
-    def _send_entry(
-        self, request: falcon.Request, response: falcon.Response, chosen: Selection, entry: Entry
+    def _send_account(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        kind: Kind,
+        name: str,
+        hidden: tuple[str, ...],
     ) -> None:
-        attributes = {k: v for k, v in entry.attributes.items() if k != "entryCSN"}
-        found = [(entry.dn, chosen.thinned(attributes))]
+        entries = exports.entries(self.directory, kind, name)
+        chosen = self._selection(request, kind, name, hidden)
+        self._send_entries(request, response, chosen, *entries)
+
+    def _send_entries(
+        self, request: falcon.Request, response: falcon.Response, chosen: Selection, *entries: Entry
+    ) -> None:
+        found = [(entry.dn, chosen.thinned(_stored(entry))) for entry in entries]
         text = b"".join(stream.text(found, passwords=chosen.has_passwords))
         if self._wants_file(request, response, chosen):
             response.data = text
@@ -107,7 +118,7 @@ class LdifDomainResource(_LdifResource):
         if chosen.subtree:
             self._send_subtree(request, response, chosen)
         else:
-            self._send_entry(request, response, chosen, entry)
+            self._send_entries(request, response, chosen, entry)
 
 
 class LdifUserResource(_LdifResource):
@@ -117,7 +128,44 @@ class LdifUserResource(_LdifResource):
         entry = users.get(self.directory, request.context.caller, mail)
         hidden = self.config.api.api_hidden_user_profiles
         chosen = self._selection(request, "user", mail, hidden)
-        self._send_entry(request, response, chosen, entry)
+        self._send_entries(request, response, chosen, entry)
+
+
+class LdifCatchallResource(_LdifResource):
+    """The account that gets the mail for names a domain does not have."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        name = domains.get(self.directory, domain).text("domainName") or domain
+        hidden = self.config.api.api_hidden_user_profiles
+        self._send_account(request, response, "catchall", name, hidden)
+
+
+class LdifAdminResource(_LdifResource):
+    """A standalone admin."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        hidden = self.config.api.api_hidden_admin_profiles
+        self._send_account(request, response, "admin", mail, hidden)
+
+
+class LdifMaillistResource(_LdifResource):
+    """A mailing list, with the entry of its members elsewhere."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        hidden = self.config.api.api_hidden_user_profiles
+        self._send_account(request, response, "maillist", mail, hidden)
+
+
+class LdifAliasResource(_LdifResource):
+    """A mail alias."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        hidden = self.config.api.api_hidden_user_profiles
+        self._send_account(request, response, "alias", mail, hidden)
+
+
+def _stored(entry: Entry) -> dict[str, list[bytes]]:
+    return {name: values for name, values in entry.attributes.items() if name != "entryCSN"}
 
 
 def _cut_off_stalled_client(request: falcon.Request, seconds: int) -> None:

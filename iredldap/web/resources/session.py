@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import falcon
 
+from iredldap.dit.fields import Parsed
 from iredldap.errors import LoginRequired
-from iredldap.operations.login import log_in
-from iredldap.web.auth import Clients, Sessions
+from iredldap.gateways.attempts import Attempts
+from iredldap.operations.login import Caller, log_in
+from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.gate import set_cookie
 from iredldap.web.resources.base import Resource
 
@@ -17,15 +19,23 @@ class LoginResource(Resource):
 
     sessions: Sessions
     clients: Clients
+    addresses: AdminAddresses
+    attempts: Attempts
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        parsed = request.context.parsed
-        username, password = parsed.value("username") or "", parsed.value("password") or ""
-        caller = log_in(self.directory, self.config, username, password)
+        caller = self._caller(request.context.parsed, self.clients.address(request))
         request.context.who = caller.address
         cookie = self.sessions.enter(caller)
         set_cookie(response, self.config, cookie, tls=self.clients.speaks_tls(request))
         self.replies.done(response)
+
+    def _caller(self, parsed: Parsed, address: str) -> Caller:
+        username, password = parsed.value("username") or "", parsed.value("password") or ""
+        self.addresses.admit(address)
+        with self.attempts.watching(username, address):
+            caller = log_in(self.directory, self.config, username, password)
+        self.addresses.admit_caller(address, caller)
+        return caller
 
 
 @dataclass(frozen=True)

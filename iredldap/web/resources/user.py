@@ -1,12 +1,8 @@
-"""`/api/user/{mail}`."""
-
-import os
-from datetime import datetime
+"""`/api/user/{mail}`, `/api/users/{domain}` and `/api/verify_password/user/{mail}`."""
 
 import falcon
 
 from iredldap.operations import users
-from iredldap.operations.users import Chance
 from iredldap.web.resources.base import Resource
 
 
@@ -18,14 +14,26 @@ class UserResource(Resource):
         self.answer(request, response, entry, self.config.api.api_hidden_user_profiles)
 
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
-        caller, parsed = request.context.caller, request.context.parsed
-        chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
-        self.change(
-            request,
-            response,
-            lambda: users.create(self.directory, self.config, caller, mail, parsed, chance),
-        )
+        self.change(request, response, mail=mail)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        self.change(request, response, mail=mail)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
-        caller = request.context.caller
-        self.change(request, response, lambda: users.delete(self.directory, caller, mail))
+        self.change(request, response, mail=mail)
+
+
+class UsersResource(Resource):
+    """All mail users of a domain."""
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        self.change(request, response, domain=domain)
+
+
+class PasswordCheckResource(Resource):
+    """Password of one mail user."""
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        password = request.context.parsed.value("password") or ""
+        users.verify_password(self.directory, mail, password)
+        self.replies.done(response)

@@ -8,13 +8,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sql
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateTable
 
 from iredldap.config import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import State
+from iredldap.gateways.state import _JOBS, Job, State, Waiting
 
 NOW = 1_800_000_000
 Open = Callable[[], State]
@@ -214,6 +217,11 @@ def test_what_cannot_be_opened_is_down(url: str) -> None:
             state.ask,
             lambda: state.is_revoked("session"),
             lambda: state.revoke("session", NOW + 1, NOW),
+            lambda: state.add_job(job("any"), 0),
+            lambda: state.job("any"),
+            state.unfinished_jobs,
+            lambda: state.claim_job(Waiting("any", "ann", "", 0), "worker", NOW),
+            lambda: state.update_job("any", "worker", {"done": 1}),
         ):
             with pytest.raises(ServerDown, match="state database") as failed:
                 use()
@@ -232,6 +240,121 @@ def test_a_file_that_is_none_of_ours_is_left_alone(open_: Open, file: Path) -> N
 
     file.unlink()
     state.ask()
+
+
+def test_it_is_for_the_owner_only(open_: Open, file: Path) -> None:
+    """A job may hold the hash of a password."""
+    open_().ask()
+
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def job(number: str, owner: str = "ann", created: int = NOW, **columns: Any) -> Job:
+    return Job(**{"id": number, "owner": owner, "request": "{}", "created": created, **columns})
+
+
+def waiting(state: State, number: str) -> Waiting:
+    return next(found for found in state.unfinished_jobs() if found.id == number)
+
+
+class TestJobs:
+    def test_is_read_as_it_was_written(self, open_: Open) -> None:
+        """By another process too, every column of it."""
+        full = job(
+            "full", request="x" * 200_000, course="y" * 100_000, status="failed", done=2**40,
+            total=2**40 + 1, failures=3, code="A,B", report='{"done": []}', worker="host:1:abc",
+            heartbeat=NOW * 1000, attempts=2, finished=NOW * 1000 + 1,
+        )  # fmt: skip
+        open_().add_job(full, 0)
+        open_().add_job(job("plain"), 0)
+
+        assert open_().job("full") == full
+        assert open_().job("plain") == job("plain")
+        assert open_().job("none") is None
+
+    def test_unfinished_ones_are_seen_in_their_order(self, open_: Open) -> None:
+        state = open_()
+        for number, created, status in (
+            ("3", NOW + 2, "running"),
+            ("2", NOW + 1, "queued"),
+            ("4", NOW, "done"),
+            ("5", NOW, "failed"),
+            ("1", NOW, "queued"),
+        ):
+            state.add_job(job(number, created=created, status=status), 0)
+
+        assert [found.id for found in state.unfinished_jobs()] == ["1", "2", "3"]
+
+    def test_is_claimed_once(self, open_: Open) -> None:
+        """Of all who saw it unclaimed, one gets it."""
+        states = [open_() for _ in range(4)]
+        states[0].add_job(job("wanted"), 0)
+        seen = waiting(states[0], "wanted")
+        got: list[str] = []
+        names = iter("abcdefgh")
+        lock = threading.Lock()
+
+        def claim() -> None:
+            with lock:
+                name = next(names)
+            if states["abcdefgh".index(name) % 4].claim_job(seen, name, NOW):
+                got.append(name)
+
+        _at_once(8, claim)
+
+        assert len(got) == 1
+        found = states[0].job("wanted")
+        assert found
+        assert (found.worker, found.status, found.attempts) == (got[0], "running", 1)
+
+    def test_one_with_a_sign_of_life_is_not_claimed(self, open_: Open) -> None:
+        """Whoever saw it before that comes too late."""
+        state = open_()
+        state.add_job(job("mine"), 0)
+        assert state.claim_job(waiting(state, "mine"), "me", NOW)
+        seen = waiting(state, "mine")
+        assert state.update_job("mine", "me", {"heartbeat": NOW + 1, "done": 7})
+
+        assert not state.claim_job(seen, "other", NOW + 2)
+
+        assert state.claim_job(waiting(state, "mine"), "other", NOW + 3)
+        assert not state.update_job("mine", "me", {"done": 8})
+        found = state.job("mine")
+        assert found
+        assert (found.done, found.worker, found.attempts) == (7, "other", 2)
+
+    def test_that_has_ended_is_not_changed_any_more(self, open_: Open) -> None:
+        state = open_()
+        state.add_job(job("over"), 0)
+        state.claim_job(waiting(state, "over"), "me", NOW)
+        seen = waiting(state, "over")
+        assert state.update_job("over", "me", {"status": "done", "finished": NOW})
+
+        assert not state.update_job("over", "me", {"status": "failed"})
+        assert not state.claim_job(seen, "other", NOW + 1)
+
+    def test_is_forgotten_when_another_comes(self, open_: Open) -> None:
+        """If it ended before the given time; one that has not is never."""
+        state = open_()
+        state.add_job(job("old", status="done", finished=NOW), 0)
+        state.add_job(job("young", status="done", finished=NOW + 1), 0)
+        state.add_job(job("endless"), 0)
+
+        state.add_job(job("new"), NOW + 1)
+
+        assert [number for number in ("old", "young", "endless", "new") if state.job(number)] == [
+            "young",
+            "endless",
+            "new",
+        ]
+
+    def test_is_kept_by_every_kind_of_database(self) -> None:
+        """A request may be longer than 64 KB, where the column of MariaDB would end."""
+        made = str(CreateTable(_JOBS).compile(dialect=mysql.dialect()))
+        assert "request MEDIUMTEXT NOT NULL" in made
+        assert "request TEXT NOT NULL" in str(
+            CreateTable(_JOBS).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+        )
 
 
 def _at_once(count: int, work: Callable[[], None]) -> None:

@@ -161,9 +161,24 @@ def test_a_flag_acts_by_being_there() -> None:
 
 
 def test_secrets_are_marked() -> None:
-    """The two kinds that no log and no message may show."""
+    """The kinds that no log and no message may show."""
     every = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
-    assert [kind for kind in every if kind.secret] == [kinds.PASSWORD, kinds.PASSWORD_HASH]
+    secrets = [kinds.PASSWORD, kinds.NEW_PASSWORD, kinds.PASSWORD_HASH]
+    assert [kind for kind in every if kind.secret] == secrets
+
+
+def test_numbers_that_are_dialled_alike_are_one() -> None:
+    """The directory ignores blanks and hyphens, and refuses two that differ in nothing else."""
+    assert kinds.STRINGS.read("+49-1, +49 1,+491, +49 2").values == ("+49-1", "+49 2")
+    with pytest.raises(InvalidParameter):
+        kinds.STRINGS.read(" - , --")
+    assert kinds.STRINGS.read("-, 1").dropped == ("-",)
+
+
+def test_addresses_of_accounts_hold_less_than_foreign_ones() -> None:
+    assert kinds.ACCOUNTS.read("A@x.test,a+b@x.test,a@x.test") == Reading(
+        ("a@x.test",), ("a+b@x.test",)
+    )
 
 
 @given(st.integers(min_value=0, max_value=2**63 - 1))

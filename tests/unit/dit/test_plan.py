@@ -26,6 +26,7 @@ from iredldap.dit.plan import (
     change_records,
     describe,
     guarded,
+    inverse,
 )
 
 DN = "mail=u@a.test,o=x"
@@ -171,6 +172,14 @@ def test_a_guarded_plan_begins_with_the_named_entry(
     assert guarded(plan) == Plan(DN, expected, "s", ("x",))
 
 
+def test_a_guard_judges_for_what_comes_later() -> None:
+    """It leaves a new state itself, which no later step can know."""
+    mods = (Mod(Op.ADD, "cn", (b"x",)),)
+    other = Modify(f"cn=x,{DN}", mods, ("t",))
+    plan = Plan(DN, (other, Modify(DN, mods, ("s",))), "s")
+    assert guarded(plan).steps == (Modify(DN, (), ("s",)), other, Modify(DN, mods))
+
+
 def test_steps_are_described_without_values() -> None:
     """A report may go to a client."""
     query = Query("o=x", Scope.SUBTREE, "(cn=*)")
@@ -179,3 +188,31 @@ def test_steps_are_described_without_values() -> None:
     assert describe(Delete(DN)) == f"delete {DN}"
     assert describe(Sweep("clear", query, lambda _: ())) == "clear"
     assert describe(Recheck("look", query, lambda _: Amendment())) == "look"
+
+
+def test_inverse_takes_back_value_by_value() -> None:
+    """Last first: what was put in goes before what it replaced comes back."""
+    before = Entry(DN, {"cn": [b"Ann"], "mobile": [b"1"], "service": [b"a", b"b"], "role": [b"x"]})
+    done = (
+        Mod(Op.REPLACE, "cn", (b"ANN",)),
+        Mod(Op.REPLACE, "sn", (b"T",)),
+        Mod(Op.REPLACE, "mobile"),
+        Mod(Op.DELETE, "service", (b"a",)),
+        Mod(Op.ADD, "service", (b"A",)),
+        Mod(Op.DELETE, "role"),
+    )
+    assert inverse(done, before) == (
+        Mod(Op.ADD, "role", (b"x",)),
+        Mod(Op.DELETE, "service", (b"A",)),
+        Mod(Op.ADD, "service", (b"a",)),
+        Mod(Op.ADD, "mobile", (b"1",)),
+        Mod(Op.DELETE, "sn", (b"T",)),
+        Mod(Op.DELETE, "cn", (b"ANN",)),
+        Mod(Op.ADD, "cn", (b"Ann",)),
+    )
+
+
+def test_inverse_of_nothing() -> None:
+    """Removing what is not there, say."""
+    assert inverse((), Entry(DN, {})) == ()
+    assert inverse((Mod(Op.REPLACE, "cn"),), Entry(DN, {})) == ()

@@ -38,6 +38,7 @@ BY_ADDRESS: list[tuple[Held, Held | None]] = [
         {"mailForwardingAddress": ["ann@a.test", "x@a.test"]},
         {"mailForwardingAddress": ["ann@a.test"]},
     ),
+    ({"memberOfGroup": ["Ann@a.test", "b@a.test"]}, {"memberOfGroup": ["Ann@a.test"]}),
     (
         {"mailForwardingAddress": ["ANN@A.test", "A.B@alias.test"]},
         {"mailForwardingAddress": ["ANN@A.test", "A.B@alias.test"]},
@@ -143,6 +144,36 @@ BY_DOMAIN: list[tuple[str, Held, Held | None]] = [
         {"mailForwardingAddress": ["ann@a.test"]},
     ),
 ]
+
+
+DEFAULT_LISTS = references.clear_default_lists(TREE, ["l@a.test", "l@alias.test"])
+
+
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [
+        (["defaultList:l@a.test"], []),
+        (["defaultList:L@A.test,x@a.test, l@alias.test"], ["defaultList:x@a.test"]),
+        (["defaultList:x@a.test,l@a.test", "defaultQuota:5"],
+         ["defaultQuota:5", "defaultList:x@a.test"]),
+        (["defaultList:X@a.test", "defaultList:x@a.test,l@a.test"], ["defaultList:X@a.test"]),
+        (["defaultList:xl@a.test"], ["defaultList:xl@a.test"]),
+        (["other:l@a.test"], ["other:l@a.test"]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_default_lists_of_domains_are_cleared(held: list[str], left: list[str]) -> None:
+    """Value by value: whoever changes another setting meanwhile is not in the way."""
+    entry = Entry(HOME, {"accountSetting": [value.encode() for value in held]})
+    now = [*held]
+    for operation in DEFAULT_LISTS.change(entry):
+        assert isinstance(operation, Modify)
+        for mod in operation.mods:
+            values = [value.decode() for value in mod.values]
+            now = [v for v in now if v not in values] + (values if mod.op is Op.ADD else [])
+    assert now == left
+    lowered = [value.lower() for value in now]
+    assert len({*lowered}) == len(lowered)
 
 
 @pytest.mark.parametrize(("dn", "held", "gone"), BY_DOMAIN)

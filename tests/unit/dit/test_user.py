@@ -1,4 +1,4 @@
-"""A new mail user."""
+"""A new mail user, and changes of one."""
 
 from datetime import date
 
@@ -6,7 +6,8 @@ import pytest
 
 from iredldap.dit import user
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Form, parse
+from iredldap.dit.fields import Change, Form, Table, modlist, parse
+from iredldap.dit.plan import Mod, Op
 from iredldap.errors import Refusal
 
 ALL_34 = [
@@ -163,3 +164,120 @@ def test_days_are_counted_from_1970(day: date, number: str) -> None:
 def test_a_global_admin_is_marked(values: list[bytes], expected: bool) -> None:
     """With `yes`; its absence and any other word mean no."""
     assert user.is_global_admin(Entry("o=x", {"domainGlobalAdmin": values})) is expected
+
+
+# --- changes ----------------------------------------------------------------------------------
+
+
+def entry(**attributes: list[str]) -> Entry:
+    """A user."""
+    stored = {name: [value.encode() for value in values] for name, values in attributes.items()}
+    return Entry("mail=ann@a.test,o=x", stored)
+
+
+def changes(**form: str) -> tuple[Change, ...]:
+    return parse(user.UPDATE, {name: [value] for name, value in form.items()}).changes
+
+
+def test_an_admin_may_send_these_for_himself() -> None:
+    """Of a change of a user; nothing of a creation or of a change of many."""
+    own = {field.name for field in user.UPDATE if field.by_self}
+    assert own == {
+        "name", "gn", "sn", "password", "language", "telephoneNumber", "mobile", "forwarding",
+        "addForwarding", "removeForwarding",
+    }  # fmt: skip
+    assert not [field for field in (*user.CREATE, *user.BULK) if field.by_self]
+
+
+@pytest.mark.parametrize("table", [user.UPDATE, user.BULK])
+@pytest.mark.parametrize("password", ["", "  "])
+def test_an_empty_password_counts_as_sent(table: Table, password: str) -> None:
+    """So that the rules for passwords refuse it; elsewhere empty is nothing."""
+    parsed = parse(table, {"password": [password], "language": [""]})
+    assert [(change.field.name, change.values) for change in parsed.changes] == [
+        ("password", ("",))
+    ]
+
+
+def test_values_come_with_the_services_they_need() -> None:
+    """After a new set of services and after single ones taken away; clearing takes none."""
+    held = entry(enabledService=["mail", "vpn"])
+    mods = modlist(changes(services="mail", senderBcc="x@b.test", addAlias="y@a.test"), held)
+    assert set(mods) == {
+        Mod(Op.REPLACE, "userSenderBccAddress", (b"x@b.test",)),
+        Mod(Op.ADD, "shadowAddress", (b"y@a.test",)),
+        Mod(Op.DELETE, "enabledService", (b"vpn",)),
+        Mod(Op.ADD, "enabledService", (b"senderbcc", b"shadowaddress")),
+    }
+    mods = modlist(changes(removeService="mail,recipientbcc", recipientBcc="x@b.test"), held)
+    assert Mod(Op.ADD, "enabledService", (b"recipientbcc",)) in mods
+    held = entry(enabledService=["mail", "senderbcc"], userSenderBccAddress=["x@b.test"])
+    assert modlist(changes(senderBcc=""), held) == (Mod(Op.REPLACE, "userSenderBccAddress"),)
+    assert modlist(changes(removeAlias="y@a.test"), entry(enabledService=["mail"])) == ()
+
+
+def test_promotion() -> None:
+    """The mark, the role, and no limits; whoever has it all is not changed."""
+    held = entry(accountSetting=["create_max_users:5", "timezone:UTC", "create_new_domains:yes"])
+    assert user.promotion(held) == (
+        Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),
+        Mod(Op.ADD, "enabledService", (b"domainadmin",)),
+        Mod(Op.DELETE, "accountSetting", (b"create_max_users:5", b"create_new_domains:yes")),
+    )
+    assert user.promotion(entry(domainGlobalAdmin=["YES"], enabledService=["DomainAdmin"])) == ()
+
+
+@pytest.mark.parametrize("manages", [True, False])
+def test_demotion(manages: bool) -> None:
+    """The role goes with the mark, unless a domain needs it."""
+    held = entry(domainGlobalAdmin=["yes"], enabledService=["mail", "DomainAdmin"])
+    role = () if manages else (Mod(Op.DELETE, "enabledService", (b"DomainAdmin",)),)
+    assert user.demotion(held, manages=manages) == (Mod(Op.REPLACE, "domainGlobalAdmin"), *role)
+    assert user.demotion(entry(enabledService=["domainadmin"]), manages=manages) == ()
+
+
+@pytest.mark.parametrize("classes", [["mailUser", "ShadowAccount"], ["mailUser"]])
+def test_a_new_password_has_its_day(classes: list[str]) -> None:
+    """For which an account may lack the class."""
+    mods = user.new_password(entry(objectClass=classes), "{SSHA}x", date(2026, 1, 31))
+    password = Mod(Op.REPLACE, "userPassword", (b"{SSHA}x",))
+    day = Mod(Op.REPLACE, "shadowLastChange", (b"20484",))
+    lacking = Mod(Op.ADD, "objectClass", (b"shadowAccount",))
+    assert mods == ((password, day) if len(classes) == 2 else (lacking, password, day))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "held", "role"),
+    [
+        ("services", [], {"DomainAdmin"}),
+        ("addService", [], {"DomainAdmin"}),
+        ("removeService", [], set()),
+        ("services", ["domainadmin"], set()),
+        ("addService", ["domainadmin"], set()),
+        ("removeService", ["domainadmin"], {"DomainAdmin"}),
+    ],
+)
+def test_words_that_would_change_the_role(parameter: str, held: list[str], role: set[str]) -> None:
+    """Naming a role that one has, or lacks, changes nothing and is no matter."""
+    (change,) = changes(**{parameter: "mail,DomainAdmin"})
+    assert user.role_words(change, entry(enabledService=held)) == role
+
+
+@pytest.mark.parametrize(
+    ("services", "addresses", "lasting"),
+    [
+        ([], [], set()),
+        (["mail", "vpn"], ["a@a.test"], set()),
+        (["DomainAdmin", "ShadowAddress"], [], {"domainadmin"}),
+        (["mail", "ShadowAddress"], ["a@a.test"], {"shadowaddress"}),
+    ],
+)
+def test_lasting_services(services: list[str], addresses: list[str], lasting: set[str]) -> None:
+    """What is bound to something else is neither lost nor gained by a new set."""
+    held = entry(enabledService=services, shadowAddress=addresses)
+    assert user.lasting_services(held) == lasting
+
+
+def test_names_in_alias_domains() -> None:
+    assert user.names_in(["b.test", "c.test"], "ann@a.test") == {"ann@b.test", "ann@c.test"}
+    assert user.names_in([], "ann@a.test") == set()

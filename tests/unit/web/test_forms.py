@@ -304,3 +304,22 @@ def test_a_client_may_prefer_strictness(header: str | None, strict: bool) -> Non
     """RFC 7240; any other preference is none of ours."""
     headers = {"Prefer": header} if header is not None else {}
     assert forms.is_strict(request(headers=headers)) is strict
+
+
+@pytest.mark.parametrize(
+    ("header", "asynchronous"),
+    [
+        (None, False),
+        ("respond-async", True),
+        ("Respond-Async", True),
+        ('respond-async=""; x=y', True),
+        ("handling=strict, respond-async", True),
+        ("respond-async=no", False),
+        ("wait=10", False),
+        ("wait=10; respond-async", False),
+    ],
+)
+def test_a_client_may_prefer_not_to_wait(header: str | None, asynchronous: bool) -> None:
+    """RFC 7240, where an empty value is none, and what follows a semicolon is a parameter."""
+    headers = {"Prefer": header} if header is not None else {}
+    assert forms.is_asynchronous(request(headers=headers)) is asynchronous

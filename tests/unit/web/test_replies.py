@@ -20,10 +20,11 @@ from iredldap.web.replies import Replies, listed, status_of
 
 STATUSES = {
     400: "INVALID_PARAMETER MISSING_PARAMETER PARAMETER_CONFLICT INVALID_DOMAIN_NAME INVALID_MAIL"
-    " INVALID_USERNAME EMPTY_PASSWORD",
+    " INVALID_USERNAME EMPTY_PASSWORD NO_ADMINS",
     401: "LOGIN_REQUIRED SESSION_EXPIRED INVALID_CREDENTIALS",
-    403: "PERMISSION_DENIED PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE NOT_AUTHORIZED",
-    404: "NO_SUCH_ACCOUNT NO_SUCH_ROUTE API_DISABLED",
+    403: "PERMISSION_DENIED PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE NOT_AUTHORIZED"
+    " NOT_ALLOWED_IP",
+    404: "NO_SUCH_ACCOUNT NO_SUCH_ROUTE NO_SUCH_JOB API_DISABLED",
     405: "METHOD_NOT_ALLOWED",
     409: "ALREADY_EXISTS NOT_ALLOWED EXCEEDED_DOMAIN_ACCOUNT_LIMIT EXCEEDED_DOMAIN_QUOTA_SIZE"
     " EXCEEDED_MAX_USER_QUOTA EXCEED_LIMIT_DOMAIN EXCEED_LIMIT_QUOTA EXCEED_LIMIT_USERS"
@@ -32,6 +33,7 @@ STATUSES = {
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     422: "INVALID_PASSWORD_SCHEME PW_EMPTY",
+    429: "TOO_MANY_REQUESTS",
     500: "INTERNAL_ERROR",
     503: "SERVER_DOWN",
 }
@@ -48,7 +50,8 @@ def every_class(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
 @pytest.mark.parametrize("kind", list(every_class()))
 def test_every_refusal_has_the_status_of_its_code(kind: type[Refusal]) -> None:
     """A new class without one here is noticed."""
-    assert status_of(kind("PW_EMPTY")) == STATUS[kind.code]
+    result_not_fault = kind is errors.PasswordMismatch
+    assert status_of(kind("PW_EMPTY")) == (200 if result_not_fault else STATUS[kind.code])
 
 
 def test_no_code_is_left_over() -> None:
@@ -153,6 +156,8 @@ def test_who_is_told_to_wait_is_told_how_long() -> None:
     """Only where asking again may help."""
     assert int(answered(errors.ServerDown("x"))[0].get_header("Retry-After") or 0) > 0
     assert answered(errors.InternalError("x"))[0].get_header("Retry-After") is None
+    too_many = errors.TooManyRequests("x", retry_after=17)
+    assert answered(too_many)[0].get_header("Retry-After") == "17"
 
 
 class Raises:

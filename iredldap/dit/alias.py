@@ -1,0 +1,82 @@
+"""Rows of a mail alias, and a newly made one.
+
+Source: REST API reference, "Create a mail alias" and "Update a mail alias"; iRedMail's directory,
+mail alias.
+"""
+
+from collections.abc import Iterable
+
+from iredldap.dit import kinds
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Attribute, Change, Field, Table, each, stored
+
+MEMBERS = "mailForwardingAddress"
+"""The attribute that holds the members."""
+
+_NAME = Field(
+    name="name",
+    aliases=("cn",),
+    stored_as=Attribute("cn"),
+    kind=kinds.TEXT,
+    meaning="Display name.",
+)
+_POLICY = Field(
+    name="accessPolicy",
+    stored_as=Attribute("accessPolicy"),
+    kind=kinds.POLICY,
+    meaning="Who may post to the alias; stored, and heeded by no iRedMail with LDAP.",
+)
+_MEMBERS = Field(
+    name="members",
+    stored_as=Attribute(MEMBERS, many=True),
+    kind=kinds.ADDRESSES,
+    meaning="Addresses that the alias expands to; an unknown one in its own domain is ignored.",
+)
+
+CREATE: Table = (_NAME, _POLICY, _MEMBERS)
+
+UPDATE: Table = (
+    _NAME,
+    _POLICY,
+    Field(
+        name="accountStatus",
+        stored_as=Attribute("accountStatus"),
+        kind=kinds.STATUS,
+        meaning="Switches the alias on (active) or off (disabled).",
+        era="later",
+    ),
+    *each(
+        _MEMBERS.but(meaning="All members.", empty="removes all"),
+        "Member",
+        "Members to add.",
+        "Members to remove.",
+    ),
+)
+
+
+def new(
+    mail: str, changes: Iterable[Change], shadows: Iterable[str], *, is_marked: bool
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a new alias.
+
+    Args:
+        mail: Address.
+        changes: What was asked for.
+        shadows: Its names in alias domains.
+        is_marked: Whether the domain is disabled.
+    """
+    attributes: dict[str, tuple[str, ...]] = {
+        "objectClass": ("mailAlias",),
+        "mail": (mail,),
+        "accountStatus": ("active",),
+        "enabledService": ("mail", "deliver"),
+        "shadowAddress": tuple(shadows),
+        "domainStatus": ("disabled",) if is_marked else (),
+        **stored(changes),
+    }
+    return {name: encoded(values) for name, values in attributes.items() if values}
+
+
+def addresses(entry: Entry) -> set[str]:
+    """All addresses of an alias, in lower case."""
+    return entry.lowered("mail") | entry.lowered("shadowAddress")

@@ -1,0 +1,113 @@
+"""What an alias domain means for the accounts of a domain.
+
+There is no mapping of domains: each account carries its name in each alias domain, as
+shadowAddress. Members of a plain list are found by its address alone, so they are members of its
+name in the alias domain too.
+
+Source: iRedMail's directory, "Alias domain", and its look-ups.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from iredldap.dit import names
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
+from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
+
+_EXTERNALS = equals("objectClass", "mailExternalUser")
+_NAMED = either(
+    equals("objectClass", "mailUser"),
+    equals("objectClass", "mailList"),
+    equals("objectClass", "mailAlias"),
+    _EXTERNALS,
+)
+
+
+def local_part(entry: Entry) -> str:
+    """Local part of an account's own address; that of the list for its external members."""
+    is_external = entry.has("objectClass", "mailExternalUser")
+    own = entry.text("memberOfGroup" if is_external else "mail") or ""
+    return names.local_part(own.lower())
+
+
+def join(tree: Tree, domain: str, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
+    """Give every account of a domain its name in an alias domain.
+
+    Args:
+        tree: The tree.
+        domain: Name of the domain.
+        alias: Name of the alias domain.
+        taken: Addresses in the alias domain that belong to others, with their DNs.
+    """
+
+    def name(entry: Entry) -> Iterator[Operation]:
+        address = f"{local_part(entry)}@{alias}"
+        holder = taken.get(address, entry.dn)
+        if names.same(holder, entry.dn) and not entry.has("shadowAddress", address):
+            yield _modify(entry, Op.ADD, "shadowAddress", [address])
+
+    def enrol(entry: Entry) -> Iterator[Operation]:
+        lists = entry.lowered("memberOfGroup")
+        here = [names.local_part(group) for group in lists if names.domain_of(group) == domain]
+        missing = [group for local in sorted(here) if (group := f"{local}@{alias}") not in lists]
+        if missing:
+            yield _modify(entry, Op.ADD, "memberOfGroup", missing)
+
+    attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
+    members = every(ends_with("memberOfGroup", f"@{domain}"), negated(_EXTERNALS))
+    return (
+        Sweep(
+            f"name the accounts in {alias}",
+            Query(tree.domain(domain), Scope.SUBTREE, _NAMED, attributes),
+            name,
+        ),
+        Sweep(
+            f"enrol the members of lists in {alias}",
+            Query(tree.base, Scope.SUBTREE, members, ("memberOfGroup",)),
+            enrol,
+        ),
+    )
+
+
+def leave(tree: Tree, domain: str, alias: str) -> tuple[Sweep, Sweep]:
+    """Take the accounts' names in an alias domain away.
+
+    The names go last: as long as one is left, it tells that the rest may be there too.
+    """
+
+    def drop(attribute: str, entry: Entry) -> Iterator[Operation]:
+        gone = [v for v in entry.texts(attribute) if names.domain_of(v.lower()) == alias]
+        if gone:
+            yield _modify(entry, Op.DELETE, attribute, gone)
+
+    def sweep(base: str, attribute: str, filter_: str) -> Sweep:
+        query = Query(base, Scope.SUBTREE, filter_, (attribute,))
+        return Sweep(f"forget {alias}", query, lambda entry: drop(attribute, entry))
+
+    named = ends_with("shadowAddress", f"@{alias}")
+    enrolled = every(ends_with("memberOfGroup", f"@{alias}"), negated(_EXTERNALS))
+    return (
+        sweep(tree.base, "memberOfGroup", enrolled),
+        sweep(tree.domain(domain), "shadowAddress", named),
+    )
+
+
+def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
+    """Domains, other than these, in which an account carries its own local part."""
+    own = local_part(entry)
+    return {
+        names.domain_of(address)
+        for address in entry.lowered("shadowAddress")
+        if names.local_part(address) == own and names.domain_of(address) not in domains
+    }
+
+
+def named_query(tree: Tree, domain: str) -> Query:
+    """Search for the accounts of a domain that have further addresses."""
+    named = every(_NAMED, names.present("shadowAddress"))
+    attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
+    return Query(tree.domain(domain), Scope.SUBTREE, named, attributes)
+
+
+def _modify(entry: Entry, op: Op, attribute: str, values: list[str]) -> Modify:
+    return Modify(entry.dn, (Mod(op, attribute, encoded(values)),), absent_ok=True)

@@ -1,0 +1,169 @@
+"""Rows of an unsubscribable mailing list, a newly made one, and what membership means.
+
+A member of ours carries every address of the list as `memberOfGroup`; the mail server finds him
+by that. Members elsewhere are values of `mail` on an entry of their own beside the list, which
+has the list's further addresses as `shadowAddress`. The list's entry itself takes no part in
+that; it names the mail users among its members by DN.
+
+Source: REST API reference, "Create a mailing list" and "Update a mailing list"; iRedMail's
+directory, mailing list, external members, membership model.
+"""
+
+from collections.abc import Iterable
+
+from iredldap.dit import kinds, names
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Table, each, stored
+from iredldap.dit.plan import Mod, Modify, Op
+
+GROUP = "memberOfGroup"
+MEMBERS = Elsewhere("memberOfGroup on local users; mailExternalUser entry under ou=Externals")
+
+_NAME = Field(
+    name="name",
+    aliases=("cn",),
+    stored_as=Attribute("cn"),
+    kind=kinds.TEXT,
+    meaning="Display name.",
+)
+_POLICY = Field(
+    name="accessPolicy",
+    stored_as=Attribute("accessPolicy"),
+    kind=kinds.POLICY,
+    meaning="Who may post to the list.",
+    default="public",
+)
+_MEMBERS = Field(
+    name="members",
+    stored_as=MEMBERS,
+    kind=kinds.ADDRESSES,
+    meaning="Members, local or elsewhere; an unknown address in a domain of ours is ignored.",
+)
+
+CREATE: Table = (_NAME, _POLICY, _MEMBERS)
+
+UPDATE: Table = (
+    _NAME,
+    _POLICY,
+    *each(
+        _MEMBERS.but(meaning="All members.", empty="removes all"),
+        "Member",
+        "Members to add.",
+        "Members to remove.",
+    ),
+)
+
+DELETE: Table = (
+    Field(
+        name="archive",
+        stored_as=Elsewhere("nowhere"),
+        kind=kinds.YES_NO,
+        meaning="Whether an archive is kept; such a list has none, so nothing comes of it.",
+        default="yes",
+        era="later",
+    ),
+)
+
+
+def new(
+    mail: str,
+    changes: Iterable[Change],
+    shadows: Iterable[str],
+    members: Iterable[Mod],
+    *,
+    is_marked: bool,
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a new list.
+
+    Args:
+        mail: Address.
+        changes: What was asked for.
+        shadows: Its names in alias domains.
+        members: What `member_dns` says for a list without members.
+        is_marked: Whether the domain is disabled.
+    """
+    attributes: dict[str, tuple[str, ...]] = {
+        "objectClass": ("mailList",),
+        "mail": (mail,),
+        "accountStatus": ("active",),
+        "enabledService": ("mail", "deliver", "displayedInGlobalAddressBook"),
+        "accessPolicy": ("public",),
+        "shadowAddress": tuple(shadows),
+        "domainStatus": ("disabled",) if is_marked else (),
+        **stored(changes),
+    }
+    made = {name: encoded(values) for name, values in attributes.items() if values}
+    return made | {mod.attribute: mod.values for mod in members}
+
+
+def externals(
+    mail: str, shadows: Iterable[str], *, is_marked: bool
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of the entry for members elsewhere, yet without any."""
+    attributes: dict[str, tuple[str, ...]] = {
+        "objectClass": ("mailExternalUser",),
+        GROUP: (mail,),
+        "accountStatus": ("active",),
+        "enabledService": ("mail", "deliver"),
+        "shadowAddress": tuple(shadows),
+        "domainStatus": ("disabled",) if is_marked else (),
+    }
+    return {name: encoded(values) for name, values in attributes.items() if values}
+
+
+def is_list(entry: Entry) -> bool:
+    """Whether an entry is a list of this kind; one that mlmmj runs is not."""
+    return entry.has("objectClass", "mailList") and not entry.has("enabledService", "mlmmj")
+
+
+def is_externals(entry: Entry) -> bool:
+    return entry.has("objectClass", "mailExternalUser")
+
+
+def addresses(entry: Entry) -> tuple[str, ...]:
+    """All addresses of a list, its own first, in lower case."""
+    shadows = sorted(entry.lowered("shadowAddress") - entry.lowered("mail"))
+    return (*sorted(entry.lowered("mail")), *shadows)
+
+
+def lacks(member: Entry, addresses_: Iterable[str]) -> bool:
+    """Whether a member does not get the mail for one of the list's addresses."""
+    return not member.lowered(GROUP).issuperset(addresses_)
+
+
+def joins(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
+    """Say what must change for an account to be a member under all addresses of a list."""
+    missing = tuple(a for a in addresses_ if a not in member.lowered(GROUP))
+    if not missing:
+        return ()
+    return (Modify(member.dn, (Mod(Op.ADD, GROUP, encoded(missing)),), absent_ok=True),)
+
+
+def leaves(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
+    """Say what must change for an account to be a member under none of a list's addresses."""
+    gone = set(addresses_)
+    values = tuple(v for v in member.texts(GROUP) if v.lower() in gone)
+    if not values:
+        return ()
+    return (Modify(member.dn, (Mod(Op.DELETE, GROUP, encoded(values)),), absent_ok=True),)
+
+
+def member_dns(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tuple[Mod, ...]:
+    """Say what must change in the DNs of a list's members.
+
+    Args:
+        entry: The list.
+        come: DNs that shall be among them.
+        go: DNs that shall not; those that come stay.
+    """
+    wanted = {_key(dn): dn for dn in come}
+    held = {_key(dn): dn for dn in entry.texts("member")}
+    unwanted = {_key(dn) for dn in go} - wanted.keys()
+    added = tuple(dn for key, dn in wanted.items() if key not in held)
+    removed = tuple(dn for key, dn in held.items() if key in unwanted)
+    mods = (Mod(Op.DELETE, "member", encoded(removed)), Mod(Op.ADD, "member", encoded(added)))
+    return tuple(mod for mod in mods if mod.values)
+
+
+def _key(dn: str) -> object:
+    return tuple(tuple(part) for part in names.components(dn)) or dn

@@ -1,0 +1,93 @@
+"""A request for a change, as a value: what a plan is made from, now or again later.
+
+Nothing in it belongs to HTTP, and it can be written down: a job is such a request that somebody
+else may have to finish.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from iredldap.dit.fields import Change, Field, Parsed, Table, Verb
+from iredldap.dit.user import SEALED_PASSWORD
+
+_CLEAR_TEXT = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for a change.
+
+    `endpoint` is the id of its row in the index of the API, `names` are the variables of the path,
+    read, and `if_match` the states of which the named entry must have one.
+    """
+
+    endpoint: str
+    names: Mapping[str, str]
+    parsed: Parsed = field(default_factory=Parsed)
+    if_match: tuple[str, ...] = ()
+
+
+def sealed(request: Request, hashed: Callable[[str], str]) -> Request:
+    """Put a hash in place of a password in clear text.
+
+    Args:
+        request: The request.
+        hashed: Gives the hash of a password; all accounts that the request names get the same.
+    """
+    changes = tuple(
+        Change(SEALED_PASSWORD, tuple(hashed(value) for value in change.values))
+        if _is_clear_text(change.field)
+        else change
+        for change in request.parsed.changes
+    )
+    return replace(request, parsed=replace(request.parsed, changes=changes))
+
+
+def dumped(request: Request) -> str:
+    """Write a request down, as JSON in ASCII.
+
+    Raises:
+        ValueError: If a password in clear text is in it.
+    """
+    changes = request.parsed.changes
+    if any(_is_clear_text(change.field) for change in changes):
+        raise ValueError("a password in clear text is not written down")
+    return json.dumps(
+        {
+            "endpoint": request.endpoint,
+            "names": dict(request.names),
+            "changes": [[c.field.name, c.values, c.verb.value] for c in changes],
+            "dropped": request.parsed.dropped,
+            "if_match": request.if_match,
+        }
+    )
+
+
+def loaded(text: str, tables: Mapping[str, Table]) -> Request:
+    """Read a request that was written down.
+
+    Args:
+        text: What `dumped` has written.
+        tables: The rows of each endpoint.
+
+    Raises:
+        ValueError: If endpoint or parameter is none of ours: another version wrote it.
+    """
+    written: dict[str, Any] = json.loads(text)
+    endpoint = written["endpoint"]
+    if endpoint not in tables:
+        raise ValueError(f"no endpoint {endpoint!r}")
+    rows = {row.name: row for row in (*tables[endpoint], SEALED_PASSWORD)}
+    changes = []
+    for name, values, verb in written["changes"]:
+        if name not in rows or _is_clear_text(rows[name]):
+            raise ValueError(f"{endpoint}: no parameter {name!r}")
+        changes.append(Change(rows[name], tuple(values), Verb(verb)))
+    parsed = Parsed(tuple(changes), dropped=tuple(written["dropped"]))
+    return Request(endpoint, written["names"], parsed, tuple(written["if_match"]))
+
+
+def _is_clear_text(row: Field) -> bool:
+    return row.kind.type == _CLEAR_TEXT

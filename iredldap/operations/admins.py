@@ -1,0 +1,114 @@
+"""Who manages a domain."""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.dit import names, user
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, service_mods
+from iredldap.dit.names import either, equals, every
+from iredldap.dit.plan import Mod, Modify, Op, Operation, Plan, Query, Scope, Sweep
+from iredldap.errors import NoAdmins
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+
+def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> Plan:
+    """Plan a change of a domain's admins: the role first, the domain's own entry last.
+
+    All are withdrawn first, then single ones, then others are assigned.
+
+    Raises:
+        NoSuchAccount: If there is no such domain.
+        NoAdmins: If none of those to be assigned may be.
+    """
+    entry = lookup.domain(directory, name)
+    present = {mail.lower(): mail for mail in entry.texts("domainAdmin")}
+    wanted, withdrawn = _asked(parsed, "addAdmin"), _asked(parsed, "removeAdmin")
+    if any(change.field.name == "removeAllAdmins" for change in parsed.changes):
+        withdrawn |= set(present)
+    candidates = _candidates(directory, caller, wanted)
+    if wanted and not candidates:
+        raise NoAdmins(f"none of {', '.join(sorted(wanted))[:200]} may be an admin")
+    withdrawn -= set(candidates)
+    gone = [spelt for mail, spelt in present.items() if mail in withdrawn]
+    new = sorted(mail for mail in candidates if mail not in present)
+    promoted = [
+        Modify(account.dn, mods)
+        for account in candidates.values()
+        if account.has("objectClass", "mailUser")
+        and (mods := service_mods({"domainadmin": True}, account))
+    ]
+    mods = (
+        *((Mod(Op.DELETE, "domainAdmin", encoded(gone)),) if gone else ()),
+        *((Mod(Op.ADD, "domainAdmin", encoded(new)),) if new else ()),
+    )
+    return Plan(
+        entry.dn,
+        (
+            *promoted,
+            *dismissal(directory, entry.dn, withdrawn),
+            *((Modify(entry.dn, mods),) if mods else ()),
+        ),
+        entry.csn,
+        (*parsed.dropped, *sorted(wanted - set(candidates))),
+    )
+
+
+def _asked(parsed: Parsed, name: str) -> set[str]:
+    return {v for change in parsed.changes if change.field.name == name for v in change.values}
+
+
+def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[str, Entry]:
+    """Those who exist, and whom the caller may name: a normal admin, users of his domains.
+
+    Global admins' accounts are not his to change, and they need no domain.
+    """
+    if not wanted:
+        return {}
+    kinds = ("mailUser",) if not caller.is_global else ("mailUser", "mailAdmin")
+    filter_ = every(
+        either(*(equals("objectClass", kind) for kind in kinds)),
+        either(*(equals("mail", mail) for mail in sorted(wanted))),
+    )
+    attributes = ("objectClass", "mail", "enabledService", "domainGlobalAdmin")
+    found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, filter_, attributes))
+    return {
+        mail: entry
+        for entry in found
+        for mail in entry.lowered("mail") & wanted
+        if caller.is_global
+        or (caller.manages(names.domain_of(mail)) and not user.is_global_admin(entry))
+    }
+
+
+def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Sweep, ...]:
+    """Take the role from mail users who manage no other domain; global admins keep it.
+
+    Args:
+        directory: Where.
+        dn: The domain that they manage no longer.
+        admins: Their addresses, in lower case.
+    """
+    asked = sorted(set(admins))
+    if not asked:
+        return ()
+    named = either(*(equals("domainAdmin", mail) for mail in asked))
+    filter_ = every(equals("objectClass", "mailDomain"), named)
+    domains = directory.find(Query(directory.tree.base, Scope.ONE, filter_, ("domainAdmin",)))
+    others = (domain for domain in domains if not names.same(domain.dn, dn))
+    busy = {mail for domain in others for mail in domain.lowered("domainAdmin")}
+    jobless = [mail for mail in asked if mail not in busy]
+    if not jobless:
+        return ()
+
+    def change(entry: Entry) -> Iterator[Operation]:
+        mods = service_mods({"domainadmin": False}, entry)
+        if mods and not entry.has("domainGlobalAdmin", "yes"):
+            yield Modify(entry.dn, mods, absent_ok=True)
+
+    mails = either(*(equals("mail", mail) for mail in jobless))
+    accounts = every(equals("objectClass", "mailUser"), mails)
+    attributes = ("enabledService", "domainGlobalAdmin")
+    query = Query(directory.tree.base, Scope.SUBTREE, accounts, attributes)
+    return (Sweep("dismiss admins of no other domain", query, change),)

@@ -1,0 +1,175 @@
+"""Alias domains: claimed on the domain, given to every account, made effective; or taken away.
+
+The new name is first claimed as pending, which no mail server looks at but every check for taken
+names does. Then the accounts get their names, and last it becomes an alias domain. It goes the
+other way round: first it ends being one, then the accounts lose their names.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from iredldap.dit import alias_domain, domain, names
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, Verb, service_mods
+from iredldap.dit.names import either, ends_with, equals, every
+from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
+from iredldap.errors import AlreadyExists
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+
+NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a request means: names that join, names that leave, names that others have."""
+
+    joining: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+
+
+def asked(directory: Directory, entry: Entry, parsed: Parsed) -> Change:
+    """Read what a request asks of a domain's aliases.
+
+    Names that are aliases already are joined again, and those that are none are left again: a
+    change that broke off is finished so.
+
+    Raises:
+        AlreadyExists: If every name asked for is taken by another domain.
+    """
+    own = entry.text("domainName") or ""
+    present = set(domain.alias_domains(entry))
+    joining: set[str] = set()
+    leaving: set[str] = set()
+    for change in parsed.changes:
+        match change.field.name, change.verb:
+            case "aliasDomains", _:
+                joining |= set(change.values)
+                leaving |= (present | _left_over(directory, entry)) - joining
+            case "addAliasDomain", Verb.ADD:
+                joining |= set(change.values)
+            case "removeAliasDomain", Verb.REMOVE:
+                leaving |= set(change.values) - {own}
+    leaving -= joining
+    taken = _taken(directory, entry, joining) | (joining & {own})
+    if joining and joining <= taken:
+        raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
+    return Change(tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken)))
+
+
+def _taken(directory: Directory, entry: Entry, wanted: Iterable[str]) -> set[str]:
+    wanted = set(wanted)
+    if not wanted:
+        return set()
+    found = directory.find(_claims(directory, wanted))
+    others = (other for other in found if not names.same(other.dn, entry.dn))
+    return {n for other in others for attribute in NAMES for n in other.lowered(attribute)} & wanted
+
+
+def _claims(directory: Directory, wanted: Iterable[str]) -> Query:
+    terms = (equals(attribute, name) for name in sorted(wanted) for attribute in NAMES)
+    filter_ = every(equals("objectClass", "mailDomain"), either(*terms))
+    return Query(directory.tree.base, Scope.ONE, filter_, NAMES)
+
+
+def _left_over(directory: Directory, entry: Entry) -> set[str]:
+    """Names of alias domains that a removal, broken off, has left on accounts."""
+    own = entry.text("domainName") or ""
+    hosted = {own, *domain.alias_domains(entry)}
+    foreign = {
+        name
+        for account in directory.stream(alias_domain.named_query(directory.tree, own))
+        for name in alias_domain.foreign_names(account, hosted)
+    }
+    return foreign - lookup.hosted(directory, foreign)
+
+
+def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
+    """The first change of the domain's entry: claim what joins, end what leaves."""
+    present, pending = entry.lowered("domainAliasName"), entry.lowered("domainPendingAliasName")
+    claimed = [name for name in change.joining if name not in present | pending]
+    ended = [v for v in entry.texts("domainAliasName") if v.lower() in change.leaving]
+    dropped = [v for v in entry.texts("domainPendingAliasName") if v.lower() in change.leaving]
+    return (
+        *_mod(Op.DELETE, "domainAliasName", ended),
+        *_mod(Op.DELETE, "domainPendingAliasName", dropped),
+        *_mod(Op.ADD, "domainPendingAliasName", claimed),
+    )
+
+
+def steps(directory: Directory, entry: Entry, change: Change) -> tuple[Step, ...]:
+    """What follows the claim: the accounts, the domain's entry, and the accounts once more.
+
+    An account that is created meanwhile is found by the last sweep, or its own recheck finds the
+    alias domain.
+    """
+    tree, own = directory.tree, entry.text("domainName") or ""
+    leaving = [step for name in change.leaving for step in alias_domain.leave(tree, own, name)]
+    if not change.joining:
+        return tuple(leaving)
+    taken = {name: _conflicts(directory, entry, name) for name in change.joining}
+    joining = [
+        step for name in change.joining for step in alias_domain.join(tree, own, name, taken[name])
+    ]
+    effective = _effective(entry, change)
+    return (
+        *leaving,
+        _recheck(directory, entry, change),
+        *joining,
+        *((Modify(entry.dn, effective),) if effective else ()),
+        *joining,
+    )
+
+
+def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:
+    present = entry.lowered("domainAliasName")
+    new = [name for name in change.joining if name not in present]
+    pending = entry.texts("domainPendingAliasName")
+    spelt = [next((v for v in pending if v.lower() == name), name) for name in new]
+    return (
+        *_mod(Op.DELETE, "domainPendingAliasName", spelt),
+        *_mod(Op.ADD, "domainAliasName", new),
+        *service_mods({"domainalias": True}, entry),
+    )
+
+
+def _recheck(directory: Directory, entry: Entry, change: Change) -> Recheck:
+    """Another domain may have claimed a name as quickly: then neither keeps the claim."""
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        others = [other for other in entries if not names.same(other.dn, entry.dn)]
+        if not others:
+            return Amendment()
+        claimed = [
+            name
+            for name in change.joining
+            if name not in entry.lowered("domainAliasName")
+            and name not in entry.lowered("domainPendingAliasName")
+        ]
+        mods = _mod(Op.DELETE, "domainPendingAliasName", claimed)
+        back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
+        return Amendment(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
+
+    return Recheck("are the names still nobody else's", _claims(directory, change.joining), judge)
+
+
+def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:
+    """Addresses in a new alias domain that belong to other accounts than would get them."""
+    held = either(ends_with("mail", f"@{name}"), ends_with("shadowAddress", f"@{name}"))
+    attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
+    accounts = Query(directory.tree.base, Scope.SUBTREE, held, attributes)
+    conflicts = {}
+    for account in directory.stream(accounts):
+        if account.has("objectClass", "mailExternalUser"):
+            continue
+        is_inside = names.below(account.dn, entry.dn)
+        generated = f"{alias_domain.local_part(account)}@{name}"
+        for address in account.lowered("mail") | account.lowered("shadowAddress"):
+            if names.domain_of(address) == name and not (is_inside and address == generated):
+                conflicts[address] = account.dn
+    return conflicts
+
+
+def _mod(op: Op, attribute: str, values: list[str]) -> tuple[Mod, ...]:
+    return (Mod(op, attribute, encoded(values)),) if values else ()

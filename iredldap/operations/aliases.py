@@ -1,0 +1,143 @@
+"""What one can do with a mail alias."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from iredldap.dit import alias, domain, names, references
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Change, Parsed, Verb, modlist
+from iredldap.dit.names import equals
+from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
+from iredldap.errors import InvalidMail, NoSuchAccount
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup, uniqueness
+from iredldap.operations.limits import Limit
+
+
+def get(directory: Directory, mail: str) -> Entry:
+    """Read an alias.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    entry = directory.read(directory.tree.alias(mail))
+    if entry is None or not entry.has("objectClass", "mailAlias"):
+        raise NoSuchAccount(f"no alias {mail}")
+    return entry
+
+
+def members(entry: Entry) -> list[str]:
+    """The sorted addresses that an alias expands to."""
+    return sorted(entry.texts(alias.MEMBERS))
+
+
+def create(directory: Directory, mail: str, parsed: Parsed) -> Plan:
+    """Plan a new alias.
+
+    Raises:
+        NoSuchAccount: If its domain does not exist.
+        AlreadyExists: If the address belongs to any account.
+        InvalidMail: If members were asked for, and none of them can be one.
+        NotAllowed, ExceededDomainAccountLimit: If the domain takes no more aliases.
+    """
+    home = uniqueness.home_of(directory.find(lookup.domain_and_holders(directory, mail)), mail)
+    limit = _limit(directory, home, mail)
+    limit.refuse_another(directory)
+    shadows = uniqueness.in_alias_domains(home, mail)
+    taken = uniqueness.taken(directory, shadows)
+    ours = [address for address in shadows if address not in taken]
+    changes, ignored = _with_reachable(directory, home, {mail, *ours}, parsed)
+    is_marked = not home.is_active
+    dn = directory.tree.alias(mail)
+    newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
+    return Plan(
+        dn,
+        (
+            Add(dn, alias.new(mail, changes, ours, is_marked=is_marked)),
+            uniqueness.recheck(directory, newcomer),
+            *limit.recheck(newcomer),
+        ),
+        ignored=(*parsed.dropped, *ignored, *sorted(taken)),
+    )
+
+
+def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
+    aliases = Query(
+        directory.tree.container(names.domain_of(mail), "Aliases"),
+        Scope.ONE,
+        equals("objectClass", "mailAlias"),
+        ("1.1",),
+    )
+    return Limit.of(domain.limits(home), "numberOfAliases", aliases)
+
+
+def _with_reachable(
+    directory: Directory, home: Entry, own: Collection[str], parsed: Parsed
+) -> tuple[list[Change], list[str]]:
+    """Leave out new members that are the alias itself, or nobody in its own domain.
+
+    Raises:
+        InvalidMail: If nothing is left of those that were sent.
+    """
+    here = home.lowered("domainName") | home.lowered("domainAliasName")
+    sent = {member for change in parsed.changes if _adds(change) for member in change.values}
+    unreachable = lookup.unreachable(directory, here, sent) | sent.intersection(own)
+    changes, ignored = [], []
+    for change in parsed.changes:
+        kept = tuple(member for member in change.values if member not in unreachable)
+        if not _adds(change) or kept == change.values:
+            changes.append(change)
+            continue
+        dropped = [member for member in change.values if member in unreachable]
+        if not kept:
+            words = f"no member among {', '.join(dropped)[:200]}"
+            raise InvalidMail(words, parameter=change.field.name)
+        changes.append(replace(change, values=kept))
+        ignored += dropped
+    return changes, ignored
+
+
+def _adds(change: Change) -> bool:
+    return _is_of_members(change) and change.verb is not Verb.REMOVE
+
+
+def _is_of_members(change: Change) -> bool:
+    return change.field.name in {"members", "addMember", "removeMember"}
+
+
+def update(directory: Directory, mail: str, parsed: Parsed) -> Plan:
+    """Plan a change of an alias.
+
+    Raises:
+        NoSuchAccount: If there is none.
+        InvalidMail: If members were asked for, and none of them can be one.
+    """
+    entry = get(directory, mail)
+    changes, ignored = [*parsed.changes], list[str]()
+    if any(_adds(change) and change.values for change in changes):
+        home = lookup.domain(directory, names.domain_of(mail))
+        changes, ignored = _with_reachable(directory, home, alias.addresses(entry), parsed)
+    mods = modlist(changes, entry)
+    # Single members are added and removed whatever the others are.
+    depends = not all(_is_of_members(c) and c.verb is not Verb.SET for c in changes)
+    expect = (entry.csn,) if depends and entry.csn else ()
+    steps = (Modify(entry.dn, mods, expect),) if mods else ()
+    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+
+
+def delete(directory: Directory, mail: str) -> Plan:
+    """Plan the end of an alias: switch it off, clear its mentions, take it away.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    entry = get(directory, mail)
+    return Plan(
+        entry.dn,
+        (
+            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
+            Delete(entry.dn, absent_ok=True),
+        ),
+        entry.csn,
+    )

@@ -1,0 +1,94 @@
+"""Changing every mail user of a domain."""
+
+from collections.abc import Callable, Iterator
+
+from iredldap.config import Config
+from iredldap.dit import domain, names, passwords, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Parsed, modlist
+from iredldap.dit.names import equals, every, negated
+from iredldap.dit.plan import Modify, Operation, Plan, Query, Scope, Sweep
+from iredldap.errors import raise_all
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup, users
+from iredldap.operations.login import Caller
+from iredldap.operations.users import Chance
+
+_ATTRIBUTES = (
+    "objectClass", "accountStatus", "preferredLanguage", "mtaTransport", "domainGlobalAdmin",
+    "entryCSN",
+)  # fmt: skip
+
+
+def update(
+    directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed, chance: Chance
+) -> Plan:
+    """Plan the same change of every mail user of a domain; the catch-all is none.
+
+    A normal admin's change leaves global admins alone, and names them.
+
+    Raises:
+        NoSuchAccount: If there is no such domain.
+        WeakPassword: As the password is.
+        PermissionDenied: If no active global admin would be left.
+    """
+    home = lookup.domain(directory, name)
+    secret = _secret(config, home, name, parsed, chance)
+    everybody = Query(
+        directory.tree.container(name, "Users"),
+        Scope.ONE,
+        every(equals("objectClass", "mailUser"), negated(equals("mail", f"@{name}"))),
+        _ATTRIBUTES,
+    )
+    if parsed.value("accountStatus") == "disabled" and caller.is_global:
+        lookup.keep_a_global_admin(directory, everybody.base, below=True)
+
+    def change(entry: Entry) -> Iterator[Operation]:
+        if user.is_global_admin(entry) and not caller.is_global:
+            return
+        today = chance.now.date()
+        mods = (
+            *modlist(parsed.changes, entry),
+            *(user.new_password(entry, secret(), today) if secret else ()),
+        )
+        if mods:
+            expect = (entry.csn,) if entry.csn else ()
+            yield Modify(entry.dn, mods, expect=expect, absent_ok=True)
+
+    steps = (Sweep("change the users", everybody, change),) if parsed.changes else ()
+    spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
+    return Plan(home.dn, steps, home.csn, (*parsed.dropped, *spared))
+
+
+def _secret(
+    config: Config, home: Entry, name: str, parsed: Parsed, chance: Chance
+) -> Callable[[], str] | None:
+    """What gives the hash for one user after the other; None if the password stays.
+
+    Each gets a salt of his own, except with a scheme that is slow on purpose, and in a job, which
+    was written down with a hash: there one has to do for all of them.
+    """
+    if sealed := parsed.value("password_hash"):
+        return lambda: sealed
+    password = parsed.value("password")
+    if password is None:
+        return None
+    # The rule against one's own address, for all users at once.
+    mail = password if names.domain_of(password.lower()) == name else ""
+    raise_all(passwords.check(password, users.policy(config, domain.limits(home)), mail))
+    rules = config.passwords
+    scheme = rules.password_scheme
+
+    def hashed() -> str:
+        return passwords.hashed(password, scheme, chance.salt(), rules.bcrypt_rounds)
+
+    if scheme != "BCRYPT":
+        return hashed
+    once = hashed()
+    return lambda: once
+
+
+def _global_admins(directory: Directory, everybody: Query) -> tuple[str, ...]:
+    filter_ = every(everybody.filter, equals("domainGlobalAdmin", "yes"))
+    found = directory.find(Query(everybody.base, everybody.scope, filter_, ("mail",)))
+    return tuple(sorted((entry.text("mail") or "").lower() for entry in found))

@@ -1,0 +1,107 @@
+"""Every change that the API makes, by the id of its endpoint: request → plan.
+
+A handler and a job make their plans here, so they make the same ones.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from iredldap.config import Config
+from iredldap.dit import request
+from iredldap.dit.passwords import hashed
+from iredldap.dit.plan import Plan
+from iredldap.dit.request import Request
+from iredldap.gateways.directory import Directory
+from iredldap.operations import (
+    admins,
+    aliases,
+    bulk,
+    domains,
+    maillists,
+    renames,
+    user_update,
+    users,
+)
+from iredldap.operations.login import Caller
+from iredldap.operations.users import Chance
+
+
+def _chance() -> Chance:
+    return Chance(datetime.now().astimezone(), lambda: os.urandom(16))
+
+
+@dataclass(frozen=True)
+class World:
+    """What a plan is made from beside the request."""
+
+    directory: Directory
+    config: Config
+    caller: Caller
+    chance: Chance = field(default_factory=_chance)
+
+
+Make = Callable[[World, Request], Plan]
+
+PLANS: Mapping[str, Make] = {
+    "domain_create": lambda w, r: domains.create(
+        w.directory, w.config, w.caller, r.names["domain"], r.parsed
+    ),
+    "domain_update": lambda w, r: domains.update(
+        w.directory, w.config, w.caller, r.names["domain"], r.parsed
+    ),
+    "domain_services_update": lambda w, r: domains.update(
+        w.directory, w.config, w.caller, r.names["domain"], r.parsed
+    ),
+    "domain_admins_update": lambda w, r: admins.assign(
+        w.directory, w.caller, r.names["domain"], r.parsed
+    ),
+    "domain_delete": lambda w, r: domains.delete(w.directory, w.caller, r.names["domain"]),
+    "user_create": lambda w, r: users.create(
+        w.directory, w.config, w.caller, r.names["mail"], r.parsed, w.chance
+    ),
+    "user_update": lambda w, r: user_update.update(
+        w.directory, w.config, w.caller, r.names["mail"], r.parsed, w.chance
+    ),
+    "users_update": lambda w, r: bulk.update(
+        w.directory, w.config, w.caller, r.names["domain"], r.parsed, w.chance
+    ),
+    "user_change_email": lambda w, r: renames.rename(
+        w.directory, w.caller, renames.USER, r.names["mail"], r.names["new_mail"]
+    ),
+    "user_delete": lambda w, r: users.delete(w.directory, w.caller, r.names["mail"]),
+    "maillist_create": lambda w, r: maillists.create(
+        w.directory, w.caller, r.names["mail"], r.parsed
+    ),
+    "maillist_update": lambda w, r: maillists.update(
+        w.directory, w.caller, r.names["mail"], r.parsed
+    ),
+    "maillist_delete": lambda w, r: maillists.delete(w.directory, r.names["mail"]),
+    "alias_create": lambda w, r: aliases.create(w.directory, r.names["mail"], r.parsed),
+    "alias_update": lambda w, r: aliases.update(w.directory, r.names["mail"], r.parsed),
+    "alias_change_email": lambda w, r: renames.rename(
+        w.directory, w.caller, renames.ALIAS, r.names["mail"], r.names["new_mail"]
+    ),
+    "alias_delete": lambda w, r: aliases.delete(w.directory, r.names["mail"]),
+}
+
+
+def plan(world: World, wanted: Request) -> Plan:
+    """Make the plan of a request.
+
+    Raises:
+        Refusal: As the operation says.
+    """
+    return PLANS[wanted.endpoint](world, wanted)
+
+
+def sealed(world: World, wanted: Request) -> Request:
+    """The request as it may be written down: with a hash of the server's scheme for a password."""
+    rules = world.config.passwords
+    return request.sealed(
+        wanted,
+        lambda password: hashed(
+            password, rules.password_scheme, world.chance.salt(), rules.bcrypt_rounds
+        ),
+    )

@@ -1,0 +1,62 @@
+"""How many lists or aliases a domain may hold: counted before one is added, and again after it.
+
+Nothing is counted where no limit is set.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from iredldap.dit import settings
+from iredldap.dit.entry import Entry
+from iredldap.dit.plan import Amendment, Query, Recheck
+from iredldap.errors import ExceededDomainAccountLimit, NotAllowed
+from iredldap.gateways.directory import Directory
+from iredldap.operations.uniqueness import Newcomer
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Most accounts of one kind in a domain: 0 for any number, -1 for none.
+
+    `query` finds those that are there.
+    """
+
+    most: int
+    query: Query
+
+    @classmethod
+    def of(cls, limits: settings.Settings, key: str, query: Query) -> "Limit":
+        """Read a limit from the settings of a domain."""
+        return cls(settings.number(limits, key), query)
+
+    def refuse_another(self, directory: Directory) -> None:
+        """See whether one more may be added.
+
+        Raises:
+            NotAllowed: If none may be there at all.
+            ExceededDomainAccountLimit: If there are as many as may be.
+        """
+        if self.most == -1:
+            raise NotAllowed("the domain may have none")
+        if self.most > 0:
+            number = _counted(directory.stream(self.query))
+            if number >= self.most:
+                raise ExceededDomainAccountLimit(f"{number} of {self.most}")
+
+    def recheck(self, newcomer: Newcomer) -> tuple[Recheck, ...]:
+        """Count again after the add: if it was one too many, it goes."""
+        if self.most <= 0:
+            return ()
+
+        def judge(entries: Iterable[Entry]) -> Amendment:
+            number = _counted(entries)
+            if number <= self.most:
+                return Amendment()
+            refusal = ExceededDomainAccountLimit(f"{number} of {self.most}")
+            return Amendment(newcomer.withdrawn(), refusal)
+
+        return (Recheck("is the domain still within its limits", self.query, judge),)
+
+
+def _counted(entries: Iterable[Entry]) -> int:
+    return sum(1 for _ in entries)

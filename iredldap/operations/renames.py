@@ -1,0 +1,366 @@
+"""Giving a mail user or a mail alias another address, also in another domain.
+
+An account under way carries both addresses, the old and the new one, among its `shadowAddress`
+values: mail to either arrives before, between and after the steps, and both together are the mark
+of a rename that is not finished. Asked for again, it goes on where it broke off, also when the
+entry has its new name already. The last step takes the mark away; from then on the old address is
+nobody's.
+
+Source: iRedMail's directory, referential rules, user rename and alias rename.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from iredldap.dit import domain, kinds, names, references, settings, user
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
+from iredldap.dit.plan import Amendment, Mod, Modify, Op, Plan, Query, Recheck, Rename, Scope, Step
+from iredldap.errors import (
+    AlreadyExists,
+    ExceededDomainAccountLimit,
+    ExceededDomainQuotaSize,
+    ExceededMaxUserQuota,
+    NoSuchAccount,
+    NotAllowed,
+    PermissionDenied,
+    PermissionDeniedUpdateGlobalAdminProfile,
+    PreconditionFailed,
+    Refusal,
+    raise_all,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of account: its class, where it stands, and the domain's setting that limits it."""
+
+    object_class: str
+    dn: Callable[[Tree, str], str]
+    limit: str
+
+
+USER = Kind("mailUser", Tree.user, "numberOfUsers")
+ALIAS = Kind("mailAlias", Tree.alias, "numberOfAliases")
+
+
+@dataclass(frozen=True)
+class Course:
+    """From which address to which, and the alias domains on either side."""
+
+    old: str
+    new: str
+    alias_domains_left: tuple[str, ...] = ()
+    alias_domains_entered: tuple[str, ...] = ()
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the account leaves its domain."""
+        return names.domain_of(self.old) != names.domain_of(self.new)
+
+    @property
+    def coming(self) -> tuple[str, ...]:
+        """Names in alias domains that go with the new address."""
+        local = names.local_part(self.new)
+        return tuple(f"{local}@{name}" for name in self.alias_domains_entered)
+
+    @property
+    def going(self) -> frozenset[str]:
+        """Names in alias domains that went with the old address."""
+        local = names.local_part(self.old)
+        return frozenset(f"{local}@{name}" for name in self.alias_domains_left)
+
+    def dropped(self, held: set[str]) -> set[str]:
+        """Further addresses that an account cannot take along into another domain.
+
+        They lie in the old one or its alias domains, where an account of another domain may
+        hold none.
+        """
+        if not self.crosses:
+            return set()
+        left = {names.domain_of(self.old), *self.alias_domains_left}
+        return {a for a in held if names.domain_of(a) in left} - self.going - {self.old}
+
+    def renamed(self, held: set[str]) -> dict[str, str]:
+        """What stands for each address that is lost; `held` are the further ones it has."""
+        lost = (self.going & held) | self.dropped(held)
+        return {self.old: self.new} | {address: self._heir(address, held) for address in lost}
+
+    def _heir(self, address: str, held: set[str]) -> str:
+        sibling = f"{names.local_part(self.new)}@{names.domain_of(address)}"
+        return sibling if sibling in held and not self.crosses else self.new
+
+
+def rename(directory: Directory, caller: Caller, kind: Kind, mail: str, new_mail: str) -> Plan:
+    """Plan another address for an account. Every mention of the old one follows; mailbox stays.
+
+    Within its domain an account keeps its further addresses. Into another one it does not take
+    those of the old domain, which would then be out of the hands of its admins: they are dropped,
+    named in `X-Ignored-Values`, and mentions of them become the new address. A name in an alias
+    domain that belongs to somebody else is left to him, and named too.
+
+    A global admin may rename himself. His cookie names the old address and ends with it.
+
+    A second rename to yet another address, before the first is finished, leaves the first one's
+    address with the account, as a further one.
+
+    Raises:
+        NoSuchAccount: If there is no such account, or no domain of the new address; an alias
+            domain is none.
+        AlreadyExists: If the new address belongs to another account, or is the old one.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
+        PermissionDenied: If the caller, or the last active global admin, would come into a
+            disabled domain.
+        NotAllowed, ExceededDomainAccountLimit: If another domain takes no more such accounts.
+        ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space; a mailbox
+            without limit needs a domain without.
+    """
+    query = lookup.domain_and_holders(directory, new_mail, mail)
+    target, holders = lookup.told_apart(directory.find(query))
+    old_dn, new_dn = (kind.dn(directory.tree, address) for address in (mail, new_mail))
+    entry = _at(old_dn, holders)
+    has_moved = entry is None
+    if has_moved:
+        entry = _unfinished(new_dn, holders, mail)
+    if entry is None:
+        raise NoSuchAccount(f"no {kind.object_class} {mail}")
+    if user.is_global_admin(entry) and not caller.is_global:
+        raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
+    if target is None:
+        raise NoSuchAccount(f"no domain {names.domain_of(new_mail)}")
+    held = entry.lowered("shadowAddress")
+    course = _course(directory, mail, new_mail, target, held)
+    if has_moved:
+        steps = _follow(directory, kind, course, entry.dn, held)
+        return Plan(entry.dn, steps, entry.csn, tuple(sorted(course.dropped(held))))
+    if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
+        raise AlreadyExists(f"{new_mail} is taken")
+    if course.crosses:
+        _keep_admins(directory, caller, entry, target)
+        raise_all(_excess(directory, kind, entry, target))
+    return _begin(directory, kind, course, entry, target)
+
+
+def _unfinished(new_dn: str, holders: list[Entry], old: str) -> Entry | None:
+    """The account that has its new name already, and the mark of a rename from the old one."""
+    entry = _at(new_dn, holders)
+    is_marked = entry and _is_under_way(entry) and entry.has("shadowAddress", old)
+    return entry if is_marked and not _contested(new_dn, holders, {old}) else None
+
+
+def _course(
+    directory: Directory, mail: str, new_mail: str, target: Entry, held: set[str]
+) -> Course:
+    entered = tuple(domain.alias_domains(target))
+    left = names.domain_of(mail)
+    if left == names.domain_of(new_mail):
+        return Course(mail, new_mail, entered, entered)
+    home = directory.read(directory.tree.domain(left))
+    if home:
+        return Course(mail, new_mail, tuple(domain.alias_domains(home)), entered)
+    # It was deleted while the rename was unfinished, and its alias domains with it.
+    places = {names.domain_of(address) for address in held}
+    return Course(mail, new_mail, tuple(places - lookup.hosted(directory, places)), entered)
+
+
+def _keep_admins(directory: Directory, caller: Caller, entry: Entry, target: Entry) -> None:
+    if target.is_active:
+        return
+    if names.same(entry.dn, caller.dn):
+        raise PermissionDenied("the caller's own account would be disabled")
+    if user.is_global_admin(entry):
+        lookup.keep_a_global_admin(directory, entry.dn)
+
+
+def _begin(directory: Directory, kind: Kind, course: Course, entry: Entry, target: Entry) -> Plan:
+    """Mark the account, which makes the new address its own, look again, and do the rest."""
+    coming = set(course.coming)
+    taken = _contested(entry.dn, _flat(lookup.holders(directory, coming)), coming)
+    held = entry.lowered("shadowAddress")
+    wanted = (course.old, course.new, *(a for a in course.coming if a not in taken))
+    added = encoded(address for address in wanted if address not in held)
+    mods = (Mod(Op.ADD, "shadowAddress", added),) if added else ()
+    withdrawal = (Modify(entry.dn, (Mod(Op.DELETE, "shadowAddress", added),)),) if added else ()
+    held |= set(wanted)
+    to = kind.dn(directory.tree, course.new)
+    move = Rename(entry.dn, names.rdn(to), names.parent(to) if course.crosses else None)
+    steps: tuple[Step, ...] = (
+        Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),
+        _recheck_addresses(directory, entry.dn, wanted[1:], withdrawal),
+        *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
+        *_follow(directory, kind, course, move.new_dn, held, move),
+    )
+    return Plan(entry.dn, steps, entry.csn, tuple(sorted(taken | course.dropped(held))))
+
+
+def _follow(
+    directory: Directory,
+    kind: Kind,
+    course: Course,
+    new_dn: str,
+    held: set[str],
+    *move: Rename,
+) -> tuple[Step, ...]:
+    """Let others follow, rename, let the account itself follow, and take the mark away."""
+    old_dn = kind.dn(directory.tree, course.old)
+    mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
+    return (
+        *references.replace_addresses(directory.tree, old_dn, new_dn, course.renamed(held)),
+        *move,
+        _conform(directory, kind, course, new_dn),
+        Modify(new_dn, (mark,)),
+    )
+
+
+def _recheck_addresses(
+    directory: Directory, dn: str, wanted: tuple[str, ...], withdrawal: tuple[Modify, ...]
+) -> Recheck:
+    """Another may have taken an address, or the domain away, while this account was marked.
+
+    Then the mark goes again, and the plan is made anew: it finds out who was quicker.
+    """
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        home, holders = lookup.told_apart(entries)
+        if home and not _contested(dn, holders, set(wanted)):
+            return Amendment()
+        return Amendment(withdrawal, PreconditionFailed(f"{wanted[0]} is wanted by others too"))
+
+    query = lookup.domain_and_holders(directory, *wanted)
+    return Recheck("are the new addresses nobody else's", query, judge)
+
+
+def _recheck_limits(
+    directory: Directory,
+    kind: Kind,
+    entry: Entry,
+    target: Entry,
+    withdrawal: tuple[Modify, ...],
+    *,
+    crosses: bool,
+) -> tuple[Recheck, ...]:
+    if not crosses or not _is_counted(kind, domain.limits(target)):
+        return ()
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        if not _excess_among(kind, entry, target, entries):
+            return Amendment()
+        return Amendment(withdrawal, PreconditionFailed("others wanted the last place too"))
+
+    query = _comers(kind, directory.tree, target)
+    return (Recheck("is the domain still within its limits", query, judge),)
+
+
+def _excess(directory: Directory, kind: Kind, entry: Entry, target: Entry) -> list[Refusal]:
+    """What the limits of another domain have against an account; it is counted only if it must."""
+    if not _is_counted(kind, domain.limits(target)):
+        return _excess_among(kind, entry, target, ())
+    others = directory.stream(_comers(kind, directory.tree, target))
+    return _excess_among(kind, entry, target, others)
+
+
+def _is_counted(kind: Kind, limits: settings.Settings) -> bool:
+    has_ceiling = kind is USER and settings.domain_quota(limits) > 0
+    return settings.number(limits, kind.limit) > 0 or has_ceiling
+
+
+def _comers(kind: Kind, tree: Tree, target: Entry) -> Query:
+    """Search for the accounts of a domain, and for those with an address in it."""
+    place = f"@{target.text('domainName')}"
+    filter_ = every(
+        equals("objectClass", kind.object_class),
+        either(ends_with("mail", place), ends_with("shadowAddress", place)),
+        negated(equals("mail", place)),
+    )
+    return Query(tree.base, Scope.SUBTREE, filter_, ("mail", "shadowAddress", "mailQuota"))
+
+
+def _excess_among(
+    kind: Kind, entry: Entry, target: Entry, comers: Iterable[Entry]
+) -> list[Refusal]:
+    """What the limits say when those who are there, or on their way, are counted."""
+    limits = domain.limits(target)
+    most = settings.number(limits, kind.limit)
+    others = (
+        other
+        for other in comers
+        if not names.same(other.dn, entry.dn)
+        and (names.domain_in(other.dn) == names.domain_in(target.dn) or _is_under_way(other))
+    )
+    number, used = lookup.counted(others)
+    refusals: list[Refusal] = []
+    if most == -1:
+        refusals.append(NotAllowed(f"{kind.limit} is -1"))
+    if 0 < most <= number:
+        refusals.append(ExceededDomainAccountLimit(f"{number} of {most}"))
+    return [*refusals, *_lack_of_space(entry, limits, used)] if kind is USER else refusals
+
+
+def _lack_of_space(entry: Entry, limits: settings.Settings, used: int) -> Iterator[Refusal]:
+    size = int(entry.text("mailQuota") or 0)
+    ceiling = kinds.bytes_of(settings.domain_quota(limits))
+    largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
+    if ceiling and (not size or used + size > ceiling):
+        yield ExceededDomainQuotaSize(f"{size} bytes, and {used} of {ceiling} used")
+    if largest > 0 and (not size or size > largest):
+        yield ExceededMaxUserQuota(f"{size} bytes, at most {largest}")
+
+
+def _conform(directory: Directory, kind: Kind, course: Course, dn: str) -> Recheck:
+    """Take what is left of the old name from the renamed account, as it and its domain are now."""
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        home, holders = lookup.told_apart(entries)
+        entry = _at(dn, holders)
+        if home is None or entry is None:
+            raise NoSuchAccount(f"{dn} is gone")
+        mods = (*_own_mods(kind, course, entry), *_status(entry, home))
+        return Amendment((Modify(dn, mods),) if mods else ())
+
+    query = lookup.domain_and_holders(directory, course.new)
+    return Recheck("what the account itself says of its old name", query, judge)
+
+
+def _own_mods(kind: Kind, course: Course, entry: Entry) -> Iterator[Mod]:
+    held = entry.lowered("shadowAddress")
+    renamed = course.renamed(held)
+    yield from references.replacements(entry, renamed)
+    lost = renamed.keys() & held - {course.old}
+    if lost:
+        yield Mod(Op.DELETE, "shadowAddress", encoded(sorted(lost)))
+    before, now = names.local_part(course.old), names.local_part(course.new)
+    for attribute in ("cn", "sn", "givenName"):
+        yield from references.exchange(entry, attribute, lambda v: now if v == before else v)
+    if kind is USER and entry.texts("uid") != [now]:
+        yield Mod(Op.REPLACE, "uid", encoded((now,)))
+
+
+def _status(entry: Entry, home: Entry) -> Iterator[Mod]:
+    if entry.has("domainStatus", "disabled") == home.is_active:
+        yield Mod(Op.REPLACE, "domainStatus", () if home.is_active else (b"disabled",))
+
+
+def _contested(dn: str, holders: Iterable[Entry], wanted: set[str]) -> set[str]:
+    """Which addresses belong to another account."""
+    return {
+        address
+        for holder in holders
+        if not names.same(holder.dn, dn)
+        for address in (holder.lowered("mail") | holder.lowered("shadowAddress")) & wanted
+    }
+
+
+def _flat(held: dict[str, list[Entry]]) -> list[Entry]:
+    return [holder for holders in held.values() for holder in holders]
+
+
+def _at(dn: str, entries: Iterable[Entry]) -> Entry | None:
+    return next((entry for entry in entries if names.same(entry.dn, dn)), None)
+
+
+def _is_under_way(entry: Entry) -> bool:
+    """Whether an account carries the mark: its own address among the further ones."""
+    return bool(entry.lowered("mail") & entry.lowered("shadowAddress"))

@@ -1,0 +1,112 @@
+"""Which forwardings, further addresses and services a mail user may be given.
+
+Single items that may not stand are left out and named; a list of which nothing is left is refused.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+
+from iredldap.dit import domain, names, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Attribute, Change, Verb
+from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is left out of a list, what to answer when nothing remains, what a new list keeps."""
+
+    left_out: Collection[str] = ()
+    nothing_left: type[Refusal] = InvalidParameter
+    lasting: Collection[str] = ()
+
+
+def judged(
+    directory: Directory, entry: Entry, home: Callable[[], Entry], changes: Iterable[Change]
+) -> tuple[list[Change], list[str]]:
+    """Leave out of the changes what may not stand; name it.
+
+    Args:
+        directory: Where.
+        entry: The user.
+        home: Gives the user's domain; asked only if it matters.
+        changes: What was sent.
+
+    Raises:
+        InvalidMail: For forwardings none of which exist, for an address that lies neither in the
+            user's domain nor in its alias domains, and for removing nothing but names that
+            belong to an alias domain.
+        AlreadyExists: If somebody else has every further address.
+        InvalidParameter: If the role of an admin is the only service.
+    """
+    kept: list[Change] = []
+    ignored: list[str] = []
+    refusals: list[Refusal] = []
+    for change in changes:
+        try:
+            verdict = _verdict(directory, entry, home, change)
+            kept.append(_remaining(change, verdict))
+            ignored += sorted(verdict.left_out)
+        except (InvalidMail, AlreadyExists, InvalidParameter) as refusal:
+            refusal.parameter = change.field.name
+            refusals.append(refusal)
+    raise_all(refusals)
+    return kept, ignored
+
+
+def _remaining(change: Change, verdict: Verdict) -> Change:
+    values = tuple(value for value in change.values if value not in verdict.left_out)
+    if change.values and not values:
+        raise verdict.nothing_left(f"nothing left of {', '.join(change.values)[:200]}")
+    lasting = sorted(verdict.lasting) if change.verb is Verb.SET else ()
+    return replace(change, values=(*values, *lasting))
+
+
+def _verdict(
+    directory: Directory, entry: Entry, home: Callable[[], Entry], change: Change
+) -> Verdict:
+    match change.field.stored_as:
+        case Attribute(name="mailForwardingAddress"):
+            return _forwarding(directory, entry, home, change)
+        case Attribute(name="shadowAddress"):
+            return _addresses(directory, entry, home(), change)
+        case Attribute(name="enabledService"):
+            words = user.role_words(change, entry)
+            return Verdict(words, InvalidParameter, user.lasting_services(entry))
+        case _:
+            return Verdict()
+
+
+def _forwarding(
+    directory: Directory, entry: Entry, home: Callable[[], Entry], change: Change
+) -> Verdict:
+    """Mail to an address of the domain that nobody has would come back."""
+    own, others = entry.text("mail") or "", set(change.values) - entry.lowered("mail")
+    if change.verb is Verb.REMOVE or not others:
+        return Verdict()
+    ours = {names.domain_of(own.lower()), *domain.alias_domains(home())}
+    return Verdict(lookup.unreachable(directory, ours, others), InvalidMail)
+
+
+def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) -> Verdict:
+    own, held = entry.text("mail") or "", entry.lowered("shadowAddress")
+    given = user.names_in(domain.alias_domains(home), own.lower())
+    if change.verb is Verb.REMOVE:
+        return Verdict(given.intersection(change.values), InvalidMail)
+    wanted = set(change.values) - held
+    astray = sorted(mail for mail in wanted if not domain.holds(home, mail))
+    if astray:
+        raise InvalidMail(f"not of this domain: {', '.join(astray)[:200]}")
+    return Verdict(_taken(directory, entry, wanted), AlreadyExists, given & held)
+
+
+def _taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
+    """Those that another account has, or that are the user's own address already."""
+    found = lookup.holders(directory, addresses, ())
+    return {
+        address
+        for address, accounts in found.items()
+        if any(not names.same(account.dn, entry.dn) for account in accounts)
+    } | (addresses & entry.lowered("mail"))

@@ -1,0 +1,225 @@
+"""Changing a mail user."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from iredldap.config import Config
+from iredldap.dit import domain, kinds, names, settings, user
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, modlist
+from iredldap.dit.names import equals, every
+from iredldap.dit.plan import (
+    Amendment,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+    Step,
+    inverse,
+)
+from iredldap.errors import (
+    ExceededDomainQuotaSize,
+    ExceededMaxUserQuota,
+    PermissionDenied,
+    PreconditionFailed,
+    Refusal,
+    raise_all,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup, user_lists, users
+from iredldap.operations.login import Caller
+from iredldap.operations.users import Chance
+
+
+def update(
+    directory: Directory, config: Config, caller: Caller, mail: str, parsed: Parsed, chance: Chance
+) -> Plan:
+    """Plan a change of a mail user: one modification, and looks at what others did meanwhile.
+
+    Raises:
+        NoSuchAccount: If there is none.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
+        PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
+            the last active global admin would be disabled or demoted.
+        WeakPassword, InvalidPasswordScheme: As the password is.
+        ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
+        InvalidMail, AlreadyExists, InvalidParameter: As the lists are.
+    """
+    entry = lookup.user(directory, mail)
+    users.spare_global_admins(caller, entry)
+    users.keep_mailbox_at_home(caller, mail, parsed)
+    home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
+    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes)
+    manages = _manages(directory, mail, parsed)
+    mods = (
+        *modlist(changes, entry),
+        *_new_password(config, home, entry, mail, parsed, chance),
+        *_role(entry, parsed, manages=manages),
+    )
+    rechecks = (
+        *_charge(directory, entry, parsed, mods),
+        *_size(directory, mail, entry, home, parsed, mods),
+        *_addresses(directory, mail, entry, mods),
+        *_management(directory, mail, entry, mods, manages=manages),
+    )
+    change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
+    steps: tuple[Step, ...] = (change, *rechecks) if mods else ()
+    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+
+
+def _new_password(
+    config: Config,
+    home: Callable[[], Entry],
+    entry: Entry,
+    mail: str,
+    parsed: Parsed,
+    chance: Chance,
+) -> tuple[Mod, ...]:
+    if parsed.value("password") is None and parsed.value("password_hash") is None:
+        return ()
+    stored = users.hashed_password(config, lambda: domain.limits(home()), mail, parsed, chance)
+    return user.new_password(entry, stored, chance.now.date())
+
+
+def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
+    match parsed.value("isGlobalAdmin"):
+        case "yes":
+            return user.promotion(entry)
+        case "no":
+            return user.demotion(entry, manages=manages)
+        case _:
+            return ()
+
+
+def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
+    """Whether a domain names him as its admin; asked only when he is to be a global one no more."""
+    asked = parsed.value("isGlobalAdmin") == "no"
+    return asked and bool(directory.find(_managed(directory, mail)))
+
+
+def _managed(directory: Directory, mail: str) -> Query:
+    named = every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail))
+    return Query(directory.tree.base, Scope.ONE, named, ("1.1",))
+
+
+def _charge(
+    directory: Directory, entry: Entry, parsed: Parsed, mods: tuple[Mod, ...]
+) -> Iterator[Recheck]:
+    """Keep one active global admin, also when two take the role from each other at once."""
+    leaves = parsed.value("accountStatus") == "disabled" or parsed.value("isGlobalAdmin") == "no"
+    if not (leaves and user.is_global_admin(entry) and entry.is_active):
+        return
+    lookup.keep_a_global_admin(directory, entry.dn)
+
+    def judge(admins: Iterable[Entry]) -> Amendment:
+        if any(admin.is_active for admin in admins):
+            return Amendment()
+        undone = _taken_back(entry, mods, "domainGlobalAdmin", "accountStatus")
+        return Amendment(undone, PermissionDenied("the last active global admin"))
+
+    yield Recheck("is there a global admin left", lookup.global_admins(directory), judge)
+
+
+def _size(
+    directory: Directory,
+    mail: str,
+    entry: Entry,
+    home: Callable[[], Entry],
+    parsed: Parsed,
+    mods: tuple[Mod, ...],
+) -> Iterator[Recheck]:
+    """Let a mailbox grow as far as domain and limits allow; what does not grow is not judged."""
+    current, asked = int(entry.text("mailQuota") or 0), parsed.value("quota")
+    if asked is None or 0 < int(asked) <= current:
+        return
+    limits, wanted = domain.limits(home()), int(asked)
+    ceiling = kinds.bytes_of(settings.domain_quota(limits))
+    largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
+    query = lookup.users_query(directory, names.domain_of(mail))
+    refusals: list[Refusal] = []
+    if ceiling:
+        _, used = lookup.counted(directory.stream(query))
+        spare = max(ceiling - (used - current), 0)
+        if not 0 < wanted <= spare:
+            refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
+    if largest and not 0 < wanted <= largest:
+        refusals.append(ExceededMaxUserQuota(f"at most {largest} bytes", parameter="quota"))
+    raise_all(refusals)
+    if not ceiling:
+        return
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        _, used = lookup.counted(entries)
+        if used <= ceiling:
+            return Amendment()
+        refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
+        return Amendment(_taken_back(entry, mods, "mailQuota"), refusal)
+
+    yield Recheck("is the domain still within its quota", query, judge)
+
+
+def _addresses(
+    directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...]
+) -> Iterator[Recheck]:
+    """See whether new addresses are still nobody else's, and still of the domain.
+
+    If not, everything is taken back and made anew: then the address is known to be taken. Two
+    rivals may do so at once, and one of them gets it in the end.
+    """
+    added = [
+        value.decode().lower()
+        for mod in mods
+        if mod.op is Op.ADD and mod.attribute == "shadowAddress"
+        for value in mod.values
+    ]
+    for batch in lookup.batches(added):
+        yield _still_free(directory, mail, entry, mods, batch)
+
+
+def _still_free(
+    directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], addresses: list[str]
+) -> Recheck:
+    def judge(found: Iterable[Entry]) -> Amendment:
+        home, holders = lookup.told_apart(found)
+        theirs = {
+            address
+            for holder in holders
+            if not names.same(holder.dn, entry.dn)
+            for address in holder.lowered("mail") | holder.lowered("shadowAddress")
+        }
+        if home and all(domain.holds(home, a) and a not in theirs for a in addresses):
+            return Amendment()
+        refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
+        return Amendment(_taken_back(entry, mods, "shadowAddress"), refusal)
+
+    query = lookup.domain_and_holders(directory, mail, *addresses)
+    return Recheck("are the addresses still nobody else's", query, judge)
+
+
+def _management(
+    directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], *, manages: bool
+) -> Iterator[Recheck]:
+    """A domain may have named him as its admin while he lost the role."""
+    if manages or not any(mod.attribute == "domainGlobalAdmin" and not mod.values for mod in mods):
+        return
+    role = Modify(entry.dn, (Mod(Op.ADD, "enabledService", encoded([user.ROLE])),), absent_ok=True)
+
+    def judge(domains: Iterable[Entry]) -> Amendment:
+        return Amendment((role,) if any(True for _ in domains) else ())
+
+    yield Recheck("does a domain name him its admin", _managed(directory, mail), judge)
+
+
+def _taken_back(entry: Entry, mods: tuple[Mod, ...], *decisive: str) -> tuple[Operation, ...]:
+    """What undoes a change; first what matters, in case somebody wrote to the rest meanwhile."""
+    first = [mod for mod in mods if mod.attribute in decisive]
+    rest = [mod for mod in mods if mod.attribute not in decisive]
+    return tuple(
+        Modify(entry.dn, undone, absent_ok=True)
+        for part in (first, rest)
+        if (undone := inverse(part, entry))
+    )

@@ -1,0 +1,37 @@
+"""From a request to its plan, with its caller's rights judged: the ones he has by then."""
+
+from iredldap.config import Config
+from iredldap.dit.plan import Plan
+from iredldap.dit.request import Request
+from iredldap.errors import PermissionDenied
+from iredldap.gateways.directory import Directory
+from iredldap.operations import index
+from iredldap.operations.login import find_admin
+from iredldap.web.auth import permit_changes, permit_names, subject_of
+from iredldap.web.routes import ENDPOINTS
+
+_ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
+
+TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in index.PLANS}
+
+
+def plan_for(directory: Directory, config: Config, wanted: Request, owner: str) -> Plan:
+    """Make the plan of a request whose caller has gone, as the gate and a handler would.
+
+    Raises:
+        PermissionDenied: If he is no admin any more, or may not (any more).
+        Refusal: As the operation says.
+    """
+    caller = find_admin(directory, owner)
+    if caller is None:
+        raise PermissionDenied(f"{owner} is no admin any more")
+    endpoint = _ENDPOINTS[wanted.endpoint]
+    permit_names(caller, endpoint, wanted.names)
+    permit_changes(
+        caller,
+        endpoint,
+        subject_of(wanted.names)[0],
+        wanted.parsed.changes,
+        config.accounts.default_transport,
+    )
+    return index.plan(index.World(directory, config, caller), wanted)

@@ -1,0 +1,26 @@
+"""`/api/alias/{mail}`."""
+
+import falcon
+
+from iredldap.dit.fields import show
+from iredldap.operations import aliases
+from iredldap.web.resources.base import Resource
+
+
+class AliasResource(Resource):
+    """One mail alias."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        entry = aliases.get(self.directory, mail)
+        shown = show(entry, self.config.api.api_hidden_user_profiles)
+        data = {**shown, "members": aliases.members(entry)}
+        self.answer_with(request, response, entry, data)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        self.change(request, response, mail=mail)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        self.change(request, response, mail=mail)
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
+        self.change(request, response, mail=mail)

@@ -1,0 +1,41 @@
+"""`/api/jobs/{id}`: how a change stands that its client does not wait for."""
+
+import json
+from datetime import UTC, datetime
+
+import falcon
+
+from iredldap.errors import NoSuchJob
+from iredldap.gateways.state import Job
+from iredldap.web.resources.base import Resource
+
+
+class JobResource(Resource):
+    """One job."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:  # noqa: A002
+        caller, job = request.context.caller, self.jobs.find(id)
+        if job is None or not (caller.is_global or job.owner == caller.address):
+            raise NoSuchJob(id[:80])
+        if job.finished is None:
+            response.set_header("Retry-After", "1")
+        self.replies.done(response, _shown(job), read=True)
+
+
+def _shown(job: Job) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "status": job.status,
+        "done": job.done,
+        "total": job.total,
+        "failures": job.failures,
+        "code": job.code,
+        "report": json.loads(job.report) if job.report else None,
+        "created": _time(job.created),
+        "finished": None if job.finished is None else _time(job.finished),
+    }
+
+
+def _time(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

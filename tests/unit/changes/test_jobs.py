@@ -1,0 +1,81 @@
+"""What is decided about jobs before anything is read or written."""
+
+import pytest
+
+from iredldap.changes.jobs import Course, claimable, fate
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Delete,
+    Modify,
+    Plan,
+    Query,
+    Recheck,
+    Rename,
+    Scope,
+    Step,
+    Sweep,
+)
+from iredldap.gateways.state import Waiting
+
+TREE = Tree("dc=example,dc=com")
+DN = TREE.user("ann@corp.test")
+OTHER = TREE.user("bob@corp.test")
+QUERY = Query(TREE.base, Scope.SUBTREE, "(mail=*)")
+LOOK = Recheck("look again", QUERY, lambda _: Amendment())
+GO_ROUND = Sweep("go round", QUERY, lambda _: ())
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ((Add(DN, {}), LOOK), "added"),
+        ((GO_ROUND, Add(OTHER, {}), Add(DN, {})), "added"),
+        ((Modify(DN, ()), GO_ROUND, Delete(DN)), "deleted"),
+        ((Modify(DN, ()), Rename(DN, "mail=anne@corp.test"), Modify(OTHER, ())), "renamed"),
+        ((Modify(DN, ()), Delete(OTHER), GO_ROUND), ""),
+        ((), ""),
+    ],
+)
+def test_fate_of_the_named_entry(steps: tuple[Step, ...], expected: str) -> None:
+    """Read off the plan: what a repeat would not find any more, or find made already."""
+    assert fate(Plan(DN, steps)) == expected
+
+
+def test_course_of_a_plan_made_anew() -> None:
+    """It has the steps of the new plan, and what was named at first: a rename names another one."""
+    first = Course().planned(Plan(DN, (Modify(DN, ()), Rename(DN, "mail=b@c.test"), LOOK)))
+    assert (first.named, first.fate, first.writes_left, first.has_begun) == (
+        DN,
+        "renamed",
+        2,
+        False,
+    )
+
+    again = first.planned(Plan(OTHER, (GO_ROUND, LOOK)))
+
+    assert (again.named, again.fate, again.writes_left) == (DN, "renamed", 1)
+    assert again.left == ("go round", "look again")
+
+
+@pytest.mark.parametrize("course", [Course(), Course(DN, "added", ("one", "two"), ("three",), 1)])
+def test_course_is_read_as_it_was_written(course: Course) -> None:
+    assert Course.loaded(course.dumped()) == course
+
+
+def test_nothing_written_is_a_beginning() -> None:
+    assert Course.loaded("") == Course()
+
+
+def test_the_oldest_job_of_each_admin_may_be_taken() -> None:
+    """Unless somebody is at it who gave a sign of life; then the others of that admin wait."""
+    waiting = [
+        Waiting("1", "ann", "w1", 1000),
+        Waiting("2", "ann", "", 0),
+        Waiting("3", "bob", "w2", 400),
+        Waiting("4", "cid", "", 0),
+        Waiting("5", "cid", "", 0),
+    ]
+
+    assert [job.id for job in claimable(waiting, 500)] == ["3", "4"]

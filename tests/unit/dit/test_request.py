@@ -1,0 +1,106 @@
+"""A request can be written down and read again; a password in clear text cannot."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iredldap.dit import domain, maillist, user
+from iredldap.dit.fields import Change, Field, Parsed
+from iredldap.dit.request import Request, dumped, loaded, sealed
+from iredldap.operations import index
+from iredldap.web.planner import TABLES
+from iredldap.web.routes import ENDPOINTS
+
+ROWS = {id_: [row for row in TABLES[id_] if row.kind.type != "password"] for id_ in TABLES}
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    endpoint = draw(st.sampled_from(sorted(ROWS)))
+    rows = draw(st.lists(st.sampled_from(ROWS[endpoint]), max_size=4)) if ROWS[endpoint] else []
+    texts = st.lists(st.text(), max_size=3).map(tuple)
+    return Request(
+        endpoint,
+        draw(st.dictionaries(st.sampled_from(["mail", "domain", "new_mail"]), st.text())),
+        Parsed(tuple(Change(row, draw(texts), row.verb) for row in rows), dropped=draw(texts)),
+        draw(texts),
+    )
+
+
+def row(table: tuple[Field, ...], name: str) -> Field:
+    return next(row for row in table if row.name == name)
+
+
+def same(change: Change, other: Change) -> bool:
+    """A hash is read as one that was made of a password, whoever made it."""
+    names = (change.field.name, other.field.name)
+    return (change.values, change.verb, *names) == (other.values, other.verb, *reversed(names))
+
+
+@given(requests())
+def test_what_is_written_is_read(request: Request) -> None:
+    """Equal, whatever the texts."""
+    text = dumped(request)
+    again = loaded(text, TABLES)
+
+    assert text.isascii()
+    pairs = zip(request.parsed.changes, again.parsed.changes, strict=True)
+    assert all(same(*pair) for pair in pairs)
+    assert replace(again, parsed=Parsed()) == replace(request, parsed=Parsed())
+    assert again.parsed.dropped == request.parsed.dropped
+
+
+@pytest.mark.parametrize("table", [user.CREATE, user.UPDATE, user.BULK])
+def test_a_password_is_sealed(table: tuple[Field, ...]) -> None:
+    """Its hash stands for it, where an operation looks for hashes; the rest stays."""
+    language = Change(row(table, "language"), ("de_DE",))
+    asked = Parsed((Change(row(table, "password"), ("secret",)), language))
+    request = Request("user_update", {"mail": "a@b.test"}, asked)
+
+    with pytest.raises(ValueError, match="clear text"):
+        dumped(request)
+    safe = sealed(request, lambda password: f"{{HASH}}{len(password)}")
+
+    assert "secret" not in dumped(safe)
+    assert safe.parsed.value("password") is None
+    assert safe.parsed.value("password_hash") == "{HASH}6"
+    assert safe.parsed.changes[1] is language
+
+
+def test_verbs_are_kept() -> None:
+    """A change adds or removes as it did."""
+    changes = tuple(Change(row, ("a@b.test",), row.verb) for row in maillist.UPDATE)
+
+    again = loaded(dumped(Request("maillist_update", {}, Parsed(changes))), TABLES)
+
+    assert again.parsed.changes == changes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        dumped(Request("domain_update", {}, Parsed((Change(domain.UPDATE[0], ("x",)),)))).replace(
+            f'"{domain.UPDATE[0].name}"', '"no_such_row"'
+        ),
+        dumped(Request("no_such_endpoint", {})),
+        dumped(Request("user_verify_password", {})),
+        dumped(
+            Request("user_update", {}, Parsed((Change(row(user.UPDATE, "name"), ("x",)),)))
+        ).replace('"name"', '"password"'),
+    ],
+)
+def test_what_another_version_wrote_is_refused(text: str) -> None:
+    """Rather than half understood."""
+    with pytest.raises(ValueError, match="no "):
+        loaded(text, TABLES)
+
+
+def test_every_change_of_the_api_has_its_operation() -> None:
+    """All endpoints that write, and no other ones."""
+    others = {"login", "logout", "user_verify_password"}
+    writing = {e.id for e in ENDPOINTS if e.method != "GET"} - others
+    writing = {id_ for id_ in writing if "verify_password" not in id_}
+
+    assert index.PLANS.keys() == writing
