@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.ground import HEAD
 
-NAMES = ("domains",)
+NAMES = ("sweeps", "users", "domains")
 
 
 def main(wanted: list[str]) -> None:

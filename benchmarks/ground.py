@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from iredldap.config import Ldap, Secret
+from iredldap.config import Config, Ldap, Secret, read
 from iredldap.dit import base, domain, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
@@ -20,6 +20,7 @@ from iredldap.shipped import shipped
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "benchmark"
+ADMIN = "root@admins.test"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def directory(domains: dict[str, int], *, fast_reads: bool = False) -> Iterator[
     stored = passwords.hashed(PASSWORD, "SSHA", os.urandom(16))
     made = [
         *base.entries(tree, stored, stored),
+        base.global_admin(tree, ADMIN, stored, "20000"),
         *(entry for name, users in domains.items() for entry in accounts(tree, name, users)),
     ]
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
@@ -100,6 +102,19 @@ def settings(slapd: Slapd, uri: str | None = None) -> Ldap:
         bind_password=Secret(PASSWORD),
         operation_timeout=60,
     )
+
+
+def configuration(slapd: Slapd) -> Config:
+    """Settings of a new installation on this directory."""
+    sections = {
+        "ldap": {
+            "uri": [slapd.uri],
+            "suffix": SUFFIX,
+            "bind_dn": f"cn=vmailadmin,{SUFFIX}",
+        }
+    }
+    secrets = {"IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD, "IREDLDAP_SESSION_KEYS": "k" * 32}
+    return read(sections, secrets)
 
 
 def seconds(work: Callable[[], object]) -> float:

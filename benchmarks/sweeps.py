@@ -1,0 +1,123 @@
+"""Changing every account of a large domain, against the same changes one after another.
+
+The peer is python-ldap on one connection, which sends a modify when the one before is answered:
+on this machine, and over a link of 1 ms there and back, made with a delaying proxy.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import ldap
+
+from benchmarks.ground import (
+    ADMIN,
+    PASSWORD,
+    SUFFIX,
+    Row,
+    configuration,
+    directory,
+    median,
+    peak_megabytes,
+    seconds,
+    settings,
+)
+from iredldap.changes.apply import apply
+from iredldap.config import Config
+from iredldap.dit import domain
+from iredldap.dit.fields import parse
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Mod, Modify, Op
+from iredldap.embedded.slapd import Slapd
+from iredldap.gateways.directory import Directory
+from iredldap.operations import domains
+from iredldap.operations.login import Caller
+from tests.proxy import Proxy
+
+NAME = "large.test"
+USERS = 10_000
+ROUNDS = 5
+CALLER = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
+
+
+def run() -> Iterator[Row]:
+    """Disable and enable a domain of 10 000 users, ours and the peer's in turn."""
+    with directory({NAME: USERS, "small.test": 10}) as slapd:
+        config = configuration(slapd)
+        yield from _rounds(slapd, config, slapd.uri, "loopback", ROUNDS)
+        server = ("127.0.0.1", slapd.port)
+        with Proxy(server, to_server=0.0005, to_client=0.0005) as proxy:
+            yield from _rounds(slapd, config, proxy.uri, "1 ms there and back", 1)
+        yield from _others(slapd, config)
+
+
+def _rounds(slapd: Slapd, config: Config, uri: str, link: str, rounds: int) -> Iterator[Row]:
+    gateway = Directory(settings(slapd, uri))
+    before = peak_megabytes()
+    for _ in range(rounds):
+        for status in ("disabled", "active"):
+            ours = seconds(partial(_switch, gateway, config, status))
+            _switch(gateway, config, "disabled" if status == "active" else "active")
+            theirs = seconds(partial(_one_by_one, uri, status))
+            _switch(gateway, config, status)
+            yield Row(
+                f"{status}: a domain of {USERS} users, {link}",
+                "modify_s each",
+                ours,
+                theirs,
+                f"memory grew by {peak_megabytes() - before:.1f} MB",
+            )
+    gateway.close()
+
+
+def _others(slapd: Slapd, config: Config) -> Iterator[Row]:
+    """What another client waits while a sweep of all accounts runs."""
+    sweeper, other = Directory(settings(slapd)), Directory(settings(slapd))
+    dn = Tree(SUFFIX).user("user000001@small.test")
+
+    def reading() -> None:
+        other.read(dn)
+
+    def writing(number: int = 0) -> None:
+        text = f"{time.perf_counter()}".encode()
+        other.write(Modify(dn, (Mod(Op.REPLACE, "description", (text,)),)))
+
+    for what, work, limit in (("a read", reading, 2), ("a write", writing, 20)):
+        usual = _times(work, lambda: True)
+        sweep = threading.Thread(target=_switch, args=(sweeper, config, "disabled"))
+        sweep.start()
+        meanwhile = _times(work, sweep.is_alive)
+        sweep.join()
+        _switch(sweeper, config, "active")
+        yield Row(
+            f"{what} while {USERS} accounts are swept ({len(meanwhile)} of them)",
+            "the same on an idle directory",
+            median(meanwhile),
+            median(usual),
+            f"median {median(meanwhile) * 1000:.2f} ms against {median(usual) * 1000:.2f} ms;"
+            f" allowed {limit} times",
+        )
+
+
+def _times(work: Callable[[], None], going_on: Callable[[], bool]) -> list[float]:
+    until, times = time.monotonic() + 3, []
+    while going_on() and time.monotonic() < until:
+        times.append(seconds(work))
+    return times
+
+
+def _switch(gateway: Directory, config: Config, status: str) -> None:
+    parsed = parse(domain.UPDATE, {"accountStatus": [status]})
+    apply(gateway, domains.update(gateway, config, CALLER, NAME, parsed))
+
+
+def _one_by_one(uri: str, status: str) -> None:
+    connection = ldap.initialize(uri)
+    connection.simple_bind_s(f"cn=vmailadmin,{SUFFIX}", PASSWORD)
+    values = [b"disabled"] if status == "disabled" else None
+    base = Tree(SUFFIX).domain(NAME)
+    found = connection.search_s(base, ldap.SCOPE_SUBTREE, "(objectClass=mailUser)", ["1.1"])
+    for dn, _ in found:
+        connection.modify_s(dn, [(ldap.MOD_REPLACE, "domainStatus", values)])
+    connection.unbind_s()

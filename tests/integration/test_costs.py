@@ -1,0 +1,74 @@
+"""How many operations a request costs the directory, counted by slapd itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ldap
+import pytest
+
+from tests.conftest import Client, World, done
+
+PASSWORD = "a good password"
+
+
+@pytest.fixture
+def api(serve: Any) -> Client:
+    """A client whose rights are not looked at again within a test's few requests."""
+    started: Client = serve(session={"recheck": 2.0}).client().log_in()
+    return started
+
+
+def counted(world: World, api: Client, call: Callable[[], object]) -> dict[str, int]:
+    """Count the operations of one call, by kind; binds and unbinds aside."""
+    api.get("/api/domain/none.test")
+    connection = world.connect()
+
+    def totals() -> dict[str, int]:
+        found = connection.search_s(
+            "cn=Operations,cn=Monitor", ldap.SCOPE_ONELEVEL, attrlist=["monitorOpInitiated"]
+        )
+        return {
+            dn.split(",")[0].removeprefix("cn=").lower(): int(values["monitorOpInitiated"][0])
+            for dn, values in found
+        }
+
+    before = totals()
+    call()
+    after = totals()
+    connection.unbind_s()
+    spent = {kind: after[kind] - before[kind] for kind in after}
+    # The second look at the counters is a search itself.
+    spent["search"] -= 1
+    return {k: n for k, n in spent.items() if n and k not in {"bind", "unbind"}}
+
+
+def test_reads_cost_one(api: Client, world: World) -> None:
+    """Whatever is read."""
+    done(api.post("/api/domain/corp.test"))
+    done(api.post("/api/user/ann@corp.test", password=PASSWORD))
+    for path in (
+        "/api/domain/corp.test",
+        "/api/user/ann@corp.test",
+        "/api/domain/services/corp.test",
+        "/api/ldif/user/ann@corp.test",
+    ):
+        assert counted(world, api, lambda p=path: api.get(p)) == {"search": 1}, path  # type: ignore[misc]
+
+
+def test_creating_a_user_costs_three(api: Client, world: World) -> None:
+    """One look before, the entry, one look after; nothing is counted where nothing is limited."""
+    done(api.post("/api/domain/corp.test", defaultQuota=10))
+    create = counted(
+        world, api, lambda: done(api.post("/api/user/ann@corp.test", password=PASSWORD))
+    )
+    assert create == {"search": 2, "add": 1}
+
+
+def test_changing_a_domain_costs_two(api: Client, world: World) -> None:
+    """It is read and changed; a change that changes nothing is not written."""
+    done(api.post("/api/domain/corp.test"))
+    path = "/api/domain/corp.test"
+    change = counted(world, api, lambda: done(api.put(path, defaultQuota=5, name="x")))
+    assert change == {"search": 1, "modify": 1}
+    again = counted(world, api, lambda: done(api.put(path, defaultQuota=5, name="x")))
+    assert again == {"search": 1}
