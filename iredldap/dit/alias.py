@@ -6,25 +6,15 @@ mail alias.
 
 from collections.abc import Iterable
 
-from iredldap.dit import kinds
+from iredldap.dit import kinds, maillist
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Attribute, Change, Field, Table, each, stored
 
 MEMBERS = "mailForwardingAddress"
 """The attribute that holds the members."""
 
-_NAME = Field(
-    name="name",
-    aliases=("cn",),
-    stored_as=Attribute("cn"),
-    kind=kinds.TEXT,
-    meaning="Display name.",
-)
-_POLICY = Field(
-    name="accessPolicy",
-    stored_as=Attribute("accessPolicy"),
-    kind=kinds.POLICY,
-    meaning="Who may post to the alias; stored, and heeded by no iRedMail with LDAP.",
+_POLICY = maillist.POLICY.but(
+    meaning="Who may post to the alias; stored, and heeded by no iRedMail with LDAP.", default=None
 )
 _MEMBERS = Field(
     name="members",
@@ -33,10 +23,10 @@ _MEMBERS = Field(
     meaning="Addresses that the alias expands to; an unknown one in its own domain is ignored.",
 )
 
-CREATE: Table = (_NAME, _POLICY, _MEMBERS)
+CREATE: Table = (maillist.NAME, _POLICY, _MEMBERS)
 
 UPDATE: Table = (
-    _NAME,
+    maillist.NAME,
     _POLICY,
     Field(
         name="accountStatus",

@@ -19,14 +19,14 @@ from iredldap.dit.plan import Mod, Modify, Op
 GROUP = "memberOfGroup"
 MEMBERS = Elsewhere("memberOfGroup on local users; mailExternalUser entry under ou=Externals")
 
-_NAME = Field(
+NAME = Field(
     name="name",
     aliases=("cn",),
     stored_as=Attribute("cn"),
     kind=kinds.TEXT,
     meaning="Display name.",
 )
-_POLICY = Field(
+POLICY = Field(
     name="accessPolicy",
     stored_as=Attribute("accessPolicy"),
     kind=kinds.POLICY,
@@ -40,11 +40,11 @@ _MEMBERS = Field(
     meaning="Members, local or elsewhere; an unknown address in a domain of ours is ignored.",
 )
 
-CREATE: Table = (_NAME, _POLICY, _MEMBERS)
+CREATE: Table = (NAME, POLICY, _MEMBERS)
 
 UPDATE: Table = (
-    _NAME,
-    _POLICY,
+    NAME,
+    POLICY,
     *each(
         _MEMBERS.but(meaning="All members.", empty="removes all"),
         "Member",

@@ -70,7 +70,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     if not caller.is_global:
-        _refuse_excess(caller, parsed)
+        _refuse_excess(caller, name, parsed)
         _spare_standalone_admins(directory, name)
     attributes = domain.new(
         name,
@@ -136,13 +136,17 @@ def _as_if_new(entry: Entry, attributes: dict[str, tuple[bytes, ...]]) -> Modify
     return Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
 
 
-def _refuse_excess(caller: Caller, parsed: Parsed) -> None:
-    """Refuse what a normal admin may not hand out; "no limit" is more than any limit."""
+def _refuse_excess(caller: Caller, name: str, parsed: Parsed) -> None:
+    """Refuse what a normal admin may not hand out; "no limit" is more than any limit.
+
+    The domain itself, where its creation broke off, does not count against him.
+    """
+    others = [entry for own, entry in caller.managed.items() if own != name]
     refusals: list[Refusal] = []
     most = caller.limits.get("create_max_domains")
-    if isinstance(most, int) and len(caller.managed) >= most:
+    if isinstance(most, int) and len(others) >= most:
         refusals.append(ExceedLimitDomain(f"{most} domains"))
-    managed = [domain.limits(entry) for entry in caller.managed.values()]
+    managed = [domain.limits(entry) for entry in others]
     for limit, key, parameter, refusal in (
         ("create_max_quota", None, "quota", ExceedLimitQuota),
         ("create_max_users", "numberOfUsers", "numberOfUsers", ExceedLimitUsers),

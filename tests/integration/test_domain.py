@@ -488,3 +488,5 @@ def test_normal_admin_creates_within_his_limits(api: Client, served: Served, wor
     assert created("b.test", quota=400, numberOfUsers=6) == "EXCEED_LIMIT_USERS"
     assert created("b.test", quota=400, numberOfUsers=5) == "done"
     assert created("c.test", quota=1, numberOfUsers=1).startswith("EXCEED_LIMIT_DOMAIN")
+    world.connect().delete_s(tree.container("b.test", "Externals"))
+    assert created("b.test", quota=400, numberOfUsers=5) == "done"
