@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.ground import HEAD
 
-NAMES = ("sweeps", "users", "domains")
+NAMES = ("rivals", "sweeps", "users", "domains")
 
 
 def main(wanted: list[str]) -> None:

@@ -25,13 +25,15 @@ from benchmarks.ground import (
 )
 from iredldap.changes.apply import apply
 from iredldap.config import Config
-from iredldap.dit import domain
+from iredldap.dit import domain, user
 from iredldap.dit.fields import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op
+from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.operations import domains
+from iredldap.operations.index import World, plan
 from iredldap.operations.login import Caller
 from tests.proxy import Proxy
 
@@ -59,7 +61,8 @@ def _rounds(slapd: Slapd, config: Config, uri: str, link: str, rounds: int) -> I
         for status in ("disabled", "active"):
             ours = seconds(partial(_switch, gateway, config, status))
             _switch(gateway, config, "disabled" if status == "active" else "active")
-            theirs = seconds(partial(_one_by_one, uri, status))
+            mark = [b"disabled"] if status == "disabled" else None
+            theirs = seconds(partial(_one_by_one, uri, "domainStatus", mark))
             _switch(gateway, config, status)
             yield Row(
                 f"{status}: a domain of {USERS} users, {link}",
@@ -68,7 +71,21 @@ def _rounds(slapd: Slapd, config: Config, uri: str, link: str, rounds: int) -> I
                 theirs,
                 f"memory grew by {peak_megabytes() - before:.1f} MB",
             )
+    for number in range(rounds):
+        language, other = ("de_DE", "fr_FR") if number % 2 else ("it_IT", "ja_JP")
+        yield Row(
+            f"PUT /api/users: the language of {USERS} users, {link}",
+            "modify_s each",
+            seconds(partial(_speak, gateway, config, language)),
+            seconds(partial(_one_by_one, uri, "preferredLanguage", [other.encode()])),
+            f"memory grew by {peak_megabytes() - before:.1f} MB",
+        )
     gateway.close()
+
+
+def _speak(gateway: Directory, config: Config, language: str) -> None:
+    wanted = Request("users_update", {"domain": NAME}, parse(user.BULK, {"language": [language]}))
+    apply(gateway, plan(World(gateway, config, CALLER), wanted))
 
 
 def _others(slapd: Slapd, config: Config) -> Iterator[Row]:
@@ -112,12 +129,11 @@ def _switch(gateway: Directory, config: Config, status: str) -> None:
     apply(gateway, domains.update(gateway, config, CALLER, NAME, parsed))
 
 
-def _one_by_one(uri: str, status: str) -> None:
+def _one_by_one(uri: str, attribute: str, values: list[bytes] | None) -> None:
     connection = ldap.initialize(uri)
     connection.simple_bind_s(f"cn=vmailadmin,{SUFFIX}", PASSWORD)
-    values = [b"disabled"] if status == "disabled" else None
     base = Tree(SUFFIX).domain(NAME)
     found = connection.search_s(base, ldap.SCOPE_SUBTREE, "(objectClass=mailUser)", ["1.1"])
     for dn, _ in found:
-        connection.modify_s(dn, [(ldap.MOD_REPLACE, "domainStatus", values)])
+        connection.modify_s(dn, [(ldap.MOD_REPLACE, attribute, values)])
     connection.unbind_s()
