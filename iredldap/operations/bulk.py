@@ -25,7 +25,8 @@ def update(
 ) -> Plan:
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
-    A normal admin's change leaves global admins alone, and names them.
+    A normal admin's change leaves global admins alone, a new password also admins of domains
+    that are not his, and names them.
 
     Raises:
         NoSuchAccount: If there is no such domain.
@@ -40,11 +41,14 @@ def update(
         every(equals("objectClass", "mailUser"), negated(equals("mail", f"@{name}"))),
         _ATTRIBUTES,
     )
+    kept = users.admins_elsewhere(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
         lookup.keep_a_global_admin(directory, everybody.base, below=True)
 
     def change(entry: Entry) -> Iterator[Operation]:
         if user.is_global_admin(entry) and not caller.is_global:
+            return
+        if names.rdn_value(entry.dn).lower() in kept:
             return
         today = chance.now.date()
         mods = (
@@ -57,7 +61,9 @@ def update(
 
     steps = (Sweep("change the users", everybody, change),) if parsed.changes else ()
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
-    return Plan(home.dn, steps, home.csn, (*parsed.dropped, *spared))
+    here = (mail for mail in kept if names.domain_of(mail) == name)
+    ignored = (*parsed.dropped, *sorted({*spared, *here}))
+    return Plan(home.dn, steps, home.csn, ignored)
 
 
 def _secret(

@@ -44,7 +44,8 @@ def update(
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
-            the last active global admin would be disabled or demoted.
+            sets the password of an admin of domains that are not his; or the last active global
+            admin would be disabled or demoted.
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
         InvalidMail, AlreadyExists, InvalidParameter: As the lists are.
@@ -52,6 +53,7 @@ def update(
     entry = lookup.user(directory, mail)
     users.spare_global_admins(caller, entry)
     users.keep_mailbox_at_home(caller, mail, parsed)
+    _keep_others_rights(directory, caller, mail, parsed)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
     changes, ignored = user_lists.judged(directory, entry, home, parsed.changes)
     manages = _manages(directory, mail, parsed)
@@ -69,6 +71,12 @@ def update(
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = (change, *rechecks) if mods else ()
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+
+
+def _keep_others_rights(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> None:
+    secret = parsed.value("password") or parsed.value("password_hash")
+    if secret and not caller.is_global and mail in users.admins_elsewhere(directory, caller):
+        raise PermissionDenied(f"{mail} manages domains of others", parameter="password")
 
 
 def _new_password(

@@ -8,7 +8,7 @@ from iredldap.config import Config
 from iredldap.dit import domain, kinds, mailbox, names, passwords, references, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
-from iredldap.dit.names import either, equals, every
+from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import Add, Amendment, Delete, Mod, Modify, Op, Plan, Query, Recheck, Scope
 from iredldap.errors import (
@@ -55,6 +55,21 @@ def spare_global_admins(caller: Caller, entry: Entry) -> None:
     """
     if user.is_global_admin(entry) and not caller.is_global and not _is_own(caller, entry):
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
+
+
+def admins_elsewhere(directory: Directory, caller: Caller) -> set[str]:
+    """Users of a normal admin's domains who manage domains that he does not; of nobody else's.
+
+    Who sets their password has their rights.
+    """
+    if caller.is_global:
+        return set()
+    his = either(*(ends_with("domainAdmin", f"@{name}") for name in sorted(caller.managed)))
+    domains = every(equals("objectClass", "mailDomain"), his)
+    query = Query(directory.tree.base, Scope.ONE, domains, ("domainName", "domainAdmin"))
+    found = directory.find(query) if caller.managed else []
+    others = [entry for entry in found if not caller.manages(entry.text("domainName") or "")]
+    return {mail for entry in others for mail in entry.lowered("domainAdmin")} - {caller.address}
 
 
 def _is_own(caller: Caller, entry: Entry) -> bool:

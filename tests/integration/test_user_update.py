@@ -946,3 +946,28 @@ def test_check_of_a_disabled_users_password(api: Client, world: World, ann: str)
     )
     world.set(ann, userPassword=None)
     refused(api.post(check, password=PASSWORD), 200, "INVALID_CREDENTIALS")
+
+
+def test_password_of_an_admin_of_other_domains(api: Client, served: Served, world: World) -> None:
+    """A normal admin does not set it: he would have the other's rights. All else he may."""
+    for domain in ("near.test", "far.test"):
+        done(api.post(f"/api/domain/{domain}"))
+    for mail in ("adm@near.test", "both@near.test", "plain@near.test"):
+        done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    done(api.put("/api/domain/admins/near.test", addAdmin="adm@near.test,both@near.test"))
+    done(api.put("/api/domain/admins/far.test", addAdmin="both@near.test"))
+    adm = served.client().log_in("adm@near.test", PASSWORD)
+    before = world.snapshot()
+    for secret in (
+        {"password": "taken over"},
+        {"password_hash": "{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00="},
+    ):
+        refused(adm.put("/api/user/both@near.test", **secret), 403, "PERMISSION_DENIED")
+    assert world.snapshot() == before
+
+    done(adm.put("/api/user/both@near.test", name="Both"))
+    answer = done(adm.put("/api/users/near.test", password="another one"))
+    assert answer.headers["X-Ignored-Values"] == "both@near.test"
+    world.connect(world.tree.user("both@near.test"), PASSWORD).unbind_s()
+    world.connect(world.tree.user("plain@near.test"), "another one").unbind_s()
+    done(api.put("/api/user/both@near.test", password="by a global admin"))
