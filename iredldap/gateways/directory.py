@@ -411,7 +411,8 @@ class Directory:
                 except Refusal as ex:
                     failure = ex
                     break
-                waiting.append((_send(connection, operation), operation))
+                number = _send(connection, operation, tell_state=False)
+                waiting.append((number, operation))
                 if len(waiting) >= window:
                     yield _outcome(connection, *waiting.popleft())
             while waiting:
@@ -480,8 +481,8 @@ def _sent() -> Iterator[None]:
             raise Unanswered(_sentence(ex)) from ex
 
 
-def _send(connection: SimpleLDAPObject, operation: Operation) -> int:
-    controls: list[RequestControl] = [_PostRead()]
+def _send(connection: SimpleLDAPObject, operation: Operation, *, tell_state: bool = True) -> int:
+    controls: list[RequestControl] = [_PostRead()] if tell_state else []
     match operation:
         case Add(dn=dn, attributes=attributes):
             return int(
