@@ -18,8 +18,9 @@ setup: $(VENV)/ready ## make the virtual environment (PYTHON=python3)
 run: provide-run $(VENV)/ready ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
 	@exec $(BIN)/iredldap dev
 
+# Each process has servers of its own; most of the time it waits for them, so one more than cores.
 test: provide-test $(VENV)/ready ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=loadfile
 
 unit: $(VENV)/ready ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit

@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
+from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
 
 SUFFIX = "dc=example,dc=com"
 ADMIN = "root@admins.test"
@@ -198,6 +200,24 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - began
 
 
+def at_once(*works: Callable[[], requests.Response]) -> list[requests.Response]:
+    """Answers to requests that are sent at the same time."""
+    barrier = threading.Barrier(len(works))
+    answers: list[requests.Response] = []
+
+    def send(work: Callable[[], requests.Response]) -> None:
+        barrier.wait(10)
+        answers.append(work())
+
+    threads = [threading.Thread(target=send, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == len(works)
+    return answers
+
+
 @dataclass
 class Served:
     """The app behind a threaded HTTP server of the standard library."""
@@ -235,7 +255,19 @@ class _Threaded(WSGIServer):
             self.shutdown_request(request)
 
 
-def configuration(world: World, folder: Path, **changes: dict[str, Any]) -> Config:
+def environment(folder: Path, urls: Urls) -> dict[str, str]:
+    """Secrets of the app under test."""
+    return {
+        "IREDLDAP_LDAP_BIND_PASSWORD": WRITER_PASSWORD,
+        "IREDLDAP_SESSION_KEYS": SESSION_KEY,
+        "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
+        "IREDLDAP_IREDAPD_URL": urls.iredapd,
+        "IREDLDAP_AMAVISD_URL": urls.amavisd,
+        "IREDLDAP_IREDADMIN_URL": urls.iredadmin,
+    }
+
+
+def configuration(world: World, folder: Path, urls: Urls, **changes: dict[str, Any]) -> Config:
     """Settings for the directory under test; `changes` go over whole sections."""
     sections: dict[str, dict[str, Any]] = {
         "api": {"enable_restful_api": True},
@@ -251,12 +283,7 @@ def configuration(world: World, folder: Path, **changes: dict[str, Any]) -> Conf
     }
     for name, change in changes.items():
         sections.setdefault(name, {}).update(change)
-    environment = {
-        "IREDLDAP_LDAP_BIND_PASSWORD": WRITER_PASSWORD,
-        "IREDLDAP_SESSION_KEYS": SESSION_KEY,
-        "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
-    }
-    return read(sections, environment)
+    return read(sections, environment(folder, urls))
 
 
 @pytest.fixture(scope="session")
@@ -289,13 +316,44 @@ def world(slapd: Slapd) -> Iterator[World]:
     under_test.wipe()
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A MariaDB server without databases of ours."""
+    with closing(MariaDB()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server without databases of ours."""
+    with closing(PostgreSQL()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Urls:
+    """The three databases, in each kind of server, as new ones are."""
+    if request.param == "sqlite":
+        return sqlite_databases(tmp_path)
+    server: MariaDB | PostgreSQL = request.getfixturevalue(request.param)
+    return server.fresh()
+
+
 @pytest.fixture
-def serve(world: World, tmp_path: Path) -> Iterator[Any]:
+def urls(tmp_path: Path) -> Urls:
+    """The databases that the app uses: by default files, which it makes itself."""
+    return sqlite_urls(tmp_path)
+
+
+@pytest.fixture
+def serve(world: World, tmp_path: Path, urls: Urls) -> Iterator[Any]:
     """Serve the app, as often as asked, with changed settings: ``serve(api={...})``."""
     running: list[tuple[_Threaded, Gateways]] = []
 
     def start(**changes: dict[str, Any]) -> Served:
-        config = configuration(world, tmp_path, **changes)
+        config = configuration(world, tmp_path, urls, **changes)
         gateways = Gateways.open(config)
         server = make_server(
             "127.0.0.1", 0, create_app(config, gateways), _Threaded, handler_class=_Quiet

@@ -18,16 +18,16 @@ from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
 from tests.conftest import (
-    SESSION_KEY,
     SUFFIX,
-    WRITER_PASSWORD,
     Client,
     Served,
     World,
     done,
+    environment,
     refused,
     wait_until,
 )
+from tests.databases import sqlite_urls
 from tests.proxy import Mode, Proxy
 
 DOMAIN = "corp.test"
@@ -565,20 +565,16 @@ def gunicorn(world: World, uri: str, folder: Path, abandoned: float = 1.0) -> It
             }
         )
     )
-    environment = os.environ | {
+    variables = os.environ | environment(folder, sqlite_urls(folder))
+    variables |= {
         CONFIG_VARIABLE: str(path),
-        "IREDLDAP_LDAP_BIND_PASSWORD": WRITER_PASSWORD,
-        "IREDLDAP_SESSION_KEYS": SESSION_KEY,
-        "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
         "IREDLDAP_JOBS_ABANDONED": str(abandoned),
         "IREDLDAP_SERVER_WORKERS": "2",
         "IREDLDAP_SERVER_GRACEFUL_TIMEOUT": "5",
     }
     log = folder / "gunicorn.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            gunicorn_command(), env=environment, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(gunicorn_command(), env=variables, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: _answers(url), 30)
