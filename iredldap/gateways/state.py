@@ -4,20 +4,15 @@ SQLite by default, made on first use; MariaDB or PostgreSQL where several machin
 Transactions are short, so that SQLite's one writer is soon free again.
 """
 
-import os
-import threading
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from iredldap.config import Secret
-from iredldap.errors import ServerDown
+from iredldap.gateways.database import Database
 
 _METADATA = sql.MetaData()
 _REVOKED = sql.Table(
@@ -49,9 +44,6 @@ _JOBS = sql.Table(
     sql.Column("finished", sql.BigInteger, index=True),
 )
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
-
-# Of the last two: a driver that is not installed, and a port that is no number.
-_FAULTS = (SQLAlchemyError, OSError, ImportError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +90,7 @@ class State:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._url = url
-        self._lock = threading.Lock()
-        self._made: sql.Engine | None = None
-        ours = weakref.WeakMethod(self._begin_again)
-        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
-
-    def _begin_again(self) -> None:
-        """Leave the connections to the process that forked us."""
-        self._lock = threading.Lock()
-        if self._made:
-            self._made.dispose(close=False)
+        self._database = Database("state", url, _make_tables)
 
     def revoke(self, session: str, until: int, now: int) -> None:
         """Remember a session as ended.
@@ -121,7 +103,7 @@ class State:
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._transaction() as connection:
+        with self._database.transaction(writes=True) as connection:
             connection.execute(sql.delete(_REVOKED).where(_REVOKED.c.expires < now))
             try:
                 with connection.begin_nested():
@@ -136,7 +118,7 @@ class State:
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(sql.select(_REVOKED.c.id).where(_REVOKED.c.id == session))
             return row.first() is not None
 
@@ -150,7 +132,7 @@ class State:
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._transaction() as connection:
+        with self._database.transaction(writes=True) as connection:
             connection.execute(sql.delete(_JOBS).where(_JOBS.c.finished < forgotten))
             connection.execute(sql.insert(_JOBS).values(asdict(job)))
 
@@ -160,7 +142,7 @@ class State:
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(sql.select(_JOBS).where(_JOBS.c.id == number)).first()
             return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
 
@@ -172,7 +154,7 @@ class State:
         """
         columns = (_JOBS.c.id, _JOBS.c.owner, _JOBS.c.worker, _JOBS.c.heartbeat)
         oldest_first = sql.select(*columns).where(_UNFINISHED).order_by(_JOBS.c.created, _JOBS.c.id)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return [Waiting(*row) for row in connection.execute(oldest_first)]
 
     def claim_job(self, waiting: Waiting, worker: str, now: int) -> bool:
@@ -198,7 +180,7 @@ class State:
             "heartbeat": now,
             "attempts": _JOBS.c.attempts + 1,
         }
-        with self._transaction() as connection:
+        with self._database.transaction(writes=True) as connection:
             result = connection.execute(sql.update(_JOBS).where(unchanged).values(taken))
             return result.rowcount == 1
 
@@ -217,7 +199,7 @@ class State:
             ServerDown: If the database does not answer.
         """
         held = sql.and_(_JOBS.c.id == number, _JOBS.c.worker == worker, _JOBS.c.status == "running")
-        with self._transaction() as connection:
+        with self._database.transaction(writes=True) as connection:
             result = connection.execute(sql.update(_JOBS).where(held).values(dict(values)))
             return result.rowcount == 1
 
@@ -227,55 +209,24 @@ class State:
         Raises:
             ServerDown: If it does not.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sql.select(_REVOKED.c.id).limit(1))
 
     def close(self) -> None:
-        if self._made:
-            self._made.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sql.Connection]:
-        try:
-            with self._engine().begin() as connection:
-                yield connection
-        except _FAULTS as ex:
-            raise ServerDown(f"state database: {type(ex).__name__}") from ex
-
-    def _engine(self) -> sql.Engine:
-        with self._lock:
-            if self._made is None:
-                self._made = _engine(self._url)
-            return self._made
-
-
-def _engine(secret: Secret) -> sql.Engine:
-    url = sql.make_url(secret.reveal())
-    engine = sql.create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite" and url.database:
-        _make_private(url.database)
-    try:
-        engine.connect().close()
-        _make_tables(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _make_private(file: str) -> None:
-    """Make a database file that others cannot read: a job may hold the hash of a password."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    if not file.startswith((":", "file:")):
-        Path(file).touch(mode=0o600)
+        self._database.close()
 
 
 def _make_tables(engine: sql.Engine) -> None:
     for _ in _METADATA.tables:
         try:
-            _METADATA.create_all(engine)
+            _create(engine)
         except SQLAlchemyError:
             # Another worker was as quick with one of them; what it has made is found now.
             continue
         return
-    _METADATA.create_all(engine)
+    _create(engine)
+
+
+def _create(engine: sql.Engine) -> None:
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        _METADATA.create_all(connection)

@@ -1,0 +1,179 @@
+"""What SQLite, MariaDB and PostgreSQL have in common, as the gateways need it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+
+from iredldap.config import Secret
+from iredldap.errors import ServerDown
+from iredldap.gateways.database import Database, from_script, upsert
+from tests.databases import Urls, execute, rows
+
+GREYLISTING = sql.Table(
+    "greylisting",
+    sql.MetaData(),
+    sql.Column("account", sql.String),
+    sql.Column("priority", sql.Integer),
+    sql.Column("sender", sql.String),
+    sql.Column("active", sql.Integer),
+)
+KEY = ("account", "sender")
+SELECT = "SELECT account, sender, active FROM greylisting WHERE account <> '@.' ORDER BY 1, 2"
+
+
+@pytest.fixture
+def database(databases: Urls) -> Iterator[Database]:
+    with closing(Database("iredapd", Secret(databases.iredapd), lambda _: None)) as opened:
+        yield opened
+
+
+def row(account: str, active: int) -> dict[str, Any]:
+    return {"account": account, "priority": 100, "sender": "@.", "active": active}
+
+
+def test_an_upsert_inserts_and_changes(database: Database, databases: Urls) -> None:
+    """Several rows at once, of which some are there."""
+    database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 1)], KEY, ("active",)))
+
+    both = [row("a@b.c", 0), row("d@e.f", 1)]
+    database.write(lambda c: upsert(c, GREYLISTING, both, KEY, ("active",)))
+
+    assert rows(databases.iredapd, SELECT) == [("a@b.c", "@.", 0), ("d@e.f", "@.", 1)]
+
+
+def test_an_upsert_that_changes_nothing_keeps_what_is_there(
+    database: Database, databases: Urls
+) -> None:
+    database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 1)], KEY))
+    database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 0)], KEY))
+    database.write(lambda c: upsert(c, GREYLISTING, [], KEY))
+
+    assert rows(databases.iredapd, SELECT) == [("a@b.c", "@.", 1)]
+
+
+def test_writers_that_stand_in_one_anothers_way_all_get_through(
+    database: Database, databases: Urls
+) -> None:
+    """They take the same two rows in opposite order, three times each."""
+    pair = [row("a@b.c", 1), row("d@e.f", 1)]
+    faults: list[BaseException] = []
+    together = threading.Barrier(2)
+
+    def write(number: int) -> None:
+        ordered = pair if number % 2 else pair[::-1]
+
+        def work(connection: sql.Connection) -> None:
+            for one in ordered:
+                upsert(connection, GREYLISTING, [one], KEY, ("active",))
+
+        try:
+            together.wait(20)
+            for _ in range(3):
+                database.write(work)
+        except BaseException as ex:  # noqa: BLE001 - reported below
+            faults.append(ex)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert faults == []
+    assert len(rows(databases.iredapd, SELECT)) == 2
+
+
+def test_what_fails_leaves_nothing(database: Database, databases: Urls) -> None:
+    def work(connection: sql.Connection) -> None:
+        upsert(connection, GREYLISTING, [row("a@b.c", 1)], KEY)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        database.write(work)
+
+    assert rows(databases.iredapd, SELECT) == []
+
+
+def test_a_missing_table_is_named(database: Database, databases: Urls) -> None:
+    """Whatever the database says about it."""
+    execute(databases.iredapd, "DROP TABLE greylisting")
+
+    with pytest.raises(ServerDown, match="iredapd database has no table greylisting") as failed:
+        database.read(lambda c: c.execute(sql.select(GREYLISTING)))
+
+    assert failed.value.report == {"database": "iredapd", "missing_table": "greylisting"}
+
+
+def test_a_table_that_appears_is_seen(database: Database, databases: Urls) -> None:
+    """Upgrades add tables and columns while we run; those that were seen stay."""
+    assert database.columns("wanted") == frozenset()
+
+    execute(databases.iredapd, "CREATE TABLE wanted (id INTEGER, word VARCHAR(20))")
+
+    assert database.columns("wanted") == {"id", "word"}
+    execute(databases.iredapd, "DROP TABLE wanted")
+
+
+@pytest.mark.parametrize("backend", ["mariadb", "postgresql"])
+def test_a_server_that_comes_back_is_used_again(
+    backend: str, request: pytest.FixtureRequest
+) -> None:
+    """Without a restart of ours; meanwhile it is down."""
+    server = request.getfixturevalue(backend)
+    urls: Urls = server.fresh()
+    with closing(Database("iredapd", Secret(urls.iredapd), lambda _: None)) as database:
+        database.ask()
+        server.kill()
+
+        with pytest.raises(ServerDown) as failed:
+            database.ask()
+        assert failed.value.report == {"database": "iredapd"}
+
+        server.start()
+        database.ask()
+
+
+def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
+    """By whoever comes first, also if all come at once; a file with tables is left alone."""
+    script = tmp_path / "made.sql"
+    script.write_text(
+        "CREATE TABLE t (n INTEGER);\nCREATE TRIGGER g AFTER INSERT ON t BEGIN\n"
+        "  UPDATE t SET n = 7;\n  UPDATE t SET n = n + 1;\nEND;\nINSERT INTO t VALUES (1);\n"
+    )
+    url = Secret(f"sqlite:///{tmp_path}/made.sqlite3")
+    faults: list[BaseException] = []
+    together = threading.Barrier(6)
+
+    def ask() -> None:
+        with closing(Database("made", url, from_script(script))) as database:
+            together.wait(20)
+            try:
+                database.ask()
+            except ServerDown as ex:
+                faults.append(ex)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert faults == []
+    assert rows(url.reveal(), "SELECT n FROM t") == [(8,)]
+
+
+@pytest.mark.parametrize("spelling", ["mysql", "mariadb", "postgresql"])
+def test_a_bare_name_of_a_database_finds_its_driver(
+    spelling: str, request: pytest.FixtureRequest
+) -> None:
+    """`mysql://` is how other programs write it."""
+    backend = "postgresql" if spelling == "postgresql" else "mariadb"
+    urls: Urls = request.getfixturevalue(backend).fresh()
+    _, _, rest = urls.iredapd.partition("://")
+    with closing(Database("iredapd", Secret(f"{spelling}://{rest}"), lambda _: None)) as database:
+        database.ask()
