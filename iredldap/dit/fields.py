@@ -60,13 +60,21 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """Storage in a column of an SQL table, of which a gateway knows the rest."""
+
+    table: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Storage that an operation looks after; `where` says it for the reader."""
 
     where: str
 
 
-Storage = Attribute | Setting | Elsewhere
+Storage = Attribute | Setting | Column | Elsewhere
 
 
 def _missing() -> Refusal:
@@ -365,7 +373,8 @@ def properties(table: Table) -> dict[str, Any]:
     for field in table:
         schema = {**field.kind.schema, "description": " ".join(_sentences(field))}
         if field.default is not None:
-            schema["default"] = field.default
+            is_number = schema.get("type") == "integer"
+            schema["default"] = int(field.default) if is_number else field.default
         if field.empty is not None and "enum" not in schema:
             schema = {"anyOf": [{"const": ""}, schema], "description": schema.pop("description")}
         described[field.name] = schema

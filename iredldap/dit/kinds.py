@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from iredldap.dit import names
+from iredldap.dit import names, scopes
 from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Refusal
 
 LANGUAGES = (
@@ -23,6 +23,8 @@ LANGUAGES = (
 _MEGABYTE = 1024 * 1024
 _MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
 _MOST = 2**31 - 1
+_MOST_SECONDS = 2**32 - 1
+_MOST_BYTES = 2**63 - 1
 
 _ACTIVE = {"active", "enable", "enabled", "yes", "on", "1"}
 _DISABLED = {"disabled", "disable", "no", "off", "0"}
@@ -32,7 +34,8 @@ _NO = {"no", "false", "off", "0"}
 _TRANSPORT = re.compile(r"[A-Za-z0-9_-]*(?::[!-~]*)?")
 _HOST_PORT = re.compile(r"(?P<open>\[)?(?P<host>[^\[\]]+?)(?(open)\])(?::(?P<port>[0-9]{1,5}))?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_SERVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_DECIMAL = re.compile(r"-?[0-9]{1,4}(?:\.[0-9]{1,2})?")
 _PHONE = re.compile(r"[A-Za-z0-9'()+,./:? -]{1,64}")
 _FOLDER = re.compile(r"[A-Za-z0-9]{1,20}")
 _PATH = re.compile(r"(?:/[\w.@#&+=~-]+)+/?", re.ASCII)
@@ -90,6 +93,24 @@ def whole_number(value: str, *, least: int = 0, most: int = _MOST) -> int:
     if not least <= number <= most:
         raise InvalidParameter(f"{number} is not between {least} and {most}")
     return number
+
+
+def _metric(value: str) -> str:
+    return str(whole_number(value, least=-1, most=_MOST_BYTES))
+
+
+def decimal(value: str) -> str:
+    """Read a decimal number from -9999.99 to 9999.99, with at most two digits behind the point.
+
+    A column of single precision gives back no more than these six digits unchanged.
+
+    Raises:
+        InvalidParameter: If it is none.
+    """
+    word = value.strip()
+    if not _DECIMAL.fullmatch(word):
+        raise InvalidParameter(f"{value[:40]!r} is no decimal number")
+    return f"{float(word) + 0.0:g}"  # There is no minus zero.
 
 
 def yes_no(value: str) -> str:
@@ -154,17 +175,17 @@ def relay(value: str) -> str:
         return host(word)
     except InvalidParameter:
         transport_name, _, hop = word.partition(":")
-        if not _SERVICE.fullmatch(transport_name):
+        if not _LABEL.fullmatch(transport_name):
             raise
         host(hop)
     return word
 
 
-def service(value: str) -> str:
-    """Read a word of `enabledService`: letters, digits, hyphen, underscore, dot."""
+def label(value: str) -> str:
+    """Read the name of a service or rule: letters, digits, hyphen, underscore, dot."""
     word = value.strip()
-    if not _SERVICE.fullmatch(word):
-        raise InvalidParameter(f"{value[:80]!r} is no service name")
+    if not _LABEL.fullmatch(word):
+        raise InvalidParameter(f"{value[:80]!r} is no name of a service or rule")
     return word
 
 
@@ -228,6 +249,18 @@ def _listed(
     return read_list
 
 
+def _fitting(read: Callable[[str], Reading], most: int) -> Callable[[str], Reading]:
+    """Make a reader refuse a list that is longer, with its commas, than `most` characters."""
+
+    def read_fitting(value: str) -> Reading:
+        reading = read(value)
+        if len(",".join(reading.values)) > most:
+            raise InvalidParameter(f"{value[:80]!r} is longer than {most} characters")
+        return reading
+
+    return read_fitting
+
+
 def profiles(*words: str) -> Kind:
     """Make a kind that takes some of some words, separated by commas."""
     read = choice(*words).read
@@ -259,6 +292,7 @@ def choice(*words: str, also: Mapping[str, str] = MappingProxyType({})) -> Kind:
 
 
 _NUMBER: Mapping[str, object] = {"type": "integer", "minimum": 0}
+_FROM_MINUS_ONE: Mapping[str, object] = {"type": "integer", "minimum": -1}
 _LIST: Mapping[str, object] = {"type": "string", "description": "Separated by commas."}
 
 TEXT = Kind("string", _one(text))
@@ -284,11 +318,13 @@ DOMAIN_QUOTA = Kind(
     _NUMBER,
 )
 COUNT = Kind("int_count", _one(lambda value: str(whole_number(value))), _NUMBER)
-LIMIT = Kind(
-    "int_limit",
-    _one(lambda value: str(whole_number(value, least=-1))),
-    {"type": "integer", "minimum": -1},
+LIMIT = Kind("int_limit", _one(lambda value: str(whole_number(value, least=-1))), _FROM_MINUS_ONE)
+SECONDS = Kind(
+    "int_seconds", _one(lambda value: str(whole_number(value, most=_MOST_SECONDS))), _NUMBER
 )
+THROTTLE_BYTES = Kind("int_bytes", _one(_metric), _FROM_MINUS_ONE)
+THROTTLE_COUNT = Kind("int_count", _one(_metric), _FROM_MINUS_ONE)
+DECIMAL = Kind("float", _one(decimal), {"type": "number", "minimum": -9999.99, "maximum": 9999.99})
 LANGUAGE = Kind("lang", _language, {"type": "string", "enum": list(LANGUAGES)})
 TRANSPORT = Kind("transport", _one(transport))
 HOST = Kind("ip_or_host", _one(host))
@@ -306,8 +342,15 @@ PASSWORD_HASH = Kind(
     "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
 )
 RELAY = Kind("relay", _one(relay))
-SERVICES = Kind("csv_services", _listed(service, InvalidParameter), _LIST, many=True)
+SERVICES = Kind("csv_services", _listed(label, InvalidParameter), _LIST, many=True)
 STRINGS = Kind("csv_strings", _listed(phone, InvalidParameter, _dialled), _LIST, many=True)
+RULE_NAMES = Kind("csv_strings", _fitting(_listed(label, InvalidParameter), 64), _LIST, many=True)
+WB_ADDRESSES = Kind(
+    "csv_wb_addresses", _listed(scopes.wblist_address, InvalidParameter), _LIST, many=True
+)
+GREYLISTING_SENDERS = Kind(
+    "csv_gl_senders", _listed(scopes.greylisting_sender, InvalidParameter), _LIST, many=True
+)
 POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip

@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.dit import domain, export, kinds, user
+from iredldap.dit import (
+    domain,
+    export,
+    greylisting,
+    kinds,
+    spam_policy,
+    throttle,
+    user,
+    wblist,
+)
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import (
     Attribute,
     Change,
+    Column,
     Elsewhere,
     Field,
     Setting,
@@ -381,6 +391,13 @@ def test_an_entry_is_shown_without_secrets() -> None:
     }
 
 
+@pytest.mark.parametrize("stored_as", [Column("policy", "spam_tag_level"), Elsewhere("a file")])
+def test_what_is_stored_outside_the_directory_modifies_no_entry(stored_as: Storage) -> None:
+    changes = parse((row("x", stored_as=stored_as),), {"x": ["1"]}).changes
+
+    assert modlist(changes, Entry("cn=x", {"spam_tag_level": [b"2"]})) == ()
+
+
 def test_rows_are_described_for_the_openapi_document() -> None:
     """An older name is deprecated; what may be empty says so."""
     table = (
@@ -398,12 +415,25 @@ def test_rows_are_described_for_the_openapi_document() -> None:
     assert described["status"]["description"].endswith(
         "Global admins only. Normal admins: unless the profile bcc is disabled."
     )
-    assert (described["size"]["type"], described["size"]["default"]) == ("integer", "5")
+    assert (described["size"]["type"], described["size"]["default"]) == ("integer", 5)
     assert described["size"]["description"] == "… Excludes x. Goes with y."
 
 
 @pytest.mark.parametrize(
-    "table", [domain.CREATE, domain.UPDATE, user.CREATE, export.ENTRY, export.DOMAIN]
+    "table",
+    [
+        domain.CREATE,
+        domain.UPDATE,
+        user.CREATE,
+        export.ENTRY,
+        export.DOMAIN,
+        throttle.SET,
+        greylisting.SET,
+        greylisting.WHITELISTS,
+        greylisting.SPF_DOMAINS,
+        wblist.ADDRESSES,
+        spam_policy.SET,
+    ],
 )
 def test_a_table_is_consistent(table: Table) -> None:
     """No name is used twice; exclusions are mutual; every row has a meaning."""

@@ -30,6 +30,18 @@ READ = [
     (kinds.COUNT, "2147483647", "2147483647"),
     (kinds.LIMIT, "-1", "-1"),
     (kinds.LIMIT, "0", "0"),
+    (kinds.SECONDS, "0", "0"),
+    (kinds.SECONDS, "4294967295", "4294967295"),
+    *(
+        (kind, word, word)
+        for kind in (kinds.THROTTLE_BYTES, kinds.THROTTLE_COUNT)
+        for word in ("-1", "0", str(2**63 - 1))
+    ),
+    (kinds.DECIMAL, " 6.30 ", "6.3"),
+    (kinds.DECIMAL, "006", "6"),
+    (kinds.DECIMAL, "-0.00", "0"),
+    (kinds.DECIMAL, "-9999.99", "-9999.99"),
+    (kinds.DECIMAL, "0.01", "0.01"),
     (kinds.LANGUAGE, "de_DE", "de_DE"),
     (kinds.LANGUAGE, " zh_tw ", "zh_TW"),
     *(
@@ -81,14 +93,26 @@ REFUSED = [
     *((kinds.YES_NO, word) for word in ("y", "2", "oui", "yes,no", "-1")),
     *(
         (kind, word)
-        for kind in (kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT, kinds.LIMIT)
+        for kind in (
+            kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT, kinds.LIMIT, kinds.SECONDS,
+            kinds.THROTTLE_BYTES, kinds.THROTTLE_COUNT,
+        )
         for word in (
             "-2", "1.0", "1e3", "0x8", "1_000", "+1", "--1", "-", "1 000", "1,5", "2 GB", "many",
             "yes", "inf", "\u0661", "\u00b2", "9" * 5000,
         )
     ),
-    *((kind, "-1") for kind in (kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT)),
+    *((kind, "-1") for kind in (kinds.MEGABYTES, kinds.DOMAIN_QUOTA, kinds.COUNT, kinds.SECONDS)),
     *((kind, "2147483648") for kind in (kinds.COUNT, kinds.LIMIT)),
+    (kinds.SECONDS, "4294967296"),
+    *((kind, str(2**63)) for kind in (kinds.THROTTLE_BYTES, kinds.THROTTLE_COUNT)),
+    *(
+        (kinds.DECIMAL, word)
+        for word in (
+            "nan", "inf", "-Infinity", "1e3", "0x1p3", "1_0", "+1", "--1", "-", ".5", "5.", "1,5",
+            "6.311", "10000", "-10000", "9" * 5000, "5 points", ARABIC_25, "1\n2",
+        )
+    ),
     *(
         (kind, str(MOST_MB + 1))
         for kind in (kinds.MEGABYTES, kinds.MEGABYTES_AS_BYTES, kinds.DOMAIN_QUOTA)
@@ -137,6 +161,10 @@ LISTS = [
     (kinds.ADDRESSES, "a@x.test,nobody,@x.test", Reading(("a@x.test",), ("nobody", "@x.test"))),
     (kinds.ADDRESSES, "a+b@x.test", Reading(("a+b@x.test",))),
     (kinds.DOMAINS, "B.test,ü.test,b.test,-", Reading(("b.test", "xn--tda.test"), ("-",))),
+    (kinds.RULE_NAMES, "X, two words,A-b_c.1", Reading(("X", "A-b_c.1"), ("two words",))),
+    (kinds.RULE_NAMES, "A" * 30 + "," + "B" * 33, Reading(("A" * 30, "B" * 33))),
+    (kinds.WB_ADDRESSES, "::1,@A.test,@a.test,1.*", Reading(("::1", "@a.test"), ("1.*",))),
+    (kinds.GREYLISTING_SENDERS, "@., @com, a@*", Reading(("@.",), ("@com", "a@*"))),
 ]
 
 
@@ -147,12 +175,25 @@ def test_a_list_keeps_its_order_without_repeats(kind: Kind, text: str, reading: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "refusal"), [(kinds.ADDRESSES, InvalidMail), (kinds.DOMAINS, InvalidDomainName)]
+    ("kind", "refusal"),
+    [
+        (kinds.ADDRESSES, InvalidMail),
+        (kinds.DOMAINS, InvalidDomainName),
+        (kinds.RULE_NAMES, InvalidParameter),
+        (kinds.WB_ADDRESSES, InvalidParameter),
+        (kinds.GREYLISTING_SENDERS, InvalidParameter),
+    ],
 )
 def test_a_list_of_which_nothing_is_left_is_refused(kind: Kind, refusal: type[Malformed]) -> None:
     """It is not taken for an empty one, which would remove everything."""
     with pytest.raises(refusal):
-        kind.read("nonsense, more nonsense")
+        kind.read("some nonsense, more nonsense")
+
+
+def test_rules_fit_their_column() -> None:
+    """Together, with the commas between them."""
+    with pytest.raises(InvalidParameter):
+        kinds.RULE_NAMES.read("A" * 30 + "," + "B" * 34)
 
 
 def test_a_flag_acts_by_being_there() -> None:

@@ -1,0 +1,67 @@
+"""Rows of greylisting: who defers strangers at first, and whom nobody defers.
+
+Without a setting of his own somebody has that of his domain, then that of everybody; without any
+there is no greylisting.
+
+Source: REST API reference, "Greylisting"; iRedMail's SQL databases, `greylisting`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from iredldap.dit import kinds
+from iredldap.dit.fields import Column, Field, Parsed, Table, each
+
+SET: Table = (
+    Field(
+        name="status",
+        stored_as=Column("greylisting", "active"),
+        kind=kinds.choice("enable", "disable"),
+        meaning="Whether senders are greylisted.",
+        required=True,
+        era="later",
+    ),
+)
+
+WHITELISTS: Table = each(
+    Field(
+        name="senders",
+        stored_as=Column("greylisting_whitelists", "sender"),
+        kind=kinds.GREYLISTING_SENDERS,
+        meaning="All senders that are exempt: IP addresses, networks, mail addresses, `@domain`,"
+        " `@.domain` (with what is below) or `@.` (everybody).",
+        empty="removes all",
+        era="later",
+    ),
+    "Senders",
+    "Senders to exempt.",
+    "Senders to exempt no longer.",
+)
+
+SPF_DOMAINS: Table = each(
+    Field(
+        name="domains",
+        stored_as=Column("greylisting_whitelist_domains", "domain"),
+        kind=kinds.DOMAINS,
+        meaning="All domains of which the hosts named in SPF and MX records are exempt.",
+        empty="removes all",
+        era="later",
+    ),
+    "Domains",
+    "Domains to add.",
+    "Domains to remove.",
+)
+
+
+def active(parsed: Parsed) -> int:
+    """Column of the setting: 1 or 0."""
+    return int(parsed.value("status") == "enable")
+
+
+def show(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a row of `greylisting` as an answer; nothing for none."""
+    if not row:
+        return {}
+    is_active = int(row["active"])
+    status = "enable" if is_active else "disable"
+    return {"account": row["account"], "active": is_active, "status": status}

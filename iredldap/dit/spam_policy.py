@@ -1,0 +1,192 @@
+"""Rows of a spam policy: what Amavisd does with unwanted mail, and what it does not look for.
+
+Amavisd takes each column from the nearest policy where it is not NULL: a user's before his
+domain's before everybody's, and in the end from its configuration. There iRedMail has unwanted
+mail discarded, except for a *lover* of it; in quarantine goes what has somewhere to go. So a
+lover gets the message, with or without a copy in quarantine, and for anybody else quarantine keeps
+it, or nobody: that pair of columns must never arise. Three rules see to it, here and with other
+policies behind:
+
+- whatever sets a quarantine sets its lover too, so both always come from the same policy;
+- without quarantine he is a lover;
+- so is he without the check, which is made all the same if another recipient wants it.
+
+Source: REST API reference, "Spam policy"; iRedMail's SQL databases, `policy`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iredldap.dit import kinds
+from iredldap.dit.fields import Change, Column, Field, Parsed, Table
+
+Value = str | float | None
+
+_EVERY_MESSAGE = -100.0
+"""A score below that of any message."""
+
+
+def _row(name: str, meaning: str, column: str = "") -> Field:
+    stored_as = Column("policy", column or name)
+    return Field(name=name, stored_as=stored_as, kind=kinds.YES_NO, meaning=meaning, era="later")
+
+
+SET: Table = (
+    _row("bypass_spam_checks", "Skip the check for spam, and deliver all."),
+    _row("bypass_virus_checks", "Skip the check for viruses, and deliver all."),
+    _row("bypass_banned_checks", "Skip the check for banned file types, and deliver all."),
+    _row("bypass_header_checks", "Skip the check for bad headers, and deliver all."),
+    _row("quarantine_spam", "Quarantine spam; no: deliver it.", "spam_quarantine_to"),
+    _row(
+        "quarantine_virus",
+        "Quarantine infected messages; no: deliver them, wrapped in a warning.",
+        "virus_quarantine_to",
+    ),
+    _row(
+        "quarantine_banned",
+        "Quarantine messages with banned file types; no: deliver them.",
+        "banned_quarantine_to",
+    ),
+    _row(
+        "quarantine_bad_header",
+        "Quarantine messages with bad headers; no: deliver them.",
+        "bad_header_quarantine_to",
+    ),
+    _row("prefix_spam_in_subject", "Put a prefix before the subject of spam.", "spam_subject_tag2"),
+    _row(
+        "always_insert_x_spam_headers",
+        "Put X-Spam headers into every message; no: as a wider policy says.",
+        "spam_tag_level",
+    ),
+    _row("spam_score", "Score from which a message is spam.", "spam_tag2_level").but(
+        kind=kinds.DECIMAL, empty="as a wider policy says"
+    ),
+    _row(
+        "banned_rulenames",
+        "Names of the rules for banned file types, `ALLOW_MS_OFFICE` say; 64 characters together.",
+    ).but(kind=kinds.RULE_NAMES, empty="as a wider policy says"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One of Amavisd's checks; the parameter that bypasses it is named like its column."""
+
+    stem: str
+    bypass: str
+    lover: str
+
+    @property
+    def quarantine(self) -> str:
+        """The parameter."""
+        return f"quarantine_{self.stem}"
+
+    @property
+    def quarantine_to(self) -> str:
+        """The column: empty, or where such messages go."""
+        return f"{self.stem}_quarantine_to"
+
+    @property
+    def place(self) -> str:
+        """Where they go, as iRedMail's configuration names it."""
+        return f"{self.stem.replace('_', '-')}-quarantine"
+
+
+_CHECKS = (
+    _Check("spam", "bypass_spam_checks", "spam_lover"),
+    _Check("virus", "bypass_virus_checks", "virus_lover"),
+    _Check("banned", "bypass_banned_checks", "banned_files_lover"),
+    _Check("bad_header", "bypass_header_checks", "bad_header_lover"),
+)
+
+COLUMNS = (
+    *(name for check in _CHECKS for name in (check.bypass, check.lover, check.quarantine_to)),
+    *("spam_subject_tag2", "spam_tag_level", "spam_tag2_level", "spam_kill_level"),
+    "banned_rulenames",
+)
+"""Columns of `policy` that the parameters are about."""
+
+
+def columns(parsed: Parsed, stored: Mapping[str, Any], prefix: str) -> dict[str, Value]:
+    """Give the columns that a change sets; None: as a wider policy says.
+
+    Args:
+        parsed: What was sent; what was not is left alone.
+        stored: The row as it is; empty for a new one.
+        prefix: What is put before the subject of spam, blank at its end included.
+    """
+    new: dict[str, Value] = {}
+    for check in _CHECKS:
+        new |= _of_check(check, parsed, stored)
+    for change in parsed.changes:
+        new |= _of_scores_and_names(change, prefix)
+    return new
+
+
+def _of_check(check: _Check, parsed: Parsed, stored: Mapping[str, Any]) -> dict[str, Value]:
+    new: dict[str, Value] = {}
+    if bypass := parsed.value(check.bypass):
+        new[check.bypass] = "Y" if bypass == "yes" else "N"
+    if quarantine := parsed.value(check.quarantine):
+        new[check.quarantine_to] = check.place if quarantine == "yes" else ""
+    after = {**stored, **new}
+    was_bypassed = _is_set(stored.get(check.bypass))
+    # Where none of this holds, a lover whom somebody else has made may stay one.
+    if new and (quarantine or was_bypassed or _lover(check, after) == "Y"):
+        new[check.lover] = _lover(check, after)
+    return new
+
+
+def _lover(check: _Check, row: Mapping[str, Any]) -> str | None:
+    """What the two parameters mean for the lover; None: neither says anything."""
+    quarantine_to = row.get(check.quarantine_to)
+    if _is_set(row.get(check.bypass)) or quarantine_to == "":
+        return "Y"
+    return "N" if quarantine_to else None
+
+
+def _of_scores_and_names(change: Change, prefix: str) -> dict[str, Value]:
+    value = ",".join(change.values)
+    match change.field.name:
+        case "prefix_spam_in_subject":
+            return {"spam_subject_tag2": prefix if value == "yes" else ""}
+        case "always_insert_x_spam_headers":
+            return {"spam_tag_level": _EVERY_MESSAGE if value == "yes" else None}
+        case "spam_score":
+            score = float(value) if value else None
+            return {"spam_tag2_level": score, "spam_kill_level": score}
+        case "banned_rulenames":
+            return {"banned_rulenames": value or None}
+    return {}
+
+
+def show(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a row of `policy` by the names of parameters; what is for a wider policy is left out."""
+    shown: dict[str, Any] = {}
+    for field in SET:
+        match field.stored_as:
+            case Column(name=name) if row.get(name) is not None:
+                shown[field.name] = _shown(field.name, row[name])
+    return shown
+
+
+def _shown(name: str, value: Any) -> Any:
+    match name:
+        case "spam_score":
+            return float(value)
+        case "banned_rulenames":
+            return value
+        case "always_insert_x_spam_headers":
+            return _yes_no(value <= _EVERY_MESSAGE)
+        case _ if name.startswith("bypass_"):
+            return _yes_no(_is_set(value))
+    return _yes_no(bool(value))
+
+
+def _is_set(flag: str | None) -> bool:
+    return flag in {"Y", "y", "1"}
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
