@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.ground import HEAD
 
-NAMES = ("rivals", "sweeps", "users", "domains")
+NAMES = ("rivals", "sweeps", "users", "domains", "wblist")
 
 
 def main(wanted: list[str]) -> None:

@@ -1,15 +1,17 @@
 """Taking a large domain away, against python-ldap deleting its entries one after another."""
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 
 import ldap
 
+from benchmarks.figures import Row
 from benchmarks.ground import (
     ADMIN,
     PASSWORD,
     SUFFIX,
-    Row,
+    configuration,
     directory,
     peak_megabytes,
     seconds,
@@ -20,6 +22,7 @@ from iredldap.dit.names import Tree, depth
 from iredldap.gateways.directory import Directory
 from iredldap.operations import domains
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 
 USERS = 10_000
 ROUNDS = 3
@@ -30,12 +33,12 @@ def run() -> Iterator[Row]:
     names = [f"{who}{number}.test" for number in range(ROUNDS) for who in ("ours", "peer")]
     caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
     with directory(dict.fromkeys((*names, "stays.test"), USERS)) as slapd:
-        gateway = Directory(settings(slapd))
+        gateway, records = Directory(settings(slapd)), Records.open(configuration(slapd))
         _delete_one_by_one(slapd.ldapi, "peer0.test", limit=10)
         before = peak_megabytes()
         for number in range(ROUNDS):
             ours, theirs = f"ours{number}.test", f"peer{number}.test"
-            mine = seconds(partial(_delete_by_plan, gateway, caller, ours))
+            mine = seconds(partial(_delete_by_plan, gateway, records, caller, ours))
             grown = peak_megabytes() - before
             other = seconds(partial(_delete_one_by_one, slapd.ldapi, theirs))
             yield Row(
@@ -46,10 +49,12 @@ def run() -> Iterator[Row]:
                 f"memory grew by {grown:.1f} MB",
             )
         gateway.close()
+        records.close()
 
 
-def _delete_by_plan(gateway: Directory, caller: Caller, name: str) -> None:
-    apply(gateway, domains.delete(gateway, caller, name))
+def _delete_by_plan(gateway: Directory, records: Records, caller: Caller, name: str) -> None:
+    today = date.today()  # noqa: DTZ011 - as the server reckons
+    apply(gateway, domains.delete(gateway, records, caller, name, 30, today))
 
 
 def _delete_one_by_one(uri: str, name: str, limit: int | None = None) -> None:

@@ -1,13 +1,12 @@
-"""What benchmarks stand on: a slapd filled offline, clocks, and tables."""
+"""What benchmarks stand on: a slapd filled offline, settings, and clocks."""
 
-import os
 import resource
-import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import chain, starmap
 from pathlib import Path
 
 from iredldap.config import Config, Ldap, Secret, read
@@ -15,37 +14,15 @@ from iredldap.dit import base, domain, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.slapd import GIB, Slapd, free_port
 from iredldap.shipped import shipped
+from ldif_export import writer
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "benchmark"
 ADMIN = "root@admins.test"
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: ours and the peer's seconds, and what they mean."""
-
-    what: str
-    peer: str
-    ours: float
-    theirs: float
-    note: str = ""
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast as the peer."""
-        return self.theirs / self.ours
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.what} | {self.ours:.2f} s | {self.peer} | {self.theirs:.2f} s"
-            f" | {self.ratio:.2f} | {self.note} |"
-        )
-
-
-HEAD = "| what | ours | peer | peer's | times as fast | |\n|---|---|---|---|---|---|"
+_PASSWORD_FILE = "password"
 
 
 def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
@@ -68,37 +45,80 @@ def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
 
 
 @contextmanager
-def directory(domains: dict[str, int], *, fast_reads: bool = False) -> Iterator[Slapd]:
+def directory(domains: dict[str, int]) -> Iterator[Slapd]:
     """A running slapd with iRedMail's indexes and rules, and these domains with so many users."""
     tree = Tree(SUFFIX)
-    stored = passwords.hashed(PASSWORD, "SSHA", os.urandom(16))
-    made = [
-        *base.entries(tree, stored, stored),
-        base.global_admin(tree, ADMIN, stored, "20000"),
-        *(entry for name, users in domains.items() for entry in accounts(tree, name, users)),
-    ]
+    made = (entry for name, users in domains.items() for entry in accounts(tree, name, users))
+    with planted(made) as home, running(home) as slapd:
+        yield slapd
+
+
+@contextmanager
+def planted(made: Iterable[Made]) -> Iterator[Path]:
+    """A private directory of slapd with these entries below those of an installation."""
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
-        slapd = Slapd(
-            home=Path(folder) / "slapd",
-            suffix=SUFFIX,
-            schema_dir=shipped("schema"),
-            port=free_port(),
-            fast_reads=fast_reads,
-        )
-        slapd.prepare(base.ldif(iter(made)))
-        slapd.start()
-        try:
-            yield slapd
-        finally:
-            slapd.stop()
+        home = Path(folder) / "slapd"
+        formatter = writer.Formatter()
+        _slapd(home).prepare(b"".join(starmap(formatter.record, chain(installation(), made))))
+        (home / _PASSWORD_FILE).write_text(PASSWORD)
+        yield home
 
 
-def settings(slapd: Slapd, uri: str | None = None) -> Ldap:
-    """Connection settings of the API's own account."""
+@contextmanager
+def running(home: Path, *, fast_reads: bool = False) -> Iterator[Slapd]:
+    """A slapd on such a directory.
+
+    Args:
+        home: The directory.
+        fast_reads: Whether the first rule spares the service accounts all others.
+    """
+    slapd = _slapd(home, fast_reads=fast_reads)
+    slapd.start()
+    try:
+        yield slapd
+    finally:
+        slapd.stop()
+
+
+def installation() -> Iterator[Made]:
+    """What stands above all domains, and a global admin; all have the same password."""
+    tree = Tree(SUFFIX)
+    stored = passwords.hashed(PASSWORD, "SSHA", bytes(16))
+    yield from base.entries(tree, stored, stored)
+    yield base.global_admin(tree, ADMIN, stored, "20000")
+
+
+def password_file(slapd: Slapd) -> Path:
+    """Where a planted directory has the password of its accounts."""
+    return slapd.home / _PASSWORD_FILE
+
+
+def export_command(slapd: Slapd, who: str, *more: str) -> list[str]:
+    """Command that exports all that is below the base tree, bound as a service account."""
+    return [
+        *(sys.executable, "-m", "ldif_export", "all"),
+        *("--uri", slapd.ldapi, "--suffix", SUFFIX, "--bind-dn", f"cn={who},{SUFFIX}"),
+        *("--password-file", str(password_file(slapd)), *more),
+    ]
+
+
+def _slapd(home: Path, *, fast_reads: bool = False) -> Slapd:
+    return Slapd(
+        home=home,
+        suffix=SUFFIX,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+        fast_reads=fast_reads,
+        maxsize=8 * GIB,
+    )
+
+
+def settings(slapd: Slapd, uri: str | None = None, who: str = "vmailadmin") -> Ldap:
+    """Connection settings of a service account, the API's own where none is named."""
     return Ldap(
         uri=(uri or slapd.ldapi,),
         suffix=SUFFIX,
-        bind_dn=f"cn=vmailadmin,{SUFFIX}",
+        bind_dn=f"cn={who},{SUFFIX}",
         bind_password=Secret(PASSWORD),
         operation_timeout=60,
     )
@@ -114,6 +134,8 @@ def configuration(slapd: Slapd) -> Config:
         }
     }
     secrets = {"IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD, "IREDLDAP_SESSION_KEYS": "k" * 32}
+    for name in ("iredapd", "amavisd", "iredadmin", "state"):
+        secrets[f"IREDLDAP_{name.upper()}_URL"] = f"sqlite:///{slapd.home}/{name}.sqlite3"
     return read(sections, secrets)
 
 
@@ -128,6 +150,3 @@ def peak_megabytes() -> float:
     """The most memory that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-
-def median(values: list[float]) -> float:
-    return statistics.median(values)

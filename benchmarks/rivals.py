@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks.ground import ADMIN, SUFFIX, Row, configuration, directory, seconds, settings
+from benchmarks.figures import Row
+from benchmarks.ground import ADMIN, SUFFIX, configuration, directory, seconds, settings
 from iredldap.changes.apply import carry_out
 from iredldap.dit import domain, maillist
 from iredldap.dit.fields import Table, parse
@@ -17,6 +18,7 @@ from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
 from iredldap.operations.index import World, plan
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 
 CLIENTS, CHANGES = 4, 300
 CALLER = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
@@ -27,7 +29,8 @@ def run() -> Iterator[Row]:
     """Services and settings of a domain, members of a list."""
     with directory({"home.test": CLIENTS * CHANGES}) as slapd:
         gateway = Directory(settings(slapd))
-        world = World(gateway, configuration(slapd), CALLER)
+        config = configuration(slapd)
+        world = World(gateway, config, CALLER, Records.open(config))
         _carry_out(world, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
         for what, change, kept in (
             ("services", _service, partial(_services, gateway)),

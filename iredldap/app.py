@@ -8,16 +8,31 @@ import falcon
 
 from iredldap.changes.jobs import Jobs
 from iredldap.config import Config
+from iredldap.dit import throttle
+from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
+from iredldap.operations.journal import Journal
+from iredldap.operations.records import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.gate import Gate, Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.replies import Replies
 from iredldap.web.resources.alias import AliasResource
 from iredldap.web.resources.base import Resource
-from iredldap.web.resources.domain import AdminsResource, DomainResource, ServicesResource
+from iredldap.web.resources.domain import (
+    AdminsResource,
+    DomainKeepResource,
+    DomainResource,
+    ServicesResource,
+)
+from iredldap.web.resources.greylisting import (
+    AllGreylistingResource,
+    GreylistingResource,
+    GreylistingWhitelistsResource,
+    SpfDomainsResource,
+)
 from iredldap.web.resources.job import JobResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
@@ -31,7 +46,15 @@ from iredldap.web.resources.maillist import MaillistResource
 from iredldap.web.resources.rename import RenameResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
 from iredldap.web.resources.session import LoginResource, LogoutResource
-from iredldap.web.resources.user import PasswordCheckResource, UserResource, UsersResource
+from iredldap.web.resources.spam_policy import SpamPolicyResource
+from iredldap.web.resources.throttle import ThrottleResource
+from iredldap.web.resources.user import (
+    PasswordCheckResource,
+    UserKeepResource,
+    UserResource,
+    UsersResource,
+)
+from iredldap.web.resources.wblist import WblistResource
 from iredldap.web.routes import ENDPOINTS
 from iredldap.web.tokens import Tokens
 
@@ -51,13 +74,14 @@ class Gateways:
     directory: Directory
     state: State
     attempts: Attempts
+    records: Records
     background: list[Background] = field(default_factory=list)
 
     @classmethod
     def open(cls, config: Config) -> "Gateways":
         """Make them; none connects before it is asked something."""
         attempts = Attempts(config.login, config.server.processes)
-        return cls(Directory(config.ldap), State(config.state.url), attempts)
+        return cls(Directory(config.ldap), State(config.state.url), attempts, Records.open(config))
 
     def start(self) -> None:
         """Begin the work in the background, before any request has."""
@@ -69,17 +93,20 @@ class Gateways:
             work.close()
         self.directory.close()
         self.state.close()
+        self.records.close()
 
 
 def create_app(config: Config, gateways: Gateways) -> Any:
     """Put the parts together into a WSGI application."""
-    directory, state = gateways.directory, gateways.state
+    directory, state, records = gateways.directory, gateways.state, gateways.records
     clients = Clients(config.api)
     sessions = Sessions(config.session, Tokens(config.session), directory, state)
     replies = Replies(config.api)
-    jobs = Jobs(config.jobs, state, directory, partial(plan_for, directory, config), TABLES)
+    journal = Journal(records.iredadmin)
+    make = partial(plan_for, directory, config, records)
+    jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note)
     gateways.background.append(jobs)
-    shared = (config, directory, replies, jobs)
+    shared = (config, directory, replies, jobs, records, journal)
 
     app = falcon.App(middleware=[Gate(config, clients, sessions)])
     replies.install(app)
@@ -89,9 +116,11 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         ),
         "/api/logout": LogoutResource(*shared, sessions),
         "/api/domain/{domain}": DomainResource(*shared),
+        "/api/domain/{domain}/keep_mailbox_days/{number}": DomainKeepResource(*shared),
         "/api/domain/services/{domain}": ServicesResource(*shared),
         "/api/domain/admins/{domain}": AdminsResource(*shared),
         "/api/user/{mail}": UserResource(*shared),
+        "/api/user/{mail}/keep_mailbox_days/{number}": UserKeepResource(*shared),
         "/api/users/{domain}": UsersResource(*shared),
         "/api/verify_password/user/{mail}": PasswordCheckResource(*shared),
         "/api/user/{mail}/change_email/{new_mail}": RenameResource(*shared),
@@ -104,11 +133,29 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/ldif/user/{mail}": LdifUserResource(*shared),
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
+        **{
+            f"/api/throttle/{{account}}/{kind}": ThrottleResource(*shared, kind)
+            for kind in throttle.KINDS
+        },
+        "/api/greylisting/all": AllGreylistingResource(*shared),
+        "/api/greylisting/whitelist_spf_domains": SpfDomainsResource(*shared),
+        "/api/greylisting/{account}": GreylistingResource(*shared),
+        "/api/greylisting/{account}/whitelists": GreylistingWhitelistsResource(*shared),
+        **{
+            f"/api/wblist/{direction.value}/{colour.word}/{{account}}": WblistResource(
+                *shared, direction, colour
+            )
+            for direction in Direction
+            for colour in Colour
+        },
+        "/api/spampolicy/global": SpamPolicyResource(*shared),
+        "/api/spampolicy/domain/{domain}": SpamPolicyResource(*shared),
+        "/api/spampolicy/user/{mail}": SpamPolicyResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/openapi.json": OpenApiResource(*shared),
         "/livez": LiveResource(*shared),
         "/readyz": ReadyResource(*shared, state),
     }
-    for path in dict.fromkeys(endpoint.path for endpoint in ENDPOINTS):
+    for path in dict.fromkeys(endpoint.route for endpoint in ENDPOINTS):
         app.add_route(path, resources[path])
     return Paths(app)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +27,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.installation import Value, changed, configuration, write_secret
 from iredldap.operations import probe
+from iredldap.operations.records import Records
 
 _config_option = click.option(
     "--config",
@@ -55,7 +57,10 @@ def main() -> None:
     help="File with its password; asked for without.",
 )
 @click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Where to listen.")
-@click.option("--state-url", help="Our own database.  [default: SQLite in /var/lib/iredldap]")
+@click.option("--iredapd-url", help="Database of iRedAPD.  [default: SQLite]")
+@click.option("--amavisd-url", help="Database of Amavisd.  [default: SQLite]")
+@click.option("--iredadmin-url", help="Database of iRedAdmin.  [default: SQLite]")
+@click.option("--state-url", help="Our own database.  [default: SQLite]")
 def init(
     path: Path,
     uris: tuple[str, ...],
@@ -63,11 +68,12 @@ def init(
     bind_dn: str | None,
     bind_password_file: Path | None,
     bind: str,
-    state_url: str | None,
+    **urls: str | None,
 ) -> None:
     """Write a configuration for a directory, with new keys, and switch the API on.
 
-    The directory is asked which password hashes it verifies.
+    The directory is asked which password hashes it verifies. Databases are SQLAlchemy URLs; those
+    that are not given are SQLite files in /var/lib/iredldap, which are made.
     """
     if path.exists():
         _fail(f"{path} exists; nothing was changed")
@@ -98,10 +104,14 @@ def init(
         },
         "server": {"bind": bind},
     }
-    if state_url:
-        write_secret(folder / "state-url", state_url)
-        sections["state"] = {"url_file": str(folder / "state-url")}
+    for name, url in urls.items():
+        if url:
+            file = folder / name.replace("_", "-")
+            write_secret(file, url)
+            sections[name.removesuffix("_url")] = {"url_file": str(file)}
     path.write_text(configuration(sections), encoding="utf-8")
+    for fault in _database_faults(_read(path)):
+        click.echo(f"beware: {fault}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
 
 
@@ -111,8 +121,8 @@ def init(
 def check_config(path: Path, *, probing: bool) -> None:
     """Read the configuration and tell every fault.
 
-    With --probe the directory and the state database are asked too, and the password schemes
-    that the directory verifies are written into the file.
+    With --probe the directory and the databases are asked too, and the password schemes that the
+    directory verifies are written into the file.
     """
     config = _read(path)
     if probing:
@@ -124,11 +134,8 @@ def check_config(path: Path, *, probing: bool) -> None:
         text = path.read_text(encoding="utf-8")
         path.write_text(changed(text, "passwords", found), encoding="utf-8")
         click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
-        try:
-            with closing(State(config.state.url)) as state:
-                state.ask()
-        except Refusal as refusal:
-            _fail(str(refusal))
+        if faults := list(_database_faults(config)):
+            _fail("\n".join(faults))
     click.echo(f"{path}: no faults")
 
 
@@ -202,6 +209,16 @@ def _probed(settings: Ldap) -> tuple[str, ...]:
     if not {"SSHA", "SSHA512"} & set(verified):
         _fail("the directory verifies neither {SSHA512} nor {SSHA}")
     return verified
+
+
+def _database_faults(config: Config) -> Iterator[str]:
+    """Say of every database that does not answer so; asking makes the SQLite files."""
+    with closing(State(config.state.url)) as state, closing(Records.open(config)) as records:
+        for database in (state, records.iredapd, records.amavisd, records.iredadmin):
+            try:
+                database.ask()
+            except Refusal as refusal:
+                yield str(refusal)
 
 
 def _fail(message: str) -> NoReturn:

@@ -314,6 +314,49 @@ class Accounts:
     disabled_user_services: tuple[str, ...] = _setting(
         "Services that a new user does not get.", default=()
     )
+    mailbox_days: tuple[int, ...] = _setting(
+        "Days for which a normal admin may have the mailboxes of deleted accounts kept; for good he"
+        " may always. A global admin chooses freely.",
+        _holds(lambda days: all(day > 0 for day in days), "more than 0 each"),
+        default=(1, 7, 14, 21, 30, 60, 90, 180, 365),
+    )
+
+
+_SQL_URL = (
+    "SQLAlchemy URL, `mysql+pymysql://user:password@host/{name}`, say; PostgreSQL needs the extra"
+    " `postgresql`. Tables are made in SQLite only."
+)
+
+
+def _sql_url(name: str) -> Any:
+    default = Secret(f"sqlite:////var/lib/iredldap/{name}.sqlite3")
+    return _setting(_SQL_URL.format(name=name), default=default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iredapd:
+    """The database of iRedAPD: throttling and greylisting."""
+
+    url: Secret = _sql_url("iredapd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amavisd:
+    """The database of Amavisd: white- and blacklists, spam policy."""
+
+    url: Secret = _sql_url("amavisd")
+    spam_subject_prefix: str = _setting(
+        "What `prefix_spam_in_subject` puts before the subject of spam.",
+        _holds(lambda prefix: 0 < len(prefix) <= 64, "1 to 64 characters"),
+        default="[SPAM] ",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iredadmin:
+    """The database of iRedAdmin: deleted mailboxes, used quota, last logins and the admin log."""
+
+    url: Secret = _sql_url("iredadmin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,6 +430,9 @@ class Config:
     login: Login
     passwords: Passwords
     accounts: Accounts
+    iredapd: Iredapd
+    amavisd: Amavisd
+    iredadmin: Iredadmin
     state: State
     jobs: Jobs
     server: Server
@@ -491,8 +537,8 @@ def _convert(hint: Any, value: Any) -> Any:
             return Secret(str(value))
         case _ if hint == tuple[Secret, ...]:
             return tuple(Secret(word) for word in str(value).split())
-        case _ if hint == tuple[str, ...]:
-            return _words(value)
+        case _ if hint in (tuple[str, ...], tuple[int, ...]):
+            return _words(value) if hint == tuple[str, ...] else _whole_numbers(value)
         case _ if hint in (bool, bool | None):
             return _flag(value)
         case _ if hint in (int, float):
@@ -512,6 +558,11 @@ def _number(hint: Any, value: Any) -> Any:
     except ValueError:
         pass
     raise ValueError(f"expected a {wanted}, got {value!r}")
+
+
+def _whole_numbers(value: Any) -> tuple[int, ...]:
+    items = value if isinstance(value, list) else _words(value)
+    return tuple(_number(int, item) for item in items)
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from iredldap.config import ConfigurationError, Secret
 from iredldap.dit.fields import Field
 from iredldap.dit.kinds import Kind
 from iredldap.errors import Refusal
+from iredldap.web.endpoint import Endpoint
 from iredldap.web.openapi import _COMMON_ERRORS
 from iredldap.web.replies import _STATUSES
-from iredldap.web.routes import ENDPOINTS, Endpoint
+from iredldap.web.routes import ENDPOINTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -63,6 +64,7 @@ _SETTING_TYPES: dict[Any, str] = {
     float: "number",
     str: "text",
     tuple[str, ...]: "list of texts",
+    tuple[int, ...]: "list of whole numbers",
     Secret: "secret",
     tuple[Secret, ...]: "secrets",
 }

@@ -13,6 +13,7 @@ from iredldap.dit.plan import (
     Modify,
     Op,
     Operation,
+    Outside,
     Plan,
     Recheck,
     Rename,
@@ -142,7 +143,10 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             if isinstance(step, Operation):
                 progress.failed.append((step.dn, refusal))
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
-                refusal.report = _report(progress, plan.steps[number:], refusal)
+                refusal.report = {
+                    **(refusal.report or {}),
+                    **_report(progress, plan.steps[number:], refusal),
+                }
             raise
         if isinstance(step, Operation) and step.dn == named:
             state = left
@@ -170,6 +174,8 @@ def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
             _sweep(directory, step, progress)
         case Recheck():
             _recheck(directory, step, progress)
+        case Outside():
+            step.work()
         case _:
             left = _operate(directory, step)
     return left

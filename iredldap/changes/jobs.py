@@ -145,6 +145,10 @@ Make = Callable[[Request, str], Plan]
 """Makes the plan of a request in the name of an admin, given by his address."""
 
 
+Note = Callable[[str, Request, Refusal | None], None]
+"""Writes down what an admin changed; the refusal is what broke it off half-way."""
+
+
 class Jobs:
     """The jobs of an installation, as one of its processes sees them.
 
@@ -154,6 +158,7 @@ class Jobs:
         directory: Where they are carried out.
         make: Looks the caller up, judges his rights and makes the plan.
         tables: The rows of each endpoint.
+        note: Is told of every change that was made, or broken off, by whom and what.
     """
 
     def __init__(
@@ -163,12 +168,14 @@ class Jobs:
         directory: Directory,
         make: Make,
         tables: Mapping[str, Table],
+        note: Note,
     ) -> None:
         self._settings = settings
         self._state = state
         self._directory = directory
         self._make = make
         self._tables = tables
+        self._note = note
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -270,6 +277,8 @@ class Jobs:
                 log.exception("job surprise", job=job.id)
                 refusal = InternalError(type(ex).__name__)
                 refusal.__cause__ = ex
+        if run.wanted and (refusal is None or run.course.has_begun):
+            self._note(job.owner, run.wanted, refusal)
         run.finish(refusal)
         log.info(
             "job finished",
@@ -283,9 +292,9 @@ class Jobs:
         if run.job.attempts > _MOST_ATTEMPTS:
             raise InternalError(f"{_MOST_ATTEMPTS} workers ended while they were at it")
         before = run.course
+        wanted = run.wanted = request.loaded(run.job.request, self._tables)
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):
             return
-        wanted = request.loaded(run.job.request, self._tables)
         try:
             carry_out(
                 self._directory,
@@ -324,6 +333,7 @@ class _Run:
     ) -> None:
         self.job = job
         self.course = Course.loaded(job.course)
+        self.wanted: Request | None = None
         self._worker = worker
         self._state = state
         self._directory = directory

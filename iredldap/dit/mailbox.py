@@ -10,6 +10,16 @@ from datetime import datetime
 
 from iredldap.config import Accounts
 from iredldap.dit import names
+from iredldap.dit.entry import Entry
+
+ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore")
+"""What tells whose mailbox lies where."""
+
+
+def stored(entry: Entry) -> str:
+    """Directory that a user's mailbox lies in; empty: he has none."""
+    base, store = entry.text("storageBaseDirectory"), entry.text("mailMessageStore")
+    return entry.text("homeDirectory") or (f"{base}/{store}" if base and store else "")
 
 
 def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str:

@@ -135,7 +135,15 @@ class Recheck:
     judge: Callable[[Iterable[Entry]], Amendment]
 
 
-Step = Operation | Sweep | Recheck
+@dataclass(frozen=True)
+class Outside:
+    """Write to a database beside the directory; done twice it is as done once."""
+
+    meaning: str
+    work: Callable[[], None]
+
+
+Step = Operation | Sweep | Recheck | Outside
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,8 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
         plan: What to print.
         found: Gives the entries of a query; sweeps are expanded with it while streaming.
 
-    Rechecks are printed as comments: what they order depends on what others do meanwhile.
+    Rechecks are printed as comments: what they order depends on what others do meanwhile. So is
+    what is written outside the directory.
     """
     yield writer.VERSION
     for step in plan.steps:
@@ -207,6 +216,8 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
                         yield _change_record(operation)
             case Recheck():
                 yield writer.comment(f"recheck: {step.meaning}")
+            case Outside():
+                yield writer.comment(f"outside the directory: {step.meaning}")
             case _:
                 yield _change_record(step)
 
@@ -214,7 +225,7 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
 def describe(step: Step) -> str:
     """Say in a few words what a step does, for reports; no values."""
     match step:
-        case Sweep() | Recheck():
+        case Sweep() | Recheck() | Outside():
             return step.meaning
         case _:
             return f"{type(step).__name__.lower()} {step.dn}"

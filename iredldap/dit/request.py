@@ -20,13 +20,15 @@ class Request:
     """One request for a change.
 
     `endpoint` is the id of its row in the index of the API, `names` are the variables of the path,
-    read, and `if_match` the states of which the named entry must have one.
+    read, and `if_match` the states of which the named entry must have one. `client` is the address
+    of the machine that it came from.
     """
 
     endpoint: str
     names: Mapping[str, str]
     parsed: Parsed = field(default_factory=Parsed)
     if_match: tuple[str, ...] = ()
+    client: str = ""
 
 
 def sealed(request: Request, hashed: Callable[[str], str]) -> Request:
@@ -61,6 +63,7 @@ def dumped(request: Request) -> str:
             "changes": [[c.field.name, c.values, c.verb.value] for c in changes],
             "dropped": request.parsed.dropped,
             "if_match": request.if_match,
+            "client": request.client,
         }
     )
 
@@ -86,7 +89,9 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
             raise ValueError(f"{endpoint}: no parameter {name!r}")
         changes.append(Change(rows[name], tuple(values), Verb(verb)))
     parsed = Parsed(tuple(changes), dropped=tuple(written["dropped"]))
-    return Request(endpoint, written["names"], parsed, tuple(written["if_match"]))
+    if_match = tuple(written["if_match"])
+    # Jobs of the release before have none.
+    return Request(endpoint, written["names"], parsed, if_match, written.get("client", ""))
 
 
 def _is_clear_text(row: Field) -> bool:

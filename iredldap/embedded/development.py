@@ -181,7 +181,10 @@ class Development:
             CONFIG_VARIABLE: str(self._home / "iredldap.toml"),
             "IREDLDAP_LDAP_URI": self.slapd.ldapi,
             "IREDLDAP_SERVER_BIND": f"127.0.0.1:{self._port}",
-            "IREDLDAP_STATE_URL": f"sqlite:///{self._home / 'state.sqlite3'}",
+            **{
+                f"IREDLDAP_{name.upper()}_URL": f"sqlite:///{self._home / name}.sqlite3"
+                for name in ("iredapd", "amavisd", "iredadmin", "state")
+            },
         }
 
 

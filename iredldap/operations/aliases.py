@@ -12,6 +12,7 @@ from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, uniqueness
 from iredldap.operations.limits import Limit
+from iredldap.operations.records import Records
 
 
 def get(directory: Directory, mail: str) -> Entry:
@@ -125,18 +126,21 @@ def update(directory: Directory, mail: str, parsed: Parsed) -> Plan:
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
 
 
-def delete(directory: Directory, mail: str) -> Plan:
+def delete(directory: Directory, records: Records, mail: str) -> Plan:
     """Plan the end of an alias: switch it off, clear its mentions, take it away.
 
     Raises:
         NoSuchAccount: If there is none.
+        ServerDown: If a database does not answer.
     """
     entry = get(directory, mail)
+    records.ask()
     return Plan(
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
+            records.forgetting(mail),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 
 from iredldap.config import Config
-from iredldap.dit import domain, names, passwords, user
+from iredldap.dit import domain, mailbox, names, passwords, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.names import equals, every, negated
-from iredldap.dit.plan import Modify, Operation, Plan, Query, Scope, Sweep
+from iredldap.dit.plan import Modify, Operation, Outside, Plan, Query, Scope, Step, Sweep
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, users
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 
 _ATTRIBUTES = (
@@ -21,7 +22,13 @@ _ATTRIBUTES = (
 
 
 def update(
-    directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed, chance: Chance
+    directory: Directory,
+    records: Records,
+    config: Config,
+    caller: Caller,
+    name: str,
+    parsed: Parsed,
+    chance: Chance,
 ) -> Plan:
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
@@ -59,11 +66,25 @@ def update(
             expect = (entry.csn,) if entry.csn else ()
             yield Modify(entry.dn, mods, expect=expect, absent_ok=True)
 
-    steps = (Sweep("change the users", everybody, change),) if parsed.changes else ()
+    sweep = Sweep("change the users", everybody, change)
+    reclaim = _reclaim(directory, records, everybody, parsed)
+    steps: tuple[Step, ...] = (*reclaim, sweep) if parsed.changes else ()
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
     here = (mail for mail in kept if names.domain_of(mail) == name)
     ignored = (*parsed.dropped, *sorted({*spared, *here}))
     return Plan(home.dn, steps, home.csn, ignored)
+
+
+def _reclaim(
+    directory: Directory, records: Records, everybody: Query, parsed: Parsed
+) -> Iterator[Outside]:
+    """Keep the mailboxes of those who come back, as for a single one."""
+    if parsed.value("accountStatus") != "active":
+        return
+    records.ask()
+    idle = every(everybody.filter, negated(equals("accountStatus", "active")))
+    query = Query(everybody.base, everybody.scope, idle, mailbox.ATTRIBUTES)
+    yield records.reclaiming(lambda: directory.stream(query))
 
 
 def _secret(

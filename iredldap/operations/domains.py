@@ -1,9 +1,11 @@
 """What one can do with a domain."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
 
 from iredldap.config import Config
-from iredldap.dit import domain, names, references, settings
+from iredldap.dit import domain, mailbox, names, references, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
@@ -15,6 +17,7 @@ from iredldap.dit.plan import (
     Modify,
     Op,
     Operation,
+    Outside,
     Plan,
     Query,
     Recheck,
@@ -37,6 +40,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import admins, alias_domains, lookup
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 
 _MARKED = either(
     equals("objectClass", "mailUser"),
@@ -166,7 +170,14 @@ def _refuse_excess(caller: Caller, name: str, parsed: Parsed) -> None:
     raise_all(refusals)
 
 
-def update(directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed) -> Plan:
+def update(
+    directory: Directory,
+    records: Records,
+    config: Config,
+    caller: Caller,
+    name: str,
+    parsed: Parsed,
+) -> Plan:
     """Plan a change of a domain: its own entry first, then what follows from it.
 
     Raises:
@@ -187,6 +198,7 @@ def update(directory: Directory, config: Config, caller: Caller, name: str, pars
         _keep_admins(directory, caller, entry)
     catchall, dropped = _catchall(directory, entry, parsed)
     steps: tuple[Step, ...] = (
+        *_outside(directory, records, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         *((_mark(directory, name),) if status == "disabled" else ()),
         *((_unmark(directory, name),) if status == "active" else ()),
@@ -195,6 +207,29 @@ def update(directory: Directory, config: Config, caller: Caller, name: str, pars
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
     return Plan(entry.dn, steps, entry.csn, ignored)
+
+
+def _outside(
+    directory: Directory,
+    records: Records,
+    entry: Entry,
+    parsed: Parsed,
+    aliases: alias_domains.Change,
+) -> Iterator[Outside]:
+    """What else goes along: names that leave are forgotten, users who come back keep their mail.
+
+    The mailboxes of a domain whose deletion was broken off may have been written down already.
+    First, as a repeat finds the same to do only while the domain is as it was. A name that is no
+    alias domain of this one may be another's.
+    """
+    leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
+    if leaving:
+        records.ask()
+        yield records.forgetting_domains(*leaving)
+    if parsed.value("accountStatus") == "active" and not entry.is_active:
+        records.ask()
+        name = entry.text("domainName") or ""
+        yield records.reclaiming(lambda: directory.stream(_mailboxes(directory, name)))
 
 
 def _whole_services(
@@ -272,18 +307,34 @@ def _status_sweep(
     return Sweep(meaning, query, change)
 
 
-def delete(directory: Directory, caller: Caller, name: str) -> Plan:
+def _mailboxes(directory: Directory, name: str) -> Query:
+    return replace(lookup.users_query(directory, name), attributes=mailbox.ATTRIBUTES)
+
+
+def delete(
+    directory: Directory, records: Records, caller: Caller, name: str, days: int, today: date
+) -> Plan:
     """Plan the end of a domain: switch it off, clear its mentions, take it away leaf first.
+
+    Args:
+        directory: Where it is.
+        records: What else knows of it.
+        caller: Who takes it away.
+        name: Its name.
+        days: For which its mailboxes are kept; 0: for good.
+        today: In the time zone of this server.
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
         PermissionDenied: If the caller's own account or the last global admin is in it; to a
             normal admin, if any global admin is.
+        ServerDown: If a database does not answer.
     """
     entry = lookup.domain(directory, name)
     _keep_admins(directory, caller, entry)
     if not caller.is_global:
         _spare_global_admins(directory, entry)
+    records.ask_for_mailboxes(days)
     off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
 
@@ -298,6 +349,10 @@ def delete(directory: Directory, caller: Caller, name: str) -> Plan:
             off,
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
+            records.remembering(
+                lambda: directory.stream(_mailboxes(directory, name)), days, caller.address, today
+            ),
+            records.forgetting_domains(*domains),
             Sweep("delete everything in the domain", everything, take, until_empty=True),
             # Late: one of them may be the caller, whose right a repeat stands on.
             *admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),

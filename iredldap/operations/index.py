@@ -13,6 +13,7 @@ from iredldap.dit import request
 from iredldap.dit.passwords import hashed
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
+from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
 from iredldap.operations import (
     admins,
@@ -25,6 +26,7 @@ from iredldap.operations import (
     users,
 )
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 
 
@@ -39,51 +41,91 @@ class World:
     directory: Directory
     config: Config
     caller: Caller
+    records: Records
     chance: Chance = field(default_factory=_chance)
 
 
 Make = Callable[[World, Request], Plan]
+
+
+def _delete_domain(world: World, wanted: Request) -> Plan:
+    return domains.delete(
+        world.directory,
+        world.records,
+        world.caller,
+        wanted.names["domain"],
+        _days(world, wanted),
+        world.chance.now.date(),
+    )
+
+
+def _delete_user(world: World, wanted: Request) -> Plan:
+    return users.delete(
+        world.directory,
+        world.records,
+        world.caller,
+        wanted.names["mail"],
+        _days(world, wanted),
+        world.chance.now.date(),
+    )
+
+
+def _days(world: World, wanted: Request) -> int:
+    """For how many days mailboxes are kept; 0: for good.
+
+    Raises:
+        InvalidParameter: If a normal admin may not choose that many.
+    """
+    days = int(wanted.names.get("number", 0))
+    choices = world.config.accounts.mailbox_days
+    if days and not world.caller.is_global and days not in choices:
+        words = f"{days} is none of {', '.join(map(str, choices))}"
+        raise InvalidParameter(words, parameter="number")
+    return days
+
 
 PLANS: Mapping[str, Make] = {
     "domain_create": lambda w, r: domains.create(
         w.directory, w.config, w.caller, r.names["domain"], r.parsed
     ),
     "domain_update": lambda w, r: domains.update(
-        w.directory, w.config, w.caller, r.names["domain"], r.parsed
+        w.directory, w.records, w.config, w.caller, r.names["domain"], r.parsed
     ),
     "domain_services_update": lambda w, r: domains.update(
-        w.directory, w.config, w.caller, r.names["domain"], r.parsed
+        w.directory, w.records, w.config, w.caller, r.names["domain"], r.parsed
     ),
     "domain_admins_update": lambda w, r: admins.assign(
         w.directory, w.caller, r.names["domain"], r.parsed
     ),
-    "domain_delete": lambda w, r: domains.delete(w.directory, w.caller, r.names["domain"]),
+    "domain_delete": _delete_domain,
+    "domain_delete_keep": _delete_domain,
     "user_create": lambda w, r: users.create(
-        w.directory, w.config, w.caller, r.names["mail"], r.parsed, w.chance
+        w.directory, w.records, w.config, w.caller, r.names["mail"], r.parsed, w.chance
     ),
     "user_update": lambda w, r: user_update.update(
-        w.directory, w.config, w.caller, r.names["mail"], r.parsed, w.chance
+        w.directory, w.records, w.config, w.caller, r.names["mail"], r.parsed, w.chance
     ),
     "users_update": lambda w, r: bulk.update(
-        w.directory, w.config, w.caller, r.names["domain"], r.parsed, w.chance
+        w.directory, w.records, w.config, w.caller, r.names["domain"], r.parsed, w.chance
     ),
     "user_change_email": lambda w, r: renames.rename(
-        w.directory, w.caller, renames.USER, r.names["mail"], r.names["new_mail"]
+        w.directory, w.records, w.caller, renames.USER, r.names["mail"], r.names["new_mail"]
     ),
-    "user_delete": lambda w, r: users.delete(w.directory, w.caller, r.names["mail"]),
+    "user_delete": _delete_user,
+    "user_delete_keep": _delete_user,
     "maillist_create": lambda w, r: maillists.create(
         w.directory, w.caller, r.names["mail"], r.parsed
     ),
     "maillist_update": lambda w, r: maillists.update(
         w.directory, w.caller, r.names["mail"], r.parsed
     ),
-    "maillist_delete": lambda w, r: maillists.delete(w.directory, r.names["mail"]),
+    "maillist_delete": lambda w, r: maillists.delete(w.directory, w.records, r.names["mail"]),
     "alias_create": lambda w, r: aliases.create(w.directory, r.names["mail"], r.parsed),
     "alias_update": lambda w, r: aliases.update(w.directory, r.names["mail"], r.parsed),
     "alias_change_email": lambda w, r: renames.rename(
-        w.directory, w.caller, renames.ALIAS, r.names["mail"], r.names["new_mail"]
+        w.directory, w.records, w.caller, renames.ALIAS, r.names["mail"], r.names["new_mail"]
     ),
-    "alias_delete": lambda w, r: aliases.delete(w.directory, r.names["mail"]),
+    "alias_delete": lambda w, r: aliases.delete(w.directory, w.records, r.names["mail"]),
 }
 
 

@@ -73,11 +73,15 @@ class Caller:
 
     def manages(self, domain: str, *, by_alias: bool = False) -> bool:
         """Whether he may do something to a domain, for reading also by an alias name."""
-        if self.is_global or domain in self.managed:
-            return True
-        return by_alias and any(
-            entry.has("domainAliasName", domain) for entry in self.managed.values()
-        )
+        return self.is_global or self.home(domain, by_alias=by_alias) is not None
+
+    def home(self, domain: str, *, by_alias: bool = False) -> Entry | None:
+        """Give a domain that a normal admin manages, for reading also by an alias name."""
+        found = self.managed.get(domain)
+        if found or not by_alias:
+            return found
+        named = (entry for entry in self.managed.values() if entry.has("domainAliasName", domain))
+        return next(named, None)
 
 
 def digest(stored: tuple[bytes, ...], key: str) -> str:

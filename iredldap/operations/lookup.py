@@ -9,7 +9,7 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
 
-_ACCOUNTS = either(
+ACCOUNTS = either(
     equals("objectClass", "mailUser"),
     equals("objectClass", "mailList"),
     equals("objectClass", "mailAlias"),
@@ -57,7 +57,7 @@ def user(directory: Directory, mail: str) -> Entry:
 def holders_filter(*addresses: str) -> str:
     """Filter for the accounts that any of some addresses belong to."""
     terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))
-    return every(_ACCOUNTS, either(*terms))
+    return every(ACCOUNTS, either(*terms))
 
 
 def domain_and_holders(directory: Directory, mail: str, *aliases: str) -> Query:

@@ -33,6 +33,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 from iredldap.operations.uniqueness import Newcomer
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
@@ -392,13 +393,15 @@ def _recheck_list(directory: Directory, found: _Found, joining: Iterable[Entry])
     return Recheck("is the list still what it was", query, judge)
 
 
-def delete(directory: Directory, mail: str) -> Plan:
+def delete(directory: Directory, records: Records, mail: str) -> Plan:
     """Plan the end of a list: switch it off, dismiss members, clear mentions, take it away.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
+        ServerDown: If a database does not answer.
     """
     entry = _read(directory, mail, with_members=False).entry
+    records.ask()
     addresses = maillist.addresses(entry)
     return Plan(
         entry.dn,
@@ -406,6 +409,7 @@ def delete(directory: Directory, mail: str) -> Plan:
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             references.clear_default_lists(directory.tree, addresses),
+            records.forgetting(mail),
             Delete(directory.tree.externals(mail), absent_ok=True),
             Delete(entry.dn, absent_ok=True),
             _recheck_members(directory, addresses),

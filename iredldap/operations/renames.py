@@ -32,6 +32,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ class Course:
         return sibling if sibling in held and not self.crosses else self.new
 
 
-def rename(directory: Directory, caller: Caller, kind: Kind, mail: str, new_mail: str) -> Plan:
+def rename(
+    directory: Directory, records: Records, caller: Caller, kind: Kind, mail: str, new_mail: str
+) -> Plan:
     """Plan another address for an account. Every mention of the old one follows; mailbox stays.
 
     Within its domain an account keeps its further addresses. Into another one it does not take
@@ -117,7 +120,9 @@ def rename(directory: Directory, caller: Caller, kind: Kind, mail: str, new_mail
         NotAllowed, ExceededDomainAccountLimit: If another domain takes no more such accounts.
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space; a mailbox
             without limit needs a domain without.
+        ServerDown: If a database does not answer.
     """
+    records.ask()
     query = lookup.domain_and_holders(directory, new_mail, mail)
     target, holders = lookup.told_apart(directory.find(query))
     old_dn, new_dn = (kind.dn(directory.tree, address) for address in (mail, new_mail))
@@ -134,14 +139,14 @@ def rename(directory: Directory, caller: Caller, kind: Kind, mail: str, new_mail
     held = entry.lowered("shadowAddress")
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
-        steps = _follow(directory, kind, course, entry.dn, held)
+        steps = _follow(directory, records, kind, course, entry.dn, held)
         return Plan(entry.dn, steps, entry.csn, tuple(sorted(course.dropped(held))))
     if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
         raise AlreadyExists(f"{new_mail} is taken")
     if course.crosses:
         _keep_admins(directory, caller, entry, target)
         raise_all(_excess(directory, kind, entry, target))
-    return _begin(directory, kind, course, entry, target)
+    return _begin(directory, records, kind, course, entry, target)
 
 
 def _unfinished(new_dn: str, holders: list[Entry], old: str) -> Entry | None:
@@ -175,7 +180,14 @@ def _keep_admins(directory: Directory, caller: Caller, entry: Entry, target: Ent
         lookup.keep_a_global_admin(directory, entry.dn)
 
 
-def _begin(directory: Directory, kind: Kind, course: Course, entry: Entry, target: Entry) -> Plan:
+def _begin(
+    directory: Directory,
+    records: Records,
+    kind: Kind,
+    course: Course,
+    entry: Entry,
+    target: Entry,
+) -> Plan:
     """Mark the account, which makes the new address its own, look again, and do the rest."""
     coming = set(course.coming)
     taken = _contested(entry.dn, _flat(lookup.holders(directory, coming)), coming)
@@ -191,13 +203,14 @@ def _begin(directory: Directory, kind: Kind, course: Course, entry: Entry, targe
         Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),
         _recheck_addresses(directory, entry.dn, wanted[1:], withdrawal),
         *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
-        *_follow(directory, kind, course, move.new_dn, held, move),
+        *_follow(directory, records, kind, course, move.new_dn, held, move),
     )
     return Plan(entry.dn, steps, entry.csn, tuple(sorted(taken | course.dropped(held))))
 
 
 def _follow(
     directory: Directory,
+    records: Records,
     kind: Kind,
     course: Course,
     new_dn: str,
@@ -211,6 +224,7 @@ def _follow(
         *references.replace_addresses(directory.tree, old_dn, new_dn, course.renamed(held)),
         *move,
         _conform(directory, kind, course, new_dn),
+        records.moving(course.old, course.new),
         Modify(new_dn, (mark,)),
     )
 

@@ -14,6 +14,7 @@ from iredldap.dit.plan import (
     Modify,
     Op,
     Operation,
+    Outside,
     Plan,
     Query,
     Recheck,
@@ -32,11 +33,18 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, user_lists, users
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 
 
 def update(
-    directory: Directory, config: Config, caller: Caller, mail: str, parsed: Parsed, chance: Chance
+    directory: Directory,
+    records: Records,
+    config: Config,
+    caller: Caller,
+    mail: str,
+    parsed: Parsed,
+    chance: Chance,
 ) -> Plan:
     """Plan a change of a mail user: one modification, and looks at what others did meanwhile.
 
@@ -69,8 +77,23 @@ def update(
         *_management(directory, mail, entry, mods, manages=manages),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    steps: tuple[Step, ...] = (change, *rechecks) if mods else ()
+    steps: tuple[Step, ...] = (*_reclaim(records, entry, parsed), change, *rechecks) if mods else ()
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+
+
+def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:
+    """Keep the mailbox of somebody who comes back, or takes over another one.
+
+    If his deletion was broken off, it may have been written down as one to be removed.
+    """
+    comes_back = parsed.value("accountStatus") == "active" and not entry.has(
+        "accountStatus", "active"
+    )
+    path = parsed.value("maildir")
+    if comes_back or path:
+        records.ask()
+        taken = Entry(entry.dn, {"homeDirectory": [*encoded([path])]}) if path else entry
+        yield records.reclaiming(lambda: (taken,))
 
 
 def _keep_others_rights(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> None:

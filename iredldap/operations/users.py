@@ -1,8 +1,8 @@
 """What one can do with a mail user."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from iredldap.config import Config
 from iredldap.dit import domain, kinds, mailbox, names, passwords, references, settings, user
@@ -10,7 +10,19 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
-from iredldap.dit.plan import Add, Amendment, Delete, Mod, Modify, Op, Plan, Query, Recheck, Scope
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Delete,
+    Mod,
+    Modify,
+    Op,
+    Outside,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+)
 from iredldap.errors import (
     ExceededDomainAccountLimit,
     ExceededDomainQuotaSize,
@@ -25,6 +37,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, uniqueness
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,13 @@ def _is_own(caller: Caller, entry: Entry) -> bool:
 
 
 def create(
-    directory: Directory, config: Config, caller: Caller, mail: str, parsed: Parsed, chance: Chance
+    directory: Directory,
+    records: Records,
+    config: Config,
+    caller: Caller,
+    mail: str,
+    parsed: Parsed,
+    chance: Chance,
 ) -> Plan:
     """Plan a new mail user.
 
@@ -106,17 +125,29 @@ def create(
     }
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
-    dn = directory.tree.user(mail)
+    dn, attributes = directory.tree.user(mail), user.new(mail, asked, given)
     newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=aliases, is_marked=not home.is_active)
     return Plan(
         dn,
         (
-            Add(dn, user.new(mail, asked, given)),
+            *_reclaim(records, config, parsed, attributes),
+            Add(dn, attributes),
             uniqueness.recheck(directory, newcomer),
             *_recheck_limits(directory, limits, dn, mail),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
     )
+
+
+def _reclaim(
+    records: Records, config: Config, parsed: Parsed, attributes: Mapping[str, tuple[bytes, ...]]
+) -> tuple[Outside, ...]:
+    """Take over a mailbox that may be due to be removed; a path with its own time is a new one."""
+    if config.accounts.maildir_append_timestamp and not parsed.value("maildir"):
+        return ()
+    records.ask()
+    entry = Entry("", {name: [*values] for name, values in attributes.items()})
+    return (records.reclaiming(lambda: (entry,)),)
 
 
 def keep_mailbox_at_home(caller: Caller, mail: str, parsed: Parsed) -> None:
@@ -276,13 +307,24 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
         raise PasswordMismatch(mail)
 
 
-def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
+def delete(
+    directory: Directory, records: Records, caller: Caller, mail: str, days: int, today: date
+) -> Plan:
     """Plan the end of a mail user: switch him off, clear his mentions, take him away.
+
+    Args:
+        directory: Where he is.
+        records: What else knows of him.
+        caller: Who takes him away.
+        mail: His address.
+        days: For which his mailbox is kept; 0: for good.
+        today: In the time zone of this server.
 
     Raises:
         NoSuchAccount: If there is none.
         PermissionDenied: If it is the caller himself, or the last active global admin.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
+        ServerDown: If a database does not answer.
     """
     entry = lookup.user(directory, mail)
     spare_global_admins(caller, entry)
@@ -290,12 +332,15 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         raise PermissionDenied("nobody deletes himself")
     if user.is_global_admin(entry):
         lookup.keep_a_global_admin(directory, entry.dn)
+    records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *references.clear_addresses(directory.tree, entry.dn, addresses),
+            records.remembering(lambda: (entry,), days, caller.address, today),
+            records.forgetting(mail),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,

@@ -23,7 +23,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.login import Caller, digest, find_admin
-from iredldap.web.routes import Endpoint
+from iredldap.web.endpoint import Endpoint
 from iredldap.web.tokens import Token, Tokens
 
 _MOST_REMEMBERED = 1000
@@ -204,7 +204,7 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
     if "domain_admin" in endpoint.auth and subject:
         if endpoint.id == "domain_create" and caller.may_create_domains:
             return
-        if endpoint.id == "domain_delete" and not caller.may_create_domains:
+        if endpoint.id in {"domain_delete", "domain_delete_keep"} and not caller.may_create_domains:
             raise PermissionDenied("may not create domains, hence not delete them")
         if caller.manages(subject, by_alias=endpoint.method == "GET"):
             return
@@ -240,7 +240,7 @@ def permit_changes(
     """
     if caller.is_global:
         return
-    home = caller.managed.get(subject or "")
+    home = caller.home(subject or "", by_alias=endpoint.method == "GET")
     taken = settings.words(domain.limits(home), endpoint.profiles) if home else []
     only_own = "self" in endpoint.auth and home is None
     if endpoint.profile in taken:

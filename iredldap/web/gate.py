@@ -11,11 +11,16 @@ import structlog
 from iredldap.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import Parsed, parse, refuse_strays
+from iredldap.dit.kinds import whole_number
+from iredldap.errors import InvalidParameter
 from iredldap.web import forms, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
-from iredldap.web.routes import ENDPOINTS, Endpoint
+from iredldap.web.endpoint import Endpoint
+from iredldap.web.routes import ENDPOINTS
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_MOST_DAYS = 36500
 
 log = structlog.get_logger("iredldap.access")
 
@@ -42,14 +47,15 @@ class Paths:
 class Gate:
     """Admits clients, finds the caller, judges his right and reads the form.
 
-    A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`.
+    A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names`, the
+    variables of the path, read, and `client`, the address of the machine that asks.
     """
 
     def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
         self._config = config
         self._clients = clients
         self._sessions = sessions
-        self._endpoints = {(row.path, row.method): row for row in ENDPOINTS}
+        self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Name the request, and admit the client."""
@@ -57,6 +63,7 @@ class Gate:
         request.context.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.context.began = time.monotonic()
         structlog.contextvars.bind_contextvars(request=request.context.id)
+        request.context.client = self._clients.address(request)
         response.set_header("X-Request-Id", request.context.id)
         response.set_header("Cache-Control", "no-store")
         response.context.twins = request.path == "/api/login"
@@ -71,22 +78,25 @@ class Gate:
         params: dict[str, str],
     ) -> None:
         """Find the caller, judge him, and read what he sent."""
-        endpoint = self._endpoints.get((request.uri_template or "", request.method))
+        named = _named_by_account(params)
+        variable = next(iter(named), "") if named is not None else None
+        endpoint = self._endpoints.get((request.uri_template or "", request.method, variable))
         if endpoint is None:
             return
         request.context.endpoint = endpoint
         caller = None
         if not endpoint.is_open:
             caller = request.context.caller = self._caller(request, response)
-        _read_path(endpoint, params)
+        request.context.names = params if named is None else named
+        _read_path(endpoint, request.context.names)
         if caller:
-            permit_names(caller, endpoint, params)
+            permit_names(caller, endpoint, request.context.names)
         parsed = self._parsed(request, response, endpoint)
         if caller:
             permit_changes(
                 caller,
                 endpoint,
-                subject_of(params)[0],
+                subject_of(request.context.names)[0],
                 parsed.changes,
                 self._config.accounts.default_transport,
             )
@@ -129,10 +139,27 @@ class Gate:
             code=",".join(refusal.codes) if refusal else None,
             detail=refusal.detail if refusal else None,
             who=context.get("who"),
-            client=self._clients.address(request),
+            client=context.get("client"),
             ms=round((time.monotonic() - context.began) * 1000, 1),
         )
         structlog.contextvars.clear_contextvars()
+
+
+def _variable(endpoint: Endpoint) -> str | None:
+    """What stands for `{account}` in the path of an endpoint; None: there is no such place."""
+    if endpoint.route == endpoint.path:
+        return None
+    return next((name for name in ("domain", "mail") if f"{{{name}}}" in endpoint.path), "")
+
+
+def _named_by_account(params: dict[str, str]) -> dict[str, str] | None:
+    """Take `account` out of the variables of a path, and say what it names: nothing if `global`."""
+    account = params.pop("account", None)
+    if account is None:
+        return None
+    if account.strip().lower() == "global":
+        return {}
+    return {"mail" if "@" in account else "domain": account}
 
 
 def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
@@ -141,8 +168,18 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
     if "mail" in params:
         read = names.account if endpoint.names_new_account else names.address
         params["mail"] = read(params["mail"])
+    if "number" in params:
+        params["number"] = str(_days(params["number"]))
     if "new_mail" in params:
         params["new_mail"] = names.account(params["new_mail"])
+
+
+def _days(word: str) -> int:
+    try:
+        return whole_number(word, most=_MOST_DAYS)
+    except InvalidParameter as refusal:
+        refusal.parameter = "number"
+        raise
 
 
 def set_cookie(response: falcon.Response, config: Config, cookie: str, *, tls: bool) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 from iredldap import __version__
 from iredldap.dit.fields import Table, properties
 from iredldap.operations import index
-from iredldap.web.routes import ENDPOINTS, Endpoint
+from iredldap.web.endpoint import Endpoint
+from iredldap.web.routes import ENDPOINTS
 
 _PATH_NAMES = {
     "domain": "Domain name; Unicode is converted to its ASCII form.",
     "mail": "Mail address, in any letter case.",
     "new_mail": "The address that the account gets, in any letter case.",
+    "account": "Domain name or mail address.",
+    "number": "Days for which mailboxes are kept; 0: for good.",
     "id": "Id of a job.",
 }
 _COMMON_ERRORS = (
@@ -45,9 +48,9 @@ _PROMISE = {
 @cache
 def document() -> dict[str, Any]:
     """Describe every endpoint of the index."""
-    paths: dict[str, Any] = {}
-    for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    paths: dict[str, dict[str, Any]] = {}
+    for (path, method), endpoints in _operations().items():
+        paths.setdefault(path, {})[method.lower()] = _operation(path, *endpoints)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,15 +79,29 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def described_at(endpoint: Endpoint) -> str:
+    """The path of an endpoint here: no two may differ in nothing but the name of a variable."""
+    return endpoint.route if "{" in endpoint.path else endpoint.path
+
+
+def _operations() -> dict[tuple[str, str], list[Endpoint]]:
+    found: dict[tuple[str, str], list[Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        found.setdefault((described_at(endpoint), endpoint.method), []).append(endpoint)
+    return found
+
+
+def _operation(path: str, endpoint: Endpoint, *twins: Endpoint) -> dict[str, Any]:
+    """Describe an endpoint, together with those that are told apart by a value in the path."""
+    codes = dict.fromkeys(code for row in (endpoint, *twins) for code in _codes(row))
     described: dict[str, Any] = {
-        "operationId": endpoint.id,
-        "summary": endpoint.summary,
+        "operationId": endpoint.id.replace("_domain", "_account") if twins else endpoint.id,
+        "summary": " ".join(row.summary for row in (endpoint, *twins)),
         "security": [] if endpoint.is_open else [{"session": []}],
         "responses": {
             "200": _success(endpoint),
             "default": {
-                "description": "Refused: " + ", ".join(_codes(endpoint)) + ".",
+                "description": f"Refused: {', '.join(codes)}.",
                 "content": {"application/json": {"schema": _FAILURE}},
             },
         },
@@ -99,7 +116,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             "description": _PATH_NAMES[name],
             "schema": {"type": "string"},
         }
-        for name in re.findall(r"\{(\w+)\}", endpoint.path)
+        for name in re.findall(r"\{(\w+)\}", path)
     ]
     if endpoint.table and endpoint.method == "GET":
         parameters += [_query(name, schema) for name, schema in properties(endpoint.table).items()]

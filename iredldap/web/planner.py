@@ -7,6 +7,7 @@ from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import index
 from iredldap.operations.login import find_admin
+from iredldap.operations.records import Records
 from iredldap.web.auth import permit_changes, permit_names, subject_of
 from iredldap.web.routes import ENDPOINTS
 
@@ -15,7 +16,9 @@ _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
 TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in index.PLANS}
 
 
-def plan_for(directory: Directory, config: Config, wanted: Request, owner: str) -> Plan:
+def plan_for(
+    directory: Directory, config: Config, records: Records, wanted: Request, owner: str
+) -> Plan:
     """Make the plan of a request whose caller has gone, as the gate and a handler would.
 
     Raises:
@@ -34,4 +37,4 @@ def plan_for(directory: Directory, config: Config, wanted: Request, owner: str) 
         wanted.parsed.changes,
         config.accounts.default_transport,
     )
-    return index.plan(index.World(directory, config, caller), wanted)
+    return index.plan(index.World(directory, config, caller, records), wanted)

@@ -3,51 +3,21 @@
 The rows feed the router, the permission step, the form reader and the OpenAPI document.
 """
 
-from dataclasses import dataclass
-
 from iredldap.dit import alias, domain, export, maillist, user
-from iredldap.dit.fields import Table
 from iredldap.operations.login import LOGIN
+from iredldap.web.endpoint import ADMINS as _ADMINS
+from iredldap.web.endpoint import NAMING as _NAMING
+from iredldap.web.endpoint import Endpoint
+from iredldap.web.policies import POLICIES
 
 _DOMAIN = "/api/domain/{domain}"
 _USER = "/api/user/{mail}"
 _MAILLIST = "/api/maillist/{mail}"
 _ALIAS = "/api/alias/{mail}"
-_ADMINS = ("global_admin", "domain_admin")
 _PASSWORD_RULES = (
     "PW_EMPTY", "PW_NON_ASCII", "PW_SHORTER_THAN_MIN_LENGTH", "PW_GREATER_THAN_MAX_LENGTH",
     "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
 )  # fmt: skip
-_NAMING = ("NO_SUCH_ACCOUNT", "PERMISSION_DENIED")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """One method on one path.
-
-    `auth` lists who may call: `anonymous`, `global_admin`, `domain_admin` (of the domain
-    concerned), `self` (an admin on his own account), `admin` (any admin, on what is his own).
-    `profiles` is the domain's setting that takes parts of such objects from normal admins, and
-    `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
-    has. `returns` describes the data of a read.
-    """
-
-    id: str
-    method: str
-    path: str
-    auth: tuple[str, ...]
-    summary: str
-    table: Table = ()
-    errors: tuple[str, ...] = ()
-    returns: str | None = None
-    profiles: str = ""
-    profile: str | None = None
-    era: str = "seed"
-    names_new_account: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        return "anonymous" in self.auth
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -117,6 +87,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         profiles="disabledDomainProfile",
     ),
     Endpoint(
+        id="domain_delete_keep",
+        method="DELETE",
+        path=f"{_DOMAIN}/keep_mailbox_days/{{number}}",
+        auth=_ADMINS,
+        summary="Delete a domain, and have its mailboxes removed after so many days; 0: never.",
+        errors=("INVALID_DOMAIN_NAME", *_NAMING, "INVALID_PARAMETER"),
+        profiles="disabledDomainProfile",
+        era="later",
+    ),
+    Endpoint(
         id="domain_update",
         method="PUT",
         path=_DOMAIN,
@@ -171,7 +151,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read a mail user.",
         errors=("INVALID_MAIL", *_NAMING, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"),
         returns="Attributes of the user, each a list of texts; accountSetting as an object;"
-        " those in api_hidden_user_profiles are left out.",
+        " those in api_hidden_user_profiles are left out. Of a mailbox that was used, stored_bytes"
+        " and stored_messages, and last_login: seconds since 1970 of the last imap, pop3 and lda"
+        " (delivery), null for never.",
         profiles="disabledUserProfile",
     ),
     Endpoint(
@@ -205,6 +187,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Delete a mail user and every mention of him; the mailbox stays on disk.",
         errors=("INVALID_MAIL", *_NAMING, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"),
         profiles="disabledUserProfile",
+    ),
+    Endpoint(
+        id="user_delete_keep",
+        method="DELETE",
+        path=f"{_USER}/keep_mailbox_days/{{number}}",
+        auth=_ADMINS,
+        summary="Delete a mail user and every mention of him, and have his mailbox removed after so"
+        " many days; 0: never.",
+        errors=(
+            "INVALID_MAIL",
+            *_NAMING,
+            "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE",
+            "INVALID_PARAMETER",
+        ),
+        profiles="disabledUserProfile",
+        era="later",
     ),
     Endpoint(
         id="user_update",
@@ -367,6 +365,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Delete a mail alias and every mention of it.",
         errors=("INVALID_MAIL", *_NAMING),
     ),
+    *POLICIES,
     Endpoint(
         id="ldif_domain",
         method="GET",

@@ -336,9 +336,9 @@ def test_broken_deletion_is_finished_by_another_call(
     """Wherever it broke off, as long as the alias is there."""
     world.set(world.tree.user(ANN), mailForwardingAddress=[INFO, ANN])
     directory = served.gateways.directory
-    plan = aliases.delete(directory, INFO)
+    plan = aliases.delete(directory, served.gateways.records, INFO)
     for number in range(len(plan.steps)):
-        plan = aliases.delete(directory, INFO)
+        plan = aliases.delete(directory, served.gateways.records, INFO)
         apply(directory, replace(plan, steps=plan.steps[:number]))
     done(api.delete(PATH))
     assert world.entry(world.tree.alias(INFO)) is None

@@ -18,6 +18,7 @@ from iredldap.errors import PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations import bulk
 from iredldap.operations.login import Caller, find_admin
+from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Dovecot, Postfix
@@ -308,8 +309,9 @@ def operations(
     form: Form = {name: [value] for name, value in sent.items()}
     chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
     parsed = parse(user.BULK, form)
-    plan = bulk.update(directory, config, caller, "corp.test", parsed, chance)
-    (sweep,) = plan.steps
+    records = Records.open(config)
+    plan = bulk.update(directory, records, config, caller, "corp.test", parsed, chance)
+    *_, sweep = plan.steps
     assert isinstance(sweep, Sweep)
     for entry in directory.find(sweep.query):
         for operation in sweep.change(entry):

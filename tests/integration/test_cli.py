@@ -30,8 +30,9 @@ def password_file(tmp_path: Path) -> Path:
 
 def init(world: World, config: Path, *options: str | Path) -> Result:
     arguments = ["init", "--config", config, "--uri", world.slapd.uri, "--suffix", SUFFIX]
-    state = f"sqlite:///{config.parent / 'state.sqlite3'}"
-    return CliRunner().invoke(main, [*map(str, [*arguments, "--state-url", state, *options])])
+    for name in ("iredapd", "amavisd", "iredadmin", "state"):
+        arguments += [f"--{name}-url", f"sqlite:///{config.parent / name}.sqlite3"]
+    return CliRunner().invoke(main, [*map(str, [*arguments, *options])])
 
 
 def check(config: Path, *options: str) -> Result:

@@ -232,7 +232,8 @@ def plan_of(served: Served, name: str, **parameters: str) -> Plan:
     directory = served.gateways.directory
     caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
     parsed = parse(rows.UPDATE, {key: [value] for key, value in parameters.items()})
-    return domains.update(directory, served.config, caller, name, parsed)
+    records = served.gateways.records
+    return domains.update(directory, records, served.config, caller, name, parsed)
 
 
 @pytest.mark.parametrize(

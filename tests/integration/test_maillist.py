@@ -579,7 +579,7 @@ def test_members_who_join_while_the_list_is_deleted(
 ) -> None:
     """The last look finds them."""
     directory = served.gateways.directory
-    plan = maillists.delete(directory, CREW)
+    plan = maillists.delete(directory, served.gateways.records, CREW)
     *first, end, recheck = plan.steps
     apply(directory, replace(plan, steps=tuple(first)))
     done(api.put(PATH, addMember=f"{BOB},{ELSE}"))
@@ -696,7 +696,7 @@ def test_broken_deletion_is_finished_by_another_call(
     number, is_there = 0, True
     while is_there:
         done(api.post(PATH, members=f"{ANN},{INFO},{SUB},{FAR}"))
-        plan = maillists.delete(directory, CREW)
+        plan = maillists.delete(directory, served.gateways.records, CREW)
         apply(directory, replace(plan, steps=plan.steps[:number]))
         is_there = world.entry(end) is not None
         if is_there:

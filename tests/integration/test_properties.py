@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from iredldap.web.routes import ENDPOINTS, Endpoint
+from iredldap.web.endpoint import Endpoint
+from iredldap.web.routes import ENDPOINTS
 from tests.conftest import Client, Served, World, done
 
 PASSWORD = "a good password"

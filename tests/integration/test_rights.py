@@ -7,11 +7,13 @@ of `iredldap.web.routes`: an endpoint or a parameter that is served and not in t
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ldap
 import pytest
 import requests
+import sqlalchemy as sql
 
 from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.web.routes import ENDPOINTS
@@ -27,6 +29,7 @@ from tests.conftest import (
     salted,
     wait_until,
 )
+from tests.databases import Urls, connected, sqlite_databases
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)
@@ -111,6 +114,9 @@ TABLE = {
     "domain_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/domain/{HERE}"),
     "domain_create": writing(WHO_MAY_CREATE_DOMAINS, "/api/domain/new.test", name="New"),
     "domain_delete": writing(WHO_MAY_CREATE_DOMAINS, f"/api/domain/{SPARE}"),
+    "domain_delete_keep": writing(
+        WHO_MAY_CREATE_DOMAINS, f"/api/domain/{SPARE}/keep_mailbox_days/30"
+    ),
     "domain_update": writing(ADMINS_OF_THE_DOMAIN, f"/api/domain/{HERE}", name="Changed"),
     "domain_services_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/domain/services/{HERE}"),
     "domain_services_update": writing(
@@ -122,6 +128,7 @@ TABLE = {
     "user_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
     "user_create": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/new@{HERE}", password=PASSWORD),
     "user_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
+    "user_delete_keep": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}/keep_mailbox_days/30"),
     "user_update": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}", name="Changed"),
     "user_change_email": writing(
         ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}/change_email/anne@{HERE}"
@@ -154,8 +161,73 @@ TABLE = {
     "ldif_alias": reading(ADMINS_OF_THE_DOMAIN, f"/api/ldif/alias/team@{HERE}"),
 }
 
+REACHES = (
+    ("global", "global", GLOBAL_ADMINS),
+    ("domain", HERE, ADMINS_OF_THE_DOMAIN),
+    ("user", f"ann@{HERE}", ADMINS_OF_THE_DOMAIN),
+)
+POLICY_PROFILES = ("throttle", "greylisting", "wblist", "spampolicy")
+LISTS = [(way, word) for way in ("inbound", "outbound") for word in ("whitelist", "blacklist")]
+
+POLICIES = {
+    **{
+        f"throttle_{reach}_{kind}_{verb}": Case(
+            rule_, f"/api/throttle/{account}/{kind}", form, changes=verb != "get"
+        )
+        for reach, account, rule_ in REACHES
+        for kind in ("inbound", "outbound")
+        for verb, form in (("get", {}), ("set", {"period": "60", "max_msgs": "5"}))
+    },
+    **{
+        f"greylisting_{reach}_{verb}": Case(
+            rule_, f"/api/greylisting/{account}{below}", form, changes=not verb.endswith("get")
+        )
+        for reach, account, rule_ in REACHES
+        for verb, below, form in (
+            ("get", "", {}),
+            ("set", "", {"status": "disable"}),
+            ("delete", "", {}),
+            ("whitelists_get", "/whitelists", {}),
+            ("whitelists_set", "/whitelists", {"addSenders": "a@elsewhere.test"}),
+        )
+    },
+    "greylisting_all_get": reading(GLOBAL_ADMINS, "/api/greylisting/all"),
+    "greylisting_spf_domains_get": reading(GLOBAL_ADMINS, "/api/greylisting/whitelist_spf_domains"),
+    "greylisting_spf_domains_set": writing(
+        GLOBAL_ADMINS, "/api/greylisting/whitelist_spf_domains", addDomains="elsewhere.test"
+    ),
+    **{
+        f"wblist_{way}_{word}_{reach}_{verb}": Case(
+            rule_, f"/api/wblist/{way}/{word}/{account}", form, changes=verb != "get"
+        )
+        for reach, account, rule_ in REACHES
+        for way, word in LISTS
+        for verb, form in (
+            ("get", {}),
+            ("add", {"addresses": "a@elsewhere.test,b@elsewhere.test"}),
+            ("remove", {"addresses": "a@elsewhere.test"}),
+            ("clear", {}),
+        )
+    },
+    **{
+        f"spampolicy_{reach}_{verb}": Case(rule_, path, form, changes=verb != "get")
+        for path, (reach, _, rule_) in zip(
+            (
+                "/api/spampolicy/global",
+                f"/api/spampolicy/domain/{HERE}",
+                f"/api/spampolicy/user/ann@{HERE}",
+            ),
+            REACHES,
+            strict=True,
+        )
+        for verb, form in (("get", {}), ("set", {"spam_score": "5"}), ("delete", {}))
+    },
+}
+"""Policies in SQL, in an order in which each change has something to do."""
+
 METHODS = {endpoint.id: endpoint.method for endpoint in ENDPOINTS}
 SERVED = {id_: case for id_, case in TABLE.items() if id_ in METHODS}
+TABLE |= POLICIES
 
 
 # --- the world they act in --------------------------------------------------------------------
@@ -297,6 +369,85 @@ def test_endpoint(served: Served, company: World, id_: str, caller: str) -> None
     assert is_changed == (case.changes and answer.status_code == 200)
 
 
+POLICY_TABLES = {
+    "iredapd": (
+        "throttle", "greylisting", "greylisting_whitelists", "greylisting_whitelist_domains",
+    ),
+    "amavisd": ("users", "wblist", "outbound_wblist", "policy"),
+}  # fmt: skip
+
+
+def policies(urls: Urls) -> list[tuple[Any, ...]]:
+    """Everything that a policy is stored in."""
+    found: list[tuple[Any, ...]] = []
+    for database, tables in POLICY_TABLES.items():
+        with connected(getattr(urls, database)) as connection:
+            for table in tables:
+                found += map(tuple, connection.execute(sql.text(f"SELECT * FROM {table}")))
+    return found
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> Urls:
+    return sqlite_databases(tmp_path)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_policies(served: Served, company: World, urls: Urls, caller: str) -> None:
+    """Who may gets each of them done; who may not changes nothing."""
+    client = enter(served, caller)
+    for id_, case in POLICIES.items():
+        before = policies(urls)
+
+        answer = call(client, id_)
+
+        assert outcome(answer) == case.rule[caller], id_
+        assert (policies(urls) != before) == (case.changes and answer.status_code == 200), id_
+
+
+@pytest.mark.parametrize("caller", [NORMAL, MAKER])
+def test_policies_of_another(served: Served, company: World, urls: Urls, caller: str) -> None:
+    """They can neither be read nor changed, and look like those of nobody."""
+    client = enter(served, caller)
+    before = policies(urls)
+    for id_, case in POLICIES.items():
+        foreign = call(client, id_, case.path.replace(HERE, THERE))
+        missing = call(client, id_, case.path.replace(HERE, "missing.test"))
+        assert refused(foreign, *DENIED).content == refused(missing, *DENIED).content
+    assert policies(urls) == before
+
+
+@pytest.mark.parametrize("caller", [NORMAL, MAKER])
+def test_policies_of_a_global_admin(
+    served: Served, company: World, urls: Urls, caller: str
+) -> None:
+    """In a normal admin's own domain they are out of his reach all the same."""
+    client = enter(served, caller)
+    before = policies(urls)
+    for id_, case in POLICIES.items():
+        if "ann@" in case.path:
+            refused(call(client, id_, case.path.replace("ann@", "boss@")), *DENIED)
+    assert policies(urls) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "taken"),
+    [("disabledDomainProfile", HERE), ("disabledUserProfile", f"ann@{HERE}")],
+)
+@pytest.mark.parametrize("profile", POLICY_PROFILES)
+def test_policy_taken_from_the_admins_of_a_domain(
+    served: Served, company: World, urls: Urls, profile: str, setting: str, taken: str
+) -> None:
+    """A normal admin loses that part, of the domain or of its users; a global admin does not."""
+    company.set(company.tree.domain(HERE), accountSetting=f"{setting}:{profile}")
+    normal, chief = enter(served, NORMAL), enter(served, PROMOTED)
+    for id_, case in POLICIES.items():
+        if case.path.split("/")[2] == profile and case.rule == ADMINS_OF_THE_DOMAIN:
+            lost = taken in case.path.split("/")
+            assert outcome(call(normal, id_)) == (DENIED if lost else DONE), id_
+            assert outcome(call(chief, id_)) == DONE, id_
+
+
 def test_mail_user_cannot_log_in(served: Served, company: World) -> None:
     """His password is good for his mail, not for the API."""
     company.connect(company.tree.user(NAMES[PLAIN]), PASSWORD).unbind_s()
@@ -367,7 +518,15 @@ def test_account_is_moved_between_own_domains(served: Served, company: World) ->
 
 @pytest.mark.parametrize("caller", [NORMAL, MAKER])
 @pytest.mark.parametrize(
-    "id_", ["user_get", "user_update", "user_delete", "user_change_email", "ldif_user"]
+    "id_",
+    [
+        "user_get",
+        "user_update",
+        "user_delete",
+        "user_delete_keep",
+        "user_change_email",
+        "ldif_user",
+    ],
 )
 def test_account_of_a_global_admin(served: Served, company: World, id_: str, caller: str) -> None:
     """In a normal admin's own domain it is out of his reach all the same."""
@@ -715,6 +874,7 @@ PARAMETERS = {
     },
 }  # fmt: skip
 WITHOUT_RULES = {
+    *POLICIES,
     "login", "domain_services_update", "domain_admins_update", "user_verify_password",
     "maillist_create", "maillist_update", "maillist_delete", "alias_create", "alias_update",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",

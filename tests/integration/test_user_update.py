@@ -19,6 +19,7 @@ from iredldap.errors import ExceededDomainQuotaSize, PermissionDenied, Precondit
 from iredldap.gateways.directory import Directory
 from iredldap.operations import user_update
 from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 from tests.conftest import (
     ADMIN,
@@ -758,7 +759,8 @@ def planned(directory: Directory, config: Config, mail: str = ANN, **sent: str) 
     form: Form = {name: [value] for name, value in sent.items()}
     caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
     chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
-    return user_update.update(directory, config, caller, mail, parse(user.UPDATE, form), chance)
+    records, parsed = Records.open(config), parse(user.UPDATE, form)
+    return user_update.update(directory, records, config, caller, mail, parsed, chance)
 
 
 def test_address_taken_while_it_was_added(

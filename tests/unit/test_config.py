@@ -217,6 +217,10 @@ def test_value_of_another_type_is_a_fault(section: str, name: str, value: object
     [
         ("api", {"restful_api_clients": ["mail.test"]}, "api.restful_api_clients"),
         ("api", {"trusted_proxies": ["10.0.0.0/33"]}, "api.trusted_proxies"),
+        ("accounts", {"mailbox_days": [7, "many"]}, "accounts.mailbox_days"),
+        ("accounts", {"mailbox_days": [7.5]}, "accounts.mailbox_days"),
+        ("accounts", {"mailbox_days": 7}, "accounts.mailbox_days"),
+        ("accounts", {"mailbox_days": [0]}, "accounts.mailbox_days"),
         ("api", {"max_body": 1023}, "api.max_body"),
         ("api", {"stalled_download": 0}, "api.stalled_download"),
         ("ldap", {"uri": []}, "ldap.uri"),
@@ -369,3 +373,11 @@ def test_no_two_settings_share_a_variable() -> None:
     ]
 
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("days", [[1, 30], ["1", "30"]])
+def test_whole_numbers_are_a_list(days: list[Any]) -> None:
+    """In the environment separated by commas."""
+    assert read(given("accounts", mailbox_days=days), SECRETS).accounts.mailbox_days == (1, 30)
+    environment = SECRETS | {"IREDLDAP_ACCOUNTS_MAILBOX_DAYS": "1, 30"}
+    assert read(LEAST, environment).accounts.mailbox_days == (1, 30)

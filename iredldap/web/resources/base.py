@@ -1,6 +1,6 @@
 """What the resources share: reading and writing one entry under its entity tag."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import falcon
 
@@ -11,9 +11,11 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.errors import AlreadyExists, InvalidParameter, NameTaken
+from iredldap.errors import AlreadyExists, InvalidParameter, NameTaken, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.operations import index
+from iredldap.operations.journal import Journal
+from iredldap.operations.records import Records
 from iredldap.web import forms
 from iredldap.web.replies import Replies, listed
 
@@ -26,6 +28,8 @@ class Resource:
     directory: Directory
     replies: Replies
     jobs: Jobs
+    records: Records
+    journal: Journal
 
     def answer(
         self,
@@ -38,12 +42,23 @@ class Resource:
         self.answer_with(request, response, entry, show(entry, hidden))
 
     def answer_with(
-        self, request: falcon.Request, response: falcon.Response, entry: Entry, data: object
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        entry: Entry,
+        data: object,
+        *,
+        cacheable: bool = True,
     ) -> None:
-        """Answer with what was made of an entry, under its entity tag."""
+        """Answer with what was made of an entry, under its entity tag.
+
+        `cacheable`: the same state of the entry is the same answer.
+        """
         if entry.csn:
             response.etag = entry.csn
-            if entry.csn in forms.states(request.get_header("If-None-Match"), weakly=True):
+            if cacheable and entry.csn in forms.states(
+                request.get_header("If-None-Match"), weakly=True
+            ):
                 response.status = 304
                 return
         self.replies.done(response, data, read=True)
@@ -65,8 +80,8 @@ class Resource:
         """
         context = request.context
         if_match = forms.states(request.get_header("If-Match"))
-        wanted = Request(context.endpoint.id, names, context.parsed, if_match)
-        world = index.World(self.directory, self.config, context.caller)
+        wanted = replace(self.asked(request), names=names, if_match=if_match)
+        world = index.World(self.directory, self.config, context.caller, self.records)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
 
         def checked() -> Plan:
@@ -83,16 +98,31 @@ class Resource:
                 judge_state(plan, if_match)
                 self._promise(request, response, index.sealed(world, wanted), plan.ignored)
             else:
-                self._done(request, response, carry_out(self.directory, checked, if_match))
+                outcome = carry_out(self.directory, checked, if_match)
+                self.note(request)
+                self._done(request, response, outcome)
         except AlreadyExists as refusal:
             if only_new:
                 raise NameTaken(refusal.detail) from refusal
             raise
+        except Refusal as refusal:
+            if refusal.report and "done" in refusal.report:
+                self.note(request, refusal)
+            raise
+
+    def asked(self, request: falcon.Request) -> Request:
+        """What was asked for, as a value."""
+        context = request.context
+        return Request(context.endpoint.id, context.names, context.parsed, client=context.client)
+
+    def note(self, request: falcon.Request, refusal: Refusal | None = None) -> None:
+        """Write what was done into the admin log."""
+        self.journal.note(request.context.caller.address, self.asked(request), refusal)
 
     def _done(self, request: falcon.Request, response: falcon.Response, outcome: Outcome) -> None:
         if outcome.state and request.method != "DELETE":
             response.etag = outcome.state
-        _name_ignored(response, outcome.ignored)
+        name_ignored(response, outcome.ignored)
         self.replies.done(response)
 
     def _promise(
@@ -107,10 +137,11 @@ class Resource:
         response.location = f"{request.root_path}/api/jobs/{job}"
         response.set_header("Preference-Applied", "respond-async")
         response.set_header("Retry-After", "1")
-        _name_ignored(response, ignored)
+        name_ignored(response, ignored)
         self.replies.done(response, {"job": job}, read=True)
 
 
-def _name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
+def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
+    """Say in a header which values were sent and are no part of what was done."""
     if values:
         response.set_header("X-Ignored-Values", listed(values))

@@ -22,6 +22,15 @@ class DomainResource(Resource):
         self.change(request, response, domain=domain)
 
 
+class DomainKeepResource(Resource):
+    """The end of a domain whose mailboxes are kept for some days."""
+
+    def on_delete(
+        self, request: falcon.Request, response: falcon.Response, domain: str, number: str
+    ) -> None:
+        self.change(request, response, domain=domain, number=number)
+
+
 class ServicesResource(Resource):
     """Services of a domain."""
 

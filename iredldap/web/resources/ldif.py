@@ -59,6 +59,7 @@ class _LdifResource(Resource):
             name=name,
             passwords=selection.has_passwords,
         )
+        self.note(request)
         return selection
 
     def _send_account(

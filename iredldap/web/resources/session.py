@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from iredldap.dit.fields import Parsed
+from iredldap.dit.request import Request
 from iredldap.errors import LoginRequired
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.login import Caller, log_in
@@ -23,8 +24,10 @@ class LoginResource(Resource):
     attempts: Attempts
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        caller = self._caller(request.context.parsed, self.clients.address(request))
+        caller = self._caller(request.context.parsed, request.context.client)
         request.context.who = caller.address
+        logged_in = Request("login", {"mail": caller.address}, client=request.context.client)
+        self.journal.note(caller.address, logged_in)
         cookie = self.sessions.enter(caller)
         set_cookie(response, self.config, cookie, tls=self.clients.speaks_tls(request))
         self.replies.done(response)

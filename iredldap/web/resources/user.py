@@ -2,6 +2,7 @@
 
 import falcon
 
+from iredldap.dit.fields import show
 from iredldap.operations import users
 from iredldap.web.resources.base import Resource
 
@@ -11,7 +12,10 @@ class UserResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         entry = users.get(self.directory, request.context.caller, mail)
-        self.answer(request, response, entry, self.config.api.api_hidden_user_profiles)
+        used = self.records.usage(mail)
+        shown = show(entry, self.config.api.api_hidden_user_profiles) | used
+        # Of what Dovecot writes meanwhile the entity tag knows nothing.
+        self.answer_with(request, response, entry, shown, cacheable=not used)
 
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         self.change(request, response, mail=mail)
@@ -21,6 +25,15 @@ class UserResource(Resource):
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         self.change(request, response, mail=mail)
+
+
+class UserKeepResource(Resource):
+    """The end of a user whose mailbox is kept for some days."""
+
+    def on_delete(
+        self, request: falcon.Request, response: falcon.Response, mail: str, number: str
+    ) -> None:
+        self.change(request, response, mail=mail, number=number)
 
 
 class UsersResource(Resource):

@@ -48,10 +48,15 @@ class Office:
     state: State
     make: Callable[[Request, str], Plan] = lambda *_: Plan(DN, ())
     open: list[Jobs] = field(default_factory=list)
+    noted: list[tuple[str, Request, str | None]] = field(default_factory=list)
+
+    def note(self, owner: str, wanted: Request, refusal: Refusal | None) -> None:
+        """Remember what the admin log is told."""
+        self.noted.append((owner, wanted, refusal.code if refusal else None))
 
     def worker(self, **settings: Any) -> Jobs:
         chosen = config.Jobs(**{"abandoned": 0.5, **settings})
-        self.open.append(Jobs(chosen, self.state, self.directory, self.plan, TABLES))
+        self.open.append(Jobs(chosen, self.state, self.directory, self.plan, TABLES, self.note))
         return self.open[-1]
 
     def plan(self, wanted: Request, owner: str) -> Plan:
@@ -320,7 +325,7 @@ class TestWorkers:
             return Plan(DN, ())
 
         office.make = make
-        workers = [office.worker(), office.worker(), office.worker()]
+        workers = [office.worker(abandoned=15.0) for _ in range(3)]
         owners = [f"admin{number}@a.test" for number in range(20)]
 
         numbers = [workers[index % 3].accept(owner, WANTED) for index, owner in enumerate(owners)]

@@ -1,0 +1,66 @@
+"""What the admin log says of a request. Source: `docs/decisions/0015-admin-log.md`."""
+
+from dataclasses import dataclass
+
+from iredldap.dit import names
+from iredldap.dit.fields import Change, Parsed, Verb
+from iredldap.dit.request import Request
+
+_LONGEST = 4000
+_ACCOUNTS = ("domain", "user", "maillist", "alias", "admin", "ml")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event in the words of iRedAdmin's list, whom it is about, and what happened."""
+
+    event: str
+    domain: str
+    username: str
+    message: str
+
+
+def note(wanted: Request) -> Note:
+    """Put a request into words; of a password only that there was one."""
+    mail = wanted.names.get("mail", "")
+    domain = wanted.names.get("domain") or (names.domain_of(mail) if mail else "")
+    words = [wanted.endpoint.replace("_", " "), mail or domain, *_rest(wanted)]
+    told = ", ".join(_sent(change) for change in wanted.parsed.changes)
+    message = "[API] " + " ".join(filter(None, words)) + (f": {told}" if told else "")
+    return Note(event(wanted), domain, mail, message[:_LONGEST])
+
+
+def _rest(wanted: Request) -> list[str]:
+    """What a path says beside whom it is about."""
+    return [
+        f"{name} {value}" for name, value in wanted.names.items() if name not in {"mail", "domain"}
+    ]
+
+
+def _sent(change: Change) -> str:
+    name = change.field.name
+    return name if change.field.kind.secret else f"{name}={','.join(change.values)}"
+
+
+def event(wanted: Request) -> str:
+    """The event of a request, one of those that iRedAdmin's pages filter by."""
+    kind, _, rest = wanted.endpoint.partition("_")
+    if kind in {"login", "ldif", "wblist"}:
+        return {"login": "login", "ldif": "backup", "wblist": "update_wblist"}[kind]
+    if kind in _ACCOUNTS and rest in {"create", "delete", "delete_keep"}:
+        return rest.partition("_")[0]
+    return _of_single(wanted.parsed) or "update"
+
+
+def _of_single(parsed: Parsed) -> str | None:
+    """The event of a parameter that was sent alone and has one of its own."""
+    if len(parsed.changes) != 1 or parsed.changes[0].verb is not Verb.SET:
+        return None
+    change = parsed.changes[0]
+    meanings = {
+        ("accountStatus", "active"): "active",
+        ("accountStatus", "disabled"): "disable",
+        ("isGlobalAdmin", "yes"): "grant",
+        ("isGlobalAdmin", "no"): "revoke",
+    }
+    return meanings.get((change.field.name, "".join(change.values)))

@@ -1,0 +1,293 @@
+"""The database of iRedAdmin: deleted mailboxes, used quota, last logins and the admin log.
+
+Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that are due.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sql
+import structlog
+from sqlalchemy.dialects import sqlite
+
+from iredldap.config import Secret
+from iredldap.gateways.database import Database, batches, from_script, move_rows
+from iredldap.shipped import shipped
+
+log = structlog.get_logger("iredldap.iredadmin")
+
+_METADATA = sql.MetaData()
+_WITHOUT_FRACTION = sqlite.DATETIME(truncate_microseconds=True)  # type: ignore[no-untyped-call]
+_SECONDS = sql.DateTime().with_variant(_WITHOUT_FRACTION, "sqlite")
+
+
+def _table(name: str, *texts: str, **others: Any) -> sql.Table:
+    columns: list[sql.Column[Any]] = [sql.Column(text, sql.String) for text in texts]
+    columns += [sql.Column(column, type_) for column, type_ in others.items()]
+    return sql.Table(name, _METADATA, *columns)
+
+
+_DELETED = _table(
+    "deleted_mailboxes", "username", "domain", "maildir", "admin",
+    id=sql.BigInteger(), bytes=sql.BigInteger(), messages=sql.BigInteger(), delete_date=sql.Date(),
+)  # fmt: skip
+_QUOTA = _table(
+    "used_quota", "username", "domain", bytes=sql.BigInteger(), messages=sql.BigInteger()
+)
+_LOGINS = _table(
+    "last_login", "username", "domain",
+    imap=sql.BigInteger(), pop3=sql.BigInteger(), lda=sql.BigInteger(),
+)  # fmt: skip
+_SHARES = _table("share_folder", "from_user", "to_user")
+_SHARES_WITH_ALL = _table("anyone_shares", "from_user")
+_SETTINGS = _table("settings", "account", "k")
+_OWNERSHIP = _table("domain_ownership", "admin", "domain", "alias_domain", verified=sql.Integer())
+_CONFIRMS = _table("newsletter_subunsub_confirms", "mail")
+_LOG = _table(
+    "log", "admin", "ip", "domain", "username", "event", "loglevel", "msg", timestamp=_SECONDS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox whose account goes: the address, and the directory it lies in."""
+
+    username: str
+    domain: str
+    maildir: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What Dovecot knows of a mailbox: its size, and seconds since 1970; None: never."""
+
+    bytes: int = 0
+    messages: int = 0
+    imap: int | None = None
+    pop3: int | None = None
+    lda: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the admin log; `timestamp` is UTC."""
+
+    timestamp: datetime
+    admin: str
+    ip: str
+    domain: str = ""
+    username: str = ""
+    event: str
+    loglevel: str = "info"
+    msg: str
+
+
+class Iredadmin:
+    """Its tables.
+
+    Args:
+        url: SQLAlchemy URL; read on first use.
+    """
+
+    def __init__(self, url: Secret) -> None:
+        self._database = Database(
+            "iredadmin", url, from_script(shipped("schema/iredadmin.sqlite.sql"))
+        )
+
+    def ask(self) -> None:
+        """See whether it answers.
+
+        Raises:
+            ServerDown: If it does not.
+        """
+        self._database.ask()
+
+    def close(self) -> None:
+        self._database.close()
+
+    @property
+    def remembers_mailboxes(self) -> bool:
+        """Whether it has a table of deleted mailboxes; older ones on PostgreSQL do not.
+
+        Raises:
+            ServerDown: If it does not answer.
+        """
+        return bool(self._database.columns(_DELETED.name))
+
+    def remember_mailboxes(
+        self, mailboxes: Sequence[Mailbox], due: date | None, admin: str
+    ) -> None:
+        """Write down mailboxes that nobody has any more; said again, the last word counts.
+
+        Args:
+            mailboxes: Which.
+            due: When the files may be removed; None: never.
+            admin: Who took the accounts away.
+
+        Raises:
+            ServerDown: If that fails; also if there is no table for it and a day was given.
+        """
+        columns = self._database.columns(_DELETED.name)
+        if not columns and due is None:
+            names = [mailbox.username for mailbox in mailboxes]
+            log.warning("no table deleted_mailboxes", kept=names)
+            return
+        for batch in batches(mailboxes):
+            self._database.write(lambda c: _remember(c, batch, due, admin, columns))  # noqa: B023
+
+    def reclaim_mailboxes(self, maildirs: Sequence[str]) -> None:
+        """Forget that mailboxes may be removed: an account is going to use them.
+
+        Raises:
+            ServerDown: If that fails.
+        """
+        if not self.remembers_mailboxes:
+            return
+        for batch in batches([form for maildir in maildirs for form in _forms(maildir)]):
+            gone = sql.delete(_DELETED).where(_DELETED.c.maildir.in_(batch))
+            self._database.write(lambda connection: connection.execute(gone))  # noqa: B023
+
+    def usage(self, mail: str) -> Usage | None:
+        """Read what Dovecot wrote about a mailbox; None: it was never used.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        found: dict[str, Any] = {}
+        for table, wanted in ((_QUOTA, ("bytes", "messages")), (_LOGINS, ("imap", "pop3", "lda"))):
+            if self._database.columns(table.name):
+                select = sql.select(*(table.c[name] for name in wanted)).where(
+                    table.c.username == mail
+                )
+                row = self._database.read(lambda c: c.execute(select).first())  # noqa: B023
+                found |= dict(row._mapping) if row else {}  # noqa: SLF001 - the documented name
+        if not found:
+            return None
+        # Dovecot lets them fall below nothing for a moment.
+        sizes = {name: max(found.get(name) or 0, 0) for name in ("bytes", "messages")}
+        return Usage(**found | sizes)
+
+    def write_log(self, line: Line) -> None:
+        """Write a line of the admin log.
+
+        Raises:
+            ServerDown: If that fails.
+        """
+        self._database.write(lambda connection: connection.execute(sql.insert(_LOG), asdict(line)))
+
+    def forget(self, mail: str) -> None:
+        """Forget an account that is going: what a later one of this address must not inherit.
+
+        Raises:
+            ServerDown: If that fails.
+        """
+        self._delete(
+            (_QUOTA, _QUOTA.c.username == mail),
+            (_LOGINS, _LOGINS.c.username == mail),
+            (_SHARES, sql.or_(_SHARES.c.from_user == mail, _SHARES.c.to_user == mail)),
+            (_SHARES_WITH_ALL, _SHARES_WITH_ALL.c.from_user == mail),
+            (_SETTINGS, _SETTINGS.c.account == mail),
+            (_OWNERSHIP, _OWNERSHIP.c.admin == mail),
+            (_CONFIRMS, _CONFIRMS.c.mail == mail),
+        )
+
+    def forget_domain(self, name: str) -> None:
+        """Forget a domain that is going, and every account in it.
+
+        A proof of ownership that was given outlives the domain.
+
+        Raises:
+            ServerDown: If that fails.
+        """
+
+        def within(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
+            return column.endswith(f"@{name}", autoescape=True)
+
+        named = sql.or_(_OWNERSHIP.c.domain == name, _OWNERSHIP.c.alias_domain == name)
+        self._delete(
+            (_QUOTA, _QUOTA.c.domain == name),
+            (_LOGINS, _LOGINS.c.domain == name),
+            (_SHARES, sql.or_(within(_SHARES.c.from_user), within(_SHARES.c.to_user))),
+            (_SHARES_WITH_ALL, within(_SHARES_WITH_ALL.c.from_user)),
+            (_SETTINGS, sql.or_(_SETTINGS.c.account == name, within(_SETTINGS.c.account))),
+            (_OWNERSHIP, sql.and_(named, _OWNERSHIP.c.verified != 1)),
+            (_CONFIRMS, within(_CONFIRMS.c.mail)),
+        )
+
+    def move(self, old: str, new: str) -> None:
+        """Let everything that is known of an address be known of another one.
+
+        Raises:
+            ServerDown: If that fails.
+        """
+        domain = {"domain": new.rpartition("@")[2]}
+        moves: tuple[tuple[sql.Table, str, tuple[str, ...], dict[str, str]], ...] = (
+            (_QUOTA, "username", (), domain),
+            (_LOGINS, "username", (), domain),
+            (_SHARES, "from_user", ("to_user",), {}),
+            (_SHARES, "to_user", ("from_user",), {}),
+            (_SHARES_WITH_ALL, "from_user", (), {}),
+            (_SETTINGS, "account", ("k",), {}),
+            (_OWNERSHIP, "admin", ("domain", "alias_domain"), {}),
+        )
+        present = [move for move in moves if self._database.columns(move[0].name)]
+
+        def work(connection: sql.Connection) -> None:
+            for table, column, rest, others in present:
+                move_rows(connection, table.c[column], rest, old, {column: new, **others})
+
+        self._database.write(work)
+
+    def _delete(self, *conditions: tuple[sql.Table, sql.ColumnElement[bool]]) -> None:
+        present = [row for row in conditions if self._database.columns(row[0].name)]
+
+        def work(connection: sql.Connection) -> None:
+            for table, condition in present:
+                connection.execute(sql.delete(table).where(condition))
+
+        self._database.write(work)
+
+
+def _forms(maildir: str) -> tuple[str, str]:
+    """A directory as it may have been written down: with a slash at its end, and without."""
+    bare = maildir.rstrip("/")
+    return bare, f"{bare}/"
+
+
+def _remember(
+    connection: sql.Connection,
+    mailboxes: Sequence[Mailbox],
+    due: date | None,
+    admin: str,
+    columns: Iterable[str],
+) -> None:
+    named = _DELETED.c.username.in_([mailbox.username for mailbox in mailboxes])
+    known = {
+        (username, maildir): number
+        for number, username, maildir in connection.execute(
+            sql.select(_DELETED.c.id, _DELETED.c.username, _DELETED.c.maildir).where(named)
+        )
+    }
+    again = [known[m.username, m.maildir] for m in mailboxes if (m.username, m.maildir) in known]
+    values = {"delete_date": due, "admin": admin}
+    if again:
+        connection.execute(sql.update(_DELETED).where(_DELETED.c.id.in_(again)).values(values))
+    new = [m for m in mailboxes if (m.username, m.maildir) not in known]
+    if new:
+        sizes = _sizes(connection, new) if "bytes" in columns else {}
+        rows = [asdict(m) | values | sizes.get(m.username, {}) for m in new]
+        connection.execute(sql.insert(_DELETED), rows)
+
+
+def _sizes(connection: sql.Connection, mailboxes: Sequence[Mailbox]) -> dict[str, dict[str, int]]:
+    """Size of each mailbox as Dovecot knew it, so that the row can tell when Dovecot cannot."""
+    found = {mailbox.username: {"bytes": 0, "messages": 0} for mailbox in mailboxes}
+    if not sql.inspect(connection).has_table(_QUOTA.name):
+        return found
+    wanted = sql.select(_QUOTA).where(_QUOTA.c.username.in_(found))
+    for row in connection.execute(wanted):
+        sizes = {"bytes": max(row.bytes or 0, 0), "messages": max(row.messages or 0, 0)}
+        found[row.username.lower()] = sizes
+    return found

@@ -1,0 +1,146 @@
+"""What the databases beside the directory know of an account, as one thing.
+
+They change before the entry in the directory goes, and after it has its new name: whatever breaks
+off, the entry is still there to be named again, and the repeat finishes the rest.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import structlog
+
+from iredldap.config import Config
+from iredldap.dit import mailbox, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.plan import Outside
+from iredldap.errors import ServerDown
+from iredldap.gateways.amavisd import Amavisd
+from iredldap.gateways.iredadmin import Iredadmin, Mailbox
+from iredldap.gateways.iredapd import Iredapd
+
+log = structlog.get_logger("iredldap.records")
+
+
+@dataclass(frozen=True)
+class Records:
+    """The three databases of an iRedMail server."""
+
+    iredapd: Iredapd
+    amavisd: Amavisd
+    iredadmin: Iredadmin
+
+    @classmethod
+    def open(cls, config: Config) -> "Records":
+        """Make them; none connects before it is asked something."""
+        return cls(
+            Iredapd(config.iredapd.url),
+            Amavisd(config.amavisd.url),
+            Iredadmin(config.iredadmin.url),
+        )
+
+    def close(self) -> None:
+        for database in (self.iredapd, self.amavisd, self.iredadmin):
+            database.close()
+
+    def ask(self) -> None:
+        """See whether all of them answer, before the first step of a plan that needs them.
+
+        Raises:
+            ServerDown: If one does not.
+        """
+        for database in (self.iredapd, self.amavisd, self.iredadmin):
+            database.ask()
+
+    def ask_for_mailboxes(self, days: int) -> None:
+        """See whether all of them answer, and mailboxes can be removed when their days are over.
+
+        Raises:
+            ServerDown: If not; also if there is no table of mailboxes, and they are to be removed.
+        """
+        self.ask()
+        if days and not self.iredadmin.remembers_mailboxes:
+            report = {"database": "iredadmin", "missing_table": "deleted_mailboxes"}
+            raise ServerDown("iredadmin database has no table deleted_mailboxes", report=report)
+
+    def usage(self, mail: str) -> dict[str, object]:
+        """What Dovecot wrote about a mailbox, as answers show it; of a database that fails nothing.
+
+        It is shown beside an entry, which is no reason to refuse the entry.
+        """
+        try:
+            found = self.iredadmin.usage(mail)
+        except ServerDown as ex:
+            log.warning("no usage", mail=mail, detail=ex.detail)
+            return {}
+        if found is None:
+            return {}
+        return {
+            "stored_bytes": found.bytes,
+            "stored_messages": found.messages,
+            "last_login": {"imap": found.imap, "pop3": found.pop3, "lda": found.lda},
+        }
+
+    def forgetting(self, *addresses: str) -> Outside:
+        """Step: forget accounts, so that later ones of their addresses begin anew."""
+
+        def work() -> None:
+            for mail in addresses:
+                self.iredapd.forget(mail)
+                self.amavisd.forget(mail)
+                self.iredadmin.forget(mail)
+
+        return Outside(f"forget the policies and records of {', '.join(addresses)}", work)
+
+    def forgetting_domains(self, *domains: str) -> Outside:
+        """Step: forget domains, with every account in them."""
+
+        def work() -> None:
+            for name in domains:
+                self.iredapd.forget_domain(name)
+                self.amavisd.forget_domain(name)
+                self.iredadmin.forget_domain(name)
+
+        return Outside(f"forget the policies and records of {', '.join(domains)}", work)
+
+    def moving(self, old: str, new: str) -> Outside:
+        """Step: let what is known of an address be known of another one."""
+
+        def work() -> None:
+            self.iredapd.move(old, new)
+            self.amavisd.move(old, new)
+            self.iredadmin.move(old, new)
+
+        return Outside(f"move the policies and records of {old} to {new}", work)
+
+    def remembering(
+        self, users: Callable[[], Iterable[Entry]], days: int, admin: str, today: date
+    ) -> Outside:
+        """Step: write down the mailboxes of users who are about to go.
+
+        Args:
+            users: Gives their entries, when it is time.
+            days: For which the files are kept; 0: for good.
+            admin: Who takes them away.
+            today: In the time zone of this server, which the job that removes them goes by.
+        """
+        due = today + timedelta(days) if days else None
+
+        def work() -> None:
+            gone = [_mailbox(entry) for entry in users() if mailbox.stored(entry)]
+            self.iredadmin.remember_mailboxes(gone, due, admin)
+
+        words = f"until {due}" if due else "for good"
+        return Outside(f"write down that mailboxes are kept {words}", work)
+
+    def reclaiming(self, users: Callable[[], Iterable[Entry]]) -> Outside:
+        """Step: take back that the mailboxes of some users may be removed: they stay users."""
+        return Outside(
+            "keep the mailboxes",
+            lambda: self.iredadmin.reclaim_mailboxes([mailbox.stored(entry) for entry in users()]),
+        )
+
+
+def _mailbox(entry: Entry) -> Mailbox:
+    mail = (entry.text("mail") or "").lower()
+    return Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))

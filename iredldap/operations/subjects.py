@@ -1,0 +1,47 @@
+"""Whom a policy is about: everybody, a domain of ours, or one of our accounts."""
+
+from collections.abc import Mapping
+
+from iredldap.dit import user
+from iredldap.dit.names import equals, every
+from iredldap.dit.plan import Query
+from iredldap.dit.plan import Scope as Depth
+from iredldap.dit.scopes import Scope
+from iredldap.errors import NoSuchAccount, PermissionDenied
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+
+def find(
+    directory: Directory, caller: Caller, named: Mapping[str, str], *, reading: bool = False
+) -> Scope:
+    """Find whom a policy is about.
+
+    Args:
+        directory: Where domains and accounts are looked up.
+        caller: Who asks.
+        named: `domain` or `mail`, as a path names them; neither: everybody.
+        reading: Whether a domain may be named by one of its alias domains.
+
+    Raises:
+        NoSuchAccount: If there is no such domain, or no user, list or alias of this address.
+        PermissionDenied: If a normal admin names the account of a global one.
+    """
+    if "mail" in named:
+        return _account(directory, caller, named["mail"])
+    if "domain" in named:
+        entry = lookup.domain(directory, named["domain"], by_alias=reading)
+        return Scope.of_domain((entry.text("domainName") or "").lower())
+    return Scope.everyone()
+
+
+def _account(directory: Directory, caller: Caller, mail: str) -> Scope:
+    filter_ = every(lookup.ACCOUNTS, equals("mail", mail))
+    query = Query(directory.tree.base, Depth.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
+    found = directory.find(query)
+    if not found:
+        raise NoSuchAccount(f"no account {mail}")
+    if not caller.is_global and any(user.is_global_admin(entry) for entry in found):
+        raise PermissionDenied(f"{mail} is a global admin")
+    return Scope.of_account(mail)

@@ -1,0 +1,29 @@
+"""How much everybody, a domain or an account may send or receive."""
+
+from typing import Any
+
+from iredldap.dit import throttle
+from iredldap.dit.fields import Parsed
+from iredldap.dit.scopes import Scope
+from iredldap.gateways.iredapd import Iredapd
+
+
+def get(iredapd: Iredapd, scope: Scope, kind: str) -> dict[str, Any]:
+    """Read a throttle; empty: none is set.
+
+    Raises:
+        ServerDown: If the database does not answer.
+    """
+    return throttle.show(iredapd.throttle(scope.key, kind))
+
+
+def put(iredapd: Iredapd, scope: Scope, kind: str, parsed: Parsed) -> None:
+    """Set a throttle, every limit of it, or remove it.
+
+    Raises:
+        ServerDown: If the database does not answer.
+    """
+    if throttle.is_removal(parsed):
+        iredapd.remove_throttle(scope.key, kind)
+    else:
+        iredapd.set_throttle(scope.key, kind, throttle.values(parsed))

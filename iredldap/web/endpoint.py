@@ -1,0 +1,42 @@
+"""What there is to say of one endpoint of the API."""
+
+from dataclasses import dataclass
+
+from iredldap.dit.fields import Table
+
+ADMINS = ("global_admin", "domain_admin")
+NAMING = ("NO_SUCH_ACCOUNT", "PERMISSION_DENIED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One method on one path.
+
+    `auth` lists who may call: `anonymous`, `global_admin`, `domain_admin` (of the domain
+    concerned), `self` (an admin on his own account), `admin` (any admin, on what is his own).
+    `profiles` is the domain's setting that takes parts of such objects from normal admins, and
+    `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
+    has. `returns` describes the data of a read. `route` is the path as the router knows it: where
+    one variable stands for the word `global`, a domain or an address, it is `{account}`.
+    """
+
+    id: str
+    method: str
+    path: str
+    auth: tuple[str, ...]
+    summary: str
+    table: Table = ()
+    errors: tuple[str, ...] = ()
+    returns: str | None = None
+    profiles: str = ""
+    profile: str | None = None
+    era: str = "seed"
+    names_new_account: bool = False
+    route: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "route", self.route or self.path)
+
+    @property
+    def is_open(self) -> bool:
+        return "anonymous" in self.auth

@@ -1,0 +1,251 @@
+"""Endpoints of the policies: each once for everybody, for a domain and for one account."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from iredldap.dit import greylisting, spam_policy, throttle, wblist
+from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """About whom a policy is; `word` stands in ids, `place` in paths, behind `folder` in some."""
+
+    word: str
+    folder: str
+    place: str
+    auth: tuple[str, ...]
+    errors: tuple[str, ...]
+    profiles: str = ""
+
+
+_REACHES = (
+    _Reach("global", "", "global", ("global_admin",), ()),
+    _Reach(
+        "domain",
+        "domain/",
+        "{domain}",
+        ADMINS,
+        ("INVALID_DOMAIN_NAME", *NAMING),
+        "disabledDomainProfile",
+    ),
+    _Reach("user", "user/", "{mail}", ADMINS, ("INVALID_MAIL", *NAMING), "disabledUserProfile"),
+)
+
+
+def _everywhere(row: Endpoint, *, in_folders: bool = False) -> Iterator[Endpoint]:
+    """Give an endpoint for each reach.
+
+    Args:
+        row: Has `*` in id, path and summary, where the reach stands.
+        in_folders: Whether the path itself tells domains from accounts.
+    """
+    for reach in _REACHES:
+        place = reach.folder + reach.place if in_folders else reach.place
+        yield replace(
+            row,
+            id=row.id.replace("*", reach.word),
+            path=row.path.replace("*", place),
+            route=row.path.replace("*", place if in_folders else "{account}"),
+            summary=row.summary.replace("*", reach.word),
+            auth=reach.auth,
+            errors=tuple(dict.fromkeys((*reach.errors, *row.errors))),
+            profiles=reach.profiles,
+            profile=row.profile if reach.profiles else None,
+        )
+
+
+def _throttles(kind: str) -> Iterator[Endpoint]:
+    path = f"/api/throttle/*/{kind}"
+    yield from _everywhere(
+        Endpoint(
+            id=f"throttle_*_{kind}_get",
+            method="GET",
+            path=path,
+            auth=(),
+            summary=f"Read the * {kind} throttle.",
+            returns="account, kind, priority, period, msg_size, max_msgs, max_quota, and max_rcpts"
+            " where iRedAPD knows it, as numbers where they are; nothing when none is set.",
+            profile="throttle",
+        )
+    )
+    yield from _everywhere(
+        Endpoint(
+            id=f"throttle_*_{kind}_set",
+            method="POST",
+            path=path,
+            auth=(),
+            summary=f"Set the * {kind} throttle, replacing the old one; with period=0 none is set.",
+            table=throttle.SET,
+            errors=("INVALID_PARAMETER", "MISSING_PARAMETER", "PERMISSION_DENIED"),
+            profile="throttle",
+        )
+    )
+
+
+def _greylisting() -> Iterator[Endpoint]:
+    path = "/api/greylisting/*"
+    yield Endpoint(
+        id="greylisting_all_get",
+        method="GET",
+        path="/api/greylisting/all",
+        auth=("global_admin",),
+        summary="List all greylisting settings.",
+        returns="account, sender, active (0 or 1) and priority of each.",
+        errors=("PERMISSION_DENIED",),
+        era="later",
+    )
+    for row in (
+        Endpoint(
+            id="greylisting_*_get",
+            method="GET",
+            path=path,
+            auth=(),
+            summary="Read the * greylisting setting.",
+            returns="account, active (0 or 1), status (enable or disable); nothing when unset.",
+            profile="greylisting",
+            errors=("PERMISSION_DENIED",),
+            era="later",
+        ),
+        Endpoint(
+            id="greylisting_*_set",
+            method="POST",
+            path=path,
+            auth=(),
+            summary="Set the * greylisting setting.",
+            table=greylisting.SET,
+            profile="greylisting",
+            errors=("PERMISSION_DENIED",),
+            era="later",
+        ),
+        Endpoint(
+            id="greylisting_*_delete",
+            method="DELETE",
+            path=path,
+            auth=(),
+            summary="Drop the * greylisting setting, so that a wider one applies.",
+            profile="greylisting",
+            errors=("PERMISSION_DENIED",),
+            era="later",
+        ),
+        Endpoint(
+            id="greylisting_*_whitelists_get",
+            method="GET",
+            path=f"{path}/whitelists",
+            auth=(),
+            summary="List the * senders that are exempt from greylisting.",
+            returns="Senders, sorted.",
+            profile="greylisting",
+            errors=("PERMISSION_DENIED",),
+            era="later",
+        ),
+        Endpoint(
+            id="greylisting_*_whitelists_set",
+            method="POST",
+            path=f"{path}/whitelists",
+            auth=(),
+            summary="Change the * senders that are exempt from greylisting.",
+            table=greylisting.WHITELISTS,
+            profile="greylisting",
+            errors=("PERMISSION_DENIED", "PARAMETER_CONFLICT"),
+            era="later",
+        ),
+    ):
+        yield from _everywhere(row)
+    yield Endpoint(
+        id="greylisting_spf_domains_set",
+        method="POST",
+        path="/api/greylisting/whitelist_spf_domains",
+        auth=("global_admin",),
+        summary="Change the sender domains whose SPF and MX hosts are exempt from greylisting;"
+        " a periodic job of iRedAPD resolves them.",
+        table=greylisting.SPF_DOMAINS,
+        errors=("PERMISSION_DENIED", "PARAMETER_CONFLICT"),
+        era="later",
+    )
+    yield Endpoint(
+        id="greylisting_spf_domains_get",
+        method="GET",
+        path="/api/greylisting/whitelist_spf_domains",
+        auth=("global_admin",),
+        summary="List these domains.",
+        returns="Domain names, sorted.",
+        era="ours",
+    )
+
+
+def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endpoint]:
+    which = f"{direction.value} {colour.word}"
+    row = Endpoint(
+        id=f"wblist_{direction.value}_{colour.word}_*_get",
+        method="GET",
+        path=f"/api/wblist/{direction.value}/{colour.word}/*",
+        auth=(),
+        summary=f"Read the * {which}.",
+        errors=("PERMISSION_DENIED",),
+        returns="Addresses, sorted.",
+        profile="wblist",
+        era="later",
+    )
+    stem = row.id.removesuffix("get")
+    add = replace(
+        row,
+        id=f"{stem}add",
+        method="POST",
+        summary=f"Add to the * {which}; an address on the other list leaves it.",
+        table=wblist.ADDRESSES,
+        returns=None,
+    )
+    remove = replace(
+        add, id=f"{stem}remove", method="PUT", summary=f"Take given addresses off the * {which}."
+    )
+    clear = replace(
+        row, id=f"{stem}clear", method="DELETE", summary=f"Empty the * {which}.", returns=None
+    )
+    for each in (row, add, remove, clear):
+        yield from _everywhere(each)
+
+
+def _spam_policy() -> Iterator[Endpoint]:
+    get = Endpoint(
+        id="spampolicy_*_get",
+        method="GET",
+        path="/api/spampolicy/*",
+        auth=(),
+        summary="Read the * spam policy.",
+        errors=("PERMISSION_DENIED",),
+        returns="Values by the names of the parameters, yes or no, spam_score a number; what a"
+        " wider policy decides is left out.",
+        profile="spampolicy",
+        era="later",
+    )
+    put = replace(
+        get,
+        id="spampolicy_*_set",
+        method="PUT",
+        summary="Change the * spam policy; what is not sent stays as it is.",
+        table=spam_policy.SET,
+        returns=None,
+    )
+    drop = replace(
+        get,
+        id="spampolicy_*_delete",
+        method="DELETE",
+        summary="Drop the * spam policy.",
+        returns=None,
+    )
+    for row in (get, put, drop):
+        yield from _everywhere(row, in_folders=True)
+
+
+POLICIES: tuple[Endpoint, ...] = (
+    *(row for kind in throttle.KINDS for row in _throttles(kind)),
+    *_greylisting(),
+    *(
+        row
+        for direction in wblist.Direction
+        for colour in wblist.Colour
+        for row in _wblist(direction, colour)
+    ),
+    *_spam_policy(),
+)

@@ -1,0 +1,52 @@
+"""`/api/greylisting/…`: whose mail is deferred at first, and whose is not."""
+
+import falcon
+
+from iredldap.operations import greylists
+from iredldap.web.resources.policy import PolicyResource
+
+
+class AllGreylistingResource(PolicyResource):
+    """Every setting."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self.replies.done(response, greylists.every(self.records.iredapd), read=True)
+
+
+class GreylistingResource(PolicyResource):
+    """Whether mail is greylisted."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        found = greylists.get(self.records.iredapd, self.scope(request))
+        self.replies.done(response, found, read=True)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        greylists.put(self.records.iredapd, self.scope(request), request.context.parsed)
+        self.changed(request, response)
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
+        greylists.drop(self.records.iredapd, self.scope(request))
+        self.changed(request, response)
+
+
+class GreylistingWhitelistsResource(PolicyResource):
+    """Senders that are exempt."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        found = greylists.exempt(self.records.iredapd, self.scope(request))
+        self.replies.done(response, found, read=True)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        greylists.change_exempt(self.records.iredapd, self.scope(request), request.context.parsed)
+        self.changed(request, response)
+
+
+class SpfDomainsResource(PolicyResource):
+    """Domains whose own servers are exempt."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self.replies.done(response, greylists.spf_domains(self.records.iredapd), read=True)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        greylists.change_spf_domains(self.records.iredapd, request.context.parsed)
+        self.changed(request, response)

@@ -1,0 +1,28 @@
+"""What the resources of policies share: whom a policy is about, and what a change leaves behind."""
+
+import falcon
+
+from iredldap.dit.scopes import Scope
+from iredldap.operations import subjects
+from iredldap.web.resources.base import Resource, name_ignored
+
+
+class PolicyResource(Resource):
+    """A policy in SQL: for everybody, a domain or an account."""
+
+    def scope(self, request: falcon.Request) -> Scope:
+        """Find whom the path names.
+
+        Raises:
+            NoSuchAccount: If there is no such domain or account.
+            PermissionDenied: If a normal admin names the account of a global one.
+        """
+        context = request.context
+        reading = request.method == "GET"
+        return subjects.find(self.directory, context.caller, context.names, reading=reading)
+
+    def changed(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer that what was asked for has been done, and write that down."""
+        self.note(request)
+        name_ignored(response, request.context.parsed.dropped)
+        self.replies.done(response)

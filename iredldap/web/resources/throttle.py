@@ -1,0 +1,24 @@
+"""`/api/throttle/…`: how much may be sent or received."""
+
+from dataclasses import dataclass
+
+import falcon
+
+from iredldap.operations import throttling
+from iredldap.web.resources.policy import PolicyResource
+
+
+@dataclass(frozen=True)
+class ThrottleResource(PolicyResource):
+    """The limits of one kind: `inbound` or `outbound`."""
+
+    kind: str
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        found = throttling.get(self.records.iredapd, self.scope(request), self.kind)
+        self.replies.done(response, found, read=True)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        scope = self.scope(request)
+        throttling.put(self.records.iredapd, scope, self.kind, request.context.parsed)
+        self.changed(request, response)

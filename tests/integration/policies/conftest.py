@@ -1,0 +1,11 @@
+"""Every test here runs over each of the database servers."""
+
+import pytest
+
+from tests.databases import Urls
+
+
+@pytest.fixture
+def urls(databases: Urls) -> Urls:
+    """The databases that the app uses, as new ones are."""
+    return databases
