@@ -134,9 +134,10 @@ def test_wheel_carries_all_that_it_needs(tmp_path: Path) -> None:
     } <= set(names)
 
     installed = tmp_path / "installed"
-    subprocess.run(
-        [*pip, "install", "--no-deps", "--prefix", str(installed), str(wheel)], check=True
-    )
+    # Otherwise pip takes the one away that is being tested, and `make run` would miss it.
+    elsewhere = ["--no-deps", "--ignore-installed", "--prefix", str(installed)]
+    subprocess.run([*pip, "install", *elsewhere, str(wheel)], check=True)
+    assert (Path(sys.executable).parent / "iredldap").exists()
     (packages,) = installed.glob("lib/python*/site-packages")
     environment = os.environ | {
         "PYTHONPATH": str(packages),
