@@ -8,11 +8,14 @@ from iredldap.dit import names
 from iredldap.dit.plan import Scope
 from ldif_export.writer import base_name, is_password
 
-Kind = Literal["domain", "user", "catchall", "admin", "maillist", "alias"]
+Kind = Literal["all", "domain", "user", "catchall", "admin", "maillist", "alias"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NAMED_BY_DOMAIN = frozenset({"domain", "catchall"})
 
-_ENTRIES: dict[Kind, tuple[Callable[[names.Tree, str], str], str]] = {
+Account = Literal["user", "maillist", "alias"]
+ACCOUNTS: tuple[Account, ...] = get_args(Account)
+
+_ENTRIES: Mapping[Kind, tuple[Callable[[names.Tree, str], str], str]] = {
     "domain": (names.Tree.domain, "mailDomain"),
     "user": (names.Tree.user, "mailUser"),
     "catchall": (names.Tree.catchall, "mailUser"),
@@ -20,11 +23,18 @@ _ENTRIES: dict[Kind, tuple[Callable[[names.Tree, str], str], str]] = {
     "maillist": (names.Tree.maillist, "mailList"),
     "alias": (names.Tree.alias, "mailAlias"),
 }
+_CLASSES: dict[Account, tuple[str, ...]] = {
+    "user": ("mailUser",),
+    "maillist": ("mailList", "mailExternalUser"),
+    "alias": ("mailAlias",),
+}
 _CONTAINERS = names.either(
     names.equals("objectClass", "mailDomain"),
     names.equals("objectClass", "organizationalUnit"),
     names.equals("objectClass", "organization"),
 )
+# Every installation has the parent of all domains before anything is restored.
+_PARENT = names.every(names.equals("objectClass", "organization"), names.equals("o", "domains"))
 
 
 @dataclass(frozen=True)
@@ -32,18 +42,27 @@ class Selection:
     """What an export holds.
 
     Args:
-        kind: Kind of account.
-        name: Its name, as `names.domain` or `names.address` reads it.
+        kind: Kind of account; ``all`` is every domain and every standalone admin.
+        name: Its name, as `names.domain` or `names.address` reads it; of ``all`` none.
         subtree: Of a domain, whether everything below it is exported too.
         omit: Attributes that are left out, in lower case; options are no way around it.
         passwords: Whether ``userPassword`` is exported.
+        only: Kinds of account below domains; none: all. A catch-all account counts as a user.
+        operational: Whether operational attributes are exported; no server adds them again.
     """
 
     kind: Kind
-    name: str
+    name: str = ""
     subtree: bool = True
     omit: frozenset[str] = frozenset()
     passwords: bool = True
+    only: frozenset[Account] = frozenset()
+    operational: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is selected, for people: ``domain example.com``."""
+        return f"{self.kind} {self.name}".strip()
 
     @property
     def has_passwords(self) -> bool:
@@ -81,6 +100,14 @@ class Search:
     ordered: bool = False
     required: bool = True
 
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether its base need not be there.
+
+        A domain that goes while it is read must not look like an empty one.
+        """
+        return not self.required and self.scope == Scope.BASE
+
 
 def read_name(kind: Kind, text: str) -> str:
     """Read the name of an account of this kind.
@@ -97,11 +124,20 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
     Within a domain the containers come first, then the accounts as they arrive: slapd finds
     entries by age, and an account that moved into a younger domain would come before its parent.
     """
+    accounts = _accounts(selection.only)
+    if selection.kind == "all":
+        containers = names.every(_CONTAINERS, names.negated(_PARENT))
+        admins = names.equals("objectClass", "mailAdmin")
+        return (
+            Search(tree.base, Scope.SUBTREE, containers, ordered=True, required=False),
+            Search(tree.base, Scope.SUBTREE, accounts, required=False),
+            Search(tree.admin_base, Scope.ONE, admins, required=False),
+        )
     if selection.kind == "domain" and selection.subtree:
         base = tree.domain(selection.name)
         return (
             Search(base, Scope.SUBTREE, _CONTAINERS, ordered=True),
-            Search(base, Scope.SUBTREE, names.negated(_CONTAINERS), required=False),
+            Search(base, Scope.SUBTREE, accounts, required=False),
         )
     dn, object_class = _ENTRIES[selection.kind]
     entry = _one(dn(tree, selection.name), object_class)
@@ -109,6 +145,14 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
         return (entry,)
     externals = tree.externals(selection.name)
     return (entry, _one(externals, "mailExternalUser", required=False))
+
+
+def _accounts(only: frozenset[Account]) -> str:
+    below = names.negated(_CONTAINERS)
+    if not only:
+        return below
+    classes = (name for kind in sorted(only) for name in _CLASSES[kind])
+    return names.every(below, names.either(*(names.equals("objectClass", c) for c in classes)))
 
 
 def _one(dn: str, object_class: str, *, required: bool = True) -> Search:

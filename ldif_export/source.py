@@ -1,4 +1,4 @@
-"""Read entries from the directory, one alive at a time.
+"""Read entries from the directory with python-ldap, one alive at a time.
 
 A plain streamed search: the directory sends as fast as the reader takes. Paging would be slower,
 and would save no memory.
@@ -12,11 +12,14 @@ from contextlib import closing, suppress
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap.config import Ldap
 from iredldap.dit import names
-from iredldap.dit.plan import Scope
 from iredldap.errors import InternalError, NoSuchAccount
+from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
+from ldif_export.records import Batch, Record, Wanted, elsewhere
 from ldif_export.selection import Search, Selection, searches
+from ldif_export.writer import Formatter, base_name
 
 Found = tuple[str, dict[str, list[bytes]]]
 
@@ -41,8 +44,7 @@ def entries(
     Raises:
         NoSuchAccount: If what was named is not there.
         ServerDown: If the directory does not answer, or no longer.
-        InternalError: If the result is not whole: a limit was hit, or a part of it lies on
-            another server. An export that silently misses a branch is worse than none.
+        InternalError: If the result is not whole.
     """
     for search in searches(selection, tree):
         none = True
@@ -54,15 +56,98 @@ def entries(
             raise NoSuchAccount(search.base)
 
 
+class LibraryReader:
+    """A `Reader` on python-ldap: the reference for what the fast one gives.
+
+    Args:
+        connection: Bound, and used by nobody else meanwhile.
+        wanted: What of each entry.
+        timeout: Seconds to wait for each entry; None: the connection's own.
+    """
+
+    def __init__(
+        self, connection: SimpleLDAPObject, wanted: Wanted, timeout: float | None = None
+    ) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._watched = wanted.watched_names
+        self._timeout = timeout
+        self._formatter = Formatter()
+
+    def batches(self, search: Search) -> Generator[Batch, None, None]:
+        """Read what a search finds, one entry at a time."""
+        with closing(self._found(search)) as found:
+            for dn, attributes in found:
+                yield Batch(self._text(dn, attributes), 1)
+
+    def records(self, search: Search) -> Generator[Record, None, None]:
+        """Read what a search finds, entry by entry."""
+        with closing(self._found(search)) as found:
+            for dn, attributes in found:
+                yield Record(dn, self._text(dn, attributes), self._watch(attributes))
+
+    def close(self) -> None:
+        """Hang up."""
+        with suppress(ldap.LDAPError):
+            self._connection.unbind_ext()
+
+    def _found(self, search: Search) -> Generator[Found, None, None]:
+        return _streamed(self._connection, search, self._timeout, self._wanted.attributes)
+
+    def _text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+        kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
+        try:
+            return self._formatter.record(dn, kept)
+        except ValueError as ex:
+            raise InternalError(f"{dn}: {ex}") from ex
+
+    def _watch(self, attributes: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
+        watched: dict[str, list[bytes]] = {}
+        for name, values in attributes.items():
+            if (base := base_name(name)) in self._watched:
+                watched.setdefault(base, []).extend(values)
+        return watched
+
+
+def connect(settings: Ldap) -> SimpleLDAPObject:
+    """Open a connection as `directory.connect`; without a bind DN by SASL EXTERNAL.
+
+    Raises:
+        ServerDown, InternalError: As `directory.connect`.
+    """
+    if settings.bind_dn:
+        return directory.connect(settings)
+    (uri, *_) = settings.uri
+    with translated():
+        connection = ldap.initialize(uri)
+        connection.timeout = settings.operation_timeout
+        connection.sasl_external_bind_s()
+    return connection
+
+
+def count(connection: SimpleLDAPObject, search: Search) -> int:
+    """Count what a search finds.
+
+    Raises:
+        NoSuchAccount, ServerDown, InternalError: As a `Reader`.
+    """
+    with closing(_streamed(connection, search, None, ("1.1",))) as found:
+        return sum(1 for _ in found)
+
+
 def _parents_first(found: Iterable[Found]) -> list[Found]:
     return sorted(found, key=lambda entry: names.depth(entry[0]))
 
 
 def _streamed(
-    connection: SimpleLDAPObject, search: Search, timeout: float | None
+    connection: SimpleLDAPObject,
+    search: Search,
+    timeout: float | None,
+    attributes: tuple[str, ...] = (),
 ) -> Generator[Found, None, None]:
+    wanted = list(attributes) or None
     with translated():
-        number = connection.search_ext(search.base, int(search.scope), search.filter)
+        number = connection.search_ext(search.base, int(search.scope), search.filter, wanted)
     answering = True
     try:
         while True:
@@ -71,15 +156,14 @@ def _streamed(
                     kind, data, _, _ = connection.result3(number, 0, timeout)
             except NoSuchAccount:
                 answering = False
-                # A domain that goes while it is read must not look like an empty one.
-                if search.required or search.scope != Scope.BASE:
-                    raise
-                return
+                if search.may_be_missing:
+                    return
+                raise
             if kind == ldap.RES_SEARCH_RESULT:
                 answering = False
                 return
             if kind == ldap.RES_SEARCH_REFERENCE:
-                raise InternalError(f"a part of {search.base} lies on another server")
+                raise elsewhere(search)
             yield from data
     finally:
         if answering:

@@ -12,16 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 
 VERSION = b"version: 1\n"
 
-_COLUMNS = 76
+COLUMNS = 76
+"""Longest line, without its line feed."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.;_-]*")
 # SAFE-STRING, which may begin and end with blanks and control characters that readers trim: where
 # it does, base64 saves them.
 _SAFE = re.compile(rb"(?:[!-9;=-~][\x01-\x09\x0b\x0c\x0e-\x7f]*(?<![\x01-\x20\x7f]))?")
+is_safe = _SAFE.fullmatch
+"""Whether a value needs no base64."""
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 _MOST_MISSES = 1500
 _MOST_NAMES = 64
 _LARGEST_BLOCK = 2048
+_MOST_BYTES = 256 * 1024
+"""Of one attribute's finished lines."""
 
 
 def comment(text: str) -> bytes:
@@ -38,7 +45,7 @@ def attribute(name: str, value: bytes) -> bytes:
     Raises:
         ValueError: If the name is none that an attribute description may have.
     """
-    return _lines(_prefix(name), (value,), secret=is_password(name))
+    return Attribute(name).lines((value,))
 
 
 def dn_line(dn: str) -> bytes:
@@ -63,6 +70,29 @@ def is_password(name: str) -> bool:
 def base_name(name: str) -> str:
     """Name of an attribute in lower case, without its options."""
     return name.partition(";")[0].lower()
+
+
+class Attribute:
+    """How the values of one attribute are written.
+
+    Args:
+        name: With its options.
+
+    Raises:
+        ValueError: If the name is none that an attribute description may have.
+    """
+
+    __slots__ = ("prefix", "secret")
+
+    def __init__(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no attribute description")
+        self.prefix = name.encode() + b":"
+        self.secret = is_password(name)
+
+    def lines(self, values: Iterable[bytes]) -> bytes:
+        """Write values, a line or a folded line each."""
+        return _lines(self.prefix, values, secret=self.secret)
 
 
 class Formatter:
@@ -100,23 +130,23 @@ class Formatter:
 class _Memo:
     """Finished lines of one attribute, by its values. Passwords are not remembered."""
 
-    __slots__ = ("_blocks", "_hits", "_misses", "_prefix", "_remembers", "_secret")
+    __slots__ = ("_attribute", "_blocks", "_hits", "_misses", "_remembers", "_room")
 
     def __init__(self, name: str) -> None:
-        self._prefix = _prefix(name)
-        self._secret = is_password(name)
-        self._remembers = not self._secret
+        self._attribute = Attribute(name)
+        self._remembers = not self._attribute.secret
         self._blocks: dict[tuple[bytes, ...], bytes] = {}
+        self._room = _MOST_BYTES
         self._hits = 0
         self._misses = 0
 
     def lines(self, values: Sequence[bytes]) -> bytes:
         if not self._remembers:
-            return _lines(self._prefix, values, secret=self._secret)
+            return self._attribute.lines(values)
         key = tuple(values)
         block = self._blocks.get(key)
         if block is None:
-            block = _lines(self._prefix, key, secret=False)
+            block = self._attribute.lines(key)
             self._missed(key, block)
         else:
             self._hits += 1
@@ -125,25 +155,20 @@ class _Memo:
     def _missed(self, key: tuple[bytes, ...], block: bytes) -> None:
         self._misses += 1
         if self._misses <= _MOST_MISSES:
-            if len(block) <= _LARGEST_BLOCK:
+            if len(block) <= min(_LARGEST_BLOCK, self._room):
+                self._room -= len(block)
                 self._blocks[key] = block
         elif self._hits < self._misses:
             self._remembers = False
             self._blocks.clear()
 
 
-def _prefix(name: str) -> bytes:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no attribute description")
-    return name.encode() + b":"
-
-
 def _lines(prefix: bytes, values: Iterable[bytes], *, secret: bool) -> bytes:
     plain = prefix + b" "
-    room = _COLUMNS - len(plain)
+    room = COLUMNS - len(plain)
     lines = []
     for value in values:
-        if secret or not _SAFE.fullmatch(value):
+        if secret or not is_safe(value):
             lines.append(_folded(prefix + b": " + b64encode(value)))
         elif not value:
             lines.append(prefix + b"\n")
@@ -155,10 +180,10 @@ def _lines(prefix: bytes, values: Iterable[bytes], *, secret: bool) -> bytes:
 
 
 def _folded(line: bytes) -> bytes:
-    if len(line) <= _COLUMNS:
+    if len(line) <= COLUMNS:
         return line + b"\n"
-    rest = range(_COLUMNS, len(line), _COLUMNS - 1)
-    pieces = [line[:_COLUMNS], *(line[start : start + _COLUMNS - 1] for start in rest)]
+    rest = range(COLUMNS, len(line), COLUMNS - 1)
+    pieces = [line[:COLUMNS], *(line[start : start + COLUMNS - 1] for start in rest)]
     return b"\n ".join(pieces) + b"\n"
 
 
@@ -166,8 +191,8 @@ def _comment_line(line: str) -> bytes:
     printable = "".join(c if c.isprintable() else _escaped(c) for c in line)
     rest = printable.encode()
     pieces = []
-    while len(rest) > _COLUMNS - 2:
-        cut = _COLUMNS - 2
+    while len(rest) > COLUMNS - 2:
+        cut = COLUMNS - 2
         # Not between the bytes of one character.
         while rest[cut] & 0xC0 == 0x80:
             cut -= 1

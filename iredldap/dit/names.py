@@ -8,11 +8,9 @@ Source: RFC 4514 (DNs), RFC 4515 (filters), iRedMail's tree.
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import idna
-from ldap import DECODING_ERROR
-from ldap.dn import escape_dn_chars, explode_dn, str2dn
-from ldap.filter import escape_filter_chars
 
 from iredldap.errors import InvalidDomainName, InvalidMail
 
@@ -20,7 +18,10 @@ CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
 
 _LOCAL = re.compile(r"[a-z0-9_#-][a-z0-9_.&#-]*")
 _EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&-][a-z0-9_.&#+=/-]*")
-_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
+_DN_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| \Z')
+_DN_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_FILTER_SPECIAL = re.compile(r"[\\*()\0]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -147,28 +148,56 @@ class Tree:
 
 def _escaped(value: str) -> str:
     # libldap takes a line break at either end of a value for a blank around it.
-    return _CONTROL.sub(lambda found: f"\\{ord(found[0]):02x}", escape_dn_chars(value))
+    return _CONTROL.sub(_in_hex, _DN_SPECIAL.sub(r"\\\g<0>", value))
+
+
+def _in_hex(found: re.Match[str]) -> str:
+    return f"\\{ord(found[0]):02x}"
+
+
+def is_dn(text: str) -> bool:
+    """Whether a text is a DN of at least one component."""
+    from ldap.dn import is_dn  # noqa: PLC0415
+
+    return bool(text) and bool(is_dn(text))
+
+
+def _parsed(dn: str) -> list[list[tuple[str, str, Any]]]:
+    # Loading the LDAP library takes longer than many an export, which only builds DNs.
+    from ldap.dn import str2dn  # noqa: PLC0415
+
+    parts: list[list[tuple[str, str, Any]]] = str2dn(dn)
+    return parts
+
+
+def _exploded(dn: str) -> list[str]:
+    from ldap.dn import explode_dn  # noqa: PLC0415
+
+    parts: list[str] = explode_dn(dn)
+    return parts
 
 
 def rdn_value(dn: str) -> str:
     """Value of the first component of a DN, unescaped."""
-    return str(str2dn(dn)[0][0][1])
+    return _parsed(dn)[0][0][1]
 
 
 def rdn(dn: str) -> str:
     """First component of a DN, escaped as it was."""
-    return str(explode_dn(dn)[0])
+    return _exploded(dn)[0]
 
 
 def parent(dn: str) -> str:
     """What stands behind the first component of a DN."""
-    return ",".join(explode_dn(dn)[1:])
+    return ",".join(_exploded(dn)[1:])
 
 
 def components(dn: str) -> list[list[tuple[str, str]]]:
     """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+    from ldap import DECODING_ERROR  # noqa: PLC0415
+
     try:
-        return [sorted((a.lower(), v.lower()) for a, v, _ in part) for part in str2dn(dn)]
+        return [sorted((a.lower(), v.lower()) for a, v, _ in part) for part in _parsed(dn)]
     except DECODING_ERROR:
         return []
 
@@ -185,28 +214,36 @@ def below(dn: str, above: str) -> bool:
 
 
 def depth(dn: str) -> int:
-    """Number of components of a DN: parents have less than their children."""
-    return len(str2dn(dn))
+    """Number of components of a DN as a server writes it: parents have less than children."""
+    return _DN_ESCAPE.sub("", dn).count(",") + 1
 
 
 def domain_in(dn: str) -> str | None:
     """Name of the mail domain that a DN lies in, or None."""
-    for component in str2dn(dn):
+    for component in _parsed(dn):
         if component[0][0].lower() == "domainname":
-            return str(component[0][1]).lower()
+            return component[0][1].lower()
     return None
 
 
+def _in_filter(value: str) -> str:
+    return _FILTER_SPECIAL.sub(_in_hex, value)
+
+
 def equals(attribute: str, value: str) -> str:
-    return f"({attribute}={escape_filter_chars(value)})"
+    return f"({attribute}={_in_filter(value)})"
+
+
+def at_least(attribute: str, value: str) -> str:
+    return f"({attribute}>={_in_filter(value)})"
 
 
 def ends_with(attribute: str, tail: str) -> str:
-    return f"({attribute}=*{escape_filter_chars(tail)})"
+    return f"({attribute}=*{_in_filter(tail)})"
 
 
 def contains(attribute: str, part: str) -> str:
-    return f"({attribute}=*{escape_filter_chars(part)}*)"
+    return f"({attribute}=*{_in_filter(part)}*)"
 
 
 def present(attribute: str) -> str:

@@ -2,14 +2,10 @@
 
 import gc
 import os
-import select
-import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,6 +36,7 @@ from iredldap.gateways.directory import (
     ValuePresent,
 )
 from iredldap.shipped import shipped
+from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted, wait_until
 from tests.proxy import Mode, Proxy
 
@@ -659,28 +656,7 @@ class TestStream:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private CA, a certificate for 127.0.0.1, and one for another host."""
-    home = tmp_path_factory.mktemp("certificates")
-    ca = ("-CA", "ca.pem", "-CAkey", "ca.key")
-    made: list[tuple[str, str, tuple[str, ...]]] = [
-        ("ca", "basicConstraints=critical,CA:TRUE", ()),
-        ("other-ca", "basicConstraints=critical,CA:TRUE", ()),
-        ("here", "subjectAltName=IP:127.0.0.1", ca),
-        ("elsewhere", "subjectAltName=DNS:elsewhere.test", ca),
-    ]
-    for name, extension, signed_by in made:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"),
-                *("ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-                *("-subj", f"/CN={name}.test", "-addext", extension, *signed_by),
-                *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
-            ],
-            cwd=home,
-            check=True,
-            capture_output=True,
-        )
-    return home
+    return tls.certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def _own_slapd(home: Path, **changes: Any) -> Slapd:
@@ -810,7 +786,7 @@ class TestTls:
 
     def test_ldaps(self, world: World, open_: Open, certificates: Path) -> None:
         """TLS from the first byte: the right CA is needed here, too."""
-        with _tls_in_front_of(world.slapd, certificates) as uri:
+        with tls.in_front_of(world.slapd.port, certificates) as uri:
             open_(uri, ca_file=str(certificates / "ca.pem")).ask()
             open_(uri, verify_certificate=False).ask()
 
@@ -833,43 +809,6 @@ class TestTls:
             directory.verifies(WRITER, WRITER_PASSWORD)
 
         assert_silent(proxy)
-
-
-@contextmanager
-def _tls_in_front_of(slapd: Slapd, certificates: Path) -> Iterator[str]:
-    """Offer slapd by ``ldaps://``."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "here.pem", certificates / "here.key")
-
-    def serve(client: socket.socket) -> None:
-        with (
-            suppress(OSError),
-            client,
-            context.wrap_socket(client, server_side=True) as tls,
-            socket.create_connection(("127.0.0.1", slapd.port)) as plain,
-        ):
-            while True:
-                ready, _, _ = select.select([tls, plain], [], [])
-                source, sink = (tls, plain) if tls in ready else (plain, tls)
-                if not (data := source.recv(65536)):
-                    return
-                sink.sendall(data)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                # It ends with the client's connection.
-                threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        accepting = threading.Thread(target=accept)
-        accepting.start()
-        try:
-            yield f"ldaps://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join()
 
 
 def assert_silent(proxy: Proxy) -> None:

@@ -5,7 +5,8 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from ldap.dn import str2dn
+from ldap.dn import escape_dn_chars, str2dn
+from ldap.filter import escape_filter_chars
 
 from iredldap.dit import names
 from iredldap.dit.names import Tree
@@ -154,6 +155,17 @@ def test_any_text_stays_one_value_in_its_branch(text: str) -> None:
         assert names.rdn_value(dn) == text
         assert names.depth(dn) == 6
         assert names.domain_in(dn) == names.domain_of(text).lower()
+
+
+@given(st.text(max_size=20))
+@example(" # \\")
+@example("#\0")
+@example("(*)\\")
+def test_values_are_escaped_as_python_ldap_does(text: str) -> None:
+    """Ours differ in control characters of a DN alone, which libldap reads better in hex."""
+    if not re.search(r"[\x01-\x1f\x7f]", text):
+        assert TREE.admin(text) == f"mail={escape_dn_chars(text)},{TREE.admin_base}"
+    assert names.equals("cn", text) == f"(cn={escape_filter_chars(text)})"
 
 
 def _parts(dn: str) -> list[list[tuple[str, str]]]:

@@ -7,6 +7,7 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from ldif_export.__main__ import main
+from ldif_export.readers import CHOICES
 from ldif_export.selection import KINDS, Kind, Selection, read_name, searches
 
 TREE = Tree("dc=example,dc=org")
@@ -82,8 +83,9 @@ def test_names_are_read_by_kind() -> None:
         read_name("alias", "a.test")
 
 
-def test_the_command_knows_every_kind() -> None:
-    """The command lists the kinds itself, so that it can explain itself without LDAP."""
-    (kind,) = (row for row in main.params if row.name == "kind")
-    assert isinstance(kind.type, Choice)
-    assert tuple(kind.type.choices) == KINDS
+def test_the_command_knows_every_kind_and_reader() -> None:
+    """The command lists them itself, so that it can explain itself at once."""
+    for name, known in (("kind", KINDS), ("reader", CHOICES)):
+        (row,) = (row for row in main.commands["export"].params if row.name == name)
+        assert isinstance(row.type, Choice)
+        assert tuple(row.type.choices) == known

@@ -42,7 +42,7 @@ names = st.from_regex(r"[a-z][a-zA-Z0-9]{0,12}(;lang-[a-z]{2})?", fullmatch=True
 values = st.lists(st.binary(max_size=200), min_size=1, max_size=4)
 entries = st.dictionaries(names, values, min_size=1, max_size=5)
 dns = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=120).map(
-    lambda text: "cn=" + text.encode().hex() + ",o=" + text.replace(",", "").replace("\\", "")
+    lambda text: "cn=" + text.encode().hex() + ",o=x" + text.replace(",", "").replace("\\", "")
 )
 
 

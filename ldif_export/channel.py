@@ -1,0 +1,89 @@
+"""Sockets to a directory: Unix ones, TCP, and TLS on top.
+
+Source: RFC 4513, section 3 (TLS); `ldap_int_check_hostname` of OpenLDAP 2.5.
+"""
+
+import socket
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from iredldap.config import Ldap
+from iredldap.errors import InternalError, ServerDown
+
+_PORTS = {"ldap": 389, "ldaps": 636}
+
+# Where slapd's Unix socket is if an address does not say: on Debian, and elsewhere.
+_SOCKETS = ("/var/run/slapd/ldapi", "/var/run/openldap/ldapi", "/var/run/ldapi")
+
+
+def opened(uri: str, settings: Ldap) -> socket.socket:
+    """Connect to a server, with TLS if the address says so; StartTLS is up to the caller.
+
+    Raises:
+        ServerDown: If it does not answer, or its certificate is not to be trusted.
+        InternalError: If the certificates to trust can't be read.
+    """
+    scheme = urlsplit(uri).scheme
+    if scheme == "ldapi":
+        return _local(uri, settings.network_timeout)
+    server = urlsplit(uri)
+    address = (server.hostname or "localhost", server.port or _PORTS[scheme])
+    try:
+        plain = socket.create_connection(address, settings.network_timeout)
+    except OSError as ex:
+        raise ServerDown(f"{uri}: {ex}") from ex
+    return secured(plain, uri, settings) if scheme == "ldaps" else plain
+
+
+def secured(plain: socket.socket, uri: str, settings: Ldap) -> socket.socket:
+    """Turn a connection to TLS; one that can't be turned is closed.
+
+    Raises:
+        ServerDown, InternalError: As `opened`.
+    """
+    # Most exports need no TLS, and loading it takes a while.
+    import ssl  # noqa: PLC0415
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if not settings.verify_certificate:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif settings.ca_file:
+            context.load_verify_locations(settings.ca_file)
+        else:
+            context.load_default_certs()
+    except OSError as ex:
+        plain.close()
+        raise InternalError(f"{settings.ca_file}: {ex}") from ex
+    try:
+        return context.wrap_socket(plain, server_hostname=_certified_name(uri))
+    except OSError as ex:
+        plain.close()
+        raise ServerDown(f"{uri}: {ex}") from ex
+
+
+def local_path(uri: str) -> str | None:
+    """Path of the Unix socket that an address means; None: it says none, and none is there."""
+    path = unquote(urlsplit(uri).netloc)
+    return path or next((path for path in _SOCKETS if Path(path).exists()), None)
+
+
+def _local(uri: str, timeout: float) -> socket.socket:
+    path = local_path(uri)
+    if path is None:
+        raise ServerDown(f"{uri}: none of {', '.join(_SOCKETS)} is there")
+    plain = socket.socket(socket.AF_UNIX)
+    try:
+        plain.settimeout(timeout)
+        plain.connect(path)
+    except OSError as ex:
+        plain.close()
+        raise ServerDown(f"{uri}: {ex}") from ex
+    return plain
+
+
+def _certified_name(uri: str) -> str:
+    """Name that a server's certificate has to bear; that of this machine for itself."""
+    host = urlsplit(uri).hostname or "localhost"
+    return socket.getfqdn() if host == "localhost" else host

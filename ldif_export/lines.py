@@ -1,0 +1,94 @@
+"""Lines of values whose length is known: how they are folded is worked out once.
+
+`struct` cuts a value, a template puts the pieces together: two calls, whatever the length.
+
+Source: RFC 2849.
+"""
+
+from binascii import b2a_base64
+from collections.abc import Callable
+from struct import Struct
+
+from ldif_export import writer
+from ldif_export.ber import MalformedReply
+from ldif_export.writer import COLUMNS
+
+Line = Callable[[bytes], bytes]
+
+# Translating gives back the same object if nothing changes, which is the fastest look there is.
+_AWKWARD = {*range(0x21), *b":<", *range(0x7F, 0x100)}
+PLAIN = bytes(byte ^ 0x80 if byte in _AWKWARD else byte for byte in range(0x100))
+"""``value.translate(PLAIN) is value`` tells that a value is written as it is; one that is not
+empty, and has no blank either."""
+
+_LONGEST_DN = 127
+
+
+def value_line(attribute: writer.Attribute, size: int) -> Line:
+    """How to write a value of this size, not 0."""
+    if len(attribute.prefix) + 2 > COLUMNS:
+        return lambda value: attribute.lines((value,))
+    return _secret_line(attribute, size) if attribute.secret else _open_line(attribute, size)
+
+
+def line_start(attribute: writer.Attribute, size: int) -> bytes | None:
+    """What stands before a plain value of this size, where the two make up the line."""
+    start = attribute.prefix + b" "
+    return None if attribute.secret or len(start) + size > COLUMNS else start
+
+
+def _open_line(attribute: writer.Attribute, size: int) -> Line:
+    cut, join = _fold(attribute.prefix + b" ", size)
+
+    def line(value: bytes) -> bytes:
+        if value.translate(PLAIN) is value or writer.is_safe(value):
+            return join(cut(value))
+        return attribute.lines((value,))
+
+    return line
+
+
+def _secret_line(attribute: writer.Attribute, size: int) -> Line:
+    encoded = len(b2a_base64(bytes(size), newline=False))
+    cut, join = _fold(attribute.prefix + b": ", encoded)
+    return lambda value: join(cut(b2a_base64(value, newline=False)))
+
+
+def _fold(
+    start: bytes, size: int
+) -> tuple[Callable[[bytes], tuple[bytes, ...]], Callable[[tuple[bytes, ...]], bytes]]:
+    """How to cut a text of this size, and how to put the pieces together as one folded line."""
+    first = min(size, COLUMNS - len(start))
+    sizes = [first]
+    while rest := size - sum(sizes):
+        sizes.append(min(rest, COLUMNS - 1))
+    cut = Struct("".join(f"{piece}s" for piece in sizes)).unpack
+    join = (start + b"\n ".join([b"%b"] * len(sizes)) + b"\n").__mod__
+    return cut, join
+
+
+_DN_FOLDS = [_fold(b"dn: ", size) for size in range(_LONGEST_DN + 1)]
+
+
+def dn_line(dn: bytes) -> bytes:
+    """Write the line that begins a record.
+
+    Raises:
+        MalformedReply: If it is no text.
+    """
+    if dn.translate(PLAIN) is dn and 0 < len(dn) <= _LONGEST_DN:
+        cut, join = _DN_FOLDS[len(dn)]
+        return join(cut(dn))
+    return writer.dn_line(text_of(dn))
+
+
+def text_of(dn: bytes) -> str:
+    """Read a DN.
+
+    Raises:
+        MalformedReply: If it is not UTF-8.
+    """
+    try:
+        return dn.decode()
+    except UnicodeDecodeError as ex:
+        raise MalformedReply(f"a DN is not UTF-8: {dn!r}") from ex

@@ -1,0 +1,94 @@
+"""What the two ways to read a directory as LDIF have in common."""
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from iredldap.errors import InternalError
+from ldif_export.selection import Search, Selection
+
+IDENTITY = ("entryCSN", "entryUUID")
+"""Operational attributes that tell the state of an entry, and which one it is."""
+
+KIND = "objectClass"
+
+
+class Batch(NamedTuple):
+    """Entries as LDIF.
+
+    Args:
+        text: Of all of them, each with an empty line behind it.
+        entries: How many.
+    """
+
+    text: bytes
+    entries: int
+
+
+class Record(NamedTuple):
+    """One entry as LDIF, with what is watched.
+
+    Args:
+        dn: As the directory writes it.
+        text: With an empty line behind it.
+        watched: Values of the watched attributes that it has, by name in lower case.
+    """
+
+    dn: str
+    text: bytes
+    watched: Mapping[str, Sequence[bytes]]
+
+
+class Wanted(NamedTuple):
+    """What of each entry is written, and what is only looked at.
+
+    Args:
+        selection: What is written.
+        watched: Attributes whose values come with each `Record`; those of `IDENTITY` are asked
+            for, and written only with all operational attributes.
+    """
+
+    selection: Selection
+    watched: frozenset[str] = frozenset()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What to ask the directory for; empty: all but operational attributes."""
+        if self.selection.operational:
+            return ("*", "+")
+        aside = tuple(name for name in IDENTITY if name in self.watched)
+        return ("*", *aside) if aside else ()
+
+    @property
+    def watched_names(self) -> frozenset[str]:
+        """What is looked at, in lower case."""
+        return frozenset(map(str.lower, self.watched))
+
+    def keeps(self, attribute: str) -> bool:
+        """Whether an attribute is written."""
+        is_stored = self.selection.operational or attribute not in IDENTITY
+        return is_stored and self.selection.keeps(attribute)
+
+
+class Reader(Protocol):
+    """A connection to the directory that is read from as LDIF; one search at a time.
+
+    Both searches raise:
+        NoSuchAccount: If the base is not there, unless the search says that it may be missing.
+        ServerDown: If the directory does not answer, or no longer.
+        InternalError: If the result is not whole: a limit was hit, or a part of it lies on
+            another server. An export that silently misses a branch is worse than none.
+    """
+
+    def batches(self, search: Search) -> Generator[Batch, None, None]:
+        """Read what a search finds, as fast as it comes."""
+
+    def records(self, search: Search) -> Generator[Record, None, None]:
+        """Read what a search finds, entry by entry."""
+
+    def close(self) -> None:
+        """Give up what is under way, and hang up."""
+
+
+def elsewhere(search: Search) -> InternalError:
+    """Tell that a search got a reference instead of entries."""
+    return InternalError(f"a part of {search.base} lies on another server")

@@ -1,0 +1,71 @@
+"""TLS for servers under test: certificates of a private CA, and a front for what has none."""
+
+import select
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def certificates(home: Path) -> Path:
+    """Make a private CA, a certificate for 127.0.0.1, and one for another host; return home."""
+    ca = ("-CA", "ca.pem", "-CAkey", "ca.key")
+    made: list[tuple[str, str, tuple[str, ...]]] = [
+        ("ca", "basicConstraints=critical,CA:TRUE", ()),
+        ("other-ca", "basicConstraints=critical,CA:TRUE", ()),
+        ("here", "subjectAltName=IP:127.0.0.1", ca),
+        ("elsewhere", "subjectAltName=DNS:elsewhere.test", ca),
+    ]
+    for name, extension, signed_by in made:
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"),
+                *("ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+                *("-subj", f"/CN={name}.test", "-addext", extension, *signed_by),
+                *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            ],
+            cwd=home,
+            check=True,
+            capture_output=True,
+        )
+    return home
+
+
+@contextmanager
+def in_front_of(port: int, certificates: Path) -> Iterator[str]:
+    """Offer a server on 127.0.0.1 by ``ldaps://``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "here.pem", certificates / "here.key")
+
+    def serve(client: socket.socket) -> None:
+        with (
+            suppress(OSError),
+            client,
+            context.wrap_socket(client, server_side=True) as tls,
+            socket.create_connection(("127.0.0.1", port)) as plain,
+        ):
+            while True:
+                ready, _, _ = select.select([tls, plain], [], [])
+                source, sink = (tls, plain) if tls in ready else (plain, tls)
+                if not (data := source.recv(65536)):
+                    return
+                sink.sendall(data)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                # It ends with the client's connection.
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        try:
+            yield f"ldaps://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join()
