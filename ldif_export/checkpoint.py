@@ -1,0 +1,65 @@
+"""How far a restore has come, kept on the disk: it goes on from there after a break."""
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from iredldap.errors import PreconditionFailed
+
+_ENTRIES = 500
+_SECONDS = 2.0
+
+
+class Checkpoint:
+    """The number of entries that need no more work, of one file for one directory.
+
+    Args:
+        path: Where it is kept; None: nowhere.
+        sha256: Digest of the file's text.
+        suffix: Of the directory.
+
+    Raises:
+        PreconditionFailed: If there is one of another file or directory, or something else.
+    """
+
+    def __init__(self, path: Path | None, sha256: str, suffix: str) -> None:
+        self._path = path
+        self._head = {"sha256": sha256, "suffix": suffix}
+        self.done = self._read() if path and path.exists() else 0
+        self._reached = self._kept = self.done
+        self._since = time.monotonic()
+
+    def reach(self, done: int) -> None:
+        """Tell how far the work has come; the disk hears of it now and then."""
+        self._reached = done
+        if done - self._kept >= _ENTRIES or time.monotonic() - self._since >= _SECONDS:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write how far the work has come, and wait until the disk has it."""
+        self._since = time.monotonic()
+        if not self._path or self._reached == self._kept:
+            return
+        scratch = self._path.with_name(f".{self._path.name}.new")
+        with scratch.open("w", encoding="ascii") as out:
+            json.dump({**self._head, "done": self._reached}, out)
+            out.flush()
+            os.fsync(out.fileno())
+        scratch.replace(self._path)
+        self._kept = self._reached
+
+    def remove(self) -> None:
+        """Forget it: all is done."""
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+    def _read(self) -> int:
+        assert self._path
+        with suppress(ValueError, KeyError, TypeError):
+            found = json.loads(self._path.read_bytes())
+            done = found.pop("done")
+            if found == self._head and isinstance(done, int) and done >= 0:
+                return done
+        raise PreconditionFailed(f"{self._path} is no checkpoint of this file and directory")

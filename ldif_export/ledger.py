@@ -1,0 +1,153 @@
+"""What has been seen of a file, kept outside the memory: which entries, which addresses.
+
+A temporary SQLite database without a name holds it; it goes with the process.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Self
+
+_BATCH = 2000
+_SCHEMA = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -16000;
+CREATE TABLE entry (
+    number INTEGER PRIMARY KEY, key BLOB, parent BLOB, depth INTEGER, line INTEGER, dn TEXT,
+    digest BLOB
+);
+CREATE TABLE address (address TEXT, line INTEGER);
+CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
+"""
+_INSERTS = {
+    "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
+    "address": "INSERT INTO address VALUES (?, ?)",
+    "present": "INSERT OR REPLACE INTO present VALUES (?, ?)",
+}
+_TWICE = """
+SELECT entry.line, entry.dn, first.line
+FROM (SELECT key, min(number) AS number FROM entry GROUP BY key HAVING count(*) > 1) AS double
+JOIN entry AS first ON first.number = double.number
+JOIN entry ON entry.key = double.key AND entry.number > double.number
+ORDER BY entry.number
+"""
+_SHARED = """
+SELECT max(line), address, min(line) FROM address
+GROUP BY address HAVING min(line) < max(line) ORDER BY 1
+"""
+_LATE = """
+SELECT child.line, child.dn, parent.line
+FROM entry AS child JOIN entry AS parent ON parent.key = child.parent
+WHERE parent.number > child.number ORDER BY child.number
+"""
+_ROOTS = """
+SELECT line, dn, EXISTS (SELECT 1 FROM entry AS child WHERE child.parent = root.key)
+FROM entry AS root
+WHERE NOT EXISTS (SELECT 1 FROM entry AS parent WHERE parent.key = root.parent)
+ORDER BY number
+"""
+_COMPARED = """
+SELECT entry.digest, present.digest, entry.line, entry.dn
+FROM entry LEFT JOIN present ON present.key = entry.key ORDER BY {order}
+"""
+
+Place = tuple[int, str, int]
+"""Line of an entry, its DN or address, and the line of the other one."""
+
+
+class Ledger:
+    """Entries in the order in which they are told; ask when all are in and `settle` was called."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(_SCHEMA)
+        self._database.execute("BEGIN")
+        self._waiting: dict[str, list[tuple[object, ...]]] = {table: [] for table in _INSERTS}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def entry(
+        self, key: bytes, parent: bytes, depth: int, line: int, dn: str, digest: bytes = b""
+    ) -> None:
+        """Tell of an entry of the file.
+
+        Args:
+            key: Of its DN, as `places.key` gives it.
+            parent: Of the DN above.
+            depth: Components of its DN.
+            line: Where it stands.
+            dn: For people.
+            digest: Of its attributes, where they are to be compared.
+        """
+        self._told("entry", (key, parent, depth, line, dn, digest))
+
+    def address(self, address: str, line: int) -> None:
+        """Tell of an address, in lower case, that nobody else may have."""
+        self._told("address", (address, line))
+
+    def present(self, key: bytes, digest: bytes) -> None:
+        """Tell of an entry of the directory."""
+        self._told("present", (key, digest))
+
+    def settle(self) -> None:
+        """Take in what waits, and prepare for questions."""
+        for table in self._waiting:
+            self._flush(table)
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON entry (key)")
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_parent ON entry (parent)")
+
+    def holds(self, key: bytes) -> bool:
+        """Whether the file has this entry."""
+        found = self._database.execute("SELECT 1 FROM entry WHERE key = ? LIMIT 1", (key,))
+        return found.fetchone() is not None
+
+    def twice(self) -> Iterator[Place]:
+        """Entries whose DN came before."""
+        yield from self._rows(_TWICE)
+
+    def shared(self) -> Iterator[Place]:
+        """Addresses of more than one entry."""
+        yield from self._rows(_SHARED)
+
+    def late(self) -> Iterator[Place]:
+        """Entries that stand before their parents."""
+        yield from self._rows(_LATE)
+
+    def roots(self) -> Iterator[tuple[int, str, bool]]:
+        """Line and DN of entries whose parents are not in the file; whether they have children."""
+        for line, dn, has_children in self._rows(_ROOTS):
+            yield line, dn, bool(has_children)
+
+    def compared(self, *, by_depth: bool) -> Iterator[tuple[bytes, bytes | None, int, str]]:
+        """Each entry's digest beside that of the directory's (None: not there), line and DN.
+
+        Args:
+            by_depth: Parents first; otherwise as in the file.
+        """
+        order = "depth, number" if by_depth else "number"
+        yield from self._rows(_COMPARED.format(order=order))
+
+    def _told(self, table: str, row: tuple[object, ...]) -> None:
+        waiting = self._waiting[table]
+        waiting.append(row)
+        if len(waiting) >= _BATCH:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        self._database.executemany(_INSERTS[table], self._waiting[table])
+        self._waiting[table].clear()
+
+    def _rows(self, query: str) -> Iterator[Any]:
+        with closing(self._database.execute(query)) as rows:
+            yield from rows

@@ -1,0 +1,190 @@
+"""The record of an export: what it holds, and how exactly.
+
+A plain search is no snapshot while others write: such an export is ``fuzzy``, and what changed
+between its first and its last moment may be in it or not. The states seen tell the window.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from ldif_export.companion import Companion
+from ldif_export.places import Kind, kind
+
+FORMAT = 1
+
+Mode = Literal["fuzzy", "exact"]
+
+_MOST_KNOWN = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an export holds.
+
+    Args:
+        format: Version of this record.
+        mode: Whether it is the state of one moment.
+        suffix: Of the tree.
+        selections: What was asked for, in words: ``domain example.com``.
+        passwords: Whether password hashes are in it.
+        began: When, in UTC and ISO 8601.
+        ended: When.
+        entries: How many.
+        kinds: How many of each kind; kinds without an entry may be missing.
+        first_csn: Smallest entryCSN seen; None if there was none.
+        last_csn: Largest.
+        size: Bytes of the LDIF text, before compression.
+        sha256: Their digest.
+        since: Digest of the export whose later changes this one tells; None: it is whole. The
+            entries are those that were added or changed, `last_csn` is the largest of all so far.
+    """
+
+    format: int = FORMAT
+    mode: Mode
+    suffix: str
+    selections: tuple[str, ...]
+    passwords: bool
+    began: str
+    ended: str
+    entries: int
+    kinds: Mapping[Kind, int]
+    first_csn: str | None
+    last_csn: str | None
+    size: int
+    sha256: str
+    since: str | None = None
+
+
+class Builder:
+    """Gather a manifest while an export runs."""
+
+    def __init__(
+        self,
+        *,
+        mode: Mode,
+        suffix: str,
+        selections: Sequence[str],
+        passwords: bool,
+        began: str,
+        companion: Companion | None = None,
+    ) -> None:
+        self._head: dict[str, Any] = {
+            "mode": mode,
+            "suffix": suffix,
+            "selections": tuple(selections),
+            "passwords": passwords,
+            "began": began,
+        }
+        self._companion = companion
+        self._kinds: Counter[Kind] = Counter()
+        self._known: dict[tuple[bytes, ...], Kind] = {}
+        self._csns: tuple[bytes, bytes] = (b"", b"")
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def chunk(self, data: bytes) -> None:
+        """See bytes of the text, before compression."""
+        self._digest.update(data)
+        self._size += len(data)
+
+    def entry(
+        self, dn: str, object_classes: Sequence[bytes], csn: bytes = b"", uuid: bytes = b""
+    ) -> None:
+        """See an entry; entryCSN and entryUUID are empty where they are not known."""
+        self._kinds[self._kind(dn, tuple(object_classes))] += 1
+        if csn:
+            first, last = self._csns
+            self._csns = (min(first or csn, csn), max(last, csn))
+        if uuid and self._companion:
+            self._companion.add(uuid.decode(), dn)
+
+    def finished(self, ended: str) -> Manifest:
+        """Give the manifest of what has been seen."""
+        first, last = (csn.decode() or None for csn in self._csns)
+        return Manifest(
+            **self._head,
+            ended=ended,
+            entries=self._kinds.total(),
+            kinds=dict(sorted(self._kinds.items())),
+            first_csn=first,
+            last_csn=last,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+        )
+
+    def _kind(self, dn: str, classes: tuple[bytes, ...]) -> Kind:
+        known = self._known.get(classes)
+        # Users and catch-alls differ in the name alone.
+        if known is None or known in {"user", "catchall"}:
+            known = kind(dn, classes)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[classes] = known
+        return known
+
+
+def dump(manifest: Manifest) -> str:
+    """Write a manifest as JSON."""
+    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+
+
+def load(text: str | bytes) -> Manifest:
+    """Read a manifest that `dump` wrote; what a later program added to it is passed over.
+
+    Raises:
+        ValueError: If it is none, or of another format.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as ex:
+        raise ValueError(f"no manifest: {ex}") from ex
+    if not isinstance(values, dict):
+        raise ValueError("no manifest: not a JSON object")  # noqa: TRY004 - a fault of the text
+    if values.get("format") != FORMAT:
+        raise ValueError(f"a manifest of format {FORMAT} is expected")
+    needed = {field.name for field in fields(Manifest)} - {"since"}
+    if missing := sorted(needed - values.keys()):
+        raise ValueError(f"no manifest: {', '.join(missing)} missing")
+    known = needed | ({"since"} & values.keys())
+    wrong = sorted(name for name in known if not _is_right(name, values[name]))
+    if wrong:
+        raise ValueError(f"no manifest: {', '.join(wrong)} malformed")
+    found = {name: values[name] for name in known}
+    return Manifest(**found | {"selections": tuple(values["selections"])})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_state(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
+def _are_kinds(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+_CHECKS: dict[str, Callable[[object], bool]] = {
+    "format": _is_count,
+    "mode": lambda value: value in get_args(Mode),
+    "passwords": lambda value: isinstance(value, bool),
+    "selections": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "entries": _is_count,
+    "kinds": _are_kinds,
+    "first_csn": _is_state,
+    "last_csn": _is_state,
+    "size": _is_count,
+    "since": _is_state,
+}
+
+
+def _is_right(name: str, value: object) -> bool:
+    return _CHECKS.get(name, _is_text)(value)

@@ -1,0 +1,106 @@
+"""Kinds of entries, and where in iRedMail's tree each of them stands.
+
+Source: iRedMail's directory, "Tree".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Literal, get_args
+
+from iredldap.dit import names
+
+Kind = Literal[
+    "domain", "container", "user", "catchall", "admin", "maillist", "alias", "externals", "other"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ADDRESSED: frozenset[Kind] = frozenset({"user", "catchall", "maillist", "alias"})
+"""Kinds whose addresses, `mail` and `shadowAddress`, no other account may have."""
+
+Parts = Sequence[Sequence[tuple[str, str]]]
+"""A DN as `names.components` gives it."""
+
+_CLASSES: tuple[tuple[bytes, Kind], ...] = (
+    (b"maildomain", "domain"),
+    (b"mailuser", "user"),
+    (b"maillist", "maillist"),
+    (b"mailalias", "alias"),
+    (b"mailexternaluser", "externals"),
+    (b"mailadmin", "admin"),
+    (b"organizationalunit", "container"),
+)
+_CONTAINERS = frozenset(map(str.lower, names.CONTAINERS))
+_ANY = ""
+_Step = tuple[str, str]
+_DOMAIN: tuple[_Step, ...] = (("domainname", _ANY), ("o", "domains"))
+_PLACES: dict[Kind, tuple[_Step, ...]] = {
+    "domain": _DOMAIN,
+    "container": (("ou", _ANY), *_DOMAIN),
+    "user": (("mail", _ANY), ("ou", "users"), *_DOMAIN),
+    "catchall": (("mail", _ANY), ("ou", "users"), *_DOMAIN),
+    "maillist": (("mail", _ANY), ("ou", "groups"), *_DOMAIN),
+    "alias": (("mail", _ANY), ("ou", "aliases"), *_DOMAIN),
+    "externals": (("memberofgroup", _ANY), ("ou", "externals"), *_DOMAIN),
+    "admin": (("mail", _ANY), ("o", "domainadmins")),
+}
+
+
+def kind(dn: str, object_classes: Iterable[bytes]) -> Kind:
+    """Tell what an entry is by its classes; a user whose address is a domain's is its catch-all."""
+    have = {name.lower() for name in object_classes}
+    for name, found in _CLASSES:
+        if name in have:
+            is_catchall = found == "user" and dn[:6].lower() == "mail=@"
+            return "catchall" if is_catchall else found
+    return "other"
+
+
+def key(parts: Parts) -> bytes:
+    """Short form of a DN, the same however it is spelled; b"" for the DN above all others."""
+    return blake2b(repr(parts).encode(), digest_size=16).digest() if parts else b""
+
+
+def above(parts: Parts, entry: Kind) -> Parts | None:
+    """What stands above an entry's part of the tree, the suffix; None if it is misplaced."""
+    place = _PLACES.get(entry, ())
+    if not place or len(parts) < len(place):
+        return None
+    for part, (attribute, value) in zip(parts, place, strict=False):
+        ((name, found), *more) = part
+        if more or name != attribute or value not in {_ANY, found}:
+            return None
+    if entry == "container" and parts[0][0][1] not in _CONTAINERS:
+        return None
+    return parts[len(place) :]
+
+
+def unnamed(parts: Parts, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
+    """Attribute of the entry's own name whose value is not among its values, or None.
+
+    Args:
+        parts: The entry's DN.
+        lowered: Its attributes, names in lower case.
+    """
+    for attribute, value in parts[0]:
+        own = {found.decode("utf-8", "replace").lower() for found in lowered.get(attribute, ())}
+        if value not in own:
+            return attribute
+    return None
+
+
+def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
+    """Address of an account that is of another domain than the one it stands in, or None.
+
+    Args:
+        parts: The entry's DN; it is where its kind belongs.
+        entry: Its kind.
+        lowered: Its attributes, names in lower case.
+    """
+    if entry not in ADDRESSED and entry != "externals":
+        return None
+    domain = parts[2][0][1]
+    attribute = "memberofgroup" if entry == "externals" else "mail"
+    for value in lowered.get(attribute, ()):
+        address = value.decode("utf-8", "replace").lower()
+        if names.domain_of(address) != domain:
+            return address
+    return None

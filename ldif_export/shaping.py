@@ -1,0 +1,168 @@
+"""Entries of a file as one directory has them: its suffix, its spelling, only what it stores."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from io import BytesIO
+from pathlib import Path
+
+from iredldap.dit import names
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Mod, Op
+from ldif_export import reading, writer
+from ldif_export.places import Parts
+from ldif_export.reading import Record
+from ldif_export.subschema import Schema
+from ldif_export.unpacking import unpacked
+
+_PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute
+_SERVICES = ("vmail", "vmailadmin", "Manager")
+_KEPT = "surrogateescape"
+_DIGEST = 16
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How entries of a file become entries of a directory.
+
+    Args:
+        tree: Of the directory.
+        schema: Of the directory.
+        old_suffix: Suffix in the file, which the directory's own takes the place of; empty: none.
+    """
+
+    tree: Tree
+    schema: Schema
+    old_suffix: str = ""
+
+    def shaped(self, record: Record) -> Record:
+        """Give an entry as the directory would have it; unknown attributes stay as they are."""
+        attributes: dict[str, list[bytes]] = {}
+        for name, values in record.attributes.items():
+            spelled = self.schema.spelled(name) or name
+            if not self.schema.is_operational(name):
+                attributes.setdefault(spelled, []).extend(self._moved(name, values))
+        return Record(self._dn(record.dn), attributes, record.line)
+
+    def operational(self, record: Record) -> set[str]:
+        """Names of the attributes that the server keeps for itself."""
+        return {name for name in record.attributes if self.schema.is_operational(name)}
+
+    def is_installation(self, parts: Parts) -> bool:
+        """Whether an entry is one that every installation has: no account, and not ours to add."""
+        return parts in self._installation
+
+    def is_account(self, parts: Parts) -> bool:
+        """Whether an entry lies below the domains or the admins."""
+        return any(len(parts) > len(top) and parts[-len(top) :] == top for top in self._tops)
+
+    @cached_property
+    def _tops(self) -> list[Parts]:
+        return [names.components(dn) for dn in (self.tree.base, self.tree.admin_base)]
+
+    @cached_property
+    def _installation(self) -> list[Parts]:
+        services = (f"cn={name},{self.tree.suffix}" for name in _SERVICES)
+        return [*self._tops, *map(names.components, (self.tree.suffix, *services))]
+
+    def digest(self, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+        """Give equal bytes for equal entries: values are sets, names have one spelling.
+
+        The passwords' part stands behind the first 16 bytes, and is missing where there are none.
+        """
+        lowered = self._lowered(attributes)
+        stored = lowered.pop(_PASSWORD, None)
+        plain = sorted((name, sorted(set(values))) for name, values in lowered.items())
+        return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
+
+    def mods(self, record: Record, entry: Entry) -> tuple[Mod, ...]:
+        """Give what makes an entry of the directory as the file has it.
+
+        A file without passwords says nothing about them: they stay.
+        """
+        wanted, there = self._lowered(record.attributes), self._lowered(entry.attributes)
+        changed = [
+            Mod(Op.REPLACE, name, tuple(values))
+            for name, values in record.attributes.items()
+            if set(values) != set(there.get(name.lower(), ()))
+        ]
+        gone = [
+            Mod(Op.REPLACE, name)
+            for name in entry.attributes
+            if name.lower() not in {*wanted, _PASSWORD} and not self.schema.is_operational(name)
+        ]
+        return (*changed, *gone)
+
+    def _lowered(self, attributes: Mapping[str, Sequence[bytes]]) -> dict[str, Sequence[bytes]]:
+        return {
+            (self.schema.spelled(name) or name).lower(): values
+            for name, values in attributes.items()
+        }
+
+    def _dn(self, dn: str) -> str:
+        if not self.old_suffix or not names.below(dn, self.old_suffix):
+            return dn
+        above = dn
+        rdns = []
+        while not names.same(above, self.old_suffix):
+            rdns.append(names.rdn(above))
+            above = names.parent(above)
+        return ",".join((*rdns, self.tree.suffix))
+
+    def _moved(self, attribute: str, values: list[bytes]) -> list[bytes]:
+        if not self.old_suffix or not self.schema.holds_dns(attribute):
+            return values
+        return [self._dn(value.decode(errors=_KEPT)).encode(errors=_KEPT) for value in values]
+
+
+def agrees(file: bytes, directory: bytes) -> bool:
+    """Whether two digests are of equal entries; without passwords a file agrees with any."""
+    return directory == file or (len(file) == _DIGEST and directory.startswith(file))
+
+
+def accounts(file: Path, shape: Shape, *, largest: int, by_depth: bool = False) -> Iterator[Record]:
+    """Read the entries of a file that is known to be right, in the directory's shape.
+
+    Args:
+        file: LDIF, compressed or not.
+        shape: The directory's.
+        largest: Bytes that a record may have.
+        by_depth: Parents first; otherwise as in the file.
+    """
+    found = _accounts(file, shape, largest)
+    yield from _by_depth(found) if by_depth else found
+
+
+def _accounts(file: Path, shape: Shape, largest: int) -> Iterator[Record]:
+    with file.open("rb") as text:
+        for item in reading.read(unpacked(text), largest=largest):
+            if isinstance(item, Record):
+                record = shape.shaped(item)
+                if not shape.is_installation(names.components(record.dn)):
+                    yield record
+
+
+def _by_depth(records: Iterable[Record]) -> Iterator[Record]:
+    """Sort outside the memory: a temporary SQLite database without a name holds the texts."""
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        database.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;"
+            "CREATE TABLE record (number INTEGER PRIMARY KEY, depth INTEGER, line INTEGER, text);"
+            "CREATE INDEX by_depth ON record (depth, number); BEGIN;"
+        )
+        database.executemany(
+            "INSERT INTO record (depth, line, text) VALUES (?, ?, ?)",
+            ((names.depth(r.dn), r.line, writer.record(r.dn, r.attributes)) for r in records),
+        )
+        for line, text in database.execute("SELECT line, text FROM record ORDER BY depth, number"):
+            record = next(reading.read(BytesIO(text), largest=len(text)))
+            assert isinstance(record, Record)
+            yield replace(record, line=line)
+
+
+def _digest(values: object) -> bytes:
+    return blake2b(repr(values).encode(), digest_size=_DIGEST).digest()

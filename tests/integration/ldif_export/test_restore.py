@@ -1,0 +1,547 @@
+"""Files brought into a real directory: whole, in order, and not at all where anything is wrong."""
+
+import gzip
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from itertools import chain
+from pathlib import Path
+
+import ldap
+import pytest
+
+from iredldap.config import Ldap, Secret
+from iredldap.dit import base, names, passwords
+from iredldap.dit import plan as changes
+from iredldap.dit.names import Tree
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.errors import PreconditionFailed, ServerDown
+from iredldap.gateways import directory
+from iredldap.gateways.directory import Directory
+from iredldap.shipped import shipped
+from ldif_export import restore, source, stream
+from ldif_export.selection import Selection
+from ldif_export.survey import Options
+from ldif_export.verify import verify
+from ldif_export.writer import record
+
+SUFFIX = "dc=example,dc=org"
+TREE = Tree(SUFFIX)
+SECRET = "reads and writes"
+DOMAINS = ("a.test", "b.test", "young.test")
+USERS = 2000
+
+Entry = tuple[str, dict[str, list[bytes]]]
+
+
+def hashed(word: str) -> bytes:
+    return passwords.hashed(word, "SSHA", b"pepper-pepper-pp").encode()
+
+
+def account(dn: str, kind: str, attribute: str, value: str, **more: list[bytes]) -> Entry:
+    return dn, {"objectClass": [kind.encode()], attribute: [value.encode()], **more}
+
+
+def user(mail: str, **more: list[bytes]) -> Entry:
+    local = mail.partition("@")[0].encode() or b"catch-all"
+    return TREE.user(mail), {
+        "objectClass": [b"inetOrgPerson", b"mailUser", b"shadowAccount", b"amavisAccount"],
+        "mail": [mail.encode()],
+        **{attribute: [local] for attribute in ("cn", "sn", "uid")},
+        "userPassword": [hashed(mail)],
+        "enabledService": [b"mail", b"deliver", b"smtp", b"imap"],
+        "accountStatus": [b"active"],
+        **more,
+    }
+
+
+def domain(name: str) -> list[Entry]:
+    units = ("Users", "Groups", "Aliases", "Externals")
+    return [
+        account(TREE.domain(name), "mailDomain", "domainName", name, cn=["Zoë".encode()]),
+        *(account(TREE.container(name, u), "organizationalUnit", "ou", u) for u in units),
+    ]
+
+
+def accounts(users: int) -> Iterator[Entry]:
+    """Three domains of many users and one of each other kind."""
+    yield from chain.from_iterable(map(domain, DOMAINS))
+    yield user("mover@a.test")
+    for number in range(users):
+        mail = f"u{number}@{DOMAINS[number % 3]}"
+        yield user(
+            mail, givenName=[f"Größe {number}".encode()], shadowAddress=[b"x" + mail.encode()]
+        )
+    odd = [b" leading", b"trailing ", b":colon", b"<less", b"line\nfeed", b"\ttab", b"y" * 300]
+    yield user("odd+tag@a.test", title=odd, jpegPhoto=[bytes(range(256)) * 400])
+    yield user("@a.test", mailForwardingAddress=[b"u0@a.test"])
+    member = TREE.user("u0@a.test").encode()
+    yield account(TREE.maillist("l@a.test"), "mailList", "mail", "l@a.test", member=[member])
+    foreign = [b"far@else.test"]
+    dn = TREE.externals("l@a.test")
+    yield account(dn, "mailExternalUser", "memberOfGroup", "l@a.test", mail=foreign)
+    yield account(TREE.alias("al@a.test"), "mailAlias", "mail", "al@a.test")
+
+
+SELECTIONS = [*(Selection("domain", name) for name in DOMAINS), Selection("admin", "root@x.test")]
+
+
+def settings(server: Slapd) -> Ldap:
+    return Ldap(
+        uri=(server.ldapi,),
+        suffix=server.suffix,
+        bind_dn=f"cn=vmailadmin,{server.suffix}",
+        bind_password=Secret(SECRET),
+        network_timeout=2.0,
+        operation_timeout=10.0,
+    )
+
+
+@contextmanager
+def running(home: Path, more: Iterator[Entry], suffix: str = SUFFIX) -> Iterator[Slapd]:
+    server = Slapd(home=home, suffix=suffix, schema_dir=shipped("schema"), port=free_port())
+    tree = base.entries(Tree(suffix), hashed(SECRET).decode(), hashed(SECRET).decode())
+    server.prepare(base.ldif(tree) + b"".join(record(dn, attributes) for dn, attributes in more))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def exported(server: Slapd, *, passwords: bool = True) -> bytes:
+    """All domains and the admin, as the exporter writes them."""
+    with closing_connection(server) as connection:
+        found = chain.from_iterable(
+            source.entries(connection, Tree(server.suffix), selection) for selection in SELECTIONS
+        )
+        kept = (
+            (dn, {n: v for n, v in attributes.items() if passwords or n != "userPassword"})
+            for dn, attributes in found
+        )
+        return b"".join(stream.text(kept, passwords=passwords))
+
+
+@contextmanager
+def closing_connection(server: Slapd) -> Iterator[ldap.ldapobject.SimpleLDAPObject]:
+    connection = directory.connect(settings(server))
+    try:
+        yield connection
+    finally:
+        connection.unbind_ext()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An export in which one account stands in a domain that is younger than itself."""
+    admin = account(TREE.admin("root@x.test"), "mailAdmin", "mail", "root@x.test")
+    tree = chain(accounts(USERS), [admin])
+    with running(tmp_path_factory.mktemp("full"), tree) as server:
+        with closing_connection(server) as connection:
+            parent = TREE.container("young.test", "Users")
+            connection.rename_s(TREE.user("mover@a.test"), "mail=mover@young.test", parent)
+        return exported(server)
+
+
+@pytest.fixture
+def small() -> bytes:
+    """An export of a few accounts."""
+    return b"".join(stream.text(list(accounts(6)), passwords=True))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Slapd]:
+    """A directory without a domain."""
+    with running(tmp_path / "slapd", iter(())) as started:
+        yield started
+
+
+@pytest.fixture
+def here(server: Slapd) -> Iterator[Directory]:
+    with closing(Directory(settings(server))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
+    """A directory that nothing may be written to, with one domain in it."""
+    with (
+        running(tmp_path_factory.mktemp("untouched"), iter(domain("there.test"))) as server,
+        closing(Directory(settings(server))) as opened,
+    ):
+        yield opened
+
+
+Save = Callable[[bytes], Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    def write(data: bytes) -> Path:
+        path = tmp_path / "file.ldif"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def contents(of: Directory) -> dict[str, dict[str, list[bytes]]]:
+    """All that stands in a directory, with the state of each entry."""
+    query = changes.Query(of.tree.suffix, changes.Scope.SUBTREE, "(objectClass=*)")
+    return {entry.dn: dict(entry.attributes) for entry in of.stream(query)}
+
+
+def by_name(entries: dict[str, dict[str, list[bytes]]]) -> dict[str, dict[str, list[bytes]]]:
+    """Entries without their states, under their names however these are spelled."""
+    return {
+        repr(names.components(dn)): {n: v for n, v in found.items() if n != "entryCSN"}
+        for dn, found in entries.items()
+    }
+
+
+def test_an_export_comes_back_byte_for_byte(
+    text: bytes, server: Slapd, here: Directory, save: Save, tmp_path: Path
+) -> None:
+    """Into an empty directory; read back and compared; a second run changes nothing."""
+    file = save(gzip.compress(text, 1))
+    told: list[tuple[int, int]] = []
+    plan = restore.plan(file, here)
+    assert (plan.ok, plan.warnings, plan.add, plan.equal) == (True, (), plan.entries, 0)
+
+    done = restore.carry_out(
+        plan, here, checkpoint=tmp_path / "mark", progress=lambda *way: told.append(way)
+    )
+
+    assert exported(server) == text
+    assert (done.added, done.equal) == (plan.entries, plan.entries)
+    assert (done.missing, done.differ, done.changed) == (0, 0, 0)
+    assert told == [(n, plan.entries) for n in range(1, plan.entries + 1)]
+    assert not (tmp_path / "mark").exists()
+    before = contents(here)
+    again = restore.plan(file, here)
+    assert (again.add, again.equal, again.differ) == (0, plan.entries, 0)
+    assert restore.carry_out(again, here).added == 0
+    assert contents(here) == before
+
+
+def test_ldapadd_takes_the_same_file(
+    text: bytes, server: Slapd, here: Directory, save: Save
+) -> None:
+    """What OpenLDAP's tool makes of it is the same, to the exporter and to a plan."""
+    file = save(text)
+    words = ["-x", "-H", server.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET]
+    subprocess.run(["ldapadd", *words, "-f", str(file)], check=True, capture_output=True)
+    assert exported(server) == text
+    plan = restore.plan(file, here)
+    assert (plan.add, plan.equal, plan.differ) == (0, plan.entries, 0)
+
+
+def test_a_break_is_finished_by_the_next_run(
+    server: Slapd, here: Directory, save: Save, tmp_path: Path
+) -> None:
+    """The server dies; the rest comes later, and what was done by then is let be."""
+    file = save(b"".join(stream.text(list(accounts(400)), passwords=True)))
+    mark = tmp_path / "mark"
+    plan = restore.plan(file, here)
+
+    def die(done: int, _total: int) -> None:
+        if done == 150:
+            server.kill()
+
+    with pytest.raises(ServerDown) as broken:
+        restore.carry_out(plan, here, checkpoint=mark, progress=die)
+    assert broken.value.report is not None
+    assert broken.value.report["writes"] == 150
+    assert json.loads(mark.read_text())["done"] == 150
+    server.start()
+    changed = TREE.domain("a.test")
+    here.write(changes.Modify(changed, (changes.Mod(changes.Op.REPLACE, "cn", (b"later",)),)))
+
+    rest = restore.plan(file, here, Options(overwrite=True), checkpoint=mark)
+    assert (rest.add, rest.passed, rest.change) == (plan.entries - 150, 1, 0)
+    done = restore.carry_out(rest, here, checkpoint=mark)
+
+    assert (done.added, done.missing, done.equal) == (rest.add, 0, plan.entries - 1)
+    assert [(d.dn, d.attributes) for d in done.differences] == [(changed, ("cn",))]
+    assert not mark.exists()
+
+
+def test_a_checkpoint_is_of_one_file(
+    small: bytes, here: Directory, save: Save, tmp_path: Path
+) -> None:
+    """Another file does not begin where this one was broken off."""
+    mark = tmp_path / "mark"
+
+    def leave(done: int, _total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore.carry_out(restore.plan(save(small), here), here, checkpoint=mark, progress=leave)
+    other = save(small.replace(b"sn: u5", b"sn: u6"))
+    with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
+        restore.plan(other, here, checkpoint=mark)
+    with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
+        restore.carry_out(restore.plan(other, here), here, checkpoint=mark)
+
+
+def plus(*entries: Entry, end: bool = True) -> bytes:
+    """A good domain, and more."""
+    written = b"".join(stream.text([*domain("new.test"), *entries], passwords=True))
+    return written if end else written[: written.rindex(b"# entries")]
+
+
+def without(entry: Entry, *names: str) -> Entry:
+    return entry[0], {name: values for name, values in entry[1].items() if name not in names}
+
+
+def ann(**more: list[bytes]) -> Entry:
+    return user("ann@new.test", **more)
+
+
+ANN = ann()
+UNIT = "organizationalUnit"
+RECORD, VALUE, LAST = b"dn: ", b"userPassword:: ", b""
+"""Where a fault is: at the last of these lines, or at the end of the text."""
+
+WRONG: list[tuple[str, bytes, str, bytes]] = [
+    ("bad base64", plus(ANN).replace(VALUE, VALUE + b"?"), "bad base64", VALUE),
+    (
+        "missing parent",
+        plus(user("ann@gone.test")),
+        "its parent is neither in the file nor",
+        RECORD,
+    ),
+    (
+        "same entry twice",
+        plus(ANN, (ANN[0].replace("mail", "MAIL"), ANN[1])),
+        "is at line 2",
+        RECORD,
+    ),
+    ("unknown attribute", plus(ann(shoeSize=[b"44"])), "unknown attribute shoeSize", RECORD),
+    ("unknown class", plus(ann(objectClass=[b"hat"])), "unknown objectClass hat", RECORD),
+    ("no class", plus(without(ANN, "objectClass")), "no structural objectClass", RECORD),
+    ("missing attribute", plus(without(ANN, "sn")), "sn is missing", RECORD),
+    ("strange attribute", plus(ann(domainName=[b"x"])), "domainName is not allowed", RECORD),
+    ("wrong syntax", plus(ann(mailQuota=[b"much"])), "mailQuota: a value that", RECORD),
+    ("two of one", plus(ann(mailQuota=[b"1", b"2"])), "mailQuota: more than one", RECORD),
+    ("value twice", plus(ann(title=[b"a", b"a"])), "title: a value twice", RECORD),
+    ("other name", plus((ANN[0], user("bo@new.test")[1])), "mail lacks the value", RECORD),
+    (
+        "other suffix",
+        plus(account("o=x,dc=x", "organization", "o", "x")),
+        "not among the acc",
+        RECORD,
+    ),
+    ("beside", plus(account(f"ou=x,{SUFFIX}", UNIT, "ou", "x")), "not among the accounts", RECORD),
+    ("no DN", plus(account("x", "organization", "o", "x")), "is no DN", RECORD),
+    ("clear text", plus(ann(userPassword=[b"hunter2"])), "password in clear text", RECORD),
+    ("bare hash", plus(ann(userPassword=[b"$6$a$b"])), "password in clear text", RECORD),
+    ("change", plus() + b"\ndn: o=x\nchangetype: delete\n", "a change record", b"changetype"),
+    ("cut at the end", plus(ANN, end=False), "the text is cut off", LAST),
+    ("cut in the middle", plus(ANN)[:-100], "the text is cut off", LAST),
+    ("cut between entries", plus(end=False), "the text is cut off", LAST),
+    (
+        "wrong count",
+        plus(ANN).replace(b"entries: 6", b"entries: 7"),
+        "7 entries are announced",
+        LAST,
+    ),
+    ("cut foreign text", record(*ANN)[:-9], "the text ends within a line", LAST),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "where"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
+)
+def test_a_wrong_file_is_refused_whole(
+    untouched: Directory, save: Save, data: bytes, reason: str, where: bytes
+) -> None:
+    """With line and reason, in the plan, and nothing is written."""
+    before = contents(untouched)
+    plan = restore.plan(save(data), untouched)
+
+    upto = data.rindex(b"\n" + where) + 1 if where else len(data)
+    line = data[:upto].count(b"\n") + 1
+    assert [fault.line for fault in plan.refused if reason in fault.reason] == [line]
+    assert "hunter2" not in json.dumps(plan.as_json())
+    with pytest.raises(PreconditionFailed):
+        restore.carry_out(plan, untouched)
+    with pytest.raises(PreconditionFailed):
+        list(restore.change_records(plan, untouched))
+    assert contents(untouched) == before
+
+
+def test_a_file_that_changes_after_the_plan_is_refused(untouched: Directory, save: Save) -> None:
+    """What is written is what was judged."""
+    plan = restore.plan(save(plus()), untouched)
+    save(plus(ANN))
+    with pytest.raises(PreconditionFailed, match="has changed"):
+        restore.carry_out(plan, untouched)
+
+
+def test_a_damaged_compressed_file_is_refused(untouched: Directory, save: Save) -> None:
+    """Whatever could be read of it."""
+    plan = restore.plan(save(gzip.compress(plus(ANN))[:-20]), untouched)
+    assert "gzip: the data end too early" in [fault.reason for fault in plan.refused]
+
+
+def test_what_is_odd_and_harmless_is_said(untouched: Directory, save: Save) -> None:
+    """Hashes that nobody can log in with, clear text where it is wished, and foreign files."""
+    odd = ann(userPassword=[b"{BLF-CRYPT}$2y$05$" + b"a" * 53, b"hunter2"])
+    data = b"".join(record(*entry) for entry in [*domain("new.test"), odd])
+    plan = restore.plan(save(data), untouched, Options(clear_text=True))
+    assert plan.ok
+    assert [fault.reason.rpartition(": ")[2] for fault in plan.warnings] == [
+        "a password hash that the server does not verify",
+        "a password in clear text",
+        "it may be cut off",
+    ]
+
+
+def test_a_foreign_file_is_sorted_and_stripped(server: Slapd, here: Directory, save: Save) -> None:
+    """Children before their parents, operational attributes, other spellings, the base tree."""
+    made = base.entries(TREE, hashed("other").decode(), hashed("other").decode())
+    ours = list(accounts(6))
+    stamped = [(dn, {**attributes, "entryUUID": [b"x"]}) for dn, attributes in ours[::-1]]
+    respelled = [
+        (dn, {{"sn": "surname", "mail": "RFC822mailbox"}.get(n, n): v for n, v in found.items()})
+        for dn, found in stamped
+    ]
+    everything: list[tuple[str, Mapping[str, Sequence[bytes]]]] = [*respelled, *made]
+    foreign = b"".join(record(*entry) for entry in everything)
+
+    plan = restore.plan(save(foreign), here)
+    assert (plan.refused, plan.left_out, plan.installation) == ((), ("entryUUID",), 5)
+    done = restore.carry_out(plan, here)
+
+    assert (done.added, done.equal, done.missing, done.differ) == (len(ours), len(ours), 0, 0)
+    found = by_name(contents(here))
+    assert {name: found[name] for name in by_name(dict(ours))} == by_name(dict(ours))
+
+
+def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None:
+    """In names and in members; without being told, another suffix is refused."""
+    other = "dc=mail,dc=example,dc=net"
+    with (
+        running(tmp_path / "other", iter(()), other) as server,
+        closing(Directory(settings(server))) as there,
+    ):
+        assert not restore.plan(save(small), there).ok
+        plan = restore.plan(save(small), there, Options(old_suffix=SUFFIX.upper()))
+        done = restore.carry_out(plan, there)
+
+        assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
+        maillist = there.read(Tree(other).maillist("l@a.test"))
+        assert maillist is not None
+        assert maillist.texts("member") == [Tree(other).user("u0@a.test")]
+        assert SUFFIX.encode() not in repr(contents(there)).encode()
+
+
+@pytest.fixture
+def differing(small: bytes, here: Directory, save: Save) -> Path:
+    """A file whose entries are there; one has another name, an extra value and no title."""
+    file = save(small)
+    restore.carry_out(restore.plan(file, here), here)
+    mods = (
+        changes.Mod(changes.Op.REPLACE, "sn", (b"other",)),
+        changes.Mod(changes.Op.ADD, "street", (b"extra",)),
+        changes.Mod(changes.Op.REPLACE, "title"),
+        changes.Mod(changes.Op.REPLACE, "userPassword", (hashed("new word"),)),
+    )
+    here.write(changes.Modify(TREE.user("odd+tag@a.test"), mods))
+    return file
+
+
+def test_what_differs_is_reported_and_let_be(here: Directory, differing: Path) -> None:
+    """The directory's state is the younger one, as far as anybody knows."""
+    before = contents(here)
+    plan = restore.plan(differing, here)
+    (difference,) = plan.differences
+    assert difference.dn == TREE.user("odd+tag@a.test")
+    assert {name.lower() for name in difference.attributes} == {
+        *("sn", "street", "title", "userpassword"),
+    }
+    assert (plan.ok, plan.add, plan.differ, plan.change) == (True, 0, 1, 0)
+    assert restore.carry_out(plan, here).differ == 1
+    assert contents(here) == before
+
+
+def test_what_differs_is_overwritten_on_request(here: Directory, differing: Path) -> None:
+    """Then the entry is as the file has it, attributes that the file lacks included."""
+    options = Options(overwrite=True)
+    done = restore.carry_out(restore.plan(differing, here, options), here)
+    assert (done.changed, done.differ, done.missing) == (1, 0, 0)
+    wanted, found = by_name(dict(accounts(6))), by_name(contents(here))
+    assert {name: found[name] for name in wanted} == wanted
+    assert restore.plan(differing, here).differ == 0
+
+
+def test_a_file_without_passwords_takes_none_away(
+    server: Slapd, here: Directory, differing: Path, save: Save
+) -> None:
+    """It says nothing about them, so they neither differ nor go."""
+    thinned = ((dn, without((dn, found), "userPassword")[1]) for dn, found in accounts(6))
+    file = save(b"".join(stream.text(thinned, passwords=False)))
+    plan = restore.plan(file, here, Options(overwrite=True))
+    assert [fault.line for fault in plan.warnings] == [2]
+    done = restore.carry_out(plan, here)
+    assert (done.changed, done.differ) == (1, 0)
+    entry = here.read(TREE.user("odd+tag@a.test"))
+    assert entry is not None
+    assert entry.values("userPassword") == [hashed("new word")]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_dry_run_prints_what_ldapmodify_would_do(
+    server: Slapd, here: Directory, differing: Path, overwrite: bool
+) -> None:
+    """Applied by OpenLDAP's tool, the records have the effect of the plan; printed, none."""
+    gone = TREE.user("u1@b.test")
+    here.write(changes.Delete(gone))
+    options = Options(overwrite=overwrite)
+    before = contents(here)
+    printed = b"".join(restore.change_records(restore.plan(differing, here, options), here))
+    assert contents(here) == before
+
+    words = ["-x", "-H", server.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET]
+    subprocess.run(["ldapmodify", *words], input=printed, check=True, capture_output=True)
+    after = restore.plan(differing, here)
+    assert (after.add, after.differ) == (0, 0 if overwrite else 1)
+
+
+def test_what_others_do_meanwhile_is_told(here: Directory, small: bytes, save: Save) -> None:
+    """An entry that somebody made after the plan stands, and reading back shows it."""
+    plan = restore.plan(save(small), here)
+    theirs = TREE.domain("a.test")
+
+    def come_first(done: int, _total: int) -> None:
+        if done == 1:
+            others = {"objectClass": (b"mailDomain",), "domainName": (b"b.test",)}
+            here.write(changes.Add(TREE.domain("b.test"), others))
+            here.write(changes.Modify(theirs, (changes.Mod(changes.Op.REPLACE, "cn"),)))
+
+    done = restore.carry_out(plan, here, progress=come_first)
+    assert (done.ok, done.missing, done.differ) == (True, 0, 2)
+    assert [d.dn for d in done.differences] == [theirs, TREE.domain("b.test")]
+    assert json.loads(json.dumps(done.as_json()))["differences"][0]["attributes"] == ["cn"]
+
+
+def test_single_accounts_go_into_domains_that_exist(here: Directory, save: Save) -> None:
+    """Their parents need not be in the file; many of one parent are looked up together."""
+    restore.carry_out(restore.plan(save(plus()), here), here)
+    people = [user(f"p{number}@new.test") for number in range(30)]
+    alone = save(b"".join(stream.text(people[:1], passwords=True)))
+    assert restore.carry_out(restore.plan(alone, here), here).added == 1
+    many = save(b"".join(stream.text(people, passwords=True)))
+    plan = restore.plan(many, here)
+    assert (plan.add, plan.equal) == (29, 1)
+    assert restore.carry_out(plan, here).equal == 30
+
+
+def test_an_export_stands_its_own_examination(text: bytes, save: Save) -> None:
+    """The tree of these tests keeps the rules of the tree."""
+    with save(text).open("rb") as file:
+        report = verify(file)
+    assert report.faults == ()

@@ -1,0 +1,162 @@
+"""The record of an export, there and back."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ldif_export import companion
+from ldif_export.companion import Companion
+from ldif_export.manifest import FORMAT, Builder, Manifest, dump, load
+from ldif_export.places import KINDS
+
+CSN = "20260101000000.{:06d}Z#000000#000#000000"
+BASE = "domainName=a.test,o=domains,dc=x"
+
+counts = st.integers(min_value=0)
+states = st.none() | st.text()
+manifests = st.builds(
+    Manifest,
+    format=st.just(FORMAT),
+    mode=st.sampled_from(["fuzzy", "exact"]),
+    suffix=st.text(),
+    selections=st.lists(st.text()).map(tuple),
+    passwords=st.booleans(),
+    began=st.text(),
+    ended=st.text(),
+    entries=counts,
+    kinds=st.dictionaries(st.sampled_from(KINDS), counts),
+    first_csn=states,
+    last_csn=states,
+    size=counts,
+    sha256=st.text(),
+)
+
+
+def builder(of: Companion | None = None) -> Builder:
+    return Builder(
+        mode="fuzzy",
+        suffix="dc=x",
+        selections=["domain a.test"],
+        passwords=True,
+        began="2026-01-01T00:00:00Z",
+        companion=of,
+    )
+
+
+@given(manifests)
+def test_what_is_dumped_is_loaded(manifest: Manifest) -> None:
+    """Any text in any field survives."""
+    assert load(dump(manifest)) == manifest
+    assert load(dump(manifest).encode()) == manifest
+
+
+@given(manifests, st.dictionaries(st.text(), st.integers() | st.text()))
+def test_what_later_programs_add_is_passed_over(
+    manifest: Manifest, more: dict[str, object]
+) -> None:
+    """An older program reads what it knows."""
+    values = json.loads(dump(manifest))
+    assert load(json.dumps(more | values)) == manifest
+
+
+def test_a_later_kind_is_passed_on() -> None:
+    """A count of something unknown here is no fault."""
+    text = dump(builder().finished("now")).replace('"kinds": {}', '"kinds": {"resource": 1}')
+    assert load(text).kinds == {"resource": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "1", '"x"', "{}", '{"format": 1}', b"\xff", "[" * 100_000],
+)
+def test_what_is_no_manifest_is_refused(text: str | bytes) -> None:
+    """A ValueError, whatever is wrong."""
+    with pytest.raises(ValueError, match="manifest"):
+        load(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", 2),
+        ("format", "1"),
+        ("mode", "rough"),
+        ("suffix", None),
+        ("selections", "domain a.test"),
+        ("selections", [1]),
+        ("passwords", "yes"),
+        ("entries", -1),
+        ("entries", 1.5),
+        ("entries", True),
+        ("kinds", {"user": "1"}),
+        ("kinds", []),
+        ("last_csn", 1),
+        ("size", None),
+        ("sha256", 1),
+    ],
+)
+def test_a_malformed_field_is_refused(field: str, value: object) -> None:
+    """By its name."""
+    values = json.loads(dump(builder().finished("now"))) | {field: value}
+    with pytest.raises(ValueError, match=field):
+        load(json.dumps(values))
+
+
+def test_a_builder_counts_what_passes() -> None:
+    """Kinds, the window of states, bytes and their digest."""
+    seen = builder()
+    seen.chunk(b"version: 1\n")
+    seen.entry(BASE, [b"mailDomain"], CSN.format(5).encode())
+    seen.entry(f"ou=Users,{BASE}", [b"organizationalUnit", b"top"], CSN.format(2).encode())
+    for name in ("ann@a.test", "@a.test", "bo@a.test"):
+        seen.entry(f"mail={name},ou=Users,{BASE}", [b"inetOrgPerson", b"MAILUSER"])
+    seen.entry(f"mail=l@a.test,ou=Groups,{BASE}", [b"mailList"], CSN.format(9).encode())
+    seen.entry(f"cn=x,{BASE}", [b"device"])
+    seen.chunk(b"more")
+
+    manifest = seen.finished("2026-01-01T00:01:00Z")
+
+    once = ("catchall", "container", "domain", "maillist", "other")
+    assert manifest.kinds == {"user": 2, **dict.fromkeys(once, 1)}
+    assert (manifest.entries, manifest.size) == (7, 15)
+    assert (manifest.first_csn, manifest.last_csn) == (CSN.format(2), CSN.format(9))
+    assert manifest.sha256 == hashlib.sha256(b"version: 1\nmore").hexdigest()
+    assert (manifest.began, manifest.ended) == ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z")
+    assert replace(manifest, mode="exact").mode == "exact"
+
+
+def test_an_export_without_states_says_so() -> None:
+    """No entryCSN seen: no window."""
+    manifest = builder().finished("now")
+    assert (manifest.first_csn, manifest.last_csn, manifest.entries) == (None, None, 0)
+
+
+@given(st.dictionaries(st.uuids().map(str), st.text(st.characters(codec="utf-8"), min_size=1)))
+def test_the_companion_is_sorted_and_read_back(
+    tmp_path_factory: pytest.TempPathFactory, found: dict[str, str]
+) -> None:
+    """One line each, whatever the name; in the order of the entryUUID."""
+    path = tmp_path_factory.mktemp("companion") / "lines"
+    with_lines = Companion()
+    seen = builder(with_lines)
+    for uuid, dn in found.items():
+        seen.entry(dn, [b"mailUser"], uuid=uuid.encode())
+    with_lines.write(path)
+
+    read = list(companion.entries(path))
+
+    escaped = {u: dn.replace("\n", "\\0a").replace("\r", "\\0d") for u, dn in found.items()}
+    assert read == sorted(escaped.items())
+
+
+@pytest.mark.parametrize("text", ["b o=x\na o=y\n", "a o=x\na o=y\n", "a\n", "a o=x"])
+def test_a_changed_companion_is_refused(tmp_path: Path, text: str) -> None:
+    """Out of order, doubled, malformed or cut."""
+    (tmp_path / "lines").write_text(text)
+    with pytest.raises(ValueError, match="is not as it was written"):
+        list(companion.entries(tmp_path / "lines"))
