@@ -37,6 +37,7 @@ from iredldap.web.resources.job import JobResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
     LdifAliasResource,
+    LdifAllResource,
     LdifCatchallResource,
     LdifDomainResource,
     LdifMaillistResource,
@@ -127,6 +128,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/alias/{mail}/change_email/{new_mail}": RenameResource(*shared),
         "/api/maillist/{mail}": MaillistResource(*shared),
         "/api/alias/{mail}": AliasResource(*shared),
+        "/api/ldif": LdifAllResource(*shared),
         "/api/ldif/domain/{domain}": LdifDomainResource(*shared),
         "/api/ldif/catchall/{domain}": LdifCatchallResource(*shared),
         "/api/ldif/admin/{mail}": LdifAdminResource(*shared),

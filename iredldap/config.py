@@ -134,6 +134,11 @@ class Api:
         default=False,
     )
     max_body: int = _setting("Largest request body, in bytes.", _between(1024), default=1024 * 1024)
+    max_upload: int = _setting(
+        "Largest LDIF file to be restored, in bytes; it is put aside in the temporary directory.",
+        _between(1024),
+        default=1024 * 1024 * 1024,
+    )
     ldif_passwords: bool = _setting(
         "Whether an export made by a global admin holds password hashes.", default=True
     )

@@ -6,7 +6,8 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     Refusal
     ├── Malformed                  the request cannot be understood
     │   ├── InvalidParameter  MissingParameter  ParameterConflict
-    │   └── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
+    │   ├── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
+    │   └── InvalidLdif
     ├── Unauthenticated            nobody, or nobody any more
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  somebody, but not he
@@ -111,6 +112,12 @@ class EmptyPassword(Malformed):
     """A login or password check carries no password."""
 
     code = "EMPTY_PASSWORD"
+
+
+class InvalidLdif(Malformed):
+    """A file cannot be restored; the report says which lines, and why."""
+
+    code = "INVALID_LDIF"
 
 
 class NoAdmins(Malformed):

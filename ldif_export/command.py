@@ -3,63 +3,110 @@
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 
 from iredldap.config import Ldap, Secret
 from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
-from iredldap.gateways import directory
-from ldif_export import handover, source, stream
-from ldif_export.selection import Kind, Selection, read_name
+from ldif_export import handover, readers, stream
+from ldif_export.readers import Choice
+from ldif_export.records import Wanted
+from ldif_export.selection import Kind, Search, Selection, read_name, searches
+from ldif_export.sinks import Compression, compressed, compression_of
+from ldif_export.stream import Observer
 
 PASSWORD_VARIABLE = "LDIF_EXPORT_PASSWORD"  # noqa: S105 - the name of a variable
 
 
-def selection(
-    kind: str, name: str, *, subtree: bool, omit: Sequence[str], passwords: bool
-) -> Selection:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One export: what, how it is read, and where it goes; no output: standard output."""
+
+    selections: tuple[Selection, ...]
+    reader: Choice = "auto"
+    output: Path | None = None
+    compression: Compression = "none"
+    manifest: Path | None = None
+    progress: bool = False
+
+
+def selections(
+    kind: str, given_names: Sequence[str], given: Mapping[str, Any]
+) -> tuple[Selection, ...]:
     """Read what to export.
 
     Raises:
-        click.UsageError: If the name is malformed.
+        click.UsageError: If a name is malformed, missing or too many.
     """
     known = cast("Kind", kind)
+    if (known == "all") == bool(given_names):
+        raise click.UsageError("`all` takes no name" if given_names else "a name is missing")
     try:
-        read = read_name(known, name)
+        read = dict.fromkeys(read_name(known, name) for name in given_names)
     except (InvalidDomainName, InvalidMail) as ex:
         raise click.UsageError(f"{ex.code}: {ex.detail}") from ex
-    return Selection(known, read, subtree, frozenset(map(str.lower, omit)), passwords)
+    return tuple(
+        Selection(
+            known,
+            name,
+            subtree=given["subtree"],
+            omit=frozenset(map(str.lower, given["omit"])),
+            passwords=given["passwords"],
+            only=frozenset(given["only"]),
+            operational=given["operational"],
+        )
+        for name in (read or ("",))
+    )
 
 
-def settings(
-    uri: tuple[str, ...],
-    suffix: str | None,
-    bind_dn: str | None,
-    password_file: Path | None,
-    *,
-    starttls: bool | None,
-    ca_file: str,
-) -> Ldap:
-    """Read where the directory is and who we are there.
+def job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> Job:
+    """Read how to export.
+
+    Raises:
+        click.UsageError: If the parts do not fit together.
+    """
+    output = given["output"]
+    return Job(
+        selections=selections,
+        reader=given["reader"],
+        output=output,
+        compression=given["compress"] or compression_of(output),
+        manifest=given["manifest"],
+        progress=is_shown(given),
+    )
+
+
+def is_shown(given: Mapping[str, Any]) -> bool:
+    """Whether progress is shown: as asked, else to whoever looks."""
+    asked: bool | None = given["progress"]
+    return sys.stderr.isatty() if asked is None else asked
+
+
+def settings(given: Mapping[str, Any], account: str) -> Ldap:
+    """Read where the directory is and who we are there: unless told, `cn=<account>,<suffix>`.
 
     Raises:
         click.UsageError: If something is missing.
     """
+    uri, suffix, bind_dn = given["uri"], given["suffix"], given["bind_dn"]
+    external = given["external"]
     if not uri or not suffix:
         raise click.UsageError("--uri and --suffix are needed")
+    if external and (bind_dn or not all(one.startswith("ldapi:") for one in uri)):
+        raise click.UsageError("--external goes with ldapi:// alone, and without --bind-dn")
     return Ldap(
         uri=uri,
         suffix=suffix,
-        bind_dn=bind_dn or f"cn=vmail,{suffix}",
-        bind_password=_password(password_file),
-        starttls=starttls,
-        ca_file=ca_file,
+        bind_dn="" if external else bind_dn or f"cn={account},{suffix}",
+        bind_password=Secret("") if external else _password(given["password_file"]),
+        starttls=given["starttls"],
+        ca_file=given["ca_file"],
     )
 
 
@@ -76,20 +123,20 @@ def inherited_settings(descriptor: int) -> Ldap:
         raise click.UsageError("no settings come from --credentials-fd") from None
 
 
-def run(settings: Ldap, selection: Selection, output: Path | None) -> int:
+def run(settings: Ldap, job: Job) -> int:
     """Write the export and give the exit status; one line says what went wrong."""
     try:
-        if output is None:
-            _copy(settings, selection, sys.__stdout__.fileno() if sys.__stdout__ else -1)
+        if job.output is None:
+            _copy(settings, job, sys.__stdout__.fileno() if sys.__stdout__ else -1)
         else:
-            with _whole(output) as descriptor:
-                _copy(settings, selection, descriptor)
+            with whole(job.output) as descriptor:
+                _copy(settings, job, descriptor)
     except BrokenPipeError:
         return handover.READER_GONE
     except OSError as ex:
-        return _failed(InternalError(str(ex)))
+        return failed(InternalError(str(ex)))
     except Refusal as ex:
-        return _failed(ex)
+        return failed(ex)
     return handover.DONE
 
 
@@ -104,18 +151,39 @@ def _password(file: Path | None) -> Secret:
     return Secret(password)
 
 
-def _copy(settings: Ldap, selection: Selection, descriptor: int) -> None:
-    connection = directory.connect(settings)
-    try:
-        tree = names.Tree(settings.suffix)
-        timeout = settings.operation_timeout
-        found = source.entries(connection, tree, selection, timeout=timeout)
-        with closing(found):
-            for chunk in stream.text(found, passwords=selection.has_passwords):
-                _write(descriptor, chunk)
-    finally:
-        with suppress(Refusal), directory.translated():
-            connection.unbind_ext()
+def _copy(settings: Ldap, job: Job, descriptor: int) -> None:
+    """Write the text, and beside it what tells of it."""
+    tree = names.Tree(settings.suffix)
+    searched = [search for chosen in job.selections for search in searches(chosen, tree)]
+    with ExitStack() as stack:
+        text = _text(settings, job, searched, stack)
+        if job.progress:
+            from ldif_export import telling  # noqa: PLC0415 - most exports are watched by nobody
+
+            text = telling.shown(text, settings, searched)
+        for chunk in compressed(text, job.compression):
+            _write(descriptor, chunk)
+
+
+def _text(
+    settings: Ldap, job: Job, searched: Sequence[Search], stack: ExitStack
+) -> Iterator[bytes]:
+    """Give the text, and let the manifest see it go by if there is to be one."""
+    first = job.selections[0]
+
+    def export(wanted: Wanted, observe: Observer | None = None) -> Iterator[bytes]:
+        source = stack.enter_context(closing(readers.connected(settings, wanted, job.reader)))
+        return stack.enter_context(
+            closing(stream.export(source, searched, passwords=first.has_passwords, observe=observe))
+        )
+
+    if job.manifest is None:
+        return export(Wanted(first))
+    from ldif_export import telling  # noqa: PLC0415 - it loads what a bare export does without
+
+    builder = stack.enter_context(telling.manifest(job.manifest, settings, job.selections, "fuzzy"))
+    text = export(Wanted(first, telling.WATCHED), telling.noting(builder))
+    return telling.digested(text, builder)
 
 
 def _write(descriptor: int, chunk: bytes) -> None:
@@ -125,8 +193,11 @@ def _write(descriptor: int, chunk: bytes) -> None:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[int]:
+def whole(path: Path) -> Iterator[int]:
     """Open a file that takes its name only when all of it is on the disk; its owner's alone."""
+    # Standard output needs no scratch file, and starts sooner without.
+    import tempfile  # noqa: PLC0415
+
     signal.signal(signal.SIGTERM, _terminated)
     descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -154,7 +225,8 @@ def _terminated(_number: int, _frame: object) -> NoReturn:
     raise SystemExit(handover.TERMINATED)
 
 
-def _failed(refusal: Refusal) -> int:
+def failed(refusal: Refusal) -> int:
+    """Say in one line what went wrong; give the exit status."""
     sentence = " ".join(refusal.detail.split())
     click.echo(f"ldif-export: {refusal.code}: {sentence}", err=True)
     return handover.exit_status(refusal)

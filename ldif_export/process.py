@@ -146,9 +146,11 @@ def _arguments(selection: Selection) -> list[str]:
         "--passwords" if selection.passwords else "--no-passwords",
         "--subtree" if selection.subtree else "--no-subtree",
         *(f"--omit={name}" for name in sorted(selection.omit)),
+        *(f"--only={kind}" for kind in sorted(selection.only)),
+        *(("--operational",) if selection.operational else ()),
         "--",
         selection.kind,
-        selection.name,
+        *((selection.name,) if selection.name else ()),
     ]
 
 

@@ -160,6 +160,10 @@ class Client:
             timeout=60,
         )
 
+    def send_file(self, path: str, file: bytes, **parameters: Any) -> requests.Response:
+        """Send a file, and parameters in the query string."""
+        return self.session.post(self.url + path, params=parameters, data=file, timeout=60)
+
     def get(self, path: str, **parameters: Any) -> requests.Response:
         return self.call("GET", path, **parameters)
 

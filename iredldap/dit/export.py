@@ -22,7 +22,45 @@ _FORMAT = Field(
     era="ours",
 )
 
+_ONLY = Field(
+    name="only",
+    stored_as=_IN_THE_ANSWER,
+    kind=kinds.profiles("user", "maillist", "alias"),
+    meaning="Kinds of account below the domains, separated by commas; without it all.",
+    era="ours",
+)
+
 ENTRY: Table = (_PASSWORDS, _FORMAT)
+
+ALL: Table = (_ONLY, *ENTRY)
+
+
+def _switch(name: str, meaning: str) -> Field:
+    return Field(
+        name=name,
+        stored_as=Elsewhere("what is done with the file"),
+        kind=kinds.YES_NO,
+        meaning=meaning,
+        default="no",
+        era="ours",
+    )
+
+
+RESTORE: Table = (
+    _switch("dry_run", "`yes` changes nothing and answers with the plan."),
+    _switch("overwrite", "`yes` makes entries that exist and differ as the file has them."),
+    _switch("clear_text", "`yes` takes passwords in clear text."),
+    Field(
+        name="old_suffix",
+        stored_as=Elsewhere("what is done with the file"),
+        kind=kinds.DN,
+        meaning="Suffix of the DNs in the file, where it is not the directory's.",
+        era="ours",
+    ),
+    _FORMAT.but(
+        meaning="With `dry_run`, `ldif` answers with the plan as LDIF change records instead."
+    ),
+)
 
 DOMAIN: Table = (
     Field(
@@ -33,5 +71,5 @@ DOMAIN: Table = (
         default="yes",
         era="ours",
     ),
-    *ENTRY,
+    *ALL,
 )

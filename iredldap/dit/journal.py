@@ -45,6 +45,8 @@ def _sent(change: Change) -> str:
 def event(wanted: Request) -> str:
     """The event of a request, one of those that iRedAdmin's pages filter by."""
     kind, _, rest = wanted.endpoint.partition("_")
+    if wanted.endpoint == "ldif_restore":
+        return "update"
     if kind in {"login", "ldif", "wblist"}:
         return {"login": "login", "ldif": "backup", "wblist": "update_wblist"}[kind]
     if kind in _ACCOUNTS and rest in {"create", "delete", "delete_keep"}:

@@ -218,6 +218,14 @@ def mailbox_folder(value: str) -> str:
     return word
 
 
+def dn(value: str) -> str:
+    """Read a DN, kept as given."""
+    word = value.strip()
+    if not names.is_dn(word):
+        raise InvalidParameter(f"{value[:80]!r} is no DN")
+    return word
+
+
 def _language(value: str) -> Reading:
     word = value.strip()
     known = {language.lower(): language for language in LANGUAGES}.get(word.lower())
@@ -355,6 +363,7 @@ POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip
 POLICY = choice(*POLICIES, also={"allowedonly": "moderatorsonly"})
+DN = Kind("string", _one(dn), {"type": "string"})
 MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
 MAILBOX_FOLDER = Kind(
     "string", _one(mailbox_folder), {"type": "string", "pattern": "^[A-Za-z0-9]{1,20}$"}

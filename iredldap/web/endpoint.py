@@ -17,7 +17,8 @@ class Endpoint:
     `profiles` is the domain's setting that takes parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
     has. `returns` describes the data of a read. `route` is the path as the router knows it: where
-    one variable stands for the word `global`, a domain or an address, it is `{account}`.
+    one variable stands for the word `global`, a domain or an address, it is `{account}`. With
+    `takes_file` the body is a file, and parameters stand in the query string.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Endpoint:
     era: str = "seed"
     names_new_account: bool = False
     route: str = ""
+    takes_file: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "route", self.route or self.path)

@@ -8,16 +8,19 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable
-from typing import Any
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 import falcon
 from falcon.media import MultipartFormHandler
 
-from iredldap.errors import BodyTooLarge, InvalidParameter, UnsupportedMediaType
+from iredldap.errors import BodyTooLarge, InvalidParameter, MissingParameter, UnsupportedMediaType
 
 _MOST_FIELDS = 1000
+_PIECE = 256 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _UTF8 = {"", "utf-8", "utf8", "us-ascii"}
 
@@ -34,21 +37,74 @@ def read(request: falcon.Request, largest: int) -> Form:
     Raises:
         BodyTooLarge, UnsupportedMediaType, InvalidParameter: As the body is.
     """
-    raw_query = request.env.get("QUERY_STRING", "").encode("latin-1")
-    query = _gathered(_pairs(raw_query))
-    body = _body(request, largest)
-    return query | _decoded(body, request.content_type or "") if body else query
+    sent = query(request)
+    body = b"".join(_body(request, largest))
+    return sent | _decoded(body, request.content_type or "") if body else sent
 
 
-def _body(request: falcon.Request, largest: int) -> bytes:
+def query(request: falcon.Request) -> Form:
+    """Read the parameters of the query string alone.
+
+    Raises:
+        InvalidParameter: If it cannot be read.
+    """
+    return _gathered(_pairs(request.env.get("QUERY_STRING", "").encode("latin-1")))
+
+
+def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
+    """Write a file that was sent, as the body or as a part of a multipart form, piece by piece.
+
+    Args:
+        request: Its parameters stand in the query string. A body that is said to be a plain form
+            is the file all the same: that is what curl says of any.
+        largest: Most bytes of the body.
+        target: Where it goes.
+
+    Raises:
+        BodyTooLarge: If it is larger.
+        InvalidParameter: If the form cannot be read.
+        MissingParameter: If there is no file, or an empty one.
+    """
+    if (request.content_type or "").lower().startswith("multipart/form-data"):
+        _save_part(request, largest, target)
+    else:
+        target.writelines(_body(request, largest))
+    if not target.tell():
+        raise MissingParameter("no file was sent", parameter="file")
+
+
+def _save_part(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
+    """Write the first file of a multipart form."""
+    with tempfile.TemporaryFile() as whole:
+        whole.writelines(_body(request, largest))
+        size = whole.tell()
+        whole.seek(0)
+        try:
+            form: Any = MultipartFormHandler().deserialize(whole, request.content_type, size)
+            for part in form:
+                if part.filename:
+                    shutil.copyfileobj(part.stream, target)
+                    return
+        except (falcon.HTTPError, ValueError) as ex:
+            raise InvalidParameter(f"the form cannot be read: {ex}") from ex
+
+
+def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
+    """Give the body in pieces, so that a large one needs no memory.
+
+    Raises:
+        BodyTooLarge: As soon as it is known.
+    """
     if (request.content_length or 0) > largest:
         raise BodyTooLarge(f"{request.content_length} of at most {largest} bytes")
     chunked = "chunked" in (request.get_header("Transfer-Encoding") or "").lower()
     stream = request.stream if chunked else request.bounded_stream
-    body = bytes(stream.read(largest + 1))
-    if len(body) > largest:
-        raise BodyTooLarge(f"more than {largest} bytes")
-    return body
+    size = 0
+    while piece := bytes(stream.read(_PIECE)):
+        size += len(piece)
+        if size > largest:
+            raise BodyTooLarge(f"more than {largest} bytes")
+        yield piece
 
 
 def _decoded(body: bytes, content_type: str) -> Form:

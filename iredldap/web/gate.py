@@ -113,7 +113,12 @@ class Gate:
     def _parsed(
         self, request: falcon.Request, response: falcon.Response, endpoint: Endpoint
     ) -> Parsed:
-        parsed = parse(endpoint.table, forms.read(request, self._config.api.max_body))
+        form = (
+            forms.query(request)
+            if endpoint.takes_file
+            else forms.read(request, self._config.api.max_body)
+        )
+        parsed = parse(endpoint.table, form)
         request.context.strict = forms.is_strict(request)
         if request.context.strict:
             refuse_strays(parsed)

@@ -31,6 +31,17 @@ _BODIES = (
     "multipart/form-data",
     "application/json",
 )
+_FILE = {
+    "text/ldif": {},
+    "application/octet-stream": {},
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"file": {"type": "string", "format": "binary"}},
+            "required": ["file"],
+        }
+    },
+}
 _FAILURE = {"$ref": "#/components/schemas/Failure"}
 
 _PROMISE = {
@@ -118,7 +129,9 @@ def _operation(path: str, endpoint: Endpoint, *twins: Endpoint) -> dict[str, Any
         }
         for name in re.findall(r"\{(\w+)\}", path)
     ]
-    if endpoint.table and endpoint.method == "GET":
+    if endpoint.takes_file:
+        described["requestBody"] = {"required": True, "content": _FILE}
+    if endpoint.table and (endpoint.method == "GET" or endpoint.takes_file):
         parameters += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
     elif endpoint.table:
         schema = _form(endpoint.table)
@@ -151,15 +164,19 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     elif endpoint.returns is None:
         schema = {"$ref": "#/components/schemas/Success"}
     else:
-        kind = "string" if endpoint.id.startswith("ldif") else "object"
+        kind = "string" if _is_export(endpoint) else "object"
         schema = _envelope({"type": kind, "description": endpoint.returns})
     answer: dict[str, Any] = {
         "description": "Done." if endpoint.method != "GET" else "Found.",
         "content": {"application/json": {"schema": schema}},
     }
-    if endpoint.id.startswith("ldif"):
+    if _is_export(endpoint) or endpoint.takes_file:
         answer["content"]["text/ldif"] = {"schema": {"type": "string"}}
     return answer
+
+
+def _is_export(endpoint: Endpoint) -> bool:
+    return endpoint.id.startswith("ldif") and endpoint.method == "GET"
 
 
 def _envelope(data: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -430,6 +430,31 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         returns="LDIF as text; or the bare file.",
     ),
     Endpoint(
+        id="ldif_all",
+        method="GET",
+        path="/api/ldif",
+        auth=("global_admin",),
+        summary="Export every domain and standalone admin as LDIF.",
+        table=export.ALL,
+        returns="LDIF as text; or the bare file.",
+        era="ours",
+    ),
+    Endpoint(
+        id="ldif_restore",
+        method="POST",
+        path="/api/ldif",
+        auth=("global_admin",),
+        summary="Bring an LDIF file into the directory: all of it is judged first, and"
+        " nothing is changed if anything is refused. The body is the file, plain or compressed with"
+        " gzip or zstd, or a multipart form with it; a second time nothing is left to do.",
+        table=export.RESTORE,
+        errors=("INVALID_LDIF", "BODY_TOO_LARGE"),
+        returns="How many entries were added, changed, are equal, differ or are missing; with"
+        " `dry_run` what would be done, what is odd and what is refused, by line.",
+        era="ours",
+        takes_file=True,
+    ),
+    Endpoint(
         id="job_get",
         method="GET",
         path="/api/jobs/{id}",

@@ -285,6 +285,9 @@ def kind_of(endpoint: Endpoint) -> str:
 
 def prepare(api: Client, endpoint: Endpoint) -> None:
     """Make what the endpoint needs to be there, and nothing that it makes itself."""
+    if endpoint.id == "ldif_all":
+        done(api.post(f"/api/domain/{DOMAIN}"))
+        done(api.post(f"/api/user/{MAIL}", password=SAMPLES["password"].sent))
     if "{" not in endpoint.path or endpoint.id == "domain_create":
         return
     done(api.post(f"/api/domain/{DOMAIN}"))
@@ -328,8 +331,11 @@ def form(endpoint: Endpoint, *names: str) -> dict[str, str]:
     return {name: SAMPLES[name].sent for name in wanted}
 
 
-def send(api: Client, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
-    return api.call(endpoint.method, path_of(endpoint), **parameters)
+def send(api: Client, endpoint: Endpoint, parameters: Mapping[str, Any], base: str = "") -> Any:
+    path = base + path_of(endpoint)
+    if endpoint.takes_file:
+        return api.send_file(path, b"version: 1\n", **parameters)
+    return api.call(endpoint.method, path, **parameters)
 
 
 def effect(world: World, endpoint: Endpoint, row: Field) -> set[str]:
@@ -548,7 +554,7 @@ def test_answers(api: Client, endpoint: Endpoint, base: str) -> None:
     parameters: dict[str, Any] = credentials if endpoint.id == "login" else form(endpoint)
     prefix = base if endpoint.path.startswith("/api/") else ""
 
-    answer = api.call(endpoint.method, prefix + path_of(endpoint), **parameters)
+    answer = send(api, endpoint, parameters, prefix)
 
     assert answer.status_code == 200
     if endpoint.id == "openapi":
@@ -942,7 +948,7 @@ def test_bad_value_in_an_export_is_refused(api: Client, endpoint: Endpoint, row:
     assert answer.headers["X-Invalid-Parameters"] == row.name
 
 
-@pytest.mark.parametrize("endpoint", sorted({e.id for e, _ in EXPORTS}))
+@pytest.mark.parametrize("endpoint", sorted({e.id for e, _ in EXPORTS if e.method == "GET"}))
 def test_parameters_of_an_export(api: Client, endpoint: str) -> None:
     """`passwords` and `subtree` say what is in it, `format` how it comes."""
     (found,) = (e for e in ENDPOINTS if e.id == endpoint)

@@ -106,6 +106,8 @@ def writing(rule: Rule, path: str, **form: str) -> Case:
 
 
 TABLE = {
+    "ldif_all": reading(GLOBAL_ADMINS, "/api/ldif"),
+    "ldif_restore": reading(GLOBAL_ADMINS, "/api/ldif"),
     "login": reading(ANYBODY, "/api/login", username=ADMIN, password=ADMIN_PASSWORD),
     "logout": reading(WHOEVER_IS_IN, "/api/logout"),
     "openapi": reading(ANYBODY, "/openapi.json"),
@@ -226,6 +228,7 @@ POLICIES = {
 """Policies in SQL, in an order in which each change has something to do."""
 
 METHODS = {endpoint.id: endpoint.method for endpoint in ENDPOINTS}
+TAKE_FILES = {endpoint.id for endpoint in ENDPOINTS if endpoint.takes_file}
 SERVED = {id_: case for id_, case in TABLE.items() if id_ in METHODS}
 TABLE |= POLICIES
 
@@ -343,6 +346,8 @@ def outcome(answer: requests.Response) -> Outcome:
 
 def call(client: Client, id_: str, path: str | None = None, **form: str) -> requests.Response:
     case = TABLE[id_]
+    if id_ in TAKE_FILES:
+        return client.send_file(case.path, b"version: 1\n")
     return client.call(METHODS[id_], path or case.path, **(form or case.form))
 
 
@@ -877,6 +882,7 @@ WITHOUT_RULES = {
     *POLICIES,
     "login", "domain_services_update", "domain_admins_update", "user_verify_password",
     "maillist_create", "maillist_update", "maillist_delete", "alias_create", "alias_update",
+    "ldif_all", "ldif_restore",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip
 """Endpoints that have parameters, of which all are for whoever may call."""

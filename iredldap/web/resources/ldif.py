@@ -3,19 +3,26 @@
 import re
 import socket
 import struct
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import cast
 
 import falcon
 import structlog
 
 from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Parsed
+from iredldap.errors import InvalidLdif
 from iredldap.operations import domains, exports, users
 from iredldap.operations.login import Caller
+from iredldap.web import forms
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
-from ldif_export import process, stream
-from ldif_export.selection import Kind, Selection
+from ldif_export import process, restore, stream
+from ldif_export.selection import Account, Kind, Selection
+from ldif_export.survey import Options
 
 LDIF = "text/ldif; charset=utf-8"
 
@@ -51,6 +58,7 @@ class _LdifResource(Resource):
             subtree=parsed.value("subtree") != "no",
             omit=frozenset(attribute.lower() for attribute in omit),
             passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
+            only=_only(parsed),
         )
         log.info(
             "export",
@@ -100,9 +108,65 @@ class _LdifResource(Resource):
         bare = asked == "ldif" if asked else "text/ldif" in accepted
         response.content_type = LDIF if bare else JSON
         if bare:
-            name = re.sub(r"[^A-Za-z0-9@._-]", "_", chosen.name)
+            name = re.sub(r"[^A-Za-z0-9@._-]", "_", chosen.name or chosen.kind)
             response.set_header("Content-Disposition", f'attachment; filename="{name}.ldif"')
         return bare
+
+
+class LdifAllResource(_LdifResource):
+    """Everything: all of it out, or a file in."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        chosen = self._selection(request, "all", "", self.config.api.api_hidden_user_profiles)
+        self._send_subtree(request, response, chosen)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        parsed = request.context.parsed
+        options = Options(
+            old_suffix=parsed.value("old_suffix") or "",
+            overwrite=parsed.value("overwrite") == "yes",
+            clear_text=parsed.value("clear_text") == "yes",
+            verified=self.config.passwords.verified_schemes,
+        )
+        with ExitStack() as stack:
+            file = stack.enter_context(
+                tempfile.NamedTemporaryFile(prefix="iredldap-", suffix=".ldif")
+            )
+            forms.save_file(request, self.config.api.max_upload, file)
+            file.flush()
+            plan = restore.plan(Path(file.name), self.directory, options)
+            if parsed.value("dry_run") == "yes":
+                self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
+            elif not plan.ok:
+                raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
+            else:
+                outcome = restore.carry_out(plan, self.directory)
+                self.note(request)
+                self.replies.done(response, outcome.as_json(), read=True)
+
+    def _show(
+        self, response: falcon.Response, plan: restore.Plan, stack: ExitStack, *, as_ldif: bool
+    ) -> None:
+        if not as_ldif or not plan.ok:
+            self.replies.done(response, plan.as_json(), read=True)
+            return
+        response.content_type = LDIF
+        response.stream = Records(restore.change_records(plan, self.directory), stack.pop_all())
+
+
+class Records:
+    """Change records on their way to the client; closing them takes the file away."""
+
+    def __init__(self, chunks: Iterator[bytes], file: ExitStack) -> None:
+        self._chunks = chunks
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Called by the server when the client has everything, or is gone."""
+        self._file.close()
 
 
 class LdifDomainResource(_LdifResource):
@@ -163,6 +227,11 @@ class LdifAliasResource(_LdifResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         hidden = self.config.api.api_hidden_user_profiles
         self._send_account(request, response, "alias", mail, hidden)
+
+
+def _only(parsed: Parsed) -> frozenset[Account]:
+    sent = (change.values for change in parsed.changes if change.field.name == "only")
+    return frozenset(cast("tuple[Account, ...]", next(sent, ())))
 
 
 def _stored(entry: Entry) -> dict[str, list[bytes]]:

@@ -26,6 +26,7 @@ def told(endpoint: str, names: dict[str, str], table: Table = (), form: Form | N
         ("spampolicy_user_delete", "update"),
         ("greylisting_domain_delete", "update"),
         ("ldif_domain", "backup"),
+        ("ldif_restore", "update"),
     ],
 )
 def test_an_endpoint_is_an_event(endpoint: str, event: str) -> None:

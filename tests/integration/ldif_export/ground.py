@@ -1,0 +1,107 @@
+"""Small directories to export from, and what may happen to them meanwhile."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import ldif
+
+from iredldap.config import Ldap, Secret
+from iredldap.dit import base, passwords
+from iredldap.dit.names import CONTAINERS, Tree
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.gateways import directory
+from iredldap.shipped import shipped
+from ldif_export import readers, stream
+from ldif_export.records import Wanted
+from ldif_export.selection import Search, Selection
+from ldif_export.writer import record
+
+SUFFIX = "dc=example,dc=org"
+TREE = Tree(SUFFIX)
+SECRET = "reads and writes"
+
+Entry = tuple[str, dict[str, list[bytes]]]
+
+
+def hashed(word: str) -> bytes:
+    return passwords.hashed(word, "SSHA", b"pepper-pepper-pp").encode()
+
+
+def account(dn: str, kind: str, attribute: str, value: str, **more: list[bytes]) -> Entry:
+    return dn, {"objectClass": [kind.encode()], attribute: [value.encode()], **more}
+
+
+def domain(name: str, **more: list[bytes]) -> list[Entry]:
+    return [
+        account(TREE.domain(name), "mailDomain", "domainName", name, **more),
+        *(account(TREE.container(name, u), "organizationalUnit", "ou", u) for u in CONTAINERS),
+    ]
+
+
+def user(mail: str, **more: list[bytes]) -> Entry:
+    local = mail.partition("@")[0].encode() or b"catch-all"
+    return TREE.user(mail), {
+        "objectClass": [b"inetOrgPerson", b"mailUser", b"shadowAccount", b"amavisAccount"],
+        "mail": [mail.encode()],
+        **{attribute: [local] for attribute in ("cn", "sn", "uid")},
+        "userPassword": [hashed(mail)],
+        "enabledService": [b"mail", b"deliver", b"smtp", b"imap"],
+        "accountStatus": [b"active"],
+        **more,
+    }
+
+
+def settings(server: Slapd, name: str = "vmail") -> Ldap:
+    return Ldap(
+        uri=(server.ldapi,),
+        suffix=SUFFIX,
+        bind_dn=f"cn={name},{SUFFIX}",
+        bind_password=Secret(SECRET),
+        network_timeout=5.0,
+        operation_timeout=10.0,
+    )
+
+
+@contextmanager
+def connected(server: Slapd, name: str = "vmailadmin") -> Iterator[Any]:
+    connection = directory.connect(settings(server, name))
+    try:
+        yield connection
+    finally:
+        connection.unbind_ext()
+
+
+@contextmanager
+def running(
+    home: Path, more: Iterable[Entry], *, syncprov: bool = False, extra: str = ""
+) -> Iterator[Slapd]:
+    server = Slapd(
+        home=home,
+        suffix=SUFFIX,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+        syncprov=syncprov,
+        extra=extra,
+    )
+    installation = base.entries(TREE, hashed(SECRET).decode(), hashed(SECRET).decode())
+    server.prepare(base.ldif(installation) + b"".join(record(*entry) for entry in more))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def plain(server: Slapd, selection: Selection, searches: Iterable[Search]) -> bytes:
+    """What a plain export of a directory gives that nobody writes to."""
+    with closing(readers.connected(settings(server), Wanted(selection))) as reader:
+        return b"".join(stream.export(reader, searches, passwords=selection.has_passwords))
+
+
+def parsed(text: bytes) -> list[Entry]:
+    reader = ldif.LDIFRecordList(io.BytesIO(text))
+    reader.parse()
+    return list(reader.all_records)

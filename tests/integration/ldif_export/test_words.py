@@ -1,0 +1,235 @@
+"""The words of the command `ldif-export`, as an operator uses them at night."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from iredldap.embedded.slapd import Slapd
+from ldif_export import manifest
+from tests.integration.ldif_export.ground import (
+    SECRET,
+    SUFFIX,
+    TREE,
+    account,
+    connected,
+    domain,
+    parsed,
+    running,
+    user,
+)
+
+MEMBER = TREE.user("u1@a.test").encode()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """Two domains, some accounts of each kind, a standalone admin; one account has moved."""
+    tree = [
+        *domain("a.test"),
+        user("mover@a.test"),
+        *(user(f"u{number}@a.test") for number in range(30)),
+        account(TREE.alias("al@a.test"), "mailAlias", "mail", "al@a.test"),
+        account(TREE.maillist("l@a.test"), "mailList", "mail", "l@a.test", member=[MEMBER]),
+        *domain("young.test"),
+        account(TREE.admin("root@x.test"), "mailAdmin", "mail", "root@x.test"),
+    ]
+    with running(tmp_path_factory.mktemp("full"), tree) as server:
+        with connected(server) as connection:
+            connection.rename_s(
+                TREE.user("mover@a.test"),
+                "mail=mover@young.test",
+                newsuperior=TREE.container("young.test", "Users"),
+            )
+        yield server
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Slapd]:
+    """The base tree of an installation, and nothing else."""
+    with running(tmp_path / "empty", []) as server:
+        yield server
+
+
+def ran(*words: str | Path) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "ldif_export", *map(str, words)],
+        env=os.environ | {"LDIF_EXPORT_PASSWORD": SECRET},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def at(server: Slapd) -> tuple[str, ...]:
+    return ("--uri", server.ldapi, "--suffix", SUFFIX)
+
+
+def exported(server: Slapd, *words: str | Path) -> bytes:
+    done = ran("export", *words, *at(server))
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def dns(text: bytes) -> list[str]:
+    return [dn for dn, _ in parsed(text)]
+
+
+def test_everything_is_every_domain_and_admin(full: Slapd) -> None:
+    """Parents before children, also of an account that moved; not what every server has."""
+    found = dns(exported(full, "all"))
+
+    assert len(found) == 2 * 5 + 33 + 1
+    assert set(found) >= {TREE.domain("a.test"), TREE.user("mover@young.test")}
+    assert found[-1] == TREE.admin("root@x.test")
+    assert TREE.base not in found
+    seen = {TREE.base, TREE.admin_base}
+    for dn in found:
+        assert dn.partition(",")[2] in seen
+        seen.add(dn)
+
+
+def test_several_domains_and_kinds(full: Slapd) -> None:
+    """Domains as often as named once; accounts of the kinds asked for."""
+    both = dns(exported(full, "domain", "a.test", "young.test", "a.test"))
+    some = dns(exported(full, "--only", "alias", "--only=maillist", "domain", "a.test"))
+
+    assert len(both) == len(set(both)) == 2 * 5 + 33
+    accounts = [dn for dn in some if dn.startswith("mail=")]
+    assert sorted(accounts) == [TREE.alias("al@a.test"), TREE.maillist("l@a.test")]
+    assert TREE.container("a.test", "Users") in some
+
+
+def test_operational_attributes_on_request(full: Slapd) -> None:
+    """Also by the other reader; the same bytes."""
+    text = exported(full, "--operational", "user", "u1@a.test")
+
+    ((_, attributes),) = parsed(text)
+    assert {"entryUUID", "entryCSN", "creatorsName"} <= attributes.keys()
+    assert text == exported(full, "--operational", "--reader", "python-ldap", "user", "u1@a.test")
+
+
+@pytest.mark.parametrize("words", [("all", "a.test"), ("domain",), ("user", "no address")])
+def test_a_wrong_command_line_writes_nothing(full: Slapd, words: tuple[str, ...]) -> None:
+    done = ran(*words, *at(full))
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_compressed_as_the_name_says(full: Slapd, tmp_path: Path) -> None:
+    """The same state is the same bytes, compressed too."""
+    plain = exported(full, "all")
+    for name in ("all.ldif.gz", "again.ldif.gz", "all.ldif.zst"):
+        exported(full, "all", "--output", tmp_path / name)
+
+    assert gzip.decompress((tmp_path / "all.ldif.gz").read_bytes()) == plain
+    assert (tmp_path / "all.ldif.gz").read_bytes() == (tmp_path / "again.ldif.gz").read_bytes()
+    packed = (tmp_path / "all.ldif.zst").read_bytes()
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == plain
+    assert gzip.decompress(exported(full, "all", "--compress", "gzip")) == plain
+
+
+def test_a_manifest_tells_what_was_exported(full: Slapd, tmp_path: Path) -> None:
+    """The text is the same with and without; `verify` finds that both fit together."""
+    file, beside = tmp_path / "all.ldif.gz", tmp_path / "all.json"
+    exported(full, "all", "--output", file, "--manifest", beside)
+
+    told = manifest.load(beside.read_bytes())
+    assert gzip.decompress(file.read_bytes()) == exported(full, "all")
+    assert (told.mode, told.selections, told.entries, told.passwords) == (
+        "fuzzy",
+        ("all",),
+        44,
+        True,
+    )
+    assert (told.kinds["user"], told.kinds["domain"], told.kinds["admin"]) == (31, 2, 1)
+    assert told.first_csn
+    assert told.last_csn
+    assert told.first_csn <= told.last_csn
+    assert len((tmp_path / "all.json.entries").read_text().splitlines()) == 44
+    verified = ran("verify", file, "--manifest", beside)
+    assert (verified.returncode, verified.stdout.count(b"whole")) == (0, 1)
+
+
+@pytest.mark.parametrize("lost", [2, 20, 1000])
+def test_a_cut_file_is_not_good(full: Slapd, tmp_path: Path, lost: int) -> None:
+    """Wherever it was cut, packed or not."""
+    text = exported(full, "all")
+    for name, data in (("cut.ldif", text), ("cut.ldif.gz", gzip.compress(text))):
+        file = tmp_path / name
+        file.write_bytes(data[:-lost])
+
+        done = ran("verify", file)
+
+        assert (done.returncode, b"whole" in done.stdout) == (1, False)
+
+
+def test_another_file_is_not_that_of_the_manifest(full: Slapd, tmp_path: Path) -> None:
+    file, beside = tmp_path / "all.ldif", tmp_path / "all.json"
+    exported(full, "all", "--output", file, "--manifest", beside)
+    file.write_bytes(
+        file.read_bytes().replace(b"accountStatus: active", b"accountStatus: disabled")
+    )
+
+    done = ran("verify", file, "--manifest", beside, "--json")
+
+    assert done.returncode == 1
+    assert not json.loads(done.stdout)["ok"]
+
+
+def test_out_and_back(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
+    """Into an empty server, then once more, which changes nothing: identical bytes."""
+    file = tmp_path / "all.ldif.gz"
+    exported(full, "all", "--output", file)
+
+    first, second = (ran("restore", file, *at(empty)) for _ in range(2))
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stdout == b"44 added, 0 changed, 44 equal, 0 differ, 0 missing\n"
+    assert second.stdout == b"0 added, 0 changed, 44 equal, 0 differ, 0 missing\n"
+    assert exported(empty, "all") == exported(full, "all")
+    assert not (tmp_path / "all.ldif.gz.restoring").exists()
+
+
+def test_a_dry_run_prints_what_ldapmodify_does(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
+    """And changes nothing itself."""
+    file, plan = tmp_path / "all.ldif", tmp_path / "plan.ldif"
+    exported(full, "all", "--output", file)
+
+    done = ran("restore", file, "--dry-run", *at(empty))
+
+    assert done.returncode == 0
+    assert dns(exported(empty, "all")) == []
+    plan.write_bytes(done.stdout)
+    bind = ("-x", "-H", empty.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET)
+    subprocess.run(["ldapmodify", *bind, "-f", str(plan)], check=True, capture_output=True)
+    assert exported(empty, "all") == exported(full, "all")
+
+
+def test_a_wrong_file_is_refused_by_line(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
+    """Nothing of it is written."""
+    file = tmp_path / "wrong.ldif"
+    lines = exported(full, "domain", "a.test").splitlines(keepends=True)
+    number = next(n for n, line in enumerate(lines, 1) if line.startswith(b"accountStatus"))
+    lines[number - 1] = b"noSuchAttribute: 1\n"
+    file.write_bytes(b"".join(lines))
+
+    done = ran("restore", file, *at(empty))
+
+    assert done.returncode == 1
+    assert b"noSuchAttribute" in done.stderr
+    assert b"nothing was written" in done.stderr
+    assert dns(exported(empty, "all")) == []
+
+
+def test_progress_is_shown_where_asked_for(full: Slapd) -> None:
+    """On standard error; the text is none the worse."""
+    done = ran("export", "all", "--progress", *at(full))
+
+    assert done.returncode == 0
+    assert done.stdout == exported(full, "all")

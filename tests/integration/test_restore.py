@@ -1,0 +1,174 @@
+"""LDIF of everything over HTTP: out, and back in."""
+
+import base64
+import gzip
+from typing import Any
+
+import pytest
+
+from tests.conftest import Client, Served, World, done, refused
+
+PASSWORD = "a good password"
+ANN = "ann@corp.test"
+
+
+@pytest.fixture
+def corp(api: Client) -> str:
+    """A domain with a user and an alias."""
+    done(api.post("/api/domain/corp.test"))
+    done(api.post(f"/api/user/{ANN}", password=PASSWORD, name="Änn"))
+    done(api.post("/api/alias/sales@corp.test", members=ANN))
+    return "corp.test"
+
+
+def everything(api: Client, **parameters: str) -> bytes:
+    answer = api.get("/api/ldif", format="ldif", **parameters)
+    assert answer.headers["Content-Type"].startswith("text/ldif")
+    return answer.content
+
+
+def test_everything_is_in_the_file(api: Client, corp: str) -> None:
+    """Every domain and standalone admin, hashes among them; in the envelope the same text."""
+    text = everything(api)
+
+    for dn in (b"dn: domainName=corp.test,", b"dn: mail=ann@corp.test,", b"o=domainAdmins"):
+        assert dn in text
+    assert b"userPassword:: " in text
+    assert api.get("/api/ldif").json()["_data"].encode() == text
+    assert b"userPassword" not in everything(api, passwords="no")
+    only = everything(api, only="alias")
+    assert b"dn: mail=sales@corp.test," in only
+    assert b"dn: mail=ann@corp.test," not in only
+
+
+def test_what_went_out_comes_back(api: Client, world: World, corp: str) -> None:
+    """After the domain was lost, and once more, when nothing is left to do."""
+    before, text = world.snapshot(), everything(api)
+    done(api.delete("/api/domain/corp.test"))
+
+    first, second = (
+        api.send_file("/api/ldif", text),
+        api.send_file("/api/ldif", gzip.compress(text)),
+    )
+
+    assert first.json()["_success"], first.text
+    counts = [(a.json()["_data"]["added"], a.json()["_data"]["missing"]) for a in (first, second)]
+    assert counts == [(7, 0), (0, 0)]
+    assert world.snapshot() == before
+    assert (
+        Client(api.url).post("/api/login", username=ANN, password=PASSWORD).status_code == 401
+    )  # no admin, but no 503 either
+
+
+def test_a_dry_run_changes_nothing(api: Client, world: World, corp: str) -> None:
+    """As a report, or as change records."""
+    text = everything(api)
+    done(api.delete("/api/domain/corp.test"))
+    before = world.snapshot()
+
+    report = api.send_file("/api/ldif", text, dry_run="yes")
+    records = api.send_file("/api/ldif", text, dry_run="yes", format="ldif")
+
+    assert (report.json()["_data"]["ok"], report.json()["_data"]["add"]) == (True, 7)
+    assert records.headers["Content-Type"].startswith("text/ldif")
+    assert records.content.count(b"changetype: add") == 7
+    assert world.snapshot() == before
+
+
+def test_what_differs_is_reported_and_let_be(api: Client, world: World, corp: str) -> None:
+    """Unless the file shall win."""
+    text = everything(api)
+    done(api.put(f"/api/user/{ANN}", name="Somebody Else"))
+
+    kept, won = api.send_file("/api/ldif", text), api.send_file("/api/ldif", text, overwrite="yes")
+
+    assert [a.json()["_data"]["differ"] for a in (kept, won)] == [1, 0]
+    assert kept.json()["_data"]["differences"][0]["dn"] == world.tree.user(ANN)
+    assert won.json()["_data"]["changed"] == 1
+    assert world.attributes(world.tree.user(ANN))["cn"] == {"Änn"}
+
+
+def test_a_multipart_form_will_do(api: Client, world: World, corp: str) -> None:
+    text = everything(api)
+    done(api.delete("/api/domain/corp.test"))
+
+    answer = api.session.post(
+        f"{api.url}/api/ldif", files={"file": ("backup.ldif", text)}, timeout=60
+    )
+
+    assert answer.json()["_data"]["added"] == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text[: len(text) // 2], "cut"),
+        (lambda text: text.replace(b"accountStatus:", b"noSuchAttribute:", 1), "noSuchAttribute"),
+        (lambda text: text.replace(b"userPassword:: ", b"userPassword:: !", 1), "base64"),
+        (lambda text: text.replace(b"dc=example,dc=com", b"dc=other"), "dc=other"),
+        (lambda _: b"\x1f\x8b no gzip", ""),
+        (lambda _: b"a=1&b=2", ""),
+    ],
+)
+def test_a_wrong_file_is_refused_with_line_and_reason(
+    api: Client, world: World, corp: str, change: Any, reason: str
+) -> None:
+    """And nothing of it is written."""
+    text = change(everything(api))
+    done(api.delete("/api/domain/corp.test"))
+    before = world.snapshot()
+
+    answer = api.send_file("/api/ldif", text)
+
+    assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_LDIF")
+    faults = answer.json()["_data"]["refused"]
+    assert any(reason in fault["reason"] for fault in faults), faults
+    assert all(fault["line"] >= 0 for fault in faults)
+    assert world.snapshot() == before
+
+
+def test_no_file_is_no_restore(api: Client) -> None:
+    """Whether the body is empty, or a form without one."""
+    refused(api.send_file("/api/ldif", b""), 400, "MISSING_PARAMETER")
+    form = api.session.post(f"{api.url}/api/ldif", files={"x": (None, "y")}, timeout=60)
+    refused(form, 400, "MISSING_PARAMETER")
+
+
+def test_clear_text_needs_a_word(api: Client, world: World, corp: str) -> None:
+    """Whoever reads the directory would read the password."""
+    text = everything(api)
+    hashes = [line for line in text.splitlines() if line.startswith(b"userPassword:: ")]
+    clear = base64.b64encode(b"in clear text")
+    start = text.index(b"dn: mail=ann@corp.test")
+    end = text.index(b"\n\n", start)
+    record = text[start:end].replace(b"\n ", b"")
+    for line in record.splitlines():
+        if line.startswith(b"userPassword:: "):
+            record = record.replace(line, b"userPassword:: " + clear)
+    changed = text[:start] + record + text[end:]
+    assert hashes
+    done(api.delete("/api/domain/corp.test"))
+
+    refused_ = api.send_file("/api/ldif", changed)
+    taken = api.send_file("/api/ldif", changed, clear_text="yes")
+
+    assert refused_.json()["_msg"] == "INVALID_LDIF"
+    assert taken.json()["_success"]
+
+
+def test_a_file_has_a_largest_size(serve: Any, world: World) -> None:
+    """What is larger is not read at all."""
+    served: Served = serve(api={"enable_restful_api": True, "max_upload": 2000})
+    api = served.client().log_in()
+
+    refused(api.send_file("/api/ldif", b"x" * 2001), 413, "BODY_TOO_LARGE")
+
+
+def test_it_is_for_global_admins(api: Client, served: Served, corp: str) -> None:
+    done(api.post("/api/user/boss@corp.test", password=PASSWORD))
+    done(api.put("/api/domain/admins/corp.test", addAdmin="boss@corp.test"))
+    boss = served.client().log_in("boss@corp.test", PASSWORD)
+
+    refused(boss.get("/api/ldif"), 403, "PERMISSION_DENIED")
+    refused(boss.send_file("/api/ldif", b"version: 1\n"), 403, "PERMISSION_DENIED")
+    refused(served.client().send_file("/api/ldif", b"version: 1\n"), 401, "LOGIN_REQUIRED")
