@@ -3,9 +3,8 @@
 import os
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,15 @@ import ldap
 import pytest
 import requests
 
-from iredldap.config import CONFIG_VARIABLE
-from iredldap.embedded.development import gunicorn_command
-from iredldap.embedded.slapd import free_port
-from iredldap.installation import configuration
 from tests.conftest import (
-    SUFFIX,
     Client,
     Served,
     World,
     done,
-    environment,
     refused,
     wait_until,
 )
-from tests.databases import sqlite_urls
+from tests.gunicorn import gunicorn
 from tests.proxy import Mode, Proxy
 
 DOMAIN = "corp.test"
@@ -507,7 +500,7 @@ class TestDeath:
     ) -> None:
         """Two workers of gunicorn; the one that carries it out is killed, the other goes on."""
         proxy.to_server = 0.05
-        with gunicorn(corp, proxy.uri, tmp_path) as url:
+        with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="1.0") as url:
             client = Client(url).log_in()
             job = later(client, "PUT", PATH, accountStatus="disabled")
             wait_until(lambda: unmarked(corp) < USERS - 20, 30)
@@ -528,7 +521,7 @@ class TestDeath:
     ) -> None:
         """A server that ends in order lets the job go; its successor takes it, without a call."""
         proxy.to_server = 0.05
-        with gunicorn(corp, proxy.uri, tmp_path, abandoned=600.0) as url:
+        with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="600.0") as url:
             job = later(Client(url).log_in(), "PUT", PATH, accountStatus="disabled")
             wait_until(lambda: unmarked(corp) < USERS - 20, 30)
         assert unmarked(corp) > 0
@@ -536,7 +529,7 @@ class TestDeath:
             assert file.execute("SELECT status FROM jobs").fetchall() == [("queued",)]
 
         proxy.to_server = 0.0
-        with gunicorn(corp, proxy.uri, tmp_path, abandoned=600.0):
+        with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="600.0"):
             wait_until(lambda: unmarked(corp) == 0, 30)
             with closing(state_file(tmp_path)) as file:
                 query = "SELECT status, attempts FROM jobs"
@@ -549,44 +542,3 @@ def worker_of(tmp_path: Path) -> int:
     with closing(state_file(tmp_path)) as file:
         ((worker,),) = file.execute("SELECT worker FROM jobs WHERE status = 'running'")
     return int(worker.split(":")[1])
-
-
-@contextmanager
-def gunicorn(world: World, uri: str, folder: Path, abandoned: float = 1.0) -> Iterator[str]:
-    """The server as it is installed, with two workers, on the state database of the test."""
-    port = free_port()
-    path = folder / "iredldap.toml"
-    path.write_text(
-        configuration(
-            {
-                "api": {"enable_restful_api": True},
-                "ldap": {"uri": [uri], "suffix": SUFFIX, "bind_dn": f"cn=vmailadmin,{SUFFIX}"},
-                "server": {"bind": f"127.0.0.1:{port}"},
-            }
-        )
-    )
-    variables = os.environ | environment(folder, sqlite_urls(folder))
-    variables |= {
-        CONFIG_VARIABLE: str(path),
-        "IREDLDAP_JOBS_ABANDONED": str(abandoned),
-        "IREDLDAP_SERVER_WORKERS": "2",
-        "IREDLDAP_SERVER_GRACEFUL_TIMEOUT": "5",
-    }
-    log = folder / "gunicorn.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(gunicorn_command(), env=variables, stdout=output, stderr=output)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: _answers(url), 30)
-        yield url
-    finally:
-        process.terminate()
-        status = process.wait(30)
-    assert status == 0, log.read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/readyz", timeout=5).ok
-    except requests.ConnectionError:
-        return False

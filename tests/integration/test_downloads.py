@@ -1,0 +1,124 @@
+"""Downloads through gunicorn: whoever stalls or leaves holds nothing, and no end is faked."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import Client, World, done, wait_until
+from tests.gunicorn import gunicorn
+
+PASSWORD = "a good password"
+USERS = 60
+
+
+@pytest.fixture
+def large(world: World, tmp_path: Path) -> Iterator[tuple[str, Client]]:
+    """A domain of 20 MB, and one thread to serve it: who holds it is missed."""
+    settings = {"SERVER_WORKERS": "1", "SERVER_THREADS": "1", "API_STALLED_DOWNLOAD": "2"}
+    with gunicorn(world, tmp_path, **settings) as url:
+        api = Client(url).log_in()
+        done(api.post("/api/domain/corp.test"))
+        connection = world.connect()
+        for number in range(USERS):
+            mail = f"user{number}@corp.test"
+            done(api.post(f"/api/user/{mail}", password=PASSWORD))
+            portrait = [(0, "jpegPhoto", [bytes(range(256)) * 1000])]
+            connection.modify_s(world.tree.user(mail), portrait)
+        connection.unbind_s()
+        yield url, api
+
+
+@contextmanager
+def downloading(url: str, api: Client) -> Iterator[socket.socket]:
+    """A client that has taken the first bytes of a download."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in api.session.cookies)
+    with closing(socket.create_connection((host, int(port)), timeout=20)) as client:
+        request = f"GET /api/ldif?format=ldif HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
+        client.sendall(request.encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        yield client
+
+
+def exporters() -> set[int]:
+    """Processes that export."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if b"\0ldif_export\0" in command and b"--credentials-fd" in command:
+            found.add(int(folder.name))
+    return found
+
+
+def test_who_stalls_is_cut_off(large: tuple[str, Client]) -> None:
+    """After `stalled_download` seconds: thread, child and directory connection are free."""
+    url, api = large
+    others = exporters()
+    with downloading(url, api) as client:
+        assert len(exporters() - others) == 1
+
+        waited = wait_until(lambda: not exporters() - others, 30)
+
+        assert waited > 1
+        assert requests.get(f"{url}/livez", timeout=10).ok
+        assert b"# entries: " not in rest(client)
+
+
+def test_who_leaves_frees_everything(large: tuple[str, Client]) -> None:
+    """At once, not when the download would have stalled."""
+    url, api = large
+    others = exporters()
+    with downloading(url, api):
+        assert len(exporters() - others) == 1
+
+    wait_until(lambda: not exporters() - others, 10)
+    assert requests.get(f"{url}/livez", timeout=10).ok
+
+
+def test_who_is_slow_gets_everything(large: tuple[str, Client]) -> None:
+    """Any byte taken in time starts the time anew: longer than the limit altogether."""
+    url, api = large
+    whole = api.get("/api/ldif", format="ldif").content
+    began = time.monotonic()
+    with downloading(url, api) as client:
+        text = b""
+        while piece := client.recv(256 * 1024):
+            text += piece
+            if b"# entries: " in text[-200:]:
+                break
+            if time.monotonic() - began < 3:
+                time.sleep(0.05)  # It is a slow client; nobody waits for anything here.
+
+    assert time.monotonic() - began > 2
+    assert text.count(b"jpegPhoto:: ") == whole.count(b"jpegPhoto:: ") == USERS
+
+
+def test_a_directory_that_dies_breaks_the_download(large: tuple[str, Client], world: World) -> None:
+    """There is no clean end, so nobody takes the part for the whole."""
+    url, api = large
+    with downloading(url, api) as client:
+        world.slapd.stop()
+
+        text = rest(client)
+
+    assert b"# entries: " not in text
+    assert not text.endswith(b"0\r\n\r\n")
+
+
+def rest(client: socket.socket) -> bytes:
+    """What a client still gets, until the connection is closed or broken."""
+    text = b""
+    try:
+        while piece := client.recv(256 * 1024):
+            text += piece
+    except ConnectionResetError:
+        pass
+    return text
