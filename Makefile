@@ -39,8 +39,8 @@ format: $(VENV)/ready ## put the code in shape
 docs: $(VENV)/ready ## write the generated pages
 	$(BIN)/python -m tools.document
 
-bench: provide-run $(VENV)/ready ## measure
-	$(BIN)/python -m benchmarks
+bench: provide-test $(VENV)/ready ## measure, and write docs/performance.md
+	$(BIN)/python -m benchmarks --page
 
 clean: ## remove what these words made, but not the data of `run`
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \

@@ -1,21 +1,35 @@
 """Run benchmarks by name, or all of them."""
 
 import importlib
+import os
 import sys
 
-from benchmarks.ground import HEAD
+from benchmarks import page
 
-NAMES = ("rivals", "sweeps", "users", "domains", "wblist")
+NAMES = (
+    "exports",
+    "downloads",
+    "restores",
+    "rivals",
+    "sweeps",
+    "users",
+    "domains",
+    "wblist",
+)
 
 
-def main(wanted: list[str]) -> None:
-    """Print one table; each row is one round."""
+def main(arguments: list[str]) -> None:
+    """Say each result as it comes; with ``--page`` write docs/performance.md, too."""
+    wanted = [argument for argument in arguments if argument != "--page"]
     if strange := set(wanted) - set(NAMES):
         sys.exit(f"no benchmark {', '.join(strange)}; there are: {', '.join(NAMES)}")
-    print(HEAD, flush=True)
     for name in wanted or NAMES:
-        for row in importlib.import_module(f"benchmarks.{name}").run():
-            print(row, flush=True)
+        load, results = os.getloadavg()[0], []
+        for result in importlib.import_module(f"benchmarks.{name}").run():
+            print(f"{name}: {result}", flush=True)
+            results.append(result)
+        if "--page" in arguments:
+            page.write(name, results, load)
 
 
 if __name__ == "__main__":

@@ -49,18 +49,28 @@ def directory(domains: dict[str, int]) -> Iterator[Slapd]:
     """A running slapd with iRedMail's indexes and rules, and these domains with so many users."""
     tree = Tree(SUFFIX)
     made = (entry for name, users in domains.items() for entry in accounts(tree, name, users))
-    with planted(made) as home, running(home) as slapd:
+    with planted(chain([global_admin()], made)) as home, running(home) as slapd:
         yield slapd
 
 
 @contextmanager
-def planted(made: Iterable[Made]) -> Iterator[Path]:
-    """A private directory of slapd with these entries below those of an installation."""
+def planted(made: Iterable[Made] = (), ldif: bytes = b"") -> Iterator[Path]:
+    """A private directory of slapd with these entries below those of an installation.
+
+    Args:
+        made: Entries.
+        ldif: More of them.
+    """
+    tree = Tree(SUFFIX)
+    stored = stored_password()
+    everything = chain(base.entries(tree, stored, stored), made)
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
         home = Path(folder) / "slapd"
         formatter = writer.Formatter()
-        _slapd(home).prepare(b"".join(starmap(formatter.record, chain(installation(), made))))
-        (home / _PASSWORD_FILE).write_text(PASSWORD)
+        _slapd(home).prepare(b"".join(chain(starmap(formatter.record, everything), [ldif])))
+        secret = home / _PASSWORD_FILE
+        secret.touch(0o600)
+        secret.write_text(PASSWORD)
         yield home
 
 
@@ -80,12 +90,13 @@ def running(home: Path, *, fast_reads: bool = False) -> Iterator[Slapd]:
         slapd.stop()
 
 
-def installation() -> Iterator[Made]:
-    """What stands above all domains, and a global admin; all have the same password."""
-    tree = Tree(SUFFIX)
-    stored = passwords.hashed(PASSWORD, "SSHA", bytes(16))
-    yield from base.entries(tree, stored, stored)
-    yield base.global_admin(tree, ADMIN, stored, "20000")
+def global_admin() -> Made:
+    """The admin as whom benchmarks log in."""
+    return base.global_admin(Tree(SUFFIX), ADMIN, stored_password(), "20000")
+
+
+def stored_password() -> str:
+    return passwords.hashed(PASSWORD, "SSHA", bytes(16))
 
 
 def password_file(slapd: Slapd) -> Path:
@@ -149,4 +160,3 @@ def seconds(work: Callable[[], object]) -> float:
 def peak_megabytes() -> float:
     """The most memory that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-

@@ -35,6 +35,17 @@ _LONG_LIST = _LONG_SEQUENCE << 16
 _SHAPE = 0x0201_00_64_82_0000_04
 
 
+def _head(chunk: bytes) -> int:
+    """How many bytes stand before the value, if an attribute of 128 to 255 bytes has only one.
+
+    All lengths are written with as few bytes as they need; where they are not, what is given is
+    no key of anything.
+    """
+    size = chunk[2] - 2 - chunk[4]
+    set_head = 2 if size <= _LONGEST_SHORT + 2 else 3
+    return 5 + chunk[4] + set_head + (2 if size - set_head <= _LONGEST_SHORT + 2 else 3)
+
+
 @dataclass(slots=True)
 class _Attribute:
     written: writer.Attribute
@@ -174,7 +185,9 @@ class Blocks:
                     chunk = data[at:after]
                     text = blocks.get(chunk)
                     if text is None:
-                        text = self._learn(chunk)
+                        before = chunk[: _head(chunk)] if size == _ONE_BYTE else b""
+                        line = lines.get(before)
+                        text = line(chunk[len(before) :]) if line else self._learn(chunk)
                 append(text)
                 at = after
         except IndexError:
@@ -218,13 +231,17 @@ class Blocks:
 
     def _remember_start(self, chunk: bytes, value: bytes, attribute: _Attribute) -> None:
         before = chunk[: len(chunk) - len(value)]
-        # Of another length, the bytes before the value are not what `_write` would look up.
-        if not value or len(chunk) > _LONGEST_SHORT + 2 or len(before) != 8 + chunk[3]:
+        is_short = len(chunk) <= _LONGEST_SHORT + 2
+        if not value or not (is_short or chunk[1] == _ONE_BYTE):
             return
-        if self._attributes.get(before[4:-4]) is not attribute:
+        # Of another length, the bytes before the value are not what `_write` would look up.
+        if len(before) != (8 + chunk[3] if is_short else _head(chunk)):
+            return
+        name = chunk[4 : 4 + chunk[3]] if is_short else chunk[5 : 5 + chunk[4]]
+        if self._attributes.get(name) is not attribute:
             return
         start = line_start(attribute.written, len(value))
-        if start and attribute.kept and not attribute.watched:
+        if is_short and start and attribute.kept and not attribute.watched:
             self._starts[before] = start
         self._lines[before] = self._line(attribute, len(value))
 

@@ -21,6 +21,14 @@ PLAIN = bytes(byte ^ 0x80 if byte in _AWKWARD else byte for byte in range(0x100)
 """``value.translate(PLAIN) is value`` tells that a value is written as it is; one that is not
 empty, and has no blank either."""
 
+_BREAKING = {0, *b"\n\r", *range(0x80, 0x100)}
+_INSIDE = bytes(byte ^ 0x80 if byte in _BREAKING else byte for byte in range(0x100))
+# As `writer.is_safe` has it, looked up by the byte.
+_MAY_BEGIN = bytes(
+    byte in {*b"!", *range(0x22, 0x3A), 0x3B, *range(0x3D, 0x7F)} for byte in range(0x100)
+)
+_MAY_END = bytes(0x20 < byte < 0x7F for byte in range(0x100))
+
 _LONGEST_DN = 127
 
 
@@ -39,11 +47,12 @@ def line_start(attribute: writer.Attribute, size: int) -> bytes | None:
 
 def _open_line(attribute: writer.Attribute, size: int) -> Line:
     cut, join = _fold(attribute.prefix + b" ", size)
+    encoded = _secret_line(attribute, size)
 
     def line(value: bytes) -> bytes:
-        if value.translate(PLAIN) is value or writer.is_safe(value):
+        if value.translate(_INSIDE) is value and _MAY_BEGIN[value[0]] and _MAY_END[value[-1]]:
             return join(cut(value))
-        return attribute.lines((value,))
+        return encoded(value)
 
     return line
 

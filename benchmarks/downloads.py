@@ -1,0 +1,120 @@
+"""The whole directory as LDIF by `GET /api/ldif`, against the command; and others meanwhile.
+
+gunicorn runs as it is shipped. Both bind as `cn=vmailadmin`, under iRedMail's access rules and
+with the rule in front that lets the service accounts through, and end in `cat >/dev/null`; client,
+gunicorn, the export's own process and slapd share the cores.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+
+from benchmarks import fetch
+from benchmarks.figures import Reading, Result, Row
+from benchmarks.ground import export_command, planted, running, seconds
+from benchmarks.served import Api, served, sqlite
+from benchmarks.stopwatch import lap
+from benchmarks.tree import Size, domain_name, entries
+from iredldap.embedded.slapd import Slapd
+
+ROUNDS = 5
+WHO = "vmailadmin"
+SHARE = 0.8
+"""Of the command's speed."""
+
+USUAL_SECONDS = 3.0
+MOST_GROWTH = 8
+"""Megabytes."""
+
+_PATH = "/ldif?format=ldif"
+
+
+def run() -> Iterator[Result]:
+    """Download a large directory, alone, and while another client asks for one user at a time."""
+    size = Size.wanted()
+    with planted(entries(size)) as home, sqlite() as urls:
+        for name, fast_reads in (("under the rules", False), ("let through", True)):
+            with running(home, fast_reads=fast_reads) as slapd, served(slapd, urls) as api:
+                _insist_on_same_bytes(slapd, api)
+                yield from _rounds(slapd, api, f"{size}, {name}")
+                yield from _meanwhile(api, f"{size}, {name}")
+
+
+def _rounds(slapd: Slapd, api: Api, what: str) -> Iterator[Result]:
+    for _ in range(ROUNDS):
+        before = _held(api)
+        ours = lap("cat", _download(api)).seconds
+        grown = max(held - before.get(pid, 0) for pid, held in _held(api).items())
+        theirs = lap("cat", export_command(slapd, WHO)).seconds
+        yield Row(f"{what}: download", "the command", ours, theirs, wanted=SHARE)
+        note = "by how much the peak of any worker grows"
+        yield Reading(f"{what}: memory of a download", grown, "MB", MOST_GROWTH, note)
+
+
+def _meanwhile(api: Api, what: str) -> Iterator[Row]:
+    path = f"/user/user2@{domain_name(0)}"
+    ask = partial(seconds, partial(api.request, "GET", path))
+    for _ in range(ROUNDS):
+        until = time.monotonic() + USUAL_SECONDS
+        usual = _while(lambda: time.monotonic() < until, ask)  # noqa: B023 - called in this round
+        download = subprocess.Popen(_download(api), stdout=subprocess.DEVNULL)
+        busy = _while(lambda: download.poll() is None, ask)  # noqa: B023
+        if download.returncode:
+            raise subprocess.CalledProcessError(download.returncode, "fetch")
+        note = f"medians of {len(busy)} and {len(usual)}; slowest {max(busy) * 1000:.0f} ms"
+        yield Row(
+            f"{what}: GET of a user during a download",
+            "the same otherwise",
+            median(busy),
+            median(usual),
+            note,
+            wanted=1 / 2,
+        )
+
+
+def _while(going_on: Callable[[], bool], ask: Callable[[], float]) -> list[float]:
+    times = []
+    while going_on():
+        times.append(ask())
+    return times
+
+
+def _download(api: Api) -> list[str]:
+    return [sys.executable, "-I", "-S", fetch.__file__, api.url + _PATH, api.cookie]
+
+
+def _insist_on_same_bytes(slapd: Slapd, api: Api) -> None:
+    commands = _download(api), export_command(slapd, WHO)
+    one, other = (_digest(command) for command in commands)
+    if one != other:
+        raise AssertionError("the download is not what the command prints")
+
+
+def _digest(command: list[str]) -> str:
+    digest = sha256()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        while chunk := child.stdout.read(1024 * 1024):
+            digest.update(chunk)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
+    return digest.hexdigest()
+
+
+def _held(api: Api) -> dict[int, float]:
+    """The most memory that each worker has held so far, in megabytes."""
+    children = Path(f"/proc/{api.pid}/task/{api.pid}/children").read_text("ascii").split()
+    return {int(pid): _peak(pid) for pid in children}
+
+
+def _peak(pid: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return int(value.split()[0]) / 1024
+    raise ValueError(f"process {pid} has ended")

@@ -1,0 +1,105 @@
+"""The API behind gunicorn as it is shipped, with a caller who is logged in."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
+from iredldap.config import CONFIG_VARIABLE
+from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.development import gunicorn_command
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.installation import configuration
+from tests.databases import Urls, sqlite_databases
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running server.
+
+    Args:
+        url: Where its paths begin.
+        pid: Of gunicorn's first process.
+        session: Of a global admin.
+    """
+
+    url: str
+    pid: int
+    session: requests.Session
+
+    def request(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request that has to succeed."""
+        response = self.session.request(method, self.url + path, timeout=120, **more)
+        response.raise_for_status()
+        return response
+
+    @property
+    def cookie(self) -> str:
+        """What says who we are, as a header has it."""
+        return "; ".join(f"{name}={value}" for name, value in self.session.cookies.items())
+
+
+@contextmanager
+def served(slapd: Slapd, urls: Urls) -> Iterator[Api]:
+    """Run gunicorn on a directory and databases, and log in."""
+    address = f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
+        gunicorn = subprocess.Popen(
+            gunicorn_command(),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | _environment(Path(folder), slapd, urls, address),
+            preexec_fn=tied_to_us(),  # noqa: PLW1509
+        )
+        try:
+            url = f"http://{address}/api"
+            yield Api(url, gunicorn.pid, _logged_in(url))
+        finally:
+            gunicorn.terminate()
+            gunicorn.wait(60)
+
+
+@contextmanager
+def sqlite() -> Iterator[Urls]:
+    """Databases of iRedMail in SQLite."""
+    with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
+        yield sqlite_databases(Path(folder))
+
+
+def _environment(folder: Path, slapd: Slapd, urls: Urls, bind: str) -> dict[str, str]:
+    ldap = {"uri": [slapd.ldapi], "suffix": SUFFIX, "bind_dn": f"cn=vmailadmin,{SUFFIX}"}
+    file = folder / "iredldap.toml"
+    file.write_text(configuration({"api": {"enable_restful_api": True}, "ldap": ldap}))
+    databases = asdict(urls)
+    del databases["backend"]
+    return {
+        CONFIG_VARIABLE: str(file),
+        "IREDLDAP_SERVER_BIND": bind,
+        "IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD,
+        "IREDLDAP_SESSION_KEYS": "k" * 32,
+        "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
+        **{f"IREDLDAP_{name.upper()}_URL": url for name, url in databases.items()},
+    }
+
+
+def _logged_in(url: str) -> requests.Session:
+    session = requests.Session()
+    credentials = {"username": ADMIN, "password": PASSWORD}
+    until = time.monotonic() + 60
+    while True:
+        try:
+            session.post(f"{url}/login", data=credentials, timeout=10).raise_for_status()
+        except requests.RequestException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return session
