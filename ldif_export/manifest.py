@@ -41,6 +41,7 @@ class Manifest:
         sha256: Their digest.
         since: Digest of the export whose later changes this one tells; None: it is whole. The
             entries are those that were added or changed, `last_csn` is the largest of all so far.
+        classes: Object classes that entries had, here and in what it tells the changes since.
     """
 
     format: int = FORMAT
@@ -57,6 +58,12 @@ class Manifest:
     size: int
     sha256: str
     since: str | None = None
+    classes: tuple[str, ...] = ()
+
+
+_LISTS = frozenset({"selections", "classes"})
+_ADDED = frozenset({"since", "classes"})
+"""What the first manifests did not have."""
 
 
 class Builder:
@@ -82,6 +89,7 @@ class Builder:
         self._companion = companion
         self._kinds: Counter[Kind] = Counter()
         self._known: dict[tuple[bytes, ...], Kind] = {}
+        self._classes: set[bytes] = set()
         self._csns: tuple[bytes, bytes] = (b"", b"")
         self._digest = hashlib.sha256()
         self._size = 0
@@ -114,12 +122,14 @@ class Builder:
             last_csn=last,
             size=self._size,
             sha256=self._digest.hexdigest(),
+            classes=tuple(sorted(name.decode("utf-8", "replace") for name in self._classes)),
         )
 
     def _kind(self, dn: str, classes: tuple[bytes, ...]) -> Kind:
         known = self._known.get(classes)
         # Users and catch-alls differ in the name alone.
         if known is None or known in {"user", "catchall"}:
+            self._classes.update(classes)
             known = kind(dn, classes)
             if len(self._known) < _MOST_KNOWN:
                 self._known[classes] = known
@@ -145,15 +155,16 @@ def load(text: str | bytes) -> Manifest:
         raise ValueError("no manifest: not a JSON object")  # noqa: TRY004 - a fault of the text
     if values.get("format") != FORMAT:
         raise ValueError(f"a manifest of format {FORMAT} is expected")
-    needed = {field.name for field in fields(Manifest)} - {"since"}
+    needed = {field.name for field in fields(Manifest)} - _ADDED
     if missing := sorted(needed - values.keys()):
         raise ValueError(f"no manifest: {', '.join(missing)} missing")
-    known = needed | ({"since"} & values.keys())
+    known = needed | (_ADDED & values.keys())
     wrong = sorted(name for name in known if not _is_right(name, values[name]))
     if wrong:
         raise ValueError(f"no manifest: {', '.join(wrong)} malformed")
-    found = {name: values[name] for name in known}
-    return Manifest(**found | {"selections": tuple(values["selections"])})
+    found: dict[str, Any] = {name: values[name] for name in known}
+    lists = {name: tuple(found[name]) for name in _LISTS & found.keys()}
+    return Manifest(**found | lists)
 
 
 def _is_count(value: object) -> bool:
@@ -162,6 +173,10 @@ def _is_count(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
 def _is_state(value: object) -> bool:
@@ -176,7 +191,8 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "format": _is_count,
     "mode": lambda value: value in get_args(Mode),
     "passwords": lambda value: isinstance(value, bool),
-    "selections": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "selections": _are_texts,
+    "classes": _are_texts,
     "entries": _is_count,
     "kinds": _are_kinds,
     "first_csn": _is_state,

@@ -1,15 +1,17 @@
 """LDIF text, read one record at a time.
 
-Content records only: entries as they are, not changes of them. What is wrong is told with its
-line, and reading goes on with the next record. Nothing is ever fetched from a URL.
+Content records: entries as they are; `changing` reads changes of them. What is wrong is told with
+its line, and reading goes on with the next record. Nothing is ever fetched from a URL.
 
 Source: RFC 2849. Beyond it, raw bytes over 127 are taken as they stand, as OpenLDAP's tools do.
 """
 
 import binascii
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ldif_export.unpacking import Damaged, Readable
 
@@ -55,10 +57,12 @@ class End:
     torn: bool
 
 
-Item = Record | Comment | Fault | End
+Note = Comment | Fault | End
+Item = Record | Note
+T = TypeVar("T")
 
 
-class _Wrong(Exception):
+class Wrong(Exception):
     """A logical line is wrong; its number counts from 0 within the block."""
 
     def __init__(self, reason: str, index: int = 0) -> None:
@@ -74,12 +78,16 @@ def read(file: Readable, *, largest: int = LARGEST) -> Iterator[Item]:
         file: Not compressed any more; see `unpacking.unpacked`.
         largest: Bytes that a record may have; a larger one ends the reading.
     """
-    parser = _Parser()
+    return parsed(file, _Contents(), largest)
+
+
+def parsed(file: Readable, parser: "Parser[T]", largest: int) -> Iterator[T | Note]:
+    """Read LDIF text of other records, as `read` does."""
     blocks = _Blocks(file, largest)
     try:
         for line, block in blocks:
             yield from parser.items(line, block)
-    except (Damaged, _Wrong) as ex:
+    except (Damaged, Wrong) as ex:
         yield Fault(blocks.line, str(ex))
         yield End(blocks.line, torn=True)
     else:
@@ -104,7 +112,7 @@ class _Blocks:
                 yield self.line, block
                 self.line += block.count(b"\n") + 2
             if len(rest) > self._largest:
-                raise _Wrong(f"a record of more than {self._largest} bytes")
+                raise Wrong(f"a record of more than {self._largest} bytes")
         self.torn = bool(rest) and not rest.endswith(b"\n")
         yield self.line, rest
         self.line += rest.count(b"\n")
@@ -116,14 +124,13 @@ class _Blocks:
         return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
 
 
-class _Parser:
-    """Make records of blocks, remembering lines that repeat: most of an account's do."""
+class Parser(ABC, Generic[T]):
+    """Make records of blocks."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[str, str, bytes]] = {}
         self._begun = False
 
-    def items(self, line: int, block: bytes) -> Iterator[Item]:
+    def items(self, line: int, block: bytes) -> Iterator[T | Note]:
         text = block.lstrip(b"\n")
         line += len(block) - len(text)
         text = text.rstrip(b"\n")
@@ -138,10 +145,22 @@ class _Parser:
         try:
             start = self._start(lines)
             if start is not None:
-                dn, attributes = self._entry(lines, start)
-                yield Record(dn, attributes, line + _physical(text, start))
-        except _Wrong as ex:
+                yield self.record(lines, start, line + _physical(text, start))
+        except Wrong as ex:
             yield Fault(line + _physical(text, ex.index), ex.reason)
+
+    @abstractmethod
+    def record(self, lines: list[bytes], start: int, line: int) -> T:
+        """Read a record.
+
+        Args:
+            lines: Logical lines of its block, comments among them.
+            start: Which of them has its DN.
+            line: Number of that one in the text.
+
+        Raises:
+            Wrong: If it is none.
+        """
 
     def _start(self, lines: list[bytes]) -> int | None:
         """Find the line that begins the record, behind comments and the version."""
@@ -151,12 +170,24 @@ class _Parser:
             begun, self._begun = self._begun, True
             if begun or not line.lower().startswith(b"version:"):
                 return index
-            if _value(line[len(b"version:") :], index) != b"1":
-                raise _Wrong("LDIF of another version than 1", index)
+            if value_of(line[len(b"version:") :], index) != b"1":
+                raise Wrong("LDIF of another version than 1", index)
         return None
 
+
+class _Contents(Parser[Record]):
+    """Read entries, remembering lines that repeat: most of an account's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[bytes, tuple[str, str, bytes]] = {}
+
+    def record(self, lines: list[bytes], start: int, line: int) -> Record:
+        dn, attributes = self._entry(lines, start)
+        return Record(dn, attributes, line)
+
     def _entry(self, lines: list[bytes], start: int) -> tuple[str, dict[str, list[bytes]]]:
-        dn = _dn(lines[start], start)
+        dn = dn_of(lines[start], start)
         groups: dict[str, tuple[str, list[bytes]]] = {}
         known = self._known
         for index in range(start + 1, len(lines)):
@@ -173,22 +204,17 @@ class _Parser:
             else:
                 group[1].append(value)
         if not groups:
-            raise _Wrong("an entry without attributes", start)
+            raise Wrong("an entry without attributes", start)
         return dn, dict(groups.values())
 
     def _learned(self, line: bytes, index: int) -> tuple[str, str, bytes]:
-        name, colon, rest = line.partition(b":")
-        if not colon:
-            raise _Wrong("no colon", index)
-        if not _NAME.fullmatch(name):
-            raise _Wrong("no attribute name before the colon", index)
-        text = name.decode()
+        text, rest = split(line, index)
         key = text.lower()
         if key == "dn":
-            raise _Wrong("a second dn: without an empty line before it", index)
+            raise Wrong("a second dn: without an empty line before it", index)
         if key in {"changetype", "control"}:
-            raise _Wrong("a change record; only entries are read", index)
-        learned = key, text, _value(rest, index)
+            raise Wrong("a change record; only entries are read", index)
+        learned = key, text, value_of(rest, index)
         # Base64 hides what hardly ever repeats: foreign letters and passwords.
         if len(line) <= _LONGEST_KNOWN and not rest.startswith(b":"):
             self._remember(line, learned)
@@ -199,25 +225,48 @@ class _Parser:
             self._known[line] = learned
 
 
-def _dn(line: bytes, index: int) -> str:
+def split(line: bytes, index: int) -> tuple[str, bytes]:
+    """Give the name in a line, and what stands behind its colon.
+
+    Raises:
+        Wrong: If there is none.
+    """
+    name, colon, rest = line.partition(b":")
+    if not colon:
+        raise Wrong("no colon", index)
+    if not _NAME.fullmatch(name):
+        raise Wrong("no attribute name before the colon", index)
+    return name.decode(), rest
+
+
+def dn_of(line: bytes, index: int) -> str:
+    """Read the line that begins a record.
+
+    Raises:
+        Wrong: If it does not.
+    """
     name, colon, rest = line.partition(b":")
     if not colon or name.lower() != b"dn":
-        raise _Wrong("a record does not begin with dn:", index)
+        raise Wrong("a record does not begin with dn:", index)
     try:
-        return _value(rest, index).decode()
+        return value_of(rest, index).decode()
     except UnicodeDecodeError as ex:
-        raise _Wrong("a DN that is not UTF-8", index) from ex
+        raise Wrong("a DN that is not UTF-8", index) from ex
 
 
-def _value(rest: bytes, index: int) -> bytes:
-    """Read what stands behind the first colon of a line."""
+def value_of(rest: bytes, index: int) -> bytes:
+    """Read what stands behind the first colon of a line.
+
+    Raises:
+        Wrong: If it is malformed, or elsewhere.
+    """
     if rest.startswith(b":"):
         try:
             return binascii.a2b_base64(rest[1:].strip(b" "), strict_mode=True)
         except binascii.Error as ex:
-            raise _Wrong("bad base64", index) from ex
+            raise Wrong("bad base64", index) from ex
     if rest.startswith(b"<"):
-        raise _Wrong("a value that lies elsewhere; no URL is fetched", index)
+        raise Wrong("a value that lies elsewhere; no URL is fetched", index)
     return rest.lstrip(b" ")
 
 

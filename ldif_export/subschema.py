@@ -84,13 +84,15 @@ class Schema:
         facts = self._facts(attribute)
         return facts is not None and facts.syntax in {_DN, _DN_AND_UID}
 
-    def settable(self, object_classes: Sequence[bytes]) -> frozenset[str]:
-        """Name the attributes that an entry may have, or may have had with other auxiliary classes.
+    def settable(self, classes: Iterable[str], once: Iterable[str] = ()) -> frozenset[str]:
+        """Name the attributes that an entry may have, or may have had; no operational ones.
 
-        The structural class of an entry never changes. Operational attributes are left out.
+        Args:
+            classes: Of the entry.
+            once: Classes that it may have had; the auxiliary ones among them count, for a
+                structural class never changes.
         """
-        classes = [name.decode("utf-8", "replace") for name in object_classes]
-        return self._settable(tuple(classes))
+        return self._settable(tuple(classes), tuple(once))
 
     def faults(self, attributes: Mapping[str, Sequence[bytes]]) -> list[str]:
         """Say why the server would not take an entry.
@@ -139,19 +141,20 @@ class Schema:
                 return ""
         return str(kind.syntax or "")
 
-    def _find_settable(self, classes: tuple[str, ...]) -> frozenset[str]:
-        every = (
-            self._schema.get_obj(ObjectClass, oid) for oid in self._schema.listall(ObjectClass)
-        )
-        auxiliary = [kind.oid for kind in every if kind.kind == _AUXILIARY]
+    def _find_settable(self, classes: tuple[str, ...], once: tuple[str, ...]) -> frozenset[str]:
+        auxiliary = [name for name in once if self._is_auxiliary(name)]
         must, may = self._schema.attribute_types([*classes, *auxiliary], raise_keyerror=0)
-        # Classes that slapd makes itself name attributes that it does not show.
+        # A class may name an attribute that the server does not show.
         kinds = [kind for kind in (*must.values(), *may.values()) if kind]
         return frozenset(
             f"{_name(kind)};binary" if self._syntax(kind) in _BINARY else _name(kind)
             for kind in kinds
             if not self.is_operational(kind.oid)
         )
+
+    def _is_auxiliary(self, name: str) -> bool:
+        found = self._schema.get_obj(ObjectClass, name)
+        return found is not None and found.kind == _AUXILIARY
 
     def _find_rules(self, classes: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
         """Judge names alone; entries of one kind have the same."""

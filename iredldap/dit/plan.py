@@ -213,13 +213,13 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
                 yield writer.comment(f"sweep: {step.meaning}")
                 for entry in found(step.query):
                     for operation in step.change(entry):
-                        yield _change_record(operation)
+                        yield change_record(operation)
             case Recheck():
                 yield writer.comment(f"recheck: {step.meaning}")
             case Outside():
                 yield writer.comment(f"outside the directory: {step.meaning}")
             case _:
-                yield _change_record(step)
+                yield change_record(step)
 
 
 def describe(step: Step) -> str:
@@ -234,7 +234,8 @@ def describe(step: Step) -> str:
 _OP_WORDS = {Op.ADD: "add", Op.DELETE: "delete", Op.REPLACE: "replace"}
 
 
-def _change_record(operation: Operation) -> bytes:
+def change_record(operation: Operation) -> bytes:
+    """Print one operation as an LDIF change record, with the empty line behind it."""
     lines = [writer.dn_line(operation.dn)]
     match operation:
         case Add(attributes=attributes):

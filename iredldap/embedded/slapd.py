@@ -82,6 +82,7 @@ class Slapd:
         schema_dir: Path,
         port: int,
         fast_reads: bool = False,
+        syncprov: bool = False,
         extra: str = "",
         maxsize: int = 2 * GIB,
         tls: tuple[Path, Path, Path] | None = None,
@@ -94,6 +95,7 @@ class Slapd:
             schema_dir: Where `slapd.conf` and our schema files are.
             port: TCP port on 127.0.0.1.
             fast_reads: Let the service accounts past iRedMail's access rules.
+            syncprov: Offer content synchronization (RFC 4533), which iRedMail leaves off.
             extra: Lines for slapd.conf at the end of the database section.
             maxsize: Limit of the database in bytes.
             tls: Files of the CA certificate, the certificate and its key, to offer StartTLS.
@@ -108,6 +110,7 @@ class Slapd:
         self.port = port
         self._schema_dir = schema_dir.absolute()
         self._fast_reads = fast_reads
+        self._syncprov = syncprov
         self._extra = extra
         self._maxsize = maxsize
         self._tls = tls
@@ -234,6 +237,7 @@ class Slapd:
             suffix_pattern=self.suffix.replace(".", "[.]"),
             maxsize=self._maxsize,
             fast_reads="" if self._fast_reads else "# ",
+            syncprov="" if self._syncprov else "# ",
             tls=self._tls_lines(),
             extra=self._extra,
         )

@@ -1,0 +1,365 @@
+"""Increments: applied to what was restored from an earlier export, they give the present state."""
+
+import hashlib
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import ldap
+import pytest
+
+from iredldap.dit.plan import Add, Delete, Modify, Operation, Rename, change_record
+from iredldap.embedded.slapd import Slapd
+from iredldap.errors import NoSuchAccount, PreconditionFailed
+from ldif_export import changing, exact, readers, since, stream, telling
+from ldif_export.manifest import Manifest, Mode, dump, load
+from ldif_export.records import Wanted
+from ldif_export.selection import Selection, searches
+from ldif_export.writer import VERSION, comment
+from tests.integration.ldif_export.ground import (
+    SECRET,
+    SUFFIX,
+    TREE,
+    Entry,
+    account,
+    connected,
+    domain,
+    hashed,
+    plain,
+    running,
+    settings,
+    user,
+)
+
+ALL = (Selection("all"),)
+
+
+def tree() -> list[Entry]:
+    several = ("changed", "bare", "mover", "renamed", "gone", "other", "swapped", "respelled")
+    return [
+        *domain("a.test", cn=[b"A"]),
+        *(user(f"{name}@a.test", givenName=[b"G"], title=[b"T"]) for name in several),
+        user("still@a.test"),
+        account(TREE.maillist("list@a.test"), "mailList", "mail", "list@a.test"),
+        account(TREE.externals("list@a.test"), "mailExternalUser", "memberOfGroup", "list@a.test"),
+        account(TREE.admin("root@else.test"), "mailAdmin", "mail", "root@else.test"),
+        *domain("b.test"),
+        *domain("old.test"),
+        user("u@old.test"),
+        user("refugee@old.test"),
+        *domain("again.test", cn=[b"before"]),
+        user("u@again.test", title=[b"before"]),
+        user("v@again.test"),
+        *domain("label.test"),
+        user("u@label.test"),
+    ]
+
+
+def put(connection: Any, entries: Sequence[Entry]) -> None:
+    for dn, attributes in entries:
+        connection.add_s(dn, [*attributes.items()])
+
+
+def remove(connection: Any, base: str) -> None:
+    found = [dn for dn, _ in connection.search_s(base, ldap.SCOPE_SUBTREE, attrlist=["1.1"])]
+    for dn in sorted(found, key=lambda dn: -dn.count(",")):
+        connection.delete_s(dn)
+
+
+def change(connection: Any, mail: str, **values: list[bytes]) -> None:
+    changes = [(ldap.MOD_REPLACE, name, value or None) for name, value in values.items()]
+    connection.modify_s(TREE.user(mail), changes)
+
+
+def move(connection: Any, mail: str, new: str) -> None:
+    rdn, _, parent = TREE.user(new).partition(",")
+    connection.rename_s(TREE.user(mail), rdn, parent)
+
+
+def first_day(connection: Any) -> None:
+    """Every kind of change."""
+    odd = [b" leading", b":colon", "Größe".encode(), b"line\nfeed", b"y" * 300]
+    change(connection, "changed@a.test", title=odd, cn=[b"new"], userPassword=[b"{SSHA}bmV3"])
+    change(connection, "bare@a.test", title=[], givenName=[])
+    lost = [(ldap.MOD_DELETE, "objectClass", [b"amavisAccount"])]
+    connection.modify_s(TREE.user("bare@a.test"), lost)
+    move(connection, "renamed@a.test", "named@a.test")
+    put(connection, domain("new.test", cn=[b"new"]))
+    put(connection, [user("u@new.test"), user("@new.test")])
+    move(connection, "mover@a.test", "mover@new.test")
+    change(connection, "mover@new.test", title=[b"moved"])
+    connection.delete_s(TREE.user("gone@a.test"))
+    move(connection, "refugee@old.test", "refugee@b.test")
+    remove(connection, TREE.domain("old.test"))
+    remove(connection, TREE.domain("again.test"))
+    put(connection, [*domain("again.test"), user("u@again.test", sn=[b"after"])])
+    move(connection, "other@a.test", "aside@a.test")
+    move(connection, "swapped@a.test", "other@a.test")
+    move(connection, "aside@a.test", "swapped@a.test")
+    connection.rename_s(TREE.user("respelled@a.test"), "mail=Respelled@a.test")
+    connection.modify_s(TREE.domain("a.test"), [(ldap.MOD_REPLACE, "cn", None)])
+    connection.modify_s(
+        TREE.container("a.test", "Users"), [(ldap.MOD_ADD, "description", [b"here"])]
+    )
+    connection.rename_s(TREE.domain("label.test"), "domainName=renamed.test")
+    connection.delete_s(TREE.externals("list@a.test"))
+    connection.delete_s(TREE.admin("root@else.test"))
+    put(connection, [account(TREE.admin("new@else.test"), "mailAdmin", "mail", "new@else.test")])
+
+
+def second_day(connection: Any) -> None:
+    """What the first day did, once more, and in part undone."""
+    change(connection, "changed@a.test", title=[], mobile=[b"1"])
+    move(connection, "mover@new.test", "mover@a.test")
+    remove(connection, TREE.domain("new.test"))
+    put(connection, [*domain("old.test"), user("u@old.test"), user("gone@a.test")])
+    connection.rename_s(TREE.domain("b.test"), "domainName=c.test")
+
+
+@dataclass
+class Export:
+    """An export on the disk."""
+
+    text: bytes
+    manifest: Manifest
+    companion: Path
+
+
+def exported(
+    server: Slapd, selections: Sequence[Selection], home: Path, mode: Mode = "exact"
+) -> Export:
+    """Export the whole; of an exact export the moment is known to the microsecond."""
+    every = [search for chosen in selections for search in searches(chosen, TREE)]
+    path = home / "whole.manifest"
+    wanted = Wanted(selections[0], telling.WATCHED)
+    with telling.manifest(path, settings(server), selections, mode) as builder:
+        opened = (
+            exact.read(settings(server), every, wanted)
+            if mode == "exact"
+            else readers.connected(settings(server), wanted)
+        )
+        with closing(opened) as reader:
+            passwords, observe = selections[0].has_passwords, telling.noting(builder)
+            chunks = stream.export(reader, every, passwords=passwords, observe=observe)
+            text = b"".join(telling.digested(chunks, builder))
+    return Export(text, load(path.read_text()), telling.companion_of(path))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def gathered(
+    server: Slapd, selections: Sequence[Selection], earlier: Export, home: Path, **more: Any
+) -> Export:
+    found = since.gather(
+        settings(server), selections, earlier.manifest, earlier.companion, began=now(), **more
+    )
+    with closing(found) as increment:
+        text = b"".join(increment.text())
+        path = home / f"{earlier.companion.name}.later"
+        increment.write_companion(path)
+        return Export(text, increment.manifest(now()), path)
+
+
+def ldapmodify(server: Slapd, text: bytes, *words: str) -> None:
+    binding = ["-x", "-H", server.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET]
+    ran = subprocess.run(
+        ["ldapmodify", *binding, *words], input=text, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, b""), ran.stderr.decode()
+
+
+def whole(server: Slapd, selections: Sequence[Selection] = ALL) -> bytes:
+    every = [search for chosen in selections for search in searches(chosen, TREE)]
+    return plain(server, selections[0], every)
+
+
+def operations(text: bytes) -> list[Operation]:
+    """What an increment does."""
+    items = changing.read(BytesIO(text))
+    return [item.operation for item in items if isinstance(item, changing.Change)]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Slapd]:
+    with running(tmp_path / "here", tree(), syncprov=True) as server:
+        yield server
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Slapd]:
+    with running(tmp_path / "there", ()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("reader", ["wire", "python-ldap"])
+def test_increments_bring_a_copy_up_to_date(
+    here: Slapd, there: Slapd, tmp_path: Path, reader: str
+) -> None:
+    """Two in a row, each after changes of every kind: each entry is the same bytes in both."""
+    earlier = exported(here, ALL, tmp_path)
+    ldapmodify(there, earlier.text, "-a")
+
+    for day in (first_day, second_day):
+        with connected(here) as connection:
+            day(connection)
+        earlier = gathered(here, ALL, earlier, tmp_path, reader=reader)
+        ldapmodify(there, earlier.text)
+
+        assert sorted(whole(there).split(b"\n\n")) == sorted(whole(here).split(b"\n\n"))
+
+
+def test_an_increment_holds_what_changed_and_no_more(here: Slapd, tmp_path: Path) -> None:
+    """After an exact export. It is read as the operations that it was written of."""
+    earlier = exported(here, ALL, tmp_path)
+    with connected(here) as connection:
+        change(connection, "changed@a.test", title=[b"new"])
+        connection.delete_s(TREE.user("gone@a.test"))
+        move(connection, "renamed@a.test", "named@a.test")
+        put(connection, [user("new@a.test")])
+
+    found = gathered(here, ALL, earlier, tmp_path)
+
+    done = operations(found.text)
+    assert [type(operation) for operation in done] == [Rename, Add, *[Modify] * 3, Delete]
+    assert {operation.dn for operation in done if isinstance(operation, Modify)} == {
+        TREE.user("changed@a.test"),
+        TREE.user("named@a.test"),
+        # The state of the export is that of its last change.
+        TREE.user("u@label.test"),
+    }
+    assert [operation.dn for operation in done if not isinstance(operation, Modify)] == [
+        TREE.user("renamed@a.test"),
+        TREE.user("new@a.test"),
+        TREE.user("gone@a.test"),
+    ]
+    assert found.text == b"".join(
+        [
+            VERSION,
+            comment("Password hashes: included"),
+            comment(f"changes since: {earlier.manifest.sha256}"),
+            b"\n",
+            *map(change_record, done),
+            comment("changes: 6"),
+        ]
+    )
+
+
+def test_the_manifest_leads_on(here: Slapd, tmp_path: Path) -> None:
+    """It tells of the text, and is as good a beginning as the one before."""
+    earlier = exported(here, ALL, tmp_path)
+    with connected(here) as connection:
+        first_day(connection)
+
+    found = gathered(here, ALL, earlier, tmp_path)
+
+    manifest = found.manifest
+    assert (manifest.since, manifest.mode) == (earlier.manifest.sha256, "fuzzy")
+    assert (manifest.size, manifest.sha256) == (
+        len(found.text),
+        hashlib.sha256(found.text).hexdigest(),
+    )
+    assert load(dump(manifest)) == manifest
+    assert "amavisAccount" in manifest.classes
+    assert earlier.manifest.last_csn
+    assert manifest.last_csn
+    assert manifest.last_csn > earlier.manifest.last_csn
+    later = exported(here, ALL, tmp_path)
+    assert later.companion.read_bytes() == found.companion.read_bytes()
+
+
+def test_since_an_empty_directory_everything_is_new(there: Slapd, tmp_path: Path) -> None:
+    earlier = exported(there, ALL, tmp_path, mode="fuzzy")
+    with connected(there) as connection:
+        put(connection, tree())
+
+    found = gathered(there, ALL, earlier, tmp_path)
+
+    assert [type(operation) for operation in operations(found.text)] == [Add] * len(tree())
+
+
+def test_a_fuzzy_export_may_have_missed_what_came_while_it_ran(here: Slapd, tmp_path: Path) -> None:
+    """What it saw last is no proof that it saw all before."""
+    earlier = exported(here, ALL, tmp_path, mode="fuzzy")
+    with connected(here) as connection:
+        change(connection, "changed@a.test", title=[b"missed"])
+        change(connection, "still@a.test", title=[b"seen"])
+    seen = exported(here, ALL, tmp_path, mode="fuzzy").manifest
+    earlier.manifest = replace(earlier.manifest, last_csn=seen.last_csn)
+
+    found = gathered(here, ALL, earlier, tmp_path, overlap=timedelta(0))
+
+    assert TREE.user("changed@a.test") in {operation.dn for operation in operations(found.text)}
+
+
+def test_without_passwords_those_in_the_copy_stay(
+    here: Slapd, there: Slapd, tmp_path: Path
+) -> None:
+    """But not with another account of the same name."""
+    selections = (Selection("all", passwords=False),)
+    ldapmodify(there, whole(here), "-a")
+    earlier = exported(here, selections, tmp_path)
+    with connected(here) as connection:
+        first_day(connection)
+
+    ldapmodify(there, gathered(here, selections, earlier, tmp_path).text)
+
+    assert sorted(whole(there, selections).split(b"\n\n")) == sorted(
+        whole(here, selections).split(b"\n\n")
+    )
+    for mail, expected in (
+        ("changed@a.test", hashed("changed@a.test")),
+        ("named@a.test", hashed("renamed@a.test")),
+        ("u@again.test", None),
+    ):
+        with connected(there) as connection:
+            (_, found), *_ = connection.search_s(TREE.user(mail), ldap.SCOPE_BASE)
+        assert found.get("userPassword") == (expected and [expected])
+
+
+@pytest.mark.parametrize(
+    ("selections", "reason"),
+    [
+        ((Selection("domain", "a.test"),), "something else"),
+        ((Selection("all", passwords=False),), "with passwords"),
+        ((Selection("all", operational=True),), "operational"),
+    ],
+)
+def test_another_selection_is_refused(
+    here: Slapd, tmp_path: Path, selections: Sequence[Selection], reason: str
+) -> None:
+    earlier = exported(here, ALL, tmp_path)
+
+    with pytest.raises(PreconditionFailed, match=reason):
+        gathered(here, selections, earlier, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-5], lambda text: text[text.index(b"\n") + 1 :]]
+)
+def test_a_damaged_companion_is_refused(
+    here: Slapd, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """What is missing in it would pass for new."""
+    earlier = exported(here, ALL, tmp_path)
+    earlier.companion.write_bytes(damage(earlier.companion.read_bytes()))
+
+    with pytest.raises(PreconditionFailed):
+        gathered(here, ALL, earlier, tmp_path)
+
+
+def test_a_domain_that_is_gone_is_refused(here: Slapd, tmp_path: Path) -> None:
+    """As in a plain export of it; among all domains it is deleted."""
+    selections = (Selection("domain", "old.test"),)
+    earlier = exported(here, selections, tmp_path)
+    with connected(here) as connection:
+        remove(connection, TREE.domain("old.test"))
+
+    with pytest.raises(NoSuchAccount):
+        gathered(here, selections, earlier, tmp_path)
