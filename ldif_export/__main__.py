@@ -77,6 +77,13 @@ def main() -> None:
     help="[default: as the name of the file ends, .gz or .zst]",
 )
 @click.option("--manifest", type=_FILE, help="Write counts, states and a digest into this file.")
+@click.option("--exact", is_flag=True, help="The state of one moment; the server needs syncprov.")
+@click.option(
+    "--since",
+    type=_PRESENT,
+    metavar="MANIFEST",
+    help="Only what has changed since that export, as change records.",
+)
 @click.option(
     "--reader",
     type=click.Choice(_READERS),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
@@ -16,10 +16,13 @@ from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from ldif_export import handover, readers, stream
 from ldif_export.readers import Choice
-from ldif_export.records import Wanted
+from ldif_export.records import Reader, Wanted
 from ldif_export.selection import Kind, Search, Selection, read_name, searches
 from ldif_export.sinks import Compression, compressed, compression_of
 from ldif_export.stream import Observer
+
+if TYPE_CHECKING:
+    from ldif_export.manifest import Mode
 
 PASSWORD_VARIABLE = "LDIF_EXPORT_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -33,6 +36,8 @@ class Job:
     output: Path | None = None
     compression: Compression = "none"
     manifest: Path | None = None
+    exact: bool = False
+    since: Path | None = None
     progress: bool = False
 
 
@@ -72,12 +77,16 @@ def job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> Job:
         click.UsageError: If the parts do not fit together.
     """
     output = given["output"]
+    if given["exact"] and given["since"]:
+        raise click.UsageError("--exact and --since exclude each other")
     return Job(
         selections=selections,
         reader=given["reader"],
         output=output,
         compression=given["compress"] or compression_of(output),
         manifest=given["manifest"],
+        exact=given["exact"],
+        since=given["since"],
         progress=is_shown(given),
     )
 
@@ -170,9 +179,11 @@ def _text(
 ) -> Iterator[bytes]:
     """Give the text, and let the manifest see it go by if there is to be one."""
     first = job.selections[0]
+    if job.since:
+        return _increment(settings, job, job.since, stack)
 
     def export(wanted: Wanted, observe: Observer | None = None) -> Iterator[bytes]:
-        source = stack.enter_context(closing(readers.connected(settings, wanted, job.reader)))
+        source = stack.enter_context(closing(_reader(settings, job, searched, wanted)))
         return stack.enter_context(
             closing(stream.export(source, searched, passwords=first.has_passwords, observe=observe))
         )
@@ -181,9 +192,41 @@ def _text(
         return export(Wanted(first))
     from ldif_export import telling  # noqa: PLC0415 - it loads what a bare export does without
 
-    builder = stack.enter_context(telling.manifest(job.manifest, settings, job.selections, "fuzzy"))
+    mode: Mode = "exact" if job.exact else "fuzzy"
+    builder = stack.enter_context(telling.manifest(job.manifest, settings, job.selections, mode))
     text = export(Wanted(first, telling.WATCHED), telling.noting(builder))
     return telling.digested(text, builder)
+
+
+def _reader(settings: Ldap, job: Job, searched: Sequence[Search], wanted: Wanted) -> Reader:
+    if not job.exact:
+        return readers.connected(settings, wanted, job.reader)
+    from ldif_export import exact  # noqa: PLC0415 - it loads python-ldap
+
+    return exact.read(settings, searched, wanted)
+
+
+def _increment(settings: Ldap, job: Job, earlier: Path, stack: ExitStack) -> Iterator[bytes]:
+    """Give what has changed since an earlier export as change records.
+
+    Raises:
+        PreconditionFailed: If that was an export of something else.
+        InternalError: If there is no manifest of it.
+    """
+    from ldif_export import manifest, since, telling  # noqa: PLC0415 - as above
+
+    try:
+        told = manifest.load(earlier.read_bytes())
+    except ValueError as ex:
+        raise InternalError(f"{earlier}: {ex}") from ex
+    began, entries = telling.now(), telling.companion_of(earlier)
+    increment = since.gather(
+        settings, job.selections, told, entries, began=began, reader=job.reader
+    )
+    stack.enter_context(closing(increment))
+    yield from increment.text()
+    if job.manifest:
+        telling.keep(job.manifest, increment.manifest(telling.now()), increment.write_companion)
 
 
 def _write(descriptor: int, chunk: bytes) -> None:

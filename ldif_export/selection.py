@@ -61,8 +61,12 @@ class Selection:
 
     @property
     def words(self) -> str:
-        """What is selected, for people: ``domain example.com``."""
-        return f"{self.kind} {self.name}".strip()
+        """What is selected, as the command has it: ``domain example.com``."""
+        words = [self.kind, self.name, *(f"--only={kind}" for kind in sorted(self.only))]
+        words += [f"--omit={name}" for name in sorted(self.omit)]
+        words += [] if self.subtree else ["--no-subtree"]
+        words += ["--operational"] if self.operational else []
+        return " ".join(filter(None, words))
 
     @property
     def has_passwords(self) -> bool:

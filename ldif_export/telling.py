@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from iredldap.config import Ldap
 from iredldap.errors import Refusal
 from ldif_export import source
 from ldif_export.companion import Companion
-from ldif_export.manifest import Builder, Mode, dump
+from ldif_export.manifest import Builder, Manifest, Mode, dump
 from ldif_export.records import IDENTITY, KIND, Record
 from ldif_export.selection import Search, Selection
 
@@ -54,16 +54,21 @@ def manifest(
         suffix=settings.suffix,
         selections=[chosen.words for chosen in selections],
         passwords=selections[0].has_passwords,
-        began=_now(),
+        began=now(),
         companion=companion,
     )
     yield builder
+    keep(path, builder.finished(now()), companion.write)
+
+
+def keep(path: Path, told: Manifest, write_companion: Callable[[Path], None]) -> None:
+    """Write a manifest and its companion; each appears when it is whole."""
     beside = companion_of(path)
     scratch = beside.with_name(f".{beside.name}.{os.getpid()}")
     try:
-        companion.write(scratch)
+        write_companion(scratch)
         scratch.replace(beside)
-        scratch.write_text(dump(builder.finished(_now())), encoding="utf-8")
+        scratch.write_text(dump(told), encoding="utf-8")
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -141,5 +146,6 @@ def _count(settings: Ldap, searches: Sequence[Search], progress: Progress, task:
         progress.console.print(f"time left unknown: {ex.code}")
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as manifests have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -233,3 +233,49 @@ def test_progress_is_shown_where_asked_for(full: Slapd) -> None:
 
     assert done.returncode == 0
     assert done.stdout == exported(full, "all")
+
+
+def test_the_state_of_one_moment(tmp_path: Path) -> None:
+    """The same bytes as any export while nobody writes, and a manifest that says so."""
+    beside = tmp_path / "all.json"
+    with running(
+        tmp_path / "synced", [*domain("a.test"), user("u@a.test")], syncprov=True
+    ) as server:
+        text = exported(server, "all", "--exact", "--manifest", beside)
+
+        assert text == exported(server, "all")
+    assert manifest.load(beside.read_bytes()).mode == "exact"
+
+
+def test_one_moment_is_not_promised_in_vain(full: Slapd, tmp_path: Path) -> None:
+    """A server without syncprov cannot; then there is no file either."""
+    output = tmp_path / "all.ldif"
+
+    done = ran("export", "all", "--exact", "--output", output, *at(full))
+
+    assert done.returncode == 1
+    assert b"PRECONDITION_FAILED" in done.stderr
+    assert not output.exists()
+
+
+def test_what_changed_since(full: Slapd, tmp_path: Path) -> None:
+    """Applied to a copy of the first export it gives the second; so does the next one."""
+    first, second, third = (tmp_path / f"{number}.json" for number in range(3))
+    tree = [*domain("a.test"), *(user(f"u{number}@a.test") for number in range(5))]
+    with running(tmp_path / "one", tree) as here, running(tmp_path / "two", []) as there:
+        copy = tmp_path / "copy.ldif"
+        exported(here, "all", "--output", copy, "--manifest", first)
+        assert ran("restore", copy, *at(there)).returncode == 0
+        for earlier, later, mail in ((first, second, "u1@a.test"), (second, third, "u2@a.test")):
+            with connected(here) as connection:
+                connection.delete_s(TREE.user(mail))
+                connection.modify_s(TREE.user("u3@a.test"), [(2, "cn", [mail.encode()])])
+
+            changes = tmp_path / "changes.ldif"
+            exported(here, "all", "--since", earlier, "--manifest", later, "--output", changes)
+
+            bind = ("-x", "-H", there.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET)
+            subprocess.run(["ldapmodify", *bind, "-f", changes], check=True, capture_output=True)
+            assert sorted(parsed(exported(there, "all"))) == sorted(parsed(exported(here, "all")))
+        refused = ran("export", "domain", "a.test", "--since", third, *at(here))
+    assert (refused.returncode, b"PRECONDITION_FAILED" in refused.stderr) == (1, True)
