@@ -19,13 +19,12 @@ from ldap.ldapobject import SimpleLDAPObject
 from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.dit.plan import Scope
-from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
+from iredldap.errors import NoSuchAccount, PreconditionFailed
 from ldif_export import source, sync
 from ldif_export.records import Batch, Record, Wanted
 from ldif_export.selection import Search
-from ldif_export.source import LibraryReader
+from ldif_export.source import LibraryReader, Shaper
 from ldif_export.spool import Spool
-from ldif_export.writer import Formatter, base_name
 
 MOST_ROUNDS = 1000
 """A tree that is written to a few hundred times a second rests within far fewer."""
@@ -111,7 +110,7 @@ class _Settling:
         self._searches = tuple(enumerate(searches))
         self._wanted = wanted
         self._timeout = timeout
-        self._formatter = Formatter()
+        self._shaper = Shaper(wanted)
         self._spool = Spool()
         self._cookies: dict[int, bytes] = {}
 
@@ -182,7 +181,7 @@ class _Settling:
         """Take in what a search tells, and say whether it is news."""
         match told:
             case sync.Found(uuid=uuid, dn=dn, attributes=attributes):
-                self._spool.put(number, uuid, self._record(dn, attributes))
+                self._spool.put(number, uuid, self._shaper.record(dn, attributes))
                 return True
             case sync.Stayed(uuids=uuids):
                 self._spool.see(number, uuids)
@@ -200,17 +199,6 @@ class _Settling:
         if not self._cookies[number]:
             raise NotExact("the server does not tell the state of the directory")
         return self._cookies[number] != before
-
-    def _record(self, dn: str, attributes: dict[str, list[bytes]]) -> Record:
-        kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
-        watched: dict[str, list[bytes]] = {}
-        for name, values in attributes.items():
-            if (base := base_name(name)) in self._wanted.watched_names:
-                watched.setdefault(base, []).extend(values)
-        try:
-            return Record(dn, self._formatter.record(dn, kept), watched)
-        except ValueError as ex:
-            raise InternalError(f"{dn}: {ex}") from ex
 
     def _is_overtaken(self) -> bool:
         """Whether there are entries of a later state.

@@ -56,6 +56,43 @@ def entries(
             raise NoSuchAccount(search.base)
 
 
+class Shaper:
+    """Makes records of entries as python-ldap gives them.
+
+    Args:
+        wanted: What of each entry.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._watched = wanted.watched_names
+        self._formatter = Formatter()
+
+    def record(self, dn: str, attributes: dict[str, list[bytes]]) -> Record:
+        """Make a record.
+
+        Raises:
+            InternalError: If an attribute has no name that LDIF could write.
+        """
+        watched: dict[str, list[bytes]] = {}
+        for name, values in attributes.items():
+            if (base := base_name(name)) in self._watched:
+                watched.setdefault(base, []).extend(values)
+        return Record(dn, self.text(dn, attributes), watched)
+
+    def text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+        """Make its text alone.
+
+        Raises:
+            InternalError: As `record`.
+        """
+        kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
+        try:
+            return self._formatter.record(dn, kept)
+        except ValueError as ex:
+            raise InternalError(f"{dn}: {ex}") from ex
+
+
 class LibraryReader:
     """A `Reader` on python-ldap: the reference for what the fast one gives.
 
@@ -70,21 +107,20 @@ class LibraryReader:
     ) -> None:
         self._connection = connection
         self._wanted = wanted
-        self._watched = wanted.watched_names
         self._timeout = timeout
-        self._formatter = Formatter()
+        self._shaper = Shaper(wanted)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
         """Read what a search finds, one entry at a time."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
-                yield Batch(self._text(dn, attributes), 1)
+                yield Batch(self._shaper.text(dn, attributes), 1)
 
     def records(self, search: Search) -> Generator[Record, None, None]:
         """Read what a search finds, entry by entry."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
-                yield Record(dn, self._text(dn, attributes), self._watch(attributes))
+                yield self._shaper.record(dn, attributes)
 
     def close(self) -> None:
         """Hang up."""
@@ -93,20 +129,6 @@ class LibraryReader:
 
     def _found(self, search: Search) -> Generator[Found, None, None]:
         return _streamed(self._connection, search, self._timeout, self._wanted.attributes)
-
-    def _text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
-        kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
-        try:
-            return self._formatter.record(dn, kept)
-        except ValueError as ex:
-            raise InternalError(f"{dn}: {ex}") from ex
-
-    def _watch(self, attributes: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
-        watched: dict[str, list[bytes]] = {}
-        for name, values in attributes.items():
-            if (base := base_name(name)) in self._watched:
-                watched.setdefault(base, []).extend(values)
-        return watched
 
 
 def connect(settings: Ldap) -> SimpleLDAPObject:
