@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from iredldap.dit import names
-from iredldap.dit.plan import Scope
+from iredldap.dit.depth import Scope
 from ldif_export.writer import base_name, is_password
 
 Kind = Literal["all", "domain", "user", "catchall", "admin", "maillist", "alias"]

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from iredldap.dit import names
+from iredldap.dit import depth, names
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal
 from ldif_export import writer
+
+Scope = depth.Scope
 
 
 class Op(IntEnum):
@@ -22,14 +24,6 @@ class Op(IntEnum):
     ADD = 0
     DELETE = 1
     REPLACE = 2
-
-
-class Scope(IntEnum):
-    """How deep a search goes; the numbers are those of RFC 4511."""
-
-    BASE = 0
-    ONE = 1
-    SUBTREE = 2
 
 
 @dataclass(frozen=True, slots=True)

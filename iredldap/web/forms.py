@@ -100,7 +100,7 @@ def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
     chunked = "chunked" in (request.get_header("Transfer-Encoding") or "").lower()
     stream = request.stream if chunked else request.bounded_stream
     size = 0
-    while piece := bytes(stream.read(_PIECE)):
+    while piece := bytes(stream.read(min(_PIECE, largest + 1 - size))):
         size += len(piece)
         if size > largest:
             raise BodyTooLarge(f"more than {largest} bytes")
