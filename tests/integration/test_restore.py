@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Client, Served, World, done, refused
+from tests.databases import Urls, rows
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"
@@ -58,6 +59,19 @@ def test_what_went_out_comes_back(api: Client, world: World, corp: str) -> None:
     assert (
         Client(api.url).post("/api/login", username=ANN, password=PASSWORD).status_code == 401
     )  # no admin, but no 503 either
+
+
+def test_who_comes_back_keeps_his_mailbox(api: Client, corp: str, urls: Urls) -> None:
+    """It was written down as one to be removed when the domain was deleted."""
+    text = everything(api)
+    done(api.delete("/api/domain/corp.test/keep_mailbox_days/1"))
+    assert len(rows(urls.iredadmin, "SELECT username FROM deleted_mailboxes")) == 1
+
+    api.send_file("/api/ldif", text, dry_run="yes")
+    assert len(rows(urls.iredadmin, "SELECT username FROM deleted_mailboxes")) == 1
+    api.send_file("/api/ldif", gzip.compress(text))
+
+    assert rows(urls.iredadmin, "SELECT username FROM deleted_mailboxes") == []
 
 
 def test_a_dry_run_changes_nothing(api: Client, world: World, corp: str) -> None:

@@ -20,9 +20,10 @@ from iredldap.operations.login import Caller
 from iredldap.web import forms
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
-from ldif_export import process, restore, stream
+from ldif_export import process, reading, restore, stream
 from ldif_export.selection import Account, Kind, Selection
 from ldif_export.survey import Options
+from ldif_export.unpacking import unpacked
 
 LDIF = "text/ldif; charset=utf-8"
 
@@ -140,6 +141,8 @@ class LdifAllResource(_LdifResource):
             elif not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             else:
+                # The files of whoever comes back may have been due to be removed.
+                self.records.iredadmin.reclaim_mailboxes([*_mailboxes(Path(file.name))])
                 outcome = restore.carry_out(plan, self.directory)
                 self.note(request)
                 self.replies.done(response, outcome.as_json(), read=True)
@@ -227,6 +230,15 @@ class LdifAliasResource(_LdifResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         hidden = self.config.api.api_hidden_user_profiles
         self._send_account(request, response, "alias", mail, hidden)
+
+
+def _mailboxes(file: Path) -> Iterator[str]:
+    """Directories of the mailboxes in a file."""
+    with file.open("rb") as opened:
+        for item in reading.read(unpacked(opened)):
+            if isinstance(item, reading.Record):
+                found = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
+                yield from found.texts("homedirectory")
 
 
 def _only(parsed: Parsed) -> frozenset[Account]:
