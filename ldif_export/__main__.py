@@ -1,5 +1,6 @@
 """The command ``ldif-export``."""
 
+import gc
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -118,7 +119,13 @@ def export(
         settings = command.settings(given, "vmail")
     else:
         settings = command.inherited_settings(credentials_fd)
-    context.exit(command.run(settings, command.job(selections, given)))
+    # An export makes no cycles, and looking for some takes a twentieth of its time.
+    gc.disable()
+    try:
+        status = command.run(settings, command.job(selections, given))
+    finally:
+        gc.enable()
+    context.exit(status)
 
 
 @main.command()

@@ -5,6 +5,9 @@ finished lines: three dozen services are one look into a dictionary. Where an at
 from entry to entry, the bytes before its value are the key: they fix its name and the length of
 its value, hence what stands before the value and whether the line is folded.
 
+Entries of a kind are alike as a whole: after the first ones, an outline leads from one value that
+varies to the next, and only what an outline does not foresee is read attribute by attribute.
+
 What is remembered is bounded; once it is full, nothing new is.
 
 Source: RFC 2849; RFC 4511, section 4.1.7.
@@ -12,15 +15,18 @@ Source: RFC 2849; RFC 4511, section 4.1.7.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from struct import Struct
+from struct import Struct, error
 
-from ldif_export import messages, writer
-from ldif_export.ber import SEQUENCE, MalformedReply, element
-from ldif_export.lines import PLAIN, Line, dn_line, line_start, value_line
+from ldif_export import messages, outlines, writer
+from ldif_export.ber import INTEGER, OCTETS, SEQUENCE, MalformedReply, element
+from ldif_export.lines import DN_FOLDS, PLAIN, Line, dn_line, value_line
+from ldif_export.outlines import Outline
 
 _MOST_NAMES = 64
 _MOST_BYTES = 256 * 1024
 """Of one attribute, keys and lines together."""
+_MOST_OUTLINES = 16
+_LARGEST_SAMPLE = 16 * 1024
 
 _LONGEST_SHORT = 0x7F
 _ONE_BYTE, _TWO_BYTES = 0x81, 0x82
@@ -28,22 +34,22 @@ _ONE_BYTE, _TWO_BYTES = 0x81, 0x82
 # An entry as slapd sends nearly all, up to its first attribute, by the length of its DN: lengths
 # of two bytes, but for those of number and DN.
 _DN_SIZE_AT, _LEAST_HEAD = 12, 17
-_HEADS = [Struct(f">HHQx{size}sI").unpack_from for size in range(_LONGEST_SHORT + 1)]
+_HEADS = [Struct(f">HH5sHBx{size}sHH").unpack_from for size in range(_LONGEST_SHORT + 1)]
 _MOST_HEAD = _LEAST_HEAD + _LONGEST_SHORT
 _LONG_SEQUENCE = SEQUENCE << 8 | _TWO_BYTES
-_LONG_LIST = _LONG_SEQUENCE << 16
-_SHAPE = 0x0201_00_64_82_0000_04
+_NUMBER, _IS_ENTRY = bytes((INTEGER, 1)), bytes((messages.SEARCH_ENTRY, _TWO_BYTES))
 
 
-def _head(chunk: bytes) -> int:
+def _head(data: bytes, at: int = 0) -> int:
     """How many bytes stand before the value, if an attribute of 128 to 255 bytes has only one.
 
     All lengths are written with as few bytes as they need; where they are not, what is given is
     no key of anything.
     """
-    size = chunk[2] - 2 - chunk[4]
+    name = data[at + 4]
+    size = data[at + 2] - 2 - name
     set_head = 2 if size <= _LONGEST_SHORT + 2 else 3
-    return 5 + chunk[4] + set_head + (2 if size - set_head <= _LONGEST_SHORT + 2 else 3)
+    return 5 + name + set_head + (2 if size - set_head <= _LONGEST_SHORT + 2 else 3)
 
 
 @dataclass(slots=True)
@@ -80,6 +86,7 @@ class Blocks:
         watched: Attributes whose values are wanted beside the text, in lower case.
         most_blocks: How many encodings of an attribute are remembered as a whole; one that has
             more of them varies.
+        samples: By how many entries of a kind their outline is made.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Blocks:
         keeps: Callable[[str], bool],
         watched: frozenset[str] = frozenset(),
         most_blocks: int = 1500,
+        samples: int = 64,
     ) -> None:
         self._keeps = keeps
         self._watched = watched
@@ -95,9 +103,13 @@ class Blocks:
         self._attributes: dict[bytes, _Attribute] = {}
         self._blocks: dict[bytes, bytes] = {}
         self._watched_blocks: dict[bytes, tuple[str, list[bytes], bytes]] = {}
-        # Both by the bytes before a single value.
-        self._starts: dict[bytes, bytes] = {}
+        # By the bytes before a single value.
         self._lines: dict[bytes, Line] = {}
+        # Both by the first attribute. What is watched is seen attribute by attribute only.
+        self._outlines: dict[bytes, Outline] = {}
+        self._samples: dict[bytes, list[list[outlines.Attribute]]] = {}
+        self._enough = samples
+        self._most_outlines = 0 if watched else _MOST_OUTLINES
 
     def entries(self, data: bytes, at: int, number: int, written: Entries) -> int:
         """Write entries as long as they are there as a whole and look as slapd sends them.
@@ -114,22 +126,25 @@ class Blocks:
         Raises:
             MalformedReply: If an entry is none.
         """
-        size, shape = len(data), _SHAPE | number << 40
-        append, marks = written.parts.append, written.marks
+        size = len(data)
+        shape = _NUMBER + bytes((number,)) + _IS_ENTRY
+        parts, marks = written.parts, written.marks
         count = 0
         # Nobody took what was seen if nobody asked.
         self._seen = {}
         while size - at >= _MOST_HEAD and (dn_size := data[at + _DN_SIZE_AT]) <= _LONGEST_SHORT:
-            tag, length, seen, dn, listed = _HEADS[dn_size](data, at)
+            tag, length, seen, inner, name, dn, listed, rest = _HEADS[dn_size](data, at)
             start, end = at + _LEAST_HEAD + dn_size, at + 4 + length
             if (
-                tag != _LONG_SEQUENCE
-                or seen != shape + ((length - 7) << 8)
+                seen != shape
+                or not tag == listed == _LONG_SEQUENCE
+                or name != OCTETS
+                or inner != length - 7
+                or rest != end - start
                 or end > size
-                or listed != _LONG_LIST + end - start
             ):
                 break
-            self._write(data, dn, start, end, append)
+            self._write(data, dn, start, end, parts)
             if marks is not None:
                 self._mark(dn, written)
             count += 1
@@ -143,7 +158,7 @@ class Blocks:
         Raises:
             MalformedReply: If it is none.
         """
-        self._write(data, head.dn, head.start, head.end, written.parts.append)
+        self._write(data, head.dn, head.start, head.end, written.parts)
         if written.marks is not None:
             self._mark(head.dn, written)
         written.count += 1
@@ -153,48 +168,79 @@ class Blocks:
         written.marks.append((len(written.parts), dn, self._seen))
         self._seen = {}
 
-    def _write(
-        self, data: bytes, dn: bytes, at: int, end: int, append: Callable[[bytes], None]
-    ) -> None:
-        # The hot path: what was seen before needs no calls but those of built-in types.
-        blocks, starts, lines, plain = self._blocks, self._starts, self._lines, PLAIN
-        append(dn_line(dn))
-        try:
-            while at < end:
-                size = data[at + 1]
-                if size <= _LONGEST_SHORT:
-                    after = at + 2 + size
-                    text = blocks.get(data[at:after])
-                    if text is None:
-                        value_at = at + 8 + data[at + 3]
-                        before = data[at:value_at]
-                        value = data[value_at:after]
-                        start = starts.get(before)
-                        if start is not None and value.translate(plain) is value:
-                            text = start + value + b"\n"
-                        else:
-                            line = lines.get(before)
-                            text = line(value) if line else self._learn(data[at:after])
-                else:
-                    if size == _TWO_BYTES:
-                        after = at + 4 + (data[at + 2] << 8 | data[at + 3])
-                    elif size == _ONE_BYTE:
-                        after = at + 3 + data[at + 2]
-                    else:
-                        after = element(data, at, end).end
-                    chunk = data[at:after]
-                    text = blocks.get(chunk)
-                    if text is None:
-                        before = chunk[: _head(chunk)] if size == _ONE_BYTE else b""
-                        line = lines.get(before)
-                        text = line(chunk[len(before) :]) if line else self._learn(chunk)
-                append(text)
-                at = after
-        except IndexError:
-            raise MalformedReply("an attribute is cut off") from None
+    def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
+        size = len(dn)
+        if 0 < size < len(DN_FOLDS) and dn.translate(PLAIN) is dn:
+            cut, join = DN_FOLDS[size]
+            parts.append(join(cut(dn)))
+        else:
+            parts.append(dn_line(dn))
+        if start < end:
+            try:
+                outline = self._outlines.get(data[start : start + data[start + 1] + 2])
+                at = outline.follow(data, start, parts) if outline else start
+                if at != end:
+                    self._each(data, at, end, parts)
+                    if at == start:
+                        self._look_at(data, start, end, outline)
+            except (IndexError, error):
+                raise MalformedReply("an attribute is cut off") from None
+        parts.append(b"\n")
+
+    def _each(self, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
+        blocks, lines, append = self._blocks, self._lines, parts.append
+        while at < end:
+            size, begin = data[at + 1], 0
+            if size <= _LONGEST_SHORT:
+                after = at + 2 + size
+                begin = 8 + data[at + 3]
+            elif size == _TWO_BYTES:
+                after = at + 4 + (data[at + 2] << 8 | data[at + 3])
+            elif size == _ONE_BYTE:
+                after = at + 3 + data[at + 2]
+                begin = _head(data, at)
+            else:
+                after = element(data, at, end).end
+            chunk = data[at:after]
+            text = blocks.get(chunk)
+            if text is None:
+                line = lines.get(chunk[:begin])
+                text = line(chunk[begin:]) if line else self._learn(chunk)
+            append(text)
+            at = after
         if at != end:
             raise MalformedReply("an attribute goes beyond its entry")
-        append(b"\n")
+
+    def _look_at(self, data: bytes, start: int, end: int, outline: Outline | None) -> None:
+        """Learn from an entry that no outline foresaw."""
+        if outline is None:
+            self._sample(data, start, end)
+        elif outline.lessons:
+            outline.learn(self._attributes_of(data, start, end))
+
+    def _sample(self, data: bytes, start: int, end: int) -> None:
+        first = data[start : start + 2 + data[start + 1]]
+        # What is not remembered by itself is none that many entries begin with.
+        if first not in self._blocks or end - start > _LARGEST_SAMPLE:
+            return
+        if first not in self._samples and len(self._samples) >= self._most_outlines:
+            return
+        samples = self._samples.setdefault(first, [])
+        samples.append(self._attributes_of(data, start, end))
+        if len(samples) == self._enough:
+            self._outlines[first] = Outline.of(samples)
+            samples.clear()
+
+    def _attributes_of(self, data: bytes, at: int, end: int) -> list[outlines.Attribute]:
+        found = []
+        while at < end:
+            after = element(data, at, end).end
+            chunk = data[at:after]
+            name, values = messages.attribute(chunk)
+            known = self._attributes.get(name) or self._attribute(name)
+            found.append(outlines.attribute(known.written, chunk, name, values, kept=known.kept))
+            at = after
+        return found
 
     def _learn(self, chunk: bytes) -> bytes:
         if known := self._watched_blocks.get(chunk):
@@ -240,9 +286,6 @@ class Blocks:
         name = chunk[4 : 4 + chunk[3]] if is_short else chunk[5 : 5 + chunk[4]]
         if self._attributes.get(name) is not attribute:
             return
-        start = line_start(attribute.written, len(value))
-        if is_short and start and attribute.kept and not attribute.watched:
-            self._starts[before] = start
         self._lines[before] = self._line(attribute, len(value))
 
     def _line(self, attribute: _Attribute, size: int) -> Line:

@@ -6,7 +6,7 @@ Source: RFC 2849.
 """
 
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct
 
 from ldif_export import writer
@@ -15,14 +15,26 @@ from ldif_export.writer import COLUMNS
 
 Line = Callable[[bytes], bytes]
 
+
 # Translating gives back the same object if nothing changes, which is the fastest look there is.
-_AWKWARD = {*range(0x21), *b":<", *range(0x7F, 0x100)}
-PLAIN = bytes(byte ^ 0x80 if byte in _AWKWARD else byte for byte in range(0x100))
+def _marking(marked: Iterable[int]) -> bytes:
+    """Make a table that leaves a text as it is if no byte of it is one of these."""
+    flipped = frozenset(marked)
+    return bytes(byte ^ 0x80 if byte in flipped else byte for byte in range(0x100))
+
+
+_FOREIGN = (*range(0x20), *b":<", *range(0x7F, 0x100))
+PLAIN = _marking((*_FOREIGN, *b" "))
 """``value.translate(PLAIN) is value`` tells that a value is written as it is; one that is not
 empty, and has no blank either."""
 
-_BREAKING = {0, *b"\n\r", *range(0x80, 0x100)}
-_INSIDE = bytes(byte ^ 0x80 if byte in _BREAKING else byte for byte in range(0x100))
+SPACED = _marking(_FOREIGN)
+"""The same of a value that neither begins nor ends with a blank."""
+
+NOTHING = _marking(range(0x100))
+"""No value is left as it is."""
+
+_INSIDE = _marking((0, *b"\n\r", *range(0x80, 0x100)))
 # As `writer.is_safe` has it, looked up by the byte.
 _MAY_BEGIN = bytes(
     byte in {*b"!", *range(0x22, 0x3A), 0x3B, *range(0x3D, 0x7F)} for byte in range(0x100)
@@ -45,6 +57,16 @@ def line_start(attribute: writer.Attribute, size: int) -> bytes | None:
     return None if attribute.secret or len(start) + size > COLUMNS else start
 
 
+def encoded_start(attribute: writer.Attribute, size: int) -> bytes | None:
+    """What stands before a value of this size in base64, where the two make up the line."""
+    start = attribute.prefix + b": "
+    return None if len(start) + _encoded_size(size) > COLUMNS else start
+
+
+def _encoded_size(size: int) -> int:
+    return 4 * ((size + 2) // 3)
+
+
 def _open_line(attribute: writer.Attribute, size: int) -> Line:
     cut, join = _fold(attribute.prefix + b" ", size)
     encoded = _secret_line(attribute, size)
@@ -58,8 +80,7 @@ def _open_line(attribute: writer.Attribute, size: int) -> Line:
 
 
 def _secret_line(attribute: writer.Attribute, size: int) -> Line:
-    encoded = len(b2a_base64(bytes(size), newline=False))
-    cut, join = _fold(attribute.prefix + b": ", encoded)
+    cut, join = _fold(attribute.prefix + b": ", _encoded_size(size))
     return lambda value: join(cut(b2a_base64(value, newline=False)))
 
 
@@ -76,7 +97,8 @@ def _fold(
     return cut, join
 
 
-_DN_FOLDS = [_fold(b"dn: ", size) for size in range(_LONGEST_DN + 1)]
+DN_FOLDS = [_fold(b"dn: ", size) for size in range(_LONGEST_DN + 1)]
+"""How a plain DN is cut, and put together as a folded line, by its length."""
 
 
 def dn_line(dn: bytes) -> bytes:
@@ -85,9 +107,6 @@ def dn_line(dn: bytes) -> bytes:
     Raises:
         MalformedReply: If it is no text.
     """
-    if dn.translate(PLAIN) is dn and 0 < len(dn) <= _LONGEST_DN:
-        cut, join = _DN_FOLDS[len(dn)]
-        return join(cut(dn))
     return writer.dn_line(text_of(dn))
 
 
