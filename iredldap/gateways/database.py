@@ -44,8 +44,9 @@ _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "postgresql": {"connect_timeout": 5, "options": "-c statement_timeout=15000"},
 }
 
-# Of the last two: a driver that is not installed, and a port that is no number.
-_FAULTS = (SQLAlchemyError, OSError, ImportError, ValueError)
+# Of the last three: a file that is no database, before SQLAlchemy knows of it; a driver that is not
+# installed; and a port that is no number.
+_FAULTS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
 
 # Deadlock and lock wait timeout of MariaDB; serialization failure and deadlock of PostgreSQL.
 _OVERTAKEN = {"1213", "1205", "40001", "40P01"}

@@ -138,6 +138,20 @@ def test_a_server_that_comes_back_is_used_again(
         database.ask()
 
 
+def test_a_file_that_is_no_database_is_a_database_that_is_down(tmp_path: Path) -> None:
+    """And stays as it is."""
+    file = tmp_path / "state.sqlite3"
+    file.write_text("something else, and long enough to be looked at\n" * 30)
+    script = tmp_path / "made.sql"
+    script.write_text("CREATE TABLE made (id INTEGER);")
+    with (
+        closing(Database("state", Secret(f"sqlite:///{file}"), from_script(script))) as opened,
+        pytest.raises(ServerDown),
+    ):
+        opened.ask()
+    assert file.read_text().startswith("something else")
+
+
 def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
     """By whoever comes first, also if all come at once; a file with tables is left alone."""
     script = tmp_path / "made.sql"
