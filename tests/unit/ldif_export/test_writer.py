@@ -37,7 +37,7 @@ VALUES = [
 ]
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9]{0,12}(;lang-[a-z]{2})?", fullmatch=True).filter(
-    lambda name: name not in {"dn", "version", "changetype", "control"}
+    lambda name: name.lower() not in {"dn", "version", "changetype", "control"}
 )
 values = st.lists(st.binary(max_size=200), min_size=1, max_size=4)
 entries = st.dictionaries(names, values, min_size=1, max_size=5)
