@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
-.PHONY: help setup run test unit check format docs bench clean provide-run provide-test
+.PHONY: help setup run test unit check format docs screenshot bench clean provide-run provide-test
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make the virtual environment (PYTHON=python3)
 
@@ -38,6 +38,9 @@ format: $(VENV)/ready ## put the code in shape
 
 docs: $(VENV)/ready ## write the generated pages
 	$(BIN)/python -m tools.document
+
+screenshot: provide-test $(VENV)/ready ## take docs/reference.png anew
+	REFERENCE_PNG=docs/reference.png $(BIN)/python -m pytest tests/browser
 
 bench: provide-test $(VENV)/ready ## measure, and write docs/performance.md
 	$(BIN)/python -m benchmarks --page

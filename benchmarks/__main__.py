@@ -10,6 +10,7 @@ NAMES = (
     "exports",
     "downloads",
     "restores",
+    "listings",
     "rivals",
     "sweeps",
     "users",

@@ -6,15 +6,12 @@ gunicorn, the export's own process and slapd share the cores.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from statistics import median
 
-from benchmarks import fetch
 from benchmarks.figures import Reading, Result, Row
 from benchmarks.ground import export_command, planted, running, seconds
 from benchmarks.served import Api, served, sqlite
@@ -47,9 +44,9 @@ def run() -> Iterator[Result]:
 
 def _rounds(slapd: Slapd, api: Api, what: str) -> Iterator[Result]:
     for _ in range(ROUNDS):
-        before = _held(api)
-        ours = lap("cat", _download(api)).seconds
-        grown = max(held - before.get(pid, 0) for pid, held in _held(api).items())
+        before = api.peaks()
+        ours = lap("cat", api.fetching(_PATH)).seconds
+        grown = max(held - before.get(pid, 0) for pid, held in api.peaks().items())
         theirs = lap("cat", export_command(slapd, WHO)).seconds
         yield Row(f"{what}: download", "the command", ours, theirs, wanted=SHARE)
         note = "by how much the peak of any worker grows"
@@ -62,7 +59,7 @@ def _meanwhile(api: Api, what: str) -> Iterator[Row]:
     for _ in range(ROUNDS):
         until = time.monotonic() + USUAL_SECONDS
         usual = _while(lambda: time.monotonic() < until, ask)  # noqa: B023 - called in this round
-        download = subprocess.Popen(_download(api), stdout=subprocess.DEVNULL)
+        download = subprocess.Popen(api.fetching(_PATH), stdout=subprocess.DEVNULL)
         busy = _while(lambda: download.poll() is None, ask)  # noqa: B023
         if download.returncode:
             raise subprocess.CalledProcessError(download.returncode, "fetch")
@@ -84,12 +81,8 @@ def _while(going_on: Callable[[], bool], ask: Callable[[], float]) -> list[float
     return times
 
 
-def _download(api: Api) -> list[str]:
-    return [sys.executable, "-I", "-S", fetch.__file__, api.url + _PATH, api.cookie]
-
-
 def _insist_on_same_bytes(slapd: Slapd, api: Api) -> None:
-    commands = _download(api), export_command(slapd, WHO)
+    commands = api.fetching(_PATH), export_command(slapd, WHO)
     one, other = (_digest(command) for command in commands)
     if one != other:
         raise AssertionError("the download is not what the command prints")
@@ -104,17 +97,3 @@ def _digest(command: list[str]) -> str:
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, command)
     return digest.hexdigest()
-
-
-def _held(api: Api) -> dict[int, float]:
-    """The most memory that each worker has held so far, in megabytes."""
-    children = Path(f"/proc/{api.pid}/task/{api.pid}/children").read_text("ascii").split()
-    return {int(pid): _peak(pid) for pid in children}
-
-
-def _peak(pid: str) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name == "VmHWM":
-            return int(value.split()[0]) / 1024
-    raise ValueError(f"process {pid} has ended")

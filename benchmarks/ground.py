@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from itertools import chain, starmap
 from pathlib import Path
 
-from iredldap.config import Config, Ldap, Secret, read
+from iredldap.config import Config, read
 from iredldap.dit import base, domain, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import GIB, Slapd, free_port
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export import writer
 

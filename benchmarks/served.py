@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import requests
 
+from benchmarks import fetch
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
 from iredldap.config import CONFIG_VARIABLE
 from iredldap.embedded.child import tied_to_us
@@ -40,6 +42,15 @@ class Api:
         response = self.session.request(method, self.url + path, timeout=120, **more)
         response.raise_for_status()
         return response
+
+    def fetching(self, path: str) -> list[str]:
+        """Command that prints the answer to a request, and fails unless all of it comes."""
+        return [sys.executable, "-I", "-S", fetch.__file__, self.url + path, self.cookie]
+
+    def peaks(self) -> dict[int, float]:
+        """The most memory that each worker has held so far, in megabytes."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
+        return {int(pid): _peak(pid) for pid in children}
 
     @property
     def cookie(self) -> str:
@@ -88,6 +99,14 @@ def _environment(folder: Path, slapd: Slapd, urls: Urls, bind: str) -> dict[str,
         "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
         **{f"IREDLDAP_{name.upper()}_URL": url for name, url in databases.items()},
     }
+
+
+def _peak(pid: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return int(value.split()[0]) / 1024
+    raise ValueError(f"process {pid} has ended")
 
 
 def _logged_in(url: str) -> requests.Session:

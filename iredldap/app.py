@@ -19,6 +19,7 @@ from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.gate import Gate, Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.replies import Replies
+from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
 from iredldap.web.resources.alias import AliasResource
 from iredldap.web.resources.base import Resource
 from iredldap.web.resources.domain import (
@@ -43,17 +44,24 @@ from iredldap.web.resources.ldif import (
     LdifMaillistResource,
     LdifUserResource,
 )
+from iredldap.web.resources.listing import (
+    AliasesResource,
+    DomainsResource,
+    ListsResource,
+    UsersResource,
+)
 from iredldap.web.resources.maillist import MaillistResource
+from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
 from iredldap.web.resources.rename import RenameResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
 from iredldap.web.resources.session import LoginResource, LogoutResource
 from iredldap.web.resources.spam_policy import SpamPolicyResource
+from iredldap.web.resources.subscribable import SubscribableListResource
 from iredldap.web.resources.throttle import ThrottleResource
 from iredldap.web.resources.user import (
     PasswordCheckResource,
     UserKeepResource,
     UserResource,
-    UsersResource,
 )
 from iredldap.web.resources.wblist import WblistResource
 from iredldap.web.routes import ENDPOINTS
@@ -122,11 +130,17 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/domain/admins/{domain}": AdminsResource(*shared),
         "/api/user/{mail}": UserResource(*shared),
         "/api/user/{mail}/keep_mailbox_days/{number}": UserKeepResource(*shared),
+        "/api/domains": DomainsResource(*shared),
         "/api/users/{domain}": UsersResource(*shared),
+        "/api/aliases/{domain}": AliasesResource(*shared),
+        "/api/mls/{domain}": ListsResource(*shared),
         "/api/verify_password/user/{mail}": PasswordCheckResource(*shared),
+        "/api/admin/{mail}": AdminResource(*shared),
+        "/api/verify_password/admin/{mail}": AdminPasswordCheckResource(*shared),
         "/api/user/{mail}/change_email/{new_mail}": RenameResource(*shared),
         "/api/alias/{mail}/change_email/{new_mail}": RenameResource(*shared),
         "/api/maillist/{mail}": MaillistResource(*shared),
+        "/api/ml/{mail}": SubscribableListResource(*shared),
         "/api/alias/{mail}": AliasResource(*shared),
         "/api/ldif": LdifAllResource(*shared),
         "/api/ldif/domain/{domain}": LdifDomainResource(*shared),
@@ -155,6 +169,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/spampolicy/user/{mail}": SpamPolicyResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/openapi.json": OpenApiResource(*shared),
+        "/docs": ReferenceResource(*shared),
+        "/docs/{file}": ReferenceFileResource(*shared),
         "/livez": LiveResource(*shared),
         "/readyz": ReadyResource(*shared, state),
     }

@@ -16,8 +16,6 @@ from iredldap.config import (
     DEFAULT_CONFIG,
     Config,
     ConfigurationError,
-    Ldap,
-    Secret,
     read_file,
 )
 from iredldap.embedded.development import Development, gunicorn_command
@@ -26,8 +24,10 @@ from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.installation import Value, changed, configuration, write_secret
+from iredldap.ldap_settings import Ldap
 from iredldap.operations import probe
 from iredldap.operations.records import Records
+from iredldap.settings import Secret
 
 _config_option = click.option(
     "--config",
@@ -110,7 +110,7 @@ def init(
             write_secret(file, url)
             sections[name.removesuffix("_url")] = {"url_file": str(file)}
     path.write_text(configuration(sections), encoding="utf-8")
-    for fault in _database_faults(_read(path)):
+    for fault in _faults_beside(_read(path)):
         click.echo(f"beware: {fault}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
 
@@ -121,8 +121,8 @@ def init(
 def check_config(path: Path, *, probing: bool) -> None:
     """Read the configuration and tell every fault.
 
-    With --probe the directory and the databases are asked too, and the password schemes that the
-    directory verifies are written into the file.
+    With --probe the directory, the databases and mlmmjadmin are asked too, and the password schemes
+    that the directory verifies are written into the file.
     """
     config = _read(path)
     if probing:
@@ -134,7 +134,7 @@ def check_config(path: Path, *, probing: bool) -> None:
         text = path.read_text(encoding="utf-8")
         path.write_text(changed(text, "passwords", found), encoding="utf-8")
         click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
-        if faults := list(_database_faults(config)):
+        if faults := list(_faults_beside(config)):
             _fail("\n".join(faults))
     click.echo(f"{path}: no faults")
 
@@ -211,12 +211,16 @@ def _probed(settings: Ldap) -> tuple[str, ...]:
     return verified
 
 
-def _database_faults(config: Config) -> Iterator[str]:
-    """Say of every database that does not answer so; asking makes the SQLite files."""
+def _faults_beside(config: Config) -> Iterator[str]:
+    """Say of everything beside the directory that does not answer so.
+
+    Asking a database makes its file, if it is SQLite.
+    """
     with closing(State(config.state.url)) as state, closing(Records.open(config)) as records:
-        for database in (state, records.iredapd, records.amavisd, records.iredadmin):
+        lists = (records.mlmmjadmin,) if records.mlmmjadmin.is_configured else ()
+        for beside in (state, records.iredapd, records.amavisd, records.iredadmin, *lists):
             try:
-                database.ask()
+                beside.ask()
             except Refusal as refusal:
                 yield str(refusal)
 

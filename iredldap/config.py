@@ -8,14 +8,17 @@ comes from the environment or from the file that ``<name>_file`` points to.
 
 import dataclasses
 import ipaddress
-import math
 import os
+import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
+
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import POSITIVE, READABLE, Secret, between, holds, setting
 
 CONFIG_VARIABLE = "IREDLDAP_CONFIG"
 DEFAULT_CONFIG = "/etc/iredldap.toml"
@@ -23,6 +26,7 @@ DEFAULT_CONFIG = "/etc/iredldap.toml"
 _PREFIX = "IREDLDAP"
 _YES = {"yes", "true", "on", "1"}
 _NO = {"no", "false", "off", "0"}
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,80}")
 _COUNTERS = ("memory://", "redis://", "rediss://", "redis+unix://", "memcached://")
 
 
@@ -34,47 +38,6 @@ class ConfigurationError(Exception):
         self.faults = faults
 
 
-class Secret:
-    """A text that does not print itself."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
-Check = Callable[[Any], str | None]
-"""Says what is wrong with a value, or None."""
-
-
-def _setting(meaning: str, check: Check = lambda _: None, **default: Any) -> Any:
-    return field(metadata={"meaning": meaning, "check": check}, **default)
-
-
-def _holds(condition: Callable[[Any], bool], otherwise: str) -> Check:
-    return lambda value: None if condition(value) else otherwise
-
-
-def _between(least: float, most: float = math.inf) -> Check:
-    bounds = f"at least {least}" if most == math.inf else f"{least} to {most}"
-    return _holds(lambda value: least <= value <= most and value != math.inf, bounds)
-
-
-_POSITIVE = _holds(lambda value: 0 < value < math.inf, "more than 0")
-
-
 def _networks(items: tuple[str, ...]) -> str | None:
     for item in items:
         try:
@@ -84,11 +47,12 @@ def _networks(items: tuple[str, ...]) -> str | None:
     return None
 
 
-def _servers(uris: tuple[str, ...]) -> str | None:
-    for uri in uris:
-        if urlsplit(uri).scheme not in {"ldap", "ldaps", "ldapi"}:
-            return f"{uri!r} is no ldap://, ldaps:// or ldapi:// address"
-    return None if uris else "missing"
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _keys(keys: tuple[Secret, ...]) -> str | None:
@@ -101,115 +65,74 @@ def _keys(keys: tuple[Secret, ...]) -> str | None:
 class Api:
     """The switch, the clients and the shape of answers."""
 
-    enable_restful_api: bool = _setting(
+    enable_restful_api: bool = setting(
         "Whether the API answers at all; otherwise every path is `API_DISABLED`.", default=False
     )
-    restrict_api_access: bool | None = _setting(
+    restrict_api_access: bool | None = setting(
         "On: only listed clients are served, and an empty list admits nobody. Off: no"
         " restriction. Absent: a list that is not empty is enforced.",
         default=None,
     )
-    restful_api_clients: tuple[str, ...] = _setting(
+    restful_api_clients: tuple[str, ...] = setting(
         "Addresses and networks (CIDR) of the clients that may use the API.", _networks, default=()
     )
-    trusted_proxies: tuple[str, ...] = _setting(
+    trusted_proxies: tuple[str, ...] = setting(
         "Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are"
         " believed.",
         _networks,
         default=(),
     )
-    api_hidden_user_profiles: tuple[str, ...] = _setting(
+    api_hidden_user_profiles: tuple[str, ...] = setting(
         "Attributes of users that no answer shows.", default=("password", "userPassword")
     )
-    api_hidden_admin_profiles: tuple[str, ...] = _setting(
+    api_hidden_admin_profiles: tuple[str, ...] = setting(
         "Attributes of standalone admins that no answer shows.",
         default=("password", "userPassword"),
     )
-    always_ok_status: bool = _setting(
+    always_ok_status: bool = setting(
         "Answer 200 to every refusal, for clients whose HTTP library raises on 4xx.",
         default=False,
     )
-    legacy_keys: bool = _setting(
+    legacy_keys: bool = setting(
         "Add the April 2016 keys `success` and `msg` to every answer, not to login alone.",
         default=False,
     )
-    max_body: int = _setting("Largest request body, in bytes.", _between(1024), default=1024 * 1024)
-    max_upload: int = _setting(
+    max_body: int = setting("Largest request body, in bytes.", between(1024), default=1024 * 1024)
+    max_upload: int = setting(
         "Largest LDIF file to be restored, in bytes; it is put aside in the temporary directory.",
-        _between(1024),
+        between(1024),
         default=1024 * 1024 * 1024,
     )
-    ldif_passwords: bool = _setting(
+    ldif_passwords: bool = setting(
         "Whether an export made by a global admin holds password hashes.", default=True
     )
-    stalled_download: int = _setting(
+    stalled_download: int = setting(
         "Seconds after which a client that takes no byte of a download is cut off.",
-        _between(1),
+        between(1),
         default=60,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ldap:
-    """The directory."""
-
-    uri: tuple[str, ...] = _setting(
-        "Servers that take writes, tried in this order: `ldap://`, `ldaps://` or `ldapi://`.",
-        _servers,
-    )
-    suffix: str = _setting("Suffix of the tree, `dc=example,dc=com`, say.")
-    bind_dn: str = _setting("Account that the API binds as: `cn=vmailadmin,<suffix>`.")
-    bind_password: Secret = _setting(
-        "Its password.", _holds(lambda secret: bool(secret.reveal()), "empty")
-    )
-    starttls: bool | None = _setting(
-        "Whether an `ldap://` connection turns to TLS. Absent: unless the server is this machine.",
-        default=None,
-    )
-    ca_file: str = _setting(
-        "Certificates to trust, PEM; empty: the system's.",
-        _holds(lambda path: not path or Path(path).is_file(), "no such file"),
-        default="",
-    )
-    verify_certificate: bool = _setting(
-        "Whether the server's certificate is checked.", default=True
-    )
-    network_timeout: float = _setting("Seconds to wait for a connection.", _POSITIVE, default=5.0)
-    operation_timeout: float = _setting("Seconds to wait for an answer.", _POSITIVE, default=15.0)
-    connections: int = _setting(
-        "Most requests of one worker that use the directory at once.", _between(1), default=8
-    )
-
-    def turns_to_tls(self, uri: str) -> bool:
-        """Whether a connection to this server begins with StartTLS."""
-        server = urlsplit(uri)
-        if server.scheme != "ldap":
-            return False
-        return not _is_loopback(server.hostname or "") if self.starttls is None else self.starttls
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """Logins."""
 
-    keys: tuple[Secret, ...] = _setting(
+    keys: tuple[Secret, ...] = setting(
         "Keys that sign the cookie, separated by blanks or line breaks: the last one signs, the"
         " others are still accepted. At least 32 characters each.",
         _keys,
     )
-    cookie_name: str = _setting("Name of the cookie.", default="iRedAdmin-LDAP")
-    max_age: int = _setting(
-        "Seconds after login when a cookie ends.", _between(1), default=8 * 3600
-    )
-    idle_age: int = _setting(
+    cookie_name: str = setting("Name of the cookie.", default="iRedAdmin-LDAP")
+    max_age: int = setting("Seconds after login when a cookie ends.", between(1), default=8 * 3600)
+    idle_age: int = setting(
         "Seconds without a request after which a cookie ends; 0: never. Only for clients that"
         " keep the cookie of each answer.",
-        _between(0),
+        between(0),
         default=0,
     )
-    recheck: float = _setting(
+    recheck: float = setting(
         "Seconds for which a worker may rely on what it last saw of the caller: 2 at most.",
-        _between(0.05, 2),
+        between(0.05, 2),
         default=1.0,
     )
 
@@ -222,31 +145,31 @@ class Login:
     worker counts for itself, up to its share of `failures`, at least 1.
     """
 
-    failures: int = _setting(
+    failures: int = setting(
         "Failed logins after which further ones are refused with `TOO_MANY_REQUESTS`.",
-        _between(1),
+        between(1),
         default=10,
     )
-    period: int = _setting(
-        "Seconds after the first failure when the count begins anew.", _between(1), default=900
+    period: int = setting(
+        "Seconds after the first failure when the count begins anew.", between(1), default=900
     )
-    storage_url: Secret = _setting(
+    storage_url: Secret = setting(
         "Where failures are counted: `memory://`; or, where many workers or several machines serve,"
         " `redis://host:port/0`, `rediss://`, `redis+unix://` (needs the extra `redis`) or"
         " `memcached://host:port` (extra `memcached`).",
-        _holds(
+        holds(
             lambda url: url.reveal().startswith(_COUNTERS),
             f"no URL that begins with one of {', '.join(_COUNTERS)}",
         ),
         default=Secret("memory://"),
     )
-    admin_login_ip_list: tuple[str, ...] = _setting(
+    admin_login_ip_list: tuple[str, ...] = setting(
         "Addresses and networks from which admins may log in; empty: from anywhere. A session that"
         " has begun is not tied to them.",
         _networks,
         default=(),
     )
-    global_admin_ip_list: tuple[str, ...] = _setting(
+    global_admin_ip_list: tuple[str, ...] = setting(
         "The same for global admins, who must come from an address on both lists.",
         _networks,
         default=(),
@@ -257,31 +180,29 @@ class Login:
 class Passwords:
     """New passwords."""
 
-    password_scheme: str = _setting(
+    password_scheme: str = setting(
         "Scheme of new hashes: `SSHA512`, `SSHA` or `BCRYPT` (stored as `{CRYPT}$2b$`, needs the"
         " extra `bcrypt`). `iredldap init` writes what the directory verifies.",
-        _holds(
+        holds(
             lambda scheme: scheme in {"SSHA512", "SSHA", "BCRYPT"}, "one of SSHA512, SSHA, BCRYPT"
         ),
         default="SSHA512",
     )
-    verified_schemes: tuple[str, ...] = _setting(
+    verified_schemes: tuple[str, ...] = setting(
         "Schemes that the directory verifies, hence those that `password_hash` takes.",
         default=("SSHA512", "SHA512", "SSHA", "SHA", "SMD5", "MD5", "CRYPT"),
     )
-    bcrypt_rounds: int = _setting(
-        "Cost of `BCRYPT`, as a power of two.", _between(4, 16), default=12
+    bcrypt_rounds: int = setting("Cost of `BCRYPT`, as a power of two.", between(4, 16), default=12)
+    min_length: int = setting(
+        "Fewest characters, where the domain says nothing.", between(0), default=8
     )
-    min_length: int = _setting(
-        "Fewest characters, where the domain says nothing.", _between(0), default=8
+    max_length: int = setting(
+        "Most characters, where the domain says nothing; 0: any.", between(0), default=0
     )
-    max_length: int = _setting(
-        "Most characters, where the domain says nothing; 0: any.", _between(0), default=0
-    )
-    require_letter: bool = _setting("Demand a letter (`PW_NO_LETTER`).", default=False)
-    require_uppercase: bool = _setting("Demand a capital (`PW_NO_UPPERCASE`).", default=False)
-    require_digit: bool = _setting("Demand a digit (`PW_NO_DIGIT_NUMBER`).", default=False)
-    require_special: bool = _setting(
+    require_letter: bool = setting("Demand a letter (`PW_NO_LETTER`).", default=False)
+    require_uppercase: bool = setting("Demand a capital (`PW_NO_UPPERCASE`).", default=False)
+    require_digit: bool = setting("Demand a digit (`PW_NO_DIGIT_NUMBER`).", default=False)
+    require_special: bool = setting(
         "Demand a special character (`PW_NO_SPECIAL_CHAR`).", default=False
     )
 
@@ -290,39 +211,39 @@ class Passwords:
 class Accounts:
     """What a new domain or user is made of."""
 
-    default_transport: str = _setting("Postfix transport of a new domain.", default="dovecot")
-    default_language: str = _setting("Language of a new user.", default="en_US")
-    storage_base: str = _setting(
+    default_transport: str = setting("Postfix transport of a new domain.", default="dovecot")
+    default_language: str = setting("Language of a new user.", default="en_US")
+    storage_base: str = setting(
         "Directory below which mailboxes lie.",
-        _holds(lambda path: path.startswith("/"), "an absolute path"),
+        holds(lambda path: path.startswith("/"), "an absolute path"),
         default="/var/vmail/vmail1",
     )
-    maildir_prepend_domain: bool = _setting("Begin a mailbox path with the domain.", default=True)
-    maildir_domain_hashed: bool = _setting(
+    maildir_prepend_domain: bool = setting("Begin a mailbox path with the domain.", default=True)
+    maildir_domain_hashed: bool = setting(
         "Put the domain below its first two characters.", default=False
     )
-    maildir_hashed: bool = _setting(
+    maildir_hashed: bool = setting(
         "Put the mailbox below the first three characters of the name.", default=True
     )
-    maildir_append_timestamp: bool = _setting(
+    maildir_append_timestamp: bool = setting(
         "End a mailbox path with the time of its creation, so that no path is used twice.",
         default=True,
     )
-    mailbox_format: str = _setting("Storage format of a new mailbox.", default="maildir")
-    mailbox_folder: str = _setting("Folder of a new mailbox.", default="Maildir")
-    additional_domain_services: tuple[str, ...] = _setting(
+    mailbox_format: str = setting("Storage format of a new mailbox.", default="maildir")
+    mailbox_folder: str = setting("Folder of a new mailbox.", default="Maildir")
+    additional_domain_services: tuple[str, ...] = setting(
         "Services of a new domain beside `mail`.", default=()
     )
-    additional_user_services: tuple[str, ...] = _setting(
+    additional_user_services: tuple[str, ...] = setting(
         "Services of a new user beside iRedMail's own.", default=()
     )
-    disabled_user_services: tuple[str, ...] = _setting(
+    disabled_user_services: tuple[str, ...] = setting(
         "Services that a new user does not get.", default=()
     )
-    mailbox_days: tuple[int, ...] = _setting(
+    mailbox_days: tuple[int, ...] = setting(
         "Days for which a normal admin may have the mailboxes of deleted accounts kept; for good he"
         " may always. A global admin chooses freely.",
-        _holds(lambda days: all(day > 0 for day in days), "more than 0 each"),
+        holds(lambda days: all(day > 0 for day in days), "more than 0 each"),
         default=(1, 7, 14, 21, 30, 60, 90, 180, 365),
     )
 
@@ -335,7 +256,7 @@ _SQL_URL = (
 
 def _sql_url(name: str) -> Any:
     default = Secret(f"sqlite:////var/lib/iredldap/{name}.sqlite3")
-    return _setting(_SQL_URL.format(name=name), default=default)
+    return setting(_SQL_URL.format(name=name), default=default)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,9 +271,9 @@ class Amavisd:
     """The database of Amavisd: white- and blacklists, spam policy."""
 
     url: Secret = _sql_url("amavisd")
-    spam_subject_prefix: str = _setting(
+    spam_subject_prefix: str = setting(
         "What `prefix_spam_in_subject` puts before the subject of spam.",
-        _holds(lambda prefix: 0 < len(prefix) <= 64, "1 to 64 characters"),
+        holds(lambda prefix: 0 < len(prefix) <= 64, "1 to 64 characters"),
         default="[SPAM] ",
     )
 
@@ -365,10 +286,37 @@ class Iredadmin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mlmmjadmin:
+    """The program that keeps subscribable lists, with `backend_api = bk_none` as iRedMail has it.
+
+    Without `url` there are none: their endpoints answer `MLMMJADMIN_UNAVAILABLE`.
+    """
+
+    url: str = setting(
+        "Base URL of its HTTP interface, `http://127.0.0.1:7790/api`, say; empty: not used.",
+        holds(
+            lambda url: not url or _is_web_address(url), "no http:// or https:// address of a host"
+        ),
+        default="",
+    )
+    token: Secret = setting("One of its `api_auth_tokens`.", default=Secret(""))
+    auth_header: str = setting(
+        "Name of the header that carries the token.",
+        holds(lambda name: bool(_HEADER.fullmatch(name)), "letters, digits and hyphens"),
+        default="X-MLMMJADMIN-API-AUTH-TOKEN",
+    )
+    timeout: float = setting("Seconds to wait for an answer.", POSITIVE, default=15.0)
+    ca_file: str = setting("Certificates to trust, PEM; empty: the system's.", READABLE, default="")
+    verify_certificate: bool = setting(
+        "Whether the certificate of an `https://` address is checked.", default=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
     """Our own small database: jobs and revoked sessions."""
 
-    url: Secret = _setting(
+    url: Secret = setting(
         "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
         default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
     )
@@ -382,18 +330,18 @@ class Jobs:
     which they came.
     """
 
-    abandoned: float = _setting(
+    abandoned: float = setting(
         "Seconds without a sign of life from its worker after which another one finishes a job."
         " The clocks of machines that share the state database must agree better than that.",
-        _between(0.2),
+        between(0.2),
         default=15.0,
     )
-    kept: int = _setting(
-        "Seconds for which a finished job can be asked about.", _between(1), default=7 * 24 * 3600
+    kept: int = setting(
+        "Seconds for which a finished job can be asked about.", between(1), default=7 * 24 * 3600
     )
-    queue: int = _setting(
+    queue: int = setting(
         "Most unfinished jobs of one admin; further ones are refused with `TOO_MANY_REQUESTS`.",
-        _between(1),
+        between(1),
         default=20,
     )
 
@@ -402,17 +350,17 @@ class Jobs:
 class Server:
     """The processes; read by `gunicorn.conf.py`."""
 
-    bind: str = _setting("Where the API listens.", default="127.0.0.1:8080")
-    workers: int = _setting(
-        "Worker processes; 0: one per core, at least two.", _between(0), default=0
+    bind: str = setting("Where the API listens.", default="127.0.0.1:8080")
+    workers: int = setting(
+        "Worker processes; 0: one per core, at least two.", between(0), default=0
     )
-    threads: int = _setting("Threads per worker.", _between(1), default=4)
-    graceful_timeout: int = _setting(
-        "Seconds that a running request or download gets at a restart.", _between(0), default=30
+    threads: int = setting("Threads per worker.", between(1), default=4)
+    graceful_timeout: int = setting(
+        "Seconds that a running request or download gets at a restart.", between(0), default=30
     )
-    log_level: str = _setting(
+    log_level: str = setting(
         "`debug`, `info`, `warning` or `error`.",
-        _holds(
+        holds(
             lambda level: level in {"debug", "info", "warning", "error"},
             "debug, info, warning or error",
         ),
@@ -438,6 +386,7 @@ class Config:
     iredapd: Iredapd
     amavisd: Amavisd
     iredadmin: Iredadmin
+    mlmmjadmin: Mlmmjadmin
     state: State
     jobs: Jobs
     server: Server
@@ -585,10 +534,3 @@ def _flag(value: Any) -> bool:
     if word not in _YES | _NO:
         raise ValueError(f"expected yes or no, got {value!r}")
     return word in _YES
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in {"", "localhost"}

@@ -16,13 +16,14 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── NotFound
     │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
-    │   └── AlreadyExists  NotAllowed  Exceeded*  ExceedLimit*
+    │   └── AlreadyExists  CanNotBeLocalDomain  NotAllowed  Exceeded*  ExceedLimit*
     ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
     ├── TooManyRequests            not now
     ├── ServerDown                 the directory or a database does not answer
+    ├── MlmmjadminUnavailable      the program that keeps subscribable lists does not
     ├── InternalError              our fault, or an answer nobody foresaw
     └── Several                    more than one of the above, told together
 
@@ -30,7 +31,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
 reference where it has one; the others are ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 
@@ -214,6 +215,12 @@ class AlreadyExists(Conflict):
     """The name or address is taken, alias names included."""
 
 
+class CanNotBeLocalDomain(Conflict):
+    """A standalone admin's address lies in a domain, or an alias domain, that is hosted here."""
+
+    code = "CAN_NOT_BE_LOCAL_DOMAIN"
+
+
 class NotAllowed(Conflict):
     """The domain's limit says that no such account may be created."""
 
@@ -236,6 +243,12 @@ class ExceededMaxUserQuota(Conflict):
     """The mailbox would be larger than the domain allows for one user."""
 
     code = "EXCEEDED_MAX_USER_QUOTA"
+
+
+class ExceededLdapServerSizelimit(Conflict):
+    """The directory gives no more entries at once than it is set up to; what came is not all."""
+
+    code = "EXCEEDED_LDAP_SERVER_SIZELIMIT"
 
 
 class ExceedLimitDomain(Conflict):
@@ -347,6 +360,12 @@ class ServerDown(Refusal):
     code = "SERVER_DOWN"
 
 
+class MlmmjadminUnavailable(Refusal):
+    """mlmmjadmin is not configured, does not answer, or could not do what it was asked to."""
+
+    code = "MLMMJADMIN_UNAVAILABLE"
+
+
 class InternalError(Refusal):
     """An answer nobody foresaw; the log has it."""
 
@@ -369,6 +388,13 @@ class Several(Refusal):
     @property
     def parameters(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for refusal in self.refusals for p in refusal.parameters))
+
+
+def descendants(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    """Give every class of refusal below one."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
 
 
 def raise_all(refusals: Sequence[Refusal]) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from ldif_export import handover, readers, stream
 from ldif_export.readers import Choice
 from ldif_export.records import Reader, Wanted

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from iredldap.config import Ldap
 from iredldap.errors import InternalError, ServerDown
+from iredldap.ldap_settings import Ldap
 from ldif_export import channel, messages, results
 from ldif_export.ber import MalformedReply
 from ldif_export.messages import Message

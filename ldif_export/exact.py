@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.dit.plan import Scope
 from iredldap.errors import NoSuchAccount, PreconditionFailed
+from iredldap.ldap_settings import Ldap
 from ldif_export import source, sync
 from ldif_export.records import Batch, Record, Wanted
 from ldif_export.selection import Search

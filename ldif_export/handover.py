@@ -8,8 +8,9 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from iredldap.config import Ldap, Secret
 from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 
 DONE = 0
 FAILED = 1

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from iredldap.config import Ldap
+from iredldap.ldap_settings import Ldap
 from ldif_export import channel
 from ldif_export.records import Reader, Wanted
 

@@ -23,11 +23,11 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
+from iredldap.ldap_settings import Ldap
 from ldif_export import companion, readers, reading
 from ldif_export.companion import Companion
 from ldif_export.manifest import Builder, Manifest

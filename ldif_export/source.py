@@ -12,11 +12,11 @@ from contextlib import closing, suppress
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.errors import InternalError, NoSuchAccount
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
+from iredldap.ldap_settings import Ldap
 from ldif_export.records import Batch, Record, Wanted, elsewhere
 from ldif_export.selection import Search, Selection, searches
 from ldif_export.writer import Formatter, base_name

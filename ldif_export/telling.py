@@ -21,8 +21,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from iredldap.config import Ldap
 from iredldap.errors import Refusal
+from iredldap.ldap_settings import Ldap
 from ldif_export import source
 from ldif_export.companion import Companion
 from ldif_export.manifest import Builder, Manifest, Mode, dump

@@ -24,6 +24,7 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
 from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
+from tests.mlmmjadmin import MlmmjadminServer
 
 SUFFIX = "dc=example,dc=com"
 ADMIN = "root@admins.test"
@@ -352,12 +353,27 @@ def urls(tmp_path: Path) -> Urls:
 
 
 @pytest.fixture
-def serve(world: World, tmp_path: Path, urls: Urls) -> Iterator[Any]:
+def mlmmjadmin(tmp_path: Path) -> Iterator[MlmmjadminServer]:
+    """A stand-in for mlmmjadmin, without lists."""
+    with closing(MlmmjadminServer(tmp_path)) as server:
+        yield server
+
+
+@pytest.fixture
+def beside() -> dict[str, dict[str, Any]]:
+    """Settings of what may run beside directory and databases: by default nothing does."""
+    return {}
+
+
+@pytest.fixture
+def serve(
+    world: World, tmp_path: Path, urls: Urls, beside: dict[str, dict[str, Any]]
+) -> Iterator[Any]:
     """Serve the app, as often as asked, with changed settings: ``serve(api={...})``."""
     running: list[tuple[_Threaded, Gateways]] = []
 
     def start(**changes: dict[str, Any]) -> Served:
-        config = configuration(world, tmp_path, urls, **changes)
+        config = configuration(world, tmp_path, urls, **beside | changes)
         gateways = Gateways.open(config)
         server = make_server(
             "127.0.0.1", 0, create_app(config, gateways), _Threaded, handler_class=_Quiet

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from iredldap import config, errors
-from iredldap.config import ConfigurationError, Secret
+from iredldap.config import ConfigurationError
 from iredldap.dit.fields import Field
 from iredldap.dit.kinds import Kind
-from iredldap.errors import Refusal
+from iredldap.settings import Secret
 from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi import _COMMON_ERRORS
+from iredldap.web.openapi import callers
+from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.replies import _STATUSES
 from iredldap.web.routes import ENDPOINTS
 
@@ -245,8 +246,8 @@ refused at once; otherwise the answer is 202 with the id of a job, `{"_success":
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |
 | `X-Ignored-Values` | answer | Values that were dropped. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
-| `Retry-After` | answer | Seconds to wait after `SERVER_DOWN` or `TOO_MANY_REQUESTS`, and \
-before asking about a job again. |
+| `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
+`TOO_MANY_REQUESTS`, and before asking about a job again. |
 
 In the three lists items are separated by commas and percent-encoded, and the list is cut at 1 KB.
 
@@ -259,7 +260,7 @@ Beside the codes named with it, any endpoint may answer with {anywhere}.
 """
 
 _ANYWHERE = (
-    *_COMMON_ERRORS,
+    *COMMON_ERRORS,
     "SESSION_EXPIRED",
     "API_DISABLED",
     "METHOD_NOT_ALLOWED",
@@ -290,14 +291,6 @@ _NO_CODES_OF_THEIR_OWN = {
     errors.Conflict,
     errors.NameTaken,
     errors.Several,
-}
-
-_CALLERS = {
-    "anonymous": "anybody",
-    "global_admin": "global admins",
-    "domain_admin": "normal admins",
-    "self": "an admin on his own account",
-    "admin": "whoever is logged in",
 }
 
 _PARAMETER_TYPES = {
@@ -350,7 +343,7 @@ def api_page() -> str:
 
 def _codes() -> Iterator[tuple[str, ...]]:
     by_status: dict[int, list[tuple[str, str]]] = {status: [] for _, status in _STATUSES}
-    for kind in _descendants(Refusal):
+    for kind in errors.descendants():
         if kind in _NO_CODES_OF_THEIR_OWN or kind.__module__ != errors.__name__:
             continue
         status = next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
@@ -361,12 +354,6 @@ def _codes() -> Iterator[tuple[str, ...]]:
         yield from ((str(status), f"`{code}`", meaning) for code, meaning in codes)
 
 
-def _descendants(kind: type[Refusal]) -> Iterator[type[Refusal]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _descendants(child)
-
-
 def _endpoint(endpoint: Endpoint) -> str:
     words = [endpoint.summary]
     if endpoint.era == "ours":
@@ -374,7 +361,7 @@ def _endpoint(endpoint: Endpoint) -> str:
     lines = [
         f"### `{endpoint.method} {endpoint.path}`",
         " ".join(words),
-        f"For {', '.join(_CALLERS[caller] for caller in endpoint.auth)}.",
+        callers(endpoint),
     ]
     if endpoint.table:
         rows = [_parameter(endpoint, field) for field in endpoint.table]

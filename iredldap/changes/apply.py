@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from iredldap.dit.entry import Entry
@@ -54,14 +55,15 @@ class Progress:
 
     `done` are the steps carried out, `entries` the operations that the sweep under way has carried
     out, `visited` the entries that sweeps have come by and the single steps done, `failed` what
-    the directory refused to change, by DN. Whoever wants to follow overrides the two methods; a
-    refusal that they raise ends the work there.
+    the directory refused to change, by DN, `standing` the steps done that stand. Whoever wants to
+    follow overrides the first two methods; a refusal that they raise ends the work there.
     """
 
     done: list[str] = field(default_factory=list)
     entries: int = 0
     visited: int = 0
     failed: list[tuple[str, Refusal]] = field(default_factory=list)
+    standing: list[Step] = field(default_factory=list)
 
     def came_by(self) -> None:
         """A sweep has found another entry."""
@@ -71,9 +73,15 @@ class Progress:
         """A step has been carried out."""
         words = describe(step)
         self.done.append(f"{words} ({self.entries} entries)" if self.entries else words)
+        self.standing.append(step)
         self.entries = 0
         if not isinstance(step, Sweep):
             self.visited += 1
+
+    def keep(self, standing: list[Step]) -> None:
+        """Of what has been done only some steps stand any more."""
+        self.standing = standing
+        self.done = [describe(step) for step in standing]
 
 
 def carry_out(
@@ -142,6 +150,8 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         except Refusal as refusal:
             if isinstance(step, Operation):
                 progress.failed.append((step.dn, refusal))
+            if not isinstance(refusal, Unanswered):
+                _take_back(progress)
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
                 refusal.report = {
                     **(refusal.report or {}),
@@ -154,6 +164,20 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             named = step.new_dn
         progress.finished(step)
     return Outcome(state, plan.ignored)
+
+
+def _take_back(progress: Progress) -> None:
+    """Take back what was done outside for an entry, if no change of an entry stands.
+
+    What cannot be taken back now stays among what was done, and the report tells of it.
+    """
+    if progress.entries or not all(isinstance(step, Outside) for step in progress.standing):
+        return
+    for step in [*reversed(progress.standing)]:
+        if isinstance(step, Outside) and step.undo:
+            with suppress(Refusal):
+                step.undo()
+                progress.keep([other for other in progress.standing if other is not step])
 
 
 def _report(progress: Progress, rest: tuple[Step, ...], refusal: Refusal) -> dict[str, object]:
@@ -354,6 +378,6 @@ def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None
     for operation in amendment.operations:
         _operate(directory, operation)
     if amendment.refusal:
-        # The operations have taken back what the steps before had done.
-        progress.done.clear()
+        # The operations have taken back what the steps before had done to entries.
+        progress.keep([s for s in progress.standing if isinstance(s, Outside) and s.undo])
         raise amendment.refusal

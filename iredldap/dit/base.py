@@ -5,6 +5,7 @@ Source: iRedMail's directory, "Tree".
 
 from collections.abc import Iterator
 
+from iredldap.dit import admin
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
 from ldif_export import writer
@@ -44,15 +45,12 @@ def global_admin(tree: Tree, mail: str, stored: str, changed: str) -> Made:
         stored: Stored password.
         changed: Day of the password's last change, as `shadowLastChange` has it.
     """
-    return _made(
-        tree.admin(mail),
-        objectClass=("mailAdmin",),
-        mail=(mail,),
-        userPassword=(stored,),
-        accountStatus=("active",),
-        domainGlobalAdmin=("yes",),
-        shadowLastChange=(changed,),
-    )
+    given = {
+        "userPassword": (stored,),
+        "domainGlobalAdmin": ("yes",),
+        "shadowLastChange": (changed,),
+    }
+    return tree.admin(mail), admin.new(mail, (), given)
 
 
 def ldif(made: Iterator[Made]) -> bytes:

@@ -68,13 +68,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """Storage in a parameter of a subscribable list's profile, which mlmmjadmin keeps."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Storage that an operation looks after; `where` says it for the reader."""
 
     where: str
 
 
-Storage = Attribute | Setting | Column | Elsewhere
+Storage = Attribute | Setting | Column | Profile | Elsewhere
 
 
 def _missing() -> Refusal:
@@ -194,13 +201,14 @@ def parse(table: Table, form: Form) -> Parsed:
 def _sent(field: Field, form: Form) -> str | None:
     """The text of a parameter, the new name before older ones; None: counts as not sent.
 
-    A list of nothing but commas is empty.
+    A list of nothing but separators is empty.
     """
     for name in (field.name, *field.aliases):
         if name in form:
             values = form[name]
-            text = ",".join(values) if field.kind.many else values[-1]
-            filled = text.replace(",", " ") if field.kind.many else text
+            separator = field.kind.separator
+            text = separator.join(values) if field.kind.many else values[-1]
+            filled = text.replace(separator, " ") if field.kind.many else text
             if filled.strip() or field.kind.present:
                 return text
             if field.empty is not None:

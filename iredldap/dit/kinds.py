@@ -54,7 +54,7 @@ class Kind:
     """A type of the contract, how its text is read, and its JSON schema.
 
     `read` gets a text that is not blank, and raises a `Malformed` for one it does not
-    understand. `many` says that the text is a list.
+    understand. `many` says that the text is a list, in which `separator` stands between items.
     """
 
     type: str
@@ -65,6 +65,7 @@ class Kind:
     secret: bool = False
     present: bool = False
     """Acts by being there, whatever its value."""
+    separator: str = ","
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
@@ -232,10 +233,13 @@ def _language(value: str) -> Reading:
     return Reading((known,)) if known else Reading((), (word,))
 
 
-def _listed(
-    read: Callable[[str], str], nothing_valid: type[Refusal], same: Callable[[str], str] = str
+def listed(
+    read: Callable[[str], str],
+    nothing_valid: type[Refusal],
+    same: Callable[[str], str] = str,
+    separator: str = ",",
 ) -> Callable[[str], Reading]:
-    """Make a reader of comma-separated items that drops malformed ones and repeats.
+    """Make a reader of items, separated by commas as a rule, that drops malformed ones and repeats.
 
     A list of which nothing is left is refused rather than taken for an empty one. Items of which
     `same` makes the same are repeats.
@@ -244,7 +248,7 @@ def _listed(
     def read_list(value: str) -> Reading:
         kept: dict[str, str] = {}
         dropped = []
-        for item in filter(None, (part.strip() for part in value.split(","))):
+        for item in filter(None, (part.strip() for part in value.split(separator))):
             try:
                 word = read(item)
                 kept.setdefault(same(word), word)
@@ -274,7 +278,7 @@ def profiles(*words: str) -> Kind:
     read = choice(*words).read
     return Kind(
         "csv_profiles",
-        _listed(lambda item: read(item).values[0], InvalidParameter),
+        listed(lambda item: read(item).values[0], InvalidParameter),
         {**_LIST, "examples": list(words)},
         many=True,
         choices=words,
@@ -327,6 +331,12 @@ DOMAIN_QUOTA = Kind(
 )
 COUNT = Kind("int_count", _one(lambda value: str(whole_number(value))), _NUMBER)
 LIMIT = Kind("int_limit", _one(lambda value: str(whole_number(value, least=-1))), _FROM_MINUS_ONE)
+MOST_DOMAINS = Kind(
+    "int_count", _one(lambda value: str(max(whole_number(value, least=-1), 0))), _FROM_MINUS_ONE
+)
+QUOTA_IN_UNIT = Kind(
+    "int_quota_unit", _one(lambda value: str(whole_number(value, most=_MOST_MEGABYTES))), _NUMBER
+)
 SECONDS = Kind(
     "int_seconds", _one(lambda value: str(whole_number(value, most=_MOST_SECONDS))), _NUMBER
 )
@@ -337,9 +347,9 @@ LANGUAGE = Kind("lang", _language, {"type": "string", "enum": list(LANGUAGES)})
 TRANSPORT = Kind("transport", _one(transport))
 HOST = Kind("ip_or_host", _one(host))
 ADDRESS = Kind("email", _one(names.address), {"type": "string", "format": "email"})
-ADDRESSES = Kind("csv_emails", _listed(names.address, InvalidMail), _LIST, many=True)
-ACCOUNTS = Kind("csv_emails", _listed(names.account, InvalidMail), _LIST, many=True)
-DOMAINS = Kind("csv_domains", _listed(names.domain, InvalidDomainName), _LIST, many=True)
+ADDRESSES = Kind("csv_emails", listed(names.address, InvalidMail), _LIST, many=True)
+ACCOUNTS = Kind("csv_emails", listed(names.account, InvalidMail), _LIST, many=True)
+DOMAINS = Kind("csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True)
 PASSWORD = Kind(
     "password", _one(lambda value: value.strip()), {"type": "string", "format": "password"},
     secret=True,
@@ -350,19 +360,21 @@ PASSWORD_HASH = Kind(
     "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
 )
 RELAY = Kind("relay", _one(relay))
-SERVICES = Kind("csv_services", _listed(label, InvalidParameter), _LIST, many=True)
-STRINGS = Kind("csv_strings", _listed(phone, InvalidParameter, _dialled), _LIST, many=True)
-RULE_NAMES = Kind("csv_strings", _fitting(_listed(label, InvalidParameter), 64), _LIST, many=True)
+SERVICES = Kind("csv_services", listed(label, InvalidParameter), _LIST, many=True)
+STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, _dialled), _LIST, many=True)
+ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), _LIST, many=True)
+RULE_NAMES = Kind("csv_strings", _fitting(listed(label, InvalidParameter), 64), _LIST, many=True)
 WB_ADDRESSES = Kind(
-    "csv_wb_addresses", _listed(scopes.wblist_address, InvalidParameter), _LIST, many=True
+    "csv_wb_addresses", listed(scopes.wblist_address, InvalidParameter), _LIST, many=True
 )
 GREYLISTING_SENDERS = Kind(
-    "csv_gl_senders", _listed(scopes.greylisting_sender, InvalidParameter), _LIST, many=True
+    "csv_gl_senders", listed(scopes.greylisting_sender, InvalidParameter), _LIST, many=True
 )
 POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip
-POLICY = choice(*POLICIES, also={"allowedonly": "moderatorsonly"})
+OLDER_POLICIES = {"allowedonly": "moderatorsonly"}
+POLICY = choice(*POLICIES, also=OLDER_POLICIES)
 DN = Kind("string", _one(dn), {"type": "string"})
 MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
 MAILBOX_FOLDER = Kind(

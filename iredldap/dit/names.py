@@ -18,8 +18,10 @@ CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
 
 _LOCAL = re.compile(r"[a-z0-9_#-][a-z0-9_.&#-]*")
 _EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&-][a-z0-9_.&#+=/-]*")
+_SUBSCRIBER = re.compile(r"[a-z0-9_#-].*@.*\.[a-z0-9-]{2,15}")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DN_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| \Z')
+_PLAIN_RDN = re.compile(r"[A-Za-z][A-Za-z0-9-]*=([A-Za-z0-9._@-]+),")
 _DN_ESCAPE = re.compile(r"\\.", re.DOTALL)
 _FILTER_SPECIAL = re.compile(r"[\\*()\0]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -67,6 +69,20 @@ def account(text: str) -> str:
             addresses may.
     """
     return _address(text, _LOCAL)
+
+
+def subscriber(text: str) -> str:
+    """Read an address that mlmmjadmin takes, in lower case.
+
+    Raises:
+        InvalidMail: If it is malformed, or of a form that mlmmjadmin would pass over.
+
+    Source: mlmmjadmin's pattern of addresses.
+    """
+    mail = address(text)
+    if not _SUBSCRIBER.fullmatch(mail):
+        raise InvalidMail(f"{text!r} is no address for mlmmjadmin")
+    return mail
 
 
 def _address(text: str, local_part: re.Pattern[str]) -> str:
@@ -179,7 +195,9 @@ def _exploded(dn: str) -> list[str]:
 
 def rdn_value(dn: str) -> str:
     """Value of the first component of a DN, unescaped."""
-    return _parsed(dn)[0][0][1]
+    # Whoever lists ten thousand entries does without the library.
+    plain = _PLAIN_RDN.match(dn)
+    return plain[1] if plain else str(_parsed(dn)[0][0][1])
 
 
 def rdn(dn: str) -> str:

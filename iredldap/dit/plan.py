@@ -131,10 +131,14 @@ class Recheck:
 
 @dataclass(frozen=True)
 class Outside:
-    """Write to a database beside the directory; done twice it is as done once."""
+    """Write to what is beside the directory; done twice it is as done once.
+
+    `undo` takes it back, where the entry that it was done for does not come to be.
+    """
 
     meaning: str
     work: Callable[[], None]
+    undo: Callable[[], None] | None = None
 
 
 Step = Operation | Sweep | Recheck | Outside
@@ -170,6 +174,35 @@ def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
         undone += [Mod(Op.DELETE, mod.attribute, added)] if added else []
         undone += [Mod(Op.ADD, mod.attribute, gone)] if gone else []
     return tuple(undone)
+
+
+def taken_back(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Operation, ...]:
+    """Say what undoes a change of an entry, in case it is there and not as it should be.
+
+    What matters, the attributes named, goes first, in case somebody wrote to the rest meanwhile.
+    """
+    mods = tuple(mods)
+    first = [mod for mod in mods if mod.attribute in decisive]
+    rest = [mod for mod in mods if mod.attribute not in decisive]
+    return tuple(
+        Modify(entry.dn, undone, absent_ok=True)
+        for part in (first, rest)
+        if (undone := inverse(part, entry))
+    )
+
+
+def remade(
+    entry: Entry, attributes: Mapping[str, tuple[bytes, ...]], kept: Iterable[str]
+) -> Modify:
+    """Say what makes an entry one with these attributes, and no others but those it keeps."""
+    lasting = {"entrycsn", *(name.lower() for name in kept)}
+    wanted = {k: v for k, v in attributes.items() if k.lower() not in lasting}
+    gone = [k for k in entry.attributes if k.lower() not in lasting and k not in wanted]
+    mods = (
+        *(Mod(Op.REPLACE, k, v) for k, v in wanted.items()),
+        *(Mod(Op.REPLACE, k) for k in gone),
+    )
+    return Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
 
 
 def guarded(plan: Plan) -> Plan:

@@ -67,7 +67,12 @@ def domain_quota(settings: Settings) -> int:
     size, _, unit = str(settings.get("domainQuota", "")).partition(":")
     if not _is_number(size):
         return 0
-    return int(size) * _MEGABYTES.get(unit.upper(), 1)
+    return megabytes(int(size), unit)
+
+
+def megabytes(size: int, unit: str) -> int:
+    """Convert a size in MB, GB or TB; one in an unknown unit is taken for megabytes."""
+    return size * _MEGABYTES.get(unit.upper(), 1)
 
 
 def _is_number(word: str) -> bool:

@@ -379,6 +379,13 @@ def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
     return (
         # Without this class the directory has no place for the day.
         *(() if dated else (Mod(Op.ADD, "objectClass", (b"shadowAccount",)),)),
+        *dated_password(stored_as, today),
+    )
+
+
+def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
+    """Say what replaces every stored password of an admin or user, and the day of its change."""
+    return (
         Mod(Op.REPLACE, "userPassword", encoded([stored_as])),
         Mod(Op.REPLACE, "shadowLastChange", encoded([days_since_epoch(today)])),
     )

@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from iredldap.config import Secret
 from iredldap.dit.scopes import key_class
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.database import Database, Overtaken, batches, from_script, upsert
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

@@ -19,8 +19,8 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from iredldap.config import Secret
 from iredldap.errors import ServerDown
+from iredldap.settings import Secret
 
 T = TypeVar("T")
 Row = Mapping[str, Any]

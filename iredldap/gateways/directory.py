@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,12 +25,12 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.config import Ldap
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
 from iredldap.errors import (
     AlreadyExists,
+    ExceededLdapServerSizelimit,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
@@ -38,6 +38,7 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
 )
+from iredldap.ldap_settings import Ldap
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ _REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.NOT_ALLOWED_ON_NONLEAF, HasChildren),
     (ldap.INVALID_SYNTAX, InvalidParameter),
     (ldap.CONSTRAINT_VIOLATION, InvalidParameter),
+    (ldap.SIZELIMIT_EXCEEDED, ExceededLdapServerSizelimit),
     (ldap.SERVER_DOWN, ServerDown),
     (ldap.CONNECT_ERROR, ServerDown),
     (ldap.TIMEOUT, ServerDown),
@@ -117,8 +119,7 @@ def translated() -> Iterator[None]:
 def refusal_for(error: ldap.LDAPError) -> Refusal:
     """Give the refusal that an LDAP error means.
 
-    Size and time limits are among the errors nobody foresaw: a result that stops early must
-    never look whole.
+    Limits of the server are among them: a result that stops early must never look whole.
     """
     for foreign, ours in _REFUSALS:
         if isinstance(error, foreign):
@@ -367,13 +368,18 @@ class Directory:
 
         return self._repeatable(search)
 
-    def stream(self, query: Query) -> Iterator[Entry]:
-        """Search, one entry alive at a time, on a connection of its own while it lasts."""
+    def stream(self, query: Query, *, must_exist: bool = False) -> Generator[Entry, None, None]:
+        """Search, one entry alive at a time, on a connection of its own while it lasts.
+
+        Raises:
+            NoSuchAccount: If the base does not exist and must; else it has no entries.
+        """
         with translated(), self._pool.connection() as connection:
             try:
                 yield from _results(connection, query)
             except ldap.NO_SUCH_OBJECT:
-                return
+                if must_exist:
+                    raise
 
     def write(self, operation: Operation) -> str | None:
         """Carry out one operation; return the state that it leaves, where one is left.

@@ -3,7 +3,7 @@
 Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that are due.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,8 +12,8 @@ import sqlalchemy as sql
 import structlog
 from sqlalchemy.dialects import sqlite
 
-from iredldap.config import Secret
 from iredldap.gateways.database import Database, batches, from_script, move_rows
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 log = structlog.get_logger("iredldap.iredadmin")
@@ -149,25 +149,27 @@ class Iredadmin:
             gone = sql.delete(_DELETED).where(_DELETED.c.maildir.in_(batch))
             self._database.write(lambda connection: connection.execute(gone))  # noqa: B023
 
-    def usage(self, mail: str) -> Usage | None:
-        """Read what Dovecot wrote about a mailbox; None: it was never used.
+    def usages(self, mails: Sequence[str]) -> dict[str, Usage]:
+        """Read what Dovecot wrote about mailboxes; one that was never used is absent.
+
+        Args:
+            mails: Their addresses, in lower case.
 
         Raises:
             ServerDown: If the database does not answer.
         """
-        found: dict[str, Any] = {}
+        found: dict[str, dict[str, Any]] = {}
         for table, wanted in ((_QUOTA, ("bytes", "messages")), (_LOGINS, ("imap", "pop3", "lda"))):
-            if self._database.columns(table.name):
-                select = sql.select(*(table.c[name] for name in wanted)).where(
-                    table.c.username == mail
-                )
-                row = self._database.read(lambda c: c.execute(select).first())  # noqa: B023
-                found |= dict(row._mapping) if row else {}  # noqa: SLF001 - the documented name
-        if not found:
-            return None
-        # Dovecot lets them fall below nothing for a moment.
-        sizes = {name: max(found.get(name) or 0, 0) for name in ("bytes", "messages")}
-        return Usage(**found | sizes)
+            if not self._database.columns(table.name):
+                continue
+            columns = [table.c[name] for name in wanted]
+            for batch in batches(mails):
+                named = table.c.username.in_(batch)
+                select = sql.select(table.c.username, *columns).where(named)
+                rows = self._database.read(lambda c: c.execute(select).all())  # noqa: B023
+                for mail, *values in rows:
+                    found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
+        return {mail: _usage(row) for mail, row in found.items()}
 
     def write_log(self, line: Line) -> None:
         """Write a line of the admin log.
@@ -248,6 +250,12 @@ class Iredadmin:
                 connection.execute(sql.delete(table).where(condition))
 
         self._database.write(work)
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    # Dovecot lets them fall below nothing for a moment.
+    sizes = {name: max(row.get(name) or 0, 0) for name in ("bytes", "messages")}
+    return Usage(**{**row, **sizes})
 
 
 def _forms(maildir: str) -> tuple[str, str]:

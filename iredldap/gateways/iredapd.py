@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from iredldap.config import Secret
 from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.gateways.database import Database, batches, from_script, move_rows, upsert
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

@@ -11,8 +11,8 @@ import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from iredldap.config import Secret
 from iredldap.gateways.database import Database
+from iredldap.settings import Secret
 
 _METADATA = sql.MetaData()
 _REVOKED = sql.Table(

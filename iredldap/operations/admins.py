@@ -1,4 +1,4 @@
-"""Who manages a domain."""
+"""Who manages a domain, and that somebody manages all of them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,8 +6,20 @@ from iredldap.dit import names, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, service_mods
 from iredldap.dit.names import either, equals, every
-from iredldap.dit.plan import Mod, Modify, Op, Operation, Plan, Query, Scope, Sweep
-from iredldap.errors import NoAdmins
+from iredldap.dit.plan import (
+    Amendment,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+    Sweep,
+    taken_back,
+)
+from iredldap.errors import NoAdmins, PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 from iredldap.operations.login import Caller
@@ -112,3 +124,37 @@ def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Swe
     attributes = ("enabledService", "domainGlobalAdmin")
     query = Query(directory.tree.base, Scope.SUBTREE, accounts, attributes)
     return (Sweep("dismiss admins of no other domain", query, change),)
+
+
+def keep_a_global_admin(
+    directory: Directory, entry: Entry, mods: tuple[Mod, ...]
+) -> Iterator[Recheck]:
+    """Keep one active global admin, also when two take the role from each other at once.
+
+    Args:
+        directory: Where.
+        entry: An account as it is.
+        mods: What is about to change in it.
+
+    Raises:
+        PermissionDenied: If it is the last one, and would be disabled or demoted.
+    """
+    if not (user.is_global_admin(entry) and entry.is_active and any(map(_ends_a_role, mods))):
+        return
+    lookup.keep_a_global_admin(directory, entry.dn)
+
+    def judge(admins: Iterable[Entry]) -> Amendment:
+        if any(admin.is_active for admin in admins):
+            return Amendment()
+        undone = taken_back(entry, mods, *_ROLE)
+        return Amendment(undone, PermissionDenied("the last active global admin"))
+
+    yield Recheck("is there a global admin left", lookup.global_admins(directory), judge)
+
+
+_ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}
+"""What an active global admin has."""
+
+
+def _ends_a_role(mod: Mod) -> bool:
+    return mod.attribute in _ROLE and mod.values != _ROLE[mod.attribute]

@@ -1,16 +1,17 @@
 """What one can do with a mail alias."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Any
 
 from iredldap.dit import alias, domain, names, references
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Parsed, Verb, modlist
+from iredldap.dit.fields import Change, Parsed, Verb, modlist, show
 from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, uniqueness
+from iredldap.operations import lookup, subscriptions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.records import Records
 
@@ -27,9 +28,9 @@ def get(directory: Directory, mail: str) -> Entry:
     return entry
 
 
-def members(entry: Entry) -> list[str]:
-    """The sorted addresses that an alias expands to."""
-    return sorted(entry.texts(alias.MEMBERS))
+def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
+    """Give an alias as an answer: beside its attributes, the sorted addresses it expands to."""
+    return {**show(entry, hidden), "members": sorted(entry.texts(alias.MEMBERS))}
 
 
 def create(directory: Directory, mail: str, parsed: Parsed) -> Plan:
@@ -132,6 +133,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
     Raises:
         NoSuchAccount: If there is none.
         ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     entry = get(directory, mail)
     records.ask()
@@ -139,6 +141,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            *subscriptions.ending(directory, records, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
             records.forgetting(mail),
             Delete(entry.dn, absent_ok=True),

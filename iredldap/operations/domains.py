@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from iredldap.config import Config
-from iredldap.dit import domain, mailbox, names, references, settings
+from iredldap.dit import domain, mailbox, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
@@ -24,21 +24,15 @@ from iredldap.dit.plan import (
     Scope,
     Step,
     Sweep,
+    remade,
 )
 from iredldap.errors import (
     AlreadyExists,
-    ExceedLimitAliases,
-    ExceedLimitDomain,
-    ExceedLimitLists,
-    ExceedLimitQuota,
-    ExceedLimitUsers,
     InvalidMail,
     PermissionDenied,
-    Refusal,
-    raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, lookup
+from iredldap.operations import admins, alias_domains, lookup, new_domains, subscriptions
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -73,9 +67,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     """
     taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
-    if not caller.is_global:
-        _refuse_excess(caller, name, parsed)
-        _spare_standalone_admins(directory, name)
+    new_domains.refuse(directory, caller, name, parsed)
     attributes = domain.new(
         name,
         parsed.changes,
@@ -89,17 +81,22 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     if found:
         if not _is_unfinished(directory, caller, found, name):
             raise AlreadyExists(f"domain {name}")
-        steps: tuple[Modify | Add, ...] = (_as_if_new(found[0], attributes), *containers)
+        unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
+        steps: tuple[Modify | Add, ...] = (unfinished, *containers)
         return Plan(dn, steps, found[0].csn, parsed.dropped)
+
+    away = (*(Delete(container.dn, absent_ok=True) for container in containers), Delete(dn))
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         if all(entry.has("domainName", name) for entry in entries):
             return Amendment()
-        away = [Delete(container.dn, absent_ok=True) for container in containers]
-        return Amendment((*away, Delete(dn)), AlreadyExists(f"domain {name}"))
+        return Amendment(away, AlreadyExists(f"domain {name}"))
 
-    recheck = Recheck("is the name still free elsewhere", taken, judge)
-    return Plan(dn, (Add(dn, attributes), *containers, recheck), ignored=parsed.dropped)
+    rechecks = (
+        Recheck("is the name still free elsewhere", taken, judge),
+        *new_domains.rechecks(directory, caller, name, parsed, away),
+    )
+    return Plan(dn, (Add(dn, attributes), *containers, *rechecks), ignored=parsed.dropped)
 
 
 def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], name: str) -> bool:
@@ -117,57 +114,6 @@ def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], nam
     if present.issuperset(unit.lower() for unit in names.CONTAINERS):
         return False
     return not directory.find(Query(found[0].dn, Scope.SUBTREE, _MARKED, ("1.1",)))
-
-
-def _spare_standalone_admins(directory: Directory, name: str) -> None:
-    """Keep a normal admin from making a mail user with the address of a standalone admin.
-
-    Rights belong to addresses: he would make himself a second admin of that one's domains.
-    """
-    of_domain = every(equals("objectClass", "mailAdmin"), names.ends_with("mail", f"@{name}"))
-    if directory.find(Query(directory.tree.admin_base, Scope.ONE, of_domain, ("1.1",))):
-        raise PermissionDenied(f"{name} is the domain of a standalone admin")
-
-
-def _as_if_new(entry: Entry, attributes: dict[str, tuple[bytes, ...]]) -> Modify:
-    kept = {"objectclass", "domainname", "entrycsn"}
-    wanted = {k: v for k, v in attributes.items() if k.lower() not in kept}
-    gone = [k for k in entry.attributes if k.lower() not in kept and k not in wanted]
-    mods = (
-        *(Mod(Op.REPLACE, k, v) for k, v in wanted.items()),
-        *(Mod(Op.REPLACE, k) for k in gone),
-    )
-    return Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-
-
-def _refuse_excess(caller: Caller, name: str, parsed: Parsed) -> None:
-    """Refuse what a normal admin may not hand out; "no limit" is more than any limit.
-
-    The domain itself, where its creation broke off, does not count against him.
-    """
-    others = [entry for own, entry in caller.managed.items() if own != name]
-    refusals: list[Refusal] = []
-    most = caller.limits.get("create_max_domains")
-    if isinstance(most, int) and len(others) >= most:
-        refusals.append(ExceedLimitDomain(f"{most} domains"))
-    managed = [domain.limits(entry) for entry in others]
-    for limit, key, parameter, refusal in (
-        ("create_max_quota", None, "quota", ExceedLimitQuota),
-        ("create_max_users", "numberOfUsers", "numberOfUsers", ExceedLimitUsers),
-        ("create_max_aliases", "numberOfAliases", "numberOfAliases", ExceedLimitAliases),
-        ("create_max_lists", "numberOfLists", "numberOfLists", ExceedLimitLists),
-    ):
-        ceiling = settings.number(caller.limits, limit)
-        wanted = int((parsed.value(parameter) or "0").partition(":")[0])
-        if ceiling <= 0 or wanted == -1:
-            continue
-        handed_out = sum(
-            max(settings.number(other, key), 0) if key else settings.domain_quota(other)
-            for other in managed
-        )
-        if not wanted or handed_out + wanted > ceiling:
-            refusals.append(refusal(f"{handed_out} of {ceiling}", parameter=parameter))
-    raise_all(refusals)
 
 
 def update(
@@ -329,6 +275,7 @@ def delete(
         PermissionDenied: If the caller's own account or the last global admin is in it; to a
             normal admin, if any global admin is.
         ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     entry = lookup.domain(directory, name)
     _keep_admins(directory, caller, entry)
@@ -347,6 +294,7 @@ def delete(
         entry.dn,
         (
             off,
+            *subscriptions.ending_domain(directory, records, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             records.remembering(

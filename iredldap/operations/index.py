@@ -21,7 +21,10 @@ from iredldap.operations import (
     bulk,
     domains,
     maillists,
+    new_lists,
     renames,
+    standalone_admins,
+    subscribable_lists,
     user_update,
     users,
 )
@@ -120,12 +123,31 @@ PLANS: Mapping[str, Make] = {
         w.directory, w.caller, r.names["mail"], r.parsed
     ),
     "maillist_delete": lambda w, r: maillists.delete(w.directory, w.records, r.names["mail"]),
+    "ml_create": lambda w, r: new_lists.create(
+        w.directory, w.records, r.names["mail"], r.parsed, w.chance
+    ),
+    "ml_update": lambda w, r: subscribable_lists.update(
+        w.directory, w.records, r.names["mail"], r.parsed
+    ),
+    "ml_delete": lambda w, r: subscribable_lists.delete(
+        w.directory,
+        w.records,
+        r.names["mail"],
+        archive=r.parsed.value("keep_archive") != "no",
+    ),
     "alias_create": lambda w, r: aliases.create(w.directory, r.names["mail"], r.parsed),
     "alias_update": lambda w, r: aliases.update(w.directory, r.names["mail"], r.parsed),
     "alias_change_email": lambda w, r: renames.rename(
         w.directory, w.records, w.caller, renames.ALIAS, r.names["mail"], r.names["new_mail"]
     ),
     "alias_delete": lambda w, r: aliases.delete(w.directory, w.records, r.names["mail"]),
+    "admin_create": lambda w, r: standalone_admins.create(
+        w.directory, w.config, r.names["mail"], r.parsed, w.chance
+    ),
+    "admin_update": lambda w, r: standalone_admins.update(
+        w.directory, w.config, r.names["mail"], r.parsed, w.chance
+    ),
+    "admin_delete": lambda w, r: standalone_admins.delete(w.directory, w.caller, r.names["mail"]),
 }
 
 

@@ -10,10 +10,9 @@ from iredldap.dit import kinds, names, passwords, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table
 from iredldap.dit.kinds import Kind, Reading
-from iredldap.dit.names import equals, every
-from iredldap.dit.plan import Query, Scope
 from iredldap.errors import EmptyPassword, InvalidCredentials, InvalidMail, InvalidUsername
 from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
 
 
 def username(text: str) -> str:
@@ -116,13 +115,7 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
         return Caller(mail, entry.dn, is_global=True, stored=stored)
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
-    managed = directory.find(
-        Query(
-            directory.tree.base,
-            Scope.ONE,
-            every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail)),
-        )
-    )
+    managed = directory.find(lookup.managed(directory, mail))
     by_name = {(domain.text("domainName") or "").lower(): domain for domain in managed}
     return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
 

@@ -54,6 +54,26 @@ def user(directory: Directory, mail: str) -> Entry:
     return entry
 
 
+def admin(directory: Directory, mail: str) -> Entry:
+    """Read a standalone admin.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    entry = directory.read(directory.tree.admin(mail))
+    if entry is None:
+        raise NoSuchAccount(f"no admin {mail}")
+    return entry
+
+
+def managed(
+    directory: Directory, mail: str, attributes: tuple[str, ...] = ("*", "entryCSN")
+) -> Query:
+    """Search for the domains that name an address as their admin."""
+    named = every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail))
+    return Query(directory.tree.base, Scope.ONE, named, attributes)
+
+
 def holders_filter(*addresses: str) -> str:
     """Filter for the accounts that any of some addresses belong to."""
     terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))

@@ -30,7 +30,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, uniqueness
+from iredldap.operations import lookup, subscriptions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
@@ -150,7 +150,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     """
     strays, others = _apart(directory, mail)
     home = uniqueness.home_of(others, mail)
-    limit = _limit(directory, home, mail)
+    limit = limit_of(directory, home, mail)
     limit.refuse_another(directory)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
@@ -195,7 +195,8 @@ def _apart(directory: Directory, mail: str) -> tuple[list[Entry], list[Entry]]:
     return strays, others
 
 
-def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
+def limit_of(directory: Directory, home: Entry, mail: str) -> Limit:
+    """How many lists the domain of an address may hold, of whatever kind."""
     lists = Query(
         directory.tree.container(names.domain_of(mail), "Groups"),
         Scope.ONE,
@@ -399,6 +400,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
         ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     entry = _read(directory, mail, with_members=False).entry
     records.ask()
@@ -407,6 +409,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),

@@ -4,7 +4,7 @@ They change before the entry in the directory goes, and after it has its new nam
 off, the entry is still there to be named again, and the repeat finishes the rest.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,19 +16,54 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Outside
 from iredldap.errors import ServerDown
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.gateways.iredadmin import Iredadmin, Mailbox
+from iredldap.gateways.iredadmin import Iredadmin, Mailbox, Usage
 from iredldap.gateways.iredapd import Iredapd
+from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 
 log = structlog.get_logger("iredldap.records")
 
 
+USAGE = ("stored_bytes", "stored_messages", "last_login")
+"""What answers show of a mailbox that was used."""
+
+
+class Usages:
+    """What Dovecot wrote about mailboxes, as one answer shows it; of a database that fails nothing.
+
+    It is shown beside an entry, which is no reason to refuse the entry. A database that has failed
+    is not asked again.
+    """
+
+    def __init__(self, iredadmin: Iredadmin) -> None:
+        self._iredadmin = iredadmin
+        self._has_failed = False
+
+    def of(self, mails: Sequence[str]) -> dict[str, dict[str, object]]:
+        """Give it for each of some addresses that has any."""
+        if self._has_failed:
+            return {}
+        try:
+            found = self._iredadmin.usages(mails)
+        except ServerDown as ex:
+            log.warning("no usage", mail=mails[0], detail=ex.detail)
+            self._has_failed = True
+            return {}
+        return {mail: _shown(usage) for mail, usage in found.items()}
+
+
+def _shown(usage: Usage) -> dict[str, object]:
+    logins = {"imap": usage.imap, "pop3": usage.pop3, "lda": usage.lda}
+    return dict(zip(USAGE, (usage.bytes, usage.messages, logins), strict=True))
+
+
 @dataclass(frozen=True)
 class Records:
-    """The three databases of an iRedMail server."""
+    """The three databases of an iRedMail server, and what keeps its subscribable lists."""
 
     iredapd: Iredapd
     amavisd: Amavisd
     iredadmin: Iredadmin
+    mlmmjadmin: Mlmmjadmin
 
     @classmethod
     def open(cls, config: Config) -> "Records":
@@ -37,6 +72,7 @@ class Records:
             Iredapd(config.iredapd.url),
             Amavisd(config.amavisd.url),
             Iredadmin(config.iredadmin.url),
+            Mlmmjadmin(config.mlmmjadmin),
         )
 
     def close(self) -> None:
@@ -44,7 +80,7 @@ class Records:
             database.close()
 
     def ask(self) -> None:
-        """See whether all of them answer, before the first step of a plan that needs them.
+        """See whether all databases answer, before the first step of a plan that needs them.
 
         Raises:
             ServerDown: If one does not.
@@ -64,22 +100,8 @@ class Records:
             raise ServerDown("iredadmin database has no table deleted_mailboxes", report=report)
 
     def usage(self, mail: str) -> dict[str, object]:
-        """What Dovecot wrote about a mailbox, as answers show it; of a database that fails nothing.
-
-        It is shown beside an entry, which is no reason to refuse the entry.
-        """
-        try:
-            found = self.iredadmin.usage(mail)
-        except ServerDown as ex:
-            log.warning("no usage", mail=mail, detail=ex.detail)
-            return {}
-        if found is None:
-            return {}
-        return {
-            "stored_bytes": found.bytes,
-            "stored_messages": found.messages,
-            "last_login": {"imap": found.imap, "pop3": found.pop3, "lda": found.lda},
-        }
+        """What Dovecot wrote about a mailbox, as `Usages` gives it."""
+        return Usages(self.iredadmin).of([mail]).get(mail, {})
 
     def forgetting(self, *addresses: str) -> Outside:
         """Step: forget accounts, so that later ones of their addresses begin anew."""

@@ -30,7 +30,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import lookup, subscriptions
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -121,6 +121,7 @@ def rename(
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space; a mailbox
             without limit needs a domain without.
         ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     records.ask()
     query = lookup.domain_and_holders(directory, new_mail, mail)
@@ -220,8 +221,10 @@ def _follow(
     """Let others follow, rename, let the account itself follow, and take the mark away."""
     old_dn = kind.dn(directory.tree, course.old)
     mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
+    renamed = course.renamed(held)
     return (
-        *references.replace_addresses(directory.tree, old_dn, new_dn, course.renamed(held)),
+        *subscriptions.moving(directory, records, old_dn, renamed),
+        *references.replace_addresses(directory.tree, old_dn, new_dn, renamed),
         *move,
         _conform(directory, kind, course, new_dn),
         records.moving(course.old, course.new),

@@ -44,15 +44,17 @@ def taken(directory: Directory, addresses: Iterable[str]) -> set[str]:
 class Newcomer:
     """An account just added, as those who look again afterwards must know it.
 
-    `aliases` are its names in alias domains, `is_marked` says whether it was added as one of a
-    disabled domain, `parts` are entries beside its own that carry that mark too. `beside` says
-    what must change on other entries when it loses some of its addresses.
+    `aliases` are its names in alias domains, `further` other addresses that were asked for,
+    `is_marked` says whether it was added as one of a disabled domain, `parts` are entries beside
+    its own that carry that mark too. `beside` says what must change on other entries when it loses
+    some of its addresses.
     """
 
     dn: str
     mail: str
     aliases: tuple[str, ...]
     is_marked: bool
+    further: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     beside: Callable[[tuple[str, ...]], tuple[Operation, ...]] = lambda _: ()
 
@@ -65,9 +67,10 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
     """Another may have taken an address, or switched the domain, while this account was added.
 
     For the address itself the account goes again; for a name in an alias domain only that name.
-    If alias domains came or went the account goes too, and the plan is to be made anew.
+    If alias domains came or went, or a further address is taken, the account goes too, and the
+    plan is to be made anew.
     """
-    own = names.components(newcomer.dn)
+    own, further = names.components(newcomer.dn), set(newcomer.further)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         home, holders = lookup.told_apart(entries)
@@ -78,13 +81,14 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
             return Amendment(newcomer.withdrawn(), NoSuchAccount("the domain is gone"))
         if newcomer.mail in theirs:
             return Amendment(newcomer.withdrawn(), AlreadyExists(newcomer.mail))
-        if in_alias_domains(home, newcomer.mail) != newcomer.aliases:
-            others = PreconditionFailed(f"other alias domains of {names.domain_of(newcomer.mail)}")
+        if in_alias_domains(home, newcomer.mail) != newcomer.aliases or theirs & further:
+            others = PreconditionFailed(f"others changed the addresses of {newcomer.mail}")
             return Amendment(newcomer.withdrawn(), others)
         lost = tuple(alias for alias in newcomer.aliases if alias in ours & theirs)
         return Amendment((*_marks(newcomer, home), *_without(newcomer, lost)))
 
-    query = lookup.domain_and_holders(directory, newcomer.mail, *newcomer.aliases)
+    addresses = (newcomer.mail, *newcomer.aliases, *newcomer.further)
+    query = lookup.domain_and_holders(directory, *addresses)
     return Recheck("are the addresses still nobody else's", query, judge)
 
 

@@ -99,11 +99,11 @@ def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) 
     astray = sorted(mail for mail in wanted if not domain.holds(home, mail))
     if astray:
         raise InvalidMail(f"not of this domain: {', '.join(astray)[:200]}")
-    return Verdict(_taken(directory, entry, wanted), AlreadyExists, given & held)
+    return Verdict(taken(directory, entry, wanted), AlreadyExists, given & held)
 
 
-def _taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
-    """Those that another account has, or that are the user's own address already."""
+def taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
+    """Those that another account has, or that are the account's own address already."""
     found = lookup.holders(directory, addresses, ())
     return {
         address

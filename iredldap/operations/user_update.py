@@ -7,20 +7,16 @@ from iredldap.config import Config
 from iredldap.dit import domain, kinds, names, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, modlist
-from iredldap.dit.names import equals, every
 from iredldap.dit.plan import (
     Amendment,
     Mod,
     Modify,
     Op,
-    Operation,
     Outside,
     Plan,
-    Query,
     Recheck,
-    Scope,
     Step,
-    inverse,
+    taken_back,
 )
 from iredldap.errors import (
     ExceededDomainQuotaSize,
@@ -31,7 +27,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, user_lists, users
+from iredldap.operations import admins, lookup, user_lists, users
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
@@ -71,9 +67,9 @@ def update(
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
-        *_charge(directory, entry, parsed, mods),
+        *admins.keep_a_global_admin(directory, entry, mods),
         *_size(directory, mail, entry, home, parsed, mods),
-        *_addresses(directory, mail, entry, mods),
+        *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
@@ -129,30 +125,7 @@ def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
 def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
     """Whether a domain names him as its admin; asked only when he is to be a global one no more."""
     asked = parsed.value("isGlobalAdmin") == "no"
-    return asked and bool(directory.find(_managed(directory, mail)))
-
-
-def _managed(directory: Directory, mail: str) -> Query:
-    named = every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail))
-    return Query(directory.tree.base, Scope.ONE, named, ("1.1",))
-
-
-def _charge(
-    directory: Directory, entry: Entry, parsed: Parsed, mods: tuple[Mod, ...]
-) -> Iterator[Recheck]:
-    """Keep one active global admin, also when two take the role from each other at once."""
-    leaves = parsed.value("accountStatus") == "disabled" or parsed.value("isGlobalAdmin") == "no"
-    if not (leaves and user.is_global_admin(entry) and entry.is_active):
-        return
-    lookup.keep_a_global_admin(directory, entry.dn)
-
-    def judge(admins: Iterable[Entry]) -> Amendment:
-        if any(admin.is_active for admin in admins):
-            return Amendment()
-        undone = _taken_back(entry, mods, "domainGlobalAdmin", "accountStatus")
-        return Amendment(undone, PermissionDenied("the last active global admin"))
-
-    yield Recheck("is there a global admin left", lookup.global_admins(directory), judge)
+    return asked and bool(directory.find(lookup.managed(directory, mail, ("1.1",))))
 
 
 def _size(
@@ -188,12 +161,12 @@ def _size(
         if used <= ceiling:
             return Amendment()
         refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
-        return Amendment(_taken_back(entry, mods, "mailQuota"), refusal)
+        return Amendment(taken_back(entry, mods, "mailQuota"), refusal)
 
     yield Recheck("is the domain still within its quota", query, judge)
 
 
-def _addresses(
+def recheck_addresses(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...]
 ) -> Iterator[Recheck]:
     """See whether new addresses are still nobody else's, and still of the domain.
@@ -225,7 +198,7 @@ def _still_free(
         if home and all(domain.holds(home, a) and a not in theirs for a in addresses):
             return Amendment()
         refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
-        return Amendment(_taken_back(entry, mods, "shadowAddress"), refusal)
+        return Amendment(taken_back(entry, mods, "shadowAddress"), refusal)
 
     query = lookup.domain_and_holders(directory, mail, *addresses)
     return Recheck("are the addresses still nobody else's", query, judge)
@@ -242,15 +215,5 @@ def _management(
     def judge(domains: Iterable[Entry]) -> Amendment:
         return Amendment((role,) if any(True for _ in domains) else ())
 
-    yield Recheck("does a domain name him its admin", _managed(directory, mail), judge)
-
-
-def _taken_back(entry: Entry, mods: tuple[Mod, ...], *decisive: str) -> tuple[Operation, ...]:
-    """What undoes a change; first what matters, in case somebody wrote to the rest meanwhile."""
-    first = [mod for mod in mods if mod.attribute in decisive]
-    rest = [mod for mod in mods if mod.attribute not in decisive]
-    return tuple(
-        Modify(entry.dn, undone, absent_ok=True)
-        for part in (first, rest)
-        if (undone := inverse(part, entry))
-    )
+    query = lookup.managed(directory, mail, ("1.1",))
+    yield Recheck("does a domain name him its admin", query, judge)

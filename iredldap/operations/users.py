@@ -35,7 +35,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, uniqueness
+from iredldap.operations import admins, lookup, subscriptions, uniqueness
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -325,19 +325,22 @@ def delete(
         PermissionDenied: If it is the caller himself, or the last active global admin.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     entry = lookup.user(directory, mail)
     spare_global_admins(caller, entry)
     if _is_own(caller, entry):
         raise PermissionDenied("nobody deletes himself")
-    if user.is_global_admin(entry):
-        lookup.keep_a_global_admin(directory, entry.dn)
+    off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
+    rechecks = tuple(admins.keep_a_global_admin(directory, entry, off))
     records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
         entry.dn,
         (
-            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            Modify(entry.dn, off),
+            *rechecks,
+            *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             records.remembering(lambda: (entry,), days, caller.address, today),
             records.forgetting(mail),

@@ -6,6 +6,10 @@ from iredldap.dit.fields import Table
 
 ADMINS = ("global_admin", "domain_admin")
 NAMING = ("NO_SUCH_ACCOUNT", "PERMISSION_DENIED")
+PASSWORD_RULES = (
+    "PW_EMPTY", "PW_NON_ASCII", "PW_SHORTER_THAN_MIN_LENGTH", "PW_GREATER_THAN_MAX_LENGTH",
+    "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +20,11 @@ class Endpoint:
     concerned), `self` (an admin on his own account), `admin` (any admin, on what is his own).
     `profiles` is the domain's setting that takes parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
-    has. `returns` describes the data of a read. `route` is the path as the router knows it: where
-    one variable stands for the word `global`, a domain or an address, it is `{account}`. With
-    `takes_file` the body is a file, and parameters stand in the query string.
+    has. `returns` describes the data of a read, and `shape` names its schema in `web/shapes.py`.
+    `tagged`: it is one entry, whose state is the `ETag`. `bare` lists the media types of an answer
+    without envelope; where there are no data it is the only one. `route` is the path as the router
+    knows it: where one variable stands for the word `global`, a domain or an address, it is
+    `{account}`. With `takes_file` the body is a file, and parameters stand in the query string.
     """
 
     id: str
@@ -29,6 +35,9 @@ class Endpoint:
     table: Table = ()
     errors: tuple[str, ...] = ()
     returns: str | None = None
+    shape: str = "Object"
+    tagged: bool = False
+    bare: tuple[str, ...] = ()
     profiles: str = ""
     profile: str | None = None
     era: str = "seed"

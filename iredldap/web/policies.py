@@ -92,6 +92,7 @@ def _greylisting() -> Iterator[Endpoint]:
         auth=("global_admin",),
         summary="List all greylisting settings.",
         returns="account, sender, active (0 or 1) and priority of each.",
+        shape="Objects",
         errors=("PERMISSION_DENIED",),
         era="later",
     )
@@ -135,6 +136,7 @@ def _greylisting() -> Iterator[Endpoint]:
             auth=(),
             summary="List the * senders that are exempt from greylisting.",
             returns="Senders, sorted.",
+            shape="Texts",
             profile="greylisting",
             errors=("PERMISSION_DENIED",),
             era="later",
@@ -170,6 +172,7 @@ def _greylisting() -> Iterator[Endpoint]:
         auth=("global_admin",),
         summary="List these domains.",
         returns="Domain names, sorted.",
+        shape="Texts",
         era="ours",
     )
 
@@ -184,6 +187,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         summary=f"Read the * {which}.",
         errors=("PERMISSION_DENIED",),
         returns="Addresses, sorted.",
+        shape="Texts",
         profile="wblist",
         era="later",
     )

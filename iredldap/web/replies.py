@@ -6,7 +6,7 @@ Source: `docs/decisions/0007-answers.md`.
 import json
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from iredldap.errors import Refusal
 JSON = "application/json"
 _LONGEST_HEADER = 1024
 _RETRY_AFTER = "5"
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.PasswordMismatch, 200),
@@ -35,6 +36,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.WeakPassword, 422),
     (errors.InvalidPasswordScheme, 422),
     (errors.TooManyRequests, 429),
+    (errors.MlmmjadminUnavailable, 502),
     (errors.ServerDown, 503),
 )
 
@@ -52,7 +54,25 @@ def status_of(refusal: Refusal) -> int:
     """The HTTP status of a refusal; the first of several decides."""
     if isinstance(refusal, errors.Several):
         return status_of(refusal.refusals[0])
-    return next((status for kind, status in _STATUSES if isinstance(refusal, kind)), 500)
+    return _status_of_kind(type(refusal))
+
+
+def status_of_code(code: str) -> int:
+    """The HTTP status of a code; of the two of `INVALID_CREDENTIALS` that of a login.
+
+    Raises:
+        LookupError: If no refusal has it.
+    """
+    if code.startswith("PW_"):
+        return _status_of_kind(errors.WeakPassword)
+    for kind in errors.descendants():
+        if kind.code == code and kind is not errors.PasswordMismatch:
+            return _status_of_kind(kind)
+    raise LookupError(code)
+
+
+def _status_of_kind(kind: type[Refusal]) -> int:
+    return next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
 
 
 class Replies:
@@ -72,6 +92,18 @@ class Replies:
             envelope["_data"] = data
         self._write(response, envelope)
 
+    def members(self, batches: Iterable[Mapping[str, object]]) -> Generator[bytes, None, None]:
+        """Answer yes with an object, as its members come; no name comes twice."""
+        yield b'{"_success": true, '
+        if self._api.legacy_keys:
+            yield b'"success": true, '
+        yield b'"_data": {'
+        separator = b""
+        for batch in filter(None, batches):
+            yield separator + _ENCODER.encode(batch)[1:-1].encode("utf-8", "replace")
+            separator = b", "
+        yield b"}}"
+
     def refused(self, request: falcon.Request, response: falcon.Response, no: Refusal) -> None:
         """Answer no."""
         status = status_of(no)
@@ -82,7 +114,7 @@ class Replies:
             response.set_header("X-Invalid-Parameters", listed(no.parameters))
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
-        elif status == 503:
+        elif status in {502, 503}:
             response.set_header("Retry-After", _RETRY_AFTER)
         response.status = 200 if self._api.always_ok_status else status
         self._write(response, envelope)
@@ -94,7 +126,7 @@ class Replies:
             if "_msg" in envelope:
                 envelope["msg"] = envelope["_msg"]
         response.content_type = JSON
-        response.data = json.dumps(envelope, ensure_ascii=False).encode("utf-8", "replace")
+        response.data = _ENCODER.encode(envelope).encode("utf-8", "replace")
 
     def install(self, app: falcon.App[Any, Any]) -> None:
         """Register the one place where errors become answers."""

@@ -5,19 +5,21 @@ The rows feed the router, the permission step, the form reader and the OpenAPI d
 
 from iredldap.dit import alias, domain, export, maillist, user
 from iredldap.operations.login import LOGIN
+from iredldap.web.admins import STANDALONE_ADMINS
 from iredldap.web.endpoint import ADMINS as _ADMINS
 from iredldap.web.endpoint import NAMING as _NAMING
+from iredldap.web.endpoint import PASSWORD_RULES as _PASSWORD_RULES
 from iredldap.web.endpoint import Endpoint
+from iredldap.web.listings import LISTINGS
 from iredldap.web.policies import POLICIES
+from iredldap.web.subscribable import SUBSCRIBABLE_LISTS
 
 _DOMAIN = "/api/domain/{domain}"
 _USER = "/api/user/{mail}"
 _MAILLIST = "/api/maillist/{mail}"
 _ALIAS = "/api/alias/{mail}"
-_PASSWORD_RULES = (
-    "PW_EMPTY", "PW_NON_ASCII", "PW_SHORTER_THAN_MIN_LENGTH", "PW_GREATER_THAN_MAX_LENGTH",
-    "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
-)  # fmt: skip
+_LDIF = ("text/ldif",)
+_LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -54,6 +56,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read a domain, by its name or that of one of its alias domains.",
         errors=("INVALID_DOMAIN_NAME", *_NAMING),
         returns="Attributes of the domain, each a list of texts; accountSetting as an object.",
+        shape="Entry",
+        tagged=True,
         profiles="disabledDomainProfile",
     ),
     Endpoint(
@@ -83,7 +87,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=_DOMAIN,
         auth=_ADMINS,
         summary="Delete a domain with everything in it; mailboxes stay on disk.",
-        errors=("INVALID_DOMAIN_NAME", *_NAMING),
+        errors=("INVALID_DOMAIN_NAME", *_NAMING, _LISTS_DOWN),
         profiles="disabledDomainProfile",
     ),
     Endpoint(
@@ -92,7 +96,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=f"{_DOMAIN}/keep_mailbox_days/{{number}}",
         auth=_ADMINS,
         summary="Delete a domain, and have its mailboxes removed after so many days; 0: never.",
-        errors=("INVALID_DOMAIN_NAME", *_NAMING, "INVALID_PARAMETER"),
+        errors=("INVALID_DOMAIN_NAME", *_NAMING, "INVALID_PARAMETER", _LISTS_DOWN),
         profiles="disabledDomainProfile",
         era="later",
     ),
@@ -120,6 +124,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="List the services of a domain.",
         errors=("INVALID_DOMAIN_NAME", *_NAMING),
         returns="Names of services, sorted.",
+        shape="Texts",
+        tagged=True,
         profiles="disabledDomainProfile",
     ),
     Endpoint(
@@ -154,6 +160,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         " those in api_hidden_user_profiles are left out. Of a mailbox that was used, stored_bytes"
         " and stored_messages, and last_login: seconds since 1970 of the last imap, pop3 and lda"
         " (delivery), null for never.",
+        shape="Entry",
+        tagged=True,
         profiles="disabledUserProfile",
     ),
     Endpoint(
@@ -185,7 +193,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=_USER,
         auth=_ADMINS,
         summary="Delete a mail user and every mention of him; the mailbox stays on disk.",
-        errors=("INVALID_MAIL", *_NAMING, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"),
+        errors=(
+            "INVALID_MAIL",
+            *_NAMING,
+            "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE",
+            _LISTS_DOWN,
+        ),
         profiles="disabledUserProfile",
     ),
     Endpoint(
@@ -200,6 +213,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *_NAMING,
             "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE",
             "INVALID_PARAMETER",
+            _LISTS_DOWN,
         ),
         profiles="disabledUserProfile",
         era="later",
@@ -261,6 +275,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "EXCEEDED_DOMAIN_ACCOUNT_LIMIT",
             "EXCEEDED_DOMAIN_QUOTA_SIZE",
             "EXCEEDED_MAX_USER_QUOTA",
+            _LISTS_DOWN,
         ),
         profiles="disabledUserProfile",
     ),
@@ -276,6 +291,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "ALREADY_EXISTS",
             "NOT_ALLOWED",
             "EXCEEDED_DOMAIN_ACCOUNT_LIMIT",
+            _LISTS_DOWN,
         ),
     ),
     Endpoint(
@@ -286,6 +302,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read an unsubscribable mailing list.",
         errors=("INVALID_MAIL", *_NAMING),
         returns="Attributes of the list, each a list of texts; `members`: sorted addresses.",
+        shape="Entry",
     ),
     Endpoint(
         id="maillist_create",
@@ -320,7 +337,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         auth=_ADMINS,
         summary="Delete an unsubscribable mailing list and every mention of it.",
         table=maillist.DELETE,
-        errors=("INVALID_MAIL", *_NAMING),
+        errors=("INVALID_MAIL", *_NAMING, _LISTS_DOWN),
     ),
     Endpoint(
         id="alias_get",
@@ -330,6 +347,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read a mail alias.",
         errors=("INVALID_MAIL", *_NAMING),
         returns="Attributes of the alias, each a list of texts; `members`: sorted addresses.",
+        shape="Entry",
+        tagged=True,
     ),
     Endpoint(
         id="alias_create",
@@ -363,8 +382,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=_ALIAS,
         auth=_ADMINS,
         summary="Delete a mail alias and every mention of it.",
-        errors=("INVALID_MAIL", *_NAMING),
+        errors=("INVALID_MAIL", *_NAMING, _LISTS_DOWN),
     ),
+    *SUBSCRIBABLE_LISTS,
+    *LISTINGS,
+    *STANDALONE_ADMINS,
     *POLICIES,
     Endpoint(
         id="ldif_domain",
@@ -375,6 +397,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.DOMAIN,
         errors=("INVALID_DOMAIN_NAME", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
         profiles="disabledDomainProfile",
     ),
     Endpoint(
@@ -386,6 +410,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.ENTRY,
         errors=("INVALID_MAIL", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
         profiles="disabledUserProfile",
     ),
     Endpoint(
@@ -397,6 +423,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.ENTRY,
         errors=("INVALID_DOMAIN_NAME", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
         profiles="disabledDomainProfile",
     ),
     Endpoint(
@@ -408,6 +436,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.ENTRY,
         errors=("INVALID_MAIL", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
     ),
     Endpoint(
         id="ldif_maillist",
@@ -418,6 +448,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.ENTRY,
         errors=("INVALID_MAIL", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
     ),
     Endpoint(
         id="ldif_alias",
@@ -428,6 +460,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=export.ENTRY,
         errors=("INVALID_MAIL", *_NAMING),
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
     ),
     Endpoint(
         id="ldif_all",
@@ -437,6 +471,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Export every domain and standalone admin as LDIF.",
         table=export.ALL,
         returns="LDIF as text; or the bare file.",
+        shape="Text",
+        bare=_LDIF,
         era="ours",
     ),
     Endpoint(
@@ -451,6 +487,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=("INVALID_LDIF", "BODY_TOO_LARGE"),
         returns="How many entries were added, changed, are equal, differ or are missing; with"
         " `dry_run` what would be done, what is odd and what is refused, by line.",
+        bare=_LDIF,
         era="ours",
         takes_file=True,
     ),
@@ -467,6 +504,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         " refused to change; code and report of a failed one, as its answer would have had them in"
         " _msg and _data, and under failed the DN and code of each of those entries; created and"
         " finished, in UTC.",
+        shape="Job",
         era="ours",
     ),
     Endpoint(
@@ -475,6 +513,26 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path="/openapi.json",
         auth=("anonymous",),
         summary="This API as an OpenAPI 3.1 document.",
+        bare=("application/json",),
+        era="ours",
+    ),
+    Endpoint(
+        id="reference",
+        method="GET",
+        path="/docs",
+        auth=("anonymous",),
+        summary="That document as a page, on which one can log in and try each call.",
+        bare=("text/html",),
+        era="ours",
+    ),
+    Endpoint(
+        id="reference_file",
+        method="GET",
+        path="/docs/{file}",
+        auth=("anonymous",),
+        summary="A script or style sheet of the page.",
+        errors=("NO_SUCH_ROUTE",),
+        bare=("text/javascript", "text/css"),
         era="ours",
     ),
     Endpoint(

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.mlmmjadmin import MlmmjadminServer
+
 CONTRACT_FILE = Path(__file__).resolve().parents[3] / "shared" / "api.yaml"
+
+
+@pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    return {"mlmmjadmin": mlmmjadmin.settings}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -16,6 +16,7 @@ from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
+from tests.mlmmjadmin import MlmmjadminServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,6 +104,23 @@ def test_probe_finds_a_directory_without_sha2(
 def _base_tree() -> bytes:
     hashes = (salted(READER_PASSWORD), salted(WRITER_PASSWORD))
     return base.ldif(base.entries(Tree(SUFFIX), *hashes))
+
+
+def test_probe_asks_mlmmjadmin(
+    world: World, tmp_path: Path, password_file: Path, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Where it is configured."""
+    path = tmp_path / "iredldap.toml"
+    init(world, path, "--bind-password-file", password_file)
+    settings = "".join(f'{name} = "{value}"\n' for name, value in mlmmjadmin.settings.items())
+    path.write_text(path.read_text() + f"\n[mlmmjadmin]\n{settings}")
+    assert check(path, "--probe").exit_code == 0
+
+    mlmmjadmin.trouble = lambda method, path: "INVALID_MLMMJADMIN_API_AUTH_TOKEN"
+
+    failed = check(path, "--probe")
+    assert failed.exit_code == 1
+    assert "INVALID_MLMMJADMIN_API_AUTH_TOKEN" in failed.output
 
 
 def test_check_config_tells_every_fault(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import Client, Served, World, done
+from tests.mlmmjadmin import MlmmjadminServer
 
 PASSWORD = "a good password"
 MAIL, DOMAIN = "ann@here.test", "here.test"
@@ -52,9 +53,16 @@ JUNK = st.one_of(
 
 
 @pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    return {"mlmmjadmin": mlmmjadmin.settings}
+
+
+@pytest.fixture
 def ready(api: Client) -> Client:
-    """A domain with a user, a list and an alias."""
+    """A domain with a user, lists and an alias; and a standalone admin."""
     done(api.post(f"/api/domain/{DOMAIN}"))
+    done(api.post("/api/ml/talk@here.test"))
+    done(api.post("/api/admin/root@far.test", password=PASSWORD))
     done(api.post(f"/api/user/{MAIL}", password=PASSWORD))
     done(api.post("/api/maillist/list@here.test", members=MAIL))
     done(api.post("/api/alias/alias@here.test", members=MAIL))
@@ -117,13 +125,18 @@ WRITES = [
 ]
 
 
+THERE = {"maillist": "list@here.test", "alias": "alias@here.test", "ml": "talk@here.test",
+         "admin": "root@far.test"}  # fmt: skip
+"""Accounts beside the user, by the word that paths have for them."""
+
+
 def path_of(endpoint: Endpoint) -> str:
-    mails = {"maillist": "list@here.test", "alias": "alias@here.test"}
-    kind = endpoint.path.split("/")[2]
-    mail = "new@here.test" if endpoint.method == "POST" else mails.get(kind, MAIL)
+    """Where it is about something that is there, or, for a creation, is not."""
+    kind = next((word for word in THERE if f"/{word}/" in endpoint.path), "")
+    mail = THERE.get(kind, MAIL)
+    if endpoint.id.endswith("_create"):
+        mail = f"new-{mail}"
     domain = "new.test" if endpoint.id == "domain_create" else DOMAIN
-    if endpoint.id == "user_verify_password":
-        mail = MAIL
     return endpoint.path.format(mail=mail, domain=domain, new_mail="newer@here.test")
 
 
@@ -137,7 +150,7 @@ def test_any_junk(
     names = [field.name for field in endpoint.table]
     chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
     parameters: dict[str, Any] = {name: data.draw(JUNK) for name in chosen}
-    if endpoint.id == "user_create" and "password" not in parameters:
+    if endpoint.id in {"user_create", "admin_create"} and "password" not in parameters:
         parameters["password"] = PASSWORD
     before = world.snapshot()
 

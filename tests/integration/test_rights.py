@@ -30,12 +30,15 @@ from tests.conftest import (
     wait_until,
 )
 from tests.databases import Urls, connected, sqlite_databases
+from tests.mlmmjadmin import MlmmjadminServer
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)
 TREE = Tree(SUFFIX)
 
 HERE, THERE, HEADQUARTERS, SPARE = "here.test", "there.test", "hq.test", "spare.test"
+LETTERS = "letters"
+"""Name of the list that one subscribes to, in each of them."""
 
 NOBODY, PLAIN, NORMAL, MAKER, STRANGER, PROMOTED, STANDALONE = CALLERS = (
     "no login",
@@ -111,6 +114,8 @@ TABLE = {
     "login": reading(ANYBODY, "/api/login", username=ADMIN, password=ADMIN_PASSWORD),
     "logout": reading(WHOEVER_IS_IN, "/api/logout"),
     "openapi": reading(ANYBODY, "/openapi.json"),
+    "reference": reading(ANYBODY, "/docs"),
+    "reference_file": reading(ANYBODY, "/docs/page.js"),
     "livez": reading(ANYBODY, "/livez"),
     "readyz": reading(ANYBODY, "/readyz"),
     "domain_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/domain/{HERE}"),
@@ -127,6 +132,10 @@ TABLE = {
     "domain_admins_update": writing(
         ADMINS_OF_THE_DOMAIN, f"/api/domain/admins/{HERE}", addAdmin=f"ann@{HERE}"
     ),
+    "domains_list": reading(WHOEVER_IS_IN, "/api/domains"),
+    "users_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/users/{HERE}"),
+    "aliases_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/aliases/{HERE}"),
+    "mls_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/mls/{HERE}"),
     "user_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
     "user_create": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/new@{HERE}", password=PASSWORD),
     "user_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
@@ -139,12 +148,23 @@ TABLE = {
     "user_verify_password": reading(
         GLOBAL_ADMINS, f"/api/verify_password/user/ann@{HERE}", password=PASSWORD
     ),
+    "admin_get": reading(GLOBAL_ADMINS, "/api/admin/second@admins.test"),
+    "admin_create": writing(GLOBAL_ADMINS, "/api/admin/new@admins.test", password=PASSWORD),
+    "admin_update": writing(GLOBAL_ADMINS, "/api/admin/second@admins.test", name="Changed"),
+    "admin_delete": writing(GLOBAL_ADMINS, "/api/admin/second@admins.test"),
+    "admin_verify_password": reading(
+        GLOBAL_ADMINS, "/api/verify_password/admin/second@admins.test", password=PASSWORD
+    ),
     "maillist_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/maillist/news@{HERE}"),
     "maillist_create": writing(
         ADMINS_OF_THE_DOMAIN, f"/api/maillist/new@{HERE}", members=f"ann@{HERE}"
     ),
     "maillist_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/maillist/news@{HERE}"),
     "maillist_update": writing(ADMINS_OF_THE_DOMAIN, f"/api/maillist/news@{HERE}", name="Changed"),
+    "ml_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/ml/{LETTERS}@{HERE}", with_subscribers="yes"),
+    "ml_create": writing(ADMINS_OF_THE_DOMAIN, f"/api/ml/new@{HERE}", owner=f"ann@{HERE}"),
+    "ml_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/ml/{LETTERS}@{HERE}"),
+    "ml_update": writing(ADMINS_OF_THE_DOMAIN, f"/api/ml/{LETTERS}@{HERE}", name="Changed"),
     "alias_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/alias/team@{HERE}"),
     "alias_create": writing(ADMINS_OF_THE_DOMAIN, f"/api/alias/new@{HERE}", members=f"ann@{HERE}"),
     "alias_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/alias/team@{HERE}"),
@@ -267,6 +287,7 @@ def a_domain(name: str, *admins: str) -> Iterator[Made]:
     for local, unit, classes in (
         ("", "Users", ["inetOrgPerson", "mailUser"]),
         ("news", "Groups", ["mailList"]),
+        (LETTERS, "Groups", ["mailList"]),
         ("team", "Aliases", ["mailAlias"]),
     ):
         mail = f"{local}@{name}"
@@ -275,7 +296,7 @@ def a_domain(name: str, *admins: str) -> Iterator[Made]:
             "mail": mail,
             "cn": "First",
             "accountStatus": "active",
-            "enabledService": ["mail", "deliver"],
+            "enabledService": ["mail", "deliver", *(["mlmmj"] if local == LETTERS else [])],
         }
         if unit == "Users":
             account |= {"sn": "catch-all", "uid": "catch-all"}
@@ -313,6 +334,13 @@ SECOND: Made = (
 
 
 @pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    for name in (HERE, THERE, HEADQUARTERS, SPARE):
+        mlmmjadmin.make(f"{LETTERS}@{name}")
+    return {"mlmmjadmin": mlmmjadmin.settings}
+
+
+@pytest.fixture
 def company(world: World) -> World:
     """Four domains and their admins; the headquarters are managed by global admins alone."""
     make(
@@ -341,7 +369,8 @@ def enter(served: Served, caller: str) -> Client:
 
 
 def outcome(answer: requests.Response) -> Outcome:
-    return answer.status_code, answer.json().get("_msg")
+    is_envelope = answer.headers["Content-Type"] == "application/json"
+    return answer.status_code, answer.json().get("_msg") if is_envelope else None
 
 
 def call(client: Client, id_: str, path: str | None = None, **form: str) -> requests.Response:
@@ -882,6 +911,9 @@ WITHOUT_RULES = {
     *POLICIES,
     "login", "domain_services_update", "domain_admins_update", "user_verify_password",
     "maillist_create", "maillist_update", "maillist_delete", "alias_create", "alias_update",
+    "ml_get", "ml_create", "ml_update", "ml_delete",
+    "admin_create", "admin_update", "admin_verify_password",
+    "domains_list", "users_list", "aliases_list", "mls_list",
     "ldif_all", "ldif_restore",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip

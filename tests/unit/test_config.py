@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from iredldap.config import Config, ConfigurationError, Secret, read, read_file, sections, variable
+from iredldap.config import Config, ConfigurationError, read, read_file, sections, variable
+from iredldap.settings import Secret
 
 PASSWORD = "of the directory"
 KEY = "0123456789abcdef0123456789abcdef"
@@ -245,6 +246,13 @@ def test_value_of_another_type_is_a_fault(section: str, name: str, value: object
         ("passwords", {"bcrypt_rounds": 3}, "passwords.bcrypt_rounds"),
         ("passwords", {"bcrypt_rounds": 17}, "passwords.bcrypt_rounds"),
         ("accounts", {"storage_base": "vmail"}, "accounts.storage_base"),
+        ("mlmmjadmin", {"url": "127.0.0.1:7790/api"}, "mlmmjadmin.url"),
+        ("mlmmjadmin", {"url": "http:///api"}, "mlmmjadmin.url"),
+        ("mlmmjadmin", {"url": "http://[::1/api"}, "mlmmjadmin.url"),
+        ("mlmmjadmin", {"url": "http://lists.test:many/api"}, "mlmmjadmin.url"),
+        ("mlmmjadmin", {"auth_header": "X: y"}, "mlmmjadmin.auth_header"),
+        ("mlmmjadmin", {"timeout": 0}, "mlmmjadmin.timeout"),
+        ("mlmmjadmin", {"ca_file": "/nonexistent/ca.pem"}, "mlmmjadmin.ca_file"),
     ],
 )
 def test_value_out_of_bounds_is_a_fault(section: str, settings: dict[str, Any], fault: str) -> None:
@@ -262,6 +270,8 @@ def test_value_out_of_bounds_is_a_fault(section: str, settings: dict[str, Any], 
         ("passwords", {"bcrypt_rounds": 4, "password_scheme": "BCRYPT"}),
         ("passwords", {"bcrypt_rounds": 16, "password_scheme": "SSHA"}),
         ("ldap", {"uri": ["ldapi:///", "ldaps://a.test", "ldap://b.test:3890"]}),
+        ("mlmmjadmin", {"url": ""}),
+        ("mlmmjadmin", {"url": "https://[::1]:7790/api", "timeout": 0.1}),
     ],
 )
 def test_bounds_themselves_are_within(section: str, settings: dict[str, Any]) -> None:

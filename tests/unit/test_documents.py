@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iredldap import config
-from iredldap.errors import Refusal
+from iredldap.errors import descendants
 from iredldap.web.routes import ENDPOINTS
 from tools import document
 
@@ -49,7 +49,7 @@ def test_every_code_is_explained() -> None:
     page = document.api_page()
     explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
     codes = {code for endpoint in ENDPOINTS for code in endpoint.errors}
-    codes |= {kind.code for kind in document._descendants(Refusal)}
+    codes |= {kind.code for kind in descendants()}
 
     assert [code for code in sorted(codes) if f"| `{code}` |" not in explained] == []
 

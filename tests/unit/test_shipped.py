@@ -8,7 +8,9 @@ from iredldap import shipped as module
 from iredldap.shipped import shipped
 
 
-@pytest.mark.parametrize("name", ["gunicorn.conf.py", "schema", "schema/iredmail.schema"])
+@pytest.mark.parametrize(
+    "name", ["gunicorn.conf.py", "schema", "schema/iredmail.schema", "reference"]
+)
 def test_a_checkout_has_them_beside_the_package(name: str) -> None:
     """No installation is asked."""
     path = shipped(name)

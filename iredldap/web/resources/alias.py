@@ -2,7 +2,6 @@
 
 import falcon
 
-from iredldap.dit.fields import show
 from iredldap.operations import aliases
 from iredldap.web.resources.base import Resource
 
@@ -12,9 +11,8 @@ class AliasResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         entry = aliases.get(self.directory, mail)
-        shown = show(entry, self.config.api.api_hidden_user_profiles)
-        data = {**shown, "members": aliases.members(entry)}
-        self.answer_with(request, response, entry, data)
+        hidden = self.config.api.api_hidden_user_profiles
+        self.answer_with(request, response, entry, aliases.profile(entry, hidden))
 
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         self.change(request, response, mail=mail)

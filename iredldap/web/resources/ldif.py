@@ -1,11 +1,9 @@
 """`/api/ldif/…`: entries as LDIF, in the envelope or as the bare file."""
 
 import re
-import socket
-import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +16,7 @@ from iredldap.errors import InvalidLdif
 from iredldap.operations import domains, exports, users
 from iredldap.operations.login import Caller
 from iredldap.web import forms
+from iredldap.web.downloads import cut_off_stalled_client
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
 from ldif_export import process, reading, restore, stream
@@ -98,7 +97,7 @@ class _LdifResource(Resource):
     ) -> None:
         export = process.start(self.config.ldap, chosen)
         bare = self._wants_file(request, response, chosen)
-        _cut_off_stalled_client(request, self.config.api.stalled_download)
+        cut_off_stalled_client(request, self.config.api.stalled_download)
         response.stream = Download(export, bare=bare)
 
     def _wants_file(
@@ -248,16 +247,3 @@ def _only(parsed: Parsed) -> frozenset[Account]:
 
 def _stored(entry: Entry) -> dict[str, list[bytes]]:
     return {name: values for name, values in entry.attributes.items() if name != "entryCSN"}
-
-
-def _cut_off_stalled_client(request: falcon.Request, seconds: int) -> None:
-    """Let the kernel end a download of which the client takes no byte for so long.
-
-    gunicorn itself would wait for ever; any byte taken starts the time anew.
-    """
-    connection = request.env.get("gunicorn.socket")
-    if isinstance(connection, socket.socket):
-        with suppress(OSError):
-            connection.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0)
-            )

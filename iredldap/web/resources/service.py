@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 import falcon
 
@@ -35,4 +36,9 @@ class OpenApiResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         response.content_type = JSON
-        response.data = json.dumps(document(), ensure_ascii=False).encode()
+        response.data = _document(self.config.session.cookie_name)
+
+
+@cache
+def _document(cookie: str) -> bytes:
+    return json.dumps(document(cookie), ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""`/api/user/{mail}`, `/api/users/{domain}` and `/api/verify_password/user/{mail}`."""
+"""`/api/user/{mail}` and `/api/verify_password/user/{mail}`."""
 
 import falcon
 
@@ -34,13 +34,6 @@ class UserKeepResource(Resource):
         self, request: falcon.Request, response: falcon.Response, mail: str, number: str
     ) -> None:
         self.change(request, response, mail=mail, number=number)
-
-
-class UsersResource(Resource):
-    """All mail users of a domain."""
-
-    def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        self.change(request, response, domain=domain)
 
 
 class PasswordCheckResource(Resource):

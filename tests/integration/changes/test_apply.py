@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from iredldap.changes.apply import apply, carry_out
-from iredldap.config import Ldap, Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -19,6 +18,7 @@ from iredldap.dit.plan import (
     Modify,
     Op,
     Operation,
+    Outside,
     Plan,
     Query,
     Recheck,
@@ -35,6 +35,8 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import Directory, Unanswered
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.proxy import Mode, Proxy
 
@@ -103,6 +105,96 @@ def state_of(directory: Directory, dn: str = DN) -> str | None:
 def text_of(directory: Directory, attribute: str, dn: str = DN) -> str | None:
     entry = directory.read(dn)
     return entry.text(attribute) if entry else None
+
+
+class Elsewhere:
+    """Something outside the directory, which can be done, taken back, and fail at either."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.is_down = False
+
+    def step(self, **more: Any) -> Outside:
+        return Outside("do it elsewhere", self._do, **{"undo": self._undo, **more})
+
+    def _do(self) -> None:
+        self.is_done = True
+
+    def _undo(self) -> None:
+        if self.is_down:
+            raise ServerDown("elsewhere")
+        self.is_done = False
+
+
+def recheck(amendment: Amendment) -> Recheck:
+    return Recheck("look again", Query(DN, Scope.BASE, "(objectClass=*)"), lambda _: amendment)
+
+
+class TestOutside:
+    """What is done beside the directory for an entry goes with it."""
+
+    def test_it_is_taken_back_when_the_entry_cannot_be_added(self, directory: Directory) -> None:
+        """Then nothing was done, and nothing is told."""
+        elsewhere = Elsewhere()
+        apply(directory, Plan(DN, (domain(),)))
+
+        with pytest.raises(AlreadyExists) as failed:
+            apply(directory, Plan(DN, (elsewhere.step(), domain())))
+
+        assert not elsewhere.is_done
+        assert failed.value.report is None
+
+    def test_it_is_taken_back_when_the_entry_is(self, directory: Directory) -> None:
+        """As a look behind the add may order."""
+        elsewhere = Elsewhere()
+        lost = Amendment((Delete(DN),), AlreadyExists("a rival"))
+
+        with pytest.raises(AlreadyExists) as failed:
+            apply(directory, Plan(DN, (elsewhere.step(), domain(), recheck(lost))))
+
+        assert not elsewhere.is_done
+        assert failed.value.report is None
+        assert directory.read(DN) is None
+
+    def test_it_stays_as_long_as_the_entry_does(self, directory: Directory) -> None:
+        """A later failure is told, with what was done before."""
+        elsewhere = Elsewhere()
+        steps = (elsewhere.step(), domain(), described("x", "absent.test"))
+
+        with pytest.raises(NoSuchAccount) as failed:
+            apply(directory, Plan(DN, steps))
+
+        assert elsewhere.is_done
+        assert failed.value.report is not None
+        assert failed.value.report["done"] == ["do it elsewhere", f"add {DN}"]
+
+    @pytest.mark.parametrize("more", [{}, {"undo": None}])
+    def test_what_cannot_be_taken_back_is_told(
+        self, directory: Directory, more: dict[str, Any]
+    ) -> None:
+        """With the reason for which the plan ended."""
+        elsewhere = Elsewhere()
+        elsewhere.is_down = True
+        apply(directory, Plan(DN, (domain(),)))
+
+        with pytest.raises(AlreadyExists) as failed:
+            apply(directory, Plan(DN, (elsewhere.step(**more), domain())))
+
+        assert failed.value.report == {"done": ["do it elsewhere"], "not_done": [f"add {DN}"]}
+
+    def test_nobody_knows(self, shaky: Directory, proxy: Proxy) -> None:
+        """The entry may be there: what was done for it stays."""
+        elsewhere = Elsewhere()
+
+        def cut() -> None:
+            elsewhere.is_done = True
+            proxy.mode = Mode.SWALLOW
+
+        step = Outside("do it elsewhere", cut, elsewhere.step().undo)
+        with pytest.raises(Unanswered):
+            apply(shaky, Plan(DN, (step, domain())))
+
+        assert elsewhere.is_done
 
 
 class TestOrder:

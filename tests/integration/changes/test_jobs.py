@@ -11,7 +11,6 @@ import pytest
 
 from iredldap import config
 from iredldap.changes.jobs import Course, Jobs
-from iredldap.config import Ldap, Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -31,6 +30,8 @@ from iredldap.dit.request import Request, dumped
 from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, State
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World, wait_until
 
 TREE = Tree(SUFFIX)

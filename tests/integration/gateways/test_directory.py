@@ -13,13 +13,13 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit import base, passwords
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Scope
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
     AlreadyExists,
+    ExceededLdapServerSizelimit,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
@@ -35,6 +35,8 @@ from iredldap.gateways.directory import (
     ValueAbsent,
     ValuePresent,
 )
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted, wait_until
@@ -634,7 +636,7 @@ class TestStream:
 
         for _ in range(5):
             stream = directory.stream(query)
-            with closing(stream):  # type: ignore[type-var]
+            with closing(stream):
                 assert len(list(islice(stream, 3))) == 3
 
         wait_until(lambda: proxy.open == 0, 5)
@@ -704,9 +706,9 @@ def test_a_size_limit_is_an_error(strict: Slapd, open_: Open) -> None:
     assert len(directory.find(query)) == SMALL
     directory.write(domain("one-too-many.test"))
 
-    with pytest.raises(InternalError, match=r"[Ss]ize limit"):
+    with pytest.raises(ExceededLdapServerSizelimit, match=r"[Ss]ize limit"):
         directory.find(query)
-    with pytest.raises(InternalError, match=r"[Ss]ize limit"):
+    with pytest.raises(ExceededLdapServerSizelimit, match=r"[Ss]ize limit"):
         list(directory.stream(query))
 
     directory.ask()

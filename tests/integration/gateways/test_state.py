@@ -15,9 +15,9 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
-from iredldap.config import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.state import _JOBS, Job, State, Waiting
+from iredldap.settings import Secret
 
 NOW = 1_800_000_000
 Open = Callable[[], State]

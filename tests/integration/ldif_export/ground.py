@@ -8,11 +8,12 @@ from typing import Any
 
 import ldif
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit import base, passwords
 from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways import directory
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export import readers, stream
 from ldif_export.records import Wanted

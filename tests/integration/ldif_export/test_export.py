@@ -22,11 +22,17 @@ import ldif
 import pytest
 
 import ldif_export
-from iredldap.config import Ldap, Secret
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import InternalError, NoSuchAccount, ServerDown
+from iredldap.errors import (
+    ExceededLdapServerSizelimit,
+    InternalError,
+    NoSuchAccount,
+    ServerDown,
+)
 from iredldap.gateways import directory
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from ldif_export import handover, process, source, stream
 from ldif_export.selection import Selection
 from ldif_export.writer import record
@@ -374,7 +380,7 @@ def test_a_limit_of_the_server_is_no_end(full: Slapd) -> None:
     """A result that was cut off by the directory raises; it does not end."""
     with connected(full) as connection:
         connection.search_ext = partial(connection.search_ext, sizelimit=7)
-        with pytest.raises(InternalError, match="Size limit"):
+        with pytest.raises(ExceededLdapServerSizelimit, match="Size limit"):
             list(source.entries(connection, TREE, Selection("domain", "a.test")))
 
 

@@ -14,12 +14,19 @@ import ldap
 import ldif
 import pytest
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown
+from iredldap.errors import (
+    ExceededLdapServerSizelimit,
+    InternalError,
+    NoSuchAccount,
+    Refusal,
+    ServerDown,
+)
 from iredldap.gateways import directory
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export import readers, stream
 from ldif_export.readers import Choice
@@ -261,7 +268,7 @@ def test_certificates_that_can_not_be_read_are_our_fault(slapd: Slapd, certifica
 
 ANYTHING = Search(SUFFIX, Scope.SUBTREE, "(objectClass=*)")
 FAILURES = [
-    ("vmailadmin", ANYTHING, InternalError, "Size limit exceeded"),
+    ("vmailadmin", ANYTHING, ExceededLdapServerSizelimit, "Size limit exceeded"),
     ("vmail", replace(ANYTHING, base=f"o=none,{SUFFIX}"), NoSuchAccount, "No such object"),
     ("vmail", replace(ANYTHING, base="no dn"), InternalError, "Invalid DN syntax"),
     ("vmail", replace(ANYTHING, base=TREE.domain("split.test")), InternalError, "another server"),

@@ -11,7 +11,6 @@ from pathlib import Path
 import ldap
 import pytest
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit import base, names, passwords
 from iredldap.dit import plan as changes
 from iredldap.dit.names import Tree
@@ -19,6 +18,8 @@ from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import PreconditionFailed, ServerDown
 from iredldap.gateways import directory
 from iredldap.gateways.directory import Directory
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export import restore, source, stream
 from ldif_export.selection import Selection

@@ -2,8 +2,9 @@
 
 import pytest
 
-from iredldap.config import Ldap, Secret
 from iredldap.errors import InternalError, InvalidMail, NoSuchAccount, Refusal, ServerDown
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from ldif_export import handover
 
 SETTINGS = Ldap(

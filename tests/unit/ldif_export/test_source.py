@@ -7,7 +7,12 @@ import ldap
 import pytest
 
 from iredldap.dit.names import Tree
-from iredldap.errors import InternalError, NoSuchAccount, ServerDown
+from iredldap.errors import (
+    ExceededLdapServerSizelimit,
+    InternalError,
+    NoSuchAccount,
+    ServerDown,
+)
 from ldif_export.selection import Selection
 from ldif_export.source import entries
 
@@ -94,7 +99,7 @@ def test_a_domain_that_goes_meanwhile_is_no_empty_domain() -> None:
 @pytest.mark.parametrize(
     ("failure", "refusal"),
     [
-        (ldap.SIZELIMIT_EXCEEDED, InternalError),
+        (ldap.SIZELIMIT_EXCEEDED, ExceededLdapServerSizelimit),
         (ldap.TIMELIMIT_EXCEEDED, InternalError),
         (ldap.ADMINLIMIT_EXCEEDED, InternalError),
         (ldap.SERVER_DOWN, ServerDown),

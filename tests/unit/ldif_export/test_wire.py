@@ -16,10 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iredldap.config import Ldap, Secret
 from iredldap.dit.plan import Scope
-from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown
+from iredldap.errors import (
+    ExceededLdapServerSizelimit,
+    InternalError,
+    NoSuchAccount,
+    Refusal,
+    ServerDown,
+)
 from iredldap.gateways.directory import refusal_for
+from iredldap.ldap_settings import Ldap
+from iredldap.settings import Secret
 from ldif_export import connection, messages, readers, writer
 from ldif_export.ber import OCTETS, MalformedReply, encoded
 from ldif_export.connection import Connection
@@ -145,7 +152,7 @@ def test_every_other_result_is_the_refusal_of_python_ldap(code: int) -> None:
 
 def test_a_limit_is_no_end() -> None:
     """Entries that came before it do not make it one."""
-    with pytest.raises(InternalError, match="Size limit exceeded"):
+    with pytest.raises(ExceededLdapServerSizelimit, match="Size limit exceeded"):
         text(reader(STREAM + result(4)))
 
 

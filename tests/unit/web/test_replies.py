@@ -16,7 +16,7 @@ from iredldap import errors
 from iredldap.config import Api
 from iredldap.errors import Refusal, Several, WeakPassword
 from iredldap.web import replies
-from iredldap.web.replies import Replies, listed, status_of
+from iredldap.web.replies import Replies, listed, status_of, status_of_code
 
 STATUSES = {
     400: "INVALID_PARAMETER MISSING_PARAMETER PARAMETER_CONFLICT INVALID_DOMAIN_NAME INVALID_MAIL"
@@ -26,8 +26,9 @@ STATUSES = {
     " NOT_ALLOWED_IP",
     404: "NO_SUCH_ACCOUNT NO_SUCH_ROUTE NO_SUCH_JOB API_DISABLED",
     405: "METHOD_NOT_ALLOWED",
-    409: "ALREADY_EXISTS NOT_ALLOWED EXCEEDED_DOMAIN_ACCOUNT_LIMIT EXCEEDED_DOMAIN_QUOTA_SIZE"
-    " EXCEEDED_MAX_USER_QUOTA EXCEED_LIMIT_DOMAIN EXCEED_LIMIT_QUOTA EXCEED_LIMIT_USERS"
+    409: "ALREADY_EXISTS CAN_NOT_BE_LOCAL_DOMAIN NOT_ALLOWED EXCEEDED_DOMAIN_ACCOUNT_LIMIT"
+    " EXCEEDED_DOMAIN_QUOTA_SIZE EXCEEDED_MAX_USER_QUOTA"
+    " EXCEEDED_LDAP_SERVER_SIZELIMIT EXCEED_LIMIT_DOMAIN EXCEED_LIMIT_QUOTA EXCEED_LIMIT_USERS"
     " EXCEED_LIMIT_ALIASES EXCEED_LIMIT_LISTS",
     412: "PRECONDITION_FAILED",
     413: "BODY_TOO_LARGE",
@@ -35,6 +36,7 @@ STATUSES = {
     422: "INVALID_PASSWORD_SCHEME PW_EMPTY",
     429: "TOO_MANY_REQUESTS",
     500: "INTERNAL_ERROR",
+    502: "MLMMJADMIN_UNAVAILABLE",
     503: "SERVER_DOWN",
 }
 STATUS = {code: status for status, codes in STATUSES.items() for code in codes.split()}
@@ -57,6 +59,17 @@ def test_every_refusal_has_the_status_of_its_code(kind: type[Refusal]) -> None:
 def test_no_code_is_left_over() -> None:
     """The table and the tree know the same codes."""
     assert {kind.code for kind in every_class()} == set(STATUS)
+
+
+@pytest.mark.parametrize("code", [*STATUS, "PW_NO_LETTER"])
+def test_a_code_alone_tells_the_status(code: str) -> None:
+    """One that a login and a password check share tells that of the login."""
+    assert status_of_code(code) == STATUS.get(code, 422)
+
+
+def test_an_unknown_code_has_no_status() -> None:
+    with pytest.raises(LookupError):
+        status_of_code("NO_SUCH_CODE")
 
 
 def test_the_first_of_several_decides() -> None:
@@ -254,3 +267,16 @@ def test_a_stream_in_an_envelope_is_json(chunks: list[str]) -> None:
     text = [chunk.encode("ascii", "replace") for chunk in chunks]
     whole = b"".join(replies.json_text(text))
     assert json.loads(whole) == {"_success": True, "_data": b"".join(text).decode()}
+
+
+@given(st.lists(st.dictionaries(st.text(), st.lists(st.text()), max_size=3)), st.booleans())
+def test_an_object_in_pieces_is_that_of_a_whole_answer(
+    batches: list[dict[str, Any]], legacy: bool
+) -> None:
+    whole = {f"{number}{key}": value for number, batch in enumerate(batches)
+             for key, value in batch.items()}  # fmt: skip
+    pieces = ({f"{n}{key}": value for key, value in b.items()} for n, b in enumerate(batches))
+
+    text = b"".join(Replies(Api(legacy_keys=legacy)).members(pieces))
+
+    assert json.loads(text) == json.loads(done(whole, read=True, legacy_keys=legacy)[1])

@@ -3,8 +3,9 @@
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from iredldap.config import Secret, Session
+from iredldap.config import Session
 from iredldap.errors import LoginRequired, SessionExpired
+from iredldap.settings import Secret
 from iredldap.web.tokens import Token, Tokens
 
 OLD, NEW = "o" * 32, "n" * 32

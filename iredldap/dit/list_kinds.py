@@ -1,0 +1,90 @@
+"""Kinds of parameters that only a subscribable list has: its addresses, headers and texts.
+
+mlmmjadmin drops in silence what it does not take; these kinds drop it before, and name it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+
+from iredldap.dit import kinds, names
+from iredldap.dit.kinds import Kind, Reading
+from iredldap.errors import InvalidMail, InvalidParameter
+
+EVERYBODY = "ALL"
+"""The word that takes all members off a list."""
+
+STANDARD_HEADERS = frozenset(
+    {"precedence", "list-id", "reply-to", "list-post", "list-subscribe", "list-unsubscribe"}
+)
+"""Headers that mlmmjadmin itself adds to every post, and lets nobody set."""
+
+_NAME = re.compile(r"[!-9;-~]{1,76}")
+_MOST_BYTES = 2**63 - 1
+
+
+def header(text: str) -> str:
+    """Read a header line, ``Name: value``.
+
+    Raises:
+        InvalidParameter: If it is none, or one of those that are always there.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or name.strip().lower() in STANDARD_HEADERS:
+        raise InvalidParameter(f"{text[:80]!r} is no header that one may add")
+    return f"{_header_name(name)}: {kinds.text(value)}".rstrip()
+
+
+def removed_header(text: str) -> str:
+    """Read the name of a header, with or without the colon behind it; give it with."""
+    return f"{_header_name(text.strip().removesuffix(':'))}:"
+
+
+def _header_name(text: str) -> str:
+    name = text.strip()
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(f"{text[:80]!r} is no name of a header")
+    return name
+
+
+def prefix(text: str) -> str:
+    """Read what is put before a subject: blanks at its end are part of it."""
+    return kinds.text(text) + " " * (len(text) - len(text.rstrip(" ")))
+
+
+def lines(text: str) -> str:
+    """Read free text of several lines."""
+    joined = text.replace("\r\n", "\n").strip()
+    if any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t" for c in joined):
+        raise InvalidParameter("control characters in a text")
+    return joined
+
+
+def _departing(text: str) -> str:
+    return EVERYBODY if text == EVERYBODY else names.subscriber(text)
+
+
+def _size(text: str) -> str:
+    return str(kinds.whole_number(text, most=_MOST_BYTES))
+
+
+def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
+    return lambda text: Reading((read(text),))
+
+
+ADDRESSES = replace(kinds.ADDRESSES, read=kinds.listed(names.subscriber, InvalidMail))
+DEPARTING = replace(kinds.ADDRESSES, read=kinds.listed(_departing, InvalidMail))
+HEADERS = Kind(
+    "csv_headers",
+    kinds.listed(header, InvalidParameter, separator="\n"),
+    {"type": "string", "description": "Separated by line breaks."},
+    many=True,
+    separator="\n",
+)
+HEADER_NAMES = replace(
+    kinds.STRINGS, read=kinds.listed(removed_header, InvalidParameter, str.lower)
+)
+PREFIX = replace(kinds.TEXT, read=_one(prefix))
+LINES = replace(kinds.TEXT, read=_one(lines))
+SIZE = Kind("int_bytes", _one(_size), {"type": "integer", "minimum": 0})

@@ -1,0 +1,234 @@
+"""What the parameters of a subscribable list mean to mlmmjadmin, and what its profile means to us.
+
+Some settings depend on one another, and mlmmjadmin's defaults are not those of the reference: it
+is told everything.
+
+Source: mlmmjadmin 3.6, profile parameters and their interactions.
+"""
+
+import html
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from iredldap.dit import names
+from iredldap.dit.fields import Change, Profile
+from iredldap.dit.list_kinds import STANDARD_HEADERS
+from iredldap.dit.subscribable import (
+    BY_MODERATORS,
+    BY_SUBSCRIBERS,
+    CREATE,
+    EXTRA_ADDRESSES,
+    FOOTER_HTML,
+    FOOTER_TEXT,
+    IS_NEWSLETTER,
+    JOIN_MODERATORS,
+    JOINS_MODERATED,
+    MODERATORS,
+    OWNER,
+    POLICY,
+)
+from iredldap.errors import ParameterConflict
+
+Held = Mapping[str, Any]
+"""A profile as mlmmjadmin gives it."""
+
+_IN_BOTH = {"name", "max_message_size", OWNER.name, MODERATORS.name}
+_CLOSED = {BY_MODERATORS.name: "moderatorsonly", BY_SUBSCRIBERS.name: "membersonly"}
+_OPEN = ("public", "domain", "subdomain")
+_NUMBERS = ("max_message_size", "smtp_port")
+_ROLES = (OWNER, MODERATORS)
+_HEADERS = "custom_headers"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """Changes of which none contradicts another, and what of them was overruled."""
+
+    changes: tuple[Change, ...]
+    overruled: tuple[str, ...] = ()
+
+
+def completed(mail: str, changes: Iterable[Change]) -> Agreed:
+    """Make the changes of a new list: what was not sent has the value of the reference.
+
+    There is nothing to clear, so what clears counts as not sent.
+
+    Raises:
+        ParameterConflict: As `agreed`.
+    """
+    sent = {change.field.name: change for change in changes if change.values}
+    posts = agreed([*sent.values()], "", {BY_SUBSCRIBERS.name: "yes"})
+    postmaster = f"postmaster@{names.domain_of(mail)}"
+    defaults = [
+        Change(row, (row.default,))
+        for row in CREATE
+        if row.default and isinstance(row.stored_as, Profile)
+    ] + [Change(row, (postmaster,)) for row in _ROLES]
+    taken = {change.field.name for change in posts.changes}
+    if JOIN_MODERATORS.name in taken:
+        taken.add(JOINS_MODERATED.name)
+    rest = (change for change in defaults if change.field.name not in taken)
+    return Agreed((*posts.changes, *rest), posts.overruled)
+
+
+def agreed(changes: Sequence[Change], policy: str, profile: Held) -> Agreed:
+    """Let accessPolicy and the two settings of who may post say the same.
+
+    Where they are sent and contradict one another accessPolicy counts, else the moderators do.
+
+    Args:
+        changes: What was sent.
+        policy: The accessPolicy so far, of which iRedAPD enforces what mlmmj does not.
+        profile: The settings so far.
+
+    Raises:
+        ParameterConflict: If moderators of joins are sent, and joins shall not be moderated.
+    """
+    sent = {c.field.name: c.values[0] for c in changes if c.values}
+    if sent.get(JOINS_MODERATED.name) == "no" and JOIN_MODERATORS.name in sent:
+        words = f"{JOIN_MODERATORS.name} switches {JOINS_MODERATED.name} on"
+        raise ParameterConflict(words, parameter=JOIN_MODERATORS.name)
+    posting = {name: sent[name] for name in (POLICY.name, *_CLOSED) if name in sent}
+    before = _policy(profile, policy)
+    now = posting.get(POLICY.name) or _policy(
+        {name: profile.get(name) for name in _CLOSED} | _exclusive(posting), policy
+    )
+    is_new = not policy
+    if not is_new and now == before and set(posting.values()) <= {"no"}:
+        return Agreed(tuple(changes))
+    wanted = {name: "yes" if closed == now else "no" for name, closed in _CLOSED.items()}
+    rows = (BY_MODERATORS, BY_SUBSCRIBERS)
+    return Agreed(
+        (
+            *(change for change in changes if change.field.name not in posting),
+            Change(POLICY, (now,)),
+            *(Change(row, (wanted[row.name],)) for row in rows),
+        ),
+        tuple(f"{n}={sent[n]}" for n, value in wanted.items() if sent.get(n, value) != value),
+    )
+
+
+def _exclusive(posting: Mapping[str, str]) -> dict[str, str]:
+    """What was sent about who may post: setting one of the two unsets the other."""
+    chosen = next((name for name in _CLOSED if posting.get(name) == "yes"), None)
+    if chosen:
+        return {name: "yes" if name == chosen else "no" for name in _CLOSED}
+    return {name: value for name, value in posting.items() if name in _CLOSED}
+
+
+def _policy(profile: Held, policy: str) -> str:
+    """What a list's policy comes to: that of mlmmj if it has one, else that of iRedAPD."""
+    for name, closed in _CLOSED.items():
+        if profile.get(name) == "yes":
+            return closed
+    return policy if policy in _OPEN else "public"
+
+
+def parameters(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, str]:
+    """Put changes into the words of mlmmjadmin.
+
+    Args:
+        mail: The list.
+        changes: Agreed ones; of further addresses only those that belong into a control file.
+        profile: The settings so far.
+    """
+    found: dict[str, str] = {}
+    for change in changes:
+        text = change.field.kind.separator.join(change.values)
+        storage, name = change.field.stored_as, change.field.name
+        if isinstance(storage, Profile):
+            found[storage.name] = text
+        elif name in _IN_BOTH:
+            found[name] = text
+        elif name == EXTRA_ADDRESSES.name:
+            # An empty list would take the list's own address away too.
+            found[name] = text or mail
+    if JOIN_MODERATORS.name in found:
+        found.pop(JOINS_MODERATED.name, None)
+    return found | _footer(found, profile)
+
+
+def differing(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, str]:
+    """Give what of the changes is not in the profile yet, in the words of mlmmjadmin."""
+    wanted = parameters(mail, changes, profile)
+    return {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
+
+
+def _holds(mail: str, name: str, text: str, profile: Held) -> bool:
+    held = profile.get(name)
+    if name == _HEADERS:
+        return {*filter(None, text.split("\n"))} == {*_own_headers(profile)}
+    if isinstance(held, list):
+        return set(text.split(",")) - {mail, ""} == {*held} - {mail}
+    if name in _NUMBERS:
+        return int(text) == _number(held)
+    return bool(text == held)
+
+
+def _footer(found: Mapping[str, str], profile: Held) -> dict[str, str]:
+    """A footer of text needs one of HTML beside it, or there is none at all."""
+    if not found.keys() & {FOOTER_TEXT.name, FOOTER_HTML.name}:
+        return {}
+    before, held = (str(profile.get(row.name) or "") for row in (FOOTER_TEXT, FOOTER_HTML))
+    own = "" if held == _as_html(before) else held
+    wanted = found.get(FOOTER_HTML.name, own) or _as_html(found.get(FOOTER_TEXT.name, before))
+    return {FOOTER_HTML.name: wanted} if wanted != held else {}
+
+
+def _as_html(text: str) -> str:
+    return "<br>\n".join(html.escape(line) for line in text.splitlines())
+
+
+def exchanged(profile: Held, successor: Callable[[str], str | None]) -> Iterator[dict[str, str]]:
+    """Say how owners and moderators become others, in one form after the other.
+
+    Where the last moderator of joins goes, joins stay moderated, by the owners: the settings of
+    them share a file, so that it takes two forms.
+
+    Args:
+        profile: The settings so far.
+        successor: What stands for an address, in lower case, from now on; None: nothing.
+    """
+    form: dict[str, str] = {}
+    for name in (OWNER.name, MODERATORS.name, JOIN_MODERATORS.name):
+        held = [*profile.get(name, ())]
+        new = [*dict.fromkeys(filter(None, (successor(address.lower()) for address in held)))]
+        if new != [address.lower() for address in held]:
+            form[name] = ",".join(new)
+    if form.get(JOIN_MODERATORS.name) == "":
+        del form[JOIN_MODERATORS.name]
+        yield form | {JOINS_MODERATED.name: "no"}
+        yield {JOINS_MODERATED.name: "yes"}
+    elif form:
+        yield form
+
+
+def shown(profile: Held) -> dict[str, Any]:
+    """Give a profile as an answer, by the names of our parameters.
+
+    Headers that mlmmj adds to every post of every list are left out.
+    """
+    answer = dict(profile)
+    answer.pop("owners", None)
+    for name in _NUMBERS:
+        if name in answer:
+            answer[name] = _number(answer[name])
+    answer[_HEADERS] = _own_headers(profile)
+    assert isinstance(IS_NEWSLETTER.stored_as, Profile)
+    answer[IS_NEWSLETTER.name] = answer.pop(IS_NEWSLETTER.stored_as.name, "no")
+    return answer
+
+
+def _own_headers(profile: Held) -> list[str]:
+    return [
+        header
+        for header in profile.get(_HEADERS) or ()
+        if header.partition(":")[0].strip().lower() not in STANDARD_HEADERS
+    ]
+
+
+def _number(held: object) -> int:
+    """A number as it comes: as text, empty where it is not set."""
+    digits = str(held)
+    return int(digits) if digits.isdecimal() else 0

@@ -1,0 +1,331 @@
+"""Rows of a subscribable mailing list, and a newly made one.
+
+The entry in the directory lets mail reach the list; what becomes of it there is settled by
+control files, which mlmmjadmin keeps. Name, size, owners and moderators stand in both.
+
+Source: REST API reference, subscribable mailing lists; iRedMail's directory, subscribable list.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from iredldap.dit import kinds, list_kinds, maillist, names
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import (
+    Attribute,
+    Change,
+    Elsewhere,
+    Field,
+    Profile,
+    Table,
+    Verb,
+    service_mods,
+    stored,
+)
+from iredldap.dit.plan import Mod
+
+NEWSLETTER = "newsletter"
+"""The service of a list that is offered on a web page."""
+
+MEMBERS = Elsewhere("the subscribers, whom mlmmj keeps")
+
+
+def _switch(name: str, meaning: str, default: str | None = None) -> Field:
+    return Field(
+        name=name,
+        stored_as=Profile(name),
+        kind=kinds.YES_NO,
+        meaning=meaning,
+        default=default,
+        era="later",
+    )
+
+
+def _setting(name: str, kind: kinds.Kind, meaning: str, **more: Any) -> Field:
+    storage = more.pop("stored_as", Profile(name))
+    return Field(name=name, stored_as=storage, kind=kind, meaning=meaning, era="later", **more)
+
+
+POLICY = _setting(
+    "accessPolicy",
+    kinds.choice(*kinds.POLICIES[:5], also=kinds.OLDER_POLICIES),
+    "Who may post; membersonly and moderatorsonly are the same as only_subscriber_can_post and"
+    " only_moderator_can_post.",
+    stored_as=Attribute("accessPolicy"),
+)
+BY_MODERATORS = _switch("only_moderator_can_post", "Only moderators may post.", "no")
+BY_SUBSCRIBERS = _switch("only_subscriber_can_post", "Only members may post.", "yes")
+IS_NEWSLETTER = _setting(
+    "is_newsletter",
+    kinds.YES_NO,
+    "Whether joining and leaving are offered on a web page.",
+    stored_as=Profile("enable_newsletter_subscription"),
+    default="no",
+)
+DESCRIPTION = _setting(
+    "newsletter_description",
+    list_kinds.LINES,
+    "Text of that page.",
+    stored_as=Elsewhere("description"),
+    empty="removes it",
+)
+JOINS_MODERATED = _switch(
+    "moderate_subscription",
+    "Joins wait for approval by subscription_moderators, else by owners; no clears the former.",
+    "no",
+)
+JOIN_MODERATORS = _setting(
+    "subscription_moderators",
+    list_kinds.ADDRESSES,
+    "Who approves joins; this switches moderate_subscription on.",
+    empty="removes all, and switches it off",
+)
+EXTRA_ADDRESSES = _setting(
+    "extra_addresses",
+    list_kinds.ADDRESSES,
+    "Further addresses of the list, in its domain or an alias domain of that; the list's own"
+    " address alone stands for none.",
+    stored_as=Attribute("shadowAddress", many=True),
+)
+OWNER = _setting(
+    "owner",
+    list_kinds.ADDRESSES,
+    "Owners of the list; of a new one postmaster, unless they are named.",
+    stored_as=Attribute("listOwner", many=True),
+)
+MODERATORS = _setting(
+    "moderators",
+    list_kinds.ADDRESSES,
+    "Moderators of posts; of a new list postmaster, unless they are named.",
+    stored_as=Attribute("listModerator", many=True),
+    empty="removes all",
+)
+FOOTER_TEXT = _setting(
+    "footer_text", list_kinds.LINES, "Plain-text footer of every post.", empty="removes it"
+)
+FOOTER_HTML = _setting(
+    "footer_html",
+    list_kinds.LINES,
+    "HTML footer; without one the plain text is made into one.",
+    empty="removes it",
+)
+
+_SETTINGS: Table = (
+    maillist.NAME.but(meaning="Display name or short description.", era="later"),
+    _setting(
+        "accountStatus",
+        kinds.STATUS,
+        "Switches the list on (active) or off (disabled).",
+        stored_as=Attribute("accountStatus"),
+    ),
+    POLICY,
+    IS_NEWSLETTER,
+    DESCRIPTION,
+    _switch("close_list", "No joining or leaving by mail.", "no"),
+    BY_MODERATORS,
+    BY_SUBSCRIBERS,
+    _switch("disable_subscription", "No joining; leaving still works.", "no"),
+    _switch("disable_subscription_confirm", "A new member is not asked to confirm; risky."),
+    _switch("disable_digest_subscription", "No membership by digest."),
+    _switch("disable_digest_text", "No summary of threads in digests."),
+    _switch("disable_nomail_subscription", "No membership without mail."),
+    _switch(
+        "moderated", "Posts wait for approval by moderators, or by owners if there are none.", "no"
+    ),
+    _switch(
+        "moderate_non_subscriber_post",
+        "Posts of strangers wait for approval instead of being refused.",
+        "no",
+    ),
+    _switch("disable_retrieving_old_posts", "No fetching of archived posts by mail."),
+    _switch("only_subscriber_can_get_old_posts", "Only members may fetch archived posts.", "yes"),
+    _switch(
+        "disable_retrieving_subscribers", "Owners may not fetch the list of members by mail.", "yes"
+    ),
+    _switch("disable_send_copy_to_sender", "Who posts gets no copy of his own mail.", "yes"),
+    _switch("notify_owner_when_sub_unsub", "Owners are told about joins and leaves.", "no"),
+    _switch(
+        "notify_sender_when_moderated", "Who posts is told that his mail waits for approval.", "no"
+    ),
+    _switch("disable_archive", "Posts are not archived.", "no"),
+    JOINS_MODERATED,
+    EXTRA_ADDRESSES,
+    JOIN_MODERATORS,
+    OWNER,
+    MODERATORS,
+    _setting(
+        "max_message_size",
+        list_kinds.SIZE,
+        "Largest post, in bytes; 0: any.",
+        aliases=("maxMailSize",),
+        stored_as=Attribute("maxMessageSize", zero_is_absent=True),
+    ),
+    _setting(
+        "subject_prefix",
+        list_kinds.PREFIX,
+        "Text before every subject; blanks at its end are kept.",
+        empty="removes it",
+    ),
+    _setting(
+        "custom_headers",
+        list_kinds.HEADERS,
+        "Header lines that are added to every post, separated by line breaks.",
+        empty="removes them",
+    ),
+    _setting(
+        "remove_headers",
+        list_kinds.HEADER_NAMES,
+        "Names of headers that are taken from every post.",
+        empty="removes them",
+    ),
+    FOOTER_TEXT,
+    FOOTER_HTML,
+)
+
+SUBSCRIBERS = _setting(
+    "subscribers", list_kinds.ADDRESSES, "Members to begin with.", stored_as=MEMBERS
+)
+ADD_SUBSCRIBERS = _setting(
+    "add_subscribers",
+    list_kinds.ADDRESSES,
+    "Members to add.",
+    stored_as=MEMBERS,
+    verb=Verb.ADD,
+)
+REMOVE_SUBSCRIBERS = _setting(
+    "remove_subscribers",
+    list_kinds.DEPARTING,
+    f"Members to remove, before others are added; {list_kinds.EVERYBODY}: everybody.",
+    stored_as=MEMBERS,
+    verb=Verb.REMOVE,
+)
+CONFIRM = _setting(
+    "require_confirm",
+    kinds.YES_NO,
+    "Whether those added become members only when they have confirmed it by mail.",
+    stored_as=MEMBERS,
+    default="yes",
+)
+SUBSCRIPTION = _setting(
+    "subscription",
+    kinds.choice("normal", "digest", "nomail"),
+    "Kind of membership of those added.",
+    stored_as=MEMBERS,
+    default="normal",
+)
+
+CREATE: Table = (*_SETTINGS, SUBSCRIBERS, CONFIRM, SUBSCRIPTION)
+
+UPDATE: Table = (*_SETTINGS, ADD_SUBSCRIBERS, REMOVE_SUBSCRIBERS, CONFIRM, SUBSCRIPTION)
+
+GET: Table = (
+    _setting(
+        "with_subscribers",
+        kinds.YES_NO,
+        "Whether the members are told too.",
+        stored_as=Elsewhere("the answer"),
+        default="no",
+    ),
+)
+
+DELETE: Table = (
+    _setting(
+        "keep_archive",
+        kinds.YES_NO,
+        "Whether settings, members and posts are kept in mlmmjadmin's archive.",
+        aliases=("archive",),
+        stored_as=Elsewhere("the archive"),
+        default="yes",
+    ),
+)
+
+_ALLOWED = _setting(
+    "listAllowedUser",
+    list_kinds.ADDRESSES,
+    "Owners and moderators, and whoever else may always post.",
+    stored_as=Attribute("listAllowedUser", many=True),
+)
+_STORED_DESCRIPTION = DESCRIPTION.but(stored_as=Attribute("description"))
+
+
+def is_list(entry: Entry) -> bool:
+    """Whether an entry is a list that mlmmj runs."""
+    return entry.has("objectClass", "mailList") and entry.has("enabledService", "mlmmj")
+
+
+def is_unfinished(entry: Entry) -> bool:
+    """Whether the creation of a list broke off: Postfix knows it when it is finished."""
+    return is_list(entry) and not entry.has("enabledService", "mail")
+
+
+FINISHED: Mapping[str, bool] = {"mail": True}
+"""The services that a finished creation switches on."""
+
+
+def new(
+    mail: str,
+    changes: Iterable[Change],
+    number: str,
+    shadows: Iterable[str],
+    *,
+    is_marked: bool,
+    is_finished: bool,
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a new list.
+
+    Args:
+        mail: Address.
+        changes: What was asked for, with the owners and moderators.
+        number: Its unique id.
+        shadows: Its names in alias domains, unless further addresses are among the changes.
+        is_marked: Whether the domain is disabled.
+        is_finished: Whether nothing else is left to be done for it.
+    """
+    changes = [*changes]
+    attributes: dict[str, tuple[str, ...]] = {
+        "objectClass": ("mailList",),
+        "mail": (mail,),
+        "accountStatus": ("active",),
+        "mtaTransport": (f"mlmmj:{names.domain_of(mail)}/{names.local_part(mail)}",),
+        "mailingListID": (number,),
+        "shadowAddress": tuple(shadows),
+        "domainStatus": ("disabled",) if is_marked else (),
+        **stored(in_directory(changes, Entry("", {}))),
+    }
+    services = {"mail": is_finished, "deliver": True, "mlmmj": True} | services_of(changes)
+    attributes["enabledService"] = tuple(word for word, wanted in services.items() if wanted)
+    return {name: encoded(values) for name, values in attributes.items() if values}
+
+
+def in_directory(changes: Iterable[Change], entry: Entry) -> list[Change]:
+    """Give the changes of the list's entry: who owns or moderates it may always post."""
+    wanted: list[Change] = []
+    for change in changes:
+        if change.field.name == DESCRIPTION.name:
+            wanted.append(Change(_STORED_DESCRIPTION, change.values))
+        elif isinstance(change.field.stored_as, Attribute):
+            wanted.append(change)
+    roles = {row.name: entry.texts(_attribute(row)) for row in (OWNER, MODERATORS)}
+    given = {c.field.name: [*c.values] for c in wanted if c.field.name in roles}
+    if given:
+        before = {mail.lower() for held in roles.values() for mail in held}
+        others = [a for a in entry.texts("listAllowedUser") if a.lower() not in before]
+        now = [mail for held in (roles | given).values() for mail in held]
+        wanted.append(Change(_ALLOWED, tuple(dict.fromkeys((*others, *now)))))
+    return wanted
+
+
+def _attribute(row: Field) -> str:
+    assert isinstance(row.stored_as, Attribute)
+    return row.stored_as.name
+
+
+def services_of(changes: Iterable[Change]) -> dict[str, bool]:
+    """Say which services some changes switch on and off."""
+    asked = next((c.values for c in changes if c.field.name == IS_NEWSLETTER.name), None)
+    return {} if asked is None else {NEWSLETTER: asked == ("yes",)}
+
+
+def newsletter_mods(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
+    """Say what some changes mean for the services of a list."""
+    return service_mods(services_of(changes), entry)

@@ -1,0 +1,190 @@
+"""mlmmjadmin's HTTP interface: the directories and control files of subscribable lists.
+
+It answers 200 to success and failure alike, and passes over in silence what it does not
+understand. Whoever calls has therefore judged everything before, and sends nothing but lower case.
+
+Source: mlmmjadmin 3.6, HTTP interface, with the backend `bk_none`.
+"""
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from iredldap import config
+from iredldap.errors import MlmmjadminUnavailable
+
+_NO_SUCH_LIST = "NO_SUCH_ACCOUNT"
+_NOBODY = "nobody@iredldap.invalid"
+_TYPE = "application/x-www-form-urlencoded"
+
+_FAULTS = (OSError, http.client.HTTPException, ValueError)
+
+T = TypeVar("T")
+Form = Mapping[str, str]
+Settings = Mapping[str, Any]
+"""A profile: values by the names of its parameters, as they come."""
+
+
+class Mlmmjadmin:
+    """mlmmjadmin, asked on a connection of its own each time.
+
+    Args:
+        settings: Where it is.
+    """
+
+    def __init__(self, settings: config.Mlmmjadmin) -> None:
+        self._settings = settings
+        self._address = urlsplit(settings.url)
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self._settings.url)
+
+    def ask(self) -> None:
+        """See whether it answers, and takes our token.
+
+        Raises:
+            MlmmjadminUnavailable: If not.
+        """
+        self.profile(_NOBODY)
+
+    def profile(self, mail: str) -> Settings | None:
+        """Read the settings of a list; None: there is no directory of this name.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        answer = self._answer("GET", _path(mail))
+        if answer.get("_msg") == _NO_SUCH_LIST:
+            return None
+        return dict(_insist(answer, dict))
+
+    def create(self, mail: str, profile: Form) -> None:
+        """Make a list; one that is there is made anew, but keeps its members.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        self._do("POST", _path(mail), profile)
+
+    def update(self, mail: str, profile: Form) -> None:
+        """Change those settings of a list that are given.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        self._do("PUT", _path(mail), profile)
+
+    def delete(self, mail: str, *, archive: bool) -> None:
+        """Take a list away, into the archive or for good; one that is gone is as it should be.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        # Of a DELETE it reads the query string alone.
+        self._do("DELETE", f"{_path(mail)}?archive={'yes' if archive else 'no'}")
+
+    def subscribers(self, mail: str) -> dict[str, set[str]]:
+        """Read the members of a list: addresses by the kind of membership; there may be several.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        return self._by_kind(f"{_path(mail)}/subscribers")
+
+    def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
+        """Make addresses members of a list, or ask them by mail whether they want to be.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        form = {
+            "add_subscribers": ",".join(addresses),
+            "subscription": kind,
+            "require_confirm": "yes" if confirm else "no",
+        }
+        self._do("POST", f"{_path(mail)}/subscribers", form)
+
+    def unsubscribe(self, mail: str, addresses: Iterable[str]) -> None:
+        """Take members off a list, whatever their kind; ``ALL``: everybody.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        form = {"remove_subscribers": ",".join(addresses)}
+        self._do("POST", f"{_path(mail)}/subscribers", form)
+
+    def subscribed(self, address: str) -> dict[str, set[str]]:
+        """Find the lists that an address is a member of, by the kind of membership.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
+        return self._by_kind(f"{_path('subscriber', address)}/subscribed?query_all_lists=yes")
+
+    def _by_kind(self, path: str) -> dict[str, set[str]]:
+        rows = _insist(self._answer("GET", path), list)
+        kinds: dict[str, set[str]] = {}
+        try:
+            for row in rows:
+                kinds.setdefault(row["subscription"], set()).add(row["mail"].lower())
+        except (LookupError, TypeError, AttributeError) as ex:
+            raise MlmmjadminUnavailable(f"mlmmjadmin's members are {str(rows)[:200]}") from ex
+        return kinds
+
+    def _do(self, method: str, path: str, form: Form | None = None) -> None:
+        _insist(self._answer(method, path, form))
+
+    def _answer(self, method: str, path: str, form: Form | None = None) -> dict[str, Any]:
+        if not self.is_configured:
+            raise MlmmjadminUnavailable("mlmmjadmin.url is empty")
+        try:
+            status, body = self._sent(method, path, form)
+            answer = json.loads(body) if status == 200 else None
+        except _FAULTS as ex:
+            words = f"mlmmjadmin, {method} {path}: {type(ex).__name__}: {ex}"
+            raise MlmmjadminUnavailable(words) from ex
+        if not isinstance(answer, dict):
+            words = f"mlmmjadmin, {method} {path}: status {status}, {body[:200]!r}"
+            raise MlmmjadminUnavailable(words)
+        return answer
+
+    def _sent(self, method: str, path: str, form: Form | None) -> tuple[int, bytes]:
+        headers = {self._settings.auth_header: self._settings.token.reveal()}
+        body = None if form is None else urlencode(form).encode("ascii")
+        if body is not None:
+            # A body in JSON it would ignore, and answer success.
+            headers["Content-Type"] = f"{_TYPE}; charset=utf-8"
+        with closing(self._connection()) as connection:
+            connection.request(method, self._address.path.rstrip("/") + path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        settings, host, port = self._settings, self._address.hostname or "", self._address.port
+        if self._address.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=settings.timeout)
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if not settings.verify_certificate:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(host, port, timeout=settings.timeout, context=context)
+
+
+def _path(*words: str) -> str:
+    return "".join(f"/{quote(word, safe='@')}" for word in words)
+
+
+def _insist(answer: Mapping[str, Any], kind: type[T] | None = None) -> T:
+    """Insist on success, and on data of some type where any are wanted."""
+    if answer.get("_success") is not True:
+        raise MlmmjadminUnavailable(f"mlmmjadmin says {str(answer.get('_msg'))[:300]}")
+    data: T = answer.get("_data")  # type: ignore[assignment]
+    if kind and not isinstance(data, kind):
+        words = f"mlmmjadmin's answer has no {kind.__name__}: {str(data)[:200]}"
+        raise MlmmjadminUnavailable(words)
+    return data

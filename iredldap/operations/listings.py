@@ -1,0 +1,188 @@
+"""Listings: the domains of a caller, and the accounts of one kind in a domain.
+
+Whole listings of profiles come in the directory's order, as the entries arrive. Names, and pages,
+are sorted by key: the name of the domain or the address, in lower case. The directory does not
+order, so each page is a search of its own that keeps the smallest keys above the cursor: who is
+there all the time is on exactly one page, whoever comes and goes meanwhile.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from itertools import chain
+from operator import itemgetter
+
+from iredldap.dit import alias, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.listing import Wanted
+from iredldap.dit.names import equals, every, negated
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import NoSuchAccount
+from iredldap.gateways.directory import Directory
+from iredldap.operations import aliases, lookup
+from iredldap.operations.login import Caller
+from iredldap.operations.profiles import Profile, Profiles, Subject, choice
+from iredldap.operations.records import USAGE, Records, Usages
+
+_TOGETHER = 250
+"""Most profiles in memory at once, for which the databases are asked together."""
+
+_LARGE = 1024 * 1024
+"""Bytes of values after which there are as few as there may be."""
+
+
+def _domains(directory: Directory, caller: Caller, _: str) -> Query:
+    if not caller.is_global:
+        return lookup.managed(directory, caller.address)
+    return Query(directory.tree.base, Scope.ONE, equals("objectClass", "mailDomain"))
+
+
+def _users(directory: Directory, caller: Caller, domain: str) -> Query:
+    """Find users; of global admins a normal one may read none."""
+    query = lookup.users_query(directory, domain)
+    if caller.is_global:
+        return query
+    return replace(query, filter=every(query.filter, negated(equals("domainGlobalAdmin", "yes"))))
+
+
+def _aliases(directory: Directory, _: Caller, domain: str) -> Query:
+    container = directory.tree.container(domain, "Aliases")
+    return Query(container, Scope.ONE, equals("objectClass", "mailAlias"))
+
+
+def _lists(directory: Directory, _: Caller, domain: str) -> Query:
+    by_mlmmj = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
+    return Query(directory.tree.container(domain, "Groups"), Scope.ONE, by_mlmmj)
+
+
+DOMAINS = Subject(_domains)
+USERS = Subject(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
+ALIASES = Subject(_aliases, aliases.profile, {"members": (alias.MEMBERS,)})
+LISTS = Subject(_lists)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Sorted names, or profiles in the order of their keys; `next`: cursor of the page behind."""
+
+    data: list[str] | Profiles
+    next: str | None = None
+
+
+class Listing:
+    """What is listed for a caller.
+
+    Args:
+        directory: Where it is.
+        records: What else is known of accounts.
+        caller: Who asks.
+        subject: What is listed.
+        domain: Where accounts lie: the name of a domain, or of one of its alias domains.
+        hidden: Attributes that no answer shows.
+        wanted: What was asked for.
+
+    Raises:
+        InvalidParameter: If all of the attributes asked for are unknown.
+        ServerDown: If the directory does not answer.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        records: Records,
+        caller: Caller,
+        subject: Subject,
+        domain: str,
+        hidden: tuple[str, ...],
+        wanted: Wanted,
+    ) -> None:
+        self._directory = directory
+        self._caller = caller
+        self._subject = subject
+        self._domain = domain
+        self._hidden = hidden
+        self._wanted = wanted
+        self._choice = choice(directory, subject, wanted.fields, hidden)
+        self._usages = Usages(records.iredadmin)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of attributes that were sent and mean nothing here."""
+        return self._choice.ignored
+
+    def page(self) -> Page:
+        """Give what is small enough to be sorted: names, or a page.
+
+        Raises:
+            NoSuchAccount: If there is no such domain.
+            ExceededLdapServerSizelimit: If the directory does not give all of it.
+            ServerDown: If it does not answer.
+        """
+        wanted = self._wanted
+        asked = ("1.1",) if wanted.names_only else self._choice.attributes
+        with closing(self._found(asked)) as found:
+            keyed = ((_key(entry), entry) for entry in found)
+            if wanted.limit is None:
+                return Page(sorted(key for key, _ in keyed))
+            above = (pair for pair in keyed if pair[0] > wanted.cursor)
+            kept = nsmallest(wanted.limit + 1, above, key=itemgetter(0))
+        more = kept[wanted.limit - 1][0] if len(kept) > wanted.limit else None
+        del kept[wanted.limit :]
+        data = [key for key, _ in kept] if wanted.names_only else self._profiles(kept)
+        return Page(data, more)
+
+    def profiles(self) -> Generator[Profiles, None, None]:
+        """Give all profiles as they arrive, some at a time.
+
+        Raises:
+            NoSuchAccount, ExceededLdapServerSizelimit, ServerDown: As `page`; the last two also
+                when many have been given.
+        """
+        with closing(self._found(self._choice.attributes)) as found:
+            keyed = ((_key(entry), entry) for entry in found)
+            while profiles := self._profiles(_some(keyed)):
+                yield profiles
+
+    def _profiles(self, keyed: Iterable[tuple[str, Entry]]) -> Profiles:
+        # Entries go as they are read: values that are no text, such as pictures, may be large.
+        shown = {key: self._shown(entry) for key, entry in keyed}
+        if not (shown and self._subject.has_usage and self._choice.has(USAGE)):
+            return shown
+        used = self._usages.of([*shown])
+        return {key: one | self._choice.of(used.get(key, {})) for key, one in shown.items()}
+
+    def _shown(self, entry: Entry) -> Profile:
+        return self._choice.of(self._subject.profile(entry, self._hidden))
+
+    def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
+        """Search; only for a name that is no domain's it takes a look at alias domains."""
+        try:
+            query = self._query(self._domain, attributes)
+            yield from self._directory.stream(query, must_exist=True)
+        except NoSuchAccount:
+            entry = lookup.domain(self._directory, self._domain, by_alias=True)
+        else:
+            return
+        name = entry.text("domainName") or self._domain
+        yield from self._directory.stream(self._query(name, attributes))
+
+    def _query(self, domain: str, attributes: tuple[str, ...]) -> Query:
+        query = self._subject.query(self._directory, self._caller, domain)
+        disabled = (negated(equals("accountStatus", "active")),)
+        terms = disabled if self._wanted.disabled_only else ()
+        return replace(query, filter=every(query.filter, *terms), attributes=attributes)
+
+
+def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
+    """The next ones, no more than are to be in memory at once."""
+    size = 0
+    for number, (key, entry) in enumerate(keyed, 1):
+        yield key, entry
+        size += sum(map(len, chain.from_iterable(entry.attributes.values())))
+        if number == _TOGETHER or size > _LARGE:
+            return
+
+
+def _key(entry: Entry) -> str:
+    return names.rdn_value(entry.dn).lower()

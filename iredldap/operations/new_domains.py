@@ -1,0 +1,117 @@
+"""Whether a normal admin may have a new domain: asked before it is added, and again after it.
+
+A global admin may have any.
+"""
+
+from collections.abc import Iterable
+
+from iredldap.dit import domain, names, settings
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Parsed
+from iredldap.dit.names import equals, every
+from iredldap.dit.plan import Amendment, Operation, Query, Recheck, Scope
+from iredldap.errors import (
+    ExceedLimitAliases,
+    ExceedLimitDomain,
+    ExceedLimitLists,
+    ExceedLimitQuota,
+    ExceedLimitUsers,
+    PermissionDenied,
+    Refusal,
+    Several,
+    raise_all,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+
+def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> None:
+    """See whether he may, by what he manages now: he may just have created some.
+
+    Raises:
+        ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
+        ExceedLimitLists: If he would hand out more than he may.
+        PermissionDenied: If it is the domain of a standalone admin's address.
+    """
+    if caller.is_global:
+        return
+    raise_all(
+        _excess(caller, name, parsed, directory.find(lookup.managed(directory, caller.address)))
+    )
+    if directory.find(_standalone_admins(directory, name)):
+        raise _of_an_admin(name)
+
+
+def rechecks(
+    directory: Directory, caller: Caller, name: str, parsed: Parsed, away: tuple[Operation, ...]
+) -> tuple[Recheck, ...]:
+    """He may have created several at once, or a standalone admin may have been made meanwhile.
+
+    Args:
+        directory: Where.
+        caller: Who adds the domain.
+        name: Its name.
+        parsed: The request.
+        away: What takes it away again.
+    """
+    if caller.is_global:
+        return ()
+
+    def judge_excess(managed: Iterable[Entry]) -> Amendment:
+        excess = _excess(caller, name, parsed, managed)
+        return Amendment(away, Several(excess)) if excess else Amendment()
+
+    def judge_admins(found: Iterable[Entry]) -> Amendment:
+        return Amendment(away, _of_an_admin(name)) if any(True for _ in found) else Amendment()
+
+    managed, admins = lookup.managed(directory, caller.address), _standalone_admins(directory, name)
+    return (
+        Recheck("is he still within his limits", managed, judge_excess),
+        Recheck("is there still no admin of this domain's name", admins, judge_admins),
+    )
+
+
+def _excess(
+    caller: Caller, name: str, parsed: Parsed, managed: Iterable[Entry]
+) -> tuple[Refusal, ...]:
+    """Say what he may not hand out; "no limit" is more than any limit, -1 is none at all.
+
+    The domain itself, new or where its creation broke off, does not count against him.
+    """
+    others = [domain.limits(entry) for entry in managed if not entry.has("domainName", name)]
+    refusals: list[Refusal] = []
+    most = caller.limits.get("create_max_domains")
+    if isinstance(most, int) and len(others) >= most:
+        refusals.append(ExceedLimitDomain(f"{most} domains"))
+    for limit, key, parameter, refusal in (
+        ("create_max_quota", None, "quota", ExceedLimitQuota),
+        ("create_max_users", "numberOfUsers", "numberOfUsers", ExceedLimitUsers),
+        ("create_max_aliases", "numberOfAliases", "numberOfAliases", ExceedLimitAliases),
+        ("create_max_lists", "numberOfLists", "numberOfLists", ExceedLimitLists),
+    ):
+        ceiling = settings.number(caller.limits, limit)
+        wanted = int((parsed.value(parameter) or "0").partition(":")[0])
+        if not ceiling or wanted == -1:
+            continue
+        handed_out = sum(
+            max(settings.number(other, key), 0) if key else settings.domain_quota(other)
+            for other in others
+        )
+        if not wanted or handed_out + wanted > ceiling:
+            refusals.append(refusal(f"{handed_out} of {ceiling}", parameter=parameter))
+    return tuple(refusals)
+
+
+def _standalone_admins(directory: Directory, name: str) -> Query:
+    """Search for standalone admins whose address lies in a domain of this name.
+
+    Rights belong to addresses: who makes a mail user of the same address makes himself a second
+    admin of that one's domains.
+    """
+    of_domain = every(equals("objectClass", "mailAdmin"), names.ends_with("mail", f"@{name}"))
+    return Query(directory.tree.admin_base, Scope.ONE, of_domain, ("1.1",))
+
+
+def _of_an_admin(name: str) -> PermissionDenied:
+    return PermissionDenied(f"{name} is the domain of a standalone admin")

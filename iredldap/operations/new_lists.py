@@ -1,0 +1,142 @@
+"""Creating a subscribable list.
+
+It gets its directory, then its entry, then its members. Only then Postfix knows it, by which a
+creation that broke off can be told, and finished when it is asked for again.
+"""
+
+import uuid
+from collections.abc import Iterator
+
+from iredldap.dit import list_profile, names, subscribable
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, service_mods
+from iredldap.dit.names import equals
+from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
+from iredldap.dit.subscribable import SUBSCRIBERS
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.operations import (
+    list_members,
+    lookup,
+    maillists,
+    subscriptions,
+    uniqueness,
+    user_lists,
+)
+from iredldap.operations.limits import Limit
+from iredldap.operations.list_members import Joining
+from iredldap.operations.records import Records
+from iredldap.operations.subscribable_lists import addressed
+from iredldap.operations.users import Chance
+
+_LASTING = ("objectClass", "mail", "mailingListID")
+
+
+def create(
+    directory: Directory, records: Records, mail: str, parsed: Parsed, chance: Chance
+) -> Plan:
+    """Plan a new list, or the rest of one whose creation broke off.
+
+    Raises:
+        InvalidMail: If the address is none that mlmmjadmin takes, or a further one lies elsewhere;
+            or if nobody but the list itself is among its members.
+        NoSuchAccount: If its domain does not exist.
+        AlreadyExists: If the address belongs to any account.
+        ParameterConflict: As `list_profile.agreed`.
+        NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
+        MlmmjadminUnavailable: If mlmmjadmin does not answer.
+    """
+    lists, dn = records.mlmmjadmin, directory.tree.maillist(names.subscriber(mail))
+    home, begun = _place(directory, dn, mail)
+    limit = maillists.limit_of(directory, home, mail)
+    if begun is None:
+        limit.refuse_another(directory)
+    account, taken = _account(directory, home, dn, mail)
+    wanted = list_profile.completed(mail, parsed.changes)
+    settled = addressed(directory, account, lambda: home, wanted.changes, {})
+    members = list_members.asked(parsed, SUBSCRIBERS, account)
+    lists.ask()
+    attributes = subscribable.new(
+        mail,
+        settled.in_directory,
+        (begun and begun.text("mailingListID")) or _number(directory, chance),
+        account.texts("shadowAddress"),
+        is_marked=not home.is_active,
+        is_finished=not members.addresses,
+    )
+    made = Entry(dn, {name: [*values] for name, values in attributes.items()})
+    profile = list_profile.parameters(mail, settled.in_profile, {})
+    steps: tuple[Step, ...] = (
+        _making(directory, lists, mail, profile),
+        remade(begun, attributes, _LASTING) if begun else Add(dn, attributes),
+        *_rechecks(directory, home, made, limit),
+        *_finishing(lists, made, members),
+    )
+    ignored = (*parsed.dropped, *wanted.overruled, *settled.ignored, *members.ignored, *taken)
+    return Plan(dn, steps, begun.csn if begun else None, ignored)
+
+
+def _place(directory: Directory, dn: str, mail: str) -> tuple[Entry, Entry | None]:
+    """Find the domain, and the list itself if its creation broke off."""
+    found = directory.find(lookup.domain_and_holders(directory, mail))
+    begun = next((e for e in found if names.same(e.dn, dn) and subscribable.is_unfinished(e)), None)
+    return uniqueness.home_of((entry for entry in found if entry is not begun), mail), begun
+
+
+def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Entry, list[str]]:
+    """Give the list with its names in alias domains, and those that others have."""
+    account = Entry(dn, {"mail": [mail.encode()]})
+    aliases = uniqueness.in_alias_domains(home, mail)
+    taken = user_lists.taken(directory, account, set(aliases))
+    shadows = encoded(alias for alias in aliases if alias not in taken)
+    return Entry(dn, {**account.attributes, "shadowAddress": [*shadows]}), sorted(taken)
+
+
+def _number(directory: Directory, chance: Chance) -> str:
+    """A random id that no other list has."""
+    while True:
+        number = str(uuid.UUID(bytes=chance.salt(), version=4))
+        same = names.every(subscriptions.LISTS, equals("mailingListID", number))
+        if not directory.find(Query(directory.tree.base, Scope.SUBTREE, same, ("1.1",))):
+            return number
+
+
+def _making(directory: Directory, lists: Mlmmjadmin, mail: str, profile: dict[str, str]) -> Outside:
+    """Make the directory. One without an entry is archived before: its members are not ours."""
+    dn = directory.tree.maillist(mail)
+
+    def is_nobodys() -> bool:
+        entry = directory.read(dn)
+        return entry is None or not subscribable.is_list(entry)
+
+    def make() -> None:
+        if is_nobodys() and lists.profile(mail) is not None:
+            lists.delete(mail, archive=True)
+        lists.create(mail, profile)
+
+    def undo() -> None:
+        # A rival may have been quicker: then it is the one of his list.
+        if is_nobodys():
+            lists.delete(mail, archive=False)
+
+    return Outside(f"make the list {mail}", make, undo)
+
+
+def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> Iterator[Recheck]:
+    mail = made.text("mail") or ""
+    aliases = uniqueness.in_alias_domains(home, mail)
+    newcomer = uniqueness.Newcomer(
+        dn=made.dn,
+        mail=mail,
+        aliases=aliases,
+        further=tuple(sorted(made.lowered("shadowAddress").difference(aliases))),
+        is_marked=not home.is_active,
+    )
+    yield uniqueness.recheck(directory, newcomer)
+    yield from limit.recheck(newcomer)
+
+
+def _finishing(lists: Mlmmjadmin, made: Entry, members: Joining) -> Iterator[Step]:
+    for step in list_members.joining(lists, made.text("mail") or "", members):
+        yield step
+        yield Modify(made.dn, service_mods(subscribable.FINISHED, made))

@@ -1,0 +1,102 @@
+"""What is shown of each entry in a listing, and how little the directory has to send for it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import show
+from iredldap.dit.plan import Query
+from iredldap.errors import InvalidParameter
+from iredldap.gateways.directory import Directory
+from iredldap.operations.login import Caller
+from ldif_export import subschema
+from ldif_export.subschema import Schema
+
+Profile = dict[str, Any]
+Profiles = Mapping[str, Profile]
+"""Profiles by their keys."""
+
+_schema = lru_cache(maxsize=1)(subschema.read)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is listed.
+
+    Args:
+        query: Finds it, of a domain where it lies in one.
+        profile: What a read of one shows, but for `usage`; without the hidden attributes.
+        computed: Keys of a profile that are no attributes, and the attributes they stand on.
+        has_usage: Whether what Dovecot wrote is shown as well.
+    """
+
+    query: Callable[[Directory, Caller, str], Query]
+    profile: Callable[[Entry, tuple[str, ...]], Profile] = show
+    computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_usage: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which parts of a profile are shown.
+
+    Args:
+        attributes: What to ask the directory for.
+        keys: Keys of a profile, in lower case; None: all.
+        ignored: Names that were sent and mean nothing here.
+    """
+
+    attributes: tuple[str, ...] = ("*",)
+    keys: frozenset[str] | None = None
+    ignored: tuple[str, ...] = ()
+
+    def of(self, profile: Profile) -> Profile:
+        """Thin a profile."""
+        if self.keys is None:
+            return profile
+        return {k: v for k, v in profile.items() if k.partition(";")[0].lower() in self.keys}
+
+    def has(self, keys: Iterable[str]) -> bool:
+        """Whether any of these is shown."""
+        return self.keys is None or not self.keys.isdisjoint(keys)
+
+
+def choice(
+    directory: Directory, subject: Subject, words: Iterable[str], hidden: Iterable[str]
+) -> Choice:
+    """Choose what is shown of each profile.
+
+    Args:
+        directory: Knows the names of attributes.
+        subject: What is listed.
+        words: Names of attributes or computed keys, in any letter case; none: everything.
+        hidden: Attributes that no answer shows.
+
+    Raises:
+        InvalidParameter: If none of the names means anything here.
+        ServerDown: If the directory does not answer.
+    """
+    sent = tuple(words)
+    if not sent:
+        return Choice()
+    schema = _schema(directory)
+    withheld = {name.lower() for name in hidden}
+    read = {word: _spelled(schema, subject, word) for word in sent}
+    known = {w: s for w, s in read.items() if s is not None and s.lower() not in withheld}
+    if not known:
+        raise InvalidParameter(f"no attribute in {', '.join(sent)[:80]!r}", parameter="fields")
+    asked = {name for key in known.values() for name in subject.computed.get(key, (key,))}
+    return Choice(
+        tuple(sorted(asked)) or ("1.1",),
+        frozenset(key.lower() for key in known.values()),
+        tuple(word for word in sent if word not in known),
+    )
+
+
+def _spelled(schema: Schema, subject: Subject, word: str) -> str | None:
+    """A key as profiles have it; None: they never do."""
+    if word.lower() in subject.computed:
+        return word.lower()
+    return None if schema.is_operational(word) else schema.spelled(word)

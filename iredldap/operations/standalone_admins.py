@@ -1,0 +1,204 @@
+"""What one can do with an admin who is no mail user.
+
+His rights belong to his address: domains name it, whether or not there is such an admin yet.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.config import Config
+from iredldap.dit import admin, names, user
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, modlist, service_mods
+from iredldap.dit.names import either
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Delete,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+    Step,
+    Sweep,
+)
+from iredldap.errors import (
+    AlreadyExists,
+    CanNotBeLocalDomain,
+    NoSuchAccount,
+    PasswordMismatch,
+    PermissionDenied,
+    Refusal,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import admins, alias_domains, lookup, users
+from iredldap.operations.login import Caller
+from iredldap.operations.users import Chance
+
+
+def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
+    """Read a standalone admin, with the names of the domains that name him.
+
+    Raises:
+        NoSuchAccount: If there is none; a mail user is none, whatever his rights.
+    """
+    entry = lookup.admin(directory, mail)
+    managed = directory.find(lookup.managed(directory, mail, ("domainName",)))
+    return entry, sorted(domain.text("domainName") or "" for domain in managed)
+
+
+def verify_password(directory: Directory, mail: str, password: str) -> None:
+    """See whether a bind with a password succeeds; a disabled admin's does, too.
+
+    Raises:
+        NoSuchAccount: If there is no such admin.
+        PasswordMismatch: If it does not.
+    """
+    if not directory.verifies(lookup.admin(directory, mail).dn, password):
+        raise PasswordMismatch(mail)
+
+
+def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chance: Chance) -> Plan:
+    """Plan a new standalone admin.
+
+    Raises:
+        AlreadyExists: If there is one of this address, or an account has it.
+        CanNotBeLocalDomain: If its domain is hosted here, be it as an alias domain.
+        WeakPassword: For each rule that the password breaks.
+    """
+    dn = directory.tree.admin(mail)
+    if directory.read(dn, ("1.1",)):
+        raise AlreadyExists(f"admin {mail}")
+    claims = _claims(directory, mail)
+    if refusal := _obstacle(directory.find(claims), mail):
+        raise refusal
+    is_global = parsed.value("isGlobalAdmin") == "yes"
+    given = {
+        "userPassword": (users.hashed_password(config, dict, mail, parsed, chance),),
+        "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
+    }
+    attributes = admin.new(mail, admin.changes(parsed, is_global=is_global), given)
+
+    def judge(found: Iterable[Entry]) -> Amendment:
+        refusal = _obstacle(found, mail)
+        return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
+
+    return Plan(
+        dn,
+        (Add(dn, attributes), Recheck("is the address still nobody else's", claims, judge)),
+        ignored=(*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global)),
+    )
+
+
+def _claims(directory: Directory, mail: str) -> Query:
+    """Search for the domain of an address, and for accounts that have it."""
+    hosted = lookup.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
+    claimed = either(hosted, lookup.holders_filter(mail))
+    return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
+
+
+def _obstacle(found: Iterable[Entry], mail: str) -> Refusal | None:
+    home, holders = lookup.told_apart(found)
+    if home:
+        return CanNotBeLocalDomain(f"{names.domain_of(mail)} is hosted here: {home.dn}")
+    return AlreadyExists(f"{mail} belongs to {holders[0].dn}") if holders else None
+
+
+def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chance: Chance) -> Plan:
+    """Plan a change of a standalone admin.
+
+    Raises:
+        NoSuchAccount: If there is none.
+        PermissionDenied: If the last active global admin would be disabled or demoted.
+        WeakPassword: For each rule that the password breaks.
+    """
+    entry = lookup.admin(directory, mail)
+    role = parsed.value("isGlobalAdmin")
+    is_global = role == "yes" or (role is None and user.is_global_admin(entry))
+    mods = (
+        *modlist(admin.changes(parsed, is_global=is_global), entry),
+        *_new_password(config, mail, parsed, chance),
+    )
+    change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
+    rechecks = admins.keep_a_global_admin(directory, entry, mods)
+    ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
+    return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored)
+
+
+def _new_password(config: Config, mail: str, parsed: Parsed, chance: Chance) -> tuple[Mod, ...]:
+    if parsed.value("password") is None and parsed.value("password_hash") is None:
+        return ()
+    stored = users.hashed_password(config, dict, mail, parsed, chance)
+    return user.dated_password(stored, chance.now.date())
+
+
+def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
+    """Plan the end of an admin; a mail user who is one keeps his account and loses his rights.
+
+    The domains of a standalone admin stay with a mail user of the same address who is one too.
+
+    Raises:
+        NoSuchAccount: If nobody of this address has rights.
+        PermissionDenied: If it is the caller himself, or the last active global admin.
+    """
+    holder = _user_with_rights(directory, mail)
+    entry = directory.read(directory.tree.admin(mail)) or holder
+    if entry is None:
+        raise NoSuchAccount(f"no admin {mail}")
+    if names.same(caller.dn, entry.dn):
+        raise PermissionDenied("nobody deletes himself")
+    if entry is holder:
+        steps = _withdrawal(directory, entry, mail)
+    else:
+        steps = _removal(directory, entry, None if holder else mail)
+    return Plan(entry.dn, tuple(steps), entry.csn)
+
+
+def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
+    entry = directory.read(directory.tree.user(mail))
+    if entry and (user.is_global_admin(entry) or entry.has("enabledService", user.ROLE)):
+        return entry
+    return None
+
+
+def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Iterator[Step]:
+    off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
+    yield Modify(entry.dn, off)
+    yield from admins.keep_a_global_admin(directory, entry, off)
+    if dismissed:
+        yield _dismissal(directory, dismissed)
+    yield Delete(entry.dn, absent_ok=True)
+    if dismissed:
+        yield _late_dismissal(directory, dismissed)
+
+
+def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
+    """The role goes last: while he has it, a repeat finds out what is left to do."""
+    mods = user.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
+    yield _dismissal(directory, mail)
+    yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
+    yield from admins.keep_a_global_admin(directory, entry, mods)
+    yield _late_dismissal(directory, mail)
+
+
+def _dismissal(directory: Directory, mail: str) -> Sweep:
+    query = lookup.managed(directory, mail, ("domainAdmin",))
+    return Sweep("take his domains from him", query, lambda domain: _without(domain, mail))
+
+
+def _late_dismissal(directory: Directory, mail: str) -> Recheck:
+    """A domain may have been given to him meanwhile; whoever had his address next would have it."""
+
+    def judge(domains: Iterable[Entry]) -> Amendment:
+        return Amendment(tuple(change for domain in domains for change in _without(domain, mail)))
+
+    query = lookup.managed(directory, mail, ("domainAdmin",))
+    return Recheck("does a domain name him its admin", query, judge)
+
+
+def _without(domain: Entry, mail: str) -> Iterator[Operation]:
+    gone = [value for value in domain.texts("domainAdmin") if value.lower() == mail]
+    yield Modify(domain.dn, (Mod(Op.DELETE, "domainAdmin", encoded(gone)),), absent_ok=True)

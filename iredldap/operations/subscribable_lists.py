@@ -1,0 +1,165 @@
+"""What one can do with a subscribable mailing list.
+
+The entry in the directory is ours, the list behind it mlmmjadmin's. It is asked before the first
+write: what cannot be done there is not begun here. What it has to do is a step of the plan, which
+may be done twice. A list that goes is switched off, loses its directory and, last, its entry: what
+broke off can be asked for again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from iredldap.dit import domain, list_profile, names, references, subscribable, user
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Change, Parsed, modlist
+from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step
+from iredldap.dit.subscribable import ADD_SUBSCRIBERS, EXTRA_ADDRESSES
+from iredldap.errors import NoSuchAccount
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.mlmmjadmin import Mlmmjadmin, Settings
+from iredldap.operations import list_members, lookup, subscriptions, user_lists
+from iredldap.operations.records import Records
+from iredldap.operations.user_update import recheck_addresses
+
+_KINDS = ("normal", "digest", "nomail")
+
+
+def _read(directory: Directory, mail: str) -> Entry:
+    entry = directory.read(directory.tree.maillist(mail))
+    if entry is None or not subscribable.is_list(entry):
+        raise NoSuchAccount(f"no subscribable list {mail}")
+    return entry
+
+
+def _profile(lists: Mlmmjadmin, mail: str, entry: Entry) -> Settings:
+    profile = lists.profile(mail)
+    if profile is None:
+        # As after a restore of the entry alone: it can be deleted, and the list made anew.
+        raise NoSuchAccount(f"mlmmj has no list {mail}", report={"without_list": entry.dn})
+    return profile
+
+
+def get(
+    directory: Directory, records: Records, mail: str, *, with_members: bool
+) -> tuple[Entry, dict[str, Any]]:
+    """Read a list: its entry, and its settings, as answers show them.
+
+    Raises:
+        NoSuchAccount: If there is none, or it is one that nobody subscribes to; or there is its
+            entry alone, which the report tells.
+        MlmmjadminUnavailable: If its settings cannot be had.
+    """
+    entry, lists = _read(directory, mail), records.mlmmjadmin
+    settings = list_profile.shown(_profile(lists, mail, entry))
+    settings["newsletter_description"] = entry.text("description") or ""
+    if with_members:
+        held = lists.subscribers(mail)
+        settings["subscribers"] = {kind: sorted(held.get(kind, ())) for kind in _KINDS}
+    return entry, settings
+
+
+@dataclass(frozen=True)
+class Addressed:
+    """Changes with the further addresses that may stand: all in the directory, fewer in mlmmj."""
+
+    in_directory: tuple[Change, ...]
+    in_profile: tuple[Change, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def addressed(
+    directory: Directory,
+    entry: Entry,
+    home: Callable[[], Entry],
+    changes: Sequence[Change],
+    profile: Settings,
+) -> Addressed:
+    """Judge further addresses as those of users are; names in alias domains are not touched.
+
+    Raises:
+        InvalidMail, AlreadyExists: As `user_lists.judged`.
+    """
+    asked = next((c for c in changes if c.field.name == EXTRA_ADDRESSES.name), None)
+    if asked is None:
+        return Addressed(tuple(changes), tuple(changes))
+    own = entry.lowered("mail")
+    wanted = replace(asked, values=tuple(v for v in asked.values if v not in own))
+    (kept, *_), ignored = user_lists.judged(directory, entry, home, [wanted])
+    given = user.names_in(domain.alias_domains(home()), *own)
+    spared = given - {mail.lower() for mail in profile.get("extra_addresses") or ()}
+    control = replace(kept, values=tuple(v for v in kept.values if v not in spared))
+    others = [change for change in changes if change is not asked]
+    return Addressed((*others, kept), (*others, control), tuple(ignored))
+
+
+def update(directory: Directory, records: Records, mail: str, parsed: Parsed) -> Plan:
+    """Plan a change of a list: its entry, then its settings, then its members.
+
+    The entry is changed in any case, so that its state tells of every change.
+
+    Raises:
+        NoSuchAccount: As `get`.
+        InvalidMail, AlreadyExists: As the further addresses are; and if nobody but the list itself
+            is among those who shall join.
+        ParameterConflict: As `list_profile.agreed`.
+        MlmmjadminUnavailable: If mlmmjadmin does not answer.
+    """
+    entry, lists = _read(directory, mail), records.mlmmjadmin
+    profile = _profile(lists, mail, entry)
+    policy = entry.text("accessPolicy") or "public"
+    wanted = list_profile.agreed(parsed.changes, policy, profile)
+    home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
+    settled = addressed(directory, entry, home, wanted.changes, profile)
+    joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
+    mods = (
+        *modlist(subscribable.in_directory(settled.in_directory, entry), entry),
+        *subscribable.newsletter_mods(wanted.changes, entry),
+    )
+    rest = (
+        *_setting(lists, mail, list_profile.differing(mail, settled.in_profile, profile)),
+        *list_members.leaving(lists, mail, parsed),
+        *list_members.joining(lists, mail, joining),
+    )
+    expect = (entry.csn,) if mods and entry.csn else ()
+    steps: tuple[Step, ...] = (
+        *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
+        *recheck_addresses(directory, mail, entry, mods),
+        *rest,
+    )
+    ignored = (*parsed.dropped, *wanted.overruled, *settled.ignored, *joining.ignored)
+    return Plan(entry.dn, steps, entry.csn, ignored)
+
+
+def _setting(lists: Mlmmjadmin, mail: str, profile: dict[str, str]) -> Iterator[Outside]:
+    if profile:
+        yield Outside("change the settings of the list", lambda: lists.update(mail, profile))
+
+
+def delete(directory: Directory, records: Records, mail: str, *, archive: bool) -> Plan:
+    """Plan the end of a list: switch it off, clear its mentions, take away its directory and it.
+
+    Raises:
+        NoSuchAccount: If there is none, or it is one that nobody subscribes to.
+        ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If mlmmjadmin does not answer.
+    """
+    entry, lists = _read(directory, mail), records.mlmmjadmin
+    records.ask()
+    lists.ask()
+    addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
+    words = "archive the list" if archive else "remove the list for good"
+    return Plan(
+        entry.dn,
+        (
+            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
+            *subscriptions.ending(directory, records, entry.dn, addresses),
+            *references.clear_addresses(directory.tree, entry.dn, addresses),
+            references.clear_default_lists(directory.tree, addresses),
+            records.forgetting(mail),
+            Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
+            Delete(entry.dn, absent_ok=True),
+        ),
+        entry.csn,
+    )

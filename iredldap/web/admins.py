@@ -1,0 +1,72 @@
+"""Endpoints of standalone admins."""
+
+from iredldap.dit import admin
+from iredldap.web.endpoint import NAMING, PASSWORD_RULES, Endpoint
+
+_PATH = "/api/admin/{mail}"
+_GLOBAL_ADMINS = ("global_admin",)
+
+STANDALONE_ADMINS: tuple[Endpoint, ...] = (
+    Endpoint(
+        id="admin_get",
+        method="GET",
+        path=_PATH,
+        auth=_GLOBAL_ADMINS,
+        summary="Read a standalone admin; a mail user is none, whatever his rights.",
+        errors=("INVALID_MAIL", *NAMING),
+        returns="Attributes of the admin, each a list of texts; accountSetting as an object, and as"
+        " settings too; managed_domains: sorted names of the domains that name him; isglobaladmin:"
+        " 0 or 1. Those in api_hidden_admin_profiles are left out.",
+        shape="Admin",
+        era="later",
+    ),
+    Endpoint(
+        id="admin_create",
+        method="POST",
+        path=_PATH,
+        auth=_GLOBAL_ADMINS,
+        summary="Create a standalone admin, whose address lies in no domain that is hosted here.",
+        table=admin.CREATE,
+        errors=(
+            "INVALID_MAIL",
+            "CAN_NOT_BE_LOCAL_DOMAIN",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "MISSING_PARAMETER",
+            *PASSWORD_RULES,
+        ),
+        era="later",
+        names_new_account=True,
+    ),
+    Endpoint(
+        id="admin_delete",
+        method="DELETE",
+        path=_PATH,
+        auth=_GLOBAL_ADMINS,
+        summary="Delete a standalone admin; of a mail user only the rights. No domain names him"
+        " any more.",
+        errors=("INVALID_MAIL", *NAMING),
+        era="later",
+    ),
+    Endpoint(
+        id="admin_update",
+        method="PUT",
+        path=_PATH,
+        auth=_GLOBAL_ADMINS,
+        summary="Change a standalone admin; what is not sent stays as it is.",
+        table=admin.UPDATE,
+        errors=("INVALID_MAIL", *NAMING, "MISSING_PARAMETER", *PASSWORD_RULES),
+        era="later",
+    ),
+    Endpoint(
+        id="admin_verify_password",
+        method="POST",
+        path="/api/verify_password/admin/{mail}",
+        auth=_GLOBAL_ADMINS,
+        summary="Check a password of a standalone admin, also of a disabled one. If it is wrong the"
+        " status is 200 all the same.",
+        table=admin.VERIFY,
+        errors=("INVALID_MAIL", *NAMING, "INVALID_CREDENTIALS", "EMPTY_PASSWORD"),
+        era="later",
+    ),
+)

@@ -1,0 +1,64 @@
+"""Endpoints of the listings."""
+
+from iredldap.dit import listing
+from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+
+_OF_A_DOMAIN = ("INVALID_DOMAIN_NAME", *NAMING)
+
+LISTINGS: tuple[Endpoint, ...] = (
+    Endpoint(
+        id="domains_list",
+        method="GET",
+        path="/api/domains",
+        auth=ADMINS,
+        summary="List domains: of a normal admin those that he manages.",
+        table=listing.DOMAINS,
+        errors=("LOGIN_REQUIRED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Profiles, as a read of one domain has them, by name; or a sorted list of names.",
+        shape="Listing",
+        era="later",
+    ),
+    Endpoint(
+        id="users_list",
+        method="GET",
+        path="/api/users/{domain}",
+        auth=ADMINS,
+        summary="List the mail users of a domain, by its name or that of one of its alias domains;"
+        " to a normal admin without global ones.",
+        table=listing.USERS,
+        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Profiles, as a read of one user has them, by address; or a sorted list of"
+        " addresses. The catch-all account is not among them.",
+        profiles="disabledUserProfile",
+        shape="Listing",
+        era="later",
+    ),
+    Endpoint(
+        id="aliases_list",
+        method="GET",
+        path="/api/aliases/{domain}",
+        auth=ADMINS,
+        summary="List the mail aliases of a domain, by its name or that of one of its alias"
+        " domains.",
+        table=listing.ALIASES,
+        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Profiles, as a read of one alias has them, by address; or a sorted list of"
+        " addresses.",
+        shape="Listing",
+        era="later",
+    ),
+    Endpoint(
+        id="mls_list",
+        method="GET",
+        path="/api/mls/{domain}",
+        auth=ADMINS,
+        summary="List the subscribable mailing lists of a domain, by its name or that of one of its"
+        " alias domains.",
+        table=listing.LISTS,
+        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Attributes of each list as the directory has them, by address; or a sorted list"
+        " of addresses.",
+        shape="Listing",
+        era="later",
+    ),
+)

@@ -1,0 +1,144 @@
+"""The answers of an endpoint, by status, as the OpenAPI document describes them."""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from iredldap.errors import PasswordMismatch
+from iredldap.operations import index
+from iredldap.web.endpoint import Endpoint
+from iredldap.web.replies import JSON, status_of_code
+from iredldap.web.shapes import envelope, reference
+
+COMMON_ERRORS = (
+    "LOGIN_REQUIRED",
+    "NOT_AUTHORIZED",
+    "PERMISSION_DENIED",
+    "INVALID_PARAMETER",
+    "MISSING_PARAMETER",
+    "PARAMETER_CONFLICT",
+)
+"""Codes that the public reference gives to every endpoint."""
+
+_OF_ANY = ("INVALID_PARAMETER", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_OF_THE_API = ("API_DISABLED", "NOT_AUTHORIZED")
+_OF_CALLERS = ("LOGIN_REQUIRED", "SESSION_EXPIRED", "PERMISSION_DENIED", "SERVER_DOWN")
+_OF_PARAMETERS = ("MISSING_PARAMETER", "PARAMETER_CONFLICT")
+_OF_CHANGES = ("PRECONDITION_FAILED", "TOO_MANY_REQUESTS")
+
+_TEXT: Mapping[str, Any] = {"schema": {"type": "string"}}
+_NUMBER: Mapping[str, Any] = {"schema": {"type": "integer", "minimum": 0}}
+
+_RETRY = {"Retry-After": {"description": "Seconds to wait.", **_NUMBER}}
+_FAILURES: Mapping[int, Mapping[str, Any]] = {
+    400: {"X-Invalid-Parameters": {"description": "What it was refused for.", **_TEXT}},
+    429: _RETRY,
+    502: _RETRY,
+    503: _RETRY,
+}
+_STATE = {"ETag": {"description": "State of the entry that the path names.", **_TEXT}}
+_IGNORED = {
+    "X-Ignored-Parameters": {"description": "Parameters that were ignored.", **_TEXT},
+    "X-Ignored-Values": {"description": "Values that were dropped.", **_TEXT},
+}
+_NEXT = {
+    "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
+    "Link": {"description": 'The next page, if there is one, with `rel="next"`.', **_TEXT},
+}
+_PROMISE = {
+    "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and the"
+    " change is carried out in the background, as a job.",
+    "headers": {
+        "Location": {"description": "Path of the job.", **_TEXT},
+        "Preference-Applied": {"schema": {"const": "respond-async"}},
+        **_RETRY,
+    },
+    "content": {JSON: {"schema": reference("Promise")}},
+}
+
+
+def answers(*endpoints: Endpoint) -> dict[str, Any]:
+    """Describe every answer of endpoints that share a path.
+
+    Refusals have a status of their own each, as they do unless `always_ok_status` is set.
+    """
+    first = endpoints[0]
+    described: dict[str, Any] = {"200": _success(first)}
+    if first.id in index.PLANS:
+        described["202"] = _PROMISE
+    if first.tagged:
+        described["304"] = {"description": "It is in the state that the client has."}
+    for status, codes in sorted(_by_status(endpoints).items()):
+        if status == HTTPStatus.OK:
+            _add_result(described["200"], codes)
+        else:
+            described[str(status)] = _refusal(status, codes)
+    return described
+
+
+def _by_status(endpoints: tuple[Endpoint, ...]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for endpoint in endpoints:
+        for code in _codes(endpoint):
+            codes = found.setdefault(_status(endpoint, code), [])
+            codes += [code] if code not in codes else []
+    return found
+
+
+def _codes(endpoint: Endpoint) -> Iterator[str]:
+    yield from endpoint.errors
+    yield from _OF_ANY
+    if endpoint.path.startswith("/api/"):
+        yield from _OF_THE_API
+    if not endpoint.is_open:
+        yield from _OF_CALLERS
+    if endpoint.table:
+        yield from _OF_PARAMETERS
+    if "{" in endpoint.path:
+        yield "NO_SUCH_ROUTE"
+    if endpoint.id in index.PLANS:
+        yield from _OF_CHANGES
+
+
+def _status(endpoint: Endpoint, code: str) -> int:
+    """The status of a code: that a password does not match is a result, except of a login."""
+    if code == PasswordMismatch.code and not endpoint.is_open:
+        return HTTPStatus.OK
+    return status_of_code(code)
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    refusal: dict[str, Any] = {
+        "description": f"Refused: {', '.join(codes)}.",
+        "content": {JSON: {"schema": reference("Failure")}},
+    }
+    if status in _FAILURES:
+        refusal["headers"] = _FAILURES[status]
+    return refusal
+
+
+def _add_result(answer: dict[str, Any], codes: list[str]) -> None:
+    """Say that an answer with status 200 may also be no."""
+    media = answer["content"][JSON]
+    media["schema"] = {"anyOf": [media["schema"], reference("Failure")]}
+    answer["description"] += f" Or not so: {', '.join(codes)}."
+
+
+def _success(endpoint: Endpoint) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": "Done." if endpoint.method != "GET" else "Found.",
+        "content": {media: {"schema": _bare(media)} for media in endpoint.bare},
+    }
+    if endpoint.returns:
+        data = {**reference(endpoint.shape), "description": endpoint.returns}
+        answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
+    elif not endpoint.bare:
+        answer["content"] = {JSON: {"schema": reference("Success")}}
+    tagged = endpoint.tagged or (endpoint.id in index.PLANS and endpoint.method != "DELETE")
+    headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
+    headers |= _NEXT if endpoint.shape == "Listing" else {}
+    return answer | ({"headers": headers} if headers else {})
+
+
+def _bare(media: str) -> dict[str, str]:
+    return {"type": "object" if media == JSON else "string"}

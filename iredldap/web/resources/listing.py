@@ -1,0 +1,96 @@
+"""`/api/domains`, `/api/users/{domain}`, `/api/aliases/{domain}` and `/api/mls/{domain}`."""
+
+import string
+from urllib.parse import quote, urlencode
+
+import falcon
+
+from iredldap.dit.listing import Wanted
+from iredldap.errors import InvalidParameter
+from iredldap.operations import listings
+from iredldap.operations.listings import Listing
+from iredldap.operations.profiles import Subject
+from iredldap.web.downloads import cut_off_stalled_client, send
+from iredldap.web.replies import JSON
+from iredldap.web.resources.base import Resource, name_ignored
+
+_AS_IT_IS = string.punctuation.replace("%", "")
+"""What a header can carry of a key, beside letters and digits."""
+
+
+class _ListingResource(Resource):
+    def _list(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        subject: Subject,
+        domain: str = "",
+        hidden: tuple[str, ...] = (),
+    ) -> None:
+        context = request.context
+        wanted = Wanted.read(context.parsed)
+        listing = Listing(
+            self.directory, self.records, context.caller, subject, domain, hidden, wanted
+        )
+        ignored = (*context.parsed.dropped, *listing.ignored)
+        if ignored and context.strict:
+            words = f"would be ignored: {', '.join(ignored)[:200]}"
+            raise InvalidParameter(words, parameter="fields")
+        cut_off_stalled_client(request, self.config.api.stalled_download)
+        if wanted.names_only or wanted.limit:
+            self._send_page(request, response, listing)
+        else:
+            response.content_type = JSON
+            send(response, self.replies.members(listing.profiles()))
+        name_ignored(response, ignored)
+
+    def _send_page(
+        self, request: falcon.Request, response: falcon.Response, listing: Listing
+    ) -> None:
+        page = listing.page()
+        if page.next is not None:
+            cursor = quote(page.next, safe=_AS_IT_IS)
+            response.set_header("X-Next-Cursor", cursor)
+            response.set_header("Link", f'<{_with_cursor(request, cursor)}>; rel="next"')
+        self.replies.done(response, page.data, read=True)
+
+
+def _with_cursor(request: falcon.Request, cursor: str) -> str:
+    """The same request for the page behind a key, as a relative reference."""
+    changes = request.context.parsed.changes
+    sent = {change.field.name: ",".join(change.values) for change in changes}
+    return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"
+
+
+class DomainsResource(_ListingResource):
+    """All domains of the caller."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self._list(request, response, listings.DOMAINS)
+
+
+class UsersResource(_ListingResource):
+    """All mail users of a domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        hidden = self.config.api.api_hidden_user_profiles
+        self._list(request, response, listings.USERS, domain, hidden)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        self.change(request, response, domain=domain)
+
+
+class AliasesResource(_ListingResource):
+    """All mail aliases of a domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        hidden = self.config.api.api_hidden_user_profiles
+        self._list(request, response, listings.ALIASES, domain, hidden)
+
+
+class ListsResource(_ListingResource):
+    """All subscribable lists of a domain, as the directory knows them."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        hidden = self.config.api.api_hidden_user_profiles
+        self._list(request, response, listings.LISTS, domain, hidden)

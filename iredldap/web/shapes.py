@@ -1,0 +1,116 @@
+"""JSON schemas of what answers hold, by the names that the rows of endpoints use."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_TEXTS: Mapping[str, Any] = {"type": "array", "items": _TEXT}
+_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
+_TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
+_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+DATA: Mapping[str, Mapping[str, Any]] = {
+    "Text": _TEXT,
+    "Texts": _TEXTS,
+    "Object": _OBJECT,
+    "Objects": {"type": "array", "items": _OBJECT},
+    "Entry": {
+        "type": "object",
+        "description": "Attributes of an entry, each a list of texts, and what is no attribute.",
+        "properties": {
+            "accountSetting": _OBJECT,
+            "members": _TEXTS,
+            "stored_bytes": _COUNT,
+            "stored_messages": _COUNT,
+            "last_login": {
+                "type": "object",
+                "additionalProperties": {"type": ["integer", "null"]},
+            },
+        },
+        "additionalProperties": _TEXTS,
+    },
+    "Listing": {
+        "description": "Entries by name or address; or names or addresses alone, sorted.",
+        "anyOf": [
+            {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Entry"}},
+            _TEXTS,
+        ],
+    },
+    "SubscribableList": {
+        "type": "object",
+        "description": "Attributes of an entry, each a list of texts, and settings of mlmmj.",
+        "properties": {
+            "accountSetting": _OBJECT,
+            "max_message_size": _COUNT,
+            "smtp_port": _COUNT,
+            "subscribers": {
+                "type": "object",
+                "properties": {"normal": _TEXTS, "digest": _TEXTS, "nomail": _TEXTS},
+            },
+        },
+        "additionalProperties": {"anyOf": [_TEXTS, _TEXT]},
+    },
+    "Admin": {
+        "type": "object",
+        "description": "Attributes of an admin, each a list of texts, and what they mean.",
+        "properties": {
+            "accountSetting": _OBJECT,
+            "settings": _OBJECT,
+            "managed_domains": _TEXTS,
+            "isglobaladmin": {"enum": [0, 1]},
+        },
+        "additionalProperties": _TEXTS,
+    },
+    "Job": {
+        "type": "object",
+        "properties": {
+            "id": _TEXT,
+            "status": {"enum": ["queued", "running", "done", "failed"]},
+            "done": _COUNT,
+            "total": {"type": ["integer", "null"]},
+            "failures": _COUNT,
+            "code": {"type": ["string", "null"]},
+            "report": {"type": ["object", "null"]},
+            "created": _TIME,
+            "finished": {**_TIME, "type": ["string", "null"]},
+        },
+        "required": ["id", "status", "done", "total", "failures", "created", "finished"],
+    },
+}
+
+
+def envelope(data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give the schema of an answer that says yes, with data or without."""
+    fields: dict[str, Any] = {"_success": {"const": True}}
+    if data:
+        fields["_data"] = data
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+FAILURE: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "_success": {"const": False},
+        "_msg": {"type": "string", "description": "A code, or several joined by commas."},
+        "_data": {"type": "object", "description": "What was and was not done."},
+    },
+    "required": ["_success", "_msg"],
+}
+
+_PROMISE: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"job": _TEXT},
+    "required": ["job"],
+}
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    **DATA,
+    "Success": envelope(),
+    "Failure": FAILURE,
+    "Promise": envelope(_PROMISE),
+}
+
+
+def reference(name: str) -> dict[str, str]:
+    """Give a reference to one of the document's schemas."""
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,63 @@
+"""Endpoints of subscribable mailing lists."""
+
+from iredldap.dit import subscribable
+from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+
+_PATH = "/api/ml/{mail}"
+_DOWN = "MLMMJADMIN_UNAVAILABLE"
+
+SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        id="ml_get",
+        method="GET",
+        path=_PATH,
+        auth=ADMINS,
+        summary="Read a subscribable mailing list.",
+        table=subscribable.GET,
+        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        returns="Attributes of the list, each a list of texts, and its settings by the names of the"
+        " parameters, with others that mlmmj has: yes or no, texts, sorted lists, max_message_size"
+        " a number, 0 for any size. With with_subscribers `subscribers`: sorted addresses under"
+        " normal, digest and nomail.",
+        shape="SubscribableList",
+        era="later",
+    ),
+    Endpoint(
+        id="ml_create",
+        method="POST",
+        path=_PATH,
+        auth=ADMINS,
+        summary="Create a subscribable mailing list.",
+        table=subscribable.CREATE,
+        errors=(
+            "INVALID_MAIL",
+            *NAMING,
+            "ALREADY_EXISTS",
+            "NOT_ALLOWED",
+            "EXCEEDED_DOMAIN_ACCOUNT_LIMIT",
+            _DOWN,
+        ),
+        era="later",
+        names_new_account=True,
+    ),
+    Endpoint(
+        id="ml_update",
+        method="PUT",
+        path=_PATH,
+        auth=ADMINS,
+        summary="Change a subscribable mailing list; what is not sent stays as it is.",
+        table=subscribable.UPDATE,
+        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        era="later",
+    ),
+    Endpoint(
+        id="ml_delete",
+        method="DELETE",
+        path=_PATH,
+        auth=ADMINS,
+        summary="Delete a subscribable mailing list and every mention of it.",
+        table=subscribable.DELETE,
+        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        era="later",
+    ),
+)

@@ -1,0 +1,298 @@
+"""What accounts and domains that go, or get other names, leave on subscribable lists: nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Client, World, done, refused
+from tests.mlmmjadmin import MlmmjadminServer
+
+NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
+ANN, BOB, CREW, INFO = "ann@corp.test", "bob@corp.test", "crew@corp.test", "info@corp.test"
+EVE, ANNE, ALIAS = "eve@far.test", "anne@corp.test", "ann@alias.test"
+PASSWORD = "a good password"
+DOWN = (502, "MLMMJADMIN_UNAVAILABLE")
+STEP = "follow on subscribable lists"
+
+
+@pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    return {"mlmmjadmin": mlmmjadmin.settings}
+
+
+@pytest.fixture
+def corp(api: Client) -> str:
+    """Two domains, one with an alias domain, and accounts of each kind."""
+    for name in ("corp.test", "other.test"):
+        done(api.post(f"/api/domain/{name}"))
+    done(api.put("/api/domain/corp.test", addAliasDomain="alias.test"))
+    for mail in (ANN, BOB):
+        done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    done(api.post(f"/api/maillist/{CREW}", members=BOB))
+    done(api.post(f"/api/alias/{INFO}", members=BOB))
+    return "corp.test"
+
+
+@pytest.fixture
+def lists(api: Client, corp: str) -> tuple[str, ...]:
+    """Three lists on which Ann is in several ways, and the others in one."""
+    make(api, NEWS, f"{ANN},{EVE},{CREW},{INFO}", owner=f"{ANN},{EVE}", moderators=ANN)
+    make(api, TALK, BOB, owner=BOB)
+    make(api, OTHER, f"{ANN},{BOB}", owner=f"{ANN},{BOB}", subscription_moderators=ANN)
+    for mail, address, kind in ((TALK, ANN, "digest"), (OTHER, ALIAS, "nomail")):
+        form = {"add_subscribers": address, "subscription": kind, "require_confirm": "no"}
+        done(api.put(f"/api/ml/{mail}", **form))
+    return NEWS, TALK, OTHER
+
+
+def make(api: Client, mail: str, subscribers: str, **form: str) -> None:
+    done(api.post(f"/api/ml/{mail}", subscribers=subscribers, require_confirm="no", **form))
+
+
+def roles(world: World, mlmmjadmin: MlmmjadminServer, mail: str) -> dict[str, set[str]]:
+    """Owners and moderators as the directory has them, which is as mlmmj has them."""
+    entry = world.attributes(world.tree.maillist(mail))
+    found = {
+        "owner": entry.get("listOwner", set()),
+        "moderators": entry.get("listModerator", set()),
+    }
+    assert {file: {*(mlmmjadmin.control(mail, file) or ())} for file in found} == found
+    assert entry.get("listAllowedUser", set()) == found["owner"] | found["moderators"]
+    return found
+
+
+def break_off(mlmmjadmin: MlmmjadminServer) -> None:
+    """Let everything fail that would change a list."""
+    mlmmjadmin.trouble = lambda method, path: None if method == "GET" else "crash"
+
+
+def go_on(mlmmjadmin: MlmmjadminServer) -> None:
+    mlmmjadmin.trouble = lambda method, path: None
+
+
+# --- users ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [f"/api/user/{ANN}", f"/api/user/{ANN}/keep_mailbox_days/7"])
+def test_deleted_user_is_on_no_list(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer, path: str
+) -> None:
+    """By none of his addresses; neither as member nor as owner or moderator."""
+    done(api.delete(path))
+
+    assert mlmmjadmin.members(NEWS) == {(EVE, "normal"), (CREW, "normal"), (INFO, "normal")}
+    assert mlmmjadmin.members(TALK) == {(BOB, "normal")}
+    assert mlmmjadmin.members(OTHER) == {(BOB, "normal")}
+    assert roles(world, mlmmjadmin, NEWS) == {"owner": {EVE}, "moderators": set()}
+    assert roles(world, mlmmjadmin, OTHER)["owner"] == {BOB}
+
+
+def test_joins_stay_moderated(
+    api: Client, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """By the owners, when their last moderator goes."""
+    done(api.delete(f"/api/user/{ANN}"))
+    assert mlmmjadmin.control(OTHER, "submod") == []
+
+
+def test_deletion_of_a_user_that_broke_off_is_finished(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """The directory still knows on which lists he is."""
+    break_off(mlmmjadmin)
+
+    answer = api.delete(f"/api/user/{ANN}")
+
+    assert (answer.status_code, answer.json()["_msg"]) == DOWN
+    assert answer.json()["_data"]["done"] == [f"modify {world.tree.user(ANN)}"]
+    assert answer.json()["_data"]["not_done"][0] == STEP
+    go_on(mlmmjadmin)
+    done(api.delete(f"/api/user/{ANN}"))
+    assert roles(world, mlmmjadmin, NEWS) == {"owner": {EVE}, "moderators": set()}
+    assert not any(a in {ANN, ALIAS} for mail in lists for a, _ in mlmmjadmin.members(mail))
+
+
+@pytest.mark.parametrize(
+    ("path", "mail"),
+    [(f"/api/alias/{INFO}", INFO), (f"/api/maillist/{CREW}", CREW), (f"/api/ml/{TALK}", TALK)],
+)
+def test_other_accounts_are_members_too(
+    api: Client,
+    lists: tuple[str, ...],
+    mlmmjadmin: MlmmjadminServer,
+    path: str,
+    mail: str,
+) -> None:
+    """Until they are deleted."""
+    form = {"add_subscribers": mail, "require_confirm": "no"}
+    done(api.put(f"/api/ml/{OTHER}", **form))
+
+    done(api.delete(path))
+
+    assert mail not in {address for address, _ in mlmmjadmin.members(OTHER)}
+    assert mail not in {address for address, _ in mlmmjadmin.members(NEWS)}
+
+
+def test_renamed_user_stays_on_his_lists(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """In the same kind of membership, without being asked, as owner and moderator too."""
+    done(api.post(f"/api/user/{ANN}/change_email/{ANNE}"))
+
+    others = {(EVE, "normal"), (CREW, "normal"), (INFO, "normal")}
+    assert mlmmjadmin.members(NEWS) == {(ANNE, "normal"), *others}
+    assert mlmmjadmin.members(TALK) == {(ANNE, "digest"), (BOB, "normal")}
+    twin = ("anne@alias.test", "nomail")
+    assert mlmmjadmin.members(OTHER) == {(ANNE, "normal"), twin, (BOB, "normal")}
+    assert mlmmjadmin.asked(NEWS) == set()
+    assert roles(world, mlmmjadmin, NEWS) == {"owner": {ANNE, EVE}, "moderators": {ANNE}}
+    assert mlmmjadmin.control(OTHER, "submod") == [ANNE]
+
+
+def test_rename_that_broke_off_is_finished(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    break_off(mlmmjadmin)
+    path = f"/api/user/{ANN}/change_email/{ANNE}"
+
+    answer = api.post(path)
+
+    assert (answer.status_code, answer.json()["_msg"]) == DOWN
+    assert STEP in answer.json()["_data"]["not_done"]
+    go_on(mlmmjadmin)
+    done(api.post(path))
+    assert (ANNE, "digest") in mlmmjadmin.members(TALK)
+    assert roles(world, mlmmjadmin, NEWS) == {"owner": {ANNE, EVE}, "moderators": {ANNE}}
+
+
+def test_renamed_alias_stays_a_member(
+    api: Client, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    done(api.post(f"/api/alias/{INFO}/change_email/about@corp.test"))
+    found = {address for address, _ in mlmmjadmin.members(NEWS)}
+    assert "about@corp.test" in found
+    assert INFO not in found
+
+
+def test_new_address_that_is_a_member_already(
+    api: Client, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Keeps the kind of membership that it has, and is no member twice."""
+    form = {"add_subscribers": ANNE, "subscription": "nomail", "require_confirm": "no"}
+    done(api.put(f"/api/ml/{TALK}", **form))
+
+    done(api.post(f"/api/user/{ANN}/change_email/{ANNE}"))
+
+    assert mlmmjadmin.members(TALK) == {(ANNE, "nomail"), (BOB, "normal")}
+
+
+# --- domains ----------------------------------------------------------------------------------
+
+
+def test_lists_of_a_deleted_domain_are_archived(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """And its accounts leave the lists of others."""
+    done(api.delete("/api/domain/corp.test"))
+
+    assert mlmmjadmin.lists() == {OTHER}
+    assert {path.name for path in mlmmjadmin.archived()} == {"news", "talk"}
+    assert mlmmjadmin.members(OTHER) == set()
+    assert roles(world, mlmmjadmin, OTHER)["owner"] == set()
+    assert world.entry(world.tree.domain("corp.test")) is None
+
+
+def test_deletion_of_a_domain_that_broke_off_is_finished(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    break_off(mlmmjadmin)
+    answer = api.delete("/api/domain/corp.test")
+    assert (answer.status_code, answer.json()["_msg"]) == DOWN
+    go_on(mlmmjadmin)
+    done(api.delete("/api/domain/corp.test"))
+    assert mlmmjadmin.lists() == {OTHER}
+    assert len(mlmmjadmin.archived()) == 2
+
+
+def test_alias_domain_comes_and_goes(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Lists have a name in it, which further addresses of their own do not touch."""
+    dn = world.tree.maillist(NEWS)
+    done(api.put("/api/domain/corp.test", addAliasDomain="also.test"))
+    assert world.attributes(dn)["shadowAddress"] == {"news@alias.test", "news@also.test"}
+    done(api.put(f"/api/ml/{NEWS}", extra_addresses="letters@corp.test"))
+    done(api.put("/api/domain/corp.test", removeAliasDomain="alias.test"))
+    assert world.attributes(dn)["shadowAddress"] == {"news@also.test", "letters@corp.test"}
+
+
+# --- without mlmmjadmin -----------------------------------------------------------------------
+
+CALLS = [
+    ("DELETE", f"/api/user/{ANN}"),
+    ("DELETE", f"/api/user/{ANN}/keep_mailbox_days/7"),
+    ("POST", f"/api/user/{ANN}/change_email/{ANNE}"),
+    ("DELETE", f"/api/alias/{INFO}"),
+    ("DELETE", f"/api/maillist/{CREW}"),
+    ("DELETE", "/api/domain/corp.test"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_nothing_is_changed_where_lists_cannot_follow(
+    api: Client,
+    world: World,
+    lists: tuple[str, ...],
+    mlmmjadmin: MlmmjadminServer,
+    method: str,
+    path: str,
+) -> None:
+    """There are lists, and mlmmjadmin does not answer."""
+    mlmmjadmin.trouble = lambda method, path: "drop"
+    before = world.snapshot()
+    refused(api.call(method, path), *DOWN)
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_who_has_no_lists_needs_no_mlmmjadmin(
+    api: Client, corp: str, mlmmjadmin: MlmmjadminServer, method: str, path: str
+) -> None:
+    """It is not even asked."""
+    mlmmjadmin.trouble = lambda method, path: "drop"
+    done(api.call(method, path))
+    assert mlmmjadmin.requests == []
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_without_mlmmjadmin_lists_are_nobodys_business(
+    serve: Any, lists: tuple[str, ...], method: str, path: str
+) -> None:
+    """Entries of lists may be there all the same, kept by somebody else."""
+    done(serve(mlmmjadmin={}).client().log_in().call(method, path))
+
+
+def test_address_that_mlmmjadmin_does_not_take(
+    api: Client, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """It is on no list, and asking would be an error: the account can be deleted."""
+    mail = "ann@corp.international-domain"
+    done(api.post("/api/domain/corp.international-domain"))
+    done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    done(api.delete(f"/api/user/{mail}"))
+
+
+def test_characters_of_an_address(
+    api: Client, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """They mean nothing else in the path of a request."""
+    mail = "a&b#c@corp.test"
+    done(api.post("/api/user/a&b%23c@corp.test", password=PASSWORD))
+    done(api.put(f"/api/ml/{TALK}", add_subscribers=mail, require_confirm="no"))
+    assert (mail, "normal") in mlmmjadmin.members(TALK)
+    done(api.delete("/api/user/a&b%23c@corp.test"))
+    assert (mail, "normal") not in mlmmjadmin.members(TALK)
+    done(api.post("/api/ml/q&a%23@corp.test", subscribers=BOB, require_confirm="no"))
+    assert mlmmjadmin.members("q&a#@corp.test") == {(BOB, "normal")}
+    done(api.delete("/api/ml/q&a%23@corp.test"))
+    assert "q&a#@corp.test" not in mlmmjadmin.lists()

@@ -1,0 +1,79 @@
+"""Answers of any length: how they leave."""
+
+from collections.abc import Generator
+
+import falcon
+import pytest
+
+from iredldap.errors import ServerDown
+from iredldap.web import downloads
+from iredldap.web.downloads import Rest, send
+
+CHUNK = b"x" * 100_000
+MANY = downloads._AHEAD // len(CHUNK) + 3
+
+
+class Source:
+    """Gives chunks, and says how far it came and whether it was closed."""
+
+    def __init__(self, chunks: int, failing: bool = False) -> None:
+        self.given = 0
+        self.closed = False
+        self._chunks = chunks
+        self._failing = failing
+
+    def run(self) -> Generator[bytes, None, None]:
+        try:
+            for _ in range(self._chunks):
+                self.given += 1
+                yield CHUNK
+            if self._failing:
+                raise ServerDown("gone")
+        finally:
+            self.closed = True
+
+
+def stream_of(response: falcon.Response) -> Rest:
+    assert isinstance(response.stream, Rest)
+    return response.stream
+
+
+def test_a_short_answer_goes_as_a_whole() -> None:
+    response, source = falcon.Response(), Source(3)
+    send(response, source.run())
+    assert (response.data, response.stream) == (CHUNK * 3, None)
+    assert source.closed
+
+
+def test_a_long_answer_leaves_as_it_is_made() -> None:
+    """Little more of it is made before than what is kept back."""
+    response, source = falcon.Response(), Source(MANY)
+    send(response, source.run())
+    assert (response.data, source.given) == (None, MANY - 2)
+    assert b"".join(stream_of(response)) == CHUNK * MANY
+    assert source.closed
+
+
+@pytest.mark.parametrize("chunks", [0, 3])
+def test_what_fails_early_is_refused(chunks: int) -> None:
+    with pytest.raises(ServerDown):
+        send(falcon.Response(), Source(chunks, failing=True).run())
+
+
+def test_what_fails_late_has_no_end() -> None:
+    response = falcon.Response()
+    send(response, Source(MANY, failing=True).run())
+    with pytest.raises(ServerDown):
+        list(stream_of(response))
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_closing_ends_the_source(taken: int) -> None:
+    """However much the client took of it."""
+    response, source = falcon.Response(), Source(MANY)
+    send(response, source.run())
+    chunks = iter(stream_of(response))
+    for _ in range(taken):
+        next(chunks)
+    stream_of(response).close()
+    assert source.closed
