@@ -5,7 +5,7 @@ lies beside the repository; the end of the run says when it does not. Everything
 against the served app and a real directory.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from iredldap.web.endpoint import Endpoint
 from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
-from tests.contract.conftest import CONTRACT_FILE
+from tests.contract.conftest import CONTRACT_FILE, contract
 from tests.mlmmjadmin import MlmmjadminServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
@@ -34,21 +34,7 @@ EVE = "eve@elsewhere.test"
 """A standalone admin."""
 
 
-def contract() -> dict[str, Any]:
-    """The endpoints of the contract by their ids; empty where its file is absent."""
-    if not CONTRACT_FILE.exists():
-        return {}
-    document = yaml.safe_load(CONTRACT_FILE.read_text(encoding="utf-8"))
-    return {endpoint["id"]: endpoint for endpoint in document["endpoints"]}
-
-
 CONTRACT = contract()
-
-# Endpoints of the contract that are not served yet. Whoever serves one takes it off this list.
-UNSERVED: set[str] = set()
-
-# The same for parameters of endpoints that are served: these came with later documents.
-LATER: dict[str, list[str]] = {}
 
 # What the contract's own note lets go without the companion that it names.
 ALONE = {"maxQuota"}
@@ -549,21 +535,13 @@ class TestTables:
 
         assert set(document["common_errors"]) == set(COMMON_ERRORS)
 
-    def test_endpoints_not_served_yet(self) -> None:
-        served = {endpoint.id for endpoint in COMPARED}
+    def test_every_endpoint_is_served(self) -> None:
+        assert {endpoint.id for endpoint in COMPARED} == CONTRACT.keys()
 
-        assert CONTRACT.keys() - served == UNSERVED
-
-    def test_parameters_not_served_yet(self) -> None:
-        """None of them is of the founding documents."""
-        lacking = {
-            endpoint.id: names
-            for endpoint in COMPARED
-            if (names := list(lacking_parameters(endpoint)))
-        }
-
-        assert {id_: [p["name"] for p in rows] for id_, rows in lacking.items()} == LATER
-        assert {p["era"] for rows in lacking.values() for p in rows} <= {"later"}
+    @pytest.mark.parametrize("endpoint", COMPARED, ids=lambda endpoint: endpoint.id)
+    def test_every_parameter_is_served(self, endpoint: Endpoint) -> None:
+        ours = {row.name for row in endpoint.table if row.era != "ours"}
+        assert ours == {parameter["name"] for parameter in CONTRACT[endpoint.id]["params"]}
 
 
 def default_of(row: Field, theirs: Mapping[str, Any]) -> str | None:
@@ -583,11 +561,6 @@ def is_stored_as(row: Field, storage: str) -> bool:
             return storage in where
         case Column() | Profile():
             return not storage
-
-
-def lacking_parameters(endpoint: Endpoint) -> Iterator[Any]:
-    ours = {row.name for row in endpoint.table}
-    return (p for p in CONTRACT[endpoint.id]["params"] if p["name"] not in ours)
 
 
 # --- what is served ---------------------------------------------------------------------------
