@@ -23,6 +23,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
+from tests.contract.table import told
 from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
 from tests.mlmmjadmin import MlmmjadminServer
 
@@ -406,3 +407,8 @@ def api(served: Served) -> Client:
 def unique() -> str:
     """A word that nothing else is called."""
     return secrets.token_hex(4)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how far the contract is served, or that there was nothing to compare with."""
+    terminalreporter.write_sep("-", told())

@@ -1,38 +1,12 @@
-"""The contract's file: it lies beside the repository, or is absent."""
+"""What the tests of the contract run beside."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from iredldap.web.routes import ENDPOINTS
 from tests.mlmmjadmin import MlmmjadminServer
-
-CONTRACT_FILE = Path(__file__).resolve().parents[3] / "shared" / "api.yaml"
 
 
 @pytest.fixture
 def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
     return {"mlmmjadmin": mlmmjadmin.settings}
-
-
-def contract() -> dict[str, Any]:
-    """The endpoints of the contract by their ids; empty where its file is absent."""
-    if not CONTRACT_FILE.exists():
-        return {}
-    document = yaml.safe_load(CONTRACT_FILE.read_text(encoding="utf-8"))
-    return {endpoint["id"]: endpoint for endpoint in document["endpoints"]}
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was compared; a header is not asked of a folder this deep."""
-    theirs = contract()
-    if not theirs:
-        terminalreporter.write_sep("-", "no contract file: tables were not compared with it")
-        return
-    ours = {endpoint.id: endpoint for endpoint in ENDPOINTS if endpoint.id in theirs}
-    wanted = {(id_, row["name"]) for id_, found in theirs.items() for row in found["params"]}
-    served = {(id_, row.name) for id_, found in ours.items() for row in found.table} & wanted
-    words = f"{len(ours)} of {len(theirs)} endpoints, {len(served)} of {len(wanted)} parameters"
-    terminalreporter.write_sep("-", f"{words} of the contract are served")

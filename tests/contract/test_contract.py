@@ -22,7 +22,7 @@ from iredldap.web.endpoint import Endpoint
 from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
-from tests.contract.conftest import CONTRACT_FILE, contract
+from tests.contract.table import CONTRACT_FILE, contract
 from tests.mlmmjadmin import MlmmjadminServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
