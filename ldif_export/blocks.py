@@ -52,7 +52,7 @@ def _head(data: bytes, at: int = 0) -> int:
     return 5 + name + set_head + (2 if size - set_head <= _LONGEST_SHORT + 2 else 3)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Attribute:
     written: writer.Attribute
     name: str
@@ -62,7 +62,7 @@ class _Attribute:
     bytes_left: int = _MOST_BYTES
 
 
-@dataclass(slots=True)
+@dataclass
 class Entries:
     """Entries that were written.
 

@@ -71,7 +71,7 @@ def attribute(
     return Attribute(written if kept else None, name, chunk, head, size, values)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Step:
     """From behind one value to the next: attributes that are constant, then one that varies."""
 
@@ -80,7 +80,7 @@ class _Step:
     gap: int
 
 
-@dataclass(slots=True)
+@dataclass
 class Outline:
     """What entries have in common that begin with the same attribute.
 

@@ -3,6 +3,7 @@
 Source: RFC 4511, section 4.5.
 """
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
@@ -18,6 +19,11 @@ from ldif_export.selection import Search
 
 _TOGETHER = 128 * 1024
 """Bytes from the directory after which entries go out, however few come with one read."""
+
+_LITTLE = 32 * 1024
+_PAUSE = 0.002
+"""Seconds for which a directory that sends little at a time is left alone: being asked for each
+entry costs it, and us, more than the entry does. What piles up meanwhile fits into the socket."""
 
 
 class WireReader:
@@ -63,11 +69,14 @@ class WireReader:
         entries, awaited = empty(), 0
         try:
             while not done:
-                awaited -= self._connection.fill()
+                received = self._connection.fill()
+                awaited -= received
                 done = self._take(search, number, entries)
                 if entries.count and (done or awaited <= 0):
                     yield entries
                     entries, awaited = empty(), _TOGETHER
+                elif received < _LITTLE and not done:
+                    time.sleep(_PAUSE)
         finally:
             if not done:
                 self._connection.close(abandoned=number)

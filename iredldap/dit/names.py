@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import idna
-
 from iredldap.errors import InvalidDomainName, InvalidMail
 
 CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
@@ -36,6 +34,9 @@ def domain(text: str) -> str:
     """
     name = text.strip().lower()
     if not name.isascii():
+        # Most names need none of its tables, and every start of an export would wait for them.
+        import idna  # noqa: PLC0415
+
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError as ex:
