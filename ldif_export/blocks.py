@@ -19,7 +19,7 @@ from struct import Struct, error
 
 from ldif_export import messages, outlines, writer
 from ldif_export.ber import INTEGER, OCTETS, SEQUENCE, MalformedReply, element
-from ldif_export.lines import DN_FOLDS, PLAIN, Line, dn_line, value_line
+from ldif_export.lines import DN, DN_CUTS, FOLD, PLAIN, Line, dn_line, value_line
 from ldif_export.outlines import Outline
 
 _MOST_NAMES = 64
@@ -128,7 +128,7 @@ class Blocks:
         """
         size = len(data)
         shape = _NUMBER + bytes((number,)) + _IS_ENTRY
-        parts, marks = written.parts, written.marks
+        parts, marks, write = written.parts, written.marks, self._write
         count = 0
         # Nobody took what was seen if nobody asked.
         self._seen = {}
@@ -144,7 +144,7 @@ class Blocks:
                 or end > size
             ):
                 break
-            self._write(data, dn, start, end, parts)
+            write(data, dn, start, end, parts)
             if marks is not None:
                 self._mark(dn, written)
             count += 1
@@ -170,9 +170,8 @@ class Blocks:
 
     def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
         size = len(dn)
-        if 0 < size < len(DN_FOLDS) and dn.translate(PLAIN) is dn:
-            cut, join = DN_FOLDS[size]
-            parts.append(join(cut(dn)))
+        if 0 < size < len(DN_CUTS) and dn.translate(PLAIN) is dn:
+            parts.extend((DN, FOLD.join(DN_CUTS[size](dn)), b"\n"))
         else:
             parts.append(dn_line(dn))
         if start < end:

@@ -1,6 +1,6 @@
 """Lines of values whose length is known: how they are folded is worked out once.
 
-`struct` cuts a value, a template puts the pieces together: two calls, whatever the length.
+`struct` cuts a value, and `join` puts the pieces together: two calls, whatever the length.
 
 Source: RFC 2849.
 """
@@ -68,37 +68,40 @@ def _encoded_size(size: int) -> int:
 
 
 def _open_line(attribute: writer.Attribute, size: int) -> Line:
-    cut, join = _fold(attribute.prefix + b" ", size)
+    start = attribute.prefix + b" "
+    cut = _cut(start, size)
     encoded = _secret_line(attribute, size)
 
     def line(value: bytes) -> bytes:
         if value.translate(_INSIDE) is value and _MAY_BEGIN[value[0]] and _MAY_END[value[-1]]:
-            return join(cut(value))
+            return start + FOLD.join(cut(value)) + b"\n"
         return encoded(value)
 
     return line
 
 
 def _secret_line(attribute: writer.Attribute, size: int) -> Line:
-    cut, join = _fold(attribute.prefix + b": ", _encoded_size(size))
-    return lambda value: join(cut(b2a_base64(value, newline=False)))
+    start = attribute.prefix + b": "
+    # The line feed at the end of base64 ends the line as well.
+    cut = _cut(start, _encoded_size(size), more=1)
+    return lambda value: start + FOLD.join(cut(b2a_base64(value)))
 
 
-def _fold(
-    start: bytes, size: int
-) -> tuple[Callable[[bytes], tuple[bytes, ...]], Callable[[tuple[bytes, ...]], bytes]]:
-    """How to cut a text of this size, and how to put the pieces together as one folded line."""
-    first = min(size, COLUMNS - len(start))
-    sizes = [first]
+def _cut(start: bytes, size: int, more: int = 0) -> Callable[[bytes], tuple[bytes, ...]]:
+    """How to cut a text of this size, and so many bytes more, for a line that begins like this."""
+    sizes = [min(size, COLUMNS - len(start))]
     while rest := size - sum(sizes):
         sizes.append(min(rest, COLUMNS - 1))
-    cut = Struct("".join(f"{piece}s" for piece in sizes)).unpack
-    join = (start + b"\n ".join([b"%b"] * len(sizes)) + b"\n").__mod__
-    return cut, join
+    sizes[-1] += more
+    return Struct("".join(f"{piece}s" for piece in sizes)).unpack
 
 
-DN_FOLDS = [_fold(b"dn: ", size) for size in range(_LONGEST_DN + 1)]
-"""How a plain DN is cut, and put together as a folded line, by its length."""
+FOLD = b"\n "
+"""Between the pieces of a folded line."""
+
+DN = b"dn: "
+DN_CUTS = [_cut(DN, size) for size in range(_LONGEST_DN + 1)]
+"""How the line of a plain DN is cut, by its length."""
 
 
 def dn_line(dn: bytes) -> bytes:
