@@ -3,8 +3,8 @@
 Accounts of a kind have the same attributes in the same order. An outline goes from one value that
 varies to the next: all bytes between the two, whole attributes and the head of the next one, are
 one key to what is written there. Equal bytes mean the same, so a key that is found says how long
-the next value is and where it begins. Where one is not found, the outline is left, and the rest of
-the entry read attribute by attribute.
+the next value is and where it begins. Where one is not found, what was written of the entry is
+taken back, and the entry read attribute by attribute.
 
 Source: RFC 4511, section 4.1.7.
 """
