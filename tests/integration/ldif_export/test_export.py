@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -36,6 +35,7 @@ from iredldap.settings import Secret
 from ldif_export import handover, process, source, stream
 from ldif_export.selection import Selection
 from ldif_export.writer import record
+from tests.conftest import wait_until
 
 ROOT = Path(ldif_export.__file__).parent.parent
 SUFFIX = "dc=example,dc=org"
@@ -207,13 +207,6 @@ def parsed(text: bytes) -> list[Entry]:
     return list(reader.all_records)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
-
-
 def state(pid: int) -> str:
     """State of a process as proc(5) has it; one that is not there is as good as a zombie."""
     try:
@@ -229,7 +222,7 @@ def is_gone(pid: int) -> bool:
 def stop(pid: int) -> None:
     """Keep a process from doing anything, dying in order included."""
     os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: state(pid) == "T")
+    wait_until(lambda: state(pid) == "T", 10)
 
 
 SELECTIONS = [
@@ -526,7 +519,7 @@ def connections(connection: Any) -> int:
 def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
     """The child, its search and its connection go; nothing is left open here."""
     with connected(full, "vmailadmin") as watch:
-        eventually(lambda: connections(watch) == 1)
+        wait_until(lambda: connections(watch) == 1, 10)
         open_before = set(Path("/proc/self/fd").iterdir())
         export = process.start(settings(full), Selection("domain", "big.test"))
         next(export)
@@ -535,7 +528,7 @@ def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
         assert is_gone(export.pid)
         assert list(export) == []
         export.close()
-        eventually(lambda: connections(watch) == 1)
+        wait_until(lambda: connections(watch) == 1, 10)
         assert set(Path("/proc/self/fd").iterdir()) == open_before
 
 
@@ -612,7 +605,7 @@ def test_a_child_ends_when_its_parent_is_killed(full: Slapd) -> None:
         child = int(parent.stdout.readline())
         assert not is_gone(child)
         parent.kill()
-    eventually(lambda: is_gone(child))
+    wait_until(lambda: is_gone(child), 10)
 
 
 def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) -> None:
@@ -627,7 +620,7 @@ def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) 
             env=os.environ | {"LDIF_EXPORT_PASSWORD": PASSWORDS["vmail"]},
             cwd=ROOT,
         ) as ran:
-            eventually(lambda: any(tmp_path.iterdir()))
+            wait_until(lambda: any(tmp_path.iterdir()), 10)
             ran.terminate()
             ran.wait(10)
     finally:
