@@ -22,8 +22,11 @@ _TOGETHER = 128 * 1024
 
 _LITTLE = 32 * 1024
 _PAUSE = 0.002
-"""Seconds for which a directory that sends little at a time is left alone: being asked for each
-entry costs it, and us, more than the entry does. What piles up meanwhile fits into the socket."""
+"""Seconds for which a slow directory that sends little at a time is left alone: being asked for
+each entry costs it, and us, more than the entry does. What piles up meanwhile fits into the
+socket."""
+_LASTING = 0.9
+"""How much of what was counts at the next read: the last ten or so decide."""
 
 
 class WireReader:
@@ -65,17 +68,20 @@ class WireReader:
             )
         )
         done = False
+        pace = _Pace()
         # The first ones go out as soon as they are there.
         entries, awaited = empty(), 0
         try:
             while not done:
                 received = self._connection.fill()
+                pace.arrived()
                 awaited -= received
                 done = self._take(search, number, entries)
                 if entries.count and (done or awaited <= 0):
                     yield entries
                     entries, awaited = empty(), _TOGETHER
-                elif received < _LITTLE and not done:
+                pace.worked()
+                if received < _LITTLE and pace.is_slow and not done:
                     time.sleep(_PAUSE)
         finally:
             if not done:
@@ -109,6 +115,32 @@ class WireReader:
             case _:
                 raise MalformedReply(f"an answer of the kind {found.operation:#x}")
         return False
+
+
+class _Pace:
+    """How long we wait for the directory, and how long it waits for us, of late."""
+
+    def __init__(self) -> None:
+        self._waiting = 0.0
+        self._working = 0.0
+        self._since = time.perf_counter()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is the directory that takes the time."""
+        return self._waiting > self._working
+
+    def arrived(self) -> None:
+        """What was waited for is there."""
+        self._waiting = _LASTING * self._waiting + self._lap()
+
+    def worked(self) -> None:
+        """It is written, and taken by whom it is for."""
+        self._working = _LASTING * self._working + self._lap()
+
+    def _lap(self) -> float:
+        before, self._since = self._since, time.perf_counter()
+        return self._since - before
 
 
 def _judge(search: Search, result: messages.Result) -> None:

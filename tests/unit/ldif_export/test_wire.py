@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +28,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import refusal_for
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
-from ldif_export import connection, messages, readers, writer
+from ldif_export import connection, messages, readers, wire, writer
 from ldif_export.ber import OCTETS, MalformedReply, encoded
 from ldif_export.connection import Connection
 from ldif_export.records import Wanted
@@ -193,6 +194,27 @@ def test_a_connection_that_is_reset_is_no_end() -> None:
 
     with pytest.raises(ServerDown, match="reset"):
         text(Reset(()).reader())
+
+
+@pytest.mark.parametrize(("waiting", "working", "rests"), [(1.0, 0.1, True), (1.0, 1000.0, False)])
+def test_only_a_slow_directory_is_left_alone(
+    waiting: float, working: float, rests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends little at a time; where it waits for us, a rest would be time lost."""
+    now = 0.0
+    rested: list[float] = []
+
+    class Unhurried(Scripted):
+        def recv(self, size: int) -> bytes:
+            nonlocal now
+            now += waiting
+            return super().recv(size)
+
+    clock = SimpleNamespace(perf_counter=lambda: now, sleep=rested.append)
+    monkeypatch.setattr(wire, "time", clock)
+    for _ in Unhurried(cut(WHOLE, 4096)).reader().batches(SEARCH):
+        now += working
+    assert bool(rested) == rests
 
 
 def test_a_silent_server_is_waited_for_only_so_long() -> None:
