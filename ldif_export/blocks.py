@@ -19,12 +19,15 @@ from struct import Struct, error
 
 from ldif_export import messages, outlines, writer
 from ldif_export.ber import INTEGER, OCTETS, SEQUENCE, MalformedReply, element
-from ldif_export.lines import DN, DN_CUTS, FOLD, PLAIN, Line, dn_line, value_line
+from ldif_export.lines import DN, DN_CUTS, FOLD, PLAIN, Line, dn_line, leading, value_line
 from ldif_export.outlines import Outline
 
 _MOST_NAMES = 64
 _MOST_BYTES = 256 * 1024
 """Of one attribute, keys and lines together."""
+_COST_OF_ONE = 16
+"""For how many encodings one of a single value counts: most such attributes vary, and then they
+cost little more than if they were remembered."""
 _MOST_OUTLINES = 16
 _LARGEST_SAMPLE = 16 * 1024
 
@@ -85,7 +88,7 @@ class Blocks:
         keeps: Whether an attribute is written.
         watched: Attributes whose values are wanted beside the text, in lower case.
         most_blocks: How many encodings of an attribute are remembered as a whole; one that has
-            more of them varies.
+            more of them, or a sixteenth of them with a single value, varies.
         samples: By how many entries of a kind their outline is made.
     """
 
@@ -108,6 +111,8 @@ class Blocks:
         # Both by the first attribute. What is watched is seen attribute by attribute only.
         self._outlines: dict[bytes, Outline] = {}
         self._samples: dict[bytes, list[list[outlines.Attribute]]] = {}
+        # By an encoding that is remembered: most of what samples consist of.
+        self._sampled: dict[bytes, outlines.Attribute] = {}
         self._enough = samples
         self._most_outlines = 0 if watched else _MOST_OUTLINES
 
@@ -171,7 +176,8 @@ class Blocks:
     def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
         size = len(dn)
         if 0 < size < len(DN_CUTS) and dn.translate(PLAIN) is dn:
-            parts.extend((DN, FOLD.join(DN_CUTS[size](dn)), b"\n"))
+            parts.append(DN)
+            parts.append(FOLD.join(DN_CUTS[size](dn)))
         else:
             parts.append(dn_line(dn))
         if start < end:
@@ -184,28 +190,29 @@ class Blocks:
                         self._look_at(data, start, end, outline)
             except (IndexError, error):
                 raise MalformedReply("an attribute is cut off") from None
-        parts.append(b"\n")
+        parts.append(b"\n\n")
 
     def _each(self, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
         blocks, lines, append = self._blocks, self._lines, parts.append
         while at < end:
-            size, begin = data[at + 1], 0
+            size, begin = data[at + 1], at
             if size <= _LONGEST_SHORT:
                 after = at + 2 + size
-                begin = 8 + data[at + 3]
+                begin = at + 8 + data[at + 3]
             elif size == _TWO_BYTES:
                 after = at + 4 + (data[at + 2] << 8 | data[at + 3])
             elif size == _ONE_BYTE:
                 after = at + 3 + data[at + 2]
-                begin = _head(data, at)
+                begin = at + _head(data, at)
             else:
                 after = element(data, at, end).end
-            chunk = data[at:after]
-            text = blocks.get(chunk)
-            if text is None:
-                line = lines.get(chunk[:begin])
-                text = line(chunk[begin:]) if line else self._learn(chunk)
-            append(text)
+            line = lines.get(data[at:begin])
+            if line:
+                append(line(data[begin:after]))
+            else:
+                chunk = data[at:after]
+                text = blocks.get(chunk)
+                append(self._learn(chunk) if text is None else text)
             at = after
         if at != end:
             raise MalformedReply("an attribute goes beyond its entry")
@@ -235,10 +242,17 @@ class Blocks:
         while at < end:
             after = element(data, at, end).end
             chunk = data[at:after]
-            name, values = messages.attribute(chunk)
-            known = self._attributes.get(name) or self._attribute(name)
-            found.append(outlines.attribute(known.written, chunk, name, values, kept=known.kept))
+            found.append(self._sampled.get(chunk) or self._look_into(chunk))
             at = after
+        return found
+
+    def _look_into(self, chunk: bytes) -> outlines.Attribute:
+        name, values = messages.attribute(chunk)
+        known = self._attributes.get(name) or self._attribute(name)
+        text = self._blocks.get(chunk)
+        found = outlines.attribute(known.written, chunk, name, values, kept=known.kept, text=text)
+        if text is not None:
+            self._sampled[chunk] = found
         return found
 
     def _learn(self, chunk: bytes) -> bytes:
@@ -246,9 +260,10 @@ class Blocks:
             return self._see(*known)
         name, values = messages.attribute(chunk)
         attribute = self._attributes.get(name) or self._attribute(name)
-        text = attribute.written.lines(values) if attribute.kept else b""
-        if attribute.blocks_left and attribute.bytes_left >= len(chunk) + len(text):
-            attribute.blocks_left -= 1
+        text = leading(attribute.written.lines(values)) if attribute.kept else b""
+        cost = _COST_OF_ONE if len(values) == 1 else 1
+        if attribute.blocks_left >= cost and attribute.bytes_left >= len(chunk) + len(text):
+            attribute.blocks_left -= cost
             attribute.bytes_left -= len(chunk) + len(text)
             if attribute.watched:
                 self._watched_blocks[chunk] = (attribute.name, values, text)

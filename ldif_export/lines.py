@@ -2,6 +2,8 @@
 
 `struct` cuts a value, and `join` puts the pieces together: two calls, whatever the length.
 
+A line has its line feed before it here, where it can be one text with the name of the attribute.
+
 Source: RFC 2849.
 """
 
@@ -14,6 +16,9 @@ from ldif_export.ber import MalformedReply
 from ldif_export.writer import COLUMNS
 
 Line = Callable[[bytes], bytes]
+Cut = Callable[[bytes], tuple[bytes, ...]]
+Shape = tuple[bytes, Cut | None]
+"""What stands before a value, line feed and name; how the value is cut if the line is folded."""
 
 
 # Translating gives back the same object if nothing changes, which is the fastest look there is.
@@ -46,53 +51,54 @@ _LONGEST_DN = 127
 
 def value_line(attribute: writer.Attribute, size: int) -> Line:
     """How to write a value of this size, not 0."""
-    if len(attribute.prefix) + 2 > COLUMNS:
-        return lambda value: attribute.lines((value,))
-    return _secret_line(attribute, size) if attribute.secret else _open_line(attribute, size)
+    plain, encoded = plain_shape(attribute, size), encoded_shape(attribute, size)
+    if encoded is None:
+        return lambda value: leading(attribute.lines((value,)))
+    coded = _encoder(*encoded)
+    return coded if plain is None else _chooser(*plain, coded)
 
 
-def line_start(attribute: writer.Attribute, size: int) -> bytes | None:
-    """What stands before a plain value of this size, where the two make up the line."""
-    start = attribute.prefix + b" "
-    return None if attribute.secret or len(start) + size > COLUMNS else start
+def plain_shape(attribute: writer.Attribute, size: int) -> Shape | None:
+    """Shape of the line of a value of this size that is written as it is; None: there is none."""
+    return None if attribute.secret else _shape(attribute.prefix + b" ", size)
 
 
-def encoded_start(attribute: writer.Attribute, size: int) -> bytes | None:
-    """What stands before a value of this size in base64, where the two make up the line."""
-    start = attribute.prefix + b": "
-    return None if len(start) + _encoded_size(size) > COLUMNS else start
+def encoded_shape(attribute: writer.Attribute, size: int) -> Shape | None:
+    """Shape of the line of a value of this size in base64; None: its name is folded as well."""
+    return _shape(attribute.prefix + b": ", 4 * ((size + 2) // 3))
 
 
-def _encoded_size(size: int) -> int:
-    return 4 * ((size + 2) // 3)
+def _shape(start: bytes, size: int) -> Shape | None:
+    room = COLUMNS - len(start)
+    if room <= 0:
+        return None
+    return b"\n" + start, _cut(start, size) if size > room else None
 
 
-def _open_line(attribute: writer.Attribute, size: int) -> Line:
-    start = attribute.prefix + b" "
-    cut = _cut(start, size)
-    encoded = _secret_line(attribute, size)
+def _encoder(start: bytes, cut: Cut | None) -> Line:
+    if cut is None:
+        return lambda value: start + b2a_base64(value, newline=False)
+    return lambda value: start + FOLD.join(cut(b2a_base64(value, newline=False)))
 
+
+def _chooser(start: bytes, cut: Cut | None, coded: Line) -> Line:
     def line(value: bytes) -> bytes:
-        if value.translate(_INSIDE) is value and _MAY_BEGIN[value[0]] and _MAY_END[value[-1]]:
-            return start + FOLD.join(cut(value)) + b"\n"
-        return encoded(value)
+        if value.translate(PLAIN) is value or _is_safe(value):
+            return start + (FOLD.join(cut(value)) if cut else value)
+        return coded(value)
 
     return line
 
 
-def _secret_line(attribute: writer.Attribute, size: int) -> Line:
-    start = attribute.prefix + b": "
-    # The line feed at the end of base64 ends the line as well.
-    cut = _cut(start, _encoded_size(size), more=1)
-    return lambda value: start + FOLD.join(cut(b2a_base64(value)))
+def _is_safe(value: bytes) -> bool:
+    return value.translate(_INSIDE) is value and bool(_MAY_BEGIN[value[0]] and _MAY_END[value[-1]])
 
 
-def _cut(start: bytes, size: int, more: int = 0) -> Callable[[bytes], tuple[bytes, ...]]:
-    """How to cut a text of this size, and so many bytes more, for a line that begins like this."""
+def _cut(start: bytes, size: int) -> Cut:
+    """How to cut a text of this size for a line that begins like this."""
     sizes = [min(size, COLUMNS - len(start))]
     while rest := size - sum(sizes):
         sizes.append(min(rest, COLUMNS - 1))
-    sizes[-1] += more
     return Struct("".join(f"{piece}s" for piece in sizes)).unpack
 
 
@@ -104,13 +110,18 @@ DN_CUTS = [_cut(DN, size) for size in range(_LONGEST_DN + 1)]
 """How the line of a plain DN is cut, by its length."""
 
 
+def leading(lines: bytes) -> bytes:
+    """Give lines, or nothing, with the last line feed before the first of them."""
+    return b"\n" + lines[:-1] if lines else b""
+
+
 def dn_line(dn: bytes) -> bytes:
-    """Write the line that begins a record.
+    """Write the line that begins a record, without a line feed.
 
     Raises:
         MalformedReply: If it is no text.
     """
-    return writer.dn_line(text_of(dn))
+    return writer.dn_line(text_of(dn))[:-1]
 
 
 def text_of(dn: bytes) -> str:

@@ -19,7 +19,17 @@ from struct import error as BeyondTheEnd  # noqa: N812 - what it means here
 from typing import Any, NamedTuple
 
 from ldif_export import writer
-from ldif_export.lines import NOTHING, SPACED, Line, encoded_start, line_start, value_line
+from ldif_export.lines import (
+    FOLD,
+    NOTHING,
+    SPACED,
+    Cut,
+    Line,
+    encoded_shape,
+    leading,
+    plain_shape,
+    value_line,
+)
 
 _MOST_VARIANTS = 8
 """Of a constant attribute: more of them, and it varies."""
@@ -30,10 +40,11 @@ _MOST_BYTES = 256 * 1024
 _LONGEST_VALUE = 0x7F
 
 _Unpack = Callable[[bytes, int], tuple[bytes, bytes]]
-_Known = tuple[_Unpack, int, bytes, bytes, bytes, Line]
-"""How to take a value and the gap behind it; the size of both; the text before the value, and the
-table that leaves it as it is if it may stand there itself; the text before it as short base64, or
-nothing; how to write all that otherwise."""
+_Known = tuple[_Unpack, int, bytes, bytes, Cut | None, bytes, Cut | None, Line]
+"""How to take a value and the gap behind it; the size of both; then, twice, the text before the
+value and how it is cut if the line is folded: for a value that stands there itself, with the table
+that leaves it as it is, and for one in base64, with no text if there is none; how to write all
+that otherwise."""
 
 
 class Attribute(NamedTuple):
@@ -46,6 +57,7 @@ class Attribute(NamedTuple):
         head: What of that stands before a single short value; nothing where there is none.
         size: Of that value.
         values: None of a password.
+        known: How they are written; None: not known yet.
     """
 
     written: writer.Attribute | None
@@ -54,21 +66,30 @@ class Attribute(NamedTuple):
     head: bytes
     size: int
     values: Sequence[bytes]
+    known: bytes | None
 
     @property
     def text(self) -> bytes:
-        return self.written.lines(self.values) if self.written else b""
+        if self.known is not None:
+            return self.known
+        return leading(self.written.lines(self.values)) if self.written else b""
 
 
 def attribute(
-    written: writer.Attribute, chunk: bytes, name: bytes, values: list[bytes], *, kept: bool
+    written: writer.Attribute,
+    chunk: bytes,
+    name: bytes,
+    values: list[bytes],
+    *,
+    kept: bool,
+    text: bytes | None = None,
 ) -> Attribute:
     """Take of an attribute what may be remembered: all but passwords."""
     size = len(values[0]) if len(values) == 1 else 0
     head = chunk[: len(chunk) - size] if 0 < size <= _LONGEST_VALUE else b""
     if written.secret:
         chunk, values = b"", []
-    return Attribute(written if kept else None, name, chunk, head, size, values)
+    return Attribute(written if kept else None, name, chunk, head, size, values, text)
 
 
 @dataclass
@@ -130,20 +151,23 @@ class Outline:
             foreseen, and nothing is.
         """
         # The hot path: no calls but those of built-in types.
-        extend, append, known = parts.extend, parts.append, self.known
+        append, known, join, encode = parts.append, self.known, FOLD.join, b2a_base64
         begun = len(parts)
         append(self.first)
         at = start + self.lead
         gap = data[start + self.size : at]
         try:
             for _ in self.steps:
-                unpack, onward, text, table, encoded, line = known[gap]
+                unpack, onward, table, text, cut, coded, coded_cut, line = known[gap]
                 value, gap = unpack(data, at)
                 at += onward
                 if value.translate(table) is value and value.strip() is value:
-                    extend((text, value, b"\n"))
-                elif encoded and not value.isascii():
-                    extend((encoded, b2a_base64(value)))
+                    append(text)
+                    append(join(cut(value)) if cut else value)
+                elif coded and (table is NOTHING or not value.isascii()):
+                    append(coded)
+                    value = encode(value, newline=False)
+                    append(join(coded_cut(value)) if coded_cut else value)
                 else:
                     append(line(value))
             append(self.tails[gap])
@@ -198,15 +222,17 @@ def _known(varying: Attribute, before: bytes, gap: int) -> _Known:
     unpack: Any = Struct(f"{varying.size}s{gap}s").unpack_from
     taken = unpack, varying.size + gap
     if varying.written is None:
-        return *taken, before, NOTHING, b"", lambda _value: before
+        return *taken, NOTHING, b"", None, b"", None, lambda _value: before
     line = value_line(varying.written, varying.size)
-    start = line_start(varying.written, varying.size)
-    encoded = encoded_start(varying.written, varying.size)
+    start, cut = plain_shape(varying.written, varying.size) or (b"", None)
+    coded, coded_cut = encoded_shape(varying.written, varying.size) or (b"", None)
     return (
         *taken,
-        before + (start or b""),
         SPACED if start else NOTHING,
-        before + encoded if encoded else b"",
+        before + start,
+        cut,
+        before + coded if coded else b"",
+        coded_cut,
         (lambda value: before + line(value)) if before else line,
     )
 
