@@ -23,7 +23,8 @@ _HEAD = """\
 Every number stands beside a peer's from the same run: what else the machine does, and how fast it
 is, cancels out. Where there were several rounds, both ran in turn; times are medians, and the ratio
 is the median of the rounds' ratios, with the smallest and the largest. "Times as fast" above 1:
-ours is quicker. What is wanted or allowed stands beside what was measured.
+ours is quicker. What is wanted or allowed stands beside what was measured. Ours and the peers in
+Python are compiled beforehand, as pip leaves what it installs.
 
 `make bench` measures everything and writes this page; `python -m benchmarks --page NAME …` measures
 some of it. BENCH_USERS=20000 takes smaller directories for `exports`, `downloads` and `restores`.
