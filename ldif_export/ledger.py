@@ -1,4 +1,4 @@
-"""What has been seen of a file, kept outside the memory: which entries, which addresses.
+"""What has been seen of a file, kept outside the memory: which entries, which addresses and names.
 
 A temporary SQLite database without a name holds it; it goes with the process.
 """
@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 _BATCH = 2000
 _SCHEMA = """
@@ -18,12 +18,12 @@ CREATE TABLE entry (
     number INTEGER PRIMARY KEY, key BLOB, parent BLOB, depth INTEGER, line INTEGER, dn TEXT,
     digest BLOB
 );
-CREATE TABLE address (address TEXT, line INTEGER);
+CREATE TABLE claim (claim TEXT, key BLOB, line INTEGER);
 CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
 _INSERTS = {
     "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
-    "address": "INSERT INTO address VALUES (?, ?)",
+    "claim": "INSERT INTO claim VALUES (?, ?, ?)",
     "present": "INSERT OR REPLACE INTO present VALUES (?, ?)",
 }
 _TWICE = """
@@ -34,8 +34,15 @@ JOIN entry ON entry.key = double.key AND entry.number > double.number
 ORDER BY entry.number
 """
 _SHARED = """
-SELECT max(line), address, min(line) FROM address
-GROUP BY address HAVING min(line) < max(line) ORDER BY 1
+SELECT max(line), claim, min(line) FROM claim
+GROUP BY claim HAVING min(line) < max(line) ORDER BY 1
+"""
+_CLAIMS = """
+SELECT position, claim, entry.key, entry.line, entry.dn
+FROM (
+    SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, key, line, dn FROM entry
+) AS entry
+JOIN claim ON claim.key = entry.key AND claim.line = entry.line ORDER BY position, claim
 """
 _LATE = """
 SELECT child.line, child.dn, parent.line
@@ -55,6 +62,24 @@ FROM entry LEFT JOIN present ON present.key = entry.key ORDER BY {order}
 
 Place = tuple[int, str, int]
 """Line of an entry, its DN or address, and the line of the other one."""
+
+
+class Claim(NamedTuple):
+    """An address or a domain, and the entry of the file that has it.
+
+    Args:
+        position: Of the entry, in the order asked for; from 0.
+        claim: In lower case.
+        key: Of the entry.
+        line: Where that stands.
+        dn: For people.
+    """
+
+    position: int
+    claim: str
+    key: bytes
+    line: int
+    dn: str
 
 
 class Ledger:
@@ -92,9 +117,9 @@ class Ledger:
         """
         self._told("entry", (key, parent, depth, line, dn, digest))
 
-    def address(self, address: str, line: int) -> None:
-        """Tell of an address, in lower case, that nobody else may have."""
-        self._told("address", (address, line))
+    def claim(self, claim: str, key: bytes, line: int) -> None:
+        """Tell of what no other entry may have: an address or a domain, in lower case."""
+        self._told("claim", (claim, key, line))
 
     def present(self, key: bytes, digest: bytes) -> None:
         """Tell of an entry of the directory."""
@@ -106,6 +131,8 @@ class Ledger:
             self._flush(table)
         self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON entry (key)")
         self._database.execute("CREATE INDEX IF NOT EXISTS by_parent ON entry (parent)")
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_claim ON claim (claim)")
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_claimant ON claim (key)")
 
     def holds(self, key: bytes) -> bool:
         """Whether the file has this entry."""
@@ -117,8 +144,18 @@ class Ledger:
         yield from self._rows(_TWICE)
 
     def shared(self) -> Iterator[Place]:
-        """Addresses of more than one entry."""
+        """Addresses and domains of more than one entry."""
         yield from self._rows(_SHARED)
+
+    def claims(self, *, by_depth: bool) -> Iterator[Claim]:
+        """What each entry has for itself, in the order of `compared`."""
+        for row in self._rows(_CLAIMS.format(order=_order(by_depth=by_depth))):
+            yield Claim(*row)
+
+    def is_claimed(self, claim: str, key: bytes) -> bool:
+        """Whether the file gives this to this entry."""
+        rows = self._database.execute("SELECT key FROM claim WHERE claim = ?", (claim,))
+        return (key,) in rows.fetchall()
 
     def late(self) -> Iterator[Place]:
         """Entries that stand before their parents."""
@@ -135,8 +172,7 @@ class Ledger:
         Args:
             by_depth: Parents first; otherwise as in the file.
         """
-        order = "depth, number" if by_depth else "number"
-        yield from self._rows(_COMPARED.format(order=order))
+        yield from self._rows(_COMPARED.format(order=_order(by_depth=by_depth)))
 
     def _told(self, table: str, row: tuple[object, ...]) -> None:
         waiting = self._waiting[table]
@@ -151,3 +187,7 @@ class Ledger:
     def _rows(self, query: str) -> Iterator[Any]:
         with closing(self._database.execute(query)) as rows:
             yield from rows
+
+
+def _order(*, by_depth: bool) -> str:
+    return "depth, number" if by_depth else "number"

@@ -14,7 +14,7 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ADDRESSED: frozenset[Kind] = frozenset({"user", "catchall", "maillist", "alias"})
-"""Kinds whose addresses, `mail` and `shadowAddress`, no other account may have."""
+"""Kinds whose addresses no other account may have."""
 
 Parts = Sequence[Sequence[tuple[str, str]]]
 """A DN as `names.components` gives it."""
@@ -28,6 +28,10 @@ _CLASSES: tuple[tuple[bytes, Kind], ...] = (
     (b"mailadmin", "admin"),
     (b"organizationalunit", "container"),
 )
+_OWN: dict[Kind, tuple[str, ...]] = {
+    "domain": ("domainname", "domainaliasname"),
+    **dict.fromkeys(ADDRESSED, ("mail", "shadowaddress")),
+}
 _CONTAINERS = frozenset(map(str.lower, names.CONTAINERS))
 _ANY = ""
 _Step = tuple[str, str]
@@ -85,6 +89,17 @@ def unnamed(parts: Parts, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
         if value not in own:
             return attribute
     return None
+
+
+def claims(entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> set[str]:
+    """Give what no other entry may have: addresses of an account, names of a domain.
+
+    Args:
+        entry: Kind of the entry.
+        lowered: Its attributes, names in lower case.
+    """
+    values = (value for attribute in _OWN.get(entry, ()) for value in lowered.get(attribute, ()))
+    return {value.decode("utf-8", "replace").lower() for value in values}
 
 
 def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> str | None:

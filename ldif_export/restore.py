@@ -5,6 +5,7 @@ directory has one writer anyway. A repeat finishes what a break left.
 """
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
 from functools import partial
@@ -16,13 +17,14 @@ from iredldap.dit import plan as changes
 from iredldap.dit.plan import Add, Modify
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
-from ldif_export import subschema, writer
+from ldif_export import claims, subschema, writer
 from ldif_export.checkpoint import Checkpoint
 from ldif_export.ledger import Ledger
 from ldif_export.reading import Fault, Record
 from ldif_export.shaping import Shape, accounts, agrees
 from ldif_export.survey import Options, Survey
 from ldif_export.unpacking import Tally, unpacked
+from ldif_export.verify import Notes
 
 MOST_DIFFERENCES = 100
 """Entries of which a plan tells what differs; of the others it tells the number."""
@@ -116,6 +118,7 @@ class Outcome:
         missing: Entries that are not there all the same.
         differ: Entries that are there and differ.
         differences: What differs, in the first of them.
+        shared: Addresses and domains of entries that were added, which others took meanwhile.
     """
 
     added: int
@@ -124,11 +127,12 @@ class Outcome:
     missing: int
     differ: int
     differences: tuple[Difference, ...]
+    shared: tuple[Fault, ...]
 
     @property
     def ok(self) -> bool:
         """Whether all is there; entries that differ may have been let be on purpose."""
-        return not self.missing
+        return not self.missing and not self.shared
 
     def as_json(self) -> dict[str, object]:
         """It as a dictionary for `json.dumps`."""
@@ -154,14 +158,12 @@ def plan(
         ServerDown: If the directory does not answer.
         PreconditionFailed: If the checkpoint is of another file or directory.
     """
-    options = options or Options()
-    shape = _shape(directory, options)
     with Ledger() as ledger:
-        survey = Survey(ledger, shape, options)
-        survey.read(file)
-        survey.look_up(directory)
+        survey = _survey(file, directory, ledger, options or Options())
         done = Checkpoint(checkpoint, survey.sha256, directory.tree.suffix).done
         actions, unlike = _actions(ledger, survey, done)
+        for fault in _conflicts(survey, directory, actions, {Action.ADD, Action.CHANGE}):
+            survey.refused.add(fault.line, fault.reason)
     differences = tuple(_differences(file, directory, survey, unlike))
     return _plan(file, survey, actions, differences)
 
@@ -232,14 +234,20 @@ def _write(
 
 
 def _outcome(done: Plan, directory: Directory) -> Outcome:
-    after = plan(done.file, directory, done.options)
+    shared = Notes()
+    with Ledger() as ledger:
+        survey = _survey(done.file, directory, ledger, done.options)
+        actions, unlike = _actions(ledger, survey, 0)
+        for fault in _conflicts(survey, directory, done.actions, {Action.ADD}, afterwards=True):
+            shared.add(fault.line, fault.reason)
     return Outcome(
         added=done.add,
         changed=done.change,
-        equal=after.equal,
-        missing=after.add,
-        differ=after.differ,
-        differences=after.differences,
+        equal=actions.count(Action.NOTHING),
+        missing=actions.count(Action.ADD),
+        differ=actions.count(Action.REPORT) + actions.count(Action.CHANGE),
+        differences=tuple(_differences(done.file, directory, survey, unlike)),
+        shared=shared.told(),
     )
 
 
@@ -271,6 +279,32 @@ def _correction(record: Record, directory: Directory, shape: Shape) -> changes.P
     expect = (entry.csn,) if entry.csn else ()
     steps = (Modify(record.dn, mods, expect),) if mods else ()
     return changes.Plan(record.dn, steps, entry.csn)
+
+
+def _survey(file: Path, directory: Directory, ledger: Ledger, options: Options) -> Survey:
+    survey = Survey(ledger, _shape(directory, options), options)
+    survey.read(file)
+    survey.look_up(directory)
+    return survey
+
+
+def _conflicts(
+    survey: Survey,
+    directory: Directory,
+    actions: bytes,
+    concerned: AbstractSet[Action],
+    *,
+    afterwards: bool = False,
+) -> Iterator[Fault]:
+    """Find what entries with which these things are done share with others of the directory."""
+    return claims.conflicts(
+        survey.ledger,
+        directory,
+        lambda position: actions[position] in concerned,
+        by_depth=survey.by_depth,
+        overwrite=survey.options.overwrite,
+        afterwards=afterwards,
+    )
 
 
 def _actions(ledger: Ledger, survey: Survey, done: int) -> tuple[bytes, set[int]]:

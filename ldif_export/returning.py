@@ -101,6 +101,7 @@ def _tell_outcome(outcome: restoring.Outcome, *, as_json: bool) -> None:
     if as_json:
         _print(outcome.as_json())
         return
+    _list(outcome.shared, "shared: ", len(outcome.shared), to_errors=True)
     told = ("added", "changed", "equal", "differ", "missing")
     click.echo(", ".join(f"{getattr(outcome, name)} {name}" for name in told))
 

@@ -11,7 +11,7 @@ from ldif_export.ledger import Ledger
 from ldif_export.reading import Comment, End, Fault, Record
 from ldif_export.shaping import Shape
 from ldif_export.unpacking import Tally, unpacked
-from ldif_export.verify import CLEAR_TEXT, Ending, Notes, password_warnings
+from ldif_export.verify import CLEAR_TEXT, Ending, Notes, password_warnings, shared
 
 _EACH = 20
 """Entries below one parent that are looked up one by one; of more the parent's all are read."""
@@ -66,6 +66,9 @@ class Survey:
         self.ledger.settle()
         for line, dn, other in self.ledger.twice():
             self.refused.add(line, f"{dn}: is at line {other} already")
+        # A copy of a directory where this was so can still be brought back.
+        for line, claim, other in self.ledger.shared():
+            self.warnings.add(line, shared(claim, other))
         self.by_depth = next(self.ledger.late(), None) is not None
 
     def look_up(self, directory: Directory) -> None:
@@ -129,19 +132,22 @@ class Survey:
         else:
             self.entries += 1
             self.left_out |= self.shape.operational(found)
-            self._judge(record, parts)
             key, parent = places.key(parts), places.key(parts[1:])
             digest = self.shape.digest(record.attributes)
             self.ledger.entry(key, parent, len(parts), record.line, record.dn, digest)
+            self._judge(record, parts, key)
 
-    def _judge(self, record: Record, parts: places.Parts) -> None:
+    def _judge(self, record: Record, parts: places.Parts, key: bytes) -> None:
         reasons = self.shape.schema.faults(record.attributes)
         lowered = {name.lower(): values for name, values in record.attributes.items()}
+        kind = places.kind(record.dn, lowered.get("objectclass", ()))
+        for claim in places.claims(kind, lowered):
+            self.ledger.claim(claim, key, record.line)
         if unnamed := places.unnamed(parts, lowered):
             reasons.append(f"{unnamed} lacks the value of its name")
         for reason in reasons:
             self.refused.add(record.line, f"{record.dn}: {reason}")
-        self._doubt(record, parts, places.kind(record.dn, lowered.get("objectclass", ())), lowered)
+        self._doubt(record, parts, kind, lowered)
 
     def _doubt(
         self,

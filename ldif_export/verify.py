@@ -168,8 +168,8 @@ class _Examination:
             self.faults.add(line, f"{dn}: is at line {other} already")
         for line, dn, other in self.ledger.late():
             self.faults.add(line, f"{dn}: its parent comes after it, at line {other}")
-        for line, address, other in self.ledger.shared():
-            self.faults.add(line, f"{address}: an account at line {other} has this address")
+        for line, claim, other in self.ledger.shared():
+            self.faults.add(line, shared(claim, other))
         for line, dn, _ in self.ledger.roots():
             if self._hangs(dn):
                 self.faults.add(line, f"{dn}: its parent is missing")
@@ -200,7 +200,8 @@ class _Examination:
         if unnamed := places.unnamed(parts, lowered):
             self.faults.add(record.line, f"{record.dn}: {unnamed} lacks the value of its name")
         self._place(record, parts, kind, lowered)
-        self._addresses(record, kind, lowered)
+        for claim in places.claims(kind, lowered):
+            self.ledger.claim(claim, key, record.line)
         self._passwords(record)
 
     def _place(
@@ -217,13 +218,6 @@ class _Examination:
         if address := places.stranger(parts, kind, lowered):
             self.faults.add(record.line, f"{record.dn}: {address} is of another domain")
 
-    def _addresses(self, record: Record, kind: Kind, lowered: Mapping[str, list[bytes]]) -> None:
-        if kind in places.ADDRESSED:
-            for attribute in ("mail", "shadowaddress"):
-                for value in lowered.get(attribute, ()):
-                    address = value.decode("utf-8", "replace").lower()
-                    self.ledger.address(address, record.line)
-
     def _passwords(self, record: Record) -> None:
         for warning in password_warnings(record, self.verified):
             self.warnings.add(record.line, f"{record.dn}: {warning}")
@@ -232,6 +226,11 @@ class _Examination:
         """Whether something above an entry's missing parent is in the file."""
         parts = names.components(dn)
         return any(self.ledger.holds(places.key(parts[n:])) for n in range(2, len(parts)))
+
+
+def shared(claim: str, line: int) -> str:
+    """Say that an address or a domain has another entry as well."""
+    return f"{claim}: belongs to the entry at line {line} as well"
 
 
 def password_warnings(record: Record, verified: Collection[str]) -> list[str]:

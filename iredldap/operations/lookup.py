@@ -159,19 +159,21 @@ _BATCH = 100
 
 def hosted(directory: Directory, domains: Iterable[str]) -> set[str]:
     """Which of some domain names are hosted here, as a domain or as an alias domain."""
+    return set(homes(directory, domains))
+
+
+def homes(directory: Directory, domains: Iterable[str]) -> dict[str, list[Entry]]:
+    """The domains that have some names, or alias domains of these names; else a name is absent."""
     asked = set(domains)
-    found: set[str] = set()
+    found: dict[str, list[Entry]] = {}
+    attributes = ("domainName", "domainAliasName")
     for batch in batches(asked):
-        names_ = [
-            equals(attribute, name)
-            for name in batch
-            for attribute in ("domainName", "domainAliasName")
-        ]
-        filter_ = every(equals("objectClass", "mailDomain"), either(*names_))
-        attributes = ("domainName", "domainAliasName")
+        named = (equals(attribute, name) for name in batch for attribute in attributes)
+        filter_ = every(equals("objectClass", "mailDomain"), either(*named))
         for entry in directory.find(Query(directory.tree.base, Scope.ONE, filter_, attributes)):
-            found |= entry.lowered("domainName") | entry.lowered("domainAliasName")
-    return asked & found
+            for name in (entry.lowered("domainName") | entry.lowered("domainAliasName")) & asked:
+                found.setdefault(name, []).append(entry)
+    return found
 
 
 def holders(

@@ -529,6 +529,93 @@ def test_what_others_do_meanwhile_is_told(here: Directory, small: bytes, save: S
     assert json.loads(json.dumps(done.as_json()))["differences"][0]["attributes"] == ["cn"]
 
 
+THEIRS = user("bo@new.test", shadowAddress=[b"b.o@new.test"])
+TAKEN: list[tuple[str, Entry]] = [
+    ("bo@new.test", account(TREE.alias("bo@new.test"), "mailAlias", "mail", "bo@new.test")),
+    ("b.o@new.test", user("b.o@new.test")),
+    ("b.o@new.test", ann(shadowAddress=[b"a@new.test", b"B.O@new.test"])),
+    (
+        "new.test",
+        account(
+            TREE.domain("more.test"),
+            "mailDomain",
+            "domainName",
+            "more.test",
+            domainAliasName=[b"NEW.test"],
+        ),
+    ),
+    ("known.test", account(TREE.domain("known.test"), "mailDomain", "domainName", "known.test")),
+]
+
+
+@pytest.mark.parametrize(("claim", "wanted"), TAKEN)
+def test_what_belongs_to_another_account_or_domain_is_refused(
+    here: Directory, save: Save, claim: str, wanted: Entry
+) -> None:
+    """Mail would go to both of them."""
+    (top, *more) = domain("new.test")
+    known = (top[0], {**top[1], "domainAliasName": [b"known.test"]})
+    there = save(b"".join(stream.text([known, *more, THEIRS], passwords=True)))
+    restore.carry_out(restore.plan(there, here), here)
+    before = contents(here)
+
+    plan = restore.plan(save(b"".join(stream.text([wanted], passwords=True))), here)
+    holder = THEIRS[0] if "@" in claim else known[0]
+    assert [(f.line, f.reason) for f in plan.refused] == [
+        (4, f"{wanted[0]}: {claim} belongs to {holder}")
+    ]
+    with pytest.raises(PreconditionFailed):
+        restore.carry_out(plan, here)
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_address_may_pass_from_one_entry_of_the_file_to_another(
+    here: Directory, save: Save, overwrite: bool
+) -> None:
+    """If the one that has it in the directory loses it by this restore, and only then."""
+    restore.carry_out(restore.plan(save(plus(THEIRS)), here), here)
+    bo = without(THEIRS, "shadowAddress")
+    moved = plus(ann(shadowAddress=[b"b.o@new.test"]), bo)
+    plan = restore.plan(save(moved), here, Options(overwrite=overwrite))
+    assert plan.ok == overwrite
+    if overwrite:
+        done = restore.carry_out(plan, here)
+        assert (done.ok, done.added, done.changed, done.shared) == (True, 1, 1, ())
+
+
+def test_a_copy_of_a_directory_where_two_share_an_address_comes_back(
+    here: Directory, save: Save
+) -> None:
+    """It was so; it is told, in the first restore and in no way the second one's fault."""
+    both = save(plus(THEIRS, ann(shadowAddress=[b"b.o@new.test"])))
+    plan = restore.plan(both, here)
+    told = [fault.reason for fault in plan.warnings]
+    assert len(told) == 1
+    assert told[0].startswith("b.o@new.test: belongs to the entry at line ")
+    done = restore.carry_out(plan, here)
+    assert (done.ok, done.shared) == (True, ())
+
+    alone = save(b"".join(stream.text([ann(shadowAddress=[b"b.o@new.test"])], passwords=True)))
+    assert restore.plan(alone, here).ok
+
+
+def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Save) -> None:
+    """As the API looks again after it has added an account."""
+    plan = restore.plan(save(plus(ANN)), here)
+    alias = TREE.alias("other@new.test")
+
+    def come_first(done: int, total: int) -> None:
+        if done == total:
+            theirs = {"objectClass": (b"mailAlias",), "mail": (b"other@new.test",)}
+            here.write(changes.Add(alias, {**theirs, "shadowAddress": (b"ann@new.test",)}))
+
+    done = restore.carry_out(plan, here, progress=come_first)
+    assert (done.ok, done.missing) == (False, 0)
+    assert [fault.reason for fault in done.shared] == [f"{ANN[0]}: ann@new.test belongs to {alias}"]
+    assert json.loads(json.dumps(done.as_json()))["shared"][0]["line"] == done.shared[0].line
+
+
 def test_single_accounts_go_into_domains_that_exist(here: Directory, save: Save) -> None:
     """Their parents need not be in the file; many of one parent are looked up together."""
     restore.carry_out(restore.plan(save(plus()), here), here)

@@ -115,7 +115,10 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
     "name not among values": ([*TOP, moved(ANN, TREE.user("bo@a.test"))], "mail lacks the value"),
     "user among lists": ([*TOP, moved(ANN, TREE.maillist("ann@a.test"))], "no place for a user"),
     "list among users": ([*TOP, moved(ALL[7], TREE.user("l@a.test"))], "no place for a maillist"),
-    "domain within a domain": ([*TOP, moved(DOMAIN, f"domainName={NAME},{DOMAIN[0]}")], "no place"),
+    "domain within a domain": (
+        [*TOP, entry(f"domainName=b.test,{DOMAIN[0]}", "mailDomain", "domainName", "b.test")],
+        "no place",
+    ),
     "unknown container": ([*TOP, unit("Else")], "no place for a container"),
     "admin in a domain": (
         [*TOP, moved(ALL[-1], TREE.user("root@x.test"))],
@@ -133,11 +136,24 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
     ),
     "shared address": (
         [*TOP, ANN, user("bo@a.test", shadowAddress=[b"ANN@a.test"])],
-        "ann@a.test: an account at line 24 has this address",
+        "ann@a.test: belongs to the entry at line 24 as well",
     ),
     "shared alias address": (
         [*TOP, ANN, entry(TREE.alias("a@a.test"), "mailAlias", "mail", "a@a.test")],
-        "a@a.test: an account at line 24",
+        "a@a.test: belongs to the entry at line 24 as well",
+    ),
+    "shared name of a domain": (
+        [
+            *TOP,
+            entry(
+                TREE.domain("b.test"),
+                "mailDomain",
+                "domainName",
+                "b.test",
+                domainAliasName=[b"A.test"],
+            ),
+        ],
+        "a.test: belongs to the entry at line 4 as well",
     ),
     "value twice": ([*TOP, given(ANN, title=[b"a", b"a"])], "title: a value twice"),
     "no DN": ([*TOP, moved(ANN, "ann@a.test")], "is no DN"),
