@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,10 @@ from iredldap.shipped import shipped
 from tests.contract.table import told
 from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
 from tests.mlmmjadmin import MlmmjadminServer
+
+# A shell that starts the tests in the background has them ignore it, and all that they start, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SUFFIX = "dc=example,dc=com"
 ADMIN = "root@admins.test"
