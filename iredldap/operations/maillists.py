@@ -5,17 +5,16 @@ and asking again finishes it. Every change of members ends with a change of the 
 so that its state tells of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from iredldap.dit import domain, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, modlist
 from iredldap.dit.maillist import GROUP
-from iredldap.dit.names import either, equals, every, present
+from iredldap.dit.names import either, equals, present
 from iredldap.dit.plan import (
     Add,
-    Amendment,
     Delete,
     Mod,
     Modify,
@@ -23,49 +22,16 @@ from iredldap.dit.plan import (
     Operation,
     Plan,
     Query,
-    Recheck,
     Scope,
     Step,
     Sweep,
 )
-from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, subscriptions, uniqueness
+from iredldap.operations import lookup, membership, subscriptions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 from iredldap.operations.uniqueness import Newcomer
-
-_OF_A_MEMBER = ("objectClass", "mail", GROUP)
-_EVERYTHING = ("*", "entryCSN")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A list, the entry of its members elsewhere, and its members here."""
-
-    entry: Entry
-    externals: Entry | None
-    members: tuple[Entry, ...]
-
-
-def _read(directory: Directory, mail: str, *, with_members: bool) -> _Found:
-    """Read a list in one search; of its members here only what membership stands on."""
-    externals = every(equals("objectClass", "mailExternalUser"), equals(GROUP, mail))
-    others = equals(GROUP, mail) if with_members else externals
-    itself = every(equals("objectClass", "mailList"), equals("mail", mail))
-    query = Query(directory.tree.base, Scope.SUBTREE, either(itself, others), _EVERYTHING)
-    entry, elsewhere, members = None, None, []
-    for found in directory.stream(query):
-        if maillist.is_list(found) and found.has("mail", mail):
-            entry = found
-        elif maillist.is_externals(found):
-            elsewhere = found
-        else:
-            members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
-    if entry is None:
-        raise NoSuchAccount(f"no list {mail}")
-    return _Found(entry, elsewhere, tuple(members))
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
@@ -74,69 +40,10 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
-    found = _read(directory, mail, with_members=True)
+    found = membership.read(directory, mail, with_members=True)
     members = {address for member in found.members for address in member.texts("mail")[:1]}
     members.update(found.externals.texts("mail") if found.externals else ())
     return found.entry, sorted(members)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Addresses told apart: accounts of ours, addresses elsewhere, and what is neither."""
-
-    ours: tuple[Entry, ...] = ()
-    elsewhere: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-
-    @property
-    def users(self) -> list[str]:
-        """DNs of the mail users among them."""
-        return [entry.dn for entry in self.ours if entry.has("objectClass", "mailUser")]
-
-
-def _tell(
-    directory: Directory,
-    caller: Caller,
-    addresses: Iterable[str],
-    own: Sequence[str],
-    parameter: str,
-) -> _Told:
-    """Tell addresses of new members apart.
-
-    Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
-    For a normal admin other people's domains are elsewhere: he neither writes to their accounts
-    nor learns which there are; mail to the list reaches them all the same.
-
-    Args:
-        directory: Where.
-        caller: Who asks.
-        addresses: What was asked for.
-        own: The list's own addresses.
-        parameter: Where it was asked for.
-
-    Raises:
-        InvalidMail: If none of them is left.
-    """
-    sent = dict.fromkeys(addresses)
-    his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
-    found = lookup.holders(directory, his - {*own}, ("objectClass", GROUP))
-    holders = {
-        address: entries
-        for address, entries in found.items()
-        if all(caller.manages(names.domain_in(entry.dn) or "") for entry in entries)
-    }
-    others = [address for address in sent if address not in holders and address not in own]
-    hosted = lookup.hosted(directory, {names.domain_of(mail) for mail in others if mail in his})
-    elsewhere = [address for address in others if names.domain_of(address) not in hosted]
-    known = {*holders, *elsewhere}
-    ignored = [address for address in sent if address not in known]
-    if sent and len(ignored) == len(sent):
-        raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
-    return _Told(_distinct(holders), tuple(elsewhere), tuple(ignored))
-
-
-def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
-    return tuple({entry.dn: entry for found in holders.values() for entry in found}.values())
 
 
 def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
@@ -155,7 +62,9 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
-    members = _tell(directory, caller, _asked(parsed, Verb.SET), addresses, "members")
+    members = membership.tell(
+        directory, caller, membership.asked(parsed, Verb.SET), addresses, "members"
+    )
     attributes = maillist.new(
         mail,
         parsed.changes,
@@ -170,8 +79,8 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     return Plan(
         dn,
         (
-            *_join(directory, made, members.ours),
-            *_elsewhere(directory, made, externals, members.elsewhere),
+            *membership.join(directory, made, members.ours),
+            *membership.elsewhere(directory, made, externals, members.elsewhere),
             Add(dn, attributes),
             *_dismiss_strays(directory, made, strays, members),
             uniqueness.recheck(directory, newcomer),
@@ -206,20 +115,8 @@ def limit_of(directory: Directory, home: Entry, mail: str) -> Limit:
     return Limit.of(domain.limits(home), "numberOfLists", lists)
 
 
-def _asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
-    """Members that were sent with this meaning."""
-    return next(
-        (
-            change.values
-            for change in parsed.changes
-            if change.field.stored_as == maillist.MEMBERS and change.verb is verb
-        ),
-        (),
-    )
-
-
 def _newcomer(
-    directory: Directory, made: Entry, aliases: tuple[str, ...], members: _Told
+    directory: Directory, made: Entry, aliases: tuple[str, ...], members: membership.Told
 ) -> Newcomer:
     addresses = maillist.addresses(made)
     mail = addresses[0]
@@ -245,7 +142,7 @@ def _newcomer(
 
 
 def _dismiss_strays(
-    directory: Directory, made: Entry, strays: list[Entry], members: _Told
+    directory: Directory, made: Entry, strays: list[Entry], members: membership.Told
 ) -> tuple[Step, ...]:
     """Dismiss members that a new list has without anybody having asked for them.
 
@@ -255,7 +152,7 @@ def _dismiss_strays(
     wanted = {entry.dn for entry in members.ours}
     ours = [e for e in strays if e.dn not in wanted and not maillist.is_externals(e)]
     externals = [entry for entry in strays if maillist.is_externals(entry)]
-    stale = {mail for entry in externals for mail in _held(entry)} - {*members.elsewhere}
+    stale = {mail for entry in externals for mail in membership.held(entry)} - {*members.elsewhere}
 
     def thin(found: Entry) -> Iterator[Operation]:
         gone = encoded(mail for mail in found.texts("mail") if mail.lower() in stale)
@@ -267,7 +164,7 @@ def _dismiss_strays(
         for entry in externals
         if stale
     )
-    return (*_leave(directory, made, ours), *elsewhere)
+    return (*membership.leave(directory, made, ours), *elsewhere)
 
 
 def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
@@ -278,20 +175,22 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
     """
     sets_all = any(change.field.name == "members" for change in parsed.changes)
-    found = _read(directory, mail, with_members=sets_all)
+    found = membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
-    come = _tell(directory, caller, _asked(parsed, verb), own, parameter)
-    go = _told_to_go(directory, found, parsed, sets_all=sets_all)
+    come = membership.tell(directory, caller, membership.asked(parsed, verb), own, parameter)
+    go = membership.told_to_go(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in come.ours}
     joining = [member for member in come.ours if maillist.lacks(member, own)]
     steps: tuple[Step, ...] = (
-        *_join(directory, entry, joining),
-        *_leave(directory, entry, [member for member in go.ours if member.dn not in staying]),
-        *_elsewhere(directory, entry, found.externals, come.elsewhere, go.elsewhere),
+        *membership.join(directory, entry, joining),
+        *membership.leave(
+            directory, entry, [member for member in go.ours if member.dn not in staying]
+        ),
+        *membership.elsewhere(directory, entry, found.externals, come.elsewhere, go.elsewhere),
     )
-    if joining or {*come.elsewhere} - _held(found.externals):
-        steps += (_recheck_list(directory, found, joining),)
+    if joining or {*come.elsewhere} - membership.held(found.externals):
+        steps += (membership.recheck_list(directory, found, joining),)
     gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
     mods = (*modlist(parsed.changes, entry), *maillist.member_dns(entry, come.users, gone))
     if steps or mods:
@@ -299,99 +198,6 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored))
-
-
-def _told_to_go(directory: Directory, found: _Found, parsed: Parsed, *, sets_all: bool) -> _Told:
-    """Members that shall leave, unless they are also told to come."""
-    if sets_all:
-        return _Told(found.members, tuple(_held(found.externals)))
-    unwanted = _asked(parsed, Verb.REMOVE)
-    ours = _distinct(lookup.holders(directory, unwanted, ("objectClass", GROUP)))
-    return _Told(ours, unwanted)
-
-
-def _held(externals: Entry | None) -> set[str]:
-    return externals.lowered("mail") if externals else set()
-
-
-def _join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
-    """Make accounts members under every address of a list."""
-    own = maillist.addresses(entry)
-    lacking = [member for member in members if maillist.lacks(member, own)]
-    return _sweeps(directory, "add members", lacking, lambda member: maillist.joins(member, own))
-
-
-def _leave(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
-    """Make accounts members under no address of a list."""
-    own = maillist.addresses(entry)
-    there = [member for member in members if maillist.leaves(member, own)]
-    return _sweeps(directory, "remove members", there, lambda member: maillist.leaves(member, own))
-
-
-def _sweeps(
-    directory: Directory,
-    meaning: str,
-    members: Iterable[Entry],
-    change: Callable[[Entry], Iterable[Operation]],
-) -> Iterator[Sweep]:
-    meant = {member.dn: member.texts("mail") for member in members}
-
-    def judged(found: Entry) -> Iterable[Operation]:
-        return change(found) if found.dn in meant else ()
-
-    for batch in lookup.batches({mail for mails in meant.values() for mail in mails}):
-        filter_ = lookup.holders_filter(*batch)
-        query = Query(directory.tree.base, Scope.SUBTREE, filter_, _OF_A_MEMBER)
-        yield Sweep(meaning, query, judged)
-
-
-def _elsewhere(
-    directory: Directory,
-    entry: Entry,
-    externals: Entry | None,
-    come: tuple[str, ...],
-    go: tuple[str, ...] = (),
-) -> tuple[Operation, ...]:
-    """Change the members elsewhere, on an entry that is made when there is a first one."""
-    held = _held(externals)
-    added = encoded(address for address in come if address not in held)
-    removed = encoded(sorted(held.intersection(go) - {*come}))
-    mods = (Mod(Op.DELETE, "mail", removed), Mod(Op.ADD, "mail", added))
-    change = tuple(mod for mod in mods if mod.values)
-    if not change:
-        return ()
-    if externals:
-        return (Modify(externals.dn, change),)
-    mail, *shadows = maillist.addresses(entry)
-    dn = directory.tree.externals(mail)
-    is_marked = entry.has("domainStatus", "disabled")
-    made = maillist.externals(mail, shadows, is_marked=is_marked)
-    return (Add(dn, made, present_ok=True), Modify(dn, change))
-
-
-def _recheck_list(directory: Directory, found: _Found, joining: Iterable[Entry]) -> Recheck:
-    """The list may have been deleted, or got another address, while members joined.
-
-    They would keep alive what is gone, or miss what is new.
-    """
-    own = maillist.addresses(found.entry)
-    back: list[Operation] = []
-    for member in joining:
-        missing = encoded(address for address in own if address not in member.lowered(GROUP))
-        back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
-    externals = Delete(directory.tree.externals(own[0]), absent_ok=True)
-
-    def judge(entries: Iterable[Entry]) -> Amendment:
-        there = [*entries]
-        if not there:
-            return Amendment((*back, externals), NoSuchAccount(f"no list {own[0]} any more"))
-        if maillist.addresses(there[0]) != own:
-            return Amendment(tuple(back), PreconditionFailed(f"other addresses of {own[0]}"))
-        return Amendment()
-
-    attributes = ("mail", "shadowAddress")
-    query = Query(found.entry.dn, Scope.BASE, equals("objectClass", "mailList"), attributes)
-    return Recheck("is the list still what it was", query, judge)
 
 
 def delete(directory: Directory, records: Records, mail: str) -> Plan:
@@ -402,7 +208,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    entry = _read(directory, mail, with_members=False).entry
+    entry = membership.read(directory, mail, with_members=False).entry
     records.ask()
     addresses = maillist.addresses(entry)
     return Plan(
@@ -415,28 +221,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             records.forgetting(mail),
             Delete(directory.tree.externals(mail), absent_ok=True),
             Delete(entry.dn, absent_ok=True),
-            _recheck_members(directory, addresses),
+            membership.recheck_members(directory, addresses),
         ),
         entry.csn,
     )
-
-
-def _recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
-    """Somebody may have joined between the dismissal and the end."""
-
-    def judge(entries: Iterable[Entry]) -> Amendment:
-        return Amendment(
-            tuple(
-                operation
-                for found in entries
-                for operation in (
-                    (Delete(found.dn, absent_ok=True),)
-                    if maillist.is_externals(found)
-                    else maillist.leaves(found, addresses)
-                )
-            )
-        )
-
-    joined = either(*(equals(GROUP, address) for address in addresses))
-    query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER)
-    return Recheck("has anybody joined meanwhile", query, judge)

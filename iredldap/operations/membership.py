@@ -1,0 +1,251 @@
+"""The members of an unsubscribable list: who they are, who joins, and who leaves.
+
+Source: iRedMail's directory, "Mailing lists".
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from iredldap.dit import maillist, names
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed, Verb
+from iredldap.dit.maillist import GROUP
+from iredldap.dit.names import either, equals, every
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Delete,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Query,
+    Recheck,
+    Scope,
+    Sweep,
+)
+from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+from iredldap.operations.login import Caller
+
+_OF_A_MEMBER = ("objectClass", "mail", GROUP)
+_EVERYTHING = ("*", "entryCSN")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A list, the entry of its members elsewhere, and its members here."""
+
+    entry: Entry
+    externals: Entry | None
+    members: tuple[Entry, ...]
+
+
+def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
+    """Read a list in one search; of its members here only what membership stands on.
+
+    Raises:
+        NoSuchAccount: If there is none, or it is one that mlmmj runs.
+    """
+    externals = every(equals("objectClass", "mailExternalUser"), equals(GROUP, mail))
+    others = equals(GROUP, mail) if with_members else externals
+    itself = every(equals("objectClass", "mailList"), equals("mail", mail))
+    query = Query(directory.tree.base, Scope.SUBTREE, either(itself, others), _EVERYTHING)
+    entry, elsewhere, members = None, None, []
+    for found in directory.stream(query):
+        if maillist.is_list(found) and found.has("mail", mail):
+            entry = found
+        elif maillist.is_externals(found):
+            elsewhere = found
+        else:
+            members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
+    if entry is None:
+        raise NoSuchAccount(f"no list {mail}")
+    return Found(entry, elsewhere, tuple(members))
+
+
+@dataclass(frozen=True)
+class Told:
+    """Addresses told apart: accounts of ours, addresses elsewhere, and what is neither."""
+
+    ours: tuple[Entry, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def users(self) -> list[str]:
+        """DNs of the mail users among them."""
+        return [entry.dn for entry in self.ours if entry.has("objectClass", "mailUser")]
+
+
+def tell(
+    directory: Directory,
+    caller: Caller,
+    addresses: Iterable[str],
+    own: Sequence[str],
+    parameter: str,
+) -> Told:
+    """Tell addresses of new members apart.
+
+    Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
+    For a normal admin other people's domains are elsewhere: he neither writes to their accounts
+    nor learns which there are; mail to the list reaches them all the same.
+
+    Args:
+        directory: Where.
+        caller: Who asks.
+        addresses: What was asked for.
+        own: The list's own addresses.
+        parameter: Where it was asked for.
+
+    Raises:
+        InvalidMail: If none of them is left.
+    """
+    sent = dict.fromkeys(addresses)
+    his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
+    found = lookup.holders(directory, his - {*own}, ("objectClass", GROUP))
+    holders = {
+        address: entries
+        for address, entries in found.items()
+        if all(caller.manages(names.domain_in(entry.dn) or "") for entry in entries)
+    }
+    others = [address for address in sent if address not in holders and address not in own]
+    hosted = lookup.hosted(directory, {names.domain_of(mail) for mail in others if mail in his})
+    elsewhere = [address for address in others if names.domain_of(address) not in hosted]
+    known = {*holders, *elsewhere}
+    ignored = [address for address in sent if address not in known]
+    if sent and len(ignored) == len(sent):
+        raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
+    return Told(_distinct(holders), tuple(elsewhere), tuple(ignored))
+
+
+def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
+    return tuple({entry.dn: entry for found in holders.values() for entry in found}.values())
+
+
+def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
+    """Members that were sent with this meaning."""
+    return next(
+        (
+            change.values
+            for change in parsed.changes
+            if change.field.stored_as == maillist.MEMBERS and change.verb is verb
+        ),
+        (),
+    )
+
+
+def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: bool) -> Told:
+    """Members that shall leave, unless they are also told to come."""
+    if sets_all:
+        return Told(found.members, tuple(held(found.externals)))
+    unwanted = asked(parsed, Verb.REMOVE)
+    ours = _distinct(lookup.holders(directory, unwanted, ("objectClass", GROUP)))
+    return Told(ours, unwanted)
+
+
+def held(externals: Entry | None) -> set[str]:
+    """Addresses of the members elsewhere, in lower case."""
+    return externals.lowered("mail") if externals else set()
+
+
+def join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
+    """Make accounts members under every address of a list."""
+    own = maillist.addresses(entry)
+    lacking = [member for member in members if maillist.lacks(member, own)]
+    return _sweeps(directory, "add members", lacking, lambda member: maillist.joins(member, own))
+
+
+def leave(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
+    """Make accounts members under no address of a list."""
+    own = maillist.addresses(entry)
+    there = [member for member in members if maillist.leaves(member, own)]
+    return _sweeps(directory, "remove members", there, lambda member: maillist.leaves(member, own))
+
+
+def _sweeps(
+    directory: Directory,
+    meaning: str,
+    members: Iterable[Entry],
+    change: Callable[[Entry], Iterable[Operation]],
+) -> Iterator[Sweep]:
+    meant = {member.dn: member.texts("mail") for member in members}
+
+    def judged(found: Entry) -> Iterable[Operation]:
+        return change(found) if found.dn in meant else ()
+
+    for batch in lookup.batches({mail for mails in meant.values() for mail in mails}):
+        filter_ = lookup.holders_filter(*batch)
+        query = Query(directory.tree.base, Scope.SUBTREE, filter_, _OF_A_MEMBER)
+        yield Sweep(meaning, query, judged)
+
+
+def elsewhere(
+    directory: Directory,
+    entry: Entry,
+    externals: Entry | None,
+    come: tuple[str, ...],
+    go: tuple[str, ...] = (),
+) -> tuple[Operation, ...]:
+    """Change the members elsewhere, on an entry that is made when there is a first one."""
+    there = held(externals)
+    added = encoded(address for address in come if address not in there)
+    removed = encoded(sorted(there.intersection(go) - {*come}))
+    mods = (Mod(Op.DELETE, "mail", removed), Mod(Op.ADD, "mail", added))
+    change = tuple(mod for mod in mods if mod.values)
+    if not change:
+        return ()
+    if externals:
+        return (Modify(externals.dn, change),)
+    mail, *shadows = maillist.addresses(entry)
+    dn = directory.tree.externals(mail)
+    is_marked = entry.has("domainStatus", "disabled")
+    made = maillist.externals(mail, shadows, is_marked=is_marked)
+    return (Add(dn, made, present_ok=True), Modify(dn, change))
+
+
+def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -> Recheck:
+    """The list may have been deleted, or got another address, while members joined.
+
+    They would keep alive what is gone, or miss what is new.
+    """
+    own = maillist.addresses(found.entry)
+    back: list[Operation] = []
+    for member in joining:
+        missing = encoded(address for address in own if address not in member.lowered(GROUP))
+        back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
+    externals = Delete(directory.tree.externals(own[0]), absent_ok=True)
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        there = [*entries]
+        if not there:
+            return Amendment((*back, externals), NoSuchAccount(f"no list {own[0]} any more"))
+        if maillist.addresses(there[0]) != own:
+            return Amendment(tuple(back), PreconditionFailed(f"other addresses of {own[0]}"))
+        return Amendment()
+
+    attributes = ("mail", "shadowAddress")
+    query = Query(found.entry.dn, Scope.BASE, equals("objectClass", "mailList"), attributes)
+    return Recheck("is the list still what it was", query, judge)
+
+
+def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
+    """Somebody may have joined between the dismissal and the end."""
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        return Amendment(
+            tuple(
+                operation
+                for found in entries
+                for operation in (
+                    (Delete(found.dn, absent_ok=True),)
+                    if maillist.is_externals(found)
+                    else maillist.leaves(found, addresses)
+                )
+            )
+        )
+
+    joined = either(*(equals(GROUP, address) for address in addresses))
+    query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER)
+    return Recheck("has anybody joined meanwhile", query, judge)
