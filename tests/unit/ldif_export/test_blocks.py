@@ -82,6 +82,17 @@ def test_a_value_that_varies_is_written_as_the_writer_does(name: str, value: byt
         assert written(cache, said(("o=x", {name: [one]}))) == expected(("o=x", {name: [one]}))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("letter", [b"x", b"\xfc", b":"])
+def test_a_value_is_folded_as_the_writer_does(name: str, letter: bytes) -> None:
+    """Of every length at which it fits into one line, two or three, or just does not."""
+    cache = Blocks(everything, most_blocks=0)
+    for size in range(1, 240):
+        one: Entry = ("o=x", {name: [letter * size]})
+        for _ in range(2):
+            assert written(cache, said(one)) == expected(one)
+
+
 @pytest.mark.parametrize("size", [1, 68, 69, 72, 73, 140, 144, 145, 147, 148, 200, 70_000])
 @pytest.mark.parametrize("letter", ["x", "ü", " "])
 def test_a_dn_is_written_as_the_writer_does(size: int, letter: str) -> None:

@@ -21,8 +21,9 @@ def user(name: bytes, person: bytes = b"Ann Arbor", **more: list[bytes]) -> Entr
     return f"mail={name.decode()}@a.test,ou=Users,o=x", {
         "objectClass": CLASSES,
         "mail": [name + b"@a.test"],
-        "cn": [person],
         "accountStatus": [b"active"],
+        "cn": [person],
+        "amavisLocal": [b"TRUE"],
         "userPassword": [b"{SSHA512}" + name * 20],
         "homeDirectory": [LONG % name],
         "enabledService": SERVICES,
@@ -78,6 +79,16 @@ def test_the_same_length_is_no_sign_of_the_same_form(value: bytes) -> None:
         assert written(cache, said(user(b"u555", one))) == expected(user(b"u555", one))
 
 
+@pytest.mark.parametrize("letter", [b"x", b"\xfc", b":"])
+def test_what_varies_is_folded_as_the_writer_does(letter: bytes) -> None:
+    """A value of every length in a place where others were before."""
+    cache = taught()
+    for size in range(1, 128):
+        one = user(b"u555", letter * size)
+        for _ in range(2):
+            assert written(cache, said(one)) == expected(one)
+
+
 @settings(max_examples=200)
 @given(st.data())
 def test_an_entry_that_departs_is_written_as_the_writer_does(data: st.DataObject) -> None:
@@ -127,6 +138,7 @@ def test_no_outline_holds_a_password() -> None:
     written(cache, said(*same, *first))
     (outline,) = cache._outlines.values()
     assert b"secret" not in b"".join([*outline.known, *outline.tails, *outline.tails.values()])
+    assert b"secret" not in b"".join(cache._sampled)
     assert not any(cache._samples.values())
 
 
