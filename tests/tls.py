@@ -7,24 +7,27 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 
 def certificates(home: Path) -> Path:
     """Make a private CA, a certificate for 127.0.0.1, and one for another host; return home."""
     ca = ("-CA", "ca.pem", "-CAkey", "ca.key")
-    made: list[tuple[str, str, tuple[str, ...]]] = [
-        ("ca", "basicConstraints=critical,CA:TRUE", ()),
-        ("other-ca", "basicConstraints=critical,CA:TRUE", ()),
-        ("here", "subjectAltName=IP:127.0.0.1", ca),
-        ("elsewhere", "subjectAltName=DNS:elsewhere.test", ca),
+    signs = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    made: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
+        ("ca", signs, ()),
+        ("other-ca", signs, ()),
+        ("here", ("basicConstraints=CA:FALSE", "subjectAltName=IP:127.0.0.1"), ca),
+        ("elsewhere", ("basicConstraints=CA:FALSE", "subjectAltName=DNS:elsewhere.test"), ca),
     ]
-    for name, extension, signed_by in made:
+    for name, extensions, signed_by in made:
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"),
                 *("ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-                *("-subj", f"/CN={name}.test", "-addext", extension, *signed_by),
+                *("-subj", f"/CN={name}.test", *signed_by),
+                *chain.from_iterable(("-addext", extension) for extension in extensions),
                 *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
             ],
             cwd=home,
