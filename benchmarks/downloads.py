@@ -6,14 +6,12 @@ gunicorn, the export's own process and slapd share the cores.
 """
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from hashlib import sha256
-from statistics import median
 
 from benchmarks.figures import Reading, Result, Row
-from benchmarks.ground import export_command, planted, running, seconds
+from benchmarks.ground import export_command, planted, running
+from benchmarks.meanwhile import meanwhile
 from benchmarks.served import Api, served, sqlite
 from benchmarks.stopwatch import lap
 from benchmarks.tree import Size, domain_name, entries
@@ -24,7 +22,6 @@ WHO = "vmailadmin"
 SHARE = 0.8
 """Of the command's speed."""
 
-USUAL_SECONDS = 3.0
 MOST_GROWTH = 8
 """Megabytes."""
 
@@ -39,7 +36,9 @@ def run() -> Iterator[Result]:
             with running(home, fast_reads=fast_reads) as slapd, served(slapd, urls) as api:
                 _insist_on_same_bytes(slapd, api)
                 yield from _rounds(slapd, api, f"{size}, {name}")
-                yield from _meanwhile(api, f"{size}, {name}")
+                what = f"{size}, {name}: GET of a user during a download"
+                for _ in range(ROUNDS):
+                    yield meanwhile(api, what, f"/user/user2@{domain_name(0)}", _PATH)
 
 
 def _rounds(slapd: Slapd, api: Api, what: str) -> Iterator[Result]:
@@ -51,34 +50,6 @@ def _rounds(slapd: Slapd, api: Api, what: str) -> Iterator[Result]:
         yield Row(f"{what}: download", "the command", ours, theirs, wanted=SHARE)
         note = "by how much the peak of any worker grows"
         yield Reading(f"{what}: memory of a download", grown, "MB", MOST_GROWTH, note)
-
-
-def _meanwhile(api: Api, what: str) -> Iterator[Row]:
-    path = f"/user/user2@{domain_name(0)}"
-    ask = partial(seconds, partial(api.request, "GET", path))
-    for _ in range(ROUNDS):
-        until = time.monotonic() + USUAL_SECONDS
-        usual = _while(lambda: time.monotonic() < until, ask)  # noqa: B023 - called in this round
-        download = subprocess.Popen(api.fetching(_PATH), stdout=subprocess.DEVNULL)
-        busy = _while(lambda: download.poll() is None, ask)  # noqa: B023
-        if download.returncode:
-            raise subprocess.CalledProcessError(download.returncode, "fetch")
-        note = f"medians of {len(busy)} and {len(usual)}; slowest {max(busy) * 1000:.0f} ms"
-        yield Row(
-            f"{what}: GET of a user during a download",
-            "the same otherwise",
-            median(busy),
-            median(usual),
-            note,
-            wanted=1 / 2,
-        )
-
-
-def _while(going_on: Callable[[], bool], ask: Callable[[], float]) -> list[float]:
-    times = []
-    while going_on():
-        times.append(ask())
-    return times
 
 
 def _insist_on_same_bytes(slapd: Slapd, api: Api) -> None:

@@ -2,7 +2,8 @@
 
 gunicorn runs as it is shipped, under iRedMail's access rules; client, gunicorn and slapd share the
 cores. Both go to /dev/null, and the times are those of whole processes, start included. A page is
-a search through all users, of whom the smallest keys are kept.
+a search through all users, of whom the smallest keys are kept. Who asks for one user meanwhile may
+meet the worker that writes the listing, or another one.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from ldap.ldapobject import SimpleLDAPObject
 from benchmarks import peers
 from benchmarks.figures import Reading, Result, Row
 from benchmarks.ground import PASSWORD, SUFFIX, directory
+from benchmarks.meanwhile import meanwhile
 from benchmarks.served import Api, served, sqlite
 from benchmarks.stopwatch import lap
 from iredldap.dit.names import Tree
@@ -47,6 +49,8 @@ def run() -> Iterator[Result]:
             yield _beside(slapd, api, "addresses", _NAMES, "mail")
             yield _beside(slapd, api, f"a page of {PAGE}", _FIRST)
             yield Reading(f"{USERS} users: searches of a listing", _searches(slapd, api), "", 1)
+            what = f"{USERS} users: GET of one of them during a listing"
+            yield meanwhile(api, what, f"/user/user000002@{DOMAIN}", _PATH)
 
 
 def _beside(slapd: Slapd, api: Api, what: str, path: str, *attributes: str) -> Row:
