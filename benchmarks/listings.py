@@ -3,7 +3,7 @@
 gunicorn runs as it is shipped, under iRedMail's access rules; client, gunicorn and slapd share the
 cores. Both go to /dev/null, and the times are those of whole processes, start included. A page is
 a search through all users, of whom the smallest keys are kept. Who asks for one user meanwhile may
-meet the worker that writes the listing, or another one.
+meet the worker that writes the listing, and share its interpreter, or another one.
 """
 
 from collections.abc import Iterator
