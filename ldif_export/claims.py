@@ -46,12 +46,12 @@ def conflicts(
     while some := list(islice(brought, _TOGETHER)):
         having = _having(directory, {claim.claim for claim in some})
         for claim in some:
-            others = having.get(claim.claim, {})
-            if others.pop(claim.key, None) and not afterwards:
+            holders = having.get(claim.claim, {})
+            if claim.key in holders and not afterwards:
                 continue
-            for key, dn in others.items():
+            for key, dn in holders.items():
                 is_left = overwrite and ledger.holds(key)
-                if not (is_left or ledger.is_claimed(claim.claim, key)):
+                if key != claim.key and not (is_left or ledger.is_claimed(claim.claim, key)):
                     yield Fault(claim.line, f"{claim.dn}: {claim.claim} belongs to {dn}")
 
 
