@@ -4,8 +4,8 @@ import os
 import secrets
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,9 @@ from iredldap.shipped import shipped
 from tests.contract.table import told
 from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
 from tests.mlmmjadmin import MlmmjadminServer
+from tests.patience import PATIENCE, TRIES, started
+from tests.patience import at_once as at_once  # noqa: PLC0414 - many tests take it from here
+from tests.patience import wait_until as wait_until  # noqa: PLC0414
 
 # A shell that starts the tests in the background has them ignore it, and all that they start, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -60,7 +63,7 @@ class World:
     def connect(self, dn: str | None = None, password: str = WRITER_PASSWORD) -> SimpleLDAPObject:
         """Bind, as cn=vmailadmin unless said otherwise."""
         connection = ldap.initialize(self.slapd.uri)
-        connection.timeout = 30
+        connection.timeout = PATIENCE
         connection.simple_bind_s(dn or f"cn=vmailadmin,{SUFFIX}", password)
         return connection
 
@@ -164,12 +167,12 @@ class Client:
             params=parameters if in_query else None,
             data=None if in_query else parameters,
             headers=headers,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     def send_file(self, path: str, file: bytes, **parameters: Any) -> requests.Response:
         """Send a file, and parameters in the query string."""
-        return self.session.post(self.url + path, params=parameters, data=file, timeout=60)
+        return self.session.post(self.url + path, params=parameters, data=file, timeout=PATIENCE)
 
     def get(self, path: str, **parameters: Any) -> requests.Response:
         return self.call("GET", path, **parameters)
@@ -200,33 +203,6 @@ def refused(answer: requests.Response, status: int, code: str) -> requests.Respo
     """Insist on a refusal, and on the exact envelope of one."""
     assert (answer.status_code, answer.json()) == (status, {"_success": False, "_msg": code})
     return answer
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> float:
-    """Poll until something holds; return how long it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not come about in time"
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def at_once(*works: Callable[[], requests.Response]) -> list[requests.Response]:
-    """Answers to requests that are sent at the same time."""
-    barrier = threading.Barrier(len(works))
-    answers: list[requests.Response] = []
-
-    def send(work: Callable[[], requests.Response]) -> None:
-        barrier.wait(10)
-        answers.append(work())
-
-    threads = [threading.Thread(target=send, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == len(works)
-    return answers
 
 
 @dataclass
@@ -286,8 +262,9 @@ def configuration(world: World, folder: Path, urls: Urls, **changes: dict[str, A
             "uri": [world.slapd.uri],
             "suffix": SUFFIX,
             "bind_dn": f"cn=vmailadmin,{SUFFIX}",
-            "network_timeout": 2.0,
-            "operation_timeout": 10.0,
+            # Tests of a directory that is silent set shorter ones.
+            "network_timeout": PATIENCE,
+            "operation_timeout": PATIENCE,
         },
         "session": {"recheck": 0.2},
         "server": {"workers": 1},
@@ -310,8 +287,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
     server.prepare(base.ldif(iter(made)))
-    server.start()
-    yield server
+    yield started(server)
     server.stop()
 
 
@@ -319,11 +295,11 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 def world(slapd: Slapd) -> Iterator[World]:
     """The directory with nothing in it but the first admin."""
     if not slapd.running:
-        slapd.start()
+        slapd.start(PATIENCE)
     under_test = World(slapd, Tree(SUFFIX))
     yield under_test
     if not slapd.running:
-        slapd.start()
+        slapd.start(PATIENCE)
     under_test.wipe()
 
 
@@ -331,16 +307,14 @@ def world(slapd: Slapd) -> Iterator[World]:
 def mariadb() -> Iterator[MariaDB]:
     """A MariaDB server without databases of ours."""
     with closing(MariaDB()) as server:
-        server.start()
-        yield server
+        yield started(server)
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL server without databases of ours."""
     with closing(PostgreSQL()) as server:
-        server.start()
-        yield server
+        yield started(server)
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
@@ -412,6 +386,28 @@ def api(served: Served) -> Client:
 def unique() -> str:
     """A word that nothing else is called."""
     return secrets.token_hex(4)
+
+
+_failures: Counter[str] = Counter()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: Any
+) -> Generator[None, object, object]:
+    """Set a fixture that failed up anew for the next test, which would get the old error otherwise.
+
+    One start of a server that fails so fails one test, not all that share the server. A few times
+    only: where the server cannot run, each failure may cost its whole deadline.
+    """
+    try:
+        return (yield)
+    except (Exception, pytest.fail.Exception):
+        name = f"{fixturedef.baseid}::{fixturedef.argname}"
+        _failures[name] += 1
+        if _failures[name] < TRIES:
+            fixturedef.finish(request)
+        raise
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

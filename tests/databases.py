@@ -152,7 +152,7 @@ class MariaDB(Holder):
     end = signal.SIGTERM
     # A test that left a transaction open must not hold up the ones after it for long.
     arguments: ClassVar = {
-        "init_command": "SET lock_wait_timeout = 10, innodb_lock_wait_timeout = 10"
+        "init_command": "SET lock_wait_timeout = 30, innodb_lock_wait_timeout = 30"
     }
     shape = """
         SELECT table_name, column_name, column_type, is_nullable, column_default
@@ -235,7 +235,7 @@ class PostgreSQL(Holder):
     system_database = "postgres"
     crash = signal.SIGQUIT  # SIGKILL would leave its children behind for a while.
     end = signal.SIGINT
-    arguments: ClassVar = {"options": "-c lock_timeout=10s"}
+    arguments: ClassVar = {"options": "-c lock_timeout=30s"}
     shape = """
         SELECT attrelid::regclass::text, attname, atttypid::regtype::text, atttypmod, attnotnull
         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid

@@ -4,16 +4,18 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import requests
 
 from iredldap.config import CONFIG_VARIABLE
+from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
-from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
-from tests.conftest import SUFFIX, World, environment, wait_until
+from tests.conftest import SUFFIX, World, environment
 from tests.databases import sqlite_urls
+from tests.patience import PATIENCE, launched
 
 
 @contextmanager
@@ -26,7 +28,6 @@ def gunicorn(world: World, folder: Path, uri: str = "", **settings: str) -> Iter
         uri: Of the directory, where it is reached another way.
         settings: More of them, as `SECTION_NAME`.
     """
-    port = free_port()
     path = folder / "iredldap.toml"
     ldap = {"uri": [uri or world.slapd.uri], "suffix": SUFFIX}
     path.write_text(
@@ -34,7 +35,6 @@ def gunicorn(world: World, folder: Path, uri: str = "", **settings: str) -> Iter
             {
                 "api": {"enable_restful_api": True},
                 "ldap": {**ldap, "bind_dn": f"cn=vmailadmin,{SUFFIX}"},
-                "server": {"bind": f"127.0.0.1:{port}"},
             }
         )
     )
@@ -43,20 +43,31 @@ def gunicorn(world: World, folder: Path, uri: str = "", **settings: str) -> Iter
     variables |= {"IREDLDAP_SERVER_GRACEFUL_TIMEOUT": "5"}
     variables |= {f"IREDLDAP_{name}": value for name, value in settings.items()}
     log = folder / "gunicorn.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(gunicorn_command(), env=variables, stdout=output, stderr=output)
-    url = f"http://127.0.0.1:{port}"
+    process, port = launched(partial(launch, variables, log), _answers)
     try:
-        wait_until(lambda: _answers(url), 30)
-        yield url
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        status = process.wait(30)
+        status = process.wait(PATIENCE)
     assert status == 0, log.read_text()
 
 
-def _answers(url: str) -> bool:
+def launch(variables: dict[str, str], log: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start gunicorn on a port of 127.0.0.1; it gets SIGTERM when the thread that does so ends."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            gunicorn_command(),
+            env=variables | {"IREDLDAP_SERVER_BIND": f"127.0.0.1:{port}"},
+            stdout=output,
+            stderr=output,
+            # Ctrl-C at the terminal is for the tests, which then stop it.
+            start_new_session=True,
+            preexec_fn=tied_to_us(),  # noqa: PLW1509
+        )
+
+
+def _answers(port: int) -> bool:
     try:
-        return requests.get(f"{url}/readyz", timeout=5).ok
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False

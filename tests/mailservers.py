@@ -17,6 +17,8 @@ from grp import getgrgid
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tests.patience import PATIENCE
+
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
 
 # libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
@@ -275,7 +277,7 @@ class Dovecot:
             f"user_attrs = {','.join(USER_FIELDS)}",
         )
 
-    def start(self, deadline: float = 10.0) -> None:
+    def start(self, deadline: float = PATIENCE) -> None:
         """Start it and wait until it answers, `deadline` seconds at most.
 
         It gets SIGTERM when the thread that called this ends.
@@ -309,7 +311,7 @@ class Dovecot:
             self.stop()
             raise
 
-    def stop(self, deadline: float = 10.0) -> None:
+    def stop(self, deadline: float = PATIENCE) -> None:
         """End it with all its processes; by force after `deadline` seconds."""
         process, self._process = self._process, None
         if process is not None:
@@ -432,7 +434,7 @@ class Dovecot:
 def _greets(path: Path) -> bool:
     """Whether Dovecot's authentication behind a socket is ready for requests."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(1)
+        connection.settimeout(PATIENCE)
         greeting = b""
         try:
             connection.connect(str(path))
@@ -465,7 +467,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=60,
+        timeout=PATIENCE,
         env=os.environ | ENVIRONMENT,
         check=False,
     )

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import free_port, refuse_taken_port
 from tests.mailservers import PATH
+from tests.patience import PATIENCE
 
 ADMIN = "tests"
 
@@ -72,7 +73,7 @@ class Server(ABC):
     def log(self) -> Path:
         return self.home / "log"
 
-    def start(self, deadline: float = 30.0) -> None:
+    def start(self, deadline: float = PATIENCE) -> None:
         """Start it, anew or with what it has, and wait until it answers.
 
         It gets SIGTERM when the thread that called this ends.
@@ -81,7 +82,12 @@ class Server(ABC):
             DatabaseError: With the end of its log, if it ends or stays silent.
         """
         if not (self.home / "data").exists():
-            self._install()
+            try:
+                self._install()
+            except BaseException:
+                # Half a directory must not pass for a whole one when it is tried again.
+                shutil.rmtree(self.home / "data", ignore_errors=True)
+                raise
         refuse_taken_port(self.port)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -99,7 +105,7 @@ class Server(ABC):
             self.kill()
             raise
 
-    def stop(self, deadline: float = 30.0) -> None:
+    def stop(self, deadline: float = PATIENCE) -> None:
         """End it in order; by force after `deadline` seconds."""
         self.forget_connections()
         if self._process is not None and self.running:
@@ -114,7 +120,7 @@ class Server(ABC):
         if self._process is not None:
             self._process.send_signal(self.crash)
             try:
-                self._process.wait(10)
+                self._process.wait(PATIENCE)
             finally:
                 self._process.kill()
                 self._process.wait()
@@ -188,7 +194,7 @@ class Server(ABC):
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=5 * PATIENCE,
             check=False,
             **self._surroundings(),
         )

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import secrets
 import shutil
 import socket
 import stat
@@ -44,16 +45,46 @@ _PLAIN_SUFFIX = re.compile(r"[A-Za-z]+=[\w. -]+(,[A-Za-z]+=[\w. -]+)*", re.ASCII
 # libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
 _ENVIRONMENT = {"LDAPNOINIT": "1"}
 
+# Linux says here from which port to which it takes those of outgoing connections.
+_OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LEAST_PORT = 10_000
+_PORT_TRIES = 100
+
+_START_SECONDS = 60.0
+"""Enough for a machine that is many times slower; a server that ends is noticed at once."""
+_ANSWER_SECONDS = 5
+
 
 class EmbeddedError(Exception):
     """The private slapd can't be set up or started; the text is for the person who asked."""
 
 
 def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a TCP port of 127.0.0.1 that nobody listens on right now.
+
+    It is none of those that the system hands out for outgoing connections, where there are others:
+    such a one could be taken before the server listens, or while it is started again.
+    """
+    for _ in range(_PORT_TRIES):
+        with socket.socket() as probe:
+            wanted = _unassigned_port()
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+            else:
+                return int(probe.getsockname()[1])
+    raise EmbeddedError("no free port of 127.0.0.1 was found")
+
+
+def _unassigned_port() -> int:
+    """Choose a port outside the range for outgoing connections; 0, the system's choice, if none."""
+    try:
+        first = int(_OUTGOING_PORTS.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return secrets.choice(range(_LEAST_PORT, first)) if first > 2 * _LEAST_PORT else 0
 
 
 def refuse_taken_port(port: int) -> None:
@@ -175,7 +206,7 @@ class Slapd:
         shutil.rmtree(self._database, ignore_errors=True)
         loading.rename(self._database)
 
-    def start(self, deadline: float = 10.0) -> None:
+    def start(self, deadline: float = _START_SECONDS) -> None:
         """Start slapd and wait until it answers on both listeners, `deadline` seconds at most.
 
         It gets SIGTERM when the thread that called this ends: call it from a lasting one.
@@ -201,7 +232,7 @@ class Slapd:
             self.kill()
             raise
 
-    def stop(self, deadline: float = 10.0) -> None:
+    def stop(self, deadline: float = 30.0) -> None:
         """End slapd in an orderly way; by force after `deadline` seconds."""
         if self._process is not None and self.running:
             self._process.terminate()
@@ -329,10 +360,10 @@ class Slapd:
 
 
 def _answers(uri: str) -> bool:
-    """Whether a server reads out its root entry there within a second."""
+    """Whether a server reads out its root entry there soon."""
     connection = ldap.initialize(uri)
-    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, 1)
-    connection.set_option(ldap.OPT_TIMEOUT, 1)
+    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, _ANSWER_SECONDS)
+    connection.set_option(ldap.OPT_TIMEOUT, _ANSWER_SECONDS)
     try:
         connection.search_s("", ldap.SCOPE_BASE, attrlist=["1.1"])
     except ldap.LDAPError:
