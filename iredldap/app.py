@@ -113,7 +113,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     replies = Replies(config.api)
     journal = Journal(records.iredadmin)
     make = partial(plan_for, directory, config, records)
-    jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note)
+    jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note, records.turns)
     gateways.background.append(jobs)
     shared = (config, directory, replies, jobs, records, journal)
 

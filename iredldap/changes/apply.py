@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from iredldap.dit.entry import Entry
@@ -33,12 +33,25 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import Directory, HasChildren, Unanswered
+from iredldap.gateways.turns import Turns
 
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""
 
 _SETTLING = 1.0
 """Seconds for which an unanswered write may still turn out to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a change takes before its plan is made.
+
+    `names` is what the request itself tells; a plan may touch more (`Plan.touches`).
+    """
+
+    turns: Turns
+    names: frozenset[str]
+    patience: float = PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +103,13 @@ def carry_out(
     if_match: tuple[str, ...] = (),
     patience: float = PATIENCE,
     begin: Callable[[Plan], Progress] = lambda _: Progress(),
+    turn: Turn | None = None,
 ) -> Outcome:
     """Make a plan and apply it; make it anew while other clients are quicker.
+
+    All of it happens while the names that the plan touches are held. Whether they are all is known
+    when the plan has been made: where it touches more, everything is released, taken together in
+    sorted order, and the plan is made anew.
 
     Args:
         directory: Where.
@@ -100,14 +118,37 @@ def carry_out(
             ``*``: it must exist.
         patience: Seconds for which the plan is made anew.
         begin: Is told of each plan that is about to be applied; gives what follows it.
+        turn: What to hold meanwhile; None: nothing.
 
     Raises:
         PreconditionFailed: If the named entry is in another state.
-        ServerDown: If others were quicker for too long.
+        ServerDown: If others were quicker, or held one of the names, for too long.
     """
+    names = turn.names if turn else frozenset()
+    until = time.monotonic() + (turn.patience if turn else 0)
+    while True:
+        left = max(0.0, until - time.monotonic())
+        with turn.turns.take(names, left) if turn else nullcontext():
+            done = _in_turn(directory, make, if_match, patience, begin, names if turn else None)
+        if isinstance(done, Outcome):
+            return done
+        names |= done
+
+
+def _in_turn(
+    directory: Directory,
+    make: Callable[[], Plan],
+    if_match: tuple[str, ...],
+    patience: float,
+    begin: Callable[[Plan], Progress],
+    held: frozenset[str] | None,
+) -> Outcome | frozenset[str]:
+    """Make a plan and apply it while names are held; return what it touches if that is more."""
     deadline = time.monotonic() + patience
     while True:
         plan = make()
+        if held is not None and not plan.touches <= held:
+            return plan.touches
         judge_state(plan, if_match)
         if if_match and "*" not in if_match:
             plan = guarded(plan)

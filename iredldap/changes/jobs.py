@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 
 from iredldap import config
-from iredldap.changes.apply import Progress, carry_out
+from iredldap.changes.apply import Progress, Turn, carry_out
 from iredldap.dit import request
 from iredldap.dit.fields import Table
 from iredldap.dit.plan import Add, Delete, Plan, Recheck, Rename, Step, Sweep, describe
@@ -39,6 +39,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, State, Waiting
+from iredldap.gateways.turns import Turns
 
 _MOST_ATTEMPTS = 5
 """Workers that a job may outlive, before it is held to be what ends them."""
@@ -51,6 +52,9 @@ _LONGEST_BEAT, _LONGEST_WAIT = 1.0, 3.0
 
 _GRACE = 5.0
 """Seconds that a job under way gets to come to a halt when its worker ends."""
+
+_PATIENCE = 3600.0
+"""Seconds for which a job waits for its turn: nobody waits for the job."""
 
 _NAMES_GO = {"deleted", "renamed"}
 
@@ -159,6 +163,7 @@ class Jobs:
         make: Looks the caller up, judges his rights and makes the plan.
         tables: The rows of each endpoint.
         note: Is told of every change that was made, or broken off, by whom and what.
+        turns: A job holds the names that it touches while it runs.
     """
 
     def __init__(
@@ -169,7 +174,9 @@ class Jobs:
         make: Make,
         tables: Mapping[str, Table],
         note: Note,
+        turns: Turns,
     ) -> None:
+        self._turns = turns
         self._settings = settings
         self._state = state
         self._directory = directory
@@ -302,6 +309,7 @@ class Jobs:
                 # Its own first step left another state; who noted that step found the right one.
                 () if before.has_begun else wanted.if_match,
                 begin=run.begin,
+                turn=Turn(self._turns, request.domains(wanted), _PATIENCE),
             )
         except (AlreadyExists, NoSuchAccount) as refusal:
             if run.course is not before or not self._is_fulfilled(before, refusal):

@@ -66,6 +66,8 @@ class Kind:
     present: bool = False
     """Acts by being there, whatever its value."""
     separator: str = ","
+    domain: Callable[[str], str] | None = None
+    """Gives the mail domain that a value mentions; None: values of this kind mention none."""
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
@@ -346,10 +348,19 @@ DECIMAL = Kind("float", _one(decimal), {"type": "number", "minimum": -9999.99, "
 LANGUAGE = Kind("lang", _language, {"type": "string", "enum": list(LANGUAGES)})
 TRANSPORT = Kind("transport", _one(transport))
 HOST = Kind("ip_or_host", _one(host))
-ADDRESS = Kind("email", _one(names.address), {"type": "string", "format": "email"})
-ADDRESSES = Kind("csv_emails", listed(names.address, InvalidMail), _LIST, many=True)
-ACCOUNTS = Kind("csv_emails", listed(names.account, InvalidMail), _LIST, many=True)
-DOMAINS = Kind("csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True)
+ADDRESS = Kind(
+    "email",
+    _one(names.address),
+    {"type": "string", "format": "email"},
+    domain=names.domain_of,
+)
+ADDRESSES = Kind(
+    "csv_emails", listed(names.address, InvalidMail), _LIST, many=True, domain=names.domain_of
+)
+ACCOUNTS = replace(ADDRESSES, read=listed(names.account, InvalidMail))
+DOMAINS = Kind(
+    "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
+)
 PASSWORD = Kind(
     "password", _one(lambda value: value.strip()), {"type": "string", "format": "password"},
     secret=True,

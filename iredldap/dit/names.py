@@ -7,6 +7,7 @@ Source: RFC 4514 (DNs), RFC 4515 (filters), iRedMail's tree.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,11 @@ def local_part(mail: str) -> str:
 def domain_of(mail: str) -> str:
     """What stands behind the ``@``."""
     return mail.rpartition("@")[2]
+
+
+def domains_of(mails: Iterable[str]) -> frozenset[str]:
+    """Return the domains of some addresses, in lower case."""
+    return frozenset(domain_of(mail.lower()) for mail in mails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,9 @@ class Outside:
 
 Step = Operation | Sweep | Recheck | Outside
 
+GLOBAL_ADMINS = "the global admins"
+"""Name that is held by whatever may take away an active global admin; no domain is called so."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -150,13 +153,21 @@ class Plan:
 
     `named` is the DN of the entry that the request names and `state` the entryCSN in which it
     was read, None for an entry yet to be made. `ignored` are values that were sent and are no
-    part of the change (`X-Ignored-Values`).
+    part of the change (`X-Ignored-Values`). `touches` are the names that must be held while the
+    plan is made and carried out, beside those that the request itself tells: mail domains, and
+    `GLOBAL_ADMINS`.
+
+    `back` takes back everything that the steps do, in case one of them is refused for good:
+    a change that is refused has changed nothing. It is for plans that must write before they can
+    know; the others find out before their first step.
     """
 
     named: str
     steps: tuple[Step, ...]
     state: str | None = None
     ignored: tuple[str, ...] = ()
+    touches: frozenset[str] = frozenset()
+    back: tuple[Step, ...] = ()
 
 
 def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:

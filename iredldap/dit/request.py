@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from iredldap.dit import names
 from iredldap.dit.fields import Change, Field, Parsed, Table, Verb
 from iredldap.dit.user import SEALED_PASSWORD
 
@@ -29,6 +30,22 @@ class Request:
     parsed: Parsed = field(default_factory=Parsed)
     if_match: tuple[str, ...] = ()
     client: str = ""
+
+
+def domains(request: Request) -> frozenset[str]:
+    """Return the mail domains that a request mentions, in its path and in its values.
+
+    Whoever carries it out takes turns with all others who mention one of them.
+    """
+    path = request.names
+    addresses = (path[name] for name in ("mail", "new_mail") if name in path)
+    mentioned = {names.domain_of(address) for address in addresses}
+    if "domain" in path:
+        mentioned.add(path["domain"])
+    for change in request.parsed.changes:
+        if domain := change.field.kind.domain:
+            mentioned.update(domain(value) for value in change.values)
+    return frozenset(mentioned)
 
 
 def sealed(request: Request, hashed: Callable[[str], str]) -> Request:

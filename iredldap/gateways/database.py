@@ -126,6 +126,19 @@ class Database:
         except _FAULTS as ex:
             raise self._down(ex) from ex
 
+    @contextmanager
+    def session(self) -> Iterator[sql.Connection]:
+        """Open a connection without a transaction, for what lasts longer than a statement.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        try:
+            with self._engine().connect() as connection:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        except _FAULTS as ex:
+            raise self._down(ex) from ex
+
     def columns(self, table: str) -> frozenset[str]:
         """Names of a table's columns, which differ from release to release; none: no such table.
 
@@ -187,9 +200,18 @@ def _columns(connection: sql.Connection, table: str) -> frozenset[str]:
     return frozenset(column["name"] for column in inspector.get_columns(table))
 
 
-def _engine(secret: Secret, make: Callable[[sql.Engine], None]) -> sql.Engine:
+def url_of(secret: Secret) -> sql.URL:
+    """Parse the URL of a database; one without a driver gets ours.
+
+    Raises:
+        ArgumentError: If it is none.
+    """
     url = sql.make_url(secret.reveal())
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def _engine(secret: Secret, make: Callable[[sql.Engine], None]) -> sql.Engine:
+    url = url_of(secret)
     kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
     # MariaDB's own default locks gaps between rows, in which writers of new rows meet.
     level = {"isolation_level": "READ COMMITTED"} if kind == "mysql" else {}

@@ -64,6 +64,8 @@ def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> P
         ),
         entry.csn,
         (*parsed.dropped, *sorted(wanted - set(candidates))),
+        # Whether they keep the role depends on what other domains say of them.
+        touches=names.domains_of(withdrawn),
     )
 
 
@@ -139,7 +141,7 @@ def keep_a_global_admin(
     Raises:
         PermissionDenied: If it is the last one, and would be disabled or demoted.
     """
-    if not (user.is_global_admin(entry) and entry.is_active and any(map(_ends_a_role, mods))):
+    if not (user.is_global_admin(entry) and entry.is_active and any(map(ends_a_role, mods))):
         return
     lookup.keep_a_global_admin(directory, entry.dn)
 
@@ -156,5 +158,6 @@ _ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}
 """What an active global admin has."""
 
 
-def _ends_a_role(mod: Mod) -> bool:
+def ends_a_role(mod: Mod) -> bool:
+    """Whether a modification of an active global admin's entry makes it that of another account."""
     return mod.attribute in _ROLE and mod.values != _ROLE[mod.attribute]

@@ -147,4 +147,5 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,
+        touches=names.domains_of(alias.addresses(entry)),
     )

@@ -7,7 +7,17 @@ from iredldap.dit import domain, mailbox, names, passwords, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.names import equals, every, negated
-from iredldap.dit.plan import Modify, Operation, Outside, Plan, Query, Scope, Step, Sweep
+from iredldap.dit.plan import (
+    GLOBAL_ADMINS,
+    Modify,
+    Operation,
+    Outside,
+    Plan,
+    Query,
+    Scope,
+    Step,
+    Sweep,
+)
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, users
@@ -72,7 +82,8 @@ def update(
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
     here = (mail for mail in kept if names.domain_of(mail) == name)
     ignored = (*parsed.dropped, *sorted({*spared, *here}))
-    return Plan(home.dn, steps, home.csn, ignored)
+    touches = frozenset({GLOBAL_ADMINS} if parsed.value("accountStatus") == "disabled" else ())
+    return Plan(home.dn, steps, home.csn, ignored, touches)
 
 
 def _reclaim(

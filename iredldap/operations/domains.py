@@ -10,6 +10,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
+    GLOBAL_ADMINS,
     Add,
     Amendment,
     Delete,
@@ -76,14 +77,16 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     )
     if not caller.is_global:
         attributes["domainAdmin"] = (caller.address.encode(),)
+    # Their limits are about all domains that they manage, and so are their rights.
+    touches = frozenset() if caller.is_global else names.domains_of((caller.address,))
     dn = directory.tree.domain(name)
     containers = domain.containers(directory.tree, name)
     if found:
         if not _is_unfinished(directory, caller, found, name):
             raise AlreadyExists(f"domain {name}")
         unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
-        steps: tuple[Modify | Add, ...] = (unfinished, *containers)
-        return Plan(dn, steps, found[0].csn, parsed.dropped)
+        steps: tuple[Step, ...] = (unfinished, *containers)
+        return Plan(dn, steps, found[0].csn, parsed.dropped, touches)
 
     away = (*(Delete(container.dn, absent_ok=True) for container in containers), Delete(dn))
 
@@ -96,7 +99,8 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         Recheck("is the name still free elsewhere", taken, judge),
         *new_domains.rechecks(directory, caller, name, parsed, away),
     )
-    return Plan(dn, (Add(dn, attributes), *containers, *rechecks), ignored=parsed.dropped)
+    steps = (Add(dn, attributes), *containers, *rechecks)
+    return Plan(dn, steps, ignored=parsed.dropped, touches=touches)
 
 
 def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], name: str) -> bool:
@@ -152,7 +156,8 @@ def update(
         *catchall,
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
-    return Plan(entry.dn, steps, entry.csn, ignored)
+    touches = frozenset({*aliases.leaving, *((GLOBAL_ADMINS,) if status == "disabled" else ())})
+    return Plan(entry.dn, steps, entry.csn, ignored, touches)
 
 
 def _outside(
@@ -307,4 +312,5 @@ def delete(
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,
+        touches=frozenset({*domains, *names.domains_of(entry.texts("domainAdmin")), GLOBAL_ADMINS}),
     )

@@ -87,6 +87,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             *limit.recheck(newcomer),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
+        touches=membership.homes((*members.ours, *strays)),
     )
 
 
@@ -197,7 +198,9 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         # What sets all members depends on those that were read.
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored))
+    # Members of other domains who are dismissed by name may be about to get another one.
+    touches = membership.homes((*come.ours, *go.ours))
+    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored), touches)
 
 
 def delete(directory: Directory, records: Records, mail: str) -> Plan:
@@ -224,4 +227,5 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             membership.recheck_members(directory, addresses),
         ),
         entry.csn,
+        touches=names.domains_of(addresses),
     )

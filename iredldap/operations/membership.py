@@ -124,6 +124,11 @@ def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
     return tuple({entry.dn: entry for found in holders.values() for entry in found}.values())
 
 
+def homes(members: Iterable[Entry]) -> frozenset[str]:
+    """Return the domains that members stand in: one named by an alias domain stands in another."""
+    return frozenset(filter(None, (names.domain_in(member.dn) for member in members)))
+
+
 def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
     """Members that were sent with this meaning."""
     return next(

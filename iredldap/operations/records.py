@@ -19,6 +19,7 @@ from iredldap.gateways.amavisd import Amavisd
 from iredldap.gateways.iredadmin import Iredadmin, Mailbox, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.gateways.turns import Turns
 
 log = structlog.get_logger("iredldap.records")
 
@@ -58,12 +59,17 @@ def _shown(usage: Usage) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Records:
-    """The three databases of an iRedMail server, and what keeps its subscribable lists."""
+    """What there is beside the directory.
+
+    The three databases of an iRedMail server, the program that keeps its subscribable lists, and
+    the turns in which changes are made.
+    """
 
     iredapd: Iredapd
     amavisd: Amavisd
     iredadmin: Iredadmin
     mlmmjadmin: Mlmmjadmin
+    turns: Turns
 
     @classmethod
     def open(cls, config: Config) -> "Records":
@@ -73,11 +79,13 @@ class Records:
             Amavisd(config.amavisd.url),
             Iredadmin(config.iredadmin.url),
             Mlmmjadmin(config.mlmmjadmin),
+            Turns(config.state.url, config.server.threads),
         )
 
     def close(self) -> None:
         for database in (self.iredapd, self.amavisd, self.iredadmin):
             database.close()
+        self.turns.close()
 
     def ask(self) -> None:
         """See whether all databases answer, before the first step of a plan that needs them.

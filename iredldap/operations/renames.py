@@ -30,7 +30,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, subscriptions
+from iredldap.operations import lookup, subscriptions, users
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -141,7 +141,8 @@ def rename(
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
         steps = _follow(directory, records, kind, course, entry.dn, held)
-        return Plan(entry.dn, steps, entry.csn, tuple(sorted(course.dropped(held))))
+        ignored = tuple(sorted(course.dropped(held)))
+        return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
     if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
         raise AlreadyExists(f"{new_mail} is taken")
     if course.crosses:
@@ -206,7 +207,17 @@ def _begin(
         *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
         *_follow(directory, records, kind, course, move.new_dn, held, move),
     )
-    return Plan(entry.dn, steps, entry.csn, tuple(sorted(taken | course.dropped(held))))
+    ignored = tuple(sorted(taken | course.dropped(held)))
+    return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
+
+
+def _touched(course: Course, entry: Entry) -> frozenset[str]:
+    """Return the names that a rename touches.
+
+    They are the domains of all addresses before and after it, and the global admins, of whom one
+    may come into a disabled domain.
+    """
+    return users.touched(entry) | {*course.alias_domains_left, *course.alias_domains_entered}
 
 
 def _follow(

@@ -11,6 +11,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, modlist, service_mods
 from iredldap.dit.names import either
 from iredldap.dit.plan import (
+    GLOBAL_ADMINS,
     Add,
     Amendment,
     Delete,
@@ -125,7 +126,8 @@ def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     rechecks = admins.keep_a_global_admin(directory, entry, mods)
     ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
-    return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored)
+    touches = frozenset({GLOBAL_ADMINS} if mods and user.is_global_admin(entry) else ())
+    return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
 
 
 def _new_password(config: Config, mail: str, parsed: Parsed, chance: Chance) -> tuple[Mod, ...]:
@@ -154,7 +156,8 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         steps = _withdrawal(directory, entry, mail)
     else:
         steps = _removal(directory, entry, None if holder else mail)
-    return Plan(entry.dn, tuple(steps), entry.csn)
+    touches = frozenset({GLOBAL_ADMINS} if user.is_global_admin(entry) else ())
+    return Plan(entry.dn, tuple(steps), entry.csn, touches=touches)
 
 
 def _user_with_rights(directory: Directory, mail: str) -> Entry | None:

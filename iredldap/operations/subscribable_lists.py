@@ -162,4 +162,5 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,
+        touches=names.domains_of(addresses),
     )

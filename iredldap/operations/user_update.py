@@ -8,6 +8,7 @@ from iredldap.dit import domain, kinds, names, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.plan import (
+    GLOBAL_ADMINS,
     Amendment,
     Mod,
     Modify,
@@ -74,7 +75,9 @@ def update(
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = (*_reclaim(records, entry, parsed), change, *rechecks) if mods else ()
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+    ends_a_role = any(map(admins.ends_a_role, mods)) and user.is_global_admin(entry)
+    touches = frozenset({GLOBAL_ADMINS} if ends_a_role else ())
+    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored), touches)
 
 
 def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:

@@ -11,6 +11,7 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
+    GLOBAL_ADMINS,
     Add,
     Amendment,
     Delete,
@@ -347,4 +348,15 @@ def delete(
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,
+        touches=touched(entry),
     )
+
+
+def touched(entry: Entry) -> frozenset[str]:
+    """Return the names that the end of an account touches.
+
+    They are the domains of all its addresses, which others may be about to mention, and the global
+    admins, if it is one of them.
+    """
+    domains = names.domains_of((*entry.texts("mail"), *entry.texts("shadowAddress")))
+    return domains | ({GLOBAL_ADMINS} if user.is_global_admin(entry) else set())

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import falcon
 
-from iredldap.changes.apply import Outcome, carry_out, judge_state
+from iredldap.changes.apply import Outcome, Turn, carry_out, judge_state
 from iredldap.changes.jobs import Jobs
 from iredldap.config import Config
+from iredldap.dit import request as requests
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Plan
@@ -98,7 +99,8 @@ class Resource:
                 judge_state(plan, if_match)
                 self._promise(request, response, index.sealed(world, wanted), plan.ignored)
             else:
-                outcome = carry_out(self.directory, checked, if_match)
+                turn = Turn(self.records.turns, requests.domains(wanted))
+                outcome = carry_out(self.directory, checked, if_match, turn=turn)
                 self.note(request)
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:

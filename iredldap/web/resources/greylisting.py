@@ -21,12 +21,12 @@ class GreylistingResource(PolicyResource):
         self.replies.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        greylists.put(self.records.iredapd, self.scope(request), request.context.parsed)
-        self.changed(request, response)
+        iredapd, parsed = self.records.iredapd, request.context.parsed
+        self.change_policy(request, response, lambda scope: greylists.put(iredapd, scope, parsed))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
-        greylists.drop(self.records.iredapd, self.scope(request))
-        self.changed(request, response)
+        iredapd = self.records.iredapd
+        self.change_policy(request, response, lambda scope: greylists.drop(iredapd, scope))
 
 
 class GreylistingWhitelistsResource(PolicyResource):
@@ -37,8 +37,10 @@ class GreylistingWhitelistsResource(PolicyResource):
         self.replies.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        greylists.change_exempt(self.records.iredapd, self.scope(request), request.context.parsed)
-        self.changed(request, response)
+        iredapd, parsed = self.records.iredapd, request.context.parsed
+        self.change_policy(
+            request, response, lambda scope: greylists.change_exempt(iredapd, scope, parsed)
+        )
 
 
 class SpfDomainsResource(PolicyResource):

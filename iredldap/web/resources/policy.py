@@ -1,7 +1,10 @@
 """What the resources of policies share: whom a policy is about, and what a change leaves behind."""
 
+from collections.abc import Callable
+
 import falcon
 
+from iredldap.dit import request as requests
 from iredldap.dit.scopes import Scope
 from iredldap.operations import subjects
 from iredldap.web.resources.base import Resource, name_ignored
@@ -20,6 +23,27 @@ class PolicyResource(Resource):
         context = request.context
         reading = request.method == "GET"
         return subjects.find(self.directory, context.caller, context.names, reading=reading)
+
+    def change_policy(
+        self, request: falcon.Request, response: falcon.Response, work: Callable[[Scope], None]
+    ) -> None:
+        """Change the policy of whom the path names, write that down, and answer.
+
+        Nobody can take away the domain or account meanwhile. Else a policy could be written for one
+        that has just been deleted, and the next one of the same name would inherit it.
+
+        Args:
+            request: The request.
+            response: The answer.
+            work: Changes the policy.
+
+        Raises:
+            NoSuchAccount, PermissionDenied: As `scope`.
+            ServerDown: If others are changing the domain for too long.
+        """
+        with self.records.turns.take(requests.domains(self.asked(request))):
+            work(self.scope(request))
+        self.changed(request, response)
 
     def changed(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer that what was asked for has been done, and write that down."""

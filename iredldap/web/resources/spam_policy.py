@@ -14,10 +14,12 @@ class SpamPolicyResource(PolicyResource):
         self.replies.done(response, found, read=True)
 
     def on_put(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
-        scope, prefix = self.scope(request), self.config.amavisd.spam_subject_prefix
-        spam_policies.put(self.records.amavisd, scope, request.context.parsed, prefix)
-        self.changed(request, response)
+        prefix = self.config.amavisd.spam_subject_prefix
+        amavisd, parsed = self.records.amavisd, request.context.parsed
+        self.change_policy(
+            request, response, lambda scope: spam_policies.put(amavisd, scope, parsed, prefix)
+        )
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
-        spam_policies.drop(self.records.amavisd, self.scope(request))
-        self.changed(request, response)
+        amavisd = self.records.amavisd
+        self.change_policy(request, response, lambda scope: spam_policies.drop(amavisd, scope))

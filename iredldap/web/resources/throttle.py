@@ -19,6 +19,7 @@ class ThrottleResource(PolicyResource):
         self.replies.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        scope = self.scope(request)
-        throttling.put(self.records.iredapd, scope, self.kind, request.context.parsed)
-        self.changed(request, response)
+        iredapd, parsed = self.records.iredapd, request.context.parsed
+        self.change_policy(
+            request, response, lambda scope: throttling.put(iredapd, scope, self.kind, parsed)
+        )

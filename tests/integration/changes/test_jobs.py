@@ -30,6 +30,7 @@ from iredldap.dit.request import Request, dumped
 from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, State
+from iredldap.gateways.turns import Turns
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World, wait_until
@@ -57,7 +58,10 @@ class Office:
 
     def worker(self, **settings: Any) -> Jobs:
         chosen = config.Jobs(**{"abandoned": 0.5, **settings})
-        self.open.append(Jobs(chosen, self.state, self.directory, self.plan, TABLES, self.note))
+        turns = Turns(Secret("sqlite://"))
+        self.open.append(
+            Jobs(chosen, self.state, self.directory, self.plan, TABLES, self.note, turns)
+        )
         return self.open[-1]
 
     def plan(self, wanted: Request, owner: str) -> Plan:
