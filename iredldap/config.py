@@ -18,12 +18,23 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from iredldap.ldap_settings import Ldap
-from iredldap.settings import POSITIVE, READABLE, Secret, between, holds, setting
+from iredldap.settings import (
+    POSITIVE,
+    Secret,
+    between,
+    certificates,
+    cookie_name,
+    holds,
+    listening,
+    setting,
+)
 
 CONFIG_VARIABLE = "IREDLDAP_CONFIG"
 DEFAULT_CONFIG = "/etc/iredldap.toml"
 
 _PREFIX = "IREDLDAP"
+_END_OF_NUMBERS = 2**63
+"""TOML has no larger ones, and the libraries that are given them take none."""
 _YES = {"yes", "true", "on", "1"}
 _NO = {"no", "false", "off", "0"}
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,80}")
@@ -122,7 +133,7 @@ class Session:
         " others are still accepted. At least 32 characters each.",
         _keys,
     )
-    cookie_name: str = setting("Name of the cookie.", default="iRedAdmin-LDAP")
+    cookie_name: str = setting("Name of the cookie.", cookie_name, default="iRedAdmin-LDAP")
     max_age: int = setting("Seconds after login when a cookie ends.", between(1), default=8 * 3600)
     idle_age: int = setting(
         "Seconds without a request after which a cookie ends; 0: never. Only for clients that"
@@ -306,7 +317,9 @@ class Mlmmjadmin:
         default="X-MLMMJADMIN-API-AUTH-TOKEN",
     )
     timeout: float = setting("Seconds to wait for an answer.", POSITIVE, default=15.0)
-    ca_file: str = setting("Certificates to trust, PEM; empty: the system's.", READABLE, default="")
+    ca_file: str = setting(
+        "Certificates to trust, PEM; empty: the system's.", certificates, default=""
+    )
     verify_certificate: bool = setting(
         "Whether the certificate of an `https://` address is checked.", default=True
     )
@@ -350,7 +363,9 @@ class Jobs:
 class Server:
     """The processes; read by `gunicorn.conf.py`."""
 
-    bind: str = setting("Where the API listens.", default="127.0.0.1:8080")
+    bind: str = setting(
+        "Where the API listens: `HOST:PORT` or `unix:PATH`.", listening, default="127.0.0.1:8080"
+    )
     workers: int = setting(
         "Worker processes; 0: one per core, at least two.", between(0), default=0
     )
@@ -429,7 +444,8 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Config:
     """
     try:
         mapping = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as ex:
+    except (OSError, ValueError, RecursionError) as ex:
+        # A number of thousands of digits is a ValueError too, and what is too deep is the third.
         raise ConfigurationError([f"{path}: {ex}"]) from ex
     return read(mapping, environment)
 
@@ -508,8 +524,10 @@ def _number(hint: Any, value: Any) -> Any:
     taken = (int, str) if hint is int else (int, float, str)
     try:
         if isinstance(value, taken) and not isinstance(value, bool):
-            return hint(value)
-    except ValueError:
+            number = hint(value)
+            if abs(number) < _END_OF_NUMBERS:
+                return number
+    except (ValueError, OverflowError):
         pass
     raise ValueError(f"expected a {wanted}, got {value!r}")
 

@@ -4,13 +4,17 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from iredldap.settings import POSITIVE, READABLE, Secret, between, holds, setting
+from iredldap.settings import POSITIVE, Secret, between, certificates, holds, setting
 
 
 def _servers(uris: tuple[str, ...]) -> str | None:
     for uri in uris:
-        if urlsplit(uri).scheme not in {"ldap", "ldaps", "ldapi"}:
+        server = urlsplit(uri)
+        if server.scheme not in {"ldap", "ldaps", "ldapi"}:
             return f"{uri!r} is no ldap://, ldaps:// or ldapi:// address"
+        # Out of range it raises ValueError, which is told like any other fault.
+        if server.scheme != "ldapi" and server.port == 0:
+            return f"{uri!r} has no port that one can connect to"
     return None if uris else "missing"
 
 
@@ -31,7 +35,9 @@ class Ldap:
         "Whether an `ldap://` connection turns to TLS. Absent: unless the server is this machine.",
         default=None,
     )
-    ca_file: str = setting("Certificates to trust, PEM; empty: the system's.", READABLE, default="")
+    ca_file: str = setting(
+        "Certificates to trust, PEM; empty: the system's.", certificates, default=""
+    )
     verify_certificate: bool = setting("Whether the server's certificate is checked.", default=True)
     network_timeout: float = setting("Seconds to wait for a connection.", POSITIVE, default=5.0)
     operation_timeout: float = setting("Seconds to wait for an answer.", POSITIVE, default=15.0)

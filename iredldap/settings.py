@@ -1,10 +1,13 @@
 """What a setting is made of: its meaning, the check of its value, and secrets."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
 from typing import Any
+
+_TCP = re.compile(r"(?:tcp://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
 class Secret:
@@ -49,4 +52,55 @@ def between(least: float, most: float = math.inf) -> Check:
 
 
 POSITIVE = holds(lambda value: 0 < value < math.inf, "more than 0")
-READABLE = holds(lambda path: not path or Path(path).is_file(), "no such file")
+
+
+def certificates(path: str) -> str | None:
+    """Say what is wrong with a file of certificates to trust, or None; an empty path is none.
+
+    libldap tells of a wrong one in different ways: with GnuTLS not at all.
+    """
+    if not path:
+        return None
+    # Most exports trust no file, and loading this would delay their start.
+    import ssl  # noqa: PLC0415
+
+    if not Path(path).is_file():
+        return "no such file"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return "no PEM certificate in it"
+    except OSError as ex:
+        return ex.strerror or str(ex)
+    # A list of revoked certificates alone is loaded, too.
+    return None if context.cert_store_stats()["x509"] else "no PEM certificate in it"
+
+
+def listening(addresses: str) -> str | None:
+    """Say what is wrong with addresses to listen at, separated by commas, or None.
+
+    gunicorn reads them at a reload too, and its master ends at a wrong one.
+    """
+    words = [word.strip() for word in addresses.split(",") if word.strip()]
+    for word in words:
+        if re.fullmatch(r"unix:.+|fd://[0-9]+", word):
+            continue
+        parts = _TCP.fullmatch(word)
+        if not parts:
+            return f"{word!r} is neither HOST:PORT nor unix:PATH"
+        if int(parts["port"] or 0) > 65535:
+            return f"{word!r} has no such port"
+    return None if words else "missing"
+
+
+def cookie_name(name: str) -> str | None:
+    """Say what is wrong with the name of a cookie, or None."""
+    # An export loads this module, and no cookies.
+    from http.cookies import CookieError, SimpleCookie  # noqa: PLC0415
+
+    try:
+        SimpleCookie()[name] = ""
+    except CookieError as ex:
+        return str(ex)
+    return None

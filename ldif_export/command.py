@@ -14,7 +14,7 @@ import click
 from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
+from iredldap.settings import Secret, certificates
 from ldif_export import handover, readers, stream
 from ldif_export.readers import Choice
 from ldif_export.records import Reader, Wanted
@@ -114,6 +114,8 @@ def settings(given: Mapping[str, Any], account: str) -> Ldap:
         raise click.UsageError("--uri and --suffix are needed")
     if external and (bind_dn or not all(one.startswith("ldapi:") for one in uri)):
         raise click.UsageError("--external goes with ldapi:// alone, and without --bind-dn")
+    if wrong := certificates(given["ca_file"]):
+        raise click.UsageError(f"--ca-file: {wrong}")
     return Ldap(
         uri=uri,
         suffix=suffix,

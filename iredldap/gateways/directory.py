@@ -176,7 +176,11 @@ def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
     demand = ldap.OPT_X_TLS_DEMAND if settings.verify_certificate else ldap.OPT_X_TLS_NEVER
     connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demand)
     # The TLS options above take effect only in a context that is made after them.
-    connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+    try:
+        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+    except ValueError as ex:
+        # What libldap with OpenSSL makes of a file that is no longer what it was at the start.
+        raise InternalError(f"{settings.ca_file}: {ex}") from ex
     if settings.turns_to_tls(uri):
         connection.start_tls_s()
     elif uri.lower().startswith("ldaps:"):

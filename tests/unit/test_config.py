@@ -1,5 +1,6 @@
 """Settings from a file and the environment, and the faults they may have."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from iredldap.config import Config, ConfigurationError, read, read_file, sections, variable
 from iredldap.settings import Secret
+from tests.tls import certificates
 
 PASSWORD = "of the directory"
 KEY = "0123456789abcdef0123456789abcdef"
@@ -232,7 +234,19 @@ def test_value_of_another_type_is_a_fault(section: str, name: str, value: object
         ("ldap", {"operation_timeout": -1}, "ldap.operation_timeout"),
         ("ldap", {"operation_timeout": float("nan")}, "ldap.operation_timeout"),
         ("ldap", {"operation_timeout": float("inf")}, "ldap.operation_timeout"),
+        ("ldap", {"network_timeout": 10**400}, "ldap.network_timeout"),
+        ("ldap", {"uri": ["ldap://a.test:99999"]}, "ldap.uri"),
+        ("ldap", {"uri": ["ldaps://a.test:0"]}, "ldap.uri"),
         ("api", {"max_body": 3000.7}, "api.max_body"),
+        ("api", {"max_body": 2**63}, "api.max_body"),
+        ("session", {"cookie_name": "two words"}, "session.cookie_name"),
+        ("session", {"cookie_name": "path"}, "session.cookie_name"),
+        ("session", {"cookie_name": "\N{GREEK SMALL LETTER ALPHA}"}, "session.cookie_name"),
+        ("server", {"bind": "127.0.0.1:65536"}, "server.bind"),
+        ("server", {"bind": "127.0.0.1:http"}, "server.bind"),
+        ("server", {"bind": "fd://x"}, "server.bind"),
+        ("server", {"bind": "here there"}, "server.bind"),
+        ("server", {"bind": " "}, "server.bind"),
         ("server", {"log_level": "loud"}, "server.log_level"),
         ("session", {"recheck": 0}, "session.recheck"),
         ("session", {"recheck": 2.1}, "session.recheck"),
@@ -270,6 +284,9 @@ def test_value_out_of_bounds_is_a_fault(section: str, settings: dict[str, Any], 
         ("passwords", {"bcrypt_rounds": 4, "password_scheme": "BCRYPT"}),
         ("passwords", {"bcrypt_rounds": 16, "password_scheme": "SSHA"}),
         ("ldap", {"uri": ["ldapi:///", "ldaps://a.test", "ldap://b.test:3890"]}),
+        ("server", {"bind": "[::1]:8080, unix:/run/a.sock,"}),
+        ("server", {"bind": "localhost:65535"}),
+        ("server", {"bind": ":0"}),
         ("mlmmjadmin", {"url": ""}),
         ("mlmmjadmin", {"url": "https://[::1]:7790/api", "timeout": 0.1}),
     ],
@@ -340,6 +357,31 @@ def test_starttls(uri: str, starttls: bool | None, turns: bool) -> None:
     settings = read(given("ldap", uri=[uri], **switch), SECRETS)
 
     assert settings.ldap.turns_to_tls(uri) is turns
+
+
+# --- certificates -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["ldap.ca_file", "mlmmjadmin.ca_file"])
+def test_certificates_to_trust_are_certificates(tmp_path: Path, setting: str) -> None:
+    """Whatever library will read them: one of them may raise, and another say nothing."""
+    section, _, name = setting.partition(".")
+    home = certificates(tmp_path)
+    good, empty = home / "ca.pem", home / "empty.pem"
+    empty.touch()
+    several = home / "several.pem"
+    several.write_text(good.read_text() + "# another one\n" + (home / "other-ca.pem").read_text())
+    binary = home / "ca.der"
+    binary.write_bytes(ssl.PEM_cert_to_DER_cert(good.read_text()))
+    broken = home / "broken.pem"
+    broken.write_text(good.read_text().replace("M", "*", 3))
+    for file in (good, several):
+        assert isinstance(read(given(section, **{name: str(file)}), SECRETS), Config)
+    for file in (empty, binary, broken, home / "ca.key", Path(__file__)):
+        told = faults(given(section, **{name: str(file)}))
+        assert told == [f"{setting}: no PEM certificate in it"], file
+    for file in (home, home / "absent.pem"):
+        assert faults(given(section, **{name: str(file)})) == [f"{setting}: no such file"]
 
 
 # --- files ------------------------------------------------------------------------------------
