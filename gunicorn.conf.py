@@ -2,14 +2,15 @@
 
 import atexit
 import gc
-import os
 from pathlib import Path
 from typing import Any
 
-from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, read_file
+from iredldap import current
 from iredldap.web.logs import write_json_lines
 
-_config = read_file(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)), os.environ)
+# This file is executed again at a reload: faults that the configuration has by then are logged, and
+# what was read before stays in effect.
+_config = current.load()
 
 wsgi_app = "iredldap.wsgi:application"
 
@@ -44,6 +45,10 @@ limit_request_fields = 100
 
 # Who may speak for a client is decided by trusted_proxies; gunicorn shall believe nobody.
 forwarded_allow_ips = ""
+
+# Whoever controls the server does so by signals; from version 25 on gunicorn would open a socket
+# besides. Versions without the setting ignore it.
+control_socket_disable = True
 
 # The application writes one line per request, without query strings, which may hold a password.
 accesslog = None

@@ -89,6 +89,23 @@ def test_the_unit_waits_for_running_requests() -> None:
     assert int(found[1]) > Server().graceful_timeout
 
 
+def test_a_reload_checks_the_configuration_first(unit: Path, tmp_path: Path) -> None:
+    """By the unit's own commands: a fault ends the reload, as systemd stops at what fails."""
+    check, *rest = re.findall(r"^ExecReload=(.*)$", unit.read_text(), re.MULTILINE)
+    started = re.findall(r"^ExecStart=\S+ serve (.*)$", unit.read_text(), re.MULTILINE)
+    assert check.split()[1:] == ["check-config", *started[0].split()]
+    assert rest == ["/bin/kill -HUP $MAINPID"]
+    path = tmp_path / "iredldap.toml"
+    words = [str(path) if word.endswith(".toml") else word for word in check.split()]
+    ldap = {"uri": ["ldapi:///"], "suffix": SUFFIX, "bind_dn": f"cn=vmailadmin,{SUFFIX}"}
+    environ = os.environ | environment(tmp_path, sqlite_urls(tmp_path))
+    for server, status in (({}, 0), ({"threads": "many"}, 1)):
+        path.write_text(configuration({"ldap": ldap, "server": server}))
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert ("server.threads" in done.stderr) == (status == 1)
+
+
 def test_systemd_is_told_when_the_api_is_ready(world: World, tmp_path: Path) -> None:
     """As a unit of the type `notify` has to."""
     address = tmp_path / "notify"
