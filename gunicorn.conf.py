@@ -18,7 +18,7 @@ bind = _config.server.bind
 
 # Threads: a sync worker is killed in the middle of a long download, and a signal to it would
 # break off an LDAP write whose fate nobody then knows. gevent does not help: libldap blocks.
-worker_class = "gthread"
+worker_class = "iredldap.web.worker.Worker"
 
 # Processes use the cores, few threads wait for the directory: many threads in one process only
 # pass the interpreter's lock around.
