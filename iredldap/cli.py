@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -16,18 +16,27 @@ from iredldap.config import (
     DEFAULT_CONFIG,
     Config,
     ConfigurationError,
+    read,
     read_file,
+    variable,
 )
 from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.slapd import EmbeddedError
 from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
-from iredldap.installation import Value, changed, configuration, write_secret
+from iredldap.installation import (
+    SECRETS,
+    Value,
+    changed,
+    configuration,
+    new_secret,
+    secrets_folder,
+    write_new,
+)
 from iredldap.ldap_settings import Ldap
 from iredldap.operations import probe
 from iredldap.operations.records import Records
-from iredldap.settings import Secret
 
 _config_option = click.option(
     "--config",
@@ -77,39 +86,35 @@ def init(
     """
     if path.exists():
         _fail(f"{path} exists; nothing was changed")
-    secret = (
-        bind_password_file.read_text(encoding="utf-8").strip()
-        if bind_password_file
-        else click.prompt("Password", hide_input=True)
-    )
-    ldap: dict[str, Value] = {
-        "uri": list(uris),
-        "suffix": suffix,
-        "bind_dn": bind_dn or f"cn=vmailadmin,{suffix}",
-    }
-    settings = Ldap(
-        uri=uris, suffix=suffix, bind_dn=str(ldap["bind_dn"]), bind_password=Secret(secret)
-    )
-    verified = _probed(settings)
-    folder = path.absolute().parent / "iredldap.d"
-    write_secret(folder / "bind-password", secret)
-    write_secret(folder / "session-keys")
+    secret = _given_password(bind_password_file)
+    folder = secrets_folder(path)
+    secrets = {"bind-password": secret, "session-keys": new_secret()}
+    secrets |= {name.replace("_", "-"): url for name, url in urls.items() if url}
+    for name in secrets:
+        if (folder / name).exists():
+            _fail(f"{folder / name} exists; nothing was changed")
     sections: dict[str, dict[str, Value]] = {
         "api": {"enable_restful_api": True},
-        "ldap": {**ldap, "bind_password_file": str(folder / "bind-password")},
-        "session": {"keys_file": str(folder / "session-keys")},
-        "passwords": {
-            "password_scheme": probe.best_scheme(verified),
-            "verified_schemes": verified,
+        "ldap": {
+            "uri": list(uris),
+            "suffix": suffix,
+            "bind_dn": bind_dn or f"cn=vmailadmin,{suffix}",
         },
         "server": {"bind": bind},
     }
-    for name, url in urls.items():
-        if url:
-            file = folder / name.replace("_", "-")
-            write_secret(file, url)
-            sections[name.removesuffix("_url")] = {"url_file": str(file)}
-    path.write_text(configuration(sections), encoding="utf-8")
+    verified = _probed(_judged(sections, secrets).ldap)
+    sections["passwords"] = {
+        "password_scheme": probe.best_scheme(verified),
+        "verified_schemes": verified,
+    }
+    for name in secrets:
+        section, setting = _secret_setting(name)
+        sections.setdefault(section, {})[f"{setting}_file"] = str(folder / name)
+    files = {folder / name: (f"{text}\n", SECRETS) for name, text in secrets.items()}
+    try:
+        write_new({**files, path: (configuration(sections), 0o666)})
+    except OSError as ex:
+        _fail(f"{ex}; nothing was changed")
     for fault in _faults_beside(_read(path)):
         click.echo(f"beware: {fault}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
@@ -194,6 +199,37 @@ def _introduce(development: Development) -> None:
 def _read(path: Path) -> Config:
     try:
         return read_file(path, os.environ)
+    except ConfigurationError as ex:
+        _fail("\n".join(ex.faults))
+
+
+def _given_password(file: Path | None) -> str:
+    if file is None:
+        return str(click.prompt("Password", hide_input=True))
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as ex:
+        _fail(f"{file}: {ex}")
+
+
+def _secret_setting(name: str) -> tuple[str, str]:
+    """Section and name of the setting that a file of secrets is for."""
+    known = {"bind-password": ("ldap", "bind_password"), "session-keys": ("session", "keys")}
+    return known.get(name) or (name.removesuffix("-url"), "url")
+
+
+def _judged(sections: Mapping[str, Mapping[str, Value]], secrets: Mapping[str, str]) -> Config:
+    """Read settings before they are written, with the secrets that will lie beside them."""
+    given = {variable(*_secret_setting(name)): text for name, text in secrets.items()}
+    listed = {
+        section: {
+            name: value if isinstance(value, bool | str) else list(value)
+            for name, value in rows.items()
+        }
+        for section, rows in sections.items()
+    }
+    try:
+        return read(listed, os.environ | given)
     except ConfigurationError as ex:
         _fail("\n".join(ex.faults))
 

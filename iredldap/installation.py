@@ -1,7 +1,9 @@
 """Files of an installation: its configuration and its secrets."""
 
+import os
 import secrets
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import tomlkit
@@ -9,12 +11,23 @@ import tomlkit
 Value = str | bool | Sequence[str]
 
 
+SECRETS = 0o600
+"""Mode of files that hold secrets; the process's umask may take more away."""
+
+
+def new_secret() -> str:
+    """Make up a secret that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
 def write_secret(path: Path, secret: str | None = None) -> str:
-    """Write a secret that only its owner reads; make one up where none is given."""
-    text = secret if secret is not None else secrets.token_urlsafe(24)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Write a secret that only its owner reads; make one up where none is given.
+
+    Raises:
+        FileExistsError: If there is a file of this name; it stays as it is.
+    """
+    text = secret if secret is not None else new_secret()
+    write_new({path: (f"{text}\n", SECRETS)})
     return text
 
 
@@ -23,6 +36,40 @@ def kept_secret(path: Path) -> str:
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
     return write_secret(path)
+
+
+def write_new(files: Mapping[Path, tuple[str, int]]) -> None:
+    """Write files that are not there yet, and their directories: all of them or none.
+
+    Args:
+        files: Text and mode of each, in the order in which they are made.
+
+    Raises:
+        OSError: If one exists, or cannot be written; what was made before is taken away again.
+    """
+    made: list[Path] = []
+    try:
+        for path, (text, mode) in files.items():
+            for folder in reversed([path.parent, *path.parent.parents]):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+            # Not written first and closed off later: somebody may have it open by then.
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(path)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+    except BaseException:
+        for path in reversed(made):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+def secrets_folder(configuration: Path) -> Path:
+    """Folder of the secrets of a configuration file: ``x.d`` of ``x.toml``, else ``name.d``."""
+    path = configuration.absolute()
+    return path.with_name(f"{path.name.removesuffix('.toml') or path.name}.d")
 
 
 def configuration(sections: Mapping[str, Mapping[str, Value]]) -> str:

@@ -64,6 +64,74 @@ def test_init_writes_a_configuration_that_works(
     assert (again.exit_code, "nothing was changed" in again.output) == (1, True)
 
 
+def test_a_second_configuration_has_secrets_of_its_own(
+    world: World, tmp_path: Path, password_file: Path
+) -> None:
+    """Those of the first stay as they are; the folder is named after the configuration."""
+    first, second = tmp_path / "iredldap.toml", tmp_path / "other.toml"
+    with_password = ("--bind-password-file", password_file)
+    assert init(world, first, *with_password).exit_code == 0
+    before = {file: file.read_bytes() for file in (tmp_path / "iredldap.d").iterdir()}
+
+    assert init(world, second, *with_password).exit_code == 0
+
+    assert {file: file.read_bytes() for file in before} == before
+    keys = [read_file(path, {}).session.keys for path in (first, second)]
+    assert keys[0] != keys[1]
+    assert {file.name for file in (tmp_path / "other.d").iterdir()} == {
+        file.name for file in before
+    }
+
+
+@pytest.mark.parametrize("name", ["bind-password", "session-keys", "state-url"])
+def test_init_overwrites_no_secret(
+    world: World, tmp_path: Path, password_file: Path, name: str
+) -> None:
+    """Though the configuration that it belonged to is gone; nothing is written then."""
+    kept = tmp_path / "iredldap.d" / name
+    kept.parent.mkdir()
+    kept.write_text("kept")
+    refused = init(world, tmp_path / "iredldap.toml", "--bind-password-file", password_file)
+    assert refused.exit_code == 1
+    assert f"{kept} exists; nothing was changed" in refused.output
+    assert [*kept.parent.iterdir()] == [kept]
+    assert kept.read_text() == "kept"
+    assert not (tmp_path / "iredldap.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["no/folder/of/this/name.toml", "iredldap.toml"])
+def test_init_that_fails_leaves_nothing_behind(
+    world: World, tmp_path: Path, password_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither secrets without their configuration nor folders; another attempt succeeds."""
+    path = tmp_path / name
+    before = {*tmp_path.rglob("*")}
+    made = os.open
+
+    def fail(file: Path, flags: int, mode: int = 0o777) -> int:
+        if file == path:
+            raise OSError(28, "No space left on device")
+        return made(file, flags, mode)
+
+    monkeypatch.setattr("iredldap.installation.os.open", fail)
+    failed = init(world, path, "--bind-password-file", password_file)
+    assert (failed.exit_code, "No space left" in failed.output) == (1, True)
+    assert {*tmp_path.rglob("*")} == before
+    monkeypatch.undo()
+    assert init(world, path, "--bind-password-file", password_file).exit_code == 0
+
+
+def test_init_judges_everything_before_it_writes(
+    world: World, tmp_path: Path, password_file: Path
+) -> None:
+    """As the configuration will be judged."""
+    path = tmp_path / "iredldap.toml"
+    failed = init(world, path, "--bind-password-file", password_file, "--bind", "127.0.0.1:http")
+    assert failed.exit_code == 1
+    assert "server.bind: " in failed.output
+    assert [file.name for file in tmp_path.iterdir()] == ["password"]
+
+
 def test_init_with_a_wrong_password_writes_nothing(world: World, tmp_path: Path) -> None:
     """The directory is asked first."""
     path = tmp_path / "iredldap.toml"

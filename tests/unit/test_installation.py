@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.installation import Value, changed, configuration, kept_secret, write_secret
+from iredldap.installation import (
+    Value,
+    changed,
+    configuration,
+    kept_secret,
+    secrets_folder,
+    write_new,
+    write_secret,
+)
 
 
 def test_settings_are_written_as_toml() -> None:
@@ -107,8 +115,48 @@ def test_a_secret_is_its_owners_alone(tmp_path: Path) -> None:
     assert len(secret) >= 32
     assert path.stat().st_mode & 0o777 == 0o600
     assert kept_secret(path) == secret
-    assert write_secret(path, "new") == kept_secret(path) == "new"
-    assert path.read_text() == "new\n"
+    assert path.read_text() == f"{secret}\n"
+
+
+def test_no_secret_is_overwritten(tmp_path: Path) -> None:
+    """A session key that is gone ends every session, and a password the service."""
+    path = tmp_path / "key"
+    write_secret(path, "first")
+    for _ in range(2):
+        with pytest.raises(FileExistsError):
+            write_secret(path, "second")
+    assert kept_secret(path) == "first"
+
+
+def test_files_are_written_all_or_none(tmp_path: Path) -> None:
+    """What was made before the one that fails is taken away, what was there is not."""
+    there = tmp_path / "there"
+    there.write_text("kept")
+    private = tmp_path / "new" / "folder" / "private"
+    files = {private: ("secret", 0o600), tmp_path / "a": ("a", 0o666)}
+    with pytest.raises(FileExistsError):
+        write_new({**files, there: ("lost", 0o666)})
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"there": "kept"}
+    write_new(files)
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a").read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"),
+    [
+        ("iredldap.toml", "iredldap.d"),
+        ("other.toml", "other.d"),
+        ("a.b.toml", "a.b.d"),
+        ("plain", "plain.d"),
+        ("x.d", "x.d.d"),
+        ("x.conf", "x.conf.d"),
+        (".toml", ".toml.d"),
+    ],
+)
+def test_secrets_lie_beside_their_configuration(tmp_path: Path, file: str, folder: str) -> None:
+    """Under its name, and never under the name of the file itself."""
+    assert secrets_folder(tmp_path / file) == tmp_path / folder
 
 
 def test_two_secrets_differ(tmp_path: Path) -> None:
