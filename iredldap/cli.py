@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from iredldap import __version__
+from iredldap.commands.doctor import doctor
 from iredldap.config import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
@@ -53,6 +54,9 @@ _config_option = click.option(
 @click.version_option(__version__)
 def main() -> None:
     """Manage an iRedMail installation directly in its OpenLDAP directory."""
+
+
+main.add_command(doctor)
 
 
 @main.command()

@@ -213,11 +213,11 @@ def replacements(
     def member(value: str) -> str:
         return dns[1] if dns and _same_dn(value, dns[0]) else value
 
-    for attribute in (*_held(entry), *_NOTES, *_NOTES_ON_USERS):
+    for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
     for attribute in _MEMBER_DNS:
         yield from exchange(entry, attribute, member)
-    if renamed.keys() & _default_lists(entry):
+    if renamed.keys() & default_lists(entry):
         yield from exchange(entry, settings.ATTRIBUTE, setting)
 
 
@@ -243,9 +243,11 @@ def exchange(entry: Entry, attribute: str, successor: Callable[[str], str]) -> I
         yield Mod(Op.ADD, attribute, tuple(added))
 
 
-def _default_lists(entry: Entry) -> set[str]:
+def default_lists(entry: Entry) -> set[str]:
+    """Return the lists that a domain's new users join, in lower case."""
     lists = settings.of_key(entry.texts(settings.ATTRIBUTE), _DEFAULT_LISTS)
-    return {word.strip().lower() for value in lists for word in value.partition(":")[2].split(",")}
+    words = (word for value in lists for word in value.partition(":")[2].split(","))
+    return {word.strip().lower() for word in words if word.strip()}
 
 
 def _sweep(
@@ -271,7 +273,7 @@ def _mods(
     entry: Entry, is_gone: Callable[[str], bool], is_gone_dn: Callable[[str], bool]
 ) -> Iterator[Mod]:
     for attribute, judge in (
-        *((name, is_gone) for name in _held(entry)),
+        *((name, is_gone) for name in held(entry)),
         *((name, is_gone_dn) for name in _MEMBER_DNS),
     ):
         values = tuple(v for v in entry.values(attribute) if judge(v.decode("utf-8", "replace")))
@@ -279,7 +281,7 @@ def _mods(
             yield Mod(Op.DELETE, attribute, values)
 
 
-def _held(entry: Entry) -> tuple[str, ...]:
+def held(entry: Entry) -> tuple[str, ...]:
     """Attributes of an entry that hold addresses of others."""
     is_external = entry.has("objectClass", "mailExternalUser")
     return (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from iredldap import config
+from iredldap.dit.consistency.checks import RULES
 from iredldap.errors import descendants
 from iredldap.web.routes import ENDPOINTS
 from tools import document
@@ -77,3 +78,12 @@ def test_check_tells_stale_pages_and_writes_none(
         answers.append((document.main(), capsys.readouterr().out.count("\n")))
 
     assert answers == [(1, 2), (0, 2), (0, 0)]
+
+
+def test_every_rule_of_a_healthy_tree_is_explained() -> None:
+    """With its severity, and nothing that is no rule."""
+    page = (document.DOCS / "doctor.md").read_text(encoding="utf-8")
+    told = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
+    notes = {"error": "", "warning": " (warning)"}
+
+    assert sorted(told) == sorted(f"| `{r.name}`{notes[r.severity]}" for r in RULES.values())

@@ -1,0 +1,1 @@
+"""Words of the command `iredldap` that have modules of their own."""

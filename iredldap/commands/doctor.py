@@ -1,0 +1,208 @@
+"""The command `iredldap doctor`: print the broken rules of a directory or an LDIF file."""
+
+import gc
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.dit import names
+from iredldap.dit.consistency import checks
+from iredldap.dit.consistency.checks import RULES, Violation
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import InvalidLdif, Refusal
+from iredldap.gateways.directory import Directory
+from ldif_export import reading
+from ldif_export.reading import End, Fault, Record
+from ldif_export.unpacking import Readable, unpacked
+
+BROKEN = 1
+"""Exit status: an error was found."""
+
+UNREADABLE = 2
+"""Exit status: nothing was judged, as with a wrong command line."""
+
+_SPELLED = {name.lower(): name for name in checks.ATTRIBUTES}
+_TOPS = ([("o", "domains")], [("o", "domainadmins")])
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+
+
+class _UnreadableError(click.ClickException):
+    exit_code = UNREADABLE
+
+
+@click.command("doctor")
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    envvar=CONFIG_VARIABLE,
+    show_default=True,
+    help="Configuration file, which says where the directory is.",
+)
+@click.option(
+    "--ldif",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Judge this file instead, plain, gzip or zstd; -: standard input.",
+)
+@click.option("--suffix", help="Suffix of the tree in FILE.  [default: as its entries have it]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, a summary last.")
+@click.option(
+    "--rule",
+    "chosen",
+    multiple=True,
+    type=click.Choice(sorted(RULES)),
+    metavar="NAME",
+    help="Only this rule; repeatable.",
+)
+@click.pass_context
+def doctor(
+    context: click.Context,
+    /,
+    *,
+    path: Path,
+    ldif: str | None,
+    suffix: str | None,
+    as_json: bool,
+    chosen: tuple[str, ...],
+) -> None:
+    """Judge the tree by the rules of docs/doctor.md, and change nothing.
+
+    It ends with 0 if no error was found, with 1 if one was, and with 2 if the command line is wrong
+    or the tree cannot be read. Warnings alone leave it at 0.
+    """
+    if suffix is not None and (ldif is None or not names.is_dn(suffix)):
+        raise click.UsageError("--suffix is a DN, and goes with --ldif alone")
+    report = _Report(as_json=as_json)
+    with ExitStack() as stack, _told():
+        # What is remembered has no cycles, and looking for some takes time.
+        stack.callback(gc.enable)
+        gc.disable()
+        tree, entries = _file(ldif, suffix, stack) if ldif else _directory(path, stack)
+        found = list(checks.examine(tree, report.counted(entries)))
+    for violation in found:
+        if not chosen or violation.rule in chosen:
+            report.tell(violation)
+    report.conclude()
+    context.exit(BROKEN if report.severities["error"] else 0)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what keeps a tree from being read into the exit status that says so."""
+    try:
+        yield
+    except ConfigurationError as ex:
+        raise _UnreadableError("\n".join(ex.faults)) from ex
+    except Refusal as ex:
+        raise _UnreadableError(f"{ex.code}: {ex}") from ex
+    except OSError as ex:
+        raise _UnreadableError(str(ex)) from ex
+
+
+@dataclass
+class _Report:
+    """What is printed, and what was counted."""
+
+    as_json: bool
+    entries: int = 0
+    severities: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+
+    def counted(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            self.entries += 1
+            yield entry
+
+    def tell(self, violation: Violation) -> None:
+        self.severities[violation.severity] += 1
+        self.rules[violation.rule] += 1
+        if self.as_json:
+            click.echo(json.dumps(asdict(violation), ensure_ascii=False))
+        else:
+            told = f"{violation.severity}: {violation.rule}: {violation.dn}: {violation.reason}"
+            click.echo(_CONTROL.sub(_escaped, told))
+
+    def conclude(self) -> None:
+        errors, warnings = (self.severities[severity] for severity in ("error", "warning"))
+        if self.as_json:
+            counts = {"entries": self.entries, "errors": errors, "warnings": warnings}
+            rules = dict(sorted(self.rules.items()))
+            click.echo(json.dumps({"summary": {**counts, "rules": rules}}))
+        else:
+            click.echo(f"{errors} errors, {warnings} warnings in {self.entries} entries")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
+
+
+def _directory(path: Path, stack: ExitStack) -> tuple[Tree, Iterator[Entry]]:
+    directory = stack.enter_context(closing(Directory(read_file(path, os.environ).ldap)))
+    bases = (directory.tree.base, directory.tree.admin_base)
+    queries = (Query(b, Scope.SUBTREE, "(objectClass=*)", checks.ATTRIBUTES) for b in bases)
+    return directory.tree, chain.from_iterable(
+        directory.stream(query, must_exist=True) for query in queries
+    )
+
+
+def _file(name: str, suffix: str | None, stack: ExitStack) -> tuple[Tree, Iterator[Entry]]:
+    """Read a file; without a suffix it is that of the first entry in iRedMail's part of a tree.
+
+    Raises:
+        InvalidLdif: If no entry tells the suffix.
+    """
+    file = stack.enter_context(click.open_file(name, "rb"))
+    entries, passed = _entries(unpacked(file)), list[Entry]()
+    if suffix is None:
+        for entry in entries:
+            passed.append(entry)
+            suffix = _suffix(entry.dn)
+            if suffix is not None:
+                break
+        else:
+            raise InvalidLdif("no entry of an iRedMail directory; --suffix names its tree")
+    return Tree(suffix), chain(passed, entries)
+
+
+def _entries(file: Readable) -> Iterator[Entry]:
+    """Read the entries of a file, their attributes under the names of the schema.
+
+    Raises:
+        InvalidLdif: If part of it cannot be read: to judge the rest would find what is not there.
+    """
+    for item in reading.read(file):
+        match item:
+            case Record(dn=dn, attributes=attributes):
+                spelled: dict[str, list[bytes]] = {}
+                for name, values in attributes.items():
+                    wanted = _SPELLED.get(name.lower())
+                    if wanted:
+                        spelled.setdefault(wanted, []).extend(values)
+                yield Entry(dn, spelled)
+            case Fault(line=line, reason=reason):
+                raise InvalidLdif(f"line {line}: {reason}")
+            case End(line=line, torn=True):
+                raise InvalidLdif(f"line {line}: the text ends within a line")
+
+
+def _suffix(dn: str) -> str | None:
+    """Return what stands behind `o=domains` or `o=domainAdmins` in a DN, None where neither is."""
+    parts = names.components(dn)
+    for part in parts:
+        if part in _TOPS:
+            return names.parent(dn)
+        dn = names.parent(dn)
+    return None

@@ -1,0 +1,1 @@
+"""The rules of a healthy tree, judged over a stream of entries."""

@@ -1,0 +1,131 @@
+"""Rules of single accounts: their addresses, their domain, and what they say of themselves."""
+
+from collections.abc import Iterator
+
+from iredldap.dit import domain, names, subscribable, user
+from iredldap.dit.consistency import rules
+from iredldap.dit.consistency.index import Index, Kind, kind_of
+from iredldap.dit.consistency.rules import Violation
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Attribute
+
+_NEEDED = {
+    row.stored_as.name: row.stored_as.service
+    for row in (*user.UPDATE, *domain.UPDATE)
+    if isinstance(row.stored_as, Attribute) and row.stored_as.service
+} | {"mailForwardingAddress": "forward"}
+"""Services without which a value has no effect, by attribute."""
+
+_EFFECT = {"shadowaddress": "nobody logs in by its further addresses"}
+_DELIVERING = {"mail", "deliver"}
+
+
+def by_itself(entry: Entry) -> Iterator[Violation]:
+    """Judge an entry without regard to any other."""
+    classes = entry.lowered("objectClass")
+    kind = kind_of(entry, classes)
+    if kind is None:
+        if "maildomain" in classes:
+            yield from _services(entry)
+        return
+    if kind is not Kind.EXTERNALS:
+        yield from _own_addresses(entry)
+    if kind is Kind.USER:
+        yield from _services(entry)
+    if kind is Kind.SUBSCRIBABLE and subscribable.is_unfinished(entry):
+        reason = f"mail does not reach it; {rules.IN_PROGRESS}"
+        yield rules.LIST_UNFINISHED.broken(entry.dn, reason)
+
+
+def _own_addresses(entry: Entry) -> Iterator[Violation]:
+    own = entry.lowered("mail")
+    if len(own) != 1:
+        held = ", ".join(sorted(own)) or "none"
+        yield rules.MAIL_COUNT.broken(entry.dn, f"{len(own)} values of mail: {held}")
+    for address in sorted(own & entry.lowered("shadowAddress")):
+        reason = f"{address} is both mail and shadowAddress; {rules.IN_PROGRESS}"
+        yield rules.RENAME_UNFINISHED.broken(entry.dn, reason)
+
+
+def _services(entry: Entry) -> Iterator[Violation]:
+    services = entry.lowered("enabledService")
+    for attribute, service in _NEEDED.items():
+        if service in services or not entry.values(attribute):
+            continue
+        # A user's own address among the forwardings only keeps a copy.
+        if entry.lowered(attribute) - entry.lowered("mail"):
+            effect = _EFFECT.get(service, "it has no effect")
+            yield rules.SERVICE_MISSING.broken(
+                entry.dn, f"{attribute} without the service {service}: {effect}"
+            )
+    missing = sorted(_DELIVERING - services)
+    forwarded = entry.values("mailForwardingAddress")
+    if forwarded and missing and entry.has("objectClass", "mailUser"):
+        words = " and ".join(missing)
+        reason = f"mailForwardingAddress without the service {words}: mail is forwarded anyway"
+        yield rules.SERVICE_MISSING.broken(entry.dn, reason)
+
+
+def shared_addresses(index: Index) -> Iterator[Violation]:
+    """Judge whether addresses belong to one account each: the first by DN is taken for its."""
+    for address, holders in index.shared():
+        first, *others = sorted(holders, key=lambda account: account.dn.lower())
+        for account in others:
+            reason = f"{address} belongs to {first.dn} as well"
+            yield rules.ADDRESS_SHARED.broken(account.dn, reason)
+
+
+def foreign_addresses(index: Index) -> Iterator[Violation]:
+    """Judge whether accounts have addresses of their own domain and its alias domains alone.
+
+    Names in a pending alias domain are there before it is effective.
+    """
+    for account in index.accounts:
+        home = index.domains.get(account.domain)
+        if home is None:
+            continue
+        if account.mail and names.domain_of(account.mail) != home.name:
+            reason = f"{account.mail} lies not in {home.name}"
+            yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
+        if account.kind is Kind.EXTERNALS or not account.shadows:
+            continue
+        for address in account.shadows:
+            place = names.domain_of(address)
+            if place != home.name and place not in home.aliases and place not in home.pending:
+                reason = f"{address} lies neither in {home.name} nor in an alias domain of it"
+                yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
+
+
+def missing_alias_names(index: Index) -> Iterator[Violation]:
+    """Judge whether accounts have their names in the alias domains of their domain."""
+    for account in index.accounts:
+        home = index.domains.get(account.domain)
+        if home is None or not home.aliases or not account.mail or account.kind is Kind.EXTERNALS:
+            continue
+        for alias in sorted(home.aliases):
+            address = f"{names.local_part(account.mail)}@{alias}"
+            if not index.is_held(address):
+                reason = f"mail to {address} comes back: nobody has this address"
+                yield rules.ALIAS_NAME_MISSING.broken(account.dn, reason)
+
+
+def status(index: Index) -> Iterator[Violation]:
+    """Judge whether accounts carry the mark of a disabled domain."""
+    for account in index.accounts:
+        home = index.domains.get(account.domain)
+        if home is None or account.is_marked is not home.is_active:
+            continue
+        reason = (
+            f"domainStatus is disabled, and {home.name} is active"
+            if account.is_marked
+            else f"domainStatus is not disabled, and {home.name} is"
+        )
+        yield rules.DOMAIN_STATUS.broken(account.dn, reason)
+
+
+def misplaced(index: Index) -> Iterator[Violation]:
+    """Judge whether accounts stand where panels look for their kind."""
+    for account in index.accounts:
+        if not account.is_in_place:
+            reason = f"not directly below ou={account.kind.container} of a domain"
+            yield rules.ACCOUNT_MISPLACED.broken(account.dn, reason)

@@ -1,0 +1,322 @@
+"""What is remembered of a tree in one pass over its entries, in any order.
+
+An account takes about 600 bytes: names that repeat are kept once, and of what an account does not
+have nothing is kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from iredldap.dit import mailbox, maillist, names, references, subscribable, user
+from iredldap.dit.consistency.places import Place, key, place
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
+
+
+class Kind(IntEnum):
+    """Kinds of entries below a domain that take part in mail."""
+
+    USER = 0
+    CATCHALL = 1
+    LIST = 2
+    SUBSCRIBABLE = 3
+    ALIAS = 4
+    EXTERNALS = 5
+
+    @property
+    def container(self) -> str:
+        """Container that such an entry stands in."""
+        return _CONTAINERS[self]
+
+
+_CONTAINERS = ("Users", "Users", "Groups", "Groups", "Aliases", "Externals")
+_CLASSES = (
+    ("mailuser", Kind.USER),
+    ("maillist", Kind.LIST),
+    ("mailalias", Kind.ALIAS),
+    ("mailexternaluser", Kind.EXTERNALS),
+)
+_JUDGED_APART = frozenset({maillist.GROUP, "domainAdmin"})
+LISTS = frozenset({Kind.LIST, Kind.SUBSCRIBABLE})
+USERS = frozenset({Kind.USER, Kind.CATCHALL})
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """A user, catch-all, list, alias or entry of external members.
+
+    Args:
+        dn: Its DN.
+        kind: What it is.
+        domain: Name of the domain that it stands in; empty: it stands in none.
+        mail: Its address in lower case; of external members, that of their list.
+        shadows: Further addresses, in lower case.
+        groups: Lists that it is a member of, in lower case.
+        is_marked: Whether `domainStatus` is `disabled`.
+        has_role: Whether it has the service of an admin.
+        is_global: Whether it is a global admin.
+        is_in_place: Whether it stands in the container of its kind.
+    """
+
+    dn: str
+    kind: Kind
+    domain: str
+    mail: str
+    shadows: tuple[str, ...]
+    groups: tuple[str, ...]
+    is_marked: bool
+    has_role: bool
+    is_global: bool
+    is_in_place: bool
+
+
+@dataclass(slots=True, eq=False)
+class Domain:
+    """A mail domain; all names are in lower case.
+
+    Args:
+        dn: Its DN.
+        name: Its name.
+        aliases: Its alias domains.
+        pending: Its pending alias domains.
+        admins: Addresses that it names as admins.
+        default_lists: Lists that its new users join.
+        is_active: Whether it is switched on.
+        is_backup: Whether another server has its accounts.
+        takes_aliases: Whether the service `domainalias` is on.
+    """
+
+    dn: str
+    name: str
+    aliases: frozenset[str]
+    pending: frozenset[str]
+    admins: frozenset[str]
+    default_lists: frozenset[str]
+    is_active: bool
+    is_backup: bool
+    takes_aliases: bool
+
+
+class Reference(NamedTuple):
+    """An address of somebody else, in lower case, and where it stands."""
+
+    dn: str
+    attribute: str
+    address: str
+
+
+class Admin(NamedTuple):
+    """A standalone admin."""
+
+    dn: str
+    mail: str
+
+
+@dataclass(slots=True)
+class Index:
+    """A tree, as far as the rules ask for it.
+
+    Args:
+        tree: Names of its parts.
+        accounts: In the order of the entries.
+        domains: By name.
+        admins: Standalone admins.
+        references: Addresses named by others, but for an account's own.
+        mailboxes: Paths without the slash at the end, in lower case, with their accounts.
+        member_dns: Of each list: keys of the DNs in `member`.
+        unique_member_dns: Of each list: keys of the DNs in `uniqueMember`.
+        parents: Key of each entry with others below it, with one of these and their number.
+        has_global_admin: Whether an active one was seen.
+    """
+
+    tree: Tree
+    accounts: list[Account] = field(default_factory=list)
+    domains: dict[str, Domain] = field(default_factory=dict)
+    admins: list[Admin] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    mailboxes: list[tuple[str, Account]] = field(default_factory=list)
+    member_dns: list[tuple[Account, frozenset[str]]] = field(default_factory=list)
+    unique_member_dns: list[tuple[Account, frozenset[str]]] = field(default_factory=list)
+    parents: dict[str, tuple[str, int]] = field(default_factory=dict)
+    has_global_admin: bool = False
+    _holders: dict[str, Account] = field(default_factory=dict)
+    _further_holders: dict[str, list[Account]] = field(default_factory=dict)
+    _keys: set[str] = field(default_factory=set)
+    _interned: dict[str, str] = field(default_factory=dict)
+    _base: str = ""
+    _admin_base: str = ""
+
+    def __post_init__(self) -> None:
+        self._base = key(self.tree.base)
+        self._admin_base = key(self.tree.admin_base)
+
+    def add(self, entry: Entry) -> bool:
+        """Remember an entry, and return whether it lies below `o=domains`.
+
+        One elsewhere than there and below `o=domainAdmins` is passed over.
+        """
+        at = place(entry.dn)
+        if at.key.endswith(f",{self._admin_base}"):
+            self._add_admin(entry)
+        if not self.is_domain_entry(at.key):
+            return False
+        self._add_below_domains(entry, at)
+        return True
+
+    def holders(self, address: str) -> Iterator[Account]:
+        """Return the users, lists and aliases that have an address, in lower case."""
+        if first := self._holders.get(address):
+            yield first
+            yield from self._further_holders.get(address, ())
+
+    def is_held(self, address: str) -> bool:
+        """Return whether a user, list or alias has an address, in lower case."""
+        return address in self._holders
+
+    def shared(self) -> Iterator[tuple[str, list[Account]]]:
+        """Return the addresses of more than one account, with all of these."""
+        for address in self._further_holders:
+            yield address, list(self.holders(address))
+
+    def is_domain_entry(self, dn_key: str) -> bool:
+        """Return whether a key is that of a DN below `o=domains`."""
+        return dn_key.endswith(f",{self._base}")
+
+    def has_entry(self, dn_key: str) -> bool:
+        """Return whether there is an entry; those above all domains count as there."""
+        return dn_key in self._keys or dn_key == self._base or self.account_at(dn_key) is not None
+
+    def account_at(self, dn_key: str) -> Account | None:
+        """Return the user, list or alias with the key of a DN, if it is named after its `mail`."""
+        at = place(dn_key)
+        if at.attribute != "mail":
+            return None
+        return next((a for a in self.holders(at.value) if key(a.dn) == at.key), None)
+
+    def _add_admin(self, entry: Entry) -> None:
+        if "mailadmin" not in entry.lowered("objectClass"):
+            return
+        self.admins.extend(Admin(entry.dn, mail) for mail in sorted(entry.lowered("mail")))
+        self._note_role(entry)
+
+    def _note_role(self, entry: Entry) -> None:
+        if user.is_global_admin(entry) and entry.is_active:
+            self.has_global_admin = True
+
+    def _add_below_domains(self, entry: Entry, at: Place) -> None:
+        if at.parent != self._base:
+            example, number = self.parents.get(at.parent, (entry.dn, 0))
+            self.parents[at.parent] = example, number + 1
+        classes = entry.lowered("objectClass")
+        kind = kind_of(entry, classes)
+        if kind is not None:
+            self._add_account(entry, at, kind)
+            self._add_references(entry, at, kind)
+            return
+        self._keys.add(at.key)
+        if "maildomain" in classes:
+            self._add_domain(entry, at)
+            self._add_references(entry, at, kind)
+
+    def _add_domain(self, entry: Entry, at: Place) -> None:
+        self.domains[at.value] = Domain(
+            dn=entry.dn,
+            name=at.value,
+            aliases=frozenset(entry.lowered("domainAliasName")),
+            pending=frozenset(entry.lowered("domainPendingAliasName")),
+            admins=frozenset(entry.lowered("domainAdmin")),
+            default_lists=frozenset(references.default_lists(entry)),
+            is_active=entry.has("accountStatus", "active"),
+            is_backup=entry.has("domainBackupMX", "yes"),
+            takes_aliases=entry.has("enabledService", "domainalias"),
+        )
+
+    def _add_account(self, entry: Entry, at: Place, kind: Kind) -> None:
+        own = entry.lowered(maillist.GROUP if kind is Kind.EXTERNALS else "mail")
+        mail = at.value if at.value in own else min(own, default="")
+        domain = self._interned.setdefault(at.domain, at.domain)
+        container = f"ou={kind.container.lower()},domainname={domain},{self._base}"
+        is_user = kind in USERS
+        account = Account(
+            dn=entry.dn,
+            kind=kind,
+            domain=domain,
+            mail=mail,
+            shadows=tuple(sorted(entry.lowered("shadowAddress"))),
+            groups=() if kind is Kind.EXTERNALS else self._groups(entry),
+            is_marked=entry.has("domainStatus", "disabled"),
+            has_role=is_user and entry.has("enabledService", user.ROLE),
+            is_global=is_user and user.is_global_admin(entry),
+            is_in_place=at.parent == container,
+        )
+        self.accounts.append(account)
+        if kind is Kind.EXTERNALS:
+            self._keys.add(at.key)
+            return
+        for address in own.union(account.shadows):
+            self._hold(mail if address == mail else address, account)
+        if at.attribute != "mail" or at.value not in own:
+            self._keys.add(at.key)
+        if is_user:
+            self._note_role(entry)
+            self._add_mailbox(entry, account)
+        elif kind in LISTS:
+            self._add_members(entry, account)
+
+    def _hold(self, address: str, account: Account) -> None:
+        first = self._holders.setdefault(address, account)
+        # In a file an entry may stand twice.
+        if first is not account and key(first.dn) != key(account.dn):
+            self._further_holders.setdefault(address, []).append(account)
+
+    def _groups(self, entry: Entry) -> tuple[str, ...]:
+        return tuple(self._interned.setdefault(g, g) for g in sorted(entry.lowered(maillist.GROUP)))
+
+    def _add_mailbox(self, entry: Entry, account: Account) -> None:
+        path = "/".join(part for part in mailbox.stored(entry).lower().split("/") if part)
+        if path:
+            self.mailboxes.append((path, account))
+
+    def _add_members(self, entry: Entry, account: Account) -> None:
+        for attribute, listed in (
+            ("member", self.member_dns),
+            ("uniqueMember", self.unique_member_dns),
+        ):
+            if entry.values(attribute):
+                listed.append((account, frozenset(map(key, entry.texts(attribute)))))
+
+    def _add_references(self, entry: Entry, at: Place, kind: Kind | None) -> None:
+        own = set[str]()
+        if kind is not Kind.EXTERNALS:
+            own = entry.lowered("mail") | entry.lowered("shadowAddress")
+        if kind is Kind.SUBSCRIBABLE:
+            # The reference's own default for owners and moderators, whether or not there is one.
+            own.add(f"postmaster@{at.domain}")
+        for attribute in references.held(entry):
+            if attribute not in _JUDGED_APART and entry.values(attribute):
+                self.references.extend(
+                    Reference(entry.dn, attribute, address)
+                    for address in entry.lowered(attribute) - own
+                )
+
+
+def kind_of(entry: Entry, classes: set[str]) -> Kind | None:
+    """Return what an account is by its object classes, in lower case; None: no account."""
+    kind = next((kind for name, kind in _CLASSES if name in classes), None)
+    if kind is Kind.LIST and subscribable.is_list(entry):
+        return Kind.SUBSCRIBABLE
+    if kind is Kind.USER and all(mail.startswith("@") for mail in entry.lowered("mail")):
+        return Kind.CATCHALL
+    return kind
+
+
+def local_and_domain(address: str) -> tuple[str, str]:
+    """Return both parts of an address; an extension behind ``+`` is not part of the first.
+
+    Postfix looks an address with an extension up as it stands and then without.
+    """
+    local, domain = names.local_part(address), names.domain_of(address)
+    name = local.partition("+")[0]
+    return name or local, domain
