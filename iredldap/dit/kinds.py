@@ -32,6 +32,9 @@ _YES = {"yes", "true", "on", "1"}
 _NO = {"no", "false", "off", "0"}
 
 _TRANSPORT = re.compile(r"[A-Za-z0-9_-]*(?::[!-~]*)?")
+# Of a transport that connects: "[host]:port", or "host:port", whose port may be a service's name.
+_HOP_PORT = re.compile(r"(?:inet:)?(?:\[[^\]]*\]|[A-Za-z0-9._-]*):(?P<port>[A-Za-z0-9-]*)")
+_UNCONNECTED = {"discard", "error", "retry"}
 _HOST_PORT = re.compile(r"(?P<open>\[)?(?P<host>[^\[\]]+?)(?(open)\])(?::(?P<port>[0-9]{1,5}))?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -137,7 +140,19 @@ def transport(value: str) -> str:
     word = value.strip()
     if not _TRANSPORT.fullmatch(word) or word == ":":
         raise InvalidParameter(f"{value[:80]!r} is no Postfix transport")
+    name, _, hops = word.partition(":")
+    # What follows these is a text, and what follows "unix:" a path.
+    if name.lower() not in _UNCONNECTED and not hops.startswith("unix:"):
+        for hop in hops.split(","):
+            port = _HOP_PORT.fullmatch(hop)
+            if port and not _is_port(port["port"]):
+                raise InvalidParameter(f"{value[:80]!r}: no such port")
     return word
+
+
+def _is_port(word: str) -> bool:
+    """Whether a TCP port has this number or, as far as one can see, this name."""
+    return 0 < int(word) < 65536 if word.isdigit() and len(word) <= 19 else word[:1].isalpha()
 
 
 def host(value: str) -> str:
@@ -148,7 +163,7 @@ def host(value: str) -> str:
         raise InvalidParameter(f"{value[:80]!r} is no host")
     if ":" in parts["host"] and not parts["open"]:
         raise InvalidParameter(f"{value[:80]!r}: an IPv6 address stands in square brackets")
-    if parts["port"] and not 0 < int(parts["port"]) < 65536:
+    if parts["port"] and not _is_port(parts["port"]):
         raise InvalidParameter(f"{value[:80]!r}: no such port")
     return word
 

@@ -6,11 +6,11 @@ type for JSON, while existing clients send forms in both ways.
 
 import io
 import json
-import math
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,7 @@ from falcon.media import MultipartFormHandler
 from iredldap.errors import BodyTooLarge, InvalidParameter, MissingParameter, UnsupportedMediaType
 
 _MOST_FIELDS = 1000
+_LONGEST_NUMBER = 308
 _PIECE = 256 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _UTF8 = {"", "utf-8", "utf8", "us-ascii"}
@@ -163,7 +164,12 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
 
 def _from_json(body: bytes) -> Form:
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        document = json.loads(
+            body.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_int=_number,
+            parse_float=_number,
+        )
         document_is_object = isinstance(document, dict)
     except (ValueError, RecursionError) as ex:
         raise InvalidParameter(f"the JSON cannot be read: {ex}") from ex
@@ -186,10 +192,29 @@ def _text(name: str, value: object) -> str:
             if any("\ud800" <= char <= "\udfff" for char in value):
                 raise InvalidParameter("half a character", parameter=name or None)
             return value
-        case int() | float() if math.isfinite(value):
-            return str(value)
         case _:
             raise InvalidParameter("neither text, number nor yes/no", parameter=name)
+
+
+def _number(word: str) -> str | None:
+    """Write a JSON number without an exponent and without zeros at its end: ``1e2`` is ``100``.
+
+    None: one that is too long, or beyond what any program holds.
+    """
+    if len(word) > _LONGEST_NUMBER:
+        return None
+    # Not by way of a float, which would lose digits.
+    try:
+        number = Decimal(word)
+    except InvalidOperation:
+        return None
+    if not number:
+        return "0"
+    # Written out, it may be long all the same.
+    if abs(number.adjusted()) >= _LONGEST_NUMBER:
+        return None
+    digits = f"{number:f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _no_constant(word: str) -> None:

@@ -41,6 +41,16 @@ def corp(api: Client) -> None:
         ("POST", "/api/domain/new.test", {"senderBcc": "nobody"}, 400, "INVALID_MAIL"),
         ("POST", "/api/domain/new.test", {"senderBcc": "a@b.c,d@e.test"}, 400, "INVALID_MAIL"),
         ("POST", "/api/domain/new.test", {"transport": "a b"}, 400, "INVALID_PARAMETER"),
+        *(
+            (method, path, {"transport": f"relay:[mx.test]:{port}"}, 400, "INVALID_PARAMETER")
+            for method, path in (
+                ("POST", "/api/domain/new.test"),
+                ("PUT", "/api/domain/corp.test"),
+                ("PUT", "/api/user/ann@corp.test"),
+                ("PUT", "/api/users/corp.test"),
+            )
+            for port in (0, 99999)
+        ),
         ("POST", "/api/domain/new.test", {"name": "a\x00b"}, 400, "INVALID_PARAMETER"),
         ("POST", "/api/domain/new.test", {"name": "a\nb"}, 400, "INVALID_PARAMETER"),
         ("PUT", "/api/domain/corp.test", {"accountStatus": "maybe"}, 400, "INVALID_PARAMETER"),
@@ -337,3 +347,32 @@ def test_log_has_no_secret(api: Client, corp: None, capsys: pytest.CaptureFixtur
     assert "/api/user/bob@corp.test" in out
     cookie = next(iter(api.session.cookies)).value or "?"
     assert not [secret for secret in (PASSWORD, "good%20password", cookie) if secret in out + err]
+
+
+@pytest.mark.parametrize("number", ["9" * 309, "9" * 4000, "9" * 5000, "1e400", "[" * 50_000])
+@pytest.mark.parametrize("path", ["/api/login", "/api/domain/new.test"])
+def test_no_number_is_too_much_for_us(
+    api: Client, served: Served, world: World, path: str, number: str
+) -> None:
+    """In JSON, also of somebody who has not logged in."""
+    before = world.snapshot()
+    client = served.client() if path == "/api/login" else api
+    answer = client.session.post(
+        client.url + path,
+        data=f'{{"username": {number}, "password": "x", "quota": {number}}}',
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_PARAMETER")
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("digits", [20, 309, 5000])
+def test_no_number_in_an_address_is_too_much_for_us(api: Client, corp: None, digits: int) -> None:
+    """As a variable of the path, and in the query string."""
+    number = "9" * digits
+    for path in ("user/ann@corp.test", "domain/corp.test"):
+        answer = api.delete(f"/api/{path}/keep_mailbox_days/{number}")
+        refused(answer, 400, "INVALID_PARAMETER")
+    refused(api.get("/api/users/corp.test", limit=number), 400, "INVALID_PARAMETER")
+    refused(api.get("/api/domains", limit=f"-{number}"), 400, "INVALID_PARAMETER")

@@ -54,6 +54,11 @@ READ = [
             "smtp:",
             ":[mx.a.test]",
             "mlmmj:a.test/list",
+            "smtp:[mx.a.test]:submission",
+            "smtp:[2001:db8::1]:65535",
+            "smtp:mx.a.test:1,[mx.b.test]:25",
+            "error:5.1.1:99999",
+            "lmtp:unix:/run/lmtp:99999",
         )
     ),
     *(
@@ -119,7 +124,12 @@ REFUSED = [
     ),
     *(
         (kinds.TRANSPORT, word)
-        for word in ("two words", ":", "smtp:a\nb", "smtp:ü", "[mx.test]", "a;b", "smtp:\x00")
+        for word in (
+            "two words", ":", "smtp:a\nb", "smtp:ü", "[mx.test]", "a;b", "smtp:\x00",
+            "relay:[mx.test]:99999", "relay:[mx.test]:0", "relay:[mx.test]:", "smtp:mx.test:65536",
+            "lmtp:inet:127.0.0.1:70000", "smtp:[2001:db8::1]:100000", ":[mx.test]:99999",
+            "smtp::99999", "smtp:[a.test]:25,[b.test]:99999", "smtp:[a.test]:" + "9" * 5000,
+        )
     ),
     *(
         (kinds.HOST, word)

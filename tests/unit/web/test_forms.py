@@ -124,6 +124,41 @@ JUNK = [
 ]
 
 
+NUMBERS = [
+    ("1.0", "1"),
+    ("1e2", "100"),
+    ("-1E+2", "-100"),
+    ("12.50", "12.5"),
+    ("0.5", "0.5"),
+    ("5e-1", "0.5"),
+    ("-0", "0"),
+    ("-0.0", "0"),
+    ("0e999", "0"),
+    ("1e22", "1" + "0" * 22),
+    ("12345678901234567890.1", "12345678901234567890.1"),
+    ("9" * 308, "9" * 308),
+]
+
+
+@pytest.mark.parametrize(("number", "text"), NUMBERS)
+def test_a_number_is_read_as_a_form_would_have_it(number: str, text: str) -> None:
+    """Without an exponent, a whole one without a point, and none loses digits."""
+    assert forms.read(request(f'{{"a": {number}}}'.encode(), JSON), LARGEST) == {"a": [text]}
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9" * 309, "-" + "9" * 309, "9" * 4300, "9" * 4301, "1e308", "1e400", "-1e400", "1e-400",
+     "1e99999999999999999999", "1e-99999999999999999999", "0." + "3" * 400],
+)  # fmt: skip
+@pytest.mark.parametrize("body", ['{"a": %s}', '{"a": ["x", %s]}'])
+def test_a_number_that_nobody_means_is_refused(number: str, body: str) -> None:
+    """It is named, like any other value that is none."""
+    with pytest.raises(InvalidParameter) as caught:
+        forms.read(request((body % number).encode(), JSON), 10**6)
+    assert caught.value.parameters == ("a",)
+
+
 @pytest.mark.parametrize(("content_type", "body"), JUNK)
 def test_junk_is_refused(content_type: str | None, body: bytes) -> None:
     """Nothing of a body that cannot be read to its end is used."""
