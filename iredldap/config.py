@@ -136,8 +136,8 @@ class Session:
     cookie_name: str = setting("Name of the cookie.", cookie_name, default="iRedAdmin-LDAP")
     max_age: int = setting("Seconds after login when a cookie ends.", between(1), default=8 * 3600)
     idle_age: int = setting(
-        "Seconds without a request after which a cookie ends; 0: never. Only for clients that"
-        " keep the cookie of each answer.",
+        "Seconds without a request after which a cookie ends, and one minute more, by which clocks"
+        " may differ; 0: never. Only for clients that keep the cookie of each answer.",
         between(0),
         default=0,
     )

@@ -25,6 +25,9 @@ from iredldap.settings import Secret
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
+_NO_FILE = (":", "file:")
+"""How a name begins that SQLite does not take for that of a file, or takes for a URI."""
+
 _PATIENCE = 5.0
 """Seconds for which a transaction that others undo is made again."""
 
@@ -74,6 +77,7 @@ class Database:
         self._make = make
         self._lock = threading.Lock()
         self._made: sql.Engine | None = None
+        self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
         ours = weakref.WeakMethod(self._begin_again)
         os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
@@ -124,7 +128,11 @@ class Database:
             ):
                 yield connection
         except _FAULTS as ex:
-            raise self._down(ex) from ex
+            down = self._down(ex)
+            if down.report and "missing_table" in down.report:
+                # It may have been there: whose tables are ours to make are made again.
+                self.open_anew()
+            raise down from ex
 
     @contextmanager
     def session(self) -> Iterator[sql.Connection]:
@@ -145,12 +153,12 @@ class Database:
         Raises:
             ServerDown: If the database does not answer.
         """
-        if table not in self._columns:
+        found = self._columns.get(table)
+        if found is None:
             found = self.read(lambda connection: _columns(connection, table))
-            if not found:
-                return found
-            self._columns[table] = found
-        return self._columns[table]
+            if found:
+                self._columns[table] = found
+        return found
 
     def ask(self) -> None:
         """See whether it answers.
@@ -164,10 +172,25 @@ class Database:
         if self._made:
             self._made.dispose()
 
+    def open_anew(self) -> None:
+        """Have the next transaction open the database as the first one did."""
+        with self._lock:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._made:
+            self._made.dispose()
+        self._made = None
+        self._columns.clear()
+
     def _engine(self) -> sql.Engine:
         with self._lock:
+            if self._made and _file(self._made) != self._file:
+                # Somebody has deleted or replaced it. We would go on with the file that nobody
+                # else finds any more: SQLite refuses to write into it, yet reads.
+                self._leave()
             if self._made is None:
-                self._made = _engine(self._url, self._make)
+                self._made, self._file = _opened(self._url, self._make)
             return self._made
 
     def _down(self, fault: Exception) -> ServerDown:
@@ -210,7 +233,22 @@ def url_of(secret: Secret) -> sql.URL:
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
-def _engine(secret: Secret, make: Callable[[sql.Engine], None]) -> sql.Engine:
+def _file(engine: sql.Engine) -> tuple[int, int] | None:
+    """Return device and inode of an SQLite file; None if there is none."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name.startswith(_NO_FILE):
+        return None
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _opened(
+    secret: Secret, make: Callable[[sql.Engine], None]
+) -> tuple[sql.Engine, tuple[int, int] | None]:
+    """Make an engine and the tables; return it, and the file as it was before."""
     url = url_of(secret)
     kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
     # MariaDB's own default locks gaps between rows, in which writers of new rows meet.
@@ -222,13 +260,15 @@ def _engine(secret: Secret, make: Callable[[sql.Engine], None]) -> sql.Engine:
         _begin_by_hand(engine)
         if url.database:
             _make_private(url.database)
+    # Before it is opened: one that is replaced meanwhile differs next time, at worst in vain.
+    file = _file(engine)
     try:
         engine.connect().close()
         make(engine)
     except BaseException:
         engine.dispose()
         raise
-    return engine
+    return engine, file
 
 
 def _begin_by_hand(engine: sql.Engine) -> None:
@@ -247,7 +287,7 @@ def _begin_by_hand(engine: sql.Engine) -> None:
 def _make_private(file: str) -> None:
     """Make a database file that others cannot read: a job may hold the hash of a password."""
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    if not file.startswith((":", "file:")):
+    if not file.startswith(_NO_FILE):
         Path(file).touch(mode=0o600)
 
 

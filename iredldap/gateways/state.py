@@ -4,6 +4,8 @@ SQLite by default, made on first use; MariaDB or PostgreSQL where several machin
 Transactions are short, so that SQLite's one writer is soon free again.
 """
 
+import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -11,10 +13,20 @@ import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from iredldap.gateways.database import Database
+from iredldap.errors import ServerDown
+from iredldap.gateways.database import Database, upsert
 from iredldap.settings import Secret
 
 _METADATA = sql.MetaData()
+# One row: which database this is, and when it was made, in seconds since 1970; 0 if that was before
+# there was this table.
+_IDENTITY = sql.Table(
+    "state_identity",
+    _METADATA,
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("id", sql.String(32), nullable=False),
+    sql.Column("born", sql.BigInteger, nullable=False),
+)
 _REVOKED = sql.Table(
     "revoked_sessions",
     _METADATA,
@@ -112,15 +124,46 @@ class State:
                 # Ended twice is ended.
                 return
 
-    def is_revoked(self, session: str) -> bool:
-        """Whether a session was ended.
+    def new_session(self) -> str:
+        """Return an id for a new session: that of this database, a dot, and 32 hex digits.
 
         Raises:
             ServerDown: If the database does not answer.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(sql.select(_REVOKED.c.id).where(_REVOKED.c.id == session))
-            return row.first() is not None
+            identity = connection.execute(sql.select(_IDENTITY.c.id)).scalar()
+        if identity is None:
+            raise self._without_identity()
+        return f"{identity}.{secrets.token_hex(16)}"
+
+    def is_ended(self, session: str, since: int) -> bool:
+        """Judge whether a session was ended, or was opened before this database was made.
+
+        The list of ended sessions went with the database that was lost: all that it may have held
+        have ended. No clock tells which these are, but the id of the database in theirs; only
+        sessions of versions without it go by time.
+
+        Args:
+            session: Its id.
+            since: Seconds since 1970 when it was opened.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        joined = _IDENTITY.outerjoin(_REVOKED, _REVOKED.c.id == session)
+        wanted = sql.select(_IDENTITY.c.id, _IDENTITY.c.born, _REVOKED.c.id).select_from(joined)
+        with self._database.transaction() as connection:
+            row = connection.execute(wanted).first()
+        if row is None:
+            raise self._without_identity()
+        identity, born, revoked = row
+        home, dot, _ = session.partition(".")
+        return revoked is not None or (home != identity if dot else since < born)
+
+    def _without_identity(self) -> ServerDown:
+        """Have the row made again; somebody has deleted it."""
+        self._database.open_anew()
+        return ServerDown("state database without an identity", report={"database": "state"})
 
     def add_job(self, job: Job, forgotten: int) -> None:
         """Write down a job.
@@ -229,4 +272,11 @@ def _make_tables(engine: sql.Engine) -> None:
 
 def _create(engine: sql.Engine) -> None:
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        is_older = sql.inspect(connection).has_table(_REVOKED.name)
+        born = 0 if is_older else int(time.time())
+        identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
+        # Before the list of ended sessions: MariaDB keeps what was made until it breaks off here,
+        # and a list without an identity is taken for one of the version before.
+        _IDENTITY.create(connection, checkfirst=True)
+        upsert(connection, _IDENTITY, [identity], ("number",))
         _METADATA.create_all(connection)

@@ -3,10 +3,9 @@
 import hmac
 import ipaddress
 import re
-import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import falcon
 
@@ -19,12 +18,14 @@ from iredldap.errors import (
     NotAllowedIp,
     NotAuthorized,
     PermissionDenied,
+    SessionExpired,
+    Unauthenticated,
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web.endpoint import Endpoint
-from iredldap.web.tokens import Token, Tokens
+from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 
 _MOST_REMEMBERED = 1000
 _ADMINS_TRANSPORT = re.compile(r"(?:relay|smtp):\[[^\[\]\s]+\]:\d{1,5}")
@@ -48,29 +49,52 @@ class Sessions:
         self._seen: dict[str, tuple[float, Token, Caller]] = {}
 
     def enter(self, caller: Caller) -> str:
-        """Open a session; return its cookie."""
+        """Open a session; return its cookie.
+
+        Raises:
+            ServerDown: If the state database does not answer.
+        """
+        session = self._state.new_session()
         now = int(time.time())
         proof = digest(caller.stored, self._tokens.keys[-1])
-        return self._tokens.dump(Token(caller.address, secrets.token_hex(16), proof, now), now)
+        return self._tokens.dump(Token(caller.address, session, proof, now), now)
 
-    def caller(self, cookie: str | None) -> Caller:
-        """Give the caller behind a cookie.
+    def cookies(self, request: falcon.Request) -> Sequence[str]:
+        """Return the values of all session cookies of a request, in its order, each once.
+
+        A browser sends several where another host of the site, or another path, has set one too.
+        """
+        return [*dict.fromkeys(request.get_cookie_values(self._config.cookie_name) or ())]
+
+    def caller(self, cookies: Sequence[str]) -> tuple[Caller, str]:
+        """Return the caller behind the first good one of several cookies, and that cookie.
 
         Raises:
             LoginRequired: If there is no cookie, or what it stands on is gone.
-            SessionExpired: If its time is over.
+            SessionExpired: If none is good, and the time of one is over.
             ServerDown: If that cannot be found out.
         """
-        if not cookie:
-            raise LoginRequired("no cookie")
+        refusal: Unauthenticated = LoginRequired("no cookie")
+        for cookie in cookies:
+            try:
+                return self._caller(cookie), cookie
+            except SessionExpired as ex:
+                refusal = ex
+            except Unauthenticated as ex:
+                refusal = refusal if isinstance(refusal, SessionExpired) else ex
+        raise refusal
+
+    def _caller(self, cookie: str) -> Caller:
         token = self._tokens.load(cookie, int(time.time()))
         seen = self._seen.get(token.session)
         if seen and seen[1] == token and time.monotonic() - seen[0] < self._config.recheck:
             return seen[2]
         looked = time.monotonic()
         caller = find_admin(self._directory, token.address)
-        if not caller or not self._stands(token, caller) or self._state.is_revoked(token.session):
+        if not caller or not self._stands(token, caller):
             raise LoginRequired(f"session of {token.address}")
+        if self._state.is_ended(token.session, token.since):
+            raise LoginRequired(f"ended session of {token.address}")
         self._remember(token, caller, looked)
         return caller
 
@@ -81,17 +105,30 @@ class Sessions:
         now = int(time.time())
         return self._tokens.dump(self._tokens.load(cookie, now), now)
 
-    def leave(self, cookie: str) -> None:
-        """End a session on every worker.
+    def leave(self, cookies: Sequence[str]) -> None:
+        """End the sessions of all cookies that are good, on every worker.
 
         Raises:
+            LoginRequired: If there is no cookie, or none that was signed here.
+            SessionExpired: If none is good, and the time of one is over.
             ServerDown: If that cannot be written down.
         """
         now = int(time.time())
-        token = self._tokens.load(cookie, now)
-        self._state.revoke(token.session, token.since + self._config.max_age, now)
-        with self._lock:
-            self._seen.pop(token.session, None)
+        refusal: Unauthenticated = LoginRequired("no cookie")
+        tokens = []
+        for cookie in cookies:
+            try:
+                tokens.append(self._tokens.load(cookie, now))
+            except Unauthenticated as ex:
+                refusal = refusal if isinstance(refusal, SessionExpired) else ex
+        if not tokens:
+            raise refusal
+        for token in tokens:
+            # A machine whose clock is behind takes the cookie for so much longer.
+            end = token.since + self._config.max_age + CLOCK_TOLERANCE
+            self._state.revoke(token.session, end, now)
+            with self._lock:
+                self._seen.pop(token.session, None)
 
     def _stands(self, token: Token, caller: Caller) -> bool:
         return any(

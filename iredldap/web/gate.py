@@ -103,10 +103,9 @@ class Gate:
         request.context.parsed = parsed
 
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Any:
-        cookie = request.cookies.get(self._config.session.cookie_name)
-        caller = self._sessions.caller(cookie)
+        caller, cookie = self._sessions.caller(self._sessions.cookies(request))
         request.context.who = caller.address
-        if refreshed := self._sessions.refreshed(cookie or ""):
+        if refreshed := self._sessions.refreshed(cookie):
             set_cookie(response, self._config, refreshed, tls=self._clients.speaks_tls(request))
         return caller
 

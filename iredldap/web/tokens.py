@@ -13,6 +13,13 @@ from iredldap.errors import LoginRequired, SessionExpired
 
 _SALT = "iredldap.session"
 
+CLOCK_TOLERANCE = 60
+"""Seconds by which a clock may step back, or the clocks of two machines may differ.
+
+It is added where a cookie of another clock would be too young or idle for too long, and to the time
+for which an ended session is remembered. The age at which a cookie ends is not extended.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -58,15 +65,17 @@ class Tokens:
 
         Raises:
             LoginRequired: If it was not signed here.
-            SessionExpired: If it was, and is too old or was idle for too long.
+            SessionExpired: If it was, and is too old, was idle for too long, or is from a future
+                that differing clocks do not explain.
         """
         try:
             used, *fields = self._serializer.loads(cookie)
             token = Token(*fields)
         except (BadData, TypeError, ValueError) as ex:
             raise LoginRequired("not a cookie of ours") from ex
-        if 0 < self._settings.idle_age < now - used:
+        idle_age = self._settings.idle_age
+        if idle_age and not -CLOCK_TOLERANCE <= now - used <= idle_age + CLOCK_TOLERANCE:
             raise SessionExpired(f"idle session of {token.address}")
-        if not token.since <= now <= token.since + self._settings.max_age:
+        if not -CLOCK_TOLERANCE <= now - token.since <= self._settings.max_age:
             raise SessionExpired(f"session of {token.address}")
         return token

@@ -2,10 +2,16 @@
 
 import statistics
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from iredldap.gateways.state import State
+from iredldap.operations.login import digest
+from iredldap.settings import Secret
+from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 from tests.conftest import (
     ADMIN,
     ADMIN_PASSWORD,
@@ -17,8 +23,10 @@ from tests.conftest import (
     salted,
     wait_until,
 )
+from tests.databases import execute
 
 PASSWORD = "a good password"
+COOKIE = "iRedAdmin-LDAP"
 
 
 @pytest.fixture
@@ -175,6 +183,132 @@ def test_logout_ends_the_session_everywhere(serve: Any) -> None:
 def test_logout_without_a_session(served: Served) -> None:
     """There is nothing to end."""
     refused(served.client().post("/api/logout"), 401, "LOGIN_REQUIRED")
+
+
+def with_cookies(*values: str) -> dict[str, str]:
+    """Headers with several cookies of our name, among others."""
+    named = [f"{COOKIE}={value}" for value in values]
+    return {"Cookie": "; ".join(["first=1", *named, "last=2"])}
+
+
+def ask(server: Served, *values: str) -> int:
+    """Status of a read with these cookies: 404 if one is good, else 401."""
+    headers = with_cookies(*values)
+    return server.client().call("GET", "/api/domain/none.test", headers=headers).status_code
+
+
+def logged_in(server: Served) -> str:
+    """A new session's cookie."""
+    return str(server.client().log_in().session.cookies[COOKIE])
+
+
+def test_of_several_cookies_a_good_one_counts(served: Served) -> None:
+    """Wherever it stands; another host of the site, or an older path, may have set the others."""
+    good, ended = logged_in(served), logged_in(served)
+    headers = with_cookies(ended)
+    done(served.client().call("POST", "/api/logout", headers=headers))
+    wait_until(lambda: ask(served, ended) == 401, 10)
+
+    for values in ([good, "x"], ["x", good], [ended, "", good, "y"], ['"x"', good, good]):
+        assert ask(served, *values) == 404
+
+    assert [ask(served, "x", ended), ask(served, "x", "y"), ask(served)] == [401] * 3
+
+
+def test_a_logout_ends_the_sessions_of_all_cookies(served: Served) -> None:
+    one, two = logged_in(served), logged_in(served)
+    client = served.client()
+
+    done(client.call("POST", "/api/logout", headers=with_cookies("x", one, two)))
+
+    wait_until(lambda: ask(served, one) == ask(served, two) == 401, 10)
+    answer = client.call("POST", "/api/logout", headers=with_cookies("x", "y"))
+    refused(answer, 401, "LOGIN_REQUIRED")
+
+
+def test_the_good_one_of_several_cookies_is_renewed(serve: Any) -> None:
+    server = serve(session={"idle_age": 600})
+    good = logged_in(server)
+
+    headers = with_cookies("x", good)
+    answer = server.client().call("GET", "/api/domain/none.test", headers=headers)
+
+    assert ask(server, answer.cookies[COOKIE]) == 404
+
+
+def test_an_expired_one_of_several_cookies_is_told(serve: Any) -> None:
+    """If none is good, the one that was is what a client wants to know of."""
+    server = serve(session={"max_age": 1})
+    old = logged_in(server)
+    wait_until(lambda: ask(server, old) == 401, 10)
+
+    for values in (["x", old], [old, "x"]):
+        for method, path in (("GET", "/api/domains"), ("POST", "/api/logout")):
+            headers = with_cookies(*values)
+            refused(server.client().call(method, path, headers=headers), 401, "SESSION_EXPIRED")
+
+
+def test_clocks_of_two_machines_may_differ(served: Served, world: World) -> None:
+    """By a minute: a session opened where it is later is one, and is remembered when it ended."""
+    tokens = Tokens(served.config.session)
+    state = served.gateways.state
+    stored = world.entry(world.tree.admin(ADMIN))
+    assert stored
+    proof = digest(tuple(stored.values("userPassword")), tokens.keys[-1])
+
+    def cookie(ahead: int) -> str:
+        now = int(time.time()) + ahead
+        return tokens.dump(Token(ADMIN, state.new_session(), proof, now), now)
+
+    assert ask(served, cookie(CLOCK_TOLERANCE)) == 404
+    assert ask(served, cookie(CLOCK_TOLERANCE + 60)) == 401
+
+    # Where it is a minute earlier, the cookie has not come to its end yet.
+    oldest = Token(ADMIN, state.new_session(), proof, int(time.time()))
+    headers = with_cookies(tokens.dump(oldest, oldest.since))
+    done(served.client().call("POST", "/api/logout", headers=headers))
+    end = oldest.since + served.config.session.max_age
+    state.revoke("another", end + 1000, end + CLOCK_TOLERANCE)
+    assert state.is_ended(oldest.session, oldest.since)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_lost_state_database_ends_all_sessions(
+    serve: Any, tmp_path: Path, restarted: bool
+) -> None:
+    """On every worker, those that were logged out above all; new ones are opened at once."""
+    workers = [serve(), serve()]
+    kept, ended = logged_in(workers[0]), logged_in(workers[0])
+    done(workers[0].client().call("POST", "/api/logout", headers=with_cookies(ended)))
+    assert ask(workers[1], kept) == 404
+
+    (tmp_path / "state.sqlite3").unlink()
+    if restarted:
+        workers = [serve(), serve()]
+
+    for worker in workers:
+        wait_until(lambda w=worker: ask(w, kept) == ask(w, ended) == 401, 10)  # type: ignore[misc]
+    new = logged_in(workers[1])
+    assert [ask(worker, new) for worker in workers] == [404, 404]
+
+
+def test_an_update_ends_no_session(serve: Any, world: World, tmp_path: Path) -> None:
+    """A cookie of the version before says nothing of a database, and one made then has no name."""
+    with closing(State(Secret(f"sqlite:///{tmp_path}/state.sqlite3"))) as state:
+        state.ask()
+    execute(f"sqlite:///{tmp_path}/state.sqlite3", "DROP TABLE state_identity")
+    server = serve()
+    tokens = Tokens(server.config.session)
+    stored = world.entry(world.tree.admin(ADMIN))
+    assert stored
+    proof = digest(tuple(stored.values("userPassword")), tokens.keys[-1])
+    since = int(time.time()) - 3600
+    cookie = tokens.dump(Token(ADMIN, "0123456789abcdef" * 2, proof, since), since)
+
+    assert ask(server, cookie) == 404
+
+    done(server.client().call("POST", "/api/logout", headers=with_cookies(cookie)))
+    wait_until(lambda: ask(server, cookie) == 401, 10)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import falcon
 
 from iredldap.dit.fields import Parsed
 from iredldap.dit.request import Request
-from iredldap.errors import LoginRequired
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.login import Caller, log_in
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
@@ -26,9 +25,9 @@ class LoginResource(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         caller = self._caller(request.context.parsed, request.context.client)
         request.context.who = caller.address
+        cookie = self.sessions.enter(caller)
         logged_in = Request("login", {"mail": caller.address}, client=request.context.client)
         self.journal.note(caller.address, logged_in)
-        cookie = self.sessions.enter(caller)
         set_cookie(response, self.config, cookie, tls=self.clients.speaks_tls(request))
         self.replies.done(response)
 
@@ -48,9 +47,6 @@ class LogoutResource(Resource):
     sessions: Sessions
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        cookie = request.cookies.get(self.config.session.cookie_name)
-        if not cookie:
-            raise LoginRequired("no cookie")
-        self.sessions.leave(cookie)
+        self.sessions.leave(self.sessions.cookies(request))
         response.unset_cookie(self.config.session.cookie_name, path="/", same_site="Strict")
         self.replies.done(response)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +17,12 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import _JOBS, Job, State, Waiting
+from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, State, Waiting
 from iredldap.settings import Secret
+from tests.databases import Urls, connected, execute
 
-NOW = 1_800_000_000
+NOW = 4_000_000_000
+"""Later than any database of the tests is made."""
 Open = Callable[[], State]
 
 
@@ -64,15 +67,15 @@ def test_it_is_made_on_first_use(open_: Open, file: Path) -> None:
 def test_a_session_is_revoked_until_it_would_have_ended(open_: Open, file: Path) -> None:
     """Then the next revocation forgets it."""
     state = open_()
-    assert not state.is_revoked("short")
+    assert not state.is_ended("short", NOW)
 
     state.revoke("short", NOW + 10, NOW)
     state.revoke("long", NOW + 100, NOW + 10)
-    assert state.is_revoked("short")
+    assert state.is_ended("short", NOW)
 
     state.revoke("last", NOW + 100, NOW + 11)
     assert stored(file) == {"long", "last"}
-    assert not state.is_revoked("short")
+    assert not state.is_ended("short", NOW)
 
 
 def test_ended_twice_is_ended(open_: Open) -> None:
@@ -83,8 +86,8 @@ def test_ended_twice_is_ended(open_: Open) -> None:
 
     state.revoke("session", NOW + 100, NOW + 50)
 
-    assert state.is_revoked("session")
-    assert not state.is_revoked("old")
+    assert state.is_ended("session", NOW)
+    assert not state.is_ended("old", NOW)
 
 
 def test_what_it_knows_outlives_it(open_: Open) -> None:
@@ -93,7 +96,7 @@ def test_what_it_knows_outlives_it(open_: Open) -> None:
     first.revoke("session", NOW + 100, NOW)
     first.close()
 
-    assert open_().is_revoked("session")
+    assert open_().is_ended("session", NOW)
 
 
 def test_processes_see_one_another(open_: Open, file: Path) -> None:
@@ -106,12 +109,12 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
         "from iredldap.gateways.state import State\n"
         "state = State(Secret(sys.argv[1]))\n"
         f"state.revoke('there', {NOW + 100}, {NOW})\n"
-        "sys.exit(0 if state.is_revoked('here') else 1)\n"
+        f"sys.exit(0 if state.is_ended('here', {NOW}) else 1)\n"
     )
 
     subprocess.run([sys.executable, "-c", there, f"sqlite:///{file}"], check=True)
 
-    assert here.is_revoked("there")
+    assert here.is_ended("there", NOW)
 
 
 def _first_use(url: str, ready: "multiprocessing.synchronize.Barrier") -> None:
@@ -186,7 +189,7 @@ def test_a_forked_child_opens_its_own(open_: Open) -> None:
     if child == 0:
         status = 1
         try:
-            if state.is_revoked("parent"):
+            if state.is_ended("parent", NOW):
                 state.revoke("child", NOW + 100, NOW)
                 status = 0
         finally:
@@ -194,7 +197,7 @@ def test_a_forked_child_opens_its_own(open_: Open) -> None:
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    assert state.is_revoked("child")
+    assert state.is_ended("child", NOW)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_what_cannot_be_opened_is_down(url: str) -> None:
     with closing(State(Secret(url))) as state:
         for use in (
             state.ask,
-            lambda: state.is_revoked("session"),
+            lambda: state.is_ended("session", NOW),
             lambda: state.revoke("session", NOW + 1, NOW),
             lambda: state.add_job(job("any"), 0),
             lambda: state.job("any"),
@@ -247,6 +250,114 @@ def test_it_is_for_the_owner_only(open_: Open, file: Path) -> None:
     open_().ask()
 
     assert file.stat().st_mode & 0o077 == 0
+
+
+class TestALostDatabase:
+    """The list of ended sessions went with it."""
+
+    def test_ends_all_sessions_opened_before(self, databases: Urls) -> None:
+        """The tables are dropped while we run: the next call makes them again."""
+        url = databases.iredadmin
+        with closing(State(Secret(url))) as state:
+            kept, ended = state.new_session(), state.new_session()
+            state.revoke(ended, NOW, NOW)
+            assert [state.is_ended(kept, NOW), state.is_ended(ended, NOW)] == [False, True]
+
+            drop(url)
+
+            with pytest.raises(ServerDown):
+                state.is_ended(kept, NOW)
+            assert [state.is_ended(kept, NOW), state.is_ended(ended, NOW)] == [True, True]
+            assert not state.is_ended(state.new_session(), NOW)
+        drop(url)
+
+    def test_of_older_versions_ends_those_by_their_time(self, databases: Urls) -> None:
+        """Their sessions do not say from which database they are."""
+        url = databases.iredadmin
+        with closing(State(Secret(url))) as state:
+            made = int(time.time())
+            state.ask()
+            assert state.is_ended("older", made - 1)
+            assert not state.is_ended("younger", int(time.time()) + 1)
+        drop(url)
+
+    def test_is_none_after_an_update(self, databases: Urls) -> None:
+        """Sessions of the version before go on, and those ended then stay so."""
+        url = databases.iredadmin
+        with connected(url) as connection:
+            _REVOKED.create(connection)
+            connection.execute(sql.insert(_REVOKED).values(id="ended", expires=NOW))
+        with closing(State(Secret(url))) as state:
+            assert not state.is_ended("old", 1)
+            assert state.is_ended("ended", 1)
+            assert not state.is_ended(state.new_session(), NOW)
+        drop(url)
+
+    def test_is_the_same_to_all_who_make_it(self, databases: Urls) -> None:
+        """Processes that come first at the same moment agree on what it is."""
+        url = databases.iredadmin
+        ready = threading.Barrier(4)
+        homes: list[str] = []
+
+        def open_session() -> None:
+            with closing(State(Secret(url))) as state:
+                ready.wait(20)
+                homes.append(state.new_session().partition(".")[0])
+
+        _at_once(4, open_session)
+
+        assert [len(homes), len({*homes})] == [4, 1]
+        drop(url)
+
+    def test_lost_its_identity_and_gets_another(self, databases: Urls) -> None:
+        url = databases.iredadmin
+        with closing(State(Secret(url))) as state:
+            before = state.new_session()
+            execute(url, "DELETE FROM state_identity")
+
+            with pytest.raises(ServerDown):
+                state.is_ended(before, NOW)
+
+            assert state.is_ended(before, NOW)
+            assert not state.is_ended(state.new_session(), NOW)
+        drop(url)
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_file_is_noticed_by_all_workers(self, open_: Open, file: Path, replaced: bool) -> None:
+        """Deleted or replaced by another: none goes on with what nobody else finds."""
+        workers = [open_(), open_()]
+        before = workers[0].new_session()
+        assert not workers[1].is_ended(before, NOW)
+
+        if replaced:
+            other = file.with_name("other.sqlite3")
+            with closing(State(Secret(f"sqlite:///{other}"))) as state:
+                state.ask()
+            other.rename(file)
+        else:
+            file.unlink()
+
+        assert [state.is_ended(before, NOW) for state in workers] == [True, True]
+        after = workers[0].new_session()
+        workers[1].revoke(after, NOW, NOW)
+        assert [state.is_ended(after, NOW) for state in workers] == [True, True]
+        assert stored(file) == {after}
+
+    def test_file_is_noticed_by_whoever_writes_first(self, open_: Open, file: Path) -> None:
+        """SQLite itself would refuse to write into a file that has no name any more."""
+        state = open_()
+        state.ask()
+        file.unlink()
+
+        state.revoke("session", NOW, NOW)
+
+        assert stored(file) == {"session"}
+
+
+def drop(url: str) -> None:
+    """Take all tables away, as one does who makes a database anew."""
+    with connected(url) as connection:
+        _METADATA.drop_all(connection)
 
 
 def job(number: str, owner: str = "ann", created: int = NOW, **columns: Any) -> Job:
