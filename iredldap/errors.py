@@ -12,7 +12,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  somebody, but not he
     │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
-    │   └── NotAuthorized  NotAllowedIp
+    │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest
     ├── NotFound
     │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
@@ -175,6 +175,12 @@ class NotAllowedIp(Forbidden):
     """Admins, or global admins, may not log in from the client's address."""
 
     code = "NOT_ALLOWED_IP"
+
+
+class CrossSiteRequest(Forbidden):
+    """A browser sends a change with the session cookie, or a login, for a page of another site."""
+
+    code = "CROSS_SITE_REQUEST"
 
 
 class NotFound(Refusal):

@@ -179,6 +179,22 @@ domain with other than ASCII letters is converted to its ASCII form.
 A path that reads takes the name of an alias domain for that of its primary domain. A path that
 writes does not.
 
+### Browsers
+
+A page of another origin (another host of the same site, or another port, is one) cannot act with
+the cookie. A request other than GET, HEAD and OPTIONS that carries the cookie, and every
+`POST /api/login`, is refused with `CROSS_SITE_REQUEST`
+
+- if it has the header `Sec-Fetch-Site` with another value than `same-origin` or `none`;
+- without that header, if it has the header `Origin`, and this is not the origin under which the
+  client reaches the API.
+
+Browsers set these headers, and no page can. Clients that send neither (`curl`, PHP, Python's
+`requests`, …) are not concerned; do not send them. There are no CORS headers, so no page of
+another origin reads an answer either.
+
+Of several cookies of the same name a good one counts, wherever it stands.
+
 ## Sending parameters
 
 Parameters come in the query string or in the body; where both have one, the body wins. Bodies
@@ -262,6 +278,7 @@ Beside the codes named with it, any endpoint may answer with {anywhere}.
 _ANYWHERE = (
     *COMMON_ERRORS,
     "SESSION_EXPIRED",
+    "CROSS_SITE_REQUEST",
     "API_DISABLED",
     "METHOD_NOT_ALLOWED",
     "PRECONDITION_FAILED",

@@ -24,6 +24,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.login import Caller, digest, find_admin
+from iredldap.web import origins
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 
@@ -178,9 +179,29 @@ class Clients:
         """Whether the request came to us, or to a trusted proxy, over TLS."""
         if request.scheme == "https":
             return True
-        nearest = request.remote_addr or "127.0.0.1"
-        forwarded = (request.get_header("X-Forwarded-Proto") or "").strip().lower()
-        return _within(nearest, self._proxies) and forwarded == "https"
+        return (self._forwarded(request, "X-Forwarded-Proto") or "").lower() == "https"
+
+    def is_foreign(self, request: falcon.Request) -> bool:
+        """Judge whether another site's page had a browser send the request."""
+        site = request.get_header("Sec-Fetch-Site")
+        sender = request.get_header("Origin")
+        return origins.is_foreign(site, sender, self._origin(request))
+
+    def _origin(self, request: falcon.Request) -> origins.Origin | None:
+        """Return the origin under which the client reaches us; None if it cannot be told."""
+        # Not `request.host`: without a header Host that is a name which no client has seen.
+        host = self._forwarded(request, "X-Forwarded-Host") or request.get_header("Host")
+        scheme = "https" if self.speaks_tls(request) else "http"
+        return origins.origin(scheme, host) if host else None
+
+    def _forwarded(self, request: falcon.Request, name: str) -> str | None:
+        """Return what a trusted proxy says of the client's request; of several, the first did.
+
+        Another proxy before it may have said something too; what stands first is the client's.
+        """
+        if not _within(request.remote_addr or "127.0.0.1", self._proxies):
+            return None
+        return (request.get_header(name) or "").split(",")[0].strip() or None
 
 
 class AdminAddresses:

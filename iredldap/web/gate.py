@@ -12,8 +12,8 @@ from iredldap.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import Parsed, parse, refuse_strays
 from iredldap.dit.kinds import whole_number
-from iredldap.errors import InvalidParameter
-from iredldap.web import forms, replies
+from iredldap.errors import CrossSiteRequest, InvalidParameter
+from iredldap.web import forms, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
@@ -21,6 +21,7 @@ from iredldap.web.routes import ENDPOINTS
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _MOST_DAYS = 36500
+_LOGIN = "/api/login"
 
 log = structlog.get_logger("iredldap.access")
 
@@ -58,7 +59,13 @@ class Gate:
         self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Name the request, and admit the client."""
+        """Name the request, refuse what another site's page sends, and admit the client."""
+        self._begin(request, response)
+        self._refuse_cross_site(request)
+        if request.path == "/api" or request.path.startswith("/api/"):
+            self._clients.admit(request)
+
+    def _begin(self, request: falcon.Request, response: falcon.Response) -> None:
         given = request.get_header("X-Request-Id") or ""
         request.context.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.context.began = time.monotonic()
@@ -66,9 +73,24 @@ class Gate:
         request.context.client = self._clients.address(request)
         response.set_header("X-Request-Id", request.context.id)
         response.set_header("Cache-Control", "no-store")
-        response.context.twins = request.path == "/api/login"
-        if request.path == "/api" or request.path.startswith("/api/"):
-            self._clients.admit(request)
+        response.context.twins = request.path == _LOGIN
+
+    def _refuse_cross_site(self, request: falcon.Request) -> None:
+        """Refuse a change that a page of another site would make with the caller's cookie.
+
+        Whether the cookie is good is not asked, so that the answer does not tell. A login is
+        refused without a cookie too: it would put the browser into somebody else's session, or
+        count as a failed one.
+
+        Raises:
+            CrossSiteRequest: If it is one; nothing was judged or counted before.
+        """
+        if request.method in origins.SAFE_METHODS:
+            return
+        acts = request.path == _LOGIN or self._sessions.cookies(request)
+        if acts and self._clients.is_foreign(request):
+            site, origin = request.get_header("Sec-Fetch-Site"), request.get_header("Origin")
+            raise CrossSiteRequest(f"site {site!s:.20}, origin {origin!s:.200}")
 
     def process_resource(
         self,
@@ -105,7 +127,9 @@ class Gate:
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Any:
         caller, cookie = self._sessions.caller(self._sessions.cookies(request))
         request.context.who = caller.address
-        if refreshed := self._sessions.refreshed(cookie):
+        # A page of another site may read nothing, but must not keep an idle session alive either.
+        refreshed = self._sessions.refreshed(cookie)
+        if refreshed and not self._clients.is_foreign(request):
             set_cookie(response, self._config, refreshed, tls=self._clients.speaks_tls(request))
         return caller
 
@@ -132,8 +156,16 @@ class Gate:
         resource: object,
         req_succeeded: bool,
     ) -> None:
-        """Write the line of the access log: neither parameters nor cookies are in it."""
+        """Add what every answer has, and write the line of the access log.
+
+        Neither parameters nor cookies are in that.
+        """
+        # Browsers would take a text that a client has stored for a page or a script of ours.
+        response.set_header("X-Content-Type-Options", "nosniff")
         context = request.context
+        if "began" not in context:
+            # Falcon answers some methods, such as WEBSOCKET, before it asks us.
+            self._begin(request, response)
         refusal = context.get("refusal")
         log.info(
             "request",

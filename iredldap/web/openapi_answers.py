@@ -7,6 +7,7 @@ from typing import Any
 from iredldap.errors import PasswordMismatch
 from iredldap.operations import index
 from iredldap.web.endpoint import Endpoint
+from iredldap.web.origins import SAFE_METHODS
 from iredldap.web.replies import JSON, status_of_code
 from iredldap.web.shapes import envelope, reference
 
@@ -23,6 +24,7 @@ COMMON_ERRORS = (
 _OF_ANY = ("INVALID_PARAMETER", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 _OF_THE_API = ("API_DISABLED", "NOT_AUTHORIZED")
 _OF_CALLERS = ("LOGIN_REQUIRED", "SESSION_EXPIRED", "PERMISSION_DENIED", "SERVER_DOWN")
+_OF_BROWSERS = ("CROSS_SITE_REQUEST",)
 _OF_PARAMETERS = ("MISSING_PARAMETER", "PARAMETER_CONFLICT")
 _OF_CHANGES = ("PRECONDITION_FAILED", "TOO_MANY_REQUESTS")
 
@@ -90,6 +92,8 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
     yield from _OF_ANY
     if endpoint.path.startswith("/api/"):
         yield from _OF_THE_API
+    if endpoint.method not in SAFE_METHODS:
+        yield from _OF_BROWSERS
     if not endpoint.is_open:
         yield from _OF_CALLERS
     if endpoint.table:

@@ -59,6 +59,17 @@ def test_names_every_code(document: Any, endpoint: Endpoint) -> None:
     assert [code for code in endpoint.errors if code not in described] == []
 
 
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.id)
+def test_says_which_endpoints_refuse_pages_of_other_sites(
+    document: Any, endpoint: Endpoint
+) -> None:
+    """All that change something, and the login."""
+    responses = document["paths"][described_at(endpoint)][endpoint.method.lower()]["responses"]
+
+    told = "CROSS_SITE_REQUEST" in responses.get("403", {"description": ""})["description"]
+    assert told == (endpoint.method != "GET")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "row"),
     [pytest.param(e, row, id=f"{e.id}-{row.name}") for e, row in PARAMETERS],

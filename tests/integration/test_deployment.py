@@ -185,6 +185,21 @@ def test_nobody_speaks_for_another_through_nginx(front: Client) -> None:
     refused(front.session.get(url, headers=headers), 401, "LOGIN_REQUIRED")
 
 
+def test_a_page_of_another_host_does_nothing_through_nginx(front: Client) -> None:
+    """The API knows the name and the scheme that the browser sees, and believes no other."""
+    front.log_in()
+    path = "/api/domain/front.test"
+    for headers in (
+        {"Origin": "https://shop.example.test"},
+        {"Origin": "https://shop.example.test", "X-Forwarded-Host": "shop.example.test"},
+        {"Origin": front.url.replace("https", "http")},
+        {"Sec-Fetch-Site": "same-site", "Origin": front.url},
+    ):
+        refused(front.call("POST", path, headers=headers), 403, "CROSS_SITE_REQUEST")
+    done(front.call("POST", path, headers={"Origin": front.url}))
+    done(front.call("DELETE", path, headers={"Sec-Fetch-Site": "same-origin"}))
+
+
 def test_a_directory_goes_through_nginx_and_back(front: Client) -> None:
     """As LDIF, larger than nginx takes of other requests."""
     front.log_in()
@@ -210,3 +225,4 @@ def test_an_api_that_is_down_is_said_in_its_own_words(tmp_path: Path) -> None:
         answer = requests.get(f"{url}/api/domains", verify=str(tmp_path / "ca.pem"), timeout=10)
     refused(answer, 503, "SERVER_DOWN")
     assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

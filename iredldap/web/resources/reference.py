@@ -80,7 +80,6 @@ def _file(name: str) -> _File:
 def _guard(response: falcon.Response) -> None:
     """Tell the browser what the page may do: nothing but show this API."""
     response.set_header("Content-Security-Policy", POLICY)
-    response.set_header("X-Content-Type-Options", "nosniff")
     response.set_header("Referrer-Policy", "no-referrer")
 
 

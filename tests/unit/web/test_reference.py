@@ -73,7 +73,6 @@ def test_the_browser_is_told_to_be_strict(client: testing.TestClient, path: str)
     answer = client.simulate_get(path)
 
     assert answer.headers["Content-Security-Policy"] == POLICY
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
