@@ -6,12 +6,13 @@ Transactions are short, so that SQLite's one writer is soon free again.
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, upsert
@@ -55,6 +56,11 @@ _JOBS = sql.Table(
     sql.Column("created", sql.BigInteger, nullable=False),
     sql.Column("finished", sql.BigInteger, index=True),
 )
+_NAMED_LOCKS = {"mysql", "mariadb"}
+_MAKING = 0x6972656C64617000
+"""Number of the lock that a worker holds while it makes the tables."""
+_PATIENCE = 10
+"""Seconds for which another one waits."""
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 
@@ -260,18 +266,11 @@ class State:
 
 
 def _make_tables(engine: sql.Engine) -> None:
-    for _ in _METADATA.tables:
-        try:
-            _create(engine)
-        except SQLAlchemyError:
-            # Another worker was as quick with one of them; what it has made is found now.
-            continue
-        return
-    _create(engine)
-
-
-def _create(engine: sql.Engine) -> None:
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with (
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+        _alone(connection),
+    ):
         is_older = sql.inspect(connection).has_table(_REVOKED.name)
         born = 0 if is_older else int(time.time())
         identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
@@ -280,3 +279,31 @@ def _create(engine: sql.Engine) -> None:
         _IDENTITY.create(connection, checkfirst=True)
         upsert(connection, _IDENTITY, [identity], ("number",))
         _METADATA.create_all(connection)
+
+
+@contextmanager
+def _alone(connection: sql.Connection) -> Iterator[None]:
+    """Have other workers that make the tables wait until the block has ended.
+
+    MariaDB refuses to look at a table that another connection is making, and PostgreSQL to make it
+    as well. In SQLite the transaction itself is alone.
+
+    Raises:
+        TimeoutError: If another worker takes too long.
+    """
+    kind = connection.dialect.name
+    if kind == "postgresql":
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
+    if kind not in _NAMED_LOCKS:
+        yield
+        return
+    # Of the server, not of the database; and of the connection, so that no commit ends it.
+    name = sql.func.concat(
+        "iredldap-", sql.func.sha1(sql.func.concat(sql.func.database(), _MAKING))
+    )
+    if connection.execute(sql.select(sql.func.get_lock(name, _PATIENCE))).scalar() != 1:
+        raise TimeoutError("another worker makes the tables")
+    try:
+        yield
+    finally:
+        connection.execute(sql.select(sql.func.release_lock(name)))
