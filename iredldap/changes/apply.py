@@ -26,8 +26,11 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     AlreadyExists,
-    InternalError,
+    Conflict,
+    Forbidden,
+    Malformed,
     NoSuchAccount,
+    NotFound,
     PreconditionFailed,
     Refusal,
     ServerDown,
@@ -37,6 +40,9 @@ from iredldap.gateways.turns import Turns
 
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""
+
+_FINAL = (Conflict, Forbidden, Malformed, NotFound)
+"""Refusals that a repeat of the same request would meet again."""
 
 _SETTLING = 1.0
 """Seconds for which an unanswered write may still turn out to be done."""
@@ -193,6 +199,8 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
                 progress.failed.append((step.dn, refusal))
             if not isinstance(refusal, Unanswered):
                 _take_back(progress)
+            if isinstance(refusal, _FINAL):
+                _undo(directory, plan, progress)
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
                 refusal.report = {
                     **(refusal.report or {}),
@@ -205,6 +213,25 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             named = step.new_dn
         progress.finished(step)
     return Outcome(state, plan.ignored)
+
+
+def _undo(directory: Directory, plan: Plan, progress: Progress) -> None:
+    """Take back what was done of a plan that a later step has been refused of for good.
+
+    What others have changed since is theirs, and is left alone. If the directory or another program
+    fails meanwhile, what was done stands, and the report tells of it.
+    """
+    if plan.back is None or not progress.standing:
+        return
+    if any(isinstance(step, Rename) for step in progress.standing):
+        # The entry has another name by now: asking again finishes the change.
+        return
+    with suppress(Refusal):
+        for step in plan.back():
+            with suppress(PreconditionFailed):
+                _step(directory, step, Progress())
+        progress.keep([])
+        progress.entries = 0
 
 
 def _take_back(progress: Progress) -> None:
@@ -336,13 +363,18 @@ def _changed(entry: Entry, attribute: str, mods: tuple[Mod, ...]) -> set[bytes]:
 
 def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
     first = True
+    deadline = time.monotonic() + PATIENCE
     while True:
         sent, stuck = _round(directory, sweep, progress, first=first)
         first = False
         if not sweep.until_empty or not sent:
             return
-        if stuck == sent:
-            raise InternalError(f"{sweep.meaning}: no end of it")
+        if stuck < sent:
+            deadline = time.monotonic() + PATIENCE
+        elif time.monotonic() > deadline:
+            # Each entry that is left has children, round after round: others keep adding some, or
+            # there are some that the search does not find.
+            raise ServerDown(f"{sweep.meaning}: others keep adding entries")
 
 
 def _round(

@@ -157,9 +157,9 @@ class Plan:
     plan is made and carried out, beside those that the request itself tells: mail domains, and
     `GLOBAL_ADMINS`.
 
-    `back` takes back everything that the steps do, in case one of them is refused for good:
-    a change that is refused has changed nothing. It is for plans that must write before they can
-    know; the others find out before their first step.
+    `back` gives what takes back everything that the steps have done so far, in case one of them is
+    refused for good: a change that is refused has changed nothing. It is for plans that must write
+    before they can know; the others find out before their first step.
     """
 
     named: str
@@ -167,7 +167,34 @@ class Plan:
     state: str | None = None
     ignored: tuple[str, ...] = ()
     touches: frozenset[str] = frozenset()
-    back: tuple[Step, ...] = ()
+    back: Callable[[], Iterable[Step]] | None = None
+
+
+class Record:
+    """What takes sweeps back, noted down entry by entry while they are carried out.
+
+    An operation is noted before it is sent. One that was never carried out takes nothing back: the
+    values that it would have left are not there.
+    """
+
+    def __init__(self) -> None:
+        self._undone: list[Modify] = []
+
+    def of(self, sweep: Sweep) -> Sweep:
+        """Return the same sweep, which is noted down."""
+
+        def change(entry: Entry) -> Iterator[Operation]:
+            for operation in sweep.change(entry):
+                if isinstance(operation, Modify):
+                    undone = inverse(operation.mods, entry)
+                    self._undone.append(Modify(operation.dn, undone, absent_ok=True))
+                yield operation
+
+        return replace(sweep, change=change)
+
+    def undone(self) -> tuple[Modify, ...]:
+        """Return what takes back everything that was noted, the last first."""
+        return tuple(reversed(self._undone))
 
 
 def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:

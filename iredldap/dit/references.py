@@ -23,19 +23,23 @@ _INDEXED = (
     "listAllowedUser",
 )
 _ON_LISTS = ("listModerator", "listOwner")
-_MEMBER_DNS = ("member", "uniqueMember")
+MEMBER_DNS = ("member", "uniqueMember")
+"""Attributes that name members by their DNs."""
 _ON_USERS = ("userManager",)
 _GROUPS = ("memberOfGroup",)
 _NOTES = ("backupMailAddress",)
 _NOTES_ON_USERS = ("recoveryEmail",)
 _DEFAULT_LISTS = "defaultList"
 
+ADDRESSES = frozenset((*_INDEXED, *_ON_LISTS, *_ON_USERS))
+"""Attributes that name accounts by their addresses."""
+
 # A filter term on an attribute without an index makes slapd look at every entry, unless it is
 # tied to one that has: lists and aliases are few.
 _LISTS = either(equals("objectClass", "mailList"), equals("objectClass", "mailAlias"))
 _EXTERNALS = equals("objectClass", "mailExternalUser")
 _REPLACED = (
-    "objectClass", "mail", *_INDEXED, *_ON_LISTS, *_MEMBER_DNS, *_ON_USERS, *_GROUPS, *_NOTES,
+    "objectClass", "mail", *_INDEXED, *_ON_LISTS, *MEMBER_DNS, *_ON_USERS, *_GROUPS, *_NOTES,
     *_NOTES_ON_USERS, settings.ATTRIBUTE,
 )  # fmt: skip
 
@@ -58,7 +62,7 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
 
     mentioned = either(
         *terms(*_INDEXED, *_GROUPS),
-        *(equals(name, dn) for name in _MEMBER_DNS),
+        *(equals(name, dn) for name in MEMBER_DNS),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
     )
@@ -72,6 +76,27 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
     colleagues = tree.container(home, "Users")
     managed = either(*terms(*_ON_USERS))
     return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, {dn.lower()}))
+
+
+def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
+    """Clear what other programs have said of an account since its mentions were cleared.
+
+    Only attributes that every installation has an index for are searched.
+
+    Args:
+        tree: The tree.
+        dn: The entry that is about to go.
+        addresses: All its addresses, in lower case.
+    """
+    gone = frozenset(addresses)
+    terms = (equals(name, mail) for name in (*_INDEXED, *_GROUPS) for mail in sorted(gone))
+    return _sweep(
+        tree.base,
+        either(*terms),
+        lambda value: value.lower() in gone,
+        lambda value: _same_dn(value, dn),
+        {dn.lower()},
+    )
 
 
 def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
@@ -136,7 +161,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         *terms(*_INDEXED, *_GROUPS),
         *(equals("listAllowedUser", name) for name in sorted(bare)),
         every(_EXTERNALS, either(*terms("mail"))),
-        every(_LISTS, either(*terms(*_ON_LISTS), *(present(name) for name in _MEMBER_DNS))),
+        every(_LISTS, either(*terms(*_ON_LISTS), *(present(name) for name in MEMBER_DNS))),
     )
     return _sweep(
         tree.base, mentioned, is_gone, lambda value: _below(value, dn), {dn.lower()}, inside=dn
@@ -174,7 +199,7 @@ def replace_addresses(
     named = (contains(settings.ATTRIBUTE, address) for address in sorted(renamed))
     everywhere = either(
         *terms(*_INDEXED, *_GROUPS, *_NOTES),
-        *(equals(name, dn) for name in _MEMBER_DNS),
+        *(equals(name, dn) for name in MEMBER_DNS),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
         every(equals("objectClass", "mailDomain"), either(*named)),
@@ -215,7 +240,7 @@ def replacements(
 
     for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
-    for attribute in _MEMBER_DNS:
+    for attribute in MEMBER_DNS:
         yield from exchange(entry, attribute, member)
     if renamed.keys() & default_lists(entry):
         yield from exchange(entry, settings.ATTRIBUTE, setting)
@@ -265,7 +290,7 @@ def _sweep(
         if mods:
             yield Modify(entry.dn, mods, absent_ok=True)
 
-    attributes = ("objectClass", "mail", *_INDEXED, *_ON_LISTS, *_MEMBER_DNS, *_ON_USERS, *_GROUPS)
+    attributes = ("objectClass", "mail", *_INDEXED, *_ON_LISTS, *MEMBER_DNS, *_ON_USERS, *_GROUPS)
     return Sweep("clear references", Query(base, Scope.SUBTREE, mentioned, attributes), change)
 
 
@@ -274,7 +299,7 @@ def _mods(
 ) -> Iterator[Mod]:
     for attribute, judge in (
         *((name, is_gone) for name in held(entry)),
-        *((name, is_gone_dn) for name in _MEMBER_DNS),
+        *((name, is_gone_dn) for name in MEMBER_DNS),
     ):
         values = tuple(v for v in entry.values(attribute) if judge(v.decode("utf-8", "replace")))
         if values:

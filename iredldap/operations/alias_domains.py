@@ -13,7 +13,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, service_mods
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
-from iredldap.errors import AlreadyExists
+from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 
@@ -106,8 +106,9 @@ def steps(directory: Directory, entry: Entry, change: Change) -> tuple[Step, ...
     """
     tree, own = directory.tree, entry.text("domainName") or ""
     leaving = [step for name in change.leaving for step in alias_domain.leave(tree, own, name)]
+    look = (_recheck_names(entry, change),) if change.joining or change.leaving else ()
     if not change.joining:
-        return tuple(leaving)
+        return (*leaving, *look)
     taken = {name: _conflicts(directory, entry, name) for name in change.joining}
     joining = [
         step for name in change.joining for step in alias_domain.join(tree, own, name, taken[name])
@@ -119,7 +120,25 @@ def steps(directory: Directory, entry: Entry, change: Change) -> tuple[Step, ...
         *joining,
         *((Modify(entry.dn, effective),) if effective else ()),
         *joining,
+        *look,
     )
+
+
+def _recheck_names(entry: Entry, change: Change) -> Recheck:
+    """Another program may have changed the alias domains while the accounts got or lost names.
+
+    The change is then made anew, as if it had come after the other one.
+    """
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        for found in entries:
+            present = found.lowered("domainAliasName")
+            if present & set(change.leaving) or not present.issuperset(change.joining):
+                return Amendment(refusal=PreconditionFailed(f"others have changed {entry.dn}"))
+        return Amendment()
+
+    query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("domainAliasName",))
+    return Recheck("are its alias domains still those of the accounts", query, judge)
 
 
 def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:

@@ -11,8 +11,9 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, subscriptions, uniqueness
+from iredldap.operations import lookup, subscriptions, targets, uniqueness
 from iredldap.operations.limits import Limit
+from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
 
@@ -33,7 +34,7 @@ def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
     return {**show(entry, hidden), "members": sorted(entry.texts(alias.MEMBERS))}
 
 
-def create(directory: Directory, mail: str, parsed: Parsed) -> Plan:
+def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
     """Plan a new alias.
 
     Raises:
@@ -48,7 +49,7 @@ def create(directory: Directory, mail: str, parsed: Parsed) -> Plan:
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
-    changes, ignored = _with_reachable(directory, home, {mail, *ours}, parsed)
+    changes, ignored = _with_reachable(directory, caller, {mail, *ours}, parsed)
     is_marked = not home.is_active
     dn = directory.tree.alias(mail)
     newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
@@ -74,16 +75,17 @@ def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
 
 
 def _with_reachable(
-    directory: Directory, home: Entry, own: Collection[str], parsed: Parsed
+    directory: Directory, caller: Caller, own: Collection[str], parsed: Parsed
 ) -> tuple[list[Change], list[str]]:
-    """Leave out new members that are the alias itself, or nobody in its own domain.
+    """Leave out new members that are the alias itself, or nobody in a domain of the caller's.
 
     Raises:
         InvalidMail: If nothing is left of those that were sent.
     """
-    here = home.lowered("domainName") | home.lowered("domainAliasName")
     sent = {member for change in parsed.changes if _adds(change) for member in change.values}
-    unreachable = lookup.unreachable(directory, here, sent) | sent.intersection(own)
+    unreachable = targets.unreachable(
+        directory, lambda name: caller.manages(name, by_alias=True), sent
+    ) | sent.intersection(own)
     changes, ignored = [], []
     for change in parsed.changes:
         kept = tuple(member for member in change.values if member not in unreachable)
@@ -107,7 +109,7 @@ def _is_of_members(change: Change) -> bool:
     return change.field.name in {"members", "addMember", "removeMember"}
 
 
-def update(directory: Directory, mail: str, parsed: Parsed) -> Plan:
+def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
     """Plan a change of an alias.
 
     Raises:
@@ -117,8 +119,7 @@ def update(directory: Directory, mail: str, parsed: Parsed) -> Plan:
     entry = get(directory, mail)
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
-        home = lookup.domain(directory, names.domain_of(mail))
-        changes, ignored = _with_reachable(directory, home, alias.addresses(entry), parsed)
+        changes, ignored = _with_reachable(directory, caller, alias.addresses(entry), parsed)
     mods = modlist(changes, entry)
     # Single members are added and removed whatever the others are.
     depends = not all(_is_of_members(c) and c.verb is not Verb.SET for c in changes)
@@ -144,6 +145,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             *subscriptions.ending(directory, records, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
             records.forgetting(mail),
+            references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,

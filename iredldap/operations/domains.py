@@ -7,7 +7,7 @@ from datetime import date
 from iredldap.config import Config
 from iredldap.dit import domain, mailbox, names, references
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Parsed, modlist
+from iredldap.dit.fields import Attribute, Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -31,10 +31,11 @@ from iredldap.errors import (
     AlreadyExists,
     InvalidMail,
     PermissionDenied,
+    PreconditionFailed,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, lookup, new_domains, subscriptions
-from iredldap.operations.login import Caller
+from iredldap.operations import admins, alias_domains, lookup, new_domains, subscriptions, targets
+from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.records import Records
 
 _MARKED = either(
@@ -65,10 +66,17 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
         ExceedLimitLists: If a normal admin would hand out more than he may.
         PermissionDenied: If a normal admin names the domain of a standalone admin's address.
+        InvalidMail: If copies of mail shall go to an address of another domain here that nobody
+            has.
     """
     taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     new_domains.refuse(directory, caller, name, parsed)
+    if not caller.is_global and find_admin(directory, caller.address) is None:
+        # While they waited for their turn the account may have gone; a domain that names it then
+        # would belong to nobody.
+        raise PermissionDenied(f"{caller.address} is no admin any more")
+    _refuse_copies_to_nobody(directory, caller, parsed, new=name)
     attributes = domain.new(
         name,
         parsed.changes,
@@ -134,7 +142,7 @@ def update(
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
         PermissionDenied: If it would disable the caller, or the last global admin.
         AlreadyExists: If every alias domain asked for is taken.
-        InvalidMail: If no destination of the catch-all exists.
+        InvalidMail: If no destination of the catch-all exists, or one of copies does not.
     """
     entry = lookup.domain(directory, name)
     aliases = alias_domains.asked(directory, entry, parsed)
@@ -146,12 +154,13 @@ def update(
     status = parsed.value("accountStatus")
     if status == "disabled":
         _keep_admins(directory, caller, entry)
-    catchall, dropped = _catchall(directory, entry, parsed)
+    _refuse_copies_to_nobody(directory, caller, parsed)
+    catchall, dropped = _catchall(directory, caller, entry, parsed)
     steps: tuple[Step, ...] = (
         *_outside(directory, records, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
-        *((_mark(directory, name),) if status == "disabled" else ()),
-        *((_unmark(directory, name),) if status == "active" else ()),
+        *((_mark(directory, name), _recheck_status(entry, status)) if status == "disabled" else ()),
+        *((_unmark(directory, name), _recheck_status(entry, status)) if status == "active" else ()),
         *alias_domains.steps(directory, entry, aliases),
         *catchall,
     )
@@ -199,7 +208,7 @@ def _whole_services(
 
 
 def _catchall(
-    directory: Directory, entry: Entry, parsed: Parsed
+    directory: Directory, caller: Caller, entry: Entry, parsed: Parsed
 ) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
     """Say what must change in the catch-all account, and which destinations nobody has."""
     change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
@@ -209,16 +218,47 @@ def _catchall(
     account = directory.read(directory.tree.catchall(name))
     if not change.values:
         return ((Delete(account.dn, absent_ok=True),) if account else ()), ()
-    own = {name, *domain.alias_domains(entry)}
-    nobody = lookup.unreachable(directory, own, change.values)
-    targets = tuple(mail for mail in change.values if mail not in nobody)
-    if not targets:
+    nobody = targets.unreachable(
+        directory, lambda place: caller.manages(place, by_alias=True), change.values
+    )
+    kept = tuple(mail for mail in change.values if mail not in nobody)
+    if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
     if account is None:
-        attributes = domain.new_catchall(entry, targets, is_active=entry.is_active)
+        attributes = domain.new_catchall(entry, kept, is_active=entry.is_active)
         return (Add(directory.tree.catchall(name), attributes),), tuple(sorted(nobody))
-    mods = modlist((Change(domain.CATCHALL_TARGETS, targets),), account)
+    mods = modlist((Change(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
+
+
+_COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}
+
+
+def _refuse_copies_to_nobody(
+    directory: Directory, caller: Caller, parsed: Parsed, new: str = ""
+) -> None:
+    """Refuse an address that shall get copies of all mail, is hosted here, and belongs to nobody.
+
+    Args:
+        directory: Where.
+        caller: Who asks; domains that they do not manage are not judged.
+        parsed: The request.
+        new: Name of the domain that is about to be made; its accounts are yet to come.
+
+    Raises:
+        InvalidMail: If there is such an address.
+    """
+
+    def judges(name: str) -> bool:
+        return name != new and caller.manages(name, by_alias=True)
+
+    for change in parsed.changes:
+        if isinstance(change.field.stored_as, Attribute) and change.field.stored_as.name in _COPIES:
+            nobody = targets.unreachable(directory, judges, change.values)
+            if nobody:
+                raise InvalidMail(
+                    f"nobody has {', '.join(sorted(nobody))}", parameter=change.field.name
+                )
 
 
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry) -> None:
@@ -256,6 +296,21 @@ def _status_sweep(
 
     query = Query(directory.tree.domain(name), Scope.SUBTREE, which, ("1.1",))
     return Sweep(meaning, query, change)
+
+
+def _recheck_status(entry: Entry, wanted: str) -> Recheck:
+    """Another program may have switched the domain meanwhile: then accounts and domain disagree.
+
+    The change is then made anew, as if it had come after the other one.
+    """
+
+    def judge(found: Iterable[Entry]) -> Amendment:
+        if all(home.is_active == (wanted == "active") for home in found):
+            return Amendment()
+        return Amendment(refusal=PreconditionFailed(f"others have switched {entry.dn}"))
+
+    query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("accountStatus",))
+    return Recheck("is the domain still as its accounts are", query, judge)
 
 
 def _mailboxes(directory: Directory, name: str) -> Query:

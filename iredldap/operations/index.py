@@ -25,6 +25,7 @@ from iredldap.operations import (
     renames,
     standalone_admins,
     subscribable_lists,
+    targets,
     user_update,
     users,
 )
@@ -124,10 +125,10 @@ PLANS: Mapping[str, Make] = {
     ),
     "maillist_delete": lambda w, r: maillists.delete(w.directory, w.records, r.names["mail"]),
     "ml_create": lambda w, r: new_lists.create(
-        w.directory, w.records, r.names["mail"], r.parsed, w.chance
+        w.directory, w.records, w.caller, r.names["mail"], r.parsed, w.chance
     ),
     "ml_update": lambda w, r: subscribable_lists.update(
-        w.directory, w.records, r.names["mail"], r.parsed
+        w.directory, w.records, w.caller, r.names["mail"], r.parsed
     ),
     "ml_delete": lambda w, r: subscribable_lists.delete(
         w.directory,
@@ -135,8 +136,8 @@ PLANS: Mapping[str, Make] = {
         r.names["mail"],
         archive=r.parsed.value("keep_archive") != "no",
     ),
-    "alias_create": lambda w, r: aliases.create(w.directory, r.names["mail"], r.parsed),
-    "alias_update": lambda w, r: aliases.update(w.directory, r.names["mail"], r.parsed),
+    "alias_create": lambda w, r: aliases.create(w.directory, w.caller, r.names["mail"], r.parsed),
+    "alias_update": lambda w, r: aliases.update(w.directory, w.caller, r.names["mail"], r.parsed),
     "alias_change_email": lambda w, r: renames.rename(
         w.directory, w.records, w.caller, renames.ALIAS, r.names["mail"], r.names["new_mail"]
     ),
@@ -152,12 +153,12 @@ PLANS: Mapping[str, Make] = {
 
 
 def plan(world: World, wanted: Request) -> Plan:
-    """Make the plan of a request.
+    """Make the plan of a request; it ends with a look at the targets of what it mentions.
 
     Raises:
         Refusal: As the operation says.
     """
-    return PLANS[wanted.endpoint](world, wanted)
+    return targets.watched(world.directory, PLANS[wanted.endpoint](world, wanted))
 
 
 def sealed(world: World, wanted: Request) -> Request:

@@ -80,21 +80,35 @@ def holders_filter(*addresses: str) -> str:
     return every(ACCOUNTS, either(*terms))
 
 
-def domain_and_holders(directory: Directory, mail: str, *aliases: str) -> Query:
+def domain_and_holders(
+    directory: Directory, mail: str, *aliases: str, rights: bool = False
+) -> Query:
     """One search for the domain of an address and for whoever has the address already.
 
-    Further names of the same account in alias domains may be asked for along with it.
+    Args:
+        directory: Where.
+        mail: The address.
+        aliases: Further names of the same account in alias domains.
+        rights: Whether to find the domains that name the address as their admin, too.
     """
     home = domain_filter(names.domain_of(mail), "domainName")
-    return Query(directory.tree.base, Scope.SUBTREE, either(home, holders_filter(mail, *aliases)))
+    named = (every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail)),)
+    filter_ = either(home, holders_filter(mail, *aliases), *(named if rights else ()))
+    return Query(directory.tree.base, Scope.SUBTREE, filter_)
 
 
-def told_apart(entries: Iterable[Entry]) -> tuple[Entry | None, list[Entry]]:
-    """Tell the domain from the accounts in the answer of `domain_and_holders`."""
+def told_apart(entries: Iterable[Entry], mail: str = "") -> tuple[Entry | None, list[Entry]]:
+    """Tell the domain from the accounts in the answer of `domain_and_holders`.
+
+    Args:
+        entries: The answer.
+        mail: The address, where other domains that name it as their admin may be in the answer.
+    """
     found_domain, accounts = None, []
     for entry in entries:
         if entry.has("objectClass", "mailDomain"):
-            found_domain = entry
+            if not mail or entry.has("domainName", names.domain_of(mail)):
+                found_domain = entry
         else:
             accounts.append(entry)
     return found_domain, accounts
@@ -195,15 +209,3 @@ def batches(values: Iterable[str]) -> Iterable[list[str]]:
     """Cut into pieces small enough for one filter."""
     ordered = sorted(values)
     return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))
-
-
-def unreachable(directory: Directory, domain_names: set[str], addresses: Iterable[str]) -> set[str]:
-    """Which of some addresses lie in a domain of ours and belong to nobody there.
-
-    Args:
-        directory: Where.
-        domain_names: Names of the domain concerned; addresses elsewhere are not judged.
-        addresses: Destinations that somebody asked for.
-    """
-    local = {mail for mail in addresses if names.domain_of(mail) in domain_names}
-    return local - set(holders(directory, local, ()))

@@ -223,6 +223,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
             Delete(directory.tree.externals(mail), absent_ok=True),
+            references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True),
             membership.recheck_members(directory, addresses),
         ),

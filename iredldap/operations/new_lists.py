@@ -25,15 +25,21 @@ from iredldap.operations import (
 )
 from iredldap.operations.limits import Limit
 from iredldap.operations.list_members import Joining
+from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
-from iredldap.operations.subscribable_lists import addressed
+from iredldap.operations.subscribable_lists import addressed, led
 from iredldap.operations.users import Chance
 
 _LASTING = ("objectClass", "mail", "mailingListID")
 
 
 def create(
-    directory: Directory, records: Records, mail: str, parsed: Parsed, chance: Chance
+    directory: Directory,
+    records: Records,
+    caller: Caller,
+    mail: str,
+    parsed: Parsed,
+    chance: Chance,
 ) -> Plan:
     """Plan a new list, or the rest of one whose creation broke off.
 
@@ -52,7 +58,8 @@ def create(
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
-    wanted = list_profile.completed(mail, parsed.changes)
+    changes, nobody = led(directory, caller, parsed.changes)
+    wanted = list_profile.completed(mail, changes)
     settled = addressed(directory, account, lambda: home, wanted.changes, {})
     members = list_members.asked(parsed, SUBSCRIBERS, account)
     lists.ask()
@@ -72,7 +79,14 @@ def create(
         *_rechecks(directory, home, made, limit),
         *_finishing(lists, made, members),
     )
-    ignored = (*parsed.dropped, *wanted.overruled, *settled.ignored, *members.ignored, *taken)
+    ignored = (
+        *parsed.dropped,
+        *nobody,
+        *wanted.overruled,
+        *settled.ignored,
+        *members.ignored,
+        *taken,
+    )
     return Plan(dn, steps, begun.csn if begun else None, ignored)
 
 

@@ -10,12 +10,24 @@ Source: iRedMail's directory, referential rules, user rename and alias rename.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iredldap.dit import domain, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
-from iredldap.dit.plan import Amendment, Mod, Modify, Op, Plan, Query, Recheck, Rename, Scope, Step
+from iredldap.dit.plan import (
+    Amendment,
+    Mod,
+    Modify,
+    Op,
+    Plan,
+    Query,
+    Recheck,
+    Record,
+    Rename,
+    Scope,
+    Step,
+)
 from iredldap.errors import (
     AlreadyExists,
     ExceededDomainAccountLimit,
@@ -30,7 +42,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, subscriptions, users
+from iredldap.operations import lookup, rights, subscriptions, users
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -116,7 +128,8 @@ def rename(
         AlreadyExists: If the new address belongs to another account, or is the old one.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         PermissionDenied: If the caller, or the last active global admin, would come into a
-            disabled domain.
+            disabled domain; or if a domain that the caller does not manage names the new address
+            as its admin.
         NotAllowed, ExceededDomainAccountLimit: If another domain takes no more such accounts.
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space; a mailbox
             without limit needs a domain without.
@@ -124,8 +137,10 @@ def rename(
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     records.ask()
-    query = lookup.domain_and_holders(directory, new_mail, mail)
-    target, holders = lookup.told_apart(directory.find(query))
+    found = directory.find(
+        lookup.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
+    )
+    target, holders = lookup.told_apart(found, new_mail)
     old_dn, new_dn = (kind.dn(directory.tree, address) for address in (mail, new_mail))
     entry = _at(old_dn, holders)
     has_moved = entry is None
@@ -140,15 +155,28 @@ def rename(
     held = entry.lowered("shadowAddress")
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
-        steps = _follow(directory, records, kind, course, entry.dn, held)
+        steps = _follow(directory, records, kind, course, entry.dn, held, Record())
         ignored = tuple(sorted(course.dropped(held)))
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
     if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
         raise AlreadyExists(f"{new_mail} is taken")
+    named_by = [] if new_mail in held else rights.naming(found, new_mail)
+    rights.refuse_inheritance(caller, new_mail, named_by)
     if course.crosses:
         _keep_admins(directory, caller, entry, target)
         raise_all(_excess(directory, kind, entry, target))
-    return _begin(directory, records, kind, course, entry, target)
+    withdrawal = _withdrawal(directory, new_mail, named_by)
+    return _begin(directory, records, kind, course, entry, target, withdrawal)
+
+
+def _withdrawal(directory: Directory, new_mail: str, named_by: list[Entry]) -> tuple[Modify, ...]:
+    """Take the new address off the domains that name it: what they say is about nobody.
+
+    Only until the account is marked: later they may name the account itself.
+    """
+    if not rights.are_left_behind(directory, new_mail, named_by):
+        return ()
+    return tuple(change for home in named_by for change in rights.withdraw(home, new_mail))
 
 
 def _unfinished(new_dn: str, holders: list[Entry], old: str) -> Entry | None:
@@ -189,6 +217,7 @@ def _begin(
     course: Course,
     entry: Entry,
     target: Entry,
+    left_behind: tuple[Modify, ...],
 ) -> Plan:
     """Mark the account, which makes the new address its own, look again, and do the rest."""
     coming = set(course.coming)
@@ -201,14 +230,26 @@ def _begin(
     held |= set(wanted)
     to = kind.dn(directory.tree, course.new)
     move = Rename(entry.dn, names.rdn(to), names.parent(to) if course.crosses else None)
+    record = Record()
+
+    def back() -> Iterator[Step]:
+        """Until the account has its new name, everything can be taken back, the mark last."""
+        returned = {new: old for old, new in reversed(course.renamed(held).items())}
+        yield from subscriptions.moving(directory, records, entry.dn, returned)
+        yield from record.undone()
+        for change in left_behind:
+            yield Modify(change.dn, tuple(replace(mod, op=Op.ADD) for mod in change.mods))
+        yield from withdrawal
+
     steps: tuple[Step, ...] = (
         Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),
         _recheck_addresses(directory, entry.dn, wanted[1:], withdrawal),
         *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
-        *_follow(directory, records, kind, course, move.new_dn, held, move),
+        *left_behind,
+        *_follow(directory, records, kind, course, move.new_dn, held, record, move),
     )
     ignored = tuple(sorted(taken | course.dropped(held)))
-    return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
+    return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry), back)
 
 
 def _touched(course: Course, entry: Entry) -> frozenset[str]:
@@ -227,6 +268,7 @@ def _follow(
     course: Course,
     new_dn: str,
     held: set[str],
+    record: Record,
     *move: Rename,
 ) -> tuple[Step, ...]:
     """Let others follow, rename, let the account itself follow, and take the mark away."""
@@ -235,7 +277,7 @@ def _follow(
     renamed = course.renamed(held)
     return (
         *subscriptions.moving(directory, records, old_dn, renamed),
-        *references.replace_addresses(directory.tree, old_dn, new_dn, renamed),
+        *map(record.of, references.replace_addresses(directory.tree, old_dn, new_dn, renamed)),
         *move,
         _conform(directory, kind, course, new_dn),
         records.moving(course.old, course.new),

@@ -1,13 +1,14 @@
 """What one can do with an admin who is no mail user.
 
-His rights belong to his address: domains name it, whether or not there is such an admin yet.
+Domains name an admin by the address. A new admin does not inherit what domains say of an address
+that nobody had: that is withdrawn.
 """
 
 from collections.abc import Iterable, Iterator
 
 from iredldap.config import Config
 from iredldap.dit import admin, names, user
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist, service_mods
 from iredldap.dit.names import either
 from iredldap.dit.plan import (
@@ -18,7 +19,6 @@ from iredldap.dit.plan import (
     Mod,
     Modify,
     Op,
-    Operation,
     Plan,
     Query,
     Recheck,
@@ -35,7 +35,7 @@ from iredldap.errors import (
     Refusal,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, lookup, users
+from iredldap.operations import admins, alias_domains, lookup, rights, users
 from iredldap.operations.login import Caller
 from iredldap.operations.users import Chance
 
@@ -89,7 +89,11 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
 
     return Plan(
         dn,
-        (Add(dn, attributes), Recheck("is the address still nobody else's", claims, judge)),
+        (
+            Add(dn, attributes),
+            Recheck("is the address still nobody else's", claims, judge),
+            *(() if _user_with_rights(directory, mail) else (_late_dismissal(directory, mail),)),
+        ),
         ignored=(*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global)),
     )
 
@@ -189,19 +193,16 @@ def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]
 
 def _dismissal(directory: Directory, mail: str) -> Sweep:
     query = lookup.managed(directory, mail, ("domainAdmin",))
-    return Sweep("take his domains from him", query, lambda domain: _without(domain, mail))
+    return Sweep("take his domains from him", query, lambda domain: rights.withdraw(domain, mail))
 
 
 def _late_dismissal(directory: Directory, mail: str) -> Recheck:
     """A domain may have been given to him meanwhile; whoever had his address next would have it."""
 
     def judge(domains: Iterable[Entry]) -> Amendment:
-        return Amendment(tuple(change for domain in domains for change in _without(domain, mail)))
+        return Amendment(
+            tuple(change for domain in domains for change in rights.withdraw(domain, mail))
+        )
 
     query = lookup.managed(directory, mail, ("domainAdmin",))
     return Recheck("does a domain name him its admin", query, judge)
-
-
-def _without(domain: Entry, mail: str) -> Iterator[Operation]:
-    gone = [value for value in domain.texts("domainAdmin") if value.lower() == mail]
-    yield Modify(domain.dn, (Mod(Op.DELETE, "domainAdmin", encoded(gone)),), absent_ok=True)

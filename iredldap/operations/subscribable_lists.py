@@ -6,7 +6,7 @@ may be done twice. A list that goes is switched off, loses its directory and, la
 broke off can be asked for again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,11 +15,18 @@ from iredldap.dit import domain, list_profile, names, references, subscribable, 
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step
-from iredldap.dit.subscribable import ADD_SUBSCRIBERS, EXTRA_ADDRESSES
-from iredldap.errors import NoSuchAccount
+from iredldap.dit.subscribable import (
+    ADD_SUBSCRIBERS,
+    EXTRA_ADDRESSES,
+    JOIN_MODERATORS,
+    MODERATORS,
+    OWNER,
+)
+from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin, Settings
-from iredldap.operations import list_members, lookup, subscriptions, user_lists
+from iredldap.operations import list_members, lookup, subscriptions, targets, user_lists
+from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 from iredldap.operations.user_update import recheck_addresses
 
@@ -94,7 +101,44 @@ def addressed(
     return Addressed((*others, kept), (*others, control), tuple(ignored))
 
 
-def update(directory: Directory, records: Records, mail: str, parsed: Parsed) -> Plan:
+_LEADERS = {row.name for row in (OWNER, MODERATORS, JOIN_MODERATORS)}
+
+
+def led(
+    directory: Directory, caller: Caller, changes: Iterable[Change]
+) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+    """Leave out owners and moderators who are nobody here, and name them.
+
+    Postmaster is expected in every domain, whether or not an account has that name.
+
+    Args:
+        directory: Where.
+        caller: Who asks; domains that they do not manage are not judged.
+        changes: What was sent.
+
+    Raises:
+        InvalidMail: If nothing is left of those that were sent.
+    """
+    kept, ignored = [], list[str]()
+    for change in changes:
+        others = {v for v in change.values if names.local_part(v) != "postmaster"}
+        nobody = (
+            targets.unreachable(directory, lambda d: caller.manages(d, by_alias=True), others)
+            if change.field.name in _LEADERS
+            else set[str]()
+        )
+        values = tuple(value for value in change.values if value not in nobody)
+        if nobody and not values:
+            words = f"nobody has {', '.join(sorted(nobody))[:200]}"
+            raise InvalidMail(words, parameter=change.field.name)
+        kept.append(replace(change, values=values))
+        ignored += sorted(nobody)
+    return tuple(kept), tuple(ignored)
+
+
+def update(
+    directory: Directory, records: Records, caller: Caller, mail: str, parsed: Parsed
+) -> Plan:
     """Plan a change of a list: its entry, then its settings, then its members.
 
     The entry is changed in any case, so that its state tells of every change.
@@ -109,7 +153,8 @@ def update(directory: Directory, records: Records, mail: str, parsed: Parsed) ->
     entry, lists = _read(directory, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
     policy = entry.text("accessPolicy") or "public"
-    wanted = list_profile.agreed(parsed.changes, policy, profile)
+    changes, nobody = led(directory, caller, parsed.changes)
+    wanted = list_profile.agreed(changes, policy, profile)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
     settled = addressed(directory, entry, home, wanted.changes, profile)
     joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
@@ -128,7 +173,7 @@ def update(directory: Directory, records: Records, mail: str, parsed: Parsed) ->
         *recheck_addresses(directory, mail, entry, mods),
         *rest,
     )
-    ignored = (*parsed.dropped, *wanted.overruled, *settled.ignored, *joining.ignored)
+    ignored = (*parsed.dropped, *nobody, *wanted.overruled, *settled.ignored, *joining.ignored)
     return Plan(entry.dn, steps, entry.csn, ignored)
 
 
@@ -159,6 +204,7 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
             Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
+            references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,

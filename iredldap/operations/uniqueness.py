@@ -12,7 +12,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Amendment, Delete, Mod, Modify, Op, Operation, Recheck
 from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import lookup, rights
 
 
 def home_of(found: Iterable[Entry], mail: str) -> Entry:
@@ -22,7 +22,7 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
         NoSuchAccount: If the domain does not exist.
         AlreadyExists: If the address belongs to any account.
     """
-    home, holders = lookup.told_apart(found)
+    home, holders = lookup.told_apart(found, mail)
     if home is None:
         raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
     if holders:
@@ -45,15 +45,17 @@ class Newcomer:
     """An account just added, as those who look again afterwards must know it.
 
     `aliases` are its names in alias domains, `further` other addresses that were asked for,
-    `is_marked` says whether it was added as one of a disabled domain, `parts` are entries beside
-    its own that carry that mark too. `beside` says what must change on other entries when it loses
-    some of its addresses.
+    `is_marked` says whether it was added as one of a disabled domain. `is_owed_nothing`: it could
+    be an admin, and what domains say of its address from before is withdrawn. `parts` are entries
+    beside its own that carry that mark too. `beside` says what must change on other
+    entries when it loses some of its addresses.
     """
 
     dn: str
     mail: str
     aliases: tuple[str, ...]
     is_marked: bool
+    is_owed_nothing: bool = False
     further: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     beside: Callable[[tuple[str, ...]], tuple[Operation, ...]] = lambda _: ()
@@ -73,7 +75,8 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
     own, further = names.components(newcomer.dn), set(newcomer.further)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(entries)
+        there = [*entries]
+        home, holders = lookup.told_apart(there, newcomer.mail)
         ours, theirs = set[str](), set[str]()
         for entry in holders:
             (ours if names.components(entry.dn) == own else theirs).update(_addresses(entry))
@@ -85,10 +88,12 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
             others = PreconditionFailed(f"others changed the addresses of {newcomer.mail}")
             return Amendment(newcomer.withdrawn(), others)
         lost = tuple(alias for alias in newcomer.aliases if alias in ours & theirs)
-        return Amendment((*_marks(newcomer, home), *_without(newcomer, lost)))
+        return Amendment(
+            (*_marks(newcomer, home), *_without(newcomer, lost), *_rights(newcomer, there))
+        )
 
     addresses = (newcomer.mail, *newcomer.aliases, *newcomer.further)
-    query = lookup.domain_and_holders(directory, *addresses)
+    query = lookup.domain_and_holders(directory, *addresses, rights=newcomer.is_owed_nothing)
     return Recheck("are the addresses still nobody else's", query, judge)
 
 
@@ -102,6 +107,16 @@ def _marks(newcomer: Newcomer, home: Entry) -> tuple[Operation, ...]:
     status = Mod(Op.REPLACE, "domainStatus", () if home.is_active else (b"disabled",))
     entries = (newcomer.dn, *newcomer.parts)
     return tuple(Modify(dn, (status,), absent_ok=True) for dn in entries)
+
+
+def _rights(newcomer: Newcomer, entries: Iterable[Entry]) -> tuple[Operation, ...]:
+    if not newcomer.is_owed_nothing:
+        return ()
+    return tuple(
+        operation
+        for entry in rights.naming(entries, newcomer.mail)
+        for operation in rights.withdraw(entry, newcomer.mail)
+    )
 
 
 def _without(newcomer: Newcomer, lost: tuple[str, ...]) -> tuple[Operation, ...]:

@@ -11,7 +11,9 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Attribute, Change, Verb
 from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import lookup, targets
+
+_DESTINATIONS = {"mailForwardingAddress", "userSenderBccAddress", "userRecipientBccAddress"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,11 @@ class Verdict:
 
 
 def judged(
-    directory: Directory, entry: Entry, home: Callable[[], Entry], changes: Iterable[Change]
+    directory: Directory,
+    entry: Entry,
+    home: Callable[[], Entry],
+    changes: Iterable[Change],
+    judges: Callable[[str], bool] = lambda _: False,
 ) -> tuple[list[Change], list[str]]:
     """Leave out of the changes what may not stand; name it.
 
@@ -33,11 +39,13 @@ def judged(
         entry: The user.
         home: Gives the user's domain; asked only if it matters.
         changes: What was sent.
+        judges: Whether destinations in a domain are judged: whether the caller may learn what
+            exists there.
 
     Raises:
-        InvalidMail: For forwardings none of which exist, for an address that lies neither in the
-            user's domain nor in its alias domains, and for removing nothing but names that
-            belong to an alias domain.
+        InvalidMail: For forwardings and copies none of which exist, for an address that lies
+            neither in the user's domain nor in its alias domains, and for removing nothing but
+            names that belong to an alias domain.
         AlreadyExists: If somebody else has every further address.
         InvalidParameter: If the role of an admin is the only service.
     """
@@ -46,7 +54,7 @@ def judged(
     refusals: list[Refusal] = []
     for change in changes:
         try:
-            verdict = _verdict(directory, entry, home, change)
+            verdict = _verdict(directory, entry, home, change, judges)
             kept.append(_remaining(change, verdict))
             ignored += sorted(verdict.left_out)
         except (InvalidMail, AlreadyExists, InvalidParameter) as refusal:
@@ -65,11 +73,15 @@ def _remaining(change: Change, verdict: Verdict) -> Change:
 
 
 def _verdict(
-    directory: Directory, entry: Entry, home: Callable[[], Entry], change: Change
+    directory: Directory,
+    entry: Entry,
+    home: Callable[[], Entry],
+    change: Change,
+    judges: Callable[[str], bool],
 ) -> Verdict:
     match change.field.stored_as:
-        case Attribute(name="mailForwardingAddress"):
-            return _forwarding(directory, entry, home, change)
+        case Attribute(name=name) if name in _DESTINATIONS:
+            return _destinations(directory, entry, change, judges)
         case Attribute(name="shadowAddress"):
             return _addresses(directory, entry, home(), change)
         case Attribute(name="enabledService"):
@@ -79,15 +91,14 @@ def _verdict(
             return Verdict()
 
 
-def _forwarding(
-    directory: Directory, entry: Entry, home: Callable[[], Entry], change: Change
+def _destinations(
+    directory: Directory, entry: Entry, change: Change, judges: Callable[[str], bool]
 ) -> Verdict:
-    """Mail to an address of the domain that nobody has would come back."""
-    own, others = entry.text("mail") or "", set(change.values) - entry.lowered("mail")
+    """Leave out addresses hosted here that nobody has: mail to them would come back."""
+    others = set(change.values) - entry.lowered("mail")
     if change.verb is Verb.REMOVE or not others:
         return Verdict()
-    ours = {names.domain_of(own.lower()), *domain.alias_domains(home())}
-    return Verdict(lookup.unreachable(directory, ours, others), InvalidMail)
+    return Verdict(targets.unreachable(directory, judges, others), InvalidMail)
 
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) -> Verdict:

@@ -60,7 +60,11 @@ def update(
     users.keep_mailbox_at_home(caller, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
-    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes)
+
+    def judges(name: str) -> bool:
+        return caller.manages(name, by_alias=True) or domain.holds(home(), f"@{name}")
+
+    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes, judges)
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),

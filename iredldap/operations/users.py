@@ -36,7 +36,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, subscriptions, uniqueness
+from iredldap.operations import admins, lookup, rights, subscriptions, uniqueness
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -107,9 +107,13 @@ def create(
         WeakPassword, InvalidPasswordScheme: As the password is.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more users.
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space.
-        PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own.
+        PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
+            if a domain that the caller does not manage names the address as its admin.
     """
-    home = uniqueness.home_of(directory.find(lookup.domain_and_holders(directory, mail)), mail)
+    found = directory.find(lookup.domain_and_holders(directory, mail, rights=True))
+    home = uniqueness.home_of(found, mail)
+    named_by = rights.naming(found, mail)
+    rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
     keep_mailbox_at_home(caller, mail, parsed)
     secret = hashed_password(config, lambda: limits, mail, parsed, chance)
@@ -127,7 +131,13 @@ def create(
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
     dn, attributes = directory.tree.user(mail), user.new(mail, asked, given)
-    newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=aliases, is_marked=not home.is_active)
+    newcomer = uniqueness.Newcomer(
+        dn=dn,
+        mail=mail,
+        aliases=aliases,
+        is_marked=not home.is_active,
+        is_owed_nothing=not named_by or rights.are_left_behind(directory, mail, named_by),
+    )
     return Plan(
         dn,
         (
@@ -345,6 +355,7 @@ def delete(
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             records.remembering(lambda: (entry,), days, caller.address, today),
             records.forgetting(mail),
+            references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True),
         ),
         entry.csn,

@@ -10,6 +10,7 @@ from typing import cast
 import falcon
 import structlog
 
+from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
@@ -134,8 +135,13 @@ class LdifAllResource(_LdifResource):
             )
             forms.save_file(request, self.config.api.max_upload, file)
             file.flush()
+            is_rehearsal = parsed.value("dry_run") == "yes"
+            if not is_rehearsal:
+                # From the judgement to the last entry: what was judged must not change meanwhile.
+                held = self.records.turns.take(_domains(Path(file.name)))
+                stack.enter_context(held)
             plan = restore.plan(Path(file.name), self.directory, options)
-            if parsed.value("dry_run") == "yes":
+            if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
             elif not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
@@ -229,6 +235,22 @@ class LdifAliasResource(_LdifResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         hidden = self.config.api.api_hidden_user_profiles
         self._send_account(request, response, "alias", mail, hidden)
+
+
+def _domains(file: Path) -> set[str]:
+    """Return the domains that the entries of a file lie in, or have addresses in.
+
+    Lines that are no LDIF are passed over: the judgement that follows names them.
+    """
+    found: set[str] = set()
+    with file.open("rb") as opened:
+        for item in reading.read(unpacked(opened)):
+            if isinstance(item, reading.Record) and names.is_dn(item.dn):
+                found.update(filter(None, (names.domain_in(item.dn),)))
+                entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
+                found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
+                found |= entry.lowered("domainaliasname")
+    return found
 
 
 def _mailboxes(file: Path) -> Iterator[str]:

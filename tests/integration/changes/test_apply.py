@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from iredldap.changes import apply as apply_module
 from iredldap.changes.apply import apply, carry_out
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
@@ -30,7 +31,6 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     AlreadyExists,
-    InternalError,
     NoSuchAccount,
     PreconditionFailed,
     ServerDown,
@@ -551,12 +551,15 @@ class TestSweep:
 
         assert directory.find(query) == []
 
-    def test_what_has_no_end_is_ended(self, directory: Directory) -> None:
-        """A parent whose children the sweep does not find cannot go: it says so."""
+    def test_what_has_no_end_is_ended(
+        self, directory: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A parent whose children the sweep does not find, or others keep adding, cannot go."""
+        monkeypatch.setattr(apply_module, "PATIENCE", 0.2)
         grow(directory, 1)
         query = Query(DN, Scope.BASE, "(objectClass=*)")
 
-        with pytest.raises(InternalError, match="no end"):
+        with pytest.raises(ServerDown, match="others keep adding"):
             apply(directory, Plan(DN, (Sweep("empty it", query, taking(), until_empty=True),)))
 
     def test_an_entry_changed_meanwhile_is_made_again(

@@ -1,0 +1,53 @@
+"""Rights that were left behind: a domain names an address as its admin, and nobody has it.
+
+A restore leaves such values, and so do other tools. A right belongs to whoever was given it: an
+account that gets the address later does not inherit it.
+
+Source: `docs/decisions/0023-references-and-rights.md`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.plan import Mod, Modify, Op
+from iredldap.errors import PermissionDenied
+from iredldap.gateways.directory import Directory
+from iredldap.operations.login import Caller
+
+
+def naming(entries: Iterable[Entry], mail: str) -> list[Entry]:
+    """Return the domains among some entries that name an address as their admin."""
+    return [
+        entry
+        for entry in entries
+        if entry.has("objectClass", "mailDomain") and entry.has("domainAdmin", mail)
+    ]
+
+
+def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> None:
+    """Refuse that somebody gives an address which stands for rights that they do not have.
+
+    Args:
+        caller: Who makes an account of this address, or gives it to one.
+        mail: The address.
+        domains: Those that name it.
+
+    Raises:
+        PermissionDenied: If the caller does not manage every one of them.
+    """
+    for entry in domains:
+        name = (entry.text("domainName") or "").lower()
+        if not caller.manages(name):
+            raise PermissionDenied(f"{mail} is an admin of a domain of others")
+
+
+def are_left_behind(directory: Directory, mail: str, domains: Iterable[Entry]) -> bool:
+    """Return whether domains name an address that nobody had: no standalone admin has it either."""
+    return any(True for _ in domains) and directory.read(directory.tree.admin(mail)) is None
+
+
+def withdraw(domain: Entry, mail: str) -> Iterator[Modify]:
+    """Take an address off the admins of a domain."""
+    gone = [value for value in domain.texts("domainAdmin") if value.lower() == mail]
+    if gone:
+        yield Modify(domain.dn, (Mod(Op.DELETE, "domainAdmin", encoded(gone)),), absent_ok=True)

@@ -1,0 +1,160 @@
+"""References that a change writes: whether their targets exist, before the write and after it.
+
+Our own changes take turns. Other programs take none: an account that a plan refers to may be
+taken away, or get another name, between the look at it and the write. So every reference is looked
+at again afterwards. One whose target was there and is gone is struck, or follows the account to its
+new name; one that never had a target is left as it was asked for.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from iredldap.dit import names, references
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.names import either, equals, every
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Scope,
+    Step,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+
+_ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
+
+
+def unreachable(
+    directory: Directory, judges: Callable[[str], bool], addresses: Iterable[str]
+) -> set[str]:
+    """Return those of some addresses that lie in a domain hosted here and belong to nobody.
+
+    Args:
+        directory: Where.
+        judges: Whether the caller may learn what exists in a domain; addresses in others are not
+            judged.
+        addresses: Destinations that were asked for, in lower case.
+    """
+    asked = {mail for mail in addresses if judges(names.domain_of(mail))}
+    missing = asked - set(lookup.holders(directory, asked, ()))
+    here = lookup.hosted(directory, names.domains_of(missing)) if missing else set()
+    return {mail for mail in missing if names.domain_of(mail) in here}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One value that a plan writes into an entry, and the address that it stands for."""
+
+    dn: str
+    attribute: str
+    value: str
+
+    @property
+    def is_dn(self) -> bool:
+        return self.attribute in references.MEMBER_DNS
+
+    @property
+    def address(self) -> str:
+        return (names.rdn_value(self.value) if self.is_dn else self.value).lower()
+
+
+def written(steps: Iterable[Step]) -> Iterator[Reference]:
+    """Yield the references that the steps of a plan write; those of sweeps are not among them."""
+    for step in steps:
+        match step:
+            case Add(dn=dn, attributes=attributes):
+                added = [*attributes.items()]
+            case Modify(dn=dn, mods=mods):
+                added = [(mod.attribute, mod.values) for mod in mods if mod.op is not Op.DELETE]
+            case _:
+                continue
+        for attribute, values in added:
+            if attribute in references.ADDRESSES or attribute in references.MEMBER_DNS:
+                for value in values:
+                    yield Reference(dn, attribute, value.decode("utf-8", "replace"))
+
+
+def watched(directory: Directory, plan: Plan) -> Plan:
+    """Let a plan end with a look at the targets of the references that it writes."""
+    found = [reference for reference in written(plan.steps) if _is_watched(reference)]
+    rechecks: list[Recheck] = []
+    for batch in lookup.batches({reference.address for reference in found}):
+        known = _holders(directory.find(_query(directory, batch)), set(batch))
+        references_ = tuple(reference for reference in found if reference.address in known)
+        if references_:
+            numbers = {mail: entry.text("entryUUID") or "" for mail, entry in known.items()}
+            rechecks.append(_recheck(directory, references_, numbers))
+    return replace(plan, steps=(*plan.steps, *rechecks)) if rechecks else plan
+
+
+def _is_watched(reference: Reference) -> bool:
+    """Return whether a reference is to somebody else: an account may name itself."""
+    return "@" in reference.address and reference.address != names.rdn_value(reference.dn).lower()
+
+
+def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Query:
+    """Search for whoever may be a target: users, lists, aliases, and standalone admins."""
+    mails = [*addresses]
+    admins = every(
+        equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
+    )
+    same = (equals("entryUUID", number) for number in numbers if number)
+    filter_ = either(lookup.holders_filter(*mails), admins, *same)
+    return Query(directory.tree.suffix, Scope.SUBTREE, filter_, _ATTRIBUTES)
+
+
+def _holders(entries: Iterable[Entry], addresses: set[str]) -> dict[str, Entry]:
+    return {
+        address: entry
+        for entry in entries
+        for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & addresses
+    }
+
+
+def _recheck(
+    directory: Directory, watched_: tuple[Reference, ...], numbers: Mapping[str, str]
+) -> Recheck:
+    """Look again at some references.
+
+    Args:
+        directory: Where.
+        watched_: References whose targets were there.
+        numbers: entryUUID of the target of each address: it stays with an account that is renamed.
+    """
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        there = [*entries]
+        holders = _holders(there, set(numbers))
+        renamed = {entry.text("entryUUID"): entry for entry in there}
+        return Amendment(
+            tuple(
+                _amended(reference, renamed.get(numbers[reference.address]))
+                for reference in watched_
+                if not _stands(reference, holders.get(reference.address))
+            )
+        )
+
+    query = _query(directory, numbers, *numbers.values())
+    return Recheck("are those whom it mentions still there", query, judge)
+
+
+def _stands(reference: Reference, holder: Entry | None) -> bool:
+    if holder is None:
+        return False
+    return not reference.is_dn or names.same(holder.dn, reference.value)
+
+
+def _amended(reference: Reference, successor: Entry | None) -> Operation:
+    """Strike a reference, or let it follow its target to another name."""
+    mods = [Mod(Op.DELETE, reference.attribute, encoded([reference.value]))]
+    if successor:
+        name = successor.dn if reference.is_dn else (successor.text("mail") or "")
+        mods.append(Mod(Op.ADD, reference.attribute, encoded([name])))
+    return Modify(reference.dn, tuple(mods), absent_ok=True)
