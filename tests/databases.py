@@ -81,6 +81,11 @@ class Holder(Server):
         self._shapes[database] = self._shape(database)
         return self.url(database)
 
+    def create_empty(self, database: str) -> str:
+        """Make a database with its user, and nothing in it; give that user's URL."""
+        self.administer(self.system_database, *self._makings(database, owns=True))
+        return self.url(database)
+
     def load(self, url: str, schema: str) -> None:
         """Run a schema file."""
         with connected(url) as connection:

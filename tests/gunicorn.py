@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,36 @@ from tests.databases import sqlite_urls
 from tests.patience import PATIENCE, launched
 
 
+@dataclass(frozen=True)
+class Running:
+    """A gunicorn that answers.
+
+    Args:
+        url: Where its paths begin.
+        pid: Of its first process, whose children the workers are.
+        log: File with what it says.
+    """
+
+    url: str
+    pid: int
+    log: Path
+
+    def workers(self) -> list[int]:
+        """Return the process numbers of the workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        return [int(pid) for pid in children.split()]
+
+
 @contextmanager
 def gunicorn(world: World, folder: Path, uri: str = "", **settings: str) -> Iterator[str]:
-    """Serve with two workers; give the URL.
+    """Serve with two workers; give the URL. The arguments are those of `started`."""
+    with started(world, folder, uri, **settings) as running:
+        yield running.url
+
+
+@contextmanager
+def started(world: World, folder: Path, uri: str = "", **settings: str) -> Iterator[Running]:
+    """Serve with two workers.
 
     Args:
         world: The directory.
@@ -45,7 +73,7 @@ def gunicorn(world: World, folder: Path, uri: str = "", **settings: str) -> Iter
     log = folder / "gunicorn.log"
     process, port = launched(partial(launch, variables, log), _answers)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield Running(f"http://127.0.0.1:{port}", process.pid, log)
     finally:
         process.terminate()
         status = process.wait(PATIENCE)

@@ -3,18 +3,11 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import (
-    ElementClickInterceptedException,
-    SessionNotCreatedException,
-    StaleElementReferenceException,
-    TimeoutException,
-)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -24,15 +17,12 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE, TRIES
 
 DOMAIN = "example.com"
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 Driver = webdriver.Chrome
-
-UNSTEADY = (StaleElementReferenceException, ElementClickInterceptedException)
 
 
 class Page:
@@ -49,37 +39,22 @@ class Page:
         return found
 
     def until(self, found: Callable[[], Any], what: str) -> Any:
-        """Poll until something is found; what the page replaces meanwhile is looked for again."""
-        wait = WebDriverWait(
-            self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=UNSTEADY
-        )
-        return wait.until(lambda _: found(), what)
-
-    def text(self, selector: str) -> str:
-        """Wait for something to be seen; give its text."""
-        found: list[str] = self.until(
-            lambda: [element.text for element in [self._seen(selector)] if element], selector
-        )
-        return found[0]
+        return WebDriverWait(self.driver, 15, poll_frequency=0.05).until(lambda _: found(), what)
 
     def _seen(self, selector: str) -> WebElement | None:
         elements = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return next((element for element in elements if element.is_displayed()), None)
 
     def click(self, selector: str) -> None:
-        def click() -> bool:
-            element = self.find(selector)
-            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-            element.click()
-            return True
-
-        self.until(click, selector)
+        element = self.find(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
 
     def type(self, selector: str, text: str) -> None:
         self.find(selector).send_keys(text)
 
     def status(self) -> str:
-        return self.text("#session")
+        return self.find("#session").text
 
     def log_in(self, password: str = ADMIN_PASSWORD) -> None:
         self.type("#login [name=username]", ADMIN)
@@ -94,7 +69,7 @@ class Page:
         for name, value in names.items():
             self.type(f"{block} tr[data-param-name={name}] input", value)
         self.click(f"{block} .execute")
-        return self.text(f"{block} .live-responses-table tbody .response-col_description")
+        return self.find(f"{block} .live-responses-table tbody .response-col_description").text
 
     def complaints(self) -> list[str]:
         """What the browser's console says since it was asked last, or the page was opened."""
@@ -126,18 +101,9 @@ def driver() -> Iterator[Driver]:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = opened(options)
-    browser.set_script_timeout(PATIENCE)
+    browser = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
     yield browser
     browser.quit()
-
-
-def opened(options: webdriver.ChromeOptions) -> Driver:
-    """Start a browser; its own deadline is short on a busy machine, so it is tried again."""
-    for _ in range(TRIES - 1):
-        with suppress(SessionNotCreatedException, TimeoutException):
-            return Driver(options, Service(shutil.which("chromedriver")))
-    return Driver(options, Service(shutil.which("chromedriver")))
 
 
 @pytest.fixture
@@ -216,13 +182,7 @@ def test_nothing_foreign_runs_on_the_page(page: Page) -> None:
         document.body.insertAdjacentHTML("beforeend", "<p style='color: red'>red</p>");
     """)
 
-    told: list[str] = []
-
-    def are_told() -> bool:
-        told.extend(page.complaints())
-        return len(told) > 1
-
-    page.until(are_told, "complaints")
+    told = page.complaints()
 
     assert page.driver.title == "iredldap: HTTP API"
     assert ["script-src" in told[0], "style-src" in told[1], len(told)] == [True, True, 2]

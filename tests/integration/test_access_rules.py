@@ -12,7 +12,6 @@ import ldap
 import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
-from tests.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"
@@ -80,7 +79,7 @@ def slapd(
         fast_reads=request.param,
     )
     slapd.prepare("\n".join(chain(tree(), many_users())).encode())
-    started(slapd)
+    slapd.start()
     try:
         yield slapd
     finally:

@@ -10,7 +10,6 @@ import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.mailservers import Dovecot, MailServerError, Postfix, Security
-from tests.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"
@@ -40,7 +39,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         port=free_port(),
     )
     slapd.prepare("\n".join(tree()).encode())
-    started(slapd)
+    slapd.start()
     yield slapd
     slapd.stop()
 
@@ -53,7 +52,7 @@ def postfix(slapd: Slapd) -> Postfix:
 @pytest.fixture(scope="module")
 def dovecot(slapd: Slapd) -> Iterator[Dovecot]:
     dovecot = Dovecot(slapd.home.parent / "dovecot", slapd.uri, SUFFIX, READER_PASSWORD)
-    started(dovecot)
+    dovecot.start()
     yield dovecot
     dovecot.stop()
 
@@ -368,7 +367,7 @@ def test_dovecot_in_a_deep_folder(slapd: Slapd, tmp_path: Path) -> None:
     dovecot = Dovecot(tmp_path / ("deep" * 20), slapd.uri, SUFFIX, READER_PASSWORD)
     try:
         for _ in range(2):
-            started(dovecot)
+            dovecot.start()
             assert dovecot.accepts("ann@here.test", "secret")
             dovecot.stop()
     finally:
@@ -382,7 +381,7 @@ def test_dovecot_without_directory(tmp_path: Path) -> None:
     """A directory that does not answer is not taken for a wrong password."""
     dovecot = Dovecot(tmp_path, f"ldap://127.0.0.1:{free_port()}", SUFFIX, READER_PASSWORD)
     try:
-        started(dovecot)
+        dovecot.start()
         with pytest.raises(MailServerError):
             dovecot.accepts("ann@here.test", "secret")
     finally:

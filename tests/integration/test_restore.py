@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import Client, Served, World, done, refused
 from tests.databases import Urls, rows
-from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"
@@ -108,7 +107,7 @@ def test_a_multipart_form_will_do(api: Client, world: World, corp: str) -> None:
     done(api.delete("/api/domain/corp.test"))
 
     answer = api.session.post(
-        f"{api.url}/api/ldif", files={"file": ("backup.ldif", text)}, timeout=PATIENCE
+        f"{api.url}/api/ldif", files={"file": ("backup.ldif", text)}, timeout=60
     )
 
     assert answer.json()["_data"]["added"] == 7
@@ -145,7 +144,7 @@ def test_a_wrong_file_is_refused_with_line_and_reason(
 def test_no_file_is_no_restore(api: Client) -> None:
     """Whether the body is empty, or a form without one."""
     refused(api.send_file("/api/ldif", b""), 400, "MISSING_PARAMETER")
-    form = api.session.post(f"{api.url}/api/ldif", files={"x": (None, "y")}, timeout=PATIENCE)
+    form = api.session.post(f"{api.url}/api/ldif", files={"x": (None, "y")}, timeout=60)
     refused(form, 400, "MISSING_PARAMETER")
 
 

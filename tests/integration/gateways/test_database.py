@@ -13,7 +13,6 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, from_script, upsert
 from iredldap.settings import Secret
 from tests.databases import Urls, execute, rows
-from tests.patience import PATIENCE
 
 GREYLISTING = sql.Table(
     "greylisting",
@@ -73,7 +72,7 @@ def test_writers_that_stand_in_one_anothers_way_all_get_through(
                 upsert(connection, GREYLISTING, [one], KEY, ("active",))
 
         try:
-            together.wait(PATIENCE)
+            together.wait(20)
             for _ in range(3):
                 database.write(work)
         except BaseException as ex:  # noqa: BLE001 - reported below
@@ -83,7 +82,7 @@ def test_writers_that_stand_in_one_anothers_way_all_get_through(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(60)
 
     assert faults == []
     assert len(rows(databases.iredapd, SELECT)) == 2
@@ -166,7 +165,7 @@ def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
 
     def ask() -> None:
         with closing(Database("made", url, from_script(script))) as database:
-            together.wait(PATIENCE)
+            together.wait(20)
             try:
                 database.ask()
             except ServerDown as ex:
@@ -176,7 +175,7 @@ def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(30)
 
     assert faults == []
     assert rows(url.reveal(), "SELECT n FROM t") == [(8,)]

@@ -28,7 +28,6 @@ from tests.integration.ldif_export.ground import (
     settings,
     user,
 )
-from tests.patience import PATIENCE
 
 LARGE = 100
 """Accounts of 100 kB each: more than all buffers between slapd and a reader hold."""
@@ -240,11 +239,11 @@ class Writer(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self.join(PATIENCE)
+        self.join(10)
 
     def go_on(self, more: int = 2) -> None:
         """Wait until it has counted on."""
-        reached, until = self.count + more, time.monotonic() + PATIENCE
+        reached, until = self.count + more, time.monotonic() + 10
         while self.count < reached:
             assert time.monotonic() < until
             time.sleep(0.001)

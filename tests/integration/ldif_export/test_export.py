@@ -36,7 +36,6 @@ from ldif_export import handover, process, source, stream
 from ldif_export.selection import Selection
 from ldif_export.writer import record
 from tests.conftest import wait_until
-from tests.patience import PATIENCE, started
 
 ROOT = Path(ldif_export.__file__).parent.parent
 SUFFIX = "dc=example,dc=org"
@@ -136,8 +135,8 @@ def settings(server: Slapd, name: str = "vmail") -> Ldap:
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",
         bind_password=Secret(PASSWORDS[name]),
-        network_timeout=PATIENCE,
-        operation_timeout=PATIENCE,
+        network_timeout=5.0,
+        operation_timeout=10.0,
     )
 
 
@@ -154,7 +153,7 @@ def connected(server: Slapd, name: str = "vmail") -> Iterator[Any]:
 def running(home: Path, tree: list[Entry]) -> Iterator[Slapd]:
     server = Slapd(home=home, suffix=SUFFIX, schema_dir=ROOT / "schema", port=free_port())
     server.prepare(b"".join(record(dn, attributes) for dn, attributes in tree))
-    started(server)
+    server.start()
     try:
         yield server
     finally:
@@ -223,7 +222,7 @@ def is_gone(pid: int) -> bool:
 def stop(pid: int) -> None:
     """Keep a process from doing anything, dying in order included."""
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: state(pid) == "T")
+    wait_until(lambda: state(pid) == "T", 10)
 
 
 SELECTIONS = [
@@ -450,13 +449,13 @@ def hanging_up(port: int, after: int) -> Iterator[int]:
         )
         there.start()
         pass_on(server, client, after)
-        there.join(PATIENCE)
+        there.join(10)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(PATIENCE)
+        thread.join(10)
 
 
 def test_a_file_appears_only_when_it_is_whole(full: Slapd, tmp_path: Path) -> None:
@@ -507,7 +506,7 @@ def test_a_reader_that_leaves_is_no_complaint(full: Slapd) -> None:
         assert ran.stdout.read(10) == b"version: 1"
         ran.stdout.close()
         assert ran.stderr.read() == b""
-        assert ran.wait(PATIENCE) == handover.READER_GONE
+        assert ran.wait(10) == handover.READER_GONE
 
 
 def connections(connection: Any) -> int:
@@ -520,7 +519,7 @@ def connections(connection: Any) -> int:
 def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
     """The child, its search and its connection go; nothing is left open here."""
     with connected(full, "vmailadmin") as watch:
-        wait_until(lambda: connections(watch) == 1)
+        wait_until(lambda: connections(watch) == 1, 10)
         open_before = set(Path("/proc/self/fd").iterdir())
         export = process.start(settings(full), Selection("domain", "big.test"))
         next(export)
@@ -529,7 +528,7 @@ def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
         assert is_gone(export.pid)
         assert list(export) == []
         export.close()
-        wait_until(lambda: connections(watch) == 1)
+        wait_until(lambda: connections(watch) == 1, 10)
         assert set(Path("/proc/self/fd").iterdir()) == open_before
 
 
@@ -556,7 +555,7 @@ def test_closing_from_another_thread_ends_a_waiting_reader(full: Slapd) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     export.close()
-    reader.join(PATIENCE)
+    reader.join(10)
     assert [type(result) for result in outcome] == [int]
 
 
@@ -568,7 +567,7 @@ def test_an_export_outlives_the_thread_that_started_it(full: Slapd) -> None:
         target=lambda: started.append(process.start(settings(full), selection))
     )
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(10)
     with closing(started[0]) as export:
         assert b"".join(export) == library(full, selection)
 
@@ -606,7 +605,7 @@ def test_a_child_ends_when_its_parent_is_killed(full: Slapd) -> None:
         child = int(parent.stdout.readline())
         assert not is_gone(child)
         parent.kill()
-    wait_until(lambda: is_gone(child))
+    wait_until(lambda: is_gone(child), 10)
 
 
 def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) -> None:
@@ -621,9 +620,9 @@ def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) 
             env=os.environ | {"LDIF_EXPORT_PASSWORD": PASSWORDS["vmail"]},
             cwd=ROOT,
         ) as ran:
-            wait_until(lambda: any(tmp_path.iterdir()))
+            wait_until(lambda: any(tmp_path.iterdir()), 10)
             ran.terminate()
-            ran.wait(PATIENCE)
+            ran.wait(10)
     finally:
         os.kill(full.pid, signal.SIGCONT)
     assert ran.returncode == handover.TERMINATED

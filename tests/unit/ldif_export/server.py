@@ -13,7 +13,6 @@ from ldif_export.connection import Connection
 from ldif_export.records import Wanted
 from ldif_export.selection import Search, Selection
 from ldif_export.wire import WireReader
-from tests.patience import PATIENCE
 
 Attributes = dict[str, list[bytes]]
 Entry = tuple[str, Attributes]
@@ -113,8 +112,8 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[socket.socket]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    ours.settimeout(PATIENCE)
+    ours.settimeout(5)
     with ours:
         yield ours
-    thread.join(PATIENCE)
+    thread.join(5)
     assert not thread.is_alive()

@@ -1,0 +1,199 @@
+"""What stands before a round and after it: entries written and read beside the API."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import ldap
+import ldap.modlist
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit import admin, domain, user
+from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.names import Tree, domain_of, local_part
+from ldif_export import writer
+from tests.conftest import ADMIN, World, salted
+from tests.mlmmjadmin import MlmmjadminServer
+from tests.races.pair import Admin, Domain, Names, Plant, Subscribers, User
+
+PASSWORD = "a good password"
+Made = tuple[str, dict[str, tuple[bytes, ...]]]
+Picture = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""DN → attributes → values, sorted; all of it as texts."""
+
+_STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}[^/]*/$")
+# Of these each creation has others.
+_VOLATILE = frozenset({"userPassword", "mailingListID"})
+
+
+@dataclass
+class Stage:
+    """The directory and the mailing lists that races are held on.
+
+    Args:
+        world: The directory.
+        lists: The stand-in for mlmmjadmin.
+    """
+
+    world: World
+    lists: MlmmjadminServer
+    connection: SimpleLDAPObject = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Bind, and compute the one stored password that all accounts have."""
+        self.connection = self.world.connect()
+        self._stored = salted(PASSWORD)
+
+    def close(self) -> None:
+        self.connection.unbind_s()
+
+    @property
+    def tree(self) -> Tree:
+        return self.world.tree
+
+    def make(self, step: Plant | Subscribers, names: Names) -> None:
+        """Write what a row names to the directory, or to the control files of a list."""
+        if isinstance(step, Subscribers):
+            self._subscribe(names.fill(step.mail), step.count)
+            return
+        for dn, attributes in self._made(step, names):
+            given = {name: list(values) for name, values in attributes.items()}
+            self.connection.add_s(dn, ldap.modlist.addModlist(given))
+
+    def ldif(self, steps: tuple[Plant, ...], names: Names) -> bytes:
+        """Return what rows name as an LDIF file."""
+        made = (entry for step in steps for entry in self._made(step, names))
+        return b"version: 1\n\n" + b"".join(writer.record(dn, dict(each)) for dn, each in made)
+
+    def switch_root(self, status: str) -> None:
+        """Switch the global admin of the installation on or off."""
+        self.world.set(self.tree.admin(ADMIN), accountStatus=status)
+
+    def picture(self, names: Names) -> Picture:
+        """Return all entries, and members of subscribable lists, in the domains of a round."""
+        return {
+            dn: attributes
+            for name in list(names.values())
+            for found in (self._domain(name), self._admins(name), self._members(name))
+            for dn, attributes in found
+        }
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every entry below the domains and the standalone admins."""
+        for base in (self.tree.base, self.tree.admin_base):
+            for dn, attributes in self.connection.search_s(base, ldap.SCOPE_SUBTREE):
+                yield Entry(dn, attributes)
+
+    def wipe(self) -> None:
+        """Take away every domain, admin and mailing list but the first admin."""
+        self.world.wipe()
+        for mail in self.lists.lists():
+            shutil.rmtree(self.lists.folder(mail))
+
+    def _made(self, step: Plant, names: Names) -> list[Made]:
+        match step:
+            case Domain():
+                return self._new_domain(step, names)
+            case User():
+                return [self._new_user(step, names)]
+            case Admin():
+                return [self._new_admin(step, names)]
+
+    def _new_domain(self, step: Domain, names: Names) -> list[Made]:
+        name = names.fill(step.name)
+        further = {
+            "domainAdmin": tuple(map(names.fill, step.admins)),
+            "accountSetting": tuple(map(names.fill, step.settings)),
+            "accountStatus": ("active" if step.is_active else "disabled",),
+        }
+        given = {key: encoded(values) for key, values in further.items() if values}
+        entry = {**domain.new(name, (), "dovecot", ()), **given}
+        containers = domain.containers(self.tree, name)
+        return [(self.tree.domain(name), entry), *((c.dn, dict(c.attributes)) for c in containers)]
+
+    def _new_user(self, step: User, names: Names) -> Made:
+        mail = names.fill(step.mail)
+        local, name = local_part(mail), domain_of(mail)
+        rights = step.is_global or step.is_admin
+        given = {
+            "userPassword": (self._stored,),
+            "enabledService": (*user.SERVICES, *((user.ROLE,) if rights else ())),
+            "mailQuota": ("104857600",),
+            "preferredLanguage": ("en_US",),
+            "homeDirectory": (f"/var/vmail/vmail1/{name}/{local}-2026.01.01.00.00.00/",),
+            "mailForwardingAddress": tuple(map(names.fill, step.forwarding)),
+            "domainGlobalAdmin": ("yes",) if step.is_global else (),
+        }
+        return self.tree.user(mail), user.new(mail, (), given)
+
+    def _new_admin(self, step: Admin, names: Names) -> Made:
+        mail = names.fill(step.mail)
+        given = {
+            "userPassword": (self._stored,),
+            "accountSetting": step.settings,
+            "domainGlobalAdmin": ("yes" if step.is_global else "no",),
+        }
+        made = admin.new(mail, (), {key: values for key, values in given.items() if values})
+        return self.tree.admin(mail), made
+
+    def _subscribe(self, mail: str, count: int) -> None:
+        path = self.lists.folder(mail) / "subscribers.d" / "m"
+        path.write_text("".join(f"m{number:04d}@elsewhere.test\n" for number in range(count)))
+
+    def _domain(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        return self._search(self.tree.domain(name), "(objectClass=*)")
+
+    def _admins(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        return self._search(self.tree.admin_base, f"(mail=*@{name})")
+
+    def _members(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        for folder in sorted(self.lists.spool.glob(f"{name}/*")):
+            mail = f"{folder.name}@{name}"
+            members = sorted(f"{kind} {address}" for address, kind in self.lists.members(mail))
+            yield f"mlmmj {mail}", {"members": tuple(members)}
+
+    def _search(self, base: str, filter_: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        try:
+            found = self.connection.search_s(base, ldap.SCOPE_SUBTREE, filter_)
+        except ldap.NO_SUCH_OBJECT:
+            return
+        for dn, attributes in found:
+            yield (
+                dn,
+                {
+                    name: tuple(sorted(value.decode() for value in values))
+                    for name, values in attributes.items()
+                },
+            )
+
+
+def comparable(picture: Picture, names: Names) -> Picture:
+    """Return a picture in which rounds are alike: without their names, salts and time stamps."""
+
+    def plain(text: str) -> str:
+        return _STAMP.sub("/", text.replace(names.token, "*"))
+
+    return {
+        plain(dn): {
+            name: tuple(sorted(map(plain, values)))
+            for name, values in attributes.items()
+            if name not in _VOLATILE
+        }
+        for dn, attributes in picture.items()
+    }
+
+
+def difference(one: Picture, other: Picture) -> list[str]:
+    """Say in which values two pictures differ: what only the first has, what only the second."""
+    said = []
+    for dn in sorted(one.keys() | other.keys()):
+        left, right = one.get(dn), other.get(dn)
+        if left is None or right is None:
+            said.append(f"{'-' if right is None else '+'} {dn}")
+            continue
+        for name in sorted(left.keys() | right.keys()):
+            ours, theirs = set(left.get(name, ())), set(right.get(name, ()))
+            said += [f"- {dn} {name}: {value}" for value in sorted(ours - theirs)]
+            said += [f"+ {dn} {name}: {value}" for value in sorted(theirs - ours)]
+    return said
