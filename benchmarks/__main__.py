@@ -21,6 +21,7 @@ NAMES = (
     "users",
     "domains",
     "wblist",
+    "races",
 )
 
 

@@ -51,6 +51,7 @@ class Reading:
         unit: Of both.
         limit: Highest value that is allowed; None: there is no limit.
         note: What else there is to say.
+        rounds: How many it stands for.
     """
 
     what: str
@@ -58,6 +59,7 @@ class Reading:
     unit: str
     limit: float | None = None
     note: str = ""
+    rounds: int = 1
 
     def __str__(self) -> str:
         said = f"{self.what}: {_number(self.value)} {self.unit}"
@@ -95,7 +97,8 @@ def _alone(rounds: list[Reading]) -> str:
     last = rounds[-1]
     measured = _spread([reading.value for reading in rounds], _number)
     allowed = "" if last.limit is None else f"{_number(last.limit)} {last.unit}"
-    return _line((last.what, f"{measured} {last.unit}", allowed, str(len(rounds)), last.note))
+    held = str(sum(reading.rounds for reading in rounds))
+    return _line((last.what, f"{measured} {last.unit}", allowed, held, last.note))
 
 
 def _spread(values: list[float], shown: Callable[[float], str]) -> str:
