@@ -8,7 +8,9 @@ PATH = "/var/vmail/vmail1/{d}/a-2026.11.27.01.02.03/"
 
 
 def picture(names: Names, **attributes: str) -> dict[str, dict[str, tuple[str, ...]]]:
-    filled = {name: (names.fill(value),) for name, value in attributes.items()}
+    filled: dict[str, tuple[str, ...]] = {
+        name: (names.fill(value),) for name, value in attributes.items()
+    }
     return {names.fill("mail=a@{d},ou=Users"): filled}
 
 
