@@ -1,119 +1,14 @@
 """The reference as a page, in a browser: one logs in there and tries calls."""
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
-from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd
-from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
-from tests.gunicorn import gunicorn
+from tests.browser.conftest import SITE, Driver, Page
+from tests.conftest import ADMIN, World
 
 DOMAIN = "example.com"
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-Driver = webdriver.Chrome
-
-
-class Page:
-    """The page as somebody uses it who looks at it."""
-
-    def __init__(self, driver: Driver, url: str) -> None:
-        self.driver = driver
-        driver.get(f"{url}/docs")
-        self.find(".opblock-tag")
-
-    def find(self, selector: str) -> WebElement:
-        """Wait for something to be seen."""
-        found: WebElement = self.until(lambda: self._seen(selector), selector)
-        return found
-
-    def until(self, found: Callable[[], Any], what: str) -> Any:
-        return WebDriverWait(self.driver, 15, poll_frequency=0.05).until(lambda _: found(), what)
-
-    def _seen(self, selector: str) -> WebElement | None:
-        elements = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return next((element for element in elements if element.is_displayed()), None)
-
-    def click(self, selector: str) -> None:
-        element = self.find(selector)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
-
-    def type(self, selector: str, text: str) -> None:
-        self.find(selector).send_keys(text)
-
-    def status(self) -> str:
-        return self.find("#session").text
-
-    def log_in(self, password: str = ADMIN_PASSWORD) -> None:
-        self.type("#login [name=username]", ADMIN)
-        self.type("#login [name=password]", password)
-        self.click("#login button")
-
-    def call(self, operation: str, area: str = "Domains", **names: str) -> str:
-        """Try a call out; give the answer as it is shown."""
-        block = f"#operations-{area}-{operation}"
-        self.click(f"{block} .opblock-summary-control")
-        self.click(f"{block} .try-out__btn")
-        for name, value in names.items():
-            self.type(f"{block} tr[data-param-name={name}] input", value)
-        self.click(f"{block} .execute")
-        return self.find(f"{block} .live-responses-table tbody .response-col_description").text
-
-    def complaints(self) -> list[str]:
-        """What the browser's console says since it was asked last, or the page was opened."""
-        return console(self.driver)
-
-
-def console(driver: Any) -> list[str]:
-    """Take what stands in the browser's console."""
-    return [entry["message"] for entry in driver.get_log("browser")]
-
-
-@pytest.fixture(scope="module")
-def url(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API as it is installed."""
-    with gunicorn(World(slapd, Tree(SUFFIX)), tmp_path_factory.mktemp("served")) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Driver]:
-    """A browser without a window."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = next(path for name in BROWSERS if (path := shutil.which(name)))
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--window-size=1200,2700",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def page(world: World, driver: Driver, url: str) -> Iterator[Page]:
-    """The page, with nobody logged in."""
-    console(driver)
-    yield Page(driver, url)
-    driver.execute_script("sessionStorage.clear()")
-    driver.delete_all_cookies()
-    driver.get("about:blank")
 
 
 def test_an_admin_logs_in_and_tries_calls(page: Page, world: World, tmp_path: Path) -> None:
@@ -171,6 +66,29 @@ def test_a_wrong_password_is_told(page: Page) -> None:
 
     page.until(lambda: "Wrong address or password" in page.status(), "a message")
     assert page.find("#login")
+
+
+@pytest.mark.usefixtures("page")
+def test_calls_work_where_the_browser_says_no_more_than_the_origin(
+    driver: Driver, world: World, url: str
+) -> None:
+    """Over plain HTTP, under a name: the page logs in, makes a domain and deletes it."""
+    page = Page(driver, url.replace("127.0.0.1", f"api.{SITE}"))
+    page.log_in()
+    page.until(lambda: ADMIN in page.status(), "logged in")
+    page.click("#operations-tag-Domains")
+
+    made = page.call("domain_create", domain=DOMAIN)
+    assert '"_success": true' in made
+    assert world.entry(world.tree.domain(DOMAIN))
+
+    page.click("#operations-Domains-domain_create .opblock-summary-control")
+    deleted = page.call("domain_delete", domain=DOMAIN)
+    assert '"_success": true' in deleted
+    assert not world.entry(world.tree.domain(DOMAIN))
+
+    page.click("#logout button")
+    page.find("#login")
 
 
 def test_nothing_foreign_runs_on_the_page(page: Page) -> None:
