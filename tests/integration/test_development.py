@@ -154,7 +154,10 @@ def test_founding_sample(tmp_path: Path) -> None:
 
 
 def test_what_it_says(tmp_path: Path) -> None:
-    """Each fact stands on one line of its own, `ready` on the last; the curl calls work."""
+    """Each fact stands on one line of its own, `ready` on the last; the curl calls work.
+
+    What they leave behind breaks no rule of a healthy tree.
+    """
     with running(tmp_path / "var") as system:
         for name in ("url", "admin", "password", "ldap", "suffix", "reader"):
             assert system.fact(name)
@@ -166,6 +169,13 @@ def test_what_it_says(tmp_path: Path) -> None:
                     line, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True
                 )
                 assert '"_success": true' in called.stdout, called
+        judged = subprocess.run(
+            [*COMMAND, "doctor", "--config", tmp_path / "var" / "iredldap.toml"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert judged.stdout.startswith("0 errors, 0 warnings in "), judged
 
 
 def test_two_side_by_side(tmp_path: Path) -> None:
