@@ -130,7 +130,7 @@ class _Report:
         self.severities[violation.severity] += 1
         self.rules[violation.rule] += 1
         if self.as_json:
-            click.echo(json.dumps(asdict(violation), ensure_ascii=False))
+            click.echo(json.dumps(asdict(violation)))
         else:
             told = f"{violation.severity}: {violation.rule}: {violation.dn}: {violation.reason}"
             click.echo(_CONTROL.sub(_escaped, told))

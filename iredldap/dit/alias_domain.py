@@ -49,7 +49,12 @@ def join(tree: Tree, domain: str, alias: str, taken: Mapping[str, str]) -> tuple
     def enrol(entry: Entry) -> Iterator[Operation]:
         lists = entry.lowered("memberOfGroup")
         here = [names.local_part(group) for group in lists if names.domain_of(group) == domain]
-        missing = [group for local in sorted(here) if (group := f"{local}@{alias}") not in lists]
+        # A membership makes mail of an address come here, whosever that is.
+        missing = [
+            group
+            for local in sorted(here)
+            if (group := f"{local}@{alias}") not in lists and group not in taken
+        ]
         if missing:
             yield _modify(entry, Op.ADD, "memberOfGroup", missing)
 

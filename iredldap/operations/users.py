@@ -5,8 +5,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from iredldap.config import Config
-from iredldap.dit import domain, kinds, mailbox, names, passwords, references, settings, user
-from iredldap.dit.entry import Entry
+from iredldap.dit import (
+    domain,
+    kinds,
+    mailbox,
+    maillist,
+    names,
+    passwords,
+    references,
+    settings,
+    user,
+)
+from iredldap.dit.entry import Entry, distinct
 from iredldap.dit.fields import Parsed
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
@@ -273,7 +283,11 @@ def _from_domain(
 
 
 def _default_lists(directory: Directory, limits: settings.Settings) -> tuple[str, ...]:
-    """The lists that a new user joins; a name without a list would become an address."""
+    """Return all addresses of the lists that a new user joins.
+
+    A name without a list would become an address. A member of a plain list gets the mail for each
+    of its addresses.
+    """
     wanted = [word.strip().lower() for word in str(limits.get("defaultList", "")).split(",")]
     if not any(wanted):
         return ()
@@ -281,8 +295,15 @@ def _default_lists(directory: Directory, limits: settings.Settings) -> tuple[str
         equals("objectClass", "mailList"),
         either(*(equals("mail", mail) for mail in wanted if mail)),
     )
-    found = directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, ("mail",)))
-    return tuple(sorted(entry.text("mail") or "" for entry in found))
+    attributes = ("objectClass", "mail", "shadowAddress", "enabledService")
+    found = directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, attributes))
+    return distinct(address for entry in found for address in _reaching_members(entry))
+
+
+def _reaching_members(entry: Entry) -> tuple[str, ...]:
+    """Addresses of a list whose mail goes to whoever has them as `memberOfGroup`."""
+    addresses = maillist.addresses(entry)
+    return addresses if maillist.is_list(entry) else addresses[:1]
 
 
 def _recheck_limits(

@@ -153,6 +153,38 @@ def test_what_the_api_makes_breaks_no_rule(api: Client, world: World) -> None:
         assert found(world) == [], leg.__name__
 
 
+def test_an_alias_domain_enrols_nobody_under_an_address_of_others(
+    api: Client, world: World
+) -> None:
+    """Asked for again it gave members of a list the mail of who has the list's name there."""
+    begin(api)
+    done(api.put("/api/user/bob@a.test", addAlias="club@a1.test"))
+    done(api.post("/api/maillist/club@a.test", members="ann@a.test"))
+    done(api.put("/api/domain/a.test", addAliasDomain="a1.test"))
+    groups = world.attributes(world.tree.user("ann@a.test"))["memberOfGroup"]
+    assert {group for group in groups if group.startswith("club@")} == {
+        "club@a.test",
+        "club@a2.test",
+    }
+    assert found(world) == []
+
+
+def test_a_new_user_joins_default_lists_under_all_their_addresses(
+    api: Client, world: World
+) -> None:
+    """Also under those in alias domains; of a subscribable one under its own."""
+    begin(api)
+    world.set(world.tree.domain("a.test"), accountSetting="defaultList:team@a.test, news@a.test")
+    done(api.post("/api/user/fred@a.test", password=PASSWORD))
+    assert world.attributes(world.tree.user("fred@a.test"))["memberOfGroup"] == {
+        "team@a.test",
+        "team@a1.test",
+        "team@a2.test",
+        "news@a.test",
+    }
+    assert {one.severity for one in found(world)} <= {"warning"}
+
+
 @pytest.fixture
 def healthy(api: Client, world: World) -> World:
     begin(api)
