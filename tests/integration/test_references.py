@@ -1,0 +1,278 @@
+"""References of one account to another, while other programs take that away or rename it.
+
+Our own changes take turns (`test_races.py`); other programs take none, so what they do between the
+look and the write is planted here by hand, between making a plan and carrying it out.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from iredldap.changes.apply import apply
+from iredldap.dit.fields import parse
+from iredldap.dit.plan import Plan
+from iredldap.dit.request import Request
+from iredldap.operations import index
+from iredldap.operations.login import Caller
+from iredldap.web.routes import ENDPOINTS
+from tests.conftest import ADMIN, Client, Served, World, done, refused
+
+PASSWORD = "a good password"
+ANN, BOB, CEO = "ann@corp.test", "bob@other.test", "ceo@other.test"
+TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS}
+Make = Callable[..., Plan]
+
+
+@pytest.fixture
+def two(api: Client) -> None:
+    """Two domains with a user each, who is an admin of the second one; an alias and a list."""
+    for name in ("corp.test", "other.test"):
+        done(api.post(f"/api/domain/{name}"))
+    for mail in (ANN, BOB):
+        done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    done(api.put("/api/domain/admins/other.test", addAdmin=BOB))
+    done(api.post("/api/alias/info@corp.test", members=ANN))
+    done(api.post("/api/maillist/crew@corp.test", members=ANN))
+
+
+@pytest.fixture
+def make(served: Served, two: None) -> Make:
+    """Make the plan of a request of a global admin, as handlers and jobs do."""
+    directory, records = served.gateways.directory, served.gateways.records
+    caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
+    world = index.World(directory, served.config, caller, records)
+
+    def made(endpoint: str, names: dict[str, str], **form: str) -> Plan:
+        parsed = parse(TABLES[endpoint], {name: [value] for name, value in form.items()})
+        return index.plan(world, Request(endpoint, names, parsed))
+
+    return made
+
+
+REFERENCES = [
+    ("user_update", {"mail": ANN}, {"addForwarding": BOB}, "user", "mailForwardingAddress"),
+    ("user_update", {"mail": ANN}, {"senderBcc": BOB}, "user", "userSenderBccAddress"),
+    ("user_update", {"mail": ANN}, {"recipientBcc": BOB}, "user", "userRecipientBccAddress"),
+    (
+        "alias_update",
+        {"mail": "info@corp.test"},
+        {"addMember": BOB},
+        "alias",
+        "mailForwardingAddress",
+    ),
+    ("maillist_update", {"mail": "crew@corp.test"}, {"addMember": BOB}, "maillist", "member"),
+    (
+        "domain_update",
+        {"domain": "corp.test"},
+        {"senderBcc": BOB},
+        "domain",
+        "domainSenderBccAddress",
+    ),
+    (
+        "domain_update",
+        {"domain": "corp.test"},
+        {"recipientBcc": BOB},
+        "domain",
+        "domainRecipientBccAddress",
+    ),
+    ("domain_update", {"domain": "corp.test"}, {"catchall": BOB}, "catchall", None),
+    ("domain_admins_update", {"domain": "corp.test"}, {"addAdmin": BOB}, "domain", "domainAdmin"),
+]
+
+
+def _dn(world: World, kind: str, names: dict[str, str]) -> str:
+    return str(getattr(world.tree, kind)(*names.values()) if kind != "catchall" else "") or (
+        world.tree.catchall(names["domain"])
+    )
+
+
+@pytest.mark.parametrize(("endpoint", "names", "form", "kind", "attribute"), REFERENCES)
+def test_reference_to_somebody_who_has_gone_is_struck(
+    served: Served,
+    make: Make,
+    world: World,
+    endpoint: str,
+    names: dict[str, str],
+    form: dict[str, str],
+    kind: str,
+    attribute: str | None,
+) -> None:
+    """Whatever kind of reference it is."""
+    plan = make(endpoint, names, **form)
+    connection = world.connect()
+    connection.delete_s(world.tree.user(BOB))
+    connection.unbind_s()
+
+    apply(served.gateways.directory, plan)
+
+    held = world.attributes(_dn(world, kind, names))
+    values = held.get(attribute or "mailForwardingAddress", set())
+    assert not [value for value in values if BOB in value]
+
+
+@pytest.mark.parametrize(("endpoint", "names", "form", "kind", "attribute"), REFERENCES)
+def test_reference_to_somebody_who_was_renamed_follows(
+    served: Served,
+    make: Make,
+    world: World,
+    endpoint: str,
+    names: dict[str, str],
+    form: dict[str, str],
+    kind: str,
+    attribute: str | None,
+) -> None:
+    """It is the same entry by its entryUUID."""
+    plan = make(endpoint, names, **form)
+    connection = world.connect()
+    connection.rename_s(world.tree.user(BOB), f"mail={CEO}")
+    connection.unbind_s()
+
+    apply(served.gateways.directory, plan)
+
+    held = world.attributes(_dn(world, kind, names))
+    values = held.get(attribute or "mailForwardingAddress", set())
+    assert [value for value in values if CEO in value]
+    assert not [value for value in values if BOB in value]
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "parameter"),
+    [
+        (f"/api/user/{ANN}", {"addForwarding": "ghost@other.test"}, "addForwarding"),
+        (f"/api/user/{ANN}", {"senderBcc": "ghost@other.test"}, "senderBcc"),
+        (f"/api/user/{ANN}", {"recipientBcc": "ghost@corp.test"}, "recipientBcc"),
+        ("/api/alias/info@corp.test", {"members": "ghost@other.test"}, "members"),
+        ("/api/domain/corp.test", {"senderBcc": "ghost@corp.test"}, "senderBcc"),
+        ("/api/domain/corp.test", {"recipientBcc": "ghost@other.test"}, "recipientBcc"),
+        ("/api/domain/corp.test", {"catchall": "ghost@other.test"}, "catchall"),
+    ],
+)
+def test_nobody_is_referred_to(
+    api: Client, world: World, two: None, path: str, form: dict[str, str], parameter: str
+) -> None:
+    """An address of a domain here that nobody has is refused where it is the only one."""
+    before = world.snapshot()
+    answer = refused(api.put(path, **form), 400, "INVALID_MAIL")
+    assert answer.headers["X-Invalid-Parameters"] == parameter
+    assert world.snapshot() == before
+
+
+def test_normal_admin_learns_nothing_of_other_domains(
+    api: Client, served: Served, world: World, two: None
+) -> None:
+    """What exists there is not theirs to know, so it is taken as it is."""
+    done(api.put("/api/domain/admins/corp.test", addAdmin=ANN))
+    ann = served.client().log_in(ANN, PASSWORD)
+    done(ann.put("/api/alias/info@corp.test", addMember=f"ghost@other.test,{BOB}"))
+    held = world.attributes(world.tree.alias("info@corp.test"))["mailForwardingAddress"]
+    assert held == {ANN, BOB, "ghost@other.test"}
+
+
+def test_new_domain_may_name_accounts_that_are_yet_to_come(api: Client, world: World) -> None:
+    """Its own; those of other domains must be there."""
+    done(api.post("/api/domain/corp.test", senderBcc="archive@corp.test"))
+    refused(api.post("/api/domain/more.test", senderBcc="nobody@corp.test"), 400, "INVALID_MAIL")
+    assert world.entry(world.tree.domain("more.test")) is None
+
+
+# --- rights -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def left_behind(api: Client, world: World, two: None) -> str:
+    """An address that other.test names as its admin, and that nobody has."""
+    world.set(world.tree.domain("other.test"), domainAdmin="boss@corp.test")
+    done(api.put("/api/domain/admins/corp.test", addAdmin=ANN))
+    return "boss@corp.test"
+
+
+def admins_of_other(world: World) -> set[str]:
+    return world.attributes(world.tree.domain("other.test")).get("domainAdmin", set())
+
+
+def test_normal_admin_makes_nobody_admin_of_a_foreign_domain(
+    served: Served, world: World, left_behind: str
+) -> None:
+    """Neither by a new user nor by renaming one."""
+    ann = served.client().log_in(ANN, PASSWORD)
+    done(ann.post("/api/user/eve@corp.test", password=PASSWORD))
+    before = world.snapshot()
+    new = ann.post(f"/api/user/{left_behind}", password=PASSWORD)
+    refused(new, 403, "PERMISSION_DENIED")
+    renamed = ann.post(f"/api/user/eve@corp.test/change_email/{left_behind}")
+    refused(renamed, 403, "PERMISSION_DENIED")
+    assert world.snapshot() == before
+
+
+def test_new_user_inherits_nothing(api: Client, world: World, left_behind: str) -> None:
+    """Though whoever makes them manages every domain."""
+    done(api.post(f"/api/user/{left_behind}", password=PASSWORD))
+    assert admins_of_other(world) == set()
+
+
+def test_renamed_user_inherits_nothing_and_keeps_their_own(
+    api: Client, world: World, left_behind: str
+) -> None:
+    """What domains said of the new address goes; what they said of the old one follows."""
+    done(api.post(f"/api/user/{ANN}/change_email/{left_behind}"))
+    assert admins_of_other(world) == set()
+    corp = world.attributes(world.tree.domain("corp.test"))
+    assert corp["domainAdmin"] == {left_behind}
+
+
+def test_new_standalone_admin_inherits_nothing(api: Client, world: World, two: None) -> None:
+    world.set(world.tree.domain("other.test"), domainAdmin="boss@far.test")
+    done(api.post("/api/admin/boss@far.test", password=PASSWORD))
+    assert admins_of_other(world) == set()
+
+
+def test_standalone_admin_keeps_their_domains_beside_a_user_of_their_name(
+    api: Client, served: Served, world: World, left_behind: str
+) -> None:
+    """They are meant by what the domain says."""
+    world.add(world.tree.admin(left_behind), objectClass="mailAdmin", mail=left_behind)
+    ann = served.client().log_in(ANN, PASSWORD)
+    denied = ann.post(f"/api/user/{left_behind}", password=PASSWORD)
+    refused(denied, 403, "PERMISSION_DENIED")
+    done(api.post(f"/api/user/{left_behind}", password=PASSWORD))
+    assert admins_of_other(world) == {left_behind}
+
+
+# --- renames ----------------------------------------------------------------------------------
+
+
+def test_refused_rename_takes_everything_back(
+    served: Served, api: Client, make: Make, world: World, monkeypatch: Any
+) -> None:
+    """Another program takes the new name when the references have followed already."""
+    new = "anne@corp.test"
+    world.set(world.tree.domain("other.test"), domainAdmin=new)
+    done(api.put(f"/api/user/{BOB}", forwarding=f"{BOB},{ANN}"))
+    before = world.snapshot()
+    plan = make("user_change_email", {"mail": ANN, "new_mail": new})
+    directory = served.gateways.directory
+    rival: dict[str, str | list[str]] = {
+        "objectClass": ["inetOrgPerson", "mailUser", "shadowAccount"],
+        **dict.fromkeys(("cn", "sn", "uid"), "anne"),
+        "mail": new,
+        "homeDirectory": "/var/vmail/vmail1/corp.test/anne/",
+    }
+    write = directory.write
+
+    def overtaken(operation: Any) -> Any:
+        if type(operation).__name__ == "Rename":
+            alias = world.attributes(world.tree.alias("info@corp.test"))
+            assert alias["mailForwardingAddress"] == {new}
+            world.add(world.tree.user(new), **rival)
+        return write(operation)
+
+    monkeypatch.setattr(directory, "write", overtaken)
+
+    with pytest.raises(Exception, match="Already exists"):
+        apply(directory, plan)
+
+    connection = world.connect()
+    connection.delete_s(world.tree.user(new))
+    connection.unbind_s()
+    assert world.snapshot() == before
