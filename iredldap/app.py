@@ -17,6 +17,7 @@ from iredldap.operations.journal import Journal
 from iredldap.operations.records import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.gate import Gate, Paths
+from iredldap.web.head import HeadAsGet
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.replies import Replies
 from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
@@ -176,4 +177,4 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     }
     for path in dict.fromkeys(endpoint.route for endpoint in ENDPOINTS):
         app.add_route(path, resources[path])
-    return Paths(app)
+    return HeadAsGet(Paths(app))

@@ -13,7 +13,7 @@ from iredldap.dit import names
 from iredldap.dit.fields import Parsed, parse, refuse_strays
 from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidParameter
-from iredldap.web import forms, origins, replies
+from iredldap.web import forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
@@ -162,6 +162,7 @@ class Gate:
         """
         # Browsers would take a text that a client has stored for a page or a script of ours.
         response.set_header("X-Content-Type-Options", "nosniff")
+        head.allow_head(response)
         context = request.context
         if "began" not in context:
             # Falcon answers some methods, such as WEBSOCKET, before it asks us.
@@ -169,7 +170,7 @@ class Gate:
         refusal = context.get("refusal")
         log.info(
             "request",
-            method=request.method,
+            method=head.method(request),
             path=request.path,
             status=response.status_code,
             code=",".join(refusal.codes) if refusal else None,

@@ -569,7 +569,9 @@ def is_stored_as(row: Field, storage: str) -> bool:
 def test_served_is_what_the_table_says(served: Served) -> None:
     app: Any = create_app(served.config, served.gateways)
 
-    routes = falcon.inspect.inspect_routes(app._application)
+    while not isinstance(app, falcon.App):
+        app = app._application
+    routes = falcon.inspect.inspect_routes(app)
 
     found = {(m.method, r.path) for r in routes for m in r.methods if not m.internal}
     assert found == {(endpoint.method, endpoint.route) for endpoint in ENDPOINTS}

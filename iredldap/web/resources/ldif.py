@@ -18,6 +18,7 @@ from iredldap.operations import domains, exports, users
 from iredldap.operations.login import Caller
 from iredldap.web import forms
 from iredldap.web.downloads import cut_off_stalled_client
+from iredldap.web.head import is_head
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
 from ldif_export import process, reading, restore, stream
@@ -61,6 +62,8 @@ class _LdifResource(Resource):
             passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
             only=_only(parsed),
         )
+        if is_head(request):
+            return selection
         log.info(
             "export",
             who=caller.address,
@@ -96,6 +99,11 @@ class _LdifResource(Resource):
     def _send_subtree(
         self, request: falcon.Request, response: falcon.Response, chosen: Selection
     ) -> None:
+        if is_head(request):
+            self.directory.ask()
+            self._wants_file(request, response, chosen)
+            response.stream = ()
+            return
         export = process.start(self.config.ldap, chosen)
         bare = self._wants_file(request, response, chosen)
         cut_off_stalled_client(request, self.config.api.stalled_download)

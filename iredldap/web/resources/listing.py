@@ -1,6 +1,7 @@
 """`/api/domains`, `/api/users/{domain}`, `/api/aliases/{domain}` and `/api/mls/{domain}`."""
 
 import string
+from contextlib import closing
 from urllib.parse import quote, urlencode
 
 import falcon
@@ -11,6 +12,7 @@ from iredldap.operations import listings
 from iredldap.operations.listings import Listing
 from iredldap.operations.profiles import Subject
 from iredldap.web.downloads import cut_off_stalled_client, send
+from iredldap.web.head import is_head
 from iredldap.web.replies import JSON
 from iredldap.web.resources.base import Resource, name_ignored
 
@@ -39,6 +41,12 @@ class _ListingResource(Resource):
         cut_off_stalled_client(request, self.config.api.stalled_download)
         if wanted.names_only or wanted.limit:
             self._send_page(request, response, listing)
+        elif is_head(request):
+            # Whatever may be refused is refused with the first profiles.
+            with closing(listing.profiles()) as profiles:
+                next(profiles, None)
+            response.content_type = JSON
+            response.stream = ()
         else:
             response.content_type = JSON
             send(response, self.replies.members(listing.profiles()))
