@@ -15,7 +15,7 @@ NEW = {"name": "Zhang Huangbin", "language": "en_US", "quota": "1024"}
 def main(url: str, admin: str, password: str, names: str) -> None:
     """Log in, create a domain and a user in it, delete both."""
     answer = requests.post(
-        url + "/login", data={"username": admin, "password": password}, timeout=30
+        url + "/login", data={"username": admin, "password": password}, timeout=60
     )
     data = answer.json()
     if not data["success"]:
@@ -28,7 +28,7 @@ def main(url: str, admin: str, password: str, names: str) -> None:
         ("DELETE", "/user/zhb@test.com", None),
         ("DELETE", "/domain/test.com", None),
     ):
-        answer = requests.request(method, url + path, cookies=cookies, data=form, timeout=30)
+        answer = requests.request(method, url + path, cookies=cookies, data=form, timeout=60)
         print(method, path, answer.json(), flush=True)
         if not answer.json()["_success"]:
             sys.exit(1)

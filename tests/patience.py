@@ -39,6 +39,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> floa
     return time.monotonic() - began
 
 
+def comes_within(condition: Callable[[], bool], seconds: float) -> None:
+    """Poll until something holds that the product promises to be so after so many seconds.
+
+    Every look that begins later must find it so: how long a look takes is not judged.
+    """
+    promised = time.monotonic() + seconds
+    while True:
+        is_due = time.monotonic() > promised
+        if condition():
+            return
+        assert not is_due, f"it was not so after {seconds:g} s"
+        time.sleep(0.02)
+
+
 def at_once(*works: Callable[[], Result]) -> list[Result]:
     """Call functions at the same time, each in a thread; return the results as they come."""
     barrier = threading.Barrier(len(works))

@@ -2,26 +2,37 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    SessionNotCreatedException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from iredldap.dit.names import Tree
+from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 from tests.gunicorn import gunicorn
+from tests.patience import PATIENCE, TRIES
 
 SITE = "example.test"
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 Driver = webdriver.Chrome
+
+UNSTEADY = (StaleElementReferenceException, ElementClickInterceptedException)
 
 
 class Page:
@@ -38,22 +49,37 @@ class Page:
         return found
 
     def until(self, found: Callable[[], Any], what: str) -> Any:
-        return WebDriverWait(self.driver, 15, poll_frequency=0.05).until(lambda _: found(), what)
+        """Poll until something is found; what the page replaces meanwhile is looked for again."""
+        wait = WebDriverWait(
+            self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=UNSTEADY
+        )
+        return wait.until(lambda _: found(), what)
+
+    def text(self, selector: str) -> str:
+        """Wait for something to be seen; give its text."""
+        found: list[str] = self.until(
+            lambda: [element.text for element in [self._seen(selector)] if element], selector
+        )
+        return found[0]
 
     def _seen(self, selector: str) -> WebElement | None:
         elements = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return next((element for element in elements if element.is_displayed()), None)
 
     def click(self, selector: str) -> None:
-        element = self.find(selector)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        def click() -> bool:
+            element = self.find(selector)
+            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+            element.click()
+            return True
+
+        self.until(click, selector)
 
     def type(self, selector: str, text: str) -> None:
         self.find(selector).send_keys(text)
 
     def status(self) -> str:
-        return self.find("#session").text
+        return self.text("#session")
 
     def log_in(self, password: str = ADMIN_PASSWORD) -> None:
         self.type("#login [name=username]", ADMIN)
@@ -68,7 +94,7 @@ class Page:
         for name, value in names.items():
             self.type(f"{block} tr[data-param-name={name}] input", value)
         self.click(f"{block} .execute")
-        return self.find(f"{block} .live-responses-table tbody .response-col_description").text
+        return self.text(f"{block} .live-responses-table tbody .response-col_description")
 
     def complaints(self) -> list[str]:
         """What the browser's console says since it was asked last, or the page was opened."""
@@ -109,9 +135,23 @@ def driver() -> Iterator[Driver]:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+    browser = opened(options)
+    browser.set_script_timeout(PATIENCE)
     yield browser
     browser.quit()
+
+
+def opened(options: webdriver.ChromeOptions) -> Driver:
+    """Start a browser; its own deadline is short on a busy machine, so it is tried again."""
+    for _ in range(TRIES - 1):
+        with suppress(SessionNotCreatedException, TimeoutException):
+            return Driver(options, service())
+    return Driver(options, service())
+
+
+def service() -> Service:
+    """The program that controls the browser; both end with the tests, however these end."""
+    return Service(shutil.which("chromedriver"), popen_kw={"preexec_fn": tied_to_us()})
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.conftest import SITE, Driver, Page
 from tests.conftest import ADMIN, ADMIN_PASSWORD, World
+from tests.patience import wait_until
 
 DOMAIN = "example.com"
 
@@ -113,6 +114,8 @@ def test_a_form_of_another_origin_does_nothing(
 
     # Without the cookie it would have been LOGIN_REQUIRED.
     assert answer(driver) == {"_success": False, "_msg": "CROSS_SITE_REQUEST"}
+    # The log line comes after the answer.
+    wait_until(lambda: len(refusals(home)) > said)
     (line,) = refusals(home)[said:]
     assert line["status"] == 403
     assert ("site None" in line["detail"]) == (tells == "Origin")
@@ -152,6 +155,7 @@ def test_a_script_of_another_origin_does_nothing(
     )
 
     assert outcomes == ["opaque", *["refused"] * 5]
+    wait_until(lambda: len(refusals(home)) > said + 1)
     assert [line["method"] for line in refusals(home)[said:]] == ["POST", "POST"]
     assert world.snapshot() == before
 

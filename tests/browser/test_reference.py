@@ -100,7 +100,13 @@ def test_nothing_foreign_runs_on_the_page(page: Page) -> None:
         document.body.insertAdjacentHTML("beforeend", "<p style='color: red'>red</p>");
     """)
 
-    told = page.complaints()
+    told: list[str] = []
+
+    def are_told() -> bool:
+        told.extend(page.complaints())
+        return len(told) > 1
+
+    page.until(are_told, "complaints")
 
     assert page.driver.title == "iredldap: HTTP API"
     assert ["script-src" in told[0], "style-src" in told[1], len(told)] == [True, True, 2]

@@ -28,6 +28,7 @@ from iredldap.web.openapi import document
 from tests.conftest import SUFFIX, Client, World, done
 from tests.gunicorn import gunicorn
 from tests.mlmmjadmin import MlmmjadminServer
+from tests.patience import PATIENCE
 
 EXAMPLES = 20
 
@@ -129,7 +130,7 @@ def test_answers_as_described(operation: Any, caller: Client) -> None:
     )
     @given(case=st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     def call(case: Any) -> None:
-        answer = case.call(base_url=caller.url, session=caller.session, timeout=60)
+        answer = case.call(base_url=caller.url, session=caller.session, timeout=PATIENCE)
         case.validate_response(answer, checks=CHECKS)
 
     call()

@@ -12,6 +12,7 @@ import ldap
 import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
+from tests.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"
@@ -79,7 +80,7 @@ def slapd(
         fast_reads=request.param,
     )
     slapd.prepare("\n".join(chain(tree(), many_users())).encode())
-    slapd.start()
+    started(slapd)
     try:
         yield slapd
     finally:

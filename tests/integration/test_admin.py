@@ -202,7 +202,7 @@ def test_limits_hold(api: Client, served: Served, world: World) -> None:
     assert "EXCEED_LIMIT_DOMAIN" in answer.json()["_msg"]
 
     assert domains_of(world, EVE) == ["one.test", "two.test"]
-    wait_until(lambda: eve.get("/api/domain/two.test").status_code == 200, 2)
+    wait_until(lambda: eve.get("/api/domain/two.test").status_code == 200)
     done(eve.delete("/api/domain/two.test"))
 
 
@@ -230,7 +230,7 @@ def test_no_more_domains(api: Client, served: Served, world: World, eve: str) ->
     done(api.put(PATH, maxDomains="0"))
 
     assert "accountSetting" not in world.attributes(eve)
-    wait_until(lambda: client.post("/api/domain/two.test").status_code == 403, 2)
+    wait_until(lambda: client.post("/api/domain/two.test").status_code == 403)
     done(client.put("/api/domain/one.test", name="Mine"))
 
 
@@ -477,7 +477,7 @@ def test_deletion(api: Client, served: Served, world: World, eve: str, corp: str
     assert world.attributes(world.tree.domain(corp))["domainAdmin"] == {"ann@corp.test"}
     bob = world.attributes(world.tree.user("bob@corp.test"))
     assert bob["mailForwardingAddress"] == {EVE}
-    wait_until(lambda: client.get(f"/api/domain/{corp}").status_code == 401, 2)
+    wait_until(lambda: client.get(f"/api/domain/{corp}").status_code == 401)
     refused(api.delete(PATH), 404, "NO_SUCH_ACCOUNT")
 
 
@@ -496,7 +496,7 @@ def test_mail_user_with_rights_only_loses_them(
 
     assert world.attributes(dn) == before
     assert domains_of(world, "ann@corp.test") == []
-    wait_until(lambda: ann.get(f"/api/domain/{corp}").status_code == 401, 2)
+    wait_until(lambda: ann.get(f"/api/domain/{corp}").status_code == 401)
 
     done(api.put("/api/user/ann@corp.test", isGlobalAdmin="yes"))
     done(api.delete(path))
@@ -662,7 +662,7 @@ def test_session_ends_with_what_it_stands_on(
 
     done(api.put(PATH, **change))
 
-    wait_until(lambda: chief.get(f"/api/domain/{corp}").status_code != 200, 2)
+    wait_until(lambda: chief.get(f"/api/domain/{corp}").status_code != 200)
     refused(chief.get(f"/api/domain/{corp}"), status, code)
 
 
@@ -672,7 +672,7 @@ def test_session_gains_what_he_is_given(api: Client, served: Served, eve: str, c
 
     done(api.put(PATH, isGlobalAdmin="yes"))
 
-    wait_until(lambda: client.get(f"/api/domain/{corp}").status_code == 200, 2)
+    wait_until(lambda: client.get(f"/api/domain/{corp}").status_code == 200)
 
 
 # --- password check ---------------------------------------------------------------------------
@@ -694,7 +694,7 @@ def test_check_of_a_password(api: Client, world: World, eve: str) -> None:
 def finished(api: Client, answer: Any) -> dict[str, Any]:
     assert answer.status_code == 202, answer.text
     job = answer.headers["Location"]
-    wait_until(lambda: bool(api.get(job).json()["_data"]["finished"]), 20)
+    wait_until(lambda: bool(api.get(job).json()["_data"]["finished"]))
     found: dict[str, Any] = api.get(job).json()["_data"]
     return found
 

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from tests.conftest import Client, Served, World, done, refused
+from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
 
@@ -215,7 +216,7 @@ def send(api: Client, body: bytes, content_type: str | None, query: str = "") ->
     prepared = api.session.prepare_request(request)
     if content_type is None:
         prepared.headers.pop("Content-Type", None)
-    return api.session.send(prepared, timeout=10)
+    return api.session.send(prepared, timeout=PATIENCE)
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -361,7 +362,7 @@ def test_no_number_is_too_much_for_us(
         client.url + path,
         data=f'{{"username": {number}, "password": "x", "quota": {number}}}',
         headers={"Content-Type": "application/json"},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_PARAMETER")
     assert world.snapshot() == before

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
 from tests.gunicorn import gunicorn
+from tests.patience import PATIENCE
 
 CODE = "CROSS_SITE_REQUEST"
 FOREIGN = [
@@ -171,7 +172,9 @@ def test_every_answer_keeps_browsers_at_bay(
     api: Client, method: str, path: str, status: int
 ) -> None:
     """They guess no type, and let no other origin read it."""
-    answer = api.session.request(method, api.url + path, headers={"Origin": api.url}, timeout=60)
+    answer = api.session.request(
+        method, api.url + path, headers={"Origin": api.url}, timeout=PATIENCE
+    )
 
     assert answer.status_code == status
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -233,7 +236,7 @@ def spoken(host: str, version: str, path: str, fields: list[str], body: str) -> 
     ]
     head = "\r\n".join([f"POST {path} HTTP/{version}", *fields, "", ""])
     name, _, port = host.partition(":")
-    with socket.create_connection((name, int(port)), 60) as connection:
+    with socket.create_connection((name, int(port)), PATIENCE) as connection:
         connection.sendall((head + body).encode())
         with connection.makefile("rb") as answer:
             first, _, rest = answer.read().decode().partition("\r\n\r\n")
@@ -250,5 +253,5 @@ def curl(url: str, *words: str) -> str:
         capture_output=True,
         check=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     ).stdout

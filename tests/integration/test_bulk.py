@@ -22,6 +22,7 @@ from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Dovecot, Postfix
+from tests.patience import started
 
 PASSWORD = "a good password"
 OTHER = "another good password"
@@ -371,7 +372,7 @@ def postfix(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Postfix:
 @pytest.fixture(scope="module")
 def dovecot(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
     dovecot = Dovecot(tmp_path_factory.mktemp("dovecot"), slapd.uri, SUFFIX, READER_PASSWORD)
-    dovecot.start()
+    started(dovecot)
     yield dovecot
     dovecot.stop()
 

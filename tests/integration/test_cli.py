@@ -17,6 +17,7 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 from tests.mlmmjadmin import MlmmjadminServer
+from tests.patience import PATIENCE, started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,12 +155,12 @@ def test_probe_finds_a_directory_without_sha2(
         (schema / file.name).write_text(text.replace("moduleload pw-sha2", "#"))
     plain = Slapd(home=tmp_path / "slapd", suffix=SUFFIX, schema_dir=schema, port=free_port())
     plain.prepare(_base_tree())
-    path = tmp_path / "iredldap.toml"
-    init(world, path, "--bind-password-file", password_file)
-    moved = path.read_text().replace(world.slapd.uri, plain.uri)
-    path.write_text(moved + "# a note of the operator's\n")
+    started(plain)
     try:
-        plain.start()
+        path = tmp_path / "iredldap.toml"
+        init(world, path, "--bind-password-file", password_file)
+        moved = path.read_text().replace(world.slapd.uri, plain.uri)
+        path.write_text(moved + "# a note of the operator's\n")
         assert check(path, "--probe").exit_code == 0
     finally:
         plain.stop()
@@ -249,7 +250,7 @@ def test_wheel_carries_all_that_it_needs(tmp_path: Path) -> None:
         assert lines[-1:] == ["ready"], lines
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
         assert process.stdout
         process.stdout.close()
     conf = (tmp_path / "var" / "directory" / "slapd.conf").read_text()

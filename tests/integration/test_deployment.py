@@ -8,18 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 
 from iredldap.config import CONFIG_VARIABLE, Server
+from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
-from tests.conftest import SUFFIX, Client, World, done, environment, refused, wait_until
+from tests.conftest import SUFFIX, Client, World, done, environment, refused
 from tests.databases import sqlite_urls
 from tests.gunicorn import gunicorn
+from tests.patience import PATIENCE, launched
 from tests.tls import certificates
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -65,7 +68,7 @@ def unit(tmp_path: Path) -> Path:
 def analyzed(*words: str) -> str:
     """What systemd says of a unit; it is content."""
     found = subprocess.run(
-        ["systemd-analyze", *words], capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", *words], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout + found.stderr
@@ -111,19 +114,20 @@ def test_systemd_is_told_when_the_api_is_ready(world: World, tmp_path: Path) -> 
     address = tmp_path / "notify"
     path = tmp_path / "iredldap.toml"
     ldap = {"uri": [world.slapd.uri], "suffix": SUFFIX, "bind_dn": f"cn=vmailadmin,{SUFFIX}"}
-    server = {"bind": f"127.0.0.1:{free_port()}"}
+    # A socket of its own: no port that somebody else could have.
+    server = {"bind": f"unix:{tmp_path}/socket"}
     path.write_text(configuration({"ldap": ldap, "server": server}))
     variables = os.environ | environment(tmp_path, sqlite_urls(tmp_path))
     variables |= {CONFIG_VARIABLE: str(path), "NOTIFY_SOCKET": str(address)}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(address))
-        told.settimeout(30)
+        told.settimeout(PATIENCE)
         process = subprocess.Popen(gunicorn_command(), env=variables, stderr=subprocess.DEVNULL)
         try:
             assert b"READY=1" in told.recv(4096)
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)
 
 
 # --- nginx ------------------------------------------------------------------------------------
@@ -132,22 +136,28 @@ def test_systemd_is_told_when_the_api_is_ready(world: World, tmp_path: Path) -> 
 @contextmanager
 def nginx(home: Path, api: str) -> Iterator[str]:
     """Serve what is shipped for nginx over TLS; give the URL."""
-    port = free_port()
     certificates(home)
     for shipped in (DEPLOY / "nginx").iterdir():
         text = shipped.read_text().replace("http://127.0.0.1:8080", api)
         (home / shipped.name).write_text(text)
+    process, port = launched(partial(launch_nginx, home), _listens)
+    try:
+        yield f"https://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def launch_nginx(home: Path, port: int) -> subprocess.Popen[bytes]:
     main = home / "nginx.conf"
     main.write_text(NGINX.format(home=home, port=port))
     program = shutil.which("nginx", path=os.defpath + ":/usr/sbin:/sbin")
     assert program, "nginx is missing"
-    process = subprocess.Popen([program, "-c", str(main)], stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: _listens(port), 20)
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    return subprocess.Popen(
+        [program, "-c", str(main)],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=tied_to_us(),  # noqa: PLW1509
+    )
 
 
 def _listens(port: int) -> bool:
@@ -222,7 +232,9 @@ def test_the_reference_is_there(front: Client) -> None:
 def test_an_api_that_is_down_is_said_in_its_own_words(tmp_path: Path) -> None:
     """Not by a page of nginx."""
     with nginx(tmp_path, f"http://127.0.0.1:{free_port()}") as url:
-        answer = requests.get(f"{url}/api/domains", verify=str(tmp_path / "ca.pem"), timeout=10)
+        answer = requests.get(
+            f"{url}/api/domains", verify=str(tmp_path / "ca.pem"), timeout=PATIENCE
+        )
     refused(answer, 503, "SERVER_DOWN")
     assert answer.headers["Retry-After"] == "5"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

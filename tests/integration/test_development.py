@@ -17,7 +17,8 @@ import requests
 
 from iredldap.embedded.slapd import free_port
 from tests import founding_sample
-from tests.conftest import Client, done, refused, wait_until
+from tests.conftest import Client, done, refused
+from tests.patience import PATIENCE, comes_within
 
 COMMAND = [sys.executable, "-c", "from iredldap.cli import main; main()"]
 
@@ -72,7 +73,7 @@ def running(home: Path, **environment: str) -> Iterator[Running]:
         text=True,
         env=os.environ | ports | environment,
     )
-    watchdog = threading.Timer(60, process.kill)
+    watchdog = threading.Timer(3 * PATIENCE, process.kill)
     watchdog.start()
     lines: list[str] = []
     assert process.stdout
@@ -88,7 +89,7 @@ def running(home: Path, **environment: str) -> Iterator[Running]:
         watchdog.cancel()
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(30)
+            process.wait(PATIENCE)
         finally:
             process.kill()
             process.stdout.close()
@@ -147,7 +148,7 @@ def test_founding_sample(tmp_path: Path) -> None:
             assert "True" in step(sample)
             assert system.entry(domain_dn) is None
             go_on(sample)
-            assert sample.wait(30) == 0
+            assert sample.wait(PATIENCE) == 0
             for pipe in (sample.stdin, sample.stdout):
                 assert pipe
                 pipe.close()
@@ -195,7 +196,7 @@ def test_it_stops_both_and_keeps_what_was_made(tmp_path: Path) -> None:
         url, uri = system.root, system.fact("ldap")
     assert system.process.returncode == 0
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"{url}/livez", timeout=5)
+        requests.get(f"{url}/livez", timeout=PATIENCE)
     with pytest.raises(ldap.SERVER_DOWN):
         ldap.initialize(uri).simple_bind_s("cn=x", "x")
     with running(tmp_path / "var") as again:
@@ -220,14 +221,14 @@ def test_sessions_over_workers(tmp_path: Path) -> None:
         def statuses() -> set[int]:
             # Connections of their own reach different workers.
             return {
-                requests.get(f"{system.root}/api/domain/x.test", cookies=cookies, timeout=10)
+                requests.get(f"{system.root}/api/domain/x.test", cookies=cookies, timeout=PATIENCE)
                 .status_code
                 for _ in range(12)
             }  # fmt: skip
 
         assert statuses() == {404}
         done(client.post("/api/logout"))
-        wait_until(lambda: statuses() == {401}, 2.5)
+        comes_within(lambda: statuses() == {401}, 2)
 
 
 def test_secrets_are_private(tmp_path: Path) -> None:

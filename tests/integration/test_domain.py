@@ -456,7 +456,7 @@ def test_normal_admin(api: Client, served: Served, world: World) -> None:
     done(adm.put("/api/domain/corp.test", transport="relay:[mx.corp.test]:25"))
     world.modify(tree.domain("corp.test"), (0, "accountSetting", [b"disabledDomainProfile:bcc"]))
     wait_until(
-        lambda: adm.put("/api/domain/corp.test", senderBcc="adm@corp.test").status_code == 403, 2
+        lambda: adm.put("/api/domain/corp.test", senderBcc="adm@corp.test").status_code == 403
     )
 
 

@@ -88,7 +88,7 @@ def ask(client: Client, job: str) -> dict[str, Any]:
     return shown
 
 
-def outcome(client: Client, job: str, seconds: float = 20) -> dict[str, Any]:
+def outcome(client: Client, job: str) -> dict[str, Any]:
     """Ask until it has ended."""
     seen: list[dict[str, Any]] = []
 
@@ -96,7 +96,7 @@ def outcome(client: Client, job: str, seconds: float = 20) -> dict[str, Any]:
         seen.append(ask(client, job))
         return seen[-1]["finished"] is not None
 
-    wait_until(ended, seconds)
+    wait_until(ended)
     assert [shown["done"] for shown in seen] == sorted(shown["done"] for shown in seen)
     return seen[-1]
 
@@ -149,7 +149,7 @@ class TestPromise:
                 halfway.append(shown["done"])
             return shown["finished"] is not None
 
-        wait_until(ended, 30)
+        wait_until(ended)
 
         assert [number for number in halfway if 10 < number < USERS]
         assert unmarked(corp) == 0
@@ -181,7 +181,7 @@ class TestPromise:
         off = later(client, "PUT", PATH, accountStatus="disabled")
         on = later(client, "PUT", PATH, accountStatus="active")
 
-        assert outcome(client, on, 60)["status"] == "done"
+        assert outcome(client, on)["status"] == "done"
 
         assert outcome(client, off)["status"] == "done"
         assert unmarked(corp) == USERS
@@ -309,7 +309,7 @@ class TestAsking:
         client = serve(jobs={"kept": 1}).client().log_in()
         job = later(client, "POST", PATH)
 
-        wait_until(lambda: client.get(job).status_code == 404, 20)
+        wait_until(lambda: client.get(job).status_code == 404)
 
         refused(client.get(job), 404, "NO_SUCH_JOB")
         outcome(client, later(client, "PUT", PATH, name="x"))
@@ -399,7 +399,7 @@ class TestConditions:
         tag = client.get(PATH).headers["ETag"]
         headers = ASYNC | {"If-Match": tag}
         job = promised(client.call("PUT", PATH, headers=headers, accountStatus="disabled"))
-        wait_until(lambda: unmarked(corp) < USERS, 20)
+        wait_until(lambda: unmarked(corp) < USERS)
 
         rest(slow)
 
@@ -429,7 +429,7 @@ class TestFailure:
         """The report tells what was done, and what was not."""
         client = slow.client().log_in()
         job = later(client, "PUT", PATH, accountStatus="disabled")
-        wait_until(lambda: unmarked(corp) < USERS, 20)
+        wait_until(lambda: unmarked(corp) < USERS)
 
         proxy.mode = Mode.REFUSE
         proxy.cut()
@@ -440,7 +440,7 @@ class TestFailure:
                 ended[:] = file.execute("SELECT status FROM jobs").fetchone()
                 return ended == ["failed"]
 
-            wait_until(has_ended, 30)
+            wait_until(has_ended)
         proxy.mode = Mode.PASS
 
         shown = ask(client, job)
@@ -503,14 +503,14 @@ class TestDeath:
         with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="1.0") as url:
             client = Client(url).log_in()
             job = later(client, "PUT", PATH, accountStatus="disabled")
-            wait_until(lambda: unmarked(corp) < USERS - 20, 30)
+            wait_until(lambda: unmarked(corp) < USERS - 20)
             os.kill(worker_of(tmp_path), signal.SIGKILL)
             left = unmarked(corp)
 
             assert 0 < left < USERS
             # A connection of the dead worker is none for the next call.
             client.session.mount("http://", requests.adapters.HTTPAdapter(max_retries=3))
-            assert outcome(client, job, 60)["status"] == "done"
+            assert outcome(client, job)["status"] == "done"
 
         assert unmarked(corp) == 0
         with closing(state_file(tmp_path)) as file:
@@ -523,17 +523,17 @@ class TestDeath:
         proxy.to_server = 0.05
         with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="600.0") as url:
             job = later(Client(url).log_in(), "PUT", PATH, accountStatus="disabled")
-            wait_until(lambda: unmarked(corp) < USERS - 20, 30)
+            wait_until(lambda: unmarked(corp) < USERS - 20)
         assert unmarked(corp) > 0
         with closing(state_file(tmp_path)) as file:
             assert file.execute("SELECT status FROM jobs").fetchall() == [("queued",)]
 
         proxy.to_server = 0.0
         with gunicorn(corp, tmp_path, proxy.uri, JOBS_ABANDONED="600.0"):
-            wait_until(lambda: unmarked(corp) == 0, 30)
+            wait_until(lambda: unmarked(corp) == 0)
             with closing(state_file(tmp_path)) as file:
                 query = "SELECT status, attempts FROM jobs"
-                wait_until(lambda: file.execute(query).fetchall() == [("done", 1)], 10)
+                wait_until(lambda: file.execute(query).fetchall() == [("done", 1)])
         assert outcome(api, job)["status"] == "done"
 
 

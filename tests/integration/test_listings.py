@@ -33,6 +33,7 @@ from tests.conftest import (
 from tests.databases import Urls, execute, sqlite_databases
 from tests.gunicorn import gunicorn
 from tests.integration.test_costs import counted
+from tests.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)
@@ -291,7 +292,9 @@ def walk(client: Client, path: str, **parameters: Any) -> Iterator[list[str]]:
         yield list(data(answer))
         if "next" not in answer.links:
             return
-        answer = client.session.get(urljoin(answer.url, answer.links["next"]["url"]), timeout=60)
+        answer = client.session.get(
+            urljoin(answer.url, answer.links["next"]["url"]), timeout=PATIENCE
+        )
 
 
 @pytest.mark.parametrize("parameters", [{}, {"email_only": "yes"}, {"fields": "cn"}])
@@ -430,7 +433,7 @@ def receiving(api: Client) -> Iterator[socket.socket]:
     """A client that has taken the first bytes of a listing."""
     host, _, port = api.url.removeprefix("http://").partition(":")
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in api.session.cookies)
-    with closing(socket.create_connection((host, int(port)), timeout=20)) as client:
+    with closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as client:
         head = f"GET /api/users/fat.test HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
         client.sendall(head.encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
@@ -500,7 +503,7 @@ def limited(tmp_path: Path) -> Iterator[World]:
     admin = base.global_admin(world.tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(world.tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
     slapd.prepare(base.ldif(iter(made)))
-    slapd.start()
+    started(slapd)
     yield world
     slapd.stop()
 

@@ -1,6 +1,5 @@
 """Logging in, staying in, and being put out."""
 
-import statistics
 import time
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +20,9 @@ from tests.conftest import (
     done,
     refused,
     salted,
-    wait_until,
 )
 from tests.databases import execute
+from tests.patience import comes_within, wait_until
 
 PASSWORD = "a good password"
 COOKIE = "iRedAdmin-LDAP"
@@ -150,10 +149,11 @@ def test_wrong_name_and_wrong_password_are_alike(serve: Any, promoted: str) -> N
         return time.perf_counter() - began, (answer.status_code, answer.text)
 
     names = [promoted, "nobody@corp.test", ADMIN, "nobody@admins.test"]
-    tries = {name: [attempt(name) for _ in range(15)] for name in names}
-    assert len({answer for results in tries.values() for _, answer in results}) == 1
-    medians = [statistics.median(t for t, _ in results) for results in tries.values()]
-    assert max(medians) < 4 * min(medians)
+    # In turns, and the best of each: what else the machine does meets all of them alike.
+    rounds = [[attempt(name) for name in names] for _ in range(15)]
+    assert len({answer for results in rounds for _, answer in results}) == 1
+    best = [min(results)[0] for results in zip(*rounds, strict=True)]
+    assert max(best) < 4 * min(best)
 
 
 def test_no_cookie_no_answer(served: Served, api: Client) -> None:
@@ -177,7 +177,7 @@ def test_logout_ends_the_session_everywhere(serve: Any) -> None:
     for server in (first, second):
         again = server.client()
         again.session.cookies.update(kept)
-        wait_until(lambda c=again: c.get("/api/domain/x.test").status_code == 401, 2)  # type: ignore[misc]
+        comes_within(lambda c=again: c.get("/api/domain/x.test").status_code == 401, 2)  # type: ignore[misc]
 
 
 def test_logout_without_a_session(served: Served) -> None:
@@ -207,7 +207,7 @@ def test_of_several_cookies_a_good_one_counts(served: Served) -> None:
     good, ended = logged_in(served), logged_in(served)
     headers = with_cookies(ended)
     done(served.client().call("POST", "/api/logout", headers=headers))
-    wait_until(lambda: ask(served, ended) == 401, 10)
+    wait_until(lambda: ask(served, ended) == 401)
 
     for values in ([good, "x"], ["x", good], [ended, "", good, "y"], ['"x"', good, good]):
         assert ask(served, *values) == 404
@@ -221,7 +221,7 @@ def test_a_logout_ends_the_sessions_of_all_cookies(served: Served) -> None:
 
     done(client.call("POST", "/api/logout", headers=with_cookies("x", one, two)))
 
-    wait_until(lambda: ask(served, one) == ask(served, two) == 401, 10)
+    wait_until(lambda: ask(served, one) == ask(served, two) == 401)
     answer = client.call("POST", "/api/logout", headers=with_cookies("x", "y"))
     refused(answer, 401, "LOGIN_REQUIRED")
 
@@ -240,7 +240,7 @@ def test_an_expired_one_of_several_cookies_is_told(serve: Any) -> None:
     """If none is good, the one that was is what a client wants to know of."""
     server = serve(session={"max_age": 1})
     old = logged_in(server)
-    wait_until(lambda: ask(server, old) == 401, 10)
+    wait_until(lambda: ask(server, old) == 401)
 
     for values in (["x", old], [old, "x"]):
         for method, path in (("GET", "/api/domains"), ("POST", "/api/logout")):
@@ -287,7 +287,7 @@ def test_a_lost_state_database_ends_all_sessions(
         workers = [serve(), serve()]
 
     for worker in workers:
-        wait_until(lambda w=worker: ask(w, kept) == ask(w, ended) == 401, 10)  # type: ignore[misc]
+        wait_until(lambda w=worker: ask(w, kept) == ask(w, ended) == 401)  # type: ignore[misc]
     new = logged_in(workers[1])
     assert [ask(worker, new) for worker in workers] == [404, 404]
 
@@ -308,7 +308,7 @@ def test_an_update_ends_no_session(serve: Any, world: World, tmp_path: Path) -> 
     assert ask(server, cookie) == 404
 
     done(server.client().call("POST", "/api/logout", headers=with_cookies(cookie)))
-    wait_until(lambda: ask(server, cookie) == 401, 10)
+    wait_until(lambda: ask(server, cookie) == 401)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_cookie_ends_with_what_it_stands_on(
         world.set(world.tree.user(promoted), **event)
 
     for one in both:
-        wait_until(lambda c=one: c.get("/api/domain/corp.test").status_code == 401, 2)  # type: ignore[misc]
+        comes_within(lambda c=one: c.get("/api/domain/corp.test").status_code == 401, 2)  # type: ignore[misc]
 
 
 def test_session_has_an_end(serve: Any) -> None:
@@ -348,7 +348,7 @@ def test_session_has_an_end(serve: Any) -> None:
     def is_over() -> bool:
         return bool(client.get("/api/domain/x.test").json()["_msg"] == "SESSION_EXPIRED")
 
-    assert wait_until(is_over, 4) < 4
+    comes_within(is_over, 4)
 
 
 def test_keys_rotate(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

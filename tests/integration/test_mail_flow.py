@@ -9,6 +9,7 @@ from iredldap.dit import passwords
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import READER_PASSWORD, SUFFIX, Client, World, done
 from tests.mailservers import Dovecot, Postfix, Security
+from tests.patience import started
 
 DOMAIN = "corp.test"
 ANN = f"ann@{DOMAIN}"
@@ -23,7 +24,7 @@ def postfix(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Postfix:
 @pytest.fixture(scope="module")
 def dovecot(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
     dovecot = Dovecot(tmp_path_factory.mktemp("dovecot"), slapd.uri, SUFFIX, READER_PASSWORD)
-    dovecot.start()
+    started(dovecot)
     yield dovecot
     dovecot.stop()
 

@@ -10,6 +10,7 @@ import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.mailservers import Dovecot, MailServerError, Postfix, Security
+from tests.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"
@@ -39,7 +40,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         port=free_port(),
     )
     slapd.prepare("\n".join(tree()).encode())
-    slapd.start()
+    started(slapd)
     yield slapd
     slapd.stop()
 
@@ -52,7 +53,7 @@ def postfix(slapd: Slapd) -> Postfix:
 @pytest.fixture(scope="module")
 def dovecot(slapd: Slapd) -> Iterator[Dovecot]:
     dovecot = Dovecot(slapd.home.parent / "dovecot", slapd.uri, SUFFIX, READER_PASSWORD)
-    dovecot.start()
+    started(dovecot)
     yield dovecot
     dovecot.stop()
 
@@ -367,7 +368,7 @@ def test_dovecot_in_a_deep_folder(slapd: Slapd, tmp_path: Path) -> None:
     dovecot = Dovecot(tmp_path / ("deep" * 20), slapd.uri, SUFFIX, READER_PASSWORD)
     try:
         for _ in range(2):
-            dovecot.start()
+            started(dovecot)
             assert dovecot.accepts("ann@here.test", "secret")
             dovecot.stop()
     finally:
@@ -381,7 +382,7 @@ def test_dovecot_without_directory(tmp_path: Path) -> None:
     """A directory that does not answer is not taken for a wrong password."""
     dovecot = Dovecot(tmp_path, f"ldap://127.0.0.1:{free_port()}", SUFFIX, READER_PASSWORD)
     try:
-        dovecot.start()
+        started(dovecot)
         with pytest.raises(MailServerError):
             dovecot.accepts("ann@here.test", "secret")
     finally:

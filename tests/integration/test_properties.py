@@ -11,6 +11,7 @@ from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import Client, Served, World, done
 from tests.mlmmjadmin import MlmmjadminServer
+from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
 MAIL, DOMAIN = "ann@here.test", "here.test"
@@ -173,7 +174,7 @@ def test_any_path(ready: Client, world: World, path: str, method: str) -> None:
     before = world.snapshot()
     for prefix in ("/api/user/", "/api/domain/", "/api/"):
         answer = ready.session.request(
-            method, f"{ready.url}{prefix}{path}@here.test", timeout=30, allow_redirects=False
+            method, f"{ready.url}{prefix}{path}@here.test", timeout=PATIENCE, allow_redirects=False
         )
         assert answer.status_code < 500
         if answer.headers["Content-Type"] == "application/json":

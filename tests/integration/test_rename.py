@@ -17,6 +17,7 @@ from iredldap.operations import renames
 from iredldap.operations.login import Caller
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Dovecot, Postfix
+from tests.patience import started
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"
@@ -393,7 +394,7 @@ def test_mail_and_login(
     assert postfix.lookup("sender_login_maps", MOVED) == MOVED
     assert postfix.lookup("sender_login_maps", ANN) is None
     dovecot = Dovecot(tmp_path_factory.mktemp("dovecot"), corp.slapd.uri, SUFFIX, READER_PASSWORD)
-    dovecot.start()
+    started(dovecot)
     try:
         assert dovecot.accepts(MOVED, PASSWORD)
         assert not dovecot.accepts(ANN, PASSWORD)

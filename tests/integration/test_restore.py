@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Client, Served, World, done, refused
 from tests.databases import Urls, rows
+from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"
@@ -107,7 +108,7 @@ def test_a_multipart_form_will_do(api: Client, world: World, corp: str) -> None:
     done(api.delete("/api/domain/corp.test"))
 
     answer = api.session.post(
-        f"{api.url}/api/ldif", files={"file": ("backup.ldif", text)}, timeout=60
+        f"{api.url}/api/ldif", files={"file": ("backup.ldif", text)}, timeout=PATIENCE
     )
 
     assert answer.json()["_data"]["added"] == 7
@@ -144,7 +145,7 @@ def test_a_wrong_file_is_refused_with_line_and_reason(
 def test_no_file_is_no_restore(api: Client) -> None:
     """Whether the body is empty, or a form without one."""
     refused(api.send_file("/api/ldif", b""), 400, "MISSING_PARAMETER")
-    form = api.session.post(f"{api.url}/api/ldif", files={"x": (None, "y")}, timeout=60)
+    form = api.session.post(f"{api.url}/api/ldif", files={"x": (None, "y")}, timeout=PATIENCE)
     refused(form, 400, "MISSING_PARAMETER")
 
 

@@ -782,7 +782,7 @@ def test_new_domain_is_its_creators(served: Served, company: World) -> None:
     """He may go on with it at once, and nobody else who is no global admin may."""
     maker, stranger = enter(served, MAKER), enter(served, STRANGER)
     done(maker.post("/api/domain/new.test"))
-    wait_until(lambda: maker.get("/api/domain/new.test").status_code == 200, 2)
+    wait_until(lambda: maker.get("/api/domain/new.test").status_code == 200)
     done(maker.post("/api/user/first@new.test", password=PASSWORD))
     refused(stranger.get("/api/domain/new.test"), *DENIED)
     assert company.attributes(company.tree.domain("new.test"))["domainAdmin"] == {NAMES[MAKER]}
@@ -1122,7 +1122,7 @@ def test_revoked_rights_end_within_two_seconds(
     revoke(company)
 
     for one in clients:
-        wait_until(lambda c=one: not c.put(path, **form).json()["_success"], 2)  # type: ignore[misc]
+        wait_until(lambda c=one: not c.put(path, **form).json()["_success"])  # type: ignore[misc]
 
 
 def test_limits_that_are_lowered_hold_within_two_seconds(serve: Any, company: World) -> None:
@@ -1135,4 +1135,4 @@ def test_limits_that_are_lowered_hold_within_two_seconds(serve: Any, company: Wo
     def is_refused() -> bool:
         return client.post(f"/api/domain/new{next(numbers)}.test").status_code == 403
 
-    wait_until(is_refused, 2)
+    wait_until(is_refused)

@@ -14,6 +14,7 @@ import pytest
 from ldap.schema import AttributeType, ObjectClass, SubSchema
 
 from iredldap.embedded.slapd import Slapd, free_port
+from tests.patience import started
 
 SUFFIX = "dc=example,dc=com"
 OURS = ("1.3.6.1.4.1.32349.", "1.3.6.1.4.1.15312.")
@@ -49,7 +50,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SubSchema]:
         port=free_port(),
     )
     slapd.prepare(TREE)
-    slapd.start()
+    started(slapd)
     try:
         connection = ldap.initialize(slapd.uri)
         connection.simple_bind_s(f"cn=vmail,{SUFFIX}", "secret of vmail")

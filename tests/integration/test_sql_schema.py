@@ -33,6 +33,7 @@ from tests.databases import (
     rows,
 )
 from tests.mailservers import PATH
+from tests.patience import PATIENCE
 from tests.sqlservers import ADMIN, program
 
 FACTS = [
@@ -177,7 +178,7 @@ def run_client(server: Holder, database: str, script: Path, *, go_on: bool = Fal
             [*command, "--host=127.0.0.1", f"--port={server.port}", f"--user={ADMIN}", database],
             stdin=file,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             env=os.environ | {"MYSQL_PWD": server.password, "PGPASSWORD": server.password},
             check=False,
         ).returncode

@@ -29,6 +29,7 @@ from tests.conftest import (
 from tests.databases import Urls, execute, rows
 from tests.mailservers import Postfix
 from tests.mlmmjadmin import SWITCHES, MlmmjadminServer
+from tests.patience import PATIENCE
 
 NEWS = "news@corp.test"
 PATH = f"/api/ml/{NEWS}"
@@ -915,7 +916,7 @@ def test_no_answer_is_waited_for_in_vain(
 ) -> None:
     """Only so long as it is configured."""
     event = threading.Event()
-    mlmmjadmin.trouble = lambda method, path: "late" if event.wait(5) else None
+    mlmmjadmin.trouble = lambda method, path: "late" if event.wait(PATIENCE) else None
     client = serve(mlmmjadmin={**mlmmjadmin.settings, "timeout": 0.2}).client().log_in()
     try:
         refused(client.get(PATH), *DOWN)
@@ -957,7 +958,7 @@ def test_jobs(api: Client, world: World, corp: str, mlmmjadmin: MlmmjadminServer
         answer = api.call(method, PATH, headers={"Prefer": "respond-async"}, **form)
         assert answer.status_code == 202, answer.text
         job = f"/api/jobs/{answer.json()['_data']['job']}"
-        wait_until(lambda: api.get(job).json()["_data"]["finished"] is not None, 15)
+        wait_until(lambda: api.get(job).json()["_data"]["finished"] is not None)
         assert api.get(job).json()["_data"]["status"] == "done"
 
     carried_out("POST", subscribers=EVE, require_confirm="no", owner=ANN)

@@ -33,6 +33,7 @@ from tests.conftest import (
     salted,
 )
 from tests.mailservers import Dovecot, Postfix
+from tests.patience import started
 
 PASSWORD = "a good password"
 OTHER = "another good password"
@@ -855,7 +856,7 @@ def postfix(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Postfix:
 @pytest.fixture(scope="module")
 def dovecot(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
     dovecot = Dovecot(tmp_path_factory.mktemp("dovecot"), slapd.uri, SUFFIX, READER_PASSWORD)
-    dovecot.start()
+    started(dovecot)
     yield dovecot
     dovecot.stop()
 

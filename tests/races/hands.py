@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from tests.conftest import ADMIN, ADMIN_PASSWORD
+from tests.patience import PATIENCE
 from tests.races.pair import ROOT, Call, Names
 from tests.races.stage import PASSWORD, Stage
 
@@ -87,7 +88,7 @@ class Hands:
         password = ADMIN_PASSWORD if who == ROOT else PASSWORD
         credentials = {"username": who or ADMIN, "password": password}
         with requests.Session() as session:
-            answer = session.post(f"{self.urls[0]}/api/login", data=credentials, timeout=60)
+            answer = session.post(f"{self.urls[0]}/api/login", data=credentials, timeout=PATIENCE)
             answer.raise_for_status()
             self._cookies[who] = dict(session.cookies)
 
@@ -169,7 +170,7 @@ class Hands:
         try:
             session.cookies.clear()
             cookies = self._cookies[who]
-            return session.request(method, url, cookies=cookies, timeout=120, **more)
+            return session.request(method, url, cookies=cookies, timeout=PATIENCE, **more)
         finally:
             with self._lock:
                 self._spare.insert(0, session)

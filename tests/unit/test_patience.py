@@ -1,14 +1,16 @@
 """Tests are as right on a slow machine as on a fast one, and one bad start fails few of them."""
 
+import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.patience import TRIES, started
+from tests.patience import PATIENCE, TRIES, started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,3 +87,28 @@ def test_failed_fixture_is_tried_anew_by_the_next_test(tmp_path: Path) -> None:
     )
 
     assert "3 passed, 13 errors" in ran.stdout, ran.stdout
+
+
+def waits(tree: ast.AST) -> Iterator[tuple[int, ast.expr]]:
+    """Find for how long a test waits at most: line and value of each such argument."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            at = {"wait": 0, "join": 0, "settimeout": 0, "create_connection": 1, "wait_until": 1}
+            given = call.args[at[name] :][:1] if name in at else []
+            given += [word.value for word in call.keywords if word.arg == "timeout"]
+            yield from ((call.lineno, value) for value in given)
+
+
+def test_nothing_that_must_happen_has_a_deadline_of_its_own() -> None:
+    """`PATIENCE` is for all. Shorter than a second is only what is to be in vain."""
+    short = [
+        f"{path.relative_to(ROOT)}:{line}: {ast.unparse(value)}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line, value in waits(ast.parse(path.read_text("utf-8")))
+        if isinstance(value, ast.Constant)
+        and isinstance(value.value, int | float)
+        and 1 <= value.value < PATIENCE
+    ]
+
+    assert not short, "\n".join(["use PATIENCE of tests/patience.py:", *short])

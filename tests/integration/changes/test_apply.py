@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from iredldap.gateways.directory import Directory, Unanswered
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
+from tests.patience import PATIENCE
 from tests.proxy import Mode, Proxy
 
 TREE = Tree(SUFFIX)
@@ -45,14 +47,14 @@ NAME = "made.test"
 DN = TREE.domain(NAME)
 
 
-def settings(uri: str) -> Ldap:
+def settings(uri: str, seconds: float = PATIENCE) -> Ldap:
     return Ldap(
         uri=(uri,),
         suffix=SUFFIX,
         bind_dn=f"cn=vmailadmin,{SUFFIX}",
         bind_password=Secret(WRITER_PASSWORD),
-        network_timeout=1.0,
-        operation_timeout=5.0,
+        network_timeout=seconds,
+        operation_timeout=seconds,
     )
 
 
@@ -182,17 +184,19 @@ class TestOutside:
 
         assert failed.value.report == {"done": ["do it elsewhere"], "not_done": [f"add {DN}"]}
 
-    def test_nobody_knows(self, shaky: Directory, proxy: Proxy) -> None:
+    def test_nobody_knows(self, proxy: Proxy) -> None:
         """The entry may be there: what was done for it stays."""
         elsewhere = Elsewhere()
+        hasty = Directory(settings(proxy.uri, seconds=1.0))
+        hasty.ask()
 
         def cut() -> None:
             elsewhere.is_done = True
             proxy.mode = Mode.SWALLOW
 
         step = Outside("do it elsewhere", cut, elsewhere.step().undo)
-        with pytest.raises(Unanswered):
-            apply(shaky, Plan(DN, (step, domain())))
+        with closing(hasty), pytest.raises(Unanswered):
+            apply(hasty, Plan(DN, (step, domain())))
 
         assert elsewhere.is_done
 

@@ -70,7 +70,7 @@ class Office:
 
     def outcome(self, number: str) -> Job:
         """The job when it has ended."""
-        wait_until(lambda: self.job(number).finished is not None, 20)
+        wait_until(lambda: self.job(number).finished is not None)
         return self.job(number)
 
     def job(self, number: str) -> Job:
@@ -293,7 +293,7 @@ class TestWorkers:
         worker = office.worker(abandoned=600.0)
         worker.start()
 
-        wait_until(lambda: office.job("mine").worker == "another", 10)
+        wait_until(lambda: office.job("mine").worker == "another")
         worker.close()
 
         assert office.job("mine").status == "running"

@@ -13,6 +13,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, from_script, upsert
 from iredldap.settings import Secret
 from tests.databases import Urls, execute, rows
+from tests.patience import PATIENCE
 
 GREYLISTING = sql.Table(
     "greylisting",
@@ -72,7 +73,7 @@ def test_writers_that_stand_in_one_anothers_way_all_get_through(
                 upsert(connection, GREYLISTING, [one], KEY, ("active",))
 
         try:
-            together.wait(20)
+            together.wait(PATIENCE)
             for _ in range(3):
                 database.write(work)
         except BaseException as ex:  # noqa: BLE001 - reported below
@@ -82,7 +83,7 @@ def test_writers_that_stand_in_one_anothers_way_all_get_through(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
 
     assert faults == []
     assert len(rows(databases.iredapd, SELECT)) == 2
@@ -165,7 +166,7 @@ def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
 
     def ask() -> None:
         with closing(Database("made", url, from_script(script))) as database:
-            together.wait(20)
+            together.wait(PATIENCE)
             try:
                 database.ask()
             except ServerDown as ex:
@@ -175,7 +176,7 @@ def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
 
     assert faults == []
     assert rows(url.reveal(), "SELECT n FROM t") == [(8,)]

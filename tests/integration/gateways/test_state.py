@@ -20,6 +20,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, State, Waiting
 from iredldap.settings import Secret
 from tests.databases import Urls, connected, execute
+from tests.patience import PATIENCE
 
 NOW = 4_000_000_000
 """Later than any database of the tests is made."""
@@ -119,7 +120,7 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
 
 def _first_use(url: str, ready: "multiprocessing.synchronize.Barrier") -> None:
     with closing(State(Secret(url))) as state:
-        ready.wait(20)
+        ready.wait(PATIENCE)
         state.ask()
 
 
@@ -133,7 +134,7 @@ def test_all_workers_may_come_first(tmp_path: Path) -> None:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(30)
+            worker.join(PATIENCE)
         assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
 
 
@@ -146,7 +147,7 @@ def test_all_threads_may_come_first(tmp_path: Path) -> None:
 
         def ask(url: Secret, ready: threading.Barrier, faults: list[str]) -> None:
             with closing(State(url)) as state:
-                ready.wait(20)
+                ready.wait(PATIENCE)
                 try:
                     state.ask()
                 except ServerDown as ex:
@@ -301,7 +302,7 @@ class TestALostDatabase:
 
         def open_session() -> None:
             with closing(State(Secret(url))) as state:
-                ready.wait(20)
+                ready.wait(PATIENCE)
                 homes.append(state.new_session().partition(".")[0])
 
         _at_once(4, open_session)

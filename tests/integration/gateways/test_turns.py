@@ -15,6 +15,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.turns import Turns
 from iredldap.settings import Secret
 from tests.conftest import wait_until
+from tests.patience import PATIENCE
 
 _HOLDER = (
     "import sys, time\n"
@@ -85,7 +86,7 @@ class Held:
     def run(self, patience: float) -> None:
         thread = threading.Thread(target=self._take, args=(patience,))
         thread.start()
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
         if self._failure:
             raise self._failure
@@ -112,7 +113,7 @@ def test_names_are_taken_in_one_order(open_: Open) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE)
     assert len(done) == 60
 
 
@@ -178,14 +179,14 @@ def test_few_wait_for_long(tmp_path: Path) -> None:
 
         def hold() -> None:
             with turns.take(["a.test"]):
-                release.wait(60)
+                release.wait(PATIENCE)
 
         holder = threading.Thread(target=hold)
         holder.start()
-        wait_until(lambda: _is_held(turns), 30)
+        wait_until(lambda: _is_held(turns))
         waiting = threading.Thread(target=lambda: Held(turns, ["a.test"]).run(60))
         waiting.start()
-        wait_until(lambda: turns._waiting == 1, 30)
+        wait_until(lambda: turns._waiting == 1)
         with pytest.raises(ServerDown):
             Held(turns, ["a.test"]).run(60)
         assert waiting.is_alive()

@@ -19,6 +19,7 @@ from ldif_export import readers, stream
 from ldif_export.records import Wanted
 from ldif_export.selection import Search, Selection
 from ldif_export.writer import record
+from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)
@@ -61,8 +62,8 @@ def settings(server: Slapd, name: str = "vmail") -> Ldap:
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",
         bind_password=Secret(SECRET),
-        network_timeout=5.0,
-        operation_timeout=10.0,
+        network_timeout=PATIENCE,
+        operation_timeout=PATIENCE,
     )
 
 
@@ -89,7 +90,7 @@ def running(
     )
     installation = base.entries(TREE, hashed(SECRET).decode(), hashed(SECRET).decode())
     server.prepare(base.ldif(installation) + b"".join(record(*entry) for entry in more))
-    server.start()
+    started(server)
     try:
         yield server
     finally:

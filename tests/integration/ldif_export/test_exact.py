@@ -28,6 +28,7 @@ from tests.integration.ldif_export.ground import (
     settings,
     user,
 )
+from tests.patience import PATIENCE
 
 LARGE = 100
 """Accounts of 100 kB each: more than all buffers between slapd and a reader hold."""
@@ -239,11 +240,11 @@ class Writer(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self.join(10)
+        self.join(PATIENCE)
 
     def go_on(self, more: int = 2) -> None:
         """Wait until it has counted on."""
-        reached, until = self.count + more, time.monotonic() + 10
+        reached, until = self.count + more, time.monotonic() + PATIENCE
         while self.count < reached:
             assert time.monotonic() < until
             time.sleep(0.001)

@@ -36,6 +36,7 @@ from ldif_export import handover, process, source, stream
 from ldif_export.selection import Selection
 from ldif_export.writer import record
 from tests.conftest import wait_until
+from tests.patience import PATIENCE, started
 
 ROOT = Path(ldif_export.__file__).parent.parent
 SUFFIX = "dc=example,dc=org"
@@ -135,8 +136,8 @@ def settings(server: Slapd, name: str = "vmail") -> Ldap:
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",
         bind_password=Secret(PASSWORDS[name]),
-        network_timeout=5.0,
-        operation_timeout=10.0,
+        network_timeout=PATIENCE,
+        operation_timeout=PATIENCE,
     )
 
 
@@ -153,7 +154,7 @@ def connected(server: Slapd, name: str = "vmail") -> Iterator[Any]:
 def running(home: Path, tree: list[Entry]) -> Iterator[Slapd]:
     server = Slapd(home=home, suffix=SUFFIX, schema_dir=ROOT / "schema", port=free_port())
     server.prepare(b"".join(record(dn, attributes) for dn, attributes in tree))
-    server.start()
+    started(server)
     try:
         yield server
     finally:
@@ -222,7 +223,7 @@ def is_gone(pid: int) -> bool:
 def stop(pid: int) -> None:
     """Keep a process from doing anything, dying in order included."""
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: state(pid) == "T", 10)
+    wait_until(lambda: state(pid) == "T")
 
 
 SELECTIONS = [
@@ -449,13 +450,13 @@ def hanging_up(port: int, after: int) -> Iterator[int]:
         )
         there.start()
         pass_on(server, client, after)
-        there.join(10)
+        there.join(PATIENCE)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_a_file_appears_only_when_it_is_whole(full: Slapd, tmp_path: Path) -> None:
@@ -506,7 +507,7 @@ def test_a_reader_that_leaves_is_no_complaint(full: Slapd) -> None:
         assert ran.stdout.read(10) == b"version: 1"
         ran.stdout.close()
         assert ran.stderr.read() == b""
-        assert ran.wait(10) == handover.READER_GONE
+        assert ran.wait(PATIENCE) == handover.READER_GONE
 
 
 def connections(connection: Any) -> int:
@@ -519,7 +520,7 @@ def connections(connection: Any) -> int:
 def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
     """The child, its search and its connection go; nothing is left open here."""
     with connected(full, "vmailadmin") as watch:
-        wait_until(lambda: connections(watch) == 1, 10)
+        wait_until(lambda: connections(watch) == 1)
         open_before = set(Path("/proc/self/fd").iterdir())
         export = process.start(settings(full), Selection("domain", "big.test"))
         next(export)
@@ -528,7 +529,7 @@ def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
         assert is_gone(export.pid)
         assert list(export) == []
         export.close()
-        wait_until(lambda: connections(watch) == 1, 10)
+        wait_until(lambda: connections(watch) == 1)
         assert set(Path("/proc/self/fd").iterdir()) == open_before
 
 
@@ -555,7 +556,7 @@ def test_closing_from_another_thread_ends_a_waiting_reader(full: Slapd) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     export.close()
-    reader.join(10)
+    reader.join(PATIENCE)
     assert [type(result) for result in outcome] == [int]
 
 
@@ -567,7 +568,7 @@ def test_an_export_outlives_the_thread_that_started_it(full: Slapd) -> None:
         target=lambda: started.append(process.start(settings(full), selection))
     )
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     with closing(started[0]) as export:
         assert b"".join(export) == library(full, selection)
 
@@ -605,7 +606,7 @@ def test_a_child_ends_when_its_parent_is_killed(full: Slapd) -> None:
         child = int(parent.stdout.readline())
         assert not is_gone(child)
         parent.kill()
-    wait_until(lambda: is_gone(child), 10)
+    wait_until(lambda: is_gone(child))
 
 
 def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) -> None:
@@ -620,9 +621,9 @@ def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) 
             env=os.environ | {"LDIF_EXPORT_PASSWORD": PASSWORDS["vmail"]},
             cwd=ROOT,
         ) as ran:
-            wait_until(lambda: any(tmp_path.iterdir()), 10)
+            wait_until(lambda: any(tmp_path.iterdir()))
             ran.terminate()
-            ran.wait(10)
+            ran.wait(PATIENCE)
     finally:
         os.kill(full.pid, signal.SIGCONT)
     assert ran.returncode == handover.TERMINATED

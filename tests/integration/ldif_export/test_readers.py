@@ -34,6 +34,7 @@ from ldif_export.records import IDENTITY, KIND, Reader, Record, Wanted
 from ldif_export.selection import Search, Selection, searches
 from ldif_export.writer import record
 from tests import tls
+from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)
@@ -136,7 +137,7 @@ def slapd(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         tls=(certificates / "ca.pem", certificates / "here.pem", certificates / "here.key"),
     )
     server.prepare(b"".join(record(*one) for one in tree()))
-    server.start()
+    started(server)
     connection = directory.connect(settings(server.ldapi, "vmailadmin"))
     connection.modify_s(f"cn=odd,{HOME}", [(ldap.MOD_ADD, name, [b""]) for name in EMPTY])
     connection.unbind_s()
@@ -151,8 +152,8 @@ def settings(uri: str, name: str = "vmail") -> Ldap:
         bind_dn=f"cn={name},{SUFFIX}",
         bind_password=Secret(PASSWORD),
         starttls=False,
-        network_timeout=5.0,
-        operation_timeout=10.0,
+        network_timeout=PATIENCE,
+        operation_timeout=PATIENCE,
     )
 
 
@@ -315,7 +316,7 @@ def test_a_wrong_password_is_refused_alike(slapd: Slapd, choice: Choice) -> None
 def test_a_silent_directory_is_waited_for_only_so_long(slapd: Slapd, choice: Choice) -> None:
     """The wait between two answers has an end."""
     assert slapd.pid is not None
-    where = replace(settings(slapd.ldapi), operation_timeout=0.2)
+    where = replace(settings(slapd.ldapi), operation_timeout=0.5)
     with closing(opened(where, choice, Wanted(SELECTIONS[0]))) as reader:
         os.kill(slapd.pid, signal.SIGSTOP)
         try:

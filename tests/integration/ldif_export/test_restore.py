@@ -26,6 +26,7 @@ from ldif_export.selection import Selection
 from ldif_export.survey import Options
 from ldif_export.verify import verify
 from ldif_export.writer import record
+from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)
@@ -94,8 +95,8 @@ def settings(server: Slapd) -> Ldap:
         suffix=server.suffix,
         bind_dn=f"cn=vmailadmin,{server.suffix}",
         bind_password=Secret(SECRET),
-        network_timeout=2.0,
-        operation_timeout=10.0,
+        network_timeout=PATIENCE,
+        operation_timeout=PATIENCE,
     )
 
 
@@ -104,7 +105,7 @@ def running(home: Path, more: Iterator[Entry], suffix: str = SUFFIX) -> Iterator
     server = Slapd(home=home, suffix=suffix, schema_dir=shipped("schema"), port=free_port())
     tree = base.entries(Tree(suffix), hashed(SECRET).decode(), hashed(SECRET).decode())
     server.prepare(base.ldif(tree) + b"".join(record(dn, attributes) for dn, attributes in more))
-    server.start()
+    started(server)
     try:
         yield server
     finally:

@@ -24,6 +24,7 @@ from tests.integration.ldif_export.ground import (
     running,
     user,
 )
+from tests.patience import PATIENCE
 
 MEMBER = TREE.user("u1@a.test").encode()
 
@@ -63,7 +64,7 @@ def ran(*words: str | Path) -> "subprocess.CompletedProcess[bytes]":
         env=os.environ | {"LDIF_EXPORT_PASSWORD": SECRET},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

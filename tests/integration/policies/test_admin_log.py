@@ -129,7 +129,7 @@ def test_a_job_is_a_line_when_it_has_ended(api: Client, corp: str, urls: Urls) -
         password="another good one",
     )
     job = asked.json()["_data"]["job"]
-    wait_until(lambda: bool(lines(urls)), 20)
+    wait_until(lambda: bool(lines(urls)))
 
     assert api.get(f"/api/jobs/{job}").json()["_data"]["status"] in {"running", "done"}
     ((event, domain, _, level, message),) = lines(urls)

@@ -13,6 +13,7 @@ from ldif_export.connection import Connection
 from ldif_export.records import Wanted
 from ldif_export.selection import Search, Selection
 from ldif_export.wire import WireReader
+from tests.patience import PATIENCE
 
 Attributes = dict[str, list[bytes]]
 Entry = tuple[str, Attributes]
@@ -112,8 +113,8 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[socket.socket]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    ours.settimeout(5)
+    ours.settimeout(PATIENCE)
     with ours:
         yield ours
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()

@@ -34,6 +34,7 @@ from ldif_export.connection import Connection
 from ldif_export.records import Wanted
 from ldif_export.selection import Selection
 from ldif_export.wire import WireReader
+from tests.patience import PATIENCE
 from tests.unit.ldif_export.server import (
     EVERYTHING,
     SEARCH,
@@ -72,8 +73,8 @@ def settings_for(uri: str) -> Ldap:
         suffix="dc=example,dc=org",
         bind_dn="cn=vmail",
         bind_password=Secret("geheim"),
-        network_timeout=0.2,
-        operation_timeout=0.2,
+        network_timeout=PATIENCE,
+        operation_timeout=PATIENCE,
     )
 
 
@@ -231,7 +232,7 @@ def test_a_silent_server_is_waited_for_only_so_long() -> None:
         begun = time.monotonic()
         with pytest.raises(ServerDown, match="silent"):
             text(WireReader(slow, EVERYTHING))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -265,9 +266,9 @@ def test_an_announced_length_alone_costs_no_memory() -> None:
 def test_a_large_value_passes() -> None:
     """Several megabytes, in small pieces, in a time that grows no faster than they do."""
     large: Entry = ("o=x", {"description": [bytes(range(256)) * 20_000]})
-    begun = time.monotonic()
+    begun = time.thread_time()
     assert text(reader(*cut(entry(*large) + result(), 4096))) == writer.record(*large)
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 SMALL = b"".join(entry(*one) for one in ENTRIES[:5]) + result()
@@ -341,7 +342,7 @@ def listening(folder: Path, *said: bytes) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"ldapi://{quote(str(folder / 's'), safe='')}"
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -378,7 +379,8 @@ def test_a_server_that_does_not_answer_is_passed_over(tmp_path: Path) -> None:
         listener.listen()
         first = (f"ldapi://{quote(str(tmp_path / 'none'), safe='')}",)
         second = (f"ldapi://{quote(str(silent), safe='')}",)
-        connection.connect(replace(settings_for(uri), uri=(*first, *second, uri))).close()
+        wanted = replace(settings_for(uri), uri=(*first, *second, uri), network_timeout=0.5)
+        connection.connect(wanted).close()
     with pytest.raises(ServerDown, match="none"):
         connection.connect(replace(settings_for(uri), uri=first))
 
@@ -422,7 +424,7 @@ def test_without_tls_no_password_is_sent(said: bytes, refusal: type[Refusal], wo
         uri = f"ldap://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(Refusal, match=words) as told:
             connection.connect(replace(settings_for(uri), starttls=True, verify_certificate=False))
-        thread.join(5)
+        thread.join(PATIENCE)
     assert type(told.value) is refusal
     assert b"geheim" not in b"".join(seen)
 
