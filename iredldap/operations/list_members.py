@@ -7,7 +7,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Field, Parsed, Verb
 from iredldap.dit.plan import Outside
 from iredldap.errors import InvalidMail
-from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.operations.mailing_lists import MailingLists
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def asked(parsed: Parsed, row: Field, entry: Entry) -> Joining:
     )
 
 
-def joining(lists: Mlmmjadmin, mail: str, members: Joining) -> Iterator[Outside]:
+def joining(lists: MailingLists, mail: str, members: Joining) -> Iterator[Outside]:
     """Step: add members; nobody is one in two ways, unless he has still to confirm the second."""
     if members.addresses:
         yield Outside("add members", lambda: _join(lists, mail, members))
 
 
-def _join(lists: Mlmmjadmin, mail: str, members: Joining) -> None:
+def _join(lists: MailingLists, mail: str, members: Joining) -> None:
     held = lists.subscribers(mail)
     there = held.pop(members.kind, set())
     others = {address for addresses in held.values() for address in addresses}
@@ -63,7 +63,7 @@ def _join(lists: Mlmmjadmin, mail: str, members: Joining) -> None:
         lists.subscribe(mail, new, members.kind, confirm=members.confirm)
 
 
-def leaving(lists: Mlmmjadmin, mail: str, parsed: Parsed) -> Iterator[Outside]:
+def leaving(lists: MailingLists, mail: str, parsed: Parsed) -> Iterator[Outside]:
     """Step: remove the members that a request names, whatever their kind."""
     gone: Iterable[str] = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:

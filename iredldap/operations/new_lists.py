@@ -14,7 +14,6 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.operations import (
     list_members,
     lookup,
@@ -26,6 +25,7 @@ from iredldap.operations import (
 from iredldap.operations.limits import Limit
 from iredldap.operations.list_members import Joining
 from iredldap.operations.login import Caller
+from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 from iredldap.operations.subscribable_lists import addressed, led
 from iredldap.operations.users import Chance
@@ -115,7 +115,9 @@ def _number(directory: Directory, chance: Chance) -> str:
             return number
 
 
-def _making(directory: Directory, lists: Mlmmjadmin, mail: str, profile: dict[str, str]) -> Outside:
+def _making(
+    directory: Directory, lists: MailingLists, mail: str, profile: dict[str, str]
+) -> Outside:
     """Make the directory. One without an entry is archived before: its members are not ours."""
     dn = directory.tree.maillist(mail)
 
@@ -150,7 +152,7 @@ def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> I
     yield from limit.recheck(newcomer)
 
 
-def _finishing(lists: Mlmmjadmin, made: Entry, members: Joining) -> Iterator[Step]:
+def _finishing(lists: MailingLists, made: Entry, members: Joining) -> Iterator[Step]:
     for step in list_members.joining(lists, made.text("mail") or "", members):
         yield step
         yield Modify(made.dn, service_mods(subscribable.FINISHED, made))

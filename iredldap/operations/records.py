@@ -20,6 +20,7 @@ from iredldap.gateways.iredadmin import Iredadmin, Mailbox, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.gateways.turns import Turns
+from iredldap.operations.mailing_lists import MailingLists
 
 log = structlog.get_logger("iredldap.records")
 
@@ -68,18 +69,19 @@ class Records:
     iredapd: Iredapd
     amavisd: Amavisd
     iredadmin: Iredadmin
-    mlmmjadmin: Mlmmjadmin
+    mlmmjadmin: MailingLists
     turns: Turns
 
     @classmethod
     def open(cls, config: Config) -> "Records":
         """Make them; none connects before it is asked something."""
+        turns = Turns(config.state.url, config.server.threads)
         return cls(
             Iredapd(config.iredapd.url),
             Amavisd(config.amavisd.url),
             Iredadmin(config.iredadmin.url),
-            Mlmmjadmin(config.mlmmjadmin),
-            Turns(config.state.url, config.server.threads),
+            MailingLists(Mlmmjadmin(config.mlmmjadmin), turns),
+            turns,
         )
 
     def close(self) -> None:

@@ -24,9 +24,10 @@ from iredldap.dit.subscribable import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.mlmmjadmin import Mlmmjadmin, Settings
+from iredldap.gateways.mlmmjadmin import Settings
 from iredldap.operations import list_members, lookup, subscriptions, targets, user_lists
 from iredldap.operations.login import Caller
+from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 from iredldap.operations.user_update import recheck_addresses
 
@@ -40,7 +41,7 @@ def _read(directory: Directory, mail: str) -> Entry:
     return entry
 
 
-def _profile(lists: Mlmmjadmin, mail: str, entry: Entry) -> Settings:
+def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
     profile = lists.profile(mail)
     if profile is None:
         # As after a restore of the entry alone: it can be deleted, and the list made anew.
@@ -177,7 +178,7 @@ def update(
     return Plan(entry.dn, steps, entry.csn, ignored)
 
 
-def _setting(lists: Mlmmjadmin, mail: str, profile: dict[str, str]) -> Iterator[Outside]:
+def _setting(lists: MailingLists, mail: str, profile: dict[str, str]) -> Iterator[Outside]:
     if profile:
         yield Outside("change the settings of the list", lambda: lists.update(mail, profile))
 

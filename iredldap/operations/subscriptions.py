@@ -15,7 +15,7 @@ from iredldap.dit.names import equals, every
 from iredldap.dit.plan import Outside, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 
 LISTS = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
@@ -70,20 +70,23 @@ def _of_account(
         return ()
     lists.ask()
     joined = {mail: lists.subscribed(mail) for mail in successors if _can_subscribe(mail)}
+    is_member = any(joined.values())
     led = [entry for entry in others if _roles(entry) & successors.keys()]
 
     def work() -> None:
         for address, kinds in joined.items():
-            for kind, mails in kinds.items():
-                for mail in mails:
+            # Once more: while another call rewrites the members of a list, nobody is among them.
+            now = lists.subscribed(address)
+            for kind in sorted(kinds.keys() | now.keys()):
+                for mail in sorted(kinds.get(kind, set()) | now.get(kind, set())):
                     _succeed(lists, mail, kind, address, successors[address])
         _pass_on(lists, led, lambda address: successors.get(address, address))
 
     words = "follow on subscribable lists"
-    return (Outside(words, work),) if led or any(joined.values()) else ()
+    return (Outside(words, work),) if led or is_member else ()
 
 
-def _found(directory: Directory, lists: Mlmmjadmin) -> list[Entry]:
+def _found(directory: Directory, lists: MailingLists) -> list[Entry]:
     if not lists.is_configured:
         return []
     return directory.find(Query(directory.tree.base, Scope.SUBTREE, LISTS, ("mail", *_ROLES)))
@@ -102,7 +105,9 @@ def _roles(entry: Entry) -> set[str]:
     return {address for attribute in _ROLES for address in entry.lowered(attribute)}
 
 
-def _succeed(lists: Mlmmjadmin, mail: str, kind: str, address: str, successor: str | None) -> None:
+def _succeed(
+    lists: MailingLists, mail: str, kind: str, address: str, successor: str | None
+) -> None:
     if successor and _can_subscribe(successor):
         members = lists.subscribers(mail).values()
         if not any(successor in held for held in members):
@@ -110,7 +115,7 @@ def _succeed(lists: Mlmmjadmin, mail: str, kind: str, address: str, successor: s
     lists.unsubscribe(mail, [address])
 
 
-def _pass_on(lists: Mlmmjadmin, led: Iterable[Entry], successor: Successor) -> None:
+def _pass_on(lists: MailingLists, led: Iterable[Entry], successor: Successor) -> None:
     """Change owners and moderators in the control files of lists; the directory's own follow."""
     for entry in led:
         mail = (entry.text("mail") or "").lower()

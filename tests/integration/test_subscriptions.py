@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+import requests
 
-from tests.conftest import Client, World, done, refused
+from tests.conftest import Client, Served, World, at_once, done, refused
 from tests.mlmmjadmin import MlmmjadminServer
 
 NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
@@ -296,3 +297,80 @@ def test_characters_of_an_address(
     assert mlmmjadmin.members("q&a#@corp.test") == {(BOB, "normal")}
     done(api.delete("/api/ml/q&a%23@corp.test"))
     assert "q&a#@corp.test" not in mlmmjadmin.lists()
+
+
+# --- many at once -----------------------------------------------------------------------------
+
+
+def crowd(number: int) -> list[str]:
+    """Addresses under every letter: mlmmj keeps a file for each."""
+    return [f"{'abcdefghij'[n % 10]}{n}@far.test" for n in range(number)]
+
+
+def another(served: Served, api: Client) -> Client:
+    client = served.client()
+    client.session.cookies.update(api.session.cookies)
+    return client
+
+
+def test_members_who_are_added_at_once_all_stay(
+    api: Client, served: Served, serve: Any, corp: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Mlmmjadmin loses members of calls that meet; also those of two programs on one machine."""
+    make(api, NEWS, ",".join(crowd(40)), owner=ANN)
+    beside_it: Served = serve()
+    clients = [another(where, api) for where in (served, beside_it) for _ in range(2)]
+
+    def add(number: int) -> requests.Response:
+        new = ",".join(f"{'abcdefghij'[n]}new{number}@far.test" for n in range(5))
+        return clients[number].put(f"/api/ml/{NEWS}", add_subscribers=new, require_confirm="no")
+
+    answers = at_once(*(lambda number=number: add(number) for number in range(4)))
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    added = {f"{letter}new{number}@far.test" for letter in "abcde" for number in range(4)}
+    assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == {*crowd(40), *added}
+
+
+def test_users_who_are_deleted_at_once_take_nobody_along(
+    api: Client, served: Served, corp: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """All of them were members of one list; they stand in two domains, and the list in one."""
+    gone = [f"{name}@{place}" for name in ("u1", "u2") for place in ("corp.test", "other.test")]
+    for mail in gone:
+        done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    make(api, NEWS, ",".join((*crowd(60), *gone)), owner=ANN)
+    clients = [another(served, api) for _ in gone]
+
+    answers = at_once(
+        *(
+            lambda client=client, mail=mail: client.delete(f"/api/user/{mail}")
+            for client, mail in zip(clients, gone, strict=True)
+        )
+    )
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == {*crowd(60)}
+
+
+def test_members_who_are_lost_meanwhile_are_put_back(
+    api: Client, corp: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Another program rewrote the same file, and took no turn."""
+    make(api, NEWS, ",".join(crowd(20)), owner=ANN)
+    folder = mlmmjadmin.folder(NEWS) / "subscribers.d"
+
+    def interfere(method: str, path: str) -> None:
+        """Lose the members of one letter once, when they have been read and are to be written."""
+        if method == "POST" and path.endswith("/subscribers"):
+            (folder / "a").unlink()
+            mlmmjadmin.trouble = lambda *_: None
+
+    mlmmjadmin.trouble = interfere
+    done(api.put(f"/api/ml/{NEWS}", add_subscribers="zoe@far.test", require_confirm="no"))
+    assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == {*crowd(20), "zoe@far.test"}
+
+    mlmmjadmin.trouble = interfere
+    done(api.put(f"/api/ml/{NEWS}", remove_subscribers=crowd(20)[1]))
+    left = {*crowd(20), "zoe@far.test"} - {crowd(20)[1]}
+    assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == left
