@@ -346,8 +346,16 @@ def beside() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let changes wait for each other as long as tests wait; a slow machine is no refusal."""
+    monkeypatch.setattr("iredldap.changes.apply.PATIENCE", PATIENCE)
+    monkeypatch.setattr("iredldap.gateways.turns._SHORT_PATIENCE", PATIENCE)
+    monkeypatch.setattr("iredldap.gateways.database._PATIENCE", PATIENCE)
+
+
+@pytest.fixture
 def serve(
-    world: World, tmp_path: Path, urls: Urls, beside: dict[str, dict[str, Any]]
+    world: World, tmp_path: Path, urls: Urls, beside: dict[str, dict[str, Any]], patient: None
 ) -> Iterator[Any]:
     """Serve the app, as often as asked, with changed settings: ``serve(api={...})``."""
     running: list[tuple[_Threaded, Gateways]] = []

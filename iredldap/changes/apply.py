@@ -57,7 +57,7 @@ class Turn:
 
     turns: Turns
     names: frozenset[str]
-    patience: float = PATIENCE
+    patience: float = field(default_factory=lambda: PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def carry_out(
     directory: Directory,
     make: Callable[[], Plan],
     if_match: tuple[str, ...] = (),
-    patience: float = PATIENCE,
+    patience: float | None = None,
     begin: Callable[[Plan], Progress] = lambda _: Progress(),
     turn: Turn | None = None,
 ) -> Outcome:
@@ -122,7 +122,7 @@ def carry_out(
         make: Reads what it needs and gives the plan. It may be called several times.
         if_match: States of which the named entry must have one; then nothing is made anew.
             ``*``: it must exist.
-        patience: Seconds for which the plan is made anew.
+        patience: Seconds for which the plan is made anew; None: `PATIENCE`.
         begin: Is told of each plan that is about to be applied; gives what follows it.
         turn: What to hold meanwhile; None: nothing.
 
@@ -131,11 +131,12 @@ def carry_out(
         ServerDown: If others were quicker, or held one of the names, for too long.
     """
     names = turn.names if turn else frozenset()
+    seconds = PATIENCE if patience is None else patience
     until = time.monotonic() + (turn.patience if turn else 0)
     while True:
         left = max(0.0, until - time.monotonic())
         with turn.turns.take(names, left) if turn else nullcontext():
-            done = _in_turn(directory, make, if_match, patience, begin, names if turn else None)
+            done = _in_turn(directory, make, if_match, seconds, begin, names if turn else None)
         if isinstance(done, Outcome):
             return done
         names |= done
