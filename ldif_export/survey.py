@@ -55,6 +55,7 @@ class Survey:
     _ending: Ending = field(default_factory=Ending)
     _records: int = 0
     _is_ours: bool = False
+    _admins: dict[str, Fault] = field(default_factory=dict)
 
     def read(self, file: Path) -> None:
         """Read the file and judge each entry by itself, then all of them together."""
@@ -89,6 +90,18 @@ class Survey:
             for query in _queries(above, alone):
                 self._note(directory, query)
         self.ledger.settle()
+        for mail, mention in self._admins.items():
+            if not self._exists(directory, mail):
+                reason = f"{mention.reason}: its admin {mail} is neither in the file nor there"
+                self.warnings.add(mention.line, reason)
+
+    def _exists(self, directory: Directory, mail: str) -> bool:
+        """Return whether a user or a standalone admin has an address, here or in the file."""
+        tree = self.shape.tree
+        dns = [tree.admin(mail), *([tree.user(mail)] if "@" in mail else [])]
+        if any(self.ledger.holds(places.key(names.components(dn))) for dn in dns):
+            return True
+        return any(directory.read(dn, ("1.1",)) for dn in dns)
 
     def _note(self, directory: Directory, query: Query) -> None:
         for entry in directory.stream(query):
@@ -141,6 +154,10 @@ class Survey:
         reasons = self.shape.schema.faults(record.attributes)
         lowered = {name.lower(): values for name, values in record.attributes.items()}
         kind = places.kind(record.dn, lowered.get("objectclass", ()))
+        for value in lowered.get("domainadmin", ()):
+            mail = value.decode("utf-8", "replace").lower()
+            # Few: a domain has one or two. The reason is completed when all entries are known.
+            self._admins.setdefault(mail, Fault(record.line, record.dn))
         for claim in places.claims(kind, lowered):
             self.ledger.claim(claim, key, record.line)
         if unnamed := places.unnamed(parts, lowered):

@@ -601,6 +601,20 @@ def test_a_copy_of_a_directory_where_two_share_an_address_comes_back(
     assert restore.plan(alone, here).ok
 
 
+def test_admins_who_do_not_exist_are_named(here: Directory, save: Save) -> None:
+    """Whoever got such an address later would look like the admin; who exists is not named."""
+    restore.carry_out(restore.plan(save(plus(ann())), here), here)
+    known = account(TREE.admin("in@far.test"), "mailAdmin", "mail", "in@far.test")
+    admins = [b"Gone@far.test", b"in@far.test", b"boss@more.test", b"ann@new.test"]
+    new = account(TREE.domain("more.test"), "mailDomain", "domainName", "more.test")
+    new[1]["domainAdmin"] = admins
+    parts = [new, *domain("more.test")[1:], user("boss@more.test"), known]
+    plan = restore.plan(save(b"".join(stream.text(iter(parts), passwords=True))), here)
+    told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
+    assert told == ["its admin gone@far.test is neither in the file nor there"]
+    assert plan.ok
+
+
 def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Save) -> None:
     """As the API looks again after it has added an account."""
     plan = restore.plan(save(plus(ANN)), here)
