@@ -40,11 +40,22 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
 }
 
-# A statement may not hang a thread of ours for longer than the directory may.
+# A statement may not hang a thread of ours for longer than the directory may. The session that
+# holds a turn may be idle for as long as a change takes (`gateways/turns.py`): the server must not
+# end it, but notice within a minute that our machine is gone.
 _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "sqlite": {"timeout": 10},
-    "mysql": {"connect_timeout": 5, "read_timeout": 15, "write_timeout": 15},
-    "postgresql": {"connect_timeout": 5, "options": "-c statement_timeout=15000"},
+    "mysql": {
+        "connect_timeout": 5,
+        "read_timeout": 15,
+        "write_timeout": 15,
+        "init_command": "SET SESSION wait_timeout = 86400",
+    },
+    "postgresql": {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=15000 -c tcp_keepalives_idle=30"
+        " -c tcp_keepalives_interval=5 -c tcp_keepalives_count=5",
+    },
 }
 
 # Of the last three: a file that is no database, before SQLAlchemy knows of it; a driver that is not

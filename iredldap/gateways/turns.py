@@ -338,9 +338,16 @@ class _PostgresLocks:
         "SELECT set_config('lock_timeout', :timeout, false), pg_advisory_lock(:number)"
     )
     _RELEASE = sql.text("SELECT pg_advisory_unlock_all()")
+    # PostgreSQL has it since version 14; 0 is its default, but a server may be set up otherwise.
+    _STAY = sql.text(
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+    )
 
     def __init__(self, connection: sql.Connection) -> None:
         self._connection = connection
+        if not connection.info.get("stays"):
+            connection.execute(self._STAY)
+            connection.info["stays"] = True
 
     def acquire(self, name: str, seconds: float) -> bool:
         # 0 would be no time-out at all.
