@@ -237,7 +237,8 @@ class Accounts:
         "Put the mailbox below the first three characters of the name.", default=True
     )
     maildir_append_timestamp: bool = setting(
-        "End a mailbox path with the time of its creation, so that no path is used twice.",
+        "End a mailbox path with the time of its creation, so that no path is used twice; otherwise"
+        " a new account gets the mailbox of a deleted one of the same address.",
         default=True,
     )
     mailbox_format: str = setting("Storage format of a new mailbox.", default="maildir")

@@ -16,7 +16,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── NotFound
     │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
-    │   └── AlreadyExists  CanNotBeLocalDomain  NotAllowed  Exceeded*  ExceedLimit*
+    │   └── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
     ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
@@ -231,6 +231,12 @@ class NotAllowed(Conflict):
     """The domain's limit says that no such account may be created."""
 
     code = "NOT_ALLOWED"
+
+
+class MailboxInUse(Conflict):
+    """A mailbox path is, holds or lies in that of another account, or of a deleted one."""
+
+    code = "MAILBOX_IN_USE"
 
 
 class ExceededDomainAccountLimit(Conflict):

@@ -62,10 +62,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A plan carried out: the state it left the named entry in, and what it ignored."""
+    """A plan carried out: the state it left the named entry in, and what its plan tells."""
 
     state: str | None
     ignored: tuple[str, ...] = ()
+    shared_with: tuple[str, ...] = ()
 
 
 @dataclass
@@ -213,7 +214,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         if isinstance(step, Rename) and step.dn == named:
             named = step.new_dn
         progress.finished(step)
-    return Outcome(state, plan.ignored)
+    return Outcome(state, plan.ignored, plan.shared_with)
 
 
 def _undo(directory: Directory, plan: Plan, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Where the mailbox of a new user lies.
+"""Where mailboxes lie: the path of a new user's, and how two paths stand to each other.
 
 Nothing computes the path again later: only what is stored counts, and it is lower case
 throughout, because Dovecot lowers what it reads.
@@ -6,11 +6,17 @@ throughout, because Dovecot lowers what it reads.
 Source: iRedMail's directory, homeDirectory.
 """
 
-from datetime import datetime
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from iredldap.config import Accounts
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
+from iredldap.dit.names import either, equals, present
+from iredldap.dit.plan import Query, Scope
 
 ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore")
 """What tells whose mailbox lies where."""
@@ -22,6 +28,150 @@ def stored(entry: Entry) -> str:
     return entry.text("homeDirectory") or (f"{base}/{store}" if base and store else "")
 
 
+def place(entry: Entry) -> str:
+    """Return the directory of a user's mailbox as `normalised` writes it; empty: none."""
+    return normalised(stored(entry))
+
+
+def normalised(path: str) -> str:
+    """Return a path as it is compared: lower case, single slashes, one slash at its end.
+
+    An empty path stays empty. `.` and `..` are resolved, links are not.
+    """
+    word = path.lower()
+    if "//" not in word and "/." not in word:
+        # Nearly all are of this form, and whole directories of them are compared.
+        return word if word.endswith("/") or not word else f"{word}/"
+    return posixpath.normpath(re.sub("/+", "/", word)).rstrip("/") + "/"
+
+
+def above(path: str) -> Iterator[str]:
+    """Yield the directories above a normalised path, the nearest first, without the root."""
+    end = path.rfind("/", 0, -1)
+    while end > 0:
+        yield path[: end + 1]
+        end = path.rfind("/", 0, end)
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+class Ground:
+    """Return which of some directories a path touches: is equal to, lies in or holds.
+
+    Args:
+        paths: The directories, normalised.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = frozenset(paths)
+        self._inside: dict[str, set[str]] = {}
+        for path in self.paths:
+            for directory in above(path):
+                self._inside.setdefault(directory, set()).add(path)
+
+    def touched(self, path: str) -> frozenset[str]:
+        """Return the directories that a normalised path touches."""
+        # Nearly all paths that are asked about touch none.
+        end, found = path.rfind("/"), self._inside.get(path, _NONE)
+        while end > 0:
+            if path[: end + 1] in self.paths:
+                found = found | {path[: end + 1]}
+            end = path.rfind("/", 0, end)
+        return frozenset(found)
+
+
+_STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}/\Z")
+
+
+def is_inside_a_mailbox(path: str) -> bool:
+    """Return whether a directory above a normalised path has the name of a generated mailbox.
+
+    Such a directory is somebody's mailbox, was one, or becomes one.
+    """
+    return any(_STAMP.search(directory, directory.rfind("/", 0, -1)) for directory in above(path))
+
+
+def ends_in_a_time(path: str) -> bool:
+    """Return whether a normalised path is one that nothing but its own account was ever given."""
+    return bool(_STAMP.search(path))
+
+
+def folders(domain: str, storage_base: str) -> tuple[str, ...]:
+    """Return the directories that hold nothing but mailboxes of a domain, normalised.
+
+    The second one is that of `maildir_domain_hashed`. No other domain has a directory above or
+    below it, whether the setting is on or off: the directories between have one-letter names,
+    and a domain name has a dot.
+    """
+    base = normalised(storage_base)
+    return (f"{base}{domain}/", f"{base}{'/'.join(_first_two(domain))}/{domain}/")
+
+
+def lookup(base: str, paths: Iterable[str], *, spelled: Iterable[str] = ()) -> Query:
+    """Search by index for accounts whose mailbox is equal to one of some paths, or holds one.
+
+    What lies inside is not found: there is neither a substring nor an ordering rule for these
+    attributes. Neither are spellings with capitals, or with more than one slash at the end.
+    Accounts with a mailbox elsewhere may be among those found.
+
+    Args:
+        base: DN below which to search.
+        paths: Normalised.
+        spelled: Further spellings of them.
+    """
+    wanted = {*paths, *(directory for path in paths for directory in above(path))}
+    forms = sorted({form for path in wanted for form in (path, path.rstrip("/"))} | {*spelled})
+    # The older form splits a path in two, in iRedMail's trees behind its second component.
+    stores = sorted(
+        {form[at + 1 :] for form in forms for at in range(1, len(form) - 1) if form[at] == "/"}
+    )
+    terms = (
+        *(equals("homeDirectory", form) for form in forms),
+        *(equals("mailMessageStore", store) for store in stores),
+    )
+    return Query(base, Scope.SUBTREE, either(*terms), ATTRIBUTES)
+
+
+def everybody(base: str) -> Query:
+    """Search for all accounts with a mailbox below a DN."""
+    having = either(present("homeDirectory"), present("mailMessageStore"))
+    return Query(base, Scope.SUBTREE, having, ATTRIBUTES)
+
+
+LATEST = 1000
+"""Seconds that the time in a generated path may be ahead, where others have the earlier ones."""
+
+_TOGETHER = 50
+
+
+def candidates(
+    mail: str, storage_base: str, accounts: Accounts, now: datetime
+) -> Iterator[tuple[str, ...]]:
+    """Yield paths for a new mailbox, the best first, those that are looked up at once together.
+
+    After the path of this second come those of the next ones, also directly in the directory of
+    the domain: a directory named after letters of the address may be somebody's mailbox. A path
+    without a time, where that is the setting, is followed by those with one.
+    """
+    yield (path(mail, storage_base, accounts, now),)
+    stamped = replace(accounts, maildir_append_timestamp=True)
+    forms = {stamped: None, replace(stamped, maildir_hashed=False): None}
+    for first in range(0, LATEST, _TOGETHER):
+        moments = [now + timedelta(seconds=first + more) for more in range(_TOGETHER)]
+        yield tuple(path(mail, storage_base, form, at) for form in forms for at in moments)
+
+
+def trunk(domain: str, storage_base: str, accounts: Accounts) -> str:
+    """Return the directory that all generated paths of a domain lie in, normalised."""
+    parts = [storage_base.rstrip("/")]
+    if accounts.maildir_domain_hashed:
+        parts += [*_first_two(domain), domain]
+    elif accounts.maildir_prepend_domain:
+        parts.append(domain)
+    return normalised("/".join(parts) + "/")
+
+
 def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str:
     """Make an absolute path, in lower case and with a slash at its end.
 
@@ -31,20 +181,14 @@ def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str
         accounts: The four switches of the form.
         now: Local time of the server.
     """
-    local, domain = names.local_part(mail), names.domain_of(mail)
-    parts = [storage_base.rstrip("/")]
-    if accounts.maildir_domain_hashed:
-        parts += [*_first_two(domain.split(".")[0]), domain]
-    elif accounts.maildir_prepend_domain:
-        parts.append(domain)
-    if accounts.maildir_hashed:
-        parts += _first_three(local)
+    local = names.local_part(mail)
     stamp = now.strftime("-%Y.%m.%d.%H.%M.%S") if accounts.maildir_append_timestamp else ""
-    parts.append(local + stamp)
-    return "/".join(parts).lower() + "/"
+    parts = [*(_first_three(local) if accounts.maildir_hashed else ()), local + stamp]
+    return trunk(names.domain_of(mail), storage_base, accounts) + "/".join(parts).lower() + "/"
 
 
-def _first_two(label: str) -> list[str]:
+def _first_two(domain: str) -> list[str]:
+    label = domain.partition(".")[0].lower()
     second = label[1] if len(label) > 1 and label[1].isalnum() else "_"
     return [label[0], second]
 

@@ -153,7 +153,8 @@ class Plan:
 
     `named` is the DN of the entry that the request names and `state` the entryCSN in which it
     was read, None for an entry yet to be made. `ignored` are values that were sent and are no
-    part of the change (`X-Ignored-Values`). `touches` are the names that must be held while the
+    part of the change (`X-Ignored-Values`). `shared_with` are the accounts whose mailbox the named
+    one gets on purpose (`X-Shared-Mailbox`). `touches` are the names that must be held while the
     plan is made and carried out, beside those that the request itself tells: mail domains, and
     `GLOBAL_ADMINS`.
 
@@ -168,6 +169,7 @@ class Plan:
     ignored: tuple[str, ...] = ()
     touches: frozenset[str] = frozenset()
     back: Callable[[], Iterable[Step]] | None = None
+    shared_with: tuple[str, ...] = ()
 
 
 class Record:

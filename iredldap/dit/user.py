@@ -115,7 +115,9 @@ _MAILBOX: Table = (
         stored_as=Attribute("homeDirectory"),
         kind=kinds.MAILBOX_PATH,
         meaning="Mailbox path, absolute, stored in lower case; a normal admin's lies below the"
-        " directory of the domain. No mail is moved.",
+        " directory of the domain. It neither is, holds nor lies in that of another account; a"
+        " global admin may name the very path of another one, with which the mailbox is then"
+        " shared (`X-Shared-Mailbox`). No mail is moved.",
         era="later",
     ),
 )

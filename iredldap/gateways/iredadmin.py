@@ -12,6 +12,8 @@ import sqlalchemy as sql
 import structlog
 from sqlalchemy.dialects import sqlite
 
+from iredldap.dit import mailbox
+from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, batches, from_script, move_rows
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
@@ -32,6 +34,7 @@ def _table(name: str, *texts: str, **others: Any) -> sql.Table:
 _DELETED = _table(
     "deleted_mailboxes", "username", "domain", "maildir", "admin",
     id=sql.BigInteger(), bytes=sql.BigInteger(), messages=sql.BigInteger(), delete_date=sql.Date(),
+    timestamp=_SECONDS,
 )  # fmt: skip
 _QUOTA = _table(
     "used_quota", "username", "domain", bytes=sql.BigInteger(), messages=sql.BigInteger()
@@ -48,6 +51,10 @@ _CONFIRMS = _table("newsletter_subunsub_confirms", "mail")
 _LOG = _table(
     "log", "admin", "ip", "domain", "username", "event", "loglevel", "msg", timestamp=_SECONDS
 )
+
+
+_FEW = 20
+"""Directories that a statement names; of more, all rows are read and compared here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +138,60 @@ class Iredadmin:
         """
         columns = self._database.columns(_DELETED.name)
         if not columns and due is None:
-            names = [mailbox.username for mailbox in mailboxes]
+            names = [one.username for one in mailboxes]
             log.warning("no table deleted_mailboxes", kept=names)
             return
         for batch in batches(mailboxes):
             self._database.write(lambda c: _remember(c, batch, due, admin, columns))  # noqa: B023
 
-    def reclaim_mailboxes(self, maildirs: Sequence[str]) -> None:
-        """Forget that mailboxes may be removed: an account is going to use them.
+    def written_down(
+        self, paths: Sequence[str], since: datetime | None = None
+    ) -> dict[int, Mailbox]:
+        """Return deleted mailboxes that are equal to some directories, lie in them or hold them.
+
+        Args:
+            paths: Normalised directories.
+            since: Local time; rows written earlier are left out, for which there is an index.
+
+        Returns:
+            The mailboxes, as they were written down, by the id of the row; some that touch none
+            of the directories may be among them.
+
+        Raises:
+            ServerDown: If the database does not answer.
+        """
+        if not paths:
+            return {}
+        wanted = sql.select(
+            _DELETED.c.id, _DELETED.c.username, _DELETED.c.domain, _DELETED.c.maildir
+        ).where(_DELETED.c.maildir != "")
+        if since:
+            wanted = wanted.where(_DELETED.c.timestamp >= since)
+        if len(paths) <= _FEW:
+            wanted = wanted.where(_touching(paths))
+        try:
+            rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        except ServerDown as ex:
+            if (ex.report or {}).get("missing_table") == _DELETED.name:
+                return {}
+            raise
+        return {number: Mailbox(*row) for number, *row in rows}
+
+    def reclaim_mailboxes(self, maildirs: Iterable[str]) -> None:
+        """Forget that mailboxes may be removed which an account uses, lies in or holds.
+
+        Args:
+            maildirs: Directories of living accounts.
 
         Raises:
             ServerDown: If that fails.
         """
-        if not self.remembers_mailboxes:
-            return
-        for batch in batches([form for maildir in maildirs for form in _forms(maildir)]):
-            gone = sql.delete(_DELETED).where(_DELETED.c.maildir.in_(batch))
-            self._database.write(lambda connection: connection.execute(gone))  # noqa: B023
+        ground = mailbox.Ground(filter(None, map(mailbox.normalised, maildirs)))
+        rows = self.written_down(sorted(ground.paths))
+        gone = [n for n, row in rows.items() if ground.touched(mailbox.normalised(row.maildir))]
+        for batch in batches(gone):
+            removal = sql.delete(_DELETED).where(_DELETED.c.id.in_(batch))
+            self._database.write(lambda connection: connection.execute(removal))  # noqa: B023
 
     def usages(self, mails: Sequence[str]) -> dict[str, Usage]:
         """Read what Dovecot wrote about mailboxes; one that was never used is absent.
@@ -258,10 +302,16 @@ def _usage(row: Mapping[str, Any]) -> Usage:
     return Usage(**{**row, **sizes})
 
 
-def _forms(maildir: str) -> tuple[str, str]:
-    """A directory as it may have been written down: with a slash at its end, and without."""
-    bare = maildir.rstrip("/")
-    return bare, f"{bare}/"
+def _touching(paths: Sequence[str]) -> sql.ColumnElement[bool]:
+    """Condition on rows for few directories; others wrote paths with capitals, or without a slash.
+
+    One that is written with other oddities is not found, unless all rows are read.
+    """
+    column = sql.func.lower(_DELETED.c.maildir)
+    around = {form for path in paths for form in (path, *mailbox.above(path))}
+    forms = sorted(around | {form.rstrip("/") for form in around})
+    inside = (column.startswith(path, autoescape=True, escape="|") for path in paths)
+    return sql.or_(column.in_(forms), *inside)
 
 
 def _remember(
@@ -271,7 +321,7 @@ def _remember(
     admin: str,
     columns: Iterable[str],
 ) -> None:
-    named = _DELETED.c.username.in_([mailbox.username for mailbox in mailboxes])
+    named = _DELETED.c.username.in_([one.username for one in mailboxes])
     known = {
         (username, maildir): number
         for number, username, maildir in connection.execute(
@@ -291,7 +341,7 @@ def _remember(
 
 def _sizes(connection: sql.Connection, mailboxes: Sequence[Mailbox]) -> dict[str, dict[str, int]]:
     """Size of each mailbox as Dovecot knew it, so that the row can tell when Dovecot cannot."""
-    found = {mailbox.username: {"bytes": 0, "messages": 0} for mailbox in mailboxes}
+    found = {one.username: {"bytes": 0, "messages": 0} for one in mailboxes}
     if not sql.inspect(connection).has_table(_QUOTA.name):
         return found
     wanted = sql.select(_QUOTA).where(_QUOTA.c.username.in_(found))

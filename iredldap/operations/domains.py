@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from iredldap.config import Config
 from iredldap.dit import domain, mailbox, names, references
@@ -34,7 +35,15 @@ from iredldap.errors import (
     PreconditionFailed,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, lookup, new_domains, subscriptions, targets
+from iredldap.operations import (
+    admins,
+    alias_domains,
+    lookup,
+    mailboxes,
+    new_domains,
+    subscriptions,
+    targets,
+)
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.records import Records
 
@@ -357,9 +366,7 @@ def delete(
             *subscriptions.ending_domain(directory, records, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
-            records.remembering(
-                lambda: directory.stream(_mailboxes(directory, name)), days, caller.address, today
-            ),
+            mailboxes.remembering(directory, records, users, entry.dn, days, caller.address, today),
             records.forgetting_domains(*domains),
             Sweep("delete everything in the domain", everything, take, until_empty=True),
             # Late: one of them may be the caller, whose right a repeat stands on.

@@ -6,17 +6,16 @@ off, the entry is still there to be named again, and the repeat finishes the res
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import structlog
 
 from iredldap.config import Config
-from iredldap.dit import mailbox, names
+from iredldap.dit import mailbox
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Outside
 from iredldap.errors import ServerDown
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.gateways.iredadmin import Iredadmin, Mailbox, Usage
+from iredldap.gateways.iredadmin import Iredadmin, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.gateways.turns import Turns
@@ -145,26 +144,6 @@ class Records:
 
         return Outside(f"move the policies and records of {old} to {new}", work)
 
-    def remembering(
-        self, users: Callable[[], Iterable[Entry]], days: int, admin: str, today: date
-    ) -> Outside:
-        """Step: write down the mailboxes of users who are about to go.
-
-        Args:
-            users: Gives their entries, when it is time.
-            days: For which the files are kept; 0: for good.
-            admin: Who takes them away.
-            today: In the time zone of this server, which the job that removes them goes by.
-        """
-        due = today + timedelta(days) if days else None
-
-        def work() -> None:
-            gone = [_mailbox(entry) for entry in users() if mailbox.stored(entry)]
-            self.iredadmin.remember_mailboxes(gone, due, admin)
-
-        words = f"until {due}" if due else "for good"
-        return Outside(f"write down that mailboxes are kept {words}", work)
-
     def reclaiming(self, users: Callable[[], Iterable[Entry]]) -> Outside:
         """Step: take back that the mailboxes of some users may be removed: they stay users."""
         return Outside(
@@ -172,7 +151,6 @@ class Records:
             lambda: self.iredadmin.reclaim_mailboxes([mailbox.stored(entry) for entry in users()]),
         )
 
-
-def _mailbox(entry: Entry) -> Mailbox:
-    mail = (entry.text("mail") or "").lower()
-    return Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))
+    def reclaiming_paths(self, *paths: str) -> Outside:
+        """Step: take back that the mailboxes at some paths may be removed: they are used again."""
+        return Outside("keep the mailboxes", lambda: self.iredadmin.reclaim_mailboxes(paths))

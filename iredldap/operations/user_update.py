@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from iredldap.config import Config
-from iredldap.dit import domain, kinds, names, settings, user
+from iredldap.dit import domain, kinds, mailbox, names, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.plan import (
@@ -28,8 +28,9 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, user_lists, users
+from iredldap.operations import admins, lookup, mailboxes, user_lists, users
 from iredldap.operations.login import Caller
+from iredldap.operations.mailboxes import Place
 from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 
@@ -51,15 +52,16 @@ def update(
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
             sets the password of an admin of domains that are not his; or the last active global
             admin would be disabled or demoted.
+        MailboxInUse: If the mailbox path touches that of another account.
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
         InvalidMail, AlreadyExists, InvalidParameter: As the lists are.
     """
     entry = lookup.user(directory, mail)
     users.spare_global_admins(caller, entry)
-    users.keep_mailbox_at_home(caller, mail, parsed)
-    _keep_others_rights(directory, caller, mail, parsed)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
+    place = _place(directory, records, config, caller, entry, home, mail, parsed)
+    _keep_others_rights(directory, caller, mail, parsed)
 
     def judges(name: str) -> bool:
         return caller.manages(name, by_alias=True) or domain.holds(home(), f"@{name}")
@@ -76,12 +78,53 @@ def update(
         *_size(directory, mail, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
+        *_mailbox(directory, records, entry, place, mods),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = (*_reclaim(records, entry, parsed), change, *rechecks) if mods else ()
     ends_a_role = any(map(admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = frozenset({GLOBAL_ADMINS} if ends_a_role else ())
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored), touches)
+    return Plan(
+        entry.dn,
+        steps,
+        entry.csn,
+        (*parsed.dropped, *ignored),
+        touches,
+        shared_with=place.shared_with if place else (),
+    )
+
+
+def _place(
+    directory: Directory,
+    records: Records,
+    config: Config,
+    caller: Caller,
+    entry: Entry,
+    home: Callable[[], Entry],
+    mail: str,
+    parsed: Parsed,
+) -> Place | None:
+    """Judge another path for the mailbox; one that the user has already is not judged."""
+    path = parsed.value("maildir")
+    if not path or mailbox.normalised(path) == mailbox.place(entry):
+        return None
+
+    def base() -> str:
+        return mailboxes.storage_base(domain.limits(home()), config.accounts)
+
+    return mailboxes.given(directory, records, caller, base, mail, path)
+
+
+def _mailbox(
+    directory: Directory,
+    records: Records,
+    entry: Entry,
+    place: Place | None,
+    mods: tuple[Mod, ...],
+) -> Iterator[Recheck]:
+    if place:
+        withdrawn = taken_back(entry, mods, "homeDirectory")
+        yield mailboxes.recheck(directory, records, place, withdrawn)
 
 
 def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:

@@ -1,6 +1,6 @@
 """What one can do with a mail user."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -8,7 +8,6 @@ from iredldap.config import Config
 from iredldap.dit import (
     domain,
     kinds,
-    mailbox,
     maillist,
     names,
     passwords,
@@ -28,7 +27,6 @@ from iredldap.dit.plan import (
     Mod,
     Modify,
     Op,
-    Outside,
     Plan,
     Query,
     Recheck,
@@ -46,7 +44,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, rights, subscriptions, uniqueness
+from iredldap.operations import admins, lookup, mailboxes, rights, subscriptions, uniqueness
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -119,24 +117,31 @@ def create(
         ExceededMaxUserQuota, ExceededDomainQuotaSize: If it has not that much space.
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
             if a domain that the caller does not manage names the address as its admin.
+        MailboxInUse: If the mailbox path touches that of another account.
+        ServerDown: If the database of deleted mailboxes does not answer.
     """
     found = directory.find(lookup.domain_and_holders(directory, mail, rights=True))
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
-    keep_mailbox_at_home(caller, mail, parsed)
+    base, path = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
+    place = mailboxes.given(directory, records, caller, lambda: base, mail, path) if path else None
     secret = hashed_password(config, lambda: limits, mail, parsed, chance)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, mail, limits, wanted)
+    place = place or mailboxes.generated(
+        directory, records, config.accounts, base, mail, chance.now
+    )
     given = {
         "userPassword": (secret,),
         "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
         "mailQuota": (str(quota),) if quota else (),
         "shadowAddress": tuple(address for address in aliases if address not in taken),
-        **_from_domain(directory, config, home, limits, mail, chance.now),
+        "homeDirectory": (place.path,),
+        **_from_domain(directory, config, home, limits),
     }
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
@@ -151,35 +156,15 @@ def create(
     return Plan(
         dn,
         (
-            *_reclaim(records, config, parsed, attributes),
+            *mailboxes.reclaiming(records, place),
             Add(dn, attributes),
             uniqueness.recheck(directory, newcomer),
+            mailboxes.recheck(directory, records, place, newcomer.withdrawn()),
             *_recheck_limits(directory, limits, dn, mail),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
+        shared_with=place.shared_with,
     )
-
-
-def _reclaim(
-    records: Records, config: Config, parsed: Parsed, attributes: Mapping[str, tuple[bytes, ...]]
-) -> tuple[Outside, ...]:
-    """Take over a mailbox that may be due to be removed; a path with its own time is a new one."""
-    if config.accounts.maildir_append_timestamp and not parsed.value("maildir"):
-        return ()
-    records.ask()
-    entry = Entry("", {name: [*values] for name, values in attributes.items()})
-    return (records.reclaiming(lambda: (entry,)),)
-
-
-def keep_mailbox_at_home(caller: Caller, mail: str, parsed: Parsed) -> None:
-    """A path names any mailbox of the server: a normal admin stays in his domain's directory.
-
-    Raises:
-        PermissionDenied: If he does not.
-    """
-    path = parsed.value("maildir")
-    if path and not caller.is_global and names.domain_of(mail) not in path.split("/")[1:-2]:
-        raise PermissionDenied(f"{path} is no mailbox of {names.domain_of(mail)}")
 
 
 def policy(config: Config, limits: settings.Settings) -> Policy:
@@ -259,14 +244,9 @@ def _from_domain(
     config: Config,
     home: Entry,
     limits: settings.Settings,
-    mail: str,
-    now: datetime,
 ) -> dict[str, tuple[str, ...]]:
     accounts = config.accounts
-    own_base = str(limits.get("defaultStorageBaseDirectory", ""))
-    base = own_base if own_base.startswith("/") else accounts.storage_base
     return {
-        "homeDirectory": (mailbox.path(mail, base, accounts, now),),
         "enabledService": tuple(
             user.services(
                 settings.words(limits, "disabledMailService"),
@@ -374,7 +354,9 @@ def delete(
             *rechecks,
             *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(directory.tree, entry.dn, addresses),
-            records.remembering(lambda: (entry,), days, caller.address, today),
+            mailboxes.remembering(
+                directory, records, lambda: (entry,), entry.dn, days, caller.address, today
+            ),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True),

@@ -43,6 +43,12 @@ _IGNORED = {
     "X-Ignored-Parameters": {"description": "Parameters that were ignored.", **_TEXT},
     "X-Ignored-Values": {"description": "Values that were dropped.", **_TEXT},
 }
+_SHARED = {
+    "X-Shared-Mailbox": {
+        "description": "Other accounts whose mailbox a global admin gave to this one.",
+        **_TEXT,
+    }
+}
 _NEXT = {
     "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
     "Link": {"description": 'The next page, if there is one, with `rel="next"`.', **_TEXT},
@@ -140,6 +146,7 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
         answer["content"] = {JSON: {"schema": reference("Success")}}
     tagged = endpoint.tagged or (endpoint.id in index.PLANS and endpoint.method != "DELETE")
     headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
+    headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}
     headers |= _NEXT if endpoint.shape == "Listing" else {}
     return answer | ({"headers": headers} if headers else {})
 

@@ -451,10 +451,17 @@ def test_normal_admin_and_users(api: Client, served: Served, world: World, corp:
         refused(adm.get(f"/api/user/{mail}"), 403, "PERMISSION_DENIED")
         refused(adm.delete(f"/api/user/{mail}"), 403, "PERMISSION_DENIED")
         refused(adm.post(f"/api/user/{mail}", password=PASSWORD), 403, "PERMISSION_DENIED")
-    for path in ("/var/vmail/vmail1/other.test/x/", "/corp.test/", "/var/vmail/corp.test"):
+    for path in (
+        "/var/vmail/vmail1/other.test/x/",
+        "/var/vmail/vmail1/corp.test/",
+        "/etc/corp.test/x/",
+        "/corp.test/",
+        "/var/vmail/corp.test",
+    ):
         answer = adm.post("/api/user/new@corp.test", password=PASSWORD, maildir=path)
         refused(answer, 403, "PERMISSION_DENIED")
     assert world.snapshot() == before
 
-    done(adm.post("/api/user/new@corp.test", password=PASSWORD, maildir="/mail/corp.test/new"))
+    path = "/var/vmail/vmail1/corp.test/new"
+    done(adm.post("/api/user/new@corp.test", password=PASSWORD, maildir=path))
     done(adm.delete("/api/user/new@corp.test"))

@@ -614,7 +614,7 @@ def test_normal_admin_and_his_users(api: Client, manager: Client, world: World) 
             name="x",
             password=OTHER,
             transport="smtp:[mx.test]:25",
-            maildir="/mail/corp.test/ann/",
+            maildir="/var/vmail/vmail1/corp.test/somewhere/",
             services="mail",
             aliases="a@corp.test",
             quota=5,

@@ -97,7 +97,7 @@ class Resource:
             if forms.is_asynchronous(request):
                 plan = checked()
                 judge_state(plan, if_match)
-                self._promise(request, response, index.sealed(world, wanted), plan.ignored)
+                self._promise(request, response, index.sealed(world, wanted), plan)
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
                 outcome = carry_out(self.directory, checked, if_match, turn=turn)
@@ -125,6 +125,7 @@ class Resource:
         if outcome.state and request.method != "DELETE":
             response.etag = outcome.state
         name_ignored(response, outcome.ignored)
+        _name_sharers(response, outcome.shared_with)
         self.replies.done(response)
 
     def _promise(
@@ -132,14 +133,15 @@ class Resource:
         request: falcon.Request,
         response: falcon.Response,
         wanted: Request,
-        ignored: tuple[str, ...],
+        plan: Plan,
     ) -> None:
         job = self.jobs.accept(request.context.caller.address, wanted)
         response.status = 202
         response.location = f"{request.root_path}/api/jobs/{job}"
         response.set_header("Preference-Applied", "respond-async")
         response.set_header("Retry-After", "1")
-        name_ignored(response, ignored)
+        name_ignored(response, plan.ignored)
+        _name_sharers(response, plan.shared_with)
         self.replies.done(response, {"job": job}, read=True)
 
 
@@ -147,3 +149,9 @@ def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
     """Say in a header which values were sent and are no part of what was done."""
     if values:
         response.set_header("X-Ignored-Values", listed(values))
+
+
+def _name_sharers(response: falcon.Response, addresses: tuple[str, ...]) -> None:
+    """Say in a header which accounts have the mailbox that this one got."""
+    if addresses:
+        response.set_header("X-Shared-Mailbox", listed(addresses))

@@ -64,3 +64,86 @@ def test_every_new_account_gets_a_path_that_could_be_given(
     path = mailbox.path(mail, BASE, accounts, NOW)
     assert kinds.MAILBOX_PATH.read(path) == Reading((path,))
     assert path.startswith(f"{BASE}/")
+
+
+# --- how paths stand to each other ------------------------------------------------------------
+
+SPELLINGS = [
+    ("", ""),
+    ("/", "/"),
+    ("//", "/"),
+    ("/.", "/"),
+    ("/a/B", "/a/b/"),
+    ("/a/b/", "/a/b/"),
+    ("//a//b//", "/a/b/"),
+    ("/a/./b", "/a/b/"),
+    ("/a/x/../b", "/a/b/"),
+    ("/a/.b", "/a/.b/"),
+]
+
+
+@pytest.mark.parametrize(("spelling", "path"), SPELLINGS)
+def test_paths_are_compared_in_one_form(spelling: str, path: str) -> None:
+    """Lower case, single slashes, one at the end."""
+    assert mailbox.normalised(spelling) == path
+    assert mailbox.normalised(path) == path
+
+
+NAMES = st.lists(st.sampled_from("abc"), max_size=4).map(lambda parts: "/" + "/".join(parts))
+DIRECTORIES = NAMES.map(mailbox.normalised)
+
+
+@given(st.sets(DIRECTORIES, max_size=6), DIRECTORIES)
+def test_a_directory_touches_what_is_equal_inside_or_around(paths: set[str], path: str) -> None:
+    """As a comparison of each with each finds; the root is nobody's mailbox."""
+    touching = {p for p in paths - {"/"} if p.startswith(path) or path.startswith(p)}
+    expected = touching if path != "/" else set()
+    assert mailbox.Ground(paths).touched(path) == expected
+
+
+def test_no_path_touches_nothing() -> None:
+    assert mailbox.Ground(["/a/"]).touched("") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v/a-2026.01.31.09.05.33/", False),
+        ("/v/a-2026.01.31.09.05.33/x/", True),
+        ("/v/a-2026.01.31.09.05.33/x/y/", True),
+        ("/v/a-2026.01.31/x/", False),
+        ("/v/a-2026.01.31.09.05.33.x/x/", False),
+    ],
+)
+def test_the_name_of_a_mailbox_is_known_by_its_time(path: str, expected: bool) -> None:
+    assert mailbox.is_inside_a_mailbox(path) is expected
+
+
+FORMS = st.builds(
+    Accounts,
+    maildir_hashed=st.booleans(),
+    maildir_domain_hashed=st.booleans(),
+    maildir_append_timestamp=st.booleans(),
+)
+
+
+@given(st.sampled_from(["ann", "a", "x.y", "~b"]), FORMS)
+def test_further_paths_lie_in_the_directory_of_the_domain(local: str, accounts: Accounts) -> None:
+    """The first is the usual one; all others end in a time, and none comes twice."""
+    mail = f"{local}@x-1.test"
+    first, *more = mailbox.candidates(mail, BASE, accounts, NOW)
+    further = [path for paths in more for path in paths]
+    assert first == (mailbox.path(mail, BASE, accounts, NOW),)
+    trunk = mailbox.trunk("x-1.test", BASE, accounts)
+    assert trunk in mailbox.folders("x-1.test", BASE)
+    assert all(mailbox.ends_in_a_time(path) and path.startswith(trunk) for path in further)
+    assert len(set(further)) == len(further)
+
+
+def test_a_search_by_index_asks_for_every_spelling_around() -> None:
+    """With and without a slash, and in the older form, split anywhere."""
+    query = mailbox.lookup("o=domains", ["/v/d/u/"], spelled=["/V/d/u"])
+    for form in ("/v/d/u/", "/v/d/u", "/v/d/", "/v/d", "/v/", "/v", "/V/d/u"):
+        assert names.equals("homeDirectory", form) in query.filter
+    for store in ("d/u/", "u/", "d/u", "u", "d/", "d"):
+        assert names.equals("mailMessageStore", store) in query.filter

@@ -1,0 +1,325 @@
+"""Whose mailbox lies where: a path belongs to one account, living or deleted.
+
+Two accounts in one directory read each other's mail, and the end of one is the end of the other's
+mail. Before a path is written to an entry it is looked up among the accounts, then among the
+deleted mailboxes, and both are looked at again afterwards. A deletion looks for living accounts,
+writes the path down, and looks again. Whichever of two rivals looks second sees the other.
+
+Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from iredldap.config import Accounts
+from iredldap.dit import mailbox, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.mailbox import Ground
+from iredldap.dit.plan import Amendment, Operation, Outside, Query, Recheck
+from iredldap.errors import MailboxInUse, PermissionDenied, PreconditionFailed, ServerDown
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.iredadmin import Mailbox
+from iredldap.operations.login import Caller
+from iredldap.operations.records import Records
+
+_SKEW = timedelta(days=2)
+"""How far clocks and time zones may be apart: a mailbox whose path tells when it was made is
+written down as deleted after that time, and rows are found by the time when they were written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A path that an account is to have.
+
+    Args:
+        mail: Address of the account.
+        dn: Its entry.
+        path: Normalised.
+        query: Finds the accounts whose mailboxes can touch the path.
+        since: When the oldest row that can touch it was written, local time; None: any may.
+        exempt: Directories in which mailboxes are made all the same, whoever has them.
+        others: Accounts that the mailbox is shared with on purpose: addresses by DN, lower case.
+        takes_over: Whether the deleted mailbox of a row, at the same path, may become this one.
+    """
+
+    mail: str
+    dn: str
+    path: str
+    query: Query
+    since: datetime | None = None
+    exempt: frozenset[str] = frozenset()
+    others: Mapping[str, str] = field(default_factory=dict)
+    takes_over: Callable[[Mailbox], bool]
+
+    @property
+    def shared_with(self) -> tuple[str, ...]:
+        """Addresses of the accounts that the mailbox is shared with."""
+        return tuple(sorted(self.others.values()))
+
+    @property
+    def may_be_taken_over(self) -> bool:
+        """Whether a deleted mailbox can be at this path and become this one."""
+        return self.since is None
+
+
+def storage_base(limits: Mapping[str, object], accounts: Accounts) -> str:
+    """Return the directory below which a domain's new mailboxes lie.
+
+    Args:
+        limits: Settings of the domain.
+        accounts: Those of the server, for a domain that has no absolute path of its own.
+    """
+    own = str(limits.get("defaultStorageBaseDirectory", ""))
+    return own if own.startswith("/") else accounts.storage_base
+
+
+def generated(
+    directory: Directory, records: Records, accounts: Accounts, base: str, mail: str, now: datetime
+) -> Place:
+    """Choose a path for a new account that touches nobody's.
+
+    What lies inside a directory can be found only by reading all accounts. For a path that ends in
+    a time this is not done: `given` refuses a directory inside of one of that form, and the cost
+    of a creation does not grow with the number of accounts.
+
+    Args:
+        directory: Where accounts are.
+        records: Where deleted mailboxes are.
+        accounts: The form of new paths.
+        base: Directory to lie below.
+        mail: Address of the account.
+        now: Local time.
+
+    Raises:
+        MailboxInUse: If all paths that it could have belong to others.
+        ServerDown: If the database of deleted mailboxes does not answer.
+    """
+    tree = directory.tree
+    trunk = mailbox.trunk(names.domain_of(mail), base, accounts)
+    exempt = frozenset({trunk, *mailbox.above(trunk)})
+    for paths in mailbox.candidates(mail, base, accounts, now):
+        has_time = mailbox.ends_in_a_time(paths[0])
+        query = mailbox.lookup(tree.base, paths) if has_time else mailbox.everybody(tree.base)
+        since = now.replace(tzinfo=None) - _SKEW if has_time else None
+        takes_over = _nobodys if has_time else partial(_was_of, mail)
+        ground = Ground(paths)
+        taken: set[str] = set()
+        for _, _, path in _owners(directory.stream(query), ground, exempt):
+            taken |= ground.touched(path)
+        for row in records.iredadmin.written_down(paths, since).values():
+            path = mailbox.normalised(row.maildir)
+            if path not in paths or not takes_over(row):
+                taken |= ground.touched(path)
+        free = next((path for path in paths if path not in taken), None)
+        if free:
+            return Place(
+                mail=mail,
+                dn=tree.user(mail),
+                path=free,
+                query=mailbox.lookup(tree.base, (free,)) if has_time else query,
+                since=since,
+                exempt=exempt,
+                takes_over=takes_over,
+            )
+    raise MailboxInUse(f"others have all paths for {mail} in {trunk}")
+
+
+def _nobodys(_: Mailbox) -> bool:
+    return False
+
+
+def _was_of(mail: str, row: Mailbox) -> bool:
+    return row.username.lower() == mail
+
+
+def given(
+    directory: Directory,
+    records: Records,
+    caller: Caller,
+    base: Callable[[], str],
+    mail: str,
+    path: str,
+) -> Place:
+    """Judge a path that a request names for a mailbox.
+
+    A normal admin's lies in the directory of the domain and touches nobody's. A global admin may
+    name the very path of other accounts, which then share the mailbox; nobody's mailbox lies
+    inside another one. A deleted mailbox at the path is taken over, by a normal admin only one of
+    a domain of theirs.
+
+    Args:
+        directory: Where accounts are.
+        records: Where deleted mailboxes are.
+        caller: Who names it.
+        base: Gives the directory below which new mailboxes of the domain lie.
+        mail: Address of the account.
+        path: The path.
+
+    Raises:
+        PermissionDenied: If a normal admin names one outside of the directory of the domain.
+        MailboxInUse: If it touches the mailbox of another account, or one that was deleted.
+        ServerDown: If the database of deleted mailboxes does not answer.
+    """
+    wanted, name = mailbox.normalised(path), names.domain_of(mail)
+    if not caller.is_global:
+        _keep_at_home(name, base(), wanted)
+    if mailbox.is_inside_a_mailbox(wanted):
+        raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
+    dn, query = directory.tree.user(mail), mailbox.everybody(directory.tree.base)
+    others = {}
+    for owner, address, theirs in _owners(directory.stream(query), Ground([wanted])):
+        if names.same(owner, dn):
+            continue
+        if theirs != wanted or not caller.is_global:
+            raise MailboxInUse(f"{wanted}: {owner} has {theirs}", parameter="maildir")
+        others[owner.lower()] = address
+
+    def takes_over(row: Mailbox) -> bool:
+        return caller.manages(row.domain.lower())
+
+    place = Place(mail=mail, dn=dn, path=wanted, query=query, others=others, takes_over=takes_over)
+    for row in _rows(records, place):
+        if not _is_taken_over(place, row):
+            raise MailboxInUse(f"{wanted}: {row.maildir} was {row.username}'s", parameter="maildir")
+    return place
+
+
+def _keep_at_home(name: str, base: str, path: str) -> None:
+    folders = mailbox.folders(name, base)
+    if not any(path.startswith(folder) and path != folder for folder in folders):
+        raise PermissionDenied(f"{path} is not inside {folders[0]}", parameter="maildir")
+
+
+def reclaiming(records: Records, place: Place) -> Iterator[Outside]:
+    """Step: take a deleted mailbox over, before an account uses it; in case there can be one."""
+    if place.may_be_taken_over:
+        records.ask()
+        yield records.reclaiming_paths(place.path)
+
+
+def recheck(
+    directory: Directory, records: Records, place: Place, withdrawn: tuple[Operation, ...]
+) -> Recheck:
+    """See whether a path, written to an entry by now, is still nobody else's.
+
+    If not, the change is taken back and made anew, which finds another path or refuses. What a
+    deletion has written down meanwhile is taken over, as it would have been before.
+
+    Args:
+        directory: Where accounts are.
+        records: Where deleted mailboxes are.
+        place: The path and its account.
+        withdrawn: What takes the change back.
+    """
+    ground = Ground([place.path])
+
+    def is_still_free(entries: Iterable[Entry]) -> bool:
+        owners = _owners(entries, ground, place.exempt)
+        if any(
+            not names.same(dn, place.dn) and (dn.lower() not in place.others or path != place.path)
+            for dn, _, path in owners
+        ):
+            return False
+        rows = _rows(records, place)
+        if not all(_is_taken_over(place, row) for row in rows):
+            return False
+        if rows:
+            records.iredadmin.reclaim_mailboxes([place.path])
+        return True
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        try:
+            if is_still_free(entries):
+                return Amendment()
+        except ServerDown as ex:
+            return Amendment(withdrawn, ex)
+        return Amendment(withdrawn, PreconditionFailed(f"others use {place.path} too"))
+
+    return Recheck("is the mailbox still nobody else's", place.query, judge)
+
+
+def _rows(records: Records, place: Place) -> list[Mailbox]:
+    ground = Ground([place.path])
+    rows = records.iredadmin.written_down([place.path], place.since).values()
+    return [row for row in rows if ground.touched(mailbox.normalised(row.maildir))]
+
+
+def _is_taken_over(place: Place, row: Mailbox) -> bool:
+    return mailbox.normalised(row.maildir) == place.path and place.takes_over(row)
+
+
+def _owners(
+    entries: Iterable[Entry], ground: Ground, exempt: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str, str]]:
+    """Yield DN, address and path of the accounts whose mailboxes touch some directories."""
+    for entry in entries:
+        path = mailbox.place(entry)
+        if path not in exempt and ground.touched(path):
+            yield entry.dn, (entry.text("mail") or "").lower(), path
+
+
+def remembering(
+    directory: Directory,
+    records: Records,
+    users: Callable[[], Iterable[Entry]],
+    dn: str,
+    days: int,
+    admin: str,
+    today: date,
+) -> Outside:
+    """Step: write down the mailboxes of users who are about to go, less those that others use.
+
+    What another account uses, lies in or holds is not written down, and is taken out of
+    `deleted_mailboxes` if it is there: an account may have come while it was written. All accounts
+    are read for it, as one whose mailbox lies inside another's cannot be found otherwise.
+
+    Args:
+        directory: Where accounts are.
+        records: Where deleted mailboxes are.
+        users: Gives the entries of the users, when it is time.
+        dn: Entry that goes, with everything below it.
+        days: For which the files are kept; 0: for good.
+        admin: Who takes them away.
+        today: In the time zone of this server, which the job that removes them goes by.
+    """
+    due = today + timedelta(days) if days else None
+
+    def work() -> None:
+        going: dict[str, list[Mailbox]] = {}
+        spelled = set()
+        for entry in users():
+            if path := mailbox.place(entry):
+                spelled.add(mailbox.stored(entry))
+                mail = (entry.text("mail") or "").lower()
+                row = Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))
+                going.setdefault(path, []).append(row)
+        if not going:
+            return
+        ground, everybody = Ground(going), mailbox.everybody(directory.tree.base)
+        used = _used(directory, ground, dn, everybody)
+        gone = [row for path, rows in going.items() if path not in used for row in rows]
+        records.iredadmin.remember_mailboxes(gone, due, admin)
+        # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
+        by_index = mailbox.lookup(directory.tree.base, going, spelled=spelled)
+        used |= _used(directory, ground, dn, by_index if len(going) <= _FEW else everybody)
+        if used:
+            records.iredadmin.reclaim_mailboxes(used)
+
+    words = f"until {due}" if due else "for good"
+    return Outside(f"write down that mailboxes are kept {words}", work)
+
+
+_FEW = 20
+"""Paths that a filter names; of more, all accounts are read and compared here."""
+
+
+def _used(directory: Directory, ground: Ground, gone: str, query: Query) -> set[str]:
+    """Return which of some directories are touched by an account that is not below a DN."""
+    return {
+        touched
+        for dn, _, path in _owners(directory.stream(query), ground)
+        if not names.below(dn, gone)
+        for touched in ground.touched(path)
+    }
