@@ -5,17 +5,18 @@ names does. Then the accounts get their names, and last it becomes an alias doma
 other way round: first it ends being one, then the accounts lose their names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from iredldap.dit import alias_domain, domain, names
+from iredldap.dit import alias_domain, domain, fields, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, service_mods
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
 from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import lookup, new_domains
+from iredldap.operations.login import Caller
 
 NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
 
@@ -29,7 +30,7 @@ class Change:
     taken: tuple[str, ...] = ()
 
 
-def asked(directory: Directory, entry: Entry, parsed: Parsed) -> Change:
+def asked(directory: Directory, caller: Caller, entry: Entry, parsed: Parsed) -> Change:
     """Read what a request asks of a domain's aliases.
 
     Names that are aliases already are joined again, and those that are none are left again: a
@@ -37,6 +38,7 @@ def asked(directory: Directory, entry: Entry, parsed: Parsed) -> Change:
 
     Raises:
         AlreadyExists: If every name asked for is taken by another domain.
+        PermissionDenied: If a normal admin asks for the domain of a standalone admin's address.
     """
     own = entry.text("domainName") or ""
     present = set(domain.alias_domains(entry))
@@ -55,6 +57,7 @@ def asked(directory: Directory, entry: Entry, parsed: Parsed) -> Change:
     taken = _taken(directory, entry, joining) | (joining & {own})
     if joining and joining <= taken:
         raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
+    new_domains.refuse_names_of_admins(directory, caller, joining - taken - present)
     return Change(tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken)))
 
 
@@ -98,7 +101,20 @@ def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
     )
 
 
-def steps(directory: Directory, entry: Entry, change: Change) -> tuple[Step, ...]:
+def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.Change]:
+    """Say that the service of alias domains goes from the domain with the last of them.
+
+    It comes with the first one that is made effective. A claimed name counts as one: whoever
+    claimed it may have seen the service there.
+    """
+    of_aliases = {"aliasDomains", "removeAliasDomain"}
+    claimed = entry.lowered("domainAliasName") | entry.lowered("domainPendingAliasName")
+    left = (claimed | set(change.joining)) - set(change.leaving)
+    if not left and any(sent.field.name in of_aliases for sent in parsed.changes):
+        yield fields.Change(domain.ALL_SERVICES, ("domainalias",), Verb.REMOVE)
+
+
+def steps(directory: Directory, caller: Caller, entry: Entry, change: Change) -> tuple[Step, ...]:
     """What follows the claim: the accounts, the domain's entry, and the accounts once more.
 
     An account that is created meanwhile is found by the last sweep, or its own recheck finds the
@@ -116,7 +132,7 @@ def steps(directory: Directory, entry: Entry, change: Change) -> tuple[Step, ...
     effective = _effective(entry, change)
     return (
         *leaving,
-        _recheck(directory, entry, change),
+        *_rechecks(directory, caller, entry, change),
         *joining,
         *((Modify(entry.dn, effective),) if effective else ()),
         *joining,
@@ -153,24 +169,26 @@ def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:
     )
 
 
-def _recheck(directory: Directory, entry: Entry, change: Change) -> Recheck:
+def _rechecks(
+    directory: Directory, caller: Caller, entry: Entry, change: Change
+) -> tuple[Recheck, ...]:
     """Another domain may have claimed a name as quickly: then neither keeps the claim."""
+    present = entry.lowered("domainAliasName")
+    pending = entry.lowered("domainPendingAliasName")
+    claimed = [name for name in change.joining if name not in present | pending]
+    mods = _mod(Op.DELETE, "domainPendingAliasName", claimed)
+    back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        others = [other for other in entries if not names.same(other.dn, entry.dn)]
-        if not others:
+        if all(names.same(other.dn, entry.dn) for other in entries):
             return Amendment()
-        claimed = [
-            name
-            for name in change.joining
-            if name not in entry.lowered("domainAliasName")
-            and name not in entry.lowered("domainPendingAliasName")
-        ]
-        mods = _mod(Op.DELETE, "domainPendingAliasName", claimed)
-        back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
         return Amendment(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
 
-    return Recheck("are the names still nobody else's", _claims(directory, change.joining), judge)
+    new = [name for name in change.joining if name not in present]
+    return (
+        Recheck("are the names still nobody else's", _claims(directory, change.joining), judge),
+        *new_domains.recheck_names_of_admins(directory, caller, new, back),
+    )
 
 
 def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:

@@ -149,14 +149,21 @@ def update(
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
-        PermissionDenied: If it would disable the caller, or the last global admin.
+        PermissionDenied: If it would disable the caller, or the last global admin; if a normal
+            admin names the domain of a standalone admin's address as an alias domain.
         AlreadyExists: If every alias domain asked for is taken.
         InvalidMail: If no destination of the catch-all exists, or one of copies does not.
     """
     entry = lookup.domain(directory, name)
-    aliases = alias_domains.asked(directory, entry, parsed)
+    aliases = alias_domains.asked(directory, caller, entry, parsed)
     mods = (
-        *modlist(_whole_services(parsed.changes, entry, aliases), entry),
+        *modlist(
+            (
+                *_whole_services(parsed.changes, entry, aliases),
+                *alias_domains.services(entry, parsed, aliases),
+            ),
+            entry,
+        ),
         *domain.backup_mx(parsed, entry, config.accounts.default_transport),
         *alias_domains.claim_mods(entry, aliases),
     )
@@ -170,7 +177,7 @@ def update(
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         *((_mark(directory, name), _recheck_status(entry, status)) if status == "disabled" else ()),
         *((_unmark(directory, name), _recheck_status(entry, status)) if status == "active" else ()),
-        *alias_domains.steps(directory, entry, aliases),
+        *alias_domains.steps(directory, caller, entry, aliases),
         *catchall,
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
@@ -359,6 +366,7 @@ def delete(
             yield Delete(found.dn, absent_ok=True, parent_ok=True)
 
     everything = Query(entry.dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
+    users = partial(directory.stream, _mailboxes(directory, name))
     return Plan(
         entry.dn,
         (

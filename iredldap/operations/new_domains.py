@@ -1,5 +1,7 @@
 """Whether a normal admin may have a new domain: asked before it is added, and again after it.
 
+The same holds for alias domains, as far as standalone admins are concerned.
+
 A global admin may have any.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Iterable
 from iredldap.dit import domain, names, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
-from iredldap.dit.names import equals, every
+from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import Amendment, Operation, Query, Recheck, Scope
 from iredldap.errors import (
     ExceedLimitAliases,
@@ -39,8 +41,40 @@ def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> N
     raise_all(
         _excess(caller, name, parsed, directory.find(lookup.managed(directory, caller.address)))
     )
-    if directory.find(_standalone_admins(directory, name)):
-        raise _of_an_admin(name)
+    refuse_names_of_admins(directory, caller, [name])
+
+
+def refuse_names_of_admins(directory: Directory, caller: Caller, wanted: Iterable[str]) -> None:
+    """See whether names of domains are not those of standalone admins' addresses.
+
+    Raises:
+        PermissionDenied: If a normal admin wants one that is.
+    """
+    wanted = sorted(wanted)
+    if not caller.is_global and wanted and directory.find(_standalone_admins(directory, wanted)):
+        raise _of_an_admin(wanted)
+
+
+def recheck_names_of_admins(
+    directory: Directory, caller: Caller, wanted: Iterable[str], away: tuple[Operation, ...]
+) -> tuple[Recheck, ...]:
+    """A standalone admin may have been made meanwhile.
+
+    Args:
+        directory: Where.
+        caller: Who wants the names.
+        wanted: The names.
+        away: What takes them away again.
+    """
+    wanted = sorted(wanted)
+    if caller.is_global or not wanted:
+        return ()
+
+    def judge(found: Iterable[Entry]) -> Amendment:
+        return Amendment(away, _of_an_admin(wanted)) if any(True for _ in found) else Amendment()
+
+    query = _standalone_admins(directory, wanted)
+    return (Recheck("is there still no admin of this domain's name", query, judge),)
 
 
 def rechecks(
@@ -62,13 +96,10 @@ def rechecks(
         excess = _excess(caller, name, parsed, managed)
         return Amendment(away, Several(excess)) if excess else Amendment()
 
-    def judge_admins(found: Iterable[Entry]) -> Amendment:
-        return Amendment(away, _of_an_admin(name)) if any(True for _ in found) else Amendment()
-
-    managed, admins = lookup.managed(directory, caller.address), _standalone_admins(directory, name)
+    managed = lookup.managed(directory, caller.address)
     return (
         Recheck("is he still within his limits", managed, judge_excess),
-        Recheck("is there still no admin of this domain's name", admins, judge_admins),
+        *recheck_names_of_admins(directory, caller, [name], away),
     )
 
 
@@ -103,15 +134,16 @@ def _excess(
     return tuple(refusals)
 
 
-def _standalone_admins(directory: Directory, name: str) -> Query:
-    """Search for standalone admins whose address lies in a domain of this name.
+def _standalone_admins(directory: Directory, wanted: list[str]) -> Query:
+    """Search for standalone admins whose address lies in a domain of one of these names.
 
     Rights belong to addresses: who makes a mail user of the same address makes himself a second
     admin of that one's domains.
     """
-    of_domain = every(equals("objectClass", "mailAdmin"), names.ends_with("mail", f"@{name}"))
+    in_domains = either(*(names.ends_with("mail", f"@{name}") for name in wanted))
+    of_domain = every(equals("objectClass", "mailAdmin"), in_domains)
     return Query(directory.tree.admin_base, Scope.ONE, of_domain, ("1.1",))
 
 
-def _of_an_admin(name: str) -> PermissionDenied:
-    return PermissionDenied(f"{name} is the domain of a standalone admin")
+def _of_an_admin(wanted: list[str]) -> PermissionDenied:
+    return PermissionDenied(f"{', '.join(wanted)[:200]}: the domain of a standalone admin")

@@ -1,6 +1,7 @@
 """Services, admins, alias domains, catch-all and profiles of a domain, judged by the directory."""
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from iredldap.changes.apply import apply
 from iredldap.dit import domain as rows
 from iredldap.dit.fields import parse
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
+from iredldap.errors import PermissionDenied
 from iredldap.operations import domains
 from iredldap.operations.login import Caller
-from tests.conftest import ADMIN, Client, Served, World, done, refused
+from tests.conftest import ADMIN, SUFFIX, Client, Served, World, at_once, done, refused
 from tests.mailservers import Postfix
 
 PASSWORD = "a good password"
@@ -95,6 +98,108 @@ def test_services_keep_what_alias_domains_need(api: Client, world: World, corp: 
     assert services(world, corp) == {"mail"}
 
 
+@pytest.mark.parametrize("last", [{"aliasDomains": ""}, {"removeAliasDomain": "corp.example"}])
+def test_the_service_of_alias_domains_comes_and_goes_with_them(
+    api: Client, world: World, corp: str, last: dict[str, str]
+) -> None:
+    """With the first and with the last one; who repeats a request mends what others left."""
+    done(api.put("/api/domain/corp.test", addAliasDomain="corp.example"))
+    done(api.put("/api/domain/corp.test", addAliasDomain="corp.invalid"))
+    done(api.put("/api/domain/corp.test", removeAliasDomain="corp.invalid"))
+    assert services(world, corp) == {"mail", "domainalias"}
+    for _ in range(2):
+        done(api.put("/api/domain/corp.test", **last))
+        assert services(world, corp) == {"mail"}
+        world.modify(corp, (ldap.MOD_ADD, "enabledService", [b"domainalias"]))
+    done(api.put("/api/domain/corp.test", **last))
+    assert services(world, corp) == {"mail"}
+    done(api.put("/api/domain/corp.test", aliasDomains="corp.example"))
+    world.modify(corp, (ldap.MOD_DELETE, "enabledService", [b"domainalias"]))
+    done(api.put("/api/domain/corp.test", aliasDomains="corp.example"))
+    assert services(world, corp) == {"mail", "domainalias"}
+
+
+def test_the_last_alias_domain_goes_and_another_is_claimed(
+    api: Client, world: World, corp: str
+) -> None:
+    """Whoever claimed it saw the service there, and will not add it."""
+    done(api.put("/api/domain/corp.test", addAliasDomain="corp.example"))
+    world.set(corp, domainPendingAliasName="corp.invalid")
+    done(api.put("/api/domain/corp.test", removeAliasDomain="corp.example"))
+    assert services(world, corp) == {"mail", "domainalias"}
+    done(api.put("/api/domain/corp.test", removeAliasDomain="corp.invalid"))
+    assert services(world, corp) == {"mail"}
+
+
+def test_the_only_alias_domain_is_exchanged_for_another(
+    api: Client, world: World, corp: str
+) -> None:
+    done(api.put("/api/domain/corp.test", aliasDomains="corp.example"))
+    done(api.put("/api/domain/corp.test", aliasDomains="corp.invalid"))
+    assert services(world, corp) == {"mail", "domainalias"}
+
+
+@pytest.fixture
+def boss(api: Client, served: Served, corp: str) -> Client:
+    """The admin of the domain."""
+    done(api.put("/api/domain/admins/corp.test", addAdmin="ann@corp.test"))
+    return served.client().log_in("ann@corp.test", PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["addAliasDomain", "aliasDomains"])
+def test_the_domain_of_a_standalone_admin_is_no_alias_domain(
+    api: Client, boss: Client, world: World, corp: str, name: str
+) -> None:
+    """Not for a normal admin: names in it would be addresses of that admin."""
+    done(api.post("/api/admin/eve@far.test", password=PASSWORD))
+    before = world.snapshot()
+    for names in ("far.test", "corp.example,far.test"):
+        change = {name: names}
+        refused(boss.put("/api/domain/corp.test", **change), 403, "PERMISSION_DENIED")
+    assert world.snapshot() == before
+
+    done(api.put("/api/domain/corp.test", **{name: "far.test"}))
+    done(boss.put("/api/domain/corp.test", **{name: "far.test"}))
+    assert world.attributes(corp)["domainAliasName"] == {"far.test"}
+
+
+def test_an_alias_domain_and_a_standalone_admin_at_once(
+    api: Client, boss: Client, world: World, corp: str
+) -> None:
+    """At most one of the two comes to be."""
+    eve = world.tree.admin("eve@far.test")
+    for _ in range(5):
+        at_once(
+            partial(boss.put, "/api/domain/corp.test", addAliasDomain="far.test"),
+            partial(api.post, "/api/admin/eve@far.test", password=PASSWORD),
+        )
+        is_alias = "domainAliasName" in world.attributes(corp)
+        assert not (is_alias and world.entry(eve))
+        assert "domainPendingAliasName" not in world.attributes(corp)
+        api.put("/api/domain/corp.test", aliasDomains="")
+        api.delete("/api/admin/eve@far.test")
+
+
+def test_a_standalone_admin_who_comes_before_the_claim(
+    api: Client, served: Served, world: World, corp: str
+) -> None:
+    """The claim is taken back."""
+    plan = alias_plan(served, "corp.test", "far.test")
+    done(api.post("/api/admin/eve@far.test", password=PASSWORD))
+    before = world.attributes(corp)
+    with pytest.raises(PermissionDenied):
+        apply(served.gateways.directory, plan)
+    assert world.attributes(corp) == before
+
+
+def alias_plan(served: Served, name: str, alias: str) -> Plan:
+    """What a normal admin's request for an alias domain is going to do."""
+    gateways, tree = served.gateways, Tree(SUFFIX)
+    ann = Caller("ann@corp.test", tree.user("ann@corp.test"), is_global=False, stored=())
+    parsed = parse(rows.UPDATE, {"addAliasDomain": [alias]})
+    return domains.update(gateways.directory, gateways.records, served.config, ann, name, parsed)
+
+
 def test_profiles_are_taken_and_given_back(api: Client, world: World, corp: str) -> None:
     """One value of the attribute for each part."""
     done(api.put("/api/domain/corp.test", disableDomainProfile="bcc,RELAY", defaultQuota=5))
@@ -165,7 +270,6 @@ def test_alias_domain_added_and_removed(
     done(api.put("/api/domain/corp.test", removeAliasDomain="corp.example"))
 
     assert not postfix.knows_domain("corp.example")
-    world.modify(corp, (ldap.MOD_DELETE, "enabledService", [b"domainalias"]))
     assert world.snapshot() == before
 
 
