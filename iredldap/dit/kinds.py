@@ -70,7 +70,7 @@ class Kind:
     """Acts by being there, whatever its value."""
     separator: str = ","
     domain: Callable[[str], str] | None = None
-    """Gives the mail domain that a value mentions; None: values of this kind mention none."""
+    """Gives the mail domain that a value mentions, or an empty text; None: no value does."""
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:

@@ -74,7 +74,11 @@ def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
 
 
 ADDRESSES = replace(kinds.ADDRESSES, read=kinds.listed(names.subscriber, InvalidMail))
-DEPARTING = replace(kinds.ADDRESSES, read=kinds.listed(_departing, InvalidMail))
+DEPARTING = replace(
+    kinds.ADDRESSES,
+    read=kinds.listed(_departing, InvalidMail),
+    domain=lambda text: "" if text == EVERYBODY else names.domain_of(text),
+)
 HEADERS = Kind(
     "csv_headers",
     kinds.listed(header, InvalidParameter, separator="\n"),

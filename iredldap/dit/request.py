@@ -45,7 +45,7 @@ def domains(request: Request) -> frozenset[str]:
     for change in request.parsed.changes:
         if domain := change.field.kind.domain:
             mentioned.update(domain(value) for value in change.values)
-    return frozenset(mentioned)
+    return frozenset(filter(None, mentioned))
 
 
 def sealed(request: Request, hashed: Callable[[str], str]) -> Request:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.dit import domain, maillist, user
+from iredldap.dit import domain, maillist, subscribable, user
 from iredldap.dit.fields import Change, Field, Parsed
-from iredldap.dit.request import Request, dumped, loaded, sealed
+from iredldap.dit.request import Request, domains, dumped, loaded, sealed
 from iredldap.operations import index
 from iredldap.web.planner import TABLES
 from iredldap.web.policies import POLICIES
@@ -106,3 +106,34 @@ def test_every_change_of_the_api_has_its_operation() -> None:
     writing = {id_ for id_ in writing if "verify_password" not in id_}
 
     assert index.PLANS.keys() == writing
+
+
+def test_every_row_of_addresses_or_domains_tells_the_domain() -> None:
+    """Whatever a request mentions, its change takes turns with others that mention it."""
+    rows = [row for endpoint in ENDPOINTS for row in endpoint.table]
+    mentioning = {"email", "csv_emails", "csv_domains"}
+    elsewhere = {"username"}
+    silent = {row.name for row in rows if row.kind.type in mentioning and row.kind.domain is None}
+    assert silent <= elsewhere
+
+
+def test_domains_that_a_request_mentions() -> None:
+    """Those of its path and of its values, in lower case, each once."""
+    table = {row.name: row for row in user.UPDATE}
+    changes = (
+        Change(table["forwarding"], ("a@b.test", "c@d.test", "ann@corp.test")),
+        Change(table["senderBcc"], ("x@y.test",)),
+        Change(table["name"], ("no@address.test",)),
+    )
+    names = {"mail": "ann@corp.test", "new_mail": "ann@new.test"}
+    request = Request("user_update", names, Parsed(changes))
+    assert domains(request) == {"corp.test", "new.test", "b.test", "d.test", "y.test"}
+    assert domains(Request("domain_delete", {"domain": "corp.test"})) == {"corp.test"}
+    assert domains(Request("throttle_global_inbound_set", {})) == frozenset()
+
+
+def test_alias_domains_are_mentioned_and_everybody_is_no_domain() -> None:
+    alias, everybody = row(domain.UPDATE, "addAliasDomain"), subscribable.REMOVE_SUBSCRIBERS
+    changes = Change(alias, ("alias.test",)), Change(everybody, ("ALL", "a@b.test"))
+    request = Request("domain_update", {"domain": "corp.test"}, Parsed(changes))
+    assert domains(request) == {"corp.test", "alias.test", "b.test"}
