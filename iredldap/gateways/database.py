@@ -80,12 +80,21 @@ class Database:
         name: What refusals call it.
         url: Read on first use, so that a wrong one is a database that is down.
         make: Is given each new engine once, to make tables where that is ours to do.
+        most: Connections at once, beyond the five that are kept; None: any number.
     """
 
-    def __init__(self, name: str, url: Secret, make: Callable[[sql.Engine], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: Secret,
+        make: Callable[[sql.Engine], None],
+        *,
+        most: int | None = 10,
+    ) -> None:
         self.name = name
         self._url = url
         self._make = make
+        self._most = most
         self._lock = threading.Lock()
         self._made: sql.Engine | None = None
         self._file: tuple[int, int] | None = None
@@ -201,7 +210,7 @@ class Database:
                 # else finds any more: SQLite refuses to write into it, yet reads.
                 self._leave()
             if self._made is None:
-                self._made, self._file = _opened(self._url, self._make)
+                self._made, self._file = _opened(self._url, self._make, self._most)
             return self._made
 
     def _down(self, fault: Exception) -> ServerDown:
@@ -257,15 +266,17 @@ def _file(engine: sql.Engine) -> tuple[int, int] | None:
 
 
 def _opened(
-    secret: Secret, make: Callable[[sql.Engine], None]
+    secret: Secret, make: Callable[[sql.Engine], None], most: int | None
 ) -> tuple[sql.Engine, tuple[int, int] | None]:
     """Make an engine and the tables; return it, and the file as it was before."""
     url = url_of(secret)
     kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
     # MariaDB's own default locks gaps between rows, in which writers of new rows meet.
-    level = {"isolation_level": "READ COMMITTED"} if kind == "mysql" else {}
+    options: dict[str, Any] = {"isolation_level": "READ COMMITTED"} if kind == "mysql" else {}
+    if kind != "sqlite":
+        options["max_overflow"] = -1 if most is None else most
     engine = sql.create_engine(
-        url, pool_pre_ping=True, connect_args=_ARGUMENTS.get(kind, {}), **level
+        url, pool_pre_ping=True, connect_args=_ARGUMENTS.get(kind, {}), **options
     )
     if kind == "sqlite":
         _begin_by_hand(engine)

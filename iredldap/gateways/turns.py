@@ -199,7 +199,7 @@ class _FileLocks:
         """Begin without locks; those of the process that forked this one stay its own."""
         self._queues = _Queues()
         self._lock = threading.Lock()
-        self._descriptor: int | None = None
+        self._descriptors: list[int] = []
 
     def take(self, names: list[str], deadline: float) -> Hold:
         with ExitStack() as stack:
@@ -230,17 +230,22 @@ class _FileLocks:
         stack.callback(_set_lock, descriptor, fcntl.F_UNLCK, main)
 
     def _opened(self, file: Path) -> int:
+        """Return a descriptor of the file that other processes find under this name now.
+
+        If it was deleted or replaced, those who came later would lock another file. Descriptors of
+        former ones stay open, as turns may be held by them.
+        """
         with self._lock:
-            if self._descriptor is None:
+            if not self._descriptors or not _is_there(file, self._descriptors[-1]):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                self._descriptor = os.open(file, flags, 0o600)
-            return self._descriptor
+                self._descriptors.append(os.open(file, flags, 0o600))
+            return self._descriptors[-1]
 
     def close(self) -> None:
         with self._lock:
-            descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+            descriptors, self._descriptors = self._descriptors, []
+        for descriptor in descriptors:
             os.close(descriptor)
 
 
@@ -252,6 +257,14 @@ class _Held:
 
     def release(self) -> None:
         self._stack.close()
+
+
+def _is_there(file: Path, descriptor: int) -> bool:
+    """Return whether a descriptor is of the file that has this name now."""
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(descriptor))  # noqa: PTH116 - its twin
+    except FileNotFoundError:
+        return False
 
 
 def _lock_byte(descriptor: int, offset: int, deadline: float, name: str) -> None:
@@ -289,7 +302,9 @@ class _DatabaseLocks:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database("state", url, lambda _: None)
+        # A change holds one for its domains, and another for a list in between: none may have to
+        # wait for a connection that only its own end would free.
+        self._database = Database("state", url, lambda _: None, most=None)
 
     def take(self, names: list[str], deadline: float) -> Hold:
         with ExitStack() as stack:

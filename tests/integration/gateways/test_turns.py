@@ -54,7 +54,7 @@ def open_(url: str) -> Iterator[Open]:
     made: list[Turns] = []
 
     def make() -> Turns:
-        made.append(Turns(Secret(url)))
+        made.append(Turns(Secret(url), threads=100))
         return made[-1]
 
     yield make
@@ -170,6 +170,36 @@ def test_threads_come_to_their_turn_beside_another_process(tmp_path: Path) -> No
             enough.set()
             for thread in threads:
                 thread.join()
+
+
+def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    """Those who come later would else lock another one than those who were there before."""
+    url, file = f"sqlite:///{tmp_path}/state.sqlite3", tmp_path / "state.sqlite3.turns"
+    with closing(Turns(Secret(url))) as before:
+        with before.take(["a.test"]):
+            file.unlink()
+        with (
+            closing(Turns(Secret(url))) as after,
+            before.take(["a.test"]),
+            pytest.raises(ServerDown),
+        ):
+            Held(after, ["a.test"]).run(0.1)
+
+
+def test_names_may_be_taken_one_kind_after_the_other(open_: Open) -> None:
+    """By more threads than a pool has connections: a domain first, then a list in it."""
+    turns, done = open_(), list[int]()
+
+    def work(number: int) -> None:
+        with turns.take([f"{number}.test"], 60), turns.take(["list news@corp.test"], 60):
+            done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(done) == [*range(20)]
 
 
 def test_few_wait_for_long(tmp_path: Path) -> None:
