@@ -78,9 +78,14 @@ def calls(url: str) -> list[Callable[[], requests.Response]]:
 
 
 def test_live_while_the_directory_hangs(world: World, tmp_path: Path) -> None:
-    """Also while every thread waits for it, and more requests than threads wait for these."""
-    with gunicorn(world, tmp_path) as url, hammered(*calls(url)), stopped(world.slapd.pid):
-        longest, statuses = slowest(f"{url}/livez", 4)
-    print(f"livez: {longest:.3f} s")
+    """Also while every thread waits for it, and more requests than threads wait for these.
+
+    Within a second, or as quickly as before on a machine that needs a second anyway.
+    """
+    with gunicorn(world, tmp_path) as url, hammered(*calls(url)):
+        usual, _ = slowest(f"{url}/livez", 1)
+        with stopped(world.slapd.pid):
+            longest, statuses = slowest(f"{url}/livez", 4)
+    print(f"livez: {longest:.3f} s, usually {usual:.3f} s")
     assert statuses == {200}
-    assert longest < 1
+    assert longest < max(1, 3 * usual)

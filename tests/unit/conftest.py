@@ -7,7 +7,14 @@ import ldap
 import pytest
 import sqlalchemy
 
-hypothesis.settings.register_profile("unit", max_examples=60, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "unit",
+    max_examples=60,
+    deadline=None,
+    database=None,
+    # It judges by the clock.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("unit")
 
 

@@ -93,8 +93,11 @@ def waits(tree: ast.AST) -> Iterator[tuple[int, ast.expr]]:
     """Find for how long a test waits at most: line and value of each such argument."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call):
-            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            at = {"wait": 0, "join": 0, "settimeout": 0, "create_connection": 1, "wait_until": 1}
+            name = getattr(call.func, "attr", "") or f"{getattr(call.func, 'id', '')}()"
+            at = {
+                "wait": 0, "join": 0, "settimeout": 0, "result": 0,
+                "create_connection": 1, "wait_until()": 1,
+            }  # fmt: skip
             given = call.args[at[name] :][:1] if name in at else []
             given += [word.value for word in call.keywords if word.arg == "timeout"]
             yield from ((call.lineno, value) for value in given)

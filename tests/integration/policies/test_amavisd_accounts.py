@@ -11,6 +11,7 @@ from iredldap.gateways.amavisd import Amavisd
 from iredldap.settings import Secret
 from tests.amavisd import CONFIGURED, Readers
 from tests.databases import Urls, execute, rows
+from tests.patience import PATIENCE
 
 ANN, BOB = "ann@corp.test", "bob@corp.test"
 SENDER = "eve@example.org"
@@ -166,8 +167,8 @@ def test_an_account_moves_while_the_new_address_gets_a_list(amavisd: Amavisd, ur
             adding = threads.submit(
                 amavisd.enlist, BOB, Direction.INBOUND, Colour.WHITELIST, [SENDER]
             )
-            moving.result(10)
-            adding.result(10)
+            moving.result(PATIENCE)
+            adding.result(PATIENCE)
 
             assert len(contents(urls)["wblist"]) == 1
             amavisd.forget(BOB)

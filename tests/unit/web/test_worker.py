@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from iredldap.web.worker import RequestPool, reserved_path
+from tests.patience import PATIENCE
 
-LONG = 30.0
+LONG = PATIENCE
 
 
 @dataclass
