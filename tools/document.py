@@ -401,7 +401,9 @@ def _parameter(endpoint: Endpoint, field: Field) -> tuple[str, ...]:
 
 def _type(kind: Kind) -> str:
     words = _names(kind.choices) or _PARAMETER_TYPES[kind.type]
-    return f"{words}, separated by commas" if kind.many else words
+    words = f"{words}, separated by commas" if kind.many else words
+    longest = kind.schema.get("maxLength")
+    return f"{words}, at most {longest} characters" if longest else words
 
 
 def _meaning(endpoint: Endpoint, field: Field) -> Iterator[str]:

@@ -20,6 +20,9 @@ LANGUAGES = (
     "zh_CN", "zh_TW",
 )  # fmt: skip
 
+LONGEST_PATH = 255
+"""Characters that the table of deleted mailboxes holds of a path."""
+
 _MEGABYTE = 1024 * 1024
 _MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
 _MOST = 2**31 - 1
@@ -75,6 +78,23 @@ class Kind:
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
     return lambda text: Reading((read(text),))
+
+
+def up_to(longest: int, kind: Kind) -> Kind:
+    """Give a kind an upper length; what is longer is refused.
+
+    Args:
+        longest: Most characters of a value; of a list all values together, with their separators.
+        kind: The kind without it.
+    """
+
+    def read(value: str) -> Reading:
+        reading = kind.read(value)
+        if len(kind.separator.join(reading.values)) > longest:
+            raise InvalidParameter(f"{value[:80]!r} is longer than {longest} characters")
+        return reading
+
+    return replace(kind, read=read, schema={**kind.schema, "maxLength": longest})
 
 
 def text(value: str) -> str:
@@ -223,7 +243,7 @@ def _dialled(value: str) -> str:
 def mailbox_path(value: str) -> str:
     """Read an absolute directory, in lower case as Dovecot reads it, with a slash at its end."""
     word = value.strip()
-    if not _PATH.fullmatch(word) or {".", ".."} & set(word.split("/")) or len(word) > 512:
+    if not _PATH.fullmatch(word) or {".", ".."} & set(word.split("/")):
         raise InvalidParameter(f"{value[:80]!r} is no absolute path")
     return word.lower().rstrip("/") + "/"
 
@@ -278,18 +298,6 @@ def listed(
     return read_list
 
 
-def _fitting(read: Callable[[str], Reading], most: int) -> Callable[[str], Reading]:
-    """Make a reader refuse a list that is longer, with its commas, than `most` characters."""
-
-    def read_fitting(value: str) -> Reading:
-        reading = read(value)
-        if len(",".join(reading.values)) > most:
-            raise InvalidParameter(f"{value[:80]!r} is longer than {most} characters")
-        return reading
-
-    return read_fitting
-
-
 def profiles(*words: str) -> Kind:
     """Make a kind that takes some of some words, separated by commas."""
     read = choice(*words).read
@@ -324,7 +332,7 @@ _NUMBER: Mapping[str, object] = {"type": "integer", "minimum": 0}
 _FROM_MINUS_ONE: Mapping[str, object] = {"type": "integer", "minimum": -1}
 _LIST: Mapping[str, object] = {"type": "string", "description": "Separated by commas."}
 
-TEXT = Kind("string", _one(text))
+TEXT = up_to(1024, Kind("string", _one(text)))
 STATUS = Kind(
     "enum",
     _one(status),
@@ -361,8 +369,8 @@ THROTTLE_BYTES = Kind("int_bytes", _one(_metric), _FROM_MINUS_ONE)
 THROTTLE_COUNT = Kind("int_count", _one(_metric), _FROM_MINUS_ONE)
 DECIMAL = Kind("float", _one(decimal), {"type": "number", "minimum": -9999.99, "maximum": 9999.99})
 LANGUAGE = Kind("lang", _language, {"type": "string", "enum": list(LANGUAGES)})
-TRANSPORT = Kind("transport", _one(transport))
-HOST = Kind("ip_or_host", _one(host))
+TRANSPORT = up_to(255, Kind("transport", _one(transport)))
+HOST = up_to(255, Kind("ip_or_host", _one(host)))
 ADDRESS = Kind(
     "email",
     _one(names.address),
@@ -382,14 +390,15 @@ PASSWORD = Kind(
 )  # fmt: skip
 NEW_PASSWORD = replace(PASSWORD, present=True)
 """An empty one is refused, and not taken for one that was not sent."""
-PASSWORD_HASH = Kind(
-    "password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True
+PASSWORD_HASH = up_to(
+    512,
+    Kind("password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True),
 )
-RELAY = Kind("relay", _one(relay))
+RELAY = up_to(255, Kind("relay", _one(relay)))
 SERVICES = Kind("csv_services", listed(label, InvalidParameter), _LIST, many=True)
 STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, _dialled), _LIST, many=True)
 ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), _LIST, many=True)
-RULE_NAMES = Kind("csv_strings", _fitting(listed(label, InvalidParameter), 64), _LIST, many=True)
+RULE_NAMES = up_to(64, Kind("csv_strings", listed(label, InvalidParameter), _LIST, many=True))
 WB_ADDRESSES = Kind(
     "csv_wb_addresses", listed(scopes.wblist_address, InvalidParameter), _LIST, many=True
 )
@@ -401,12 +410,14 @@ POLICIES = (
 )  # fmt: skip
 OLDER_POLICIES = {"allowedonly": "moderatorsonly"}
 POLICY = choice(*POLICIES, also=OLDER_POLICIES)
-DN = Kind("string", _one(dn), {"type": "string"})
+DN = up_to(1024, Kind("string", _one(dn), {"type": "string"}))
 MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
 MAILBOX_FOLDER = Kind(
     "string", _one(mailbox_folder), {"type": "string", "pattern": "^[A-Za-z0-9]{1,20}$"}
 )
-MAILBOX_PATH = Kind("path", _one(mailbox_path), {"type": "string", "pattern": "^/"})
+MAILBOX_PATH = up_to(
+    LONGEST_PATH, Kind("path", _one(mailbox_path), {"type": "string", "pattern": "^/"})
+)
 
 
 def _mb(value: str) -> str:

@@ -22,6 +22,8 @@ STANDARD_HEADERS = frozenset(
 
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 _MOST_BYTES = 2**63 - 1
+_LONGEST_LINE = 998
+"""Characters of a line of a message (RFC 5322, 2.1.1)."""
 
 
 def header(text: str) -> str:
@@ -31,7 +33,7 @@ def header(text: str) -> str:
         InvalidParameter: If it is none, or one of those that are always there.
     """
     name, colon, value = text.partition(":")
-    if not colon or name.strip().lower() in STANDARD_HEADERS:
+    if not colon or len(text) > _LONGEST_LINE or name.strip().lower() in STANDARD_HEADERS:
         raise InvalidParameter(f"{text[:80]!r} is no header that one may add")
     return f"{_header_name(name)}: {kinds.text(value)}".rstrip()
 
@@ -89,6 +91,8 @@ HEADERS = Kind(
 HEADER_NAMES = replace(
     kinds.STRINGS, read=kinds.listed(removed_header, InvalidParameter, str.lower)
 )
-PREFIX = replace(kinds.TEXT, read=_one(prefix))
-LINES = replace(kinds.TEXT, read=_one(lines))
+PREFIX = kinds.up_to(255, replace(kinds.TEXT, read=_one(prefix)))
+DESCRIPTION = kinds.up_to(1024, replace(kinds.TEXT, read=_one(lines)))
+"""As long as the schema has it."""
+LINES = kinds.up_to(32768, replace(kinds.TEXT, read=_one(lines)))
 SIZE = Kind("int_bytes", _one(_size), {"type": "integer", "minimum": 0})

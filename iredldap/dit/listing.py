@@ -50,7 +50,7 @@ _PAGES: Table = (
     Field(
         name="cursor",
         stored_as=_IN_THE_ANSWER,
-        kind=Kind("string", _key),
+        kind=kinds.up_to(1024, Kind("string", _key)),
         meaning="The last name or address of the page before, as `X-Next-Cursor` has it; the page"
         " begins behind it.",
         required_with=("limit",),

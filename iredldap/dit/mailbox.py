@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from iredldap.config import Accounts
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
+from iredldap.dit.kinds import LONGEST_PATH
 from iredldap.dit.names import either, equals, present
 from iredldap.dit.plan import Query, Scope
 
@@ -175,6 +176,9 @@ def trunk(domain: str, storage_base: str, accounts: Accounts) -> str:
 def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str:
     """Make an absolute path, in lower case and with a slash at its end.
 
+    Of a long name it has the beginning only: one that the table of deleted mailboxes does not hold
+    would belong to an account that cannot be deleted.
+
     Args:
         mail: Address of the user.
         storage_base: Directory to lie below.
@@ -183,8 +187,11 @@ def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str
     """
     local = names.local_part(mail)
     stamp = now.strftime("-%Y.%m.%d.%H.%M.%S") if accounts.maildir_append_timestamp else ""
-    parts = [*(_first_three(local) if accounts.maildir_hashed else ()), local + stamp]
-    return trunk(names.domain_of(mail), storage_base, accounts) + "/".join(parts).lower() + "/"
+    above = trunk(names.domain_of(mail), storage_base, accounts)
+    if accounts.maildir_hashed:
+        above += "/".join(_first_three(local)).lower() + "/"
+    room = LONGEST_PATH - len(above) - len(f"{stamp}/")
+    return f"{above}{local[: max(room, 1)].lower()}{stamp}/"
 
 
 def _first_two(domain: str) -> list[str]:

@@ -18,6 +18,14 @@ CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
 _LOCAL = re.compile(r"[a-z0-9_#-][a-z0-9_.&#-]*")
 _EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&-][a-z0-9_.&#+=/-]*")
 _SUBSCRIBER = re.compile(r"[a-z0-9_#-].*@.*\.[a-z0-9-]{2,15}")
+_LONGEST_RDN = 245
+"""Characters of the first component of a DN that slapd can store (back-mdb, measured).
+
+An entry with a longer one is refused with the result `other`, which says nothing.
+"""
+_LONGEST_ACCOUNT = _LONGEST_RDN - len(r"memberOfGroup=\23")
+"""Of an address; the one of a list is also in the name of the entry of its external members."""
+_LONGEST_NEW_DOMAIN = _LONGEST_RDN - len("domainName=")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DN_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| \Z')
 _PLAIN_RDN = re.compile(r"[A-Za-z][A-Za-z0-9-]*=([A-Za-z0-9._@-]+),")
@@ -54,6 +62,19 @@ def domain(text: str) -> str:
     return name
 
 
+def new_domain(text: str) -> str:
+    """Read the name of a domain to be created here.
+
+    Raises:
+        InvalidDomainName: As `domain`, or if it is longer than 234 characters, which is what slapd
+            can store.
+    """
+    name = domain(text)
+    if len(name) > _LONGEST_NEW_DOMAIN:
+        raise InvalidDomainName(f"{text[:80]!r} is longer than {_LONGEST_NEW_DOMAIN} characters")
+    return name
+
+
 def address(text: str) -> str:
     """Read any mail address, ours or a stranger's, in lower case.
 
@@ -67,10 +88,13 @@ def account(text: str) -> str:
     """Read the address of an account to be created here, in lower case.
 
     Raises:
-        InvalidMail: If it is malformed, or holds ``+``, ``=`` or ``/``, which only foreign
-            addresses may.
+        InvalidMail: If it is malformed, longer than 228 characters, which is what slapd can store,
+            or holds ``+``, ``=`` or ``/``, which only foreign addresses may.
     """
-    return _address(text, _LOCAL)
+    mail = _address(text, _LOCAL)
+    if len(mail) > _LONGEST_ACCOUNT:
+        raise InvalidMail(f"{text[:80]!r} is longer than {_LONGEST_ACCOUNT} characters")
+    return mail
 
 
 def subscriber(text: str) -> str:

@@ -36,6 +36,9 @@ _PREFIXED = re.compile(r"\{([A-Za-z0-9-]+)\}([!-~]+)")
 _SPECIAL = frozenset("#$%&*+-,.:;!=<>'\"?@[]/(){}_`~^\\")
 _BCRYPT_LONGEST = 72
 
+LONGEST = 1024
+"""Most bytes of a password: what is longer no program on the way to the mailbox is asked about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -56,7 +59,10 @@ def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
     rules = (
         ("PW_NON_ASCII", not all(" " <= char <= "~" for char in password)),
         ("PW_SHORTER_THAN_MIN_LENGTH", len(password) < policy.shortest),
-        ("PW_GREATER_THAN_MAX_LENGTH", 0 < policy.longest < len(password)),
+        (
+            "PW_GREATER_THAN_MAX_LENGTH",
+            len(password.encode()) > LONGEST or 0 < policy.longest < len(password),
+        ),
         ("PW_NO_LETTER", policy.letter and not any(c.isalpha() for c in password)),
         ("PW_NO_UPPERCASE", policy.uppercase and not any(c.isupper() for c in password)),
         ("PW_NO_DIGIT_NUMBER", policy.digit and not any(c.isdigit() for c in password)),
@@ -64,6 +70,15 @@ def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
         ("PW_IS_ADDRESS", password.lower() == mail.lower()),
     )
     return [WeakPassword(rule) for rule, broken in rules if broken]
+
+
+def may_be_one(password: str) -> bool:
+    """Whether a directory may be asked about a password.
+
+    Not about an empty one, with which a bind succeeds as nobody; nor about one with a NUL, at which
+    crypt() stops; nor about one that is too long to have been set.
+    """
+    return bool(password) and "\0" not in password and len(password.encode()) <= LONGEST
 
 
 def longest_for(scheme: str) -> int:
@@ -82,7 +97,7 @@ def hashed(password: str, scheme: str, salt: bytes, rounds: int = 12) -> str:
     """
     secret = password.encode()
     if scheme == "BCRYPT":
-        return "{CRYPT}" + _bcrypt(secret, salt, rounds)
+        return "{CRYPT}" + _bcrypt(secret[:_BCRYPT_LONGEST], salt, rounds)
     function = {"SSHA512": hashlib.sha512, "SSHA": hashlib.sha1}[scheme]
     digest = function(secret + salt[:8]).digest()
     return f"{{{scheme}}}" + base64.b64encode(digest + salt[:8]).decode()

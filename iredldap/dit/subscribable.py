@@ -64,7 +64,7 @@ IS_NEWSLETTER = _setting(
 )
 DESCRIPTION = _setting(
     "newsletter_description",
-    list_kinds.LINES,
+    list_kinds.DESCRIPTION,
     "Text of that page.",
     stored_as=Elsewhere("description"),
     empty="removes it",

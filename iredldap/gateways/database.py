@@ -19,7 +19,7 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from iredldap.errors import ServerDown
+from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.settings import Secret
 
 T = TypeVar("T")
@@ -147,6 +147,9 @@ class Database:
                 connection.begin(),
             ):
                 yield connection
+        except sql.exc.DataError as ex:
+            # A value that its column does not hold: no second attempt would be more lucky.
+            raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
         except _FAULTS as ex:
             down = self._down(ex)
             if down.report and "missing_table" in down.report:

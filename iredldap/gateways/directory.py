@@ -25,7 +25,7 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.dit import names
+from iredldap.dit import names, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
 from iredldap.errors import (
@@ -431,12 +431,12 @@ class Directory:
             raise failure
 
     def verifies(self, dn: str, password: str) -> bool:
-        """Whether a bind with this password succeeds. An empty password never does.
+        """Whether a bind with this password succeeds; one that is none is not tried.
 
         Raises:
             ServerDown: If no server answers.
         """
-        if not password:
+        if not passwords.may_be_one(password):
             return False
         with translated():
             try:

@@ -129,10 +129,12 @@ def log_in(directory: Directory, config: Config, username: str, password: str) -
     Raises:
         InvalidCredentials: For every mismatch alike.
     """
+    if not passwords.may_be_one(password):
+        raise InvalidCredentials(f"login as {username}")
     caller = find_admin(directory, username)
     dn = caller.dn if caller else directory.tree.admin(username)
     if caller is None and passwords.longest_for(config.passwords.password_scheme):
-        passwords.hashed(password[:72], "BCRYPT", bytes(16), config.passwords.bcrypt_rounds)
+        passwords.hashed(password, "BCRYPT", bytes(16), config.passwords.bcrypt_rounds)
     if not directory.verifies(dn, password) or caller is None:
         raise InvalidCredentials(f"login as {username}")
     return caller

@@ -201,7 +201,8 @@ def _named_by_account(params: dict[str, str]) -> dict[str, str] | None:
 
 def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
     if "domain" in params:
-        params["domain"] = names.domain(params["domain"])
+        read = names.new_domain if endpoint.id == "domain_create" else names.domain
+        params["domain"] = read(params["domain"])
     if "mail" in params:
         read = names.account if endpoint.names_new_account else names.address
         params["mail"] = read(params["mail"])

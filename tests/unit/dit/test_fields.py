@@ -407,7 +407,7 @@ def test_rows_are_described_for_the_openapi_document() -> None:
     )
     described = properties(table)
     assert described["name"] == {
-        "anyOf": [{"const": ""}, {"type": "string"}],
+        "anyOf": [{"const": ""}, {"type": "string", "maxLength": 1024}],
         "description": "… Empty: no name.",
     }
     assert described["cn"]["deprecated"] is True

@@ -66,6 +66,19 @@ def test_every_new_account_gets_a_path_that_could_be_given(
     assert path.startswith(f"{BASE}/")
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_generated_path_fits_into_the_table_of_deleted_ones(hashed: bool, stamped: bool) -> None:
+    """Of a long name the beginning has to do."""
+    mail = names.account(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
+    accounts = Accounts(maildir_hashed=hashed, maildir_append_timestamp=stamped)
+    base = "/var/vmail/" + "v" * 30
+    path = mailbox.path(mail, base, accounts, NOW)
+    assert kinds.MAILBOX_PATH.read(path) == Reading((path,))
+    assert ("u" * 10 in path, path.endswith("-2026.01.31.09.05.33/")) == (True, stamped)
+    assert len(path) <= 255
+
+
 # --- how paths stand to each other ------------------------------------------------------------
 
 SPELLINGS = [

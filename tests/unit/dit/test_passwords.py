@@ -168,3 +168,38 @@ def test_any_text_is_a_hash_or_refused(text: str, prefix: str) -> None:
         return
     assert re.fullmatch(r"\{(SSHA|SSHA512|CRYPT|SHA|SHA512|MD5|SMD5)\}[!-~]+", stored)
     assert passwords.normalised(stored, VERIFIED) == stored
+
+
+def test_an_overlong_password_breaks_a_rule() -> None:
+    """In bytes, whatever the rules are: no directory would be asked about it."""
+    fits, too_long = "a" * passwords.LONGEST, "a" * (passwords.LONGEST + 1)
+    assert passwords.check(fits, Policy(), "u@a.test") == []
+    (refusal,) = passwords.check(too_long, Policy(), "u@a.test")
+    assert refusal.codes == ("PW_GREATER_THAN_MAX_LENGTH",)
+    codes = [r.codes[0] for r in passwords.check("\N{EURO SIGN}" * 342, Policy(), "u@a.test")]
+    assert codes == ["PW_NON_ASCII", "PW_GREATER_THAN_MAX_LENGTH"]
+
+
+@pytest.mark.parametrize(
+    ("password", "asked"),
+    [
+        ("", False),
+        ("a", True),
+        ("a" * 1024, True),
+        ("a" * 1025, False),
+        ("\N{EURO SIGN}" * 341, True),
+        ("\N{EURO SIGN}" * 342, False),
+        ("a\0b", False),
+    ],
+)
+def test_what_a_directory_is_asked_about(password: str, asked: bool) -> None:
+    """Nothing that a bind or crypt() would take for something else."""
+    assert passwords.may_be_one(password) is asked
+
+
+def test_a_password_is_cut_by_bytes_for_bcrypt() -> None:
+    """Which itself refuses longer ones, in some of its versions."""
+    euros = "\N{EURO SIGN}" * 72
+    assert passwords.hashed(euros, "BCRYPT", bytes(16), 4) == passwords.hashed(
+        euros[:24], "BCRYPT", bytes(16), 4
+    )
