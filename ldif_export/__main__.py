@@ -66,6 +66,11 @@ def main() -> None:
     help="Kinds of account below domains; repeatable.  [default: all]",
 )
 @click.option("--operational", is_flag=True, help="Also attributes that the server makes itself.")
+@click.option(
+    "--global-admins/--no-global-admins",
+    default=True,
+    help="With the accounts of global admins below domains, or without.",
+)
 @click.option("--subtree/--no-subtree", default=True, help="Of a domain, all that is below it.")
 @click.option(
     "--output",

@@ -70,6 +70,7 @@ def selections(
             passwords=given["passwords"],
             only=frozenset(given["only"]),
             operational=given["operational"],
+            global_admins=given["global_admins"],
         )
         for name in (read or ("",))
     )

@@ -148,6 +148,7 @@ def _arguments(selection: Selection) -> list[str]:
         *(f"--omit={name}" for name in sorted(selection.omit)),
         *(f"--only={kind}" for kind in sorted(selection.only)),
         *(("--operational",) if selection.operational else ()),
+        "--global-admins" if selection.global_admins else "--no-global-admins",
         "--",
         selection.kind,
         *((selection.name,) if selection.name else ()),

@@ -49,6 +49,7 @@ class Selection:
         passwords: Whether ``userPassword`` is exported.
         only: Kinds of account below domains; none: all. A catch-all account counts as a user.
         operational: Whether operational attributes are exported; no server adds them again.
+        global_admins: Whether the accounts of global admins below domains are exported.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Selection:
     passwords: bool = True
     only: frozenset[Account] = frozenset()
     operational: bool = False
+    global_admins: bool = True
 
     @property
     def words(self) -> str:
@@ -66,6 +68,7 @@ class Selection:
         words += [f"--omit={name}" for name in sorted(self.omit)]
         words += [] if self.subtree else ["--no-subtree"]
         words += ["--operational"] if self.operational else []
+        words += [] if self.global_admins else ["--no-global-admins"]
         return " ".join(filter(None, words))
 
     @property
@@ -128,7 +131,7 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
     Within a domain the containers come first, then the accounts as they arrive: slapd finds
     entries by age, and an account that moved into a younger domain would come before its parent.
     """
-    accounts = _accounts(selection.only)
+    accounts = _accounts(selection)
     if selection.kind == "all":
         containers = names.every(_CONTAINERS, names.negated(_PARENT))
         admins = names.equals("objectClass", "mailAdmin")
@@ -151,12 +154,14 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
     return (entry, _one(externals, "mailExternalUser", required=False))
 
 
-def _accounts(only: frozenset[Account]) -> str:
-    below = names.negated(_CONTAINERS)
-    if not only:
-        return below
-    classes = (name for kind in sorted(only) for name in _CLASSES[kind])
-    return names.every(below, names.either(*(names.equals("objectClass", c) for c in classes)))
+def _accounts(selection: Selection) -> str:
+    terms = [names.negated(_CONTAINERS)]
+    if selection.only:
+        classes = (name for kind in sorted(selection.only) for name in _CLASSES[kind])
+        terms.append(names.either(*(names.equals("objectClass", name) for name in classes)))
+    if not selection.global_admins:
+        terms.append(names.negated(names.equals("domainGlobalAdmin", "yes")))
+    return names.every(*terms) if len(terms) > 1 else terms[0]
 
 
 def _one(dn: str, object_class: str, *, required: bool = True) -> Search:

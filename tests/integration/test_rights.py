@@ -1094,6 +1094,31 @@ def test_export_of_a_normal_admin_holds_no_hashes(served: Served, company: World
         assert "userPassword" not in text
 
 
+@pytest.mark.parametrize("more", [{}, {"only": "user"}, {"format": "ldif"}])
+def test_export_of_a_normal_admin_holds_no_global_admin(
+    served: Served, company: World, more: dict[str, str]
+) -> None:
+    """The account may not be read alone either; the number at the end is that of what is there."""
+    company.set(
+        company.tree.user(f"boss@{HERE}"), mailForwardingAddress=[f"boss@{HERE}", "boss@far.test"]
+    )
+
+    def text(caller: str) -> str:
+        answer = call(enter(served, caller), "ldif_domain", **more)
+        return answer.text if "format" in more else str(answer.json()["_data"])
+
+    theirs, ours = text(NORMAL), text(PROMOTED)
+
+    boss = f"dn: mail=boss@{HERE},"
+    assert boss in ours
+    assert boss not in theirs
+    assert "far.test" not in theirs
+    assert f"dn: mail=ann@{HERE}," in theirs
+    for found in (theirs, ours):
+        assert found.endswith(f"# entries: {found.count('dn: ')}\n")
+    assert theirs.count("dn: ") == ours.count("dn: ") - 1
+
+
 # --- rights that end --------------------------------------------------------------------------
 
 

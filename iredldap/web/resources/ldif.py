@@ -61,6 +61,7 @@ class _LdifResource(Resource):
             omit=frozenset(attribute.lower() for attribute in omit),
             passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
             only=_only(parsed),
+            global_admins=caller.is_global,
         )
         if is_head(request):
             return selection

@@ -232,6 +232,7 @@ SELECTIONS = [
     Selection("domain", "a.test", omit=frozenset({"description"}), passwords=False),
     Selection("user", "-x@a.test"),
     Selection("user", "plus+tag@a.test"),
+    Selection("domain", "a.test", global_admins=False),
     Selection("catchall", "a.test"),
     Selection("admin", "root@else.test"),
     Selection("maillist", "list@a.test"),
@@ -248,6 +249,7 @@ def test_every_way_gives_the_same_bytes(full: Slapd, selection: Selection) -> No
         full.ldapi,
         "--subtree" if selection.subtree else "--no-subtree",
         "--passwords" if selection.passwords else "--no-passwords",
+        "--global-admins" if selection.global_admins else "--no-global-admins",
         *(f"--omit={name}" for name in selection.omit),
         *("--", selection.kind, selection.name),
     )

@@ -49,6 +49,22 @@ def test_a_domain_is_its_containers_and_then_the_rest() -> None:
     assert rest.filter == f"(!{containers.filter})"
 
 
+def test_global_admins_are_left_out() -> None:
+    """Of the accounts below a domain, on top of what else is chosen; the containers stay."""
+    (containers, rest), (_, thinned), (_, some) = (
+        searches(Selection("domain", "a.test", **chosen), TREE)
+        for chosen in (
+            {},
+            {"global_admins": False},
+            {"global_admins": False, "only": frozenset({"user"})},
+        )
+    )
+    assert thinned.filter == f"(&{rest.filter}(!(domainGlobalAdmin=yes)))"
+    users = "(|(objectClass=mailUser))"
+    assert some.filter == f"(&(!{containers.filter}){users}(!(domainGlobalAdmin=yes)))"
+    assert Selection("domain", "a.test", global_admins=False).words.endswith("--no-global-admins")
+
+
 def test_a_domain_without_its_subtree_is_one_entry() -> None:
     """`subtree=no` reads the domain's own entry."""
     (search,) = searches(Selection("domain", "a.test", subtree=False), TREE)
