@@ -19,11 +19,13 @@ CREATE TABLE entry (
     digest BLOB
 );
 CREATE TABLE claim (claim TEXT, key BLOB, line INTEGER);
+CREATE TABLE mailbox (path TEXT, key BLOB, line INTEGER, dn TEXT);
 CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
 _INSERTS = {
     "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
     "claim": "INSERT INTO claim VALUES (?, ?, ?)",
+    "mailbox": "INSERT INTO mailbox VALUES (?, ?, ?, ?)",
     "present": "INSERT OR REPLACE INTO present VALUES (?, ?)",
 }
 _TWICE = """
@@ -60,6 +62,15 @@ SELECT entry.digest, present.digest, entry.line, entry.dn
 FROM entry LEFT JOIN present ON present.key = entry.key ORDER BY {order}
 """
 
+_PATHS = "SELECT path, line, dn FROM mailbox WHERE line ORDER BY path, line"
+_PATHS_BESIDE = """
+SELECT path, line, dn FROM mailbox
+WHERE CASE WHEN line
+THEN {overwrite} OR NOT EXISTS (SELECT 1 FROM present WHERE present.key = mailbox.key)
+ELSE NOT EXISTS (SELECT 1 FROM entry WHERE entry.key = mailbox.key) END
+ORDER BY path, line
+"""
+
 Place = tuple[int, str, int]
 """Line of an entry, its DN or address, and the line of the other one."""
 
@@ -78,6 +89,20 @@ class Claim(NamedTuple):
     position: int
     claim: str
     key: bytes
+    line: int
+    dn: str
+
+
+class Mailbox(NamedTuple):
+    """A mailbox.
+
+    Args:
+        path: Normalised.
+        line: Of the entry in the file; 0: it is in the directory only.
+        dn: For people.
+    """
+
+    path: str
     line: int
     dn: str
 
@@ -121,6 +146,14 @@ class Ledger:
         """Tell of what no other entry may have: an address or a domain, in lower case."""
         self._told("claim", (claim, key, line))
 
+    def mailbox(self, path: str, key: bytes, line: int, dn: str) -> None:
+        """Tell of the mailbox of an entry of the file, by its normalised path."""
+        self._told("mailbox", (path, key, line, dn))
+
+    def mailbox_there(self, path: str, key: bytes, dn: str) -> None:
+        """Tell of the mailbox of an entry of the directory."""
+        self._told("mailbox", (path, key, 0, dn))
+
     def present(self, key: bytes, digest: bytes) -> None:
         """Tell of an entry of the directory."""
         self._told("present", (key, digest))
@@ -146,6 +179,20 @@ class Ledger:
     def shared(self) -> Iterator[Place]:
         """Addresses and domains of more than one entry."""
         yield from self._rows(_SHARED)
+
+    def mailboxes(self) -> Iterator[Mailbox]:
+        """Mailboxes of the file, sorted by path."""
+        for row in self._rows(_PATHS):
+            yield Mailbox(*row)
+
+    def mailboxes_beside(self, *, overwrite: bool) -> Iterator[Mailbox]:
+        """Mailboxes of the file that are to be written, and those of other entries, by path.
+
+        Args:
+            overwrite: Whether entries that are there are written, too.
+        """
+        for row in self._rows(_PATHS_BESIDE.format(overwrite=int(overwrite))):
+            yield Mailbox(*row)
 
     def claims(self, *, by_depth: bool) -> Iterator[Claim]:
         """What each entry has for itself, in the order of `compared`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from iredldap.dit import names
 from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
-from ldif_export import hashes, places, reading
+from ldif_export import hashes, mailboxes, places, reading
 from ldif_export.ledger import Ledger
 from ldif_export.reading import Comment, End, Fault, Record
 from ldif_export.shaping import Shape
@@ -70,6 +70,8 @@ class Survey:
         # A copy of a directory where this was so can still be brought back.
         for line, claim, other in self.ledger.shared():
             self.warnings.add(line, shared(claim, other))
+        for fault in mailboxes.told(self.ledger):
+            self.warnings.add(fault.line, fault.reason)
         self.by_depth = next(self.ledger.late(), None) is not None
 
     def look_up(self, directory: Directory) -> None:
@@ -90,6 +92,12 @@ class Survey:
             for query in _queries(above, alone):
                 self._note(directory, query)
         self.ledger.settle()
+        self._compare_mailboxes(directory)
+
+    def _compare_mailboxes(self, directory: Directory) -> None:
+        overwrite = self.options.overwrite
+        for fault in mailboxes.told_beside(self.ledger, directory, overwrite=overwrite):
+            self.warnings.add(fault.line, fault.reason)
         for mail, mention in self._admins.items():
             if not self._exists(directory, mail):
                 reason = f"{mention.reason}: its admin {mail} is neither in the file nor there"
@@ -160,6 +168,8 @@ class Survey:
             self._admins.setdefault(mail, Fault(record.line, record.dn))
         for claim in places.claims(kind, lowered):
             self.ledger.claim(claim, key, record.line)
+        if path := mailboxes.path_of(lowered):
+            self.ledger.mailbox(path, key, record.line, record.dn)
         if unnamed := places.unnamed(parts, lowered):
             reasons.append(f"{unnamed} lacks the value of its name")
         for reason in reasons:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from iredldap.dit import names
-from ldif_export import hashes, places, reading
+from ldif_export import hashes, mailboxes, places, reading
 from ldif_export.ledger import Ledger
 from ldif_export.manifest import Manifest
 from ldif_export.places import Kind, Parts
@@ -170,6 +170,8 @@ class _Examination:
             self.faults.add(line, f"{dn}: its parent comes after it, at line {other}")
         for line, claim, other in self.ledger.shared():
             self.faults.add(line, shared(claim, other))
+        for fault in mailboxes.told(self.ledger):
+            self.warnings.add(fault.line, fault.reason)
         for line, dn, _ in self.ledger.roots():
             if self._hangs(dn):
                 self.faults.add(line, f"{dn}: its parent is missing")
@@ -202,6 +204,8 @@ class _Examination:
         self._place(record, parts, kind, lowered)
         for claim in places.claims(kind, lowered):
             self.ledger.claim(claim, key, record.line)
+        if path := mailboxes.path_of(lowered):
+            self.ledger.mailbox(path, key, record.line, record.dn)
         self._passwords(record)
 
     def _place(

@@ -8,6 +8,7 @@ Source: iRedMail's directory, homeDirectory.
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -54,9 +55,6 @@ def above(path: str) -> Iterator[str]:
         end = path.rfind("/", 0, end)
 
 
-_NONE: frozenset[str] = frozenset()
-
-
 class Ground:
     """Return which of some directories a path touches: is equal to, lies in or holds.
 
@@ -65,20 +63,24 @@ class Ground:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = frozenset(paths)
-        self._inside: dict[str, set[str]] = {}
-        for path in self.paths:
-            for directory in above(path):
-                self._inside.setdefault(directory, set()).add(path)
+        self.paths = frozenset(paths) - {"", "/"}
+        self._ordered = sorted(self.paths)
 
     def touched(self, path: str) -> frozenset[str]:
-        """Return the directories that a normalised path touches."""
+        """Return the directories that a normalised path touches; the root touches none."""
         # Nearly all paths that are asked about touch none.
-        end, found = path.rfind("/"), self._inside.get(path, _NONE)
+        found: list[str] = []
+        end = path.rfind("/", 0, -1)
         while end > 0:
             if path[: end + 1] in self.paths:
-                found = found | {path[: end + 1]}
+                found.append(path[: end + 1])
             end = path.rfind("/", 0, end)
+        if len(path) > 1:
+            # What lies in a directory follows it in this order.
+            at = bisect_left(self._ordered, path)
+            while at < len(self._ordered) and self._ordered[at].startswith(path):
+                found.append(self._ordered[at])
+                at += 1
         return frozenset(found)
 
 

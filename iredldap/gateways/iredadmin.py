@@ -6,6 +6,7 @@ Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sql
@@ -186,9 +187,16 @@ class Iredadmin:
         Raises:
             ServerDown: If that fails.
         """
-        ground = mailbox.Ground(filter(None, map(mailbox.normalised, maildirs)))
-        rows = self.written_down(sorted(ground.paths))
-        gone = [n for n, row in rows.items() if ground.touched(mailbox.normalised(row.maildir))]
+        paths = filter(None, map(mailbox.normalised, maildirs))
+        first = [*islice(paths, _FEW + 1)]
+        rows = self.written_down(first)
+        at: dict[str, list[int]] = {}
+        for number, row in rows.items():
+            at.setdefault(mailbox.normalised(row.maildir), []).append(number)
+        # Of rows there are fewer than of accounts, which are told one by one.
+        ground = mailbox.Ground(at)
+        touched = {path for used in chain(first, paths) for path in ground.touched(used)}
+        gone = [number for path in sorted(touched) for number in at[path]]
         for batch in batches(gone):
             removal = sql.delete(_DELETED).where(_DELETED.c.id.in_(batch))
             self._database.write(lambda connection: connection.execute(removal))  # noqa: B023

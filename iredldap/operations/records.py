@@ -148,7 +148,7 @@ class Records:
         """Step: take back that the mailboxes of some users may be removed: they stay users."""
         return Outside(
             "keep the mailboxes",
-            lambda: self.iredadmin.reclaim_mailboxes([mailbox.stored(entry) for entry in users()]),
+            lambda: self.iredadmin.reclaim_mailboxes(map(mailbox.stored, users())),
         )
 
     def reclaiming_paths(self, *paths: str) -> Outside:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ldif_export import restore
 from tests.conftest import Client, Served, World, done, refused
-from tests.databases import Urls, rows
+from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
@@ -73,6 +74,46 @@ def test_who_comes_back_keeps_his_mailbox(api: Client, corp: str, urls: Urls) ->
     api.send_file("/api/ldif", gzip.compress(text))
 
     assert rows(urls.iredadmin, "SELECT username FROM deleted_mailboxes") == []
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_nothing_around_a_mailbox_that_comes_back_is_removed(
+    api: Client, world: World, corp: str, urls: Urls, monkeypatch: Any, moment: str
+) -> None:
+    """In the older form of a path, too; and if a deletion wrote it down while it came back."""
+    ann = world.tree.user(ANN)
+    world.set(
+        ann,
+        homeDirectory=None,
+        storageBaseDirectory="/var/vmail",
+        mailMessageStore="vmail1/corp.test/Ann/",
+    )
+    text = everything(api)
+    done(api.delete("/api/domain/corp.test"))
+
+    def write_down() -> None:
+        for name in ("ann", "ann/x", "other"):
+            execute(
+                urls.iredadmin,
+                "INSERT INTO deleted_mailboxes (username, domain, maildir, admin, delete_date)"
+                " VALUES ('old@corp.test', 'corp.test', :path, 'x', '2026-01-01')",
+                path=f"/var/vmail/vmail1/corp.test/{name}",
+            )
+
+    if moment == "before":
+        write_down()
+    else:
+        carry_out = restore.carry_out
+
+        def slowly(*what: Any) -> Any:
+            write_down()
+            return carry_out(*what)
+
+        monkeypatch.setattr(restore, "carry_out", slowly)
+    assert api.send_file("/api/ldif", text).status_code == 200
+
+    left = rows(urls.iredadmin, "SELECT maildir FROM deleted_mailboxes")
+    assert left == [("/var/vmail/vmail1/corp.test/other",)]
 
 
 def test_a_dry_run_changes_nothing(api: Client, world: World, corp: str) -> None:

@@ -22,6 +22,7 @@ from iredldap.web.head import is_head
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
 from ldif_export import process, reading, restore, stream
+from ldif_export.mailboxes import path_of
 from ldif_export.selection import Account, Kind, Selection
 from ldif_export.survey import Options
 from ldif_export.unpacking import unpacked
@@ -155,9 +156,11 @@ class LdifAllResource(_LdifResource):
             elif not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             else:
-                # The files of whoever comes back may have been due to be removed.
-                self.records.iredadmin.reclaim_mailboxes([*_mailboxes(Path(file.name))])
+                # The files of whoever comes back may have been due to be removed; and a deletion
+                # that looks for living accounts finds those only that are back by then.
+                self.records.iredadmin.reclaim_mailboxes(_mailboxes(Path(file.name)))
                 outcome = restore.carry_out(plan, self.directory)
+                self.records.iredadmin.reclaim_mailboxes(_mailboxes(Path(file.name)))
                 self.note(request)
                 self.replies.done(response, outcome.as_json(), read=True)
 
@@ -263,12 +266,11 @@ def _domains(file: Path) -> set[str]:
 
 
 def _mailboxes(file: Path) -> Iterator[str]:
-    """Directories of the mailboxes in a file."""
+    """Yield the directories of the mailboxes in a file; of entries without one, nothing."""
     with file.open("rb") as opened:
         for item in reading.read(unpacked(opened)):
             if isinstance(item, reading.Record):
-                found = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
-                yield from found.texts("homedirectory")
+                yield path_of({name.lower(): v for name, v in item.attributes.items()})
 
 
 def _only(parsed: Parsed) -> frozenset[Account]:

@@ -615,6 +615,29 @@ def test_admins_who_do_not_exist_are_named(here: Directory, save: Save) -> None:
     assert plan.ok
 
 
+@pytest.mark.parametrize(
+    ("path", "word"), [("/V/team", "is"), ("/v/team/x", "touches"), ("/v", "touches"), ("/x", "")]
+)
+def test_mailboxes_beside_those_of_the_directory_are_warnings(
+    here: Directory, save: Save, path: str, word: str
+) -> None:
+    """What a directory had must come back; of what is there already nothing is told."""
+    old = user("old@new.test")
+    old[1]["homeDirectory"] = [b"/v/team/"]
+    restore.carry_out(restore.plan(save(plus(old)), here), here)
+    new = user("young@new.test")
+    new[1]["homeDirectory"] = [path.encode()]
+    file = save(plus(new))
+    plan = restore.plan(file, here)
+    told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
+    assert told == ([f"{word} the mailbox of {old[0]}"] if word else [])
+    restore.carry_out(plan, here)
+    again = restore.plan(file, here)
+    assert (again.ok, again.warnings) == (True, ())
+    overwriting = restore.plan(file, here, Options(overwrite=True))
+    assert (overwriting.ok, len(overwriting.warnings)) == (True, len(told))
+
+
 def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Save) -> None:
     """As the API looks again after it has added an account."""
     plan = restore.plan(save(plus(ANN)), here)

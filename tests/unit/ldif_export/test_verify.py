@@ -65,6 +65,37 @@ def manifest_of(*entries: Entry) -> Manifest:
     return builder.finished("")
 
 
+SHARED = [
+    # A path as others may write it, whether it is odd, and beside which line that is told.
+    ("/V/a/ann", "is"),
+    ("/v//a/ann/", "is"),
+    ("/v/a/", "touches"),
+    ("/v/a/ann/x/", "touches"),
+    ("/v/a/ann2/", None),
+    ("/v/a/an", None),
+]
+
+
+@pytest.mark.parametrize(("path", "word"), SHARED)
+def test_mailboxes_that_touch_are_a_warning(path: str, word: str | None) -> None:
+    """Several may share one on purpose; what the file says of it is whole all the same."""
+    ann = user("ann@a.test", homeDirectory=[b"/v/a/ann/"])
+    bob = user("bob@a.test", homeDirectory=[path.encode()])
+    report = judged(written(*TOP, ann, bob))
+    assert report.ok
+    told = [fault.reason.partition(": ")[2] for fault in report.warnings]
+    assert [words.split()[0] for words in told] == ([word] if word else [])
+
+
+def test_many_with_one_mailbox_are_told_once_each() -> None:
+    """Each beside the first of them, in the older form of a path, too."""
+    store = {"storageBaseDirectory": [b"/v"], "mailMessageStore": [b"a/team/"]}
+    many = [user(f"u{number}@a.test", homeDirectory=[b"/v/a/team"]) for number in range(9)]
+    report = judged(written(*TOP, user("old@a.test", **store), *many))
+    lines = {fault.reason.rpartition(" ")[2] for fault in report.warnings}
+    assert (report.ok, len(report.warnings), len(lines)) == (True, 9, 1)
+
+
 def test_a_whole_export_has_no_fault() -> None:
     """Each kind in its place; foreign members are nobody's addresses."""
     report = judged(written(*ALL), manifest_of(*ALL))
