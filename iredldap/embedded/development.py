@@ -23,6 +23,10 @@ from iredldap.shipped import shipped
 SUFFIX = "dc=example,dc=com"
 ADMIN = "admin@iredldap.test"
 
+# Enough for a machine that is many times slower; a server that ends is noticed at once.
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
 
 class Development:
     """An installation for trying and developing.
@@ -116,13 +120,13 @@ class Development:
                 start_new_session=True,
                 preexec_fn=tied_to_us(),  # noqa: PLW1509
             )
-        self._await_answer(time.monotonic() + 60)
+        self._await_answer(time.monotonic() + _START_SECONDS)
 
     def _stop(self) -> None:
         if self._gunicorn is not None:
             self._gunicorn.terminate()
             try:
-                self._gunicorn.wait(10)
+                self._gunicorn.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._gunicorn.kill()
                 self._gunicorn.wait()

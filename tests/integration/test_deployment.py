@@ -122,7 +122,12 @@ def test_systemd_is_told_when_the_api_is_ready(world: World, tmp_path: Path) -> 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(address))
         told.settimeout(PATIENCE)
-        process = subprocess.Popen(gunicorn_command(), env=variables, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            gunicorn_command(),
+            env=variables,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=tied_to_us(),  # noqa: PLW1509
+        )
         try:
             assert b"READY=1" in told.recv(4096)
         finally:

@@ -15,6 +15,7 @@ import ldap
 import pytest
 import requests
 
+from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import free_port
 from tests import founding_sample
 from tests.conftest import Client, done, refused
@@ -72,6 +73,7 @@ def running(home: Path, **environment: str) -> Iterator[Running]:
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | ports | environment,
+        preexec_fn=tied_to_us(),  # noqa: PLW1509
     )
     watchdog = threading.Timer(3 * PATIENCE, process.kill)
     watchdog.start()

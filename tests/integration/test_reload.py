@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from iredldap.config import CONFIG_VARIABLE
+from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import Value, configuration
@@ -94,7 +95,13 @@ def master(world: World, tmp_path: Path) -> Iterator[Master]:
     file.write_text(configuration(sections(world, tmp_path, port)) + "workers = 2\n")
     environ = variables(tmp_path) | {CONFIG_VARIABLE: str(file)}
     with log.open("ab") as output:
-        process = subprocess.Popen(gunicorn_command(), env=environ, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            gunicorn_command(),
+            env=environ,
+            stdout=output,
+            stderr=output,
+            preexec_fn=tied_to_us(),  # noqa: PLW1509
+        )
     started = Master(process, file, log, f"http://127.0.0.1:{port}")
     try:
         wait_until(lambda: process.poll() is not None or started.answers(), PATIENCE)

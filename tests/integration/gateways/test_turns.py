@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from iredldap.embedded.child import tied_to_us
 from iredldap.errors import ServerDown
 from iredldap.gateways.turns import Turns
 from iredldap.settings import Secret
@@ -121,7 +122,10 @@ def test_a_turn_ends_with_the_process_that_holds_it(url: str, open_: Open) -> No
     """Also when that is killed."""
     turns = open_()
     held = subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, url, "a.test"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _HOLDER, url, "a.test"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=tied_to_us(),  # noqa: PLW1509
     )
     assert held.stdout
     assert held.stdout.readline() == "held\n"
