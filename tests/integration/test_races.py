@@ -22,12 +22,6 @@ ROUNDS = 2
 # These are held by the benchmark only, until the changes they are about are mended.
 AWAITED = frozenset(
     {
-        "forwarding to another domain, DELETE user there",
-        "forwarding to another domain, rename there",
-        "senderBcc, recipientBcc of a user, DELETE the target",
-        "domain recipientBcc=u, DELETE user u",
-        "domain senderBcc=u, rename u",
-        "POST domain with a recipientBcc, DELETE user",
         "removeAliasDomain, rename",
         "addAliasDomain, removeAliasDomain",
         "removeAliasDomain, addAliasDomain again",
@@ -36,11 +30,7 @@ AWAITED = frozenset(
         "removeAliasDomain, addAlias in it",
         "addAliasDomain=x, POST standalone admin of x",
         "POST domain, POST standalone admin of it",
-        "DELETE domain, restore a user of it from LDIF",
         "addAliasDomain as a job, removeAliasDomain directly",
-        "POST domain by an admin, DELETE of that admin",
-        "owner=u of a subscribable list, DELETE user u",
-        "owner=u of a subscribable list, rename u",
     }
 )
 HELD = [pair for pair in PAIRS if pair.name not in AWAITED]
