@@ -19,22 +19,7 @@ from tests.races.servers import contest, directory, on_server, on_sqlite
 from tests.races.table import PAIRS
 
 ROUNDS = 2
-# These are held by the benchmark only, until the changes they are about are mended.
-AWAITED = frozenset(
-    {
-        "removeAliasDomain, rename",
-        "addAliasDomain, removeAliasDomain",
-        "removeAliasDomain, addAliasDomain again",
-        "removeAliasDomain, list addMember",
-        "removeAliasDomain, POST user",
-        "removeAliasDomain, addAlias in it",
-        "addAliasDomain=x, POST standalone admin of x",
-        "POST domain, POST standalone admin of it",
-        "addAliasDomain as a job, removeAliasDomain directly",
-    }
-)
-HELD = [pair for pair in PAIRS if pair.name not in AWAITED]
-SHORT = [pair for pair in HELD if pair.is_short]
+SHORT = [pair for pair in PAIRS if pair.is_short]
 
 
 def named(row: Pair) -> str:
@@ -66,7 +51,7 @@ def machines(
         yield running
 
 
-@pytest.mark.parametrize("pair", HELD, ids=named)
+@pytest.mark.parametrize("pair", PAIRS, ids=named)
 def test_workers_take_turns(workers: Contest, pair: Pair) -> None:
     """Nothing is left behind that no order of the calls explains."""
     result = workers.run(pair, ROUNDS)

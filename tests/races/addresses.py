@@ -185,4 +185,43 @@ LIMITS = (
     ),
 )
 
-ADDRESSES = (*CLAIMS, *LIMITS)
+_MANAGED = Domain("{d}", admins=("m@{d}",))
+_MANAGER = User("m@{d}", is_admin=True)
+_PLACE = "/var/vmail/vmail1/{d}/place/"
+
+MAILBOXES = (
+    Pair(
+        "one maildir for two users, by an admin of their domain",
+        (_MANAGED, _MANAGER, _A, _B),
+        (
+            put("/user/a@{d}", maildir=_PLACE).by("m@{d}"),
+            put("/user/b@{d}", maildir=_PLACE).by("m@{d}"),
+        ),
+        codes("MAILBOX_IN_USE"),
+        winners=1,
+    ),
+    Pair(
+        "maildir of a user, a new user below it, by an admin of their domain",
+        (_MANAGED, _MANAGER, _A),
+        (
+            put("/user/a@{d}", maildir=_PLACE).by("m@{d}"),
+            new_user("b@{d}", maildir=f"{_PLACE}below/").by("m@{d}"),
+        ),
+        codes("MAILBOX_IN_USE"),
+        winners=1,
+    ),
+    Pair(
+        "rename away, POST user of the old name",
+        (_D, new_user("a@{d}")),
+        (rename("a@{d}", "b@{d}"), new_user("a@{d}")),
+        _TAKEN,
+    ),
+    Pair(
+        "DELETE user with keep_mailbox_days, POST it again",
+        (_D, new_user("a@{d}")),
+        (delete("/user/a@{d}/keep_mailbox_days/7"), new_user("a@{d}")),
+        _TAKEN,
+    ),
+)
+
+ADDRESSES = (*CLAIMS, *LIMITS, *MAILBOXES)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from iredldap.dit.consistency import checks
 from tests.races.hands import Answer, Hands
 from tests.races.pair import Call, Ending, Names, Pair
-from tests.races.stage import Picture, Stage, comparable, difference
+from tests.races.stage import DELETED, Picture, Stage, comparable, difference
 
 _TOKEN = re.compile(r"r\d{6}")
 _SHOWN = 4
@@ -139,6 +139,8 @@ class Contest:
             yield "judgement", f"{winners} instead of {pair.winners} calls succeeded"
         for text in pair.judge(ending) if pair.judge else ():
             yield "judgement", text
+        for path in _deleted_in_use(ending):
+            yield "judgement", f"{path} is written down as deleted, and used by an account"
         yield from orders.judge(ending)
 
     def _prepare(self, pair: Pair, names: Names) -> None:
@@ -196,6 +198,13 @@ class _Orders:
         if order not in self._known:
             self._known[order] = self._contest.outcome(self._pair, order)
         return self._known[order]
+
+
+def _deleted_in_use(ending: Ending) -> set[str]:
+    """Return the mailboxes that iRedMail will remove, although an account has them."""
+    used = {path for entry in ending.entries.values() for path in entry.get("homeDirectory", ())}
+    gone = {path for entry in ending.entries.values() for path in entry.get(DELETED, ())}
+    return {path.rstrip("/") for path in used} & {path.rstrip("/") for path in gone}
 
 
 def _fault(pair: Pair, call: Call, answer: Answer) -> str:

@@ -1,6 +1,7 @@
 """Pairs about a domain, its alias domains and its state."""
 
 from tests.races.pair import (
+    Admin,
     Domain,
     Ending,
     Judge,
@@ -121,10 +122,11 @@ ALIAS_DOMAINS = (
         judge=_one_domain("{x}"),
     ),
     Pair(
-        "addAliasDomain=x, POST standalone admin of x",
-        (_D, _A),
-        (_JOIN, post("/admin/chief@{x}", password="a good password")),
+        "addAliasDomain=x by an admin, POST standalone admin of x",
+        (Domain("{d}", admins=("m@{d}",)), User("m@{d}", is_admin=True)),
+        (_JOIN.by("m@{d}"), post("/admin/chief@{x}", password="a good password")),
         codes("CAN_NOT_BE_LOCAL_DOMAIN", "PERMISSION_DENIED"),
+        winners=1,
     ),
     Pair(
         "addAliasDomain=x, DELETE domain",
@@ -142,10 +144,14 @@ WHOLE = (
         winners=1,
     ),
     Pair(
-        "POST domain, POST standalone admin of it",
-        (),
-        (post("/domain/{d}"), post("/admin/chief@{d}", password="a good password")),
+        "POST domain by an admin, POST standalone admin of it",
+        (Admin("maker@{o}", ("create_new_domains:yes", "create_max_domains:5")),),
+        (
+            post("/domain/{d}").by("maker@{o}"),
+            post("/admin/chief@{d}", password="a good password"),
+        ),
         codes("CAN_NOT_BE_LOCAL_DOMAIN", "PERMISSION_DENIED"),
+        winners=1,
     ),
     Pair(
         "DELETE domain, users and lists come",

@@ -2,8 +2,11 @@
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ldap
 import ldap.modlist
@@ -22,6 +25,9 @@ Made = tuple[str, dict[str, tuple[bytes, ...]]]
 Picture = Mapping[str, Mapping[str, tuple[str, ...]]]
 """DN → attributes → values, sorted; all of it as texts."""
 
+DELETED = "maildir"
+"""Under this name stand the paths of deleted mailboxes."""
+
 _STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}[^/]*/$")
 # Of these each creation has others.
 _VOLATILE = frozenset({"userPassword", "mailingListID"})
@@ -29,15 +35,17 @@ _VOLATILE = frozenset({"userPassword", "mailingListID"})
 
 @dataclass
 class Stage:
-    """The directory and the mailing lists that races are held on.
+    """The directory, the mailing lists and the table of deleted mailboxes that races are held on.
 
     Args:
         world: The directory.
         lists: The stand-in for mlmmjadmin.
+        iredadmin: File of the database of that name, with its tables.
     """
 
     world: World
     lists: MlmmjadminServer
+    iredadmin: Path
     connection: SimpleLDAPObject = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,11 +79,16 @@ class Stage:
         self.world.set(self.tree.admin(ADMIN), accountStatus=status)
 
     def picture(self, names: Names) -> Picture:
-        """Return all entries, and members of subscribable lists, in the domains of a round."""
+        """Return all entries, members of subscribable lists and deleted mailboxes of a round."""
         return {
             dn: attributes
             for name in list(names.values())
-            for found in (self._domain(name), self._admins(name), self._members(name))
+            for found in (
+                self._domain(name),
+                self._admins(name),
+                self._members(name),
+                self._deleted_mailboxes(name),
+            )
             for dn, attributes in found
         }
 
@@ -152,6 +165,13 @@ class Stage:
             mail = f"{folder.name}@{name}"
             members = sorted(f"{kind} {address}" for address, kind in self.lists.members(mail))
             yield f"mlmmj {mail}", {"members": tuple(members)}
+
+    def _deleted_mailboxes(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        query = "SELECT maildir FROM deleted_mailboxes WHERE domain = ? ORDER BY maildir"
+        with closing(sqlite3.connect(self.iredadmin)) as connection:
+            found = tuple(str(path) for (path,) in connection.execute(query, [name]))
+        if found:
+            yield f"deleted mailboxes of {name}", {DELETED: found}
 
     def _search(self, base: str, filter_: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
         try:
