@@ -22,6 +22,7 @@ NAMES = (
     "domains",
     "wblist",
     "races",
+    "turns",
 )
 
 

@@ -59,15 +59,32 @@ class Api:
 
 
 @contextmanager
-def served(slapd: Slapd, urls: Urls) -> Iterator[Api]:
-    """Run gunicorn on a directory and databases, and log in."""
+def served(
+    slapd: Slapd, urls: Urls, tree: Path | None = None, state: str | None = None
+) -> Iterator[Api]:
+    """Run gunicorn on a directory and databases, and log in.
+
+    Args:
+        slapd: The directory.
+        urls: Of iRedMail's databases.
+        tree: Checkout of another version, which is served instead of this one.
+        state: URL of the state database; None: a file that is removed at the end.
+    """
     address = f"127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
+        variables = os.environ | _environment(Path(folder), slapd, urls, address)
+        if state:
+            variables["IREDLDAP_STATE_URL"] = state
+        command = gunicorn_command()
+        if tree:
+            variables["PYTHONPATH"] = str(tree)
+            command = _command_of(tree, variables)
         gunicorn = subprocess.Popen(
-            gunicorn_command(),
+            command,
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=os.environ | _environment(Path(folder), slapd, urls, address),
+            cwd=tree,
+            env=variables,
             preexec_fn=tied_to_us(),  # noqa: PLW1509
         )
         try:
@@ -94,11 +111,32 @@ def _environment(folder: Path, slapd: Slapd, urls: Urls, bind: str) -> dict[str,
     return {
         CONFIG_VARIABLE: str(file),
         "IREDLDAP_SERVER_BIND": bind,
+        "IREDLDAP_SERVER_WORKERS": "2",
         "IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD,
         "IREDLDAP_SESSION_KEYS": "k" * 32,
         "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
         **{f"IREDLDAP_{name.upper()}_URL": url for name, url in databases.items()},
     }
+
+
+def _command_of(tree: Path, variables: dict[str, str]) -> list[str]:
+    """Return the command that serves another version.
+
+    Raises:
+        AssertionError: If its Python would import the package from elsewhere.
+    """
+    where = "import iredldap; print(iredldap.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=tree,
+        env=variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not Path(found).is_relative_to(tree):
+        raise AssertionError(f"instead of {tree}, {found} would be measured")
+    return [sys.executable, "-m", "gunicorn", "--config", str(tree / "gunicorn.conf.py")]
 
 
 def _peak(pid: str) -> float:
