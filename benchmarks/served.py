@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,15 @@ class Api:
 
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
         """Send a request that has to succeed."""
-        response = self.session.request(method, self.url + path, timeout=120, **more)
+        response = self.session.request(method, self.url + path, timeout=600, **more)
         response.raise_for_status()
         return response
+
+    def alike(self) -> "Api":
+        """Give the same server with a connection of its own, which another worker may answer."""
+        session = requests.Session()
+        session.cookies.update(self.session.cookies)
+        return replace(self, session=session)
 
     def fetching(self, path: str) -> list[str]:
         """Command that prints the answer to a request, and fails unless all of it comes."""

@@ -2,18 +2,22 @@
 
 The peer is python-ldap on one connection, which sends a modify when the one before is answered:
 on this machine, and over a link of 1 ms there and back, made with a delaying proxy.
+
+What others wait meanwhile is measured over HTTP, with gunicorn as it is shipped: those who read, or
+write in other domains, and those who write in the domain itself, whose turn is the sweep's. They
+wait for five seconds at most, and are then refused with 503 and `Retry-After`.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
+from typing import NamedTuple
 
 import ldap
 
-from benchmarks.figures import Row
+from benchmarks.figures import Reading, Result, Row
 from benchmarks.ground import (
     ADMIN,
     PASSWORD,
@@ -24,12 +28,13 @@ from benchmarks.ground import (
     seconds,
     settings,
 )
+from benchmarks.meanwhile import Other, waiting
+from benchmarks.served import Api, served, sqlite
 from iredldap.changes.apply import apply
 from iredldap.config import Config
 from iredldap.dit import domain, user
 from iredldap.dit.fields import parse
 from iredldap.dit.names import Tree
-from iredldap.dit.plan import Mod, Modify, Op
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
@@ -45,7 +50,7 @@ ROUNDS = 5
 CALLER = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
 
 
-def run() -> Iterator[Row]:
+def run() -> Iterator[Result]:
     """Disable and enable a domain of 10 000 users, ours and the peer's in turn."""
     with directory({NAME: USERS, "small.test": 10}) as slapd:
         config = configuration(slapd)
@@ -54,7 +59,7 @@ def run() -> Iterator[Row]:
         with Proxy(server, to_server=0.0005, to_client=0.0005) as proxy:
             link = _Link("1 ms there and back", 1, wanted=2)
             yield from _rounds(slapd, config, proxy.uri, link)
-        yield from _others(slapd, config)
+        yield from _others(slapd)
 
 
 @dataclass(frozen=True)
@@ -100,40 +105,71 @@ def _speak(gateway: Directory, config: Config, language: str) -> None:
     apply(gateway, plan(World(gateway, config, CALLER, Records.open(config)), wanted))
 
 
-def _others(slapd: Slapd, config: Config) -> Iterator[Row]:
-    """What another client waits while a sweep of all accounts runs."""
-    sweeper, other = Directory(settings(slapd)), Directory(settings(slapd))
-    dn = Tree(SUFFIX).user("user000001@small.test")
-
-    def reading() -> None:
-        other.read(dn)
-
-    def writing(number: int = 0) -> None:
-        text = f"{time.perf_counter()}".encode()
-        other.write(Modify(dn, (Mod(Op.REPLACE, "description", (text,)),)))
-
-    for what, work, wanted in (("a read", reading, 1 / 2), ("a write", writing, 1 / 20)):
-        usual = _times(work, lambda: True)
-        sweep = threading.Thread(target=_switch, args=(sweeper, config, "disabled"))
-        sweep.start()
-        meanwhile = _times(work, sweep.is_alive)
-        sweep.join()
-        _switch(sweeper, config, "active")
-        yield Row(
-            f"{what} while {USERS} accounts are swept",
-            "the same on an idle directory",
-            median(meanwhile),
-            median(usual),
-            f"medians of {len(meanwhile)} and {len(usual)}",
-            wanted,
-        )
+def _others(slapd: Slapd) -> Iterator[Result]:
+    """What other clients of the API wait while it sweeps all accounts of a domain."""
+    with sqlite() as urls, served(slapd, urls) as api, ThreadPoolExecutor(1) as sweeper:
+        for number in range(ROUNDS):
+            speak = _Sweep(f"/users/{NAME}", {"language": "de_DE" if number % 2 else "it_IT"})
+            disable = _Sweep(f"/domain/{NAME}", {"accountStatus": "disabled"})
+            enable = _Sweep(f"/domain/{NAME}", {"accountStatus": "active"})
+            yield from _beside(api, sweeper, speak, f"PUT /api/users changes {USERS} users")
+            yield from _beside(api, sweeper, disable, f"a domain of {USERS} users is disabled")
+            yield _in_the_same(api, enable.start(api, sweeper))
 
 
-def _times(work: Callable[[], None], going_on: Callable[[], bool]) -> list[float]:
-    until, times = time.monotonic() + 3, []
-    while going_on() and time.monotonic() < until:
-        times.append(seconds(work))
-    return times
+class _Sweep(NamedTuple):
+    path: str
+    form: dict[str, str]
+
+    def start(self, api: Api, sweeper: Executor) -> Callable[[], bool]:
+        """Send the request, and give a function that says whether it goes on."""
+        answer = sweeper.submit(api.alike().request, "PUT", self.path, data=self.form)
+
+        def goes_on() -> bool:
+            if answer.done():
+                answer.result()
+            return not answer.done()
+
+        return goes_on
+
+
+def _beside(api: Api, sweeper: Executor, sweep: _Sweep, what: str) -> Iterator[Row]:
+    # On a connection of its own, one of the workers answers: the one that sweeps, or the other.
+    client = api.alike()
+    others = (
+        Other(
+            f"GET of a user while {what}",
+            partial(client.request, "GET", f"/user/user000001@{NAME}"),
+            share=1 / 2,
+        ),
+        Other(
+            f"PUT of a user of another domain while {what}",
+            lambda: client.request("PUT", "/user/user000001@small.test", data=_name()),
+            share=1 / 20,
+        ),
+    )
+    yield from waiting(others, partial(sweep.start, api, sweeper))
+
+
+def _in_the_same(api: Api, goes_on: Callable[[], bool]) -> Reading:
+    """Change an account of the domain that is swept over and over: the sweep has its turn."""
+    client = api.alike()
+    url, waits, refused = f"{client.url}/user/user000001@{NAME}", [0.0], 0
+    while goes_on():
+        began = time.perf_counter()
+        answer = client.session.put(url, data=_name(), timeout=600)
+        waits.append(time.perf_counter() - began)
+        if answer.status_code == 503 and answer.headers["Retry-After"]:
+            refused += 1
+        else:
+            answer.raise_for_status()
+    what = f"PUT of a user of a domain of {USERS} that is enabled meanwhile: longest wait"
+    note = f"{refused} of {len(waits) - 1} answered 503 with Retry-After"
+    return Reading(what, max(waits), "s", None, note)
+
+
+def _name() -> dict[str, str]:
+    return {"name": f"Somebody {time.perf_counter()}"}
 
 
 def _switch(gateway: Directory, config: Config, status: str) -> None:
