@@ -6,12 +6,14 @@ SQLite is made on first use; nothing is ever made in MariaDB or PostgreSQL but b
 import os
 import random
 import re
+import socket
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,47 +22,37 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from iredldap.errors import InvalidParameter, ServerDown
+from iredldap.gateways.breaker import Breaker
+from iredldap.gateways.engines import (
+    PATIENT_ARGUMENTS,
+    SHORT_ARGUMENTS,
+    Arguments,
+    file_of,
+    new_engine,
+    opened,
+    question,
+    url_of,
+)
 from iredldap.settings import Secret
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
-_NO_FILE = (":", "file:")
-"""How a name begins that SQLite does not take for that of a file, or takes for a URI."""
-
 _PATIENCE = 5.0
 """Seconds for which a transaction that others undo is made again."""
+
+_SLOW = 0.8
+"""Seconds from which on a failure has cost its caller a wait; less than any time-out."""
 
 _BATCH = 500
 """Values in one statement; SQLite may be built to take no more than 999."""
 
-_DRIVERS = {
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-    "postgresql": "postgresql+psycopg",
-}
-
-# A statement may not hang a thread of ours for longer than the directory may. The session that
-# holds a turn may be idle for as long as a change takes (`gateways/turns.py`): the server must not
-# end it, but notice within a minute that our machine is gone.
-_ARGUMENTS: Mapping[str, dict[str, Any]] = {
-    "sqlite": {"timeout": 10},
-    "mysql": {
-        "connect_timeout": 5,
-        "read_timeout": 15,
-        "write_timeout": 15,
-        "init_command": "SET SESSION wait_timeout = 86400",
-    },
-    "postgresql": {
-        "connect_timeout": 5,
-        "options": "-c statement_timeout=15000 -c tcp_keepalives_idle=30"
-        " -c tcp_keepalives_interval=5 -c tcp_keepalives_count=5",
-    },
-}
-
 # Of the last three: a file that is no database, before SQLAlchemy knows of it; a driver that is not
 # installed; and a port that is no number.
 _FAULTS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
+
+# As libpq numbers them: a statement is under way.
+_ACTIVE = 1
 
 # Deadlock and lock wait timeout of MariaDB; serialization failure and deadlock of PostgreSQL.
 _OVERTAKEN = {"1213", "1205", "40001", "40P01"}
@@ -80,6 +72,8 @@ class Database:
         name: What refusals call it.
         url: Read on first use, so that a wrong one is a database that is down.
         make: Is given each new engine once, to make tables where that is ours to do.
+        touch: A statement that needs a lock for writing, to see whether there is one to be had. It
+            is undone.
         most: Connections at once, beyond the five that are kept; None: any number.
     """
 
@@ -88,14 +82,23 @@ class Database:
         name: str,
         url: Secret,
         make: Callable[[sql.Engine], None],
+        touch: Callable[[], sql.Executable] | None = None,
         *,
         most: int | None = 10,
     ) -> None:
         self.name = name
         self._url = url
         self._make = make
+        self._touch = touch
         self._most = most
+        # Readers may go on where writers hang.
+        report: dict[str, object] = {"database": name}
+        read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
+        self._reading = Breaker(f"{name} database", read, _SLOW, report, self._break_off)
+        self._writing = Breaker(f"writing to the {name} database", write, _SLOW, report)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._raws: weakref.WeakSet[Any] = weakref.WeakSet()
         self._made: sql.Engine | None = None
         self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
@@ -105,6 +108,8 @@ class Database:
     def _begin_again(self) -> None:
         """Leave the connections to the process that forked us."""
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._raws = weakref.WeakSet()
         if self._made:
             self._made.dispose(close=False)
 
@@ -140,22 +145,35 @@ class Database:
         Raises:
             ServerDown: If the database does not answer, or lacks a table; the report says which.
         """
-        try:
+        with self._asking(writes=writes):
             engine = self._engine()
             with (
                 engine.connect().execution_options(writes=writes) as connection,
                 connection.begin(),
             ):
                 yield connection
-        except sql.exc.DataError as ex:
-            # A value that its column does not hold: no second attempt would be more lucky.
-            raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
-        except _FAULTS as ex:
-            down = self._down(ex)
-            if down.report and "missing_table" in down.report:
-                # It may have been there: whose tables are ours to make are made again.
-                self.open_anew()
-            raise down from ex
+
+    @contextmanager
+    def _asking(self, *, writes: bool) -> Iterator[None]:
+        """Let a block ask the database, unless it hangs; what goes wrong becomes a refusal."""
+        self._reading.refuse()
+        with (self._writing if writes else self._reading).asking():
+            began = time.monotonic()
+            try:
+                yield
+            except sql.exc.DataError as ex:
+                # A value that its column does not hold: no second attempt would be more lucky.
+                raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
+            except _FAULTS as ex:
+                if writes:
+                    self._writing.suspect(began)
+                if not writes or self._writing.is_open:
+                    self._reading.suspect(began)
+                down = self._down(ex)
+                if down.report and "missing_table" in down.report:
+                    # It may have been there: whose tables are ours to make are made again.
+                    self.open_anew()
+                raise down from ex
 
     @contextmanager
     def session(self) -> Iterator[sql.Connection]:
@@ -164,11 +182,8 @@ class Database:
         Raises:
             ServerDown: If the database does not answer.
         """
-        try:
-            with self._engine().connect() as connection:
-                yield connection.execution_options(isolation_level="AUTOCOMMIT")
-        except _FAULTS as ex:
-            raise self._down(ex) from ex
+        with self._asking(writes=False), self._engine().connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def columns(self, table: str) -> frozenset[str]:
         """Names of a table's columns, which differ from release to release; none: no such table.
@@ -184,14 +199,36 @@ class Database:
         return found
 
     def ask(self) -> None:
-        """See whether it answers.
+        """See whether it answers, and is not known to hang for writers.
 
         Raises:
-            ServerDown: If it does not.
+            ServerDown: If not.
         """
-        self.read(lambda connection: connection.execute(sql.text("SELECT 1")))
+        self._writing.refuse()
+        with self.transaction() as connection:
+            connection.execute(question(connection))
+
+    def check(self) -> None:
+        """See whether it can be read and written; nothing stays written.
+
+        Raises:
+            ServerDown: If not; the report says so where it can be read alone.
+        """
+        with self._asking(writes=False):
+            self._engine()
+        # On connections of their own: those of the pool may wait without a time-out.
+        self._reading.check(partial(self._probe, writes=False, arguments=PATIENT_ARGUMENTS))
+        try:
+            self._writing.check(partial(self._probe, writes=True, arguments=PATIENT_ARGUMENTS))
+        except ServerDown as ex:
+            if ex.report and "missing_table" in ex.report:
+                self.open_anew()
+            ex.report = {**(ex.report or {}), "fault": "cannot be written"}
+            raise
 
     def close(self) -> None:
+        self._reading.close()
+        self._writing.close()
         if self._made:
             self._made.dispose()
 
@@ -206,14 +243,53 @@ class Database:
         self._made = None
         self._columns.clear()
 
+    def _probe(self, *, writes: bool, arguments: Arguments = SHORT_ARGUMENTS) -> None:
+        """Ask the database on a connection of its own, with short time-outs."""
+        try:
+            engine = new_engine(url_of(self._url), arguments, poolclass=sql.NullPool)
+            with (
+                engine.connect().execution_options(writes=writes) as connection,
+                connection.begin() as transaction,
+            ):
+                connection.execute(question(connection))
+                if writes and self._touch:
+                    connection.execute(self._touch())
+                transaction.rollback()
+        except _FAULTS as ex:
+            raise self._down(ex) from ex
+
+    def _note_opened(self, raw: Any, _: object) -> None:
+        with self._opening:
+            self._raws.add(raw)
+
+    def _break_off(self) -> None:
+        """Break off statements that wait for an answer, where only the server would end them.
+
+        psycopg has no time-out of its own for statements. Whoever waits gets an error, as from a
+        server that is gone. A session without a statement may hold a turn, and stays.
+        """
+        with self._opening:
+            ours = [*self._raws]
+        for raw in ours:
+            # One that is closed already is of a class of errors that only the driver knows.
+            with suppress(Exception):
+                if raw.info.transaction_status == _ACTIVE:
+                    with socket.socket(fileno=os.dup(raw.fileno())) as connection:
+                        connection.shutdown(socket.SHUT_RDWR)
+
     def _engine(self) -> sql.Engine:
         with self._lock:
-            if self._made and _file(self._made) != self._file:
+            if self._made and file_of(self._made) != self._file:
                 # Somebody has deleted or replaced it. We would go on with the file that nobody
                 # else finds any more: SQLite refuses to write into it, yet reads.
                 self._leave()
             if self._made is None:
-                self._made, self._file = _opened(self._url, self._make, self._most)
+                # Whoever waited for the lock may have waited for one that tried in vain.
+                self._reading.refuse()
+                self._writing.refuse()
+                self._made, self._file = opened(
+                    self._url, self._make, self._note_opened, self._most
+                )
             return self._made
 
     def _down(self, fault: Exception) -> ServerDown:
@@ -244,76 +320,6 @@ def _columns(connection: sql.Connection, table: str) -> frozenset[str]:
     if not inspector.has_table(table):
         return frozenset()
     return frozenset(column["name"] for column in inspector.get_columns(table))
-
-
-def url_of(secret: Secret) -> sql.URL:
-    """Parse the URL of a database; one without a driver gets ours.
-
-    Raises:
-        ArgumentError: If it is none.
-    """
-    url = sql.make_url(secret.reveal())
-    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-
-
-def _file(engine: sql.Engine) -> tuple[int, int] | None:
-    """Return device and inode of an SQLite file; None if there is none."""
-    name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name.startswith(_NO_FILE):
-        return None
-    try:
-        found = Path(name).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _opened(
-    secret: Secret, make: Callable[[sql.Engine], None], most: int | None
-) -> tuple[sql.Engine, tuple[int, int] | None]:
-    """Make an engine and the tables; return it, and the file as it was before."""
-    url = url_of(secret)
-    kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
-    # MariaDB's own default locks gaps between rows, in which writers of new rows meet.
-    options: dict[str, Any] = {"isolation_level": "READ COMMITTED"} if kind == "mysql" else {}
-    if kind != "sqlite":
-        options["max_overflow"] = -1 if most is None else most
-    engine = sql.create_engine(
-        url, pool_pre_ping=True, connect_args=_ARGUMENTS.get(kind, {}), **options
-    )
-    if kind == "sqlite":
-        _begin_by_hand(engine)
-        if url.database:
-            _make_private(url.database)
-    # Before it is opened: one that is replaced meanwhile differs next time, at worst in vain.
-    file = _file(engine)
-    try:
-        engine.connect().close()
-        make(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine, file
-
-
-def _begin_by_hand(engine: sql.Engine) -> None:
-    """A transaction that reads first and then writes would lose to another one, and not wait."""
-
-    @sql.event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-
-    @sql.event.listens_for(engine, "begin")
-    def begun(connection: sql.Connection) -> None:
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _make_private(file: str) -> None:
-    """Make a database file that others cannot read: a job may hold the hash of a password."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    if not file.startswith(_NO_FILE):
-        Path(file).touch(mode=0o600)
 
 
 def from_script(script: Path) -> Callable[[sql.Engine], None]:

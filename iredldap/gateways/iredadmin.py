@@ -101,7 +101,11 @@ class Iredadmin:
 
     def __init__(self, url: Secret) -> None:
         self._database = Database(
-            "iredadmin", url, from_script(shipped("schema/iredadmin.sqlite.sql"))
+            "iredadmin",
+            url,
+            from_script(shipped("schema/iredadmin.sqlite.sql")),
+            # No line is deleted; who has locked the table is noticed.
+            lambda: sql.delete(_LOG).where(sql.false()),
         )
 
     def ask(self) -> None:

@@ -112,7 +112,7 @@ class State:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database("state", url, _make_tables)
+        self._database = Database("state", url, _make_tables, _probing_row)
 
     def revoke(self, session: str, until: int, now: int) -> None:
         """Remember a session as ended.
@@ -263,8 +263,21 @@ class State:
         with self._database.transaction() as connection:
             connection.execute(sql.select(_REVOKED.c.id).limit(1))
 
+    def check(self) -> None:
+        """See whether it can be read and written; nothing stays written.
+
+        Raises:
+            ServerDown: If not; `fault` in its report is "cannot be written" where only that fails.
+        """
+        self._database.check()
+
     def close(self) -> None:
         self._database.close()
+
+
+def _probing_row() -> sql.Executable:
+    """Insert a row of a name of its own: two workers that probe need not wait for each other."""
+    return sql.insert(_REVOKED).values(id=f"probe-{secrets.token_hex(16)}", expires=0)
 
 
 def _make_tables(engine: sql.Engine) -> None:

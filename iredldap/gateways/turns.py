@@ -33,7 +33,8 @@ import structlog
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from iredldap.errors import ServerDown
-from iredldap.gateways.database import Database, url_of
+from iredldap.gateways.database import Database
+from iredldap.gateways.engines import url_of
 from iredldap.settings import Secret
 
 PATIENCE = 5.0

@@ -1,6 +1,5 @@
 """The admin log: who changed what, from where."""
 
-import time
 from datetime import UTC, datetime
 
 import structlog
@@ -10,18 +9,17 @@ from iredldap.dit.request import Request
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.iredadmin import Iredadmin, Line
 
-_PAUSE = 10.0
-"""Seconds for which a database that failed is left alone, lest every change wait for it."""
-
 log = structlog.get_logger("iredldap.journal")
 
 
 class Journal:
-    """Writes down what was done. That it cannot is no reason to refuse what was asked for."""
+    """Writes down what was done. That it cannot is no reason to refuse what was asked for.
+
+    A database that hangs is waited for once: the gateway knows it from then on.
+    """
 
     def __init__(self, iredadmin: Iredadmin) -> None:
         self._iredadmin = iredadmin
-        self._silent_until = 0.0
 
     def note(self, who: str, wanted: Request, refusal: Refusal | None = None) -> None:
         """Write a change down; into the program's own log, if the database fails.
@@ -47,12 +45,9 @@ class Journal:
             log.warning("not in the admin log", who=who, event_=line.event, msg=line.msg)
 
     def _written(self, line: Line) -> bool:
-        if time.monotonic() < self._silent_until:
-            return False
         try:
             self._iredadmin.write_log(line)
         except ServerDown as ex:
-            self._silent_until = time.monotonic() + _PAUSE
             log.warning("admin log", detail=ex.detail)
             return False
         return True

@@ -1,0 +1,162 @@
+"""Bound connections to the directory, kept and lent by one process."""
+
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import ldap
+
+from iredldap.errors import Refusal, ServerDown
+from iredldap.gateways.ldap_errors import LOST
+from iredldap.gateways.servers import Connection, Servers, close
+from iredldap.ldap_settings import Ldap
+
+_MAX_IDLE = 240.0
+
+_SLICE = 0.5
+"""Seconds between two looks whether the directory hangs, while a connection is waited for."""
+
+
+class Pool:
+    """Bound connections of one process, the youngest first.
+
+    It is made anew after a fork: a connection shared by two processes mixes their answers.
+
+    A thread that holds a connection gets further ones beyond the limit: else threads that hold
+    one each, and need a second to get on, would wait for one another.
+
+    Args:
+        settings: How many there may be, and how long they are waited for.
+        servers: Open them; by default those of the settings, with nothing known about them.
+    """
+
+    def __init__(self, settings: Ldap, servers: Servers | None = None) -> None:
+        self._settings = settings
+        self._servers = servers or Servers(settings)
+        self._idle: list[tuple[float, Connection]] = []
+        self._begin()
+        ours = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+
+    def _begin(self) -> None:
+        inherited, self._idle = self._idle, []
+        self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(self._settings.connections)
+        self._mine = threading.local()
+        for _, connection in inherited:
+            _drop(connection)
+
+    @contextmanager
+    def connection(self, *, fresh: bool = False) -> Iterator[Connection]:
+        """Lend a connection; it comes back unless it broke.
+
+        Args:
+            fresh: Open a new one rather than take one that waited.
+
+        Raises:
+            Hanging: If all servers are known to hang.
+            ServerDown: If no server answers, or every connection is busy for too long.
+        """
+        self._servers.refuse()
+        with self._place():
+            connection = (None if fresh else self._waiting()) or self._servers.connect()
+            try:
+                yield connection
+            except GeneratorExit:
+                close(connection)
+                raise
+            except Exception as ex:
+                if _breaks(ex):
+                    close(connection)
+                    if _is_timeout(ex):
+                        # Of one operation, be it a slow one: others are refused only if a probe
+                        # waits in vain, too.
+                        connection.breaker.suspect(float("-inf"))
+                else:
+                    self._keep(connection)
+                raise
+            else:
+                self._keep(connection)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        held: set[object] = self._mine.__dict__.setdefault("held", set())
+        free = None if held else self._free
+        if free:
+            self._acquire(free)
+        place = object()
+        held.add(place)
+        try:
+            yield
+        finally:
+            # Another thread may end what this one began; its own places are not meant then.
+            held.discard(place)
+            if free:
+                free.release()
+
+    def _acquire(self, free: threading.Semaphore) -> None:
+        until = time.monotonic() + self._settings.operation_timeout
+        while not free.acquire(timeout=max(0.0, min(_SLICE, until - time.monotonic()))):
+            self._servers.refuse()
+            if time.monotonic() >= until:
+                raise ServerDown("every connection to the directory is busy")
+
+    def close(self) -> None:
+        """Close what waits."""
+        self._servers.close()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            close(connection)
+
+    def _waiting(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                since, connection = self._idle.pop()
+            young = time.monotonic() - since < _MAX_IDLE
+            # Of a server that hangs none is kept: when it answers again, they may be dead.
+            if young and not connection.breaker.is_open and _is_alive(connection):
+                return connection
+            close(connection)
+
+    def _keep(self, connection: Connection) -> None:
+        with self._lock:
+            self._idle.append((time.monotonic(), connection))
+
+
+def _breaks(error: BaseException) -> bool:
+    """Whether a connection is not to be used again after this error."""
+    if isinstance(error, Refusal):
+        return isinstance(error, ServerDown) or isinstance(error.__cause__, LOST)
+    return isinstance(error, LOST) or not isinstance(error, ldap.LDAPError)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(error, ldap.TIMEOUT) or isinstance(error.__cause__, ldap.TIMEOUT)
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether the server has not hung up while the connection waited; nothing is sent."""
+    # Unlike select(), poll() knows descriptors beyond 1023.
+    poll = select.poll()
+    try:
+        poll.register(connection.fileno(), select.POLLIN)
+    except (OSError, ValueError, ldap.LDAPError):
+        return False
+    # Nobody owes us an answer, so anything to read is the end, or a notice of it.
+    return not poll.poll(0)
+
+
+def _drop(connection: Connection) -> None:
+    """Close a connection that another process goes on using: it must not see our unbind."""
+    with suppress(OSError, ValueError, ldap.LDAPError):
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, connection.fileno())
+        os.close(null)
+    close(connection)

@@ -1,0 +1,232 @@
+"""The servers of the directory: how connections to them are opened, and which of them hang.
+
+Source: `docs/decisions/0027-health.md`.
+"""
+
+import socket
+import ssl
+import time
+from contextlib import closing, suppress
+from urllib.parse import urlsplit
+
+import ldap
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit import names
+from iredldap.errors import InternalError, Refusal, ServerDown
+from iredldap.gateways.breaker import SLOW, Breaker
+from iredldap.gateways.ldap_errors import LOST, refusal_for, sentence
+from iredldap.ldap_settings import Ldap
+
+
+class Connection(SimpleLDAPObject):  # type: ignore[misc]
+    """A connection that knows whether its server hangs."""
+
+    breaker: Breaker
+
+
+class Server:
+    """One server.
+
+    Args:
+        uri: Its address.
+        settings: How to speak to it, and who we are there.
+    """
+
+    def __init__(self, uri: str, settings: Ldap) -> None:
+        self.uri = uri
+        self._settings = settings
+        # Whoever has waited for as long as a connection may take has met a hang.
+        self.breaker = Breaker(uri, self._probe, min(SLOW, 0.8 * settings.network_timeout))
+
+    def bound(self, dn: str, password: str) -> Connection:
+        """Open a connection and bind.
+
+        Raises:
+            ldap.LDAPError: If that fails.
+            InternalError: If the settings of TLS are wrong.
+        """
+        connection = Connection(self.uri)
+        connection.breaker = self.breaker
+        try:
+            _prepare(connection, self._settings, self.uri)
+            connection.simple_bind_s(dn, password)
+        except (ldap.LDAPError, InternalError):
+            # Not for an interrupt: it may have come while python-ldap held the connection's
+            # lock, and closing would wait for that.
+            close(connection)
+            raise
+        return connection
+
+    def _probe(self) -> None:
+        """Bind as the service account and read one entry; each has `network_timeout`."""
+        settings = self._settings
+        base = names.Tree(settings.suffix).base
+        try:
+            connection = self.bound(settings.bind_dn, settings.bind_password.reveal())
+            try:
+                connection.search_s(base, ldap.SCOPE_BASE, attrlist=["1.1"])
+            finally:
+                close(connection)
+        except ldap.NO_SUCH_OBJECT:
+            return
+        except ldap.LDAPError as ex:
+            raise refusal_for(ex) from ex
+
+
+class Servers:
+    """The servers of one directory, in order of preference.
+
+    Args:
+        settings: Where they are and who we are there.
+    """
+
+    def __init__(self, settings: Ldap) -> None:
+        self._settings = settings
+        self._all = [Server(uri, settings) for uri in settings.uri]
+
+    def connect(self) -> Connection:
+        """Open a connection bound as the service account, on the first server that answers.
+
+        Raises:
+            Hanging: If all are known to hang.
+            ServerDown: If none answers, or refuses the certificate.
+            InternalError: If TLS is not to be had, or the service account's own bind is refused.
+        """
+        settings = self._settings
+        try:
+            connection = self._bound(settings.bind_dn, settings.bind_password.reveal())
+        except ldap.LDAPError as ex:
+            raise InternalError(f"bind as {settings.bind_dn}: {sentence(ex)}") from ex
+        connection.timeout = settings.operation_timeout
+        return connection
+
+    def bind(self, dn: str, password: str) -> None:
+        """Bind as somebody else, on the first server that answers, and end the connection.
+
+        Raises:
+            Hanging: If all are known to hang.
+            ServerDown: If none answers.
+            ldap.LDAPError: As the server judges.
+        """
+        close(self._bound(dn, password))
+
+    def refuse(self) -> None:
+        """Refuse to ask a directory whose servers all hang.
+
+        Raises:
+            Hanging: If they do.
+        """
+        if all(server.breaker.is_open for server in self._all):
+            self._all[0].breaker.refuse()
+
+    def check(self) -> None:
+        """See whether a server answers something cheap on a connection of its own.
+
+        One that hangs is known to hang afterwards.
+
+        Raises:
+            ServerDown: If none answers.
+            Refusal: What the last one refuses.
+        """
+        failure: Refusal = ServerDown("no server configured")
+        for server in self._all:
+            try:
+                server.breaker.check()
+            except Refusal as ex:
+                failure = ex
+            else:
+                return
+        raise failure
+
+    def close(self) -> None:
+        """Stop to look after servers that hang."""
+        for server in self._all:
+            server.breaker.close()
+
+    def _bound(self, dn: str, password: str) -> Connection:
+        """Bind on the first server that answers; what it answers is the answer of all."""
+        failure: Exception = ldap.SERVER_DOWN({"desc": "no server configured"})
+        self.refuse()
+        for server in self._all:
+            if server.breaker.is_open:
+                continue
+            began = time.monotonic()
+            try:
+                return server.bound(dn, password)
+            except LOST as ex:
+                failure = ex
+                self._note(server, dn, began)
+        raise ServerDown(f"{', '.join(self._settings.uri)}: {sentence(failure)}") from failure
+
+    def _note(self, server: Server, dn: str, began: float) -> None:
+        if dn == self._settings.bind_dn:
+            server.breaker.failed(began)
+        else:
+            # The hash of somebody's password may take any time.
+            server.breaker.suspect(began)
+
+
+def connect(settings: Ldap) -> Connection:
+    """Open one connection bound as the service account, on the first server that answers.
+
+    Raises:
+        ServerDown: If none answers, or refuses the certificate.
+        InternalError: If TLS is not to be had, or the service account's own bind is refused.
+    """
+    with closing(Servers(settings)) as servers:
+        return servers.connect()
+
+
+def close(connection: SimpleLDAPObject) -> None:
+    """End a connection; one that is broken already has ended."""
+    with suppress(ldap.LDAPError):
+        connection.unbind_ext()
+
+
+def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
+    connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
+    connection.set_option(ldap.OPT_REFERRALS, 0)
+    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.network_timeout)
+    # The first is libldap's, which StartTLS heeds; the second python-ldap's, for all the rest.
+    connection.set_option(ldap.OPT_TIMEOUT, settings.network_timeout)
+    connection.timeout = settings.network_timeout
+    if settings.ca_file:
+        connection.set_option(ldap.OPT_X_TLS_CACERTFILE, settings.ca_file)
+    demand = ldap.OPT_X_TLS_DEMAND if settings.verify_certificate else ldap.OPT_X_TLS_NEVER
+    connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demand)
+    # The TLS options above take effect only in a context that is made after them.
+    try:
+        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+    except ValueError as ex:
+        # What libldap with OpenSSL makes of a file that is no longer what it was at the start.
+        raise InternalError(f"{settings.ca_file}: {ex}") from ex
+    if settings.turns_to_tls(uri):
+        connection.start_tls_s()
+    elif uri.lower().startswith("ldaps:"):
+        _refuse_silence(uri, settings.network_timeout)
+
+
+def _refuse_silence(uri: str, seconds: float) -> None:
+    """See whether a server for ``ldaps://`` shakes hands at all; nothing else is judged here.
+
+    libldap waits for that without end, and nobody can break it off.
+
+    Raises:
+        ldap.TIMEOUT: If it stays silent.
+    """
+    server = urlsplit(uri)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((server.hostname, server.port or 636), seconds) as plain,
+            context.wrap_socket(plain, server_hostname=server.hostname),
+        ):
+            return
+    except TimeoutError as ex:
+        raise ldap.TIMEOUT({"desc": "no answer to a TLS handshake"}) from ex
+    except OSError:
+        # libldap has the better words.
+        return
