@@ -11,8 +11,10 @@ from iredldap.config import Config
 from iredldap.dit import throttle
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.attempts import Attempts
+from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
+from iredldap.operations.health import Health
 from iredldap.operations.journal import Journal
 from iredldap.operations.records import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
@@ -115,7 +117,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     journal = Journal(records.iredadmin)
     make = partial(plan_for, directory, config, records)
     jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note, records.turns)
-    gateways.background.append(jobs)
+    probes = {"directory": directory.check, "state": state.check}
+    health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
+    gateways.background.extend((jobs, health))
     shared = (config, directory, replies, jobs, records, journal)
 
     app = falcon.App(middleware=[Gate(config, clients, sessions)])
@@ -173,7 +177,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/docs": ReferenceResource(*shared),
         "/docs/{file}": ReferenceFileResource(*shared),
         "/livez": LiveResource(*shared),
-        "/readyz": ReadyResource(*shared, state),
+        "/readyz": ReadyResource(*shared, health),
     }
     for path in dict.fromkeys(endpoint.route for endpoint in ENDPOINTS):
         app.add_route(path, resources[path])

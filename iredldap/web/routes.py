@@ -550,7 +550,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="GET",
         path="/readyz",
         auth=("anonymous",),
-        summary="Whether the directory and the state database answer.",
+        summary="Whether the directory answers and the state database can be written.",
         errors=("SERVER_DOWN",),
         era="ours",
     ),

@@ -6,7 +6,8 @@ from functools import cache
 
 import falcon
 
-from iredldap.gateways.state import State
+from iredldap.errors import ServerDown
+from iredldap.operations.health import Health
 from iredldap.web.openapi import document
 from iredldap.web.replies import JSON
 from iredldap.web.resources.base import Resource
@@ -21,13 +22,19 @@ class LiveResource(Resource):
 
 @dataclass(frozen=True)
 class ReadyResource(Resource):
-    """Says whether what it stands on answers."""
+    """Says whether what it stands on answers, as was seen last."""
 
-    state: State
+    health: Health
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.directory.ask()
-        self.state.ask()
+        faults = self.health.faults()
+        if faults:
+            report: dict[str, object] = {"failed": [fault.told() for fault in faults]}
+            if any(fault.what == "state" for fault in faults):
+                # As other answers name it.
+                report["database"] = "state"
+            detail = ", ".join(f"{fault.what}: {fault.why}" for fault in faults)
+            raise ServerDown(detail, report=report)
         self.replies.done(response)
 
 
