@@ -132,6 +132,8 @@ def driver() -> Iterator[Driver]:
         # Names of two hosts of one site, both of them this machine.
         f"--host-resolver-rules=MAP *.{SITE} 127.0.0.1",
         "--no-proxy-server",
+        # Over a pipe, whose end is the end of the browser, too.
+        "--remote-debugging-pipe",
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
