@@ -7,7 +7,7 @@ made and carried out again, and mail flows meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from iredldap.dit import depth, names
@@ -154,9 +154,10 @@ class Plan:
     `named` is the DN of the entry that the request names and `state` the entryCSN in which it
     was read, None for an entry yet to be made. `ignored` are values that were sent and are no
     part of the change (`X-Ignored-Values`). `shared_with` are the accounts whose mailbox the named
-    one gets on purpose (`X-Shared-Mailbox`). `touches` are the names that must be held while the
-    plan is made and carried out, beside those that the request itself tells: mail domains, and
-    `GLOBAL_ADMINS`.
+    one gets on purpose (`X-Shared-Mailbox`). `found` are the accounts that the plan has looked up
+    for addresses that it mentions: entryUUID by address, in lower case. `touches` are the names
+    that must be held while the plan is made and carried out, beside those that the request itself
+    tells: mail domains, and `GLOBAL_ADMINS`.
 
     `back` gives what takes back everything that the steps have done so far, in case one of them is
     refused for good: a change that is refused has changed nothing. It is for plans that must write
@@ -170,6 +171,7 @@ class Plan:
     touches: frozenset[str] = frozenset()
     back: Callable[[], Iterable[Step]] | None = None
     shared_with: tuple[str, ...] = ()
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 class Record:

@@ -49,7 +49,8 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
-    changes, ignored = _with_reachable(directory, caller, {mail, *ours}, parsed)
+    judge = _judge(directory, caller)
+    changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     is_marked = not home.is_active
     dn = directory.tree.alias(mail)
     newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
@@ -61,6 +62,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             *limit.recheck(newcomer),
         ),
         ignored=(*parsed.dropped, *ignored, *sorted(taken)),
+        found=judge.found,
     )
 
 
@@ -74,8 +76,12 @@ def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
     return Limit.of(domain.limits(home), "numberOfAliases", aliases)
 
 
+def _judge(directory: Directory, caller: Caller) -> targets.Judge:
+    return targets.Judge(directory, lambda name: caller.manages(name, by_alias=True))
+
+
 def _with_reachable(
-    directory: Directory, caller: Caller, own: Collection[str], parsed: Parsed
+    judge: targets.Judge, own: Collection[str], parsed: Parsed
 ) -> tuple[list[Change], list[str]]:
     """Leave out new members that are the alias itself, or nobody in a domain of the caller's.
 
@@ -83,9 +89,7 @@ def _with_reachable(
         InvalidMail: If nothing is left of those that were sent.
     """
     sent = {member for change in parsed.changes if _adds(change) for member in change.values}
-    unreachable = targets.unreachable(
-        directory, lambda name: caller.manages(name, by_alias=True), sent
-    ) | sent.intersection(own)
+    unreachable = judge.unreachable(sent) | sent.intersection(own)
     changes, ignored = [], []
     for change in parsed.changes:
         kept = tuple(member for member in change.values if member not in unreachable)
@@ -117,15 +121,16 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
     """
     entry = get(directory, mail)
-    changes, ignored = [*parsed.changes], list[str]()
+    changes, ignored, judge = [*parsed.changes], list[str](), _judge(directory, caller)
     if any(_adds(change) and change.values for change in changes):
-        changes, ignored = _with_reachable(directory, caller, alias.addresses(entry), parsed)
+        changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed)
     mods = modlist(changes, entry)
     # Single members are added and removed whatever the others are.
     depends = not all(_is_of_members(c) and c.verb is not Verb.SET for c in changes)
     expect = (entry.csn,) if depends and entry.csn else ()
     steps = (Modify(entry.dn, mods, expect),) if mods else ()
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *ignored))
+    ignored = [*parsed.dropped, *ignored]
+    return Plan(entry.dn, steps, entry.csn, tuple(ignored), found=judge.found)
 
 
 def delete(directory: Directory, records: Records, mail: str) -> Plan:

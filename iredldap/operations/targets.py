@@ -31,21 +31,47 @@ from iredldap.operations import lookup
 _ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
 
 
-def unreachable(
-    directory: Directory, judges: Callable[[str], bool], addresses: Iterable[str]
-) -> set[str]:
-    """Return those of some addresses that lie in a domain hosted here and belong to nobody.
+class Judge:
+    """Judges destinations that were asked for, and keeps what it has found.
 
     Args:
         directory: Where.
         judges: Whether the caller may learn what exists in a domain; addresses in others are not
             judged.
-        addresses: Destinations that were asked for, in lower case.
+
+    Attributes:
+        found: entryUUID by address of the accounts that were there. As `Plan.found` it spares
+            `watched` a search.
     """
-    asked = {mail for mail in addresses if judges(names.domain_of(mail))}
-    missing = asked - set(lookup.holders(directory, asked, ()))
-    here = lookup.hosted(directory, names.domains_of(missing)) if missing else set()
-    return {mail for mail in missing if names.domain_of(mail) in here}
+
+    def __init__(self, directory: Directory, judges: Callable[[str], bool]) -> None:
+        self._directory = directory
+        self._judges = judges
+        self.found: dict[str, str] = {}
+
+    def unreachable(self, addresses: Iterable[str]) -> set[str]:
+        """Return those of some addresses that lie in a domain hosted here and belong to nobody.
+
+        Args:
+            addresses: Destinations, in lower case.
+        """
+        asked = {mail for mail in addresses if self._judges(names.domain_of(mail))}
+        holders = lookup.holders(self._directory, asked, ("entryUUID",))
+        self.found |= {mail: _number(accounts[-1]) for mail, accounts in holders.items()}
+        missing = asked - holders.keys()
+        here = lookup.hosted(self._directory, names.domains_of(missing)) if missing else set()
+        return {mail for mail in missing if names.domain_of(mail) in here}
+
+
+def unreachable(
+    directory: Directory, judges: Callable[[str], bool], addresses: Iterable[str]
+) -> set[str]:
+    """Judge some addresses by a `Judge` that is not needed afterwards."""
+    return Judge(directory, judges).unreachable(addresses)
+
+
+def _number(account: Entry) -> str:
+    return account.text("entryUUID") or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +112,14 @@ def watched(directory: Directory, plan: Plan) -> Plan:
     found = [reference for reference in written(plan.steps) if _is_watched(reference)]
     rechecks: list[Recheck] = []
     for batch in lookup.batches({reference.address for reference in found}):
-        known = _holders(directory.find(_query(directory, batch)), set(batch))
-        references_ = tuple(reference for reference in found if reference.address in known)
+        # What the plan has found is not searched for again: in a plan for one reference that would
+        # be one of four searches, and an account that goes in between would not be missed.
+        numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
+        if unknown := set(batch) - numbers.keys():
+            known = _holders(directory.find(_query(directory, unknown)), unknown)
+            numbers |= {mail: _number(entry) for mail, entry in known.items()}
+        references_ = tuple(reference for reference in found if reference.address in numbers)
         if references_:
-            numbers = {mail: entry.text("entryUUID") or "" for mail, entry in known.items()}
             rechecks.append(_recheck(directory, references_, numbers))
     return replace(plan, steps=(*plan.steps, *rechecks)) if rechecks else plan
 

@@ -30,7 +30,7 @@ def judged(
     entry: Entry,
     home: Callable[[], Entry],
     changes: Iterable[Change],
-    judges: Callable[[str], bool] = lambda _: False,
+    judge: targets.Judge | None = None,
 ) -> tuple[list[Change], list[str]]:
     """Leave out of the changes what may not stand; name it.
 
@@ -39,8 +39,7 @@ def judged(
         entry: The user.
         home: Gives the user's domain; asked only if it matters.
         changes: What was sent.
-        judges: Whether destinations in a domain are judged: whether the caller may learn what
-            exists there.
+        judge: Of destinations; None: they are not judged.
 
     Raises:
         InvalidMail: For forwardings and copies none of which exist, for an address that lies
@@ -54,7 +53,7 @@ def judged(
     refusals: list[Refusal] = []
     for change in changes:
         try:
-            verdict = _verdict(directory, entry, home, change, judges)
+            verdict = _verdict(directory, entry, home, change, judge)
             kept.append(_remaining(change, verdict))
             ignored += sorted(verdict.left_out)
         except (InvalidMail, AlreadyExists, InvalidParameter) as refusal:
@@ -77,11 +76,11 @@ def _verdict(
     entry: Entry,
     home: Callable[[], Entry],
     change: Change,
-    judges: Callable[[str], bool],
+    judge: targets.Judge | None,
 ) -> Verdict:
     match change.field.stored_as:
         case Attribute(name=name) if name in _DESTINATIONS:
-            return _destinations(directory, entry, change, judges)
+            return _destinations(entry, change, judge)
         case Attribute(name="shadowAddress"):
             return _addresses(directory, entry, home(), change)
         case Attribute(name="enabledService"):
@@ -91,14 +90,12 @@ def _verdict(
             return Verdict()
 
 
-def _destinations(
-    directory: Directory, entry: Entry, change: Change, judges: Callable[[str], bool]
-) -> Verdict:
+def _destinations(entry: Entry, change: Change, judge: targets.Judge | None) -> Verdict:
     """Leave out addresses hosted here that nobody has: mail to them would come back."""
     others = set(change.values) - entry.lowered("mail")
-    if change.verb is Verb.REMOVE or not others:
+    if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
-    return Verdict(targets.unreachable(directory, judges, others), InvalidMail)
+    return Verdict(judge.unreachable(others), InvalidMail)
 
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) -> Verdict:

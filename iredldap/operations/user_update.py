@@ -28,7 +28,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, mailboxes, user_lists, users
+from iredldap.operations import admins, lookup, mailboxes, targets, user_lists, users
 from iredldap.operations.login import Caller
 from iredldap.operations.mailboxes import Place
 from iredldap.operations.records import Records
@@ -66,7 +66,8 @@ def update(
     def judges(name: str) -> bool:
         return caller.manages(name, by_alias=True) or domain.holds(home(), f"@{name}")
 
-    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes, judges)
+    judge = targets.Judge(directory, judges)
+    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes, judge)
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
@@ -91,6 +92,7 @@ def update(
         (*parsed.dropped, *ignored),
         touches,
         shared_with=place.shared_with if place else (),
+        found=judge.found,
     )
 
 

@@ -13,7 +13,8 @@ from iredldap.changes.apply import apply
 from iredldap.dit.fields import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.operations import index
+from iredldap.gateways.directory import Directory
+from iredldap.operations import index, targets
 from iredldap.operations.login import Caller
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, Client, Served, World, done, refused
@@ -109,6 +110,38 @@ def test_reference_to_somebody_who_has_gone_is_struck(
     held = world.attributes(_dn(world, kind, names))
     values = held.get(attribute or "mailForwardingAddress", set())
     assert not [value for value in values if BOB in value]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "names", "form", "kind", "attribute"),
+    [row for row in REFERENCES if row[0] in {"user_update", "alias_update"}],
+)
+def test_somebody_who_goes_while_the_plan_is_made_is_missed(
+    served: Served,
+    make: Make,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+    names: dict[str, str],
+    form: dict[str, str],
+    kind: str,
+    attribute: str,
+) -> None:
+    """What was there when it was judged is what has to be there in the end."""
+    watched = targets.watched
+
+    def delayed(directory: Directory, plan: Plan) -> Plan:
+        connection = world.connect()
+        connection.delete_s(world.tree.user(BOB))
+        connection.unbind_s()
+        return watched(directory, plan)
+
+    monkeypatch.setattr(targets, "watched", delayed)
+
+    apply(served.gateways.directory, make(endpoint, names, **form))
+
+    held = world.attributes(_dn(world, kind, names))
+    assert not [value for value in held.get(attribute, set()) if BOB in value]
 
 
 @pytest.mark.parametrize(("endpoint", "names", "form", "kind", "attribute"), REFERENCES)
