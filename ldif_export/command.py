@@ -261,18 +261,40 @@ def whole(path: Path) -> Iterator[int]:
     import tempfile  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, _terminated)
-    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor = _unnamed(path.parent)
+    scratch = None
     try:
         try:
+            if descriptor is None:
+                descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             yield descriptor
             os.fsync(descriptor)
+            if scratch is None:
+                # A link replaces no file: when it is whole it has a name of its own for a moment.
+                scratch = str(path.with_name(f".{path.name}.{os.urandom(8).hex()}"))
+                # Any directory: Python follows the link in /proc only if there is one.
+                os.link(f"/proc/self/fd/{descriptor}", scratch, src_dir_fd=0)
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
         Path(scratch).replace(path)
     except BaseException:
-        Path(scratch).unlink(missing_ok=True)
+        if scratch is not None:
+            Path(scratch).unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def _unnamed(directory: Path) -> int | None:
+    """Open a file without a name, which goes with the process; None: there are none here."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.open(directory, os.O_WRONLY | flag, 0o600)
+    except OSError:
+        # Some file systems, network ones among them, have none. What else is wrong is told next.
+        return None
 
 
 def _sync_directory(path: Path) -> None:

@@ -20,6 +20,7 @@ from iredldap.gateways.directory import Directory
 from ldif_export import claims, subschema, writer
 from ldif_export.checkpoint import Checkpoint
 from ldif_export.ledger import Ledger
+from ldif_export.openable import Openable
 from ldif_export.reading import Fault, Record
 from ldif_export.shaping import Shape, accounts, agrees
 from ldif_export.survey import Options, Survey
@@ -92,7 +93,7 @@ class Plan:
     warning_count: int
     differences: tuple[Difference, ...]
     left_out: tuple[str, ...]
-    file: Path = field(repr=False)
+    file: Openable = field(repr=False)
     options: Options = field(repr=False)
     by_depth: bool = field(repr=False)
     actions: bytes = field(repr=False)
@@ -140,7 +141,7 @@ class Outcome:
 
 
 def plan(
-    file: Path,
+    file: Openable,
     directory: Directory,
     options: Options | None = None,
     *,
@@ -281,7 +282,7 @@ def _correction(record: Record, directory: Directory, shape: Shape) -> changes.P
     return changes.Plan(record.dn, steps, entry.csn)
 
 
-def _survey(file: Path, directory: Directory, ledger: Ledger, options: Options) -> Survey:
+def _survey(file: Openable, directory: Directory, ledger: Ledger, options: Options) -> Survey:
     survey = Survey(ledger, _shape(directory, options), options)
     survey.read(file)
     survey.look_up(directory)
@@ -330,7 +331,7 @@ def _action(wanted: bytes, there: bytes | None, *, overwrite: bool) -> Action:
 
 
 def _differences(
-    file: Path, directory: Directory, survey: Survey, unlike: set[int]
+    file: Openable, directory: Directory, survey: Survey, unlike: set[int]
 ) -> Iterator[Difference]:
     found = accounts(file, survey.shape, largest=survey.options.largest) if unlike else ()
     for record in found:
@@ -343,7 +344,9 @@ def _differences(
             return
 
 
-def _plan(file: Path, survey: Survey, actions: bytes, differences: tuple[Difference, ...]) -> Plan:
+def _plan(
+    file: Openable, survey: Survey, actions: bytes, differences: tuple[Difference, ...]
+) -> Plan:
     change = actions.count(Action.CHANGE)
     return Plan(
         sha256=survey.sha256,
@@ -372,7 +375,7 @@ def _shape(directory: Directory, options: Options) -> Shape:
     return Shape(directory.tree, subschema.read(directory), options.old_suffix)
 
 
-def _digest(file: Path) -> str:
+def _digest(file: Openable) -> str:
     with file.open("rb") as text:
         tally = Tally(unpacked(text))
         while tally.read(_READ):

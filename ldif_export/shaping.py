@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from io import BytesIO
-from pathlib import Path
 
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Op
 from ldif_export import reading, writer
+from ldif_export.openable import Openable
 from ldif_export.places import Parts
 from ldif_export.reading import Record
 from ldif_export.subschema import Schema
@@ -124,7 +124,9 @@ def agrees(file: bytes, directory: bytes) -> bool:
     return directory == file or (len(file) == _DIGEST and directory.startswith(file))
 
 
-def accounts(file: Path, shape: Shape, *, largest: int, by_depth: bool = False) -> Iterator[Record]:
+def accounts(
+    file: Openable, shape: Shape, *, largest: int, by_depth: bool = False
+) -> Iterator[Record]:
     """Read the entries of a file that is known to be right, in the directory's shape.
 
     Args:
@@ -137,7 +139,7 @@ def accounts(file: Path, shape: Shape, *, largest: int, by_depth: bool = False) 
     yield from _by_depth(found) if by_depth else found
 
 
-def _accounts(file: Path, shape: Shape, largest: int) -> Iterator[Record]:
+def _accounts(file: Openable, shape: Shape, largest: int) -> Iterator[Record]:
     with file.open("rb") as text:
         for item in reading.read(unpacked(text), largest=largest):
             if isinstance(item, Record):

@@ -1,13 +1,13 @@
 """Read a file that is to be restored, and refuse what no directory should be asked to take."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from iredldap.dit import names
 from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
 from ldif_export import hashes, mailboxes, places, reading
 from ldif_export.ledger import Ledger
+from ldif_export.openable import Openable
 from ldif_export.reading import Comment, End, Fault, Record
 from ldif_export.shaping import Shape
 from ldif_export.unpacking import Tally, unpacked
@@ -57,7 +57,7 @@ class Survey:
     _is_ours: bool = False
     _admins: dict[str, Fault] = field(default_factory=dict)
 
-    def read(self, file: Path) -> None:
+    def read(self, file: Openable) -> None:
         """Read the file and judge each entry by itself, then all of them together."""
         with file.open("rb") as text:
             tally = Tally(unpacked(text))

@@ -23,3 +23,22 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
+
+
+def holds_file_in(pid: int, directory: Path) -> bool:
+    """Return whether a process has a file of a directory open, be it one without a name."""
+    return any(_target(entry).startswith(f"{directory}/") for entry in _descriptors(pid))
+
+
+def _descriptors(pid: int) -> list[Path]:
+    try:
+        return [*Path(f"/proc/{pid}/fd").iterdir()]
+    except FileNotFoundError:
+        return []
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except FileNotFoundError:
+        return ""

@@ -4,7 +4,6 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import cast
 
 import falcon
@@ -23,6 +22,7 @@ from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
 from ldif_export import process, reading, restore, stream
 from ldif_export.mailboxes import path_of
+from ldif_export.openable import Openable, Unnamed
 from ldif_export.selection import Account, Kind, Selection
 from ldif_export.survey import Options
 from ldif_export.unpacking import unpacked
@@ -140,17 +140,18 @@ class LdifAllResource(_LdifResource):
             verified=self.config.passwords.verified_schemes,
         )
         with ExitStack() as stack:
-            file = stack.enter_context(
-                tempfile.NamedTemporaryFile(prefix="iredldap-", suffix=".ldif")
-            )
-            forms.save_file(request, self.config.api.max_upload, file)
-            file.flush()
+            # Without a name: hashes of passwords are in it, and nobody would take it away after a
+            # process that was killed.
+            saved = stack.enter_context(tempfile.TemporaryFile())
+            forms.save_file(request, self.config.api.max_upload, saved)
+            saved.flush()
+            file = Unnamed(saved)
             is_rehearsal = parsed.value("dry_run") == "yes"
             if not is_rehearsal:
                 # From the judgement to the last entry: what was judged must not change meanwhile.
-                held = self.records.turns.take(_domains(Path(file.name)))
+                held = self.records.turns.take(_domains(file))
                 stack.enter_context(held)
-            plan = restore.plan(Path(file.name), self.directory, options)
+            plan = restore.plan(file, self.directory, options)
             if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
             elif not plan.ok:
@@ -158,9 +159,9 @@ class LdifAllResource(_LdifResource):
             else:
                 # The files of whoever comes back may have been due to be removed; and a deletion
                 # that looks for living accounts finds those only that are back by then.
-                self.records.iredadmin.reclaim_mailboxes(_mailboxes(Path(file.name)))
+                self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 outcome = restore.carry_out(plan, self.directory)
-                self.records.iredadmin.reclaim_mailboxes(_mailboxes(Path(file.name)))
+                self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 self.note(request)
                 self.replies.done(response, outcome.as_json(), read=True)
 
@@ -175,7 +176,7 @@ class LdifAllResource(_LdifResource):
 
 
 class Records:
-    """Change records on their way to the client; closing them takes the file away."""
+    """Change records on their way to the client; closing them lets go of the file."""
 
     def __init__(self, chunks: Iterator[bytes], file: ExitStack) -> None:
         self._chunks = chunks
@@ -249,7 +250,7 @@ class LdifAliasResource(_LdifResource):
         self._send_account(request, response, "alias", mail, hidden)
 
 
-def _domains(file: Path) -> set[str]:
+def _domains(file: Openable) -> set[str]:
     """Return the domains that the entries of a file lie in, or have addresses in.
 
     Lines that are no LDIF are passed over: the judgement that follows names them.
@@ -265,7 +266,7 @@ def _domains(file: Path) -> set[str]:
     return found
 
 
-def _mailboxes(file: Path) -> Iterator[str]:
+def _mailboxes(file: Openable) -> Iterator[str]:
     """Yield the directories of the mailboxes in a file; of entries without one, nothing."""
     with file.open("rb") as opened:
         for item in reading.read(unpacked(opened)):

@@ -37,6 +37,7 @@ from ldif_export.selection import Selection
 from ldif_export.writer import record
 from tests.conftest import wait_until
 from tests.patience import PATIENCE, started
+from tests.processes import holds_file_in
 
 ROOT = Path(ldif_export.__file__).parent.parent
 SUFFIX = "dc=example,dc=org"
@@ -611,8 +612,11 @@ def test_a_child_ends_when_its_parent_is_killed(full: Slapd) -> None:
     wait_until(lambda: is_gone(child))
 
 
-def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) -> None:
-    """SIGTERM, while it waits for the directory, cleans up too."""
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_command_leaves_no_part_of_a_file(
+    full: Slapd, tmp_path: Path, end: signal.Signals
+) -> None:
+    """While it waits for the directory; a process that is killed takes away nothing itself."""
     assert full.pid is not None
     output = tmp_path / "a.ldif"
     words = ["--uri", full.ldapi, "--suffix", SUFFIX, "--output", str(output), "domain", "a.test"]
@@ -623,10 +627,10 @@ def test_an_ended_command_leaves_no_part_of_a_file(full: Slapd, tmp_path: Path) 
             env=os.environ | {"LDIF_EXPORT_PASSWORD": PASSWORDS["vmail"]},
             cwd=ROOT,
         ) as ran:
-            wait_until(lambda: any(tmp_path.iterdir()))
-            ran.terminate()
+            wait_until(lambda: holds_file_in(ran.pid, tmp_path))
+            ran.send_signal(end)
             ran.wait(PATIENCE)
     finally:
         os.kill(full.pid, signal.SIGCONT)
-    assert ran.returncode == handover.TERMINATED
+    assert ran.returncode == (handover.TERMINATED if end == signal.SIGTERM else -end)
     assert list(tmp_path.iterdir()) == []
