@@ -20,7 +20,7 @@ from tests.patience import PATIENCE, wait_until
 from tests.proxy import Proxy
 from tests.races.hands import Answer, Hands
 from tests.races.pair import CODES, ROOT, Call, Domain, Names, User, delete, new_user, put
-from tests.races.servers import iredadmin_tables, settings
+from tests.races.servers import settings
 from tests.races.stage import Stage
 
 ACCOUNTS = 200
@@ -110,7 +110,7 @@ def site(world: World, folder: Path, state: str) -> Iterator["Site"]:
         closing(MlmmjadminServer(folder)) as lists,
         started(world, folder / "far", proxy.uri, **shared, SERVER_WORKERS="1") as far,
         started(world, folder / "near", **shared) as near,
-        closing(Stage(world, lists, iredadmin_tables(folder))) as stage,
+        closing(Stage(world, lists, folder)) as stage,
         closing(Hands([near.url], stage)) as hands,
     ):
         hands.log_in(ROOT)

@@ -17,7 +17,7 @@ from tests.conftest import (
     World,
     salted,
 )
-from tests.databases import MariaDB, PostgreSQL, sqlite_databases, sqlite_urls
+from tests.databases import MariaDB, PostgreSQL, sqlite_databases
 from tests.gunicorn import Running, started
 from tests.mlmmjadmin import TOKEN, MlmmjadminServer
 from tests.races.contest import Contest
@@ -58,20 +58,14 @@ def on_server(server: PostgreSQL | MariaDB) -> Iterator[str]:
     server.drop(STATE)
 
 
-def iredadmin_tables(folder: Path) -> Path:
-    """Make the databases of iRedMail that `settings` names; return the file of iRedAdmin's."""
-    sqlite_databases(folder)
-    return folder / "iredadmin.sqlite3"
-
-
 def settings(folder: Path, state: str) -> dict[str, str]:
-    """Return the settings of servers that share all databases, as on several machines.
+    """Make the databases of iRedMail; return the settings of servers that share all of them.
 
     Args:
-        folder: For the databases of iRedMail.
+        folder: For these databases.
         state: URL of the state database.
     """
-    databases = sqlite_urls(folder)
+    databases = sqlite_databases(folder)
     return {
         "STATE_URL": state,
         "IREDAPD_URL": databases.iredapd,
@@ -117,7 +111,7 @@ def contest(world: World, folder: Path, state: str, count: int) -> Iterator[Cont
     with (
         closing(MlmmjadminServer(folder)) as lists,
         gunicorns(world, lists, folder, state, count) as servers,
-        closing(Stage(world, lists, iredadmin_tables(folder))) as stage,
+        closing(Stage(world, lists, folder)) as stage,
         closing(Hands([server.url for server in servers], stage)) as hands,
     ):
         hands.log_in(ROOT)

@@ -28,6 +28,14 @@ Picture = Mapping[str, Mapping[str, tuple[str, ...]]]
 DELETED = "maildir"
 """Under this name stand the paths of deleted mailboxes."""
 
+_ROWS = (
+    ("iredadmin", DELETED, "SELECT maildir FROM deleted_mailboxes WHERE domain LIKE ?"),
+    ("iredapd", "throttle", "SELECT account || ' ' || kind FROM throttle WHERE account LIKE ?"),
+    ("iredapd", "greylisting", "SELECT account FROM greylisting WHERE account LIKE ?"),
+    ("amavisd", "users", "SELECT CAST(email AS TEXT) FROM users WHERE CAST(email AS TEXT) LIKE ?"),
+)
+"""Database, name under which values stand, and query for what ends with the name of a domain."""
+
 _STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}[^/]*/$")
 # Of these each creation has others.
 _VOLATILE = frozenset({"userPassword", "mailingListID"})
@@ -35,17 +43,17 @@ _VOLATILE = frozenset({"userPassword", "mailingListID"})
 
 @dataclass
 class Stage:
-    """The directory, the mailing lists and the table of deleted mailboxes that races are held on.
+    """The directory, the mailing lists and the databases that races are held on.
 
     Args:
         world: The directory.
         lists: The stand-in for mlmmjadmin.
-        iredadmin: File of the database of that name, with its tables.
+        databases: Folder of the three databases of iRedMail in SQLite.
     """
 
     world: World
     lists: MlmmjadminServer
-    iredadmin: Path
+    databases: Path
     connection: SimpleLDAPObject = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +87,7 @@ class Stage:
         self.world.set(self.tree.admin(ADMIN), accountStatus=status)
 
     def picture(self, names: Names) -> Picture:
-        """Return all entries, members of subscribable lists and deleted mailboxes of a round."""
+        """Return all entries, members of subscribable lists and rows in SQL of a round."""
         return {
             dn: attributes
             for name in list(names.values())
@@ -87,7 +95,7 @@ class Stage:
                 self._domain(name),
                 self._admins(name),
                 self._members(name),
-                self._deleted_mailboxes(name),
+                self._rows(name),
             )
             for dn, attributes in found
         }
@@ -166,12 +174,13 @@ class Stage:
             members = sorted(f"{kind} {address}" for address, kind in self.lists.members(mail))
             yield f"mlmmj {mail}", {"members": tuple(members)}
 
-    def _deleted_mailboxes(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
-        query = "SELECT maildir FROM deleted_mailboxes WHERE domain = ? ORDER BY maildir"
-        with closing(sqlite3.connect(self.iredadmin)) as connection:
-            found = tuple(str(path) for (path,) in connection.execute(query, [name]))
-        if found:
-            yield f"deleted mailboxes of {name}", {DELETED: found}
+    def _rows(self, name: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+        for database, attribute, query in _ROWS:
+            with closing(sqlite3.connect(self.databases / f"{database}.sqlite3")) as connection:
+                rows = connection.execute(query, [f"%{name}"])
+                found = tuple(sorted(str(value) for (value,) in rows))
+            if found:
+                yield f"{database} {attribute} {name}", {attribute: found}
 
     def _search(self, base: str, filter_: str) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
         try:

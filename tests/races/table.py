@@ -2,7 +2,8 @@
 
 from tests.races.addresses import ADDRESSES
 from tests.races.domains import DOMAINS
+from tests.races.policies import POLICIES
 from tests.races.references import REFERENCES
 from tests.races.rights import RIGHTS
 
-PAIRS = (*REFERENCES, *ADDRESSES, *DOMAINS, *RIGHTS)
+PAIRS = (*REFERENCES, *ADDRESSES, *DOMAINS, *RIGHTS, *POLICIES)
