@@ -129,6 +129,26 @@ class Recheck:
     judge: Callable[[Iterable[Entry]], Amendment]
 
 
+def merged(first: Recheck, second: Recheck) -> Recheck:
+    """Return one recheck for two that search the same place: it costs one search.
+
+    Each judges the entries of both. The second one is not asked if the first one refuses.
+    """
+
+    def judge(entries: Iterable[Entry]) -> Amendment:
+        there = [*entries]
+        found = first.judge(there)
+        if found.refusal:
+            return found
+        more = second.judge(there)
+        return Amendment((*found.operations, *more.operations), more.refusal)
+
+    filter_ = names.either(first.query.filter, second.query.filter)
+    attributes = tuple(dict.fromkeys((*first.query.attributes, *second.query.attributes)))
+    query = replace(first.query, filter=filter_, attributes=attributes)
+    return Recheck(first.meaning, query, judge)
+
+
 @dataclass(frozen=True)
 class Outside:
     """Write to what is beside the directory; done twice it is as done once.

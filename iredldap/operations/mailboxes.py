@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import chain
 
 from iredldap.config import Accounts
 from iredldap.dit import mailbox, names
@@ -75,14 +76,30 @@ def storage_base(limits: Mapping[str, object], accounts: Accounts) -> str:
     return own if own.startswith("/") else accounts.storage_base
 
 
+def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datetime) -> Query:
+    """Search for whoever has the path that a new account gets where nothing stands against it.
+
+    It can be asked for together with the domain of the account, whose own storage directory is
+    not known by then: then `generated` asks again.
+    """
+    path = mailbox.path(mail, accounts.storage_base, accounts, now)
+    return mailbox.lookup(directory.tree.base, (path,))
+
+
 def generated(
-    directory: Directory, records: Records, accounts: Accounts, base: str, mail: str, now: datetime
+    directory: Directory,
+    records: Records,
+    accounts: Accounts,
+    base: str,
+    mail: str,
+    now: datetime,
+    found: Iterable[Entry],
 ) -> Place:
     """Choose a path for a new account that touches nobody's.
 
-    What lies inside a directory can be found only by reading all accounts. For a path that ends in
-    a time this is not done: `given` refuses a directory inside of one of that form, and the cost
-    of a creation does not grow with the number of accounts.
+    What lies inside a directory can be found only by reading all accounts. That is not done for
+    generated paths: `given` refuses to put a mailbox inside another one, and the cost of a creation
+    must not grow with the number of accounts.
 
     Args:
         directory: Where accounts are.
@@ -91,6 +108,7 @@ def generated(
         base: Directory to lie below.
         mail: Address of the account.
         now: Local time.
+        found: The answer to `first_choice`, other entries may be among it.
 
     Raises:
         MailboxInUse: If all paths that it could have belong to others.
@@ -99,14 +117,15 @@ def generated(
     tree = directory.tree
     trunk = mailbox.trunk(names.domain_of(mail), base, accounts)
     exempt = frozenset({trunk, *mailbox.above(trunk)})
+    asked = (mailbox.path(mail, accounts.storage_base, accounts, now),)
     for paths in mailbox.candidates(mail, base, accounts, now):
         has_time = mailbox.ends_in_a_time(paths[0])
-        query = mailbox.lookup(tree.base, paths) if has_time else mailbox.everybody(tree.base)
         since = now.replace(tzinfo=None) - _SKEW if has_time else None
         takes_over = _nobodys if has_time else partial(_was_of, mail)
         ground = Ground(paths)
         taken: set[str] = set()
-        for _, _, path in _owners(directory.stream(query), ground, exempt):
+        others = found if paths == asked else directory.stream(mailbox.lookup(tree.base, paths))
+        for _, _, path in _owners(others, ground, exempt):
             taken |= ground.touched(path)
         for row in records.iredadmin.written_down(paths, since).values():
             path = mailbox.normalised(row.maildir)
@@ -118,7 +137,7 @@ def generated(
                 mail=mail,
                 dn=tree.user(mail),
                 path=free,
-                query=mailbox.lookup(tree.base, (free,)) if has_time else query,
+                query=mailbox.lookup(tree.base, (free,)),
                 since=since,
                 exempt=exempt,
                 takes_over=takes_over,
@@ -167,9 +186,18 @@ def given(
         _keep_at_home(name, base(), wanted)
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
-    dn, query = directory.tree.user(mail), mailbox.everybody(directory.tree.base)
+    tree = directory.tree
+    dn, query = tree.user(mail), mailbox.lookup(tree.base, (wanted,))
     others = {}
-    for owner, address, theirs in _owners(directory.stream(query), Ground([wanted])):
+    ground = Ground([wanted])
+    at_home = wanted.startswith(mailbox.folders(name, base()))
+    near = chain(
+        directory.stream(query),
+        # The directory of a domain holds the mailboxes of that domain, and unusual ones.
+        directory.stream(mailbox.everybody(tree.domain(name) if at_home else tree.base)),
+        records.unusual_paths.touching(directory, ground) if at_home else (),
+    )
+    for owner, address, theirs in _owners(near, ground):
         if names.same(owner, dn):
             continue
         if theirs != wanted or not caller.is_global:
@@ -222,6 +250,10 @@ def recheck(
             for dn, _, path in owners
         ):
             return False
+        if not place.may_be_taken_over:
+            # A deletion that writes this path down now had its account there when the path was
+            # chosen, and then it was not chosen.
+            return True
         rows = _rows(records, place)
         if not all(_is_taken_over(place, row) for row in rows):
             return False
@@ -272,8 +304,9 @@ def remembering(
     """Step: write down the mailboxes of users who are about to go, less those that others use.
 
     What another account uses, lies in or holds is not written down, and is taken out of
-    `deleted_mailboxes` if it is there: an account may have come while it was written. All accounts
-    are read for it, as one whose mailbox lies inside another's cannot be found otherwise.
+    `deleted_mailboxes` if it is there: an account may have come while it was written. Inside a
+    path that ends in a time lies nobody whose path is a usual one; inside others may lie accounts
+    of the same domain, which are read for it.
 
     Args:
         directory: Where accounts are.
@@ -298,12 +331,18 @@ def remembering(
         if not going:
             return
         ground, everybody = Ground(going), mailbox.everybody(directory.tree.base)
-        used = _used(directory, ground, dn, everybody)
+        by_index = mailbox.lookup(directory.tree.base, going, spelled=spelled)
+        equal = by_index if len(going) <= _FEW else everybody
+        used = _used(directory, ground, dn, equal)
+        used |= _touched(records.unusual_paths.touching(directory, ground), ground, dn)
+        home = names.domain_in(dn)
+        if home and not all(map(mailbox.ends_in_a_time, going)):
+            neighbours = mailbox.everybody(directory.tree.domain(home))
+            used |= _used(directory, ground, dn, neighbours)
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, admin)
         # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
-        by_index = mailbox.lookup(directory.tree.base, going, spelled=spelled)
-        used |= _used(directory, ground, dn, by_index if len(going) <= _FEW else everybody)
+        used |= _used(directory, ground, dn, equal)
         if used:
             records.iredadmin.reclaim_mailboxes(used)
 
@@ -317,9 +356,13 @@ _FEW = 20
 
 def _used(directory: Directory, ground: Ground, gone: str, query: Query) -> set[str]:
     """Return which of some directories are touched by an account that is not below a DN."""
+    return _touched(directory.stream(query), ground, gone)
+
+
+def _touched(entries: Iterable[Entry], ground: Ground, gone: str) -> set[str]:
     return {
         touched
-        for dn, _, path in _owners(directory.stream(query), ground)
+        for dn, _, path in _owners(entries, ground)
         if not names.below(dn, gone)
         for touched in ground.touched(path)
     }

@@ -5,7 +5,7 @@ off, the entry is still there to be named again, and the repeat finishes the res
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,6 +20,7 @@ from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.gateways.turns import Turns
 from iredldap.operations.mailing_lists import MailingLists
+from iredldap.operations.unusual_paths import UnusualPaths
 
 log = structlog.get_logger("iredldap.records")
 
@@ -70,6 +71,7 @@ class Records:
     iredadmin: Iredadmin
     mlmmjadmin: MailingLists
     turns: Turns
+    unusual_paths: UnusualPaths = field(default_factory=UnusualPaths)
 
     @classmethod
     def open(cls, config: Config) -> "Records":

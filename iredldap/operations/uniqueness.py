@@ -25,8 +25,10 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
     home, holders = lookup.told_apart(found, mail)
     if home is None:
         raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
-    if holders:
-        raise AlreadyExists(f"{mail} belongs to {holders[0].dn}")
+    for holder in holders:
+        # Others may have been asked for along with them.
+        if mail in _addresses(holder):
+            raise AlreadyExists(f"{mail} belongs to {holder.dn}")
     return home
 
 

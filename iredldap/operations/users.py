@@ -1,7 +1,7 @@
 """What one can do with a mail user."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from iredldap.config import Config
@@ -31,6 +31,7 @@ from iredldap.dit.plan import (
     Query,
     Recheck,
     Scope,
+    merged,
 )
 from iredldap.errors import (
     ExceededDomainAccountLimit,
@@ -120,7 +121,9 @@ def create(
         MailboxInUse: If the mailbox path touches that of another account.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    found = directory.find(lookup.domain_and_holders(directory, mail, rights=True))
+    query = lookup.domain_and_holders(directory, mail, rights=True)
+    mailbox = mailboxes.first_choice(directory, config.accounts, mail, chance.now)
+    found = directory.find(replace(query, filter=either(query.filter, mailbox.filter)))
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
@@ -133,7 +136,7 @@ def create(
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, mail, limits, wanted)
     place = place or mailboxes.generated(
-        directory, records, config.accounts, base, mail, chance.now
+        directory, records, config.accounts, base, mail, chance.now, found
     )
     given = {
         "userPassword": (secret,),
@@ -158,8 +161,10 @@ def create(
         (
             *mailboxes.reclaiming(records, place),
             Add(dn, attributes),
-            uniqueness.recheck(directory, newcomer),
-            mailboxes.recheck(directory, records, place, newcomer.withdrawn()),
+            merged(
+                uniqueness.recheck(directory, newcomer),
+                mailboxes.recheck(directory, records, place, newcomer.withdrawn()),
+            ),
             *_recheck_limits(directory, limits, dn, mail),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),

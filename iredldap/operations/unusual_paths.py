@@ -1,0 +1,80 @@
+"""Mailboxes that do not lie where those of their domain are expected.
+
+Whose mailbox lies inside a directory cannot be searched for: `homeDirectory` has neither a substring
+nor an ordering rule. All paths would have to be read for it, in a large directory for seconds. Of
+nearly all of them the path tells that it lies inside nothing but the directory of its domain; only
+the others are remembered here, and brought up to date by what has changed since.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from iredldap.dit import mailbox, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.mailbox import Ground
+from iredldap.dit.names import at_least, every
+from iredldap.dit.plan import Query
+from iredldap.gateways.directory import Directory
+
+_OVERLAP = timedelta(minutes=5)
+"""How far the clocks of directory servers may be apart, whose times are in entryCSN."""
+
+_LONGEST = 6 * 3600.0
+"""Seconds after which all paths are read anew: a directory may have been replaced by a copy."""
+
+
+class UnusualPaths:
+    """Accounts of a directory with unusual mailbox paths, as one process knows them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, Entry] = {}
+        self._latest = ""
+        self._read_at = float("-inf")
+
+    def touching(self, directory: Directory, ground: Ground) -> Iterator[Entry]:
+        """Yield the accounts with unusual paths that touch some directories, as they are now.
+
+        Raises:
+            ServerDown: If the directory does not answer.
+        """
+        with self._lock:
+            self._update(directory)
+            candidates = [
+                entry.dn for entry in self._known.values() if ground.touched(mailbox.place(entry))
+            ]
+        for dn in candidates:
+            # It may have gone, or moved, without being read above: deletions leave no trace.
+            found = directory.read(dn, mailbox.ATTRIBUTES)
+            if found:
+                yield found
+
+    def _update(self, directory: Directory) -> None:
+        everybody = mailbox.everybody(directory.tree.base)
+        filter_ = everybody.filter
+        if time.monotonic() - self._read_at > _LONGEST:
+            self._known.clear()
+            self._latest, self._read_at = "", time.monotonic()
+        elif self._latest:
+            filter_ = every(filter_, at_least("entryCSN", _earlier(self._latest)))
+        attributes = (*mailbox.ATTRIBUTES, "entryCSN")
+        for entry in directory.stream(Query(everybody.base, everybody.scope, filter_, attributes)):
+            self._latest = max(self._latest, entry.csn or "")
+            if _is_unusual(entry):
+                self._known[entry.dn.lower()] = entry
+            else:
+                self._known.pop(entry.dn.lower(), None)
+
+
+def _is_unusual(entry: Entry) -> bool:
+    """Return whether a mailbox lies inside another one, or outside the directory of its domain."""
+    path, home = mailbox.place(entry), names.domain_in(entry.dn)
+    return mailbox.is_inside_a_mailbox(path) or f"/{home}/" not in path
+
+
+def _earlier(csn: str) -> str:
+    """Return an entryCSN that is some minutes older."""
+    moment = datetime.strptime(csn[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC) - _OVERLAP
+    return f"{moment:%Y%m%d%H%M%S}.000000Z#000000#000#000000"
