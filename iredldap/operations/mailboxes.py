@@ -97,9 +97,8 @@ def generated(
 ) -> Place:
     """Choose a path for a new account that touches nobody's.
 
-    What lies inside a directory can be found only by reading all accounts. That is not done for
-    generated paths: `given` refuses to put a mailbox inside another one, and the cost of a creation
-    must not grow with the number of accounts.
+    Inside a path that ends in a time lies nobody; inside others may lie accounts whose paths are
+    unusual. The cost of a creation does not grow with the number of accounts.
 
     Args:
         directory: Where accounts are.
@@ -124,7 +123,10 @@ def generated(
         takes_over = _nobodys if has_time else partial(_was_of, mail)
         ground = Ground(paths)
         taken: set[str] = set()
-        others = found if paths == asked else directory.stream(mailbox.lookup(tree.base, paths))
+        others = chain(
+            found if paths == asked else directory.stream(mailbox.lookup(tree.base, paths)),
+            () if has_time else records.unusual_paths.touching(directory, ground),
+        )
         for _, _, path in _owners(others, ground, exempt):
             taken |= ground.touched(path)
         for row in records.iredadmin.written_down(paths, since).values():

@@ -1,9 +1,9 @@
 """Mailboxes that do not lie where those of their domain are expected.
 
-Whose mailbox lies inside a directory cannot be searched for: `homeDirectory` has neither a substring
-nor an ordering rule. All paths would have to be read for it, in a large directory for seconds. Of
-nearly all of them the path tells that it lies inside nothing but the directory of its domain; only
-the others are remembered here, and brought up to date by what has changed since.
+Whose mailbox lies inside a directory cannot be searched for: `homeDirectory` has neither a
+substring nor an ordering rule. All paths would have to be read for it, in a large directory for
+seconds. Of nearly all of them the path tells that it lies inside nothing but the directory of its
+domain; only the others are remembered here, and brought up to date by what has changed since.
 """
 
 import threading
