@@ -27,8 +27,9 @@ ACCOUNTS = 200
 LIMIT = 2.0
 """Seconds after which the next change of the domain has to be done."""
 
-_DELAY = 0.02
-"""Seconds that each message of the worker that dies takes to the directory."""
+_DELAY, _LONGER_DELAY = 0.02, 0.15
+"""Seconds that a message of the worker that dies takes to the directory: until its change is under
+way, and from then on, so that it is not over before a busy machine comes to kill it."""
 _STEP = 12
 """Accounts by which a sweep goes on while the next change still waits."""
 
@@ -143,7 +144,7 @@ class Site:
         wait_until(self._is_ready)
         self.proxy.to_server = _DELAY
         try:
-            return _Scene(self.stage, self.hands, self.far, broken).play()
+            return _Scene(self, broken).play()
         finally:
             self.proxy.to_server = 0
             self.stage.wipe()
@@ -157,8 +158,9 @@ class Site:
 
 
 class _Scene:
-    def __init__(self, stage: Stage, hands: Hands, far: Running, broken: Broken) -> None:
-        self._stage, self._hands, self._far, self._broken = stage, hands, far, broken
+    def __init__(self, site: Site, broken: Broken) -> None:
+        self._proxy, self._far, self._broken = site.proxy, site.far, broken
+        self._stage, self._hands = site.stage, site.hands
         self._names = Names("r000000")
         self._domain = self._names["d"]
         self._plant()
@@ -168,6 +170,7 @@ class _Scene:
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(self._is_broken_off)
             wait_until(lambda: self._left() < ACCOUNTS - _STEP)
+            self._proxy.to_server = _LONGER_DELAY
             second = pool.submit(self._hands.one, self._broken.next, self._names)
             seen = self._left()
             wait_until(lambda: self._left() < seen - _STEP or second.done())
@@ -179,6 +182,7 @@ class _Scene:
             answer = second.result()
             seconds = time.monotonic() - began
             assert first.result(), "the change was over too soon"
+            self._proxy.to_server = 0
         return Recovery(seconds, left, answer, tuple(self._faults(answer)))
 
     def _plant(self) -> None:
