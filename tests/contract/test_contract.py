@@ -54,6 +54,8 @@ _LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
 # Codes that the contract does not have.
 OURS = {
     "login": {"TOO_MANY_REQUESTS"},
+    "user_create": {"MAILBOX_IN_USE"},
+    "user_update": {"MAILBOX_IN_USE"},
     "user_change_email": {
         "NOT_ALLOWED", "EXCEEDED_DOMAIN_ACCOUNT_LIMIT", "EXCEEDED_DOMAIN_QUOTA_SIZE",
         "EXCEEDED_MAX_USER_QUOTA", _LISTS_DOWN,
