@@ -117,10 +117,11 @@ ROLE_UNUSED = Rule(
     "warning",
 )
 GLOBAL_ADMIN_MISSING = Rule("global-admin-missing", "There is an active global admin.")
+# A global admin may host the domain of a standalone admin, and let a team share a mailbox.
 ADMIN_HOSTED = Rule(
-    "admin-hosted", "The domain of a standalone admin's address is not hosted here."
+    "admin-hosted", "The domain of a standalone admin's address is not hosted here.", "warning"
 )
-MAILBOX_SHARED = Rule("mailbox-shared", "A mailbox path belongs to one mail user.")
+MAILBOX_SHARED = Rule("mailbox-shared", "A mailbox path belongs to one mail user.", "warning")
 MAILBOX_NESTED = Rule("mailbox-nested", "No mailbox path lies inside another one.")
 RENAME_UNFINISHED = Rule(
     "rename-unfinished", "No account has its own `mail` among its `shadowAddress` values."
