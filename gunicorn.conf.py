@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from iredldap import current
+from iredldap.web import slots
 from iredldap.web.logs import write_json_lines
+from iredldap.web.worker import serving
 
 # This file is executed again at a reload: faults that the configuration has by then are logged, and
 # what was read before stays in effect.
 _config = current.load()
+
+# Made before the fork, so that all workers count the same downloads.
+slots.share(_config.api.downloads)
 
 wsgi_app = "iredldap.wsgi:application"
 
@@ -18,7 +23,8 @@ bind = _config.server.bind
 
 # Threads: a sync worker is killed in the middle of a long download, and a signal to it would
 # break off an LDAP write whose fate nobody then knows. gevent does not help: libldap blocks.
-worker_class = "iredldap.web.worker.Worker"
+# gthread's own way of sharing them out lets slow clients and slow calls keep all of them.
+worker_class = serving(_config)
 
 # Processes use the cores, few threads wait for the directory: many threads in one process only
 # pass the interpreter's lock around.

@@ -18,6 +18,7 @@ from iredldap.operations.health import Health
 from iredldap.operations.journal import Journal
 from iredldap.operations.records import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
+from iredldap.web.downloads import Holding
 from iredldap.web.gate import Gate, Paths
 from iredldap.web.head import HeadAsGet
 from iredldap.web.planner import TABLES, plan_for
@@ -68,6 +69,7 @@ from iredldap.web.resources.user import (
 )
 from iredldap.web.resources.wblist import WblistResource
 from iredldap.web.routes import ENDPOINTS
+from iredldap.web.slots import Slots
 from iredldap.web.tokens import Tokens
 
 
@@ -181,4 +183,5 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     }
     for path in dict.fromkeys(endpoint.route for endpoint in ENDPOINTS):
         app.add_route(path, resources[path])
-    return HeadAsGet(Paths(app))
+    slots = Slots(config.api.downloads, config.api.downloads_per_admin)
+    return Holding(HeadAsGet(Paths(app)), slots)

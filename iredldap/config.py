@@ -118,10 +118,18 @@ class Api:
         "Whether an export made by a global admin holds password hashes.", default=True
     )
     stalled_download: int = setting(
-        "Seconds after which a client that takes no byte of a download is cut off.",
+        "Seconds after which a client that takes no byte of an answer is cut off.",
         between(1),
         default=60,
     )
+    downloads: int = setting(
+        "Most downloads at once, of all callers: exports of a domain or of everything, and listings"
+        " of more than 2 MB. Further ones are refused with `TOO_MANY_REQUESTS`. Each machine counts"
+        " for itself.",
+        between(1),
+        default=6,
+    )
+    downloads_per_admin: int = setting("The same, of one caller.", between(1), default=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,7 +378,31 @@ class Server:
     workers: int = setting(
         "Worker processes; 0: one per core, at least two.", between(0), default=0
     )
-    threads: int = setting("Threads per worker.", between(1), default=4)
+    threads: int = setting(
+        "Calls that a worker carries out at once. A call that takes longer than half a second no"
+        " longer counts, so that slow ones never keep others waiting; of listings and changes of"
+        " whole domains half as many run at once.",
+        between(1),
+        default=4,
+    )
+    queue_timeout: float = setting(
+        "Seconds that a call waits for such a place before it is refused with `TOO_MANY_REQUESTS`.",
+        POSITIVE,
+        default=30.0,
+    )
+    request_timeout: float = setting(
+        "Seconds in which a request must be there, head and body; a body of more than 32 KB has the"
+        " time that it takes at `least_rate` beside them. Then it is refused with"
+        " `REQUEST_TIMEOUT`.",
+        POSITIVE,
+        default=30.0,
+    )
+    least_rate: int = setting(
+        "Bytes per second that a client has to take of an answer, averaged over a minute, and to"
+        " send of a large body; 0: any.",
+        between(0),
+        default=8192,
+    )
     graceful_timeout: int = setting(
         "Seconds that a running request or download gets at a restart.", between(0), default=30
     )

@@ -21,6 +21,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
+    ├── RequestTimeout             the client took too long to send it
     ├── TooManyRequests            not now
     ├── ServerDown                 the directory or a database does not answer
     ├── MlmmjadminUnavailable      the program that keeps subscribable lists does not
@@ -351,8 +352,14 @@ class MethodNotAllowed(Refusal):
     code = "METHOD_NOT_ALLOWED"
 
 
+class RequestTimeout(Refusal):
+    """The request did not come whole in time."""
+
+    code = "REQUEST_TIMEOUT"
+
+
 class TooManyRequests(Refusal):
-    """Too many logins failed from the client's network, or too many of the caller's jobs wait.
+    """Too many logins failed, too many jobs wait, or too much is being downloaded or done.
 
     Args:
         detail: For the log.

@@ -1,6 +1,7 @@
 """What there is to say of one endpoint of the API."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from iredldap.dit.fields import Table
 
@@ -10,6 +11,17 @@ PASSWORD_RULES = (
     "PW_EMPTY", "PW_NON_ASCII", "PW_SHORTER_THAN_MIN_LENGTH", "PW_GREATER_THAN_MAX_LENGTH",
     "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
 )  # fmt: skip
+
+
+class Load(Enum):
+    """What a call costs, which decides how many may run at once; see `web/threads.py`."""
+
+    LIVE = "live"
+    PROBE = "probe"
+    LIGHT = "light"
+    HEAVY = "heavy"
+    DOWNLOAD = "download"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +37,7 @@ class Endpoint:
     without envelope; where there are no data it is the only one. `route` is the path as the router
     knows it: where one variable stands for the word `global`, a domain or an address, it is
     `{account}`. With `takes_file` the body is a file, and parameters stand in the query string.
+    `load`: what a call costs.
     """
 
     id: str
@@ -44,6 +57,7 @@ class Endpoint:
     names_new_account: bool = False
     route: str = ""
     takes_file: bool = False
+    load: Load = Load.LIGHT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "route", self.route or self.path)

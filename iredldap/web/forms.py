@@ -17,7 +17,13 @@ from urllib.parse import parse_qsl
 import falcon
 from falcon.media import MultipartFormHandler
 
-from iredldap.errors import BodyTooLarge, InvalidParameter, MissingParameter, UnsupportedMediaType
+from iredldap.errors import (
+    BodyTooLarge,
+    InvalidParameter,
+    MissingParameter,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 _MOST_FIELDS = 1000
 _LONGEST_NUMBER = 308
@@ -95,17 +101,25 @@ def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
 
     Raises:
         BodyTooLarge: As soon as it is known.
+        RequestTimeout: If the client sends it too slowly.
     """
     if (request.content_length or 0) > largest:
         raise BodyTooLarge(f"{request.content_length} of at most {largest} bytes")
     chunked = "chunked" in (request.get_header("Transfer-Encoding") or "").lower()
     stream = request.stream if chunked else request.bounded_stream
     size = 0
-    while piece := bytes(stream.read(min(_PIECE, largest + 1 - size))):
+    while piece := _piece(stream, min(_PIECE, largest + 1 - size)):
         size += len(piece)
         if size > largest:
             raise BodyTooLarge(f"more than {largest} bytes")
         yield piece
+
+
+def _piece(stream: Any, most: int) -> bytes:
+    try:
+        return bytes(stream.read(most))
+    except TimeoutError as ex:
+        raise RequestTimeout(str(ex)) from ex
 
 
 def _decoded(body: bytes, content_type: str) -> Form:

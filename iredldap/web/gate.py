@@ -12,8 +12,8 @@ from iredldap.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import Parsed, parse, refuse_strays
 from iredldap.dit.kinds import whole_number
-from iredldap.errors import CrossSiteRequest, InvalidParameter
-from iredldap.web import forms, head, origins, replies
+from iredldap.errors import CrossSiteRequest, InvalidParameter, TooManyRequests
+from iredldap.web import arrivals, forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
@@ -22,8 +22,17 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _MOST_DAYS = 36500
 _LOGIN = "/api/login"
+_RETRY_AFTER = 5
 
 log = structlog.get_logger("iredldap.access")
+
+
+def one_spelling(path: str) -> tuple[str, str]:
+    """Give a path as the router knows it, and the prefix that was taken off it."""
+    path, prefix = re.sub(r"/{2,}", "/", path), ""
+    if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
+        path, prefix = path.removeprefix("/iredadmin"), "/iredadmin"
+    return path.removesuffix("/") or "/", prefix
 
 
 class Paths:
@@ -37,11 +46,9 @@ class Paths:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        path = re.sub(r"/{2,}", "/", environ.get("PATH_INFO", ""))
-        if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
-            path = path.removeprefix("/iredadmin")
-            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + "/iredadmin"
-        environ["PATH_INFO"] = path.removesuffix("/") or "/"
+        path, prefix = one_spelling(environ.get("PATH_INFO", ""))
+        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
+        environ["PATH_INFO"] = path
         return self._application(environ, start_response)
 
 
@@ -64,6 +71,8 @@ class Gate:
         self._refuse_cross_site(request)
         if request.path == "/api" or request.path.startswith("/api/"):
             self._clients.admit(request)
+        if getattr(request.env.get("gunicorn.socket"), "overdue", False):
+            raise TooManyRequests("no thread was free in time", retry_after=_RETRY_AFTER)
 
     def _begin(self, request: falcon.Request, response: falcon.Response) -> None:
         given = request.get_header("X-Request-Id") or ""
@@ -139,7 +148,7 @@ class Gate:
         form = (
             forms.query(request)
             if endpoint.takes_file
-            else forms.read(request, self._config.api.max_body)
+            else forms.read(request, self._largest_body(endpoint))
         )
         parsed = parse(endpoint.table, form)
         request.context.strict = forms.is_strict(request)
@@ -148,6 +157,11 @@ class Gate:
         if parsed.unknown:
             response.set_header("X-Ignored-Parameters", replies.listed(parsed.unknown))
         return parsed
+
+    def _largest_body(self, endpoint: Endpoint) -> int:
+        """Of callers whom nobody knows no body is read that did not come before its thread."""
+        most = self._config.api.max_body
+        return min(most, arrivals.MOST) if endpoint.is_open else most
 
     def process_response(
         self,

@@ -1,7 +1,7 @@
 """Endpoints of the listings."""
 
 from iredldap.dit import listing
-from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+from iredldap.web.endpoint import ADMINS, NAMING, Endpoint, Load
 
 _OF_A_DOMAIN = ("INVALID_DOMAIN_NAME", *NAMING)
 
@@ -17,6 +17,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         returns="Profiles, as a read of one domain has them, by name; or a sorted list of names.",
         shape="Listing",
         era="later",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="users_list",
@@ -32,6 +33,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         profiles="disabledUserProfile",
         shape="Listing",
         era="later",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="aliases_list",
@@ -46,6 +48,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         " addresses.",
         shape="Listing",
         era="later",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="mls_list",
@@ -60,5 +63,6 @@ LISTINGS: tuple[Endpoint, ...] = (
         " of addresses.",
         shape="Listing",
         era="later",
+        load=Load.HEAVY,
     ),
 )

@@ -29,6 +29,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.MethodNotAllowed, 405),
+    (errors.RequestTimeout, 408),
     (errors.Conflict, 409),
     (errors.PreconditionFailed, 412),
     (errors.BodyTooLarge, 413),

@@ -9,7 +9,7 @@ from iredldap.web.admins import STANDALONE_ADMINS
 from iredldap.web.endpoint import ADMINS as _ADMINS
 from iredldap.web.endpoint import NAMING as _NAMING
 from iredldap.web.endpoint import PASSWORD_RULES as _PASSWORD_RULES
-from iredldap.web.endpoint import Endpoint
+from iredldap.web.endpoint import Endpoint, Load
 from iredldap.web.listings import LISTINGS
 from iredldap.web.policies import POLICIES
 from iredldap.web.subscribable import SUBSCRIBABLE_LISTS
@@ -89,6 +89,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Delete a domain with everything in it; mailboxes stay on disk.",
         errors=("INVALID_DOMAIN_NAME", *_NAMING, _LISTS_DOWN),
         profiles="disabledDomainProfile",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="domain_delete_keep",
@@ -99,6 +100,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=("INVALID_DOMAIN_NAME", *_NAMING, "INVALID_PARAMETER", _LISTS_DOWN),
         profiles="disabledDomainProfile",
         era="later",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="domain_update",
@@ -115,6 +117,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "MISSING_PARAMETER",
         ),
         profiles="disabledDomainProfile",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="domain_services_get",
@@ -250,6 +253,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         table=user.BULK,
         errors=("INVALID_DOMAIN_NAME", *_NAMING, *_PASSWORD_RULES),
         profiles="disabledUserProfile",
+        load=Load.HEAVY,
     ),
     Endpoint(
         id="user_verify_password",
@@ -402,6 +406,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         shape="Text",
         bare=_LDIF,
         profiles="disabledDomainProfile",
+        load=Load.DOWNLOAD,
     ),
     Endpoint(
         id="ldif_user",
@@ -476,6 +481,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         shape="Text",
         bare=_LDIF,
         era="ours",
+        load=Load.DOWNLOAD,
     ),
     Endpoint(
         id="ldif_restore",
@@ -492,6 +498,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         bare=_LDIF,
         era="ours",
         takes_file=True,
+        load=Load.UPLOAD,
     ),
     Endpoint(
         id="job_get",
@@ -544,6 +551,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         auth=("anonymous",),
         summary="Whether the process answers.",
         era="ours",
+        load=Load.LIVE,
     ),
     Endpoint(
         id="readyz",
@@ -553,5 +561,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Whether the directory answers and the state database can be written.",
         errors=("SERVER_DOWN",),
         era="ours",
+        load=Load.PROBE,
     ),
 )

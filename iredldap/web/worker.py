@@ -1,287 +1,266 @@
-"""The gunicorn worker: threads for requests whose heads are complete, and reserved ones.
+"""gunicorn's worker, with threads for whoever has sent a whole request, and for slow calls apart.
 
-gunicorn's threaded worker hands every connection to one pool of threads. While all of them wait,
-for a directory that hangs or for clients that send nothing, every other request waits in the queue
-of that pool. Here a connection waits outside the pool until the head of its request can be read
-at once, and the requests of `RESERVED` have threads of their own.
+gunicorn gives a connection to a thread as soon as it is accepted; whoever sends a request slowly,
+or none, holds that thread. Here the worker's own loop, which waits for all connections at once,
+gathers requests (`web/arrivals.py`), and the threads are shared out by what calls cost
+(`web/threads.py`).
 
-The seam is `ThreadWorker.get_thread_pool`, which gunicorn 23 to 27 document for this purpose: the
-pool is given the connection, and its future tells the worker whether the connection stays open.
+It builds upon what `gunicorn.workers.gthread.ThreadWorker` has in versions 24 to 27: `enqueue_req`,
+which the loop calls for a connection that is new or sends again, `handle_request`, which a thread
+calls, `finish_request`, which the loop calls afterwards, `get_thread_pool` and `run`; and upon
+`poller`, which calls what is registered with a socket.
 """
 
-import re
+import json
 import selectors
 import socket
-import ssl
-import struct
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import Any
+from functools import partial
+from io import BytesIO
+from typing import Any, ClassVar
 
 from gunicorn.workers.gthread import ThreadWorker
 
-RESERVED = ("/livez", "/readyz")
-"""Paths whose requests have a thread of their own in each worker."""
+from iredldap.config import Config
+from iredldap.errors import InvalidParameter, Refusal, RequestTimeout
+from iredldap.web.arrivals import Arrival
+from iredldap.web.connection import Connection, Limits
+from iredldap.web.endpoint import Load
+from iredldap.web.threads import Pool, Shares
 
-_PATH = re.compile(rb"(?:GET|HEAD) /+(livez|readyz)/?(?:\?[^ ]*)? HTTP/1\.[01]\r\n")
-_BODY = re.compile(
-    rb"\r\n(?:content-length|transfer-encoding|upgrade|expect)[ \t]*:", re.IGNORECASE
-)
-_END = b"\r\n\r\n"
-
-_LONGEST_PEEK = 16 * 1024
-"""Bytes of a head that are waited for; a longer one is read by the thread that serves it."""
-
-HEAD_TIME = 30.0
-"""Seconds in which a head must be complete."""
+_PIECE = 16 * 1024
+_TICK = 0.1
+"""Seconds between two looks for who has waited too long."""
 
 _LINGER = 2.0
-"""Seconds that a connection without a complete head has left when the worker ends."""
+"""Seconds for a client to close a connection after its last answer, since closing with bytes unread
+would take the end of the answer away from it; and to send the rest of a request when the worker
+ends."""
 
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 0.25
-"""Seconds between two looks at a head that has begun."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REFUSAL = (
+    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    "Connection: close\r\nContent-Length: {length}\r\n\r\n{envelope}"
+)
 
-_SEND_TIME = struct.pack("@ll", 1, 0)
-_NO_SEND_TIME = struct.pack("@ll", 0, 0)
 
-Handle = Callable[[Any], Any]
+class _Poller(selectors.DefaultSelector):
+    """A poller that has something done each time before it waits, and never waits for long."""
+
+    def __init__(self, between: Callable[[], float]) -> None:
+        super().__init__()
+        self._between = between
+
+    def select(self, timeout: float | None = None) -> Any:
+        most = self._between()
+        return super().select(most if timeout is None else min(timeout, most))
+
+
+@dataclass
+class _Arriving:
+    """A request that a connection sends, and since when."""
+
+    request: Arrival
+    since: float = field(default_factory=time.monotonic)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker with the pool of this module."""
+    """Serves requests; `serving` makes the class for a configuration."""
 
-    tpool: "RequestPool"
+    config: ClassVar[Config]
+    poller: selectors.BaseSelector
 
-    def get_thread_pool(self) -> "RequestPool":
-        """Make the pool; gunicorn calls this once per process, after the fork."""
-        return RequestPool(self.cfg.threads)
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        api, server = self.config.api, self.config.server
+        self._limits = Limits(server.request_timeout, server.least_rate, api.stalled_download)
+        self._arriving: dict[Any, _Arriving] = {}
+        self._lingering: dict[socket.socket, float] = {}
+        self._next_look = self._stopping = 0.0
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop: connections that send nothing are not waited for."""
-        super().handle_exit(sig, frame)
-        # A signal may come before init_process has made the pool.
-        if self.tpool:
-            self.tpool.hurry()
+    def get_thread_pool(self) -> Pool:
+        """Make the threads."""
+        server = self.config.server
+        heavy = max(1, server.threads // 2)
+        return Pool(Shares(server.threads, heavy, server.queue_timeout, self.worker_connections))
 
+    def run(self) -> None:
+        """Serve until the end."""
+        # Not above: this module is loaded before the fork, the application after it.
+        from iredldap.web.loads import Loads  # noqa: PLC0415
+        from iredldap.web.routes import ENDPOINTS  # noqa: PLC0415
 
-@dataclass(eq=False)
-class _Waiting:
-    """A connection whose head is not complete, and when to look at it again."""
+        self._loads = Loads(ENDPOINTS)
+        self.poller.close()
+        self.poller = _Poller(self._look_around)
+        super().run()
 
-    future: "Future[Any]"
-    handle: Handle
-    connection: Any
-    until: float
-    pause: float = _SHORTEST_LOOK
-    look: float = field(default=float("inf"))
+    # --- requests that arrive -----------------------------------------------------------------
 
+    def enqueue_req(self, conn: Any) -> None:
+        """Gather the next request of a connection, then give it to a thread."""
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
+        if not conn.initialized:
+            conn.sock = Connection(conn.sock, self._limits)
+            conn.close = partial(self._close, conn)
+            conn.init()
+        # What was sent along with the request before.
+        unread = conn.parser.unreader.buf.getvalue()
+        conn.parser.unreader.buf = BytesIO()
+        self._receive(conn, _Arriving(Arrival(unread)))
 
-class RequestPool(Executor):
-    """Threads for requests: `threads` of them for all paths, and one for each reserved path.
-
-    Args:
-        threads: Most requests that are handled at once, those of reserved paths not counted.
-        head_time: Seconds in which a head must be complete; else the connection is closed.
-    """
-
-    def __init__(self, threads: int, head_time: float = HEAD_TIME) -> None:
-        self._head_time = head_time
-        self._ordinary = ThreadPoolExecutor(threads, "request")
-        self._reserved = {path: ThreadPoolExecutor(1, path[1:]) for path in RESERVED}
-        self._arriving: SimpleQueue[_Waiting] = SimpleQueue()
-        self._hurried = False
-        self._ended = False
-        self._woken, self._waker = socket.socketpair()
-        self._woken.setblocking(False)
-        self._waker.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._watcher = threading.Thread(target=self._watch, name="heads", daemon=True)
-        self._watcher.start()
-
-    def submit(self, handle: Handle, connection: Any) -> "Future[Any]":  # type: ignore[override]
-        """Handle a request of a connection in a thread, once its head is complete.
-
-        The future is cancelled when the connection ends, or the time is over, before that.
-        """
-        future: Future[Any] = Future()
-        waiting = _Waiting(future, handle, connection, time.monotonic() + self._head_time)
-        if not self._dispatched(waiting):
-            self._arriving.put(waiting)
-            self._wake()
-        return future
-
-    def hurry(self) -> None:
-        """Wait for unfinished heads no longer than a moment; safe in a signal handler."""
-        self._hurried = True
-        self._wake()
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more requests; connections that still wait are given up."""
-        self._ended = True
-        self._wake()
-        if threading.current_thread() is not self._watcher:
-            self._watcher.join(1)
-        for pool in (self._ordinary, *self._reserved.values()):
-            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-
-    def _wake(self) -> None:
-        # A full buffer wakes, too; after the end there is nobody to wake.
-        with suppress(OSError):
-            self._waker.send(b"\0")
-
-    def _dispatched(self, waiting: _Waiting) -> bool:
-        """Give a connection to its thread if its head can be read; tell whether it is settled."""
-        connection = waiting.connection
-        if _has_read_ahead(connection) or isinstance(connection.sock, ssl.SSLSocket):
-            self._start(self._ordinary, waiting.handle, waiting)
-            return True
-        head = _peek(connection.sock)
-        if head is None:
-            return False
-        if head and _END not in head and len(head) < _LONGEST_PEEK:
-            waiting.look = time.monotonic() + waiting.pause
-            waiting.pause = min(2 * waiting.pause, _LONGEST_LOOK)
-            return False
-        # gunicorn 26 and later would look for data once more.
-        connection.data_ready = True
-        path = reserved_path(head)
-        if path:
-            self._start(self._reserved[path], _brief(waiting.handle), waiting)
+    def _receive(self, conn: Any, arriving: "_Arriving") -> None:
+        """Take what is there of a request, and give it to a thread if that is enough."""
+        arrival = arriving.request
+        if not (arrival.is_whole or arrival.is_large):
+            try:
+                data = conn.sock.take(_PIECE)
+            except BlockingIOError:
+                self._await(conn, arriving)
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._give_up(conn)
+                return
+            if not arrival.data:
+                # Until it begins, a request is not late.
+                arriving.since = time.monotonic()
+            arrival.add(data)
+        if arrival.is_whole or arrival.is_large:
+            self._hand_over(conn, arriving)
+        elif arrival.is_too_large:
+            self._refuse(conn, "400 Bad Request", InvalidParameter)
         else:
-            self._start(self._ordinary, waiting.handle, waiting)
-        return True
+            if arrival.continues():
+                self._say(conn.sock, _CONTINUE)
+            self._await(conn, arriving)
+
+    def _await(self, conn: Any, arriving: "_Arriving") -> None:
+        if conn not in self._arriving:
+            self._arriving[conn] = arriving
+            self.poller.register(
+                conn.sock, selectors.EVENT_READ, lambda _: self._receive(conn, arriving)
+            )
+
+    def _no_longer_await(self, conn: Any) -> None:
+        if self._arriving.pop(conn, None):
+            self.poller.unregister(conn.sock)
+
+    def _hand_over(self, conn: Any, arriving: "_Arriving") -> None:
+        self._no_longer_await(conn)
+        arrival = arriving.request
+        conn.parser.unreader.unread(bytes(arrival.data))
+        sock: Connection = conn.sock
+        large = arrival.is_large
+        load = Load.UPLOAD if large else self._loads.of(arrival.method, arrival.target)
+        sock.begin(load, is_large=large, waited=time.monotonic() - arriving.since)
+        super().enqueue_req(conn)
+
+    def _refuse(self, conn: Any, status: str, refusal: type[Refusal]) -> None:
+        """Answer what is no whole request, without a thread."""
+        envelope = json.dumps({"_success": False, "_msg": refusal.code})
+        text = _REFUSAL.format(status=status, length=len(envelope), envelope=envelope)
+        self._say(conn.sock, text.encode())
+        self._give_up(conn, graceful=True)
+
+    def _say(self, sock: Connection, data: bytes) -> None:
+        """Send a few bytes, if the client takes them: nobody waits here."""
+        try:
+            sock.send(data, socket.MSG_DONTWAIT)
+        except OSError as ex:
+            self.log.debug("a client takes nothing: %s", ex)
+
+    def _give_up(self, conn: Any, *, graceful: bool = False) -> None:
+        self._no_longer_await(conn)
+        self.nr_conns -= 1
+        conn.close(graceful=graceful)
+
+    # --- requests that are carried out --------------------------------------------------------
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Carry out a request, in a thread."""
+        if getattr(conn.sock, "is_large", False):
+            # What the application leaves unread of a body nobody waits for.
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Go on with a connection whose request has been answered."""
+        if not fs.cancelled() and not fs.exception() and fs.result() and self._has_more(conn):
+            # Versions before 27 would wait for the socket, which has no more to show.
+            self.enqueue_req(conn)
+        else:
+            super().finish_request(conn, fs)
 
     @staticmethod
-    def _start(pool: ThreadPoolExecutor, handle: Handle, waiting: _Waiting) -> None:
-        try:
-            pool.submit(_settle, waiting.future, handle, waiting.connection)
-        except RuntimeError:
-            # The pool was shut down meanwhile.
-            waiting.future.cancel()
+    def _has_more(conn: Any) -> bool:
+        """Whether the next request, or a part of it, came along with the last one."""
+        return conn.initialized and bool(conn.parser.unreader.buf.getvalue())
 
-    def _watch(self) -> None:
-        """Wait for heads, in a thread of its own, until the pool is shut down."""
-        kept: set[_Waiting] = set()
-        try:
-            while not self._ended:
-                for waiting in self._due(kept):
-                    if self._dispatched(waiting):
-                        kept.discard(waiting)
-                    else:
-                        kept.add(waiting)
-                        self._follow(waiting)
-                self._give_up(kept)
-        finally:
-            for waiting in (*kept, *self._arrived()):
-                self._unfollow(waiting)
-                waiting.future.cancel()
-            self._selector.close()
-            self._woken.close()
-            self._waker.close()
+    # --- what is too late, and what ends ------------------------------------------------------
 
-    def _due(self, kept: set[_Waiting]) -> list[_Waiting]:
-        """Wait until connections are worth a look, and give them; none of them is followed."""
+    def _look_around(self) -> float:
+        """See who has waited too long; say in how many seconds to look again at the latest."""
         now = time.monotonic()
-        soonest = min((min(w.look, w.until) for w in kept), default=now + 1)
-        events = self._selector.select(max(0.0, min(soonest - now, 1.0)))
-        due = []
-        for key, _ in events:
-            if key.data is None:
-                with suppress(BlockingIOError):
-                    self._woken.recv(4096)
-            else:
-                due.append(key.data)
-        now = time.monotonic()
-        due += [waiting for waiting in kept if waiting.look <= now]
-        for waiting in due:
-            self._unfollow(waiting)
-        return [*due, *self._arrived()]
+        if self.alive:
+            self._stopping = now
+        if now >= self._next_look:
+            self._next_look = now + _TICK
+            self.tpool.tick()
+            for conn, arriving in list(self._arriving.items()):
+                self._judge(conn, arriving, now)
+            for sock in [sock for sock, until in self._lingering.items() if until <= now]:
+                self._let_go(sock)
+        return _TICK if self.tpool.has_waiting or self._arriving or self._lingering else 1.0
 
-    def _arrived(self) -> Iterator[_Waiting]:
-        with suppress(Empty):
-            while True:
-                yield self._arriving.get_nowait()
+    def _judge(self, conn: Any, arriving: "_Arriving", now: float) -> None:
+        seconds = now - arriving.since
+        if not self.alive:
+            # A restart does not wait for spare connections of browsers, and half requests.
+            if now - self._stopping >= _LINGER:
+                self._give_up(conn)
+        elif not arriving.request.data:
+            # A spare connection, which costs nothing but itself.
+            if seconds >= self.cfg.keepalive:
+                self._give_up(conn)
+        elif seconds >= self._limits.request:
+            self._refuse(conn, "408 Request Timeout", RequestTimeout)
 
-    def _follow(self, waiting: _Waiting) -> None:
-        """Wait for a first byte; a head that has begun would wake the selector all the time."""
-        if waiting.look == float("inf"):
-            try:
-                self._selector.register(waiting.connection.sock, selectors.EVENT_READ, waiting)
-            except (OSError, ValueError):
-                waiting.look = time.monotonic()
-
-    def _unfollow(self, waiting: _Waiting) -> None:
-        waiting.look = float("inf")
-        with suppress(KeyError, ValueError, OSError):
-            self._selector.unregister(waiting.connection.sock)
-
-    def _give_up(self, kept: set[_Waiting]) -> None:
-        now = time.monotonic()
-        for waiting in [*kept]:
-            if self._hurried:
-                waiting.until = min(waiting.until, now + _LINGER)
-            if waiting.until <= now:
-                kept.discard(waiting)
-                self._unfollow(waiting)
-                # The worker's callback closes the connection.
-                waiting.future.cancel()
-
-
-def reserved_path(head: bytes) -> str | None:
-    """Return the reserved path that a head asks for, or None.
-
-    A request with a body is none: reading it can take as long as its sender likes.
-    """
-    found = _PATH.match(head)
-    if not found or _BODY.search(head):
-        return None
-    return f"/{found[1].decode()}"
-
-
-def _has_read_ahead(connection: Any) -> bool:
-    """Whether the parser has bytes of the next request, which the socket no longer shows."""
-    unreader = getattr(connection.parser, "unreader", None)
-    return bool(unreader and unreader.buf.getvalue())
-
-
-def _peek(connection: socket.socket) -> bytes | None:
-    """Look at what a client has sent; None: nothing yet; empty: the connection has ended."""
-    try:
-        return connection.recv(_LONGEST_PEEK, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _brief(handle: Handle) -> Handle:
-    """Bound the time for which a client that does not read may keep a reserved thread."""
-
-    def bounded(connection: Any) -> Any:
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIME)
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        """Close a connection, without ever waiting for its client."""
+        sock: Connection = conn.sock
+        if sock.is_cut or not (graceful or sock.is_large):
+            sock.close()
+            return
         try:
-            return handle(connection)
-        finally:
-            # The connection may be closed by now; a download on it later takes its time.
-            with suppress(OSError):
-                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _NO_SEND_TIME)
+            sock.shutdown(socket.SHUT_WR)
+            self.poller.register(sock, selectors.EVENT_READ, self._drain)
+        except (OSError, KeyError, ValueError):
+            sock.close()
+        else:
+            self._lingering[sock] = time.monotonic() + _LINGER
 
-    return bounded
+    def _drain(self, sock: Connection) -> None:
+        try:
+            data = sock.take(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._let_go(sock)
+
+    def _let_go(self, sock: socket.socket) -> None:
+        del self._lingering[sock]
+        self.poller.unregister(sock)
+        sock.close()
 
 
-def _settle(future: "Future[Any]", handle: Handle, connection: Any) -> None:
-    """Run a handler and hand its outcome to a future that exists already."""
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = handle(connection)
-    except BaseException as ex:  # noqa: BLE001 - as concurrent.futures does: the waiter decides
-        future.set_exception(ex)
-    else:
-        future.set_result(result)
+def serving(config: Config) -> type[Worker]:
+    """Make the worker class of a configuration."""
+    return type("IredldapWorker", (Worker,), {"config": config})

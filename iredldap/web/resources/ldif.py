@@ -16,7 +16,7 @@ from iredldap.errors import InvalidLdif
 from iredldap.operations import domains, exports, users
 from iredldap.operations.login import Caller
 from iredldap.web import forms
-from iredldap.web.downloads import cut_off_stalled_client
+from iredldap.web.downloads import held
 from iredldap.web.head import is_head
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
@@ -106,9 +106,11 @@ class _LdifResource(Resource):
             self._wants_file(request, response, chosen)
             response.stream = ()
             return
+        holding = held(request)
+        holding.place(request.context.caller.address)
         export = process.start(self.config.ldap, chosen)
+        holding.until_the_end(export.close)
         bare = self._wants_file(request, response, chosen)
-        cut_off_stalled_client(request, self.config.api.stalled_download)
         response.stream = Download(export, bare=bare)
 
     def _wants_file(

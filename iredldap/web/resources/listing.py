@@ -11,7 +11,7 @@ from iredldap.errors import InvalidParameter
 from iredldap.operations import listings
 from iredldap.operations.listings import Listing
 from iredldap.operations.profiles import Subject
-from iredldap.web.downloads import cut_off_stalled_client, send
+from iredldap.web.downloads import send
 from iredldap.web.head import is_head
 from iredldap.web.replies import JSON
 from iredldap.web.resources.base import Resource, name_ignored
@@ -38,7 +38,6 @@ class _ListingResource(Resource):
         if ignored and context.strict:
             words = f"would be ignored: {', '.join(ignored)[:200]}"
             raise InvalidParameter(words, parameter="fields")
-        cut_off_stalled_client(request, self.config.api.stalled_download)
         if wanted.names_only or wanted.limit:
             self._send_page(request, response, listing)
         elif is_head(request):
@@ -49,7 +48,7 @@ class _ListingResource(Resource):
             response.stream = ()
         else:
             response.content_type = JSON
-            send(response, self.replies.members(listing.profiles()))
+            send(request, response, self.replies.members(listing.profiles()))
         name_ignored(response, ignored)
 
     def _send_page(

@@ -1,0 +1,182 @@
+"""A client's connection that waits for its client only so long.
+
+Sockets wait for ever, or for so long per call: a client that takes or sends a byte now and then
+holds a thread for hours. Here the time that a thread waits for the client is added up, and what the
+client moves meanwhile is taken off at the least rate that is asked of it. Time in which the client
+waits for us does not count.
+"""
+
+import errno
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from iredldap.web.endpoint import Load
+
+_BRIEF = 1.0
+"""Seconds that the threads for probes wait for a client, and any thread for bytes of a request
+that is there: none should be missing."""
+
+_UNSENT = 128 * 1024
+"""Bytes that the kernel takes beyond what is under way: without a bound it takes megabytes at once
+and then none for a minute, which looks like a client that stalls."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+log = structlog.get_logger("iredldap.connection")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a thread waits for a client.
+
+    Args:
+        request: Seconds for a request, beside what its bytes take at the least rate.
+        rate: Least bytes per second; 0: any progress counts.
+        stalled: Seconds without any progress of an answer.
+        averaged: Seconds over which the rate of a client that takes an answer is averaged.
+    """
+
+    request: float
+    rate: float
+    stalled: float
+    averaged: float = 60.0
+
+
+class Lag:
+    """By how many seconds a client is behind the least rate; never ahead of it.
+
+    Args:
+        most: Seconds that are allowed.
+        rate: Bytes per second; 0: any progress makes up for all the time.
+        seconds: Behind already.
+    """
+
+    def __init__(self, most: float, rate: float, seconds: float = 0.0) -> None:
+        self._most = most
+        self._rate = rate
+        self._seconds = seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds for which the client may still be waited for."""
+        return self._most - self._seconds
+
+    def waited(self, seconds: float) -> None:
+        """Add time in which the client was waited for."""
+        self._seconds += seconds
+
+    def moved(self, size: int) -> None:
+        """Take off the time that so many bytes may take."""
+        self._seconds = max(0.0, self._seconds - size / self._rate) if self._rate else 0.0
+
+
+class Connection(socket.socket):
+    """A connection under limits; it takes the place of another socket object.
+
+    `load` is the kind of its present request, `waiting` says whether a thread waits for the client
+    just now, and `overdue` that the request has waited too long for a thread. `is_large`: the body
+    of the request was not there when it was given to a thread.
+    """
+
+    def __init__(self, accepted: socket.socket, limits: Limits) -> None:
+        super().__init__(fileno=accepted.detach())
+        self.waiting = False
+        self.is_cut = False
+        self._limits = limits
+        self.begin(Load.LIGHT)
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+
+    def begin(self, load: Load, *, is_large: bool = False, waited: float = 0.0) -> None:
+        """Count anew for a request.
+
+        Args:
+            load: What it costs.
+            is_large: Whether its body is still to come.
+            waited: Seconds for which the client was waited for already.
+        """
+        self.load = load
+        self.is_large = is_large
+        self.overdue = False
+        limits = self._limits
+        is_probe = load in {Load.LIVE, Load.PROBE}
+        self._stalled = min(limits.stalled, _BRIEF) if is_probe else limits.stalled
+        self._sending = Lag(_BRIEF if is_probe else limits.averaged, limits.rate)
+        if is_large:
+            self._receiving = Lag(limits.request, limits.rate, waited)
+        else:
+            self._receiving = Lag(min(limits.request, _BRIEF), limits.rate)
+
+    def take(self, most: int) -> bytes:
+        """Receive what is there.
+
+        Raises:
+            BlockingIOError: If nothing is.
+        """
+        return super().recv(most, socket.MSG_DONTWAIT)
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive, waiting for as long as the request may still take.
+
+        Raises:
+            TimeoutError: If nothing came in that time, or in that of `settimeout`.
+        """
+        own = self.gettimeout()
+        if own != 0:
+            left = self._receiving.left
+            seconds = left if own is None else min(own, left)
+            began = time.monotonic()
+            ready = self._ready(select.POLLIN, seconds)
+            self._receiving.waited(time.monotonic() - began)
+            if not ready:
+                raise TimeoutError("the request did not come in time")
+        data = super().recv(bufsize, flags)
+        self._receiving.moved(len(data))
+        return data
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send, as long as the client takes it fast enough.
+
+        Raises:
+            BrokenPipeError: If it does not: what it has is not whole.
+        """
+        rest = memoryview(data).cast("B")
+        while rest:
+            try:
+                sent = super().send(rest, flags | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._await_room()
+            else:
+                self._sending.moved(sent)
+                rest = rest[sent:]
+
+    def _await_room(self) -> None:
+        left, stalled = self._sending.left, self._stalled
+        began = time.monotonic()
+        if not self._ready(select.POLLOUT, min(left, stalled)):
+            self._cut("slow" if left < stalled else "stalled")
+        self._sending.waited(time.monotonic() - began)
+
+    def _ready(self, event: int, seconds: float) -> bool:
+        if seconds <= 0:
+            return False
+        poller = select.poll()
+        poller.register(self, event)
+        self.waiting = True
+        try:
+            return bool(poller.poll(seconds * 1000))
+        finally:
+            self.waiting = False
+
+    def _cut(self, reason: str) -> None:
+        """Give the client up, and what the kernel still holds for it."""
+        self.is_cut = True
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        log.warning("cut off", reason=reason, load=self.load.value)
+        raise BrokenPipeError(errno.EPIPE, f"the client is {reason}")

@@ -1,0 +1,38 @@
+"""What a request costs, by its first line: known before a thread has it."""
+
+import re
+from collections.abc import Iterable
+
+from iredldap.web.endpoint import Endpoint, Load
+from iredldap.web.gate import one_spelling
+
+_VARIABLE = re.compile(r"\\\{\w+\\\}")
+
+
+class Loads:
+    """Finds the endpoint of a request, and what a call of it costs.
+
+    Args:
+        endpoints: All of them; what is none of them is light.
+    """
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._patterns = [
+            (row.method, re.compile(_VARIABLE.sub("[^/]+", re.escape(row.path))), row.load)
+            for row in endpoints
+            if row.load is not Load.LIGHT
+        ]
+
+    def of(self, method: str, target: str) -> Load:
+        """What a request costs.
+
+        Args:
+            method: As it was sent; HEAD costs what GET does.
+            target: As it was sent: a path, which may have a query.
+        """
+        path, _ = one_spelling(target.partition("?")[0])
+        wanted = "GET" if method == "HEAD" else method
+        for sent, pattern, load in self._patterns:
+            if sent == wanted and pattern.fullmatch(path):
+                return load
+        return Load.LIGHT
