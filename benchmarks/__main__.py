@@ -23,6 +23,7 @@ NAMES = (
     "wblist",
     "races",
     "turns",
+    "slow_clients",
 )
 
 
