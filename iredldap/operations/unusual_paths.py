@@ -21,6 +21,10 @@ from iredldap.gateways.directory import Directory
 _OVERLAP = timedelta(minutes=5)
 """How far the clocks of directory servers may be apart, whose times are in entryCSN."""
 
+_SETTLING = timedelta(seconds=30)
+"""How long a single server may take to store what it gave an entryCSN; what an import made some
+minutes ago is then not read again each time."""
+
 _LONGEST = 6 * 3600.0
 """Seconds after which all paths are read anew: a directory may have been replaced by a copy."""
 
@@ -32,6 +36,7 @@ class UnusualPaths:
         self._lock = threading.Lock()
         self._known: dict[str, Entry] = {}
         self._latest = ""
+        self._servers: set[str] = set()
         self._read_at = float("-inf")
 
     def touching(self, directory: Directory, ground: Ground) -> Iterator[Entry]:
@@ -56,12 +61,16 @@ class UnusualPaths:
         filter_ = everybody.filter
         if time.monotonic() - self._read_at > _LONGEST:
             self._known.clear()
+            self._servers.clear()
             self._latest, self._read_at = "", time.monotonic()
         elif self._latest:
-            filter_ = every(filter_, at_least("entryCSN", _earlier(self._latest)))
+            overlap = _OVERLAP if len(self._servers) > 1 else _SETTLING
+            filter_ = every(filter_, at_least("entryCSN", _earlier(self._latest, overlap)))
         attributes = (*mailbox.ATTRIBUTES, "entryCSN")
         for entry in directory.stream(Query(everybody.base, everybody.scope, filter_, attributes)):
-            self._latest = max(self._latest, entry.csn or "")
+            if csn := entry.csn:
+                self._latest = max(self._latest, csn)
+                self._servers.add(csn.split("#")[2])
             if _is_unusual(entry):
                 self._known[entry.dn.lower()] = entry
             else:
@@ -74,7 +83,7 @@ def _is_unusual(entry: Entry) -> bool:
     return mailbox.is_inside_a_mailbox(path) or f"/{home}/" not in path
 
 
-def _earlier(csn: str) -> str:
-    """Return an entryCSN that is some minutes older."""
-    moment = datetime.strptime(csn[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC) - _OVERLAP
+def _earlier(csn: str, overlap: timedelta) -> str:
+    """Return an entryCSN that is older by some time."""
+    moment = datetime.strptime(csn[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC) - overlap
     return f"{moment:%Y%m%d%H%M%S}.000000Z#000000#000#000000"
