@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.conftest import SUFFIX, Client, World, done, environment, refused
 from tests.databases import sqlite_urls
 from tests.gunicorn import gunicorn
 from tests.patience import PATIENCE, launched
+from tests.slow import PROMPT, connected, fill, head, longest
 from tests.tls import certificates
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -226,6 +228,38 @@ def test_a_directory_goes_through_nginx_and_back(front: Client) -> None:
     answer = front.send_file("/iredadmin/api/ldif", larger)
     assert answer.status_code == 200, answer.text
     done(front.delete("/api/domain/front.test"))
+
+
+@contextmanager
+def tls(client: Client, count: int, beginning: bytes) -> Iterator[list[ssl.SSLSocket]]:
+    """So many connections to nginx, on which the same was sent."""
+    context = ssl.create_default_context(cafile=str(client.session.verify))
+    with ExitStack() as stack:
+        made = []
+        for plain in stack.enter_context(connected(client.url, count)):
+            made.append(
+                stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+            )
+            made[-1].sendall(beginning)
+        yield made
+
+
+def test_slow_readers_behind_nginx_stop_nobody(front: Client, world: World) -> None:
+    """They have as many downloads as one caller may, and the rest is refused."""
+    front.log_in()
+    fill(world, front)
+    wanted = head(front, "/iredadmin/api/ldif/domain/corp.test?format=ldif")
+    with tls(front, 10, wanted) as clients:
+        firsts = [client.recv(12) for client in clients]
+        assert sorted(first.split()[1] for first in firsts) == [b"200"] * 3 + [b"429"] * 7
+        assert longest(lambda: front.get("/api/domain/corp.test").raise_for_status()) < PROMPT
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /api/dom", b"POST /api/login HTTP/1.1\r\n"])
+def test_slow_senders_behind_nginx_stop_nobody(front: Client, beginning: bytes) -> None:
+    front.log_in()
+    with tls(front, 24, beginning):
+        assert longest(lambda: front.get("/api/domains").raise_for_status()) < PROMPT
 
 
 def test_the_reference_is_there(front: Client) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import Client, World, done
+from tests.conftest import Client, World, refused
 from tests.gunicorn import gunicorn
 from tests.patience import PATIENCE, wait_until
 from tests.processes import command, descendants
+from tests.slow import USERS, fill
 
-PASSWORD = "a good password"
-USERS = 60
 STALLED = "2"
 """Seconds after which a download is given up."""
 
@@ -25,19 +24,12 @@ STALLED = "2"
 def large(
     request: pytest.FixtureRequest, world: World, tmp_path: Path
 ) -> Iterator[tuple[str, Client]]:
-    """A domain of 20 MB, and one thread to serve it: who holds it is missed."""
-    settings = {"SERVER_WORKERS": "1", "SERVER_THREADS": "1"}
+    """A domain of 20 MB, and one thread and one place to serve it: who holds them is missed."""
+    settings = {"SERVER_WORKERS": "1", "SERVER_THREADS": "1", "API_DOWNLOADS": "1"}
     stalled = getattr(request, "param", STALLED)
     with gunicorn(world, tmp_path, API_STALLED_DOWNLOAD=stalled, **settings) as url:
         api = Client(url).log_in()
-        done(api.post("/api/domain/corp.test"))
-        connection = world.connect()
-        for number in range(USERS):
-            mail = f"user{number}@corp.test"
-            done(api.post(f"/api/user/{mail}", password=PASSWORD))
-            portrait = [(0, "jpegPhoto", [bytes(range(256)) * 1000])]
-            connection.modify_s(world.tree.user(mail), portrait)
-        connection.unbind_s()
+        fill(world, api)
         yield url, api
 
 
@@ -70,6 +62,7 @@ def test_who_stalls_is_cut_off(large: tuple[str, Client]) -> None:
         assert time.monotonic() - began > float(STALLED)
         assert requests.get(f"{url}/livez", timeout=PATIENCE).ok
         assert b"# entries: " not in rest(client)
+    wait_until(lambda: has_place(api))
 
 
 @pytest.mark.parametrize("large", ["3600"], indirect=True)
@@ -81,6 +74,33 @@ def test_who_leaves_frees_everything(large: tuple[str, Client]) -> None:
 
     wait_until(lambda: not exporters())
     assert requests.get(f"{url}/livez", timeout=PATIENCE).ok
+    wait_until(lambda: has_place(api))
+
+
+def has_place(api: Client) -> bool:
+    """Whether a download is not refused; it ends well, or before the first byte."""
+    answer = api.get("/api/ldif", format="ldif")
+    assert answer.status_code in {200, 429}
+    return answer.ok
+
+
+def test_a_place_is_free_whatever_ends_a_download(large: tuple[str, Client]) -> None:
+    """Its end, HEAD, which wants none of it, and a domain that does not exist."""
+    _, api = large
+    for _ in range(3):
+        wait_until(lambda: has_place(api))
+        wait_until(lambda: api.session.head(f"{api.url}/api/ldif", timeout=PATIENCE).ok)
+        refused(api.get("/api/ldif/domain/none.test"), 404, "NO_SUCH_ACCOUNT")
+
+
+@pytest.mark.parametrize("large", ["3600"], indirect=True)
+def test_who_finds_no_place_is_told_when_to_come_again(large: tuple[str, Client]) -> None:
+    """Other calls need none."""
+    url, api = large
+    with downloading(url, api):
+        answer = refused(api.get("/api/ldif/domain/corp.test"), 429, "TOO_MANY_REQUESTS")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert api.get("/api/ldif/user/user1@corp.test").ok
 
 
 def test_who_is_slow_gets_everything(large: tuple[str, Client]) -> None:
@@ -111,6 +131,8 @@ def test_a_directory_that_dies_breaks_the_download(large: tuple[str, Client], wo
 
     assert b"# entries: " not in text
     assert not text.endswith(b"0\r\n\r\n")
+    world.slapd.start()
+    wait_until(lambda: api.get("/api/ldif", format="ldif").ok)
 
 
 def rest(client: socket.socket) -> bytes:
