@@ -410,7 +410,7 @@ POLICIES = (
 )  # fmt: skip
 OLDER_POLICIES = {"allowedonly": "moderatorsonly"}
 POLICY = choice(*POLICIES, also=OLDER_POLICIES)
-DN = up_to(1024, Kind("string", _one(dn), {"type": "string"}))
+DN = up_to(500, Kind("string", _one(dn), {"type": "string"}))
 MAILBOX_FORMAT = choice("maildir", "mdbox", "sdbox")
 MAILBOX_FOLDER = Kind(
     "string", _one(mailbox_folder), {"type": "string", "pattern": "^[A-Za-z0-9]{1,20}$"}

@@ -50,7 +50,8 @@ _PAGES: Table = (
     Field(
         name="cursor",
         stored_as=_IN_THE_ANSWER,
-        kind=kinds.up_to(1024, Kind("string", _key)),
+        # In the query string a character of four bytes takes twelve, and gunicorn 8 KiB of all.
+        kind=kinds.up_to(500, Kind("string", _key)),
         meaning="The last name or address of the page before, as `X-Next-Cursor` has it; the page"
         " begins behind it.",
         required_with=("limit",),
