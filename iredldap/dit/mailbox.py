@@ -9,7 +9,7 @@ Source: iRedMail's directory, homeDirectory.
 import posixpath
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -111,29 +111,46 @@ def folders(domain: str, storage_base: str) -> tuple[str, ...]:
     return (f"{base}{domain}/", f"{base}{'/'.join(_first_two(domain))}/{domain}/")
 
 
-def lookup(base: str, paths: Iterable[str], *, spelled: Iterable[str] = ()) -> Query:
+def lookup(
+    base: str,
+    paths: Collection[str],
+    *,
+    spelled: Iterable[str] = (),
+    exempt: Collection[str] = (),
+) -> Query:
     """Search by index for accounts whose mailbox is equal to one of some paths, or holds one.
 
     What lies inside is not found: there is neither a substring nor an ordering rule for these
     attributes. Neither are spellings with capitals, or with more than one slash at the end.
-    Accounts with a mailbox elsewhere may be among those found.
+    Accounts with a mailbox elsewhere may be among those found. Those of the older form, without
+    `homeDirectory`, are found where all paths end in a time only if their path is split as in
+    iRedMail's trees, behind its second component.
 
     Args:
         base: DN below which to search.
         paths: Normalised.
         spelled: Further spellings of them.
+        exempt: Directories above them that do not matter.
     """
-    wanted = {*paths, *(directory for path in paths for directory in above(path))}
+    wanted = {*paths, *(directory for path in paths for directory in above(path))} - {*exempt}
     forms = sorted({form for path in wanted for form in (path, path.rstrip("/"))} | {*spelled})
-    # The older form splits a path in two, in iRedMail's trees behind its second component.
-    stores = sorted(
-        {form[at + 1 :] for form in forms for at in range(1, len(form) - 1) if form[at] == "/"}
-    )
+    stores = _usual_stores(forms) if all(map(ends_in_a_time, paths)) else _stores(forms)
     terms = (
         *(equals("homeDirectory", form) for form in forms),
         *(equals("mailMessageStore", store) for store in stores),
     )
     return Query(base, Scope.SUBTREE, either(*terms), ATTRIBUTES)
+
+
+def _stores(forms: Iterable[str]) -> list[str]:
+    """Return values of `mailMessageStore` that make one of some paths with what is before them."""
+    splits = ((form, at) for form in forms for at in range(1, len(form) - 1) if form[at] == "/")
+    return sorted({form[at + 1 :] for form, at in splits})
+
+
+def _usual_stores(forms: Iterable[str]) -> list[str]:
+    rest = (form.split("/", 3)[3:] for form in forms)
+    return sorted({store for stores in rest for store in stores if store})
 
 
 def everybody(base: str) -> Query:

@@ -98,9 +98,11 @@ def opened(
         most: Connections of a server at once, beyond the five that are kept; None: any number.
     """
     url = url_of(secret)
-    overflow = {"max_overflow": -1 if most is None else most}
-    settings = {} if url.get_backend_name() == "sqlite" else overflow
-    engine = new_engine(url, ARGUMENTS, pool_pre_ping=True, **settings)
+    is_file = url.get_backend_name() == "sqlite"
+    settings = {} if is_file else {"max_overflow": -1 if most is None else most}
+    # A server may have hung up meanwhile; a file has not, and each question costs a fifth of a
+    # small query.
+    engine = new_engine(url, ARGUMENTS, pool_pre_ping=not is_file, **settings)
     if engine.dialect.name == "postgresql":
         sql.event.listen(engine, "connect", note)
     # Before it is opened: one that is replaced meanwhile differs next time, at worst in vain.

@@ -8,7 +8,7 @@ writes the path down, and looks again. Whichever of two rivals looks second sees
 Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -83,7 +83,14 @@ def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datet
     not known by then: then `generated` asks again.
     """
     path = mailbox.path(mail, accounts.storage_base, accounts, now)
-    return mailbox.lookup(directory.tree.base, (path,))
+    exempt = _exempt(names.domain_of(mail), accounts.storage_base, accounts)
+    return mailbox.lookup(directory.tree.base, (path,), exempt=exempt)
+
+
+def _exempt(name: str, base: str, accounts: Accounts) -> frozenset[str]:
+    """Return the directories in which mailboxes of a domain are made, whoever has them."""
+    trunk = mailbox.trunk(name, base, accounts)
+    return frozenset({trunk, *mailbox.above(trunk)})
 
 
 def generated(
@@ -114,8 +121,7 @@ def generated(
         ServerDown: If the database of deleted mailboxes does not answer.
     """
     tree = directory.tree
-    trunk = mailbox.trunk(names.domain_of(mail), base, accounts)
-    exempt = frozenset({trunk, *mailbox.above(trunk)})
+    exempt = _exempt(names.domain_of(mail), base, accounts)
     asked = (mailbox.path(mail, accounts.storage_base, accounts, now),)
     for paths in mailbox.candidates(mail, base, accounts, now):
         has_time = mailbox.ends_in_a_time(paths[0])
@@ -124,7 +130,7 @@ def generated(
         ground = Ground(paths)
         taken: set[str] = set()
         others = chain(
-            found if paths == asked else directory.stream(mailbox.lookup(tree.base, paths)),
+            found if paths == asked else _stream(directory, paths, exempt),
             () if has_time else records.unusual_paths.touching(directory, ground),
         )
         for _, _, path in _owners(others, ground, exempt):
@@ -139,12 +145,18 @@ def generated(
                 mail=mail,
                 dn=tree.user(mail),
                 path=free,
-                query=mailbox.lookup(tree.base, (free,)),
+                query=mailbox.lookup(tree.base, (free,), exempt=exempt),
                 since=since,
                 exempt=exempt,
                 takes_over=takes_over,
             )
-    raise MailboxInUse(f"others have all paths for {mail} in {trunk}")
+    raise MailboxInUse(f"others have all paths for {mail} below {base}")
+
+
+def _stream(
+    directory: Directory, paths: Collection[str], exempt: frozenset[str]
+) -> Iterator[Entry]:
+    return directory.stream(mailbox.lookup(directory.tree.base, paths, exempt=exempt))
 
 
 def _nobodys(_: Mailbox) -> bool:

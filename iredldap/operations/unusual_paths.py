@@ -78,9 +78,16 @@ class UnusualPaths:
 
 
 def _is_unusual(entry: Entry) -> bool:
-    """Return whether a mailbox lies inside another one, or outside the directory of its domain."""
+    """Return whether a mailbox lies inside another one, or outside the directory of its domain.
+
+    So do those of the older form, which no search by `homeDirectory` finds.
+    """
     path, home = mailbox.place(entry), names.domain_in(entry.dn)
-    return mailbox.is_inside_a_mailbox(path) or f"/{home}/" not in path
+    return (
+        not entry.values("homeDirectory")
+        or mailbox.is_inside_a_mailbox(path)
+        or f"/{home}/" not in path
+    )
 
 
 def _earlier(csn: str, overlap: timedelta) -> str:
