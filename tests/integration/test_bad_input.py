@@ -350,7 +350,7 @@ def test_log_has_no_secret(api: Client, corp: None, capsys: pytest.CaptureFixtur
     assert not [secret for secret in (PASSWORD, "good%20password", cookie) if secret in out + err]
 
 
-@pytest.mark.parametrize("number", ["9" * 309, "9" * 4000, "9" * 5000, "1e400", "[" * 50_000])
+@pytest.mark.parametrize("number", ["9" * 309, "9" * 4000, "9" * 5000, "1e400", "[" * 10_000])
 @pytest.mark.parametrize("path", ["/api/login", "/api/domain/new.test"])
 def test_no_number_is_too_much_for_us(
     api: Client, served: Served, world: World, path: str, number: str
