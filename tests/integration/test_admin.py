@@ -633,7 +633,11 @@ def test_admin_created_while_his_domain_was(
     api: Client, served: Served, directory: Directory, world: World, corp: str
 ) -> None:
     """A normal admin does not get the domain of his address: rights belong to addresses."""
-    maker = Caller("ann@corp.test", "mail=ann", is_global=False, stored=())
+    ann = "ann@corp.test"
+    if world.entry(world.tree.user(ann)) is None:
+        done(api.post(f"/api/user/{ann}", password=PASSWORD))
+    done(api.put("/api/domain/admins/corp.test", addAdmin=ann))
+    maker = Caller(ann, world.tree.user(ann), is_global=False, stored=())
     plan = domains.create(directory, served.config, maker, "far.test", parse((), {}))
     done(api.post(PATH, password=PASSWORD))
 
