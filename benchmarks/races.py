@@ -111,4 +111,4 @@ def _recovery(found: Recovery, name: str, backend: str) -> Reading:
         raise AssertionError("; ".join(found.faults))
     what = f"the next change after kill -9 of a worker in the middle of {name}"
     note = f"{found.left} of {ACCOUNTS} accounts were left"
-    return Reading(f"{what}, {backend}", found.seconds, "s", LIMIT, note)
+    return Reading(f"{what}, {backend}", found.seconds * 1000, "ms", LIMIT * 1000, note)
