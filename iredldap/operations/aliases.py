@@ -49,7 +49,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
-    judge = _judge(directory, caller)
+    judge = targets.Judge.of(directory, caller)
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     is_marked = not home.is_active
     dn = directory.tree.alias(mail)
@@ -74,10 +74,6 @@ def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
         ("1.1",),
     )
     return Limit.of(domain.limits(home), "numberOfAliases", aliases)
-
-
-def _judge(directory: Directory, caller: Caller) -> targets.Judge:
-    return targets.Judge(directory, lambda name: caller.manages(name, by_alias=True))
 
 
 def _with_reachable(
@@ -121,7 +117,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
     """
     entry = get(directory, mail)
-    changes, ignored, judge = [*parsed.changes], list[str](), _judge(directory, caller)
+    changes, ignored, judge = [*parsed.changes], list[str](), targets.Judge.of(directory, caller)
     if any(_adds(change) and change.values for change in changes):
         changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed)
     mods = modlist(changes, entry)

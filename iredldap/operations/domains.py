@@ -42,10 +42,10 @@ from iredldap.operations import (
     mailboxes,
     new_domains,
     subscriptions,
-    targets,
 )
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.records import Records
+from iredldap.operations.targets import Judge
 
 _MARKED = either(
     equals("objectClass", "mailUser"),
@@ -85,7 +85,9 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         # While they waited for their turn the account may have gone; a domain that names it then
         # would belong to nobody.
         raise PermissionDenied(f"{caller.address} is no admin any more")
-    _refuse_copies_to_nobody(directory, caller, parsed, new=name)
+    # The accounts of the new domain are yet to come.
+    others = Judge(directory, lambda place: place != name and caller.manages(place, by_alias=True))
+    _refuse_copies_to_nobody(others, parsed)
     attributes = domain.new(
         name,
         parsed.changes,
@@ -170,8 +172,9 @@ def update(
     status = parsed.value("accountStatus")
     if status == "disabled":
         _keep_admins(directory, caller, entry)
-    _refuse_copies_to_nobody(directory, caller, parsed)
-    catchall, dropped = _catchall(directory, caller, entry, parsed)
+    judge = Judge.of(directory, caller)
+    _refuse_copies_to_nobody(judge, parsed)
+    catchall, dropped = _catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
         *_outside(directory, records, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
@@ -182,7 +185,7 @@ def update(
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
     touches = frozenset({*aliases.leaving, *((GLOBAL_ADMINS,) if status == "disabled" else ())})
-    return Plan(entry.dn, steps, entry.csn, ignored, touches)
+    return Plan(entry.dn, steps, entry.csn, ignored, touches, found=judge.found)
 
 
 def _outside(
@@ -224,7 +227,7 @@ def _whole_services(
 
 
 def _catchall(
-    directory: Directory, caller: Caller, entry: Entry, parsed: Parsed
+    directory: Directory, judge: Judge, entry: Entry, parsed: Parsed
 ) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
     """Say what must change in the catch-all account, and which destinations nobody has."""
     change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
@@ -234,9 +237,7 @@ def _catchall(
     account = directory.read(directory.tree.catchall(name))
     if not change.values:
         return ((Delete(account.dn, absent_ok=True),) if account else ()), ()
-    nobody = targets.unreachable(
-        directory, lambda place: caller.manages(place, by_alias=True), change.values
-    )
+    nobody = judge.unreachable(change.values)
     kept = tuple(mail for mail in change.values if mail not in nobody)
     if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
@@ -250,27 +251,15 @@ def _catchall(
 _COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}
 
 
-def _refuse_copies_to_nobody(
-    directory: Directory, caller: Caller, parsed: Parsed, new: str = ""
-) -> None:
+def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed) -> None:
     """Refuse an address that shall get copies of all mail, is hosted here, and belongs to nobody.
-
-    Args:
-        directory: Where.
-        caller: Who asks; domains that they do not manage are not judged.
-        parsed: The request.
-        new: Name of the domain that is about to be made; its accounts are yet to come.
 
     Raises:
         InvalidMail: If there is such an address.
     """
-
-    def judges(name: str) -> bool:
-        return name != new and caller.manages(name, by_alias=True)
-
     for change in parsed.changes:
         if isinstance(change.field.stored_as, Attribute) and change.field.stored_as.name in _COPIES:
-            nobody = targets.unreachable(directory, judges, change.values)
+            nobody = judge.unreachable(change.values)
             if nobody:
                 raise InvalidMail(
                     f"nobody has {', '.join(sorted(nobody))}", parameter=change.field.name

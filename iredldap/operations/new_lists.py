@@ -28,6 +28,7 @@ from iredldap.operations.login import Caller
 from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 from iredldap.operations.subscribable_lists import addressed, led
+from iredldap.operations.targets import Judge
 from iredldap.operations.users import Chance
 
 _LASTING = ("objectClass", "mail", "mailingListID")
@@ -58,7 +59,8 @@ def create(
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
-    changes, nobody = led(directory, caller, parsed.changes)
+    judge = Judge.of(directory, caller)
+    changes, nobody = led(judge, parsed.changes)
     wanted = list_profile.completed(mail, changes)
     settled = addressed(directory, account, lambda: home, wanted.changes, {})
     members = list_members.asked(parsed, SUBSCRIBERS, account)
@@ -87,7 +89,7 @@ def create(
         *members.ignored,
         *taken,
     )
-    return Plan(dn, steps, begun.csn if begun else None, ignored)
+    return Plan(dn, steps, begun.csn if begun else None, ignored, found=judge.found)
 
 
 def _place(directory: Directory, dn: str, mail: str) -> tuple[Entry, Entry | None]:

@@ -25,10 +25,11 @@ from iredldap.dit.subscribable import (
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
-from iredldap.operations import list_members, lookup, subscriptions, targets, user_lists
+from iredldap.operations import list_members, lookup, subscriptions, user_lists
 from iredldap.operations.login import Caller
 from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
+from iredldap.operations.targets import Judge
 from iredldap.operations.user_update import recheck_addresses
 
 _KINDS = ("normal", "digest", "nomail")
@@ -105,16 +106,13 @@ def addressed(
 _LEADERS = {row.name for row in (OWNER, MODERATORS, JOIN_MODERATORS)}
 
 
-def led(
-    directory: Directory, caller: Caller, changes: Iterable[Change]
-) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+def led(judge: Judge, changes: Iterable[Change]) -> tuple[tuple[Change, ...], tuple[str, ...]]:
     """Leave out owners and moderators who are nobody here, and name them.
 
     Postmaster is expected in every domain, whether or not an account has that name.
 
     Args:
-        directory: Where.
-        caller: Who asks; domains that they do not manage are not judged.
+        judge: Knows who exists, as far as the caller may learn it.
         changes: What was sent.
 
     Raises:
@@ -123,11 +121,8 @@ def led(
     kept, ignored = [], list[str]()
     for change in changes:
         others = {v for v in change.values if names.local_part(v) != "postmaster"}
-        nobody = (
-            targets.unreachable(directory, lambda d: caller.manages(d, by_alias=True), others)
-            if change.field.name in _LEADERS
-            else set[str]()
-        )
+        is_judged = change.field.name in _LEADERS
+        nobody = judge.unreachable(others) if is_judged else set[str]()
         values = tuple(value for value in change.values if value not in nobody)
         if nobody and not values:
             words = f"nobody has {', '.join(sorted(nobody))[:200]}"
@@ -154,7 +149,8 @@ def update(
     entry, lists = _read(directory, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
     policy = entry.text("accessPolicy") or "public"
-    changes, nobody = led(directory, caller, parsed.changes)
+    judge = Judge.of(directory, caller)
+    changes, nobody = led(judge, parsed.changes)
     wanted = list_profile.agreed(changes, policy, profile)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
     settled = addressed(directory, entry, home, wanted.changes, profile)
@@ -175,7 +171,7 @@ def update(
         *rest,
     )
     ignored = (*parsed.dropped, *nobody, *wanted.overruled, *settled.ignored, *joining.ignored)
-    return Plan(entry.dn, steps, entry.csn, ignored)
+    return Plan(entry.dn, steps, entry.csn, ignored, found=judge.found)
 
 
 def _setting(lists: MailingLists, mail: str, profile: dict[str, str]) -> Iterator[Outside]:

@@ -27,6 +27,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
+from iredldap.operations.login import Caller
 
 _ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
 
@@ -49,6 +50,11 @@ class Judge:
         self._judges = judges
         self.found: dict[str, str] = {}
 
+    @classmethod
+    def of(cls, directory: Directory, caller: Caller) -> "Judge":
+        """Return one that judges in the domains that a caller manages."""
+        return cls(directory, lambda name: caller.manages(name, by_alias=True))
+
     def unreachable(self, addresses: Iterable[str]) -> set[str]:
         """Return those of some addresses that lie in a domain hosted here and belong to nobody.
 
@@ -61,13 +67,6 @@ class Judge:
         missing = asked - holders.keys()
         here = lookup.hosted(self._directory, names.domains_of(missing)) if missing else set()
         return {mail for mail in missing if names.domain_of(mail) in here}
-
-
-def unreachable(
-    directory: Directory, judges: Callable[[str], bool], addresses: Iterable[str]
-) -> set[str]:
-    """Judge some addresses by a `Judge` that is not needed afterwards."""
-    return Judge(directory, judges).unreachable(addresses)
 
 
 def _number(account: Entry) -> str:
