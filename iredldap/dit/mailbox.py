@@ -148,6 +148,18 @@ def _stores(forms: Iterable[str]) -> list[str]:
     return sorted({form[at + 1 :] for form, at in splits})
 
 
+def equal(base: str, path: str) -> Query:
+    """Search by index for accounts whose mailbox is at a normalised path.
+
+    Args:
+        base: DN below which to search.
+        path: The path.
+    """
+    forms = (path, path.rstrip("/"))
+    terms = (equals("homeDirectory", form) for form in forms)
+    return Query(base, Scope.SUBTREE, either(*terms), ATTRIBUTES)
+
+
 def _usual_stores(forms: Iterable[str]) -> list[str]:
     rest = (form.split("/", 3)[3:] for form in forms)
     return sorted({store for stores in rest for store in stores if store})

@@ -76,15 +76,26 @@ def storage_base(limits: Mapping[str, object], accounts: Accounts) -> str:
     return own if own.startswith("/") else accounts.storage_base
 
 
-def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datetime) -> Query:
-    """Search for whoever has the path that a new account gets where nothing stands against it.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The path that a new account gets where nothing stands against it, and a search for rivals.
 
-    It can be asked for together with the domain of the account, whose own storage directory is
-    not known by then: then `generated` asks again.
+    It can be asked for together with the domain of the account. That may have a storage directory
+    of its own: then `generated` asks again.
     """
-    path = mailbox.path(mail, accounts.storage_base, accounts, now)
-    exempt = _exempt(names.domain_of(mail), accounts.storage_base, accounts)
-    return mailbox.lookup(directory.tree.base, (path,), exempt=exempt)
+
+    base: str
+    path: str
+    exempt: frozenset[str]
+    query: Query
+
+
+def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datetime) -> Choice:
+    """Return the path below the storage directory of the server."""
+    base = accounts.storage_base
+    path = mailbox.path(mail, base, accounts, now)
+    exempt = _exempt(names.domain_of(mail), base, accounts)
+    return Choice(base, path, exempt, mailbox.lookup(directory.tree.base, (path,), exempt=exempt))
 
 
 def _exempt(name: str, base: str, accounts: Accounts) -> frozenset[str]:
@@ -100,6 +111,7 @@ def generated(
     base: str,
     mail: str,
     now: datetime,
+    first: Choice,
     found: Iterable[Entry],
 ) -> Place:
     """Choose a path for a new account that touches nobody's.
@@ -114,23 +126,25 @@ def generated(
         base: Directory to lie below.
         mail: Address of the account.
         now: Local time.
-        found: The answer to `first_choice`, other entries may be among it.
+        first: What `first_choice` gave.
+        found: The answer to its query; other entries may be among it.
 
     Raises:
         MailboxInUse: If all paths that it could have belong to others.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
     tree = directory.tree
-    exempt = _exempt(names.domain_of(mail), base, accounts)
-    asked = (mailbox.path(mail, accounts.storage_base, accounts, now),)
-    for paths in mailbox.candidates(mail, base, accounts, now):
+    is_first = base == first.base
+    exempt = first.exempt if is_first else _exempt(names.domain_of(mail), base, accounts)
+    candidates = mailbox.candidates(mail, base, accounts, now)
+    for paths in chain([(first.path,)] if is_first else [], candidates):
         has_time = mailbox.ends_in_a_time(paths[0])
         since = now.replace(tzinfo=None) - _SKEW if has_time else None
         takes_over = _nobodys if has_time else partial(_was_of, mail)
         ground = Ground(paths)
         taken: set[str] = set()
         others = chain(
-            found if paths == asked else _stream(directory, paths, exempt),
+            found if paths == (first.path,) else _stream(directory, paths, exempt),
             () if has_time else records.unusual_paths.touching(directory, ground),
         )
         for _, _, path in _owners(others, ground, exempt):
@@ -145,7 +159,10 @@ def generated(
                 mail=mail,
                 dn=tree.user(mail),
                 path=free,
-                query=mailbox.lookup(tree.base, (free,), exempt=exempt),
+                # What lies around it has been asked for before the write, in the domain's turn.
+                # That an account of another domain comes to lie there in this moment is left to
+                # `iredldap doctor`: a second look would cost each creation as much as the first.
+                query=mailbox.equal(tree.base, free),
                 since=since,
                 exempt=exempt,
                 takes_over=takes_over,

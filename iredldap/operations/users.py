@@ -122,8 +122,8 @@ def create(
         ServerDown: If the database of deleted mailboxes does not answer.
     """
     query = lookup.domain_and_holders(directory, mail, rights=True)
-    mailbox = mailboxes.first_choice(directory, config.accounts, mail, chance.now)
-    found = directory.find(replace(query, filter=either(query.filter, mailbox.filter)))
+    choice = mailboxes.first_choice(directory, config.accounts, mail, chance.now)
+    found = directory.find(replace(query, filter=either(query.filter, choice.query.filter)))
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
@@ -136,7 +136,7 @@ def create(
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, mail, limits, wanted)
     place = place or mailboxes.generated(
-        directory, records, config.accounts, base, mail, chance.now, found
+        directory, records, config.accounts, base, mail, chance.now, choice, found
     )
     given = {
         "userPassword": (secret,),
