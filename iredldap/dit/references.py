@@ -213,6 +213,43 @@ def replace_addresses(
     )
 
 
+def follow_removed(tree: Tree, entry: Entry, mods: Iterable[Mod]) -> tuple[Sweep, ...]:
+    """Let mentions of further addresses that an account loses name its own address instead.
+
+    What mentioned them meant the account; left as they are, mail to them would come back.
+
+    Args:
+        tree: The tree.
+        entry: The account, as it was.
+        mods: What changes in it.
+    """
+    renamed = removed_addresses(entry, mods)
+    if not renamed:
+        return ()
+
+    def change(found: Entry) -> Iterator[Operation]:
+        own = tuple(replacements(found, renamed))
+        if own:
+            yield Modify(found.dn, own, absent_ok=True)
+
+    itself = Query(entry.dn, Scope.BASE, present("objectClass"), _REPLACED)
+    return (
+        *replace_addresses(tree, entry.dn, entry.dn, renamed),
+        Sweep("replace its own mentions", itself, change),
+    )
+
+
+def removed_addresses(entry: Entry, mods: Iterable[Mod]) -> dict[str, str]:
+    """Return the further addresses that modifications take away, with the account's own one."""
+    mail = (entry.text("mail") or "").lower()
+    return {
+        value.decode().lower(): mail
+        for mod in mods
+        if mod.attribute == "shadowAddress" and mod.op is Op.DELETE
+        for value in mod.values
+    }
+
+
 def replacements(
     entry: Entry, renamed: Mapping[str, str], dns: tuple[str, str] | None = None
 ) -> Iterator[Mod]:

@@ -30,7 +30,7 @@ from iredldap.operations.login import Caller
 from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 from iredldap.operations.targets import Judge
-from iredldap.operations.user_update import recheck_addresses
+from iredldap.operations.user_update import follow_removed, recheck_addresses
 
 _KINDS = ("normal", "digest", "nomail")
 
@@ -168,10 +168,12 @@ def update(
     steps: tuple[Step, ...] = (
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
+        *follow_removed(directory, records, entry, mods),
         *rest,
     )
     ignored = (*parsed.dropped, *nobody, *wanted.overruled, *settled.ignored, *joining.ignored)
-    return Plan(entry.dn, steps, entry.csn, ignored, found=judge.found)
+    touches = names.domains_of(references.removed_addresses(entry, mods))
+    return Plan(entry.dn, steps, entry.csn, ignored, touches, found=judge.found)
 
 
 def _setting(lists: MailingLists, mail: str, profile: dict[str, str]) -> Iterator[Outside]:

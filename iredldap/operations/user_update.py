@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from iredldap.config import Config
-from iredldap.dit import domain, kinds, mailbox, names, settings, user
+from iredldap.dit import domain, kinds, mailbox, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.plan import (
@@ -28,7 +28,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, mailboxes, targets, user_lists, users
+from iredldap.operations import admins, lookup, mailboxes, subscriptions, targets, user_lists, users
 from iredldap.operations.login import Caller
 from iredldap.operations.mailboxes import Place
 from iredldap.operations.records import Records
@@ -56,6 +56,8 @@ def update(
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
         InvalidMail, AlreadyExists, InvalidParameter: As the lists are.
+        MlmmjadminUnavailable: If further addresses go, there are subscribable lists, and
+            mlmmjadmin does not answer.
     """
     entry = lookup.user(directory, mail)
     users.spare_global_admins(caller, entry)
@@ -82,9 +84,14 @@ def update(
         *_mailbox(directory, records, entry, place, mods),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    steps: tuple[Step, ...] = (*_reclaim(records, entry, parsed), change, *rechecks) if mods else ()
+    steps: tuple[Step, ...] = ()
+    if mods:
+        follow = follow_removed(directory, records, entry, mods)
+        steps = (*_reclaim(records, entry, parsed), change, *rechecks, *follow)
     ends_a_role = any(map(admins.ends_a_role, mods)) and user.is_global_admin(entry)
-    touches = frozenset({GLOBAL_ADMINS} if ends_a_role else ())
+    touches = names.domains_of(references.removed_addresses(entry, mods))
+    if ends_a_role:
+        touches |= {GLOBAL_ADMINS}
     return Plan(
         entry.dn,
         steps,
@@ -216,6 +223,23 @@ def _size(
         return Amendment(taken_back(entry, mods, "mailQuota"), refusal)
 
     yield Recheck("is the domain still within its quota", query, judge)
+
+
+def follow_removed(
+    directory: Directory, records: Records, entry: Entry, mods: tuple[Mod, ...]
+) -> tuple[Step, ...]:
+    """Steps: let others, and lists, name the own address in place of further ones that go.
+
+    Raises:
+        MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
+    """
+    renamed = references.removed_addresses(entry, mods)
+    if not renamed:
+        return ()
+    return (
+        *subscriptions.moving(directory, records, entry.dn, renamed),
+        *references.follow_removed(directory.tree, entry, mods),
+    )
 
 
 def recheck_addresses(

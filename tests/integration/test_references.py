@@ -309,3 +309,32 @@ def test_refused_rename_takes_everything_back(
     connection.delete_s(world.tree.user(new))
     connection.unbind_s()
     assert world.snapshot() == before
+
+
+# --- further addresses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [{"removeAlias": "anne@corp.test"}, {"aliases": ""}])
+def test_mentions_of_a_removed_address_name_the_account(
+    api: Client, world: World, two: None, form: dict[str, str]
+) -> None:
+    """Its own mentions too; whoever names both keeps one."""
+    old = "anne@corp.test"
+    done(api.put(f"/api/user/{ANN}", addAlias=old))
+    done(api.put(f"/api/user/{BOB}", forwarding=f"{BOB},{old}", senderBcc=old))
+    done(api.put("/api/alias/info@corp.test", members=f"{ANN},{old}"))
+    done(api.put("/api/domain/other.test", recipientBcc=old, catchall=old))
+    done(api.put(f"/api/user/{ANN}", forwarding=f"{old},x@far.test"))
+
+    done(api.put(f"/api/user/{ANN}", **form))
+
+    bob = world.attributes(world.tree.user(BOB))
+    assert (bob["mailForwardingAddress"], bob["userSenderBccAddress"]) == ({BOB, ANN}, {ANN})
+    info = world.attributes(world.tree.alias("info@corp.test"))
+    assert info["mailForwardingAddress"] == {ANN}
+    other = world.attributes(world.tree.domain("other.test"))
+    assert other["domainRecipientBccAddress"] == {ANN}
+    catchall = world.attributes(world.tree.catchall("other.test"))
+    assert catchall["mailForwardingAddress"] == {ANN}
+    ann = world.attributes(world.tree.user(ANN))
+    assert ann["mailForwardingAddress"] == {ANN, "x@far.test"}
