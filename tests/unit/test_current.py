@@ -10,6 +10,7 @@ import pytest
 from iredldap import current
 from iredldap.config import CONFIG_VARIABLE, ConfigurationError
 from iredldap.shipped import shipped
+from iredldap.web import slots
 
 TEXT = """\
 [ldap]
@@ -28,6 +29,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IREDLDAP_LDAP_BIND_PASSWORD", "secret")
     monkeypatch.setenv("IREDLDAP_SESSION_KEYS", "k" * 32)
     monkeypatch.setattr(current, "_held", None)
+    # gunicorn's file shares places for the processes to come; tests in this one have their own.
+    monkeypatch.setattr(slots, "_shared", None)
     return path
 
 

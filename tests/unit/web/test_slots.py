@@ -72,14 +72,19 @@ def test_places_are_shared_with_processes_and_end_with_them() -> None:
     told, tells = os.pipe()
     child = os.fork()
     if not child:
-        slots.take("ann")
-        os.write(tells, b"x")
-        os.read(os.pipe()[0], 1)
-    os.read(told, 1)
+        # Whatever it raises, the child must not return into pytest.
+        try:
+            os.close(told)
+            slots.take("ann")
+            os.write(tells, b"x")
+            os.read(os.pipe()[0], 1)
+        finally:
+            os._exit(1)
+    os.close(tells)
+    assert os.read(told, 1) == b"x"
     with pytest.raises(TooManyRequests):
         slots.take("ann")
     os.kill(child, 9)
     os.waitpid(child, 0)
     slots.take("ann")
     os.close(told)
-    os.close(tells)
