@@ -396,6 +396,14 @@ def unique() -> str:
     return secrets.token_hex(4)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a value that is no text after its parameter: compressed bytes hold the time.
+
+    Every process has to find the same tests, or none are run.
+    """
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 _failures: Counter[str] = Counter()
 
 

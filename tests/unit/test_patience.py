@@ -1,6 +1,7 @@
 """Tests are as right on a slow machine as on a fast one, and one bad start fails few of them."""
 
 import ast
+import gzip
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import pytest_make_parametrize_id
 from tests.patience import PATIENCE, TRIES, started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,3 +117,9 @@ def test_nothing_that_must_happen_has_a_deadline_of_its_own() -> None:
     ]
 
     assert not short, "\n".join(["use PATIENCE of tests/patience.py:", *short])
+
+
+def test_names_of_tests_do_not_depend_on_the_time() -> None:
+    """Else processes that collect in different seconds find different tests, and none is run."""
+    assert pytest_make_parametrize_id(gzip.compress(b"x"), "text") == "text"
+    assert pytest_make_parametrize_id(b"words", "text") is None
