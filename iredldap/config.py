@@ -120,7 +120,7 @@ class Api:
     stalled_download: int = setting(
         "Seconds after which a client that takes no byte of an answer is cut off.",
         between(1),
-        default=60,
+        default=120,
     )
     downloads: int = setting(
         "Most downloads at once, of all callers: exports of a domain or of everything, and listings"
@@ -398,7 +398,7 @@ class Server:
         default=30.0,
     )
     least_rate: int = setting(
-        "Bytes per second that a client has to take of an answer, averaged over a minute, and to"
+        "Bytes per second that a client has to take of an answer, averaged over two minutes, and to"
         " send of a large body; 0: any.",
         between(0),
         default=8192,

@@ -39,7 +39,8 @@ class Limits:
         request: Seconds for a request, beside what its bytes take at the least rate.
         rate: Least bytes per second; 0: any progress counts.
         stalled: Seconds without any progress of an answer.
-        averaged: Seconds over which the rate of a client that takes an answer is averaged.
+        averaged: Seconds by which a client that takes an answer may be behind the least rate, or
+            ahead of it: the kernel of a program that reads slowly takes megabytes at once.
     """
 
     request: float
@@ -49,18 +50,22 @@ class Limits:
 
 
 class Lag:
-    """By how many seconds a client is behind the least rate; never ahead of it.
+    """By how many seconds a client is behind the least rate.
 
     Args:
         most: Seconds that are allowed.
         rate: Bytes per second; 0: any progress makes up for all the time.
         seconds: Behind already.
+        ahead: Seconds by which a client may be ahead; what it takes beyond does not count.
     """
 
-    def __init__(self, most: float, rate: float, seconds: float = 0.0) -> None:
+    def __init__(
+        self, most: float, rate: float, *, seconds: float = 0.0, ahead: float = 0.0
+    ) -> None:
         self._most = most
         self._rate = rate
         self._seconds = seconds
+        self._ahead = ahead
 
     @property
     def left(self) -> float:
@@ -73,7 +78,8 @@ class Lag:
 
     def moved(self, size: int) -> None:
         """Take off the time that so many bytes may take."""
-        self._seconds = max(0.0, self._seconds - size / self._rate) if self._rate else 0.0
+        behind = self._seconds - size / self._rate if self._rate else 0.0
+        self._seconds = max(-self._ahead, behind)
 
 
 class Connection(socket.socket):
@@ -107,9 +113,13 @@ class Connection(socket.socket):
         limits = self._limits
         is_probe = load in {Load.LIVE, Load.PROBE}
         self._stalled = min(limits.stalled, _BRIEF) if is_probe else limits.stalled
-        self._sending = Lag(_BRIEF if is_probe else limits.averaged, limits.rate)
+        self._sending = Lag(
+            _BRIEF if is_probe else limits.averaged,
+            limits.rate,
+            ahead=0.0 if is_probe else limits.averaged,
+        )
         if is_large:
-            self._receiving = Lag(limits.request, limits.rate, waited)
+            self._receiving = Lag(limits.request, limits.rate, seconds=waited)
         else:
             self._receiving = Lag(min(limits.request, _BRIEF), limits.rate)
 

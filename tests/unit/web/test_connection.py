@@ -36,11 +36,12 @@ def test_a_client_is_behind_by_what_it_did_not_move() -> None:
     assert lag.left == 8
 
 
-def test_a_client_is_never_ahead() -> None:
+def test_a_client_is_ahead_by_so_much_and_no_more() -> None:
     """Much at the beginning does not make up for nothing later."""
-    lag = Lag(10, rate=100)
+    lag = Lag(10, rate=100, ahead=5)
     lag.moved(1_000_000)
-    lag.waited(10)
+    assert lag.left == 15
+    lag.waited(15)
     assert lag.left == 0
 
 
