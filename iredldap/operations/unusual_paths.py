@@ -59,22 +59,27 @@ class UnusualPaths:
     def _update(self, directory: Directory) -> None:
         everybody = mailbox.everybody(directory.tree.base)
         filter_ = everybody.filter
-        if time.monotonic() - self._read_at > _LONGEST:
-            self._known.clear()
-            self._servers.clear()
-            self._latest, self._read_at = "", time.monotonic()
-        elif self._latest:
+        began = time.monotonic()
+        is_anew = began - self._read_at > _LONGEST or not self._latest
+        if not is_anew:
             overlap = _OVERLAP if len(self._servers) > 1 else _SETTLING
             filter_ = every(filter_, at_least("entryCSN", _earlier(self._latest, overlap)))
         attributes = (*mailbox.ATTRIBUTES, "entryCSN")
+        known = dict[str, Entry]() if is_anew else {**self._known}
+        latest, servers = ("", set[str]()) if is_anew else (self._latest, {*self._servers})
         for entry in directory.stream(Query(everybody.base, everybody.scope, filter_, attributes)):
             if csn := entry.csn:
-                self._latest = max(self._latest, csn)
-                self._servers.add(csn.split("#")[2])
+                latest = max(latest, csn)
+                servers.add(csn.split("#")[2])
             if _is_unusual(entry):
-                self._known[entry.dn.lower()] = entry
+                known[entry.dn.lower()] = entry
             else:
-                self._known.pop(entry.dn.lower(), None)
+                known.pop(entry.dn.lower(), None)
+        # Not before the answer is whole: entries come in no order of their states, and one that was
+        # not reached would not be asked for again.
+        self._known, self._latest, self._servers = known, latest, servers
+        if is_anew:
+            self._read_at = began
 
 
 def _is_unusual(entry: Entry) -> bool:
