@@ -411,7 +411,7 @@ def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
         raise ParameterConflict("no backup MX, yet a primary one", parameter="primarymx")
     if wanted == "yes":
         return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
-    if not entry.has("domainBackupMX", "yes"):
+    if not is_backup(entry):
         return _replaced(entry, {"domainBackupMX": None})
     return _replaced(entry, {"domainBackupMX": None, "mtaTransport": transport})
 
@@ -422,6 +422,11 @@ def _replaced(entry: Entry, wanted: Mapping[str, str | None]) -> tuple[Mod, ...]
         for attribute, value in wanted.items()
         if entry.text(attribute) != value
     )
+
+
+def is_backup(entry: Entry) -> bool:
+    """Return whether another server has the accounts of a domain, and this one is a backup MX."""
+    return entry.has("domainBackupMX", "yes")
 
 
 def is_managed_by(entry: Entry, admin: str) -> bool:

@@ -139,6 +139,15 @@ def domain_of(mail: str) -> str:
     return mail.rpartition("@")[2]
 
 
+def without_extension(mail: str) -> str:
+    """Return an address without what stands behind a ``+`` in its local part.
+
+    Postfix looks an address with such an extension up as it stands, and then without.
+    """
+    local, at, domain = mail.rpartition("@")
+    return f"{local.partition('+')[0] or local}{at}{domain}"
+
+
 def domains_of(mails: Iterable[str]) -> frozenset[str]:
     """Return the domains of some addresses, in lower case."""
     return frozenset(domain_of(mail.lower()) for mail in mails)

@@ -181,10 +181,11 @@ def homes(directory: Directory, domains: Iterable[str]) -> dict[str, list[Entry]
     asked = set(domains)
     found: dict[str, list[Entry]] = {}
     attributes = ("domainName", "domainAliasName")
+    shown = (*attributes, "domainBackupMX")
     for batch in batches(asked):
         named = (equals(attribute, name) for name in batch for attribute in attributes)
         filter_ = every(equals("objectClass", "mailDomain"), either(*named))
-        for entry in directory.find(Query(directory.tree.base, Scope.ONE, filter_, attributes)):
+        for entry in directory.find(Query(directory.tree.base, Scope.ONE, filter_, shown)):
             for name in (entry.lowered("domainName") | entry.lowered("domainAliasName")) & asked:
                 found.setdefault(name, []).append(entry)
     return found

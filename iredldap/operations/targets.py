@@ -9,7 +9,7 @@ new name; one that never had a target is left as it was asked for.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from iredldap.dit import names, references
+from iredldap.dit import domain, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
@@ -58,14 +58,20 @@ class Judge:
     def unreachable(self, addresses: Iterable[str]) -> set[str]:
         """Return those of some addresses that lie in a domain hosted here and belong to nobody.
 
+        An address with an extension is that of the account without it.
+
         Args:
             addresses: Destinations, in lower case.
         """
         asked = {mail for mail in addresses if self._judges(names.domain_of(mail))}
-        holders = lookup.holders(self._directory, asked, ("entryUUID",))
+        looked_up = {mail: {mail, names.without_extension(mail)} for mail in asked}
+        wanted = {address for forms in looked_up.values() for address in forms}
+        holders = lookup.holders(self._directory, wanted, ("entryUUID",))
         self.found |= {mail: _number(accounts[-1]) for mail, accounts in holders.items()}
-        missing = asked - holders.keys()
-        here = lookup.hosted(self._directory, names.domains_of(missing)) if missing else set()
+        missing = {mail for mail, forms in looked_up.items() if not forms & holders.keys()}
+        homes = lookup.homes(self._directory, names.domains_of(missing)) if missing else {}
+        # Another server has the accounts of a domain that this one is only a backup MX of.
+        here = {name for name, found in homes.items() if not all(map(domain.is_backup, found))}
         return {mail for mail in missing if names.domain_of(mail) in here}
 
 

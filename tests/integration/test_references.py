@@ -170,6 +170,25 @@ def test_reference_to_somebody_who_was_renamed_follows(
 
 
 @pytest.mark.parametrize(
+    "destination", ["ann+news@corp.test", "bob+archive@other.test", "anybody@backup.test"]
+)
+def test_an_address_that_gets_mail_is_no_address_of_nobody(
+    api: Client, world: World, two: None, destination: str
+) -> None:
+    """Mail to an extension comes to its account, and a backup MX hands mail on."""
+    done(api.post("/api/domain/backup.test"))
+    done(api.put("/api/domain/backup.test", is_backupmx="yes", primarymx="mx.backup.test"))
+    done(api.put(f"/api/user/{ANN}", addForwarding=destination, senderBcc=destination))
+    done(api.put("/api/alias/info@corp.test", addMember=destination))
+    done(api.put("/api/domain/corp.test", recipientBcc=destination, catchall=destination))
+    held = world.attributes(world.tree.user(ANN))
+    assert destination in held["mailForwardingAddress"]
+    assert held["userSenderBccAddress"] == {destination}
+    held = world.attributes(world.tree.domain("corp.test"))
+    assert held["domainRecipientBccAddress"] == {destination}
+
+
+@pytest.mark.parametrize(
     ("path", "form", "parameter"),
     [
         (f"/api/user/{ANN}", {"addForwarding": "ghost@other.test"}, "addForwarding"),

@@ -313,10 +313,6 @@ def kind_of(entry: Entry, classes: set[str]) -> Kind | None:
 
 
 def local_and_domain(address: str) -> tuple[str, str]:
-    """Return both parts of an address; an extension behind ``+`` is not part of the first.
-
-    Postfix looks an address with an extension up as it stands and then without.
-    """
-    local, domain = names.local_part(address), names.domain_of(address)
-    name = local.partition("+")[0]
-    return name or local, domain
+    """Return both parts of an address; an extension behind ``+`` is not part of the first."""
+    plain = names.without_extension(address)
+    return names.local_part(plain), names.domain_of(plain)
