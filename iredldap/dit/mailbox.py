@@ -47,6 +47,11 @@ def normalised(path: str) -> str:
     return posixpath.normpath(re.sub("/+", "/", word)).rstrip("/") + "/"
 
 
+def is_a_directory_of_its_own(path: str) -> bool:
+    """Return whether a normalised path is absolute, and is not the root: others can be compared."""
+    return path.startswith("/") and path != "/"
+
+
 def above(path: str) -> Iterator[str]:
     """Yield the directories above a normalised path, the nearest first, without the root."""
     end = path.rfind("/", 0, -1)

@@ -189,11 +189,12 @@ class Iredadmin:
             raise
         return {number: Mailbox(*row) for number, *row in rows}
 
-    def reclaim_mailboxes(self, maildirs: Iterable[str]) -> None:
+    def reclaim_mailboxes(self, maildirs: Iterable[str], *, inside: bool = True) -> None:
         """Forget that mailboxes may be removed which an account uses, lies in or holds.
 
         Args:
             maildirs: Directories of living accounts.
+            inside: Whether to forget those that lie inside such a directory, too.
 
         Raises:
             ServerDown: If that fails.
@@ -206,7 +207,12 @@ class Iredadmin:
             at.setdefault(mailbox.normalised(row.maildir), []).append(number)
         # Of rows there are fewer than of accounts, which are told one by one.
         ground = mailbox.Ground(at)
-        touched = {path for used in chain(first, paths) for path in ground.touched(used)}
+        touched = {
+            path
+            for used in chain(first, paths)
+            for path in ground.touched(used)
+            if inside or used.startswith(path)
+        }
         gone = [number for path in sorted(touched) for number in at[path]]
         for batch in batches(gone):
             removal = sql.delete(_DELETED).where(_DELETED.c.id.in_(batch))

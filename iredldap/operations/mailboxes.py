@@ -335,9 +335,10 @@ def remembering(
     """Step: write down the mailboxes of users who are about to go, less those that others use.
 
     What another account uses, lies in or holds is not written down, and is taken out of
-    `deleted_mailboxes` if it is there: an account may have come while it was written. Inside a
-    path that ends in a time lies nobody whose path is a usual one; inside others may lie accounts
-    of the same domain, which are read for it.
+    `deleted_mailboxes` if it is there: an account may have come while it was written. The root,
+    and a relative path, which may be any directory, are never written down. Inside a path that
+    ends in a time lies nobody whose path is a usual one; inside others may lie accounts of the
+    domain whose name is part of the path, or else of any domain, which are read for it.
 
     Args:
         directory: Where accounts are.
@@ -354,7 +355,8 @@ def remembering(
         going: dict[str, list[Mailbox]] = {}
         spelled = set()
         for entry in users():
-            if path := mailbox.place(entry):
+            path = mailbox.place(entry)
+            if mailbox.is_a_directory_of_its_own(path):
                 spelled.add(mailbox.stored(entry))
                 mail = (entry.text("mail") or "").lower()
                 row = Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))
@@ -366,16 +368,19 @@ def remembering(
         equal = by_index if len(going) <= _FEW else everybody
         used = _used(directory, ground, dn, equal)
         used |= _touched(records.unusual_paths.touching(directory, ground), ground, dn)
-        home = names.domain_in(dn)
-        if home and not all(map(mailbox.ends_in_a_time, going)):
-            neighbours = mailbox.everybody(directory.tree.domain(home))
-            used |= _used(directory, ground, dn, neighbours)
+        open_ = [path for path in going if not mailbox.ends_in_a_time(path)]
+        if open_:
+            home = names.domain_in(dn)
+            at_home = bool(home) and all(f"/{home}/" in path for path in open_)
+            base = directory.tree.domain(home) if home and at_home else directory.tree.base
+            used |= _used(directory, ground, dn, mailbox.everybody(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, admin)
         # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
         used |= _used(directory, ground, dn, equal)
         if used:
-            records.iredadmin.reclaim_mailboxes(used)
+            # Not what lies inside: it may be a deleted mailbox beside living ones.
+            records.iredadmin.reclaim_mailboxes(used, inside=False)
 
     words = f"until {due}" if due else "for good"
     return Outside(f"write down that mailboxes are kept {words}", work)

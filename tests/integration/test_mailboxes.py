@@ -354,6 +354,21 @@ def test_what_the_living_use_is_not_written_down(
     assert written(urls) == []
 
 
+@pytest.mark.parametrize("gone", [f"user/{ANN}", "domain/a.test"])
+@pytest.mark.parametrize(
+    "path", ["/var", BASE, f"{BASE}/b.test", f"{BASE}//B.test/.", "/", "/..", "//", "..", "x/y"]
+)
+def test_a_directory_around_living_mailboxes_is_not_written_down(
+    api: Client, company: World, urls: Urls, path: str, gone: str
+) -> None:
+    """Be they of other domains; nor is the root, or a path that may be any directory."""
+    done(api.delete("/api/user/adm@a.test"))
+    place(company, ANN, path)
+    before = written(urls)
+    done(api.delete(f"/api/{gone}/keep_mailbox_days/1"))
+    assert written(urls) == before
+
+
 @pytest.mark.parametrize("path", [f"{BASE}/a.test/team", f"{BASE}/a.test/team/inner"])
 def test_a_domain_that_goes_leaves_others_their_mailboxes(
     api: Client, company: World, urls: Urls, path: str
