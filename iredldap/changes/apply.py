@@ -22,6 +22,7 @@ from iredldap.dit.plan import (
     Step,
     Sweep,
     describe,
+    everything_below,
     guarded,
 )
 from iredldap.errors import (
@@ -283,9 +284,22 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
             raise ServerDown(f"{describe(operation)}: not done") from ex
         return None
     except Refusal as refusal:
+        match operation, refusal:
+            case Delete(with_children=True), HasChildren():
+                return _delete_with_children(directory, operation)
         if not _is_tolerated(operation, refusal):
             raise
         return None
+
+
+def _delete_with_children(directory: Directory, operation: Delete) -> str | None:
+    """Remove what lies below an entry, then the entry.
+
+    Only where the directory has refused to remove the entry alone: hardly any has children, and
+    each deletion would cost a search for them.
+    """
+    _sweep(directory, everything_below(operation.dn), Progress())
+    return _operate(directory, replace(operation, with_children=False))
 
 
 def _is_tolerated(operation: Operation, refusal: Refusal) -> bool:

@@ -76,6 +76,8 @@ class Delete:
     absent_ok: bool = False
     parent_ok: bool = False
     """Leave an entry that has children alone; a later round comes back to it."""
+    with_children: bool = False
+    """Remove what other programs have put below it first, if they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,17 @@ class Sweep:
     query: Query
     change: Callable[[Entry], Iterable[Operation]]
     until_empty: bool = False
+
+
+def everything_below(dn: str) -> Sweep:
+    """Return the sweep that removes all entries below one, leaf first."""
+
+    def take(found: Entry) -> Iterator[Operation]:
+        if not names.same(found.dn, dn):
+            yield Delete(found.dn, absent_ok=True, parent_ok=True)
+
+    query = Query(dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
+    return Sweep(f"delete everything below {dn}", query, take, until_empty=True)
 
 
 @dataclass(frozen=True)

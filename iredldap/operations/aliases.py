@@ -147,7 +147,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),
-            Delete(entry.dn, absent_ok=True),
+            Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
         touches=names.domains_of(alias.addresses(entry)),

@@ -26,6 +26,7 @@ from iredldap.dit.plan import (
     Scope,
     Step,
     Sweep,
+    everything_below,
     remade,
 )
 from iredldap.errors import (
@@ -350,11 +351,6 @@ def delete(
     off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
 
-    def take(found: Entry) -> Iterator[Operation]:
-        if not names.same(found.dn, entry.dn):
-            yield Delete(found.dn, absent_ok=True, parent_ok=True)
-
-    everything = Query(entry.dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
     users = partial(directory.stream, _mailboxes(directory, name))
     return Plan(
         entry.dn,
@@ -365,7 +361,7 @@ def delete(
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             mailboxes.remembering(directory, records, users, entry.dn, days, caller.address, today),
             records.forgetting_domains(*domains),
-            Sweep("delete everything in the domain", everything, take, until_empty=True),
+            replace(everything_below(entry.dn), meaning="delete everything in the domain"),
             # Late: one of them may be the caller, whose right a repeat stands on.
             *admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
             Delete(entry.dn, absent_ok=True),

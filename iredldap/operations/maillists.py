@@ -224,7 +224,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             records.forgetting(mail),
             Delete(directory.tree.externals(mail), absent_ok=True),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True),
+            Delete(entry.dn, absent_ok=True, with_children=True),
             membership.recheck_members(directory, addresses),
         ),
         entry.csn,

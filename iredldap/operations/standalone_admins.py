@@ -177,7 +177,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
     yield from admins.keep_a_global_admin(directory, entry, off)
     if dismissed:
         yield _dismissal(directory, dismissed)
-    yield Delete(entry.dn, absent_ok=True)
+    yield Delete(entry.dn, absent_ok=True, with_children=True)
     if dismissed:
         yield _late_dismissal(directory, dismissed)
 

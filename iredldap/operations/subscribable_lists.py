@@ -204,7 +204,7 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             records.forgetting(mail),
             Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True),
+            Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
         touches=names.domains_of(addresses),

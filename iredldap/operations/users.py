@@ -364,7 +364,7 @@ def delete(
             ),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True),
+            Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
         touches=touched(entry),

@@ -357,3 +357,25 @@ def test_mentions_of_a_removed_address_name_the_account(
     assert catchall["mailForwardingAddress"] == {ANN}
     ann = world.attributes(world.tree.user(ANN))
     assert ann["mailForwardingAddress"] == {ANN, "x@far.test"}
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize(
+    ("kind", "mail"),
+    [
+        ("user", ANN),
+        ("alias", "info@corp.test"),
+        ("maillist", "crew@corp.test"),
+        ("admin", "boss@abroad.test"),
+    ],
+)
+def test_an_account_goes_with_what_lies_below_it(
+    api: Client, world: World, kind: str, mail: str
+) -> None:
+    """Other programs may have put something there; the deletion is no longer refused by then."""
+    done(api.post("/api/admin/boss@abroad.test", password=PASSWORD))
+    dn = getattr(world.tree, kind)(mail)
+    world.add(f"ou=book,{dn}", objectClass="organizationalUnit", ou="book")
+    world.add(f"ou=page,ou=book,{dn}", objectClass="organizationalUnit", ou="page")
+    done(api.delete(f"/api/{kind}/{mail}"))
+    assert world.entry(dn) is None
