@@ -195,7 +195,9 @@ def _course(
         return Course(mail, new_mail, entered, entered)
     home = directory.read(directory.tree.domain(left))
     if home:
-        return Course(mail, new_mail, tuple(domain.alias_domains(home)), entered)
+        # An alias domain that is being added has given names to accounts before it is one.
+        names_left = {*domain.alias_domains(home), *home.lowered("domainPendingAliasName")}
+        return Course(mail, new_mail, tuple(sorted(names_left)), entered)
     # It was deleted while the rename was unfinished, and its alias domains with it.
     places = {names.domain_of(address) for address in held}
     return Course(mail, new_mail, tuple(places - lookup.hosted(directory, places)), entered)

@@ -541,6 +541,30 @@ def test_finished_after_the_old_domain_is_gone(
     assert entry["shadowAddress"] == {"bea@away.example"}
 
 
+def test_names_of_an_alias_domain_that_is_being_added_stay_behind(api: Client, corp: World) -> None:
+    """It broke off when accounts had names in it, and it was none yet; then it is finished."""
+    corp.set(corp.tree.domain("corp.test"), domainPendingAliasName=["corp.invalid"])
+    corp.set(corp.tree.user(ANN), shadowAddress=["ann@corp.example", "ann@corp.invalid"])
+    done(change(api, ANN, MOVED))
+    done(api.put("/api/domain/corp.test", addAliasDomain="corp.invalid"))
+    entry = corp.attributes(corp.tree.user(MOVED))
+    assert entry["shadowAddress"] == {"bea@away.example"}
+
+
+@pytest.mark.parametrize("kind", ["user", "alias"])
+def test_a_domain_that_other_tools_named_its_own_alias_domain(
+    api: Client, corp: World, kind: str
+) -> None:
+    """An account has each of its addresses once."""
+    add_alias(corp, "desk@corp.test", "bob@corp.test")
+    home = corp.tree.domain("corp.test")
+    corp.set(home, domainAliasName=["CORP.test", "corp.example"])
+    old = {"user": ANN, "alias": "desk@corp.test"}[kind]
+    done(change(api, old, "new@corp.test", kind))
+    entry = corp.attributes(getattr(corp.tree, kind)("new@corp.test"))
+    assert entry["shadowAddress"] == {"new@corp.example"}
+
+
 def test_what_changes_meanwhile_is_seen(served: Served, corp: World, root: Caller) -> None:
     """A forwarding set, and a domain disabled, after the plan was made."""
     directory = served.gateways.directory
