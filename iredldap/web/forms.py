@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import falcon
 from falcon.media import MultipartFormHandler
+from gunicorn.http.errors import ParseException
 
 from iredldap.errors import (
     BodyTooLarge,
@@ -101,6 +102,7 @@ def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
 
     Raises:
         BodyTooLarge: As soon as it is known.
+        InvalidParameter: If it is not made of chunks as HTTP has them, or ends before its end.
         RequestTimeout: If the client sends it too slowly.
     """
     if (request.content_length or 0) > largest:
@@ -120,6 +122,8 @@ def _piece(stream: Any, most: int) -> bytes:
         return bytes(stream.read(most))
     except TimeoutError as ex:
         raise RequestTimeout(str(ex)) from ex
+    except (ParseException, OSError) as ex:
+        raise InvalidParameter(f"the body cannot be read: {ex!r}") from ex
 
 
 def _decoded(body: bytes, content_type: str) -> Form:

@@ -152,6 +152,7 @@ def test_a_request_that_does_not_come_is_refused(world: World, tmp_path: Path, l
             assert client.recv(1) == b""
     assert (code, body) == (408, b'{"_success": false, "_msg": "REQUEST_TIMEOUT"}')
     assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_an_endless_head_is_refused(api: Client) -> None:
@@ -226,6 +227,26 @@ def test_requests_may_follow_at_once(api: Client) -> None:
     ignored = head(api, "/api/none", "Content-Length: 3", method="POST") + b"a=b"
     with connected(api.url, 1, head(api, ANN) + ignored + head(api, "/livez") * 2) as [client]:
         assert [answer(client)[0] for _ in range(4)] == [200, 404, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/api/domain/a.test", "/api/ldif"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nname=x\r\n0\r\n\r\n",
+        b"-1\r\nname=x\r\n0\r\n\r\n",
+        b"6\r\nname=xXX0\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+    ids=["no number", "negative", "too long", "empty"],
+)
+def test_bodies_whose_chunks_are_none(api: Client, path: str, body: bytes) -> None:
+    """Are refused like all that cannot be read."""
+    method = "POST" if path == "/api/ldif" else "PUT"
+    start = head(api, path, "Transfer-Encoding: chunked", method=method)
+    with connected(api.url, 1, start + body) as [client]:
+        code, _, envelope = answer(client)
+    assert (code, envelope) == (400, b'{"_success": false, "_msg": "INVALID_PARAMETER"}')
 
 
 @pytest.mark.parametrize("size", [20, 20_000, 200_000])
