@@ -13,10 +13,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from iredldap.account_settings import Accounts
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import (
     POSITIVE,
@@ -72,6 +74,31 @@ def _keys(keys: tuple[Secret, ...]) -> str | None:
     return None if keys else "missing"
 
 
+def _database(url: Secret) -> str | None:
+    """Say what is wrong with the URL of a database, or None; it is not shown, nor asked."""
+    # Most commands need no database.
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        parsed = make_url(url.reveal())
+        name = DRIVERS.get(parsed.drivername, parsed.drivername)
+        parsed.set(drivername=name).get_dialect().import_dbapi()
+    except (ArgumentError, ValueError):
+        # A port that is no number is the latter.
+        return "no SQLAlchemy URL of a known database"
+    except ImportError as ex:
+        return f"its driver cannot be loaded: {ex}"
+    return None
+
+
+def _scheme(name: str) -> str | None:
+    if name == "BCRYPT" and find_spec("bcrypt") is None:
+        return "BCRYPT needs the extra iredldap[bcrypt]"
+    known = ("SSHA512", "SSHA", "BCRYPT")
+    return None if name in known else f"one of {', '.join(known)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Api:
     """The switch, the clients and the shape of answers."""
@@ -88,8 +115,8 @@ class Api:
         "Addresses and networks (CIDR) of the clients that may use the API.", _networks, default=()
     )
     trusted_proxies: tuple[str, ...] = setting(
-        "Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are"
-        " believed.",
+        "Addresses and networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and"
+        " `X-Forwarded-Host` are believed.",
         _networks,
         default=(),
     )
@@ -202,9 +229,7 @@ class Passwords:
     password_scheme: str = setting(
         "Scheme of new hashes: `SSHA512`, `SSHA` or `BCRYPT` (stored as `{CRYPT}$2b$`, needs the"
         " extra `bcrypt`). `iredldap init` writes what the directory verifies.",
-        holds(
-            lambda scheme: scheme in {"SSHA512", "SSHA", "BCRYPT"}, "one of SSHA512, SSHA, BCRYPT"
-        ),
+        _scheme,
         default="SSHA512",
     )
     verified_schemes: tuple[str, ...] = setting(
@@ -226,47 +251,12 @@ class Passwords:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accounts:
-    """What a new domain or user is made of."""
-
-    default_transport: str = setting("Postfix transport of a new domain.", default="dovecot")
-    default_language: str = setting("Language of a new user.", default="en_US")
-    storage_base: str = setting(
-        "Directory below which mailboxes lie.",
-        holds(lambda path: path.startswith("/"), "an absolute path"),
-        default="/var/vmail/vmail1",
-    )
-    maildir_prepend_domain: bool = setting("Begin a mailbox path with the domain.", default=True)
-    maildir_domain_hashed: bool = setting(
-        "Put the domain below its first two characters.", default=False
-    )
-    maildir_hashed: bool = setting(
-        "Put the mailbox below the first three characters of the name.", default=True
-    )
-    maildir_append_timestamp: bool = setting(
-        "End a mailbox path with the time of its creation, so that no path is used twice; otherwise"
-        " a new account gets the mailbox of a deleted one of the same address.",
-        default=True,
-    )
-    mailbox_format: str = setting("Storage format of a new mailbox.", default="maildir")
-    mailbox_folder: str = setting("Folder of a new mailbox.", default="Maildir")
-    additional_domain_services: tuple[str, ...] = setting(
-        "Services of a new domain beside `mail`.", default=()
-    )
-    additional_user_services: tuple[str, ...] = setting(
-        "Services of a new user beside iRedMail's own.", default=()
-    )
-    disabled_user_services: tuple[str, ...] = setting(
-        "Services that a new user does not get.", default=()
-    )
-    mailbox_days: tuple[int, ...] = setting(
-        "Days for which a normal admin may have the mailboxes of deleted accounts kept; for good he"
-        " may always. A global admin chooses freely.",
-        holds(lambda days: all(day > 0 for day in days), "more than 0 each"),
-        default=(1, 7, 14, 21, 30, 60, 90, 180, 365),
-    )
-
+DRIVERS = {
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "postgresql": "postgresql+psycopg",
+}
+"""The driver of a database whose URL names none."""
 
 _SQL_URL = (
     "SQLAlchemy URL, `mysql+pymysql://user:password@host/{name}`, say; PostgreSQL needs the extra"
@@ -276,7 +266,7 @@ _SQL_URL = (
 
 def _sql_url(name: str) -> Any:
     default = Secret(f"sqlite:////var/lib/iredldap/{name}.sqlite3")
-    return setting(_SQL_URL.format(name=name), default=default)
+    return setting(_SQL_URL.format(name=name), _database, default=default)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,6 +330,7 @@ class State:
 
     url: Secret = setting(
         "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
+        _database,
         default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
     )
 

@@ -179,7 +179,7 @@ class NotAllowedIp(Forbidden):
 
 
 class CrossSiteRequest(Forbidden):
-    """A browser sends a change with the session cookie, or a login, for a page of another site."""
+    """A browser sends a change with the cookie, or a login, for a page of another origin."""
 
     code = "CROSS_SITE_REQUEST"
 

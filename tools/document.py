@@ -176,8 +176,9 @@ domain with other than ASCII letters is converted to its ASCII form.
 - **normal admins**, who may act on the domains they manage. A domain that does not exist and one
   of somebody else look the same to them: `PERMISSION_DENIED`.
 
-A path that reads takes the name of an alias domain for that of its primary domain. A path that
-writes does not.
+A path that reads a domain, or what belongs to it as a whole, takes the name of an alias domain for
+that of its primary domain. Paths that write do not, and accounts are found by their first address
+only.
 
 ### Browsers
 
@@ -261,11 +262,14 @@ refused at once; otherwise the answer is 202 with the id of a job, `{"_success":
 | `Location` | answer | Of a 202: where to ask about the job. |
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |
 | `X-Ignored-Values` | answer | Values that were dropped. |
+| `X-Shared-Mailbox` | answer | Other accounts whose mailbox a global admin gave to this one. |
+| `X-Next-Cursor`, `Link` | answer | Where the next page of a listing is, if there is one. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
 | `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
 `TOO_MANY_REQUESTS`, and before asking about a job again. |
 
-In the three lists items are separated by commas and percent-encoded, and the list is cut at 1 KB.
+In the four lists (`X-Ignored-…`, `X-Invalid-Parameters`, `X-Shared-Mailbox`) items are separated by
+commas and percent-encoded, and the list is cut at 1 KB.
 
 ## Codes
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from iredldap.config import DRIVERS
 from iredldap.settings import Secret
 
 Arguments = Mapping[str, dict[str, Any]]
@@ -13,12 +14,6 @@ Arguments = Mapping[str, dict[str, Any]]
 
 _NO_FILE = (":", "file:")
 """How a name begins that SQLite does not take for that of a file, or takes for a URI."""
-
-_DRIVERS = {
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-    "postgresql": "postgresql+psycopg",
-}
 
 # The time-out of statements is one of the server: a machine that is gone would never tell it.
 # Not sooner than the server notices it of us: the session that holds a turn would be lost here.
@@ -64,7 +59,7 @@ def url_of(secret: Secret) -> sql.URL:
         ArgumentError: If it is none.
     """
     url = sql.make_url(secret.reveal())
-    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
 
 
 def file_of(engine: sql.Engine) -> tuple[int, int] | None:

@@ -44,7 +44,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="POST",
         path="/api/logout",
         auth=("anonymous",),
-        summary="End the session of the cookie, on every worker.",
+        summary="End the session of the cookie, on every worker within two seconds.",
         errors=("LOGIN_REQUIRED", "SESSION_EXPIRED"),
         era="ours",
     ),

@@ -1,6 +1,7 @@
 """Settings from a file and the environment, and the faults they may have."""
 
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,10 @@ def test_secret_does_not_show() -> None:
 )
 def test_secret_in_the_file_itself_is_a_fault(section: str, name: str) -> None:
     """Even where the environment has one; the fault does not repeat it."""
-    told = faults(given(section, **{name: "s3cret" * 10}), SECRETS | {variable(section, name): KEY})
+    told = faults(
+        given(section, **{name: "s3cret" * 10}),
+        SECRETS | {variable(section, name): f"sqlite:///{KEY}"},
+    )
 
     assert told == [f"{section}.{name}: a secret; use {name}_file or {variable(section, name)}"]
 
@@ -321,6 +325,52 @@ def test_counter_of_logins_must_be_known(url: str) -> None:
 
     assert fault.startswith("login.storage_url: no URL that begins with")
     assert "s3cret" not in fault
+
+
+@pytest.mark.parametrize("section", ["state", "iredapd", "amavisd", "iredadmin"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "s3cret",
+        "nosuch://user:s3cret@host/db",
+        "mysql+nosuch://user:s3cret@host/db",
+        "postgresql://user:s3cret@host:many/db",
+    ],
+)
+def test_database_must_be_known(section: str, url: str) -> None:
+    """The fault does not show the URL."""
+    (fault,) = faults(LEAST, {**SECRETS, f"IREDLDAP_{section.upper()}_URL": url})
+
+    assert fault == f"{section}.url: no SQLAlchemy URL of a known database"
+
+
+@pytest.mark.parametrize(
+    ("missing", "variable", "value", "told"),
+    [
+        ("psycopg", "STATE_URL", "postgresql://user:s3cret@host/db", "state.url: its driver"),
+        ("pymysql", "IREDAPD_URL", "mysql://user:s3cret@host/db", "iredapd.url: its driver"),
+        ("MySQLdb", "AMAVISD_URL", "mysql+mysqldb://u:s3cret@host/db", "amavisd.url: its driver"),
+    ],
+)
+def test_driver_of_a_database_must_be_installed(
+    monkeypatch: pytest.MonkeyPatch, missing: str, variable: str, value: str, told: str
+) -> None:
+    """Otherwise a reload would take a configuration with which nothing works."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    (fault,) = faults(LEAST, {**SECRETS, f"IREDLDAP_{variable}": value})
+
+    assert fault.startswith(f"{told} cannot be loaded")
+    assert missing in fault
+    assert "s3cret" not in fault
+
+
+def test_bcrypt_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iredldap.config.find_spec", lambda _: None)
+
+    assert faults(given("passwords", password_scheme="BCRYPT")) == [
+        "passwords.password_scheme: BCRYPT needs the extra iredldap[bcrypt]"
+    ]
 
 
 @pytest.mark.parametrize(("workers", "least"), [(1, 1), (7, 7), (0, 2)])

@@ -1,5 +1,6 @@
 """The printed pages say what the program does."""
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from iredldap import config
 from iredldap.dit.consistency.checks import RULES
 from iredldap.errors import descendants
+from iredldap.web.endpoint import PASSWORD_RULES
 from iredldap.web.routes import ENDPOINTS
 from tools import document
 
@@ -53,6 +55,13 @@ def test_every_code_is_explained() -> None:
     codes |= {kind.code for kind in descendants()}
 
     assert [code for code in sorted(codes) if f"| `{code}` |" not in explained] == []
+
+
+def test_endpoints_that_take_a_password_name_every_rule_for_it() -> None:
+    page = document.api_page()
+    explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"`(PW_\w+)`", explained)) == set(PASSWORD_RULES)
 
 
 def test_codes_are_explained_once() -> None:
