@@ -45,7 +45,15 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, mailboxes, rights, subscriptions, uniqueness
+from iredldap.operations import (
+    admins,
+    lookup,
+    mailboxes,
+    membership,
+    rights,
+    subscriptions,
+    uniqueness,
+)
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -138,13 +146,15 @@ def create(
     place = place or mailboxes.generated(
         directory, records, config.accounts, base, mail, chance.now, choice, found
     )
+    joined = _default_lists(directory, limits)
     given = {
         "userPassword": (secret,),
         "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
         "mailQuota": (str(quota),) if quota else (),
         "shadowAddress": tuple(address for address in aliases if address not in taken),
         "homeDirectory": (place.path,),
-        **_from_domain(directory, config, home, limits),
+        "memberOfGroup": distinct(mail for entry in joined for mail in _reaching_members(entry)),
+        **_from_domain(config, home, limits),
     }
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
@@ -168,6 +178,8 @@ def create(
             *_recheck_limits(directory, limits, dn, mail),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
+        # Lists of other domains may be about to go.
+        touches=membership.homes(joined),
         shared_with=place.shared_with,
     )
 
@@ -245,10 +257,7 @@ def _quota(directory: Directory, mail: str, limits: settings.Settings, wanted: i
 
 
 def _from_domain(
-    directory: Directory,
-    config: Config,
-    home: Entry,
-    limits: settings.Settings,
+    config: Config, home: Entry, limits: settings.Settings
 ) -> dict[str, tuple[str, ...]]:
     accounts = config.accounts
     return {
@@ -263,30 +272,27 @@ def _from_domain(
         "mailboxFormat": (accounts.mailbox_format,),
         "mailboxFolder": (accounts.mailbox_folder,),
         "domainStatus": () if home.is_active else ("disabled",),
-        "memberOfGroup": _default_lists(directory, limits),
     }
 
 
-def _default_lists(directory: Directory, limits: settings.Settings) -> tuple[str, ...]:
-    """Return all addresses of the lists that a new user joins.
-
-    A name without a list would become an address. A member of a plain list gets the mail for each
-    of its addresses.
-    """
+def _default_lists(directory: Directory, limits: settings.Settings) -> list[Entry]:
+    """Find the lists that a new user joins: a name without a list would become an address."""
     wanted = [word.strip().lower() for word in str(limits.get("defaultList", "")).split(",")]
     if not any(wanted):
-        return ()
+        return []
     filter_ = every(
         equals("objectClass", "mailList"),
         either(*(equals("mail", mail) for mail in wanted if mail)),
     )
     attributes = ("objectClass", "mail", "shadowAddress", "enabledService")
-    found = directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, attributes))
-    return distinct(address for entry in found for address in _reaching_members(entry))
+    return directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, attributes))
 
 
 def _reaching_members(entry: Entry) -> tuple[str, ...]:
-    """Addresses of a list whose mail goes to whoever has them as `memberOfGroup`."""
+    """Addresses of a list whose mail goes to whoever has them as `memberOfGroup`.
+
+    A member of a plain list gets the mail for each of its addresses.
+    """
     addresses = maillist.addresses(entry)
     return addresses if maillist.is_list(entry) else addresses[:1]
 

@@ -169,6 +169,13 @@ def test_reference_to_somebody_who_was_renamed_follows(
     assert not [value for value in values if BOB in value]
 
 
+def test_a_new_user_holds_the_domains_of_the_lists_that_they_join(make: Make, world: World) -> None:
+    """A default list may stand in another domain, and be about to go with it."""
+    world.set(world.tree.domain("other.test"), accountSetting="defaultList:crew@corp.test")
+    plan = make("user_create", {"mail": "eve@other.test"}, password=PASSWORD)
+    assert plan.touches == {"corp.test"}
+
+
 @pytest.mark.parametrize(
     "destination", ["ann+news@corp.test", "bob+archive@other.test", "anybody@backup.test"]
 )
