@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -175,15 +175,25 @@ class Database:
                     self.open_anew()
                 raise down from ex
 
-    @contextmanager
-    def session(self) -> Iterator[sql.Connection]:
+    def session(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
         """Open a connection without a transaction, for what lasts longer than a statement.
+
+        Args:
+            begin: Asks the first things on it, and tells the stack what to do before it ends. Only
+                for so long somebody waits for the database; how long the session lasts then tells
+                nothing about that.
+
+        Returns:
+            What ends the session when it is closed.
 
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._asking(writes=False), self._engine().connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self._asking(writes=False), ExitStack() as stack:
+            connection = stack.enter_context(self._engine().connect())
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            begin(connection, stack)
+            return stack.pop_all()
 
     def columns(self, table: str) -> frozenset[str]:
         """Names of a table's columns, which differ from release to release; none: no such table.

@@ -308,8 +308,7 @@ class _DatabaseLocks:
         self._database = Database("state", url, lambda _: None, most=None)
 
     def take(self, names: list[str], deadline: float) -> Hold:
-        with ExitStack() as stack:
-            connection = stack.enter_context(self._database.session())
+        def acquire(connection: sql.Connection, stack: ExitStack) -> None:
             locks = _locks_of(connection)
             # Releases all: of a lock whose acquisition was not answered nobody knows.
             stack.callback(_release, connection, locks)
@@ -317,7 +316,8 @@ class _DatabaseLocks:
                 while not locks.acquire(name, _seconds(deadline)):
                     if time.monotonic() >= deadline:
                         raise _busy(name)
-            return _Held(stack.pop_all())
+
+        return _Held(self._database.session(acquire))
 
     def close(self) -> None:
         self._database.close()

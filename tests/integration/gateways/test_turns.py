@@ -13,6 +13,8 @@ import pytest
 
 from iredldap.embedded.child import tied_to_us
 from iredldap.errors import ServerDown
+from iredldap.gateways import breaker
+from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.turns import Turns
 from iredldap.settings import Secret
 from tests.conftest import wait_until
@@ -251,3 +253,15 @@ def test_a_state_database_that_is_down_gives_no_turns(tmp_path: Path) -> None:
             turns.take(["a.test"]),
         ):
             pytest.fail("a turn without a database")
+
+
+def test_a_turn_that_is_held_is_no_wait_for_the_database(
+    open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long change would have others probe a database that answers, again and again."""
+    suspects = list[Breaker]()
+    monkeypatch.setattr(Breaker, "suspect", lambda self, _: suspects.append(self))
+    monkeypatch.setattr(breaker, "_LONG", 0.0)
+    with open_().take(["a.test"]):
+        breaker.look_after_all()
+        assert not suspects
