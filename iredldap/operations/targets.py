@@ -122,7 +122,7 @@ def watched(directory: Directory, plan: Plan) -> Plan:
         numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
         if unknown := set(batch) - numbers.keys():
             known = _holders(directory.find(_query(directory, unknown)), unknown)
-            numbers |= {mail: _number(entry) for mail, entry in known.items()}
+            numbers |= {mail: _number(accounts[-1]) for mail, accounts in known.items()}
         references_ = tuple(reference for reference in found if reference.address in numbers)
         if references_:
             rechecks.append(_recheck(directory, references_, numbers))
@@ -145,12 +145,13 @@ def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Que
     return Query(directory.tree.suffix, Scope.SUBTREE, filter_, _ATTRIBUTES)
 
 
-def _holders(entries: Iterable[Entry], addresses: set[str]) -> dict[str, Entry]:
-    return {
-        address: entry
-        for entry in entries
-        for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & addresses
-    }
+def _holders(entries: Iterable[Entry], addresses: set[str]) -> dict[str, list[Entry]]:
+    """Return who has each of some addresses: a user, and a standalone admin of the same address."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & addresses:
+            found.setdefault(address, []).append(entry)
+    return found
 
 
 def _recheck(
@@ -172,7 +173,7 @@ def _recheck(
             tuple(
                 _amended(reference, renamed.get(numbers[reference.address]))
                 for reference in watched_
-                if not _stands(reference, holders.get(reference.address))
+                if not any(_stands(reference, one) for one in holders.get(reference.address, ()))
             )
         )
 
@@ -180,9 +181,7 @@ def _recheck(
     return Recheck("are those whom it mentions still there", query, judge)
 
 
-def _stands(reference: Reference, holder: Entry | None) -> bool:
-    if holder is None:
-        return False
+def _stands(reference: Reference, holder: Entry) -> bool:
     return not reference.is_dn or names.same(holder.dn, reference.value)
 
 

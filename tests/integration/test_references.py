@@ -7,6 +7,7 @@ look and the write is planted here by hand, between making a plan and carrying i
 from collections.abc import Callable
 from typing import Any
 
+import ldap
 import pytest
 
 from iredldap.changes.apply import apply
@@ -167,6 +168,25 @@ def test_reference_to_somebody_who_was_renamed_follows(
     values = held.get(attribute or "mailForwardingAddress", set())
     assert [value for value in values if CEO in value]
     assert not [value for value in values if BOB in value]
+
+
+def test_a_member_who_shares_the_address_with_a_standalone_admin_stays(
+    api: Client, world: World, two: None
+) -> None:
+    """Whichever of both the directory names last."""
+    done(api.post("/api/admin/eve@late.test", password=PASSWORD))
+    done(api.post("/api/domain/late.test"))
+    done(api.post("/api/user/eve@late.test", password=PASSWORD))
+    connection = world.connect()
+    dn = world.tree.admin("eve@late.test")
+    (_, attributes), *_ = connection.search_s(dn, ldap.SCOPE_BASE)
+    connection.delete_s(dn)
+    connection.add_s(dn, [*attributes.items()])
+    connection.unbind_s()
+    done(api.put("/api/maillist/crew@corp.test", addMember="eve@late.test"))
+    members = world.attributes(world.tree.maillist("crew@corp.test"))["member"]
+    assert world.tree.user("eve@late.test") in members
+    assert dn not in members
 
 
 def test_a_new_user_holds_the_domains_of_the_lists_that_they_join(make: Make, world: World) -> None:
