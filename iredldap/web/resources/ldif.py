@@ -151,8 +151,7 @@ class LdifAllResource(_LdifResource):
             is_rehearsal = parsed.value("dry_run") == "yes"
             if not is_rehearsal:
                 # From the judgement to the last entry: what was judged must not change meanwhile.
-                held = self.records.turns.take(_domains(file))
-                stack.enter_context(held)
+                stack.enter_context(self.records.turns.take(_domains(file)))
             plan = restore.plan(file, self.directory, options)
             if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
