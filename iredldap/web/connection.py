@@ -87,7 +87,8 @@ class Connection(socket.socket):
 
     `load` is the kind of its present request, `waiting` says whether a thread waits for the client
     just now, and `overdue` that the request has waited too long for a thread. `is_large`: the body
-    of the request was not there when it was given to a thread.
+    of the request was not there when it was given to a thread. `request` names the request in the
+    log, once it has a name.
     """
 
     def __init__(self, accepted: socket.socket, limits: Limits) -> None:
@@ -108,6 +109,7 @@ class Connection(socket.socket):
             waited: Seconds for which the client was waited for already.
         """
         self.load = load
+        self.request: str | None = None
         self.is_large = is_large
         self.overdue = False
         limits = self._limits
@@ -188,5 +190,6 @@ class Connection(socket.socket):
         """Give the client up, and what the kernel still holds for it."""
         self.is_cut = True
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        log.warning("cut off", reason=reason, load=self.load.value)
+        # The application is done with the request by now, and its log line is written.
+        log.warning("cut off", reason=reason, load=self.load.value, request=self.request)
         raise BrokenPipeError(errno.EPIPE, f"the client is {reason}")

@@ -15,6 +15,7 @@ from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidParameter, TooManyRequests
 from iredldap.web import arrivals, forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
+from iredldap.web.connection import Connection
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
 
@@ -79,6 +80,9 @@ class Gate:
         request.context.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.context.began = time.monotonic()
         structlog.contextvars.bind_contextvars(request=request.context.id)
+        connection = request.env.get("gunicorn.socket")
+        if isinstance(connection, Connection):
+            connection.request = request.context.id
         request.context.client = self._clients.address(request)
         response.set_header("X-Request-Id", request.context.id)
         response.set_header("Cache-Control", "no-store")

@@ -139,7 +139,8 @@ class Replies:
         self, request: falcon.Request, response: falcon.Response, no: Refusal, _: object
     ) -> None:
         if status_of(no) >= 500:
-            log.error("refused", code=no.code, detail=no.detail, cause=repr(no.__cause__))
+            cause = repr(no.__cause__) if no.__cause__ else None
+            log.error("refused", code=no.code, detail=no.detail, cause=cause)
         self.refused(request, response, no)
 
     def _from_falcon(

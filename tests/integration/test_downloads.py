@@ -1,5 +1,6 @@
 """Downloads through gunicorn: whoever stalls or leaves holds nothing, and no end is faked."""
 
+import json
 import os
 import socket
 import time
@@ -18,6 +19,9 @@ from tests.slow import USERS, fill
 
 STALLED = "2"
 """Seconds after which a download is given up."""
+
+DOWNLOAD = "the-download"
+"""Names the request in the log."""
 
 
 @pytest.fixture
@@ -39,8 +43,8 @@ def downloading(url: str, api: Client) -> Iterator[socket.socket]:
     host, _, port = url.removeprefix("http://").partition(":")
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in api.session.cookies)
     with closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as client:
-        request = f"GET /api/ldif?format=ldif HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
-        client.sendall(request.encode())
+        request = f"GET /api/ldif?format=ldif HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n"
+        client.sendall(f"{request}X-Request-Id: {DOWNLOAD}\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
         yield client
 
@@ -50,8 +54,11 @@ def exporters() -> set[int]:
     return {pid for pid in descendants(os.getpid()) if b"\0ldif_export\0" in command(pid)}
 
 
-def test_who_stalls_is_cut_off(large: tuple[str, Client]) -> None:
-    """After `stalled_download` seconds: thread, child and directory connection are free."""
+def test_who_stalls_is_cut_off(large: tuple[str, Client], tmp_path: Path) -> None:
+    """After `stalled_download` seconds: thread, child and directory connection are free.
+
+    The log says of which request.
+    """
     url, api = large
     began = time.monotonic()
     with downloading(url, api) as client:
@@ -63,6 +70,9 @@ def test_who_stalls_is_cut_off(large: tuple[str, Client]) -> None:
         assert requests.get(f"{url}/livez", timeout=PATIENCE).ok
         assert b"# entries: " not in rest(client)
     wait_until(lambda: has_place(api))
+    lines = (tmp_path / "gunicorn.log").read_text().splitlines()
+    (cut,) = [json.loads(line) for line in lines if '"cut off"' in line]
+    assert (cut["request"], cut["reason"]) == (DOWNLOAD, "stalled")
 
 
 @pytest.mark.parametrize("large", ["3600"], indirect=True)
