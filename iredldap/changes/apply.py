@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from iredldap.dit.entry import Entry
@@ -37,7 +37,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import Directory, HasChildren, Unanswered
-from iredldap.gateways.turns import Turns
+from iredldap.gateways.turns import Busy, Turns
 
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""
@@ -53,12 +53,14 @@ _SETTLING = 1.0
 class Turn:
     """What a change takes before its plan is made.
 
-    `names` is what the request itself tells; a plan may touch more (`Plan.touches`).
+    `names` is what the request itself tells; a plan may touch more (`Plan.touches`). Who waits for
+    longer than `PATIENCE` waits in pieces, and calls `check` in between, which may end the wait.
     """
 
     turns: Turns
     names: frozenset[str]
     patience: float = field(default_factory=lambda: PATIENCE)
+    check: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,15 @@ def carry_out(
     until = time.monotonic() + (turn.patience if turn else 0)
     while True:
         left = max(0.0, until - time.monotonic())
-        with turn.turns.take(names, left) if turn else nullcontext():
+        with ExitStack() as stack:
+            if turn:
+                try:
+                    stack.enter_context(turn.turns.take(names, min(left, PATIENCE)))
+                except Busy:
+                    if left <= PATIENCE:
+                        raise
+                    turn.check()
+                    continue
             done = _in_turn(directory, make, if_match, seconds, begin, names if turn else None)
         if isinstance(done, Outcome):
             return done
@@ -202,8 +212,8 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
                 progress.failed.append((step.dn, refusal))
             if not isinstance(refusal, Unanswered):
                 _take_back(progress)
-            if isinstance(refusal, _FINAL):
-                _undo(directory, plan, progress)
+            if number and isinstance(refusal, _FINAL):
+                _undo(directory, plan, plan.steps[:number], progress)
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
                 refusal.report = {
                     **(refusal.report or {}),
@@ -218,15 +228,15 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
     return Outcome(state, plan.ignored, plan.shared_with)
 
 
-def _undo(directory: Directory, plan: Plan, progress: Progress) -> None:
+def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:
     """Take back what was done of a plan that a later step has been refused of for good.
 
     What others have changed since is theirs, and is left alone. If the directory or another program
     fails meanwhile, what was done stands, and the report tells of it.
     """
-    if plan.back is None or not progress.standing:
+    if plan.back is None:
         return
-    if any(isinstance(step, Rename) for step in progress.standing):
+    if any(isinstance(step, Rename) for step in done):
         # The entry has another name by now: asking again finishes the change.
         return
     with suppress(Refusal):

@@ -309,7 +309,7 @@ class Jobs:
                 # Its own first step left another state; who noted that step found the right one.
                 () if before.has_begun else wanted.if_match,
                 begin=run.begin,
-                turn=Turn(self._turns, request.domains(wanted), _PATIENCE),
+                turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
             )
         except (AlreadyExists, NoSuchAccount) as refusal:
             if run.course is not before or not self._is_fulfilled(before, refusal):

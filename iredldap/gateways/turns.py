@@ -24,7 +24,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -52,6 +52,10 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.008
 _LOCK_TIMEOUT = "55P03"
 
 log = structlog.get_logger("iredldap.turns")
+
+
+class Busy(ServerDown):
+    """Others hold a name, and went on holding it."""
 
 
 class Backend(Protocol):
@@ -93,6 +97,7 @@ class Turns:
         self._most_waiting = max(1, threads // 2)
         self._waiting = 0
         self._lock = threading.Lock()
+        self._mine = threading.local()
 
     @contextmanager
     def take(self, names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
@@ -103,18 +108,23 @@ class Turns:
             patience: Seconds to wait.
 
         Raises:
-            ServerDown: If others hold one of them for longer, or the database does not answer.
+            Busy: If others hold one of them for longer.
+            ServerDown: If the database does not answer.
         """
         wanted = sorted(set(names))
         if not wanted:
             yield
             return
-        with self._one_more_waiting() as patient:
+        depth = getattr(self._mine, "depth", 0)
+        # A change that has begun, and needs a list in between, would break off half-done.
+        with nullcontext(True) if depth else self._one_more_waiting() as patient:
             seconds = patience if patient else min(patience, _SHORT_PATIENCE)
             hold = self._backend.take(wanted, time.monotonic() + seconds)
+        self._mine.depth = depth + 1
         try:
             yield
         finally:
+            self._mine.depth = depth
             hold.release()
 
     @contextmanager
@@ -151,8 +161,8 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 2
 
 
-def _busy(name: str) -> ServerDown:
-    return ServerDown(f"others are changing {name}")
+def _busy(name: str) -> Busy:
+    return Busy(f"others are changing {name}")
 
 
 class _Queues:
@@ -401,6 +411,9 @@ class _NamedLocks:
         found = self._connection.execute(self._ACQUIRE, parameters).scalar()
         if found != 1:
             self._names.remove(name)
+        if found is None:
+            # Not a wait that was in vain, but an error, which would come back at once.
+            raise ServerDown(f"the database gives no lock for {name}")
         return bool(found == 1)
 
     def release(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from iredldap.dit import domain, list_profile, names, references, subscribable, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
-from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step
+from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Record, Step
 from iredldap.dit.subscribable import (
     ADD_SUBSCRIBERS,
     EXTRA_ADDRESSES,
@@ -165,15 +165,16 @@ def update(
         *list_members.joining(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
+    record = Record()
     steps: tuple[Step, ...] = (
+        *follow_removed(directory, records, entry, mods, record),
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
-        *follow_removed(directory, records, entry, mods),
         *rest,
     )
     ignored = (*parsed.dropped, *nobody, *wanted.overruled, *settled.ignored, *joining.ignored)
     touches = names.domains_of(references.removed_addresses(entry, mods))
-    return Plan(entry.dn, steps, entry.csn, ignored, touches, found=judge.found)
+    return Plan(entry.dn, steps, entry.csn, ignored, touches, back=record.undone, found=judge.found)
 
 
 def _setting(lists: MailingLists, mail: str, profile: dict[str, str]) -> Iterator[Outside]:

@@ -16,6 +16,7 @@ from iredldap.dit.plan import (
     Outside,
     Plan,
     Recheck,
+    Record,
     Step,
     taken_back,
 )
@@ -85,9 +86,10 @@ def update(
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
+    record = Record()
     if mods:
-        follow = follow_removed(directory, records, entry, mods)
-        steps = (*_reclaim(records, entry, parsed), change, *rechecks, *follow)
+        follow = follow_removed(directory, records, entry, mods, record)
+        steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(references.removed_addresses(entry, mods))
     if ends_a_role:
@@ -98,6 +100,7 @@ def update(
         entry.csn,
         (*parsed.dropped, *ignored),
         touches,
+        back=record.undone,
         shared_with=place.shared_with if place else (),
         found=judge.found,
     )
@@ -226,9 +229,23 @@ def _size(
 
 
 def follow_removed(
-    directory: Directory, records: Records, entry: Entry, mods: tuple[Mod, ...]
+    directory: Directory,
+    records: Records,
+    entry: Entry,
+    mods: tuple[Mod, ...],
+    record: Record,
 ) -> tuple[Step, ...]:
     """Steps: let others, and lists, name the own address in place of further ones that go.
+
+    They come before the change of the entry: as long as that has the address, a repeat finds out
+    what is left to be done.
+
+    Args:
+        directory: Where.
+        records: Knows mlmmjadmin.
+        entry: The account.
+        mods: What is about to change in it.
+        record: Notes what takes the steps back.
 
     Raises:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
@@ -238,7 +255,7 @@ def follow_removed(
         return ()
     return (
         *subscriptions.moving(directory, records, entry.dn, renamed),
-        *references.follow_removed(directory.tree, entry, mods),
+        *map(record.of, references.follow_removed(directory.tree, entry, mods)),
     )
 
 
