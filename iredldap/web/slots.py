@@ -8,6 +8,7 @@ before gunicorn forks, and each worker inherits them.
 import fcntl
 import hashlib
 import os
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -63,6 +64,9 @@ class Slots:
     def __init__(self, count: int, each: int) -> None:
         self._files = _shared or Files(count)
         self._each = each
+        if self._files is not _shared:
+            # Whoever makes one application after the other would run out of descriptors.
+            weakref.finalize(self, self._files.close)
 
     def take(self, who: str) -> Callable[[], None]:
         """Take a place for a caller; call what is returned to give it back.
