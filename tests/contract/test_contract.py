@@ -54,8 +54,11 @@ _LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
 # Codes that the contract does not have.
 OURS = {
     "login": {"TOO_MANY_REQUESTS"},
-    "user_create": {"MAILBOX_IN_USE"},
-    "user_update": {"MAILBOX_IN_USE"},
+    "user_create": {"MAILBOX_IN_USE", "PW_IS_ADDRESS"},
+    "user_update": {"MAILBOX_IN_USE", "PW_IS_ADDRESS"},
+    "users_update": {"PW_IS_ADDRESS"},
+    "admin_create": {"PW_IS_ADDRESS"},
+    "admin_update": {"PW_IS_ADDRESS"},
     "user_change_email": {
         "NOT_ALLOWED", "EXCEEDED_DOMAIN_ACCOUNT_LIMIT", "EXCEEDED_DOMAIN_QUOTA_SIZE",
         "EXCEEDED_MAX_USER_QUOTA", _LISTS_DOWN,
