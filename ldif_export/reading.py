@@ -1,12 +1,15 @@
 """LDIF text, read one record at a time.
 
-Content records: entries as they are; `changing` reads changes of them. What is wrong is told with
-its line, and reading goes on with the next record. Nothing is ever fetched from a URL.
+Content records: entries as they are, also where a tool has written them as additions
+(``changetype: add``); `changing` reads changes of them. What is wrong is told with its line, and
+reading goes on with the next record. Nothing is ever fetched from a URL.
 
-Source: RFC 2849. Beyond it, raw bytes over 127 are taken as they stand, as OpenLDAP's tools do.
+Source: RFC 2849. Beyond it, raw bytes over 127 are taken as they stand, as OpenLDAP's tools do, and
+a byte order mark at the beginning says nothing.
 """
 
 import binascii
+import codecs
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -104,18 +107,26 @@ class _Blocks:
         self.torn = False
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        rest = b""
-        # Reading as much again as is held keeps the cost of a very long record linear.
-        while chunk := self._chunk(max(_CHUNK, len(rest))):
+        rest, chunk = b"", self._first_chunk()
+        while chunk:
             *blocks, rest = (rest + chunk).split(b"\n\n")
             for block in blocks:
                 yield self.line, block
                 self.line += block.count(b"\n") + 2
             if len(rest) > self._largest:
                 raise Wrong(f"a record of more than {self._largest} bytes")
+            # Reading as much again as is held keeps the cost of a very long record linear.
+            chunk = self._chunk(max(_CHUNK, len(rest)))
         self.torn = bool(rest) and not rest.endswith(b"\n")
         yield self.line, rest
         self.line += rest.count(b"\n")
+
+    def _first_chunk(self) -> bytes:
+        """Read the beginning without a byte order mark, which may come in pieces."""
+        chunk = b""
+        while len(chunk) < len(codecs.BOM_UTF8) and (piece := self._chunk(_CHUNK)):
+            chunk += piece
+        return chunk.removeprefix(codecs.BOM_UTF8) or self._chunk(_CHUNK)
 
     def _chunk(self, size: int) -> bytes:
         chunk = self._file.read(size)
@@ -190,7 +201,7 @@ class _Contents(Parser[Record]):
         dn = dn_of(lines[start], start)
         groups: dict[str, tuple[str, list[bytes]]] = {}
         known = self._known
-        for index in range(start + 1, len(lines)):
+        for index in range(_first_value(lines, start), len(lines)):
             line = lines[index]
             found = known.get(line)
             if found is None:
@@ -213,7 +224,7 @@ class _Contents(Parser[Record]):
         if key == "dn":
             raise Wrong("a second dn: without an empty line before it", index)
         if key in {"changetype", "control"}:
-            raise Wrong("a change record; only entries are read", index)
+            raise Wrong("a change record; only entries and their additions are read", index)
         learned = key, text, value_of(rest, index)
         # Base64 hides what hardly ever repeats: foreign letters and passwords.
         if len(line) <= _LONGEST_KNOWN and not rest.startswith(b":"):
@@ -223,6 +234,18 @@ class _Contents(Parser[Record]):
     def _remember(self, line: bytes, learned: tuple[str, str, bytes]) -> None:
         if len(self._known) < _MOST_KNOWN:
             self._known[line] = learned
+
+
+def _first_value(lines: list[bytes], start: int) -> int:
+    """Find where the attributes of an entry begin: behind its DN, or ``changetype: add``."""
+    for index in range(start + 1, len(lines)):
+        name, _, rest = lines[index].partition(b":")
+        if name.lower() == b"changetype":
+            # Of any other change the line itself is the fault.
+            return index + (value_of(rest, index).strip(b" ").lower() == b"add")
+        if not name.startswith(b"#"):
+            break
+    return start + 1
 
 
 def split(line: bytes, index: int) -> tuple[str, bytes]:

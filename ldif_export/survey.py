@@ -135,10 +135,10 @@ class Survey:
         fault = self._ending.fault(self._records)
         if fault and (self._is_ours or self._ending.told is not None):
             self.refused.add(line, fault)
-        elif fault and torn:
-            self.refused.add(line, "the text ends within a line: it is cut off")
         elif fault:
-            self.warnings.add(line, "no number of entries at the end: it may be cut off")
+            # An editor leaves out the last line feed: nobody can tell that from a cut.
+            end = "the text ends within a line" if torn else "no number of entries at the end"
+            self.warnings.add(line, f"{end}: it may be cut off")
 
     def _record(self, found: Record) -> None:
         record = self.shape.shaped(found)

@@ -23,7 +23,7 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InvalidLdif, Refusal
 from iredldap.gateways.directory import Directory
 from ldif_export import reading
-from ldif_export.reading import End, Fault, Record
+from ldif_export.reading import Fault, Record
 from ldif_export.unpacking import Readable, unpacked
 
 BROKEN = 1
@@ -194,8 +194,6 @@ def _entries(file: Readable) -> Iterator[Entry]:
                 yield Entry(dn, spelled)
             case Fault(line=line, reason=reason):
                 raise InvalidLdif(f"line {line}: {reason}")
-            case End(line=line, torn=True):
-                raise InvalidLdif(f"line {line}: the text ends within a line")
 
 
 def _suffix(dn: str) -> str | None:

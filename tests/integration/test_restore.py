@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import re
 from typing import Any
 
 import pytest
@@ -175,11 +176,29 @@ def test_a_wrong_file_is_refused_with_line_and_reason(
     before = world.snapshot()
 
     answer = api.send_file("/api/ldif", text)
+    rehearsals = [
+        api.send_file("/api/ldif", text, dry_run="yes", **form) for form in ({}, {"format": "ldif"})
+    ]
 
     assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_LDIF")
+    assert not answer.json()["_success"]
+    assert [(r.status_code, r.json()) for r in rehearsals] == [(400, answer.json())] * 2
     faults = answer.json()["_data"]["refused"]
     assert any(reason in fault["reason"] for fault in faults), faults
     assert all(fault["line"] >= 0 for fault in faults)
+    assert world.snapshot() == before
+
+
+def test_what_editors_and_other_tools_leave_is_taken(api: Client, world: World, corp: str) -> None:
+    """A byte order mark, entries written as additions, and no line feed at the end."""
+    before, text = world.snapshot(), everything(api)
+    done(api.delete("/api/domain/corp.test"))
+    additions = re.sub(rb"(?m)^(dn:[^\n]*(?:\n [^\n]*)*)", rb"\1\nchangetype: add", text)
+    assert additions.count(b"changetype: add") > 7
+
+    answer = api.send_file("/api/ldif", b"\xef\xbb\xbf" + additions.rstrip(b"\n"))
+
+    assert (answer.status_code, answer.json()["_data"]["added"]) == (200, 7)
     assert world.snapshot() == before
 
 

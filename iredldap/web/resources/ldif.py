@@ -153,10 +153,10 @@ class LdifAllResource(_LdifResource):
                 # From the judgement to the last entry: what was judged must not change meanwhile.
                 stack.enter_context(self.records.turns.take(_domains(file)))
             plan = restore.plan(file, self.directory, options)
+            if not plan.ok:
+                raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
-            elif not plan.ok:
-                raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             else:
                 # The files of whoever comes back may have been due to be removed; and a deletion
                 # that looks for living accounts finds those only that are back by then.
@@ -169,7 +169,7 @@ class LdifAllResource(_LdifResource):
     def _show(
         self, response: falcon.Response, plan: restore.Plan, stack: ExitStack, *, as_ldif: bool
     ) -> None:
-        if not as_ldif or not plan.ok:
+        if not as_ldif:
             self.replies.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF

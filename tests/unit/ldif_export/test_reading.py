@@ -66,6 +66,8 @@ def test_line_ends_and_pieces_make_no_difference(
 ) -> None:
     """CR LF, LF, whole or byte by byte: the same items on the same lines."""
     data = b"".join(text(several, passwords=True))
+    marked = b"\xef\xbb\xbf" + data
+    assert list(read(Slowly(marked))) == items(marked) == items(data)
     crlf = data.replace(b"\n", b"\r\n")
     assert list(read(Slowly(data))) == list(read(Slowly(crlf))) == items(crlf) == items(data)
 
@@ -108,6 +110,10 @@ def test_a_cut_text_never_gives_another_entry_unnoticed(
         (b"dn: o=x\ncn;lang-nl: a\ncn: b\n", {"cn;lang-nl": [b"a"], "cn": [b"b"]}),
         (b"dn: o=x\ncn: Zo\xc3\xab \n", {"cn": "Zoë ".encode()}),
         (b"dn: o=x\no: a\no: a\n", {"o": [b"a", b"a"]}),
+        (b"\xef\xbb\xbfdn: o=x\no: x\n", {"o": [b"x"]}),
+        (b"\xef\xbb\xbfversion: 1\n\ndn: o=x\no: x\n", {"o": [b"x"]}),
+        (b"dn: o=x\nchangetype: add\no: x\n", {"o": [b"x"]}),
+        (b"dn: o=x\n# new\nChangeType:  ADD\no: x\n", {"o": [b"x"]}),
     ],
 )
 def test_a_record_is_read(data: bytes, expected: dict[str, list[bytes] | bytes]) -> None:
@@ -131,7 +137,9 @@ def test_a_record_is_read(data: bytes, expected: dict[str, list[bytes] | bytes])
         (b"# c\no: x\n", 2, "does not begin with dn:"),
         (b"dn:: /w==\no: x\n", 1, "not UTF-8"),
         (b"dn: o=x\no:< file:///etc/passwd\n", 2, "no URL is fetched"),
-        (b"dn: o=x\nchangetype: add\no: x\n", 2, "change record"),
+        (b"dn: o=x\nchangetype: modify\nadd: o\no: x\n-\n", 2, "change record"),
+        (b"dn: o=x\no: x\nchangetype: add\n", 3, "change record"),
+        (b"dn: o=x\nchangetype: add\n", 1, "without attributes"),
         (b"dn: o=x\ncontrol: 1.2.3\nchangetype: delete\n", 2, "change record"),
         (b"dn: o=x\no: x\ndn: o=y\no: y\n", 3, "second dn:"),
         (b"dn: o=x\n", 1, "without attributes"),
