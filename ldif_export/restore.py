@@ -17,7 +17,7 @@ from iredldap.dit import plan as changes
 from iredldap.dit.plan import Add, Modify
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
-from ldif_export import claims, subschema, writer
+from ldif_export import claims, writer
 from ldif_export.checkpoint import Checkpoint
 from ldif_export.ledger import Ledger
 from ldif_export.openable import Openable
@@ -372,7 +372,7 @@ def _plan(
 
 
 def _shape(directory: Directory, options: Options) -> Shape:
-    return Shape(directory.tree, subschema.read(directory), options.old_suffix)
+    return Shape(directory.tree, directory.schema(), options.old_suffix)
 
 
 def _digest(file: Openable) -> str:

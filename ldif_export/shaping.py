@@ -12,11 +12,11 @@ from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Op
+from iredldap.dit.schema import Schema
 from ldif_export import reading, writer
 from ldif_export.openable import Openable
 from ldif_export.places import Parts
 from ldif_export.reading import Record
-from ldif_export.subschema import Schema
 from ldif_export.unpacking import unpacked
 
 _PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute

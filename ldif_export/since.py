@@ -26,6 +26,7 @@ from pathlib import Path
 from iredldap.dit import names
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
+from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
 from iredldap.ldap_settings import Ldap
 from ldif_export import companion, readers, reading
@@ -36,7 +37,6 @@ from ldif_export.records import IDENTITY, KIND, Reader, Record, Wanted
 from ldif_export.selection import Search, Selection, searches
 from ldif_export.spool import Spool
 from ldif_export.stream import CHUNK
-from ldif_export.subschema import Schema
 from ldif_export.turnover import Step, Turnover, What
 from ldif_export.writer import VERSION, comment
 
@@ -50,7 +50,7 @@ _ROUNDED = timedelta(seconds=1)
 """What may be lost of the time that an export took: manifests tell whole seconds."""
 
 _WATCHED = frozenset({KIND, *IDENTITY})
-_SCHEMA = frozenset({"attributeTypes", "objectClasses"})
+_SCHEMA = frozenset(SUBSCHEMA.attributes)
 _FOUND = 0
 
 
@@ -316,10 +316,10 @@ def _dn(spool: Spool, uuid: str) -> str | None:
 
 
 def _schema(reader: Reader) -> Schema:
-    search = Search("cn=subschema", Scope.BASE, "(objectClass=subschema)")
+    search = Search(SUBSCHEMA.base, SUBSCHEMA.scope, SUBSCHEMA.filter)
     for record in reader.records(search):
         return Schema(record.watched)
-    raise InternalError("the directory does not show cn=subschema")
+    raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
 
 
 def _uuid(record: Record) -> str:

@@ -7,6 +7,8 @@ Source: RFC 4511; RFC 4527 (post-read), RFC 4528 (assertion).
 """
 
 import re
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from ldap.controls.libldap import AssertionControl
 from iredldap.dit import names, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
+from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.ldap_errors import (
     LOST,
@@ -57,6 +60,9 @@ to leave the directory's threads to others."""
 _SLICE = 0.5
 """Seconds between two looks whether the directory hangs, while a read waits for its answer."""
 
+_SCHEMA_KEPT = 300.0
+"""Seconds for which the schema is not read again; a server learns of a new one at its restart."""
+
 _POST_READ_OID = "1.3.6.1.1.13.2"
 _ENTRY_CSN = b"\x30\x0a\x04\x08entryCSN"
 _CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
@@ -92,6 +98,8 @@ class Directory:
         self._servers = Servers(settings)
         self._pool = Pool(settings, self._servers)
         self.tree = names.Tree(settings.suffix)
+        self._schema: tuple[float, Schema] | None = None
+        self._schema_lock = threading.Lock()
 
     def close(self) -> None:
         self._pool.close()
@@ -129,6 +137,26 @@ class Directory:
                 return []
 
         return self._repeatable(search)
+
+    def schema(self, *, anew: bool = False) -> Schema:
+        """Give the schema of the server, kept for some minutes.
+
+        Args:
+            anew: Read it again, for the server has refused what the one that is kept allows.
+
+        Raises:
+            ServerDown: If the server does not answer.
+            InternalError: If it does not tell its schema.
+        """
+        with self._schema_lock:
+            if self._schema and not anew and time.monotonic() < self._schema[0]:
+                return self._schema[1]
+            found = self.find(SUBSCHEMA)
+            if not found:
+                raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
+            read = Schema(found[0].attributes)
+            self._schema = time.monotonic() + _SCHEMA_KEPT, read
+            return read
 
     def stream(self, query: Query, *, must_exist: bool = False) -> Generator[Entry, None, None]:
         """Search, one entry alive at a time, on a connection of its own while it lasts.

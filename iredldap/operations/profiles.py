@@ -2,23 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Query
+from iredldap.dit.schema import Schema
 from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
-from ldif_export import subschema
-from ldif_export.subschema import Schema
 
 Profile = dict[str, Any]
 Profiles = Mapping[str, Profile]
 """Profiles by their keys."""
-
-_schema = lru_cache(maxsize=1)(subschema.read)
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def choice(
     sent = tuple(words)
     if not sent:
         return Choice()
-    schema = _schema(directory)
+    schema = directory.schema()
     withheld = {name.lower() for name in hidden}
     read = {word: _spelled(schema, subject, word) for word in sent}
     known = {w: s for w, s in read.items() if s is not None and s.lower() not in withheld}

@@ -591,6 +591,21 @@ class TestOperations:
         assert directory.read(nowhere.base) is None
 
 
+def test_the_schema_is_read_once_and_again_when_asked_for(world: World, open_: Open) -> None:
+    def searches() -> int:
+        return done_by_server(world, "Search")
+
+    directory = open_(world.slapd.uri)
+    first = directory.schema()
+    before = searches()
+
+    assert directory.schema() is first
+    assert directory.schema(anew=True) is not first
+    # Counting costs one, too.
+    assert searches() - before == 2
+    assert first.holds(["mailUser"], "mailboxFormat")
+
+
 class TestPipeline:
     def test_outcomes_come_in_order(self, directory: Directory, proxy: Proxy) -> None:
         """Refusals stand where their operations stood; the connection serves on."""
