@@ -250,14 +250,19 @@ def parent(dn: str) -> str:
     return ",".join(_exploded(dn)[1:])
 
 
-def components(dn: str) -> list[list[tuple[str, str]]]:
-    """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+def parsed(dn: str) -> list[list[tuple[str, str]]]:
+    """Parts of a DN as they are written, but unescaped; [] for what is no DN."""
     from ldap import DECODING_ERROR  # noqa: PLC0415
 
     try:
-        return [sorted((a.lower(), v.lower()) for a, v, _ in part) for part in _parsed(dn)]
-    except DECODING_ERROR:
+        return [[(attribute, value) for attribute, value, _ in part] for part in _parsed(dn)]
+    except (DECODING_ERROR, UnicodeError):
         return []
+
+
+def components(dn: str) -> list[list[tuple[str, str]]]:
+    """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+    return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed(dn)]
 
 
 def same(one: str, other: str) -> bool:

@@ -1,0 +1,260 @@
+"""Which values of an attribute are equal, as the directory compares them.
+
+A directory keeps two values apart by the equality rule of their attribute, not by their bytes:
+``a  B`` is ``A b`` in a name, ``+1 555`` is ``+1555`` in a telephone number. Two values are equal
+if they have one normal form.
+
+Source: RFC 4517, RFC 4518; where OpenLDAP differs (it compares by Unicode 3.2, and telephone
+numbers with regard to case), what it does: its verdicts are what counts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from unicodedata import ucd_3_2_0 as unicode
+
+from iredldap.dit import names
+
+Parts = list[list[tuple[str, str]]]
+"""A DN, taken apart: attribute and value, each in its normal form, of each component."""
+
+_KEPT = "surrogateescape"
+_MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is needed of an attribute to compare its values.
+
+    Args:
+        name: One of its names, in lower case, the same for all.
+        rule: Its equality rule, by name; empty: it has none, and the bytes are compared.
+    """
+
+    name: str
+    rule: str
+
+
+KindOf = Callable[[str], Kind]
+"""Gives the kind of an attribute by any of its names or its OID, without options."""
+
+_EXACT = ("homeDirectory", "loginShell", "memberUid", "labeledURI", "ref", "gecos")
+_NUMBERS = ("uidNumber", "gidNumber", "shadowLastChange", "mailQuota")
+_DNS = ("member", "owner", "seeAlso", "manager", "secretary", "roleOccupant", "aliasedObjectName")
+_TELEPHONES = ("telephoneNumber", "homePhone", "mobile", "pager")
+_BYTES = ("jpegPhoto", "photo", "audio", "userPKCS12", "userSMIMECertificate", "userPassword")
+_RULES = {
+    **{name.lower(): "caseExactMatch" for name in _EXACT},
+    **{name.lower(): "integerMatch" for name in _NUMBERS},
+    **{name.lower(): "distinguishedNameMatch" for name in _DNS},
+    **{name.lower(): "telephoneNumberMatch" for name in _TELEPHONES},
+    **{name.lower(): "octetStringMatch" for name in (*_BYTES, "userCertificate", "cACertificate")},
+    **dict.fromkeys(("postaladdress", "homepostaladdress"), "caseIgnoreListMatch"),
+    "objectclass": "objectIdentifierMatch",
+    "uniquemember": "uniqueMemberMatch",
+    "expireddate": "generalizedTimeMatch",
+    "facsimiletelephonenumber": "",
+}
+_ALIASES = {
+    "commonname": "cn",
+    "2.5.4.3": "cn",
+    "surname": "sn",
+    "2.5.4.4": "sn",
+    "gn": "givenname",
+    "2.5.4.42": "givenname",
+    "organizationname": "o",
+    "2.5.4.10": "o",
+    "organizationalunitname": "ou",
+    "2.5.4.11": "ou",
+    "userid": "uid",
+    "0.9.2342.19200300.100.1.1": "uid",
+    "rfc822mailbox": "mail",
+    "0.9.2342.19200300.100.1.3": "mail",
+    "domaincomponent": "dc",
+    "countryname": "c",
+    "localityname": "l",
+    "stateorprovincename": "st",
+    "streetaddress": "street",
+    "mobiletelephonenumber": "mobile",
+    "hometelephonenumber": "homephone",
+    "pagertelephonenumber": "pager",
+    "fax": "facsimiletelephonenumber",
+}
+
+
+def standard(attribute: str) -> Kind:
+    """Tell the kind of an attribute without a server, as standards and iRedMail's schema have it.
+
+    What they do not name is compared without regard to case and blanks, as nearly all is.
+    """
+    lowered = attribute.lower()
+    name = _ALIASES.get(lowered, lowered)
+    return Kind(name, _RULES.get(name, "caseIgnoreMatch"))
+
+
+def normal(rule: str, value: bytes, kind_of: KindOf = standard) -> bytes:
+    """Give the normal form of a value; one that is none by its syntax stays as it is.
+
+    Args:
+        rule: Equality rule of its attribute, by name or OID.
+        value: As it is stored or sent.
+        kind_of: Tells of the attributes that are named in a DN.
+    """
+    found = _NORMAL.get(rule)
+    if found is not None:
+        return found(value)
+    if rule in _DN_RULES:
+        return _normal_dn(value, kind_of)
+    if rule in _DN_AND_UID_RULES:
+        dn, uid = _OPTIONAL_UID.fullmatch(value).groups()  # type: ignore[union-attr]
+        return _normal_dn(dn, kind_of) + (uid or b"")
+    return value
+
+
+def twice(rule: str, values: Sequence[bytes], kind_of: KindOf = standard) -> bool:
+    """Whether one of the values is equal to another one."""
+    if len(values) < 2:
+        return False
+    return len({normal(rule, value, kind_of) for value in values}) < len(values)
+
+
+def equal(rule: str, one: bytes, other: bytes, kind_of: KindOf = standard) -> bool:
+    """Whether two values are equal by a rule."""
+    return one == other or normal(rule, one, kind_of) == normal(rule, other, kind_of)
+
+
+def components(dn: str, kind_of: KindOf = standard) -> Parts:
+    """Take a DN apart, the same however it is spelled; [] for what is none, and for the empty one.
+
+    Args:
+        dn: As it is written.
+        kind_of: Tells of the attributes that are named in it.
+    """
+    return [_component(part, kind_of) for part in names.parsed(dn)]
+
+
+def _component(part: Iterable[tuple[str, str]], kind_of: KindOf) -> list[tuple[str, str]]:
+    found = []
+    for attribute, value in part:
+        kind = kind_of(attribute)
+        form = normal(kind.rule, value.encode("utf-8", _KEPT), kind_of)
+        found.append((kind.name, form.decode("utf-8", _KEPT)))
+    return sorted(found)
+
+
+def _normal_dn(value: bytes, kind_of: KindOf) -> bytes:
+    text = _decoded(value)
+    parts = components(text, kind_of) if text else []
+    return repr(parts).encode("utf-8", _KEPT) if parts else value
+
+
+def _ignoring_case(value: bytes) -> bytes:
+    if value.isascii():
+        return _blanks(value.lower())
+    text = _decoded(value)
+    return value if text is None else _blanks(_composed("".join(map(_lower, text))).encode())
+
+
+def _exact(value: bytes) -> bytes:
+    if value.isascii():
+        return _blanks(value)
+    text = _decoded(value)
+    return value if text is None else _blanks(_composed(text).encode())
+
+
+def _ascii_ignoring_case(value: bytes) -> bytes:
+    return _blanks(value.lower())
+
+
+def _blanks(value: bytes) -> bytes:
+    """Leave one of several blanks, none at the ends, but one where there is nothing else."""
+    if b"  " in value or value[:1] == b" " or value[-1:] == b" ":
+        return b" ".join(filter(None, value.split(b" "))) or b" "
+    return value
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+_LEFT_ALONE = re.compile(
+    "([\uf900\uf901\U0001d60f-\U0001d6a3\U0001d6a8-\U0001d7c9\U0001d7ce-\U0001d7ff"
+    "\U0002f800-\U0002fa1d])"
+)
+"""Characters that OpenLDAP's tables fail to take apart (2.5.13, all characters tried)."""
+
+
+def _composed(text: str) -> str:
+    pieces = _LEFT_ALONE.split(text)
+    return "".join(
+        piece if number % 2 else unicode.normalize("NFKC", piece)
+        for number, piece in enumerate(pieces)
+    )
+
+
+@lru_cache(_MOST_KNOWN)
+def _lower(character: str) -> str:
+    """One letter as Unicode 3.2 has it in lower case, by the mapping of one to one."""
+    if character == "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}":
+        return "i"
+    if unicode.category(character) not in {"Lu", "Lt"}:
+        return character
+    lowered = character.lower()
+    return lowered if unicode.category(lowered) != "Cn" else character
+
+
+def _without(characters: bytes) -> Callable[[bytes], bytes]:
+    return lambda value: value.translate(None, characters) or b" "
+
+
+def _lines(value: bytes) -> bytes:
+    lines = value.split(b"$")
+    return b"$".join(_ignoring_case(line) for line in lines)
+
+
+_TIME = re.compile(
+    rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d+))?(?:Z|([+-])(\d\d)(\d\d)?)"
+)
+
+
+def _moment(value: bytes) -> bytes:
+    found = _TIME.fullmatch(value)
+    if not found:
+        return value
+    *numbers, fraction, sign, hours, minutes = found.groups()
+    seconds = numbers[5] or b"0"
+    try:
+        year, month, day, hour, minute = (int(number or 0) for number in numbers[:5])
+        moment = datetime(year, month, day, hour, minute, tzinfo=UTC)
+        moment += timedelta(seconds=int(seconds))
+        if sign:
+            away = timedelta(hours=int(hours), minutes=int(minutes or 0))
+            moment += -away if sign == b"+" else away
+    except (ValueError, OverflowError):
+        return value
+    rest = (fraction or b"").rstrip(b"0")
+    return moment.strftime("%Y%m%d%H%M%S").encode() + (b"." + rest if rest else b"") + b"Z"
+
+
+_OPTIONAL_UID = re.compile(rb"(.*?)(#'[01]*'B)?", re.DOTALL)
+
+_NORMAL: dict[str, Callable[[bytes], bytes]] = {
+    **dict.fromkeys(("caseIgnoreMatch", "2.5.13.2"), _ignoring_case),
+    **dict.fromkeys(("caseExactMatch", "2.5.13.5"), _exact),
+    **dict.fromkeys(("caseIgnoreIA5Match", "1.3.6.1.4.1.1466.109.114.2"), _ascii_ignoring_case),
+    **dict.fromkeys(("caseExactIA5Match", "1.3.6.1.4.1.1466.109.114.1"), _blanks),
+    **dict.fromkeys(("caseIgnoreListMatch", "2.5.13.11"), _lines),
+    **dict.fromkeys(("telephoneNumberMatch", "2.5.13.20"), _without(b" -")),
+    **dict.fromkeys(("numericStringMatch", "2.5.13.8"), _without(b" ")),
+    **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), _moment),
+    # Names of classes; whoever knows the schema makes one name of several first.
+    **dict.fromkeys(("objectIdentifierMatch", "2.5.13.0"), bytes.lower),
+    **dict.fromkeys(("UUIDMatch", "1.3.6.1.1.16.2"), bytes.lower),
+}
+_DN_RULES = frozenset({"distinguishedNameMatch", "2.5.13.1"})
+_DN_AND_UID_RULES = frozenset({"uniqueMemberMatch", "2.5.13.23"})
