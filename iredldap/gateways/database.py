@@ -161,8 +161,9 @@ class Database:
             began = time.monotonic()
             try:
                 yield
-            except sql.exc.DataError as ex:
-                # A value that its column does not hold: no second attempt would be more lucky.
+            except (sql.exc.DataError, UnicodeError) as ex:
+                # A value that its column, or the character set of the connection, does not hold: no
+                # second attempt would be more lucky, and the database is well.
                 raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
             except _FAULTS as ex:
                 if writes:
@@ -318,8 +319,10 @@ class Database:
         return ServerDown(detail, report=report)
 
 
-def _code(fault: DBAPIError) -> str:
-    """Error number of MariaDB, or SQLSTATE of PostgreSQL."""
+def _code(fault: Exception) -> str:
+    """Error number of MariaDB, or SQLSTATE of PostgreSQL; of what no server said, its class."""
+    if not isinstance(fault, DBAPIError):
+        return type(fault).__name__
     first = next(iter(getattr(fault.orig, "args", ())), None)
     # PyMySQL tells a state too, which several errors share.
     return str(first if isinstance(first, int) else getattr(fault.orig, "sqlstate", ""))

@@ -4,7 +4,7 @@ Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from itertools import chain, islice
 from typing import Any
@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.dialects import sqlite
 
 from iredldap.dit import mailbox
-from iredldap.errors import ServerDown
+from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.database import Database, batches, from_script, move_rows
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
@@ -45,6 +45,8 @@ _LOGINS = _table(
     imap=sql.BigInteger(), pop3=sql.BigInteger(), lda=sql.BigInteger(),
 )  # fmt: skip
 _SHARES = _table("share_folder", "from_user", "to_user")
+_SHARES_WIDTH = 150
+"""Characters of an account in it; Dovecot writes the row anew when a folder is shared again."""
 _SHARES_WITH_ALL = _table("anyone_shares", "from_user")
 _SETTINGS = _table("settings", "account", "k")
 _OWNERSHIP = _table("domain_ownership", "admin", "domain", "alias_domain", verified=sql.Integer())
@@ -90,6 +92,23 @@ class Line:
     event: str
     loglevel: str = "info"
     msg: str
+
+
+_LONGEST_TEXT = 255
+"""Characters that every column of text takes, in each release; an address may have more."""
+
+
+def _plain(line: Line) -> Line:
+    """Return a line that each table takes: in ASCII, with other characters as escapes, and short.
+
+    The table of an older installation has a character set of its own (utf8mb3, latin1).
+    """
+    texts = {name: value for name, value in asdict(line).items() if isinstance(value, str)}
+    plain = {
+        name: value.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")
+        for name, value in texts.items()
+    }
+    return replace(line, **{name: value[:_LONGEST_TEXT] for name, value in plain.items()})
 
 
 _ROWS = sql.select(_DELETED.c.id, _DELETED.c.username, _DELETED.c.domain, _DELETED.c.maildir).where(
@@ -241,11 +260,19 @@ class Iredadmin:
         return {mail: _usage(row) for mail, row in found.items()}
 
     def write_log(self, line: Line) -> None:
-        """Write a line of the admin log.
+        """Write a line of the admin log; one that the table does not take as it is, in plain words.
 
         Raises:
+            InvalidParameter: If it takes neither.
             ServerDown: If that fails.
         """
+        try:
+            self._insert(line)
+        except InvalidParameter as refusal:
+            log.warning("a line of the admin log was refused", detail=refusal.detail)
+            self._insert(_plain(line))
+
+    def _insert(self, line: Line) -> None:
         self._database.write(lambda connection: connection.execute(sql.insert(_LOG), asdict(line)))
 
     def forget(self, mail: str) -> None:
@@ -290,6 +317,8 @@ class Iredadmin:
     def move(self, old: str, new: str) -> None:
         """Let everything that is known of an address be known of another one.
 
+        What a table has no room for under the new one is forgotten.
+
         Raises:
             ServerDown: If that fails.
         """
@@ -307,7 +336,10 @@ class Iredadmin:
 
         def work(connection: sql.Connection) -> None:
             for table, column, rest, others in present:
-                move_rows(connection, table.c[column], rest, old, {column: new, **others})
+                if table is _SHARES and len(new) > _SHARES_WIDTH:
+                    connection.execute(sql.delete(table).where(table.c[column] == old))
+                else:
+                    move_rows(connection, table.c[column], rest, old, {column: new, **others})
 
         self._database.write(work)
 

@@ -6,7 +6,7 @@ import structlog
 
 from iredldap.dit import journal
 from iredldap.dit.request import Request
-from iredldap.errors import Refusal, ServerDown
+from iredldap.errors import Refusal
 from iredldap.gateways.iredadmin import Iredadmin, Line
 
 log = structlog.get_logger("iredldap.journal")
@@ -47,7 +47,7 @@ class Journal:
     def _written(self, line: Line) -> bool:
         try:
             self._iredadmin.write_log(line)
-        except ServerDown as ex:
+        except Refusal as ex:
             log.warning("admin log", detail=ex.detail)
             return False
         return True

@@ -1,6 +1,7 @@
 """Long values: what is too long never reaches the directory, and what is not fits."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -8,6 +9,7 @@ import requests
 from iredldap.dit import passwords
 from iredldap.gateways.directory import Directory
 from iredldap.web import arrivals
+from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"
@@ -145,3 +147,15 @@ def test_the_longest_names_fit_into_the_directory(api: Client, world: World) -> 
     done(api.post(f"/api/domain/{longest}", defaultQuota=10))
     refused(api.post(f"/api/domain/{domain_of(235)}"), 400, "INVALID_DOMAIN_NAME")
     done(api.delete(f"/api/domain/{longest}"))
+
+
+@pytest.mark.parametrize("local", ["u" * 64, "&#" * 32, "u" * 300])
+def test_no_name_in_a_path_is_a_fault_of_ours(api: Client, corp: None, local: str) -> None:
+    """Whatever the endpoint; an address may be longer than any entry's name."""
+    said = {"mail": f"{local}@{domain_of(255)}", "domain": domain_of(255), "number": "7"}
+    said["new_mail"] = f"v{said['mail']}"
+    named = [row for row in ENDPOINTS if "{domain}" in row.path or "{mail}" in row.path]
+    for row in named:
+        path = row.path.format_map({name: quote(value, safe="@") for name, value in said.items()})
+        answer = api.call(row.method, path, password=PASSWORD, quota=5)
+        assert answer.status_code in {400, 404}, (row.id, answer.text)

@@ -147,3 +147,53 @@ def test_a_log_that_fails_fails_nothing(api: Client, served: Served, corp: str, 
     done(api.put(f"/api/user/{ANN}", name="Ann"))
 
     assert api.get(f"/api/user/{ANN}").json()["_data"]["cn"] == ["Ann"]
+
+
+CAT = "\N{CAT FACE}"
+NARROW = {
+    # As older releases made it; the character set is that of an installation of those years.
+    "mariadb": [
+        "ALTER TABLE log CONVERT TO CHARACTER SET utf8mb3",
+        "ALTER TABLE log MODIFY msg VARCHAR(255) CHARACTER SET utf8mb3",
+    ],
+    "postgresql": ["ALTER TABLE log ALTER COLUMN msg TYPE VARCHAR(255)"],
+    "sqlite": [
+        "CREATE TRIGGER narrow BEFORE INSERT ON log WHEN length(NEW.msg) > 255"
+        " BEGIN SELECT RAISE(ABORT, 'too long'); END"
+    ],
+}
+
+
+def test_a_line_that_the_table_refuses_is_written_in_plain_words(
+    api: Client, corp: str, urls: Urls
+) -> None:
+    """The change is done and answered so, and the database is asked again for the next line."""
+    for statement in NARROW[urls.backend]:
+        execute(urls.iredadmin, statement)
+
+    done(api.put(f"/api/user/{ANN}", name=CAT))
+    done(api.put(f"/api/user/{ANN}", name="n" * 1024))
+    done(api.put(f"/api/user/{ANN}", language="de_DE"))
+
+    messages = [line[-1] for line in lines(urls)]
+    assert messages[-1].endswith("language=de_DE")
+    if urls.backend != "sqlite":
+        long = messages[1]
+        assert long == f"[API] user update {ANN}: name={'n' * 1024}"[:255]
+    if urls.backend == "mariadb":
+        assert messages[0] == f"[API] user update {ANN}: name=\\U0001f431"
+    assert api.get(f"/api/user/{ANN}").json()["_data"]["cn"] == ["n" * 1024]
+
+
+def test_a_log_that_takes_no_line_fails_nothing(
+    api: Client, served: Served, corp: str, urls: Urls
+) -> None:
+    """Neither the change, nor what else asks that database."""
+    execute(urls.iredadmin, "DROP TABLE log")
+    execute(urls.iredadmin, "CREATE TABLE log (msg VARCHAR(3) NOT NULL CHECK (msg = 'no'))")
+
+    for name in ("Ann", "Anne"):
+        done(api.put(f"/api/user/{ANN}", name=name))
+    done(api.delete(f"/api/user/{ANN}"))
+
+    assert rows(urls.iredadmin, "SELECT msg FROM log") == []
