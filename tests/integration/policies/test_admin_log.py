@@ -158,8 +158,10 @@ NARROW = {
     ],
     "postgresql": ["ALTER TABLE log ALTER COLUMN msg TYPE VARCHAR(255)"],
     "sqlite": [
-        "CREATE TRIGGER narrow BEFORE INSERT ON log WHEN length(NEW.msg) > 255"
-        " BEGIN SELECT RAISE(ABORT, 'too long'); END"
+        (
+            "CREATE TRIGGER narrow BEFORE INSERT ON log WHEN length(NEW.msg) > 255"
+            " BEGIN SELECT RAISE(ABORT, 'too long'); END"
+        )
     ],
 }
 
