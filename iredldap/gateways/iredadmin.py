@@ -4,7 +4,7 @@ Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from itertools import chain, islice
 from typing import Any
@@ -103,12 +103,13 @@ def _plain(line: Line) -> Line:
 
     The table of an older installation has a character set of its own (utf8mb3, latin1).
     """
-    texts = {name: value for name, value in asdict(line).items() if isinstance(value, str)}
+    values = asdict(line)
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
     plain = {
         name: value.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")
         for name, value in texts.items()
     }
-    return replace(line, **{name: value[:_LONGEST_TEXT] for name, value in plain.items()})
+    return Line(**values | {name: value[:_LONGEST_TEXT] for name, value in plain.items()})
 
 
 _ROWS = sql.select(_DELETED.c.id, _DELETED.c.username, _DELETED.c.domain, _DELETED.c.maildir).where(
