@@ -7,7 +7,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── Malformed                  the request cannot be understood
     │   ├── InvalidParameter  MissingParameter  ParameterConflict
     │   ├── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
-    │   └── InvalidLdif
+    │   └── InvalidLdif  NeverApplies
     ├── Unauthenticated            nobody, or nobody any more
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  somebody, but not he
@@ -120,6 +120,12 @@ class InvalidLdif(Malformed):
     """A file cannot be restored; the report says which lines, and why."""
 
     code = "INVALID_LDIF"
+
+
+class NeverApplies(Malformed):
+    """A setting that could be stored, and that no program would ever act on."""
+
+    code = "NEVER_APPLIES"
 
 
 class NoAdmins(Malformed):

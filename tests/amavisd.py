@@ -104,7 +104,8 @@ def _plugin(
     own, other = ("rid", "sid") if table == "wblist" else ("sid", "rid")
     order = "priority DESC"
     accounts = _by_key(connection, "SELECT id FROM users", "email", keys(local), order)
-    remotes = [*keys(remote), client]
+    remotes = [*keys(remote), *([f"{remote.rpartition('@')[0]}@*"] if client else ())]
+    remotes += _wildcards(client) if client else ()
     addresses = _by_key(connection, "SELECT id FROM mailaddr", "email", remotes, order)
     pairs = {
         (account, address): str(colour)
@@ -119,14 +120,23 @@ def _plugin(
     return None
 
 
+def _wildcards(client: str) -> list[str]:
+    """A client, and of one of version 4 the wildcards that are looked up by default."""
+    if ":" in client:
+        return [client]
+    first, second, third, fourth = client.split(".")
+    return [client, f"{first}.{second}.{third}.*", f"{first}.{second}.*.{fourth}"]
+
+
 def _networks(connection: sql.Connection, client: str) -> list[tuple[int]]:
-    """Those around a client of version 4; others are kept and never looked at."""
+    """Those around a client of version 4 with its first number; others are never looked at."""
     found = connection.execute(sql.text("SELECT id, email FROM mailaddr"))
     known = {number: bytes(email).decode() for number, email in found}
     return [
         (number,)
         for number, address in known.items()
         if client and "/" in address and ":" not in address + client
+        if address.partition(".")[0] == client.partition(".")[0]
         if ipaddress.IPv4Address(client) in ipaddress.IPv4Network(address)
     ]
 

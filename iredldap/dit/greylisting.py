@@ -23,20 +23,22 @@ SET: Table = (
     ),
 )
 
-WHITELISTS: Table = each(
+_ALL, _MORE, _LESS = each(
     Field(
         name="senders",
         stored_as=Column("greylisting_whitelists", "sender"),
         kind=kinds.GREYLISTING_SENDERS,
-        meaning="All senders that are exempt: IP addresses, networks, mail addresses, `@domain`,"
-        " `@.domain` (with what is below) or `@.` (everybody).",
+        meaning="All senders that are exempt: IP addresses, networks from /8 on (/16 of version 6),"
+        " mail addresses, `@domain`, `@.domain` (with what is below) or `@.` (everybody).",
         empty="removes all",
         era="later",
     ),
     "Senders",
     "Senders to exempt.",
-    "Senders to exempt no longer.",
+    "Senders to exempt no longer, as they are stored.",
 )
+
+WHITELISTS: Table = (_ALL, _MORE, _LESS.but(kind=kinds.GREYLISTING_DEPARTING))
 
 SPF_DOMAINS: Table = each(
     Field(

@@ -328,6 +328,16 @@ def choice(*words: str, also: Mapping[str, str] = MappingProxyType({})) -> Kind:
     return Kind("enum", _one(read), {"type": "string", "enum": list(words)}, choices=words)
 
 
+def _addresses(type_: str, read: scopes.Read) -> Kind:
+    """Make a kind of addresses that are looked up; an operation refuses new ones that never are."""
+    return Kind(type_, listed(scopes.lenient(read), InvalidParameter), _LIST, many=True)
+
+
+def _departing(kind: Kind, read: scopes.Read) -> Kind:
+    """Make a kind of the same addresses that shall go, and of whatever else may be stored."""
+    return replace(kind, read=listed(scopes.as_sent(read), InvalidParameter))
+
+
 _NUMBER: Mapping[str, object] = {"type": "integer", "minimum": 0}
 _FROM_MINUS_ONE: Mapping[str, object] = {"type": "integer", "minimum": -1}
 _LIST: Mapping[str, object] = {"type": "string", "description": "Separated by commas."}
@@ -399,12 +409,11 @@ SERVICES = Kind("csv_services", listed(label, InvalidParameter), _LIST, many=Tru
 STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, _dialled), _LIST, many=True)
 ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), _LIST, many=True)
 RULE_NAMES = up_to(64, Kind("csv_strings", listed(label, InvalidParameter), _LIST, many=True))
-WB_ADDRESSES = Kind(
-    "csv_wb_addresses", listed(scopes.wblist_address, InvalidParameter), _LIST, many=True
-)
-GREYLISTING_SENDERS = Kind(
-    "csv_gl_senders", listed(scopes.greylisting_sender, InvalidParameter), _LIST, many=True
-)
+WB_ADDRESSES = _addresses("csv_wb_addresses", scopes.wblist_address)
+OUTBOUND_ADDRESSES = _addresses("csv_wb_addresses", scopes.outbound_address)
+WB_DEPARTING = _departing(WB_ADDRESSES, scopes.wblist_address)
+GREYLISTING_SENDERS = _addresses("csv_gl_senders", scopes.greylisting_sender)
+GREYLISTING_DEPARTING = _departing(GREYLISTING_SENDERS, scopes.greylisting_sender)
 POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip

@@ -8,15 +8,25 @@ releases from 5.9.3 on.
 """
 
 import ipaddress
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from iredldap.dit import names
-from iredldap.errors import InvalidParameter
+from iredldap.errors import InvalidParameter, Malformed, NeverApplies
 
 EVERYBODY = "@."
 """Key of everybody."""
+
+_WIDEST = 8
+"""Length of the prefix of the widest network of version 4 that is found: its first number is."""
+
+_WIDEST_V6 = 16
+"""The same of version 6, where it is found at all."""
+
+_MAPPED = 96
+"""Length of the prefix of addresses of version 4 that are written as ones of version 6."""
 
 _LONGEST_ADDRESS = 255
 _LONGEST_SENDER = 100
@@ -45,6 +55,8 @@ class KeyClass(Enum):
 
 
 _WBLIST = set(KeyClass) - {KeyClass.CATCHALL_IP}
+_OF_CLIENTS = {KeyClass.IP, KeyClass.CIDR, KeyClass.WILDCARD_IP, KeyClass.WILDCARD_ADDRESS}
+"""Of a machine that sends, or for senders alone."""
 _GREYLISTING = _WBLIST - {KeyClass.WILDCARD_ADDRESS, KeyClass.WILDCARD_IP}
 
 
@@ -72,6 +84,17 @@ class Scope:
         """Address of the account, if it is about one."""
         return self.key if self.key_class is KeyClass.EMAIL else None
 
+    def refuse_extension(self) -> None:
+        """Refuse an account with an extension, which iRedAPD takes off before it looks.
+
+        Raises:
+            NeverApplies: If it has one.
+        """
+        if "+" in names.local_part(self.key):
+            raise NeverApplies(
+                f"{self.key[:80]!r}: iRedAPD looks for the address without extension"
+            )
+
 
 def key_class(key: str) -> KeyClass:
     """Say what a key stands for.
@@ -82,8 +105,22 @@ def key_class(key: str) -> KeyClass:
     return _read(key)[0]
 
 
+def wider_keys(key: str) -> list[str]:
+    """Return the keys that are looked up for an address or a domain beside its own.
+
+    Args:
+        key: One of an address or a domain; that of everybody has none, and what is no key neither.
+    """
+    _, at, name = key.rpartition("@")
+    if not at or name.startswith(".") or not name:
+        return []
+    labels = name.split(".")
+    below = [f"@.{'.'.join(labels[start:])}" for start in range(len(labels))]
+    return [f"@{name}", *below, EVERYBODY][key.startswith("@") :]
+
+
 def wblist_address(text: str) -> str:
-    """Read an address of a white- or blacklist, in the spelling in which it is looked up.
+    """Read a sender of a white- or blacklist, in the spelling in which it is looked up.
 
     It is an IP address, a network without host bits, an e-mail address, ``@domain``,
     ``@.domain`` (with what is below), ``@.``, ``user@*`` or ``192.168.1.*``.
@@ -92,28 +129,166 @@ def wblist_address(text: str) -> str:
     so the entry would never match, and without its extension it would say more than was meant.
 
     Raises:
+        NeverApplies: If it is one that no look-up finds: a network of version 6, one that is wider
+            than /8, a wildcard before the last two numbers.
         Malformed: If it is none of them.
     """
-    return _one_of(_WBLIST, text, _LONGEST_ADDRESS)
+    found, key = _one_of(_WBLIST, text, _LONGEST_ADDRESS)
+    if found is KeyClass.WILDCARD_IP:
+        found, key = _of_wildcards(key)
+    if found is KeyClass.CIDR:
+        _refuse_wide(key)
+        if ":" in key:
+            raise NeverApplies(f"{key}: networks of version 6 are not looked up")
+    return key
+
+
+def outbound_address(text: str) -> str:
+    """Read a recipient of a white- or blacklist, in the spelling in which it is looked up.
+
+    Raises:
+        NeverApplies: If it is one of a machine, or ``user@*``: recipients are looked up by their
+            addresses and domains alone.
+        Malformed: As `wblist_address`.
+    """
+    found, key = _one_of(_WBLIST, text, _LONGEST_ADDRESS)
+    if found in _OF_CLIENTS:
+        raise NeverApplies(f"{key}: recipients are looked up by address and domain alone")
+    return key
 
 
 def greylisting_sender(text: str) -> str:
     """Read a sender that greylisting makes an exception for, in the spelling of the look-up.
 
     As in a white- or blacklist, but without wildcards, which greylisting never matches, and of at
-    most 100 characters.
+    most 100 characters. Networks of version 6 are found if they are spelt with ``::`` at the end.
 
     Raises:
+        NeverApplies: If it is a network that is wider than /8, or /16 of version 6, or one of
+            version 6 that cannot be spelt so.
         Malformed: If it is none.
     """
-    return _one_of(_GREYLISTING, text, _LONGEST_SENDER)
+    found, key = _one_of(_GREYLISTING, text, _LONGEST_SENDER)
+    if found is KeyClass.CIDR:
+        _refuse_wide(key)
+        if ":" in key:
+            return _ending_in_zeros(key)
+    return key
 
 
-def _one_of(known: Collection[KeyClass], text: str, most: int) -> str:
+Read = Callable[[str], str]
+
+
+def lenient(read: Read) -> Read:
+    """Return a reader that keeps as it is what is never looked up: it may be stored already."""
+
+    def word(text: str) -> str:
+        try:
+            return read(text)
+        except NeverApplies:
+            return text.strip()
+
+    return word
+
+
+def as_sent(read: Read) -> Read:
+    """Return a reader that keeps as it is whatever is no address: others may have stored it.
+
+    Raises:
+        InvalidParameter: If no column would hold it.
+    """
+
+    def word(text: str) -> str:
+        try:
+            return read(text)
+        except Malformed:
+            stripped = text.strip()
+            if len(stripped) > _LONGEST_ADDRESS or not stripped.isprintable():
+                raise InvalidParameter(f"{text[:80]!r} is no address") from None
+            return stripped
+
+    return word
+
+
+def alike(read: Read, values: Iterable[str], stored: Iterable[str]) -> list[str]:
+    """Return what is stored of some addresses, in any spelling, and the addresses themselves."""
+    wanted = set(values)
+    kept = as_sent(read)
+    return [*wanted, *(word for word in stored if word not in wanted and kept(word) in wanted)]
+
+
+def refuse_new(read: Read, values: Iterable[str], stored: Callable[[], Collection[str]]) -> None:
+    """Refuse addresses that are never looked up, unless they are stored already.
+
+    Args:
+        read: Reads an address.
+        values: What shall be stored.
+        stored: Gives what is; not asked if all of them are looked up.
+
+    Raises:
+        NeverApplies: If there is one.
+    """
+    held: Collection[str] | None = None
+    for value in values:
+        try:
+            read(value)
+        except NeverApplies:
+            held = stored() if held is None else held
+            if value not in held:
+                raise
+
+
+def strays(read: Read, values: Iterable[str], stored: Collection[str]) -> list[str]:
+    """Return those of some addresses that shall go which are none, and not stored either."""
+    return [value for value in values if value not in stored and not _is_address(read, value)]
+
+
+def _is_address(read: Read, text: str) -> bool:
+    try:
+        read(text)
+    except NeverApplies:
+        return True
+    except Malformed:
+        return False
+    return True
+
+
+def _one_of(known: Collection[KeyClass], text: str, most: int) -> tuple[KeyClass, str]:
     found, key = _read(text)
     if found not in known or len(key) > most or "+" in names.local_part(key):
         raise InvalidParameter(f"{text[:80]!r} is no address that is looked up")
-    return key
+    return found, key
+
+
+def _refuse_wide(network: str) -> None:
+    length = int(network.partition("/")[2])
+    if length < (_WIDEST_V6 if ":" in network else _WIDEST):
+        raise NeverApplies(f"{network}: so wide a network is not looked up")
+
+
+def _of_wildcards(key: str) -> tuple[KeyClass, str]:
+    """Give wildcards at the end as a network, except a single one, which is looked up as it is."""
+    numbers = key.split(".")
+    fixed = [number for number in numbers if number != "*"]
+    if key == ".".join([*fixed, *["*"] * (4 - len(fixed))]) and len(fixed) < len(numbers) - 1:
+        return KeyClass.CIDR, ".".join([*fixed, *["0"] * (4 - len(fixed))]) + f"/{8 * len(fixed)}"
+    if "*" in numbers[:2] or len(fixed) < len(numbers) - 1:
+        raise NeverApplies(f"{key}: wildcards are looked up in the last two numbers alone")
+    return KeyClass.WILDCARD_IP, key
+
+
+def _ending_in_zeros(network: str) -> str:
+    """Spell a network of version 6 with ``::`` at its end, as iRedAPD looks for it."""
+    whole = ipaddress.IPv6Network(network)
+    address = str(whole.network_address)
+    if not address.endswith("::"):
+        groups = [f"{int(group, 16):x}" for group in whole.network_address.exploded.split(":")]
+        if groups[-1] != "0":
+            raise NeverApplies(f"{network}: networks below the last group are not looked up")
+        address = re.sub(r"(:0)+$", "", ":".join(groups)) + "::"
+        if groups[0] == "0":
+            raise NeverApplies(f"{network}: is not looked up by its first group")
+    return f"{address}/{whole.prefixlen}"
 
 
 def _read(text: str) -> tuple[KeyClass, str]:
@@ -147,12 +322,23 @@ def _network(word: str) -> tuple[KeyClass, str]:
         raise InvalidParameter(f"{word[:80]!r}: a zone means nothing to other machines")
     try:
         if "/" in word:
-            return KeyClass.CIDR, str(ipaddress.ip_network(word))
+            return _cidr(word)
         if "*" in word:
             return KeyClass.WILDCARD_IP, _wildcard(word)
         return KeyClass.IP, _ip(word)
     except ValueError as ex:
         raise InvalidParameter(f"{word[:80]!r}: {ex}") from ex
+
+
+def _cidr(word: str) -> tuple[KeyClass, str]:
+    network = ipaddress.ip_network(word)
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+        if mapped and network.prefixlen >= _MAPPED:
+            return KeyClass.CIDR, f"{mapped}/{network.prefixlen - _MAPPED}"
+        if network.prefixlen == network.max_prefixlen:
+            return KeyClass.IP, str(network.network_address)
+    return KeyClass.CIDR, str(network)
 
 
 def _ip(word: str) -> str:

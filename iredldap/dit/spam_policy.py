@@ -11,10 +11,14 @@ policies behind:
 - without quarantine he is a lover;
 - so is he without the check, which is made all the same if another recipient wants it.
 
+A check that is not bypassed must not deliver as if it were, because a wider policy bypasses it and
+has made him a lover. Such a row gets the lover and the quarantine that it would have without that
+(`pinned`).
+
 Source: REST API reference, "Spam policy"; iRedMail's SQL databases, `policy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +26,14 @@ from iredldap.dit import kinds
 from iredldap.dit.fields import Change, Column, Field, Parsed, Table
 
 Value = str | float | None
+Row = Mapping[str, Any]
+"""A policy by the names of its columns."""
 
 _EVERY_MESSAGE = -100.0
 """A score below that of any message."""
+
+
+_NO_BYPASS = "no: make it, whatever a wider policy says."
 
 
 def _row(name: str, meaning: str, column: str = "") -> Field:
@@ -33,10 +42,13 @@ def _row(name: str, meaning: str, column: str = "") -> Field:
 
 
 SET: Table = (
-    _row("bypass_spam_checks", "Skip the check for spam, and deliver all."),
-    _row("bypass_virus_checks", "Skip the check for viruses, and deliver all."),
-    _row("bypass_banned_checks", "Skip the check for banned file types, and deliver all."),
-    _row("bypass_header_checks", "Skip the check for bad headers, and deliver all."),
+    _row("bypass_spam_checks", f"Skip the check for spam, and deliver all; {_NO_BYPASS}"),
+    _row("bypass_virus_checks", f"Skip the check for viruses, and deliver all; {_NO_BYPASS}"),
+    _row(
+        "bypass_banned_checks",
+        f"Skip the check for banned file types, and deliver all; {_NO_BYPASS}",
+    ),
+    _row("bypass_header_checks", f"Skip the check for bad headers, and deliver all; {_NO_BYPASS}"),
     _row("quarantine_spam", "Quarantine spam; no: deliver it.", "spam_quarantine_to"),
     _row(
         "quarantine_virus",
@@ -108,7 +120,7 @@ COLUMNS = (
 """Columns of `policy` that the parameters are about."""
 
 
-def columns(parsed: Parsed, stored: Mapping[str, Any], prefix: str) -> dict[str, Value]:
+def columns(parsed: Parsed, stored: Row, prefix: str) -> dict[str, Value]:
     """Give the columns that a change sets; None: as a wider policy says.
 
     Args:
@@ -124,7 +136,41 @@ def columns(parsed: Parsed, stored: Mapping[str, Any], prefix: str) -> dict[str,
     return new
 
 
-def _of_check(check: _Check, parsed: Parsed, stored: Mapping[str, Any]) -> dict[str, Value]:
+def pinned(row: Row, wider: Sequence[Row]) -> dict[str, Value]:
+    """Give the columns without which a check that a row wants would be bypassed all the same.
+
+    A row wants a check if it says so, or puts what is found in quarantine. Where a wider policy
+    bypasses it, the row says for itself whether that policy's lover counts: it gets what the
+    nearest policy says of quarantine, in the end iRedMail's configuration.
+
+    Args:
+        row: A policy.
+        wider: Those behind it, the nearest first.
+    """
+    new: dict[str, Value] = {}
+    for check in _CHECKS:
+        bypass, quarantine_to = row.get(check.bypass), row.get(check.quarantine_to)
+        loving = next((other for other in wider if other.get(check.lover) is not None), {})
+        if bypass is None and quarantine_to and _is_set(_first(check.bypass, wider)):
+            new[check.bypass] = "N"
+        elif _is_unset(bypass) and quarantine_to is None and _is_set(loving.get(check.bypass)):
+            inherited = _first(check.quarantine_to, wider)
+            new[check.quarantine_to] = check.place if inherited is None else inherited
+            new[check.lover] = "N" if new[check.quarantine_to] else "Y"
+    return new
+
+
+def bypasses(parsed: Parsed) -> bool:
+    """Whether a change makes a lover who narrower policies inherit."""
+    return any(parsed.value(check.bypass) == "yes" for check in _CHECKS)
+
+
+def _first(column: str, rows: Sequence[Row]) -> Any:
+    """What Amavisd takes from some policies, the nearest first; None: none says anything."""
+    return next((row[column] for row in rows if row.get(column) is not None), None)
+
+
+def _of_check(check: _Check, parsed: Parsed, stored: Row) -> dict[str, Value]:
     new: dict[str, Value] = {}
     if bypass := parsed.value(check.bypass):
         new[check.bypass] = "Y" if bypass == "yes" else "N"
@@ -138,7 +184,7 @@ def _of_check(check: _Check, parsed: Parsed, stored: Mapping[str, Any]) -> dict[
     return new
 
 
-def _lover(check: _Check, row: Mapping[str, Any]) -> str | None:
+def _lover(check: _Check, row: Row) -> str | None:
     """What the two parameters mean for the lover; None: neither says anything."""
     quarantine_to = row.get(check.quarantine_to)
     if _is_set(row.get(check.bypass)) or quarantine_to == "":
@@ -161,7 +207,7 @@ def _of_scores_and_names(change: Change, prefix: str) -> dict[str, Value]:
     return {}
 
 
-def show(row: Mapping[str, Any]) -> dict[str, Any]:
+def show(row: Row) -> dict[str, Any]:
     """Give a row of `policy` by the names of parameters; what is for a wider policy is left out."""
     shown: dict[str, Any] = {}
     for field in SET:
@@ -186,6 +232,11 @@ def _shown(name: str, value: Any) -> Any:
 
 def _is_set(flag: str | None) -> bool:
     return flag in {"Y", "y", "1"}
+
+
+def _is_unset(flag: str | None) -> bool:
+    """Whether a flag says no; one that is NULL says nothing."""
+    return flag is not None and not _is_set(flag)
 
 
 def _yes_no(value: bool) -> str:

@@ -8,7 +8,7 @@ Source: REST API reference, "White/blacklists"; iRedMail's SQL databases, `wblis
 
 from enum import Enum
 
-from iredldap.dit import kinds
+from iredldap.dit import kinds, scopes
 from iredldap.dit.fields import Column, Field, Table
 
 
@@ -30,15 +30,36 @@ class Colour(Enum):
         self.letter = letter
 
 
-ADDRESSES: Table = (
-    Field(
-        name="addresses",
-        stored_as=Column("mailaddr", "email"),
-        kind=kinds.WB_ADDRESSES,
-        meaning="Senders of inbound mail, recipients of outbound mail: IP addresses, networks, mail"
-        " addresses, `@domain`, `@.domain` (with what is below), `@.` (everybody), `user@*` or"
-        " `192.0.2.*`.",
-        required=True,
-        era="later",
+_ADDRESSES = Field(
+    name="addresses",
+    stored_as=Column("mailaddr", "email"),
+    kind=kinds.WB_ADDRESSES,
+    meaning="Senders: IP addresses, networks of version 4 from /8 on, mail addresses, `@domain`,"
+    " `@.domain` (with what is below), `@.` (everybody), `user@*` or `192.0.2.*`.",
+    required=True,
+    era="later",
+)
+
+ADDRESSES: Table = (_ADDRESSES,)
+
+RECIPIENTS: Table = (
+    _ADDRESSES.but(
+        kind=kinds.OUTBOUND_ADDRESSES,
+        meaning="Recipients: mail addresses, `@domain`, `@.domain` (with what is below) or `@.`"
+        " (everybody).",
+    ),
+)
+
+ADDED = {Direction.INBOUND: ADDRESSES, Direction.OUTBOUND: RECIPIENTS}
+"""What may be put on a list of each direction."""
+
+READERS = {
+    Direction.INBOUND: scopes.wblist_address,
+    Direction.OUTBOUND: scopes.outbound_address,
+}
+
+REMOVED: Table = (
+    _ADDRESSES.but(
+        kind=kinds.WB_DEPARTING, meaning="Addresses to take off the list, as they are stored."
     ),
 )

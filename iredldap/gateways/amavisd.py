@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from iredldap.dit.scopes import key_class
+from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.database import Database, Overtaken, batches, from_script, upsert
 from iredldap.settings import Secret
@@ -196,12 +196,22 @@ class Amavisd:
         wanted = sql.select(_POLICIES).where(_POLICIES.c.policy_name == account)
         return self._database.read(lambda connection: _first(connection, wanted))
 
-    def change_policy(self, account: str, change: Callable[[Values], Values]) -> None:
+    def change_policy(
+        self,
+        account: str,
+        change: Callable[[Values], Values],
+        settle: Callable[[Values, Sequence[Values]], Values] = lambda row, behind: {},
+        *,
+        narrower: bool = False,
+    ) -> None:
         """Change the policy of an account, made if there is none.
 
         Args:
             account: Whose.
             change: From what it is to the columns that shall be different; may be asked again.
+            settle: From what it then is, and the policies behind it, the nearest first, to what
+                else must be different.
+            narrower: Whether the policies that this one stands behind are settled too.
 
         Raises:
             ServerDown: If that fails.
@@ -210,10 +220,13 @@ class Amavisd:
         def work(connection: sql.Connection) -> None:
             own = _own(connection, account)
             held = _ensured(connection, _POLICIES.c.policy_name, account)
-            if new := change(held):
-                row = sql.update(_POLICIES).where(_POLICIES.c.id == held["id"])
-                connection.execute(row.values(dict(new)))
+            new = change(held)
+            new = {**new, **settle({**held, **new}, _behind(connection, account))}
+            _update(connection, held["id"], new)
             _link(connection, own, held["id"])
+            for row in _before(connection, account) if narrower else ():
+                behind = _behind(connection, row["policy_name"])
+                _update(connection, row["id"], settle(row, behind))
 
         self._database.write(work)
 
@@ -321,6 +334,34 @@ def _own(connection: sql.Connection, account: str) -> int:
         row = sql.update(_USERS).where(_USERS.c.id == found["id"])
         connection.execute(row.values(priority=priority))
     return int(found["id"])
+
+
+def _update(connection: sql.Connection, policy: int, new: Values) -> None:
+    if new:
+        row = sql.update(_POLICIES).where(_POLICIES.c.id == policy)
+        connection.execute(row.values(dict(new)))
+
+
+def _behind(connection: sql.Connection, account: str) -> list[Values]:
+    """Read the policies that Amavisd looks at after that of an account, the nearest first."""
+    wanted = (
+        sql.select(_POLICIES)
+        .join(_USERS, _USERS.c.policy_id == _POLICIES.c.id)
+        .where(_USERS.c.email.in_(wider_keys(account)))
+        .order_by(_USERS.c.priority.desc())
+    )
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def _before(connection: sql.Connection, account: str) -> list[Values]:
+    """Lock the policies behind which that of an account stands."""
+    if key_class(account) is KeyClass.EMAIL:
+        return []
+    name = _POLICIES.c.policy_name
+    inside = sql.true() if account == EVERYBODY else name.endswith(account, autoescape=True)
+    wanted = sql.select(_POLICIES).where(inside, name != account).order_by(name).with_for_update()
+    found = connection.execute(wanted).mappings()
+    return [dict(row) for row in found if account in wider_keys(row["policy_name"] or "")]
 
 
 def _link(connection: sql.Connection, account: int, policy: int) -> None:

@@ -335,6 +335,24 @@ def _columns(connection: sql.Connection, table: str) -> frozenset[str]:
     return frozenset(column["name"] for column in inspector.get_columns(table))
 
 
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
+
+
+def most_of(connection: sql.Connection, table: str) -> dict[str, int]:
+    """Return the largest numbers that the columns of a table hold; SQLite has but one type."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    most = {}
+    for column in sql.inspect(connection).get_columns(table):
+        type_: Any = column["type"]
+        bits = _BITS.get(type(type_).__name__.upper())
+        if bits:
+            most[column["name"]] = (
+                2 ** (bits if getattr(type_, "unsigned", False) else bits - 1) - 1
+            )
+    return most
+
+
 def from_script(script: Path) -> Callable[[sql.Engine], None]:
     """Say how tables are made: by a script, in an SQLite database that has none yet."""
 

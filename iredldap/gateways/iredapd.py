@@ -9,7 +9,15 @@ import sqlalchemy as sql
 
 from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
-from iredldap.gateways.database import Database, batches, from_script, move_rows, upsert
+from iredldap.errors import NeverApplies
+from iredldap.gateways.database import (
+    Database,
+    batches,
+    from_script,
+    most_of,
+    move_rows,
+    upsert,
+)
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
@@ -38,6 +46,11 @@ _THROTTLES = _table(
 )
 _COUNTERS = _table("throttle_tracking", ("account",), ("tid",))
 _COUNTED = {_THROTTLES, _COUNTERS}
+_COUNTED_IN = {"max_msgs": ("cur_msgs", 0), "max_quota": ("cur_quota", 1)}
+"""Columns in which limits are counted, and by how much a count must pass one before it refuses."""
+
+_NARROW = 2**15
+"""What a column of any type can count."""
 _GREYLISTING = _table(
     "greylisting", ("account", "sender"), ("priority", "sender_priority", "active")
 )
@@ -120,8 +133,11 @@ class Iredapd:
         """Set the period and the limits of a throttle; counters go on, other columns stay.
 
         Raises:
+            NeverApplies: If the counter of a limit ends before it: iRedAPD cannot write more into
+                it, and the other one of the row stands still from then on.
             ServerDown: If that fails.
         """
+        self._refuse_uncounted(values)
         row = {"account": account, "kind": kind, "priority": _priority(account), **values}
 
         def work(connection: sql.Connection) -> None:
@@ -130,6 +146,15 @@ class Iredapd:
             _raise_users(connection, _THROTTLES, account, _THROTTLES.c.kind == kind)
 
         self._database.write(work)
+
+    def _refuse_uncounted(self, values: Values) -> None:
+        limits = {name: counter for name, counter in _COUNTED_IN.items() if values[name] >= _NARROW}
+        if not limits:
+            return
+        most = self._database.read(lambda connection: most_of(connection, _COUNTERS.name))
+        for name, (column, passes) in limits.items():
+            if column in most and values[name] + passes > most[column]:
+                raise NeverApplies(f"{column} counts up to {most[column]}", parameter=name)
 
     def remove_throttle(self, account: str, kind: str) -> None:
         """Remove a throttle and what was counted for it; none is no error.

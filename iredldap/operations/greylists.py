@@ -1,12 +1,14 @@
 """Whom everybody, a domain or an account defers at first, and whom not."""
 
+from dataclasses import replace
 from typing import Any
 
-from iredldap.dit import greylisting
+from iredldap.dit import greylisting, scopes
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.scopes import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit, Iredapd
+from iredldap.operations.subjects import naming, refuse_strays
 
 
 def every(iredapd: Iredapd) -> list[dict[str, Any]]:
@@ -32,6 +34,7 @@ def put(iredapd: Iredapd, scope: Scope, parsed: Parsed) -> None:
     """Switch greylisting on or off.
 
     Raises:
+        NeverApplies: If the account has an extension.
         InvalidDomainName: If the name is too long for greylisting.
         InvalidMail: If the address is.
         ServerDown: If the database does not answer.
@@ -57,15 +60,33 @@ def exempt(iredapd: Iredapd, scope: Scope) -> list[str]:
     return iredapd.exempt(scope.key)
 
 
-def change_exempt(iredapd: Iredapd, scope: Scope, parsed: Parsed) -> None:
+def change_exempt(
+    iredapd: Iredapd, scope: Scope, parsed: Parsed, *, strict: bool
+) -> tuple[str, ...]:
     """Change the senders who are exempt.
 
+    Returns:
+        Those of the senders to be removed that are none, and not exempt either.
+
     Raises:
+        NeverApplies: If one of them is never looked up, and not exempt already.
+        InvalidParameter: If all that shall be removed are no senders, or any to a strict client.
         InvalidDomainName: If the name is too long for greylisting.
         InvalidMail: If the address is.
         ServerDown: If the database does not answer.
     """
-    iredapd.change_exempt(_fitting(scope), _edit(parsed))
+    key, edit = _fitting(scope), _edit(parsed)
+    read = scopes.greylisting_sender
+    with naming("senders" if edit.replaces else "addSenders"):
+        scopes.refuse_new(read, edit.added, lambda: iredapd.exempt(key))
+    strays: list[str] = []
+    if edit.removed:
+        stored = iredapd.exempt(key)
+        strays = scopes.strays(read, edit.removed, stored)
+        refuse_strays("removeSenders", edit.removed, strays, strict=strict)
+        edit = replace(edit, removed=scopes.alike(read, edit.removed, stored))
+    iredapd.change_exempt(key, edit)
+    return tuple(strays)
 
 
 def spf_domains(iredapd: Iredapd) -> list[str]:
@@ -87,7 +108,8 @@ def change_spf_domains(iredapd: Iredapd, parsed: Parsed) -> None:
 
 
 def _fitting(scope: Scope) -> str:
-    """Give the key of a scope if the columns take it."""
+    """Give the key of a scope if the columns take it, and iRedAPD looks for it."""
+    scope.refuse_extension()
     if len(scope.key) > GREYLISTING_WIDTH:
         refusal = InvalidMail if scope.mail else InvalidDomainName
         raise refusal(f"{scope.key} is longer than {GREYLISTING_WIDTH} characters")

@@ -30,7 +30,12 @@ def put(amavisd: Amavisd, scope: Scope, parsed: Parsed, prefix: str) -> None:
         ServerDown: If the database does not answer.
     """
     if parsed.changes:
-        amavisd.change_policy(scope.key, lambda held: spam_policy.columns(parsed, held, prefix))
+        amavisd.change_policy(
+            scope.key,
+            lambda held: spam_policy.columns(parsed, held, prefix),
+            spam_policy.pinned,
+            narrower=spam_policy.bypasses(parsed),
+        )
 
 
 def drop(amavisd: Amavisd, scope: Scope) -> None:

@@ -1,13 +1,14 @@
 """Whom a policy is about: everybody, a domain of ours, or one of our accounts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from iredldap.dit import user
 from iredldap.dit.names import equals, every
 from iredldap.dit.plan import Query
 from iredldap.dit.plan import Scope as Depth
 from iredldap.dit.scopes import Scope
-from iredldap.errors import NoSuchAccount, PermissionDenied
+from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 from iredldap.operations.login import Caller
@@ -45,3 +46,26 @@ def _account(directory: Directory, caller: Caller, mail: str) -> Scope:
     if not caller.is_global and any(user.is_global_admin(entry) for entry in found):
         raise PermissionDenied(f"{mail} is a global admin")
     return Scope.of_account(mail)
+
+
+@contextmanager
+def naming(parameter: str) -> Iterator[None]:
+    """Let refusals of a block name a parameter."""
+    try:
+        yield
+    except Malformed as refusal:
+        refusal.parameter = refusal.parameter or parameter
+        raise
+
+
+def refuse_strays(
+    parameter: str, values: Sequence[str], strays: Collection[str], *, strict: bool
+) -> None:
+    """Refuse a list of which nothing is valid; to a strict client, one of which anything is not.
+
+    Raises:
+        InvalidParameter: If it is such a list.
+    """
+    if strays and (strict or len(strays) == len(values)):
+        words = ", ".join(value[:80] for value in strays)
+        raise InvalidParameter(f"not valid: {words[:200]!r}", parameter=parameter)

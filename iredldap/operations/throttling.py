@@ -21,9 +21,11 @@ def put(iredapd: Iredapd, scope: Scope, kind: str, parsed: Parsed) -> None:
     """Set a throttle, every limit of it, or remove it.
 
     Raises:
+        NeverApplies: If the account has an extension, or a limit is more than can be counted.
         ServerDown: If the database does not answer.
     """
     if throttle.is_removal(parsed):
         iredapd.remove_throttle(scope.key, kind)
     else:
+        scope.refuse_extension()
         iredapd.set_throttle(scope.key, kind, throttle.values(parsed))

@@ -77,7 +77,12 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
             auth=(),
             summary=f"Set the * {kind} throttle, replacing the old one; with period=0 none is set.",
             table=throttle.SET,
-            errors=("INVALID_PARAMETER", "MISSING_PARAMETER", "PERMISSION_DENIED"),
+            errors=(
+                "INVALID_PARAMETER",
+                "MISSING_PARAMETER",
+                "NEVER_APPLIES",
+                "PERMISSION_DENIED",
+            ),
             profile="throttle",
         )
     )
@@ -116,7 +121,7 @@ def _greylisting() -> Iterator[Endpoint]:
             summary="Set the * greylisting setting.",
             table=greylisting.SET,
             profile="greylisting",
-            errors=("PERMISSION_DENIED",),
+            errors=("NEVER_APPLIES", "PERMISSION_DENIED"),
             era="later",
         ),
         Endpoint(
@@ -149,7 +154,7 @@ def _greylisting() -> Iterator[Endpoint]:
             summary="Change the * senders that are exempt from greylisting.",
             table=greylisting.WHITELISTS,
             profile="greylisting",
-            errors=("PERMISSION_DENIED", "PARAMETER_CONFLICT"),
+            errors=("NEVER_APPLIES", "PERMISSION_DENIED", "PARAMETER_CONFLICT"),
             era="later",
         ),
     ):
@@ -197,11 +202,17 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         id=f"{stem}add",
         method="POST",
         summary=f"Add to the * {which}; an address on the other list leaves it.",
-        table=wblist.ADDRESSES,
+        table=wblist.ADDED[direction],
+        errors=(*row.errors, "NEVER_APPLIES"),
         returns=None,
     )
     remove = replace(
-        add, id=f"{stem}remove", method="PUT", summary=f"Take given addresses off the * {which}."
+        row,
+        id=f"{stem}remove",
+        method="PUT",
+        summary=f"Take given addresses off the * {which}.",
+        table=wblist.REMOVED,
+        returns=None,
     )
     clear = replace(
         row, id=f"{stem}clear", method="DELETE", summary=f"Empty the * {which}.", returns=None

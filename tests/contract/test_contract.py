@@ -71,6 +71,13 @@ OURS = {
             "alias_delete", "maillist_delete", "domain_delete", "domain_delete_keep",
         )
     },
+    # Of white- and blacklists, throttles and greylisting.
+    **{
+        id_: {"NEVER_APPLIES"}
+        for id_, endpoint in CONTRACT.items()
+        if id_.startswith(("throttle_", "greylisting_", "wblist_"))
+        if endpoint["method"] == "POST" and "spf" not in id_
+    },
     "domains_list": {"EXCEEDED_LDAP_SERVER_SIZELIMIT"},
     "users_list": {"EXCEEDED_LDAP_SERVER_SIZELIMIT"},
     "aliases_list": {"EXCEEDED_LDAP_SERVER_SIZELIMIT"},

@@ -38,8 +38,11 @@ class GreylistingWhitelistsResource(PolicyResource):
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd, parsed = self.records.iredapd, request.context.parsed
+        strict = request.context.strict
         self.change_policy(
-            request, response, lambda scope: greylists.change_exempt(iredapd, scope, parsed)
+            request,
+            response,
+            lambda scope: greylists.change_exempt(iredapd, scope, parsed, strict=strict),
         )
 
 

@@ -25,7 +25,10 @@ class PolicyResource(Resource):
         return subjects.find(self.directory, context.caller, context.names, reading=reading)
 
     def change_policy(
-        self, request: falcon.Request, response: falcon.Response, work: Callable[[Scope], None]
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        work: Callable[[Scope], tuple[str, ...] | None],
     ) -> None:
         """Change the policy of whom the path names, write that down, and answer.
 
@@ -35,18 +38,20 @@ class PolicyResource(Resource):
         Args:
             request: The request.
             response: The answer.
-            work: Changes the policy.
+            work: Changes the policy; returns values that are no part of the change, if any.
 
         Raises:
             NoSuchAccount, PermissionDenied: As `scope`.
             ServerDown: If others are changing the domain for too long.
         """
         with self.records.turns.take(requests.domains(self.asked(request))):
-            work(self.scope(request))
-        self.changed(request, response)
+            ignored = work(self.scope(request)) or ()
+        self.changed(request, response, ignored)
 
-    def changed(self, request: falcon.Request, response: falcon.Response) -> None:
+    def changed(
+        self, request: falcon.Request, response: falcon.Response, ignored: tuple[str, ...] = ()
+    ) -> None:
         """Answer that what was asked for has been done, and write that down."""
         self.note(request)
-        name_ignored(response, request.context.parsed.dropped)
+        name_ignored(response, (*request.context.parsed.dropped, *ignored))
         self.replies.done(response)

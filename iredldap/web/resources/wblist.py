@@ -1,7 +1,7 @@
 """`/api/wblist/…`: senders and recipients that are always, or never, accepted."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import falcon
 
@@ -12,7 +12,20 @@ from iredldap.gateways.amavisd import Amavisd
 from iredldap.operations import wblists
 from iredldap.web.resources.policy import PolicyResource
 
-_Change = Callable[[Amavisd, Scope, Direction, Colour, Parsed], None]
+
+class _Change(Protocol):
+    """What is done to a list; returns what of it was ignored."""
+
+    def __call__(
+        self,
+        amavisd: Amavisd,
+        scope: Scope,
+        direction: Direction,
+        colour: Colour,
+        parsed: Parsed,
+        *,
+        strict: bool,
+    ) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,10 @@ class WblistResource(PolicyResource):
         )
 
     def _change(self, request: falcon.Request, response: falcon.Response, change: _Change) -> None:
-        amavisd, parsed = self.records.amavisd, request.context.parsed
-        self.change_policy(
-            request,
-            response,
-            lambda scope: change(amavisd, scope, self.direction, self.colour, parsed),
-        )
+        amavisd, context = self.records.amavisd, request.context
+
+        def work(scope: Scope) -> tuple[str, ...]:
+            way, colour = self.direction, self.colour
+            return change(amavisd, scope, way, colour, context.parsed, strict=context.strict)
+
+        self.change_policy(request, response, work)

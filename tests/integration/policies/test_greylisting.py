@@ -195,6 +195,10 @@ def test_whoever_is_exempt_is_not_deferred(api: Client, reader: Reader) -> None:
         ("192.0.2.0/24", EVE, "192.0.2.9"),
         ("2001:DB8:0::9", EVE, "2001:db8::9"),
         ("2001:db8::/32", EVE, "2001:db8:1::9"),
+        ("2001:db8:1:2:3:4:5:0/112", EVE, "2001:db8:1:2:3:4:5:9"),
+        ("2001:db8::1:0/112", EVE, "2001:db8::1:9"),
+        ("2001:db8::9/128", EVE, "2001:db8::9"),
+        ("::ffff:192.0.2.0/120", EVE, "192.0.2.9"),
     ):
         done(api.post(whitelist(USER), senders=sender))
 
@@ -464,6 +468,29 @@ def test_nothing_valid_is_refused(api: Client, urls: Urls) -> None:
         refused(answer, 400, "INVALID_PARAMETER")
 
     assert exempt(urls) == [(ANN, "a@example.org", "")]
+
+
+NEVER = ["128.0.0.0/7", "0.0.0.0/0", "2000::/3", "::/0", "2001:db8::ff00/120"]
+
+
+@pytest.mark.parametrize("parameter", ["senders", "addSenders"])
+def test_what_is_never_looked_up_is_refused(api: Client, urls: Urls, parameter: str) -> None:
+    """With a code of its own; what is stored stays, and can be removed as it is."""
+    for word in NEVER:
+        answer = api.post(whitelist(USER), **{parameter: f"a@example.org, {word}"})
+        refused(answer, 400, "NEVER_APPLIES")
+        assert answer.headers["X-Invalid-Parameters"] == parameter
+    assert exempt(urls) == []
+
+    odd = [*NEVER, "example.org", "192.0.2.*", "2001:DB8:0::7"]
+    for word in odd:
+        put_exempt(urls, ANN, word, "")
+    done(api.post(whitelist(USER), **{parameter: f"a@example.org, {', '.join(NEVER)}"}))
+    assert {*NEVER, "a@example.org"} <= {*shown(api, whitelist(USER))}
+    done(
+        api.post(whitelist(USER), removeSenders=", ".join(odd if parameter != "senders" else NEVER))
+    )
+    assert shown(api, whitelist(USER)) == ["a@example.org"]
 
 
 def test_a_whole_list_excludes_single_senders(api: Client, urls: Urls) -> None:

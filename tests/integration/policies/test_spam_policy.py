@@ -185,6 +185,31 @@ def test_no_mail_is_lost(api: Client, readers: Readers) -> None:
             assert fates == {DELIVERED}, first
 
 
+@pytest.mark.parametrize("first", [DOMAIN, USER])
+def test_a_check_that_is_wanted_is_not_bypassed(
+    api: Client, readers: Readers, urls: Urls, first: str
+) -> None:
+    """By a domain, or by everybody; what is found is treated as if they had said nothing."""
+    before = {kind: readers.fate(ANN, kind) for kind in KINDS}
+    bypass = dict.fromkeys(BYPASS.values(), "yes")
+    wanted = dict.fromkeys(BYPASS.values(), "no")
+    for account, form in {DOMAIN: [(DOMAIN, bypass), (USER, wanted)],
+                          USER: [(USER, wanted), (DOMAIN, bypass)]}[first]:  # fmt: skip
+        put(api, account, **form)
+    put(api, f"user/{BOB}", quarantine_spam="yes")
+
+    assert {kind: readers.fate(ANN, kind) for kind in KINDS} == before
+    assert not any(readers.policy(ANN)[f"bypass_{kind}_checks"] for kind in ("spam", "virus"))
+    assert readers.fate(BOB, "spam") == QUARANTINED
+    assert not readers.policy(BOB)["bypass_spam_checks"]
+    assert readers.fate(BOB, "virus").delivered
+
+    drop(api, DOMAIN)
+    put(api, EVERYBODY, **bypass)
+    assert readers.fate(ANN, "virus") == QUARANTINED
+    assert readers.fate("x@other.test", "virus").delivered
+
+
 READ = {"spam_score": 4.5}
 MEANING: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("bypass_spam_checks", "yes", {"bypass_spam_checks": True, "spam_lover": True}),

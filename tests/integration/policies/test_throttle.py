@@ -154,11 +154,56 @@ def test_names_are_read_in_any_letter_case(api: Client, urls: Urls) -> None:
 
 
 def test_large_numbers(api: Client, urls: Urls) -> None:
-    """As large as the columns of MariaDB."""
-    limit(api, USER, period=2**32 - 1, msg_size=2**63 - 1, max_msgs=2**63 - 1, max_quota=2**40)
-
+    """As large as the columns of MariaDB, and what counts there."""
     most = 2**63 - 1
-    assert throttles(urls) == [(ANN, "outbound", 100, 2**32 - 1, most, most, 2**40, -1)]
+    limit(api, USER, period=2**32 - 1, msg_size=most, max_msgs=2**24 - 1, max_quota=2**32 - 2)
+
+    values = (2**32 - 1, most, 2**24 - 1, 2**32 - 2, -1)
+    assert throttles(urls) == [(ANN, "outbound", 100, *values)]
+
+
+def test_a_limit_behind_its_counter_is_refused(api: Client, reader: Reader, urls: Urls) -> None:
+    """MariaDB's counter ends before it: more is never counted, nor is anything else of the row."""
+    counts = urls.backend == "mariadb"
+    for name, most in (("max_msgs", 2**24 - 1), ("max_quota", 2**32 - 2)):
+        answer = api.post(path(USER), period=3600, **{name: most + 1})
+        if counts:
+            refused(answer, 400, "NEVER_APPLIES")
+            assert answer.headers["X-Invalid-Parameters"] == name
+            assert throttles(urls) == []
+        else:
+            done(answer)
+            done(api.post(path(USER), period=0))
+
+    limit(api, USER, period=3600, max_quota=2**32 - 2)
+    assert reader.accepts("outbound", ANN, size=2**32 - 2)
+    assert reader.accepts("outbound", ANN, size=1)
+    assert not reader.accepts("outbound", ANN)
+
+    if counts:
+        # An admin who has widened it may count further.
+        wide = "ALTER TABLE throttle_tracking MODIFY cur_quota BIGINT UNSIGNED NOT NULL DEFAULT 0"
+        execute(urls.iredapd, wide)
+        limit(api, USER, period=3600, max_quota=2**33)
+
+
+def test_an_account_with_an_extension_is_refused(api: Client, world: World, urls: Urls) -> None:
+    """Other tools make such accounts; iRedAPD looks for them without it."""
+    world.add(
+        world.tree.alias("a+b@corp.test"), objectClass="mailAlias", mail="a+b@corp.test",
+        accountStatus="active",
+    )  # fmt: skip
+    before = throttles(urls)
+
+    for where, form in (
+        ("throttle/{}/inbound", {"period": "60", "max_msgs": "1"}),
+        ("greylisting/{}", {"status": "enable"}),
+        ("greylisting/{}/whitelists", {"senders": "@."}),
+    ):
+        answer = api.post("/api/" + where.format("a%2Bb@corp.test"), **form)
+        refused(answer, 400, "NEVER_APPLIES")
+
+    assert throttles(urls) == before
 
 
 def test_lists_and_aliases_have_throttles_too(api: Client, reader: Reader) -> None:

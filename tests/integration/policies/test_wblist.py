@@ -134,10 +134,12 @@ def test_network_addresses(api: Client, readers: Readers) -> None:
 
 FORMS = {
     "2001:DB8:0:0::1": "2001:db8::1",
-    "2001:db8::/32": "2001:db8::/32",
+    "2001:db8::2/128": "2001:db8::2",
     "192.0.2.1": "192.0.2.1",
     "192.0.2.*": "192.0.2.*",
     "10.0.0.0/8": "10.0.0.0/8",
+    "198.51.*.*": "198.51.0.0/16",
+    "::ffff:203.0.113.0/120": "203.0.113.0/24",
     "Eve@BÜCHER.example": "eve@xn--bcher-kva.example",
     "@Bücher.example": "@xn--bcher-kva.example",
     "@.Example.ORG": "@.example.org",
@@ -153,6 +155,64 @@ def test_forms_of_addresses(api: Client, urls: Urls) -> None:
     assert listed(api, "whitelist", USER) == sorted(FORMS.values())
     found = {bytes(email).decode() for (email,) in rows(urls.amavisd, "SELECT email FROM mailaddr")}
     assert found == {*FORMS.values()}
+
+
+def test_clients_are_found_in_every_form(api: Client, readers: Readers) -> None:
+    for word, client in (
+        ("2001:DB8:0::9", "2001:db8::9"),
+        ("192.0.2.0/24", "192.0.2.77"),
+        ("192.0.2.*", "192.0.2.77"),
+        ("192.0.*.77", "192.0.2.77"),
+        ("192.0.*.*", "192.0.2.77"),
+        ("192.*.*.*", "192.0.2.77"),
+        ("::ffff:192.0.2.77", "192.0.2.77"),
+        ("Eve@*", "203.0.113.1"),
+    ):
+        add(api, "blacklist", USER, word)
+        assert readers.inbound("eve@example.org", ANN, client) == "B", word
+        assert readers.inbound("bob@example.org", ANN, "203.0.113.2") is None, word
+        done(api.put(path("blacklist", USER), addresses=word))
+        assert listed(api, "blacklist", USER) == []
+
+
+NEVER = {
+    "inbound": ["2001:db8::/32", "128.0.0.0/7", "0.0.0.0/0", "::/0", "192.*.2.50"],
+    "outbound": ["192.0.2.1", "2001:db8::1", "192.0.2.0/24", "192.0.2.*", "eve@*"],
+}
+
+
+@pytest.mark.parametrize("way", NEVER)
+def test_what_is_never_looked_up_is_refused(api: Client, urls: Urls, way: str) -> None:
+    """With a code of its own, and nothing of the request is done."""
+    before = accounts(urls)
+    for word in NEVER[way]:
+        answer = api.post(path("whitelist", USER, way), addresses=f"a@example.org, {word}")
+        refused(answer, 400, "NEVER_APPLIES")
+        assert answer.headers["X-Invalid-Parameters"] == "addresses"
+
+    assert (accounts(urls), pairs(urls)) == (before, [])
+
+
+@pytest.mark.parametrize("way", NEVER)
+def test_what_others_stored_can_be_removed(api: Client, urls: Urls, way: str) -> None:
+    """Whatever it looks like; sent once more with other addresses it stays as it is."""
+    odd = [*NEVER[way], "example.org", "192.0.2.7/24", "Eve@Example.org", "2001:DB8:0::7"]
+    add(api, "blacklist", USER, "a@example.org", way)
+    ((account,),) = rows(urls.amavisd, "SELECT id FROM users WHERE email = :m", m=ANN.encode())
+    table, own, other = {
+        "inbound": ("wblist", "rid", "sid"), "outbound": ("outbound_wblist", "sid", "rid"),
+    }[way]  # fmt: skip
+    for word in odd:
+        execute(urls.amavisd, "INSERT INTO mailaddr (email) VALUES (:mail)", mail=word.encode())
+        pair = f"INSERT INTO {table} ({own}, {other}, wb) SELECT {account}, id, 'B' FROM mailaddr"
+        execute(urls.amavisd, f"{pair} WHERE email = :mail", mail=word.encode())
+    assert set(listed(api, "blacklist", USER, way)) == {*odd, "a@example.org"}
+
+    add(api, "blacklist", USER, f"b@example.org, {NEVER[way][0]}", way)
+    for word in odd:
+        done(api.put(path("blacklist", USER, way), addresses=word))
+
+    assert listed(api, "blacklist", USER, way) == ["a@example.org", "b@example.org"]
 
 
 # --- what is written --------------------------------------------------------------------------

@@ -1,13 +1,26 @@
 """Whom a policy is about, and the spelling of addresses by which it is found."""
 
+import ipaddress
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.dit.scopes import KeyClass, Scope, greylisting_sender, key_class, wblist_address
-from iredldap.errors import Malformed
+from iredldap.dit.scopes import (
+    KeyClass,
+    Scope,
+    alike,
+    as_sent,
+    greylisting_sender,
+    key_class,
+    lenient,
+    outbound_address,
+    strays,
+    wblist_address,
+    wider_keys,
+)
+from iredldap.errors import InvalidParameter, Malformed, NeverApplies
 
 ARABIC_1 = "\u0661"
 KELVIN = "\u212a"
@@ -22,6 +35,20 @@ def test_scopes_have_keys() -> None:
     ):
         assert (scope.key, scope.mail) == (key, mail)
         assert key_class(scope.key) == scope.key_class
+
+
+@pytest.mark.parametrize(
+    ("key", "wider"),
+    [
+        ("ann@a.b.test", ["@a.b.test", "@.a.b.test", "@.b.test", "@.test", "@."]),
+        ("@a.b.test", ["@.a.b.test", "@.b.test", "@.test", "@."]),
+        ("@.", []),
+        ("", []),
+    ],
+)
+def test_wider_keys(key: str, wider: list[str]) -> None:
+    """What a reader looks up beside an account's own key, the nearest first."""
+    assert wider_keys(key) == wider
 
 
 CLASSES = [
@@ -57,7 +84,8 @@ COMMON = [
     ("::ffff:192.0.2.1", "192.0.2.1"),
     ("10.0.0.0/8", "10.0.0.0/8"),
     ("192.0.2.1/32", "192.0.2.1/32"),
-    ("2001:DB8:0::/32", "2001:db8::/32"),
+    ("2001:db8::1/128", "2001:db8::1"),
+    ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
     ("Ann@A.Test", "ann@a.test"),
     ("a/b@a.test", "a/b@a.test"),
     ("ann@Bücher.test", "ann@xn--bcher-kva.test"),
@@ -73,9 +101,25 @@ COMMON = [
 WILDCARDS = [
     ("Ann@*", "ann@*"),
     ("192.168.1.*", "192.168.1.*"),
-    ("192.168.*.*", "192.168.*.*"),
-    ("192.*.1.1", "192.*.1.1"),
+    ("192.168.*.1", "192.168.*.1"),
+    ("192.168.*.*", "192.168.0.0/16"),
+    ("10.*.*.*", "10.0.0.0/8"),
 ]
+NETWORKS_V6 = [
+    ("2001:DB8:0::/32", "2001:db8::/32"),
+    ("2001::/16", "2001::/16"),
+    ("2001:db8:1:2:3:4:5:0/112", "2001:db8:1:2:3:4:5::/112"),
+    ("2001:db8::1:0/112", "2001:db8:0:0:0:0:1::/112"),
+    ("2001:db8:0:0:1::/80", "2001:db8:0:0:1::/80"),
+]
+UNMATCHED: list[tuple[Callable[[str], str], str]] = [
+    *((read, word) for read in (wblist_address, greylisting_sender)
+      for word in ("128.0.0.0/7", "0.0.0.0/0", "2000::/3", "::/0")),
+    *((wblist_address, word) for word in ("2001:db8::/32", "192.*.2.50", "192.*.2.*")),
+    *((greylisting_sender, word) for word in ("2001:db8::ff00/120", "::1:0/112")),
+    *((outbound_address, word) for word in
+      ("192.0.2.1", "2001:db8::1", "192.0.2.0/24", "192.0.2.*", "ann@*", "0.0.0.0/0")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "key"), COMMON)
@@ -91,6 +135,43 @@ def test_wildcards_are_for_white_and_blacklists(text: str, key: str) -> None:
     assert wblist_address(text) == key
     with pytest.raises(Malformed):
         greylisting_sender(text)
+
+
+@pytest.mark.parametrize(("text", "key"), NETWORKS_V6)
+def test_a_network_of_version_6_has_zeros_at_its_end(text: str, key: str) -> None:
+    """Otherwise iRedAPD does not take it for one; it is the same network."""
+    assert greylisting_sender(text) == key
+    assert ipaddress.ip_network(key) == ipaddress.ip_network(text)
+    assert key.partition("/")[0].endswith("::")
+
+
+@pytest.mark.parametrize(
+    ("read", "text"), UNMATCHED, ids=[f"{r.__name__}-{text}" for r, text in UNMATCHED]
+)
+def test_what_is_never_looked_up_has_a_code_of_its_own(
+    read: Callable[[str], str], text: str
+) -> None:
+    with pytest.raises(NeverApplies):
+        read(text)
+    assert lenient(read)(text) == text
+
+
+@pytest.mark.parametrize("text", ["Ann@A.Test", "@.a.test", "@.com", "@."])
+def test_recipients_are_read_as_senders_are(text: str) -> None:
+    assert outbound_address(text) == wblist_address(text)
+
+
+def test_what_goes_may_be_stored_in_any_spelling() -> None:
+    """Others have written it; what is nobody's spelling is found by its exact value."""
+    stored = ["2001:DB8::1", "Ann@A.Test", "example.org", "192.168.*.*", "bob@a.test"]
+    sent = ("2001:db8:0::1", "ann@a.test", "a.test", "example.org", "192.168.*.*")
+    values = [as_sent(wblist_address)(word) for word in sent]
+
+    assert set(stored) - set(alike(wblist_address, values, stored)) == {"bob@a.test"}
+    assert strays(wblist_address, values, stored) == ["a.test"]
+    for word in ("a" * 256, "a\0b"):
+        with pytest.raises(InvalidParameter):
+            as_sent(wblist_address)(word)
 
 
 MALFORMED = [

@@ -220,3 +220,39 @@ def test_columns_that_rows_name() -> None:
     assert {column.table for column in named if isinstance(column, Column)} == {"policy"}
     assert {c.name for c in named if isinstance(c, Column)} <= set(spam_policy.COLUMNS)
     assert len(properties(spam_policy.SET)) == len(spam_policy.SET) == 12
+
+
+def together(user: Form, domain: Form, everybody: Form, *, narrow_first: bool) -> list[Row]:
+    """Rows of a user, his domain and everybody, in one order of the requests or the other."""
+    rows: list[Row] = [{}, {}, {}]
+    requests = [(2, everybody), (1, domain), (0, user)]
+    for number, form in reversed(requests) if narrow_first else requests:
+        parsed = parse(spam_policy.SET, {name: [value] for name, value in form.items()})
+        rows[number] = rows[number] | spam_policy.columns(parsed, rows[number], "")
+        settled = [number, *(range(number) if spam_policy.bypasses(parsed) else ())]
+        for one in settled:
+            rows[one] = rows[one] | spam_policy.pinned(rows[one], rows[one + 1 :])
+    return rows
+
+
+@given(FORMS, FORMS, FORMS, st.booleans())
+def test_a_check_that_is_wanted_counts(
+    user: Form, domain: Form, everybody: Form, narrow_first: bool
+) -> None:
+    """Its outcome is that of the same policies without wider bypasses; nothing is lost."""
+    row = effective(together(user, domain, everybody, narrow_first=narrow_first))
+
+    for bypass, quarantine, lover, quarantine_to in KINDS:
+        assert row[lover] == "Y" or row[quarantine_to]
+        if user.get(bypass) == "no" or (quarantine in user and bypass not in user):
+            said = (form[quarantine] for form in (user, domain, everybody) if quarantine in form)
+            is_kept = next(said, "yes") == "yes"
+            assert (row[lover] == "N") == is_kept
+            if is_kept:
+                assert row.get(bypass, "N") == "N"
+                assert row[quarantine_to]
+
+
+def test_what_others_made_a_lover_stays_one() -> None:
+    """Without a bypass it says what becomes of what was found, as a quarantine does."""
+    assert spam_policy.pinned({"bypass_virus_checks": "N"}, [{"virus_lover": "Y"}]) == {}
