@@ -15,6 +15,7 @@ from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.health import Health
+from iredldap.operations.introduction import Introduction
 from iredldap.operations.journal import Journal
 from iredldap.operations.records import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
@@ -121,7 +122,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note, records.turns)
     probes = {"directory": directory.check, "state": state.check}
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
-    gateways.background.extend((jobs, health))
+    gateways.background.extend((jobs, health, Introduction(directory)))
     shared = (config, directory, replies, jobs, records, journal)
 
     app = falcon.App(middleware=[Gate(config, clients, sessions)])

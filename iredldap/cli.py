@@ -21,6 +21,7 @@ from iredldap.config import (
     read_file,
     variable,
 )
+from iredldap.dit import generations
 from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.slapd import EmbeddedError
 from iredldap.errors import Refusal
@@ -130,8 +131,9 @@ def init(
 def check_config(path: Path, *, probing: bool) -> None:
     """Read the configuration and tell every fault.
 
-    With --probe the directory, the databases and mlmmjadmin are asked too, and the password schemes
-    that the directory verifies are written into the file.
+    With --probe the directory, the databases and mlmmjadmin are asked too, the password schemes
+    that the directory verifies are written into the file, and it is told which release's schema
+    the directory has, and what does not work with it.
     """
     config = _read(path)
     if probing:
@@ -242,12 +244,16 @@ def _probed(settings: Ldap) -> tuple[str, ...]:
     directory = Directory(settings)
     try:
         verified = probe.verified_schemes(directory)
+        schema = directory.schema()
     except Refusal as refusal:
         _fail(f"{refusal.code}: {refusal}")
     finally:
         directory.close()
     if not {"SSHA", "SSHA512"} & set(verified):
         _fail("the directory verifies neither {SSHA512} nor {SSHA}")
+    click.echo(f"schema: {generations.told(schema)}")
+    for want in generations.wants(schema):
+        click.echo(f"without {want.attribute}: {want.told}")
     return verified
 
 

@@ -20,6 +20,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
+    ├── NotSupportedByDirectory    its schema has no place for what was sent
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
     ├── RequestTimeout             the client took too long to send it
     ├── TooManyRequests            not now
@@ -34,6 +35,9 @@ reference where it has one; the others are ours.
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
+
+Unplaced = Sequence[tuple[str, str]]
+"""Parameters that a directory has no place for, and the attributes that they would stand in."""
 
 
 class Refusal(Exception):
@@ -324,6 +328,32 @@ class InvalidPasswordScheme(Refusal):
     """A ready-made hash is of a scheme that the directory cannot verify."""
 
     code = "INVALID_PASSWORD_SCHEME"
+
+
+class NotSupportedByDirectory(Refusal):
+    """The directory's schema has no place for what was sent; `_data` names it where we know it.
+
+    Args:
+        detail: For the log.
+        unplaced: Parameters, and the attributes that they would be stored in.
+        attribute: What no parameter alone is stored in, where it is that.
+    """
+
+    code = "NOT_SUPPORTED_BY_DIRECTORY"
+
+    def __init__(self, detail: str = "", *, unplaced: Unplaced = (), attribute: str = "") -> None:
+        named = [{"parameter": parameter, "attribute": where} for parameter, where in unplaced]
+        named += [{"attribute": attribute}] if attribute else []
+        words = ", ".join(one["attribute"] for one in named)
+        super().__init__(
+            detail or f"the schema has no place for {words}",
+            report={"unsupported": named} if named else None,
+        )
+        self._parameters = tuple(parameter for parameter, _ in unplaced)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._parameters
 
 
 class PreconditionFailed(Refusal):

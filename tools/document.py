@@ -1,4 +1,4 @@
-"""Print the pages that are made from the program: settings and the HTTP API.
+"""Print what is made from the program: settings, the HTTP API, the table of iRedMail's releases.
 
 `python -m tools.document` writes them, with `--check` it only says which ones are stale.
 """
@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from iredldap import config, errors
 from iredldap.config import ConfigurationError
+from iredldap.dit import generations
 from iredldap.dit.fields import Field
 from iredldap.dit.kinds import Kind
 from iredldap.settings import Secret
@@ -216,6 +217,18 @@ Values that are dropped (malformed items of a list, a language that is not insta
 `X-Ignored-Values`. A client that would rather be refused sends `Prefer: handling=strict`, and
 gets `INVALID_PARAMETER`.
 
+The directory of an older iRedMail has no place for some parameters
+([which ones](migration.md#directories-of-older-releases)). They are refused with
+`NOT_SUPPORTED_BY_DIRECTORY`, nothing is changed, and `_data` names parameter and attribute:
+
+```json
+{"_success": false, "_msg": "NOT_SUPPORTED_BY_DIRECTORY", "_data": {"unsupported": \
+[{"parameter": "outboundRelay", "attribute": "senderRelayHost"}]}}
+```
+
+An attribute alone is what the directory would need for the whole request. `accessPolicy` of an
+alias is ignored there, and refused under strict handling.
+
 ## Answers
 
 Every answer but the OpenAPI document and a bare LDIF file is an envelope: a JSON object that says
@@ -237,7 +250,7 @@ and a refusal says why in `_msg`, by one code or several joined by commas:
 {"_success": false, "_msg": "PW_SHORTER_THAN_MIN_LENGTH,PW_NON_ASCII"}
 ```
 
-Only a refusal in the middle of a write, because a server failed say, has `_data` too: what was done
+A refusal in the middle of a write, because a server failed say, has `_data` too: what was done
 and what was not. Such a request can be sent again.
 
 Answers of `POST /api/login` repeat `_success` and `_msg` under the older names `success` and
@@ -286,6 +299,7 @@ _ANYWHERE = (
     "API_DISABLED",
     "METHOD_NOT_ALLOWED",
     "PRECONDITION_FAILED",
+    "NOT_SUPPORTED_BY_DIRECTORY",
     "BODY_TOO_LARGE",
     "REQUEST_TIMEOUT",
     "TOO_MANY_REQUESTS",
@@ -457,7 +471,49 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     )
 
 
-PAGES = {"configuration.md": configuration_page, "api.md": api_page}
+def migration_page() -> str:
+    """The page about migration, its table of releases made anew."""
+    page = _MIGRATION.read_text(encoding="utf-8")
+    before, _, rest = page.partition(_TABLE_BEGINS)
+    _, _, after = rest.partition(_TABLE_ENDS)
+    return f"{before}{_TABLE_BEGINS}\n{_generations()}{_TABLE_ENDS}{after}"
+
+
+_MIGRATION = DOCS / "migration.md"
+"""Written by hand, but for one table."""
+
+_TABLE_BEGINS = "<!-- Made by `make docs` from iredldap/dit/generations.py. -->\n"
+_TABLE_ENDS = "<!-- The end of it. -->\n"
+
+
+def _generations() -> str:
+    """What each generation is without, and what that means."""
+    wants = [(each, generations.wants_of(each)) for each in generations.GENERATIONS]
+    releases = [
+        (
+            each.releases,
+            each.since,
+            ", ".join(f"`{want.attribute}`" for want in lacking) or "nothing: all works",
+        )
+        for each, lacking in wants
+    ]
+    meanings = [
+        (f"`{want.attribute}`", ", ".join(f"`{name}`" for name in want.classes), want.told)
+        for want in generations.WANTS
+    ]
+    return (
+        _table(("iRedMail", "since", "without"), releases)
+        + "\n"
+        + _table(("Without", "of", "it is so"), meanings)
+        + "\n"
+    )
+
+
+PAGES = {
+    "configuration.md": configuration_page,
+    "api.md": api_page,
+    "migration.md": migration_page,
+}
 
 
 def main() -> int:

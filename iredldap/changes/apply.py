@@ -32,9 +32,11 @@ from iredldap.errors import (
     Malformed,
     NoSuchAccount,
     NotFound,
+    NotSupportedByDirectory,
     PreconditionFailed,
     Refusal,
     ServerDown,
+    Unplaced,
 )
 from iredldap.gateways.directory import Directory, HasChildren, Unanswered
 from iredldap.gateways.turns import Busy, Turns
@@ -70,6 +72,7 @@ class Outcome:
     state: str | None
     ignored: tuple[str, ...] = ()
     shared_with: tuple[str, ...] = ()
+    unplaced: Unplaced = ()
 
 
 @dataclass
@@ -133,7 +136,25 @@ def carry_out(
     Raises:
         PreconditionFailed: If the named entry is in another state.
         ServerDown: If others were quicker, or held one of the names, for too long.
+        NotSupportedByDirectory: If the schema does not allow it, read again if need be.
     """
+    try:
+        return _carry_out(directory, make, if_match, patience, begin, turn)
+    except NotSupportedByDirectory as refusal:
+        # The plan may have been made for the schema that the server had some minutes ago.
+        if "done" in (refusal.report or {}) or not directory.has_new_schema():
+            raise
+        return _carry_out(directory, make, if_match, patience, begin, turn)
+
+
+def _carry_out(
+    directory: Directory,
+    make: Callable[[], Plan],
+    if_match: tuple[str, ...],
+    patience: float | None,
+    begin: Callable[[Plan], Progress],
+    turn: Turn | None,
+) -> Outcome:
     names = turn.names if turn else frozenset()
     seconds = PATIENCE if patience is None else patience
     until = time.monotonic() + (turn.patience if turn else 0)
@@ -225,7 +246,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         if isinstance(step, Rename) and step.dn == named:
             named = step.new_dn
         progress.finished(step)
-    return Outcome(state, plan.ignored, plan.shared_with)
+    return Outcome(state, plan.ignored, plan.shared_with, plan.unplaced)
 
 
 def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 
 from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
-from iredldap.dit import names
-from iredldap.dit.consistency import checks
+from iredldap.dit import generations, names
+from iredldap.dit.consistency import checks, rules
 from iredldap.dit.consistency.checks import RULES, Violation
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
@@ -90,10 +90,10 @@ def doctor(
         # What is remembered has no cycles, and looking for some takes time.
         stack.callback(gc.enable)
         gc.disable()
-        tree, entries = _file(ldif, suffix, stack) if ldif else _directory(path, stack)
+        tree, entries, passed = _file(ldif, suffix, stack) if ldif else _directory(path, stack)
         found = list(checks.examine(tree, report.counted(entries)))
     for violation in found:
-        if not chosen or violation.rule in chosen:
+        if violation.rule not in passed and (not chosen or violation.rule in chosen):
             report.tell(violation)
     report.conclude()
     context.exit(BROKEN if report.severities["error"] else 0)
@@ -149,16 +149,20 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{ord(found[0]):02x}"
 
 
-def _directory(path: Path, stack: ExitStack) -> tuple[Tree, Iterator[Entry]]:
+Judged = tuple[Tree, Iterator[Entry], tuple[str, ...]]
+"""The names of a tree, its entries, and the rules that it knows nothing of."""
+
+
+def _directory(path: Path, stack: ExitStack) -> Judged:
     directory = stack.enter_context(closing(Directory(read_file(path, os.environ).ldap)))
     bases = (directory.tree.base, directory.tree.admin_base)
     queries = (Query(b, Scope.SUBTREE, "(objectClass=*)", checks.ATTRIBUTES) for b in bases)
-    return directory.tree, chain.from_iterable(
-        directory.stream(query, must_exist=True) for query in queries
-    )
+    entries = chain.from_iterable(directory.stream(query, must_exist=True) for query in queries)
+    marks = generations.marks_accounts(directory.schema())
+    return directory.tree, entries, () if marks else (rules.DOMAIN_STATUS.name,)
 
 
-def _file(name: str, suffix: str | None, stack: ExitStack) -> tuple[Tree, Iterator[Entry]]:
+def _file(name: str, suffix: str | None, stack: ExitStack) -> Judged:
     """Read a file; without a suffix it is that of the first entry in iRedMail's part of a tree.
 
     Raises:
@@ -174,7 +178,7 @@ def _file(name: str, suffix: str | None, stack: ExitStack) -> tuple[Tree, Iterat
                 break
         else:
             raise InvalidLdif("no entry of an iRedMail directory; --suffix names its tree")
-    return Tree(suffix), chain(passed, entries)
+    return Tree(suffix), chain(passed, entries), ()
 
 
 def _entries(file: Readable) -> Iterator[Entry]:

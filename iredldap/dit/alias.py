@@ -14,7 +14,10 @@ MEMBERS = "mailForwardingAddress"
 """The attribute that holds the members."""
 
 _POLICY = maillist.POLICY.but(
-    meaning="Who may post to the alias; stored, and heeded by no iRedMail with LDAP.", default=None
+    meaning="Who may post to the alias; heeded by no iRedMail with LDAP. Ignored where the"
+    " directory's schema has no place for it, as before iRedMail 1.7.2; else stored.",
+    default=None,
+    spared=True,
 )
 _MEMBERS = Field(
     name="members",

@@ -97,7 +97,7 @@ class Field:
     name is not taken from them. A required field may be left out when one that excludes it was
     sent. `alone` lists the values that need no companion from `required_with`. `verb` says what
     the values do to those that are stored. `by_self`: an admin may send it for his own account,
-    whoever manages his domain.
+    whoever manages his domain. `spared`: a directory whose schema has no place for it ignores it.
     """
 
     name: str
@@ -117,6 +117,7 @@ class Field:
     era: str = "seed"
     verb: Verb = Verb.SET
     by_self: bool = False
+    spared: bool = False
 
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""

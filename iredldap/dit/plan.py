@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from iredldap.dit import depth, names
 from iredldap.dit.entry import Entry
-from iredldap.errors import Refusal
+from iredldap.errors import Refusal, Unplaced
 from ldif_export import writer
 
 Scope = depth.Scope
@@ -186,8 +186,9 @@ class Plan:
 
     `named` is the DN of the entry that the request names and `state` the entryCSN in which it
     was read, None for an entry yet to be made. `ignored` are values that were sent and are no
-    part of the change (`X-Ignored-Values`). `shared_with` are the accounts whose mailbox the named
-    one gets on purpose (`X-Shared-Mailbox`). `found` are the accounts that the plan has looked up
+    part of the change (`X-Ignored-Values`), `unplaced` parameters that have no place in the
+    directory (`X-Ignored-Parameters`). `shared_with` are the accounts whose mailbox the named one
+    gets on purpose (`X-Shared-Mailbox`). `found` are the accounts that the plan has looked up
     for addresses that it mentions: entryUUID by address, in lower case. `touches` are the names
     that must be held while the plan is made and carried out, beside those that the request itself
     tells: mail domains, and `GLOBAL_ADMINS`.
@@ -205,6 +206,7 @@ class Plan:
     back: Callable[[], Iterable[Step]] | None = None
     shared_with: tuple[str, ...] = ()
     found: Mapping[str, str] = field(default_factory=dict)
+    unplaced: Unplaced = ()
 
 
 class Record:

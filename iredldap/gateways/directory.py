@@ -19,7 +19,7 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 
 from iredldap.dit import names, passwords
-from iredldap.dit.entry import Entry
+from iredldap.dit.entry import Attributes, Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, Refusal
@@ -98,7 +98,7 @@ class Directory:
         self._servers = Servers(settings)
         self._pool = Pool(settings, self._servers)
         self.tree = names.Tree(settings.suffix)
-        self._schema: tuple[float, Schema] | None = None
+        self._schema: tuple[float, Attributes, Schema] | None = None
         self._schema_lock = threading.Lock()
 
     def close(self) -> None:
@@ -138,25 +138,50 @@ class Directory:
 
         return self._repeatable(search)
 
-    def schema(self, *, anew: bool = False) -> Schema:
+    def schema(self) -> Schema:
         """Give the schema of the server, kept for some minutes.
 
-        Args:
-            anew: Read it again, for the server has refused what the one that is kept allows.
+        While one thread reads it again, the others go on with what is kept.
 
         Raises:
             ServerDown: If the server does not answer.
             InternalError: If it does not tell its schema.
         """
+        kept = self._schema
+        if kept and time.monotonic() < kept[0]:
+            return kept[2]
+        if not self._schema_lock.acquire(blocking=kept is None):
+            assert kept
+            return kept[2]
+        try:
+            if self._schema is kept:
+                self._read_schema()
+            assert self._schema
+            return self._schema[2]
+        finally:
+            self._schema_lock.release()
+
+    def has_new_schema(self) -> bool:
+        """Read the schema again, in case a refusal stems from another one; tell whether it does.
+
+        Raises:
+            ServerDown, InternalError: As `schema`.
+        """
         with self._schema_lock:
-            if self._schema and not anew and time.monotonic() < self._schema[0]:
-                return self._schema[1]
-            found = self.find(SUBSCHEMA)
-            if not found:
-                raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
-            read = Schema(found[0].attributes)
-            self._schema = time.monotonic() + _SCHEMA_KEPT, read
-            return read
+            known = self._schema
+            self._read_schema()
+            assert self._schema
+            return known is not None and known[2] is not self._schema[2]
+
+    def _read_schema(self) -> None:
+        found = self.find(SUBSCHEMA)
+        if not found:
+            raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
+        text = found[0].attributes
+        # To make sense of it takes a tenth of a second, in which no other thread gets far.
+        is_known = self._schema is not None and self._schema[1] == text
+        schema = self._schema[2] if self._schema and is_known else Schema(text)
+        self._schema = time.monotonic() + _SCHEMA_KEPT, text, schema
 
     def stream(self, query: Query, *, must_exist: bool = False) -> Generator[Entry, None, None]:
         """Search, one entry alive at a time, on a connection of its own while it lasts.

@@ -15,6 +15,7 @@ from iredldap.errors import (
     InternalError,
     InvalidParameter,
     NoSuchAccount,
+    NotSupportedByDirectory,
     PreconditionFailed,
     Refusal,
     ServerDown,
@@ -37,6 +38,10 @@ class HasChildren(InternalError):
     """An entry to be deleted has children."""
 
 
+class SchemaViolated(NotSupportedByDirectory):
+    """The schema does not allow what was sent; a plan that was made for it is never told so."""
+
+
 _REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.ALREADY_EXISTS, AlreadyExists),
     (ldap.NO_SUCH_OBJECT, NoSuchAccount),
@@ -46,6 +51,8 @@ _REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.NOT_ALLOWED_ON_NONLEAF, HasChildren),
     (ldap.INVALID_SYNTAX, InvalidParameter),
     (ldap.CONSTRAINT_VIOLATION, InvalidParameter),
+    (ldap.UNDEFINED_TYPE, SchemaViolated),
+    (ldap.OBJECT_CLASS_VIOLATION, SchemaViolated),
     (ldap.SIZELIMIT_EXCEEDED, ExceededLdapServerSizelimit),
     (ldap.SERVER_DOWN, ServerDown),
     (ldap.CONNECT_ERROR, ServerDown),

@@ -146,7 +146,7 @@ def keep_a_global_admin(
     lookup.keep_a_global_admin(directory, entry.dn)
 
     def judge(admins: Iterable[Entry]) -> Amendment:
-        if any(admin.is_active for admin in admins):
+        if any(lookup.is_on(directory, admin) for admin in admins):
             return Amendment()
         undone = taken_back(entry, mods, *_ROLE)
         return Amendment(undone, PermissionDenied("the last active global admin"))

@@ -6,7 +6,7 @@ from datetime import date
 from functools import partial
 
 from iredldap.config import Config
-from iredldap.dit import domain, mailbox, names, references
+from iredldap.dit import domain, generations, mailbox, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Attribute, Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
@@ -171,6 +171,7 @@ def update(
         *alias_domains.claim_mods(entry, aliases),
     )
     status = parsed.value("accountStatus")
+    marks = status if generations.marks_accounts(directory.schema()) else None
     if status == "disabled":
         _keep_admins(directory, caller, entry)
     judge = Judge.of(directory, caller)
@@ -179,8 +180,8 @@ def update(
     steps: tuple[Step, ...] = (
         *_outside(directory, records, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
-        *((_mark(directory, name), _recheck_status(entry, status)) if status == "disabled" else ()),
-        *((_unmark(directory, name), _recheck_status(entry, status)) if status == "active" else ()),
+        *((_mark(directory, name), _recheck_status(entry, marks)) if marks == "disabled" else ()),
+        *((_unmark(directory, name), _recheck_status(entry, marks)) if marks == "active" else ()),
         *alias_domains.steps(directory, caller, entry, aliases),
         *catchall,
     )

@@ -5,11 +5,11 @@ A handler and a job make their plans here, so they make the same ones.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from iredldap.config import Config
-from iredldap.dit import request
+from iredldap.dit import placement, request
 from iredldap.dit.passwords import hashed
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
@@ -20,6 +20,7 @@ from iredldap.operations import (
     aliases,
     bulk,
     domains,
+    fitting,
     maillists,
     new_lists,
     renames,
@@ -153,12 +154,19 @@ PLANS: Mapping[str, Make] = {
 
 
 def plan(world: World, wanted: Request) -> Plan:
-    """Make the plan of a request; it ends with a look at the targets of what it mentions.
+    """Make the plan of a request, for the schema that the directory has.
+
+    It ends with a look at the targets of what it mentions.
 
     Raises:
+        NotSupportedByDirectory: If the schema has no place for what was sent, or what is needed.
         Refusal: As the operation says.
     """
-    return targets.watched(world.directory, PLANS[wanted.endpoint](world, wanted))
+    classes = placement.CLASSES[wanted.endpoint.partition("_")[0]]
+    parsed, unplaced = placement.judged(wanted.parsed, classes, world.directory.schema())
+    made = PLANS[wanted.endpoint](world, replace(wanted, parsed=parsed))
+    plan = fitting.fitted(world.directory, targets.watched(world.directory, made))
+    return replace(plan, unplaced=unplaced) if unplaced else plan
 
 
 def sealed(world: World, wanted: Request) -> Request:

@@ -101,7 +101,7 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
         (directory.tree.admin(mail), "mailAdmin"),
     ):
         entry = directory.read(dn)
-        if entry and entry.is_active and entry.has("objectClass", kind):
+        if entry and lookup.is_on(directory, entry) and entry.has("objectClass", kind):
             caller = _caller(directory, mail, entry)
             if caller:
                 return caller

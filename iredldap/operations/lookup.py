@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from iredldap.dit import names
+from iredldap.dit import generations, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import either, equals, every, negated
 from iredldap.dit.plan import Query, Scope
@@ -162,10 +162,20 @@ def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False)
 
     def stays(entry: Entry) -> bool:
         place = names.components(entry.dn)
-        return entry.is_active and (place[-len(leaving) :] if below else place) != leaving
+        goes_too = (place[-len(leaving) :] if below else place) == leaving
+        return not goes_too and is_on(directory, entry)
 
     if not any(stays(entry) for entry in admins):
         raise PermissionDenied("the last active global admin")
+
+
+def is_on(directory: Directory, entry: Entry) -> bool:
+    """Whether an account is active, and its domain is too."""
+    if not entry.is_active or generations.marks_accounts(directory.schema()):
+        return entry.is_active
+    home = names.domain_in(entry.dn)
+    found = directory.read(directory.tree.domain(home), ("accountStatus",)) if home else None
+    return found is None or found.is_active
 
 
 _BATCH = 100

@@ -148,6 +148,7 @@ def update(
     """
     entry, lists = _read(directory, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
+    entry = subscriptions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
     judge = Judge.of(directory, caller)
     changes, nobody = led(judge, parsed.changes)

@@ -8,11 +8,13 @@ Source: `docs/decisions/0020-subscribable-lists.md`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from iredldap.dit import list_profile, names
-from iredldap.dit.entry import Entry
+from iredldap.dit import generations, list_profile, names
+from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import equals, every
 from iredldap.dit.plan import Outside, Query, Scope
+from iredldap.dit.subscribable import MODERATORS, OWNER
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
 from iredldap.operations.mailing_lists import MailingLists
@@ -21,7 +23,7 @@ from iredldap.operations.records import Records
 LISTS = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
 """Filter for subscribable lists."""
 
-_ROLES = ("listOwner", "listModerator")
+_LEADERS = {"listOwner": OWNER, "listModerator": MODERATORS}
 
 Successor = Callable[[str], str | None]
 """Says what stands for an address from now on: itself, another one, or nothing."""
@@ -89,7 +91,27 @@ def _of_account(
 def _found(directory: Directory, lists: MailingLists) -> list[Entry]:
     if not lists.is_configured:
         return []
-    return directory.find(Query(directory.tree.base, Scope.SUBTREE, LISTS, ("mail", *_ROLES)))
+    query = Query(directory.tree.base, Scope.SUBTREE, LISTS, ("mail", *_LEADERS))
+    found = directory.find(query)
+    if not found or generations.knows_leaders(directory.schema()):
+        return found
+    lists.ask()
+    profiles = ((entry, lists.profile((entry.text("mail") or "").lower())) for entry in found)
+    return [with_leaders(directory, entry, profile or {}) for entry, profile in profiles]
+
+
+def with_leaders(directory: Directory, entry: Entry, profile: Mapping[str, Any]) -> Entry:
+    """Give a list with its owners and moderators, also if the schema has no place for them.
+
+    Args:
+        directory: Where the list is.
+        entry: The list.
+        profile: What mlmmjadmin says of it.
+    """
+    if generations.knows_leaders(directory.schema()):
+        return entry
+    held = {name: [*encoded(profile.get(row.name) or ())] for name, row in _LEADERS.items()}
+    return Entry(entry.dn, {**entry.attributes, **held})
 
 
 def _can_subscribe(address: str) -> bool:
@@ -102,7 +124,7 @@ def _can_subscribe(address: str) -> bool:
 
 
 def _roles(entry: Entry) -> set[str]:
-    return {address for attribute in _ROLES for address in entry.lowered(attribute)}
+    return {address for attribute in _LEADERS for address in entry.lowered(attribute)}
 
 
 def _succeed(

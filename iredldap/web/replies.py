@@ -36,6 +36,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.UnsupportedMediaType, 415),
     (errors.WeakPassword, 422),
     (errors.InvalidPasswordScheme, 422),
+    (errors.NotSupportedByDirectory, 422),
     (errors.TooManyRequests, 429),
     (errors.MlmmjadminUnavailable, 502),
     (errors.ServerDown, 503),

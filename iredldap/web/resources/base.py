@@ -12,7 +12,14 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.errors import AlreadyExists, InvalidParameter, NameTaken, Refusal
+from iredldap.errors import (
+    AlreadyExists,
+    InvalidParameter,
+    NameTaken,
+    NotSupportedByDirectory,
+    Refusal,
+    Unplaced,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.operations import index
 from iredldap.operations.journal import Journal
@@ -78,6 +85,7 @@ class Resource:
             PreconditionFailed: If the entry is not in a state named by `If-Match`.
             NameTaken: If it exists, against `If-None-Match: *`.
             InvalidParameter: If values would be ignored and the client prefers strictness.
+            NotSupportedByDirectory: If parameters have no place in the directory.
         """
         context = request.context
         if_match = forms.states(request.get_header("If-Match"))
@@ -89,6 +97,8 @@ class Resource:
             plan = index.plan(world, wanted)
             if only_new and plan.state:
                 raise NameTaken(plan.named)
+            if plan.unplaced and context.strict:
+                raise NotSupportedByDirectory(unplaced=plan.unplaced)
             if plan.ignored and context.strict:
                 raise InvalidParameter(f"would be ignored: {', '.join(plan.ignored)[:200]}")
             return plan
@@ -125,6 +135,7 @@ class Resource:
         if outcome.state and request.method != "DELETE":
             response.etag = outcome.state
         name_ignored(response, outcome.ignored)
+        name_unplaced(request, response, outcome.unplaced)
         _name_sharers(response, outcome.shared_with)
         self.replies.done(response)
 
@@ -141,6 +152,7 @@ class Resource:
         response.set_header("Preference-Applied", "respond-async")
         response.set_header("Retry-After", "1")
         name_ignored(response, plan.ignored)
+        name_unplaced(request, response, plan.unplaced)
         _name_sharers(response, plan.shared_with)
         self.replies.done(response, {"job": job}, read=True)
 
@@ -149,6 +161,16 @@ def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
     """Say in a header which values were sent and are no part of what was done."""
     if values:
         response.set_header("X-Ignored-Values", listed(values))
+
+
+def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: Unplaced) -> None:
+    """Say in a header which parameters are ignored, those that the directory has no place for too.
+
+    Without any of these the gate has named the others already.
+    """
+    if unplaced:
+        names = (*request.context.parsed.unknown, *(parameter for parameter, _ in unplaced))
+        response.set_header("X-Ignored-Parameters", listed(names))
 
 
 def _name_sharers(response: falcon.Response, addresses: tuple[str, ...]) -> None:

@@ -166,9 +166,10 @@ class TestReport:
 
         job = office.run(Plan(DN, (domain(DN), refusing(bad), described("never"))))
 
-        assert (job.status, job.failures, job.code) == ("failed", 1, "INTERNAL_ERROR")
+        code = "NOT_SUPPORTED_BY_DIRECTORY"
+        assert (job.status, job.failures, job.code) == ("failed", 1, code)
         report = json.loads(job.report or "")
-        assert report["failed"] == [{"dn": bad, "code": "INTERNAL_ERROR"}]
+        assert report["failed"] == [{"dn": bad, "code": code}]
         assert report["done"] == [f"add {DN}"]
         assert report["not_done"] == ["go round", f"modify {DN}"]
 

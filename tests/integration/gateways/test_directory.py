@@ -13,7 +13,8 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.dit import base, passwords
+from iredldap.dit import base, generations, passwords, placement
+from iredldap.dit.fields import Attribute
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Scope
 from iredldap.embedded.slapd import Slapd, free_port
@@ -38,6 +39,7 @@ from iredldap.gateways.directory import (
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
+from iredldap.web.planner import TABLES
 from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted, wait_until
 from tests.patience import PATIENCE, started
@@ -591,7 +593,7 @@ class TestOperations:
         assert directory.read(nowhere.base) is None
 
 
-def test_the_schema_is_read_once_and_again_when_asked_for(world: World, open_: Open) -> None:
+def test_the_schema_is_read_once_and_again_when_in_doubt(world: World, open_: Open) -> None:
     def searches() -> int:
         return done_by_server(world, "Search")
 
@@ -600,10 +602,26 @@ def test_the_schema_is_read_once_and_again_when_asked_for(world: World, open_: O
     before = searches()
 
     assert directory.schema() is first
-    assert directory.schema(anew=True) is not first
+    assert not directory.has_new_schema()
+    assert directory.schema() is first
     # Counting costs one, too.
     assert searches() - before == 2
     assert first.holds(["mailUser"], "mailboxFormat")
+
+
+def test_todays_schema_has_a_place_for_every_row(world: World, open_: Open) -> None:
+    """In the classes of the entries that its endpoint makes and changes."""
+    schema = open_(world.slapd.uri).schema()
+
+    assert generations.of(schema) is generations.GENERATIONS[-1]
+    assert generations.wants(schema) == ()
+    rows = [
+        (placement.CLASSES[endpoint.partition("_")[0]], row.stored_as.name)
+        for endpoint, table in TABLES.items()
+        for row in table
+        if isinstance(row.stored_as, Attribute)
+    ]
+    assert [row for row in rows if not schema.holds(*row)] == []
 
 
 class TestPipeline:

@@ -1,0 +1,168 @@
+"""Plans for the schema that a directory has.
+
+Plans are made for today's schema. Where the server's is older, they are cut to it before their
+first step: what is dispensable is left out, and what is not ends the plan. A server with today's
+schema costs nothing here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from iredldap.dit import generations, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.placement import DISPENSABLE
+from iredldap.dit.plan import (
+    Add,
+    Amendment,
+    Mod,
+    Modify,
+    Op,
+    Operation,
+    Plan,
+    Query,
+    Recheck,
+    Rename,
+    Step,
+    Sweep,
+)
+from iredldap.dit.schema import Schema
+from iredldap.errors import NotSupportedByDirectory
+from iredldap.gateways.directory import Directory
+
+
+def fitted(directory: Directory, plan: Plan) -> Plan:
+    """Cut a plan to what the directory's schema has a place for.
+
+    Raises:
+        NotSupportedByDirectory: If it needs something else.
+        ServerDown: If the directory does not answer.
+    """
+    schema = directory.schema()
+    lacking = generations.lacking(schema)
+    if not lacking:
+        return plan
+    fit = _Fit(directory, schema, lacking)
+    back = plan.back
+    return replace(
+        plan,
+        steps=tuple(fit.steps(plan.steps)),
+        back=(lambda: fit.steps(back())) if back else None,
+    )
+
+
+Classes = Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Cuts operations; `lacking` are the attributes, in lower case, that may have no place."""
+
+    directory: Directory
+    schema: Schema
+    lacking: frozenset[str]
+    coming: dict[object, Classes] = field(default_factory=dict)
+    """Classes of entries that the plan makes or gives other names, by their new names."""
+
+    def steps(self, steps: Iterable[Step]) -> Iterator[Step]:
+        for step in steps:
+            match step:
+                case Sweep():
+                    yield self._sweep(step)
+                case Recheck():
+                    yield self._recheck(step)
+                case Add() | Modify() | Rename():
+                    yield from self._operations(step)
+                case _:
+                    yield step
+
+    def _sweep(self, sweep: Sweep) -> Sweep:
+        def change(entry: Entry) -> Iterator[Operation]:
+            for operation in sweep.change(entry):
+                same = names.same(operation.dn, entry.dn)
+                yield from self._cut(operation, _classes(entry) if same else self._of(operation.dn))
+
+        return replace(sweep, query=_with_classes(sweep.query), change=change)
+
+    def _recheck(self, recheck: Recheck) -> Recheck:
+        def judge(entries: Iterable[Entry]) -> Amendment:
+            amendment = recheck.judge(entries)
+            cut = (one for each in amendment.operations for one in self._operations(each))
+            return replace(amendment, operations=tuple(cut))
+
+        return replace(recheck, judge=judge)
+
+    def _operations(self, operation: Operation) -> Iterator[Operation]:
+        yield from self._cut(operation, self._of(operation.dn))
+        match operation:
+            case Add(dn=dn, attributes=attributes):
+                entry = Entry(dn, {name: [*values] for name, values in attributes.items()})
+                self.coming[_key(dn)] = _classes(entry)
+            case Rename(dn=dn, new_dn=new_dn):
+                self.coming[_key(new_dn)] = self._of(dn)
+
+    def _cut(self, operation: Operation, classes: Classes) -> Iterator[Operation]:
+        match operation:
+            case Add(attributes=attributes):
+                own = [value.decode() for value in attributes.get("objectClass", ())]
+                left = {
+                    name: values
+                    for name, values in attributes.items()
+                    if self._has_place(name, lambda: own)
+                }
+                yield (
+                    operation
+                    if len(left) == len(attributes)
+                    else replace(operation, attributes=left)
+                )
+            case Modify(mods=mods):
+                kept = tuple(mod for mod in mods if self._stays(mod, classes))
+                # What is left empty still tells that the entry is as it was expected.
+                if kept or not mods or operation.expect:
+                    yield replace(operation, mods=kept)
+            case _:
+                yield operation
+
+    def _stays(self, mod: Mod, classes: Classes) -> bool:
+        """Whether a modification can be made; what would take away from nothing is left out."""
+        gives = mod.op is not Op.DELETE and bool(mod.values)
+        return self._has_place(mod.attribute, classes, is_needed=gives)
+
+    def _has_place(self, attribute: str, classes: Classes, *, is_needed: bool = True) -> bool:
+        """Whether an attribute can be written; False: it can be left out.
+
+        Raises:
+            NotSupportedByDirectory: If it can not.
+        """
+        name = attribute.lower()
+        if name not in self.lacking:
+            return True
+        if self.schema.attribute(name) and self.schema.holds(classes(), name):
+            return True
+        if is_needed and name not in DISPENSABLE:
+            raise NotSupportedByDirectory(attribute=attribute)
+        return False
+
+    def _of(self, dn: str) -> Classes:
+        if coming := self.coming.get(_key(dn)):
+            return coming
+
+        def read() -> Iterable[str]:
+            entry = self.directory.read(dn, ("objectClass",))
+            return entry.texts("objectClass") if entry else ()
+
+        return read
+
+
+def _classes(entry: Entry) -> Classes:
+    return lambda: entry.texts("objectClass")
+
+
+def _with_classes(query: Query) -> Query:
+    asked = {name.lower() for name in query.attributes}
+    if asked & {"*", "objectclass"}:
+        return query
+    return replace(query, attributes=(*(a for a in query.attributes if a != "1.1"), "objectClass"))
+
+
+def _key(dn: str) -> object:
+    return tuple(tuple(part) for part in names.components(dn))

@@ -1,0 +1,52 @@
+"""Say at the start which release's schema the directory has, and what does not work there."""
+
+import threading
+
+import structlog
+
+from iredldap.dit import generations
+from iredldap.errors import Refusal
+from iredldap.gateways.directory import Directory
+
+_INTERVAL = 5.0
+"""Seconds between two tries while the directory does not answer."""
+
+_GRACE = 5.0
+"""Seconds that a try under way gets when the process ends."""
+
+log = structlog.get_logger("iredldap.directory")
+
+
+class Introduction:
+    """Logs it once, as soon as the directory answers; meanwhile nobody waits.
+
+    It also has the schema read before the first request needs it.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to try."""
+        self._thread = threading.Thread(target=self._tell, name="introduction", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Try no more."""
+        self._closing.set()
+        if self._thread:
+            self._thread.join(_GRACE)
+
+    def _tell(self) -> None:
+        while not self._closing.is_set():
+            try:
+                schema = self._directory.schema()
+            except Refusal:
+                # That it does not answer is logged by whoever probes it.
+                self._closing.wait(_INTERVAL)
+                continue
+            wants = [want.told for want in generations.wants(schema)]
+            log.info("directory", schema=generations.told(schema), without=wants)
+            return
