@@ -21,6 +21,7 @@ from ldif_export import messages, outlines, writer
 from ldif_export.ber import INTEGER, OCTETS, SEQUENCE, MalformedReply, element
 from ldif_export.lines import DN, DN_CUTS, FOLD, PLAIN, Line, dn_line, leading, value_line
 from ldif_export.outlines import Outline
+from ldif_export.records import LAST
 
 _MOST_NAMES = 64
 _MOST_BYTES = 256 * 1024
@@ -70,15 +71,14 @@ class Entries:
     """Entries that were written.
 
     Args:
-        parts: Their text, in pieces.
-        marks: Where the text of each ends among the pieces, its DN, and the values of what is
-            watched, by name in lower case. None: nobody asks.
-        count: How many there are.
+        parts: Their text, in pieces; the last one of each entry is `LAST`, and no other is.
+        dns: Their DNs.
+        seen: The values of what is watched in each, by name in lower case. None: nobody asks.
     """
 
-    marks: list[tuple[int, bytes, dict[str, list[bytes]]]] | None = None
+    seen: list[dict[str, list[bytes]]] | None = None
     parts: list[bytes] = field(default_factory=list)
-    count: int = 0
+    dns: list[bytes] = field(default_factory=list)
 
 
 class Blocks:
@@ -133,8 +133,8 @@ class Blocks:
         """
         size = len(data)
         shape = _NUMBER + bytes((number,)) + _IS_ENTRY
-        parts, marks, write = written.parts, written.marks, self._write
-        count = 0
+        parts, noted, write = written.parts, written.seen, self._write
+        note = written.dns.append
         # Nobody took what was seen if nobody asked.
         self._seen = {}
         while size - at >= _MOST_HEAD and (dn_size := data[at + _DN_SIZE_AT]) <= _LONGEST_SHORT:
@@ -150,11 +150,10 @@ class Blocks:
             ):
                 break
             write(data, dn, start, end, parts)
-            if marks is not None:
-                self._mark(dn, written)
-            count += 1
+            note(dn)
+            if noted is not None:
+                self._note(noted)
             at = end
-        written.count += count
         return at
 
     def entry(self, data: bytes, head: messages.Head, written: Entries) -> None:
@@ -164,13 +163,12 @@ class Blocks:
             MalformedReply: If it is none.
         """
         self._write(data, head.dn, head.start, head.end, written.parts)
-        if written.marks is not None:
-            self._mark(head.dn, written)
-        written.count += 1
+        written.dns.append(head.dn)
+        if written.seen is not None:
+            self._note(written.seen)
 
-    def _mark(self, dn: bytes, written: Entries) -> None:
-        assert written.marks is not None
-        written.marks.append((len(written.parts), dn, self._seen))
+    def _note(self, noted: list[dict[str, list[bytes]]]) -> None:
+        noted.append(self._seen)
         self._seen = {}
 
     def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
@@ -190,7 +188,7 @@ class Blocks:
                         self._look_at(data, start, end, outline)
             except (IndexError, error):
                 raise MalformedReply("an attribute is cut off") from None
-        parts.append(b"\n\n")
+        parts.append(LAST)
 
     def _each(self, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
         blocks, lines, append = self._blocks, self._lines, parts.append

@@ -51,7 +51,7 @@ class SettledReader:
         """Give what a search found, one entry at a time."""
         with closing(self.records(search)) as records:
             for record in records:
-                yield Batch(record.text, 1)
+                yield Batch((record.text,), (record.dn.encode(),))
 
     def records(self, search: Search) -> Generator[Record, None, None]:
         """Give what a search found, in the order in which a plain search finds it."""

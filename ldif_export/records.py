@@ -1,6 +1,6 @@
 """What the two ways to read a directory as LDIF have in common."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from iredldap.errors import InternalError
@@ -12,16 +12,35 @@ IDENTITY = ("entryCSN", "entryUUID")
 KIND = "objectClass"
 
 
+LAST = b"\n\n"
+"""Piece of text that ends an entry, and with it the empty line behind it."""
+
+
 class Batch(NamedTuple):
     """Entries as LDIF.
 
     Args:
-        text: Of all of them, each with an empty line behind it.
-        entries: How many.
+        parts: Their text in pieces. Of more than one entry, `LAST` is the last piece of each.
+        dns: Their DNs, as the directory writes them.
     """
 
-    text: bytes
-    entries: int
+    parts: Sequence[bytes]
+    dns: Sequence[bytes]
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self.parts)
+
+    def apart(self) -> Iterator["Record"]:
+        """Give each of them by itself."""
+        if len(self.dns) == 1:
+            yield Record(self.dns[0].decode(), self.text, {})
+            return
+        begin = 0
+        for dn in self.dns:
+            end = self.parts.index(LAST, begin) + 1
+            yield Record(dn.decode(), b"".join(self.parts[begin:end]), {})
+            begin = end
 
 
 class Record(NamedTuple):

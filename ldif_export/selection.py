@@ -35,6 +35,12 @@ _CONTAINERS = names.either(
 )
 # Every installation has the parent of all domains before anything is restored.
 _PARENT = names.every(names.equals("objectClass", "organization"), names.equals("o", "domains"))
+_BESIDE_ADMINS = names.negated(
+    names.either(
+        names.equals("objectClass", "mailAdmin"),
+        names.every(names.equals("objectClass", "organization"), names.equals("o", "domainAdmins")),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Search:
         scope: How deep it goes.
         filter: What an entry must be like.
         ordered: Whether its entries are few, and held until parents can go before children.
+        whole: Whether all below the base is found by this search and those of the same base.
         required: Whether there is no such account if it finds nothing.
     """
 
@@ -106,6 +113,7 @@ class Search:
     filter: str
     ordered: bool = False
     required: bool = True
+    whole: bool = True
 
     @property
     def may_be_missing(self) -> bool:
@@ -130,21 +138,24 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
 
     Within a domain the containers come first, then the accounts as they arrive: slapd finds
     entries by age, and an account that moved into a younger domain would come before its parent.
+    The few entries that arrive before their parents all the same wait until these are written.
     """
     accounts = _accounts(selection)
+    whole = selection.global_admins and not selection.only
     if selection.kind == "all":
         containers = names.every(_CONTAINERS, names.negated(_PARENT))
         admins = names.equals("objectClass", "mailAdmin")
         return (
             Search(tree.base, Scope.SUBTREE, containers, ordered=True, required=False),
-            Search(tree.base, Scope.SUBTREE, accounts, required=False),
+            Search(tree.base, Scope.SUBTREE, accounts, required=False, whole=whole),
             Search(tree.admin_base, Scope.ONE, admins, required=False),
+            Search(tree.admin_base, Scope.SUBTREE, _BESIDE_ADMINS, required=False),
         )
     if selection.kind == "domain" and selection.subtree:
         base = tree.domain(selection.name)
         return (
             Search(base, Scope.SUBTREE, _CONTAINERS, ordered=True),
-            Search(base, Scope.SUBTREE, accounts, required=False),
+            Search(base, Scope.SUBTREE, accounts, required=False, whole=whole),
         )
     dn, object_class = _ENTRIES[selection.kind]
     entry = _one(dn(tree, selection.name), object_class)

@@ -6,17 +6,21 @@ and would save no memory.
 Source: RFC 4511; `ldap.result3` of python-ldap.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import groupby
+from operator import attrgetter
 
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit import names
+from iredldap.dit.depth import Scope
 from iredldap.errors import InternalError, NoSuchAccount
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
 from iredldap.ldap_settings import Ldap
+from ldif_export.order import Written
 from ldif_export.records import Batch, Record, Wanted, elsewhere
 from ldif_export.selection import Search, Selection, searches
 from ldif_export.writer import Formatter, base_name
@@ -46,14 +50,10 @@ def entries(
         ServerDown: If the directory does not answer, or no longer.
         InternalError: If the result is not whole.
     """
-    for search in searches(selection, tree):
-        none = True
-        with closing(_streamed(connection, search, timeout)) as arriving:
-            for dn, attributes in _parents_first(arriving) if search.ordered else arriving:
-                none = False
+    for _, of_one_base in groupby(searches(selection, tree), attrgetter("base")):
+        with closing(_arranged(connection, of_one_base, timeout)) as found:
+            for dn, attributes in found:
                 yield dn, selection.thinned(attributes)
-        if none and search.required:
-            raise NoSuchAccount(search.base)
 
 
 class Shaper:
@@ -114,7 +114,7 @@ class LibraryReader:
         """Read what a search finds, one entry at a time."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
-                yield Batch(self._shaper.text(dn, attributes), 1)
+                yield Batch((self._shaper.text(dn, attributes),), (dn.encode(),))
 
     def records(self, search: Search) -> Generator[Record, None, None]:
         """Read what a search finds, entry by entry."""
@@ -155,6 +155,40 @@ def count(connection: SimpleLDAPObject, search: Search) -> int:
     """
     with closing(_streamed(connection, search, None, ("1.1",))) as found:
         return sum(1 for _ in found)
+
+
+def _arranged(
+    connection: SimpleLDAPObject, searches: Iterable[Search], timeout: float | None
+) -> Generator[Found, None, None]:
+    late, whole = [], True
+    with closing(Written()) as written:
+        for search in searches:
+            none, whole = True, search.whole
+            with closing(_streamed(connection, search, timeout)) as arriving:
+                for entry in _begun(arriving, search, written):
+                    none = False
+                    if written.takes(entry[0].encode(), container=search.ordered):
+                        yield entry
+                    else:
+                        late.append(entry)
+            if none and search.required:
+                raise NoSuchAccount(search.base)
+        for entry in _parents_first(late):
+            if written.takes(entry[0].encode()):
+                yield entry
+            elif whole:
+                written.add(entry[0].encode())
+                yield entry
+
+
+def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Iterator[Found]:
+    if search.ordered:
+        arriving = _parents_first(arriving)
+        written.begin([dn for dn, _ in arriving])
+    for entry in arriving:
+        if search.scope is not Scope.SUBTREE:
+            written.begin(entry[:1])
+        yield entry
 
 
 def _parents_first(found: Iterable[Found]) -> list[Found]:

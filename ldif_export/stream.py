@@ -4,8 +4,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 
 from iredldap.dit import names
+from iredldap.dit.depth import Scope
 from iredldap.errors import NoSuchAccount
-from ldif_export.records import Batch, Reader, Record
+from ldif_export.order import Waiting, Written
+from ldif_export.records import Reader, Record
 from ldif_export.selection import Search
 from ldif_export.writer import VERSION, Formatter, comment
 
@@ -31,8 +33,8 @@ def export(
         NoSuchAccount: If a search that has to find something does not.
         ServerDown, InternalError: As `Reader`.
     """
-    with closing(_batches(reader, searches, observe)) as batches:
-        yield from _framed(batches, passwords=passwords)
+    with closing(_Export(reader, observe)) as exporting:
+        yield from _framed(exporting.blocks(searches), passwords=passwords)
 
 
 def text(
@@ -45,10 +47,14 @@ def text(
         passwords: Whether hashes are among them; the head comment tells.
     """
     formatter = Formatter()
-    return _framed((Batch(formatter.record(*entry), 1) for entry in entries), passwords=passwords)
+    return _framed(((formatter.record(*entry), 1) for entry in entries), passwords=passwords)
 
 
-def _framed(batches: Iterable[Batch], *, passwords: bool) -> Generator[bytes, None, None]:
+_Block = tuple[bytes, int]
+"""Text of entries, and how many they are."""
+
+
+def _framed(blocks: Iterable[_Block], *, passwords: bool) -> Generator[bytes, None, None]:
     """Put a head and an end around entries.
 
     The first chunk goes out with the first entry, and no sooner: whatever fails before it fails
@@ -59,7 +65,7 @@ def _framed(batches: Iterable[Batch], *, passwords: bool) -> Generator[bytes, No
     parts.append(b"\n")
     size = CHUNK
     count = 0
-    for block, entries in batches:
+    for block, entries in blocks:
         parts.append(block)
         count += entries
         size += len(block)
@@ -70,29 +76,84 @@ def _framed(batches: Iterable[Batch], *, passwords: bool) -> Generator[bytes, No
     yield b"".join(parts)
 
 
-def _batches(
-    reader: Reader, searches: Iterable[Search], observe: Observer | None
-) -> Generator[Batch, None, None]:
-    for search in searches:
-        none = True
-        apart = search.ordered or observe
-        found = _apart(reader, search, observe) if apart else reader.batches(search)
-        with closing(found):
-            for batch in found:
+class _Export:
+    """Searches carried out one after another; what comes before its parent waits."""
+
+    def __init__(self, reader: Reader, observe: Observer | None) -> None:
+        self._reader = reader
+        self._observe = observe
+        self._written = Written()
+        self._waiting = Waiting()
+
+    def close(self) -> None:
+        """Forget what was written and what waits."""
+        self._written.close()
+        self._waiting.close()
+
+    def blocks(self, searches: Iterable[Search]) -> Iterator[_Block]:
+        """Read what searches find; those of one base follow one another."""
+        before: Search | None = None
+        for search in searches:
+            if before and before.base != search.base:
+                yield from self._late(before)
+                self._written.close()
+                self._written = Written()
+            none = True
+            for block in self._found(search):
                 none = False
-                yield batch
-        if none and search.required:
-            raise NoSuchAccount(search.base)
+                yield block
+            if none and search.required:
+                raise NoSuchAccount(search.base)
+            before = search
+        if before:
+            yield from self._late(before)
 
-
-def _apart(
-    reader: Reader, search: Search, observe: Observer | None
-) -> Generator[Batch, None, None]:
-    with closing(reader.records(search)) as arriving:
-        found: Iterable[Record] = arriving
+    def _found(self, search: Search) -> Iterator[_Block]:
         if search.ordered:
+            return self._containers(search)
+        if search.scope is not Scope.SUBTREE:
+            return self._ready(search)
+        return self._apart(search) if self._observe else self._together(search)
+
+    def _containers(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.records(search)) as arriving:
             found = sorted(arriving, key=lambda record: names.depth(record.dn))
+        self._written.begin([record.dn for record in found])
         for record in found:
-            if observe:
-                observe(record)
-            yield Batch(record.text, 1)
+            yield from self._in_turn(record, container=True)
+
+    def _ready(self, search: Search) -> Iterator[_Block]:
+        """Read entries whose parents are no part of the export."""
+        with closing(self._reader.records(search)) as arriving:
+            for record in arriving:
+                self._written.begin((record.dn,))
+                yield from self._in_turn(record)
+
+    def _apart(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.records(search)) as arriving:
+            for record in arriving:
+                yield from self._in_turn(record)
+
+    def _together(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.batches(search)) as arriving:
+            for batch in arriving:
+                if self._written.takes_all(batch.dns):
+                    yield batch.text, len(batch.dns)
+                else:
+                    for record in batch.apart():
+                        yield from self._in_turn(record)
+
+    def _in_turn(self, record: Record, *, container: bool = False) -> Iterator[_Block]:
+        if self._written.takes(record.dn.encode(), container=container):
+            yield self._told(record)
+        else:
+            self._waiting.put(record)
+
+    def _late(self, search: Search) -> Iterator[_Block]:
+        with closing(self._waiting.leave(self._written, whole=search.whole)) as late:
+            yield from map(self._told, late)
+
+    def _told(self, record: Record) -> _Block:
+        if self._observe:
+            self._observe(record)
+        return record.text, 1

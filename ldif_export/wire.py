@@ -12,7 +12,6 @@ from ldif_export import filters, messages, results
 from ldif_export.ber import MalformedReply
 from ldif_export.blocks import Blocks, Entries
 from ldif_export.connection import Connection
-from ldif_export.lines import text_of
 from ldif_export.messages import Message
 from ldif_export.records import Batch, Record, Wanted, elsewhere
 from ldif_export.selection import Search
@@ -46,11 +45,11 @@ class WireReader:
         """Read what a search finds, as much at a time as one read brings."""
         with closing(self._found(search, Entries)) as found:
             for entries in found:
-                yield Batch(b"".join(entries.parts), entries.count)
+                yield Batch(entries.parts, entries.dns)
 
     def records(self, search: Search) -> Generator[Record, None, None]:
         """Read what a search finds, entry by entry."""
-        with closing(self._found(search, lambda: Entries(marks=[]))) as found:
+        with closing(self._found(search, lambda: Entries(seen=[]))) as found:
             for entries in found:
                 yield from _records(entries)
 
@@ -77,7 +76,7 @@ class WireReader:
                 pace.arrived()
                 awaited -= received
                 done = self._take(search, number, entries)
-                if entries.count and (done or awaited <= 0):
+                if entries.dns and (done or awaited <= 0):
                     yield entries
                     entries, awaited = empty(), _TOGETHER
                 pace.worked()
@@ -152,7 +151,6 @@ def _judge(search: Search, result: messages.Result) -> None:
 
 
 def _records(entries: Entries) -> Iterator[Record]:
-    begin = 0
-    for end, dn, watched in entries.marks or ():
-        yield Record(text_of(dn), b"".join(entries.parts[begin:end]), watched)
-        begin = end
+    found = Batch(entries.parts, entries.dns).apart()
+    for record, watched in zip(found, entries.seen or (), strict=True):
+        yield record._replace(watched=watched)

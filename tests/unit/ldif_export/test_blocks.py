@@ -1,7 +1,5 @@
 """From the bytes of an entry to LDIF, in every way that there is."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from ldif_export import blocks, messages, writer
 from ldif_export.ber import MalformedReply, element
 from ldif_export.blocks import Blocks, Entries
+from ldif_export.records import Batch
 from tests.unit.ldif_export.server import Entry, attribute, entry
 
 NUMBER = 7
@@ -34,7 +33,7 @@ alike = st.tuples(
 
 def read(cache: Blocks, data: bytes, *, marked: bool = False) -> Entries:
     """Write messages as the reader does: fast where it can be, slowly else."""
-    found = Entries(marks=[] if marked else None)
+    found = Entries(seen=[] if marked else None)
     at = 0
     while at < len(data):
         at = cache.entries(data, at, NUMBER, found)
@@ -132,7 +131,7 @@ def test_what_is_watched_comes_with_its_entry(most: int, size: int) -> None:
     ]
     for _ in range(3):
         found = read(cache, said(*several), marked=True)
-        assert [watched for _, _, watched in found.marks or ()] == [
+        assert found.seen == [
             {"cn": [b"x", b"y", b"z"], "entrycsn": [b"1"]},
             {"entrycsn": [b"2"]},
             {"cn": [b"x"]},
@@ -149,16 +148,14 @@ def test_what_nobody_takes_is_not_kept() -> None:
     assert cache._seen == {"cn": [b"99"]}
 
 
-def test_marks_tell_where_an_entry_ends() -> None:
+def test_entries_can_be_told_apart() -> None:
     """Each is found again among the pieces, in both ways of writing."""
     several: list[Entry] = [(f"o={n}", {"cn": [b"x" * 50 * n]}) for n in range(9)]
     found = read(Blocks(everything), said(*several), marked=True)
-    assert found.marks is not None
-    ends = [end for end, _, _ in found.marks]
-    texts = [b"".join(found.parts[a:b]) for a, b in pairwise([0, *ends])]
-    assert texts == [expected(one) for one in several]
-    assert [dn for _, dn, _ in found.marks] == [dn.encode() for dn, _ in several]
-    assert found.count == 9
+    assert found.seen == [{}] * 9
+    apart = [*Batch(found.parts, found.dns).apart()]
+    assert [record.text for record in apart] == [expected(one) for one in several]
+    assert [record.dn for record in apart] == [dn for dn, _ in several]
 
 
 @pytest.mark.parametrize("size", [200, 300, 70_000])
