@@ -178,7 +178,7 @@ class Directory:
         if not found:
             raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
         text = found[0].attributes
-        # To make sense of it takes a tenth of a second, in which no other thread gets far.
+        # To make sense of it takes 25 to 50 ms, in which no other thread gets far.
         is_known = self._schema is not None and self._schema[1] == text
         schema = self._schema[2] if self._schema and is_known else Schema(text)
         self._schema = time.monotonic() + _SCHEMA_KEPT, text, schema

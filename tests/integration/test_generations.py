@@ -79,6 +79,7 @@ class Old:
 
     def __init__(self, world: World, api: Client, generation: generations.Generation) -> None:
         self.world, self.api, self.tree = world, api, world.tree
+        self.generation = generation
         self._held = generations.extent(generation).held
 
     def holds(self, classes: tuple[str, ...], attribute: str) -> bool:
@@ -97,7 +98,8 @@ def test_every_generation_is_served(
 ) -> None:
     """What its schema has a place for is done whole, and what it has none for is refused whole."""
     with closing(Directory(served.config.ldap)) as directory:
-        assert generations.of(directory.schema()) is not None
+        assert generations.of(directory.schema()) is old.generation
+    before = old.world.snapshot()
     _domain(old)
     _user(old)
     _alias(old)
@@ -108,7 +110,10 @@ def test_every_generation_is_served(
     _disable(old, served)
     _admins(old, served)
     _export_and_restore(old)
-    _doctor(old, served, tmp_path)
+    _doctor(old, tmp_path)
+    _listings(old)
+    _deletions(old, mlmmjadmin)
+    assert old.world.snapshot() == before
 
 
 @pytest.mark.parametrize("generation", ["0.9.8-beta1"], indirect=True)
@@ -205,6 +210,11 @@ def _user(old: Old) -> None:
     done(old.api.put(f"/api/user/{ANN}", telephoneNumber="+1 555", forwarding=BOB))
     done(old.api.put("/api/users/corp.test", language="de_DE"))
     assert old.user(BOB)["preferredLanguage"] == {"de_DE"}
+    later = {"Prefer": "respond-async"}
+    job = old.api.call("PUT", "/api/users/corp.test", headers=later, language="fr_FR")
+    assert job.status_code == 202, job.text
+    wait_until(lambda: old.api.get(job.headers["Location"]).json()["_data"]["status"] == "done")
+    assert old.user(BOB)["preferredLanguage"] == {"fr_FR"}
     assert old.api.get(f"/api/user/{ANN}").json()["_data"]["mail"] == [ANN]
 
     before = old.world.snapshot()
@@ -362,7 +372,7 @@ def _export_and_restore(old: Old) -> None:
     assert old.world.snapshot() == before
 
 
-def _doctor(old: Old, served: Served, home: Path) -> None:
+def _doctor(old: Old, home: Path) -> None:
     """What is left is sound, a disabled domain among it."""
     done(old.api.put("/api/domain/off.test", accountStatus="disabled"))
     path = home / "doctor.toml"
@@ -375,3 +385,35 @@ def _doctor(old: Old, served: Served, home: Path) -> None:
     (home / "session-keys").write_text("k" * 32)
     judged = CliRunner().invoke(main, ["doctor", "--config", str(path)])
     assert judged.exit_code == 0, judged.output
+
+
+def _listings(old: Old) -> None:
+    def listed(path: str) -> set[str]:
+        return {*old.api.get(path).json()["_data"]}
+
+    assert listed("/api/domains") == {"kit.test", "corp.test", "off.test"}
+    assert listed("/api/users/corp.test") == {ANN}
+    assert listed("/api/aliases/corp.test") == {"shop@corp.test"}
+    lists = {"news@corp.test"} if old.holds(LIST, "mtaTransport") else set()
+    assert listed("/api/mls/corp.test") == lists
+
+
+def _deletions(old: Old, mlmmjadmin: MlmmjadminServer) -> None:
+    """Nothing is left of what was made, nor of whoever is mentioned elsewhere."""
+    if old.holds(LIST, "mtaTransport"):
+        done(old.api.put("/api/ml/news@corp.test", owner=f"{ANN},rob@off.test"))
+    done(old.api.delete("/api/user/rob@off.test/keep_mailbox_days/7"))
+    alias = old.entry(old.tree.alias("shop@corp.test"))
+    assert alias["mailForwardingAddress"] == {ANN}
+    if old.holds(LIST, "mtaTransport"):
+        assert mlmmjadmin.control("news@corp.test", "owner") == [ANN]
+        done(old.api.delete("/api/ml/news@corp.test"))
+    done(old.api.delete("/api/maillist/all@corp.test"))
+    assert "memberOfGroup" not in old.user()
+    for path in (
+        "alias/shop@corp.test",
+        "admin/eve@admins.test",
+        "domain/corp.test",
+        "domain/off.test",
+    ):
+        done(old.api.delete(f"/api/{path}"))
