@@ -122,7 +122,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note, records.turns)
     probes = {"directory": directory.check, "state": state.check}
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
-    gateways.background.extend((jobs, health, Introduction(directory)))
+    gateways.background.extend((jobs, health, Introduction(directory, config.ldap)))
     shared = (config, directory, replies, jobs, records, journal)
 
     app = falcon.App(middleware=[Gate(config, clients, sessions)])

@@ -37,7 +37,7 @@ from iredldap.installation import (
     write_new,
 )
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import probe
+from iredldap.operations import findings, probe
 from iredldap.operations.records import Records
 
 _config_option = click.option(
@@ -245,6 +245,9 @@ def _probed(settings: Ldap) -> tuple[str, ...]:
     try:
         verified = probe.verified_schemes(directory)
         schema = directory.schema()
+        for finding in findings.told(directory, settings):
+            words = f"beware: {finding.words}" if finding.warns else finding.words
+            click.echo(words, err=finding.warns)
     except Refusal as refusal:
         _fail(f"{refusal.code}: {refusal}")
     finally:

@@ -18,7 +18,7 @@ from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit import names
 from iredldap.dit.plan import Scope
-from iredldap.errors import NoSuchAccount, PreconditionFailed
+from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
 from iredldap.ldap_settings import Ldap
 from ldif_export import source, sync
 from ldif_export.records import Batch, Record, Wanted
@@ -176,6 +176,12 @@ class _Settling:
             yield from sync.refresh(self._connection, search, attributes, cookie, self._timeout)
         except sync.Unsupported as ex:
             raise NotExact(f"the server does not offer exact exports (syncprov): {ex}") from ex
+        except ExceededLdapServerSizelimit as ex:
+            # Parts would each be of another moment.
+            raise NotExact(
+                "the server gives too few entries at once (sizelimit) for an exact export;"
+                " `iredldap check-config --probe` names the line that lifts it"
+            ) from ex
 
     def _take(self, number: int, told: sync.Told) -> bool:
         """Take in what a search tells, and say whether it is news."""

@@ -5,6 +5,7 @@ Source: RFC 4511, section 4 and appendix B; RFC 4513 (SASL EXTERNAL).
 
 from typing import NamedTuple
 
+from iredldap.dit.parts import MOST_ENTRIES
 from ldif_export.ber import (
     BOOLEAN,
     ENUMERATED,
@@ -167,7 +168,7 @@ def start_tls(identity: int) -> bytes:
 def search(
     identity: int, base: str, scope: int, encoded_filter: bytes, attributes: tuple[str, ...]
 ) -> bytes:
-    """Ask for entries, without limits of our own.
+    """Ask for entries, for as many as the server gives at most.
 
     Args:
         identity: Number of the message.
@@ -177,6 +178,7 @@ def search(
         attributes: What is wanted of each; empty: all but operational ones.
     """
     never_dereferenced, no_limit = encoded_number(0, ENUMERATED), encoded_number(0)
+    most_entries = encoded_number(MOST_ENTRIES)
     return _request(
         identity,
         encoded(
@@ -184,7 +186,7 @@ def search(
             encoded(OCTETS, base.encode()),
             encoded_number(scope, ENUMERATED),
             never_dereferenced,
-            no_limit,
+            most_entries,
             no_limit,
             encoded(BOOLEAN, b"\x00"),
             encoded_filter,

@@ -8,15 +8,17 @@ Source: RFC 4511; `ldap.result3` of python-ldap.
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.dit import names
+from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
-from iredldap.errors import InternalError, NoSuchAccount
+from iredldap.dit.parts import Part
+from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
 from iredldap.ldap_settings import Ldap
@@ -201,15 +203,56 @@ def _streamed(
     timeout: float | None,
     attributes: tuple[str, ...] = (),
 ) -> Generator[Found, None, None]:
+    """Read what a search finds; what the server does not give at once is read in parts."""
+    seen = parts.hashes()
+    try:
+        with closing(_at_once(connection, search, timeout, attributes)) as found:
+            for dn, values in found:
+                seen.append(hash(dn))
+                yield dn, values
+    except ExceededLdapServerSizelimit:
+        pass
+    else:
+        return
+    wanted = (*(attributes or ("*",)), parts.UUID_NAME)
+    is_shown = "+" in wanted or parts.UUID_NAME in attributes
+
+    def within(part: Part) -> Generator[parts.Found[Found], None, None]:
+        narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
+        with closing(_at_once(connection, narrowed, timeout, wanted)) as found:
+            for dn, values in found:
+                uuid = (
+                    values.get(parts.UUID_NAME) if is_shown else values.pop(parts.UUID_NAME, None)
+                )
+                yield parts.Found(dn, hash(dn), uuid[0].decode() if uuid else None, (dn, values))
+
+    yield from parts.rest(Part(search.base, search.scope, search.filter), seen, within)
+
+
+def _at_once(
+    connection: SimpleLDAPObject,
+    search: Search,
+    timeout: float | None,
+    attributes: tuple[str, ...],
+) -> Generator[Found, None, None]:
     wanted = list(attributes) or None
     with translated():
-        number = connection.search_ext(search.base, int(search.scope), search.filter, wanted)
+        number = connection.search_ext(
+            search.base,
+            int(search.scope),
+            search.filter,
+            wanted,
+            sizelimit=parts.MOST_ENTRIES,
+        )
     answering = True
     try:
         while True:
             try:
                 with translated():
                     kind, data, _, _ = connection.result3(number, 0, timeout)
+            except ExceededLdapServerSizelimit:
+                answering = False
+                raise
             except NoSuchAccount:
                 answering = False
                 if search.may_be_missing:

@@ -17,6 +17,7 @@ import ldap
 from ldap.controls import RequestControl, ResponseControl
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap.dit.parts import MOST_ENTRIES
 from iredldap.errors import InternalError
 from iredldap.gateways.directory import translated
 from ldif_export.ber import (
@@ -115,7 +116,12 @@ def refresh(
     wanted = list(attributes) or None
     with translated():
         sent = connection.search_ext(
-            search.base, int(search.scope), search.filter, wanted, serverctrls=[control]
+            search.base,
+            int(search.scope),
+            search.filter,
+            wanted,
+            serverctrls=[control],
+            sizelimit=MOST_ENTRIES,
         )
     answering = True
     try:

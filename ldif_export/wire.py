@@ -4,10 +4,13 @@ Source: RFC 4511, section 4.5.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
-from iredldap.errors import NoSuchAccount
+from iredldap.dit import parts
+from iredldap.dit.parts import Found, Part
+from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 from ldif_export import filters, messages, results
 from ldif_export.ber import MalformedReply
 from ldif_export.blocks import Blocks, Entries
@@ -38,82 +41,119 @@ class WireReader:
 
     def __init__(self, connection: Connection, wanted: Wanted) -> None:
         self._connection = connection
+        self._wanted = wanted
         self._attributes = wanted.attributes
         self._blocks = Blocks(wanted.keeps, wanted.watched_names)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
         """Read what a search finds, as much at a time as one read brings."""
-        with closing(self._found(search, Entries)) as found:
-            for entries in found:
-                yield Batch(entries.parts, entries.dns)
+        seen = parts.hashes()
+        try:
+            with closing(self.found(search, Entries)) as found:
+                for entries in found:
+                    seen.extend(map(hash, entries.dns))
+                    yield Batch(entries.parts, entries.dns)
+        except ExceededLdapServerSizelimit:
+            pass
+        else:
+            return
+        for record in self._rest(search, seen):
+            yield Batch((record.text,), (record.dn.encode(),))
 
     def records(self, search: Search) -> Generator[Record, None, None]:
         """Read what a search finds, entry by entry."""
-        with closing(self._found(search, lambda: Entries(seen=[]))) as found:
-            for entries in found:
-                yield from _records(entries)
+        seen = parts.hashes()
+        try:
+            with closing(self.found(search, lambda: Entries(seen=[]))) as found:
+                for entries in found:
+                    seen.extend(map(hash, entries.dns))
+                    yield from _records(entries)
+        except ExceededLdapServerSizelimit:
+            pass
+        else:
+            return
+        yield from self._rest(search, seen)
 
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
 
-    def _found(
-        self, search: Search, empty: Callable[[], Entries]
-    ) -> Generator[Entries, None, None]:
+    def _rest(self, search: Search, seen: Iterable[int]) -> Generator[Record, None, None]:
+        """Read in parts what the server does not give at once."""
+        watched = self._wanted.watched | {parts.UUID_NAME}
+        wanted = self._wanted._replace(watched=watched)
+        reader = WireReader(self._connection, wanted)
+
+        def within(part: Part) -> Generator[Found[Record], None, None]:
+            narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
+            with closing(reader.found(narrowed, lambda: Entries(seen=[]))) as found:
+                for entries in found:
+                    for dn, record in zip(entries.dns, _records(entries), strict=True):
+                        uuid = record.watched.get(parts.UUID_NAME.lower())
+                        yield Found(record.dn, hash(dn), uuid[0].decode() if uuid else None, record)
+
+        yield from parts.rest(Part(search.base, search.scope, search.filter), seen, within)
+
+    def found(self, search: Search, empty: Callable[[], Entries]) -> Generator[Entries, None, None]:
+        """Read what the server gives at once.
+
+        Raises:
+            ExceededLdapServerSizelimit: Behind what came, if that is not all.
+        """
         wanted = filters.parsed(search.filter)
         number = self._connection.send(
             lambda number: messages.search(
                 number, search.base, int(search.scope), wanted, self._attributes
             )
         )
-        done = False
+        ended: messages.Result | None = None
         pace = _Pace()
         # The first ones go out as soon as they are there.
         entries, awaited = empty(), 0
         try:
-            while not done:
+            while ended is None:
                 received = self._connection.fill()
                 pace.arrived()
                 awaited -= received
-                done = self._take(search, number, entries)
-                if entries.dns and (done or awaited <= 0):
+                ended = self._take(search, number, entries)
+                if entries.dns and (ended or awaited <= 0):
                     yield entries
                     entries, awaited = empty(), _TOGETHER
                 pace.worked()
-                if received < _LITTLE and pace.is_slow and not done:
+                if received < _LITTLE and pace.is_slow and not ended:
                     time.sleep(_PAUSE)
         finally:
-            if not done:
+            if ended is None:
                 self._connection.close(abandoned=number)
+        # What came before the end has gone out, whatever the end is.
+        _judge(search, ended)
 
-    def _take(self, search: Search, number: int, entries: Entries) -> bool:
-        """Write the entries that have arrived; return whether they were the last ones."""
+    def _take(self, search: Search, number: int, entries: Entries) -> messages.Result | None:
+        """Write the entries that have arrived; return how it ended if they were the last ones."""
         connection = self._connection
         while True:
             data = connection.data
             connection.at = self._blocks.entries(data, connection.at, number, entries)
             found = connection.next()
             if found is None:
-                return False
+                return None
             # An answer to something that was given up before is not ours.
-            if found.number == number and self._is_last(search, found, entries):
-                return True
+            if found.number == number and found.operation == messages.SEARCH_DONE:
+                return messages.result(data, found)
+            if found.number == number:
+                self._see(search, found, entries)
 
-    def _is_last(self, search: Search, found: Message, entries: Entries) -> bool:
+    def _see(self, search: Search, found: Message, entries: Entries) -> None:
         data = self._connection.data
         match found.operation:
             case messages.SEARCH_ENTRY:
                 self._blocks.entry(data, messages.head(data, found), entries)
-            case messages.SEARCH_DONE:
-                _judge(search, messages.result(data, found))
-                return True
             case messages.SEARCH_REFERENCE:
                 raise elsewhere(search)
             case messages.INTERMEDIATE:
                 pass
             case _:
                 raise MalformedReply(f"an answer of the kind {found.operation:#x}")
-        return False
 
 
 class _Pace:

@@ -220,11 +220,14 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         progress: Is told how far it has come.
 
     Raises:
+        ExceededLdapServerSizelimit: If a sweep would not find all; nothing has been done then.
         Refusal: Of the step that failed. If others had been done before, or nobody knows about
             this one, its report says which were done and which were not.
     """
     progress = progress or Progress()
     state, named = plan.state, plan.named
+    if sweeps := [step.query for step in plan.steps if isinstance(step, Sweep)]:
+        directory.refuse_partial(sweeps)
     for number, step in enumerate(plan.steps):
         try:
             left = _step(directory, step, progress)

@@ -301,6 +301,10 @@ def at_least(attribute: str, value: str) -> str:
     return f"({attribute}>={_in_filter(value)})"
 
 
+def at_most(attribute: str, value: str) -> str:
+    return f"({attribute}<={_in_filter(value)})"
+
+
 def ends_with(attribute: str, tail: str) -> str:
     return f"({attribute}=*{_in_filter(tail)})"
 

@@ -11,15 +11,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import ldap
+import structlog
 from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 
-from iredldap.dit import names, passwords
+from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
+from iredldap.dit.parts import Found, Part
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, Refusal
@@ -86,6 +89,12 @@ class _PostReadAnswer(ResponseControl):  # type: ignore[misc]
 
 _ANSWERS = {_POST_READ_OID: _PostReadAnswer}
 
+_SOUNDED = 10_000
+"""Entries that a search for the limit reads at most: the largest limit that iRedMail has set. A
+higher one is noticed when something hits it."""
+
+log = structlog.get_logger("iredldap.directory")
+
 
 class Directory:
     """Reads and writes of one directory.
@@ -100,6 +109,8 @@ class Directory:
         self.tree = names.Tree(settings.suffix)
         self._schema: tuple[float, Attributes, Schema] | None = None
         self._schema_lock = threading.Lock()
+        self._sounded = False
+        self._size_limit: int | None = None
 
     def close(self) -> None:
         self._pool.close()
@@ -132,7 +143,7 @@ class Directory:
 
         def search(connection: Connection) -> list[Entry]:
             try:
-                return list(_results(connection, query))
+                return list(self._whole(connection, query))
             except ldap.NO_SUCH_OBJECT:
                 return []
 
@@ -188,13 +199,88 @@ class Directory:
 
         Raises:
             NoSuchAccount: If the base does not exist and must; else it has no entries.
+            ExceededLdapServerSizelimit: If the directory does not give all, not even in parts.
         """
         with translated(), self._pool.connection() as connection:
             try:
-                yield from _results(connection, query)
+                yield from self._whole(connection, query)
             except ldap.NO_SUCH_OBJECT:
                 if must_exist:
                     raise
+
+    def size_limit(self) -> int | None:
+        """Return how many entries the directory gives at once; None: no limit has been seen.
+
+        The first call looks for one, among ten thousand entries.
+
+        Raises:
+            ServerDown: If the directory does not answer.
+        """
+        if not self._sounded:
+            self._repeatable(self._sound)
+            self._sounded = True
+        return self._size_limit
+
+    def refuse_partial(self, queries: Iterable[Query]) -> None:
+        """See whether searches can be made as a whole, in parts if need be.
+
+        Where no limit has been seen that costs nothing.
+
+        Raises:
+            ExceededLdapServerSizelimit: If one can't.
+        """
+        if self.size_limit() is None:
+            return
+        for query in queries:
+            narrowed = parts.without_uuid(_part(query))
+            with closing(self.stream(_query(narrowed, ("1.1",)))) as found:
+                for _ in found:
+                    pass
+
+    def _sound(self, connection: Connection) -> None:
+        query = Query(self.tree.base, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
+        number = 0
+        try:
+            with closing(_results(connection, query)) as found:
+                for _ in found:
+                    number += 1
+                    if number > _SOUNDED:
+                        return
+        except ldap.SIZELIMIT_EXCEEDED:
+            self._size_limit = number
+        except ldap.NO_SUCH_OBJECT:
+            return
+
+    def _meet_limit(self, number: int) -> None:
+        if number != self._size_limit:
+            log.warning(
+                "the directory gives few entries at once",
+                sizelimit=number,
+                lift="iredldap check-config --probe names the line",
+            )
+        self._size_limit = number
+        self._sounded = True
+
+    def _whole(self, connection: Connection, query: Query) -> Iterator[Entry]:
+        """Search; what the directory does not give at once is searched for in parts."""
+        seen = parts.hashes()
+        try:
+            for entry in _results(connection, query):
+                seen.append(hash(entry.dn))
+                yield entry
+        except ldap.SIZELIMIT_EXCEEDED:
+            self._meet_limit(len(seen))
+        else:
+            return
+
+        def search(part: Part) -> Generator[Found[Entry], None, None]:
+            wanted = _query(part, (*query.attributes, parts.UUID_NAME))
+            with translated(), closing(_results(connection, wanted)) as found:
+                for entry in found:
+                    uuid = entry.text(parts.UUID_NAME)
+                    yield Found(entry.dn, hash(entry.dn), uuid, _shown(entry, query.attributes))
+
+        yield from parts.rest(_part(query), seen, search)
 
     def write(self, operation: Operation) -> str | None:
         """Carry out one operation; return the state that it leaves, where one is left.
@@ -268,9 +354,29 @@ class Directory:
             raise refusal_for(ex) from ex
 
 
-def _results(connection: Connection, query: Query) -> Iterator[Entry]:
+def _part(query: Query) -> Part:
+    return Part(query.base, query.scope, query.filter)
+
+
+def _query(part: Part, attributes: tuple[str, ...]) -> Query:
+    return Query(part.base, part.scope, part.filter, attributes)
+
+
+def _shown(entry: Entry, attributes: tuple[str, ...]) -> Entry:
+    """Leave out what was asked for besides."""
+    if {parts.UUID_NAME, "+"} & set(attributes):
+        return entry
+    kept = {name: v for name, v in entry.attributes.items() if name != parts.UUID_NAME}
+    return replace(entry, attributes=kept)
+
+
+def _results(connection: Connection, query: Query) -> Generator[Entry, None, None]:
     number = connection.search_ext(
-        query.base, int(query.scope), query.filter, list(query.attributes)
+        query.base,
+        int(query.scope),
+        query.filter,
+        list(query.attributes),
+        sizelimit=parts.MOST_ENTRIES,
     )
     done = False
     try:

@@ -1,4 +1,4 @@
-"""Say at the start which release's schema the directory has, and what does not work there."""
+"""Say at the start which release's schema the directory has, and what else is to be known of it."""
 
 import threading
 
@@ -7,6 +7,8 @@ import structlog
 from iredldap.dit import generations
 from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
+from iredldap.ldap_settings import Ldap
+from iredldap.operations import findings
 
 _INTERVAL = 5.0
 """Seconds between two tries while the directory does not answer."""
@@ -23,8 +25,9 @@ class Introduction:
     It also has the schema read before the first request needs it.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, settings: Ldap) -> None:
         self._directory = directory
+        self._settings = settings
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -43,10 +46,14 @@ class Introduction:
         while not self._closing.is_set():
             try:
                 schema = self._directory.schema()
+                found = [*findings.told(self._directory, self._settings)]
             except Refusal:
                 # That it does not answer is logged by whoever probes it.
                 self._closing.wait(_INTERVAL)
                 continue
             wants = [want.told for want in generations.wants(schema)]
             log.info("directory", schema=generations.told(schema), without=wants)
+            for finding in found:
+                write = log.warning if finding.warns else log.info
+                write("directory", finding=finding.words)
             return

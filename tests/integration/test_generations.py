@@ -170,7 +170,7 @@ def test_the_generation_is_named(
         assert "senderRelayHost" not in output
 
     with closing(Directory(served.config.ldap)) as directory, capture_logs() as lines:
-        introduction = Introduction(directory)
+        introduction = Introduction(directory, served.config.ldap)
         introduction.start()
         wait_until(lambda: bool(lines))
         introduction.close()

@@ -20,7 +20,6 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Sc
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
     AlreadyExists,
-    ExceededLdapServerSizelimit,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
@@ -738,21 +737,22 @@ def elsewhere(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     server.stop()
 
 
-def test_a_size_limit_is_an_error(strict: Slapd, open_: Open) -> None:
-    """A result that the server cuts short never looks whole (`findings`: result code 4)."""
+def test_what_a_size_limit_cuts_off_is_searched_for_in_parts(strict: Slapd, open_: Open) -> None:
+    """Whole, each entry once, with nothing that was not asked for; the limit is known then."""
     directory = open_(strict.uri)
-    query = Query(TREE.base, Scope.ONE, "(objectClass=*)")
-    for number in range(SMALL):
-        directory.write(domain(f"d{number}.test"))
-    assert len(directory.find(query)) == SMALL
-    directory.write(domain("one-too-many.test"))
+    assert directory.size_limit() is None
+    query = Query(TREE.base, Scope.ONE, "(objectClass=*)", ("domainName",))
+    names = [f"d{number}.test" for number in range(SMALL + 5)]
+    for name in names:
+        directory.write(domain(name))
 
-    with pytest.raises(ExceededLdapServerSizelimit, match=r"[Ss]ize limit"):
-        directory.find(query)
-    with pytest.raises(ExceededLdapServerSizelimit, match=r"[Ss]ize limit"):
-        list(directory.stream(query))
+    for found in (directory.find(query), [*directory.stream(query)]):
+        assert sorted(entry.dn for entry in found) == sorted(map(TREE.domain, names))
+        assert {name for entry in found for name in entry.attributes} == {"domainName"}
+    assert directory.size_limit() == SMALL
+    directory.refuse_partial([query])
 
-    directory.ask()
+    assert open_(strict.uri).size_limit() == SMALL
 
 
 class TestTls:

@@ -128,6 +128,15 @@ def test_a_server_without_syncprov_is_refused(tmp_path: Path) -> None:
             exported(server, WHOLE)
 
 
+def test_a_server_that_gives_too_few_entries_at_once_is_refused(tmp_path: Path) -> None:
+    """Parts would each be the state of another moment; the refusal says how to lift the limit."""
+    with (
+        running(tmp_path / "few", domain("a.test"), syncprov=True, extra="sizelimit 3") as server,
+        pytest.raises(exact.NotExact, match=r"sizelimit.*--probe"),
+    ):
+        exported(server, WHOLE)
+
+
 def test_rounds_are_bounded(quiet: Slapd) -> None:
     """One round always tells news: the entries."""
     with pytest.raises(exact.NotExact, match="others write too much"):

@@ -125,10 +125,10 @@ def test_a_damaged_attribute_is_an_attribute_or_an_error(data: st.DataObject) ->
 
 
 def test_a_search_says_all_that_it_has_to() -> None:
-    """Byte by byte, as ldapsearch sends it."""
+    """Byte by byte, as `ldapsearch -z max` sends it."""
     said = messages.search(2, "o=x", 2, filters.parsed("(cn=*)"), ("*", "entryCSN"))
     assert said == bytes.fromhex(
-        "302c 020102 6327 04036f3d78 0a0102 0a0100 020100 020100 010100 8702636e"
+        "302f 020102 632a 04036f3d78 0a0102 0a0100 02047fffffff 020100 010100 8702636e"
         "300d 04012a 0408656e74727943534e"
     )
 

@@ -35,7 +35,7 @@ class Connection:
         self._streams: dict[int, Iterator[Answer]] = {}
         self.abandoned: list[int] = []
 
-    def search_ext(self, *_search: object) -> int:
+    def search_ext(self, *_search: object, **_options: object) -> int:
         number = len(self._streams) + 1
         self._streams[number] = iter(self._answers.pop(0))
         return number
@@ -109,8 +109,9 @@ def test_a_domain_that_goes_meanwhile_is_no_empty_domain() -> None:
 def test_a_result_that_is_not_whole_raises(
     failure: type[Exception], refusal: type[Exception]
 ) -> None:
-    """Entries that came before the failure do not make it an end."""
-    connection = Connection([DOMAIN, USERS], [f"mail=x,{USERS}", failure({"desc": "x"})])
+    """Entries that came before the failure do not make it an end; nor do parts that give none."""
+    failed = failure({"desc": "x"})
+    connection = Connection([DOMAIN, USERS], [f"mail=x,{USERS}", failed], [failed], [failed])
     found = entries(connection, TREE, Selection("domain", "a.test"))
     assert [next(found)[0] for _ in range(3)] == [DOMAIN, USERS, f"mail=x,{USERS}"]
     with pytest.raises(refusal):

@@ -140,6 +140,11 @@ CODES = sorted({
 })  # fmt: skip
 
 
+SIZE_LIMIT = 4
+NOTHING_MORE = result(SIZE_LIMIT, number=2) + result(SIZE_LIMIT, number=3)
+"""Answers to the searches in parts that follow the one that was broken off."""
+
+
 @pytest.mark.parametrize("code", [*CODES, 99, 4711])
 def test_every_other_result_is_the_refusal_of_python_ldap(code: int) -> None:
     """No code passes for success, and each means what it means there."""
@@ -147,15 +152,15 @@ def test_every_other_result_is_the_refusal_of_python_ldap(code: int) -> None:
     expected = refusal_for(kinds.get(code, ldap.OTHER)({"desc": "?"}))
     said = STREAM + result(code, diagnostic="why", matched="o=y")
     with pytest.raises(Refusal) as told:
-        text(reader(said))
+        text(reader(said + NOTHING_MORE))
     assert type(told.value) is type(expected)
-    assert told.value.detail.endswith(": why: o=y")
+    assert code == SIZE_LIMIT or told.value.detail.endswith(": why: o=y")
 
 
 def test_a_limit_is_no_end() -> None:
-    """Entries that came before it do not make it one."""
-    with pytest.raises(ExceededLdapServerSizelimit, match="Size limit exceeded"):
-        text(reader(STREAM + result(4)))
+    """Entries that came before it do not make it one, nor do parts that give none."""
+    with pytest.raises(ExceededLdapServerSizelimit, match="no entryUUID"):
+        text(reader(STREAM + result(SIZE_LIMIT) + NOTHING_MORE))
 
 
 def test_a_base_may_be_missing_where_the_search_says_so() -> None:

@@ -1,0 +1,90 @@
+"""What whoever runs a directory should know of it, found out by looking.
+
+One function a finding. `iredldap check-config --probe` prints what they say, and each worker logs
+it at its start.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from iredldap.dit import names
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import Refusal, ServerDown
+from iredldap.gateways.directory import Directory
+from iredldap.ldap_settings import Ldap
+
+_FULL = 0.8
+"""Share of a database's room that is told of: there is time left to give it more."""
+
+_DATABASES = "cn=Databases,cn=Monitor"
+_PAGES = ("olmMDBPagesUsed", "olmMDBPagesFree", "olmMDBPagesMax")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found, and whether something should be done about it."""
+
+    words: str
+    warns: bool = True
+
+
+Probe = Callable[[Directory, Ldap], Iterator[Finding]]
+
+
+def size_limit(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+    """Tell of a limit on the entries that a search gives, and of the lines that lift it."""
+    limit = directory.size_limit()
+    if limit is None:
+        return
+    who = f'dn.exact="{settings.bind_dn}" size=unlimited'
+    yield Finding(
+        f"sizelimit: slapd gives {settings.bind_dn} {limit} entries at once. More are read in"
+        " parts, which takes longer, and `ldif-export --exact` is refused. To lift it, either in"
+        " slapd.conf, in the section of the database:\n"
+        f"    limits {who}\n"
+        "or, where slapd is configured by cn=config, with the database's own number:\n"
+        "    dn: olcDatabase={1}mdb,cn=config\n"
+        "    changetype: modify\n"
+        "    add: olcLimits\n"
+        f"    olcLimits: {who}"
+    )
+
+
+def fill(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+    """Tell how full the database is, where ``cn=Monitor`` can be read and says so (from 2.5 on)."""
+    query = Query(_DATABASES, Scope.ONE, names.present(_PAGES[2]), ("namingContexts", *_PAGES))
+    try:
+        databases = directory.find(query)
+    except ServerDown:
+        raise
+    except Refusal:
+        # It is not there, or not for us.
+        return
+    for database in databases:
+        if any(names.below(settings.suffix, one) for one in database.texts("namingContexts")):
+            used, free, most = (int(database.text(name) or 0) for name in _PAGES)
+            if most:
+                yield _filled(settings.suffix, (used - free) / most)
+
+
+def _filled(suffix: str, share: float) -> Finding:
+    words = f"the database of {suffix} is {share:.0%} full"
+    if share < _FULL:
+        return Finding(words, warns=False)
+    return Finding(
+        f"{words}; once it is, slapd refuses every write. Raise its `maxsize` (in cn=config:"
+        " `olcDbMaxSize`) and start slapd again"
+    )
+
+
+PROBES: tuple[Probe, ...] = (size_limit, fill)
+
+
+def told(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+    """Look for everything, and tell of what was found.
+
+    Raises:
+        ServerDown: If the directory does not answer.
+    """
+    for probe in PROBES:
+        yield from probe(directory, settings)
