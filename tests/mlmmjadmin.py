@@ -103,6 +103,10 @@ class _NoMethod(Exception):
     """The route does not know the method."""
 
 
+class _Crashed(Exception):
+    """Something is there that was not expected; the answer is a page of HTML."""
+
+
 class _Refused(Exception):
     """The answer is no, with this message."""
 
@@ -136,6 +140,18 @@ class MlmmjadminServer:
     def settings(self) -> dict[str, str]:
         """What the section `[mlmmjadmin]` of a configuration says of it."""
         return {"url": self.url, "token_file": str(self._token)}
+
+    def swallows(self, mail: str) -> bool:
+        """Whether posts wait for moderators that the list has not: nobody is told, and they go."""
+        holds = any(
+            self.control(mail, file) is not None for file in ("moderated", "modnonsubposts")
+        )
+        return holds and not self.control(mail, "moderators")
+
+    def footer(self, mail: str) -> tuple[str, str] | None:
+        """Text and HTML that posts get; None: none, as one of the files is not there."""
+        text, html = self.text(mail, "footer_text"), self.text(mail, "footer_html")
+        return None if text is None or html is None else (text, html)
 
     def make(self, mail: str) -> None:
         """Make a list by other means than ours."""
@@ -223,6 +239,8 @@ class MlmmjadminServer:
             data = self._route(handler.command, path, form)
         except _NotFound:
             _send(handler, 404, "text/html", b"<h1>Not Found</h1>")
+        except _Crashed:
+            _send(handler, 500, "text/html", b"<h1>Internal Server Error</h1>")
         except _NoMethod:
             _send(handler, 405, "text/html", b"<h1>Method Not Allowed</h1>")
         except _Refused as no:
@@ -382,6 +400,9 @@ class MlmmjadminServer:
         raise _Refused
 
     def _joined(self, form: Form, address: str) -> list[Any]:
+        for folder in self.spool.glob("*/*"):
+            if not _VALID.fullmatch(f"{folder.name}@{folder.parent.name}"):
+                raise _Crashed(folder)
         everywhere = form.get("query_all_lists") == "yes"
         found = [
             {"mail": mail, "subscription": row["subscription"]}

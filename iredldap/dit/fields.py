@@ -180,9 +180,10 @@ def parse(table: Table, form: Form) -> Parsed:
     refusals: list[Refusal] = []
     changes = []
     dropped: list[str] = []
+    blank = _left_blank(table, form)
     for field in table:
         try:
-            sent = _sent(field, form)
+            sent = None if field.name in blank else _sent(field, form)
             if sent is None:
                 continue
             reading = field.kind.read(sent) if sent or field.kind.present else None
@@ -215,6 +216,27 @@ def _sent(field: Field, form: Form) -> str | None:
             if field.empty is not None:
                 return ""
     return None
+
+
+def _left_blank(table: Table, form: Form) -> set[str]:
+    """Parameters that were left blank beside one that excludes them, as in a form with all fields.
+
+    What is said wins over what is left empty, unless the empty value has a meaning of its own. A
+    parameter that acts by being there is never blank.
+    """
+    filled = {field.name for field in table if _is_filled(field, form)}
+    return {
+        field.name
+        for field in table
+        if field.empty is None and field.name not in filled
+        if filled.intersection(field.conflicts_with)
+    }
+
+
+def _is_filled(field: Field, form: Form) -> bool:
+    if field.kind.present and not field.kind.secret:
+        return any(name in form for name in (field.name, *field.aliases))
+    return bool((_sent(field, form) or "").strip())
 
 
 def _lacking(

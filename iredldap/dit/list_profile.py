@@ -24,11 +24,13 @@ from iredldap.dit.subscribable import (
     IS_NEWSLETTER,
     JOIN_MODERATORS,
     JOINS_MODERATED,
+    MODERATED,
     MODERATORS,
     OWNER,
     POLICY,
+    STRANGERS_MODERATED,
 )
-from iredldap.errors import ParameterConflict
+from iredldap.errors import InvalidMail, ParameterConflict
 
 Held = Mapping[str, Any]
 """A profile as mlmmjadmin gives it."""
@@ -39,6 +41,8 @@ _OPEN = ("public", "domain", "subdomain")
 _NUMBERS = ("max_message_size", "smtp_port")
 _ROLES = (OWNER, MODERATORS)
 _HEADERS = "custom_headers"
+_HOLDING = (MODERATED.name, STRANGERS_MODERATED.name)
+"""Switches by which posts wait for moderators: nobody else is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +62,53 @@ def completed(mail: str, changes: Iterable[Change]) -> Agreed:
         ParameterConflict: As `agreed`.
     """
     sent = {change.field.name: change for change in changes if change.values}
-    posts = agreed([*sent.values()], "", {BY_SUBSCRIBERS.name: "yes"})
-    postmaster = f"postmaster@{names.domain_of(mail)}"
+    wanted = led(mail, [*sent.values()], {})
+    posts = agreed(wanted.changes, "", {BY_SUBSCRIBERS.name: "yes"})
     defaults = [
         Change(row, (row.default,))
         for row in CREATE
         if row.default and isinstance(row.stored_as, Profile)
-    ] + [Change(row, (postmaster,)) for row in _ROLES]
+    ] + [Change(row, (postmaster(mail),)) for row in _ROLES]
     taken = {change.field.name for change in posts.changes}
     if JOIN_MODERATORS.name in taken:
         taken.add(JOINS_MODERATED.name)
     rest = (change for change in defaults if change.field.name not in taken)
     return Agreed((*posts.changes, *rest), posts.overruled)
+
+
+def postmaster(mail: str) -> str:
+    """Address of whoever leads a list that nobody else does."""
+    return f"postmaster@{names.domain_of(mail)}"
+
+
+def holds_posts(profile: Held) -> bool:
+    """Whether posts, of anybody or of strangers, wait for a moderator."""
+    return any(profile.get(name) == "yes" for name in _HOLDING)
+
+
+def led(mail: str, changes: Sequence[Change], profile: Held) -> Agreed:
+    """Let a list whose posts wait for moderators have one: else its owners, else postmaster.
+
+    mlmmj asks moderators alone. Without any it keeps each post for a week, tells nobody, and
+    discards it.
+
+    Args:
+        mail: The list.
+        changes: What was sent.
+        profile: The settings so far.
+    """
+    sent = {change.field.name: change.values for change in changes}
+    if not sent.keys() & {*_HOLDING, MODERATORS.name}:
+        return Agreed(tuple(changes))
+    switches = {name: sent[name][0] for name in _HOLDING if sent.get(name)}
+    moderators = sent.get(MODERATORS.name, profile.get(MODERATORS.name) or ())
+    if moderators or not holds_posts({**profile, **switches}):
+        return Agreed(tuple(changes))
+    held = sent.get(OWNER.name) or profile.get(OWNER.name) or ()
+    owners = tuple(dict.fromkeys(owner.lower() for owner in held if _is_taken(owner)))
+    others = [change for change in changes if change.field.name != MODERATORS.name]
+    heirs = Change(MODERATORS, owners or (postmaster(mail),))
+    return Agreed((*others, heirs), (f"{MODERATORS.name}=",) if MODERATORS.name in sent else ())
 
 
 def agreed(changes: Sequence[Change], policy: str, profile: Held) -> Agreed:
@@ -144,15 +183,40 @@ def parameters(mail: str, changes: Iterable[Change], profile: Held) -> dict[str,
         elif name == EXTRA_ADDRESSES.name:
             # An empty list would take the list's own address away too.
             found[name] = text or mail
-    if JOIN_MODERATORS.name in found:
+    # They share a file. Who is named switches it on; nobody switches it off, unless it was said
+    # what the switch shall be.
+    if found.get(JOIN_MODERATORS.name):
         found.pop(JOINS_MODERATED.name, None)
+    elif JOIN_MODERATORS.name in found:
+        del found[JOIN_MODERATORS.name]
+        found.setdefault(JOINS_MODERATED.name, "no")
     return found | _footer(found, profile)
 
 
 def differing(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, str]:
     """Give what of the changes is not in the profile yet, in the words of mlmmjadmin."""
     wanted = parameters(mail, changes, profile)
-    return {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
+    new = {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
+    if new.get(FOOTER_TEXT.name) == "":
+        # Only with HTML in the same form the text is left empty, and not away, which ends both.
+        html_after = wanted.get(FOOTER_HTML.name, profile.get(FOOTER_HTML.name))
+        new |= {FOOTER_HTML.name: html_after} if html_after else {}
+    return new
+
+
+def forms(mail: str, changes: Sequence[Change], profile: Held) -> list[dict[str, str]]:
+    """Give what is not in the profile yet, as one form after the other.
+
+    Joins that are moderated by the owners from now on take two: the first clears the moderators.
+    """
+    form = differing(mail, changes, profile)
+    sent = {change.field.name: change.values for change in changes}
+    is_for_owners = sent.get(JOINS_MODERATED.name) == ("yes",) and not sent.get(
+        JOIN_MODERATORS.name, ("unchanged",)
+    )
+    if is_for_owners and profile.get(JOIN_MODERATORS.name):
+        return [form | {JOINS_MODERATED.name: "no"}, {JOINS_MODERATED.name: "yes"}]
+    return [form] if form else []
 
 
 def _holds(mail: str, name: str, text: str, profile: Held) -> bool:
@@ -180,28 +244,57 @@ def _as_html(text: str) -> str:
     return "<br>\n".join(html.escape(line) for line in text.splitlines())
 
 
-def exchanged(profile: Held, successor: Callable[[str], str | None]) -> Iterator[dict[str, str]]:
+def exchanged(
+    profile: Held, successor: Callable[[str], str | None], heir: str = ""
+) -> Iterator[dict[str, str]]:
     """Say how owners and moderators become others, in one form after the other.
 
-    Where the last moderator of joins goes, joins stay moderated, by the owners: the settings of
-    them share a file, so that it takes two forms.
+    Where the last owner goes, the heir owns the list; where the last moderator goes and posts wait
+    for one, the owners moderate it. Where the last moderator of joins goes, joins stay moderated,
+    by the owners: the settings of them share a file, so that it takes two forms.
 
     Args:
         profile: The settings so far.
         successor: What stands for an address, in lower case, from now on; None: nothing.
+        heir: Owns a list that nobody else does; without one nobody does.
     """
     form: dict[str, str] = {}
+    after: dict[str, list[str]] = {}
     for name in (OWNER.name, MODERATORS.name, JOIN_MODERATORS.name):
-        held = [*profile.get(name, ())]
-        new = [*dict.fromkeys(filter(None, (successor(address.lower()) for address in held)))]
-        if new != [address.lower() for address in held]:
-            form[name] = ",".join(new)
+        held = [address.lower() for address in profile.get(name, ())]
+        after[name] = [*dict.fromkeys(filter(None, map(successor, held)))]
+        if name != OWNER.name:
+            # Of these mlmmjadmin drops without a word what it does not take for an address.
+            after[name] = [address for address in after[name] if _is_taken(address)]
+        if heir and name == OWNER.name and not after[name]:
+            after[name] = [heir]
+        if heir and name == MODERATORS.name and holds_posts(profile) and not after[name]:
+            after[name] = [*filter(_is_taken, after[OWNER.name])] or [heir]
+        if after[name] != held:
+            form[name] = ",".join(after[name])
     if form.get(JOIN_MODERATORS.name) == "":
         del form[JOIN_MODERATORS.name]
         yield form | {JOINS_MODERATED.name: "no"}
         yield {JOINS_MODERATED.name: "yes"}
     elif form:
         yield form
+
+
+def _is_taken(address: str) -> bool:
+    """Whether mlmmjadmin takes a text for an address."""
+    try:
+        names.subscriber(address)
+    except InvalidMail:
+        return False
+    return True
+
+
+def without(mail: str, profile: Held, is_gone: Callable[[str], bool]) -> dict[str, str]:
+    """Give the form by which a list loses some of its further addresses; empty: it has none."""
+    held = [address.lower() for address in profile.get(EXTRA_ADDRESSES.name) or ()]
+    kept = [address for address in held if not is_gone(address)]
+    # An empty list would take the list's own address away too.
+    return {EXTRA_ADDRESSES.name: ",".join(kept) or mail} if kept != held else {}
 
 
 def shown(profile: Held) -> dict[str, Any]:

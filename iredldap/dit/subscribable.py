@@ -69,6 +69,16 @@ DESCRIPTION = _setting(
     stored_as=Elsewhere("description"),
     empty="removes it",
 )
+MODERATED = _switch(
+    "moderated",
+    "Posts wait for approval by moderators; where there are none, the owners become ones.",
+    "no",
+)
+STRANGERS_MODERATED = _switch(
+    "moderate_non_subscriber_post",
+    "Posts of strangers wait for approval by moderators, instead of being refused.",
+    "no",
+)
 JOINS_MODERATED = _switch(
     "moderate_subscription",
     "Joins wait for approval by subscription_moderators, else by owners; no clears the former.",
@@ -78,7 +88,7 @@ JOIN_MODERATORS = _setting(
     "subscription_moderators",
     list_kinds.ADDRESSES,
     "Who approves joins; this switches moderate_subscription on.",
-    empty="removes all, and switches it off",
+    empty="removes all, and switches it off unless moderate_subscription is sent",
 )
 EXTRA_ADDRESSES = _setting(
     "extra_addresses",
@@ -98,7 +108,7 @@ MODERATORS = _setting(
     list_kinds.ADDRESSES,
     "Moderators of posts; of a new list postmaster, unless they are named.",
     stored_as=Attribute("listModerator", many=True),
-    empty="removes all",
+    empty="removes all; the owners take the place where posts wait for one",
 )
 FOOTER_TEXT = _setting(
     "footer_text", list_kinds.LINES, "Plain-text footer of every post.", empty="removes it"
@@ -129,14 +139,8 @@ _SETTINGS: Table = (
     _switch("disable_digest_subscription", "No membership by digest."),
     _switch("disable_digest_text", "No summary of threads in digests."),
     _switch("disable_nomail_subscription", "No membership without mail."),
-    _switch(
-        "moderated", "Posts wait for approval by moderators, or by owners if there are none.", "no"
-    ),
-    _switch(
-        "moderate_non_subscriber_post",
-        "Posts of strangers wait for approval instead of being refused.",
-        "no",
-    ),
+    MODERATED,
+    STRANGERS_MODERATED,
     _switch("disable_retrieving_old_posts", "No fetching of archived posts by mail."),
     _switch("only_subscriber_can_get_old_posts", "Only members may fetch archived posts.", "yes"),
     _switch(

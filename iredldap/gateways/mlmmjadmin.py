@@ -29,6 +29,10 @@ Settings = Mapping[str, Any]
 """A profile: values by the names of its parameters, as they come."""
 
 
+class Broken(MlmmjadminUnavailable):
+    """It answers, but could not do what it was asked for: something that it looks at is odd."""
+
+
 class Mlmmjadmin:
     """mlmmjadmin, asked on a connection of its own each time.
 
@@ -122,6 +126,7 @@ class Mlmmjadmin:
         """Find the lists that an address is a member of, by the kind of membership.
 
         Raises:
+            Broken: If there is anything in its folders that is not called like a list.
             MlmmjadminUnavailable: If that fails.
         """
         return self._by_kind(f"{_path('subscriber', address)}/subscribed?query_all_lists=yes")
@@ -149,8 +154,7 @@ class Mlmmjadmin:
             words = f"mlmmjadmin, {method} {path}: {type(ex).__name__}: {ex}"
             raise MlmmjadminUnavailable(words) from ex
         if not isinstance(answer, dict):
-            words = f"mlmmjadmin, {method} {path}: status {status}, {body[:200]!r}"
-            raise MlmmjadminUnavailable(words)
+            raise Broken(f"mlmmjadmin, {method} {path}: status {status}, {body[:200]!r}")
         return answer
 
     def _sent(self, method: str, path: str, form: Form | None) -> tuple[int, bytes]:

@@ -156,6 +156,8 @@ def update(
             admin names the domain of a standalone admin's address as an alias domain.
         AlreadyExists: If every alias domain asked for is taken.
         InvalidMail: If no destination of the catch-all exists, or one of copies does not.
+        MlmmjadminUnavailable: If an alias domain ends, the domain has subscribable lists, and
+            mlmmjadmin does not answer.
     """
     entry = lookup.domain(directory, name)
     aliases = alias_domains.asked(directory, caller, entry, parsed)
@@ -206,6 +208,7 @@ def _outside(
     leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
     if leaving:
         records.ask()
+        yield from subscriptions.ending_alias_domains(directory, records, entry.dn, leaving)
         yield records.forgetting_domains(*leaving)
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()

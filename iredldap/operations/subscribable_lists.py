@@ -152,7 +152,8 @@ def update(
     policy = entry.text("accessPolicy") or "public"
     judge = Judge.of(directory, caller)
     changes, nobody = led(judge, parsed.changes)
-    wanted = list_profile.agreed(changes, policy, profile)
+    kept = list_profile.led(mail, changes, profile)
+    wanted = list_profile.agreed(kept.changes, policy, profile)
     home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
     settled = addressed(directory, entry, home, wanted.changes, profile)
     joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
@@ -161,7 +162,7 @@ def update(
         *subscribable.newsletter_mods(wanted.changes, entry),
     )
     rest = (
-        *_setting(lists, mail, list_profile.differing(mail, settled.in_profile, profile)),
+        *_setting(lists, mail, list_profile.forms(mail, settled.in_profile, profile)),
         *list_members.leaving(lists, mail, parsed),
         *list_members.joining(lists, mail, joining),
     )
@@ -173,14 +174,25 @@ def update(
         *recheck_addresses(directory, mail, entry, mods),
         *rest,
     )
-    ignored = (*parsed.dropped, *nobody, *wanted.overruled, *settled.ignored, *joining.ignored)
+    ignored = (
+        *parsed.dropped,
+        *nobody,
+        *kept.overruled,
+        *wanted.overruled,
+        *settled.ignored,
+        *joining.ignored,
+    )
     touches = names.domains_of(references.removed_addresses(entry, mods))
     return Plan(entry.dn, steps, entry.csn, ignored, touches, back=record.undone, found=judge.found)
 
 
-def _setting(lists: MailingLists, mail: str, profile: dict[str, str]) -> Iterator[Outside]:
-    if profile:
-        yield Outside("change the settings of the list", lambda: lists.update(mail, profile))
+def _setting(lists: MailingLists, mail: str, forms: list[dict[str, str]]) -> Iterator[Outside]:
+    def work() -> None:
+        for form in forms:
+            lists.update(mail, form)
+
+    if forms:
+        yield Outside("change the settings of the list", work)
 
 
 def delete(directory: Directory, records: Records, mail: str, *, archive: bool) -> Plan:

@@ -115,6 +115,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "INVALID_MAIL",
             "PARAMETER_CONFLICT",
             "MISSING_PARAMETER",
+            "MLMMJADMIN_UNAVAILABLE",
         ),
         profiles="disabledDomainProfile",
         load=Load.HEAVY,

@@ -68,7 +68,8 @@ OURS = {
         id_: {_LISTS_DOWN}
         for id_ in (
             "ml_get", "ml_create", "ml_update", "ml_delete", "user_delete", "user_delete_keep",
-            "alias_delete", "maillist_delete", "domain_delete", "domain_delete_keep",
+            "alias_delete", "maillist_delete", "domain_update", "domain_delete",
+            "domain_delete_keep",
         )
     },
     # Of white- and blacklists, throttles and greylisting.

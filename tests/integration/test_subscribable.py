@@ -650,6 +650,69 @@ def test_moderation_of_joins(api: Client, news: str, mlmmjadmin: MlmmjadminServe
     assert mlmmjadmin.control(NEWS, "submod") == []
 
 
+def test_what_is_said_of_joins_wins_over_what_is_left_empty(
+    api: Client, news: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """A form that sends every field leaves the moderators empty: then the owners approve."""
+    done(api.put(PATH, moderate_subscription="yes", subscription_moderators=""))
+    assert mlmmjadmin.control(NEWS, "submod") == []
+    done(api.put(PATH, subscription_moderators=EVE))
+    for _ in range(2):
+        done(api.put(PATH, moderate_subscription="yes", subscription_moderators=""))
+        assert mlmmjadmin.control(NEWS, "submod") == []
+    done(api.put(PATH, moderate_subscription="no", subscription_moderators=""))
+    assert mlmmjadmin.control(NEWS, "submod") is None
+    for moderators in ("", EVE):
+        done(api.put(PATH, moderate_subscription="yes", subscription_moderators=moderators))
+        done(api.put(PATH, subscription_moderators=""))
+        assert mlmmjadmin.control(NEWS, "submod") is None
+    done(api.post("/api/ml/new@corp.test", moderate_subscription="yes", subscription_moderators=""))
+    assert mlmmjadmin.control("new@corp.test", "submod") == []
+
+
+def test_one_footer_goes_and_the_other_stays(
+    api: Client, news: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Both files are needed for any."""
+    done(api.put(PATH, footer_text="text", footer_html="<i>html</i>"))
+    done(api.put(PATH, footer_text=""))
+    assert mlmmjadmin.footer(NEWS) == ("", "<i>html</i>")
+    done(api.put(PATH, footer_text="text", footer_html=""))
+    assert mlmmjadmin.footer(NEWS) == ("text", "text")
+    done(api.put(PATH, footer_text="", footer_html="<i>html</i>"))
+    assert mlmmjadmin.footer(NEWS) == ("", "<i>html</i>")
+    done(api.put(PATH, footer_text="", footer_html=""))
+    assert mlmmjadmin.footer(NEWS) is None
+
+
+HOLDING = ("moderated", "moderate_non_subscriber_post")
+
+
+@pytest.mark.parametrize("switch", HOLDING)
+def test_posts_that_wait_have_moderators(
+    api: Client, world: World, news: str, mlmmjadmin: MlmmjadminServer, switch: str
+) -> None:
+    """From the start, and whichever of the two is changed last: else the owners are."""
+    new = "new@corp.test"
+    done(api.post(f"/api/ml/{new}", owner=ANN, moderators="", **{switch: "yes"}))
+    assert stored(world, new)["listModerator"] == {ANN}
+
+    done(api.put(PATH, **{switch: "yes"}))
+    strict = api.call("PUT", PATH, headers={"Prefer": "handling=strict"}, moderators="")
+    refused(strict, 400, "INVALID_PARAMETER")
+    assert stored(world)["listModerator"] == {BOB}
+    answer = done(api.put(PATH, moderators="", owner=EVE))
+    assert answer.headers["X-Ignored-Values"] == "moderators="
+    assert stored(world)["listModerator"] == {EVE}
+    assert stored(world)["listAllowedUser"] == {EVE}
+
+    done(api.put(PATH, moderators="", **{switch: "no"}))
+    assert "listModerator" not in stored(world)
+    done(api.put(PATH, **{switch: "yes"}))
+    assert mlmmjadmin.control(NEWS, "moderators") == [EVE]
+    assert not any(map(mlmmjadmin.swallows, (NEWS, new)))
+
+
 def test_further_addresses(
     api: Client, world: World, news: str, mlmmjadmin: MlmmjadminServer
 ) -> None:

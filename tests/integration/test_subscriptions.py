@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 import requests
 
+from iredldap.dit import list_profile
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.mlmmjadmin import MlmmjadminServer
+from tests.mlmmjadmin import HEADER, TOKEN, MlmmjadminServer
+from tests.patience import PATIENCE
 
 NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
 ANN, BOB, CREW, INFO = "ann@corp.test", "bob@corp.test", "crew@corp.test", "info@corp.test"
 EVE, ANNE, ALIAS = "eve@far.test", "anne@corp.test", "ann@alias.test"
+POSTMASTER, POSTMASTER_THERE = "postmaster@corp.test", "postmaster@other.test"
 PASSWORD = "a good password"
 DOWN = (502, "MLMMJADMIN_UNAVAILABLE")
 STEP = "follow on subscribable lists"
@@ -187,6 +190,67 @@ def test_new_address_that_is_a_member_already(
     assert mlmmjadmin.members(TALK) == {(ANNE, "nomail"), (BOB, "normal")}
 
 
+# --- the last who lead ------------------------------------------------------------------------
+
+HELD = "held@other.test"
+MODERATED = {
+    "moderated": {"moderated": "yes"},
+    "strangers": {"moderate_non_subscriber_post": "yes"},
+}
+
+
+@pytest.mark.parametrize("held", MODERATED)
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [
+        (f"/api/user/{ANN}", ANN),
+        (f"/api/alias/{INFO}", INFO),
+        (f"/api/maillist/{CREW}", CREW),
+        ("/api/domain/corp.test", ANN),
+    ],
+)
+def test_posts_that_wait_are_never_nobodys(
+    api: Client,
+    world: World,
+    corp: str,
+    mlmmjadmin: MlmmjadminServer,
+    path: str,
+    gone: str,
+    held: str,
+) -> None:
+    """The owners take the place of the last moderator, postmaster that of the last owner."""
+    for mail, owner in ((HELD, EVE), (OTHER, gone)):
+        make(api, mail, EVE, owner=owner, moderators=gone, **MODERATED[held])
+    assert roles(world, mlmmjadmin, OTHER) == {"owner": {gone}, "moderators": {gone}}
+
+    done(api.delete(path))
+
+    there = {POSTMASTER_THERE}
+    assert roles(world, mlmmjadmin, HELD) == {"owner": {EVE}, "moderators": {EVE}}
+    assert roles(world, mlmmjadmin, OTHER) == {"owner": there, "moderators": there}
+    assert not mlmmjadmin.swallows(HELD)
+    assert not mlmmjadmin.swallows(OTHER)
+
+
+def test_who_leads_is_found_again_when_a_deletion_broke_off(
+    api: Client, world: World, corp: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """The directory names them when the control files do already."""
+    make(api, OTHER, BOB, owner=ANN, moderators=ANN, moderated="yes")
+    break_off(mlmmjadmin)
+    assert api.delete(f"/api/user/{ANN}").status_code == 502
+    go_on(mlmmjadmin)
+    (form,) = list_profile.exchanged(
+        {"owner": [ANN], "moderators": [ANN], "moderated": "yes"}, lambda _: None, POSTMASTER_THERE
+    )
+    requests.put(f"{mlmmjadmin.url}/{OTHER}", form, headers={HEADER: TOKEN}, timeout=PATIENCE)
+
+    done(api.delete(f"/api/user/{ANN}"))
+
+    there = {POSTMASTER_THERE}
+    assert roles(world, mlmmjadmin, OTHER) == {"owner": there, "moderators": there}
+
+
 # --- domains ----------------------------------------------------------------------------------
 
 
@@ -199,7 +263,7 @@ def test_lists_of_a_deleted_domain_are_archived(
     assert mlmmjadmin.lists() == {OTHER}
     assert {path.name for path in mlmmjadmin.archived()} == {"news", "talk"}
     assert mlmmjadmin.members(OTHER) == set()
-    assert roles(world, mlmmjadmin, OTHER)["owner"] == set()
+    assert roles(world, mlmmjadmin, OTHER)["owner"] == {POSTMASTER_THERE}
     assert world.entry(world.tree.domain("corp.test")) is None
 
 
@@ -225,6 +289,71 @@ def test_alias_domain_comes_and_goes(
     done(api.put(f"/api/ml/{NEWS}", extra_addresses="letters@corp.test"))
     done(api.put("/api/domain/corp.test", removeAliasDomain="alias.test"))
     assert world.attributes(dn)["shadowAddress"] == {"news@also.test", "letters@corp.test"}
+
+
+def test_end_of_an_alias_domain_is_the_end_of_addresses_in_it(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """Also in the control files; the list's own address stays, and those in other domains."""
+    done(api.put("/api/domain/corp.test", addAliasDomain="also.test"))
+    done(api.put(f"/api/ml/{NEWS}", extra_addresses="l@alias.test,m@also.test,n@corp.test"))
+    done(api.put(f"/api/ml/{TALK}", extra_addresses="t@alias.test"))
+
+    done(api.put("/api/domain/corp.test", removeAliasDomain="alias.test"))
+
+    assert mlmmjadmin.control(NEWS, "listaddress") == [NEWS, "m@also.test", "n@corp.test"]
+    assert mlmmjadmin.control(TALK, "listaddress") == [TALK]
+    shadows = world.attributes(world.tree.maillist(TALK))["shadowAddress"]
+    assert shadows == {"talk@also.test"}
+    mlmmjadmin.trouble = lambda method, path: "drop"
+    refused(api.put("/api/domain/corp.test", removeAliasDomain="also.test"), *DOWN)
+
+
+# --- odd names in the folder of mlmmj ---------------------------------------------------------
+
+FOLLOWING = [
+    ("DELETE", f"/api/user/{ANN}", None),
+    ("DELETE", f"/api/user/{ANN}/keep_mailbox_days/7", None),
+    ("POST", f"/api/user/{ANN}/change_email/{ANNE}", ANNE),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "successor"), FOLLOWING)
+def test_odd_names_keep_nobody_from_following(
+    api: Client,
+    lists: tuple[str, ...],
+    mlmmjadmin: MlmmjadminServer,
+    method: str,
+    path: str,
+    successor: str | None,
+) -> None:
+    """The lists are asked one by one, as mlmmjadmin cannot tell those of an address then."""
+    (mlmmjadmin.spool / "corp.test" / ".backup").mkdir()
+
+    done(api.call(method, path))
+
+    for mail in lists:
+        assert ANN not in {address for address, _ in mlmmjadmin.members(mail)}
+    now = {successor} if successor else set()
+    assert {address for address, kind in mlmmjadmin.members(TALK) if kind == "digest"} == now
+
+
+def test_what_keeps_an_account_is_named(
+    api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
+) -> None:
+    """What mlmmjadmin answered, and to which question; nothing was changed."""
+    (mlmmjadmin.spool / "corp.test" / ".backup").mkdir()
+    mlmmjadmin.trouble = lambda method, path: "PermissionError(13)" if TALK in path else None
+    before = world.snapshot()
+
+    answer = api.delete(f"/api/user/{ANN}")
+
+    assert (answer.status_code, answer.json()["_msg"]) == DOWN
+    whole, single = answer.json()["_data"]["causes"]
+    assert "subscribed" in whole
+    assert "status 500" in whole
+    assert "PermissionError" in single
+    assert world.snapshot() == before
 
 
 # --- without mlmmjadmin -----------------------------------------------------------------------

@@ -221,3 +221,105 @@ def test_exchanged(
     """Whoever owns or moderates; joins that nobody is left to moderate stay moderated."""
     found = list_profile.exchanged(held, lambda address: successors.get(address, address))
     assert [*found] == forms
+
+
+HEIR = "postmaster@corp.test"
+
+
+@pytest.mark.parametrize(
+    ("held", "forms"),
+    [
+        ({"owner": ["a@c.test"]}, [{"owner": HEIR}]),
+        ({"owner": ["a@c.test"], "moderators": ["a@c.test"]}, [{"owner": HEIR, "moderators": ""}]),
+        ({"owner": ["a@c.test"], "moderators": ["a@c.test"], "moderated": "yes"},
+         [{"owner": HEIR, "moderators": HEIR}]),
+        ({"owner": ["b@c.test", "c@c.test"], "moderators": ["a@c.test"], "moderated": "yes"},
+         [{"moderators": "b@c.test,c@c.test"}]),
+        ({"owner": ["b@c.test"], "moderators": ["a@c.test"], "moderate_non_subscriber_post": "yes"},
+         [{"moderators": "b@c.test"}]),
+        ({"owner": ["b@c.test"], "moderators": ["a@c.test", "c@c.test"], "moderated": "yes"},
+         [{"moderators": "c@c.test"}]),
+        ({"owner": ["b@c.test"], "moderated": "no"}, []),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_heirs(held: dict[str, Any], forms: list[dict[str, str]]) -> None:
+    """Nobody is asked in vain: owners for the last moderator, postmaster for the last owner."""
+
+    def successor(address: str) -> str | None:
+        return None if address == "a@c.test" else address
+
+    assert [*list_profile.exchanged(held, successor, HEIR)] == forms
+
+
+def test_an_address_that_mlmmjadmin_drops_moderates_nothing() -> None:
+    """As after a rename into a domain with a long ending; owners it keeps as they are."""
+    odd = "a@corp.international-domain"
+    held = {"owner": ["a@c.test"], "moderators": ["a@c.test"], "moderated": "yes"}
+
+    (form,) = list_profile.exchanged(held, lambda _: odd, HEIR)
+
+    assert form == {"owner": odd, "moderators": HEIR}
+
+
+@pytest.mark.parametrize(
+    ("form", "profile", "moderators"),
+    [
+        ({"moderated": "yes"}, {"owner": ["B@c.test"]}, ("b@c.test",)),
+        ({"moderated": "yes"}, {}, ("postmaster@corp.test",)),
+        ({"moderated": "yes"}, {"moderators": ["m@c.test"]}, None),
+        ({"moderated": "no"}, {"owner": ["b@c.test"]}, None),
+        ({"moderators": ""}, {"moderated": "yes", "owner": ["b@c.test"]}, ("b@c.test",)),
+        ({"moderators": "", "moderated": "no"}, {"moderated": "yes"}, ()),
+        ({"moderators": "", "owner": "n@c.test"}, {"moderated": "yes"}, ("n@c.test",)),
+        ({"close_list": "yes"}, {"moderated": "yes"}, None),
+    ],
+    ids=str,
+)
+def test_a_list_that_holds_posts_is_led(
+    form: dict[str, str], profile: dict[str, Any], moderators: tuple[str, ...] | None
+) -> None:
+    """What was not sent, and need not follow, is left alone."""
+    found = list_profile.led(NEWS, changes(**form), profile)
+
+    by_name = {change.field.name: change.values for change in found.changes}
+    assert by_name.get("moderators") == moderators
+    is_overruled = form.get("moderators") == "" and bool(moderators)
+    assert found.overruled == (("moderators=",) if is_overruled else ())
+
+
+def test_moderators_of_joins_are_cleared_first() -> None:
+    """Sent together, mlmmjadmin would keep them."""
+    sent = changes(moderate_subscription="yes", subscription_moderators="", close_list="yes")
+    held = {"moderate_subscription": "yes", "subscription_moderators": ["a@c.test"]}
+
+    assert list_profile.forms(NEWS, sent, held) == [
+        {"close_list": "yes", "moderate_subscription": "no"},
+        {"moderate_subscription": "yes"},
+    ]
+    assert list_profile.forms(NEWS, sent, {"moderate_subscription": "yes"}) == [
+        {"close_list": "yes"}
+    ]
+    assert list_profile.forms(NEWS, changes(moderate_subscription="yes"), held) == []
+
+
+def test_html_goes_along_when_the_text_beside_it_goes() -> None:
+    held = {"footer_text": "a", "footer_html": "<i>b</i>"}
+
+    assert list_profile.differing(NEWS, changes(footer_text=""), held) == {
+        "footer_text": "",
+        "footer_html": "<i>b</i>",
+    }
+
+
+def test_addresses_in_a_domain_go() -> None:
+    profile = {"extra_addresses": ["A@one.test", "b@two.test"]}
+
+    def is_gone(address: str) -> bool:
+        return address.endswith("@one.test")
+
+    assert list_profile.without(NEWS, profile, is_gone) == {"extra_addresses": "b@two.test"}
+    assert list_profile.without(NEWS, {"extra_addresses": ["a@one.test"]}, is_gone) == {
+        "extra_addresses": NEWS
+    }
+    assert list_profile.without(NEWS, {}, is_gone) == {}

@@ -281,3 +281,13 @@ def test_lasting_services(services: list[str], addresses: list[str], lasting: se
 def test_names_in_alias_domains() -> None:
     assert user.names_in(["b.test", "c.test"], "ann@a.test") == {"ann@b.test", "ann@c.test"}
     assert user.names_in([], "ann@a.test") == set()
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_password_that_is_left_blank_is_none_beside_a_hash(blank: str) -> None:
+    """A form that sends every field says the hash; alone, an empty password is refused later."""
+    both = parse(user.UPDATE, {"password": [blank], "password_hash": ["{SSHA}x"]})
+    alone = parse(user.UPDATE, {"password": [blank]})
+
+    assert [change.field.name for change in both.changes] == ["password_hash"]
+    assert [change.field.name for change in alone.changes] == ["password"]
