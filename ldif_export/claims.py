@@ -6,11 +6,11 @@ The directory itself lets two accounts have an address, and their mail would go 
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from iredldap.dit import names
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 from ldif_export import places
 from ldif_export.ledger import Ledger
+from ldif_export.places import Parts
 from ldif_export.reading import Fault
 
 _TOGETHER = 1000
@@ -20,6 +20,7 @@ def conflicts(
     ledger: Ledger,
     directory: Directory,
     is_brought: Callable[[int], bool],
+    parts: Callable[[str], Parts],
     *,
     by_depth: bool,
     overwrite: bool,
@@ -33,6 +34,7 @@ def conflicts(
         ledger: What the file has.
         directory: Where it is to be.
         is_brought: Whether the entry at a position is written.
+        parts: Takes a DN apart as the directory compares it.
         by_depth: Whether positions are those of parents first.
         overwrite: Whether entries that differ become as the file has them, and so may lose
             what the file gives to another one.
@@ -44,7 +46,7 @@ def conflicts(
     """
     brought = (claim for claim in ledger.claims(by_depth=by_depth) if is_brought(claim.position))
     while some := list(islice(brought, _TOGETHER)):
-        having = _having(directory, {claim.claim for claim in some})
+        having = _having(directory, {claim.claim for claim in some}, parts)
         for claim in some:
             holders = having.get(claim.claim, {})
             if claim.key in holders and not afterwards:
@@ -55,11 +57,13 @@ def conflicts(
                     yield Fault(claim.line, f"{claim.dn}: {claim.claim} belongs to {dn}")
 
 
-def _having(directory: Directory, claims: set[str]) -> dict[str, dict[bytes, str]]:
+def _having(
+    directory: Directory, claims: set[str], parts: Callable[[str], Parts]
+) -> dict[str, dict[bytes, str]]:
     """Who has what, by the key of the DN."""
     addresses = {claim for claim in claims if "@" in claim}
     found = lookup.holders(directory, addresses, ()) | lookup.homes(directory, claims - addresses)
     return {
-        claim: {places.key(names.components(entry.dn)): entry.dn for entry in entries}
+        claim: {places.key(parts(entry.dn)): entry.dn for entry in entries}
         for claim, entries in found.items()
     }

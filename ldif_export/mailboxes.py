@@ -4,13 +4,14 @@ Both are warnings: a directory may have a mailbox that several share on purpose,
 must come back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from iredldap.dit import mailbox, names
+from iredldap.dit import mailbox
 from iredldap.dit.entry import Entry
 from iredldap.gateways.directory import Directory
 from ldif_export import places
 from ldif_export.ledger import Ledger, Mailbox
+from ldif_export.places import Parts
 from ldif_export.reading import Fault
 
 _SPELLED = {name.lower(): name for name in mailbox.ATTRIBUTES}
@@ -34,12 +35,15 @@ def told(ledger: Ledger) -> Iterator[Fault]:
         yield Fault(second.line, f"{second.path}: {words}")
 
 
-def told_beside(ledger: Ledger, directory: Directory, *, overwrite: bool) -> Iterator[Fault]:
+def told_beside(
+    ledger: Ledger, directory: Directory, parts: Callable[[str], Parts], *, overwrite: bool
+) -> Iterator[Fault]:
     """Yield the paths of a file, of what is to be written, that touch one of another entry there.
 
     Args:
         ledger: What the file has, settled.
         directory: Where it is to be.
+        parts: Takes a DN apart as the directory compares it.
         overwrite: Whether entries that are there are written, too.
 
     Raises:
@@ -47,7 +51,7 @@ def told_beside(ledger: Ledger, directory: Directory, *, overwrite: bool) -> Ite
     """
     for entry in directory.stream(mailbox.everybody(directory.tree.base)):
         if path := mailbox.place(entry):
-            ledger.mailbox_there(path, places.key(names.components(entry.dn)), entry.dn)
+            ledger.mailbox_there(path, places.key(parts(entry.dn)), entry.dn)
     ledger.settle()
     for one, other in touching(ledger.mailboxes_beside(overwrite=overwrite)):
         if bool(one.line) != bool(other.line):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal, get_args
 
-from iredldap.dit import names
+from iredldap.dit import matching, names
+from iredldap.dit.matching import KindOf
 
 Kind = Literal[
     "domain", "container", "user", "catchall", "admin", "maillist", "alias", "externals", "other"
@@ -77,16 +78,19 @@ def above(parts: Parts, entry: Kind) -> Parts | None:
     return parts[len(place) :]
 
 
-def unnamed(parts: Parts, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
+def unnamed(parts: Parts, lowered: Mapping[str, Sequence[bytes]], kind_of: KindOf) -> str | None:
     """Attribute of the entry's own name whose value is not among its values, or None.
 
     Args:
         parts: The entry's DN.
         lowered: Its attributes, names in lower case.
+        kind_of: Tells how values of an attribute are compared.
     """
     for attribute, value in parts[0]:
-        own = {found.decode("utf-8", "replace").lower() for found in lowered.get(attribute, ())}
-        if value not in own:
+        form = value.encode("utf-8", "surrogateescape")
+        rule = kind_of(attribute).rule
+        own = lowered.get(attribute, ())
+        if form not in own and all(matching.normal(rule, one, kind_of) != form for one in own):
             return attribute
     return None
 
@@ -99,7 +103,11 @@ def claims(entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> set[str]:
         lowered: Its attributes, names in lower case.
     """
     values = (value for attribute in _OWN.get(entry, ()) for value in lowered.get(attribute, ()))
-    return {value.decode("utf-8", "replace").lower() for value in values}
+    return set(map(_address, values))
+
+
+def _address(value: bytes) -> str:
+    return matching.normal("caseIgnoreIA5Match", value).decode("utf-8", "replace")
 
 
 def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
@@ -115,7 +123,7 @@ def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) 
     domain = parts[2][0][1]
     attribute = "memberofgroup" if entry == "externals" else "mail"
     for value in lowered.get(attribute, ()):
-        address = value.decode("utf-8", "replace").lower()
+        address = _address(value)
         if names.domain_of(address) != domain:
             return address
     return None

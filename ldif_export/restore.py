@@ -19,13 +19,13 @@ from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
 from ldif_export import claims, writer
 from ldif_export.checkpoint import Checkpoint
+from ldif_export.judgement import Notes
 from ldif_export.ledger import Ledger
 from ldif_export.openable import Openable
 from ldif_export.reading import Fault, Record
 from ldif_export.shaping import Shape, accounts, agrees
 from ldif_export.survey import Options, Survey
 from ldif_export.unpacking import Tally, unpacked
-from ldif_export.verify import Notes
 
 MOST_DIFFERENCES = 100
 """Entries of which a plan tells what differs; of the others it tells the number."""
@@ -302,6 +302,7 @@ def _conflicts(
         survey.ledger,
         directory,
         lambda position: actions[position] in concerned,
+        survey.shape.parts,
         by_depth=survey.by_depth,
         overwrite=survey.options.overwrite,
         afterwards=afterwards,

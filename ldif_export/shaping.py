@@ -1,26 +1,25 @@
 """Entries of a file as one directory has them: its suffix, its spelling, only what it stores."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from io import BytesIO
 
-from iredldap.dit import names
+from iredldap.dit import matching, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Op
 from iredldap.dit.schema import Schema
-from ldif_export import reading, writer
+from ldif_export import judgement, reading, writer
 from ldif_export.openable import Openable
 from ldif_export.places import Parts
 from ldif_export.reading import Record
 from ldif_export.unpacking import unpacked
 
 _PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute
-_SERVICES = ("vmail", "vmailadmin", "Manager")
 _KEPT = "surrogateescape"
 _DIGEST = 16
 
@@ -42,11 +41,16 @@ class Shape:
     def shaped(self, record: Record) -> Record:
         """Give an entry as the directory would have it; unknown attributes stay as they are."""
         attributes: dict[str, list[bytes]] = {}
+        spelled: dict[str, str] = {}
         for name, values in record.attributes.items():
-            spelled = self.schema.spelled(name) or name
             if not self.schema.is_operational(name):
-                attributes.setdefault(spelled, []).extend(self._moved(name, values))
+                first = spelled.setdefault(self._one_name(name), self.schema.spelled(name) or name)
+                attributes.setdefault(first, []).extend(self._moved(name, values))
         return Record(self._dn(record.dn), attributes, record.line)
+
+    def parts(self, dn: str) -> Parts:
+        """Take a DN apart as the directory compares it; nothing: it is none."""
+        return matching.components(dn, self.schema.kind_of)
 
     def operational(self, record: Record) -> set[str]:
         """Names of the attributes that the server keeps for itself."""
@@ -54,27 +58,30 @@ class Shape:
 
     def is_installation(self, parts: Parts) -> bool:
         """Whether an entry is one that every installation has: no account, and not ours to add."""
-        return parts in self._installation
+        return judgement.is_installation(parts, self._suffix)
 
     def is_account(self, parts: Parts) -> bool:
         """Whether an entry lies below the domains or the admins."""
         return any(len(parts) > len(top) and parts[-len(top) :] == top for top in self._tops)
 
-    @cached_property
-    def _tops(self) -> list[Parts]:
-        return [names.components(dn) for dn in (self.tree.base, self.tree.admin_base)]
+    def is_below_suffix(self, parts: Parts) -> bool:
+        """Whether an entry is one of the directory's tree."""
+        return parts[len(parts) - len(self._suffix) :] == self._suffix
 
     @cached_property
-    def _installation(self) -> list[Parts]:
-        services = (f"cn={name},{self.tree.suffix}" for name in _SERVICES)
-        return [*self._tops, *map(names.components, (self.tree.suffix, *services))]
+    def _tops(self) -> list[Parts]:
+        return [self.parts(dn) for dn in (self.tree.base, self.tree.admin_base)]
+
+    @cached_property
+    def _suffix(self) -> Parts:
+        return self.parts(self.tree.suffix)
 
     def digest(self, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
         """Give equal bytes for equal entries: values are sets, names have one spelling.
 
         The passwords' part stands behind the first 16 bytes, and is missing where there are none.
         """
-        lowered = self._lowered(attributes)
+        lowered = self._forms(attributes)
         stored = lowered.pop(_PASSWORD, None)
         plain = sorted((name, sorted(set(values))) for name, values in lowered.items())
         return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
@@ -84,24 +91,45 @@ class Shape:
 
         A file without passwords says nothing about them: they stay.
         """
-        wanted, there = self._lowered(record.attributes), self._lowered(entry.attributes)
+        completed = self.schema.completed(record.dn, record.attributes)
+        wanted, there = self._forms(completed), self._forms(entry.attributes)
         changed = [
             Mod(Op.REPLACE, name, tuple(values))
-            for name, values in record.attributes.items()
-            if set(values) != set(there.get(name.lower(), ()))
+            for name, values in completed.items()
+            if set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
         ]
         gone = [
             Mod(Op.REPLACE, name)
             for name in entry.attributes
-            if name.lower() not in {*wanted, _PASSWORD} and not self.schema.is_operational(name)
+            if self._one_name(name) not in {*wanted, _PASSWORD}
+            and not self.schema.is_operational(name)
         ]
         return (*changed, *gone)
 
-    def _lowered(self, attributes: Mapping[str, Sequence[bytes]]) -> dict[str, Sequence[bytes]]:
-        return {
-            (self.schema.spelled(name) or name).lower(): values
-            for name, values in attributes.items()
-        }
+    def _one_name(self, attribute: str) -> str:
+        """Give an attribute's name and options as all their spellings have in common."""
+        base, *options = (self.schema.spelled(attribute) or attribute).lower().split(";")
+        return ";".join((base, *sorted(options)))
+
+    def _forms(self, attributes: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
+        """Give values such that those are equal which the directory stores as the same bytes."""
+        found: dict[str, list[bytes]] = {}
+        for name, values in attributes.items():
+            one = self._one_name(name)
+            found.setdefault(one, []).extend(map(self._form(one), values))
+        return found
+
+    def _form(self, attribute: str) -> Callable[[bytes], bytes]:
+        if attribute == "objectclass":
+            return self._class
+        if self.schema.holds_dns(attribute):
+            kind_of = self.schema.kind_of
+            return lambda value: matching.normal(kind_of(attribute).rule, value, kind_of)
+        return lambda value: value
+
+    def _class(self, value: bytes) -> bytes:
+        found = self.schema.object_class(value.decode("utf-8", "replace"))
+        return found.name.lower().encode() if found else value
 
     def _dn(self, dn: str) -> str:
         if not self.old_suffix or not names.below(dn, self.old_suffix):
@@ -144,7 +172,7 @@ def _accounts(file: Openable, shape: Shape, largest: int) -> Iterator[Record]:
         for item in reading.read(unpacked(text), largest=largest):
             if isinstance(item, Record):
                 record = shape.shaped(item)
-                if not shape.is_installation(names.components(record.dn)):
+                if shape.is_account(shape.parts(record.dn)):
                     yield record
 
 

@@ -40,47 +40,117 @@ class Kind:
 KindOf = Callable[[str], Kind]
 """Gives the kind of an attribute by any of its names or its OID, without options."""
 
-_EXACT = ("homeDirectory", "loginShell", "memberUid", "labeledURI", "ref", "gecos")
-_NUMBERS = ("uidNumber", "gidNumber", "shadowLastChange", "mailQuota")
-_DNS = ("member", "owner", "seeAlso", "manager", "secretary", "roleOccupant", "aliasedObjectName")
-_TELEPHONES = ("telephoneNumber", "homePhone", "mobile", "pager")
-_BYTES = ("jpegPhoto", "photo", "audio", "userPKCS12", "userSMIMECertificate", "userPassword")
-_RULES = {
-    **{name.lower(): "caseExactMatch" for name in _EXACT},
-    **{name.lower(): "integerMatch" for name in _NUMBERS},
-    **{name.lower(): "distinguishedNameMatch" for name in _DNS},
-    **{name.lower(): "telephoneNumberMatch" for name in _TELEPHONES},
-    **{name.lower(): "octetStringMatch" for name in (*_BYTES, "userCertificate", "cACertificate")},
-    **dict.fromkeys(("postaladdress", "homepostaladdress"), "caseIgnoreListMatch"),
-    "objectclass": "objectIdentifierMatch",
-    "uniquemember": "uniqueMemberMatch",
-    "expireddate": "generalizedTimeMatch",
-    "facsimiletelephonenumber": "",
+_STANDARD = {
+    "": (
+        "audio authorityRevocationList bootParameter certificateRevocationList "
+        "crossCertificatePair deltaRevocationList dSAQuality enhancedSearchGuide "
+        "facsimileTelephoneNumber jpegPhoto mailPreferenceOption nisNetgroupTriple otherMailbox "
+        "personalSignature photo preferredDeliveryMethod searchGuide singleLevelQuality "
+        "subtreeMaximumQuality subtreeMinimumQuality supportedAlgorithms "
+        "teletexTerminalIdentifier telexNumber userPKCS12 userSMIMECertificate"
+    ),
+    "bitStringMatch": "x500UniqueIdentifier",
+    "booleanMatch": (
+        "amavisBadHeaderLover amavisBannedFilesLover amavisBypassBannedChecks "
+        "amavisBypassHeaderChecks amavisBypassSpamChecks amavisBypassVirusChecks amavisLocal "
+        "amavisSpamLover amavisSpamModifiesSubj amavisUncheckedLover amavisVirusLover "
+        "amavisWarnBadHeaderRecip amavisWarnBannedRecip amavisWarnVirusRecip"
+    ),
+    "caseExactIA5Match": (
+        "amavisAddrExtensionBadHeader amavisAddrExtensionBanned amavisAddrExtensionSpam "
+        "amavisAddrExtensionVirus amavisSaUserConf amavisSaUserName amavisSpamSubjectTag "
+        "amavisSpamSubjectTag2 amavisSpamSubjectTag3 bootFile homeDirectory loginShell "
+        "mailMessageStore memberNisNetgroup memberUid nisMapEntry storageBaseDirectory"
+    ),
+    "caseExactMatch": "corbaRepositoryId labeledURI ref",
+    "caseIgnoreIA5Match": (
+        "accessPolicy accountSetting accountStatus amavisArchiveQuarantineTo amavisBadHeaderAdmin "
+        "amavisBadHeaderQuarantineTo amavisBannedAdmin amavisBannedQuarantineTo "
+        "amavisBannedRuleNames amavisBlacklistSender amavisCleanQuarantineTo "
+        "amavisDisclaimerOptions amavisForwardMethod amavisMessageSizeLimit amavisNewVirusAdmin "
+        "amavisSpamAdmin amavisSpamDsnCutoffLevel amavisSpamKillLevel "
+        "amavisSpamQuarantineCutoffLevel amavisSpamQuarantineTo amavisSpamTag2Level "
+        "amavisSpamTag3Level amavisSpamTagLevel amavisUncheckedQuarantineTo amavisVirusAdmin "
+        "amavisVirusQuarantineTo amavisWhitelistSender aRecord associatedDomain backupMailAddress "
+        "birthday cNAMERecord corbaIor dc disabledService domainAdmin domainAliasName "
+        "domainBackupMX domainBlacklistIP domainBlacklistSender domainCurrentQuotaSize "
+        "domainGlobalAdmin domainName domainPendingAliasName domainRecipientBccAddress "
+        "domainSenderBccAddress domainStatus domainWhitelistIP domainWhitelistSender email "
+        "enabledService gecos hasMember ipHostNumber ipNetmaskNumber ipNetworkNumber janetMailbox "
+        "listAllowedUser listModerator listOwner macAddress mail mailBlacklistRecipient "
+        "mailboxFolder mailboxFormat mailForwardingAddress mailHost mailingListID "
+        "mailWhitelistRecipient mDRecord memberOfGroup mtaTransport mXRecord nSRecord "
+        "recoveryEmail senderRelayHost shadowAddress sOARecord userManager "
+        "userRecipientBccAddress userSenderBccAddress"
+    ),
+    "caseIgnoreListMatch": "homePostalAddress postalAddress registeredAddress",
+    "caseIgnoreMatch": (
+        "allowNets buildingName businessCategory c carLicense cn co departmentNumber description "
+        "destinationIndicator disclaimer displayName dmdName dnQualifier documentIdentifier "
+        "documentLocation documentPublisher documentTitle documentVersion drink employeeNumber "
+        "employeeType generationQualifier givenName host houseIdentifier info initials "
+        "ipServiceProtocol knowledgeInformation l name nisMapName o organizationalStatus ou "
+        "personalTitle physicalDeliveryOfficeName postalCode postOfficeBox preferredLanguage "
+        "pseudonym roomNumber serialNumber sn st street textEncodedORAddress title uid "
+        "uniqueIdentifier userClass"
+    ),
+    "certificateExactMatch": "cACertificate userCertificate",
+    "distinguishedNameMatch": (
+        "aliasedObjectName associatedName distinguishedName dITRedirect documentAuthor manager "
+        "member owner roleOccupant secretary seeAlso"
+    ),
+    "generalizedTimeMatch": "expiredDate",
+    "integerMatch": (
+        "domainCurrentAliasNumber domainCurrentListNumber domainCurrentUserNumber "
+        "domainDefaultUserQuota domainMaxAliasNumber domainMaxListNumber domainMaxQuotaSize "
+        "domainMaxUserNumber gidNumber ipProtocolNumber ipServicePort mailGID mailQuota "
+        "mailQuotaMessageLimit mailUID maxMessageSize oncRpcNumber shadowExpire shadowFlag "
+        "shadowInactive shadowLastChange shadowMax shadowMin shadowWarning uidNumber"
+    ),
+    "numericStringMatch": "internationaliSDNNumber x121Address",
+    "objectIdentifierMatch": "objectClass supportedApplicationContext",
+    "octetStringMatch": "userPassword",
+    "presentationAddressMatch": "presentationAddress",
+    "privateKeyMatch": "pKCS8PrivateKey",
+    "protocolInformationMatch": "protocolInformation",
+    "telephoneNumberMatch": "homePhone mobile pager telephoneNumber",
+    "uniqueMemberMatch": "uniqueMember",
 }
+"""Attributes of the standards and of iRedMail's schema, by the rule that they are compared by."""
+_RULES = {name.lower(): rule for rule, names_ in _STANDARD.items() for name in names_.split()}
 _ALIASES = {
-    "commonname": "cn",
-    "2.5.4.3": "cn",
-    "surname": "sn",
-    "2.5.4.4": "sn",
-    "gn": "givenname",
-    "2.5.4.42": "givenname",
-    "organizationname": "o",
-    "2.5.4.10": "o",
-    "organizationalunitname": "ou",
-    "2.5.4.11": "ou",
-    "userid": "uid",
     "0.9.2342.19200300.100.1.1": "uid",
-    "rfc822mailbox": "mail",
+    "0.9.2342.19200300.100.1.25": "dc",
     "0.9.2342.19200300.100.1.3": "mail",
-    "domaincomponent": "dc",
+    "2.5.4.10": "o",
+    "2.5.4.11": "ou",
+    "2.5.4.3": "cn",
+    "2.5.4.4": "sn",
+    "2.5.4.42": "givenname",
+    "2.5.4.6": "c",
+    "2.5.4.7": "l",
+    "2.5.4.8": "st",
+    "aliasedentryname": "aliasedobjectname",
+    "commonname": "cn",
     "countryname": "c",
+    "domaincomponent": "dc",
+    "emailaddress": "email",
+    "favouritedrink": "drink",
+    "fax": "facsimiletelephonenumber",
+    "friendlycountryname": "co",
+    "gn": "givenname",
+    "hometelephonenumber": "homephone",
     "localityname": "l",
+    "mobiletelephonenumber": "mobile",
+    "organizationalunitname": "ou",
+    "organizationname": "o",
+    "pagertelephonenumber": "pager",
+    "pkcs9email": "email",
+    "rfc822mailbox": "mail",
     "stateorprovincename": "st",
     "streetaddress": "street",
-    "mobiletelephonenumber": "mobile",
-    "hometelephonenumber": "homephone",
-    "pagertelephonenumber": "pager",
-    "fax": "facsimiletelephonenumber",
+    "surname": "sn",
+    "userid": "uid",
 }
 
 
@@ -92,6 +162,11 @@ def standard(attribute: str) -> Kind:
     lowered = attribute.lower()
     name = _ALIASES.get(lowered, lowered)
     return Kind(name, _RULES.get(name, "caseIgnoreMatch"))
+
+
+def is_standard(attribute: str) -> bool:
+    """Whether an attribute is one of the standards or of iRedMail's schema."""
+    return _ALIASES.get(attribute.lower(), attribute.lower()) in _RULES
 
 
 def normal(rule: str, value: bytes, kind_of: KindOf = standard) -> bytes:
@@ -138,7 +213,8 @@ def components(dn: str, kind_of: KindOf = standard) -> Parts:
 def _component(part: Iterable[tuple[str, str]], kind_of: KindOf) -> list[tuple[str, str]]:
     found = []
     for attribute, value in part:
-        kind = kind_of(attribute)
+        # slapd takes an option there, and forgets it.
+        kind = kind_of(attribute.partition(";")[0])
         form = normal(kind.rule, value.encode("utf-8", _KEPT), kind_of)
         found.append((kind.name, form.decode("utf-8", _KEPT)))
     return sorted(found)
@@ -165,7 +241,11 @@ def _exact(value: bytes) -> bytes:
 
 
 def _ascii_ignoring_case(value: bytes) -> bytes:
-    return _blanks(value.lower())
+    return _blanks(value.lower()) or b" "
+
+
+def _exact_ascii(value: bytes) -> bytes:
+    return _blanks(value) or b" "
 
 
 def _blanks(value: bytes) -> bytes:
@@ -222,23 +302,24 @@ _TIME = re.compile(
 )
 
 
-def _moment(value: bytes) -> bytes:
+def moment(value: bytes) -> bytes | None:
+    """Give the normal form of a time (generalizedTime); None: there is no such time."""
     found = _TIME.fullmatch(value)
     if not found:
-        return value
+        return None
     *numbers, fraction, sign, hours, minutes = found.groups()
     seconds = numbers[5] or b"0"
     try:
         year, month, day, hour, minute = (int(number or 0) for number in numbers[:5])
-        moment = datetime(year, month, day, hour, minute, tzinfo=UTC)
-        moment += timedelta(seconds=int(seconds))
+        when = datetime(year, month, day, hour, minute, tzinfo=UTC)
+        when += timedelta(seconds=int(seconds))
         if sign:
             away = timedelta(hours=int(hours), minutes=int(minutes or 0))
-            moment += -away if sign == b"+" else away
+            when += -away if sign == b"+" else away
     except (ValueError, OverflowError):
-        return value
+        return None
     rest = (fraction or b"").rstrip(b"0")
-    return moment.strftime("%Y%m%d%H%M%S").encode() + (b"." + rest if rest else b"") + b"Z"
+    return when.strftime("%Y%m%d%H%M%S").encode() + (b"." + rest if rest else b"") + b"Z"
 
 
 _OPTIONAL_UID = re.compile(rb"(.*?)(#'[01]*'B)?", re.DOTALL)
@@ -247,11 +328,11 @@ _NORMAL: dict[str, Callable[[bytes], bytes]] = {
     **dict.fromkeys(("caseIgnoreMatch", "2.5.13.2"), _ignoring_case),
     **dict.fromkeys(("caseExactMatch", "2.5.13.5"), _exact),
     **dict.fromkeys(("caseIgnoreIA5Match", "1.3.6.1.4.1.1466.109.114.2"), _ascii_ignoring_case),
-    **dict.fromkeys(("caseExactIA5Match", "1.3.6.1.4.1.1466.109.114.1"), _blanks),
+    **dict.fromkeys(("caseExactIA5Match", "1.3.6.1.4.1.1466.109.114.1"), _exact_ascii),
     **dict.fromkeys(("caseIgnoreListMatch", "2.5.13.11"), _lines),
     **dict.fromkeys(("telephoneNumberMatch", "2.5.13.20"), _without(b" -")),
     **dict.fromkeys(("numericStringMatch", "2.5.13.8"), _without(b" ")),
-    **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), _moment),
+    **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), lambda v: moment(v) or v),
     # Names of classes; whoever knows the schema makes one name of several first.
     **dict.fromkeys(("objectIdentifierMatch", "2.5.13.0"), bytes.lower),
     **dict.fromkeys(("UUIDMatch", "1.3.6.1.1.16.2"), bytes.lower),

@@ -251,13 +251,19 @@ def parent(dn: str) -> str:
 
 
 def parsed(dn: str) -> list[list[tuple[str, str]]]:
-    """Parts of a DN as they are written, but unescaped; [] for what is no DN."""
-    from ldap import DECODING_ERROR  # noqa: PLC0415
+    """Parts of a DN as they are written, but unescaped; [] for what is no DN.
+
+    A value in BER (``#0401…``) is none that slapd takes.
+    """
+    from ldap import AVA_BINARY, DECODING_ERROR  # noqa: PLC0415
 
     try:
-        return [[(attribute, value) for attribute, value, _ in part] for part in _parsed(dn)]
+        parts = _parsed(dn)
     except (DECODING_ERROR, UnicodeError):
         return []
+    if any(flags & AVA_BINARY for part in parts for _, _, flags in part):
+        return []
+    return [[(attribute, value) for attribute, value, _ in part] for part in parts]
 
 
 def components(dn: str) -> list[list[tuple[str, str]]]:

@@ -3,8 +3,7 @@
 `gateways.directory.Directory.schema` reads it. Source: RFC 4512; `ldap.schema` of python-ldap.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -12,7 +11,7 @@ from functools import lru_cache
 from ldap.schema import AttributeType, MatchingRule, SubSchema
 from ldap.schema import ObjectClass as PublishedClass
 
-from iredldap.dit import names
+from iredldap.dit import matching, names, syntaxes
 from iredldap.dit.plan import Query, Scope
 
 SUBSCHEMA = Query(
@@ -23,35 +22,22 @@ SUBSCHEMA = Query(
 )
 """Finds what a server tells about its schema."""
 
-_DN = "1.3.6.1.4.1.1466.115.121.1.12"
-_DN_AND_UID = "1.3.6.1.4.1.1466.115.121.1.34"
-_UTF8 = "1.3.6.1.4.1.1466.115.121.1.15"
-_BINARY = {f"1.3.6.1.4.1.1466.115.121.1.{number}" for number in (8, 9, 10)}
-"""Certificates, which have to be transferred so."""
-
 _USER_APPLICATIONS = 0
+_OBJECT_CLASS = "2.5.4.0"
 _ANYTHING = "1.3.6.1.4.1.1466.101.120.111"
 """The class extensibleObject."""
+_REFERENCE = "2.16.840.1.113730.3.1.34"
+"""The attribute ref: operational by the standards, and given by whoever makes a referral object."""
+_OF_ONE_CLASS = {_REFERENCE: "2.16.840.1.113730.3.2.6", "2.5.4.1": "2.5.6.1"}
+"""Attributes of referral objects and aliases, which even extensibleObject does not allow."""
+_DYNAMIC = "1.3.6.1.4.1.1466.101.119.2"
+"""The class dynamicObject, which slapd takes with an overlay only."""
 
 _MOST_KNOWN = 1000
 
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        return bool(value.decode())
-    except UnicodeDecodeError:
-        return False
-
-
-_IS_VALID: dict[str, Callable[[bytes], bool]] = {
-    _DN: lambda value: _is_utf8(value) and bool(names.components(value.decode())),
-    _UTF8: _is_utf8,
-    "1.3.6.1.4.1.1466.115.121.1.7": {b"TRUE", b"FALSE"}.__contains__,
-    "1.3.6.1.4.1.1466.115.121.1.26": bytes.isascii,
-    "1.3.6.1.4.1.1466.115.121.1.27": lambda value: bool(re.fullmatch(rb"0|-?[1-9][0-9]*", value)),
-    "1.3.6.1.4.1.1466.115.121.1.50": lambda value: bool(value) and value.isascii(),
-}
-"""What a value has to be by its syntax; others are left to the server."""
+_LONGEST_RDNS = 490
+"""Bytes of the first component of a DN, as it is written and as it is compared, that back-mdb can
+store (measured): a key has 511, and both are in it."""
 
 
 class Kind(IntEnum):
@@ -81,12 +67,12 @@ class Attribute:
     @property
     def is_dn(self) -> bool:
         """Whether its values are DNs."""
-        return self.syntax in {_DN, _DN_AND_UID}
+        return self.syntax in {syntaxes.DN, syntaxes.DN_AND_UID}
 
     @property
     def is_binary(self) -> bool:
         """Whether it is transferred with the option ``;binary`` only."""
-        return self.syntax in _BINARY
+        return self.syntax in syntaxes.BINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +136,67 @@ class Schema:
         """
         return self._settable(tuple(classes), tuple(once))
 
-    def faults(self, attributes: Mapping[str, Sequence[bytes]]) -> list[str]:
+    def kind_of(self, attribute: str) -> matching.Kind:
+        """Tell how the values of an attribute are compared; unknown ones by their bytes."""
+        found = self.attribute(attribute)
+        name = found.name if found else attribute.partition(";")[0]
+        return matching.Kind(name.lower(), found.equality if found else "")
+
+    def faults(self, attributes: Mapping[str, Sequence[bytes]], dn: str = "") -> list[str]:
         """Say why the server would not take an entry.
 
         Args:
             attributes: Names as `spelled` gives them.
+            dn: Of the entry, to judge its first component, too. slapd adds the values of that
+                which an entry lacks itself; `completed` does as well.
         """
         by_name = {name.lower(): values for name, values in attributes.items()}
         classes = tuple(v.decode("utf-8", "replace") for v in by_name.get("objectclass", ()))
         found = self._rules(classes, tuple(attributes))
-        return [*found, *self._values(attributes)]
+        return [*found, *self._values(attributes), *(self._naming(dn) if dn else ())]
+
+    def is_dn(self, dn: str) -> bool:
+        """Whether the server takes a DN: known attributes, each with a value of its syntax."""
+        return syntaxes.is_valid(syntaxes.DN, dn.encode(), self.kind_of, self._syntax_of)
+
+    def completed(
+        self, dn: str, attributes: Mapping[str, Sequence[bytes]]
+    ) -> dict[str, list[bytes]]:
+        """Add the values of an entry's own name that it lacks, as slapd does with a new entry."""
+        made = {name: [*values] for name, values in attributes.items()}
+        for attribute, value in next(iter(names.parsed(dn)), ()):
+            kind = self.kind_of(attribute)
+            own = value.encode("utf-8", "surrogateescape")
+            name = next((n for n in made if n.lower() == kind.name), None)
+            form = matching.normal(kind.rule, own, self.kind_of)
+            if name is None:
+                made[self.spelled(attribute.partition(";")[0]) or attribute] = [own]
+            elif all(matching.normal(kind.rule, v, self.kind_of) != form for v in made[name]):
+                made[name].append(own)
+        return made
+
+    def _naming(self, dn: str) -> Iterable[str]:
+        rdn, *_ = names.parsed(dn) or [[]]
+        if not rdn or not syntaxes.is_rdn(rdn, self.kind_of, self._syntax_of):
+            yield f"{names.rdn(dn) if rdn else dn}: no name that it can have"
+            return
+        for attribute, _ in rdn:
+            known = self.attribute(attribute)
+            if known and not known.equality:
+                yield f"{known.name}: no attribute to be named by"
+        written = [(a.partition(";")[0], v.encode("utf-8", "surrogateescape")) for a, v in rdn]
+        compared = [
+            (kind.name, matching.normal(kind.rule, value, self.kind_of))
+            for attribute, value in written
+            if (kind := self.kind_of(attribute))
+        ]
+        if _rdn_size(written) + _rdn_size(compared) > _LONGEST_RDNS:
+            yield "a name longer than the directory can store"
+
+    def _syntax_of(self, attribute: str) -> str:
+        found = self.attribute(attribute)
+        # What no rule compares has a syntax all the same.
+        return found.syntax if found else ""
 
     def _values(self, attributes: Mapping[str, Sequence[bytes]]) -> Iterable[str]:
         for name, values in attributes.items():
@@ -167,14 +204,31 @@ class Schema:
             if known is None:
                 yield f"unknown attribute {name}"
                 continue
-            is_valid = _IS_VALID.get(known.syntax)
-            if is_valid and not all(map(is_valid, values)):
+            options = name.partition(";")[1] + name.partition(";")[2]
+            for odd in syntaxes.odd_options(options, binary=known.is_binary):
+                yield f"{name}: {odd}"
+            if not self._are_valid(known, values):
                 yield f"{name}: a value that its syntax forbids"
             if len(values) > 1:
-                if len(set(values)) < len(values):
+                if self._are_twice(known, values):
                     yield f"{name}: a value twice"
                 if known.is_single:
                     yield f"{name}: more than one value"
+
+    def _are_valid(self, known: Attribute, values: Sequence[bytes]) -> bool:
+        if known.oid == _OBJECT_CLASS:
+            # Unknown classes are named one by one.
+            return True
+        return all(
+            syntaxes.is_valid(known.syntax, value, self.kind_of, self._syntax_of)
+            for value in values
+        )
+
+    def _are_twice(self, known: Attribute, values: Sequence[bytes]) -> bool:
+        if known.oid == _OBJECT_CLASS:
+            classes = [self.object_class(value.decode("utf-8", "replace")) for value in values]
+            return len({found.oid for found in classes if found}) < len([*filter(None, classes)])
+        return matching.twice(known.equality, values, self.kind_of)
 
     def _find_attribute(self, name: str) -> Attribute | None:
         """Find an attribute by one of its names or its OID, whatever options follow it."""
@@ -187,13 +241,14 @@ class Schema:
             syntax=self._inherited(kind, "syntax"),
             equality=self._rule(self._inherited(kind, "equality")),
             substrings=self._rule(self._inherited(kind, "substr")),
-            is_operational=kind.usage != _USER_APPLICATIONS or bool(kind.no_user_mod),
+            is_operational=bool(kind.no_user_mod)
+            or (kind.usage != _USER_APPLICATIONS and kind.oid != _REFERENCE),
             is_single=bool(kind.single_value),
         )
 
     def _find_class(self, name: str) -> ObjectClass | None:
         """Find an object class by one of its names or its OID."""
-        found = self._schema.get_obj(PublishedClass, name)
+        found = self._schema.get_obj(PublishedClass, name) if name == name.strip() else None
         if found is None:
             return None
         must, may = self._schema.attribute_types([name], raise_keyerror=0)
@@ -238,17 +293,54 @@ class Schema:
         unknown = [name for name in classes if self.object_class(name) is None]
         if unknown:
             return tuple(f"unknown objectClass {name}" for name in unknown)
-        if self._schema.get_structural_oc(list(classes)) is None:
-            return ("no structural objectClass",)
+        known = [*filter(None, map(self.object_class, classes))]
+        if wrong := self._chain(known):
+            return (wrong,)
         must, may = self._schema.attribute_types(list(classes), raise_keyerror=0)
-        have = {known.oid for name in attributes if (known := self.attribute(name))}
-        oids = {self._schema.getoid(PublishedClass, name) for name in classes}
-        missing = (f"{_name(kind)} is missing" for oid, kind in must.items() if oid not in have)
-        if _ANYTHING in oids:
-            return tuple(missing)
-        strange = (have - set(must.keys())) - set(may.keys())
-        extra = (f"{self.spelled(oid)} is not allowed by its classes" for oid in strange)
-        return (*missing, *sorted(extra))
+        have = {found.oid for name in attributes if (found := self.attribute(name))}
+        oids = {its.oid for its in known}
+        missing = tuple(
+            f"{_name(kind)} is missing" for oid, kind in must.items() if oid not in have
+        )
+        strange = set() if _ANYTHING in oids else (have - set(must.keys())) - set(may.keys())
+        extra = (
+            f"{found.name} is not allowed by its classes"
+            for oid in strange
+            if (found := self.attribute(oid)) and not found.is_operational
+        )
+        foreign = (
+            f"{found.name} is for an entry of another objectClass only"
+            for attribute, its_class in _OF_ONE_CLASS.items()
+            if attribute in have and its_class not in oids and (found := self.attribute(attribute))
+        )
+        return (*missing, *sorted(extra), *foreign)
+
+    def _chain(self, classes: Sequence[ObjectClass]) -> str:
+        """Say what is wrong with the classes of an entry; nothing: they go together."""
+        structural = [found for found in classes if found.kind is Kind.STRUCTURAL]
+        if not structural:
+            return "no structural objectClass"
+        above = {found.oid: self._above(found) for found in classes}
+        lowest = max(structural, key=lambda found: len(above[found.oid]))
+        if foreign := [found for found in structural if found.oid not in above[lowest.oid]]:
+            both = f"{lowest.name}, {foreign[0].name}"
+            return f"structural objectClasses that exclude each other: {both}"
+        for found in classes:
+            others = (other for other in classes if other.oid != found.oid)
+            if found.kind is Kind.ABSTRACT and not any(found.oid in above[o.oid] for o in others):
+                return f"the abstract objectClass {found.name} alone"
+            if found.oid == _DYNAMIC:
+                return f"the objectClass {found.name} is not supported"
+        return ""
+
+    def _above(self, found: ObjectClass) -> frozenset[str]:
+        """OIDs of a class and all above it."""
+        parents = filter(None, map(self.object_class, found.above))
+        return frozenset({found.oid}).union(*map(self._above, parents))
+
+
+def _rdn_size(parts: Sequence[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(value) + 2 for name, value in parts) - 1
 
 
 def _name(kind: AttributeType | MatchingRule | PublishedClass) -> str:

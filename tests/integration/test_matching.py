@@ -12,9 +12,9 @@ from ldap.controls import LDAPControl
 from iredldap.dit import matching
 from tests.integration.ldif_export.ground import TREE, connected, running
 
-# Judges an addition as if it were one, and adds nothing. But back-mdb keeps an attribute in mind that
-# it sees so for the first time, and can not read the entries that are stored with it later: the
-# directory is thrown away.
+# Judges an addition as if it were one, and adds nothing. But back-mdb keeps an attribute in mind
+# that it sees so for the first time, and can not read the entries that are stored with it later:
+# the directory is thrown away.
 NO_OP = LDAPControl("1.3.6.1.4.1.4203.666.5.2", True)
 _WOULD_BE_DONE = 16654
 

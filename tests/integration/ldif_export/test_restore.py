@@ -329,14 +329,28 @@ WRONG: list[tuple[str, bytes, str, bytes]] = [
     ("wrong syntax", plus(ann(mailQuota=[b"much"])), "mailQuota: a value that", RECORD),
     ("two of one", plus(ann(mailQuota=[b"1", b"2"])), "mailQuota: more than one", RECORD),
     ("value twice", plus(ann(title=[b"a", b"a"])), "title: a value twice", RECORD),
-    ("other name", plus((ANN[0], user("bo@new.test")[1])), "mail lacks the value", RECORD),
     (
         "other suffix",
         plus(account("o=x,dc=x", "organization", "o", "x")),
         "not among the acc",
         RECORD,
     ),
-    ("beside", plus(account(f"ou=x,{SUFFIX}", UNIT, "ou", "x")), "not among the accounts", RECORD),
+    ("value twice by rule", plus(ann(title=[b"a b", b"A  B "])), "title: a value twice", RECORD),
+    ("two spellings", plus(ann(sn=[b"a"], surname=[b"A"])), "sn: a value twice", RECORD),
+    ("strange option", plus(ann(**{"title;x-a": [b"a"]})), "title;x-a: unknown option", RECORD),
+    ("no option", plus(ann(userCertificate=[b"x"])), "needs the option ;binary", RECORD),
+    (
+        "classes that exclude each other",
+        plus(ann(objectClass=[b"inetOrgPerson", b"device"])),
+        "exclude each other",
+        RECORD,
+    ),
+    (
+        "a name twice",
+        plus(ANN, (f"cn=a+cn=b,{ANN[0]}", {"objectClass": [b"device"]})),
+        "is no DN",
+        RECORD,
+    ),
     ("no DN", plus(account("x", "organization", "o", "x")), "is no DN", RECORD),
     ("clear text", plus(ann(userPassword=[b"hunter2"])), "password in clear text", RECORD),
     ("bare hash", plus(ann(userPassword=[b"$6$a$b"])), "password in clear text", RECORD),
@@ -399,6 +413,19 @@ def test_what_is_odd_and_harmless_is_said(untouched: Directory, save: Save) -> N
         "a password in clear text",
         "it may be cut off",
     ]
+
+
+def test_what_the_directory_takes_or_adds_is_said(untouched: Directory, save: Save) -> None:
+    """An entry that lacks the value of its own name, and one that is no account of anybody."""
+    before = contents(untouched)
+    beside = account(f"ou=x,{SUFFIX}", UNIT, "ou", "x")
+    plan = restore.plan(save(plus((ANN[0], user("bo@new.test")[1]), beside)), untouched)
+    assert (plan.refused, plan.entries) == ((), 6)
+    assert [fault.reason.partition(": ")[2] for fault in plan.warnings] == [
+        "mail lacks the value of its name, which the directory adds",
+        "neither below the domains nor the admins, and left out",
+    ]
+    assert contents(untouched) == before
 
 
 def test_a_text_may_end_without_a_line_feed(untouched: Directory, save: Save) -> None:

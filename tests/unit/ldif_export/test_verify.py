@@ -10,9 +10,10 @@ import pytest
 
 from iredldap.dit.names import Tree
 from ldif_export import hashes
+from ldif_export.judgement import MOST
 from ldif_export.manifest import Builder, Manifest
 from ldif_export.stream import text
-from ldif_export.verify import MOST, Report, verify
+from ldif_export.verify import Report, verify
 
 TREE = Tree("dc=example,dc=com")
 NAME = "a.test"
@@ -140,9 +141,26 @@ def respelled(dn: str) -> str:
 
 
 FAULTS: dict[str, tuple[list[Entry], str]] = {
-    "parent comes late": ([*TOP[:1], ANN, *TOP[1:]], "its parent comes after it, at line"),
     "container missing": ([DOMAIN, ANN], "its parent is missing"),
     "twice": ([*TOP, moved(TOP[4], respelled(TOP[4][0]))], "is at line 20 already"),
+    "no class": ([*TOP, (ANN[0], {"mail": [b"ann@a.test"]})], "no objectClass"),
+    "value twice": ([*TOP, given(ANN, title=[b"a", b"a"])], "title: a value twice"),
+    "no DN": ([*TOP, moved(ANN, "ann@a.test")], "is no DN"),
+    "other suffix": (
+        [*TOP, ANN, moved(ALL[-1], Tree("dc=x").admin("root@x.test"))],
+        "of another suffix",
+    ),
+    "value twice by rule": ([*TOP, given(ANN, title=[b"a b", b"A  B"])], "title: a value twice"),
+    "twice by rule": (
+        [
+            *TOP,
+            moved(TOP[4], TOP[4][0].replace("ou=Externals", "organizationalUnitName=externals")),
+        ],
+        "is at line 20 already",
+    ),
+}
+ODD: dict[str, tuple[list[Entry], str]] = {
+    "parent comes late": ([*TOP[:1], ANN, *TOP[1:]], "its parent comes after it, at line"),
     "name not among values": ([*TOP, moved(ANN, TREE.user("bo@a.test"))], "mail lacks the value"),
     "user among lists": ([*TOP, moved(ANN, TREE.maillist("ann@a.test"))], "no place for a user"),
     "list among users": ([*TOP, moved(ALL[7], TREE.user("l@a.test"))], "no place for a maillist"),
@@ -156,7 +174,6 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
         "no place for an admin",
     ),
     "unknown kind": ([*TOP, given(ANN, objectClass=[b"device"])], "of no kind that is known"),
-    "no class": ([*TOP, (ANN[0], {"mail": [b"ann@a.test"]})], "of no kind that is known"),
     "foreign address": (
         [*TOP, given(ANN, mail=[b"ann@a.test", b"ann@b.test"])],
         "ann@b.test is of another domain",
@@ -186,12 +203,6 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
         ],
         "a.test: belongs to the entry at line 4 as well",
     ),
-    "value twice": ([*TOP, given(ANN, title=[b"a", b"a"])], "title: a value twice"),
-    "no DN": ([*TOP, moved(ANN, "ann@a.test")], "is no DN"),
-    "other suffix": (
-        [*TOP, ANN, moved(ALL[-1], Tree("dc=x").admin("root@x.test"))],
-        "of another suffix",
-    ),
 }
 
 
@@ -202,6 +213,57 @@ def test_a_rule_of_the_tree_is_kept(entries: list[Entry], reason: str) -> None:
     (fault,) = judged(data).faults
     assert reason in fault.reason
     assert data.splitlines()[fault.line - 1].startswith(b"dn")
+
+
+@pytest.mark.parametrize(("entries", "reason"), ODD.values(), ids=ODD)
+def test_what_is_only_odd_is_a_warning(entries: list[Entry], reason: str) -> None:
+    """A directory where it was so must come back; it is told with the line of its entry."""
+    data = written(*entries)
+    report = judged(data)
+    assert report.faults == ()
+    (warning,) = report.warnings
+    assert reason in warning.reason
+    assert data.splitlines()[warning.line - 1].startswith(b"dn")
+
+
+def test_what_is_equal_by_rule_is_no_oddity() -> None:
+    """A blank at the end of an address, an address in capital letters, another name of a name."""
+    stored = given(user("ann@a.test"), mail=[b"ANN@a.test "])
+    users = entry(
+        TREE.container(NAME, "Users"), "organizationalUnit", "organizationalUnitName", "USERS"
+    )
+    report = judged(written(DOMAIN, users, stored))
+    assert (report.faults, report.warnings) == ((), ())
+
+
+def test_attributes_of_other_programs_are_compared_by_their_bytes() -> None:
+    """Nobody knows their rules here."""
+    assert judged(written(*TOP, given(ANN, acmeCode=[b"a", b"A"]))).ok
+
+
+def test_what_an_installation_has_for_itself_is_no_fault() -> None:
+    """`slapcat` writes all of a database; of other programs it is told that they are left out."""
+    top = [
+        entry(TREE.suffix, "organization", "o", "example"),
+        entry(f"cn=vmail,{TREE.suffix}", "person", "cn", "vmail"),
+        entry(TREE.base, "organization", "o", "domains"),
+    ]
+    assert judged(written(*top, *TOP)).warnings == ()
+    report = judged(written(*top, *TOP, entry(f"ou=x,{TREE.suffix}", "device", "ou", "x")))
+    assert report.ok
+    assert "left out" in report.warnings[0].reason
+    assert not judged(written(*top, *TOP, entry("ou=x,dc=else", "device", "ou", "x"))).ok
+
+
+def test_a_file_of_another_program_need_not_tell_its_end() -> None:
+    """What has no head of ours has no number of entries either; one without entries is nothing."""
+    data = written(*TOP).split(b"\n\n", 1)[1].rpartition(b"\n#")[0]
+    report = judged(data)
+    assert (report.ok, [fault.reason for fault in report.warnings]) == (
+        True,
+        ["no number of entries at the end: it may be cut off"],
+    )
+    assert not judged(b"version: 1\n").ok
 
 
 def test_a_fault_of_the_text_has_its_line() -> None:
