@@ -22,6 +22,16 @@ SUBSCHEMA = Query(
 )
 """Finds what a server tells about its schema."""
 
+_HIDDEN = tuple(
+    f"( 1.3.6.1.4.1.4203.666.1.{number} NAME '{name}' EQUALITY CSNMatch ORDERING CSNOrderingMatch"
+    f" SYNTAX 1.3.6.1.4.1.4203.666.11.2.1{{64}}{single} NO-USER-MODIFICATION USAGE {usage} )"
+    for number, name, single, usage in (
+        (7, "entryCSN", " SINGLE-VALUE", "directoryOperation"),
+        (25, "contextCSN", "", "dSAOperation"),
+    )
+)
+"""Attributes that slapd 2.4 has, and does not tell of."""
+
 _USER_APPLICATIONS = 0
 _OBJECT_CLASS = "2.5.4.0"
 _ANYTHING = "1.3.6.1.4.1.1466.101.120.111"
@@ -92,7 +102,9 @@ class Schema:
 
     def __init__(self, found: Mapping[str, Sequence[bytes]]) -> None:
         """Read the attributes of ``cn=subschema``, as `SUBSCHEMA` asks for them."""
-        texts = {name: [value.decode() for value in values] for name, values in found.items()}
+        texts = {name.lower(): [v.decode() for v in values] for name, values in found.items()}
+        # First: what the server itself says of them takes their place.
+        texts["attributetypes"] = [*_HIDDEN, *texts.get("attributetypes", ())]
         self._schema = SubSchema(texts, check_uniqueness=0)
         self.attribute = lru_cache(_MOST_KNOWN)(self._find_attribute)
         self.object_class = lru_cache(_MOST_KNOWN)(self._find_class)

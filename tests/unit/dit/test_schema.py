@@ -70,3 +70,9 @@ def test_an_entry_holds_what_any_of_its_classes_allows() -> None:
     assert not any(SCHEMA.holds(classes, name) for name in ("unplaced", "notShown"))
     assert SCHEMA.holds((*classes, "extensibleObject"), "unplaced")
     assert not SCHEMA.holds(("extensibleObject",), "notShown")
+
+
+def test_the_states_of_entries_are_the_servers_own() -> None:
+    """Also where the server does not tell so, as slapd 2.4."""
+    assert SCHEMA.spelled("entrycsn") == "entryCSN"
+    assert all(map(SCHEMA.is_operational, ("entryCSN", "contextCSN")))
