@@ -16,15 +16,19 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── NotFound
     │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
-    │   └── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
+    │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
+    │   └── HasChildren  LastMember  ValueExists  DirectoryUnwilling
+    ├── Unacceptable               the schema of the directory forbids it
+    │   └── SchemaViolation  NotSupportedByDirectory
     ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
-    ├── NotSupportedByDirectory    its schema has no place for what was sent
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
     ├── RequestTimeout             the client took too long to send it
     ├── TooManyRequests            not now
     ├── ServerDown                 the directory or a database does not answer
+    ├── DirectoryUnable            it answers, and cannot or must not do what we ask
+    │   └── DirectoryFailed  DirectoryReadOnly  DirectoryDenies  DirectoryFull
     ├── MlmmjadminUnavailable      the program that keeps subscribable lists does not
     ├── InternalError              our fault, or an answer nobody foresaw
     └── Several                    more than one of the above, told together
@@ -274,6 +278,42 @@ class ExceededLdapServerSizelimit(Conflict):
     code = "EXCEEDED_LDAP_SERVER_SIZELIMIT"
 
 
+class ExceededLdapServerTimelimit(Conflict):
+    """The directory searched for as long as it is set up to; what came is not all."""
+
+    code = "EXCEEDED_LDAP_SERVER_TIMELIMIT"
+
+
+class ExceededLdapServerAdminlimit(Conflict):
+    """The directory would have to look at more than it is set up to."""
+
+    code = "EXCEEDED_LDAP_SERVER_ADMINLIMIT"
+
+
+class HasChildren(Conflict):
+    """An entry to be removed or renamed has children that cannot go along."""
+
+    code = "HAS_CHILDREN"
+
+
+class LastMember(Conflict):
+    """A group that is no list of ours would lose its last member, which its class must have."""
+
+    code = "LAST_MEMBER"
+
+
+class ValueExists(Conflict):
+    """A value is equal to another one by the rule that the directory compares them with."""
+
+    code = "VALUE_EXISTS"
+
+
+class DirectoryUnwilling(Conflict):
+    """The directory is set up not to do this; the log has its words."""
+
+    code = "DIRECTORY_UNWILLING"
+
+
 class ExceedLimitDomain(Conflict):
     """The admin manages as many domains as he may."""
 
@@ -330,7 +370,17 @@ class InvalidPasswordScheme(Refusal):
     code = "INVALID_PASSWORD_SCHEME"
 
 
-class NotSupportedByDirectory(Refusal):
+class Unacceptable(Refusal):
+    """The schema of the directory forbids it."""
+
+    code = "SCHEMA_VIOLATION"
+
+
+class SchemaViolation(Unacceptable):
+    """The classes of an entry forbid the change: what stands there is not as this API makes it."""
+
+
+class NotSupportedByDirectory(Unacceptable):
     """The directory's schema has no place for what was sent; `_data` names it where we know it.
 
     Args:
@@ -413,6 +463,34 @@ class ServerDown(Refusal):
     """The directory or a database does not answer; asking again later may help."""
 
     code = "SERVER_DOWN"
+
+
+class DirectoryUnable(Refusal):
+    """The directory answers, and cannot or must not do what is asked of it."""
+
+    code = "DIRECTORY_FAILED"
+
+
+class DirectoryFailed(DirectoryUnable):
+    """The directory failed at it, or does not know how; the log has its words."""
+
+
+class DirectoryReadOnly(DirectoryUnable):
+    """The directory takes no changes: it is read-only, or a copy of another server's."""
+
+    code = "DIRECTORY_READ_ONLY"
+
+
+class DirectoryDenies(DirectoryUnable):
+    """The access rules of the directory keep the service account from it."""
+
+    code = "DIRECTORY_DENIES"
+
+
+class DirectoryFull(DirectoryUnable):
+    """The database of the directory is as large as it may be, or its disk is full."""
+
+    code = "DIRECTORY_FULL"
 
 
 class MlmmjadminUnavailable(Refusal):

@@ -1,6 +1,6 @@
 """The LDAP messages that an export sends and gets, as bytes.
 
-Source: RFC 4511, section 4 and appendix B; RFC 4513 (SASL EXTERNAL).
+Source: RFC 4511, section 4 and appendix B; RFC 3296 (ManageDsaIT); RFC 4513 (SASL EXTERNAL).
 """
 
 from typing import NamedTuple
@@ -39,6 +39,8 @@ _SIMPLE, _SASL = 0x80, 0xA3
 _EXTENSION, _EXTENSION_NAME = 0x80, 0x8A
 _START_TLS = b"1.3.6.1.4.1.1466.20037"
 _DISCONNECTION = b"1.3.6.1.4.1.1466.20036"
+_CONTROLS = 0xA0
+_MANAGE_DSA_IT = b"2.16.840.1.113730.3.4.2"
 _VERSION = 3
 
 
@@ -168,7 +170,7 @@ def start_tls(identity: int) -> bytes:
 def search(
     identity: int, base: str, scope: int, encoded_filter: bytes, attributes: tuple[str, ...]
 ) -> bytes:
-    """Ask for entries, for as many as the server gives at most.
+    """Ask for entries, referral objects as entries too, as many as the server gives at most.
 
     Args:
         identity: Number of the message.
@@ -192,6 +194,7 @@ def search(
             encoded_filter,
             encoded(SEQUENCE, *(encoded(OCTETS, name.encode()) for name in attributes)),
         ),
+        encoded(_CONTROLS, encoded(SEQUENCE, encoded(OCTETS, _MANAGE_DSA_IT))),
     )
 
 
@@ -210,5 +213,5 @@ def _bind(identity: int, dn: str, credentials: bytes) -> bytes:
     return _request(identity, encoded(_BIND_REQUEST, encoded_number(_VERSION), name, credentials))
 
 
-def _request(identity: int, operation: bytes) -> bytes:
-    return encoded(SEQUENCE, encoded_number(identity), operation)
+def _request(identity: int, operation: bytes, controls: bytes = b"") -> bytes:
+    return encoded(SEQUENCE, encoded_number(identity), operation, controls)

@@ -10,6 +10,8 @@ IDENTITY = ("entryCSN", "entryUUID")
 """Operational attributes that tell the state of an entry, and which one it is."""
 
 KIND = "objectClass"
+EVERYTHING = ("*", "ref")
+"""What clients write; the address of a referral object is an operational attribute."""
 
 
 LAST = b"\n\n"
@@ -71,11 +73,10 @@ class Wanted(NamedTuple):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What to ask the directory for; empty: all but operational attributes."""
+        """What to ask the directory for: `EVERYTHING`, as a rule."""
         if self.selection.operational:
             return ("*", "+")
-        aside = tuple(name for name in IDENTITY if name in self.watched)
-        return ("*", *aside) if aside else ()
+        return (*EVERYTHING, *(name for name in IDENTITY if name in self.watched))
 
     @property
     def watched_names(self) -> frozenset[str]:

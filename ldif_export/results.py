@@ -58,10 +58,10 @@ def refusal(result: Result) -> Refusal:
 
     from iredldap.gateways.directory import refusal_for  # noqa: PLC0415
 
-    kinds = {getattr(kind, "errnum", None): kind for kind in ldap.LDAPError.__subclasses__()}
     facts = {
+        "result": result.code,
         "desc": _WORDS.get(result.code, f"Result {result.code}"),
         "info": result.diagnostic,
         "matched": result.matched,
     }
-    return refusal_for(kinds.get(result.code, ldap.OTHER)(facts))
+    return refusal_for(ldap.LDAPError(facts))

@@ -243,6 +243,7 @@ def _at_once(
             search.filter,
             wanted,
             sizelimit=parts.MOST_ENTRIES,
+            serverctrls=[directory.MANAGE],
         )
     answering = True
     try:

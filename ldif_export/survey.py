@@ -10,6 +10,7 @@ from ldif_export.judgement import Judgement
 from ldif_export.ledger import Ledger
 from ldif_export.openable import Openable
 from ldif_export.reading import Fault, Record
+from ldif_export.records import EVERYTHING
 from ldif_export.shaping import Shape
 from ldif_export.unpacking import Tally, unpacked
 
@@ -81,7 +82,7 @@ class Survey:
             if orphans[above]:
                 self.refused.add(line, f"{dn}: its parent is neither in the file nor there")
             elif has_children:
-                self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", ("*",)))
+                self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", EVERYTHING))
             elif len(few.setdefault(above, [])) <= _EACH:
                 few[above].append(dn)
         for above, alone in few.items():
@@ -145,5 +146,5 @@ class Survey:
 
 def _queries(above: str, alone: list[str]) -> list[Query]:
     if len(alone) > _EACH:
-        return [Query(above, Scope.ONE, "(objectClass=*)", ("*",))]
-    return [Query(dn, Scope.BASE, "(objectClass=*)", ("*",)) for dn in alone]
+        return [Query(above, Scope.ONE, "(objectClass=*)", EVERYTHING)]
+    return [Query(dn, Scope.BASE, "(objectClass=*)", EVERYTHING) for dn in alone]

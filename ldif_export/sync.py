@@ -18,8 +18,8 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit.parts import MOST_ENTRIES
-from iredldap.errors import InternalError
-from iredldap.gateways.directory import translated
+from iredldap.errors import DirectoryFailed
+from iredldap.gateways.directory import MANAGE, translated
 from ldif_export.ber import (
     BOOLEAN,
     ENUMERATED,
@@ -110,7 +110,8 @@ def refresh(
         Unsupported: If the server can't.
         NoSuchAccount: If the base is not there.
         ServerDown: If the server does not answer, or no longer.
-        InternalError: If it refuses, or what it answers is malformed.
+        MalformedReply: If what it answers is malformed.
+        Refusal: If it refuses.
     """
     control = RequestControl(_REQUEST, criticality=True, encodedControlValue=_request(cookie))
     wanted = list(attributes) or None
@@ -120,7 +121,7 @@ def refresh(
             int(search.scope),
             search.filter,
             wanted,
-            serverctrls=[control],
+            serverctrls=[MANAGE, control],
             sizelimit=MOST_ENTRIES,
         )
     answering = True
@@ -197,7 +198,7 @@ def _answer(
             kind, data, _, controls, _, _ = connection.result4(
                 sent, 0, timeout, add_ctrls=1, add_intermediates=1, resp_ctrl_classes=_CONTROLS
             )
-    except InternalError as ex:
+    except DirectoryFailed as ex:
         if isinstance(ex.__cause__, ldap.UNAVAILABLE_CRITICAL_EXTENSION):
             raise Unsupported(ex.detail) from ex
         raise

@@ -326,6 +326,8 @@ _NO_CODES_OF_THEIR_OWN = {
     errors.Forbidden,
     errors.NotFound,
     errors.Conflict,
+    errors.Unacceptable,
+    errors.DirectoryUnable,
     errors.NameTaken,
     errors.Several,
 }

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
+from iredldap.changes import foresight
+from iredldap.changes.foresight import is_tolerated
+from iredldap.dit.clashes import merged
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import (
     Add,
@@ -26,25 +29,26 @@ from iredldap.dit.plan import (
     guarded,
 )
 from iredldap.errors import (
-    AlreadyExists,
     Conflict,
+    DirectoryUnable,
     Forbidden,
+    HasChildren,
     Malformed,
     NoSuchAccount,
     NotFound,
-    NotSupportedByDirectory,
     PreconditionFailed,
     Refusal,
     ServerDown,
+    Unacceptable,
     Unplaced,
 )
-from iredldap.gateways.directory import Directory, HasChildren, Unanswered
+from iredldap.gateways.directory import Directory, Unanswered
 from iredldap.gateways.turns import Busy, Turns
 
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""
 
-_FINAL = (Conflict, Forbidden, Malformed, NotFound)
+_FINAL = (Conflict, DirectoryUnable, Forbidden, Malformed, NotFound, Unacceptable)
 """Refusals that a repeat of the same request would meet again."""
 
 _SETTLING = 1.0
@@ -81,14 +85,16 @@ class Progress:
 
     `done` are the steps carried out, `entries` the operations that the sweep under way has carried
     out, `visited` the entries that sweeps have come by and the single steps done, `failed` what
-    the directory refused to change, by DN, `standing` the steps done that stand. Whoever wants to
-    follow overrides the first two methods; a refusal that they raise ends the work there.
+    the directory refused to change, by DN, `refused` the first operation of those, `standing` the
+    steps done that stand. Whoever wants to follow overrides the first two methods; a refusal that
+    they raise ends the work there.
     """
 
     done: list[str] = field(default_factory=list)
     entries: int = 0
     visited: int = 0
     failed: list[tuple[str, Refusal]] = field(default_factory=list)
+    refused: Operation | None = None
     standing: list[Step] = field(default_factory=list)
 
     def came_by(self) -> None:
@@ -103,6 +109,11 @@ class Progress:
         self.entries = 0
         if not isinstance(step, Sweep):
             self.visited += 1
+
+    def fail(self, operation: Operation, refusal: Refusal) -> None:
+        """An operation has been refused."""
+        self.failed.append((operation.dn, refusal))
+        self.refused = self.refused or operation
 
     def keep(self, standing: list[Step]) -> None:
         """Of what has been done only some steps stand any more."""
@@ -136,11 +147,11 @@ def carry_out(
     Raises:
         PreconditionFailed: If the named entry is in another state.
         ServerDown: If others were quicker, or held one of the names, for too long.
-        NotSupportedByDirectory: If the schema does not allow it, read again if need be.
+        Unacceptable: If the schema does not allow it, read again if need be.
     """
     try:
         return _carry_out(directory, make, if_match, patience, begin, turn)
-    except NotSupportedByDirectory as refusal:
+    except Unacceptable as refusal:
         # The plan may have been made for the schema that the server had some minutes ago.
         if "done" in (refusal.report or {}) or not directory.has_new_schema():
             raise
@@ -185,17 +196,23 @@ def _in_turn(
 ) -> Outcome | frozenset[str]:
     """Make a plan and apply it while names are held; return what it touches if that is more."""
     deadline = time.monotonic() + patience
+    rivals = foresight.Rivals(directory)
+    is_bound = bool(if_match) and "*" not in if_match
     while True:
         plan = make()
         if held is not None and not plan.touches <= held:
             return plan.touches
         judge_state(plan, if_match)
-        if if_match and "*" not in if_match:
+        if is_bound:
             plan = guarded(plan)
-            return apply(directory, plan, begin(plan))
+        progress = begin(plan)
         try:
-            return apply(directory, plan, begin(plan))
-        except (PreconditionFailed, HasChildren) as ex:
+            foresight.judge(directory, plan, progress.fail)
+            return apply(directory, plan, progress)
+        except PreconditionFailed as ex:
+            rivals.look(progress.refused, ex)
+            if is_bound:
+                raise
             if time.monotonic() > deadline:
                 raise ServerDown(f"others kept changing {plan.named}", report=ex.report) from ex
         time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the rivals
@@ -233,7 +250,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             left = _step(directory, step, progress)
         except Refusal as refusal:
             if isinstance(step, Operation):
-                progress.failed.append((step.dn, refusal))
+                progress.fail(step, refusal)
             if not isinstance(refusal, Unanswered):
                 _take_back(progress)
             if number and isinstance(refusal, _FINAL):
@@ -311,6 +328,7 @@ def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
 
 
 def _operate(directory: Directory, operation: Operation) -> str | None:
+    operation = merged(operation)
     try:
         return directory.write(operation)
     except Unanswered as ex:
@@ -321,7 +339,12 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
         match operation, refusal:
             case Delete(with_children=True), HasChildren():
                 return _delete_with_children(directory, operation)
-        if not _is_tolerated(operation, refusal):
+            case Add(container=Add() as container) | Rename(container=Add() as container), (
+                NoSuchAccount()
+            ):
+                _operate(directory, container)
+                return _operate(directory, replace(operation, container=None))
+        if not is_tolerated(operation, refusal):
             raise
         return None
 
@@ -331,22 +354,22 @@ def _delete_with_children(directory: Directory, operation: Delete) -> str | None
 
     Only where the directory has refused to remove the entry alone: hardly any has children, and
     each deletion would cost a search for them.
+
+    Raises:
+        HasChildren: If there are children that no search finds.
+        ServerDown: If others keep adding some.
     """
-    _sweep(directory, everything_below(operation.dn), Progress())
-    return _operate(directory, replace(operation, with_children=False))
-
-
-def _is_tolerated(operation: Operation, refusal: Refusal) -> bool:
-    """Whether the directory is already as the operation wants it."""
-    match operation:
-        case Add(present_ok=True):
-            return isinstance(refusal, AlreadyExists)
-        case Modify(absent_ok=True) | Delete(absent_ok=True, parent_ok=False):
-            return isinstance(refusal, NoSuchAccount)
-        case Delete(absent_ok=True, parent_ok=True):
-            return isinstance(refusal, NoSuchAccount | HasChildren)
-        case _:
-            return False
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        removed = Progress()
+        _sweep(directory, everything_below(operation.dn), removed)
+        try:
+            return _operate(directory, replace(operation, with_children=False))
+        except HasChildren as ex:
+            if not removed.entries:
+                raise
+            if time.monotonic() > deadline:
+                raise ServerDown(f"others keep adding entries below {operation.dn}") from ex
 
 
 def _happened(directory: Directory, operation: Operation) -> bool:
@@ -449,14 +472,14 @@ def _round(
                 if failure:
                     return
                 sent += 1
-                yield operation
+                yield merged(operation)
 
     for operation, refusal in directory.pipeline(operations()):
         stuck += isinstance(refusal, HasChildren)
         try:
             _settle(directory, sweep, operation, refusal, progress)
         except Refusal as ex:
-            progress.failed.append((operation.dn, ex))
+            progress.fail(operation, ex)
             failure = failure or ex
     if failure:
         raise failure
@@ -476,7 +499,7 @@ def _settle(
         refusal = None
     if refusal is None:
         progress.entries += 1
-    elif not _is_tolerated(operation, refusal):
+    elif not is_tolerated(operation, refusal):
         raise refusal
 
 
@@ -484,12 +507,15 @@ def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
     """Change one entry that somebody else changed while the sweep came by."""
     query = replace(sweep.query, base=dn, scope=Scope.BASE)
     deadline = time.monotonic() + PATIENCE
+    rivals = foresight.Rivals(directory)
     while True:
+        operation = None
         try:
             for entry in directory.find(query):
                 for operation in sweep.change(entry):
                     _operate(directory, operation)
         except PreconditionFailed as ex:
+            rivals.look(operation, ex)
             if time.monotonic() > deadline:
                 raise ServerDown(f"others kept changing {dn}") from ex
         else:

@@ -384,13 +384,15 @@ def new_catchall(
 
 def containers(tree: Tree, name: str) -> tuple[Add, ...]:
     """The four containers of a domain; one that is there already is as good."""
-    return tuple(
-        Add(
-            tree.container(name, unit),
-            {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
-            present_ok=True,
-        )
-        for unit in CONTAINERS
+    return tuple(container(tree, name, unit) for unit in CONTAINERS)
+
+
+def container(tree: Tree, name: str, unit: str) -> Add:
+    """One container of a domain; what is created in it brings it along where it is missing."""
+    return Add(
+        tree.container(name, unit),
+        {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
+        present_ok=True,
     )
 
 

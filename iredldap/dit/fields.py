@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from iredldap.dit import settings
+from iredldap.dit import clashes, settings
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.kinds import Kind
 from iredldap.dit.plan import Mod, Op
@@ -289,13 +289,13 @@ def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
                 lists[settings.ATTRIBUTE] = _with_setting(held, setting, change)
             case Attribute(many=True, name=name):
                 held = lists.get(name, entry.texts(name))
-                lists[name] = _folded(held, change.verb, change.values)
+                lists[name] = _folded(name, held, change.verb, change.values)
             case Attribute() as attribute:
                 singles += _replaced(attribute, change, entry)
     for change in ordered:
         for name, verb, word in _services(change):
             held = lists.get(name, entry.texts(name))
-            lists[name] = _folded(held, verb, (word,))
+            lists[name] = _folded(name, held, verb, (word,))
     return (
         *singles,
         *(mod for name, new in lists.items() for mod in _difference(name, new, entry)),
@@ -320,19 +320,21 @@ def _services(change: Change) -> Iterable[tuple[str, Verb, str]]:
             yield "enabledService", Verb.REMOVE, storage.service
 
 
-def _folded(held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
-    """Apply one change to a list whose values are compared without regard to case."""
-    sent = {value.lower(): value for value in reversed([*values])}
+def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
+    """Apply one change to a list whose values are compared by the rule of their attribute."""
+    sent = {clashes.form(name, value): value for value in reversed([*values])}
     match verb:
         case Verb.ADD:
-            present = {value.lower() for value in held}
+            present = {clashes.form(name, value) for value in held}
             missing = {k: v for k, v in reversed(sent.items()) if k not in present}
             return [*held, *missing.values()]
         case Verb.REMOVE:
-            return [value for value in held if value.lower() not in sent]
+            return [value for value in held if clashes.form(name, value) not in sent]
         case Verb.SET:
-            kept = [value for value in held if value.lower() in sent]
-            return _folded(kept, Verb.ADD, values)
+            # Another letter case is none of the sender's business; another spelling is meant.
+            spelled = {value.lower() for value in sent.values()}
+            kept = [value for value in held if value.lower() in spelled]
+            return _folded(name, kept, Verb.ADD, values)
 
 
 def _with_setting(held: Sequence[str], setting: Setting, change: Change) -> list[str]:
@@ -340,10 +342,14 @@ def _with_setting(held: Sequence[str], setting: Setting, change: Change) -> list
     sent = [p for value in change.values if (p := settings.packed(setting.key, value))]
     own = settings.of_key(held, setting.key)
     if setting.many:
-        sent = _folded(own, change.verb, sent)
-    # The directory takes no two values that differ in letter case alone, whoever wrote the other.
-    folded = {value.lower() for value in sent}
-    others = [value for value in held if value not in own and value.lower() not in folded]
+        sent = _folded(settings.ATTRIBUTE, own, change.verb, sent)
+    # The directory takes no two values that its rule makes equal, whoever wrote the other.
+    folded = {clashes.form(settings.ATTRIBUTE, value) for value in sent}
+    others = [
+        value
+        for value in held
+        if value not in own and clashes.form(settings.ATTRIBUTE, value) not in folded
+    ]
     return [*others, *sent]
 
 
@@ -361,7 +367,7 @@ def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
     """Switch words of `enabledService` on and off, where they are not yet."""
     words = entry.texts("enabledService")
     for word, enabled in wanted.items():
-        words = _folded(words, Verb.ADD if enabled else Verb.REMOVE, (word,))
+        words = _folded("enabledService", words, Verb.ADD if enabled else Verb.REMOVE, (word,))
     return _difference("enabledService", words, entry)
 
 

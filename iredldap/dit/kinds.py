@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from iredldap.dit import names, scopes
+from iredldap.dit import clashes, names, scopes
 from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Refusal
 
 LANGUAGES = (
@@ -237,7 +237,7 @@ def phone(value: str) -> str:
 
 def _dialled(value: str) -> str:
     """A telephone number as the directory compares it."""
-    return value.lower().replace(" ", "").replace("-", "")
+    return clashes.form("telephoneNumber", value).decode().strip()
 
 
 def mailbox_path(value: str) -> str:

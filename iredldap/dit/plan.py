@@ -47,11 +47,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Add an entry, expecting that there is none of its name."""
+    """Add an entry, expecting that there is none of its name.
+
+    `container` is the entry above it, which is made where it is missing.
+    """
 
     dn: str
     attributes: Mapping[str, tuple[bytes, ...]]
     present_ok: bool = False
+    container: "Add | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,15 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Give an entry another name, and another parent where one is named; the old name goes."""
+    """Give an entry another name, and another parent where one is named; the old name goes.
+
+    What lies below it goes along. `container` is the new parent, which is made where it is missing.
+    """
 
     dn: str
     new_rdn: str
     new_parent: str | None = None
+    container: Add | None = None
 
     @property
     def new_dn(self) -> str:
@@ -102,13 +110,15 @@ class Sweep:
     """Change many entries: search, and for each entry found the operations it needs.
 
     It is expanded while it streams. `until_empty` repeats it until nothing is found, for trees
-    that are taken away leaf first.
+    that are taken away leaf first. `foreseen` gives the same operations as `change`, where that
+    does more than that.
     """
 
     meaning: str
     query: Query
     change: Callable[[Entry], Iterable[Operation]]
     until_empty: bool = False
+    foreseen: Callable[[Entry], Iterable[Operation]] | None = None
 
 
 def everything_below(dn: str) -> Sweep:
@@ -229,7 +239,7 @@ class Record:
                     self._undone.append(Modify(operation.dn, undone, absent_ok=True))
                 yield operation
 
-        return replace(sweep, change=change)
+        return replace(sweep, change=change, foreseen=sweep.change)
 
     def undone(self) -> tuple[Modify, ...]:
         """Return what takes back everything that was noted, the last first."""

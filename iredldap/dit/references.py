@@ -161,7 +161,9 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         *terms(*_INDEXED, *_GROUPS),
         *(equals("listAllowedUser", name) for name in sorted(bare)),
         every(_EXTERNALS, either(*terms("mail"))),
-        every(_LISTS, either(*terms(*_ON_LISTS), *(present(name) for name in MEMBER_DNS))),
+        every(_LISTS, either(*terms(*_ON_LISTS))),
+        # DNs are no texts that one could search a part of: groups are all looked at.
+        *(present(name) for name in MEMBER_DNS),
     )
     return _sweep(
         tree.base, mentioned, is_gone, lambda value: _below(value, dn), {dn.lower()}, inside=dn

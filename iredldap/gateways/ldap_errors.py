@@ -1,23 +1,34 @@
-"""What python-ldap raises, as refusals.
+"""What slapd answers, and what python-ldap raises, as refusals.
 
-Source: RFC 4511, appendix A.
+Source: RFC 4511, appendix A; RFC 3909, RFC 4370, RFC 4528; slapd's own texts.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import ldap
 
 from iredldap.errors import (
     AlreadyExists,
+    DirectoryDenies,
+    DirectoryFailed,
+    DirectoryFull,
+    DirectoryReadOnly,
+    DirectoryUnwilling,
+    ExceededLdapServerAdminlimit,
     ExceededLdapServerSizelimit,
+    ExceededLdapServerTimelimit,
+    HasChildren,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
     NotSupportedByDirectory,
     PreconditionFailed,
     Refusal,
+    SchemaViolation,
     ServerDown,
 )
 
@@ -31,35 +42,87 @@ class ValueAbsent(PreconditionFailed):
 
 
 class ValuePresent(PreconditionFailed):
-    """A value to be added is there already."""
+    """A value to be added is there already, or was sent twice, in whatever spelling."""
 
 
-class HasChildren(InternalError):
-    """An entry to be deleted has children."""
+NO_OPERATION = 16654
+"""What slapd answers to a request under the No-Op control that it would have carried out."""
 
+RESULTS: Mapping[int, type[Refusal]] = MappingProxyType(
+    {
+        1: DirectoryFailed,  # operationsError
+        2: DirectoryFailed,  # protocolError
+        3: ExceededLdapServerTimelimit,  # timeLimitExceeded
+        4: ExceededLdapServerSizelimit,  # sizeLimitExceeded
+        7: DirectoryFailed,  # authMethodNotSupported
+        8: DirectoryDenies,  # strongerAuthRequired
+        9: DirectoryFailed,  # partialResults, of LDAPv2
+        10: DirectoryReadOnly,  # referral: the server that takes writes is another one
+        11: ExceededLdapServerAdminlimit,  # adminLimitExceeded
+        12: DirectoryFailed,  # unavailableCriticalExtension
+        13: DirectoryDenies,  # confidentialityRequired
+        14: DirectoryFailed,  # saslBindInProgress
+        16: ValueAbsent,  # noSuchAttribute
+        17: NotSupportedByDirectory,  # undefinedAttributeType, or one without ";binary"
+        18: SchemaViolation,  # inappropriateMatching: no rule to find a value by
+        19: InvalidParameter,  # constraintViolation
+        20: ValuePresent,  # attributeOrValueExists
+        21: InvalidParameter,  # invalidAttributeSyntax
+        32: NoSuchAccount,  # noSuchObject
+        33: SchemaViolation,  # aliasProblem: the parent is an alias entry
+        34: InvalidParameter,  # invalidDNSyntax
+        35: SchemaViolation,  # isLeaf
+        36: DirectoryDenies,  # aliasDereferencingProblem
+        47: DirectoryDenies,  # proxyAuthorizationFailure
+        48: DirectoryDenies,  # inappropriateAuthentication
+        49: DirectoryDenies,  # invalidCredentials, of the service account
+        50: DirectoryDenies,  # insufficientAccessRights
+        51: ServerDown,  # busy
+        52: ServerDown,  # unavailable
+        53: DirectoryUnwilling,  # unwillingToPerform; see `_WORDS`
+        54: DirectoryFailed,  # loopDetect
+        64: SchemaViolation,  # namingViolation
+        65: SchemaViolation,  # objectClassViolation
+        66: HasChildren,  # notAllowedOnNonLeaf
+        67: SchemaViolation,  # notAllowedOnRDN
+        68: AlreadyExists,  # entryAlreadyExists
+        69: SchemaViolation,  # objectClassModsProhibited
+        70: ExceededLdapServerAdminlimit,  # resultsTooLarge, of CLDAP
+        71: DirectoryUnwilling,  # affectsMultipleDSAs
+        76: DirectoryFailed,  # virtual list view
+        80: DirectoryFailed,  # other; see `_WORDS`
+        118: DirectoryFailed,  # canceled
+        119: DirectoryFailed,  # noSuchOperation
+        120: DirectoryFailed,  # tooLate
+        121: DirectoryFailed,  # cannotCancel
+        122: PreconditionFailed,  # assertionFailed
+        123: DirectoryDenies,  # authorizationDenied
+    }
+)
+"""The refusal of each result code that a bind, a search or a write can end with."""
 
-class SchemaViolated(NotSupportedByDirectory):
-    """The schema does not allow what was sent; a plan that was made for it is never told so."""
-
-
-_REFUSALS: tuple[tuple[type[Exception], type[Refusal]], ...] = (
-    (ldap.ALREADY_EXISTS, AlreadyExists),
-    (ldap.NO_SUCH_OBJECT, NoSuchAccount),
-    (ldap.ASSERTION_FAILED, PreconditionFailed),
-    (ldap.NO_SUCH_ATTRIBUTE, ValueAbsent),
-    (ldap.TYPE_OR_VALUE_EXISTS, ValuePresent),
-    (ldap.NOT_ALLOWED_ON_NONLEAF, HasChildren),
-    (ldap.INVALID_SYNTAX, InvalidParameter),
-    (ldap.CONSTRAINT_VIOLATION, InvalidParameter),
-    (ldap.UNDEFINED_TYPE, SchemaViolated),
-    (ldap.OBJECT_CLASS_VIOLATION, SchemaViolated),
-    (ldap.SIZELIMIT_EXCEEDED, ExceededLdapServerSizelimit),
+_LOCAL: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.SERVER_DOWN, ServerDown),
     (ldap.CONNECT_ERROR, ServerDown),
     (ldap.TIMEOUT, ServerDown),
-    (ldap.UNAVAILABLE, ServerDown),
-    (ldap.BUSY, ServerDown),
 )
+"""What the library says without having heard of the server."""
+
+_WORDS: tuple[tuple[int, re.Pattern[str], type[Refusal]], ...] = (
+    (53, re.compile(r"shadow context|read.?only|operation restricted"), DirectoryReadOnly),
+    # back-mdb's words for a write that found no room; the cause itself is in slapd's log only.
+    (
+        80,
+        re.compile(
+            r"entry (store|update) failed|index (generation|update) failed|txn_commit failed"
+            r"|MDB_MAP_FULL|No space left",
+            re.IGNORECASE,
+        ),
+        DirectoryFull,
+    ),
+)
+"""Result codes that mean several things, told apart by slapd's text."""
+
 LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE)
 WRONG_PASSWORD = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT)
 
@@ -76,18 +139,36 @@ def translated() -> Iterator[None]:
 def refusal_for(error: ldap.LDAPError) -> Refusal:
     """Give the refusal that an LDAP error means.
 
-    Limits of the server are among them: a result that stops early must never look whole.
+    Limits of the server are among them: a result that stops early must never look whole. A code
+    that is not in the table is a failure of the server. What is no answer of a server is a fault of
+    ours, but for a connection that is lost.
     """
-    for foreign, ours in _REFUSALS:
+    for foreign, ours in _LOCAL:
         if isinstance(error, foreign):
             return ours(sentence(error))
-    return InternalError(sentence(error))
+    code = result_code(error)
+    info = str(_facts(error).get("info", ""))
+    for number, words, kind in _WORDS:
+        if code == number and words.search(info):
+            return kind(sentence(error))
+    unknown = DirectoryFailed if code > 0 else InternalError
+    return RESULTS.get(code, unknown)(sentence(error))
+
+
+def result_code(error: ldap.LDAPError) -> int:
+    """Return the result code that an LDAP error stands for; negative: one of the library."""
+    return int(_facts(error).get("result", getattr(type(error), "errnum", -1)))
 
 
 def sentence(error: Exception) -> str:
     """Return what an LDAP error says, for the log."""
-    facts: Any = error.args[0] if error.args else {}
-    if not isinstance(facts, dict):
+    facts = _facts(error)
+    if not facts:
         return str(error)
     words = (facts.get("desc"), facts.get("info"), facts.get("matched"))
     return ": ".join(str(word) for word in words if word) or type(error).__name__
+
+
+def _facts(error: Exception) -> Mapping[str, Any]:
+    facts: Any = error.args[0] if error.args else {}
+    return facts if isinstance(facts, dict) else {}

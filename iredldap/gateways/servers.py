@@ -20,9 +20,13 @@ from iredldap.ldap_settings import Ldap
 
 
 class Connection(SimpleLDAPObject):  # type: ignore[misc]
-    """A connection that knows whether its server hangs."""
+    """A connection that knows whether its server hangs, and what that has stored.
+
+    `stored` are attributes that entries of the server have been seen with.
+    """
 
     breaker: Breaker
+    stored: set[str]
 
 
 class Server:
@@ -35,6 +39,7 @@ class Server:
 
     def __init__(self, uri: str, settings: Ldap) -> None:
         self.uri = uri
+        self.stored: set[str] = set()
         self._settings = settings
         # Whoever has waited for as long as a connection may take has met a hang.
         self.breaker = Breaker(uri, self._probe, min(SLOW, 0.8 * settings.network_timeout))
@@ -48,6 +53,7 @@ class Server:
         """
         connection = Connection(self.uri)
         connection.breaker = self.breaker
+        connection.stored = self.stored
         try:
             _prepare(connection, self._settings, self.uri)
             connection.simple_bind_s(dn, password)

@@ -57,7 +57,11 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     return Plan(
         dn,
         (
-            Add(dn, alias.new(mail, changes, ours, is_marked=is_marked)),
+            Add(
+                dn,
+                alias.new(mail, changes, ours, is_marked=is_marked),
+                container=domain.container(directory.tree, names.domain_of(mail), "Aliases"),
+            ),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
         ),

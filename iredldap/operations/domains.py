@@ -241,14 +241,20 @@ def _catchall(
     name = entry.text("domainName") or ""
     account = directory.read(directory.tree.catchall(name))
     if not change.values:
-        return ((Delete(account.dn, absent_ok=True),) if account else ()), ()
+        gone = Delete(account.dn, absent_ok=True, with_children=True) if account else None
+        return ((gone,) if gone else ()), ()
     nobody = judge.unreachable(change.values)
     kept = tuple(mail for mail in change.values if mail not in nobody)
     if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
     if account is None:
         attributes = domain.new_catchall(entry, kept, is_active=entry.is_active)
-        return (Add(directory.tree.catchall(name), attributes),), tuple(sorted(nobody))
+        made = Add(
+            directory.tree.catchall(name),
+            attributes,
+            container=domain.container(directory.tree, name, "Users"),
+        )
+        return (made,), tuple(sorted(nobody))
     mods = modlist((Change(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
 
@@ -368,7 +374,7 @@ def delete(
             replace(everything_below(entry.dn), meaning="delete everything in the domain"),
             # Late: one of them may be the caller, whose right a repeat stands on.
             *admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
-            Delete(entry.dn, absent_ok=True),
+            Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
         touches=frozenset({*domains, *names.domains_of(entry.texts("domainAdmin")), GLOBAL_ADMINS}),

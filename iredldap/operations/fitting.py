@@ -51,6 +51,7 @@ def fitted(directory: Directory, plan: Plan) -> Plan:
 
 
 Classes = Callable[[], Iterable[str]]
+Change = Callable[[Entry], Iterable[Operation]]
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,21 @@ class _Fit:
                     yield step
 
     def _sweep(self, sweep: Sweep) -> Sweep:
-        def change(entry: Entry) -> Iterator[Operation]:
-            for operation in sweep.change(entry):
-                same = names.same(operation.dn, entry.dn)
-                yield from self._cut(operation, _classes(entry) if same else self._of(operation.dn))
+        def cut(change: Change) -> Change:
+            def changed(entry: Entry) -> Iterator[Operation]:
+                for operation in change(entry):
+                    same = names.same(operation.dn, entry.dn)
+                    classes = _classes(entry) if same else self._of(operation.dn)
+                    yield from self._cut(operation, classes)
 
-        return replace(sweep, query=_with_classes(sweep.query), change=change)
+            return changed
+
+        return replace(
+            sweep,
+            query=_with_classes(sweep.query),
+            change=cut(sweep.change),
+            foreseen=cut(sweep.foreseen) if sweep.foreseen else None,
+        )
 
     def _recheck(self, recheck: Recheck) -> Recheck:
         def judge(entries: Iterable[Entry]) -> Amendment:

@@ -81,7 +81,11 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         (
             *membership.join(directory, made, members.ours),
             *membership.elsewhere(directory, made, externals, members.elsewhere),
-            Add(dn, attributes),
+            Add(
+                dn,
+                attributes,
+                container=domain.container(directory.tree, names.domain_of(mail), "Groups"),
+            ),
             *_dismiss_strays(directory, made, strays, members),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
@@ -128,7 +132,7 @@ def _newcomer(
         for member in members.ours if theirs else ():
             yield Modify(member.dn, (Mod(Op.DELETE, GROUP, theirs),), absent_ok=True)
         if members.elsewhere and mail in lost:
-            yield Delete(externals, absent_ok=True)
+            yield Delete(externals, absent_ok=True, with_children=True)
         elif members.elsewhere and theirs:
             yield Modify(externals, (Mod(Op.DELETE, "shadowAddress", theirs),), absent_ok=True)
 
@@ -222,7 +226,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            Delete(directory.tree.externals(mail), absent_ok=True),
+            Delete(directory.tree.externals(mail), absent_ok=True, with_children=True),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
             membership.recheck_members(directory, addresses),

@@ -6,7 +6,7 @@ Source: iRedMail's directory, "Mailing lists".
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from iredldap.dit import maillist, names
+from iredldap.dit import domain, maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.maillist import GROUP
@@ -207,7 +207,8 @@ def elsewhere(
     dn = directory.tree.externals(mail)
     is_marked = entry.has("domainStatus", "disabled")
     made = maillist.externals(mail, shadows, is_marked=is_marked)
-    return (Add(dn, made, present_ok=True), Modify(dn, change))
+    container = domain.container(directory.tree, names.domain_of(mail), "Externals")
+    return (Add(dn, made, present_ok=True, container=container), Modify(dn, change))
 
 
 def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -> Recheck:
@@ -220,7 +221,7 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
     for member in joining:
         missing = encoded(address for address in own if address not in member.lowered(GROUP))
         back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
-    externals = Delete(directory.tree.externals(own[0]), absent_ok=True)
+    externals = Delete(directory.tree.externals(own[0]), absent_ok=True, with_children=True)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
@@ -244,7 +245,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
                 operation
                 for found in entries
                 for operation in (
-                    (Delete(found.dn, absent_ok=True),)
+                    (Delete(found.dn, absent_ok=True, with_children=True),)
                     if maillist.is_externals(found)
                     else maillist.leaves(found, addresses)
                 )

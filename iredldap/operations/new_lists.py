@@ -7,7 +7,7 @@ creation that broke off can be told, and finished when it is asked for again.
 import uuid
 from collections.abc import Iterator
 
-from iredldap.dit import list_profile, names, subscribable
+from iredldap.dit import domain, list_profile, names, subscribable
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, service_mods
 from iredldap.dit.names import equals
@@ -77,7 +77,13 @@ def create(
     profile = list_profile.parameters(mail, settled.in_profile, {})
     steps: tuple[Step, ...] = (
         _making(directory, lists, mail, profile),
-        remade(begun, attributes, _LASTING) if begun else Add(dn, attributes),
+        remade(begun, attributes, _LASTING)
+        if begun
+        else Add(
+            dn,
+            attributes,
+            container=domain.container(directory.tree, names.domain_of(mail), "Groups"),
+        ),
         *_rechecks(directory, home, made, limit),
         *_finishing(lists, made, members),
     )

@@ -54,10 +54,11 @@ class Kind:
     object_class: str
     dn: Callable[[Tree, str], str]
     limit: str
+    unit: str
 
 
-USER = Kind("mailUser", Tree.user, "numberOfUsers")
-ALIAS = Kind("mailAlias", Tree.alias, "numberOfAliases")
+USER = Kind("mailUser", Tree.user, "numberOfUsers", "Users")
+ALIAS = Kind("mailAlias", Tree.alias, "numberOfAliases", "Aliases")
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,12 @@ def _begin(
     withdrawal = (Modify(entry.dn, (Mod(Op.DELETE, "shadowAddress", added),)),) if added else ()
     held |= set(wanted)
     to = kind.dn(directory.tree, course.new)
-    move = Rename(entry.dn, names.rdn(to), names.parent(to) if course.crosses else None)
+    move = Rename(
+        entry.dn,
+        names.rdn(to),
+        names.parent(to) if course.crosses else None,
+        domain.container(directory.tree, names.domain_of(course.new), kind.unit),
+    )
     record = Record()
 
     def back() -> Iterator[Step]:

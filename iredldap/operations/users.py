@@ -170,7 +170,11 @@ def create(
         dn,
         (
             *mailboxes.reclaiming(records, place),
-            Add(dn, attributes),
+            Add(
+                dn,
+                attributes,
+                container=domain.container(directory.tree, names.domain_of(mail), "Users"),
+            ),
             merged(
                 uniqueness.recheck(directory, newcomer),
                 mailboxes.recheck(directory, records, place, newcomer.withdrawn()),

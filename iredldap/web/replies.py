@@ -34,11 +34,13 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.PreconditionFailed, 412),
     (errors.BodyTooLarge, 413),
     (errors.UnsupportedMediaType, 415),
+    (errors.Unacceptable, 422),
     (errors.WeakPassword, 422),
     (errors.InvalidPasswordScheme, 422),
-    (errors.NotSupportedByDirectory, 422),
     (errors.TooManyRequests, 429),
     (errors.MlmmjadminUnavailable, 502),
+    (errors.DirectoryFull, 507),
+    (errors.DirectoryUnable, 503),
     (errors.ServerDown, 503),
 )
 

@@ -1,9 +1,11 @@
 """Plans are carried out in order, honestly reported, and finished by a repeat."""
 
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,9 +35,11 @@ from iredldap.errors import (
     AlreadyExists,
     NoSuchAccount,
     PreconditionFailed,
+    SchemaViolation,
     ServerDown,
+    ValueExists,
 )
-from iredldap.gateways.directory import Directory, Unanswered
+from iredldap.gateways.directory import Directory, NotJudged, Unanswered
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
@@ -697,3 +701,96 @@ class TestRecheck:
             apply(directory, Plan(DN, (domain(), self.recheck(judge))))
 
         assert failed.value.report == {"done": [f"add {DN}"], "not_done": ["look again"]}
+
+
+class TestForesight:
+    """What would be refused in the middle is refused before the first step."""
+
+    OTHER = TREE.domain("other.test")
+    FORBIDDEN = Modify(OTHER, (Mod(Op.REPLACE, "cn", ()), Mod(Op.DELETE, "objectClass")))
+
+    @pytest.fixture
+    def others(self, directory: Directory) -> Directory:
+        directory.write(domain("other.test", cn=(b"Other  Company",), mtaTransport=(b"dovecot",)))
+        return directory
+
+    def test_a_later_step_that_the_schema_forbids(self, others: Directory) -> None:
+        with pytest.raises(SchemaViolation) as refused:
+            carry_out(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
+        assert not refused.value.report
+        assert others.read(DN) is None
+
+    def test_an_entry_of_a_sweep(self, others: Directory) -> None:
+        """Also of one that comes after others."""
+        go_round = sweep(lambda entry: [replace(self.FORBIDDEN, dn=entry.dn)])
+        with pytest.raises(SchemaViolation):
+            carry_out(others, lambda: Plan(DN, (domain(), go_round)))
+        assert others.read(DN) is None
+
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_a_value_that_is_there_in_another_spelling(self, others: Directory, steps: int) -> None:
+        """It is no race: nobody waits for others, and both spellings are named."""
+        again = Modify(self.OTHER, (Mod(Op.ADD, "cn", (b"OTHER company",)),))
+        began = time.monotonic()
+
+        with pytest.raises(ValueExists) as refused:
+            carry_out(others, lambda: Plan(DN, (domain(), again)[-steps:]))
+
+        assert time.monotonic() - began < apply_module.PATIENCE / 2
+        assert refused.value.report == {
+            "attribute": "cn",
+            "values": ["OTHER company", "Other  Company"],
+        }
+        assert others.read(DN) is None
+
+    def test_a_value_that_can_not_be_removed(self, others: Directory) -> None:
+        gone = Modify(self.OTHER, (Mod(Op.DELETE, "cn", (b"Another",)),))
+        with pytest.raises(SchemaViolation, match="No such attribute"):
+            carry_out(others, lambda: Plan(DN, (domain(), gone)))
+        assert others.read(DN) is None
+
+    def test_a_value_sent_twice_is_one(self, directory: Directory) -> None:
+        twice = (b"+1 555", b"+1555", b"+15-55")
+        carry_out(directory, lambda: Plan(DN, (domain(telephoneNumber=twice),)))
+        more = Modify(DN, (Mod(Op.REPLACE, "cn", (b"a b", b"A  B")),))
+        carry_out(directory, lambda: Plan(DN, (more,)))
+
+        entry = directory.read(DN)
+        assert entry
+        assert (entry.texts("telephoneNumber"), entry.texts("cn")) == (["+1 555"], ["a b"])
+
+    def test_a_step_that_stands_on_an_earlier_one_is_judged_by_the_schema(
+        self, directory: Directory
+    ) -> None:
+        below = Add(f"ou=x,{DN}", {"objectClass": (b"organizationalUnit",), "sn": (b"x",)})
+        with pytest.raises(SchemaViolation, match="sn"):
+            carry_out(directory, lambda: Plan(DN, (domain(), below)))
+        assert directory.read(DN) is None
+
+    def test_a_server_that_does_not_judge(
+        self, others: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Then what the schema tells is all that is known before."""
+        monkeypatch.setattr(others, "_judges", False)
+        with pytest.raises(SchemaViolation):
+            carry_out(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
+        assert others.read(DN) is None
+
+    def test_the_server_is_shown_nothing_that_would_harm_it(self, others: Directory) -> None:
+        """A database is spoilt by an attribute that it has judged before it has held it."""
+        before = state_of(others, self.OTHER)
+        new = Modify(self.OTHER, (Mod(Op.REPLACE, "disclaimer", (b"x",)),))
+        known = Modify(self.OTHER, (Mod(Op.REPLACE, "mtaTransport", (b"smtp:x",)),))
+        assert others.read(self.OTHER)
+
+        wanted: list[Operation] = [domain(street=(b"x",)), new, known, Delete(self.OTHER)]
+        verdicts = {id(one): verdict for one, verdict in others.judged(wanted)}
+
+        is_judged = [not isinstance(verdicts[id(one)], NotJudged) for one in wanted]
+        assert is_judged == [False, False, True, True]
+        assert others.read(DN) is None
+        assert state_of(others, self.OTHER) == before
+        others.write(domain(street=(b"x",)))
+        others.write(new)
+        assert text_of(others, "street") == "x"
+        assert text_of(others, "disclaimer", self.OTHER) == "x"

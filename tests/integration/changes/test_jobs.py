@@ -20,6 +20,7 @@ from iredldap.dit.plan import (
     Modify,
     Op,
     Operation,
+    Outside,
     Plan,
     Query,
     Recheck,
@@ -160,18 +161,33 @@ class TestReport:
         assert (job.status, job.done, job.total, job.failures) == ("done", 7, 7, 0)
 
     def test_names_the_entry_that_refused(self, office: Office) -> None:
-        """By DN and code, beside what was done and what was not."""
+        """By DN and code, before anything was done."""
         bad = TREE.domain("bad.test")
         office.directory.write(domain(bad))
 
         job = office.run(Plan(DN, (domain(DN), refusing(bad), described("never"))))
 
-        code = "NOT_SUPPORTED_BY_DIRECTORY"
-        assert (job.status, job.failures, job.code) == ("failed", 1, code)
+        assert (job.status, job.failures, job.code) == ("failed", 1, "SCHEMA_VIOLATION")
+        assert json.loads(job.report or "") == {"failed": [{"dn": bad, "code": "SCHEMA_VIOLATION"}]}
+        assert office.directory.read(DN) is None
+
+    def test_tells_what_was_done_before_it_broke_off(self, office: Office) -> None:
+        """Beside what was not."""
+
+        def fail() -> None:
+            raise ServerDown("the database is away")
+
+        office.directory.write(domain(TREE.domain("other.test")))
+        go_round = sweep(lambda entry: iter([described("x", entry.dn)]))
+
+        job = office.run(
+            Plan(DN, (domain(DN), go_round, Outside("forget it", fail), described("never")))
+        )
+
+        assert (job.status, job.code) == ("failed", "SERVER_DOWN")
         report = json.loads(job.report or "")
-        assert report["failed"] == [{"dn": bad, "code": code}]
-        assert report["done"] == [f"add {DN}"]
-        assert report["not_done"] == ["go round", f"modify {DN}"]
+        assert report["done"] == [f"add {DN}", "go round (2 entries)"]
+        assert report["not_done"] == ["forget it", f"modify {DN}"]
 
     def test_names_a_single_step_that_was_refused(self, office: Office) -> None:
         job = office.run(Plan(DN, (described("nobody there"),)))

@@ -20,6 +20,8 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Sc
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
     AlreadyExists,
+    DirectoryFailed,
+    HasChildren,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
@@ -29,7 +31,6 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import (
     Directory,
-    HasChildren,
     Pool,
     Unanswered,
     ValueAbsent,
@@ -818,9 +819,9 @@ class TestTls:
         directory = open_(proxy.uri, starttls=True, verify_certificate=False)
 
         for _ in range(2):
-            with pytest.raises((ServerDown, InternalError)):
+            with pytest.raises((ServerDown, DirectoryFailed, InternalError)):
                 directory.ask()
-            with pytest.raises((ServerDown, InternalError)):
+            with pytest.raises((ServerDown, DirectoryFailed, InternalError)):
                 directory.verifies(WRITER, WRITER_PASSWORD)
 
         assert proxy.connections == 4

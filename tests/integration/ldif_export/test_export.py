@@ -387,10 +387,11 @@ def test_a_limit_of_the_server_is_no_end(full: Slapd) -> None:
         assert dict(found) == whole
 
 
-def test_a_branch_elsewhere_is_no_end(full: Slapd) -> None:
-    """A search reference raises: the export would miss what lies there."""
-    with connected(full) as connection, pytest.raises(InternalError, match="another server"):
-        list(source.entries(connection, TREE, Selection("domain", "split.test")))
+def test_a_referral_object_is_exported(full: Slapd) -> None:
+    """As an entry of its domain: what it points to is not part of it."""
+    with connected(full) as connection:
+        found = dict(source.entries(connection, TREE, Selection("domain", "split.test")))
+    assert found[f"ou=Else,{TREE.domain('split.test')}"]["ref"] == [b"ldap://127.0.0.1:1/o=x"]
 
 
 def test_a_silent_server_is_waited_for_only_so_long(full: Slapd) -> None:

@@ -128,9 +128,10 @@ def test_a_search_says_all_that_it_has_to() -> None:
     """Byte by byte, as `ldapsearch -z max` sends it."""
     said = messages.search(2, "o=x", 2, filters.parsed("(cn=*)"), ("*", "entryCSN"))
     assert said == bytes.fromhex(
-        "302f 020102 632a 04036f3d78 0a0102 0a0100 02047fffffff 020100 010100 8702636e"
+        "304c 020102 632a 04036f3d78 0a0102 0a0100 02047fffffff 020100 010100 8702636e"
         "300d 04012a 0408656e74727943534e"
-    )
+        "a01b 3019 0417"
+    ) + (b"2.16.840.1.113730.3.4.2")
 
 
 def test_other_requests_say_what_they_have_to() -> None:

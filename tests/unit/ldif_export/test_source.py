@@ -8,7 +8,9 @@ import pytest
 
 from iredldap.dit.names import Tree
 from iredldap.errors import (
+    ExceededLdapServerAdminlimit,
     ExceededLdapServerSizelimit,
+    ExceededLdapServerTimelimit,
     InternalError,
     NoSuchAccount,
     ServerDown,
@@ -100,8 +102,8 @@ def test_a_domain_that_goes_meanwhile_is_no_empty_domain() -> None:
     ("failure", "refusal"),
     [
         (ldap.SIZELIMIT_EXCEEDED, ExceededLdapServerSizelimit),
-        (ldap.TIMELIMIT_EXCEEDED, InternalError),
-        (ldap.ADMINLIMIT_EXCEEDED, InternalError),
+        (ldap.TIMELIMIT_EXCEEDED, ExceededLdapServerTimelimit),
+        (ldap.ADMINLIMIT_EXCEEDED, ExceededLdapServerAdminlimit),
         (ldap.SERVER_DOWN, ServerDown),
         (ldap.TIMEOUT, ServerDown),
     ],

@@ -1,0 +1,383 @@
+"""What the directory would refuse is known before the first write, and what can be done is done.
+
+Entries are planted as other tools leave them. A refusal leaves every entry in the state (entryCSN)
+in which it was.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ldap
+import pytest
+import requests
+
+from iredldap.dit import base, names
+from iredldap.dit.names import Tree
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.gateways.directory import MANAGE
+from iredldap.shipped import shipped
+from tests.conftest import (
+    ADMIN,
+    ADMIN_PASSWORD,
+    READER_PASSWORD,
+    SUFFIX,
+    WRITER_PASSWORD,
+    Client,
+    World,
+    done,
+    salted,
+)
+from tests.patience import started
+
+PASSWORD = "a good password"
+CORP, OTHER = "corp.test", "other.test"
+ANN, BOB = f"ann@{CORP}", f"bob@{CORP}"
+DOMAIN = f"domainName={CORP},o=domains,{SUFFIX}"
+GROUP = f"cn=sales,domainName={OTHER},o=domains,{SUFFIX}"
+
+Everything = dict[str, dict[str, list[bytes]]]
+
+
+def everything(world: World) -> Everything:
+    """Every entry below the suffix with its state."""
+    connection = world.connect()
+    try:
+        found = connection.search_ext_s(
+            SUFFIX, ldap.SCOPE_SUBTREE, attrlist=["*", "entryCSN"], serverctrls=[MANAGE]
+        )
+    finally:
+        connection.unbind_s()
+    return dict(found)
+
+
+def dns_below(world: World, dn: str) -> set[str]:
+    """DNs of an entry and of all below it."""
+    return {found for found in everything(world) if names.below(found, dn)}
+
+
+def refused(answer: requests.Response, status: int, code: str) -> dict[str, Any]:
+    """Insist on a refusal, and give what it tells besides."""
+    said = answer.json()
+    assert (answer.status_code, said["_success"], said["_msg"]) == (status, False, code), said
+    return dict(said.get("_data", {}))
+
+
+@pytest.fixture
+def corp(api: Client, world: World) -> Iterator[World]:
+    """Two domains, two users of one."""
+    for name in (CORP, OTHER):
+        done(api.post(f"/api/domain/{name}"))
+    for mail in (ANN, BOB):
+        done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    yield world
+    connection = world.connect()
+    for dn in sorted(dns_below(world, world.tree.base), key=names.depth, reverse=True):
+        if dn != world.tree.base:
+            connection.delete_ext_s(dn, [MANAGE])
+    connection.unbind_s()
+
+
+def plant_address_book(world: World, above: str) -> set[str]:
+    """What a groupware keeps below an account."""
+    book = f"ou=personal,{above}"
+    world.add(book, objectClass="organizationalUnit", ou="personal")
+    contacts = {f"uid=c{number},{book}" for number in range(3)}
+    for number, dn in enumerate(sorted(contacts)):
+        world.add(dn, objectClass="inetOrgPerson", uid=f"c{number}", cn="A Friend", sn="Friend")
+    return {book, *contacts}
+
+
+class TestChildren:
+    @pytest.mark.parametrize("kind", ["user", "alias", "maillist"])
+    def test_go_with_their_account(self, api: Client, corp: World, kind: str) -> None:
+        """Leaf first, as they do with a domain; nobody else's do."""
+        dn = {
+            "user": corp.tree.user(ANN),
+            "alias": corp.tree.alias(f"a@{CORP}"),
+            "maillist": corp.tree.maillist(f"a@{CORP}"),
+        }[kind]
+        if kind != "user":
+            done(api.post(f"/api/{kind}/a@{CORP}"))
+        plant_address_book(corp, dn)
+        others = plant_address_book(corp, corp.tree.user(BOB))
+
+        done(api.delete(f"/api/{kind}/{ANN if kind == 'user' else f'a@{CORP}'}"))
+
+        assert dns_below(corp, dn) == set()
+        assert others < set(everything(corp))
+
+    def test_go_with_the_external_members_of_a_list(self, api: Client, corp: World) -> None:
+        mail = f"list@{CORP}"
+        done(api.post(f"/api/maillist/{mail}", members="x@elsewhere.test"))
+        plant_address_book(corp, corp.tree.externals(mail))
+
+        done(api.delete(f"/api/maillist/{mail}"))
+
+        assert dns_below(corp, corp.tree.externals(mail)) == set()
+
+    @pytest.mark.parametrize("place", [CORP, OTHER])
+    def test_follow_a_rename(self, api: Client, corp: World, place: str) -> None:
+        """Within the domain and into another one."""
+        plant_address_book(corp, corp.tree.user(ANN))
+
+        done(api.post(f"/api/user/{ANN}/change_email/anna@{place}"))
+
+        assert dns_below(corp, corp.tree.user(ANN)) == set()
+        assert len(dns_below(corp, corp.tree.user(f"anna@{place}"))) == 5
+
+    def test_that_no_search_finds_keep_their_account(self, api: Client, corp: World) -> None:
+        """A subentry, which only who asks for subentries is shown."""
+        dn = f"cn=policy,{corp.tree.user(ANN)}"
+        corp.add(
+            dn,
+            objectClass=["subentry", "extensibleObject"],
+            cn="policy",
+            subtreeSpecification="{}",
+        )
+        before = everything(corp)
+
+        refused(api.delete(f"/api/user/{ANN}"), 409, "HAS_CHILDREN")
+
+        assert everything(corp) == before
+        connection = corp.connect()
+        connection.delete_s(dn)
+        connection.unbind_s()
+
+
+def plant_group(world: World, *members: str, unique: bool = False) -> None:
+    attribute = "uniqueMember" if unique else "member"
+    kind = "groupOfUniqueNames" if unique else "groupOfNames"
+    attributes: dict[str, str | list[str]] = {attribute: [*members]}
+    world.add(GROUP, objectClass=kind, cn="sales", **attributes)
+
+
+class TestGroups:
+    @pytest.mark.parametrize("unique", [False, True], ids=["groupOfNames", "groupOfUniqueNames"])
+    def test_the_last_member_stays(self, api: Client, corp: World, *, unique: bool) -> None:
+        """No group of another tool is taken away behind its back; it is named instead."""
+        plant_group(corp, corp.tree.user(ANN).upper(), unique=unique)
+        before = everything(corp)
+
+        told = refused(api.delete(f"/api/user/{ANN}"), 409, "LAST_MEMBER")
+
+        assert told["groups"] == [GROUP]
+        assert everything(corp) == before
+
+    @pytest.mark.parametrize("unique", [False, True], ids=["groupOfNames", "groupOfUniqueNames"])
+    def test_others_keep_a_group_alive(self, api: Client, corp: World, *, unique: bool) -> None:
+        plant_group(corp, corp.tree.user(ANN), corp.tree.user(BOB), unique=unique)
+
+        done(api.delete(f"/api/user/{ANN}"))
+
+        attribute = "uniqueMember" if unique else "member"
+        assert corp.attributes(GROUP)[attribute] == {corp.tree.user(BOB)}
+
+    def test_a_domain_with_a_last_member_of_a_group_elsewhere_stays(
+        self, api: Client, corp: World
+    ) -> None:
+        plant_group(corp, corp.tree.user(ANN), corp.tree.user(BOB))
+        before = everything(corp)
+
+        told = refused(api.delete(f"/api/domain/{CORP}"), 409, "LAST_MEMBER")
+
+        assert told["groups"] == [GROUP]
+        assert everything(corp) == before
+
+    def test_a_group_in_a_domain_goes_with_it(self, api: Client, corp: World) -> None:
+        plant_group(corp, corp.tree.user(ANN))
+
+        done(api.delete(f"/api/domain/{OTHER}"))
+
+        assert GROUP not in everything(corp)
+
+    def test_a_group_follows_a_rename(self, api: Client, corp: World) -> None:
+        plant_group(corp, corp.tree.user(ANN))
+
+        done(api.post(f"/api/user/{ANN}/change_email/anna@{OTHER}"))
+
+        assert corp.attributes(GROUP)["member"] == {corp.tree.user(f"anna@{OTHER}")}
+
+
+class TestContainers:
+    """A domain of another tool may lack some."""
+
+    @pytest.mark.parametrize(
+        ("unit", "call", "made"),
+        [
+            ("Users", ("POST", f"/api/user/new@{OTHER}", {"password": PASSWORD}), "mail=new@"),
+            ("Users", ("PUT", f"/api/domain/{OTHER}", {"catchall": ANN}), "mail=@"),
+            ("Users", ("POST", f"/api/user/{ANN}/change_email/new@{OTHER}", {}), "mail=new@"),
+            ("Aliases", ("POST", f"/api/alias/new@{OTHER}", {}), "mail=new@"),
+            ("Groups", ("POST", f"/api/maillist/new@{OTHER}", {}), "mail=new@"),
+            (
+                "Externals",
+                ("POST", f"/api/maillist/new@{OTHER}", {"members": "x@elsewhere.test"}),
+                "memberOfGroup=new@",
+            ),
+        ],
+    )
+    def test_a_missing_one_is_made(
+        self, api: Client, corp: World, unit: str, call: Any, made: str
+    ) -> None:
+        container = corp.tree.container(OTHER, unit)
+        connection = corp.connect()
+        connection.delete_s(container)
+        connection.unbind_s()
+        method, path, parameters = call
+
+        done(api.call(method, path, **parameters))
+
+        assert corp.attributes(container) == {
+            "objectClass": {"organizationalUnit", "top"},
+            "ou": {unit},
+        }
+        assert f"{made}{OTHER},{container}" in everything(corp)
+
+    def test_none_is_made_for_what_is_refused(self, api: Client, corp: World) -> None:
+        connection = corp.connect()
+        connection.delete_s(corp.tree.container(OTHER, "Users"))
+        connection.unbind_s()
+        before = everything(corp)
+
+        refused(api.post(f"/api/user/new@{OTHER}", password="x"), 422, "PW_SHORTER_THAN_MIN_LENGTH")
+        refused(api.post("/api/user/new@nowhere.test", password=PASSWORD), 404, "NO_SUCH_ACCOUNT")
+
+        assert everything(corp) == before
+
+
+class TestReferrals:
+    REFERRAL = f"ou=elsewhere,{DOMAIN}"
+
+    @pytest.fixture
+    def split(self, corp: World) -> World:
+        """A domain with a referral object."""
+        connection = corp.connect()
+        connection.add_ext_s(
+            self.REFERRAL,
+            [
+                ("objectClass", [b"referral", b"extensibleObject"]),
+                ("ou", [b"elsewhere"]),
+                ("ref", [b"ldap://127.0.0.1:1/ou=elsewhere,dc=nowhere"]),
+            ],
+            [MANAGE],
+        )
+        connection.unbind_s()
+        return corp
+
+    def test_hinder_nothing(self, api: Client, split: World) -> None:
+        """What stops at them is neither a search nor a change."""
+        for path in (
+            f"/api/domain/{CORP}", f"/api/users/{CORP}", f"/api/user/{ANN}",
+            f"/api/aliases/{CORP}",
+        ):  # fmt: skip
+            assert api.get(path).status_code == 200, path
+        done(api.post(f"/api/alias/all@{CORP}", members=f"{ANN},{BOB}"))
+        done(api.post(f"/api/maillist/list@{CORP}", members=ANN))
+        done(api.put(f"/api/domain/{CORP}", accountStatus="disabled"))
+        done(api.put(f"/api/domain/{CORP}", accountStatus="active"))
+        done(api.put(f"/api/domain/{CORP}", addAliasDomain="alias.test"))
+        done(api.post(f"/api/user/{BOB}/change_email/bert@{CORP}"))
+        done(api.delete(f"/api/user/{ANN}"))
+        assert self.REFERRAL in everything(split)
+
+    def test_are_exported_deleted_and_restored_with_their_domain(
+        self, api: Client, split: World
+    ) -> None:
+        exported = api.get(f"/api/ldif/domain/{CORP}")
+        assert exported.status_code == 200
+        text = exported.json()["_data"]
+        assert f"dn: {self.REFERRAL}\n" in text
+        assert "ref: ldap://127.0.0.1:1/ou=elsewhere,dc=nowhere\n" in text
+
+        done(api.delete(f"/api/domain/{CORP}"))
+        assert dns_below(split, DOMAIN) == set()
+
+        restored = api.send_file("/api/ldif", text.encode())
+        assert restored.json()["_success"], restored.text
+        assert api.get(f"/api/ldif/domain/{CORP}").json()["_data"] == text
+
+
+class TestSchema:
+    def test_what_the_classes_of_an_entry_forbid_is_named(self, api: Client, corp: World) -> None:
+        """A user that another tool made of another class."""
+        dn = corp.tree.user(f"odd@{CORP}")
+        corp.add(dn, objectClass=["account", "mailUser"], mail=f"odd@{CORP}", uid="odd",
+                 accountStatus="active", shadowAddress=f"o@{CORP}")  # fmt: skip
+        done(api.post(f"/api/alias/all@{CORP}", members=f"o@{CORP}"))
+        before = everything(corp)
+
+        for parameters in ({"sn": "Odd"}, {"sn": "Odd", "removeAlias": f"o@{CORP}"}):
+            refused(api.put(f"/api/user/odd@{CORP}", **parameters), 422, "SCHEMA_VIOLATION")
+
+            assert everything(corp) == before
+
+    @pytest.mark.parametrize(
+        ("stored", "sent", "left"),
+        [
+            ({"telephoneNumber": "+1 555"}, {"telephoneNumber": "+1555"}, {"+1555"}),
+            ({"mobile": "+1-555"}, {"mobile": "+1 555,+1555, +15-55"}, {"+1 555"}),
+            ({"enabledService": "MAIL"}, {"addService": "mail,Mail"}, {"MAIL"}),
+            ({"enabledService": ["MAIL", "imap"]}, {"services": "mail"}, {"MAIL"}),
+            (
+                {"mailForwardingAddress": f"  Bob@{CORP}"},
+                {"addForwarding": f"{BOB},{BOB.upper()}"},
+                {f"  Bob@{CORP}"},
+            ),
+            ({"mailForwardingAddress": f" Bob@{CORP}"}, {"removeForwarding": BOB}, None),
+        ],
+    )
+    def test_values_that_are_one_by_rule_are_one(
+        self, api: Client, corp: World, stored: Any, sent: Any, left: set[str] | None
+    ) -> None:
+        """Sent twice, or in another spelling than the one that stands there."""
+        dn = corp.tree.user(ANN)
+        corp.set(dn, **stored)
+        (attribute,) = stored
+
+        done(api.put(f"/api/user/{ANN}", **sent))
+
+        assert corp.attributes(dn).get(attribute) == left
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[Any]:
+    """Start a directory of its own: ``another(maxsize=…)``; it has the first admin."""
+    running: list[Slapd] = []
+
+    def start(**options: Any) -> Slapd:
+        tree = Tree(SUFFIX)
+        home = tmp_path / f"slapd{len(running)}"
+        server = Slapd(
+            home=home, suffix=SUFFIX, schema_dir=shipped("schema"), port=free_port(), **options
+        )
+        admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+        made = base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD))
+        server.prepare(base.ldif(iter([*made, admin])))
+        running.append(started(server))
+        return server
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+def test_a_full_database_is_named(serve: Any, another: Any) -> None:
+    """Reads go on; what was refused is not there."""
+    directory = another(maxsize=640 * 1024)
+    client = serve(ldap={"uri": [directory.uri]}).client().log_in()
+    answer = None
+    for number in range(400):
+        answer = client.post(f"/api/domain/d{number}.test", name="x" * 1000)
+        if answer.status_code != 200:
+            break
+    assert answer is not None
+    assert (answer.status_code, answer.json()["_msg"]) == (507, "DIRECTORY_FULL")
+    assert client.get("/api/domain/d0.test").status_code == 200
+
+
+def test_a_directory_that_takes_no_changes_is_named(serve: Any, another: Any) -> None:
+    directory = another(extra="readonly on")
+    client = serve(ldap={"uri": [directory.uri]}).client().log_in()
+    for _ in range(2):
+        refused(client.post("/api/domain/d.test"), 503, "DIRECTORY_READ_ONLY")
