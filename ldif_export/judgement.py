@@ -115,10 +115,11 @@ class Judgement:
 
     def apart(self, record: Record) -> None:
         """See what no directory takes, whatever its schema; one that is there says more."""
-        if not self.lowered(record).get("objectclass"):
+        if "objectclass" not in map(str.lower, record.attributes):
             self.faults.add(record.line, f"{record.dn}: no objectClass")
         for name, values in record.attributes.items():
-            if matching.twice(self.kind_of(base_name(name)).rule, values, self.kind_of):
+            several = len(values) > 1
+            if several and matching.twice(self.kind_of(base_name(name)).rule, values, self.kind_of):
                 self.faults.add(record.line, f"{record.dn}: {name}: a value twice")
 
     def lowered(self, record: Record) -> dict[str, list[bytes]]:
@@ -126,7 +127,8 @@ class Judgement:
         found: dict[str, list[bytes]] = {}
         for name, values in record.attributes.items():
             base, semicolon, options = name.partition(";")
-            found.setdefault(f"{self.kind_of(base).name}{semicolon}{options}", []).extend(values)
+            one = f"{self.kind_of(base).name}{semicolon}{options}"
+            found[one] = [*found[one], *values] if one in found else values
         return found
 
     def conclude(self) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from io import BytesIO
 
@@ -22,6 +22,7 @@ from ldif_export.unpacking import unpacked
 _PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute
 _KEPT = "surrogateescape"
 _DIGEST = 16
+_MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,12 @@ class Shape:
         ]
         return (*changed, *gone)
 
-    def _one_name(self, attribute: str) -> str:
-        """Give an attribute's name and options as all their spellings have in common."""
+    @cached_property
+    def _one_name(self) -> Callable[[str], str]:
+        """Gives an attribute's name and options as all their spellings have in common."""
+        return lru_cache(_MOST_KNOWN)(self._find_one_name)
+
+    def _find_one_name(self, attribute: str) -> str:
         base, *options = (self.schema.spelled(attribute) or attribute).lower().split(";")
         return ";".join((base, *sorted(options)))
 

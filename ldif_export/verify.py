@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from iredldap.dit import matching
 from iredldap.dit.matching import Kind as Compared
@@ -145,6 +146,7 @@ class _Examination:
             self._judgement.outside(record.line, record.dn)
 
 
+@lru_cache
 def _compared(attribute: str) -> Compared:
     """Tell how values are compared; those of attributes of other programs by their bytes."""
     found = matching.standard(attribute)

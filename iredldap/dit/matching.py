@@ -9,7 +9,7 @@ numbers with regard to case), what it does: its verdicts are what counts.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -154,6 +154,7 @@ _ALIASES = {
 }
 
 
+@lru_cache(_MOST_KNOWN)
 def standard(attribute: str) -> Kind:
     """Tell the kind of an attribute without a server, as standards and iRedMail's schema have it.
 
@@ -207,10 +208,12 @@ def components(dn: str, kind_of: KindOf = standard) -> Parts:
         dn: As it is written.
         kind_of: Tells of the attributes that are named in it.
     """
-    return [_component(part, kind_of) for part in names.parsed(dn)]
+    return [_component(tuple(part), kind_of) for part in names.parsed(dn)]
 
 
-def _component(part: Iterable[tuple[str, str]], kind_of: KindOf) -> list[tuple[str, str]]:
+# What stands above an entry stands above many.
+@lru_cache(_MOST_KNOWN)
+def _component(part: tuple[tuple[str, str], ...], kind_of: KindOf) -> list[tuple[str, str]]:
     found = []
     for attribute, value in part:
         # slapd takes an option there, and forgets it.

@@ -9,6 +9,7 @@ Source: RFC 4514 (DNs), RFC 4515 (filters), iRedMail's tree.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from iredldap.errors import InvalidDomainName, InvalidMail
@@ -255,6 +256,12 @@ def parsed(dn: str) -> list[list[tuple[str, str]]]:
 
     A value in BER (``#0401…``) is none that slapd takes.
     """
+    return [[*part] for part in _plainly_parsed(dn)]
+
+
+# Whoever judges an entry comes back to its DN some times.
+@lru_cache(16)
+def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
     from ldap import AVA_BINARY, DECODING_ERROR  # noqa: PLC0415
 
     try:

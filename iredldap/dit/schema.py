@@ -108,6 +108,8 @@ class Schema:
         self._schema = SubSchema(texts, check_uniqueness=0)
         self.attribute = lru_cache(_MOST_KNOWN)(self._find_attribute)
         self.object_class = lru_cache(_MOST_KNOWN)(self._find_class)
+        self.kind_of = lru_cache(_MOST_KNOWN)(self._find_kind)
+        """Tells how the values of an attribute are compared; unknown ones by their bytes."""
         self._rules = lru_cache(_MOST_KNOWN)(self._find_rules)
         self._settable = lru_cache(_MOST_KNOWN)(self._find_settable)
 
@@ -148,8 +150,7 @@ class Schema:
         """
         return self._settable(tuple(classes), tuple(once))
 
-    def kind_of(self, attribute: str) -> matching.Kind:
-        """Tell how the values of an attribute are compared; unknown ones by their bytes."""
+    def _find_kind(self, attribute: str) -> matching.Kind:
         found = self.attribute(attribute)
         name = found.name if found else attribute.partition(";")[0]
         return matching.Kind(name.lower(), found.equality if found else "")
