@@ -70,6 +70,18 @@ main.add_command(doctor)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="File with its password; asked for without.",
 )
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar=["IREDLDAP_LDAP_CA_FILE", "LDAPTLS_CACERT", "SSL_CERT_FILE"],
+    help="Certificates to trust, PEM.  [default: the system's]",
+)
+@click.option(
+    "--starttls/--no-starttls",
+    default=None,
+    envvar="IREDLDAP_LDAP_STARTTLS",
+    help="Turn ldap:// to TLS.  [default: unless the server is this machine]",
+)
 @click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Where to listen.")
 @click.option("--iredapd-url", help="Database of iRedAPD.  [default: SQLite]")
 @click.option("--amavisd-url", help="Database of Amavisd.  [default: SQLite]")
@@ -81,6 +93,8 @@ def init(
     suffix: str,
     bind_dn: str | None,
     bind_password_file: Path | None,
+    ca_file: Path | None,
+    starttls: bool | None,
     bind: str,
     **urls: str | None,
 ) -> None:
@@ -107,6 +121,10 @@ def init(
         },
         "server": {"bind": bind},
     }
+    if ca_file is not None:
+        sections["ldap"]["ca_file"] = str(ca_file.absolute())
+    if starttls is not None:
+        sections["ldap"]["starttls"] = starttls
     verified = _probed(_judged(sections, secrets).ldap)
     sections["passwords"] = {
         "password_scheme": probe.best_scheme(verified),

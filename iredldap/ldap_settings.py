@@ -36,7 +36,10 @@ class Ldap:
         default=None,
     )
     ca_file: str = setting(
-        "Certificates to trust, PEM; empty: the system's.", certificates, default=""
+        "Certificates to trust, PEM; empty: the system's, or the file that `LDAPTLS_CACERT` or"
+        " `SSL_CERT_FILE` names.",
+        certificates,
+        default="",
     )
     verify_certificate: bool = setting("Whether the server's certificate is checked.", default=True)
     network_timeout: float = setting("Seconds to wait for a connection.", POSITIVE, default=5.0)

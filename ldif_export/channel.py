@@ -42,25 +42,18 @@ def secured(plain: socket.socket, uri: str, settings: Ldap) -> socket.socket:
         ServerDown, InternalError: As `opened`.
     """
     # Most exports need no TLS, and loading it takes a while.
-    import ssl  # noqa: PLC0415
+    from iredldap import trust  # noqa: PLC0415
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        if not settings.verify_certificate:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif settings.ca_file:
-            context.load_verify_locations(settings.ca_file)
-        else:
-            context.load_default_certs()
+        context = trust.context(settings)
     except OSError as ex:
         plain.close()
-        raise InternalError(f"{settings.ca_file}: {ex}") from ex
+        raise InternalError(f"ldap.ca_file: {trust.certificates(settings)}: {ex}") from ex
     try:
-        return context.wrap_socket(plain, server_hostname=_certified_name(uri))
+        return context.wrap_socket(plain, server_hostname=trust.name(uri))
     except OSError as ex:
         plain.close()
-        raise ServerDown(f"{uri}: {ex}") from ex
+        raise ServerDown(trust.told(ex, uri, settings)) from ex
 
 
 def local_path(uri: str) -> str | None:
@@ -81,9 +74,3 @@ def _local(uri: str, timeout: float) -> socket.socket:
         plain.close()
         raise ServerDown(f"{uri}: {ex}") from ex
     return plain
-
-
-def _certified_name(uri: str) -> str:
-    """Name that a server's certificate has to bear; that of this machine for itself."""
-    host = urlsplit(uri).hostname or "localhost"
-    return socket.getfqdn() if host == "localhost" else host

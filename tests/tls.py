@@ -12,7 +12,10 @@ from pathlib import Path
 
 
 def certificates(home: Path) -> Path:
-    """Make a private CA, a certificate for 127.0.0.1, and one for another host; return home."""
+    """Make a private CA, certificates for 127.0.0.1, one of them expired, and one for another host.
+
+    Return home.
+    """
     ca = ("-CA", "ca.pem", "-CAkey", "ca.key")
     signs = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     made: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
@@ -34,14 +37,28 @@ def certificates(home: Path) -> Path:
             check=True,
             capture_output=True,
         )
+    _expire(home, *ca)
     return home
 
 
+def _expire(home: Path, *signed_by: str) -> None:
+    """Make a certificate for 127.0.0.1 that was good until yesterday."""
+    key, wanted = ("-keyout", "expired.key"), ("-out", "expired.csr")
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    named = ("-subj", "/CN=expired.test", "-addext", "subjectAltName=IP:127.0.0.1")
+    signing = ("-days", "-1", "-copy_extensions", "copy", *signed_by, "-CAcreateserial")
+    for words in (
+        ("req", *new, *named, *key, *wanted),
+        ("x509", "-req", "-in", "expired.csr", *signing, "-out", "expired.pem"),
+    ):
+        subprocess.run(["openssl", *words], cwd=home, check=True, capture_output=True)
+
+
 @contextmanager
-def in_front_of(port: int, certificates: Path) -> Iterator[str]:
-    """Offer a server on 127.0.0.1 by ``ldaps://``."""
+def in_front_of(port: int, certificates: Path, name: str = "here") -> Iterator[str]:
+    """Offer a server on 127.0.0.1 by ``ldaps://``, with the certificate of a name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "here.pem", certificates / "here.key")
+    context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
 
     def serve(client: socket.socket) -> None:
         with (

@@ -124,6 +124,8 @@ _WORDS: tuple[tuple[int, re.Pattern[str], type[Refusal]], ...] = (
 """Result codes that mean several things, told apart by slapd's text."""
 
 LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE)
+NO_TLS = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.PROTOCOL_ERROR)
+"""What libldap raises where TLS is not to be had; the last: a server that refuses StartTLS."""
 WRONG_PASSWORD = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT)
 
 

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap import trust
 from iredldap.dit import names
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.breaker import SLOW, Breaker
-from iredldap.gateways.ldap_errors import LOST, refusal_for, sentence
+from iredldap.gateways.ldap_errors import LOST, NO_TLS, refusal_for, sentence
 from iredldap.ldap_settings import Ldap
 
 
@@ -57,6 +58,11 @@ class Server:
         try:
             _prepare(connection, self._settings, self.uri)
             connection.simple_bind_s(dn, password)
+        except NO_TLS as ex:
+            close(connection)
+            if words := trust.fault(self.uri, self._settings):
+                raise ldap.SERVER_DOWN({"desc": words}) from ex
+            raise
         except (ldap.LDAPError, InternalError):
             # Not for an interrupt: it may have come while python-ldap held the connection's
             # lock, and closing would wait for that.
@@ -197,8 +203,9 @@ def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
     # The first is libldap's, which StartTLS heeds; the second python-ldap's, for all the rest.
     connection.set_option(ldap.OPT_TIMEOUT, settings.network_timeout)
     connection.timeout = settings.network_timeout
-    if settings.ca_file:
-        connection.set_option(ldap.OPT_X_TLS_CACERTFILE, settings.ca_file)
+    # A context of its own begins without the system's, and trusts nothing.
+    if file := trust.certificates(settings):
+        connection.set_option(ldap.OPT_X_TLS_CACERTFILE, file)
     demand = ldap.OPT_X_TLS_DEMAND if settings.verify_certificate else ldap.OPT_X_TLS_NEVER
     connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demand)
     # The TLS options above take effect only in a context that is made after them.
@@ -206,7 +213,7 @@ def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
         connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     except ValueError as ex:
         # What libldap with OpenSSL makes of a file that is no longer what it was at the start.
-        raise InternalError(f"{settings.ca_file}: {ex}") from ex
+        raise InternalError(f"ldap.ca_file: {trust.certificates(settings)}: {ex}") from ex
     if settings.turns_to_tls(uri):
         connection.start_tls_s()
     elif uri.lower().startswith("ldaps:"):

@@ -406,7 +406,7 @@ def test_nobody_is_bound_as_nobody(tmp_path: Path) -> None:
         (result(2, operation=0x78), InternalError, "StartTLS: Protocol error"),
         (result(52, operation=0x78), ServerDown, "unavailable"),
         (result(operation=0x78) + BOUND, MalformedReply, "StartTLS"),
-        (result(operation=0x78), ServerDown, "SSL"),
+        (result(operation=0x78), ServerDown, "TLS"),
     ],
 )
 def test_without_tls_no_password_is_sent(said: bytes, refusal: type[Refusal], words: str) -> None:

@@ -1,0 +1,108 @@
+"""Which servers are trusted, and what is wrong with the TLS of one: for libldap and for sockets.
+
+What libldap says of a certificate depends on how it was built ("unknown error code", with GnuTLS),
+so the sentence is found by a handshake of our own, once one has failed.
+
+Source: `docs/decisions/0035-trust.md`; RFC 4511, section 4.14 (StartTLS).
+"""
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from iredldap.ldap_settings import Ldap
+
+_VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
+_START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
+_SUCCESS = b"\x0a\x01\x00"
+_EXPIRED, _NOT_YET = 10, 9
+_NAMES = {62, 64}
+"""Codes of X509_verify_cert(3): neither the name of a host nor an address matches."""
+
+
+def certificates(settings: Ldap) -> str:
+    """Return the file of the certificates to trust: the setting's, else the system's.
+
+    The system's is what the environment names (`LDAPTLS_CACERT`, `SSL_CERT_FILE`), else what
+    libldap is configured to use (`TLS_CACERT` in ldap.conf), else OpenSSL's. Empty: none is there.
+    """
+    if settings.ca_file:
+        return settings.ca_file
+    named = next(filter(None, map(os.environ.get, _VARIABLES)), None)
+    return named or _configured() or ssl.get_default_verify_paths().cafile or ""
+
+
+def context(settings: Ldap) -> ssl.SSLContext:
+    """Make what a socket is turned to TLS with.
+
+    Raises:
+        OSError: If the certificates can't be read.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not settings.verify_certificate:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    elif file := certificates(settings):
+        made.load_verify_locations(file)
+    else:
+        made.load_default_certs()
+    return made
+
+
+def name(uri: str) -> str:
+    """Name that a server's certificate has to bear; that of this machine for itself."""
+    host = urlsplit(uri).hostname or "localhost"
+    return socket.getfqdn() if host == "localhost" else host
+
+
+def fault(uri: str, settings: Ldap) -> str | None:
+    """Try a handshake, and say what is wrong with it; None: nothing, or nothing that is TLS's."""
+    server = urlsplit(uri)
+    starts = settings.turns_to_tls(uri)
+    if not (starts or server.scheme == "ldaps"):
+        return None
+    address = (server.hostname or "localhost", server.port or (389 if starts else 636))
+    with suppress(OSError), socket.create_connection(address, settings.network_timeout) as plain:
+        if starts:
+            plain.sendall(_START_TLS)
+            if _SUCCESS not in plain.recv(4096):
+                return "TLS: the server offers none (StartTLS is refused)"
+        try:
+            with context(settings).wrap_socket(plain, server_hostname=name(uri)):
+                return None
+        except OSError as ex:
+            return told(ex, uri, settings)
+    return None
+
+
+def told(error: OSError, uri: str, settings: Ldap) -> str:
+    """Say what went wrong in a handshake, and where to set it right."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {_judged(error, uri, settings)}"
+    if isinstance(error, ssl.SSLError) and error.reason in {"WRONG_VERSION_NUMBER", "EOF"}:
+        return "TLS: what answers there speaks no TLS"
+    if isinstance(error, ssl.SSLEOFError | ConnectionResetError):
+        return "TLS: the server hangs up; does it speak TLS on this port?"
+    return f"TLS: {error}"
+
+
+def _judged(error: ssl.SSLCertVerificationError, uri: str, settings: Ldap) -> str:
+    if error.verify_code == _EXPIRED:
+        return "the server's certificate has expired"
+    if error.verify_code == _NOT_YET:
+        return "the server's certificate is not valid yet"
+    if error.verify_code in _NAMES:
+        return f"the server's certificate is not for {name(uri)}: {error.verify_message}"
+    file = certificates(settings) or "no file"
+    where = "ldap.ca_file" if settings.ca_file else "the system's; ldap.ca_file may name others"
+    return f"the server's certificate is not trusted ({error.verify_message}) by {file} ({where})"
+
+
+def _configured() -> str | None:
+    import ldap  # noqa: PLC0415 - an export over a Unix socket does without
+
+    found = ldap.get_option(ldap.OPT_X_TLS_CACERTFILE)
+    return found if isinstance(found, str) and Path(found).is_file() else None
