@@ -76,7 +76,16 @@ class Page:
         self.until(click, selector)
 
     def type(self, selector: str, text: str) -> None:
-        self.find(selector).send_keys(text)
+        """Fill in a field; the page may replace it while somebody types, and lose the beginning."""
+
+        def is_filled_in() -> bool:
+            field = self.find(selector)
+            if field.get_property("value") != text:
+                field.clear()
+                field.send_keys(text)
+            return field.get_property("value") == text
+
+        self.until(is_filled_in, f"{text} in {selector}")
 
     def status(self) -> str:
         return self.text("#session")
@@ -87,14 +96,17 @@ class Page:
         self.click("#login button")
 
     def call(self, operation: str, area: str = "Domains", **names: str) -> str:
-        """Try a call out; give the answer as it is shown."""
+        """Try a call out; give the answer as it is shown, all of it."""
         block = f"#operations-{area}-{operation}"
         self.click(f"{block} .opblock-summary-control")
         self.click(f"{block} .try-out__btn")
         for name, value in names.items():
             self.type(f"{block} tr[data-param-name={name}] input", value)
         self.click(f"{block} .execute")
-        return self.text(f"{block} .live-responses-table tbody .response-col_description")
+        answer = f"{block} .live-responses-table tbody .response-col_description"
+        # Its place is there before the body is.
+        self.until(lambda: '"_success"' in self.text(answer), "an answer")
+        return self.text(answer)
 
     def complaints(self) -> list[str]:
         """What the browser's console says since it was asked last, or the page was opened."""
