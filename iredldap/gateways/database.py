@@ -75,6 +75,7 @@ class Database:
         touch: A statement that needs a lock for writing, to see whether there is one to be had. It
             is undone.
         most: Connections at once, beyond the five that are kept; None: any number.
+        sessions: Whether it is used by `session` alone.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Database:
         touch: Callable[[], sql.Executable] | None = None,
         *,
         most: int | None = 10,
+        sessions: bool = False,
     ) -> None:
         self.name = name
         self._url = url
         self._make = make
         self._touch = touch
         self._most = most
+        self._sessions = sessions
         # Readers may go on where writers hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
@@ -179,10 +182,12 @@ class Database:
     def session(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
         """Open a connection without a transaction, for what lasts longer than a statement.
 
+        A connection that the server has ended while nobody used it is replaced.
+
         Args:
             begin: Asks the first things on it, and tells the stack what to do before it ends. Only
                 for so long somebody waits for the database; how long the session lasts then tells
-                nothing about that.
+                nothing about that. It is called again where the connection turns out to be lost.
 
         Returns:
             What ends the session when it is closed.
@@ -190,10 +195,18 @@ class Database:
         Raises:
             ServerDown: If the database does not answer.
         """
-        with self._asking(writes=False), ExitStack() as stack:
-            connection = stack.enter_context(self._engine().connect())
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            begin(connection, stack)
+        with self._asking(writes=False):
+            try:
+                return self._begun(begin)
+            except DBAPIError as ex:
+                # One loss invalidates all idle connections: the next one is a new one.
+                if not ex.connection_invalidated:
+                    raise
+            return self._begun(begin)
+
+    def _begun(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
+        with ExitStack() as stack:
+            begin(stack.enter_context(self._engine().connect()), stack)
             return stack.pop_all()
 
     def columns(self, table: str) -> frozenset[str]:
@@ -299,7 +312,7 @@ class Database:
                 self._reading.refuse()
                 self._writing.refuse()
                 self._made, self._file = opened(
-                    self._url, self._make, self._note_opened, self._most
+                    self._url, self._make, self._note_opened, self._most, sessions=self._sessions
                 )
             return self._made
 

@@ -163,7 +163,10 @@ class Directory:
 
         def search(connection: Connection) -> list[Entry]:
             try:
-                return list(self._whole(connection, query))
+                try:
+                    return list(_results(connection, query, at_once=True))
+                except ldap.SIZELIMIT_EXCEEDED:
+                    return list(self._whole(connection, query))
             except ldap.NO_SUCH_OBJECT:
                 return []
 
@@ -444,7 +447,13 @@ def _shown(entry: Entry, attributes: tuple[str, ...]) -> Entry:
     return replace(entry, attributes=kept)
 
 
-def _results(connection: Connection, query: Query) -> Generator[Entry, None, None]:
+def _results(
+    connection: Connection, query: Query, *, at_once: bool = False
+) -> Generator[Entry, None, None]:
+    """Search, and yield entries as they come, or all of them when the last one is there.
+
+    Few entries cost less at once than one after the other.
+    """
     number = connection.search_ext(
         query.base,
         int(query.scope),
@@ -456,16 +465,16 @@ def _results(connection: Connection, query: Query) -> Generator[Entry, None, Non
     done = False
     try:
         while True:
-            kind, data, _, _ = _message(connection, number)
-            if kind == ldap.RES_SEARCH_RESULT:
-                done = True
-                return
+            kind, data, _, _ = _message(connection, number, at_once=at_once)
+            done = kind == ldap.RES_SEARCH_RESULT
             for dn, attributes in data:
                 if dn is None:
                     raise DirectoryFailed(f"part of {query.base} lies on another server")
                 if not connection.stored.issuperset(attributes):
                     connection.stored.update(attributes)
                 yield Entry(dn, attributes)
+            if done:
+                return
     except ldap.LDAPError:
         done = True
         raise
@@ -475,8 +484,8 @@ def _results(connection: Connection, query: Query) -> Generator[Entry, None, Non
                 connection.abandon_ext(number)
 
 
-def _message(connection: Connection, number: int) -> Any:
-    """Wait for the next message of a search.
+def _message(connection: Connection, number: int, *, at_once: bool) -> Any:
+    """Wait for the next message of a search, or for all of them.
 
     Raises:
         ldap.TIMEOUT: If it does not come in time, or the server is known to hang meanwhile.
@@ -485,7 +494,7 @@ def _message(connection: Connection, number: int) -> Any:
     while True:
         seconds = min(_SLICE, connection.timeout - waited)
         try:
-            return connection.result3(number, all=0, timeout=seconds)
+            return connection.result3(number, all=int(at_once), timeout=seconds)
         except ldap.TIMEOUT:
             waited += seconds
             if waited >= connection.timeout or connection.breaker.is_open:

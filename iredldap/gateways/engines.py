@@ -1,5 +1,6 @@
 """Engines of SQLAlchemy: drivers, time-outs, and how transactions of SQLite begin."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def file_of(engine: sql.Engine) -> tuple[int, int] | None:
     if engine.dialect.name != "sqlite" or not name or name.startswith(_NO_FILE):
         return None
     try:
-        found = Path(name).stat()
+        found = os.stat(name)  # noqa: PTH116 - asked for each transaction, and Path costs more
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -83,6 +84,8 @@ def opened(
     make: Callable[[sql.Engine], None],
     note: Callable[[Any, object], None],
     most: int | None,
+    *,
+    sessions: bool = False,
 ) -> tuple[sql.Engine, tuple[int, int] | None]:
     """Make an engine and the tables; return it, and the file as it was before.
 
@@ -91,13 +94,20 @@ def opened(
         make: Makes the tables.
         note: Is given each new connection of PostgreSQL.
         most: Connections of a server at once, beyond the five that are kept; None: any number.
+        sessions: Whether connections are used without transactions, by callers who find out for
+            themselves that the server has hung up.
     """
     url = url_of(secret)
     is_file = url.get_backend_name() == "sqlite"
-    settings = {} if is_file else {"max_overflow": -1 if most is None else most}
-    # A server may have hung up meanwhile; a file has not, and each question costs a fifth of a
-    # small query.
-    engine = new_engine(url, ARGUMENTS, pool_pre_ping=not is_file, **settings)
+    settings: dict[str, Any] = {}
+    if not is_file:
+        # A server may have hung up meanwhile; a file has not, and each question costs a fifth of
+        # a small query.
+        settings |= {"max_overflow": -1 if most is None else most, "pool_pre_ping": not sessions}
+    if sessions:
+        # Of the engine: set for each connection, it costs as much as the question.
+        settings["isolation_level"] = "AUTOCOMMIT"
+    engine = new_engine(url, ARGUMENTS, **settings)
     if engine.dialect.name == "postgresql":
         sql.event.listen(engine, "connect", note)
     # Before it is opened: one that is replaced meanwhile differs next time, at worst in vain.
@@ -116,7 +126,7 @@ def new_engine(url: sql.URL, arguments: Arguments, **settings: Any) -> sql.Engin
     kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
     # MariaDB's own default locks gaps between rows, in which writers of new rows meet.
     level = {"isolation_level": "READ COMMITTED"} if kind == "mysql" else {}
-    engine = sql.create_engine(url, connect_args=arguments.get(kind, {}), **level, **settings)
+    engine = sql.create_engine(url, connect_args=arguments.get(kind, {}), **(level | settings))
     if kind == "sqlite":
         _begin_by_hand(engine)
         if url.database:
@@ -134,7 +144,11 @@ def _begin_by_hand(engine: sql.Engine) -> None:
     @sql.event.listens_for(engine, "begin")
     def begun(connection: sql.Connection) -> None:
         writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        # To the driver itself: SQLAlchemy makes a statement of it, which costs as much as a query.
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise sql.exc.InvalidRequestError("no connection to begin a transaction on")
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make_private(file: str) -> None:

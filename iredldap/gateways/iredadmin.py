@@ -4,7 +4,7 @@ Dovecot writes quota and logins, a job of iRedMail's removes the mailboxes that 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from itertools import chain, islice
 from typing import Any
@@ -111,6 +111,16 @@ def _plain(line: Line) -> Line:
     }
     return Line(**values | {name: value[:_LONGEST_TEXT] for name, value in plain.items()})
 
+
+_NEW_LINE = sql.insert(_LOG)
+_COLUMNS_OF_LINE = tuple(column.name for column in fields(Line))
+
+# Made once: every answer that shows a user asks them.
+_USAGES = tuple(
+    (table, wanted, sql.select(table.c.username, *(table.c[name] for name in wanted)).where(named))
+    for table, wanted in ((_QUOTA, ("bytes", "messages")), (_LOGINS, ("imap", "pop3", "lda")))
+    for named in [table.c.username.in_(sql.bindparam("mails", expanding=True))]
+)
 
 _ROWS = sql.select(_DELETED.c.id, _DELETED.c.username, _DELETED.c.domain, _DELETED.c.maildir).where(
     _DELETED.c.maildir != ""
@@ -248,16 +258,12 @@ class Iredadmin:
             ServerDown: If the database does not answer.
         """
         found: dict[str, dict[str, Any]] = {}
-        for table, wanted in ((_QUOTA, ("bytes", "messages")), (_LOGINS, ("imap", "pop3", "lda"))):
-            if not self._database.columns(table.name):
-                continue
-            columns = [table.c[name] for name in wanted]
-            for batch in batches(mails):
-                named = table.c.username.in_(batch)
-                select = sql.select(table.c.username, *columns).where(named)
-                rows = self._database.read(lambda c: c.execute(select).all())  # noqa: B023
-                for mail, *values in rows:
-                    found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
+        asked = [one for one in _USAGES if self._database.columns(one[0].name)]
+        for batch in batches(mails) if asked else ():
+            with self._database.transaction() as connection:
+                for _, wanted, select in asked:
+                    for mail, *values in connection.execute(select, {"mails": batch}):
+                        found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
         return {mail: _usage(row) for mail, row in found.items()}
 
     def write_log(self, line: Line) -> None:
@@ -274,7 +280,9 @@ class Iredadmin:
             self._insert(_plain(line))
 
     def _insert(self, line: Line) -> None:
-        self._database.write(lambda connection: connection.execute(sql.insert(_LOG), asdict(line)))
+        # Not by `asdict`, which copies every value deeply.
+        row = {column: getattr(line, column) for column in _COLUMNS_OF_LINE}
+        self._database.write(lambda connection: connection.execute(_NEW_LINE, row))
 
     def forget(self, mail: str) -> None:
         """Forget an account that is going: what a later one of this address must not inherit.

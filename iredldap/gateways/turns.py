@@ -315,7 +315,7 @@ class _DatabaseLocks:
     def __init__(self, url: Secret) -> None:
         # A change holds one for its domains, and another for a list in between: none may have to
         # wait for a connection that only its own end would free.
-        self._database = Database("state", url, lambda _: None, most=None)
+        self._database = Database("state", url, lambda _: None, most=None, sessions=True)
 
     def take(self, names: list[str], deadline: float) -> Hold:
         def acquire(connection: sql.Connection, stack: ExitStack) -> None:
