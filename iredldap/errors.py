@@ -16,6 +16,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── NotFound
     │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
+    │   ├── AmbiguousAccount
     │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
     │   └── HasChildren  LastMember  ValueExists  DirectoryUnwilling
     ├── Unacceptable               the schema of the directory forbids it
@@ -234,6 +235,12 @@ class Conflict(Refusal):
 
 class AlreadyExists(Conflict):
     """The name or address is taken, alias names included."""
+
+
+class AmbiguousAccount(Conflict):
+    """Two entries of a domain have this address as `mail`; the report names them."""
+
+    code = "AMBIGUOUS_ACCOUNT"
 
 
 class CanNotBeLocalDomain(Conflict):

@@ -1,6 +1,6 @@
 """What to export: a kind of account and a name, as searches of the directory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,13 +15,12 @@ NAMED_BY_DOMAIN = frozenset({"domain", "catchall"})
 Account = Literal["user", "maillist", "alias"]
 ACCOUNTS: tuple[Account, ...] = get_args(Account)
 
-_ENTRIES: Mapping[Kind, tuple[Callable[[names.Tree, str], str], str]] = {
-    "domain": (names.Tree.domain, "mailDomain"),
-    "user": (names.Tree.user, "mailUser"),
-    "catchall": (names.Tree.catchall, "mailUser"),
-    "admin": (names.Tree.admin, "mailAdmin"),
-    "maillist": (names.Tree.maillist, "mailList"),
-    "alias": (names.Tree.alias, "mailAlias"),
+_ACCOUNTS: Mapping[Kind, str] = {
+    "user": "mailUser",
+    "catchall": "mailUser",
+    "admin": "mailAdmin",
+    "maillist": "mailList",
+    "alias": "mailAlias",
 }
 _CLASSES: dict[Account, tuple[str, ...]] = {
     "user": ("mailUser",),
@@ -157,12 +156,22 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
             Search(base, Scope.SUBTREE, _CONTAINERS, ordered=True),
             Search(base, Scope.SUBTREE, accounts, required=False, whole=whole),
         )
-    dn, object_class = _ENTRIES[selection.kind]
-    entry = _one(dn(tree, selection.name), object_class)
-    if selection.kind != "maillist":
-        return (entry,)
-    externals = tree.externals(selection.name)
-    return (entry, _one(externals, "mailExternalUser", required=False))
+    if selection.kind == "domain":
+        is_domain = names.equals("objectClass", "mailDomain")
+        return (Search(tree.domain(selection.name), Scope.BASE, is_domain),)
+    return tuple(_of_account(selection, tree))
+
+
+def _of_account(selection: Selection, tree: names.Tree) -> Iterator[Search]:
+    """Search for an account as mail servers do: by its address, wherever it stands."""
+    mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
+    base = tree.admin_base if selection.kind == "admin" else tree.base
+    is_kind = names.equals("objectClass", _ACCOUNTS[selection.kind])
+    yield Search(base, Scope.SUBTREE, names.every(names.equals("mail", mail), is_kind))
+    if selection.kind == "maillist":
+        is_externals = names.equals("objectClass", "mailExternalUser")
+        of_list = names.every(names.equals("memberOfGroup", mail), is_externals)
+        yield Search(tree.base, Scope.SUBTREE, of_list, required=False)
 
 
 def _accounts(selection: Selection) -> str:
@@ -173,8 +182,3 @@ def _accounts(selection: Selection) -> str:
     if not selection.global_admins:
         terms.append(names.negated(names.equals("domainGlobalAdmin", "yes")))
     return names.every(*terms) if len(terms) > 1 else terms[0]
-
-
-def _one(dn: str, object_class: str, *, required: bool = True) -> Search:
-    found = names.equals("objectClass", object_class)
-    return Search(dn, Scope.BASE, found, required=required)

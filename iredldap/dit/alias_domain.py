@@ -30,15 +30,16 @@ def local_part(entry: Entry) -> str:
     return names.local_part(own.lower())
 
 
-def join(tree: Tree, domain: str, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
+def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
     """Give every account of a domain its name in an alias domain.
 
     Args:
         tree: The tree.
-        domain: Name of the domain.
+        home: The domain.
         alias: Name of the alias domain.
         taken: Addresses in the alias domain that belong to others, with their DNs.
     """
+    domain = (home.text("domainName") or "").lower()
 
     def name(entry: Entry) -> Iterator[Operation]:
         address = f"{local_part(entry)}@{alias}"
@@ -63,7 +64,7 @@ def join(tree: Tree, domain: str, alias: str, taken: Mapping[str, str]) -> tuple
     return (
         Sweep(
             f"name the accounts in {alias}",
-            Query(tree.domain(domain), Scope.SUBTREE, _NAMED, attributes),
+            Query(home.dn, Scope.SUBTREE, _NAMED, attributes),
             name,
         ),
         Sweep(
@@ -74,7 +75,7 @@ def join(tree: Tree, domain: str, alias: str, taken: Mapping[str, str]) -> tuple
     )
 
 
-def leave(tree: Tree, domain: str, alias: str) -> tuple[Sweep, Sweep]:
+def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, Sweep]:
     """Take the accounts' names in an alias domain away.
 
     The names go last: as long as one is left, it tells that the rest may be there too.
@@ -93,7 +94,7 @@ def leave(tree: Tree, domain: str, alias: str) -> tuple[Sweep, Sweep]:
     enrolled = every(ends_with("memberOfGroup", f"@{alias}"), negated(_EXTERNALS))
     return (
         sweep(tree.base, "memberOfGroup", enrolled),
-        sweep(tree.domain(domain), "shadowAddress", named),
+        sweep(home.dn, "shadowAddress", named),
     )
 
 
@@ -107,11 +108,11 @@ def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
     }
 
 
-def named_query(tree: Tree, domain: str) -> Query:
+def named_query(home: Entry) -> Query:
     """Search for the accounts of a domain that have further addresses."""
     named = every(_NAMED, names.present("shadowAddress"))
     attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
-    return Query(tree.domain(domain), Scope.SUBTREE, named, attributes)
+    return Query(home.dn, Scope.SUBTREE, named, attributes)
 
 
 def _modify(entry: Entry, op: Op, attribute: str, values: list[str]) -> Modify:

@@ -21,6 +21,7 @@ from iredldap.dit.fields import (
     stored,
 )
 from iredldap.dit.names import CONTAINERS, Tree, domain_of
+from iredldap.dit.names import container as container_dn
 from iredldap.dit.plan import Add, Mod, Op
 from iredldap.errors import ParameterConflict
 
@@ -384,13 +385,16 @@ def new_catchall(
 
 def containers(tree: Tree, name: str) -> tuple[Add, ...]:
     """The four containers of a domain; one that is there already is as good."""
-    return tuple(container(tree, name, unit) for unit in CONTAINERS)
+    return tuple(container(tree.domain(name), unit) for unit in CONTAINERS)
 
 
-def container(tree: Tree, name: str, unit: str) -> Add:
-    """One container of a domain; what is created in it brings it along where it is missing."""
+def container(home: str, unit: str) -> Add:
+    """One container of a domain, whose DN is `home`.
+
+    What is created in it brings it along where it is missing.
+    """
     return Add(
-        tree.container(name, unit),
+        container_dn(home, unit),
         {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
         present_ok=True,
     )

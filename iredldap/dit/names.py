@@ -177,30 +177,45 @@ class Tree:
         return f"domainName={_escaped(name)},{self.base}"
 
     def container(self, domain_name: str, unit: str) -> str:
-        return f"ou={unit},{self.domain(domain_name)}"
+        return container(self.domain(domain_name), unit)
 
     def user(self, mail: str) -> str:
-        return self._account(mail, "Users")
+        return self.account("Users", mail)
 
     def maillist(self, mail: str) -> str:
-        return self._account(mail, "Groups")
+        return self.account("Groups", mail)
 
     def alias(self, mail: str) -> str:
-        return self._account(mail, "Aliases")
+        return self.account("Aliases", mail)
 
     def externals(self, list_mail: str) -> str:
         """Entry that holds the foreign members of a list."""
-        parent = self.container(domain_of(list_mail), "Externals")
-        return f"memberOfGroup={_escaped(list_mail)},{parent}"
+        return externals(self.domain(domain_of(list_mail)), list_mail)
 
     def catchall(self, domain_name: str) -> str:
-        return self._account(f"@{domain_name}", "Users")
+        return self.account("Users", f"@{domain_name}")
 
     def admin(self, mail: str) -> str:
         return f"mail={_escaped(mail)},{self.admin_base}"
 
-    def _account(self, mail: str, unit: str) -> str:
-        return f"mail={_escaped(mail)},{self.container(domain_of(mail), unit)}"
+    def account(self, unit: str, mail: str) -> str:
+        """Account in a container, as iRedMail's own tools name it; others may stand elsewhere."""
+        return account_in(self.domain(domain_of(mail)), unit, mail)
+
+
+def container(home: str, unit: str) -> str:
+    """DN of a container of a domain, whose own DN is `home`."""
+    return f"ou={unit},{home}"
+
+
+def account_in(home: str, unit: str, mail: str) -> str:
+    """DN of a new account in a domain, whose own DN is `home`."""
+    return f"mail={_escaped(mail)},{container(home, unit)}"
+
+
+def externals(home: str, list_mail: str) -> str:
+    """DN of the entry for the foreign members of a list in a domain, whose own DN is `home`."""
+    return f"memberOfGroup={_escaped(list_mail)},{container(home, 'Externals')}"
 
 
 def _escaped(value: str) -> str:
@@ -239,6 +254,23 @@ def rdn_value(dn: str) -> str:
     # Whoever lists ten thousand entries does without the library.
     plain = _PLAIN_RDN.match(dn)
     return plain[1] if plain else str(_parsed(dn)[0][0][1])
+
+
+def named_by(dn: str, attribute: str) -> str | None:
+    """Value of the first component of a DN, if it has this attribute and no other; else None."""
+    if dn.partition("=")[0].lower() != attribute.lower():
+        return None
+    plain = _PLAIN_RDN.match(dn)
+    if plain:
+        return plain[1]
+    first = _parsed(dn)[0]
+    return str(first[0][1]) if len(first) == 1 else None
+
+
+def is_named(dn: str, attribute: str, value: str) -> bool:
+    """Whether the first component of a DN is this attribute with this value, and nothing else."""
+    named = named_by(dn, attribute)
+    return named is not None and named.lower() == value.lower()
 
 
 def rdn(dn: str) -> str:
@@ -296,9 +328,22 @@ def depth(dn: str) -> int:
 
 def domain_in(dn: str) -> str | None:
     """Name of the mail domain that a DN lies in, or None."""
-    for component in _parsed(dn):
-        if component[0][0].lower() == "domainname":
-            return component[0][1].lower()
+    found = _domain_in(dn)
+    return found[0] if found else None
+
+
+def home(dn: str) -> str | None:
+    """DN of the mail domain that a DN lies in, or None."""
+    found = _domain_in(dn)
+    return ",".join(_exploded(dn)[found[1] :]) if found else None
+
+
+def _domain_in(dn: str) -> tuple[str, int] | None:
+    """Give the name of a DN's mail domain, and which of its components has it."""
+    for number, component in enumerate(_parsed(dn)):
+        for attribute, value, _ in component:
+            if attribute.lower() == "domainname":
+                return value.lower(), number
     return None
 
 

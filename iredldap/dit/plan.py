@@ -86,15 +86,18 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Give an entry another name, and another parent where one is named; the old name goes.
+    """Give an entry another name, and another parent where one is named.
 
     What lies below it goes along. `container` is the new parent, which is made where it is missing.
+    The values of the old name go, unless `keeps_values`: an entry that another tool has named by
+    something else than its address could lack an attribute that it must have.
     """
 
     dn: str
     new_rdn: str
     new_parent: str | None = None
     container: Add | None = None
+    keeps_values: bool = False
 
     @property
     def new_dn(self) -> str:
@@ -363,9 +366,9 @@ def change_record(operation: Operation) -> bytes:
                 lines.append(b"-\n")
         case Delete():
             lines.append(b"changetype: delete\n")
-        case Rename(new_rdn=rdn, new_parent=parent):
+        case Rename(new_rdn=rdn, new_parent=parent, keeps_values=keeps_values):
             lines.append(b"changetype: modrdn\n" + writer.attribute("newrdn", rdn.encode()))
-            lines.append(writer.attribute("deleteoldrdn", b"1"))
+            lines.append(writer.attribute("deleteoldrdn", b"0" if keeps_values else b"1"))
             if parent:
                 lines.append(writer.attribute("newsuperior", parent.encode()))
     return b"".join(lines) + b"\n"

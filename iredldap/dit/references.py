@@ -69,11 +69,10 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
     everywhere = _sweep(
         tree.base, mentioned, is_gone, lambda value: _same_dn(value, dn), {dn.lower()}
     )
-    home = names.domain_in(dn)
-    if home is None:
+    colleagues = names.home(dn)
+    if colleagues is None:
         return (everywhere,)
     # userManager has no index: look for it among the colleagues only, not in the whole tree.
-    colleagues = tree.container(home, "Users")
     managed = either(*terms(*_ON_USERS))
     return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, {dn.lower()}))
 
@@ -207,11 +206,11 @@ def replace_addresses(
         every(equals("objectClass", "mailDomain"), either(*named)),
     )
     # Without an index, as in `clear_addresses`: colleagues only, those of yesterday and tomorrow.
-    homes = dict.fromkeys(filter(None, (names.domain_in(dn), names.domain_in(new_dn))))
+    homes = dict.fromkeys(filter(None, (names.home(dn), names.home(new_dn))))
     on_users = either(*terms(*_ON_USERS, *_NOTES_ON_USERS))
     return (
         sweep(tree.base, everywhere),
-        *(sweep(tree.container(home, "Users"), on_users) for home in homes),
+        *(sweep(home, on_users) for home in homes),
     )
 
 

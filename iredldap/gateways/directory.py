@@ -529,8 +529,8 @@ def _send(
             return int(connection.modify_ext(dn, changes, controls))
         case Delete(dn=dn):
             return int(connection.delete_ext(dn, controls))
-        case Rename(dn=dn, new_rdn=rdn, new_parent=parent):
-            return int(connection.rename(dn, rdn, parent, 1, controls))
+        case Rename(dn=dn, new_rdn=rdn, new_parent=parent, keeps_values=keeps_values):
+            return int(connection.rename(dn, rdn, parent, not keeps_values, controls))
 
 
 def _any_state(states: tuple[str, ...]) -> str:

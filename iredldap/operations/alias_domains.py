@@ -82,7 +82,7 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
     hosted = {own, *domain.alias_domains(entry)}
     foreign = {
         name
-        for account in directory.stream(alias_domain.named_query(directory.tree, own))
+        for account in directory.stream(alias_domain.named_query(entry))
         for name in alias_domain.foreign_names(account, hosted)
     }
     return foreign - lookup.hosted(directory, foreign)
@@ -120,14 +120,16 @@ def steps(directory: Directory, caller: Caller, entry: Entry, change: Change) ->
     An account that is created meanwhile is found by the last sweep, or its own recheck finds the
     alias domain.
     """
-    tree, own = directory.tree, entry.text("domainName") or ""
-    leaving = [step for name in change.leaving for step in alias_domain.leave(tree, own, name)]
+    tree = directory.tree
+    leaving = [step for name in change.leaving for step in alias_domain.leave(tree, entry, name)]
     look = (_recheck_names(entry, change),) if change.joining or change.leaving else ()
     if not change.joining:
         return (*leaving, *look)
     taken = {name: _conflicts(directory, entry, name) for name in change.joining}
     joining = [
-        step for name in change.joining for step in alias_domain.join(tree, own, name, taken[name])
+        step
+        for name in change.joining
+        for step in alias_domain.join(tree, entry, name, taken[name])
     ]
     effective = _effective(entry, change)
     return (

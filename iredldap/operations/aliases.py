@@ -9,7 +9,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, Verb, modlist, show
 from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
-from iredldap.errors import InvalidMail, NoSuchAccount
+from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, subscriptions, targets, uniqueness
 from iredldap.operations.limits import Limit
@@ -23,10 +23,7 @@ def get(directory: Directory, mail: str) -> Entry:
     Raises:
         NoSuchAccount: If there is none.
     """
-    entry = directory.read(directory.tree.alias(mail))
-    if entry is None or not entry.has("objectClass", "mailAlias"):
-        raise NoSuchAccount(f"no alias {mail}")
-    return entry
+    return lookup.existing(lookup.account(directory, mail, "mailAlias"), f"no alias {mail}")
 
 
 def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
@@ -44,7 +41,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more aliases.
     """
     home = uniqueness.home_of(directory.find(lookup.domain_and_holders(directory, mail)), mail)
-    limit = _limit(directory, home, mail)
+    limit = _limit(home)
     limit.refuse_another(directory)
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
@@ -52,7 +49,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     judge = targets.Judge.of(directory, caller)
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     is_marked = not home.is_active
-    dn = directory.tree.alias(mail)
+    dn = names.account_in(home.dn, "Aliases", mail)
     newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
     return Plan(
         dn,
@@ -60,7 +57,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             Add(
                 dn,
                 alias.new(mail, changes, ours, is_marked=is_marked),
-                container=domain.container(directory.tree, names.domain_of(mail), "Aliases"),
+                container=domain.container(home.dn, "Aliases"),
             ),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
@@ -70,13 +67,8 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     )
 
 
-def _limit(directory: Directory, home: Entry, mail: str) -> Limit:
-    aliases = Query(
-        directory.tree.container(names.domain_of(mail), "Aliases"),
-        Scope.ONE,
-        equals("objectClass", "mailAlias"),
-        ("1.1",),
-    )
+def _limit(home: Entry) -> Limit:
+    aliases = Query(home.dn, Scope.SUBTREE, equals("objectClass", "mailAlias"), ("1.1",))
     return Limit.of(domain.limits(home), "numberOfAliases", aliases)
 
 

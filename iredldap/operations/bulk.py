@@ -1,6 +1,7 @@
 """Changing every mail user of a domain."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from iredldap.config import Config
 from iredldap.dit import domain, mailbox, names, passwords, user
@@ -14,7 +15,6 @@ from iredldap.dit.plan import (
     Outside,
     Plan,
     Query,
-    Scope,
     Step,
     Sweep,
 )
@@ -26,8 +26,8 @@ from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
 
 _ATTRIBUTES = (
-    "objectClass", "accountStatus", "preferredLanguage", "mtaTransport", "domainGlobalAdmin",
-    "entryCSN",
+    "objectClass", "mail", "accountStatus", "preferredLanguage", "mtaTransport",
+    "domainGlobalAdmin", "entryCSN",
 )  # fmt: skip
 
 
@@ -52,12 +52,7 @@ def update(
     """
     home = lookup.domain(directory, name)
     secret = _secret(config, home, name, parsed, chance)
-    everybody = Query(
-        directory.tree.container(name, "Users"),
-        Scope.ONE,
-        every(equals("objectClass", "mailUser"), negated(equals("mail", f"@{name}"))),
-        _ATTRIBUTES,
-    )
+    everybody = replace(lookup.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_elsewhere(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
         lookup.keep_a_global_admin(directory, everybody.base, below=True)
@@ -65,7 +60,7 @@ def update(
     def change(entry: Entry) -> Iterator[Operation]:
         if user.is_global_admin(entry) and not caller.is_global:
             return
-        if names.rdn_value(entry.dn).lower() in kept:
+        if entry.lowered("mail") & kept:
             return
         today = chance.now.date()
         mods = (

@@ -182,8 +182,8 @@ def update(
     steps: tuple[Step, ...] = (
         *_outside(directory, records, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
-        *((_mark(directory, name), _recheck_status(entry, marks)) if marks == "disabled" else ()),
-        *((_unmark(directory, name), _recheck_status(entry, marks)) if marks == "active" else ()),
+        *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
+        *((_unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
         *alias_domains.steps(directory, caller, entry, aliases),
         *catchall,
     )
@@ -212,8 +212,7 @@ def _outside(
         yield records.forgetting_domains(*leaving)
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()
-        name = entry.text("domainName") or ""
-        yield records.reclaiming(lambda: directory.stream(_mailboxes(directory, name)))
+        yield records.reclaiming(lambda: directory.stream(_mailboxes(entry)))
 
 
 def _whole_services(
@@ -239,7 +238,7 @@ def _catchall(
     if change is None:
         return (), ()
     name = entry.text("domainName") or ""
-    account = directory.read(directory.tree.catchall(name))
+    account = lookup.account(directory, f"@{name.lower()}", "mailUser")
     if not change.values:
         gone = Delete(account.dn, absent_ok=True, with_children=True) if account else None
         return ((gone,) if gone else ()), ()
@@ -249,11 +248,8 @@ def _catchall(
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
     if account is None:
         attributes = domain.new_catchall(entry, kept, is_active=entry.is_active)
-        made = Add(
-            directory.tree.catchall(name),
-            attributes,
-            container=domain.container(directory.tree, name, "Users"),
-        )
+        dn = names.account_in(entry.dn, "Users", f"@{name}")
+        made = Add(dn, attributes, container=domain.container(entry.dn, "Users"))
         return (made,), tuple(sorted(nobody))
     mods = modlist((Change(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
@@ -289,28 +285,26 @@ def _spare_global_admins(directory: Directory, entry: Entry) -> None:
         raise PermissionDenied(f"a global admin's account is in {entry.dn}")
 
 
-def _mark(directory: Directory, name: str) -> Sweep:
+def _mark(dn: str) -> Sweep:
     """Mark every account of a disabled domain.
 
     The head is disabled before: an account that is created meanwhile is either found by the
     sweep, or its own recheck finds the head disabled.
     """
     unmarked = every(_MARKED, names.negated(equals("domainStatus", "disabled")))
-    return _status_sweep(directory, name, "disable the accounts", unmarked, (b"disabled",))
+    return _status_sweep(dn, "disable the accounts", unmarked, (b"disabled",))
 
 
-def _unmark(directory: Directory, name: str) -> Sweep:
+def _unmark(dn: str) -> Sweep:
     marked = every(_MARKED, equals("domainStatus", "disabled"))
-    return _status_sweep(directory, name, "enable the accounts", marked, ())
+    return _status_sweep(dn, "enable the accounts", marked, ())
 
 
-def _status_sweep(
-    directory: Directory, name: str, meaning: str, which: str, status: tuple[bytes, ...]
-) -> Sweep:
+def _status_sweep(dn: str, meaning: str, which: str, status: tuple[bytes, ...]) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
         yield Modify(entry.dn, (Mod(Op.REPLACE, "domainStatus", status),), absent_ok=True)
 
-    query = Query(directory.tree.domain(name), Scope.SUBTREE, which, ("1.1",))
+    query = Query(dn, Scope.SUBTREE, which, ("1.1",))
     return Sweep(meaning, query, change)
 
 
@@ -329,8 +323,8 @@ def _recheck_status(entry: Entry, wanted: str) -> Recheck:
     return Recheck("is the domain still as its accounts are", query, judge)
 
 
-def _mailboxes(directory: Directory, name: str) -> Query:
-    return replace(lookup.users_query(directory, name), attributes=mailbox.ATTRIBUTES)
+def _mailboxes(entry: Entry) -> Query:
+    return replace(lookup.users_query(entry.dn), attributes=mailbox.ATTRIBUTES)
 
 
 def delete(
@@ -361,7 +355,7 @@ def delete(
     off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
 
-    users = partial(directory.stream, _mailboxes(directory, name))
+    users = partial(directory.stream, _mailboxes(entry))
     return Plan(
         entry.dn,
         (

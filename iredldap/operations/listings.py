@@ -38,25 +38,24 @@ def _domains(directory: Directory, caller: Caller, _: str) -> Query:
     return Query(directory.tree.base, Scope.ONE, equals("objectClass", "mailDomain"))
 
 
-def _users(directory: Directory, caller: Caller, domain: str) -> Query:
+def _users(_: Directory, caller: Caller, home: str) -> Query:
     """Find users; of global admins a normal one may read none."""
-    query = lookup.users_query(directory, domain)
+    query = lookup.users_query(home)
     if caller.is_global:
         return query
     return replace(query, filter=every(query.filter, negated(equals("domainGlobalAdmin", "yes"))))
 
 
-def _aliases(directory: Directory, _: Caller, domain: str) -> Query:
-    container = directory.tree.container(domain, "Aliases")
-    return Query(container, Scope.ONE, equals("objectClass", "mailAlias"))
+def _aliases(_directory: Directory, _caller: Caller, home: str) -> Query:
+    return Query(home, Scope.SUBTREE, equals("objectClass", "mailAlias"))
 
 
-def _lists(directory: Directory, _: Caller, domain: str) -> Query:
+def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
     by_mlmmj = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
-    return Query(directory.tree.container(domain, "Groups"), Scope.ONE, by_mlmmj)
+    return Query(home, Scope.SUBTREE, by_mlmmj)
 
 
-DOMAINS = Subject(_domains)
+DOMAINS = Subject(_domains, key="domainName")
 USERS = Subject(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
 ALIASES = Subject(_aliases, aliases.profile, {"members": (alias.MEMBERS,)})
 LISTS = Subject(_lists)
@@ -122,7 +121,7 @@ class Listing:
         wanted = self._wanted
         asked = ("1.1",) if wanted.names_only else self._choice.attributes
         with closing(self._found(asked)) as found:
-            keyed = ((_key(entry), entry) for entry in found)
+            keyed = ((self._key(entry), entry) for entry in found)
             if wanted.limit is None:
                 return Page(sorted(key for key, _ in keyed))
             above = (pair for pair in keyed if pair[0] > wanted.cursor)
@@ -140,7 +139,7 @@ class Listing:
                 when many have been given.
         """
         with closing(self._found(self._choice.attributes)) as found:
-            keyed = ((_key(entry), entry) for entry in found)
+            keyed = ((self._key(entry), entry) for entry in found)
             while profiles := self._profiles(_some(keyed)):
                 yield profiles
 
@@ -156,22 +155,31 @@ class Listing:
         return self._choice.of(self._subject.profile(entry, self._hidden))
 
     def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
-        """Search; only for a name that is no domain's it takes a look at alias domains."""
+        """Search; only where no domain is called so it takes a look at others and alias domains."""
         try:
-            query = self._query(self._domain, attributes)
+            query = self._query(self._directory.tree.domain(self._domain), attributes)
             yield from self._directory.stream(query, must_exist=True)
         except NoSuchAccount:
             entry = lookup.domain(self._directory, self._domain, by_alias=True)
         else:
             return
-        name = entry.text("domainName") or self._domain
-        yield from self._directory.stream(self._query(name, attributes))
+        yield from self._directory.stream(self._query(entry.dn, attributes))
 
-    def _query(self, domain: str, attributes: tuple[str, ...]) -> Query:
-        query = self._subject.query(self._directory, self._caller, domain)
+    def _query(self, home: str, attributes: tuple[str, ...]) -> Query:
+        query = self._subject.query(self._directory, self._caller, home)
         disabled = (negated(equals("accountStatus", "active")),)
         terms = disabled if self._wanted.disabled_only else ()
         return replace(query, filter=every(query.filter, *terms), attributes=attributes)
+
+    def _key(self, entry: Entry) -> str:
+        """Give the name or address of an entry: that of its DN, unless another tool named it."""
+        attribute = self._subject.key
+        named = names.named_by(entry.dn, attribute)
+        if named is None:
+            known = entry if entry.values(attribute) else None
+            known = known or self._directory.read(entry.dn, (attribute,)) or entry
+            named = known.text(attribute) or names.rdn_value(entry.dn)
+        return named.lower()
 
 
 def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
@@ -182,7 +190,3 @@ def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
         size += sum(map(len, chain.from_iterable(entry.attributes.values())))
         if number == _TOGETHER or size > _LARGE:
             return
-
-
-def _key(entry: Entry) -> str:
-    return names.rdn_value(entry.dn).lower()

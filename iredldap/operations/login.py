@@ -10,7 +10,14 @@ from iredldap.dit import kinds, names, passwords, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table
 from iredldap.dit.kinds import Kind, Reading
-from iredldap.errors import EmptyPassword, InvalidCredentials, InvalidMail, InvalidUsername
+from iredldap.dit.plan import Query, Scope
+from iredldap.errors import (
+    AmbiguousAccount,
+    EmptyPassword,
+    InvalidCredentials,
+    InvalidMail,
+    InvalidUsername,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 
@@ -96,15 +103,19 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
 
     A mail user without rights hides no standalone admin of the same address.
     """
-    for dn, kind in (
-        (directory.tree.user(mail), "mailUser"),
-        (directory.tree.admin(mail), "mailAdmin"),
-    ):
-        entry = directory.read(dn)
-        if entry and lookup.is_on(directory, entry) and entry.has("objectClass", kind):
-            caller = _caller(directory, mail, entry)
-            if caller:
-                return caller
+    found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, lookup.own_address(mail)))
+    try:
+        account = lookup.among(found, mail, "mailUser")
+        standalone = lookup.only(lookup.standalone_admins(directory, found), mail)
+    except AmbiguousAccount:
+        # Which of them was meant nobody can say: neither is let in.
+        return None
+    for entry in (account, standalone):
+        caller = (
+            _caller(directory, mail, entry) if entry and lookup.is_on(directory, entry) else None
+        )
+        if caller:
+            return caller
     return None
 
 

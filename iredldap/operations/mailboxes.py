@@ -110,6 +110,7 @@ def generated(
     accounts: Accounts,
     base: str,
     mail: str,
+    dn: str,
     now: datetime,
     first: Choice,
     found: Iterable[Entry],
@@ -125,6 +126,7 @@ def generated(
         accounts: The form of new paths.
         base: Directory to lie below.
         mail: Address of the account.
+        dn: Its entry.
         now: Local time.
         first: What `first_choice` gave.
         found: The answer to its query; other entries may be among it.
@@ -157,7 +159,7 @@ def generated(
         if free:
             return Place(
                 mail=mail,
-                dn=tree.user(mail),
+                dn=dn,
                 path=free,
                 # What lies around it has been asked for before the write, in the domain's turn.
                 # That an account of another domain comes to lie there in this moment is left to
@@ -190,6 +192,7 @@ def given(
     caller: Caller,
     base: Callable[[], str],
     mail: str,
+    dn: str,
     path: str,
 ) -> Place:
     """Judge a path that a request names for a mailbox.
@@ -205,6 +208,7 @@ def given(
         caller: Who names it.
         base: Gives the directory below which new mailboxes of the domain lie.
         mail: Address of the account.
+        dn: Its entry.
         path: The path.
 
     Raises:
@@ -218,14 +222,14 @@ def given(
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
     tree = directory.tree
-    dn, query = tree.user(mail), mailbox.lookup(tree.base, (wanted,))
+    query = mailbox.lookup(tree.base, (wanted,))
     others = {}
     ground = Ground([wanted])
     at_home = wanted.startswith(mailbox.folders(name, base()))
     near = chain(
         directory.stream(query),
         # The directory of a domain holds the mailboxes of that domain, and unusual ones.
-        directory.stream(mailbox.everybody(tree.domain(name) if at_home else tree.base)),
+        directory.stream(mailbox.everybody((at_home and names.home(dn)) or tree.base)),
         records.unusual_paths.touching(directory, ground) if at_home else (),
     )
     for owner, address, theirs in _owners(near, ground):
@@ -372,7 +376,7 @@ def remembering(
         if open_:
             home = names.domain_in(dn)
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
-            base = directory.tree.domain(home) if home and at_home else directory.tree.base
+            base = (at_home and names.home(dn)) or directory.tree.base
             used |= _used(directory, ground, dn, mailbox.everybody(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, admin)

@@ -57,7 +57,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     """
     strays, others = _apart(directory, mail)
     home = uniqueness.home_of(others, mail)
-    limit = limit_of(directory, home, mail)
+    limit = limit_of(home)
     limit.refuse_another(directory)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
@@ -72,7 +72,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         maillist.member_dns(Entry("", {}), members.users, ()),
         is_marked=not home.is_active,
     )
-    dn = directory.tree.maillist(mail)
+    dn = names.account_in(home.dn, "Groups", mail)
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
     externals = next((entry for entry in strays if maillist.is_externals(entry)), None)
     newcomer = _newcomer(directory, made, aliases, members)
@@ -84,7 +84,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             Add(
                 dn,
                 attributes,
-                container=domain.container(directory.tree, names.domain_of(mail), "Groups"),
+                container=domain.container(home.dn, "Groups"),
             ),
             *_dismiss_strays(directory, made, strays, members),
             uniqueness.recheck(directory, newcomer),
@@ -109,14 +109,9 @@ def _apart(directory: Directory, mail: str) -> tuple[list[Entry], list[Entry]]:
     return strays, others
 
 
-def limit_of(directory: Directory, home: Entry, mail: str) -> Limit:
-    """How many lists the domain of an address may hold, of whatever kind."""
-    lists = Query(
-        directory.tree.container(names.domain_of(mail), "Groups"),
-        Scope.ONE,
-        equals("objectClass", "mailList"),
-        ("1.1",),
-    )
+def limit_of(home: Entry) -> Limit:
+    """How many lists a domain may hold, of whatever kind."""
+    lists = Query(home.dn, Scope.SUBTREE, equals("objectClass", "mailList"), ("1.1",))
     return Limit.of(domain.limits(home), "numberOfLists", lists)
 
 
@@ -125,7 +120,7 @@ def _newcomer(
 ) -> Newcomer:
     addresses = maillist.addresses(made)
     mail = addresses[0]
-    externals = directory.tree.externals(mail)
+    externals = membership.externals_dn(directory, made)
 
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
         theirs = encoded(address for address in addresses if address in lost)
@@ -226,7 +221,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            Delete(directory.tree.externals(mail), absent_ok=True, with_children=True),
+            Delete(membership.externals_dn(directory, entry), absent_ok=True, with_children=True),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
             membership.recheck_members(directory, addresses),

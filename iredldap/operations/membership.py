@@ -52,16 +52,15 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
     others = equals(GROUP, mail) if with_members else externals
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, others), _EVERYTHING)
-    entry, elsewhere, members = None, None, []
+    lists, elsewhere, members = list[Entry](), None, []
     for found in directory.stream(query):
         if maillist.is_list(found) and found.has("mail", mail):
-            entry = found
+            lists.append(found)
         elif maillist.is_externals(found):
             elsewhere = found
         else:
             members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
-    if entry is None:
-        raise NoSuchAccount(f"no list {mail}")
+    entry = lookup.existing(lookup.among(lists, mail, "mailList"), f"no list {mail}")
     return Found(entry, elsewhere, tuple(members))
 
 
@@ -150,6 +149,13 @@ def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: 
     return Told(ours, unwanted)
 
 
+def externals_dn(directory: Directory, entry: Entry) -> str:
+    """DN of the entry of a list's members elsewhere: beside the list, in its domain."""
+    mail = maillist.addresses(entry)[0]
+    home = names.home(entry.dn)
+    return names.externals(home, mail) if home else directory.tree.externals(mail)
+
+
 def held(externals: Entry | None) -> set[str]:
     """Addresses of the members elsewhere, in lower case."""
     return externals.lowered("mail") if externals else set()
@@ -204,10 +210,10 @@ def elsewhere(
     if externals:
         return (Modify(externals.dn, change),)
     mail, *shadows = maillist.addresses(entry)
-    dn = directory.tree.externals(mail)
+    dn = externals_dn(directory, entry)
     is_marked = entry.has("domainStatus", "disabled")
     made = maillist.externals(mail, shadows, is_marked=is_marked)
-    container = domain.container(directory.tree, names.domain_of(mail), "Externals")
+    container = domain.container(names.parent(names.parent(dn)), "Externals")
     return (Add(dn, made, present_ok=True, container=container), Modify(dn, change))
 
 
@@ -221,7 +227,7 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
     for member in joining:
         missing = encoded(address for address in own if address not in member.lowered(GROUP))
         back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
-    externals = Delete(directory.tree.externals(own[0]), absent_ok=True, with_children=True)
+    externals = Delete(externals_dn(directory, found.entry), absent_ok=True, with_children=True)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]

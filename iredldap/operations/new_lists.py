@@ -53,9 +53,10 @@ def create(
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
-    lists, dn = records.mlmmjadmin, directory.tree.maillist(names.subscriber(mail))
-    home, begun = _place(directory, dn, mail)
-    limit = maillists.limit_of(directory, home, mail)
+    lists = records.mlmmjadmin
+    home, begun = _place(directory, names.subscriber(mail))
+    dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
+    limit = maillists.limit_of(home)
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
@@ -76,14 +77,10 @@ def create(
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
     profile = list_profile.parameters(mail, settled.in_profile, {})
     steps: tuple[Step, ...] = (
-        _making(directory, lists, mail, profile),
+        _making(directory, lists, dn, mail, profile),
         remade(begun, attributes, _LASTING)
         if begun
-        else Add(
-            dn,
-            attributes,
-            container=domain.container(directory.tree, names.domain_of(mail), "Groups"),
-        ),
+        else Add(dn, attributes, container=domain.container(home.dn, "Groups")),
         *_rechecks(directory, home, made, limit),
         *_finishing(lists, made, members),
     )
@@ -98,10 +95,10 @@ def create(
     return Plan(dn, steps, begun.csn if begun else None, ignored, found=judge.found)
 
 
-def _place(directory: Directory, dn: str, mail: str) -> tuple[Entry, Entry | None]:
+def _place(directory: Directory, mail: str) -> tuple[Entry, Entry | None]:
     """Find the domain, and the list itself if its creation broke off."""
     found = directory.find(lookup.domain_and_holders(directory, mail))
-    begun = next((e for e in found if names.same(e.dn, dn) and subscribable.is_unfinished(e)), None)
+    begun = lookup.among(filter(subscribable.is_unfinished, found), mail, "mailList")
     return uniqueness.home_of((entry for entry in found if entry is not begun), mail), begun
 
 
@@ -124,10 +121,9 @@ def _number(directory: Directory, chance: Chance) -> str:
 
 
 def _making(
-    directory: Directory, lists: MailingLists, mail: str, profile: dict[str, str]
+    directory: Directory, lists: MailingLists, dn: str, mail: str, profile: dict[str, str]
 ) -> Outside:
     """Make the directory. One without an entry is archived before: its members are not ours."""
-    dn = directory.tree.maillist(mail)
 
     def is_nobodys() -> bool:
         entry = directory.read(dn)

@@ -22,16 +22,18 @@ class Subject:
     """What is listed.
 
     Args:
-        query: Finds it, of a domain where it lies in one.
+        query: Finds it; of a domain, below the DN of that.
         profile: What a read of one shows, but for `usage`; without the hidden attributes.
         computed: Keys of a profile that are no attributes, and the attributes they stand on.
         has_usage: Whether what Dovecot wrote is shown as well.
+        key: Attribute that has the name or address.
     """
 
     query: Callable[[Directory, Caller, str], Query]
     profile: Callable[[Entry, tuple[str, ...]], Profile] = show
     computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_usage: bool = False
+    key: str = "mail"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ nobody's.
 Source: iRedMail's directory, referential rules, user rename and alias rename.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from iredldap.dit import domain, kinds, names, references, settings, user
@@ -49,16 +49,15 @@ from iredldap.operations.records import Records
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of account: its class, where it stands, and the domain's setting that limits it."""
+    """A kind of account: its class, its container, and the domain's setting that limits it."""
 
     object_class: str
-    dn: Callable[[Tree, str], str]
-    limit: str
     unit: str
+    limit: str
 
 
-USER = Kind("mailUser", Tree.user, "numberOfUsers", "Users")
-ALIAS = Kind("mailAlias", Tree.alias, "numberOfAliases", "Aliases")
+USER = Kind("mailUser", "Users", "numberOfUsers")
+ALIAS = Kind("mailAlias", "Aliases", "numberOfAliases")
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,10 @@ def rename(
 ) -> Plan:
     """Plan another address for an account. Every mention of the old one follows; mailbox stays.
 
-    Within its domain an account keeps its further addresses. Into another one it does not take
-    those of the old domain, which would then be out of the hands of its admins: they are dropped,
-    named in `X-Ignored-Values`, and mentions of them become the new address. A name in an alias
-    domain that belongs to somebody else is left to him, and named too.
+    Within its domain an account keeps its place and its further addresses. Into another one it does
+    not take those of the old domain, which would then be out of the hands of its admins: they are
+    dropped, named in `X-Ignored-Values`, and mentions of them become the new address. A name in an
+    alias domain that belongs to somebody else is left to him, and named too.
 
     A global admin may rename himself. His cookie names the old address and ends with it.
 
@@ -142,11 +141,11 @@ def rename(
         lookup.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
     )
     target, holders = lookup.told_apart(found, new_mail)
-    old_dn, new_dn = (kind.dn(directory.tree, address) for address in (mail, new_mail))
-    entry = _at(old_dn, holders)
-    has_moved = entry is None
+    entry = lookup.among(holders, mail, kind.object_class)
+    # One that another tool had named keeps its old address for a moment longer than its old name.
+    has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:
-        entry = _unfinished(new_dn, holders, mail)
+        entry = _unfinished(kind, holders, mail, new_mail)
     if entry is None:
         raise NoSuchAccount(f"no {kind.object_class} {mail}")
     if user.is_global_admin(entry) and not caller.is_global:
@@ -156,7 +155,8 @@ def rename(
     held = entry.lowered("shadowAddress")
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
-        steps = _follow(directory, records, kind, course, entry.dn, held, Record())
+        old_dn = directory.tree.account(kind.unit, mail)
+        steps = _follow(directory, records, kind, course, old_dn, entry.dn, held, Record())
         ignored = tuple(sorted(course.dropped(held)))
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
     if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
@@ -180,11 +180,12 @@ def _withdrawal(directory: Directory, new_mail: str, named_by: list[Entry]) -> t
     return tuple(change for home in named_by for change in rights.withdraw(home, new_mail))
 
 
-def _unfinished(new_dn: str, holders: list[Entry], old: str) -> Entry | None:
+def _unfinished(kind: Kind, holders: list[Entry], old: str, new: str) -> Entry | None:
     """The account that has its new name already, and the mark of a rename from the old one."""
-    entry = _at(new_dn, holders)
-    is_marked = entry and _is_under_way(entry) and entry.has("shadowAddress", old)
-    return entry if is_marked and not _contested(new_dn, holders, {old}) else None
+    entry = lookup.among(holders, new, kind.object_class)
+    if entry is None or not _is_under_way(entry) or not entry.has("shadowAddress", old):
+        return None
+    return None if _contested(entry.dn, holders, {old}) else entry
 
 
 def _course(
@@ -194,7 +195,7 @@ def _course(
     left = names.domain_of(mail)
     if left == names.domain_of(new_mail):
         return Course(mail, new_mail, entered, entered)
-    home = directory.read(directory.tree.domain(left))
+    home = lookup.domain_or_none(directory, left)
     if home:
         # An alias domain that is being added has given names to accounts before it is one.
         names_left = {*domain.alias_domains(home), *home.lowered("domainPendingAliasName")}
@@ -231,12 +232,13 @@ def _begin(
     mods = (Mod(Op.ADD, "shadowAddress", added),) if added else ()
     withdrawal = (Modify(entry.dn, (Mod(Op.DELETE, "shadowAddress", added),)),) if added else ()
     held |= set(wanted)
-    to = kind.dn(directory.tree, course.new)
+    to = names.account_in(target.dn, kind.unit, course.new)
     move = Rename(
         entry.dn,
         names.rdn(to),
         names.parent(to) if course.crosses else None,
-        domain.container(directory.tree, names.domain_of(course.new), kind.unit),
+        domain.container(target.dn, kind.unit),
+        keeps_values=not names.is_named(entry.dn, "mail", course.old),
     )
     record = Record()
 
@@ -254,7 +256,7 @@ def _begin(
         _recheck_addresses(directory, entry.dn, wanted[1:], withdrawal),
         *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
         *left_behind,
-        *_follow(directory, records, kind, course, move.new_dn, held, record, move),
+        *_follow(directory, records, kind, course, entry.dn, move.new_dn, held, record, move),
     )
     ignored = tuple(sorted(taken | course.dropped(held)))
     return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry), back)
@@ -274,13 +276,13 @@ def _follow(
     records: Records,
     kind: Kind,
     course: Course,
+    old_dn: str,
     new_dn: str,
     held: set[str],
     record: Record,
     *move: Rename,
 ) -> tuple[Step, ...]:
     """Let others follow, rename, let the account itself follow, and take the mark away."""
-    old_dn = kind.dn(directory.tree, course.old)
     mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
     renamed = course.renamed(held)
     return (
@@ -378,7 +380,7 @@ def _excess_among(
 
 
 def _lack_of_space(entry: Entry, limits: settings.Settings, used: int) -> Iterator[Refusal]:
-    size = int(entry.text("mailQuota") or 0)
+    size = max(int(entry.text("mailQuota") or 0), 0)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     if ceiling and (not size or used + size > ceiling):
@@ -409,6 +411,8 @@ def _own_mods(kind: Kind, course: Course, entry: Entry) -> Iterator[Mod]:
     lost = renamed.keys() & held - {course.old}
     if lost:
         yield Mod(Op.DELETE, "shadowAddress", encoded(sorted(lost)))
+    if entry.has("mail", course.old) and entry.has("mail", course.new):
+        yield Mod(Op.DELETE, "mail", encoded((course.old,)))
     before, now = names.local_part(course.old), names.local_part(course.new)
     for attribute in ("cn", "sn", "givenName"):
         yield from references.exchange(entry, attribute, lambda v: now if v == before else v)

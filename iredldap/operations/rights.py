@@ -12,6 +12,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Mod, Modify, Op
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 
@@ -43,7 +44,7 @@ def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> N
 
 def are_left_behind(directory: Directory, mail: str, domains: Iterable[Entry]) -> bool:
     """Return whether domains name an address that nobody had: no standalone admin has it either."""
-    return any(True for _ in domains) and directory.read(directory.tree.admin(mail)) is None
+    return any(True for _ in domains) and lookup.standalone_admin(directory, mail) is None
 
 
 def withdraw(domain: Entry, mail: str) -> Iterator[Modify]:

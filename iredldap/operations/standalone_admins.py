@@ -71,7 +71,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         WeakPassword: For each rule that the password breaks.
     """
     dn = directory.tree.admin(mail)
-    if directory.read(dn, ("1.1",)):
+    if lookup.standalone_admin(directory, mail):
         raise AlreadyExists(f"admin {mail}")
     claims = _claims(directory, mail)
     if refusal := _obstacle(directory.find(claims), mail):
@@ -151,7 +151,7 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         PermissionDenied: If it is the caller himself, or the last active global admin.
     """
     holder = _user_with_rights(directory, mail)
-    entry = directory.read(directory.tree.admin(mail)) or holder
+    entry = lookup.standalone_admin(directory, mail) or holder
     if entry is None:
         raise NoSuchAccount(f"no admin {mail}")
     if names.same(caller.dn, entry.dn):
@@ -165,7 +165,7 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
 
 
 def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
-    entry = directory.read(directory.tree.user(mail))
+    entry = lookup.account(directory, mail, "mailUser")
     if entry and (user.is_global_admin(entry) or entry.has("enabledService", user.ROLE)):
         return entry
     return None

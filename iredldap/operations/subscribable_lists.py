@@ -36,7 +36,7 @@ _KINDS = ("normal", "digest", "nomail")
 
 
 def _read(directory: Directory, mail: str) -> Entry:
-    entry = directory.read(directory.tree.maillist(mail))
+    entry = lookup.account(directory, mail, "mailList")
     if entry is None or not subscribable.is_list(entry):
         raise NoSuchAccount(f"no subscribable list {mail}")
     return entry

@@ -79,7 +79,7 @@ def update(
     )
     rechecks = (
         *admins.keep_a_global_admin(directory, entry, mods),
-        *_size(directory, mail, entry, home, parsed, mods),
+        *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
         *_mailbox(directory, records, entry, place, mods),
@@ -124,7 +124,7 @@ def _place(
     def base() -> str:
         return mailboxes.storage_base(domain.limits(home()), config.accounts)
 
-    return mailboxes.given(directory, records, caller, base, mail, path)
+    return mailboxes.given(directory, records, caller, base, mail, entry.dn, path)
 
 
 def _mailbox(
@@ -192,20 +192,19 @@ def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
 
 def _size(
     directory: Directory,
-    mail: str,
     entry: Entry,
     home: Callable[[], Entry],
     parsed: Parsed,
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
     """Let a mailbox grow as far as domain and limits allow; what does not grow is not judged."""
-    current, asked = int(entry.text("mailQuota") or 0), parsed.value("quota")
+    current, asked = max(int(entry.text("mailQuota") or 0), 0), parsed.value("quota")
     if asked is None or 0 < int(asked) <= current:
         return
     limits, wanted = domain.limits(home()), int(asked)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
-    query = lookup.users_query(directory, names.domain_of(mail))
+    query = lookup.users_query(home().dn)
     refusals: list[Refusal] = []
     if ceiling:
         _, used = lookup.counted(directory.stream(query))

@@ -137,14 +137,17 @@ def create(
     rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
     base, path = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
-    place = mailboxes.given(directory, records, caller, lambda: base, mail, path) if path else None
+    dn = names.account_in(home.dn, "Users", mail)
+    place = (
+        mailboxes.given(directory, records, caller, lambda: base, mail, dn, path) if path else None
+    )
     secret = hashed_password(config, lambda: limits, mail, parsed, chance)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
-    quota = _quota(directory, mail, limits, wanted)
+    quota = _quota(directory, home, limits, wanted)
     place = place or mailboxes.generated(
-        directory, records, config.accounts, base, mail, chance.now, choice, found
+        directory, records, config.accounts, base, mail, dn, chance.now, choice, found
     )
     joined = _default_lists(directory, limits)
     given = {
@@ -158,7 +161,7 @@ def create(
     }
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
-    dn, attributes = directory.tree.user(mail), user.new(mail, asked, given)
+    attributes = user.new(mail, asked, given)
     newcomer = uniqueness.Newcomer(
         dn=dn,
         mail=mail,
@@ -173,13 +176,13 @@ def create(
             Add(
                 dn,
                 attributes,
-                container=domain.container(directory.tree, names.domain_of(mail), "Users"),
+                container=domain.container(home.dn, "Users"),
             ),
             merged(
                 uniqueness.recheck(directory, newcomer),
                 mailboxes.recheck(directory, records, place, newcomer.withdrawn()),
             ),
-            *_recheck_limits(directory, limits, dn, mail),
+            *_recheck_limits(directory, limits, dn, home),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
         # Lists of other domains may be about to go.
@@ -235,7 +238,7 @@ def hashed_password(
     )
 
 
-def _quota(directory: Directory, mail: str, limits: settings.Settings, wanted: int) -> int:
+def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted: int) -> int:
     """Size of the mailbox in bytes, 0 for no limit; the domain is counted only if it must be."""
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
@@ -245,9 +248,7 @@ def _quota(directory: Directory, mail: str, limits: settings.Settings, wanted: i
         refusals.append(NotAllowed("the domain may have no users"))
     spare = 0
     if most_users > 0 or ceiling:
-        number, used = lookup.counted(
-            directory.stream(lookup.users_query(directory, names.domain_of(mail)))
-        )
+        number, used = lookup.counted(directory.stream(lookup.users_query(home.dn)))
         if 0 < most_users <= number:
             refusals.append(ExceededDomainAccountLimit(f"{number} of {most_users} users"))
         spare = max(ceiling - used, 0)
@@ -302,7 +303,7 @@ def _reaching_members(entry: Entry) -> tuple[str, ...]:
 
 
 def _recheck_limits(
-    directory: Directory, limits: settings.Settings, dn: str, mail: str
+    directory: Directory, limits: settings.Settings, dn: str, home: Entry
 ) -> tuple[Recheck, ...]:
     most_users = settings.number(limits, "numberOfUsers")
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
@@ -318,7 +319,7 @@ def _recheck_limits(
             refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
         return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
 
-    query = lookup.users_query(directory, names.domain_of(mail))
+    query = lookup.users_query(home.dn)
     return (Recheck("is the domain still within its limits", query, judge),)
 
 

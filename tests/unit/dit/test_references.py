@@ -94,7 +94,7 @@ def test_managers_are_looked_for_among_colleagues() -> None:
     everywhere, colleagues = ADDRESSES
     assert (everywhere.query.base, everywhere.query.scope) == (TREE.base, Scope.SUBTREE)
     assert "userManager" not in everywhere.query.filter
-    assert colleagues.query.base == TREE.container("a.test", "Users")
+    assert colleagues.query.base == TREE.domain("a.test")
     assert "(userManager=ann@a.test)" in colleagues.query.filter
 
 

@@ -108,8 +108,8 @@ def test_what_has_no_index_is_looked_for_among_colleagues() -> None:
         assert attribute not in everywhere.query.filter
         assert all(f"({attribute}=ann@a.test)" in sweep.query.filter for sweep in colleagues)
     assert [sweep.query.base for sweep in colleagues] == [
-        TREE.container("a.test", "Users"),
-        TREE.container("b.test", "Users"),
+        TREE.domain("a.test"),
+        TREE.domain("b.test"),
     ]
 
 

@@ -1,0 +1,341 @@
+"""Entries that other tools made: found, changed and removed as those of our own.
+
+They are planted as phpLDAPadmin, a script or a migration leaves them, and judged by what stands in
+the directory afterwards; where mail is meant, by Postfix and Dovecot.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from iredldap.dit import names
+from iredldap.embedded.slapd import Slapd
+from tests.conftest import (
+    READER_PASSWORD,
+    SUFFIX,
+    Client,
+    Served,
+    World,
+    done,
+    refused,
+    salted,
+    wait_until,
+)
+from tests.mailservers import Dovecot, Postfix
+from tests.patience import started
+
+PASSWORD = "a good password"
+CORP = "corp.test"
+DOMAIN = f"domainName={CORP},o=domains,{SUFFIX}"
+USERS = f"ou=Users,{DOMAIN}"
+SERVICES = [
+    *("mail", "deliver", "forward", "smtp", "imap", "imapsecured", "imaptls"),
+    *("lmtp", "lda", "internal", "doveadm"),
+]
+NAMES = {
+    "uid": f"uid=ann,{USERS}",
+    "two attributes": f"mail=ann@{CORP}+uid=ann,{USERS}",
+    "sub-unit": f"mail=ann@{CORP},ou=Sales,{USERS}",
+    "other container": f"mail=ann@{CORP},ou=Groups,{DOMAIN}",
+    "plus": f"mail=ann\\+x@{CORP},{USERS}",
+}
+"""What other tools call a user."""
+
+
+@pytest.fixture(scope="module")
+def postfix(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Postfix:
+    return Postfix(tmp_path_factory.mktemp("postfix"), slapd.uri, SUFFIX, READER_PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def dovecot(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
+    dovecot = Dovecot(tmp_path_factory.mktemp("dovecot"), slapd.uri, SUFFIX, READER_PASSWORD)
+    yield started(dovecot)
+    dovecot.stop()
+
+
+@pytest.fixture
+def corp(api: Client) -> str:
+    """A domain with one user of ours, and a domain elsewhere."""
+    done(api.post(f"/api/domain/{CORP}"))
+    done(api.post(f"/api/user/bob@{CORP}", password=PASSWORD))
+    done(api.post("/api/domain/other.test"))
+    return CORP
+
+
+def plant(world: World, dn: str, mail: str, **attributes: str | list[str]) -> None:
+    """Make a user as another tool does."""
+    if "ou=Sales," in dn:
+        world.add(f"ou=Sales,{USERS}", objectClass="organizationalUnit", ou="Sales")
+    world.add(
+        dn,
+        **{
+            "objectClass": ["inetOrgPerson", "mailUser"],
+            "mail": mail,
+            "uid": mail.partition("@")[0],
+            "cn": "Ann",
+            "sn": "Ann",
+            "userPassword": salted(PASSWORD),
+            "homeDirectory": f"/var/vmail/vmail1/{CORP}/a/n/n/ann/",
+            "accountStatus": "active",
+            "enabledService": SERVICES,
+            **attributes,
+        },
+    )
+
+
+def address_in(dn: str) -> str:
+    """Give the address of the planted user of this name."""
+    named = [part.partition("=")[2] for part in dn.split(",", maxsplit=1)[0].split("+mail=")[-1:]]
+    own = named[0] if "@" in named[0] else f"ann@{CORP}"
+    return own.partition("+uid=")[0].replace("\\", "")
+
+
+def exported(api: Client, what: str) -> str:
+    """Give an export with its lines unfolded."""
+    return api.get(f"/api/ldif/{what}", format="ldif").text.replace("\n ", "")
+
+
+@pytest.mark.parametrize("dn", NAMES.values(), ids=NAMES.keys())
+def test_a_user_is_found_by_the_address(
+    api: Client, world: World, corp: str, postfix: Postfix, dovecot: Dovecot, dn: str
+) -> None:
+    """Read, listed, switched off and on, named in references, renamed, exported and deleted."""
+    mail = address_in(dn)
+    plant(world, dn, mail)
+    path = f"/api/user/{quote(mail)}"
+    refused(api.post(f"/api/alias/team@{corp}", members=f"nobody@{corp}"), 400, "INVALID_MAIL")
+    done(api.post(f"/api/alias/team@{corp}", members=mail))
+    done(api.post(f"/api/maillist/crew@{corp}", members=f"{mail},x@far.test"))
+    assert postfix.recipients(f"team@{corp}") == {mail}
+    assert postfix.recipients(f"crew@{corp}") == {mail, "x@far.test"}
+    assert world.attributes(dn)["memberOfGroup"] == {f"crew@{corp}"}
+
+    shown = api.get(path)
+    assert shown.json()["_data"]["mail"] == [mail]
+    listed = api.get(f"/api/users/{corp}").json()["_data"]
+    assert (set(listed), listed[mail]["cn"]) == ({mail, f"bob@{corp}"}, ["Ann"])
+    assert api.get(f"/api/users/{corp}", email_only="yes").json()["_data"] == sorted(listed)
+    (line,) = re.findall("(?m)^dn: (.*)$", exported(api, f"user/{quote(mail)}"))
+    assert names.same(line, dn)
+    assert api.post(f"/api/verify_password/user/{quote(mail)}", password=PASSWORD).json()[
+        "_success"
+    ]
+
+    state = done(api.put(path, accountStatus="disabled")).headers["ETag"]
+    assert state == api.get(path).headers["ETag"] != shown.headers["ETag"]
+    assert world.attributes(dn)["accountStatus"] == {"disabled"}
+    assert not dovecot.accepts(mail, PASSWORD)
+    done(api.put(f"/api/users/{corp}", accountStatus="active"))
+    done(api.put(path, password="another Passw0rd", quota=2, name="Änn"))
+    assert world.attributes(dn)["mailQuota"] == {"2097152"}
+    assert dovecot.accepts(mail, "another Passw0rd")
+
+    new = f"anna@{corp}"
+    done(api.post(f"/api/user/{quote(mail)}/change_email/{new}"))
+    parent = dn.partition(f",{USERS}")[0].partition(",")[2]
+    renamed = f"mail={new},{parent + ',' if parent else ''}{USERS}"
+    renamed = f"mail={new},ou=Groups,{DOMAIN}" if "ou=Groups" in dn else renamed
+    now = world.attributes(renamed)
+    assert (now["mail"], now["uid"], "shadowAddress" in now) == ({new}, {"anna"}, False)
+    assert world.entry(dn) is None
+    assert postfix.recipients(f"team@{corp}") == {new}
+    assert postfix.recipients(f"crew@{corp}") == {new, "x@far.test"}
+    assert world.attributes(world.tree.maillist(f"crew@{corp}"))["member"] == {renamed}
+    assert postfix.recipients(mail) == set()
+    refused(api.get(path), 404, "NO_SUCH_ACCOUNT")
+
+    done(api.delete(f"/api/user/{new}"))
+    assert world.entry(renamed) is None
+    assert "mailForwardingAddress" not in world.attributes(world.tree.alias(f"team@{corp}"))
+    assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))
+
+
+@pytest.mark.parametrize("dn", NAMES.values(), ids=NAMES.keys())
+def test_a_user_of_another_tool_is_deleted(
+    api: Client, world: World, corp: str, postfix: Postfix, dn: str
+) -> None:
+    """With every mention; the address is free again."""
+    mail = address_in(dn)
+    plant(world, dn, mail)
+    world.set(world.tree.user(f"bob@{corp}"), mailForwardingAddress=[mail, f"bob@{corp}"])
+    done(api.post(f"/api/maillist/crew@{corp}", members=mail))
+
+    done(api.delete(f"/api/user/{quote(mail)}"))
+
+    assert world.entry(dn) is None
+    assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))
+    forwarding = world.attributes(world.tree.user(f"bob@{corp}"))["mailForwardingAddress"]
+    assert forwarding == {f"bob@{corp}"}
+    assert postfix.recipients(mail) == set()
+
+
+def test_an_address_of_another_tool_is_taken(api: Client, world: World, corp: str) -> None:
+    """Whatever the entry is called."""
+    plant(world, NAMES["uid"], f"ann@{corp}")
+    before = world.snapshot()
+    for path in ("user", "alias", "maillist"):
+        answer = api.post(f"/api/{path}/ann@{corp}", password=PASSWORD)
+        refused(answer, 409, "ALREADY_EXISTS")
+    refused(api.post(f"/api/user/bob@{corp}/change_email/ann@{corp}"), 409, "ALREADY_EXISTS")
+    assert world.snapshot() == before
+
+
+def test_an_admin_of_another_tool_logs_in(
+    api: Client, served: Served, world: World, corp: str
+) -> None:
+    """A mail user named by `uid` manages his domain; a standalone admin is found as well."""
+    plant(world, NAMES["uid"], f"ann@{corp}")
+    done(api.put(f"/api/domain/admins/{corp}", addAdmin=f"ann@{corp}"))
+    ann = served.client().log_in(f"ann@{corp}", PASSWORD)
+    done(ann.put(f"/api/user/bob@{corp}", name="Bob"))
+    refused(ann.delete(f"/api/user/ann@{corp}"), 403, "PERMISSION_DENIED")
+    world.add(
+        f"cn=Root,{world.tree.admin_base}",
+        objectClass="mailAdmin",
+        cn="Root",
+        mail="other@admins.test",
+        userPassword=salted(PASSWORD),
+        accountStatus="active",
+        domainGlobalAdmin="yes",
+    )
+    other = served.client().log_in("other@admins.test", PASSWORD)
+    assert other.get("/api/admin/other@admins.test").json()["_data"]["cn"] == ["Root"]
+    done(other.put("/api/admin/other@admins.test", language="de_DE"))
+    done(api.delete("/api/admin/other@admins.test"))
+    wait_until(lambda: other.get(f"/api/domain/{corp}").status_code == 401)
+
+
+def test_aliases_and_lists_are_found_by_the_address(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """Named by something else, they are changed, renamed and deleted as well."""
+    unit = f"ou=Aliases,{DOMAIN}"
+    common = {"accountStatus": "active", "enabledService": ["mail", "deliver"]}
+    world.add(
+        f"cn=Team,{unit}",
+        objectClass="mailAlias",
+        cn="Team",
+        mail=f"team@{corp}",
+        mailForwardingAddress=f"bob@{corp}",
+        **common,
+    )
+    world.add(
+        f"cn=Crew,ou=Groups,{DOMAIN}",
+        objectClass="mailList",
+        cn="Crew",
+        mail=f"crew@{corp}",
+        **common,
+    )
+    done(api.put(f"/api/alias/team@{corp}", addMember="x@far.test"))
+    done(api.put(f"/api/maillist/crew@{corp}", members=f"bob@{corp},x@far.test"))
+    assert postfix.recipients(f"team@{corp}") == {f"bob@{corp}", "x@far.test"}
+    assert postfix.recipients(f"crew@{corp}") == {f"bob@{corp}", "x@far.test"}
+    assert api.get(f"/api/aliases/{corp}", email_only="yes").json()["_data"] == [f"team@{corp}"]
+    for kind in ("alias/team", "maillist/crew"):
+        assert f"dn: cn={kind.partition('/')[2].title()}," in exported(api, f"{kind}@{corp}")
+
+    done(api.post(f"/api/alias/team@{corp}/change_email/group@{corp}"))
+    renamed = world.attributes(f"mail=group@{corp},{unit}")
+    assert (renamed["mail"], renamed["cn"]) == ({f"group@{corp}"}, {"Team"})
+    done(api.delete(f"/api/alias/group@{corp}"))
+    done(api.delete(f"/api/maillist/crew@{corp}"))
+    left = world.find("(|(objectClass=mailAlias)(objectClass=mailList)(memberOfGroup=*))")
+    assert left == []
+
+
+def test_a_domain_is_found_by_its_name(
+    api: Client, world: World, postfix: Postfix, corp: str
+) -> None:
+    """Another tool named it by two attributes: everything below it is at its place."""
+    dn = f"cn=Firm+domainName=firm.test,{world.tree.base}"
+    world.add(
+        dn,
+        objectClass="mailDomain",
+        cn="Firm",
+        domainName="firm.test",
+        accountStatus="active",
+        enabledService="mail",
+    )
+    for unit in ("Users", "Groups", "Aliases", "Externals"):
+        world.add(f"ou={unit},{dn}", objectClass="organizationalUnit", ou=unit)
+    done(api.put("/api/domain/firm.test", defaultQuota=10, numberOfUsers=1))
+    done(api.post("/api/user/eve@firm.test", password=PASSWORD))
+    refused(
+        api.post("/api/user/joe@firm.test", password=PASSWORD), 409, "EXCEEDED_DOMAIN_ACCOUNT_LIMIT"
+    )
+    done(api.post("/api/alias/info@firm.test", members="eve@firm.test"))
+    done(api.post("/api/maillist/crew@firm.test", members="eve@firm.test,x@far.test"))
+    done(api.put("/api/domain/firm.test", catchall="eve@firm.test", addAliasDomain="firma.test"))
+    assert world.attributes(f"mail=eve@firm.test,ou=Users,{dn}")["mailQuota"] == {"10485760"}
+    assert postfix.recipients("crew@firma.test") == {"eve@firm.test", "x@far.test"}
+    assert postfix.recipients("nobody@firm.test") == {"eve@firm.test"}
+    assert "eve@firm.test" in api.get("/api/users/firm.test").json()["_data"]
+    done(api.put("/api/domain/firm.test", accountStatus="disabled"))
+    assert postfix.recipients("eve@firm.test") == set()
+    done(api.put("/api/domain/firm.test", accountStatus="active"))
+    done(api.put("/api/domain/firm.test", numberOfUsers=0))
+    done(api.post(f"/api/user/bob@{corp}/change_email/bob@firm.test"))
+    assert world.entry(f"mail=bob@firm.test,ou=Users,{dn}")
+    done(api.delete("/api/domain/firm.test"))
+    assert world.entry(dn) is None
+
+
+def test_two_of_one_address_are_refused(api: Client, world: World, corp: str) -> None:
+    """Nobody can say which one was meant: the answer names both, and nothing changes."""
+    plant(world, NAMES["uid"], f"ann@{corp}")
+    plant(world, f"mail=ann@{corp},{USERS}", f"ann@{corp}", uid="anna")
+    before = world.snapshot()
+    for answer in (
+        api.get(f"/api/user/ann@{corp}"),
+        api.put(f"/api/user/ann@{corp}", name="x"),
+        api.delete(f"/api/user/ann@{corp}"),
+        api.post(f"/api/user/ann@{corp}/change_email/anna@{corp}"),
+        api.get(f"/api/ldif/user/ann@{corp}"),
+    ):
+        assert answer.status_code == 409
+        both = sorted([NAMES["uid"], f"mail=ann@{corp},{USERS}"])
+        assert answer.json() == {
+            "_success": False,
+            "_msg": "AMBIGUOUS_ACCOUNT",
+            "_data": {"entries": both},
+        }
+    assert world.snapshot() == before
+
+
+def test_what_is_no_account_is_none(api: Client, world: World, corp: str) -> None:
+    """A contact of an address book has an address, and no mailbox."""
+    dn = f"cn=Carl,{USERS}"
+    world.add(dn, objectClass="inetOrgPerson", cn="Carl", sn="C", mail=f"carl@{corp}")
+    named = f"mail=dora@{corp},{USERS}"
+    world.add(named, objectClass="inetOrgPerson", cn="D", sn="D", mail=f"dora@{corp}")
+    before = world.snapshot()
+    for mail in (f"carl@{corp}", f"dora@{corp}"):
+        for answer in (
+            api.get(f"/api/user/{mail}"),
+            api.put(f"/api/user/{mail}", accountStatus="disabled", quota=5),
+            api.delete(f"/api/user/{mail}"),
+            api.post(f"/api/user/{mail}/change_email/new@{corp}"),
+            api.post(f"/api/verify_password/user/{mail}", password=PASSWORD),
+            api.get(f"/api/ldif/user/{mail}"),
+            api.get(f"/api/alias/{mail}"),
+            api.get(f"/api/maillist/{mail}"),
+        ):
+            refused(answer, 404, "NO_SUCH_ACCOUNT")
+    assert world.snapshot() == before
+    assert set(api.get(f"/api/users/{corp}").json()["_data"]) == {f"bob@{corp}"}
+
+
+def test_an_account_stands_in_the_domain_of_its_address(
+    api: Client, served: Served, world: World, corp: str
+) -> None:
+    """One that another tool put below another domain is out of the reach of both admins."""
+    plant(world, f"mail=ann@{corp},ou=Users,{world.tree.domain('other.test')}", f"ann@{corp}")
+    done(api.put(f"/api/domain/admins/{corp}", addAdmin=f"bob@{corp}"))
+    bob = served.client().log_in(f"bob@{corp}", PASSWORD)
+    for client in (api, bob):
+        refused(client.get(f"/api/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
+        refused(client.get(f"/api/ldif/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
+        refused(client.delete(f"/api/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
