@@ -48,7 +48,7 @@ class Selection:
 
     Args:
         kind: Kind of account; ``all`` is every domain and every standalone admin.
-        name: Its name, as `names.domain` or `names.address` reads it; of ``all`` none.
+        name: Its name, as `names.domain` or `names.existing` reads it; of ``all`` none.
         subtree: Of a domain, whether everything below it is exported too.
         omit: Attributes that are left out, in lower case; options are no way around it.
         passwords: Whether ``userPassword`` is exported.
@@ -129,7 +129,7 @@ def read_name(kind: Kind, text: str) -> str:
     Raises:
         InvalidDomainName, InvalidMail: If it is malformed.
     """
-    return names.domain(text) if kind in NAMED_BY_DOMAIN else names.address(text)
+    return names.domain(text) if kind in NAMED_BY_DOMAIN else names.existing(text)
 
 
 def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:

@@ -16,6 +16,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.kinds import Kind
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import (
+    InvalidMail,
     InvalidParameter,
     Malformed,
     MissingParameter,
@@ -156,11 +157,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A form, read: changes, names that no row knows, values that were dropped."""
+    """A form, read: changes, names that no row knows, values that were dropped.
+
+    `odd` are further values of parameters that no new entry may have: they are no part of the
+    changes before `settled` has found them in the entry.
+    """
 
     changes: tuple[Change, ...] = ()
     unknown: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    odd: tuple[Change, ...] = ()
 
     def value(self, name: str) -> str | None:
         """The single value of a parameter, or None where it was not sent."""
@@ -178,7 +184,7 @@ def parse(table: Table, form: Form) -> Parsed:
             raised together.
     """
     refusals: list[Refusal] = []
-    changes = []
+    changes, odd = list[Change](), list[Change]()
     dropped: list[str] = []
     blank = _left_blank(table, form)
     for field in table:
@@ -191,13 +197,44 @@ def parse(table: Table, form: Form) -> Parsed:
             dropped += reading.dropped if reading else ()
             if values or not reading:
                 changes.append(Change(field, values, field.verb))
+            if reading and reading.odd:
+                odd.append(Change(field, reading.odd, field.verb))
         except Malformed as refusal:
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
-    refusals += _lacking(table, changes, refusals)
+    refusals += _lacking(table, [*changes, *odd], refusals)
     raise_all(refusals)
     known = {name for field in table for name in (field.name, *field.aliases)}
-    return Parsed(tuple(changes), tuple(n for n in form if n not in known), tuple(dropped))
+    unknown = tuple(n for n in form if n not in known)
+    return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
+
+
+def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Parsed:
+    """Decide about odd values: those that stand already become part of the changes.
+
+    Args:
+        parsed: The request.
+        stands: Gives a value of a change as it stands, or None.
+
+    Raises:
+        InvalidMail: If nothing is left of a parameter.
+    """
+    changes = {change.field.name: change for change in parsed.changes}
+    dropped = list(parsed.dropped)
+    refusals: list[Refusal] = []
+    for change in parsed.odd:
+        found = {value: stands(change, value) for value in change.values}
+        kept = tuple(value for value in found.values() if value is not None)
+        dropped += (value for value, standing in found.items() if standing is None)
+        name = change.field.name
+        before = changes[name].values if name in changes else ()
+        if before or kept:
+            changes[name] = Change(change.field, (*before, *kept), change.verb)
+        else:
+            words = f"nothing valid in {', '.join(change.values)[:80]!r}"
+            refusals.append(InvalidMail(words, parameter=name))
+    raise_all(refusals)
+    return Parsed(tuple(changes.values()), parsed.unknown, tuple(dropped))
 
 
 def _sent(field: Field, form: Form) -> str | None:
@@ -264,6 +301,8 @@ def _lacking(
 
 def refuse_strays(parsed: Parsed) -> None:
     """Refuse what would otherwise be ignored: unknown names and dropped values.
+
+    Odd values are not yet decided about.
 
     Raises:
         InvalidParameter: For each of them.

@@ -49,10 +49,15 @@ _PATH = re.compile(r"(?:/[\w.@#&+=~-]+)+/?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text says: values as they are stored, and what was dropped of it."""
+    """What a text says: values as they are stored, and what was dropped of it.
+
+    `odd` are values that no new entry may have, and that one may have all the same: other tools
+    write what they like. Whoever knows the entry decides; see `fields.settled`.
+    """
 
     values: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +269,17 @@ def dn(value: str) -> str:
     return word
 
 
+def _address(value: str) -> Reading:
+    """Read an address; one that no new entry may have is odd."""
+    try:
+        return Reading((names.address(value),))
+    except InvalidMail:
+        word = value.strip().lower()
+        if not names.is_storable(word):
+            raise
+        return Reading((), odd=(word,))
+
+
 def _language(value: str) -> Reading:
     word = value.strip()
     known = {language.lower(): language for language in LANGUAGES}.get(word.lower())
@@ -275,25 +291,32 @@ def listed(
     nothing_valid: type[Refusal],
     same: Callable[[str], str] = str,
     separator: str = ",",
+    *,
+    may_stand: bool = False,
 ) -> Callable[[str], Reading]:
     """Make a reader of items, separated by commas as a rule, that drops malformed ones and repeats.
 
     A list of which nothing is left is refused rather than taken for an empty one. Items of which
-    `same` makes the same are repeats.
+    `same` makes the same are repeats. With `may_stand` a malformed one that the directory could
+    hold is odd.
     """
 
     def read_list(value: str) -> Reading:
         kept: dict[str, str] = {}
         dropped = []
+        odd: dict[str, None] = {}
         for item in filter(None, (part.strip() for part in value.split(separator))):
             try:
                 word = read(item)
                 kept.setdefault(same(word), word)
             except Refusal:
-                dropped.append(item)
-        if dropped and not kept:
+                if may_stand and names.is_storable(item):
+                    odd[item.lower()] = None
+                else:
+                    dropped.append(item)
+        if dropped and not kept and not odd:
             raise nothing_valid(f"nothing valid in {value[:80]!r}")
-        return Reading(tuple(kept.values()), tuple(dropped))
+        return Reading(tuple(kept.values()), tuple(dropped), tuple(odd))
 
     return read_list
 
@@ -383,14 +406,18 @@ TRANSPORT = up_to(255, Kind("transport", _one(transport)))
 HOST = up_to(255, Kind("ip_or_host", _one(host)))
 ADDRESS = Kind(
     "email",
-    _one(names.address),
+    _address,
     {"type": "string", "format": "email"},
     domain=names.domain_of,
 )
 ADDRESSES = Kind(
-    "csv_emails", listed(names.address, InvalidMail), _LIST, many=True, domain=names.domain_of
+    "csv_emails",
+    listed(names.address, InvalidMail, may_stand=True),
+    _LIST,
+    many=True,
+    domain=names.domain_of,
 )
-ACCOUNTS = replace(ADDRESSES, read=listed(names.account, InvalidMail))
+ACCOUNTS = replace(ADDRESSES, read=listed(names.account, InvalidMail, may_stand=True))
 DOMAINS = Kind(
     "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
 )

@@ -17,7 +17,7 @@ from iredldap.errors import InvalidDomainName, InvalidMail
 CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
 
 _LOCAL = re.compile(r"[a-z0-9_#-][a-z0-9_.&#-]*")
-_EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&-][a-z0-9_.&#+=/-]*")
+_EXTERNAL_LOCAL = re.compile(r"[a-z0-9_#+=/&'-][a-z0-9_.&#+=/'-]*")
 _SUBSCRIBER = re.compile(r"[a-z0-9_#-].*@.*\.[a-z0-9-]{2,15}")
 _LONGEST_RDN = 245
 """Characters of the first component of a DN that slapd can store (back-mdb, measured).
@@ -83,6 +83,26 @@ def address(text: str) -> str:
         InvalidMail: If it is malformed.
     """
     return _address(text, _EXTERNAL_LOCAL)
+
+
+def existing(text: str) -> str:
+    """Read the address of an account that may be there, whatever tool has made it, in lower case.
+
+    Raises:
+        InvalidMail: If the directory could not hold it.
+    """
+    local, at, domain_part = text.strip().rpartition("@")
+    if not (local and at and is_storable(local)):
+        raise InvalidMail(f"{text[:80]!r} is no mail address")
+    try:
+        return f"{local.lower()}@{domain(domain_part)}"
+    except InvalidDomainName as ex:
+        raise InvalidMail(f"{text[:80]!r} is no mail address") from ex
+
+
+def is_storable(text: str) -> bool:
+    """Whether an attribute of addresses could hold a text: ASCII that is not too long for a DN."""
+    return text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_RDN
 
 
 def account(text: str) -> str:

@@ -5,7 +5,7 @@ else may have to finish.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ def domains(request: Request) -> frozenset[str]:
     mentioned = {names.domain_of(address) for address in addresses}
     if "domain" in path:
         mentioned.add(path["domain"])
-    for change in request.parsed.changes:
+    for change in (*request.parsed.changes, *request.parsed.odd):
         if domain := change.field.kind.domain:
             mentioned.update(domain(value) for value in change.values)
     return frozenset(filter(None, mentioned))
@@ -77,8 +77,9 @@ def dumped(request: Request) -> str:
         {
             "endpoint": request.endpoint,
             "names": dict(request.names),
-            "changes": [[c.field.name, c.values, c.verb.value] for c in changes],
+            "changes": _written(changes),
             "dropped": request.parsed.dropped,
+            "odd": _written(request.parsed.odd),
             "if_match": request.if_match,
             "client": request.client,
         }
@@ -100,15 +101,24 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
     if endpoint not in tables:
         raise ValueError(f"no endpoint {endpoint!r}")
     rows = {row.name: row for row in (*tables[endpoint], SEALED_PASSWORD)}
-    changes = []
-    for name, values, verb in written["changes"]:
-        if name not in rows or _is_clear_text(rows[name]):
-            raise ValueError(f"{endpoint}: no parameter {name!r}")
-        changes.append(Change(rows[name], tuple(values), Verb(verb)))
-    parsed = Parsed(tuple(changes), dropped=tuple(written["dropped"]))
+
+    def changes(which: str) -> tuple[Change, ...]:
+        found = []
+        # Jobs of a release before have no odd values.
+        for name, values, verb in written.get(which, ()):
+            if name not in rows or _is_clear_text(rows[name]):
+                raise ValueError(f"{endpoint}: no parameter {name!r}")
+            found.append(Change(rows[name], tuple(values), Verb(verb)))
+        return tuple(found)
+
+    parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
     if_match = tuple(written["if_match"])
     # Jobs of the release before have none.
     return Request(endpoint, written["names"], parsed, if_match, written.get("client", ""))
+
+
+def _written(changes: Iterable[Change]) -> list[tuple[str, tuple[str, ...], str]]:
+    return [(change.field.name, change.values, change.verb.value) for change in changes]
 
 
 def _is_clear_text(row: Field) -> bool:

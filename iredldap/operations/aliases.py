@@ -73,14 +73,17 @@ def _limit(home: Entry) -> Limit:
 
 
 def _with_reachable(
-    judge: targets.Judge, own: Collection[str], parsed: Parsed
+    judge: targets.Judge, own: Collection[str], parsed: Parsed, held: Collection[str] = ()
 ) -> tuple[list[Change], list[str]]:
     """Leave out new members that are the alias itself, or nobody in a domain of the caller's.
+
+    Those that it holds already are not judged again.
 
     Raises:
         InvalidMail: If nothing is left of those that were sent.
     """
     sent = {member for change in parsed.changes if _adds(change) for member in change.values}
+    sent.difference_update(held)
     unreachable = judge.unreachable(sent) | sent.intersection(own)
     changes, ignored = [], []
     for change in parsed.changes:
@@ -115,7 +118,8 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     entry = get(directory, mail)
     changes, ignored, judge = [*parsed.changes], list[str](), targets.Judge.of(directory, caller)
     if any(_adds(change) and change.values for change in changes):
-        changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed)
+        held = entry.lowered(alias.MEMBERS)
+        changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed, held)
     mods = modlist(changes, entry)
     # Single members are added and removed whatever the others are.
     depends = not all(_is_of_members(c) and c.verb is not Verb.SET for c in changes)

@@ -177,7 +177,7 @@ def update(
     if status == "disabled":
         _keep_admins(directory, caller, entry)
     judge = Judge.of(directory, caller)
-    _refuse_copies_to_nobody(judge, parsed)
+    _refuse_copies_to_nobody(judge, parsed, entry)
     catchall, dropped = _catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
         *_outside(directory, records, entry, parsed, aliases),
@@ -242,7 +242,8 @@ def _catchall(
     if not change.values:
         gone = Delete(account.dn, absent_ok=True, with_children=True) if account else None
         return ((gone,) if gone else ()), ()
-    nobody = judge.unreachable(change.values)
+    held = account.lowered("mailForwardingAddress") if account else set[str]()
+    nobody = judge.unreachable(value for value in change.values if value.lower() not in held)
     kept = tuple(mail for mail in change.values if mail not in nobody)
     if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
@@ -258,15 +259,18 @@ def _catchall(
 _COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}
 
 
-def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed) -> None:
+def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None = None) -> None:
     """Refuse an address that shall get copies of all mail, is hosted here, and belongs to nobody.
+
+    One that the domain has already is not judged again.
 
     Raises:
         InvalidMail: If there is such an address.
     """
     for change in parsed.changes:
         if isinstance(change.field.stored_as, Attribute) and change.field.stored_as.name in _COPIES:
-            nobody = judge.unreachable(change.values)
+            held = entry.lowered(change.field.stored_as.name) if entry else set[str]()
+            nobody = judge.unreachable(v for v in change.values if v.lower() not in held)
             if nobody:
                 raise InvalidMail(
                     f"nobody has {', '.join(sorted(nobody))}", parameter=change.field.name

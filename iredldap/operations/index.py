@@ -25,6 +25,7 @@ from iredldap.operations import (
     new_lists,
     renames,
     standalone_admins,
+    standing,
     subscribable_lists,
     targets,
     user_update,
@@ -163,6 +164,7 @@ def plan(world: World, wanted: Request) -> Plan:
         Refusal: As the operation says.
     """
     classes = placement.CLASSES[wanted.endpoint.partition("_")[0]]
+    wanted = replace(wanted, parsed=standing.decided(world.directory, wanted))
     parsed, unplaced = placement.judged(wanted.parsed, classes, world.directory.schema())
     made = PLANS[wanted.endpoint](world, replace(wanted, parsed=parsed))
     plan = fitting.fitted(world.directory, targets.watched(world.directory, made))

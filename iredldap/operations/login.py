@@ -29,7 +29,7 @@ def username(text: str) -> str:
         InvalidUsername: If it is no mail address.
     """
     try:
-        return names.address(text)
+        return names.existing(text)
     except InvalidMail as ex:
         raise InvalidUsername("no mail address", parameter="username") from ex
 

@@ -178,7 +178,8 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     found = membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
-    come = membership.tell(directory, caller, membership.asked(parsed, verb), own, parameter)
+    asked, held = membership.asked(parsed, verb), membership.held(found.externals)
+    come = membership.tell(directory, caller, asked, own, parameter, held)
     go = membership.told_to_go(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in come.ours}
     joining = [member for member in come.ours if maillist.lacks(member, own)]
@@ -189,7 +190,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         ),
         *membership.elsewhere(directory, entry, found.externals, come.elsewhere, go.elsewhere),
     )
-    if joining or {*come.elsewhere} - membership.held(found.externals):
+    if joining or {*come.elsewhere} - held:
         steps += (membership.recheck_list(directory, found, joining),)
     gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
     mods = (*modlist(parsed.changes, entry), *maillist.member_dns(entry, come.users, gone))

@@ -3,7 +3,7 @@
 Source: iRedMail's directory, "Mailing lists".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from iredldap.dit import domain, maillist, names
@@ -84,10 +84,12 @@ def tell(
     addresses: Iterable[str],
     own: Sequence[str],
     parameter: str,
+    held: Collection[str] = (),
 ) -> Told:
     """Tell addresses of new members apart.
 
     Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
+    Who is a member elsewhere already is one as before.
     For a normal admin other people's domains are elsewhere: he neither writes to their accounts
     nor learns which there are; mail to the list reaches them all the same.
 
@@ -97,21 +99,24 @@ def tell(
         addresses: What was asked for.
         own: The list's own addresses.
         parameter: Where it was asked for.
+        held: Addresses of the members elsewhere, in lower case.
 
     Raises:
         InvalidMail: If none of them is left.
     """
     sent = dict.fromkeys(addresses)
-    his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
+    new = [mail for mail in sent if mail not in held]
+    his = {mail for mail in new if caller.manages(names.domain_of(mail), by_alias=True)}
     found = lookup.holders(directory, his - {*own}, ("objectClass", GROUP))
     holders = {
         address: entries
         for address, entries in found.items()
         if all(caller.manages(names.domain_in(entry.dn) or "") for entry in entries)
     }
-    others = [address for address in sent if address not in holders and address not in own]
+    others = [address for address in new if address not in holders and address not in own]
     hosted = lookup.hosted(directory, {names.domain_of(mail) for mail in others if mail in his})
     elsewhere = [address for address in others if names.domain_of(address) not in hosted]
+    elsewhere += [address for address in sent if address in held]
     known = {*holders, *elsewhere}
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):

@@ -63,7 +63,7 @@ class Judge:
         Args:
             addresses: Destinations, in lower case.
         """
-        asked = {mail for mail in addresses if self._judges(names.domain_of(mail))}
+        asked = {mail for mail in addresses if "@" in mail and self._judges(names.domain_of(mail))}
         looked_up = {mail: {mail, names.without_extension(mail)} for mail in asked}
         wanted = {address for forms in looked_up.values() for address in forms}
         holders = lookup.holders(self._directory, wanted, ("entryUUID",))

@@ -91,8 +91,10 @@ def _verdict(
 
 
 def _destinations(entry: Entry, change: Change, judge: targets.Judge | None) -> Verdict:
-    """Leave out addresses hosted here that nobody has: mail to them would come back."""
-    others = set(change.values) - entry.lowered("mail")
+    """Leave out new addresses hosted here that nobody has: mail to them would come back."""
+    storage = change.field.stored_as
+    held = entry.lowered(storage.name) if isinstance(storage, Attribute) else set()
+    others = {value.lower() for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
     return Verdict(judge.unreachable(others), InvalidMail)

@@ -10,9 +10,10 @@ import structlog
 
 from iredldap.config import Config
 from iredldap.dit import names
-from iredldap.dit.fields import Parsed, parse, refuse_strays
+from iredldap.dit.fields import Parsed, parse, refuse_strays, settled
 from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidParameter, TooManyRequests
+from iredldap.operations import index
 from iredldap.web import arrivals, forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.connection import Connection
@@ -132,7 +133,7 @@ class Gate:
                 caller,
                 endpoint,
                 subject_of(request.context.names)[0],
-                parsed.changes,
+                (*parsed.changes, *parsed.odd),
                 self._config.accounts.default_transport,
             )
         request.context.parsed = parsed
@@ -155,6 +156,9 @@ class Gate:
             else forms.read(request, self._largest_body(endpoint))
         )
         parsed = parse(endpoint.table, form)
+        if endpoint.id not in index.PLANS:
+            # Nothing that could have such a value already.
+            parsed = settled(parsed, lambda _change, _value: None)
         request.context.strict = forms.is_strict(request)
         if request.context.strict:
             refuse_strays(parsed)
@@ -222,7 +226,7 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
         read = names.new_domain if endpoint.id == "domain_create" else names.domain
         params["domain"] = read(params["domain"])
     if "mail" in params:
-        read = names.account if endpoint.names_new_account else names.address
+        read = names.account if endpoint.names_new_account else names.existing
         params["mail"] = read(params["mail"])
     if "number" in params:
         params["number"] = str(_days(params["number"]))

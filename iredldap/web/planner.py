@@ -34,7 +34,7 @@ def plan_for(
         caller,
         endpoint,
         subject_of(wanted.names)[0],
-        wanted.parsed.changes,
+        (*wanted.parsed.changes, *wanted.parsed.odd),
         config.accounts.default_transport,
     )
     return index.plan(index.World(directory, config, caller, records), wanted)

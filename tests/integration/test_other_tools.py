@@ -6,6 +6,7 @@ the directory afterwards; where mail is meant, by Postfix and Dovecot.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -39,6 +40,9 @@ NAMES = {
     "two attributes": f"mail=ann@{CORP}+uid=ann,{USERS}",
     "sub-unit": f"mail=ann@{CORP},ou=Sales,{USERS}",
     "other container": f"mail=ann@{CORP},ou=Groups,{DOMAIN}",
+    "apostrophe": f"mail=o'brien@{CORP},{USERS}",
+    "two dots": f"mail=a..b@{CORP},{USERS}",
+    "dot at the end": f"mail=ann.@{CORP},{USERS}",
     "plus": f"mail=ann\\+x@{CORP},{USERS}",
 }
 """What other tools call a user."""
@@ -213,7 +217,7 @@ def test_aliases_and_lists_are_found_by_the_address(
 ) -> None:
     """Named by something else, they are changed, renamed and deleted as well."""
     unit = f"ou=Aliases,{DOMAIN}"
-    common = {"accountStatus": "active", "enabledService": ["mail", "deliver"]}
+    common: dict[str, Any] = {"accountStatus": "active", "enabledService": ["mail", "deliver"]}
     world.add(
         f"cn=Team,{unit}",
         objectClass="mailAlias",
@@ -339,3 +343,108 @@ def test_an_account_stands_in_the_domain_of_its_address(
         refused(client.get(f"/api/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
         refused(client.get(f"/api/ldif/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
         refused(client.delete(f"/api/user/ann@{corp}"), 404, "NO_SUCH_ACCOUNT")
+
+
+ODD = ["o'neil@far.test", "a..b@far.test", ".dot@far.test", "root", "x y@far.test", f"a..b@{CORP}"]
+"""What other tools store as destinations: no new one may be like that, but for the first."""
+
+
+def test_destinations_that_stand_may_be_sent_again(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """And are removed by their exact value; what is new among them is dropped and named."""
+    strict = {"Prefer": "handling=strict"}
+    done(api.post(f"/api/alias/team@{corp}", members="x@far.test"))
+    places = {
+        f"/api/alias/team@{corp}": (world.tree.alias(f"team@{corp}"), "members", "Member"),
+        f"/api/user/bob@{corp}": (world.tree.user(f"bob@{corp}"), "forwarding", "Forwarding"),
+    }
+    for path, (dn, whole, one) in places.items():
+        world.set(dn, mailForwardingAddress=[*ODD, "x@far.test"])
+        before = world.attributes(dn)
+        shown = api.get(path).json()["_data"]["mailForwardingAddress"]
+        everything = ",".join(shown)
+
+        done(api.call("PUT", path, headers=strict, **{whole: everything}))
+        assert world.attributes(dn) == before
+        answer = done(api.put(path, **{whole: f"{everything},c..d@far.test,news"}))
+        named = answer.headers["X-Ignored-Values"]
+        assert set(named.split(", ")) == {"c..d@far.test", "news"}
+        assert world.attributes(dn) == before
+        refused(
+            api.call("PUT", path, headers=strict, **{f"add{one}": "c..d@far.test,y@far.test"}),
+            *(400, "INVALID_PARAMETER"),
+        )
+        refused(api.put(path, **{f"add{one}": "c..d@far.test"}), 400, "INVALID_MAIL")
+        refused(api.put(path, **{f"remove{one}": "c..d@far.test"}), 400, "INVALID_MAIL")
+        assert world.attributes(dn) == before
+        for value in ODD:
+            done(api.call("PUT", path, headers=strict, **{f"remove{one}": value.upper()}))
+        assert world.attributes(dn)["mailForwardingAddress"] == {"x@far.test"}
+        done(api.put(path, **{f"add{one}": "o'neil@far.test"}))
+        assert "o'neil@far.test" in world.attributes(dn)["mailForwardingAddress"]
+    assert postfix.recipients(f"team@{corp}") == {"x@far.test", "o'neil@far.test"}
+
+
+def test_members_elsewhere_that_stand_may_be_sent_again(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """Of a list; a new one may have an apostrophe."""
+    path, dn = f"/api/maillist/crew@{corp}", world.tree.externals(f"crew@{corp}")
+    done(api.post(path, members="x@far.test,O'Brien@far.test"))
+    assert world.attributes(dn)["mail"] == {"x@far.test", "o'brien@far.test"}
+    world.set(dn, mail=[*ODD, "x@far.test"])
+    members = api.get(path).json()["_data"]["members"]
+    done(api.put(path, members=",".join(members)))
+    assert world.attributes(dn)["mail"] == {*ODD, "x@far.test"}
+    done(api.put(path, removeMember="A..B@far.test,root", addMember=f"bob@{corp}"))
+    assert world.attributes(dn)["mail"] == {*ODD, "x@far.test"} - {"a..b@far.test", "root"}
+    done(api.put(path, members=f"o'neil@far.test,bob@{corp}"))
+    assert postfix.recipients(f"crew@{corp}") == {"o'neil@far.test", f"bob@{corp}"}
+    done(api.put(path, members=""))
+    assert postfix.recipients(f"crew@{corp}") == set()
+
+
+def test_further_values_that_stand_stay(api: Client, world: World, corp: str) -> None:
+    """Further addresses, copies of mail, catch-all, and the admins of a domain."""
+    dn = world.tree.user(f"bob@{corp}")
+    world.set(
+        dn,
+        shadowAddress=[f"o'neil@{corp}", f"b..b@{corp}"],
+        userSenderBccAddress="Archive..All@far.test",
+    )
+    done(api.put(f"/api/user/bob@{corp}", aliases=f"o'neil@{corp},b..b@{corp},bo@{corp}"))
+    assert world.attributes(dn)["shadowAddress"] == {
+        *(f"o'neil@{corp}", f"b..b@{corp}", f"bo@{corp}"),
+    }
+    refused(api.put(f"/api/user/bob@{corp}", addAlias=f"d'arcy@{corp}"), 400, "INVALID_MAIL")
+    done(api.put(f"/api/user/bob@{corp}", removeAlias=f"b..b@{corp}"))
+    assert world.attributes(dn)["shadowAddress"] == {f"o'neil@{corp}", f"bo@{corp}"}
+    done(api.put(f"/api/user/bob@{corp}", senderBcc="archive..all@far.test", name="Bob"))
+    assert world.attributes(dn)["userSenderBccAddress"] == {"Archive..All@far.test"}
+    refused(api.put(f"/api/user/bob@{corp}", senderBcc="other..all@far.test"), 400, "INVALID_MAIL")
+
+    done(api.put(f"/api/domain/{corp}", catchall="x@far.test"))
+    world.set(world.tree.catchall(corp), mailForwardingAddress=["a..b@far.test", "root"])
+    done(api.put(f"/api/domain/{corp}", catchall="a..b@far.test,root,o'neil@far.test"))
+    assert world.attributes(world.tree.catchall(corp))["mailForwardingAddress"] == {
+        *("a..b@far.test", "root", "o'neil@far.test"),
+    }
+    world.set(DOMAIN, domainAdmin=["b..b@far.test", f"bob@{corp}"])
+    done(api.put(f"/api/domain/admins/{corp}", removeAdmin="b..b@far.test"))
+    assert world.attributes(DOMAIN)["domainAdmin"] == {f"bob@{corp}"}
+
+
+def test_an_odd_value_in_a_job_is_kept(api: Client, world: World, corp: str) -> None:
+    """A request that is written down knows it as well."""
+    dn = world.tree.user(f"bob@{corp}")
+    world.set(dn, mailForwardingAddress=["a..b@far.test", "root", "x@far.test"])
+    answer = api.call(
+        "PUT",
+        f"/api/user/bob@{corp}",
+        headers={"Prefer": "respond-async"},
+        removeForwarding="a..b@far.test,root",
+    )
+    job = f"/api/jobs/{answer.json()['_data']['job']}"
+    wait_until(lambda: api.get(job).json()["_data"]["state"] == "done")
+    assert world.attributes(dn)["mailForwardingAddress"] == {"x@far.test"}

@@ -1,0 +1,77 @@
+"""Values that stand in the directory although no new entry may have them.
+
+The grammar of addresses is for what is new. What another tool has stored may be sent again and
+stays, may be removed by its exact value, and an account with such an address may be referred to.
+
+Source: `docs/decisions/0037-the-grammar-is-for-what-is-new.md`.
+"""
+
+from collections.abc import Iterable
+
+from iredldap.dit import kinds, maillist, references
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import Attribute, Change, Parsed, Verb, settled
+from iredldap.dit.names import either, equals
+from iredldap.dit.plan import Query, Scope
+from iredldap.dit.request import Request
+from iredldap.gateways.directory import Directory
+from iredldap.operations import lookup
+
+_EVERYWHERE = ("shadowAddress", *sorted(references.ADDRESSES))
+
+
+def decided(directory: Directory, wanted: Request) -> Parsed:
+    """Decide about the odd values of a request by what stands in the entries that it names.
+
+    It costs a search or two, and only where there are such values.
+
+    Raises:
+        InvalidMail: If nothing is left of a parameter.
+    """
+    parsed = wanted.parsed
+    if not parsed.odd:
+        return parsed
+    found = directory.find(_query(directory, wanted))
+    referred = {
+        value
+        for change in parsed.odd
+        if change.verb is not Verb.REMOVE and change.field.kind.read is not kinds.ACCOUNTS.read
+        for value in change.values
+        if "@" in value
+    }
+    accounts = lookup.holders(directory, referred, ("objectClass",))
+
+    def stands(change: Change, value: str) -> str | None:
+        for stored in _stored(wanted, change, found):
+            if stored.lower() == value:
+                return stored if isinstance(change.field.stored_as, Attribute) else value
+        return value if value in referred & accounts.keys() else None
+
+    return settled(parsed, stands)
+
+
+def _query(directory: Directory, wanted: Request) -> Query:
+    """Search for the entries that a path names, with what belongs to them."""
+    terms = []
+    if mail := wanted.names.get("mail"):
+        terms += [lookup.own_address(mail), equals(maillist.GROUP, mail)]
+    if domain := wanted.names.get("domain"):
+        terms += [equals("domainName", domain), equals("mail", f"@{domain}")]
+    attributes = ("objectClass", "mail", maillist.GROUP, "domainName", "domainAdmin", *_EVERYWHERE)
+    return Query(directory.tree.base, Scope.SUBTREE, either(*terms), attributes)
+
+
+def _stored(wanted: Request, change: Change, found: Iterable[Entry]) -> Iterable[str]:
+    """Give the values that a parameter has in the entries that were found."""
+    storage, name = change.field.stored_as, wanted.names.get("mail") or wanted.names["domain"]
+    for entry in found:
+        if storage == maillist.MEMBERS:
+            if entry.has(maillist.GROUP, name):
+                yield from entry.texts("mail")
+        elif change.field.name == "catchall":
+            if entry.has("mail", f"@{name}"):
+                yield from entry.texts("mailForwardingAddress")
+        elif entry.has("mail", name) or entry.has("domainName", name):
+            attributes = (storage.name,) if isinstance(storage, Attribute) else _EVERYWHERE
+            for attribute in attributes:
+                yield from entry.texts(attribute)
