@@ -94,6 +94,7 @@ UPDATE: Table = (
         stored_as=Attribute("cn"),
         kind=kinds.TEXT,
         meaning="Display name.",
+        empty="none",
         era="later",
     ),
     user.PASSWORD.but(
@@ -116,6 +117,7 @@ UPDATE: Table = (
         stored_as=Attribute("preferredLanguage"),
         kind=kinds.LANGUAGE,
         meaning="Language that the admin sees; one that is not installed is ignored.",
+        empty="that of the programs",
         era="later",
     ),
     Field(
@@ -152,7 +154,7 @@ CREATE: Table = tuple(
         required=True,
     )
     if row.name == user.PASSWORD.name
-    else row
+    else row.but(empty=None)
     for row in UPDATE
 )
 
@@ -185,6 +187,9 @@ def _limits(parsed: Parsed) -> tuple[Change, ...]:
 
 
 def _meaning(change: Change, unit: str | None) -> Iterator[Change]:
+    if not change.values:
+        yield change
+        return
     (value,) = change.values
     match change.field.name:
         case "maxDomains":

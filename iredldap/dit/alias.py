@@ -29,7 +29,7 @@ _MEMBERS = Field(
 CREATE: Table = (maillist.NAME, _POLICY, _MEMBERS)
 
 UPDATE: Table = (
-    maillist.NAME,
+    maillist.NAME.but(empty="none"),
     _POLICY,
     Field(
         name="accountStatus",

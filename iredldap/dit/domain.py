@@ -120,6 +120,7 @@ _ALIAS_DOMAINS = Field(
     kind=kinds.DOMAINS,
     meaning="All alias domains: each account has its name in each of them.",
     empty="no alias domains",
+    needs="domainalias",
     profile="aliases",
     era="later",
 )
@@ -225,7 +226,7 @@ UPDATE: Table = (
         who="global_admin",
     ),
     _QUOTA.but(who="global_admin"),
-    _LANGUAGE.but(profile="advanced"),
+    _LANGUAGE.but(profile="advanced", empty="that of the server"),
     _TRANSPORT.but(conflicts_with=("is_backupmx", "primarymx"), profile="relay"),
     Field(
         name="minPasswordLength",

@@ -13,10 +13,9 @@ from typing import Any
 
 from iredldap.dit import clashes, settings
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.kinds import Kind
+from iredldap.dit.kinds import BLANKS, Kind
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import (
-    InvalidMail,
     InvalidParameter,
     Malformed,
     MissingParameter,
@@ -93,7 +92,9 @@ def _missing() -> Refusal:
 class Field:
     """One parameter.
 
-    `empty` says what an empty value does; without it, empty counts as not sent. `who` and
+    `empty` says what an empty value does; without it, empty counts as not sent, and the name is
+    among the ignored ones. `older_kind` reads the older names where they mean something else.
+    `needs` names a service without which the values have no effect. `who` and
     `profile` limit normal admins: to `global_admin` only, or to domains whose profile of that
     name is not taken from them. A required field may be left out when one that excludes it was
     sent. `alone` lists the values that need no companion from `required_with`. `verb` says what
@@ -119,6 +120,13 @@ class Field:
     verb: Verb = Verb.SET
     by_self: bool = False
     spared: bool = False
+    older_kind: Kind | None = None
+    needs: str | None = None
+
+    @property
+    def service(self) -> str | None:
+        """Service without which the values have no effect."""
+        return getattr(self.stored_as, "service", None) or self.needs
 
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""
@@ -159,6 +167,7 @@ class Change:
 class Parsed:
     """A form, read: changes, names that no row knows, values that were dropped.
 
+    Names that were sent without a value, where none means nothing, are among the unknown ones.
     `odd` are further values of parameters that no new entry may have: they are no part of the
     changes before `settled` has found them in the entry.
     """
@@ -185,14 +194,16 @@ def parse(table: Table, form: Form) -> Parsed:
     """
     refusals: list[Refusal] = []
     changes, odd = list[Change](), list[Change]()
-    dropped: list[str] = []
+    dropped, empty = list[str](), list[str]()
     blank = _left_blank(table, form)
     for field in table:
         try:
-            sent = None if field.name in blank else _sent(field, form)
+            name, sent = ("", None) if field.name in blank else _sent(field, form)
             if sent is None:
+                empty += [name] if name and not field.required else []
                 continue
-            reading = field.kind.read(sent) if sent or field.kind.present else None
+            kind = field.older_kind if field.older_kind and name != field.name else field.kind
+            reading = kind.read(sent) if sent or kind.present else None
             values = reading.values if reading else ()
             dropped += reading.dropped if reading else ()
             if values or not reading:
@@ -205,7 +216,7 @@ def parse(table: Table, form: Form) -> Parsed:
     refusals += _lacking(table, [*changes, *odd], refusals)
     raise_all(refusals)
     known = {name for field in table for name in (field.name, *field.aliases)}
-    unknown = tuple(n for n in form if n not in known)
+    unknown = (*(n for n in form if n not in known), *empty)
     return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
 
 
@@ -217,7 +228,7 @@ def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Pars
         stands: Gives a value of a change as it stands, or None.
 
     Raises:
-        InvalidMail: If nothing is left of a parameter.
+        InvalidMail, InvalidParameter: If nothing is left of a parameter.
     """
     changes = {change.field.name: change for change in parsed.changes}
     dropped = list(parsed.dropped)
@@ -232,27 +243,29 @@ def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Pars
             changes[name] = Change(change.field, (*before, *kept), change.verb)
         else:
             words = f"nothing valid in {', '.join(change.values)[:80]!r}"
-            refusals.append(InvalidMail(words, parameter=name))
+            refusals.append(change.field.kind.refusal(words, parameter=name))
     raise_all(refusals)
     return Parsed(tuple(changes.values()), parsed.unknown, tuple(dropped))
 
 
-def _sent(field: Field, form: Form) -> str | None:
-    """The text of a parameter, the new name before older ones; None: counts as not sent.
+def _sent(field: Field, form: Form) -> tuple[str, str | None]:
+    """The name that a parameter was sent by, the new one before older ones, and its text.
 
-    A list of nothing but separators is empty.
+    None: it counts as not sent. A list of nothing but separators is empty.
     """
+    sent = ""
     for name in (field.name, *field.aliases):
         if name in form:
             values = form[name]
             separator = field.kind.separator
             text = separator.join(values) if field.kind.many else values[-1]
             filled = text.replace(separator, " ") if field.kind.many else text
-            if filled.strip() or field.kind.present:
-                return text
+            if filled.strip(BLANKS if field.kind.secret else None) or field.kind.present:
+                return name, text
             if field.empty is not None:
-                return ""
-    return None
+                return name, ""
+            sent = sent or name
+    return sent, None
 
 
 def _left_blank(table: Table, form: Form) -> set[str]:
@@ -273,13 +286,15 @@ def _left_blank(table: Table, form: Form) -> set[str]:
 def _is_filled(field: Field, form: Form) -> bool:
     if field.kind.present and not field.kind.secret:
         return any(name in form for name in (field.name, *field.aliases))
-    return bool((_sent(field, form) or "").strip())
+    _, text = _sent(field, form)
+    return bool((text or "").strip(BLANKS if field.kind.secret else None))
 
 
 def _lacking(
     table: Table, changes: Sequence[Change], refusals: Sequence[Refusal]
 ) -> Iterable[Refusal]:
     sent = {change.field.name for change in changes}
+    yield from _switched_off(changes)
     refused = {name for refusal in refusals for name in refusal.parameters}
     for field in table:
         excluded = sent.intersection(field.conflicts_with)
@@ -299,6 +314,20 @@ def _lacking(
                 )
 
 
+def _switched_off(changes: Sequence[Change]) -> Iterable[Refusal]:
+    """Refuse values together with the end of the service that they need."""
+    for off in changes:
+        storage = off.field.stored_as
+        if off.verb is not Verb.REMOVE or getattr(storage, "name", "") != "enabledService":
+            continue
+        words = {value.lower() for value in off.values}
+        for change in changes:
+            if change.field.service in words and change.verb is not Verb.REMOVE and change.values:
+                yield ParameterConflict(
+                    f"{change.field.name} needs {change.field.service}", parameter=off.field.name
+                )
+
+
 def refuse_strays(parsed: Parsed) -> None:
     """Refuse what would otherwise be ignored: unknown names and dropped values.
 
@@ -307,7 +336,7 @@ def refuse_strays(parsed: Parsed) -> None:
     Raises:
         InvalidParameter: For each of them.
     """
-    strays = [InvalidParameter("unknown", parameter=name) for name in parsed.unknown]
+    strays = [InvalidParameter("unknown or empty", parameter=name) for name in parsed.unknown]
     strays += [InvalidParameter(f"{value[:80]!r} is not valid") for value in parsed.dropped]
     raise_all(strays)
 
@@ -473,6 +502,8 @@ def _sentences(field: Field) -> Iterable[str]:
         yield f"Goes with {', '.join(field.required_with)}."
     if field.who == "global_admin":
         yield "Global admins only."
+    if field.service and field.verb is not Verb.REMOVE:
+        yield f"Needs the service {field.service}, which no value beside it may switch off."
     if field.profile:
         yield f"Normal admins: unless the profile {field.profile} is disabled."
     if field.by_self:

@@ -23,8 +23,14 @@ LANGUAGES = (
 LONGEST_PATH = 255
 """Characters that the table of deleted mailboxes holds of a path."""
 
+BLANKS = " \t\r\n\v\f"
+"""What is taken off a password at either end: what a form or an editor leaves there, and no other
+characters that look like blanks."""
+
 _MEGABYTE = 1024 * 1024
 _MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
+_LARGEST_MAILBOX = 16 * _MEGABYTE
+"""Megabytes, 16 TB: no mail server has more; what is larger was meant as bytes."""
 _MOST = 2**31 - 1
 _MOST_SECONDS = 2**32 - 1
 _MOST_BYTES = 2**63 - 1
@@ -79,6 +85,10 @@ class Kind:
     separator: str = ","
     domain: Callable[[str], str] | None = None
     """Gives the mail domain that a value mentions, or an empty text; None: no value does."""
+    otherwise: Callable[[str], str] | None = None
+    """Reads an odd value that does not stand in the entry."""
+    refusal: Callable[..., Refusal] = InvalidParameter
+    """Of a request of which nothing but odd values that do not stand is left."""
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
@@ -280,6 +290,16 @@ def _address(value: str) -> Reading:
         return Reading((), odd=(word,))
 
 
+def _bytes_unless_ambiguous(value: str) -> str:
+    """Convert megabytes to bytes.
+
+    Raises:
+        InvalidParameter: If it would be a mailbox of a terabyte or more: the same number of bytes
+            is one of a megabyte or more, and may have been copied from an answer.
+    """
+    return str(whole_number(value, most=_MEGABYTE - 1) * _MEGABYTE)
+
+
 def _language(value: str) -> Reading:
     word = value.strip()
     known = {language.lower(): language for language in LANGUAGES}.get(word.lower())
@@ -374,14 +394,22 @@ STATUS = Kind(
 )
 YES_NO = Kind("bool_yes_no", _one(yes_no), {"type": "string", "enum": ["yes", "no"]})
 PRESENCE = Kind("flag_presence", lambda _: Reading(("yes",)), {"type": "string"}, present=True)
+_MAILBOX: Mapping[str, object] = {**_NUMBER, "maximum": _LARGEST_MAILBOX}
 MEGABYTES = Kind(
-    "int_mb", _one(lambda value: str(whole_number(value, most=_MOST_MEGABYTES))), _NUMBER
+    "int_mb", _one(lambda value: str(whole_number(value, most=_LARGEST_MAILBOX))), _MAILBOX
 )
 MEGABYTES_AS_BYTES = Kind(
     "int_mb",
-    _one(lambda value: str(whole_number(value, most=_MOST_MEGABYTES) * _MEGABYTE)),
-    _NUMBER,
+    _one(lambda value: str(whole_number(value, most=_LARGEST_MAILBOX) * _MEGABYTE)),
+    _MAILBOX,
 )
+MEGABYTES_OR_STORED_BYTES = Kind(
+    "int_mb",
+    lambda value: Reading((), odd=(str(whole_number(value, least=-1, most=_MOST_BYTES)),)),
+    _NUMBER,
+    otherwise=_bytes_unless_ambiguous,
+)
+"""A size under the name that answers have it by, where it is in bytes: what stands there stays."""
 DOMAIN_QUOTA = Kind(
     "int_mb",
     _one(lambda value: f"{megabytes}:MB" if (megabytes := int(_mb(value))) else "0"),
@@ -409,6 +437,7 @@ ADDRESS = Kind(
     _address,
     {"type": "string", "format": "email"},
     domain=names.domain_of,
+    refusal=InvalidMail,
 )
 ADDRESSES = Kind(
     "csv_emails",
@@ -416,13 +445,14 @@ ADDRESSES = Kind(
     _LIST,
     many=True,
     domain=names.domain_of,
+    refusal=InvalidMail,
 )
 ACCOUNTS = replace(ADDRESSES, read=listed(names.account, InvalidMail, may_stand=True))
 DOMAINS = Kind(
     "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
 )
 PASSWORD = Kind(
-    "password", _one(lambda value: value.strip()), {"type": "string", "format": "password"},
+    "password", _one(lambda value: value.strip(BLANKS)), {"type": "string", "format": "password"},
     secret=True,
 )  # fmt: skip
 NEW_PASSWORD = replace(PASSWORD, present=True)

@@ -43,7 +43,7 @@ _MEMBERS = Field(
 CREATE: Table = (NAME, POLICY, _MEMBERS)
 
 UPDATE: Table = (
-    NAME,
+    NAME.but(empty="none"),
     POLICY,
     *each(
         _MEMBERS.but(meaning="All members.", empty="removes all"),

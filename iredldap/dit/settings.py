@@ -17,6 +17,12 @@ NUMBERS = frozenset(
         "create_max_users", "create_max_aliases", "create_max_lists",
     }
 )  # fmt: skip
+_COUNTS = frozenset(
+    {
+        "numberOfUsers", "numberOfAliases", "numberOfLists",
+        "create_max_domains", "create_max_users", "create_max_aliases", "create_max_lists",
+    }
+)  # fmt: skip
 LISTS = frozenset(
     {
         "disabledDomainProfile", "disabledUserProfile", "disabledUserPreference",
@@ -51,9 +57,14 @@ def read(values: Iterable[str]) -> dict[str, int | str | list[str]]:
 
 
 def number(settings: Settings, key: str) -> int:
-    """A number, 0 where it is not set."""
+    """A number, 0 where it is not set; -1 means none at all only where accounts are counted.
+
+    Of a size or a length other tools store -1 for one that is not set.
+    """
     value = settings.get(key, 0)
-    return value if isinstance(value, int) else 0
+    if not isinstance(value, int):
+        return 0
+    return value if key in _COUNTS else max(value, 0)
 
 
 def words(settings: Settings, key: str) -> list[str]:

@@ -70,11 +70,13 @@ _LANGUAGE = Field(
     stored_as=Attribute("preferredLanguage"),
     kind=kinds.LANGUAGE,
     meaning="Language that the user sees; one that is not installed is ignored.",
+    empty="that of the programs",
     by_self=True,
 )
 _QUOTA = Field(
     name="quota",
     aliases=("mailQuota",),
+    older_kind=kinds.MEGABYTES_OR_STORED_BYTES,
     stored_as=Attribute("mailQuota", zero_is_absent=True),
     kind=kinds.MEGABYTES_AS_BYTES,
     meaning="Mailbox size in MB; 0: unlimited, where the domain has no limit of its own.",
@@ -127,7 +129,7 @@ CREATE: Table = (
         meaning="Display name; the local part of the address where none is given.", by_self=False
     ),
     PASSWORD,
-    _LANGUAGE.but(by_self=False),
+    _LANGUAGE.but(by_self=False, empty=None),
     _QUOTA.but(meaning="Mailbox size in MB; without it or 0: what the domain gives to new users."),
     _PASSWORD_HASH,
     *_MAILBOX,
@@ -155,6 +157,7 @@ _FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
         meaning="Addresses that get the user's mail, the own one among them for a copy in the"
         " mailbox. Those of the domain that do not exist are ignored.",
         empty="no forwarding",
+        needs="forward",
         profile="forwarding",
         by_self=True,
     ),
@@ -209,6 +212,7 @@ UPDATE: Table = (
         stored_as=Attribute("givenName"),
         kind=kinds.TEXT,
         meaning="Given name.",
+        empty="none",
         era="later",
         by_self=True,
     ),
@@ -226,6 +230,7 @@ UPDATE: Table = (
         stored_as=Attribute("employeeNumber"),
         kind=kinds.TEXT,
         meaning="Staff number, or whatever else identifies the person.",
+        empty="none",
         era="later",
     ),
     Field(
@@ -286,7 +291,10 @@ BULK: Table = tuple(
     for row, meaning in (
         (_STATUS, "Switches the users on (active) or off (disabled)."),
         (_NEW_PASSWORD, "New password of all of them, in clear text; the rules apply."),
-        (_LANGUAGE, "Language that they see; one that is not installed is ignored."),
+        (
+            _LANGUAGE.but(empty=None),
+            "Language that they see; one that is not installed is ignored.",
+        ),
         (_TRANSPORT, "Postfix transport that delivers mail for them, instead of the domain's."),
     )
 )
@@ -338,6 +346,11 @@ def services(
     off = {word for name in withheld for word in _WITHHELD.get(name, {name})}
     off |= {word.lower() for word in disabled}
     return [word for word in distinct((*SERVICES, *additional)) if word.lower() not in off]
+
+
+def quota(entry: Entry) -> int:
+    """Size of a mailbox in bytes, 0 for no limit; other tools store -1 for that."""
+    return max(int(entry.text("mailQuota") or 0), 0)
 
 
 def is_global_admin(entry: Entry) -> bool:

@@ -8,6 +8,7 @@ to them. Whatever is done to an account afterwards goes by the DN that was found
 from collections.abc import Iterable
 
 from iredldap.dit import generations, names
+from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import either, equals, every, negated
 from iredldap.dit.plan import Query, Scope
@@ -227,8 +228,7 @@ def counted(entries: Iterable[Entry]) -> tuple[int, int]:
     number = size = 0
     for entry in entries:
         number += 1
-        # What other tools store for a mailbox without limit is -1.
-        size += max(int(entry.text("mailQuota") or 0), 0)
+        size += user_rows.quota(entry)
     return number, size
 
 

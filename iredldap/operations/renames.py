@@ -380,7 +380,7 @@ def _excess_among(
 
 
 def _lack_of_space(entry: Entry, limits: settings.Settings, used: int) -> Iterator[Refusal]:
-    size = max(int(entry.text("mailQuota") or 0), 0)
+    size = user.quota(entry)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     if ceiling and (not size or used + size > ceiling):

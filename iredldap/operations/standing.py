@@ -26,7 +26,7 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
     It costs a search or two, and only where there are such values.
 
     Raises:
-        InvalidMail: If nothing is left of a parameter.
+        InvalidMail, InvalidParameter: If nothing is left of a parameter.
     """
     parsed = wanted.parsed
     if not parsed.odd:
@@ -45,7 +45,10 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
         for stored in _stored(wanted, change, found):
             if stored.lower() == value:
                 return stored if isinstance(change.field.stored_as, Attribute) else value
-        return value if value in referred & accounts.keys() else None
+        if value in referred & accounts.keys():
+            return value
+        otherwise = change.field.older_kind and change.field.older_kind.otherwise
+        return otherwise(value) if otherwise else None
 
     return settled(parsed, stands)
 
@@ -57,8 +60,21 @@ def _query(directory: Directory, wanted: Request) -> Query:
         terms += [lookup.own_address(mail), equals(maillist.GROUP, mail)]
     if domain := wanted.names.get("domain"):
         terms += [equals("domainName", domain), equals("mail", f"@{domain}")]
-    attributes = ("objectClass", "mail", maillist.GROUP, "domainName", "domainAdmin", *_EVERYWHERE)
+    attributes = (
+        "objectClass",
+        "mail",
+        maillist.GROUP,
+        "domainName",
+        *_EVERYWHERE,
+        *_plain(wanted),
+    )
     return Query(directory.tree.base, Scope.SUBTREE, either(*terms), attributes)
+
+
+def _plain(wanted: Request) -> set[str]:
+    """Attributes that the odd values of a request are stored in."""
+    rows = (change.field.stored_as for change in wanted.parsed.odd)
+    return {storage.name for storage in rows if isinstance(storage, Attribute)}
 
 
 def _stored(wanted: Request, change: Change, found: Iterable[Entry]) -> Iterable[str]:

@@ -198,7 +198,7 @@ def _size(
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
     """Let a mailbox grow as far as domain and limits allow; what does not grow is not judged."""
-    current, asked = max(int(entry.text("mailQuota") or 0), 0), parsed.value("quota")
+    current, asked = user.quota(entry), parsed.value("quota")
     if asked is None or 0 < int(asked) <= current:
         return
     limits, wanted = domain.limits(home()), int(asked)

@@ -29,6 +29,7 @@ from iredldap.errors import (
 _MOST_FIELDS = 1000
 _LONGEST_NUMBER = 308
 _PIECE = 256 * 1024
+_ITEM = re.compile(r"\[[0-9]{0,9}\]\Z")
 _FORM = "application/x-www-form-urlencoded"
 _UTF8 = {"", "utf-8", "utf8", "us-ascii"}
 
@@ -174,9 +175,10 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:
 
 
 def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
+    """Gather repeats; the items of an array, as PHP names them, are repeats too."""
     form: Form = {}
     for name, value in pairs:
-        form.setdefault(name, []).append(value)
+        form.setdefault(_ITEM.sub("", name), []).append(value)
     return form
 
 

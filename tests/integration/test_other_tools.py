@@ -14,6 +14,7 @@ import pytest
 from iredldap.dit import names
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import (
+    ADMIN,
     READER_PASSWORD,
     SUFFIX,
     Client,
@@ -446,5 +447,160 @@ def test_an_odd_value_in_a_job_is_kept(api: Client, world: World, corp: str) -> 
         removeForwarding="a..b@far.test,root",
     )
     job = f"/api/jobs/{answer.json()['_data']['job']}"
-    wait_until(lambda: api.get(job).json()["_data"]["state"] == "done")
+    wait_until(lambda: api.get(job).json()["_data"]["status"] == "done")
     assert world.attributes(dn)["mailForwardingAddress"] == {"x@far.test"}
+
+
+# --- sizes, services and empty values ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", ["1048576", "104857600", "512000", "-1", "0"])
+def test_a_size_that_was_read_may_be_sent_back(
+    api: Client, world: World, corp: str, stored: str
+) -> None:
+    """Answers have bytes under the older name of a parameter in MB."""
+    dn, path = world.tree.user(f"bob@{corp}"), f"/api/user/bob@{corp}"
+    world.set(dn, mailQuota=stored)
+    body = api.get(path).json()["_data"]
+    done(api.put(path, **{name: body[name] for name in ("mailQuota", "cn", "accountStatus")}))
+    assert world.attributes(dn)["mailQuota"] == {stored}
+    done(api.session.put(f"{api.url}{path}", json={"mailQuota": body["mailQuota"]}))
+    assert world.attributes(dn)["mailQuota"] == {stored}
+    new = f"/api/user/new@{corp}"
+    answer = api.post(new, password=PASSWORD, mailQuota="104857600")
+    refused(answer, 400, "INVALID_PARAMETER")
+    refused(api.put(path, mailQuota="2097152"), 400, "INVALID_PARAMETER")
+    refused(api.put(path, quota="16777217"), 400, "INVALID_PARAMETER")
+    assert world.attributes(dn)["mailQuota"] == {stored}
+    done(api.put(path, mailQuota="1024"))
+    assert world.attributes(dn)["mailQuota"] == {"1073741824"}
+    done(api.put(path, quota="16777216"))
+    for name in ("defaultQuota", "maxUserQuota"):
+        refused(api.put(f"/api/domain/{corp}", **{name: "16777217"}), 400, "INVALID_PARAMETER")
+
+
+def test_minus_one_is_not_set(api: Client, world: World, corp: str, dovecot: Dovecot) -> None:
+    """Other tools store it for sizes and lengths without limit; nobody gets or counts -1 MB."""
+    sizes = [f"{key}:-1" for key in ("defaultQuota", "maxUserQuota", "maxPasswordLength")]
+    world.set(DOMAIN, accountSetting=[*sizes, "minPasswordLength:-1", "domainQuota:10:MB"])
+    world.set(world.tree.user(f"bob@{corp}"), mailQuota="-1")
+    done(api.post(f"/api/user/ann@{corp}", password=PASSWORD, quota=8))
+    done(api.post(f"/api/user/eve@{corp}", password=PASSWORD))
+    assert world.attributes(world.tree.user(f"eve@{corp}"))["mailQuota"] == {"2097152"}
+    answer = api.post(f"/api/user/joe@{corp}", password=PASSWORD)
+    refused(answer, 409, "EXCEEDED_DOMAIN_QUOTA_SIZE")
+    refused(api.put(f"/api/user/ann@{corp}", quota=9), 409, "EXCEEDED_DOMAIN_QUOTA_SIZE")
+    world.set(DOMAIN, accountSetting=sizes)
+    done(api.post(f"/api/user/joe@{corp}", password=PASSWORD))
+    assert "mailQuota" not in world.attributes(world.tree.user(f"joe@{corp}"))
+    assert dovecot.mailbox(f"joe@{corp}")
+    refused(api.post(f"/api/user/x@{corp}", password="short"), 422, "PW_SHORTER_THAN_MIN_LENGTH")
+
+
+CONFLICTS = [
+    ("user", {"senderBcc": "x@far.test", "removeService": "SenderBcc"}),
+    ("user", {"recipientBcc": "x@far.test", "removeService": "imap,recipientbcc"}),
+    ("user", {"forwarding": "x@far.test", "removeService": "forward"}),
+    ("user", {"addForwarding": "x@far.test", "removeService": "forward"}),
+    ("user", {"aliases": f"bo@{CORP}", "removeService": "shadowaddress"}),
+    ("user", {"addAlias": f"bo@{CORP}", "removeService": "shadowaddress"}),
+    ("domain", {"senderBcc": "x@far.test", "removeService": "senderbcc"}),
+    ("domain", {"recipientBcc": "x@far.test", "disableService": "recipientbcc"}),
+    ("domain", {"aliasDomains": "alias.test", "removeService": "domainalias"}),
+    ("domain", {"addAliasDomain": "alias.test", "removeService": "domainalias"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "form"), CONFLICTS)
+def test_a_service_is_not_switched_off_beside_what_needs_it(
+    api: Client, world: World, corp: str, kind: str, form: dict[str, str]
+) -> None:
+    """Either of the two would be without effect; the end of both together is fine."""
+    before = world.snapshot()
+    path = f"/api/user/bob@{corp}" if kind == "user" else f"/api/domain/{corp}"
+    refused(api.put(path, **form), 400, "PARAMETER_CONFLICT")
+    assert world.snapshot() == before
+    done(api.put(path, senderBcc="", removeService="senderbcc"))
+
+
+EMPTY = [
+    ("user", "gn", "givenName"),
+    ("user", "employeeid", "employeeNumber"),
+    ("user", "language", "preferredLanguage"),
+    ("user", "preferredLanguage", "preferredLanguage"),
+    ("user", "sn", None),
+    ("user", "name", None),
+    ("user", "quota", None),
+    ("user", "accountStatus", None),
+    ("alias", "name", "cn"),
+    ("maillist", "name", "cn"),
+    ("domain", "name", "cn"),
+    ("domain", "language", "accountSetting"),
+    ("domain", "defaultQuota", None),
+    ("admin", "name", "cn"),
+    ("admin", "language", "preferredLanguage"),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameter", "attribute"), EMPTY)
+def test_an_empty_value_clears_or_is_named(
+    api: Client, world: World, corp: str, kind: str, parameter: str, attribute: str | None
+) -> None:
+    """Where an entry cannot be without, it is refused under strict handling."""
+    done(api.post(f"/api/alias/team@{corp}", members="x@far.test"))
+    done(api.post(f"/api/maillist/crew@{corp}", members="x@far.test"))
+    tree = world.tree
+    path, dn = {
+        "user": (f"user/bob@{corp}", tree.user(f"bob@{corp}")),
+        "alias": (f"alias/team@{corp}", tree.alias(f"team@{corp}")),
+        "maillist": (f"maillist/crew@{corp}", tree.maillist(f"crew@{corp}")),
+        "domain": (f"domain/{corp}", DOMAIN),
+        "admin": (f"admin/{ADMIN}", tree.admin(ADMIN)),
+    }[kind]
+    path = f"/api/{path}"
+    filled = dict.fromkeys(("gn", "employeeid", "name"), "Bob")
+    filled |= dict.fromkeys(("language", "preferredLanguage"), "de_DE")
+    if parameter in filled:
+        done(api.put(path, **{parameter: filled[parameter]}))
+    before = world.attributes(dn)
+    strict = {"Prefer": "handling=strict"}
+    if attribute:
+        assert attribute in before
+        answer = done(api.call("PUT", path, headers=strict, **{parameter: " "}))
+        assert "X-Ignored-Parameters" not in answer.headers
+        assert attribute not in world.attributes(dn)
+    else:
+        refused(api.call("PUT", path, headers=strict, **{parameter: ""}), 400, "INVALID_PARAMETER")
+        answer = done(api.put(path, **{parameter: ""}))
+        assert answer.headers["X-Ignored-Parameters"] == parameter
+        assert world.attributes(dn) == before
+
+
+def test_arrays_of_php_are_repeats(api: Client, world: World, corp: str) -> None:
+    """`members[]` and `members[0]`, in the body and in the query string."""
+    path, dn = f"/api/alias/team@{corp}", world.tree.alias(f"team@{corp}")
+    one, two, three = (f"{name}@far.test" for name in ("one", "two", "three"))
+    done(api.post(path, **{"members[]": [one, two]}))
+    assert world.attributes(dn)["mailForwardingAddress"] == {one, two}
+    answer = done(api.put(path, **{"addMember[0]": three, "addMember[1]": "four@far.test"}))
+    assert "X-Ignored-Parameters" not in answer.headers
+    done(api.session.put(f"{api.url}{path}", params={"removeMember[7]": [one, two]}))
+    assert world.attributes(dn)["mailForwardingAddress"] == {three, "four@far.test"}
+    answer = done(api.put(path, **{"name[x]": "y", "nonsense[]": "z"}))
+    assert answer.headers["X-Ignored-Parameters"] == "name[x], nonsense"
+
+
+def test_a_no_break_space_is_part_of_a_password(
+    api: Client, served: Served, world: World, corp: str, dovecot: Dovecot
+) -> None:
+    """It is not ASCII, hence refused; one that another tool set is verified as it is."""
+    bob = f"bob@{corp}"
+    refused(api.put(f"/api/user/{bob}", password=f"{PASSWORD}\u00a0"), 422, "PW_NON_ASCII")
+    refused(api.post(f"/api/user/x@{corp}", password="\u00a0" * 9), 422, "PW_NON_ASCII")
+    secret = f"\u00a0{PASSWORD}\u00a0"
+    world.set(world.tree.user(bob), userPassword=salted(secret))
+    done(api.put(f"/api/domain/admins/{corp}", addAdmin=bob))
+    served.client().log_in(bob, secret)
+    served.client().log_in(bob, f" {secret}\r\n")
+    assert served.client().post("/api/login", username=bob, password=PASSWORD).status_code == 401
+    assert dovecot.accepts(bob, secret)

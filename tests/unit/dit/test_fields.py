@@ -32,6 +32,7 @@ from iredldap.dit.fields import (
     properties,
     refuse_strays,
     service_mods,
+    settled,
     show,
     stored,
 )
@@ -102,18 +103,20 @@ PARSED: list[tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]] = [
 def test_a_form_is_read_by_the_rows(
     form: dict[str, list[str]], changes: dict[str, tuple[str, ...]]
 ) -> None:
-    """The new name wins; empty counts as not sent unless the row says what it does."""
+    """The new name wins; empty is named as ignored unless the row says what it does."""
     parsed = parse(TABLE, form)
+    fields = {name: field.name for field in TABLE for name in (field.name, *field.aliases)}
     assert {change.field.name: change.values for change in parsed.changes} == changes
     assert {change.verb for change in parsed.changes} <= {Verb.SET}
-    assert parsed.unknown == ()
+    nothing = {name for name in form if fields[name] not in changes}
+    assert set(parsed.unknown) == nothing - ({"language"} if parsed.dropped else set())
 
 
 REFUSED = [
     ({"size": ["x"]}, ["INVALID_PARAMETER"], ["size"]),
     ({"size": ["x"], "name": ["\a"]}, ["INVALID_PARAMETER"], ["name", "size"]),
     ({"cn": ["\a"]}, ["INVALID_PARAMETER"], ["name"]),
-    ({"members": ["nobody"]}, ["INVALID_MAIL"], ["members"]),
+    ({"members": ["n\xf6body"]}, ["INVALID_MAIL"], ["members"]),
     ({"one": ["a"], "two": ["b"]}, ["PARAMETER_CONFLICT"], ["one", "two"]),
     ({"one": [""], "two": ["b"]}, ["PARAMETER_CONFLICT"], ["one", "two"]),
     ({"left": ["yes"]}, ["MISSING_PARAMETER"], ["right"]),
@@ -172,12 +175,61 @@ def test_strays_are_told_and_can_be_refused() -> None:
     parsed = parse(TABLE, form)
 
     assert parsed.unknown == ("Name", "x")
-    assert parsed.dropped == ("b", "tlh")
+    assert parsed.dropped == ("tlh",)
+    assert [(change.field.name, change.values) for change in parsed.odd] == [("members", ("b",))]
     with pytest.raises(Refusal) as refused:
         refuse_strays(parsed)
     assert refused.value.codes == ("INVALID_PARAMETER",)
     assert refused.value.parameters == ("Name", "x")
     refuse_strays(parse(TABLE, {"name": ["a"]}))
+
+
+ODD = "a@x.test,O'Hara..@x.test,root,b..c@x.test"
+
+
+@pytest.mark.parametrize(
+    ("form", "stored", "values", "dropped"),
+    [
+        (
+            {"members": [ODD]},
+            {"root": "ROOT"},
+            ("a@x.test", "ROOT"),
+            ("o'hara..@x.test", "b..c@x.test"),
+        ),
+        ({"members": [ODD]}, {}, ("a@x.test",), ("o'hara..@x.test", "root", "b..c@x.test")),
+        ({"members": ["root"]}, {"root": "root"}, ("root",), ()),
+    ],
+)
+def test_odd_values_count_where_they_stand(
+    form: dict[str, list[str]], stored: dict[str, str], values: tuple[str, ...], dropped: object
+) -> None:
+    """No change holds them before that is known, and others are dropped."""
+    parsed = parse(TABLE, form)
+    assert not {value for change in parsed.changes for value in change.values} - {"a@x.test"}
+    known = settled(parsed, lambda _, value: stored.get(value))
+    assert [change.values for change in known.changes] == [values]
+    assert (known.dropped, known.odd) == (dropped, ())
+
+
+def test_a_list_of_odd_values_that_do_not_stand_is_refused() -> None:
+    """It is not taken for an empty one, which would remove everything."""
+    parsed = parse(TABLE, {"members": ["root,a..b@x.test"]})
+    assert parsed.changes == ()
+    with pytest.raises(Refusal) as refused:
+        settled(parsed, lambda _change, _value: None)
+    assert (refused.value.codes, refused.value.parameters) == (("INVALID_MAIL",), ("members",))
+
+
+def test_a_service_is_not_switched_off_beside_what_needs_it() -> None:
+    """Whatever row says which service that is."""
+    services = row("off", kinds.SERVICES, Attribute("enabledService", many=True), verb=Verb.REMOVE)
+    bcc = row("bcc", stored_as=Attribute("bcc", service="senderbcc"), empty="none")
+    table = (services, bcc, row("to", needs="forward"))
+    for form in ({"off": ["x,SenderBCC"], "bcc": ["a"]}, {"off": ["forward"], "to": ["a"]}):
+        with pytest.raises(Refusal) as refused:
+            parse(table, form)
+        assert refused.value.codes == ("PARAMETER_CONFLICT",)
+    assert parse(table, {"off": ["senderbcc"], "bcc": [""], "to": ["a"]}).changes
 
 
 def test_a_single_value_is_given_by_name() -> None:

@@ -8,7 +8,7 @@ from iredldap.dit import kinds
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.errors import InvalidDomainName, InvalidMail, InvalidParameter, Malformed
 
-MOST_MB = 8796093022207
+MOST_MB = 16 * 1024 * 1024
 ARABIC_25 = "\u0662\u0665"
 
 READ = [
@@ -168,7 +168,13 @@ def test_an_unknown_language_is_dropped(text: str) -> None:
 LISTS = [
     (kinds.ADDRESSES, "b@x.test, A@x.test", Reading(("b@x.test", "a@x.test"))),
     (kinds.ADDRESSES, ",a@x.test,, ,A@X.test,", Reading(("a@x.test",))),
-    (kinds.ADDRESSES, "a@x.test,nobody,@x.test", Reading(("a@x.test",), ("nobody", "@x.test"))),
+    (kinds.ADDRESSES, "a@x.test,nobody,@x.test", Reading(("a@x.test",), (), ("nobody", "@x.test"))),
+    (
+        kinds.ADDRESSES,
+        "a@x.test,n\xf6@x.test,A..B@x",
+        Reading(("a@x.test",), ("n\xf6@x.test",), ("a..b@x",)),
+    ),
+    (kinds.ADDRESSES, "O'Neil@x.test", Reading(("o'neil@x.test",))),
     (kinds.ADDRESSES, "a+b@x.test", Reading(("a+b@x.test",))),
     (kinds.DOMAINS, "B.test,ü.test,b.test,-", Reading(("b.test", "xn--tda.test"), ("-",))),
     (kinds.RULE_NAMES, "X, two words,A-b_c.1", Reading(("X", "A-b_c.1"), ("two words",))),
@@ -187,7 +193,6 @@ def test_a_list_keeps_its_order_without_repeats(kind: Kind, text: str, reading: 
 @pytest.mark.parametrize(
     ("kind", "refusal"),
     [
-        (kinds.ADDRESSES, InvalidMail),
         (kinds.DOMAINS, InvalidDomainName),
         (kinds.RULE_NAMES, InvalidParameter),
         (kinds.WB_ADDRESSES, InvalidParameter),
@@ -198,6 +203,28 @@ def test_a_list_of_which_nothing_is_left_is_refused(kind: Kind, refusal: type[Ma
     """It is not taken for an empty one, which would remove everything."""
     with pytest.raises(refusal):
         kind.read("some nonsense, more nonsense")
+
+
+@pytest.mark.parametrize("kind", [kinds.ADDRESS, kinds.ADDRESSES, kinds.ACCOUNTS])
+def test_what_no_directory_holds_is_no_odd_address(kind: Kind) -> None:
+    """It is refused at once."""
+    with pytest.raises(InvalidMail):
+        kind.read("n\xf6body")
+    assert kind.read("some nonsense") == Reading((), (), ("some nonsense",))
+
+
+def test_a_size_by_the_name_of_the_answer_may_be_bytes() -> None:
+    """What does not stand there is in MB, and no number that bytes could be."""
+    kind = kinds.MEGABYTES_OR_STORED_BYTES
+    assert kind.read("104857600") == Reading((), (), ("104857600",))
+    assert kind.otherwise is not None
+    assert kind.otherwise("1048575") == str(1048575 * 1024 * 1024)
+    with pytest.raises(InvalidParameter):
+        kind.otherwise("1048576")
+
+
+def test_a_no_break_space_is_no_blank_of_a_password() -> None:
+    assert kinds.PASSWORD.read(" \t\u00a0x y\u00a0\r\n") == Reading(("\u00a0x y\u00a0",))
 
 
 def test_rules_fit_their_column() -> None:
@@ -228,7 +255,7 @@ def test_numbers_that_are_dialled_alike_are_one() -> None:
 
 def test_addresses_of_accounts_hold_less_than_foreign_ones() -> None:
     assert kinds.ACCOUNTS.read("A@x.test,a+b@x.test,a@x.test") == Reading(
-        ("a@x.test",), ("a+b@x.test",)
+        ("a@x.test",), (), ("a+b@x.test",)
     )
 
 
@@ -252,7 +279,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             reading = kind.read(text)
         except Malformed:
             continue
-        assert all(value == value.strip() != "" for value in reading.values)
+        blanks = kinds.BLANKS if kind.secret else None
+        assert all(value == value.strip(blanks) != "" for value in reading.values)
 
 
 @given(st.from_regex(r"[\[\]A-Za-z0-9:.%\s\u0661-]{1,16}", fullmatch=True))

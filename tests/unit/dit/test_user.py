@@ -94,7 +94,7 @@ def test_what_was_asked_for_wins() -> None:
     form = {
         "name": ["Ännchen"],
         "preferredLanguage": ["FR_fr"],
-        "mailQuota": ["3"],
+        "quota": ["3"],
         "mailboxFormat": ["MdBox"],
         "mailboxFolder": ["Mail"],
         "maildir": ["/Mail/Ann"],
@@ -193,7 +193,8 @@ def test_an_admin_may_send_these_for_himself() -> None:
 @pytest.mark.parametrize("password", ["", "  "])
 def test_an_empty_password_counts_as_sent(table: Table, password: str) -> None:
     """So that the rules for passwords refuse it; elsewhere empty is nothing."""
-    parsed = parse(table, {"password": [password], "language": [""]})
+    parsed = parse(table, {"password": [password], "accountStatus": [""]})
+    assert parsed.unknown == ("accountStatus",)
     assert [(change.field.name, change.values) for change in parsed.changes] == [
         ("password", ("",))
     ]
@@ -209,7 +210,7 @@ def test_values_come_with_the_services_they_need() -> None:
         Mod(Op.DELETE, "enabledService", (b"vpn",)),
         Mod(Op.ADD, "enabledService", (b"senderbcc", b"shadowaddress")),
     }
-    mods = modlist(changes(removeService="mail,recipientbcc", recipientBcc="x@b.test"), held)
+    mods = modlist(changes(removeService="mail,vpn", recipientBcc="x@b.test"), held)
     assert Mod(Op.ADD, "enabledService", (b"recipientbcc",)) in mods
     held = entry(enabledService=["mail", "senderbcc"], userSenderBccAddress=["x@b.test"])
     assert modlist(changes(senderBcc=""), held) == (Mod(Op.REPLACE, "userSenderBccAddress"),)
