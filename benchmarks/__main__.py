@@ -19,6 +19,7 @@ NAMES = (
     "rivals",
     "sweeps",
     "users",
+    "members",
     "domains",
     "wblist",
     "races",

@@ -105,6 +105,7 @@ class Search:
         ordered: Whether its entries are few, and held until parents can go before children.
         whole: Whether all below the base is found by this search and those of the same base.
         required: Whether there is no such account if it finds nothing.
+        is_one_account: Whether its entries are wanted without those above them.
     """
 
     base: str
@@ -113,6 +114,7 @@ class Search:
     ordered: bool = False
     required: bool = True
     whole: bool = True
+    is_one_account: bool = False
 
     @property
     def may_be_missing(self) -> bool:
@@ -163,15 +165,17 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
 
 
 def _of_account(selection: Selection, tree: names.Tree) -> Iterator[Search]:
-    """Search for an account as mail servers do: by its address, wherever it stands."""
+    """Search for an account by its address, wherever it stands in its domain."""
     mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
-    base = tree.admin_base if selection.kind == "admin" else tree.base
+    home = tree.domain(names.domain_of(mail))
+    base = tree.admin_base if selection.kind == "admin" else home
     is_kind = names.equals("objectClass", _ACCOUNTS[selection.kind])
-    yield Search(base, Scope.SUBTREE, names.every(names.equals("mail", mail), is_kind))
+    own = names.every(names.equals("mail", mail), is_kind)
+    yield Search(base, Scope.SUBTREE, own, is_one_account=True)
     if selection.kind == "maillist":
         is_externals = names.equals("objectClass", "mailExternalUser")
         of_list = names.every(names.equals("memberOfGroup", mail), is_externals)
-        yield Search(tree.base, Scope.SUBTREE, of_list, required=False)
+        yield Search(home, Scope.SUBTREE, of_list, required=False, is_one_account=True)
 
 
 def _accounts(selection: Selection) -> str:

@@ -188,7 +188,7 @@ def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Itera
         arriving = _parents_first(arriving)
         written.begin([dn for dn, _ in arriving])
     for entry in arriving:
-        if search.scope is not Scope.SUBTREE:
+        if search.scope is not Scope.SUBTREE or search.is_one_account:
             written.begin(entry[:1])
         yield entry
 

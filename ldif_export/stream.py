@@ -111,7 +111,7 @@ class _Export:
     def _found(self, search: Search) -> Iterator[_Block]:
         if search.ordered:
             return self._containers(search)
-        if search.scope is not Scope.SUBTREE:
+        if search.scope is not Scope.SUBTREE or search.is_one_account:
             return self._ready(search)
         return self._apart(search) if self._observe else self._together(search)
 

@@ -276,13 +276,14 @@ refused at once; otherwise the answer is 202 with the id of a job, `{"_success":
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |
 | `X-Ignored-Values` | answer | Values that were dropped. |
 | `X-Shared-Mailbox` | answer | Other accounts whose mailbox a global admin gave to this one. |
+| `X-Kept-Members` | answer | Members of a new list that had been marked before it was made. |
 | `X-Next-Cursor`, `Link` | answer | Where the next page of a listing is, if there is one. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
 | `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
 `TOO_MANY_REQUESTS`, and before asking about a job again. |
 
-In the four lists (`X-Ignored-…`, `X-Invalid-Parameters`, `X-Shared-Mailbox`) items are separated by
-commas and percent-encoded, and the list is cut at 1 KB.
+In the five lists (`X-Ignored-…`, `X-Invalid-Parameters`, `X-Shared-Mailbox`, `X-Kept-Members`)
+items are separated by commas and percent-encoded, and the list is cut at 1 KB.
 
 ## Codes
 

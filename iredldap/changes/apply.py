@@ -77,6 +77,7 @@ class Outcome:
     ignored: tuple[str, ...] = ()
     shared_with: tuple[str, ...] = ()
     unplaced: Unplaced = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass
@@ -266,7 +267,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         if isinstance(step, Rename) and step.dn == named:
             named = step.new_dn
         progress.finished(step)
-    return Outcome(state, plan.ignored, plan.shared_with, plan.unplaced)
+    return Outcome(state, plan.ignored, plan.shared_with, plan.unplaced, plan.kept)
 
 
 def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:

@@ -30,6 +30,14 @@ def local_part(entry: Entry) -> str:
     return names.local_part(own.lower())
 
 
+def local_parts(entry: Entry, domain: str) -> list[str]:
+    """Local parts of an account's own address; of external members, those of their lists here."""
+    if not entry.has("objectClass", "mailExternalUser"):
+        return [local_part(entry)]
+    lists = sorted(entry.lowered("memberOfGroup"))
+    return [names.local_part(group) for group in lists if names.domain_of(group) == domain]
+
+
 def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
     """Give every account of a domain its name in an alias domain.
 
@@ -42,10 +50,14 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
     domain = (home.text("domainName") or "").lower()
 
     def name(entry: Entry) -> Iterator[Operation]:
-        address = f"{local_part(entry)}@{alias}"
-        holder = taken.get(address, entry.dn)
-        if names.same(holder, entry.dn) and not entry.has("shadowAddress", address):
-            yield _modify(entry, Op.ADD, "shadowAddress", [address])
+        missing = [
+            address
+            for local in local_parts(entry, domain)
+            if not entry.has("shadowAddress", address := f"{local}@{alias}")
+            and names.same(taken.get(address, entry.dn), entry.dn)
+        ]
+        if missing:
+            yield _modify(entry, Op.ADD, "shadowAddress", missing)
 
     def enrol(entry: Entry) -> Iterator[Operation]:
         lists = entry.lowered("memberOfGroup")

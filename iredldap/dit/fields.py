@@ -423,8 +423,9 @@ def _with_setting(held: Sequence[str], setting: Setting, change: Change) -> list
 
 def _difference(attribute: str, new: Sequence[str], entry: Entry) -> tuple[Mod, ...]:
     old = entry.texts(attribute)
-    gone = tuple(value for value in old if value not in new)
-    added = tuple(value for value in new if value not in old)
+    wanted, held = set(new), set(old)
+    gone = tuple(value for value in old if value not in wanted)
+    added = tuple(value for value in new if value not in held)
     return (
         *((Mod(Op.DELETE, attribute, encoded(gone)),) if gone else ()),
         *((Mod(Op.ADD, attribute, encoded(added)),) if added else ()),

@@ -9,7 +9,7 @@ Source: REST API reference, "Create a mailing list" and "Update a mailing list";
 directory, mailing list, external members, membership model.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from iredldap.dit import kinds, names
 from iredldap.dit.entry import Entry, encoded
@@ -109,6 +109,55 @@ def externals(
         "domainStatus": ("disabled",) if is_marked else (),
     }
     return {name: encoded(values) for name, values in attributes.items() if values}
+
+
+def other_lists(externals_: Entry, own: Iterable[str]) -> tuple[str, ...]:
+    """Lists, beside the one of these addresses, that an entry of members elsewhere serves."""
+    return tuple(sorted(externals_.lowered(GROUP) - {*own}))
+
+
+def is_named_by(externals_: Entry, own: Iterable[str]) -> bool:
+    """Whether an entry of members elsewhere is named by the list of these addresses."""
+    return names.rdn_value(externals_.dn).lower() in own
+
+
+def without_lists(externals_: Entry, own: Iterable[str]) -> tuple[Mod, ...]:
+    """Say what takes a list off an entry of members elsewhere that other lists need too."""
+    gone = {*own}
+    return _deleted(externals_, lambda value: value in gone)
+
+
+def only_lists(externals_: Entry, own: Iterable[str]) -> tuple[Mod, ...]:
+    """Say what leaves an entry of members elsewhere to the list of these addresses."""
+    kept = {*own}
+    return _deleted(externals_, lambda value: value not in kept)
+
+
+def _deleted(externals_: Entry, is_gone: Callable[[str], bool]) -> tuple[Mod, ...]:
+    mods = (
+        Mod(Op.DELETE, name, encoded(v for v in externals_.texts(name) if is_gone(v.lower())))
+        for name in (GROUP, "shadowAddress")
+    )
+    return tuple(mod for mod in mods if mod.values)
+
+
+def copied(
+    externals_: Entry, own: Iterable[str], other: str
+) -> tuple[str, dict[str, tuple[bytes, ...]]]:
+    """Make an entry of members elsewhere for another list that shared one with these addresses."""
+    kept = {
+        name: tuple(externals_.values(name))
+        for name in ("mail", "accountStatus", "enabledService", "domainStatus")
+    }
+    shadows = encoded(v for v in externals_.texts("shadowAddress") if v.lower() not in {*own})
+    attributes = {
+        "objectClass": (b"mailExternalUser",),
+        GROUP: encoded((other,)),
+        "shadowAddress": shadows,
+        **kept,
+    }
+    dn = names.beside(externals_.dn, GROUP, other)
+    return dn, {name: values for name, values in attributes.items() if values}
 
 
 def is_list(entry: Entry) -> bool:

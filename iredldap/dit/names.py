@@ -92,7 +92,7 @@ def existing(text: str) -> str:
         InvalidMail: If the directory could not hold it.
     """
     local, at, domain_part = text.strip().rpartition("@")
-    if not (local and at and is_storable(local)):
+    if not (local and at and is_storable(local)) or "@" in local:
         raise InvalidMail(f"{text[:80]!r} is no mail address")
     try:
         return f"{local.lower()}@{domain(domain_part)}"
@@ -245,6 +245,11 @@ def _escaped(value: str) -> str:
 
 def _in_hex(found: re.Match[str]) -> str:
     return f"\\{ord(found[0]):02x}"
+
+
+def beside(dn: str, attribute: str, value: str) -> str:
+    """DN of an entry with this name below the same parent as another one."""
+    return f"{attribute}={_escaped(value)},{parent(dn)}"
 
 
 def is_dn(text: str) -> bool:

@@ -201,7 +201,8 @@ class Plan:
     was read, None for an entry yet to be made. `ignored` are values that were sent and are no
     part of the change (`X-Ignored-Values`), `unplaced` parameters that have no place in the
     directory (`X-Ignored-Parameters`). `shared_with` are the accounts whose mailbox the named one
-    gets on purpose (`X-Shared-Mailbox`). `found` are the accounts that the plan has looked up
+    gets on purpose (`X-Shared-Mailbox`), and `kept` the members that a new list has beside those
+    that were asked for (`X-Kept-Members`). `found` are the accounts that the plan has looked up
     for addresses that it mentions: entryUUID by address, in lower case. `touches` are the names
     that must be held while the plan is made and carried out, beside those that the request itself
     tells: mail domains, and `GLOBAL_ADMINS`.
@@ -218,6 +219,7 @@ class Plan:
     touches: frozenset[str] = frozenset()
     back: Callable[[], Iterable[Step]] | None = None
     shared_with: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     found: Mapping[str, str] = field(default_factory=dict)
     unplaced: Unplaced = ()
 

@@ -19,7 +19,9 @@ def entries(directory: Directory, kind: Kind, name: str) -> list[Entry]:
     """
     found: list[Entry] = []
     for search in searches(Selection(kind, name, subtree=False), directory.tree):
-        here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
+        # Wherever the domain is: another tool may have given it a name of two attributes.
+        base = search.base if kind == "admin" else directory.tree.base
+        here = directory.find(Query(base, search.scope, search.filter, ("*",)))
         if search.required:
             if kind != "admin":
                 here = [e for e in here if names.domain_in(e.dn) == names.domain_of(name)]

@@ -111,11 +111,10 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
         # Which of them was meant nobody can say: neither is let in.
         return None
     for entry in (account, standalone):
-        caller = (
-            _caller(directory, mail, entry) if entry and lookup.is_on(directory, entry) else None
-        )
-        if caller:
-            return caller
+        if entry and lookup.is_on(directory, entry):
+            caller = _caller(directory, mail, entry)
+            if caller:
+                return caller
     return None
 
 

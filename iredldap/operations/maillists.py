@@ -5,14 +5,14 @@ and asking again finishes it. Every change of members ends with a change of the 
 so that its state tells of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from iredldap.dit import domain, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, modlist
 from iredldap.dit.maillist import GROUP
-from iredldap.dit.names import either, equals, present
+from iredldap.dit.names import either, equals
 from iredldap.dit.plan import (
     Add,
     Delete,
@@ -24,7 +24,6 @@ from iredldap.dit.plan import (
     Query,
     Scope,
     Step,
-    Sweep,
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, membership, subscriptions, uniqueness
@@ -42,12 +41,15 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
     """
     found = membership.read(directory, mail, with_members=True)
     members = {address for member in found.members for address in member.texts("mail")[:1]}
-    members.update(found.externals.texts("mail") if found.externals else ())
+    members.update(address for one in found.externals for address in one.texts("mail"))
     return found.entry, sorted(members)
 
 
 def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
-    """Plan a new list with exactly the members that were asked for.
+    """Plan a new list with the members that were asked for.
+
+    Whoever another tool has marked as a member before there was a list stays one, and is named:
+    mail to the address has come to them already.
 
     Raises:
         NoSuchAccount: If its domain does not exist.
@@ -62,9 +64,14 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
-    members = membership.tell(
-        directory, caller, membership.asked(parsed, Verb.SET), addresses, "members"
+    asked = membership.asked(parsed, Verb.SET)
+    externals = [entry for entry in strays if maillist.is_externals(entry)]
+    told = membership.tell(
+        directory, caller, asked, addresses, "members", membership.held(externals)
     )
+    marked = [entry for entry in strays if not maillist.is_externals(entry)]
+    wanted = {entry.dn for entry in told.ours}
+    members = replace(told, ours=(*told.ours, *(e for e in marked if e.dn not in wanted)))
     attributes = maillist.new(
         mail,
         parsed.changes,
@@ -74,24 +81,21 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     )
     dn = names.account_in(home.dn, "Groups", mail)
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
-    externals = next((entry for entry in strays if maillist.is_externals(entry)), None)
-    newcomer = _newcomer(directory, made, aliases, members)
+    newcomer = _newcomer(directory, made, aliases, members, externals)
+    kept = {mail for entry in marked if entry.dn not in wanted for mail in entry.texts("mail")[:1]}
+    kept |= membership.held(externals) - {*asked}
     return Plan(
         dn,
         (
             *membership.join(directory, made, members.ours),
             *membership.elsewhere(directory, made, externals, members.elsewhere),
-            Add(
-                dn,
-                attributes,
-                container=domain.container(home.dn, "Groups"),
-            ),
-            *_dismiss_strays(directory, made, strays, members),
+            Add(dn, attributes, container=domain.container(home.dn, "Groups")),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
         touches=membership.homes((*members.ours, *strays)),
+        kept=tuple(sorted(kept)),
     )
 
 
@@ -116,20 +120,29 @@ def limit_of(home: Entry) -> Limit:
 
 
 def _newcomer(
-    directory: Directory, made: Entry, aliases: tuple[str, ...], members: membership.Told
+    directory: Directory,
+    made: Entry,
+    aliases: tuple[str, ...],
+    members: membership.Told,
+    stood: Sequence[Entry],
 ) -> Newcomer:
+    """Describe a list just added; what its members were marked with before is not taken back."""
     addresses = maillist.addresses(made)
     mail = addresses[0]
     externals = membership.externals_dn(directory, made)
 
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
-        theirs = encoded(address for address in addresses if address in lost)
-        for member in members.ours if theirs else ():
-            yield Modify(member.dn, (Mod(Op.DELETE, GROUP, theirs),), absent_ok=True)
-        if members.elsewhere and mail in lost:
+        for member in members.ours:
+            held = member.lowered(GROUP)
+            theirs = encoded(a for a in addresses if a in lost and a not in held)
+            if theirs:
+                yield Modify(member.dn, (Mod(Op.DELETE, GROUP, theirs),), absent_ok=True)
+        if stood or not members.elsewhere:
+            return
+        if mail in lost:
             yield Delete(externals, absent_ok=True, with_children=True)
-        elif members.elsewhere and theirs:
-            yield Modify(externals, (Mod(Op.DELETE, "shadowAddress", theirs),), absent_ok=True)
+        elif gone := encoded(address for address in addresses if address in lost):
+            yield Modify(externals, (Mod(Op.DELETE, "shadowAddress", gone),), absent_ok=True)
 
     return Newcomer(
         dn=made.dn,
@@ -139,32 +152,6 @@ def _newcomer(
         parts=(externals,) if members.elsewhere else (),
         beside=lambda lost: tuple(beside(lost)),
     )
-
-
-def _dismiss_strays(
-    directory: Directory, made: Entry, strays: list[Entry], members: membership.Told
-) -> tuple[Step, ...]:
-    """Dismiss members that a new list has without anybody having asked for them.
-
-    They go when the list is there: until then they may be those of a rival, whose own creation
-    is about to succeed.
-    """
-    wanted = {entry.dn for entry in members.ours}
-    ours = [e for e in strays if e.dn not in wanted and not maillist.is_externals(e)]
-    externals = [entry for entry in strays if maillist.is_externals(entry)]
-    stale = {mail for entry in externals for mail in membership.held(entry)} - {*members.elsewhere}
-
-    def thin(found: Entry) -> Iterator[Operation]:
-        gone = encoded(mail for mail in found.texts("mail") if mail.lower() in stale)
-        if gone:
-            yield Modify(found.dn, (Mod(Op.DELETE, "mail", gone),), absent_ok=True)
-
-    elsewhere = (
-        Sweep("remove members", Query(entry.dn, Scope.BASE, present("mail")), thin)
-        for entry in externals
-        if stale
-    )
-    return (*membership.leave(directory, made, ours), *elsewhere)
 
 
 def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
@@ -211,9 +198,9 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    entry = membership.read(directory, mail, with_members=False).entry
+    found = membership.read(directory, mail, with_members=False)
     records.ask()
-    addresses = maillist.addresses(entry)
+    entry, addresses = found.entry, maillist.addresses(found.entry)
     return Plan(
         entry.dn,
         (
@@ -222,7 +209,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             *references.clear_addresses(directory.tree, entry.dn, addresses),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            Delete(membership.externals_dn(directory, entry), absent_ok=True, with_children=True),
+            *membership.without_list(found.externals, addresses),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
             membership.recheck_members(directory, addresses),

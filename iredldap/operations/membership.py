@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from iredldap.dit import domain, maillist, names
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, distinct, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.names import either, equals, every
@@ -30,15 +30,22 @@ from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
+_OF_A_MEMBER_ANYWHERE = (
+    *_OF_A_MEMBER, "shadowAddress", "accountStatus", "enabledService", "domainStatus",
+)  # fmt: skip
 _EVERYTHING = ("*", "entryCSN")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A list, the entry of its members elsewhere, and its members here."""
+    """A list, the entries of its members elsewhere, and its members here.
+
+    One entry for the members elsewhere is usual. Other tools make several for a list, and one for
+    several lists.
+    """
 
     entry: Entry
-    externals: Entry | None
+    externals: tuple[Entry, ...]
     members: tuple[Entry, ...]
 
 
@@ -52,16 +59,16 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
     others = equals(GROUP, mail) if with_members else externals
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, others), _EVERYTHING)
-    lists, elsewhere, members = list[Entry](), None, []
+    lists, elsewhere, members = list[Entry](), list[Entry](), []
     for found in directory.stream(query):
         if maillist.is_list(found) and found.has("mail", mail):
             lists.append(found)
         elif maillist.is_externals(found):
-            elsewhere = found
+            elsewhere.append(found)
         else:
             members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
     entry = lookup.existing(lookup.among(lists, mail, "mailList"), f"no list {mail}")
-    return Found(entry, elsewhere, tuple(members))
+    return Found(entry, tuple(elsewhere), tuple(members))
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def tell(
     """Tell addresses of new members apart.
 
     Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
-    Who is a member elsewhere already is one as before.
+    Who is a member elsewhere already, and no account of ours since, stays one.
     For a normal admin other people's domains are elsewhere: he neither writes to their accounts
     nor learns which there are; mail to the list reaches them all the same.
 
@@ -105,18 +112,21 @@ def tell(
         InvalidMail: If none of them is left.
     """
     sent = dict.fromkeys(addresses)
-    new = [mail for mail in sent if mail not in held]
-    his = {mail for mail in new if caller.manages(names.domain_of(mail), by_alias=True)}
+    his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
     found = lookup.holders(directory, his - {*own}, ("objectClass", GROUP))
     holders = {
         address: entries
         for address, entries in found.items()
         if all(caller.manages(names.domain_in(entry.dn) or "") for entry in entries)
     }
-    others = [address for address in new if address not in holders and address not in own]
-    hosted = lookup.hosted(directory, {names.domain_of(mail) for mail in others if mail in his})
-    elsewhere = [address for address in others if names.domain_of(address) not in hosted]
-    elsewhere += [address for address in sent if address in held]
+    others = [address for address in sent if address not in holders and address not in own]
+    judged = his.difference(held)
+    hosted = lookup.hosted(directory, {names.domain_of(m) for m in others if m in judged})
+    elsewhere = [
+        address
+        for address in others
+        if address not in judged or names.domain_of(address) not in hosted
+    ]
     known = {*holders, *elsewhere}
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):
@@ -148,7 +158,7 @@ def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
 def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: bool) -> Told:
     """Members that shall leave, unless they are also told to come."""
     if sets_all:
-        return Told(found.members, tuple(held(found.externals)))
+        return Told(found.members, tuple(sorted(held(found.externals))))
     unwanted = asked(parsed, Verb.REMOVE)
     ours = _distinct(lookup.holders(directory, unwanted, ("objectClass", GROUP)))
     return Told(ours, unwanted)
@@ -161,9 +171,9 @@ def externals_dn(directory: Directory, entry: Entry) -> str:
     return names.externals(home, mail) if home else directory.tree.externals(mail)
 
 
-def held(externals: Entry | None) -> set[str]:
+def held(externals: Iterable[Entry]) -> set[str]:
     """Addresses of the members elsewhere, in lower case."""
-    return externals.lowered("mail") if externals else set()
+    return {mail for entry in externals for mail in entry.lowered("mail")}
 
 
 def join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
@@ -200,26 +210,97 @@ def _sweeps(
 def elsewhere(
     directory: Directory,
     entry: Entry,
-    externals: Entry | None,
+    externals: Sequence[Entry],
     come: tuple[str, ...],
     go: tuple[str, ...] = (),
-) -> tuple[Operation, ...]:
-    """Change the members elsewhere, on an entry that is made when there is a first one."""
+) -> tuple[Operation | Sweep, ...]:
+    """Change the members elsewhere, on an entry that is made when there is a first one.
+
+    An entry that serves other lists too is parted first: each list then has the members in an
+    entry of its own.
+
+    Args:
+        directory: Where.
+        entry: The list.
+        externals: The entries of its members elsewhere.
+        come: Addresses of new members, in lower case.
+        go: Addresses of those who leave; who comes stays.
+    """
     there = held(externals)
-    added = encoded(address for address in come if address not in there)
-    removed = encoded(sorted(there.intersection(go) - {*come}))
-    mods = (Mod(Op.DELETE, "mail", removed), Mod(Op.ADD, "mail", added))
-    change = tuple(mod for mod in mods if mod.values)
-    if not change:
+    added = tuple(address for address in come if address not in there)
+    gone = there.intersection(go) - {*come}
+    if not added and not gone:
         return ()
-    if externals:
-        return (Modify(externals.dn, change),)
-    mail, *shadows = maillist.addresses(entry)
-    dn = externals_dn(directory, entry)
+    own = maillist.addresses(entry)
+    steps: list[Operation | Sweep] = []
+    kept: list[str] = []
+    places: list[str] = []
+    for found in sorted(externals, key=lambda one: one.dn):
+        away = encoded(mail for mail in found.texts("mail") if mail.lower() in gone)
+        if others := maillist.other_lists(found, own):
+            steps += _parted(found, own, others)
+            if not maillist.is_named_by(found, own):
+                kept += [mail for mail in found.texts("mail") if mail.lower() not in gone]
+                continue
+        places.append(found.dn)
+        if away:
+            steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", away),)))
+    standing = held(one for one in externals if one.dn in places)
+    # What an entry named by another list held goes before that one loses this list.
+    missing = encoded(distinct(m for m in (*kept, *added) if m.lower() not in standing))
+    if not missing:
+        return tuple(steps)
+    if places:
+        return (Modify(places[0], (Mod(Op.ADD, "mail", missing),)), *steps)
+    mail, *shadows = own
     is_marked = entry.has("domainStatus", "disabled")
     made = maillist.externals(mail, shadows, is_marked=is_marked)
+    dn = externals_dn(directory, entry)
     container = domain.container(names.parent(names.parent(dn)), "Externals")
-    return (Add(dn, made, present_ok=True, container=container), Modify(dn, change))
+    return (
+        Add(dn, made, present_ok=True, container=container),
+        Modify(dn, (Mod(Op.ADD, "mail", missing),)),
+        *steps,
+    )
+
+
+def _parted(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator[Operation | Sweep]:
+    """Part an entry for members elsewhere that serves several lists.
+
+    Nobody misses a mail meanwhile: whoever loses the entry has another one first. For the list of
+    these addresses, where it is named by another, that is up to the caller.
+    """
+    if not maillist.is_named_by(found, own):
+        yield Modify(found.dn, maillist.without_lists(found, own))
+        return
+    for other in others:
+        dn, attributes = maillist.copied(found, own, other)
+        yield Add(dn, attributes, present_ok=True)
+        yield _filled(dn, found.texts("mail"))
+    yield Modify(found.dn, maillist.only_lists(found, own))
+
+
+def _filled(dn: str, addresses: Sequence[str]) -> Sweep:
+    """Add to an entry for members elsewhere whom it lacks: it may have been there before."""
+
+    def fill(entry: Entry) -> Iterator[Operation]:
+        there = entry.lowered("mail")
+        missing = encoded(mail for mail in addresses if mail.lower() not in there)
+        if missing:
+            yield Modify(dn, (Mod(Op.ADD, "mail", missing),))
+
+    query = Query(dn, Scope.BASE, equals("objectClass", "mailExternalUser"), ("mail",))
+    return Sweep("add members elsewhere", query, fill)
+
+
+def without_list(externals: Iterable[Entry], own: Sequence[str]) -> Iterator[Operation | Sweep]:
+    """Take a list that goes off the entries of its members elsewhere; other lists keep theirs."""
+    for found in externals:
+        others = maillist.other_lists(found, own)
+        if others:
+            yield from _parted(found, own, others)
+        if not others or maillist.is_named_by(found, own):
+            yield Delete(found.dn, absent_ok=True, with_children=True)
 
 
 def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -> Recheck:
@@ -247,6 +328,17 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
     return Recheck("is the list still what it was", query, judge)
 
 
+def _ended(found: Entry, own: Sequence[str]) -> Iterator[Operation]:
+    """Take a list that is gone off an entry of members elsewhere."""
+    others = maillist.other_lists(found, own)
+    if others and not maillist.is_named_by(found, own):
+        yield Modify(found.dn, maillist.without_lists(found, own), absent_ok=True)
+        return
+    for other in others:
+        yield Add(*maillist.copied(found, own, other), present_ok=True)
+    yield Delete(found.dn, absent_ok=True, with_children=True)
+
+
 def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
     """Somebody may have joined between the dismissal and the end."""
 
@@ -256,7 +348,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
                 operation
                 for found in entries
                 for operation in (
-                    (Delete(found.dn, absent_ok=True, with_children=True),)
+                    _ended(found, addresses)
                     if maillist.is_externals(found)
                     else maillist.leaves(found, addresses)
                 )
@@ -264,5 +356,5 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
         )
 
     joined = either(*(equals(GROUP, address) for address in addresses))
-    query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER)
+    query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER_ANYWHERE)
     return Recheck("has anybody joined meanwhile", query, judge)

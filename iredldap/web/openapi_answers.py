@@ -76,6 +76,13 @@ _SHARED = {
         **_TEXT,
     }
 }
+_KEPT = {
+    "X-Kept-Members": {
+        "description": "Members that a new list has, although nobody asked for them: they had been"
+        " marked before.",
+        **_TEXT,
+    }
+}
 _NEXT = {
     "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
     "Link": {"description": 'The next page, if there is one, with `rel="next"`.', **_TEXT},
@@ -173,6 +180,7 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
         answer["content"] = {JSON: {"schema": reference("Success")}}
     tagged = endpoint.tagged or (endpoint.id in index.PLANS and endpoint.method != "DELETE")
     headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
+    headers |= _KEPT if endpoint.id == "maillist_create" else {}
     headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}
     headers |= _NEXT if endpoint.shape == "Listing" else {}
     return answer | ({"headers": headers} if headers else {})

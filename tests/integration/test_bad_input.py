@@ -174,7 +174,7 @@ def test_refusal(
 def test_several_faults_are_told_together(api: Client, world: World, corp: None) -> None:
     """Each code once, each parameter by its name."""
     answer = api.put(
-        "/api/domain/corp.test", defaultQuota="x", maxUserQuota="y", senderBcc="z", name="good"
+        "/api/domain/corp.test", defaultQuota="x", maxUserQuota="y", senderBcc="ü", name="good"
     )
     refused(answer, 400, "INVALID_PARAMETER,INVALID_MAIL")
     assert answer.headers["X-Invalid-Parameters"] == "defaultQuota, maxUserQuota, senderBcc"

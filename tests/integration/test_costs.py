@@ -72,3 +72,16 @@ def test_changing_a_domain_costs_two(api: Client, world: World) -> None:
     assert change == {"search": 1, "modify": 1}
     again = counted(world, api, lambda: done(api.put(path, defaultQuota=5, name="x")))
     assert again == {"search": 1}
+
+
+def test_a_member_costs_the_same_whatever_the_others(api: Client, world: World) -> None:
+    """Those that an alias has are not looked up again."""
+    done(api.post("/api/domain/corp.test"))
+    for number in (2, 250):
+        path = f"/api/alias/all{number}@corp.test"
+        members = [f"m{n}@far.test" for n in range(number)]
+        done(api.post(path, members=",".join(members)))
+        add = counted(world, api, lambda p=path: done(api.put(p, addMember="x@far.test")))  # type: ignore[misc]
+        everybody = ",".join([*members, "x@far.test", "y@far.test"])
+        whole = counted(world, api, lambda p=path, m=everybody: done(api.put(p, members=m)))  # type: ignore[misc]
+        assert add == whole == {"search": 4, "modify": 1}

@@ -294,8 +294,8 @@ def test_one_list_asked_for_at_once(api: Client, world: World, corp: str) -> Non
     assert world.entry(world.tree.maillist(CREW))
 
 
-def test_members_left_by_a_broken_creation_go(api: Client, world: World, corp: str) -> None:
-    """A new list has the members that were asked for, and no others."""
+def test_members_who_were_marked_before_stay(api: Client, world: World, corp: str) -> None:
+    """Beside those that are asked for, and the answer names them."""
     world.modify(world.tree.user(BOB), (0, "memberOfGroup", [CREW.encode()]))
     world.add(
         world.tree.externals(CREW),
@@ -305,8 +305,9 @@ def test_members_left_by_a_broken_creation_go(api: Client, world: World, corp: s
         accountStatus="active",
         enabledService=["mail", "deliver"],
     )
-    done(api.post(PATH, members=f"{ANN},{FAR}"))
-    assert members(world) == {ANN, FAR}
+    answer = done(api.post(PATH, members=f"{ANN},{FAR}"))
+    assert answer.headers["X-Kept-Members"] == f"{BOB}, {ELSE}"
+    assert members(world) == {ANN, BOB, FAR, ELSE}
 
 
 # --- reading ----------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Resource:
             response.etag = outcome.state
         name_ignored(response, outcome.ignored)
         name_unplaced(request, response, outcome.unplaced)
-        _name_sharers(response, outcome.shared_with)
+        _name_others(response, outcome)
         self.replies.done(response)
 
     def _promise(
@@ -153,7 +153,7 @@ class Resource:
         response.set_header("Retry-After", "1")
         name_ignored(response, plan.ignored)
         name_unplaced(request, response, plan.unplaced)
-        _name_sharers(response, plan.shared_with)
+        _name_others(response, plan)
         self.replies.done(response, {"job": job}, read=True)
 
 
@@ -173,7 +173,9 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
         response.set_header("X-Ignored-Parameters", listed(names))
 
 
-def _name_sharers(response: falcon.Response, addresses: tuple[str, ...]) -> None:
-    """Say in a header which accounts have the mailbox that this one got."""
-    if addresses:
-        response.set_header("X-Shared-Mailbox", listed(addresses))
+def _name_others(response: falcon.Response, done: Plan | Outcome) -> None:
+    """Say in headers who else has the mailbox that an account got, or is a member of a new list."""
+    if done.shared_with:
+        response.set_header("X-Shared-Mailbox", listed(done.shared_with))
+    if done.kept:
+        response.set_header("X-Kept-Members", listed(done.kept))

@@ -118,10 +118,8 @@ REFUSED = [
             "6.311", "10000", "-10000", "9" * 5000, "5 points", ARABIC_25, "1\n2",
         )
     ),
-    *(
-        (kind, str(MOST_MB + 1))
-        for kind in (kinds.MEGABYTES, kinds.MEGABYTES_AS_BYTES, kinds.DOMAIN_QUOTA)
-    ),
+    *((kind, str(MOST_MB + 1)) for kind in (kinds.MEGABYTES, kinds.MEGABYTES_AS_BYTES)),
+    *((kind, "8796093022208") for kind in (kinds.DOMAIN_QUOTA, kinds.QUOTA_IN_UNIT)),
     *(
         (kinds.TRANSPORT, word)
         for word in (

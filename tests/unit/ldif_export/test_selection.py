@@ -27,7 +27,7 @@ SINGLE: list[tuple[Kind, str, str, str]] = [
 def test_one_account_is_one_entry(kind: Kind, name: str, own: str, object_class: str) -> None:
     """It is found by its address, whatever names it, and has to be of its kind."""
     (search,) = searches(Selection(kind, name), TREE)
-    base = TREE.admin_base if kind == "admin" else BASE
+    base = TREE.admin_base if kind == "admin" else DOMAIN
     assert (search.base, search.scope) == (base, Scope.SUBTREE)
     assert search.filter == f"(&{own}(objectClass={object_class}))"
     assert search.required
