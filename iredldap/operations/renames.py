@@ -196,13 +196,15 @@ def _course(
     if left == names.domain_of(new_mail):
         return Course(mail, new_mail, entered, entered)
     home = lookup.domain_or_none(directory, left)
-    if home:
-        # An alias domain that is being added has given names to accounts before it is one.
-        names_left = {*domain.alias_domains(home), *home.lowered("domainPendingAliasName")}
-        return Course(mail, new_mail, tuple(sorted(names_left)), entered)
-    # It was deleted while the rename was unfinished, and its alias domains with it.
-    places = {names.domain_of(address) for address in held}
-    return Course(mail, new_mail, tuple(places - lookup.hosted(directory, places)), entered)
+    # An alias domain that is being added has given names to accounts before it is one.
+    known = (
+        {*domain.alias_domains(home), *home.lowered("domainPendingAliasName")} if home else set()
+    )
+    # One whose removal broke off, or whose domain was deleted while the rename was unfinished, is
+    # nobody's any more: the account would have an address of whoever hosts it next.
+    places = {names.domain_of(address) for address in held} - known - {left}
+    nobodys = places - lookup.hosted(directory, places)
+    return Course(mail, new_mail, tuple(sorted(known | nobodys)), entered)
 
 
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry, target: Entry) -> None:

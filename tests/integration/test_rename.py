@@ -234,6 +234,16 @@ def test_user_into_another_domain(api: Client, corp: World) -> None:
     assert info["mailForwardingAddress"] == {MOVED}
 
 
+def test_names_of_a_domain_that_is_nobodys_stay_behind(api: Client, corp: World) -> None:
+    """A removal of an alias domain that broke off leaves them; the next host would find them."""
+    corp.set(corp.tree.user(ANN), shadowAddress=["ann@gone.example", "a@gone.example"])
+
+    answer = done(change(api, ANN, MOVED))
+
+    assert corp.attributes(corp.tree.user(MOVED))["shadowAddress"] == {"bea@away.example"}
+    assert answer.headers["X-Ignored-Values"] == "a@gone.example"
+
+
 def test_strict_client_is_told_before(api: Client, corp: World) -> None:
     """That an address would be dropped: nothing is changed."""
     corp.set(corp.tree.user(ANN), shadowAddress=["anne@corp.test"])
