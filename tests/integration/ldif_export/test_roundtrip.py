@@ -40,8 +40,7 @@ from tests.integration.ldif_export.ground import (
 USERS = TREE.container("a.test", "Users")
 ANN = TREE.user("ann@a.test")
 ALL = Selection("all")
-# A referral object is not read as an entry without the control ManageDsaIT.
-ENTRIES = drafts().filter(lambda draft: b"referral" not in draft.gathered()["objectClass"])
+ENTRIES = drafts()
 OPTIONS = Options(clear_text=True)
 
 
