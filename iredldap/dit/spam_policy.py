@@ -141,7 +141,8 @@ def pinned(row: Row, wider: Sequence[Row]) -> dict[str, Value]:
 
     A row wants a check if it says so, or puts what is found in quarantine. Where a wider policy
     bypasses it, the row says for itself whether that policy's lover counts: it gets what the
-    nearest policy says of quarantine, in the end iRedMail's configuration.
+    nearest policy says of quarantine now, in the end iRedMail's configuration. Afterwards nothing
+    tells that from what somebody sent, so it does not follow what wider policies say later.
 
     Args:
         row: A policy.
