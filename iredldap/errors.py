@@ -537,6 +537,20 @@ def descendants(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
         yield from descendants(child)
 
 
+def of_code(code: str) -> type[Refusal]:
+    """Give the class of a code; of the two of `INVALID_CREDENTIALS` that of a login.
+
+    Raises:
+        LookupError: If no refusal has it.
+    """
+    if code.startswith("PW_"):
+        return WeakPassword
+    for kind in descendants():
+        if kind.code == code and kind is not PasswordMismatch:
+            return kind
+    raise LookupError(code)
+
+
 def raise_all(refusals: Sequence[Refusal]) -> None:
     """Raise what was collected: nothing, the one, or all of them together."""
     if len(refusals) == 1:

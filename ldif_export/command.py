@@ -311,6 +311,5 @@ def _terminated(_number: int, _frame: object) -> NoReturn:
 
 def failed(refusal: Refusal) -> int:
     """Say in one line what went wrong; give the exit status."""
-    sentence = " ".join(refusal.detail.split())
-    click.echo(f"ldif-export: {refusal.code}: {sentence}", err=True)
+    click.echo(handover.told(refusal), err=True)
     return handover.exit_status(refusal)

@@ -1,14 +1,23 @@
 """What an export in a child process and its parent tell each other.
 
 Settings go in through an inherited descriptor, never on the command line or in the environment,
-where others could read them. The exit status comes back.
+where others could read them. The exit status comes back, and the line on the standard error that
+says for everybody what went wrong tells the code of the refusal.
 """
 
 import json
+import re
 from dataclasses import fields
 from typing import Any
 
-from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown
+from iredldap.errors import (
+    InternalError,
+    NoSuchAccount,
+    Refusal,
+    ServerDown,
+    WeakPassword,
+    of_code,
+)
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 
@@ -20,6 +29,14 @@ READER_GONE = 141
 TERMINATED = 143
 """Exit statuses; 2 is a wrong command line, the last two are what a shell calls the signals."""
 
+_TOLD = re.compile(r"^ldif-export: ([A-Z_]+): ", re.MULTILINE)
+
+
+def told(refusal: Refusal) -> str:
+    """Say in one line, without its end, what went wrong; of several refusals the first's code."""
+    sentence = " ".join(refusal.detail.split())
+    return f"ldif-export: {refusal.codes[0]}: {sentence}"
+
 
 def exit_status(refusal: Refusal) -> int:
     """Exit status that tells of a refusal."""
@@ -29,7 +46,7 @@ def exit_status(refusal: Refusal) -> int:
 
 
 def refusal(status: int, complaint: str) -> Refusal:
-    """Refusal that an exit status tells of.
+    """Refusal that an exit status and the child's words tell of.
 
     Args:
         status: Exit status, or a negative signal number.
@@ -38,7 +55,15 @@ def refusal(status: int, complaint: str) -> Refusal:
     detail = complaint or f"the export ended with status {status}"
     if status == NO_SUCH_ACCOUNT:
         return NoSuchAccount(detail)
-    return ServerDown(detail) if status == SERVER_DOWN else InternalError(detail)
+    if status == SERVER_DOWN:
+        return ServerDown(detail)
+    # Only a child that came to an end by itself has said why.
+    codes = _TOLD.findall(complaint) if status == FAILED else []
+    try:
+        kind = of_code(codes[-1])
+    except LookupError:
+        return InternalError(detail)
+    return WeakPassword(codes[-1]) if kind is WeakPassword else kind(detail)
 
 
 def dump(settings: Ldap) -> bytes:

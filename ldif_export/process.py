@@ -23,7 +23,9 @@ _READ = 64 * 1024
 _GRACE = 2.0
 """Seconds between asking a child to end and ending it."""
 
-_COMPLAINT = 4096
+_COMPLAINT = 64 * 1024
+"""Bytes at the end of what a child complains of that are read: all, but for a flood."""
+
 _SECRETS = ("IREDLDAP_", "LDIF_EXPORT_")
 
 
@@ -52,8 +54,7 @@ class Export:
         """Give the next bytes.
 
         Raises:
-            NoSuchAccount, ServerDown, InternalError: If the child failed: what was given so far
-                is not whole.
+            Refusal: The child's, if it failed: what was given so far is not whole.
         """
         chunk, self._first = self._first or self._read(), b""
         if not chunk:
@@ -108,7 +109,7 @@ def start(settings: Ldap, selection: Selection) -> Export:
     Raises:
         NoSuchAccount: If what was named is not there.
         ServerDown: If the directory does not answer.
-        InternalError: If it fails otherwise before the first byte.
+        Refusal: If it fails otherwise before the first byte.
     """
     credentials = handover.dump(settings)
     with ExitStack() as undo:

@@ -67,12 +67,7 @@ def status_of_code(code: str) -> int:
     Raises:
         LookupError: If no refusal has it.
     """
-    if code.startswith("PW_"):
-        return _status_of_kind(errors.WeakPassword)
-    for kind in errors.descendants():
-        if kind.code == code and kind is not errors.PasswordMismatch:
-            return _status_of_kind(kind)
-    raise LookupError(code)
+    return _status_of_kind(errors.of_code(code))
 
 
 def _status_of_kind(kind: type[Refusal]) -> int:

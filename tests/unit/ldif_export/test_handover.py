@@ -2,9 +2,11 @@
 
 import pytest
 
-from iredldap.errors import InternalError, InvalidMail, NoSuchAccount, Refusal, ServerDown
+from iredldap import errors
+from iredldap.errors import InternalError, Refusal, Several
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
+from iredldap.web.replies import status_of
 from ldif_export import handover
 
 SETTINGS = Ldap(
@@ -22,20 +24,27 @@ def test_settings_arrive_whole() -> None:
     assert handover.load(handover.dump(SETTINGS)) == SETTINGS
 
 
-@pytest.mark.parametrize(
-    ("refused", "told"),
-    [
-        (NoSuchAccount("x"), NoSuchAccount),
-        (ServerDown("x"), ServerDown),
-        (InternalError("x"), InternalError),
-        (InvalidMail("x"), InternalError),
-    ],
-)
-def test_a_refusal_survives_the_exit_status(refused: Refusal, told: type[Refusal]) -> None:
-    """The two that a client can act on are told apart, the rest is our fault."""
-    back = handover.refusal(handover.exit_status(refused), "complaint")
-    assert type(back) is told
-    assert back.detail == "complaint"
+@pytest.mark.parametrize("kind", [*errors.descendants()], ids=lambda kind: str(kind.__name__))
+def test_every_refusal_survives_the_exit_of_a_child(kind: type[Refusal]) -> None:
+    """Its code and its HTTP status; what was said besides is no part of it."""
+    if kind is Several:
+        refused: Refusal = Several([errors.DirectoryFull("x"), errors.InvalidMail("y")])
+    else:
+        refused = kind("PW_NO_DIGIT" if kind is errors.WeakPassword else "some\nwords")
+    complaint = f"a warning of a library\n{handover.told(refused)}\n"
+
+    back = handover.refusal(handover.exit_status(refused), complaint)
+
+    assert back.codes[0] == refused.codes[0]
+    if kind is not errors.PasswordMismatch:
+        # That is the result of a check, which no export makes.
+        assert status_of(back) == status_of(refused)
+    assert back.detail == complaint or kind is errors.WeakPassword
+
+
+@pytest.mark.parametrize("complaint", ["Traceback: oh", "ldif-export: NO_SUCH_CODE: x", ""])
+def test_what_names_no_refusal_is_an_error(complaint: str) -> None:
+    assert type(handover.refusal(handover.FAILED, complaint)) is InternalError
 
 
 def test_a_killed_child_is_an_error() -> None:
