@@ -23,7 +23,7 @@ from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
 from iredldap.ldap_settings import Ldap
 from ldif_export.order import Written
-from ldif_export.records import Batch, Record, Wanted, elsewhere
+from ldif_export.records import EVERYTHING, Batch, Record, Wanted, elsewhere
 from ldif_export.selection import Search, Selection, searches
 from ldif_export.writer import Formatter, base_name
 
@@ -201,7 +201,7 @@ def _streamed(
     connection: SimpleLDAPObject,
     search: Search,
     timeout: float | None,
-    attributes: tuple[str, ...] = (),
+    attributes: tuple[str, ...] = EVERYTHING,
 ) -> Generator[Found, None, None]:
     """Read what a search finds; what the server does not give at once is read in parts."""
     seen = parts.hashes()
@@ -214,7 +214,7 @@ def _streamed(
         pass
     else:
         return
-    wanted = (*(attributes or ("*",)), parts.UUID_NAME)
+    wanted = (*attributes, parts.UUID_NAME)
     is_shown = "+" in wanted or parts.UUID_NAME in attributes
 
     def within(part: Part) -> Generator[parts.Found[Found], None, None]:
@@ -235,13 +235,12 @@ def _at_once(
     timeout: float | None,
     attributes: tuple[str, ...],
 ) -> Generator[Found, None, None]:
-    wanted = list(attributes) or None
     with translated():
         number = connection.search_ext(
             search.base,
             int(search.scope),
             search.filter,
-            wanted,
+            list(attributes),
             sizelimit=parts.MOST_ENTRIES,
             serverctrls=[directory.MANAGE],
         )
