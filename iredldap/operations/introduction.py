@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from iredldap.dit import generations
-from iredldap.errors import Refusal
+from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
 from iredldap.operations import findings
@@ -47,10 +47,14 @@ class Introduction:
             try:
                 schema = self._directory.schema()
                 found = [*findings.told(self._directory, self._settings)]
-            except Refusal:
+            except ServerDown:
                 # That it does not answer is logged by whoever probes it.
                 self._closing.wait(_INTERVAL)
                 continue
+            except Refusal as ex:
+                # A schema that is not shown to us, say: the next try would end likewise.
+                log.warning("directory", code=ex.code, detail=ex.detail)
+                return
             wants = [want.told for want in generations.wants(schema)]
             log.info("directory", schema=generations.told(schema), without=wants)
             for finding in found:

@@ -1,0 +1,52 @@
+"""What is said of a directory at the start, by how it answers."""
+
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from iredldap.errors import DirectoryDenies, ServerDown
+from iredldap.gateways.directory import Directory
+from iredldap.ldap_settings import Ldap
+from iredldap.operations import introduction
+from iredldap.operations.introduction import Introduction
+from iredldap.settings import Secret
+from tests.patience import wait_until
+
+SETTINGS = Ldap(
+    uri=("ldap://127.0.0.1",),
+    suffix="dc=example,dc=org",
+    bind_dn="cn=vmailadmin,dc=example,dc=org",
+    bind_password=Secret("x"),
+)
+
+
+class Deaf:
+    """A directory that is away at first, and then shows no schema."""
+
+    def __init__(self, away: int) -> None:
+        self.asked = 0
+        self._away = away
+
+    def schema(self) -> None:
+        self.asked += 1
+        raise ServerDown("away") if self.asked <= self._away else DirectoryDenies("no access")
+
+
+def test_a_directory_that_shows_no_schema_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is away is asked again; one that refuses would refuse for ever."""
+    monkeypatch.setattr(introduction, "_INTERVAL", 0.01)
+    directory = Deaf(away=2)
+    with capture_logs() as lines:
+        started = Introduction(cast("Directory", directory), SETTINGS)
+        started.start()
+        wait_until(lambda: bool(lines))
+        started.close()
+
+    (line,) = lines
+    assert (line["log_level"], line["code"], line["detail"]) == (
+        "warning",
+        "DIRECTORY_DENIES",
+        "no access",
+    )
+    assert directory.asked == 3
