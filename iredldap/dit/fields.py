@@ -234,10 +234,15 @@ def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Pars
     dropped = list(parsed.dropped)
     refusals: list[Refusal] = []
     for change in parsed.odd:
-        found = {value: stands(change, value) for value in change.values}
+        name = change.field.name
+        try:
+            found = {value: stands(change, value) for value in change.values}
+        except Malformed as refusal:
+            refusal.parameter = refusal.parameter or name
+            refusals.append(refusal)
+            continue
         kept = tuple(value for value in found.values() if value is not None)
         dropped += (value for value, standing in found.items() if standing is None)
-        name = change.field.name
         before = changes[name].values if name in changes else ()
         if before or kept:
             changes[name] = Change(change.field, (*before, *kept), change.verb)

@@ -222,6 +222,19 @@ def test_a_list_of_odd_values_that_do_not_stand_is_refused() -> None:
     assert (refused.value.codes, refused.value.parameters) == (("INVALID_MAIL",), ("members",))
 
 
+def test_a_fault_of_an_odd_value_names_its_parameter() -> None:
+    """It is told together with those of other parameters."""
+    parsed = parse(user.UPDATE, {"mailQuota": ["2097152"], "senderBcc": ["a..b@far.test"]})
+
+    def stands(change: Change, value: str) -> str | None:
+        kind = change.field.older_kind
+        return kind.otherwise(value) if kind and kind.otherwise else None
+
+    with pytest.raises(Refusal) as refused:
+        settled(parsed, stands)
+    assert set(refused.value.parameters) == {"quota", "senderBcc"}
+
+
 def test_a_service_is_not_switched_off_beside_what_needs_it() -> None:
     """Whatever row says which service that is."""
     services = row("off", kinds.SERVICES, Attribute("enabledService", many=True), verb=Verb.REMOVE)
