@@ -209,8 +209,8 @@ class Rivals:
     def look(self, refused: Operation | None, refusal: Refusal) -> None:
         """Look at an entry of which values were not as a plan had them.
 
-        If it is as it was when the last plan was refused, nobody has come between: the plan wants
-        what can never be.
+        If it is as the operation expected it, or as it was when the last plan was refused, nobody
+        has come between: the plan wants what can never be.
 
         Raises:
             ValueExists: If it adds a value that is there in another spelling; both are named.
@@ -220,7 +220,8 @@ class Rivals:
             return
         entry = self._directory.read(refused.dn)
         state = entry.csn if entry else None
-        if entry is None or self._seen.get(refused.dn) != state:
+        expected = refused.expect if isinstance(refused, Modify) else ()
+        if entry is None or (state not in expected and self._seen.get(refused.dn) != state):
             self._seen[refused.dn] = state
             return
         words, report = f"{describe(refused)}: {refusal.detail}", refusal.report

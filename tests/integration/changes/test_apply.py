@@ -743,6 +743,19 @@ class TestForesight:
         }
         assert others.read(DN) is None
 
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_the_same_in_the_state_that_a_client_names(self, others: Directory, steps: int) -> None:
+        """The entry is in it: a client that reads it again would be refused for ever."""
+        state = state_of(others, self.OTHER)
+        assert state
+        again = Modify(self.OTHER, (Mod(Op.ADD, "cn", (b"OTHER company",)),))
+        plan = Plan(self.OTHER, (again, domain())[:steps], state)
+
+        with pytest.raises(ValueExists):
+            carry_out(others, lambda: plan, (state,))
+
+        assert state_of(others, self.OTHER) == state
+
     def test_a_value_that_can_not_be_removed(self, others: Directory) -> None:
         gone = Modify(self.OTHER, (Mod(Op.DELETE, "cn", (b"Another",)),))
         with pytest.raises(SchemaViolation, match="No such attribute"):
