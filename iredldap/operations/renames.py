@@ -155,7 +155,7 @@ def rename(
     held = entry.lowered("shadowAddress")
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
-        old_dn = directory.tree.account(kind.unit, mail)
+        old_dn = _former_dn(directory, kind, mail, entry)
         steps = _follow(directory, records, kind, course, old_dn, entry.dn, held, Record())
         ignored = tuple(sorted(course.dropped(held)))
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
@@ -168,6 +168,13 @@ def rename(
         raise_all(_excess(directory, kind, entry, target))
     withdrawal = _withdrawal(directory, new_mail, named_by)
     return _begin(directory, records, kind, course, entry, target, withdrawal)
+
+
+def _former_dn(directory: Directory, kind: Kind, old: str, entry: Entry) -> str:
+    """DN that an account had before it was moved; what another tool had named it nobody knows."""
+    if names.domain_in(entry.dn) == names.domain_of(old):
+        return names.beside(entry.dn, "mail", old)
+    return directory.tree.account(kind.unit, old)
 
 
 def _withdrawal(directory: Directory, new_mail: str, named_by: list[Entry]) -> tuple[Modify, ...]:

@@ -518,6 +518,27 @@ def test_alias_broken_off(
     assert postfix.recipients(old) == set()
 
 
+def test_an_account_in_a_unit_of_another_tool_broken_off(
+    api: Client, served: Served, corp: World, root: Caller
+) -> None:
+    """What has come to name its old DN meanwhile follows when the rename is finished."""
+    directory = served.gateways.directory
+    sales = f"ou=Sales,{corp.tree.container('corp.test', 'Users')}"
+    corp.add(sales, objectClass="organizationalUnit", ou="Sales")
+    connection = corp.connect()
+    connection.rename_s(corp.tree.user(ANN), f"mail={ANN}", sales)
+    connection.unbind_s()
+    plan = renames.rename(directory, served.gateways.records, root, renames.USER, ANN, BEA)
+    moves = [type(step).__name__ for step in plan.steps].index("Rename")
+    broken_off(directory, plan, moves + 1)
+    mention_everywhere(corp, ANN, f"mail={ANN},{sales}")
+
+    done(change(api, ANN, BEA))
+
+    assert mentions(corp, "ann@corp") == []
+    assert_mentioned_everywhere(corp, BEA, f"mail={BEA},{sales}")
+
+
 def test_only_the_same_rename_is_finished(
     api: Client, served: Served, corp: World, root: Caller
 ) -> None:
