@@ -348,6 +348,8 @@ class Directory:
     def can_judge(self) -> bool:
         """Whether the directory judges writes without carrying them out; found out once.
 
+        A server that is busy or read-only does not say, and is asked again next time.
+
         An empty change of the parent of all domains is sent under the No-Op control: if a server
         should carry it out all the same, nothing but a new state is left.
 
@@ -359,7 +361,7 @@ class Directory:
             with self._pool.connection() as connection, translated():
                 number = _send(connection, nothing, tell_state=False, judge=True)
                 self._judges = _would_succeed(connection, number)
-        return self._judges
+        return bool(self._judges)
 
     def pipeline(
         self, operations: Iterable[Operation], window: int = WINDOW, *, judge: bool = False
@@ -563,12 +565,17 @@ def _showable(operation: Operation, stored: set[str]) -> Operation:
     return operation
 
 
-def _would_succeed(connection: Connection, number: int) -> bool:
-    """Whether a request under the No-Op control ended as one that would have been carried out."""
+def _would_succeed(connection: Connection, number: int) -> bool | None:
+    """Whether a request under the No-Op control ended as one that would have been carried out.
+
+    None: it was refused by a server that may know the control.
+    """
     try:
         _answer(connection, number)
     except LOST:
         raise
+    except ldap.UNAVAILABLE_CRITICAL_EXTENSION:
+        return False
     except ldap.LDAPError as ex:
-        return result_code(ex) == NO_OPERATION
+        return True if result_code(ex) == NO_OPERATION else None
     return False

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import ldap
 import pytest
 
 from iredldap.changes import apply as apply_module
@@ -39,6 +40,7 @@ from iredldap.errors import (
     ServerDown,
     ValueExists,
 )
+from iredldap.gateways import directory as directory_module
 from iredldap.gateways.directory import Directory, NotJudged, Unanswered
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
@@ -788,6 +790,25 @@ class TestForesight:
         with pytest.raises(SchemaViolation):
             carry_out(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
         assert others.read(DN) is None
+
+    @pytest.mark.parametrize(
+        ("refusal", "later"), [(ldap.BUSY, True), (ldap.UNAVAILABLE_CRITICAL_EXTENSION, False)]
+    )
+    def test_whether_a_server_judges_is_found_out_when_it_says_so(
+        self,
+        directory: Directory,
+        monkeypatch: pytest.MonkeyPatch,
+        refusal: type[ldap.LDAPError],
+        later: bool,
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise refusal({"result": refusal.errnum})
+
+        with monkeypatch.context() as patch:
+            patch.setattr(directory_module, "_answer", refuse)
+            assert not directory.can_judge()
+
+        assert directory.can_judge() is later
 
     def test_the_server_is_shown_nothing_that_would_harm_it(self, others: Directory) -> None:
         """A database is spoilt by an attribute that it has judged before it has held it."""
