@@ -10,7 +10,7 @@ Source: iRedMail's directory, "Alias domain", and its look-ups.
 from collections.abc import Collection, Iterator, Mapping
 
 from iredldap.dit import names
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
 
@@ -47,7 +47,7 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
         alias: Name of the alias domain.
         taken: Addresses in the alias domain that belong to others, with their DNs.
     """
-    domain = (home.text("domainName") or "").lower()
+    domain = home.folded("domainName")
 
     def name(entry: Entry) -> Iterator[Operation]:
         missing = [
@@ -94,7 +94,7 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, Sweep]:
     """
 
     def drop(attribute: str, entry: Entry) -> Iterator[Operation]:
-        gone = [v for v in entry.texts(attribute) if names.domain_of(v.lower()) == alias]
+        gone = [v for v in entry.texts(attribute) if names.domain_of(folded(v)) == alias]
         if gone:
             yield _modify(entry, Op.DELETE, attribute, gone)
 

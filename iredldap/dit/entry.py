@@ -6,6 +6,18 @@ from dataclasses import dataclass
 Attributes = Mapping[str, list[bytes]]
 
 
+def folded(text: str) -> str:
+    """Fold an address, a name or a word into the form in which the directory takes equal ones.
+
+    It regards neither case nor blanks at either end, and takes several blanks for one. Other tools
+    store both, and Postfix, whose searches the directory answers, finds what they have stored.
+
+    Source: RFC 4518, caseIgnoreIA5Match.
+    """
+    text = text.lower()
+    return " ".join(filter(None, text.split(" "))) if " " in text else text
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """DN and attributes, these under the names of the schema."""
@@ -23,12 +35,16 @@ class Entry:
         """The first value, or None."""
         return next(iter(self.texts(name)), None)
 
+    def folded(self, name: str) -> str:
+        """The first value as `lowered` has it; empty, if there is none."""
+        return folded(self.text(name) or "")
+
     def lowered(self, name: str) -> set[str]:
-        """The values without regard to case, as the directory compares them."""
-        return {text.lower() for text in self.texts(name)}
+        """The values in the form in which equal ones are the same, as `folded` gives it."""
+        return {folded(text) for text in self.texts(name)}
 
     def has(self, name: str, value: str) -> bool:
-        return value.lower() in self.lowered(name)
+        return folded(value) in self.lowered(name)
 
     @property
     def csn(self) -> str | None:
@@ -42,10 +58,10 @@ class Entry:
 
 
 def distinct(values: Iterable[str]) -> tuple[str, ...]:
-    """Texts without repeats; the directory takes no two that differ in letter case alone."""
+    """Texts without repeats; the directory takes no two that it compares as equal."""
     found: dict[str, str] = {}
     for value in values:
-        found.setdefault(value.lower(), value)
+        found.setdefault(folded(value), value)
     return tuple(found.values())
 
 

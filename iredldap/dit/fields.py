@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from iredldap.dit import clashes, settings
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.kinds import BLANKS, Kind
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import (
@@ -325,7 +325,7 @@ def _switched_off(changes: Sequence[Change]) -> Iterable[Refusal]:
         storage = off.field.stored_as
         if off.verb is not Verb.REMOVE or getattr(storage, "name", "") != "enabledService":
             continue
-        words = {value.lower() for value in off.values}
+        words = {folded(value) for value in off.values}
         for change in changes:
             if change.field.service in words and change.verb is not Verb.REMOVE and change.values:
                 yield ParameterConflict(
@@ -405,8 +405,8 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
             return [value for value in held if clashes.form(name, value) not in sent]
         case Verb.SET:
             # Another letter case is none of the sender's business; another spelling is meant.
-            spelled = {value.lower() for value in sent.values()}
-            kept = [value for value in held if value.lower() in spelled]
+            spelled = {folded(value) for value in sent.values()}
+            kept = [value for value in held if folded(value) in spelled]
             return _folded(name, kept, Verb.ADD, values)
 
 

@@ -12,7 +12,7 @@ directory, mailing list, external members, membership model.
 from collections.abc import Callable, Iterable
 
 from iredldap.dit import kinds, names
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Table, each, stored
 from iredldap.dit.plan import Mod, Modify, Op
 
@@ -135,7 +135,7 @@ def only_lists(externals_: Entry, own: Iterable[str]) -> tuple[Mod, ...]:
 
 def _deleted(externals_: Entry, is_gone: Callable[[str], bool]) -> tuple[Mod, ...]:
     mods = (
-        Mod(Op.DELETE, name, encoded(v for v in externals_.texts(name) if is_gone(v.lower())))
+        Mod(Op.DELETE, name, encoded(v for v in externals_.texts(name) if is_gone(folded(v))))
         for name in (GROUP, "shadowAddress")
     )
     return tuple(mod for mod in mods if mod.values)
@@ -149,7 +149,7 @@ def copied(
         name: tuple(externals_.values(name))
         for name in ("mail", "accountStatus", "enabledService", "domainStatus")
     }
-    shadows = encoded(v for v in externals_.texts("shadowAddress") if v.lower() not in {*own})
+    shadows = encoded(v for v in externals_.texts("shadowAddress") if folded(v) not in {*own})
     attributes = {
         "objectClass": (b"mailExternalUser",),
         GROUP: encoded((other,)),
@@ -191,7 +191,7 @@ def joins(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
 def leaves(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     """Say what must change for an account to be a member under none of a list's addresses."""
     gone = set(addresses_)
-    values = tuple(v for v in member.texts(GROUP) if v.lower() in gone)
+    values = tuple(v for v in member.texts(GROUP) if folded(v) in gone)
     if not values:
         return ()
     return (Modify(member.dn, (Mod(Op.DELETE, GROUP, encoded(values)),), absent_ok=True),)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from iredldap.dit.entry import folded
 from iredldap.errors import InvalidDomainName, InvalidMail
 
 CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
@@ -171,7 +172,7 @@ def without_extension(mail: str) -> str:
 
 def domains_of(mails: Iterable[str]) -> frozenset[str]:
     """Return the domains of some addresses, in lower case."""
-    return frozenset(domain_of(mail.lower()) for mail in mails)
+    return frozenset(domain_of(folded(mail)) for mail in mails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Source: iRedMail's directory, "Where an address can occur".
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from iredldap.dit import names, settings
-from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.names import Tree, contains, either, ends_with, equals, every, present
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
 
@@ -55,7 +55,7 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
     gone = frozenset(addresses)
 
     def is_gone(value: str) -> bool:
-        return value.lower() in gone
+        return folded(value) in gone
 
     def terms(*attributes: str) -> list[str]:
         return [equals(name, address) for name in attributes for address in sorted(gone)]
@@ -92,7 +92,7 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
     return _sweep(
         tree.base,
         either(*terms),
-        lambda value: value.lower() in gone,
+        lambda value: folded(value) in gone,
         lambda value: _same_dn(value, dn),
         {dn.lower()},
     )
@@ -111,9 +111,9 @@ def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
         old = settings.of_key(entry.texts(settings.ATTRIBUTE), _DEFAULT_LISTS)
         dropped = [value for value in old if _without(value, gone) != value]
-        kept = {value.lower() for value in old if value not in dropped}
+        kept = {folded(value) for value in old if value not in dropped}
         thinned = distinct(filter(None, (_without(value, gone) for value in dropped)))
-        added = [value for value in thinned if value.lower() not in kept]
+        added = [value for value in thinned if folded(value) not in kept]
         mods = (
             Mod(Op.DELETE, settings.ATTRIBUTE, encoded(dropped)),
             Mod(Op.ADD, settings.ATTRIBUTE, encoded(added)),
@@ -151,7 +151,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
     bare = gone | {f".{name}" for name in gone}
 
     def is_gone(value: str) -> bool:
-        return names.domain_of(value.lower()) in gone or value.lower() in bare
+        return names.domain_of(folded(value)) in gone or folded(value) in bare
 
     def terms(*attributes: str) -> list[str]:
         return [ends_with(name, f"@{domain}") for name in attributes for domain in sorted(gone)]
@@ -242,9 +242,9 @@ def follow_removed(tree: Tree, entry: Entry, mods: Iterable[Mod]) -> tuple[Sweep
 
 def removed_addresses(entry: Entry, mods: Iterable[Mod]) -> dict[str, str]:
     """Return the further addresses that modifications take away, with the account's own one."""
-    mail = (entry.text("mail") or "").lower()
+    mail = entry.folded("mail")
     return {
-        value.decode().lower(): mail
+        folded(value.decode()): mail
         for mod in mods
         if mod.attribute == "shadowAddress" and mod.op is Op.DELETE
         for value in mod.values
@@ -265,7 +265,7 @@ def replacements(
     """
 
     def address(value: str) -> str:
-        return renamed.get(value.lower(), value)
+        return renamed.get(folded(value), value)
 
     def setting(value: str) -> str:
         key, _, listed = value.partition(":")
@@ -295,11 +295,11 @@ def exchange(entry: Entry, attribute: str, successor: Callable[[str], str]) -> I
     for value, text in zip(entry.values(attribute), entry.texts(attribute), strict=True):
         new = successor(text)
         if new == text:
-            kept.add(text.lower())
+            kept.add(folded(text))
         else:
             gone.append(value)
             coming.append(new)
-    added = [new.encode() for new in distinct(coming) if new.lower() not in kept]
+    added = [new.encode() for new in distinct(coming) if folded(new) not in kept]
     if gone:
         yield Mod(Op.DELETE, attribute, tuple(gone))
     if added:

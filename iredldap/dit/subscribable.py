@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from iredldap.dit import kinds, list_kinds, maillist, names
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import (
     Attribute,
     Change,
@@ -312,8 +312,8 @@ def in_directory(changes: Iterable[Change], entry: Entry) -> list[Change]:
     roles = {row.name: entry.texts(_attribute(row)) for row in (OWNER, MODERATORS)}
     given = {c.field.name: [*c.values] for c in wanted if c.field.name in roles}
     if given:
-        before = {mail.lower() for held in roles.values() for mail in held}
-        others = [a for a in entry.texts("listAllowedUser") if a.lower() not in before]
+        before = {folded(mail) for held in roles.values() for mail in held}
+        others = [a for a in entry.texts("listAllowedUser") if folded(a) not in before]
         now = [mail for held in (roles | given).values() for mail in held]
         wanted.append(Change(_ALLOWED, tuple(dict.fromkeys((*others, *now)))))
     return wanted

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from iredldap.dit import names, user
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, service_mods
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
@@ -35,7 +35,7 @@ def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> P
         NoAdmins: If none of those to be assigned may be.
     """
     entry = lookup.domain(directory, name)
-    present = {mail.lower(): mail for mail in entry.texts("domainAdmin")}
+    present = {folded(mail): mail for mail in entry.texts("domainAdmin")}
     wanted, withdrawn = _asked(parsed, "addAdmin"), _asked(parsed, "removeAdmin")
     if any(change.field.name == "removeAllAdmins" for change in parsed.changes):
         withdrawn |= set(present)

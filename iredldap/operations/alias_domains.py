@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from iredldap.dit import alias_domain, domain, fields, names
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, Verb, service_mods
 from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
@@ -92,8 +92,8 @@ def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
     """The first change of the domain's entry: claim what joins, end what leaves."""
     present, pending = entry.lowered("domainAliasName"), entry.lowered("domainPendingAliasName")
     claimed = [name for name in change.joining if name not in present | pending]
-    ended = [v for v in entry.texts("domainAliasName") if v.lower() in change.leaving]
-    dropped = [v for v in entry.texts("domainPendingAliasName") if v.lower() in change.leaving]
+    ended = [v for v in entry.texts("domainAliasName") if folded(v) in change.leaving]
+    dropped = [v for v in entry.texts("domainPendingAliasName") if folded(v) in change.leaving]
     return (
         *_mod(Op.DELETE, "domainAliasName", ended),
         *_mod(Op.DELETE, "domainPendingAliasName", dropped),
@@ -163,7 +163,7 @@ def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:
     present = entry.lowered("domainAliasName")
     new = [name for name in change.joining if name not in present]
     pending = entry.texts("domainPendingAliasName")
-    spelt = [next((v for v in pending if v.lower() == name), name) for name in new]
+    spelt = [next((v for v in pending if folded(v) == name), name) for name in new]
     return (
         *_mod(Op.DELETE, "domainPendingAliasName", spelt),
         *_mod(Op.ADD, "domainAliasName", new),

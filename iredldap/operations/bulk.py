@@ -124,4 +124,4 @@ def _secret(
 def _global_admins(directory: Directory, everybody: Query) -> tuple[str, ...]:
     filter_ = every(everybody.filter, equals("domainGlobalAdmin", "yes"))
     found = directory.find(Query(everybody.base, everybody.scope, filter_, ("mail",)))
-    return tuple(sorted((entry.text("mail") or "").lower() for entry in found))
+    return tuple(sorted(entry.folded("mail") for entry in found))

@@ -7,7 +7,7 @@ from functools import partial
 
 from iredldap.config import Config
 from iredldap.dit import domain, generations, mailbox, names, references
-from iredldap.dit.entry import Entry
+from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Attribute, Change, Parsed, modlist
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
@@ -55,6 +55,14 @@ _MARKED = either(
     equals("objectClass", "mailExternalUser"),
 )
 
+_ORIGIN = ("creatorsName", "createTimestamp", "modifyTimestamp")
+_MADE = frozenset((
+    "objectClass", "domainName", "cn", "mtaTransport", "accountStatus", "enabledService",
+    "accountSetting", "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress",
+    "entryCSN",
+))  # fmt: skip
+"""What a creation writes."""
+
 
 def get(directory: Directory, name: str) -> Entry:
     """Read a domain by its name or the name of one of its alias domains.
@@ -69,7 +77,8 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     """Plan a new domain: its entry and the four containers.
 
     A creation that was broken off left a domain without all of its containers; asking for the
-    domain again finishes it.
+    domain again finishes it, unless somebody has changed it meanwhile. A domain of another tool
+    that lacks some is there already: they come with the first account that needs them.
 
     Raises:
         AlreadyExists: If the name is that of a domain or alias domain, also a pending one.
@@ -102,7 +111,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     dn = directory.tree.domain(name)
     containers = domain.containers(directory.tree, name)
     if found:
-        if not _is_unfinished(directory, caller, found, name):
+        if not _is_unfinished(directory, config, caller, found, name):
             raise AlreadyExists(f"domain {name}")
         unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
         steps: tuple[Step, ...] = (unfinished, *containers)
@@ -123,10 +132,13 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     return Plan(dn, steps, ignored=parsed.dropped, touches=touches)
 
 
-def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], name: str) -> bool:
+def _is_unfinished(
+    directory: Directory, config: Config, caller: Caller, found: list[Entry], name: str
+) -> bool:
     """Whether a domain is one whose creation by this caller, or by any global admin, broke off.
 
-    Domains made by older tools may lack a container too; they have accounts or another's name.
+    Domains made by other tools may lack a container too. To finish one takes away what was not
+    asked for: so it has to be as our account made it, untouched since, and without accounts.
     """
     if len(found) != 1 or not found[0].has("domainName", name):
         return False
@@ -134,10 +146,22 @@ def _is_unfinished(directory: Directory, caller: Caller, found: list[Entry], nam
         return False
     is_container = equals("objectClass", "organizationalUnit")
     query = Query(found[0].dn, Scope.ONE, is_container, ("ou",))
-    present = {(entry.text("ou") or "").lower() for entry in directory.find(query)}
-    if present.issuperset(unit.lower() for unit in names.CONTAINERS):
+    present = {entry.folded("ou") for entry in directory.find(query)}
+    is_whole = present.issuperset(unit.lower() for unit in names.CONTAINERS)
+    if is_whole or not _is_as_made(directory, config, found[0]):
         return False
     return not directory.find(Query(found[0].dn, Scope.SUBTREE, _MARKED, ("1.1",)))
+
+
+def _is_as_made(directory: Directory, config: Config, entry: Entry) -> bool:
+    """Whether our account has made a domain, and nobody has changed it since."""
+    origin = directory.read(entry.dn, _ORIGIN)
+    return (
+        entry.attributes.keys() <= _MADE
+        and origin is not None
+        and origin.text("createTimestamp") == origin.text("modifyTimestamp")
+        and names.same(origin.text("creatorsName") or "", config.ldap.bind_dn)
+    )
 
 
 def update(
@@ -243,7 +267,7 @@ def _catchall(
         gone = Delete(account.dn, absent_ok=True, with_children=True) if account else None
         return ((gone,) if gone else ()), ()
     held = account.lowered("mailForwardingAddress") if account else set[str]()
-    nobody = judge.unreachable(value for value in change.values if value.lower() not in held)
+    nobody = judge.unreachable(value for value in change.values if folded(value) not in held)
     kept = tuple(mail for mail in change.values if mail not in nobody)
     if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
@@ -270,7 +294,7 @@ def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None =
     for change in parsed.changes:
         if isinstance(change.field.stored_as, Attribute) and change.field.stored_as.name in _COPIES:
             held = entry.lowered(change.field.stored_as.name) if entry else set[str]()
-            nobody = judge.unreachable(v for v in change.values if v.lower() not in held)
+            nobody = judge.unreachable(v for v in change.values if folded(v) not in held)
             if nobody:
                 raise InvalidMail(
                     f"nobody has {', '.join(sorted(nobody))}", parameter=change.field.name

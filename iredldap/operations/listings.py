@@ -14,7 +14,7 @@ from itertools import chain
 from operator import itemgetter
 
 from iredldap.dit import alias, names
-from iredldap.dit.entry import Entry
+from iredldap.dit.entry import Entry, folded
 from iredldap.dit.listing import Wanted
 from iredldap.dit.names import equals, every, negated
 from iredldap.dit.plan import Query, Scope
@@ -179,7 +179,7 @@ class Listing:
             known = entry if entry.values(attribute) else None
             known = known or self._directory.read(entry.dn, (attribute,)) or entry
             named = known.text(attribute) or names.rdn_value(entry.dn)
-        return named.lower()
+        return folded(named)
 
 
 def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:

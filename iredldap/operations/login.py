@@ -126,7 +126,7 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
     managed = directory.find(lookup.managed(directory, mail))
-    by_name = {(domain.text("domainName") or "").lower(): domain for domain in managed}
+    by_name = {domain.folded("domainName"): domain for domain in managed}
     return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
 
 

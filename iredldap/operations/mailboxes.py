@@ -324,7 +324,7 @@ def _owners(
     for entry in entries:
         path = mailbox.place(entry)
         if path not in exempt and ground.touched(path):
-            yield entry.dn, (entry.text("mail") or "").lower(), path
+            yield entry.dn, entry.folded("mail"), path
 
 
 def remembering(
@@ -362,7 +362,7 @@ def remembering(
             path = mailbox.place(entry)
             if mailbox.is_a_directory_of_its_own(path):
                 spelled.add(mailbox.stored(entry))
-                mail = (entry.text("mail") or "").lower()
+                mail = entry.folded("mail")
                 row = Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))
                 going.setdefault(path, []).append(row)
         if not going:

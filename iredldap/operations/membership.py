@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from iredldap.dit import domain, maillist, names
-from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.names import either, equals, every
@@ -236,18 +236,18 @@ def elsewhere(
     kept: list[str] = []
     places: list[str] = []
     for found in sorted(externals, key=lambda one: one.dn):
-        away = encoded(mail for mail in found.texts("mail") if mail.lower() in gone)
+        away = encoded(mail for mail in found.texts("mail") if folded(mail) in gone)
         if others := maillist.other_lists(found, own):
             steps += _parted(found, own, others)
             if not maillist.is_named_by(found, own):
-                kept += [mail for mail in found.texts("mail") if mail.lower() not in gone]
+                kept += [mail for mail in found.texts("mail") if folded(mail) not in gone]
                 continue
         places.append(found.dn)
         if away:
             steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", away),)))
     standing = held(one for one in externals if one.dn in places)
     # What an entry named by another list held goes before that one loses this list.
-    missing = encoded(distinct(m for m in (*kept, *added) if m.lower() not in standing))
+    missing = encoded(distinct(m for m in (*kept, *added) if folded(m) not in standing))
     if not missing:
         return tuple(steps)
     if places:
@@ -285,7 +285,7 @@ def _filled(dn: str, addresses: Sequence[str]) -> Sweep:
 
     def fill(entry: Entry) -> Iterator[Operation]:
         there = entry.lowered("mail")
-        missing = encoded(mail for mail in addresses if mail.lower() not in there)
+        missing = encoded(mail for mail in addresses if folded(mail) not in there)
         if missing:
             yield Modify(dn, (Mod(Op.ADD, "mail", missing),))
 

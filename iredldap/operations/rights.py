@@ -8,7 +8,7 @@ Source: `docs/decisions/0023-references-and-rights.md`.
 
 from collections.abc import Iterable, Iterator
 
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.plan import Mod, Modify, Op
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
@@ -37,7 +37,7 @@ def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> N
         PermissionDenied: If the caller does not manage every one of them.
     """
     for entry in domains:
-        name = (entry.text("domainName") or "").lower()
+        name = entry.folded("domainName")
         if not caller.manages(name):
             raise PermissionDenied(f"{mail} is an admin of a domain of others")
 
@@ -49,6 +49,6 @@ def are_left_behind(directory: Directory, mail: str, domains: Iterable[Entry]) -
 
 def withdraw(domain: Entry, mail: str) -> Iterator[Modify]:
     """Take an address off the admins of a domain."""
-    gone = [value for value in domain.texts("domainAdmin") if value.lower() == mail]
+    gone = [value for value in domain.texts("domainAdmin") if folded(value) == mail]
     if gone:
         yield Modify(domain.dn, (Mod(Op.DELETE, "domainAdmin", encoded(gone)),), absent_ok=True)

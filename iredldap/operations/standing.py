@@ -9,7 +9,7 @@ Source: `docs/decisions/0037-the-grammar-is-for-what-is-new.md`.
 from collections.abc import Iterable
 
 from iredldap.dit import kinds, maillist, references
-from iredldap.dit.entry import Entry
+from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Attribute, Change, Parsed, Verb, settled
 from iredldap.dit.names import either, equals
 from iredldap.dit.plan import Query, Scope
@@ -43,7 +43,7 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
 
     def stands(change: Change, value: str) -> str | None:
         for stored in _stored(wanted, change, found):
-            if stored.lower() == value:
+            if folded(stored) == value:
                 return stored if isinstance(change.field.stored_as, Attribute) else value
         if value in referred & accounts.keys():
             return value

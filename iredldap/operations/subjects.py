@@ -33,7 +33,7 @@ def find(
         return _account(directory, caller, named["mail"])
     if "domain" in named:
         entry = lookup.domain(directory, named["domain"], by_alias=reading)
-        return Scope.of_domain((entry.text("domainName") or "").lower())
+        return Scope.of_domain(entry.folded("domainName"))
     return Scope.everyone()
 
 

@@ -122,7 +122,7 @@ def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[s
     found: dict[str, dict[str, set[str]]] = {mail: {} for mail in wanted}
     try:
         for entry in entries if wanted else ():
-            mail = (entry.text("mail") or "").lower()
+            mail = entry.folded("mail")
             members = lists.subscribers(mail) if _can_subscribe(mail) else {}
             for kind, addresses_ in members.items():
                 for address in addresses_.intersection(wanted):
@@ -155,7 +155,7 @@ def _inherit(
     def change(entry: Entry) -> Iterator[Operation]:
         if names.below(entry.dn, dn) if below else names.same(entry.dn, dn):
             return
-        mail = (entry.text("mail") or "").lower()
+        mail = entry.folded("mail")
         after = {
             role: [new for held in sorted(entry.lowered(role)) if (new := successor(held))]
             for role in _LEADERS
@@ -190,7 +190,7 @@ def _found(directory: Directory, lists: MailingLists) -> list[Entry]:
     if not found or generations.knows_leaders(directory.schema()):
         return found
     lists.ask()
-    profiles = ((entry, lists.profile((entry.text("mail") or "").lower())) for entry in found)
+    profiles = ((entry, lists.profile(entry.folded("mail"))) for entry in found)
     return [with_leaders(directory, entry, profile or {}) for entry, profile in profiles]
 
 
@@ -239,7 +239,7 @@ def _pass_on(lists: MailingLists, led: Iterable[Entry], successor: Successor) ->
     """
     holding = set[str]()
     for entry in led:
-        mail = (entry.text("mail") or "").lower()
+        mail = entry.folded("mail")
         profile = lists.profile(mail)
         if profile is None:
             continue
@@ -280,7 +280,7 @@ def ending_domain(
     def work() -> None:
         others: list[Entry] = []
         for entry in _found(directory, lists):
-            mail = (entry.text("mail") or "").lower()
+            mail = entry.folded("mail")
             if names.below(entry.dn, dn):
                 lists.delete(mail, archive=True)
                 continue
@@ -320,7 +320,7 @@ def ending_alias_domains(
 
     def work() -> None:
         for entry in _found(directory, lists):
-            mail = (entry.text("mail") or "").lower()
+            mail = entry.folded("mail")
             profile = lists.profile(mail) if names.below(entry.dn, dn) else None
             form = list_profile.without(
                 mail, profile or {}, lambda address: names.domain_of(address) in domains

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from iredldap.dit import domain, names, user
-from iredldap.dit.entry import Entry
+from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Attribute, Change, Verb
 from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
@@ -94,7 +94,7 @@ def _destinations(entry: Entry, change: Change, judge: targets.Judge | None) -> 
     """Leave out new addresses hosted here that nobody has: mail to them would come back."""
     storage = change.field.stored_as
     held = entry.lowered(storage.name) if isinstance(storage, Attribute) else set()
-    others = {value.lower() for value in change.values} - entry.lowered("mail") - held
+    others = {folded(value) for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
     return Verdict(judge.unreachable(others), InvalidMail)

@@ -5,7 +5,7 @@ from functools import cache
 
 from iredldap.config import Config
 from iredldap.dit import domain, kinds, mailbox, names, references, settings, user
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -267,7 +267,7 @@ def recheck_addresses(
     rivals may do so at once, and one of them gets it in the end.
     """
     added = [
-        value.decode().lower()
+        folded(value.decode())
         for mod in mods
         if mod.op is Op.ADD and mod.attribute == "shadowAddress"
         for value in mod.values

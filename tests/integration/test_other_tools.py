@@ -737,3 +737,66 @@ def test_a_group_loses_the_members_of_a_domain_that_goes(
     done(api.delete("/api/domain/other.test"))
     for group, attribute in (("groupOfNames", "member"), ("groupOfUniqueNames", "uniqueMember")):
         assert world.attributes(f"cn={group},ou=Groups,{DOMAIN}")[attribute] == {bob}
+
+
+def test_a_domain_without_containers_keeps_what_it_says(api: Client, world: World) -> None:
+    """Another tool made it, or somebody changed it: to ask for it again takes nothing away."""
+    common = {
+        "objectClass": "mailDomain",
+        "accountStatus": "active",
+        "enabledService": ["mail"],
+        "accountSetting": ["numberOfUsers:5"],
+    }
+    aliased, changed = (world.tree.domain(name) for name in ("aliased.test", "changed.test"))
+    world.add(aliased, domainName="aliased.test", domainAliasName="alias.test", **common)
+    world.add(changed, domainName="changed.test", **common)
+    # The directory tells a change from the creation by the second.
+    made = world.entry(changed)
+    assert made
+    wait_until(lambda: _changed_later(world, changed, made.text("createTimestamp")))
+    before = world.snapshot()
+    refused(api.post("/api/domain/aliased.test"), 409, "ALREADY_EXISTS")
+    refused(api.post("/api/domain/changed.test", numberOfUsers=9), 409, "ALREADY_EXISTS")
+    assert world.snapshot() == before
+    done(api.post("/api/alias/team@changed.test", members="x@far.test"))
+    assert world.attributes(world.tree.alias("team@changed.test"))
+
+
+def _changed_later(world: World, dn: str, made: str | None) -> bool:
+    world.set(dn, cn="Changed")
+    entry = world.entry(dn)
+    return entry is not None and entry.text("modifyTimestamp") != made
+
+
+def test_blanks_around_what_is_stored_are_none(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """The directory and Postfix regard none at either end: the account is the same, and taken."""
+    dn = f"uid=ann,{USERS}"
+    plant(world, dn, f"ann@{corp} ", shadowAddress=f" anna@{corp}", accountStatus="Active ")
+    assert postfix.recipients(f"ann@{corp}") == {f"ann@{corp}"}
+    before = world.snapshot()
+    for kind in ("user", "alias", "maillist"):
+        for name in ("ann", "anna"):
+            answer = api.post(f"/api/{kind}/{name}@{corp}", password=PASSWORD)
+            refused(answer, 409, "ALREADY_EXISTS")
+    refused(api.put(f"/api/user/bob@{corp}", addAlias=f"anna@{corp}"), 409, "ALREADY_EXISTS")
+    assert world.snapshot() == before
+
+    assert api.get(f"/api/users/{corp}", email_only="yes").json()["_data"] == [
+        f"ann@{corp}",
+        f"bob@{corp}",
+    ]
+    assert f"ann@{corp}" in api.get(f"/api/users/{corp}").json()["_data"]
+    assert "dn: uid=ann," in exported(api, f"user/ann@{corp}")
+    done(api.post(f"/api/maillist/crew@{corp}", members=f"ann@{corp}"))
+    done(api.post(f"/api/alias/team@{corp}", members=f"ann@{corp}"))
+    team = world.tree.alias(f"team@{corp}")
+    world.set(team, mailForwardingAddress=[f"ann@{corp} ", "x@far.test "])
+    done(api.put(f"/api/alias/team@{corp}", removeMember="x@far.test"))
+    done(api.post(f"/api/user/ann@{corp}/change_email/eve@{corp}"))
+    assert world.attributes(team)["mailForwardingAddress"] == {f"eve@{corp}"}
+    world.set(team, mailForwardingAddress=[f"eve@{corp} "])
+    done(api.delete(f"/api/user/eve@{corp}"))
+    assert "mailForwardingAddress" not in world.attributes(team)
+    assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))
