@@ -9,11 +9,14 @@ Source: `docs/decisions/0032-judged-first.md`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from iredldap.dit import clashes
 from iredldap.dit.entry import Entry
+from iredldap.dit.names import same
 from iredldap.dit.plan import (
     Add,
     Delete,
@@ -45,7 +48,9 @@ Fail = Callable[[Operation, Refusal], None]
 """Is told of an operation that would be refused."""
 
 _MOST_TOLD = 20
-"""Groups that a refusal names."""
+"""Entries that a refusal names."""
+
+_ACCOUNTS = ("mailUser", "mailList", "mailAlias")
 
 
 def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> None:
@@ -59,7 +64,8 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
         fail: Is told what would be refused.
 
     Raises:
-        HasChildren: If an entry would go that has children which no search finds.
+        HasChildren: If an entry would go that has children which no search finds, or accounts
+            below it; the report names these.
         LastMember: If groups would lose their last members; the report names them.
         ValueExists: If a value is there already in another spelling.
         PreconditionFailed: If somebody has changed an entry since the plan was made.
@@ -114,14 +120,26 @@ class _Judge:
             case _, NotJudged():
                 self._by_schema(operation)
             case Delete(with_children=True), HasChildren():
-                is_emptied = operation.dn.lower() in self._emptied
-                if not is_emptied and not self._sweep(everything_below(operation.dn)):
+                if operation.dn.lower() in self._emptied:
+                    return
+                self._spare_accounts(operation, refusal)
+                if not self._sweep(everything_below(operation.dn)):
                     self._refuse(operation, refusal)
             case Rename(container=Add()), NoSuchAccount():
                 # The new parent is missing, and is made.
                 return
             case _:
                 self._refuse(operation, refusal)
+
+    def _spare_accounts(self, operation: Operation, refusal: Refusal) -> None:
+        """Refuse to take accounts along: each has mentions, a mailbox and rights of its own."""
+        query = replace(everything_below(operation.dn).query, attributes=("objectClass",))
+        with closing(self._directory.stream(query)) as found:
+            others = (one.dn for one in found if _is_account(one))
+            below = [*islice((dn for dn in others if not same(dn, operation.dn)), _MOST_TOLD)]
+        if below:
+            refusal.report = {"entries": below}
+            self._refuse(operation, refusal)
 
     def _by_schema(self, operation: Operation) -> None:
         """Refuse what makes an entry that the schema forbids, and that it was not before."""
@@ -193,6 +211,10 @@ class _Judge:
         self._fail(operation, refusal)
         refusal.detail = f"{describe(operation)}: {refusal.detail}"
         raise refusal
+
+
+def _is_account(entry: Entry) -> bool:
+    return any(entry.has("objectClass", kind) for kind in _ACCOUNTS)
 
 
 class Rivals:

@@ -352,6 +352,13 @@ def depth(dn: str) -> int:
     return _DN_ESCAPE.sub("", dn).count(",") + 1
 
 
+def moved(dn: str, old: str, new: str) -> str:
+    """Give the name that an entry has after it, or one above it, was renamed; else its own."""
+    if not below(dn, old):
+        return dn
+    return ",".join((*_exploded(dn)[: -len(components(old))], new))
+
+
 def domain_in(dn: str) -> str | None:
     """Name of the mail domain that a DN lies in, or None."""
     found = _domain_in(dn)

@@ -49,7 +49,7 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
 
     Args:
         tree: The tree.
-        dn: The account's entry, which itself is left as it is.
+        dn: The account's entry, which is left as it is, and so is what goes along with it.
         addresses: All its addresses, in lower case.
     """
     gone = frozenset(addresses)
@@ -67,14 +67,14 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
         every(_LISTS, either(*terms(*_ON_LISTS))),
     )
     everywhere = _sweep(
-        tree.base, mentioned, is_gone, lambda value: _same_dn(value, dn), {dn.lower()}
+        tree.base, mentioned, is_gone, lambda value: names.below(value, dn), inside=dn
     )
     colleagues = names.home(dn)
     if colleagues is None:
         return (everywhere,)
     # userManager has no index: look for it among the colleagues only, not in the whole tree.
     managed = either(*terms(*_ON_USERS))
-    return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, {dn.lower()}))
+    return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, inside=dn))
 
 
 def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
@@ -93,8 +93,8 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
         tree.base,
         either(*terms),
         lambda value: folded(value) in gone,
-        lambda value: _same_dn(value, dn),
-        {dn.lower()},
+        lambda value: names.below(value, dn),
+        inside=dn,
     )
 
 
@@ -164,9 +164,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         # DNs are no texts that one could search a part of: groups are all looked at.
         *(present(name) for name in MEMBER_DNS),
     )
-    return _sweep(
-        tree.base, mentioned, is_gone, lambda value: _below(value, dn), {dn.lower()}, inside=dn
-    )
+    return _sweep(tree.base, mentioned, is_gone, lambda value: names.below(value, dn), inside=dn)
 
 
 def replace_addresses(
@@ -274,7 +272,7 @@ def replacements(
         return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
 
     def member(value: str) -> str:
-        return dns[1] if dns and _same_dn(value, dns[0]) else value
+        return names.moved(value, *dns) if dns else value
 
     for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
@@ -318,11 +316,11 @@ def _sweep(
     mentioned: str,
     is_gone: Callable[[str], bool],
     is_gone_dn: Callable[[str], bool],
-    spared: set[str],
-    inside: str | None = None,
+    inside: str,
 ) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
-        if entry.dn.lower() in spared or (inside and _below(entry.dn, inside)):
+        # What goes along is left as it is: a group without members would be refused.
+        if names.below(entry.dn, inside):
             return
         mods = tuple(_mods(entry, is_gone, is_gone_dn))
         if mods:
@@ -348,12 +346,3 @@ def held(entry: Entry) -> tuple[str, ...]:
     """Attributes of an entry that hold addresses of others."""
     is_external = entry.has("objectClass", "mailExternalUser")
     return (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))
-
-
-def _same_dn(one: str, other: str) -> bool:
-    return names.components(one) == names.components(other)
-
-
-def _below(dn: str, parent: str) -> bool:
-    above = names.components(parent)
-    return names.components(dn)[-len(above) :] == above

@@ -741,7 +741,7 @@ def test_a_group_loses_the_members_of_a_domain_that_goes(
 
 def test_a_domain_without_containers_keeps_what_it_says(api: Client, world: World) -> None:
     """Another tool made it, or somebody changed it: to ask for it again takes nothing away."""
-    common = {
+    common: dict[str, Any] = {
         "objectClass": "mailDomain",
         "accountStatus": "active",
         "enabledService": ["mail"],
@@ -800,3 +800,29 @@ def test_blanks_around_what_is_stored_are_none(
     done(api.delete(f"/api/user/eve@{corp}"))
     assert "mailForwardingAddress" not in world.attributes(team)
     assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))
+
+
+def test_an_account_below_another_one_stays(api: Client, world: World, corp: str) -> None:
+    """Nobody asked for its end: who has one below is not deleted; mentions of both are renamed."""
+    bob = world.tree.user(f"bob@{corp}")
+    plant(world, f"mail=sub@{corp},{bob}", f"sub@{corp}")
+    done(api.post(f"/api/maillist/crew@{corp}", members=f"bob@{corp},sub@{corp}"))
+    before = world.snapshot()
+    answer = api.delete(f"/api/user/bob@{corp}")
+    assert (answer.status_code, answer.json()["_msg"]) == (409, "HAS_CHILDREN")
+    assert answer.json()["_data"] == {"entries": [f"mail=sub@{corp},{bob}"]}
+    assert world.snapshot() == before
+    done(api.post(f"/api/user/bob@{corp}/change_email/rob@{corp}"))
+    rob = world.tree.user(f"rob@{corp}")
+    crew = world.attributes(world.tree.maillist(f"crew@{corp}"))
+    assert crew["member"] == {rob, f"mail=sub@{corp},{rob}"}
+    done(api.delete(f"/api/user/sub@{corp}"))
+    done(api.delete(f"/api/user/rob@{corp}"))
+
+
+def test_a_group_below_a_user_goes_along(api: Client, world: World, corp: str) -> None:
+    """Also one that has no other member."""
+    bob = world.tree.user(f"bob@{corp}")
+    world.add(f"cn=own,{bob}", objectClass="groupOfNames", cn="own", member=bob)
+    done(api.delete(f"/api/user/bob@{corp}"))
+    assert world.entry(bob) is None

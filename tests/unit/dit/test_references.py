@@ -67,7 +67,8 @@ BY_ADDRESS: list[tuple[Held, Held | None]] = [
         {"member": [ANN.replace(",", ", ").replace("@", "\\40")]},
         {"member": [ANN.replace(",", ", ").replace("@", "\\40")]},
     ),
-    ({"member": [f"cn=x,{ANN}", "no dn", ""]}, None),
+    ({"member": [f"cn=x,{ANN}", "no dn", ""]}, {"member": [f"cn=x,{ANN}"]}),
+    ({"member": [f"cn=x{ANN}", "no dn", ""]}, None),
     (
         {"objectClass": ["mailExternalUser"], "mail": ["ann@a.test", "x@c.test"]},
         {"mail": ["ann@a.test"]},

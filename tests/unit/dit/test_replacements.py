@@ -79,7 +79,11 @@ def test_address_is_replaced(attribute: str) -> None:
                 (Op.ADD, "uniqueMember", [BEA]),
             ],
         ),
-        ({"member": [f"cn=x,{ANN}", "no dn", ""]}, None),
+        (
+            {"member": [f"cn=x,{ANN}", "no dn", ""]},
+            [(Op.DELETE, "member", [f"cn=x,{ANN}"]), (Op.ADD, "member", [f"cn=x,{BEA}"])],
+        ),
+        ({"member": [f"cn=x{ANN}", "no dn", ""]}, None),
         (
             {"accountSetting": ["defaultList:x@a.test, ann@a.test", "defaultQuota:5"]},
             [
