@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from iredldap.dit import names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
-from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
+from iredldap.dit.plan import Delete, Mod, Modify, Op, Operation, Query, Scope, Sweep
 
 _EXTERNALS = equals("objectClass", "mailExternalUser")
 _NAMED = either(
@@ -87,8 +87,11 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
     )
 
 
-def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, Sweep]:
+def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
     """Take the accounts' names in an alias domain away.
+
+    Entries of members elsewhere that another tool made for a list's name in the alias domain alone
+    go with that name: mail to it would leave to them for ever.
 
     The names go last: as long as one is left, it tells that the rest may be there too.
     """
@@ -102,10 +105,23 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, Sweep]:
         query = Query(base, Scope.SUBTREE, filter_, (attribute,))
         return Sweep(f"forget {alias}", query, lambda entry: drop(attribute, entry))
 
+    def dismiss(entry: Entry) -> Iterator[Operation]:
+        lists = entry.texts("memberOfGroup")
+        gone = [v for v in lists if names.domain_of(folded(v)) == alias]
+        if len(gone) == len(lists):
+            yield Delete(entry.dn, absent_ok=True, with_children=True)
+            return
+        # The name of an entry can't go without it.
+        gone = [v for v in gone if not names.is_named(entry.dn, "memberOfGroup", v)]
+        if gone:
+            yield _modify(entry, Op.DELETE, "memberOfGroup", gone)
+
     named = ends_with("shadowAddress", f"@{alias}")
-    enrolled = every(ends_with("memberOfGroup", f"@{alias}"), negated(_EXTERNALS))
+    enrolled = ends_with("memberOfGroup", f"@{alias}")
+    elsewhere = Query(tree.base, Scope.SUBTREE, every(enrolled, _EXTERNALS), ("memberOfGroup",))
     return (
-        sweep(tree.base, "memberOfGroup", enrolled),
+        sweep(tree.base, "memberOfGroup", every(enrolled, negated(_EXTERNALS))),
+        Sweep(f"dismiss who is elsewhere from {alias}", elsewhere, dismiss),
         sweep(home.dn, "shadowAddress", named),
     )
 

@@ -826,3 +826,28 @@ def test_a_group_below_a_user_goes_along(api: Client, world: World, corp: str) -
     world.add(f"cn=own,{bob}", objectClass="groupOfNames", cn="own", member=bob)
     done(api.delete(f"/api/user/bob@{corp}"))
     assert world.entry(bob) is None
+
+
+def test_members_of_a_name_in_an_alias_domain_go_with_it(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """Entries of members elsewhere that another tool made for that name of a list."""
+    done(api.post(f"/api/maillist/crew@{corp}", members=f"bob@{corp}"))
+    done(api.put(f"/api/domain/{corp}", addAliasDomain="alias.test"))
+    unit = f"ou=Externals,{DOMAIN}"
+    common: dict[str, Any] = {
+        "objectClass": "mailExternalUser",
+        "accountStatus": "active",
+        "enabledService": ["mail", "deliver"],
+    }
+    one, both = f"mail=x@far.test,{unit}", f"mail=y@far.test,{unit}"
+    world.add(one, mail="x@far.test", memberOfGroup="crew@alias.test", **common)
+    lists = [f"crew@{corp}", "crew@alias.test"]
+    world.add(both, mail="y@far.test", memberOfGroup=lists, **common)
+    named = f"memberOfGroup=crew@alias.test,{unit}"
+    world.add(named, mail="z@far.test", memberOfGroup=lists, **common)
+    assert "x@far.test" in postfix.recipients("crew@alias.test")
+    done(api.put(f"/api/domain/{corp}", removeAliasDomain="alias.test"))
+    assert world.entry(one) is None
+    assert world.attributes(both)["memberOfGroup"] == {f"crew@{corp}"}
+    assert postfix.recipients(f"crew@{corp}") == {f"bob@{corp}", "y@far.test", "z@far.test"}
