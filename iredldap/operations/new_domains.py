@@ -142,7 +142,7 @@ def _standalone_admins(directory: Directory, wanted: list[str]) -> Query:
     """
     in_domains = either(*(names.ends_with("mail", f"@{name}") for name in wanted))
     of_domain = every(equals("objectClass", "mailAdmin"), in_domains)
-    return Query(directory.tree.admin_base, Scope.ONE, of_domain, ("1.1",))
+    return Query(directory.tree.admin_base, Scope.SUBTREE, of_domain, ("1.1",))
 
 
 def _of_an_admin(wanted: list[str]) -> PermissionDenied:

@@ -163,6 +163,16 @@ def test_the_domain_of_a_standalone_admin_is_no_alias_domain(
     assert world.attributes(corp)["domainAliasName"] == {"far.test"}
 
 
+def test_a_standalone_admin_in_a_unit_of_another_tool_counts_too(
+    boss: Client, world: World, corp: str
+) -> None:
+    unit = f"ou=Staff,{world.tree.admin_base}"
+    world.add(unit, objectClass="organizationalUnit", ou="Staff")
+    world.add(f"mail=eve@far.test,{unit}", objectClass="mailAdmin", mail="eve@far.test")
+    answer = boss.put("/api/domain/corp.test", addAliasDomain="far.test")
+    refused(answer, 403, "PERMISSION_DENIED")
+
+
 def test_an_alias_domain_and_a_standalone_admin_at_once(
     api: Client, boss: Client, world: World, corp: str
 ) -> None:
