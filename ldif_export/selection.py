@@ -34,11 +34,8 @@ _CONTAINERS = names.either(
 )
 # Every installation has the parent of all domains before anything is restored.
 _PARENT = names.every(names.equals("objectClass", "organization"), names.equals("o", "domains"))
-_BESIDE_ADMINS = names.negated(
-    names.either(
-        names.equals("objectClass", "mailAdmin"),
-        names.every(names.equals("objectClass", "organization"), names.equals("o", "domainAdmins")),
-    )
+_BELOW_ADMINS = names.negated(
+    names.every(names.equals("objectClass", "organization"), names.equals("o", "domainAdmins"))
 )
 
 
@@ -145,12 +142,11 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
     whole = selection.global_admins and not selection.only
     if selection.kind == "all":
         containers = names.every(_CONTAINERS, names.negated(_PARENT))
-        admins = names.equals("objectClass", "mailAdmin")
         return (
             Search(tree.base, Scope.SUBTREE, containers, ordered=True, required=False),
             Search(tree.base, Scope.SUBTREE, accounts, required=False, whole=whole),
-            Search(tree.admin_base, Scope.ONE, admins, required=False),
-            Search(tree.admin_base, Scope.SUBTREE, _BESIDE_ADMINS, required=False),
+            # Few, and wherever another tool has put them.
+            Search(tree.admin_base, Scope.SUBTREE, _BELOW_ADMINS, ordered=True, required=False),
         )
     if selection.kind == "domain" and selection.subtree:
         base = tree.domain(selection.name)

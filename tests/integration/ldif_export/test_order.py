@@ -71,6 +71,9 @@ def entries() -> Iterator[Entry]:
     yield thing(f"cn=archive,{TREE.maillist('l@a.test')}")
     yield account(TREE.admin("root@x.test"), "mailAdmin", "mail", "root@x.test")
     yield thing(f"ou=Contacts,{TREE.admin('root@x.test')}", "organizationalUnit")
+    yield thing(f"ou=Staff,{TREE.admin_base}", "organizationalUnit")
+    yield account(f"mail=jo@x.test,ou=Staff,{TREE.admin_base}", "mailAdmin", "mail", "jo@x.test")
+    yield account(TREE.admin("late@x.test"), "mailAdmin", "mail", "late@x.test")
     yield from domain("young.test")
     yield user("young@young.test")
 
