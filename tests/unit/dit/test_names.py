@@ -87,7 +87,8 @@ def test_what_is_no_address_is_no_account_either(text: str) -> None:
             read(text)
 
 
-LOCAL = re.compile(r"[a-z0-9_.&#+=/-]{1,64}")
+ELSEWHERE = re.compile(r"[a-z0-9_.&#+=/'-]{1,64}")
+HERE = re.compile(r"[a-z0-9_.&#-]{1,64}")
 DOMAIN = re.compile(r"(?!.*(?:^|\.)-)(?!.*-(?:\.|$))[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+")
 MAILISH = st.text("aZ9._-+=/&# @ü\u212a\n", max_size=12)
 
@@ -104,15 +105,16 @@ def test_a_domain_read_again_is_the_same(text: str) -> None:
     assert names.domain(name) == name
 
 
+@example("'@a.test")
 @given(st.one_of(st.text(max_size=12), MAILISH).map(lambda t: f"{t}@a.test"))
 def test_an_address_read_again_is_the_same(text: str) -> None:
     """Reading gives the grammar and nothing else, and is idempotent."""
-    for read in (names.address, names.account):
+    for read, grammar in ((names.address, ELSEWHERE), (names.account, HERE)):
         try:
             mail = read(text)
         except InvalidMail:
             continue
-        assert LOCAL.fullmatch(names.local_part(mail))
+        assert grammar.fullmatch(names.local_part(mail))
         assert names.domain_of(mail) == "a.test"
         assert read(mail) == mail
 
