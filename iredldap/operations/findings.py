@@ -77,7 +77,15 @@ def _filled(suffix: str, share: float) -> Finding:
     )
 
 
-PROBES: tuple[Probe, ...] = (size_limit, fill)
+def foresight(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+    """Tell whether the directory judges writes that it does not carry out."""
+    can, rest = "is offered", "what only slapd knows is found out before the first write"
+    if not directory.can_judge():
+        can, rest = "is not offered", "what only slapd knows is found out by the write itself"
+    yield Finding(f"the No-Op control {can} to {settings.bind_dn}: {rest}", warns=False)
+
+
+PROBES: tuple[Probe, ...] = (size_limit, fill, foresight)
 
 
 def told(directory: Directory, settings: Ldap) -> Iterator[Finding]:

@@ -25,14 +25,22 @@ class Shown:
     """A directory with a limit, and databases as its monitor has them."""
 
     def __init__(
-        self, *found: Entry, limit: int | None = None, refusal: Refusal | None = None
+        self,
+        *found: Entry,
+        limit: int | None = None,
+        refusal: Refusal | None = None,
+        judges: bool = True,
     ) -> None:
         self._found = [*found]
         self._limit = limit
         self._refusal = refusal
+        self._judges = judges
 
     def size_limit(self) -> int | None:
         return self._limit
+
+    def can_judge(self) -> bool:
+        return self._judges
 
     def find(self, _: Query) -> list[Entry]:
         if self._refusal:
@@ -46,6 +54,11 @@ def database(context: str, **pages: int) -> Entry:
 
 
 def told(shown: Shown) -> list[findings.Finding]:
+    """What is told of some directories only."""
+    return everything(shown)[:-1]
+
+
+def everything(shown: Shown) -> list[findings.Finding]:
     return [*findings.told(cast("Directory", shown), SETTINGS)]
 
 
@@ -76,3 +89,11 @@ def test_a_monitor_that_is_not_for_us_is_no_fault() -> None:
     assert told(Shown(refusal=InternalError("Insufficient access"))) == []
     with pytest.raises(ServerDown):
         told(Shown(refusal=ServerDown("away")))
+
+
+@pytest.mark.parametrize(("judges", "words"), [(True, "is offered"), (False, "is not offered")])
+def test_whether_writes_are_judged_first_is_told(words: str, *, judges: bool) -> None:
+    """Either way it works, so nothing is to be done about it."""
+    found = everything(Shown(judges=judges))[-1]
+    assert found.words.startswith(f"the No-Op control {words} to cn=vmailadmin,")
+    assert not found.warns
