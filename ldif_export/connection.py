@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from iredldap.errors import InternalError, ServerDown
+from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.ldap_settings import Ldap
 from ldif_export import channel, messages, results
 from ldif_export.ber import MalformedReply
-from ldif_export.messages import Message
+from ldif_export.messages import Message, Result
 
 _READ = 256 * 1024
 
@@ -143,7 +143,8 @@ def connect(settings: Ldap) -> Connection:
 
     Raises:
         ServerDown: If none answers, or refuses the certificate.
-        InternalError: If TLS is not to be had, or the bind is refused.
+        DirectoryUnable: If the bind is refused.
+        InternalError: If TLS is not to be had.
     """
     failure = ServerDown("no server configured")
     for uri in settings.uri:
@@ -158,10 +159,11 @@ def _bound(uri: str, settings: Ldap) -> Connection:
     connection = Connection(channel.opened(uri, settings))
     try:
         if settings.turns_to_tls(uri):
-            _succeed(connection, messages.start_tls, messages.EXTENDED_RESPONSE, "StartTLS")
+            begun = connection.answer(messages.start_tls, messages.EXTENDED_RESPONSE)
+            _succeed(begun, _no_tls)
             connection.secure(uri, settings)
-        whom = f"bind as {settings.bind_dn or 'whoever we are'}"
-        _succeed(connection, _bind(uri, settings), messages.BIND_RESPONSE, whom)
+        bound = connection.answer(_bind(uri, settings), messages.BIND_RESPONSE)
+        _succeed(bound, lambda result: results.bind_refusal(result, settings.bind_dn))
         connection.wait(settings.operation_timeout)
     except BaseException:
         connection.close()
@@ -181,13 +183,11 @@ def _bind(uri: str, settings: Ldap) -> Callable[[int], bytes]:
     return lambda number: messages.simple_bind(number, settings.bind_dn, password)
 
 
-def _succeed(
-    connection: Connection, request: Callable[[int], bytes], operation: int, what: str
-) -> None:
-    result = connection.answer(request, operation)
-    if result.code == results.SUCCESS:
-        return
+def _succeed(result: Result, refusal: Callable[[Result], Refusal]) -> None:
+    if result.code != results.SUCCESS:
+        raise refusal(result)
+
+
+def _no_tls(result: Result) -> Refusal:
     refusal = results.refusal(result)
-    if result.code == results.UNAVAILABLE:
-        raise refusal
-    raise InternalError(f"{what}: {refusal.detail}")
+    return refusal if isinstance(refusal, ServerDown) else InternalError(f"StartTLS: {refusal}")

@@ -3,6 +3,8 @@
 Source: RFC 4511, appendix A; the words are libldap's.
 """
 
+from typing import Any
+
 from iredldap.errors import Refusal
 from ldif_export.messages import Result
 
@@ -54,9 +56,20 @@ _WORDS = {
 def refusal(result: Result) -> Refusal:
     """Refusal that a result other than success means."""
     # Only what failed needs the LDAP library, which takes long to load.
-    import ldap  # noqa: PLC0415
+    from iredldap.gateways.ldap_errors import refusal_for  # noqa: PLC0415
 
-    from iredldap.gateways.directory import refusal_for  # noqa: PLC0415
+    return refusal_for(_error(result))
+
+
+def bind_refusal(result: Result, dn: str) -> Refusal:
+    """Refusal that the refused bind of an account means; of nobody's, that by SASL EXTERNAL."""
+    from iredldap.gateways import ldap_errors  # noqa: PLC0415 - as above
+
+    return ldap_errors.bind_refusal(_error(result), dn)
+
+
+def _error(result: Result) -> Any:
+    import ldap  # noqa: PLC0415 - as above
 
     facts = {
         "result": result.code,
@@ -64,4 +77,4 @@ def refusal(result: Result) -> Refusal:
         "info": result.diagnostic,
         "matched": result.matched,
     }
-    return refusal_for(ldap.LDAPError(facts))
+    return ldap.LDAPError(facts)

@@ -17,6 +17,7 @@ from iredldap.errors import (
     DirectoryFailed,
     DirectoryFull,
     DirectoryReadOnly,
+    DirectoryUnable,
     DirectoryUnwilling,
     ExceededLdapServerAdminlimit,
     ExceededLdapServerSizelimit,
@@ -156,6 +157,25 @@ def refusal_for(error: ldap.LDAPError) -> Refusal:
             return kind(sentence(error))
     unknown = DirectoryFailed if code > 0 else InternalError
     return RESULTS.get(code, unknown)(sentence(error))
+
+
+def bind_refusal(error: ldap.LDAPError, dn: str) -> Refusal:
+    """Give the refusal that a refused bind of the service account means, by its own cause.
+
+    Whatever the server answers, it is no matter of the request: the configuration, the account or
+    the server must be mended, and then the same request succeeds. `/readyz` tells the `fault`.
+    """
+    found = refusal_for(error)
+    if isinstance(found, ServerDown):
+        return found
+    whom = dn or "whoever we are"
+    words = f"bind as {whom}: {sentence(error)}"
+    if result_code(error) <= 0 or isinstance(error, ldap.PROTOCOL_ERROR):
+        # Of the library, or of a server that refused to begin TLS.
+        return type(found)(words)
+    kind = type(found) if isinstance(found, DirectoryUnable) else DirectoryDenies
+    named = "ldap.bind_dn, ldap.bind_password"
+    return kind(f"{words} ({named})", report={"fault": f"bind refused: {named}"})
 
 
 def result_code(error: ldap.LDAPError) -> int:

@@ -16,7 +16,7 @@ from iredldap import trust
 from iredldap.dit import names
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.breaker import SLOW, Breaker
-from iredldap.gateways.ldap_errors import LOST, NO_TLS, refusal_for, sentence
+from iredldap.gateways.ldap_errors import LOST, NO_TLS, bind_refusal, refusal_for, sentence
 from iredldap.ldap_settings import Ldap
 
 
@@ -76,6 +76,9 @@ class Server:
         base = names.Tree(settings.suffix).base
         try:
             connection = self.bound(settings.bind_dn, settings.bind_password.reveal())
+        except ldap.LDAPError as ex:
+            raise bind_refusal(ex, settings.bind_dn) from ex
+        try:
             try:
                 connection.search_s(base, ldap.SCOPE_BASE, attrlist=["1.1"])
             finally:
@@ -103,13 +106,14 @@ class Servers:
         Raises:
             Hanging: If all are known to hang.
             ServerDown: If none answers, or refuses the certificate.
-            InternalError: If TLS is not to be had, or the service account's own bind is refused.
+            DirectoryUnable: If the service account's own bind is refused.
+            InternalError: If the settings of TLS are wrong.
         """
         settings = self._settings
         try:
             connection = self._bound(settings.bind_dn, settings.bind_password.reveal())
         except ldap.LDAPError as ex:
-            raise InternalError(f"bind as {settings.bind_dn}: {sentence(ex)}") from ex
+            raise bind_refusal(ex, settings.bind_dn) from ex
         connection.timeout = settings.operation_timeout
         return connection
 
@@ -184,7 +188,8 @@ def connect(settings: Ldap) -> Connection:
 
     Raises:
         ServerDown: If none answers, or refuses the certificate.
-        InternalError: If TLS is not to be had, or the service account's own bind is refused.
+        DirectoryUnable: If the service account's own bind is refused.
+        InternalError: If the settings of TLS are wrong.
     """
     with closing(Servers(settings)) as servers:
         return servers.connect()

@@ -141,7 +141,8 @@ def test_init_with_a_wrong_password_writes_nothing(world: World, tmp_path: Path)
     wrong.write_text("wrong")
     failed = init(world, path, "--bind-password-file", wrong)
     assert failed.exit_code == 1
-    assert "INTERNAL_ERROR" in failed.output
+    assert "DIRECTORY_DENIES: bind as cn=vmailadmin," in failed.output
+    assert "Invalid credentials (ldap.bind_dn, ldap.bind_password)" in failed.output
     assert [file.name for file in tmp_path.iterdir()] == ["wrong"]
 
 

@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ldap
 import requests
 
-from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, World, done
+from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, World, done, salted
 from tests.gunicorn import gunicorn
 from tests.patience import PATIENCE, wait_until
 
@@ -166,6 +167,37 @@ def test_readiness_names_what_failed(world: World, serve: Any, tmp_path: Path) -
         assert "127.0.0.1" not in client.get("/readyz").text
         world.slapd.start()
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_refused_bind_is_named(world: World, serve: Any) -> None:
+    """503 to whoever asks, until the account is as the configuration says; then all is well."""
+    client: Client = serve().client()
+    assert client.get("/readyz").status_code == 200
+    account = f"cn=vmailadmin,{world.tree.suffix}"
+    with given_another_password(world, account):
+        other: Client = serve().client()
+        answer = other.post("/api/login", username=ADMIN, password=ADMIN_PASSWORD)
+        assert (answer.status_code, answer.json()["_msg"]) == (503, "DIRECTORY_DENIES")
+        (fault,) = other.get("/readyz").json()["_data"]["failed"]
+        named = "bind refused: ldap.bind_dn, ldap.bind_password"
+        assert (fault["what"], fault["why"]) == ("directory", named)
+        wait_until(lambda: named in client.get("/readyz").text)
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    other.log_in()
+
+
+@contextmanager
+def given_another_password(world: World, dn: str) -> Iterator[None]:
+    # Bound before, and as the same account: nobody else may come in meanwhile.
+    connection = world.connect()
+    ((_, found),) = connection.search_s(dn, ldap.SCOPE_BASE, attrlist=["userPassword"])
+    new = salted("another password").encode()
+    connection.modify_s(dn, [(ldap.MOD_REPLACE, "userPassword", [new])])
+    try:
+        yield
+    finally:
+        connection.modify_s(dn, [(ldap.MOD_REPLACE, "userPassword", found["userPassword"])])
+        connection.unbind_s()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Sc
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
     AlreadyExists,
+    DirectoryDenies,
     DirectoryFailed,
     HasChildren,
     InternalError,
@@ -251,12 +252,12 @@ class TestPool:
 
         assert proxy.connections == 1
 
-    def test_a_wrong_service_password_is_our_fault(self, proxy: Proxy, open_: Open) -> None:
+    def test_a_wrong_service_password_is_told(self, proxy: Proxy, open_: Open) -> None:
         """It is told as such, and leaves neither a connection nor a place in the pool taken."""
         directory = open_(proxy.uri, bind_password=Secret("wrong"), connections=2)
 
         for _ in range(4):
-            with pytest.raises(InternalError, match="bind as cn=vmailadmin"):
+            with pytest.raises(DirectoryDenies, match="bind as cn=vmailadmin"):
                 directory.ask()
 
         wait_until(lambda: proxy.open == 0)

@@ -23,7 +23,7 @@ import ldif_export
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
-    InternalError,
+    DirectoryDenies,
     NoSuchAccount,
     ServerDown,
 )
@@ -348,7 +348,7 @@ def test_a_directory_that_is_not_there_is_told_apart(tmp_path: Path) -> None:
 def test_a_wrong_password_is_an_error_that_does_not_show_it(full: Slapd) -> None:
     """The service account's own bind fails: no byte, and no password in the sentence."""
     wrong = replace(settings(full), bind_password=Secret("secret words"))
-    with pytest.raises(InternalError) as told:
+    with pytest.raises(DirectoryDenies) as told:
         process.start(wrong, Selection("domain", "a.test"))
     assert "Invalid credentials" in told.value.detail
     assert "secret words" not in told.value.detail

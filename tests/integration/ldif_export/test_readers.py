@@ -18,6 +18,7 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
+    DirectoryDenies,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
@@ -324,9 +325,10 @@ def test_both_readers_refuse_alike(
 def test_a_wrong_password_is_refused_alike(slapd: Slapd, choice: Choice) -> None:
     """In the same words, which do not hold it."""
     wrong = replace(settings(slapd.ldapi), bind_password=Secret("secret words"))
-    with pytest.raises(InternalError) as told:
+    with pytest.raises(DirectoryDenies) as told:
         opened(wrong, choice, Wanted(SELECTIONS[0]))
-    assert told.value.detail == f"bind as cn=vmail,{SUFFIX}: Invalid credentials"
+    words = f"bind as cn=vmail,{SUFFIX}: Invalid credentials (ldap.bind_dn, ldap.bind_password)"
+    assert told.value.detail == words
 
 
 @pytest.mark.parametrize("choice", CHOICES)

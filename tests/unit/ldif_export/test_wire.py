@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from iredldap.dit.plan import Scope
 from iredldap.errors import (
+    DirectoryDenies,
+    DirectoryFailed,
     ExceededLdapServerSizelimit,
     InternalError,
     NoSuchAccount,
@@ -357,8 +359,8 @@ BOUND = result(operation=messages.BIND_RESPONSE)
 @pytest.mark.parametrize(
     ("said", "refusal", "words"),
     [
-        (result(49, operation=0x61, diagnostic="no"), InternalError, "Invalid credentials: no"),
-        (result(14, operation=0x61), InternalError, "SASL bind in progress"),
+        (result(49, operation=0x61, diagnostic="no"), DirectoryDenies, "Invalid credentials: no"),
+        (result(14, operation=0x61), DirectoryFailed, "SASL bind in progress"),
         (result(52, operation=0x61), ServerDown, "unavailable"),
         (result(0), MalformedReply, "0x65"),
         (farewell(), ServerDown, "shutting down"),
