@@ -154,6 +154,12 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 @click.option("--dry-run", is_flag=True, help="Print the plan as LDIF change records, and stop.")
 @click.option("--overwrite", is_flag=True, help="Make entries that differ as the file has them.")
 @click.option("--clear-text", is_flag=True, help="Take passwords in clear text.")
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="ATTRIBUTE",
+    help="As though the file did not have it; repeatable.",
+)
 @click.option("--old-suffix", default="", help="Suffix in the file, if it is another one.")
 @click.option("--checkpoint", type=_FILE, help="[default: FILE.restoring]")
 @click.option("--json", "as_json", is_flag=True, help="Tell everything, for programs.")

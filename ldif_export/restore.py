@@ -4,7 +4,7 @@ Entries are added in order, one at a time: children must not overtake their pare
 directory has one writer anyway. A repeat finishes what a break left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
@@ -76,6 +76,7 @@ class Plan:
         warning_count: Their number.
         differences: What differs, in the first entries that do.
         left_out: Operational attributes in the file, which the directory makes itself.
+        omitted: Of how many entries each attribute is left out that was asked to be.
     """
 
     sha256: str
@@ -93,6 +94,7 @@ class Plan:
     warning_count: int
     differences: tuple[Difference, ...]
     left_out: tuple[str, ...]
+    omitted: Mapping[str, int]
     file: Openable = field(repr=False)
     options: Options = field(repr=False)
     by_depth: bool = field(repr=False)
@@ -365,6 +367,7 @@ def _plan(
         warning_count=survey.warnings.count,
         differences=differences,
         left_out=tuple(sorted(survey.left_out)),
+        omitted=dict(survey.omitted),
         file=file,
         options=survey.options,
         by_depth=survey.by_depth,
@@ -373,7 +376,7 @@ def _plan(
 
 
 def _shape(directory: Directory, options: Options) -> Shape:
-    return Shape(directory.tree, directory.schema(), options.old_suffix)
+    return Shape(directory.tree, directory.schema(), options.old_suffix, options.leave_out)
 
 
 def _digest(file: Openable) -> str:

@@ -58,10 +58,11 @@ def restore(file: Path, given: Mapping[str, Any]) -> int:
 
 def _restore(file: Path, directory: Directory, given: Mapping[str, Any]) -> int:
     checkpoint = given["checkpoint"] or file.with_name(f"{file.name}.restoring")
-    names = ("old_suffix", "overwrite", "clear_text")
+    names = ("old_suffix", "overwrite", "clear_text", "leave_out")
     options = Options(**{name: given[name] for name in names})
     plan = restoring.plan(file, directory, options, checkpoint=checkpoint)
     if given["dry_run"] and plan.ok:
+        _tell_omitted(plan)
         for record in restoring.change_records(plan, directory):
             click.echo(record, nl=False)
         return handover.DONE
@@ -90,11 +91,17 @@ def _tell_plan(file: Path, plan: restoring.Plan, *, as_json: bool) -> None:
         return
     _list(plan.refused, "refused: ", plan.refused_count, to_errors=True)
     _list(plan.warnings, "warning: ", plan.warning_count, to_errors=True)
+    _tell_omitted(plan)
     for difference in plan.differences:
         attributes = ", ".join(difference.attributes)
         click.echo(f"line {difference.line}: differs: {difference.dn}: {attributes}", err=True)
     if not plan.ok:
         click.echo(f"{file}: refused, and nothing was written", err=True)
+
+
+def _tell_omitted(plan: restoring.Plan) -> None:
+    for name, number in plan.omitted.items():
+        click.echo(f"left out: {name} of {number} entries", err=True)
 
 
 def _tell_outcome(outcome: restoring.Outcome, *, as_json: bool) -> None:

@@ -33,18 +33,20 @@ class Shape:
         tree: Of the directory.
         schema: Of the directory.
         old_suffix: Suffix in the file, which the directory's own takes the place of; empty: none.
+        leave_out: Attributes of which nothing is read, neither in the file nor in the directory.
     """
 
     tree: Tree
     schema: Schema
     old_suffix: str = ""
+    leave_out: tuple[str, ...] = ()
 
     def shaped(self, record: Record) -> Record:
         """Give an entry as the directory would have it; unknown attributes stay as they are."""
         attributes: dict[str, list[bytes]] = {}
         spelled: dict[str, str] = {}
         for name, values in record.attributes.items():
-            if not self.schema.is_operational(name):
+            if not self.schema.is_operational(name) and not self.is_left_out(name):
                 first = spelled.setdefault(self._one_name(name), self.schema.spelled(name) or name)
                 attributes.setdefault(first, []).extend(self._moved(name, values))
         return Record(self._dn(record.dn), attributes, record.line)
@@ -56,6 +58,24 @@ class Shape:
     def operational(self, record: Record) -> set[str]:
         """Names of the attributes that the server keeps for itself."""
         return {name for name in record.attributes if self.schema.is_operational(name)}
+
+    def omitted(self, record: Record) -> set[str]:
+        """Names of the attributes that are left out on request, as the request spells them."""
+        if not self.leave_out:
+            return set()
+        named = {self._base(name) for name in record.attributes}
+        return {name for name in self.leave_out if self._base(name) in named}
+
+    def is_left_out(self, attribute: str) -> bool:
+        """Whether an attribute is left out on request, in whatever spelling, with any options."""
+        return bool(self.leave_out) and self._base(attribute) in self._left_out
+
+    @cached_property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(map(self._base, self.leave_out))
+
+    def _base(self, attribute: str) -> str:
+        return self._one_name(attribute).partition(";")[0]
 
     def is_installation(self, parts: Parts) -> bool:
         """Whether an entry is one that every installation has: no account, and not ours to add."""
@@ -97,13 +117,15 @@ class Shape:
         changed = [
             Mod(Op.REPLACE, name, tuple(values))
             for name, values in completed.items()
-            if set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
+            if not self.is_left_out(name)
+            and set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
         ]
         gone = [
             Mod(Op.REPLACE, name)
             for name in entry.attributes
             if self._one_name(name) not in {*wanted, _PASSWORD}
             and not self.schema.is_operational(name)
+            and not self.is_left_out(name)
         ]
         return (*changed, *gone)
 
@@ -120,6 +142,8 @@ class Shape:
         """Give values such that those are equal which the directory stores as the same bytes."""
         found: dict[str, list[bytes]] = {}
         for name, values in attributes.items():
+            if self.is_left_out(name):
+                continue
             one = self._one_name(name)
             found.setdefault(one, []).extend(map(self._form(one), values))
         return found

@@ -1,5 +1,7 @@
 """Read a file that is to be restored, and refuse what no directory should be asked to take."""
 
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iredldap.dit import names
@@ -26,6 +28,7 @@ class Options:
         old_suffix: Suffix in the file, where it is not the directory's.
         overwrite: Whether entries that exist and differ are made as the file has them.
         clear_text: Whether passwords in clear text are taken.
+        leave_out: Attributes that are left out, as though the file did not have them.
         verified: Password schemes that the server verifies.
         largest: Bytes that a record may have.
     """
@@ -33,6 +36,7 @@ class Options:
     old_suffix: str = ""
     overwrite: bool = False
     clear_text: bool = False
+    leave_out: tuple[str, ...] = ()
     verified: tuple[str, ...] = hashes.VERIFIED
     largest: int = reading.LARGEST
 
@@ -45,6 +49,7 @@ class Survey:
     shape: Shape
     options: Options
     left_out: set[str] = field(default_factory=set)
+    omitted: Counter[str] = field(default_factory=Counter)
     installation: int = 0
     entries: int = 0
     sha256: str = ""
@@ -52,6 +57,7 @@ class Survey:
     _admins: dict[str, Fault] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.omitted.update(dict.fromkeys(self.options.leave_out, 0))
         options = self.options
         kind_of = self.shape.schema.kind_of
         self.judgement = Judgement(
@@ -126,6 +132,7 @@ class Survey:
         elif self.shape.is_account(parts):
             self._account(record, parts)
             self.left_out |= self.shape.operational(found)
+            self.omitted.update(self.shape.omitted(found))
         elif self.shape.is_below_suffix(parts):
             self.judgement.outside(record.line, record.dn)
         else:
@@ -136,12 +143,25 @@ class Survey:
         self.entries += 1
         completed = self.shape.schema.completed(record.dn, record.attributes)
         self.judgement.entry(record, parts, self.shape.digest(completed))
-        for reason in self.shape.schema.faults(completed, record.dn):
+        for reason in self._reasons(record, completed):
             self.refused.add(record.line, f"{record.dn}: {reason}")
         for value in self.judgement.lowered(record).get("domainadmin", ()):
             mail = value.decode("utf-8", "replace").lower()
             # Few: a domain has one or two. The reason is completed when all entries are known.
             self._admins.setdefault(mail, Fault(record.line, record.dn))
+
+    def _reasons(self, record: Record, completed: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+        """Say why the server would not take an entry, and what can be done about it."""
+        schema = self.shape.schema
+        unknown = {name for name in record.attributes if schema.attribute(name) is None}
+        known = {name: values for name, values in completed.items() if name not in unknown}
+        yield from schema.faults(known, record.dn)
+        for name in unknown:
+            base = name.partition(";")[0]
+            way = f"--leave-out {base}, over HTTP leave_out={base}, restores the rest"
+            yield f"unknown attribute {name}: {way}"
+        for name in filter(self.shape.is_left_out, completed):
+            yield f"{name} is part of its name, and can not be left out"
 
 
 def _queries(above: str, alone: list[str]) -> list[Query]:

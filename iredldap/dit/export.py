@@ -51,6 +51,14 @@ RESTORE: Table = (
     _switch("overwrite", "`yes` makes entries that exist and differ as the file has them."),
     _switch("clear_text", "`yes` takes passwords in clear text."),
     Field(
+        name="leave_out",
+        stored_as=Elsewhere("what is done with the file"),
+        kind=kinds.ATTRIBUTES,
+        meaning="Attributes that are left out, as though the file did not have them, separated by"
+        " commas: those that the directory's schema does not know, say.",
+        era="ours",
+    ),
+    Field(
         name="old_suffix",
         stored_as=Elsewhere("what is done with the file"),
         kind=kinds.DN,

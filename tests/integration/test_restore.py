@@ -231,6 +231,26 @@ def test_clear_text_needs_a_word(api: Client, world: World, corp: str) -> None:
     assert taken.json()["_success"]
 
 
+def test_attributes_are_left_out(api: Client, corp: str) -> None:
+    """Those of a release whose schema had more."""
+    text = everything(api)
+    last = b"\nlastLoginDate: 20200101000000Z\nlastLoginIP: 192.0.2.1\n"
+    old = text.replace(b"\nmail: ann@corp.test\n", b"\nmail: ann@corp.test" + last)
+    assert old != text
+    done(api.delete("/api/domain/corp.test"))
+
+    no = api.send_file("/api/ldif", old).json()
+    wanted = {"leave_out": "lastLoginDate,lastLoginIP"}
+    rehearsal = api.send_file("/api/ldif", old, dry_run="yes", **wanted).json()
+    taken = api.send_file("/api/ldif", old, **wanted).json()
+
+    assert no["_msg"] == "INVALID_LDIF"
+    assert "leave_out=lastLoginDate" in str(no["_data"]["refused"])
+    assert rehearsal["_data"]["omitted"] == {"lastLoginDate": 1, "lastLoginIP": 1}
+    assert taken["_success"], taken
+    assert everything(api) == text
+
+
 def test_a_file_has_a_largest_size(serve: Any, world: World) -> None:
     """What is larger is not read at all."""
     served: Served = serve(api={"enable_restful_api": True, "max_upload": 2000})

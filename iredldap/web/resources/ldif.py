@@ -139,6 +139,7 @@ class LdifAllResource(_LdifResource):
             old_suffix=parsed.value("old_suffix") or "",
             overwrite=parsed.value("overwrite") == "yes",
             clear_text=parsed.value("clear_text") == "yes",
+            leave_out=_listed(parsed, "leave_out"),
             verified=self.config.passwords.verified_schemes,
         )
         with ExitStack() as stack:
@@ -276,8 +277,12 @@ def _mailboxes(file: Openable) -> Iterator[str]:
 
 
 def _only(parsed: Parsed) -> frozenset[Account]:
-    sent = (change.values for change in parsed.changes if change.field.name == "only")
-    return frozenset(cast("tuple[Account, ...]", next(sent, ())))
+    return frozenset(cast("tuple[Account, ...]", _listed(parsed, "only")))
+
+
+def _listed(parsed: Parsed, parameter: str) -> tuple[str, ...]:
+    sent = (change.values for change in parsed.changes if change.field.name == parameter)
+    return next(sent, ())
 
 
 def _stored(entry: Entry) -> dict[str, list[bytes]]:

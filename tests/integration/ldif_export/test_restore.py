@@ -462,6 +462,68 @@ def test_a_foreign_file_is_sorted_and_stripped(server: Slapd, here: Directory, s
     assert {name: found[name] for name in by_name(dict(ours))} == by_name(dict(ours))
 
 
+GONE = ("lastLoginDate", "lastLoginIP", "lastLoginProtocol")
+
+
+def from_older_server() -> bytes:
+    """A file with attributes that today's schema lacks, one of them under an option."""
+    last = {"lastLoginDate": [b"20200101000000Z"], "lastLoginIP;x-old": [b"192.0.2.1"]}
+    bo = user("bo@new.test")
+    return plus(ann(**last), (bo[0], {**bo[1], "lastLoginDate": [b"1"]}))
+
+
+def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Save) -> None:
+    """The refusal says how; the plan says what and how often; a second run has nothing to do."""
+    file = save(from_older_server())
+    before = contents(here)
+    refused = restore.plan(file, here)
+    assert not refused.ok
+    assert refused.omitted == {}
+    told = [fault.reason.partition(": ")[2] for fault in refused.refused]
+    for name in ("lastLoginDate", "lastLoginIP"):
+        assert any(f"--leave-out {name}, over HTTP leave_out={name}" in words for words in told)
+    assert contents(here) == before
+
+    options = Options(leave_out=("LASTLOGINDATE", *GONE[1:]))
+    plan = restore.plan(file, here, options)
+    assert plan.omitted == {"LASTLOGINDATE": 2, "lastLoginIP": 1, "lastLoginProtocol": 0}
+    assert plan.as_json()["omitted"] == plan.omitted
+    rehearsed = b"".join(restore.change_records(plan, here))
+    assert b"lastLogin" not in rehearsed
+    done = restore.carry_out(plan, here)
+
+    assert (done.added, done.missing, done.differ) == (plan.entries, 0, 0)
+    assert restore.plan(file, here, options).equal == plan.entries
+
+
+def test_what_is_left_out_stays_in_the_directory(here: Directory, save: Save) -> None:
+    """Also where entries are made as the file has them."""
+    restore.carry_out(restore.plan(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
+    options = Options(leave_out=("street",), overwrite=True)
+
+    plan = restore.plan(
+        save(plus(ann(streetAddress=[b"in the file"], title=[b"new"]))), here, options
+    )
+    assert [found.attributes for found in plan.differences] == [("title",)]
+    done = restore.carry_out(plan, here)
+
+    assert (done.changed, done.differ) == (1, 0)
+    entry = here.read(ANN[0])
+    assert entry is not None
+    assert (entry.texts("street"), entry.texts("title")) == (["there"], ["new"])
+
+
+@pytest.mark.parametrize("name", ["mail", "rfc822Mailbox", "objectClass"])
+def test_what_an_entry_must_have_is_not_left_out(
+    untouched: Directory, save: Save, name: str
+) -> None:
+    """Its name, by whatever name of the attribute, or its classes: nothing is written."""
+    plan = restore.plan(save(plus(ANN)), untouched, Options(leave_out=(name,), overwrite=True))
+    assert not plan.ok
+    there = restore.plan(save(plus(ANN)), untouched, Options(leave_out=(name,)))
+    assert there.refused == plan.refused
+
+
 def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None:
     """In names and in members; without being told, another suffix is refused."""
     other = "dc=mail,dc=example,dc=net"

@@ -212,6 +212,26 @@ def test_a_dry_run_prints_what_ldapmodify_does(full: Slapd, empty: Slapd, tmp_pa
     assert exported(empty, "all") == exported(full, "all")
 
 
+def test_what_is_left_out_is_said(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
+    """Before anything is written, beside the change records; and when it is."""
+    file = tmp_path / "old.ldif"
+    text = exported(full, "all")
+    stamped = text.replace(b"\nmail: u1@a.test\n", b"\nmail: u1@a.test\nlastLoginIP: 192.0.2.1\n")
+    assert stamped != text
+    file.write_bytes(stamped)
+    assert b"--leave-out lastLoginIP" in ran("restore", file, *at(empty)).stderr
+    options = ("--leave-out", "lastLoginIP", "--leave-out", "lastLoginDate")
+    said = b"left out: lastLoginIP of 1 entries\nleft out: lastLoginDate of 0 entries\n"
+
+    rehearsed = ran("restore", file, "--dry-run", *options, *at(empty))
+    assert (rehearsed.returncode, said in rehearsed.stderr) == (0, True)
+    assert b"lastLogin" not in rehearsed.stdout
+    done = ran("restore", file, *options, *at(empty))
+
+    assert (done.returncode, said in done.stderr) == (0, True)
+    assert exported(empty, "all") == text
+
+
 def test_a_wrong_file_is_refused_by_line(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
     """Nothing of it is written."""
     file = tmp_path / "wrong.ldif"
