@@ -81,7 +81,8 @@ def foresight(directory: Directory, settings: Ldap) -> Iterator[Finding]:
     """Tell whether the directory judges writes that it does not carry out."""
     can, rest = "is offered", "what only slapd knows is found out before the first write"
     if not directory.can_judge():
-        can, rest = "is not offered", "what only slapd knows is found out by the write itself"
+        # A server that takes no changes does not say.
+        can, rest = "is not offered now", "what only slapd knows is found out by the write itself"
     yield Finding(f"the No-Op control {can} to {settings.bind_dn}: {rest}", warns=False)
 
 

@@ -91,7 +91,7 @@ def test_a_monitor_that_is_not_for_us_is_no_fault() -> None:
         told(Shown(refusal=ServerDown("away")))
 
 
-@pytest.mark.parametrize(("judges", "words"), [(True, "is offered"), (False, "is not offered")])
+@pytest.mark.parametrize(("judges", "words"), [(True, "is offered"), (False, "is not offered now")])
 def test_whether_writes_are_judged_first_is_told(words: str, *, judges: bool) -> None:
     """Either way it works, so nothing is to be done about it."""
     found = everything(Shown(judges=judges))[-1]
