@@ -242,6 +242,11 @@ def elsewhere(
             if not maillist.is_named_by(found, own):
                 kept += [mail for mail in found.texts("mail") if folded(mail) not in gone]
                 continue
+        elif folded(names.named_by(found.dn, "mail") or "") in gone:
+            # Its name can't go without it: who stays in it moves to another entry.
+            kept += [mail for mail in found.texts("mail") if folded(mail) not in gone]
+            steps.append(Delete(found.dn, absent_ok=True, with_children=True))
+            continue
         places.append(found.dn)
         if away:
             steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", away),)))

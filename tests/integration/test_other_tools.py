@@ -851,3 +851,25 @@ def test_members_of_a_name_in_an_alias_domain_go_with_it(
     assert world.entry(one) is None
     assert world.attributes(both)["memberOfGroup"] == {f"crew@{corp}"}
     assert postfix.recipients(f"crew@{corp}") == {f"bob@{corp}", "y@far.test", "z@far.test"}
+
+
+def test_an_entry_named_by_a_member_goes_with_that_member(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """The other members elsewhere that it holds stay on the list."""
+    done(api.post(f"/api/maillist/crew@{corp}", members=f"bob@{corp}"))
+    for name in ("x", "y"):
+        world.add(
+            f"mail={name}@far.test,ou=Externals,{DOMAIN}",
+            objectClass="mailExternalUser",
+            mail=[f"{name}@far.test", f"{name}{name}@far.test"],
+            memberOfGroup=f"crew@{corp}",
+            accountStatus="active",
+            enabledService=["mail", "deliver"],
+        )
+    done(api.put(f"/api/maillist/crew@{corp}", removeMember="x@far.test"))
+    assert world.entry(f"mail=x@far.test,ou=Externals,{DOMAIN}") is None
+    there = {f"bob@{corp}", "xx@far.test", "y@far.test", "yy@far.test"}
+    assert postfix.recipients(f"crew@{corp}") == there
+    done(api.put(f"/api/maillist/crew@{corp}", members=f"bob@{corp},z@far.test"))
+    assert postfix.recipients(f"crew@{corp}") == {f"bob@{corp}", "z@far.test"}
