@@ -376,7 +376,7 @@ def outcome(answer: requests.Response) -> Outcome:
 def call(client: Client, id_: str, path: str | None = None, **form: str) -> requests.Response:
     case = TABLE[id_]
     if id_ in TAKE_FILES:
-        return client.send_file(case.path, b"version: 1\n")
+        return client.send_file(case.path, b"version: 1\n\n# entries: 0\n")
     return client.call(METHODS[id_], path or case.path, **(form or case.form))
 
 
