@@ -148,7 +148,9 @@ class Iredapd:
         self._database.write(work)
 
     def _refuse_uncounted(self, values: Values) -> None:
-        limits = {name: counter for name, counter in _COUNTED_IN.items() if values[name] >= _NARROW}
+        limits = {
+            name: counter for name, counter in _COUNTED_IN.items() if values.get(name, 0) >= _NARROW
+        }
         if not limits:
             return
         most = self._database.read(lambda connection: most_of(connection, _COUNTERS.name))
