@@ -243,7 +243,9 @@ class Rivals:
         entry = self._directory.read(refused.dn)
         state = entry.csn if entry else None
         expected = refused.expect if isinstance(refused, Modify) else ()
-        if entry is None or (state not in expected and self._seen.get(refused.dn) != state):
+        # Where entries have no states, the first refusal may be a race as well.
+        is_known = refused.dn in self._seen and self._seen[refused.dn] == state
+        if entry is None or (state not in expected and not is_known):
             self._seen[refused.dn] = state
             return
         words, report = f"{describe(refused)}: {refusal.detail}", refusal.report

@@ -94,7 +94,7 @@ class Pool:
         if not _breaks(error):
             self._keep(connection)
             return
-        close(connection)
+        _forget(connection)
         if _is_timeout(error):
             # Of one operation, be it a slow one: others are refused only if a probe waits in
             # vain, too.
@@ -125,7 +125,7 @@ class Pool:
             # Of a server that hangs none is kept: when it answers again, they may be dead.
             if young and not connection.breaker.is_open and _is_alive(connection):
                 return connection
-            close(connection)
+            _forget(connection)
 
     def _keep(self, connection: Connection) -> None:
         with self._lock:
@@ -177,6 +177,12 @@ def _breaks(error: BaseException) -> bool:
     if isinstance(error, Refusal):
         return isinstance(error, ServerDown) or isinstance(error.__cause__, LOST)
     return isinstance(error, LOST) or not isinstance(error, ldap.LDAPError)
+
+
+def _forget(connection: Connection) -> None:
+    """Close a connection, perhaps of a server that has ended: its database may be another one."""
+    connection.stored.clear()
+    close(connection)
 
 
 def _is_timeout(error: BaseException) -> bool:

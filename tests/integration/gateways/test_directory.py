@@ -132,6 +132,19 @@ def hasty(open_: Open, proxy: Proxy) -> Directory:
 
 
 class TestPool:
+    def test_a_connection_that_was_cut_takes_along_what_its_server_stores(
+        self, proxy: Proxy
+    ) -> None:
+        """The server that answers next may have another database: nothing is known of it."""
+        with closing(Pool(settings(proxy.uri))) as pool:
+            with pool.connection() as connection:
+                connection.stored.add("telephoneNumber")
+            proxy.cut()
+            wait_until(lambda: proxy.open == 0)
+
+            with pool.connection() as connection:
+                assert connection.stored == set()
+
     def test_connections_are_used_again(self, directory: Directory, proxy: Proxy) -> None:
         """Operations one after the other share one connection, refused ones too."""
         for _ in range(3):
