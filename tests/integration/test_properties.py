@@ -71,7 +71,7 @@ def ready(api: Client) -> Client:
 
 
 @examples
-@given(mail=LOCAL, name=TEXT, password=PASSWORDS, quota=st.integers(0, 10**9))
+@given(mail=LOCAL, name=TEXT, password=PASSWORDS, quota=st.integers(0, 16 * 1024 * 1024))
 def test_any_user(
     ready: Client, world: World, mail: str, name: str, password: str, quota: int
 ) -> None:
