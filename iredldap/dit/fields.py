@@ -93,13 +93,14 @@ class Field:
     """One parameter.
 
     `empty` says what an empty value does; without it, empty counts as not sent, and the name is
-    among the ignored ones, unless a value was sent that excludes it. `older_kind` reads the older names where they mean something else.
-    `needs` names a service without which the values have no effect. `who` and
-    `profile` limit normal admins: to `global_admin` only, or to domains whose profile of that
-    name is not taken from them. A required field may be left out when one that excludes it was
-    sent. `alone` lists the values that need no companion from `required_with`. `verb` says what
-    the values do to those that are stored. `by_self`: an admin may send it for his own account,
-    whoever manages his domain. `spared`: a directory whose schema has no place for it ignores it.
+    among the ignored ones, unless a value was sent that excludes it. `older_kind` reads the older
+    names where they mean something else. `needs` names a service without which the values have no
+    effect. `who` and `profile` limit normal admins: to `global_admin` only, or to domains whose
+    profile of that name is not taken from them. A required field may be left out when one that
+    excludes it was sent. `alone` lists the values that need no companion from `required_with`.
+    `verb` says what the values do to those that are stored. `by_self`: an admin may send it for his
+    own account, whoever manages his domain. `spared`: a directory whose schema has no place for it
+    ignores it.
     """
 
     name: str
