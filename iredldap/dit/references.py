@@ -31,6 +31,9 @@ _NOTES = ("backupMailAddress",)
 _NOTES_ON_USERS = ("recoveryEmail",)
 _DEFAULT_LISTS = "defaultList"
 
+_MOST_TERMS = 100
+"""DNs that one filter names."""
+
 ADDRESSES = frozenset((*_INDEXED, *_ON_LISTS, *_ON_USERS))
 """Attributes that name accounts by their addresses."""
 
@@ -44,13 +47,16 @@ _REPLACED = (
 )  # fmt: skip
 
 
-def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Sweep, ...]:
-    """Clear every mention of an account that goes away.
+def clear_addresses(
+    tree: Tree, dn: str, addresses: Iterable[str], below: Iterable[str] = ()
+) -> tuple[Sweep, ...]:
+    """Clear every mention of an account that goes away, and of what goes along with it.
 
     Args:
         tree: The tree.
         dn: The account's entry, which is left as it is, and so is what goes along with it.
         addresses: All its addresses, in lower case.
+        below: DNs of the entries below it.
     """
     gone = frozenset(addresses)
 
@@ -62,7 +68,7 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
 
     mentioned = either(
         *terms(*_INDEXED, *_GROUPS),
-        *(equals(name, dn) for name in MEMBER_DNS),
+        *_member_terms(dn, below),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
     )
@@ -75,6 +81,29 @@ def clear_addresses(tree: Tree, dn: str, addresses: Iterable[str]) -> tuple[Swee
     # userManager has no index: look for it among the colleagues only, not in the whole tree.
     managed = either(*terms(*_ON_USERS))
     return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, inside=dn))
+
+
+def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
+    """Clear the DN of an entry that goes away, and the DNs of what goes along with it.
+
+    Args:
+        tree: The tree.
+        dn: The entry, which is left as it is, and so is what goes along with it.
+        below: DNs of the entries below it.
+    """
+    named = either(*_member_terms(dn, below))
+    return _sweep(
+        tree.base, named, lambda _: False, lambda value: names.below(value, dn), inside=dn
+    )
+
+
+def _member_terms(dn: str, below: Iterable[str]) -> Iterator[str]:
+    """Filter terms for what names an entry, or one below it, as a member by its DN."""
+    dns = dict.fromkeys((dn, *below))
+    if len(dns) > _MOST_TERMS:
+        # DNs are no texts that one could search a part of: groups are all looked at.
+        return (present(name) for name in MEMBER_DNS)
+    return (equals(name, one) for one in dns for name in MEMBER_DNS)
 
 
 def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
@@ -168,7 +197,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
 
 
 def replace_addresses(
-    tree: Tree, dn: str, new_dn: str, renamed: Mapping[str, str]
+    tree: Tree, dn: str, new_dn: str, renamed: Mapping[str, str], below: Iterable[str] = ()
 ) -> tuple[Sweep, ...]:
     """Replace every mention of an account that gets other addresses.
 
@@ -179,6 +208,7 @@ def replace_addresses(
         dn: The account's entry; neither under this name nor under the new one is it touched.
         new_dn: Its name afterwards.
         renamed: Addresses that it loses, in lower case, with what stands there instead.
+        below: DNs of the entries below it, under its old name; mentions of them follow too.
     """
     own = (names.components(dn), names.components(new_dn))
 
@@ -198,7 +228,7 @@ def replace_addresses(
     named = (contains(settings.ATTRIBUTE, address) for address in sorted(renamed))
     everywhere = either(
         *terms(*_INDEXED, *_GROUPS, *_NOTES),
-        *(equals(name, dn) for name in MEMBER_DNS),
+        *_member_terms(dn, below),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
         every(equals("objectClass", "mailDomain"), either(*named)),

@@ -144,7 +144,9 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *subscriptions.ending(directory, records, entry.dn, alias.addresses(entry)),
-            *references.clear_addresses(directory.tree, entry.dn, alias.addresses(entry)),
+            *references.clear_addresses(
+                directory.tree, entry.dn, alias.addresses(entry), lookup.below(directory, entry.dn)
+            ),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),
             Delete(entry.dn, absent_ok=True, with_children=True),

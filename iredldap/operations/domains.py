@@ -256,7 +256,7 @@ def _whole_services(
 
 def _catchall(
     directory: Directory, judge: Judge, entry: Entry, parsed: Parsed
-) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Say what must change in the catch-all account, and which destinations nobody has."""
     change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
     if change is None:
@@ -264,8 +264,7 @@ def _catchall(
     name = entry.text("domainName") or ""
     account = lookup.account(directory, f"@{name.lower()}", "mailUser")
     if not change.values:
-        gone = Delete(account.dn, absent_ok=True, with_children=True) if account else None
-        return ((gone,) if gone else ()), ()
+        return (_without_catchall(directory, account.dn) if account else ()), ()
     held = account.lowered("mailForwardingAddress") if account else set[str]()
     nobody = judge.unreachable(value for value in change.values if folded(value) not in held)
     kept = tuple(mail for mail in change.values if mail not in nobody)
@@ -278,6 +277,13 @@ def _catchall(
         return (made,), tuple(sorted(nobody))
     mods = modlist((Change(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
+
+
+def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
+    return (
+        references.clear_dns(directory.tree, dn, lookup.below(directory, dn)),
+        Delete(dn, absent_ok=True, with_children=True),
+    )
 
 
 _COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from iredldap.dit import generations, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
-from iredldap.dit.names import either, equals, every, negated
+from iredldap.dit.names import either, equals, every, negated, present
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import AmbiguousAccount, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
@@ -93,6 +93,12 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
     """
     query = Query(directory.tree.base, Scope.SUBTREE, own_address(mail))
     return among(directory.find(query), mail, object_class)
+
+
+def below(directory: Directory, dn: str) -> list[str]:
+    """DNs of the entries below one, which other tools have put there."""
+    query = Query(dn, Scope.SUBTREE, present("objectClass"), ("1.1",))
+    return [entry.dn for entry in directory.find(query) if not names.same(entry.dn, dn)]
 
 
 def own_address(mail: str) -> str:

@@ -206,7 +206,9 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *subscriptions.ending(directory, records, entry.dn, addresses),
-            *references.clear_addresses(directory.tree, entry.dn, addresses),
+            *references.clear_addresses(
+                directory.tree, entry.dn, addresses, lookup.below(directory, entry.dn)
+            ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
             *membership.without_list(found.externals, addresses),

@@ -294,9 +294,12 @@ def _follow(
     """Let others follow, rename, let the account itself follow, and take the mark away."""
     mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
     renamed = course.renamed(held)
+    there = old_dn if move else new_dn
+    below = (names.moved(dn, there, old_dn) for dn in lookup.below(directory, there))
+    mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
         *subscriptions.moving(directory, records, old_dn, renamed),
-        *map(record.of, references.replace_addresses(directory.tree, old_dn, new_dn, renamed)),
+        *map(record.of, mentions),
         *move,
         _conform(directory, kind, course, new_dn),
         records.moving(course.old, course.new),

@@ -7,7 +7,7 @@ that nobody had: that is withdrawn.
 from collections.abc import Iterable, Iterator
 
 from iredldap.config import Config
-from iredldap.dit import admin, names, user
+from iredldap.dit import admin, names, references, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist, service_mods
 from iredldap.dit.names import either
@@ -177,6 +177,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
     yield from admins.keep_a_global_admin(directory, entry, off)
     if dismissed:
         yield _dismissal(directory, dismissed)
+    yield references.clear_dns(directory.tree, entry.dn, lookup.below(directory, entry.dn))
     yield Delete(entry.dn, absent_ok=True, with_children=True)
     if dismissed:
         yield _late_dismissal(directory, dismissed)

@@ -369,7 +369,9 @@ def delete(
             Modify(entry.dn, off),
             *rechecks,
             *subscriptions.ending(directory, records, entry.dn, addresses),
-            *references.clear_addresses(directory.tree, entry.dn, addresses),
+            *references.clear_addresses(
+                directory.tree, entry.dn, addresses, lookup.below(directory, entry.dn)
+            ),
             mailboxes.remembering(
                 directory, records, lambda: (entry,), entry.dn, days, caller.address, today
             ),

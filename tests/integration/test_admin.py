@@ -550,7 +550,8 @@ def deletion(directory: Directory, mail: str) -> Plan:
     [
         (EVE, 1, 200),
         (EVE, 2, 200),
-        (EVE, 3, 404),
+        (EVE, 3, 200),
+        (EVE, 4, 404),
         ("ann@corp.test", 1, 200),
         ("ann@corp.test", 2, 404),
     ],

@@ -230,6 +230,15 @@ def member_of_nobody(world: World) -> None:
     )
 
 
+def group_of_nobody(world: World) -> None:
+    world.add(
+        f"cn=crew,{world.tree.domain('b.test')}",
+        objectClass="groupOfNames",
+        cn="crew",
+        member=[world.tree.user("dora@b.test"), f"cn=gone,{world.tree.user('dora@b.test')}"],
+    )
+
+
 def foreign_member_dn(world: World) -> None:
     world.modify(
         world.tree.maillist("team@a.test"),
@@ -339,6 +348,11 @@ FAULTS: list[tuple[str, Callable[[World], str], Fault]] = [
         change(domain("b.test"), ADD, "domainAdmin", "ghost@far.test"),
     ),
     ("member-dn-dangling", of_list("team@a.test"), member_of_nobody),
+    (
+        "member-dn-dangling",
+        lambda world: f"cn=crew,{world.tree.domain('b.test')}",
+        group_of_nobody,
+    ),
     (
         "group-without-list",
         user("dora@b.test"),

@@ -199,6 +199,104 @@ class TestGroups:
         assert corp.attributes(GROUP)["member"] == {corp.tree.user(f"anna@{OTHER}")}
 
 
+class TestGroupsOfWhatLiesBelow:
+    """A group may name what lies below an account: its DN goes, or follows, as the account's."""
+
+    def account(self, api: Client, world: World, kind: str) -> tuple[str, str]:
+        """Path and DN of an account of a kind."""
+        mail = {"user": ANN, "admin": "a@helpers.test"}.get(kind, f"a@{CORP}")
+        if kind in {"alias", "maillist"}:
+            done(api.post(f"/api/{kind}/{mail}"))
+        if kind == "admin":
+            done(api.post(f"/api/admin/{mail}", password=PASSWORD))
+        dns = {"user": world.tree.user, "alias": world.tree.alias, "admin": world.tree.admin}
+        return f"/api/{kind}/{mail}", dns.get(kind, world.tree.maillist)(mail)
+
+    @pytest.mark.parametrize("unique", [False, True], ids=["groupOfNames", "groupOfUniqueNames"])
+    @pytest.mark.parametrize("kind", ["user", "alias", "maillist", "admin"])
+    def test_it_leaves_a_group_with_its_account(
+        self, api: Client, corp: World, kind: str, *, unique: bool
+    ) -> None:
+        path, dn = self.account(api, corp, kind)
+        below = plant_address_book(corp, dn)
+        plant_group(corp, *below, corp.tree.user(BOB), unique=unique)
+
+        done(api.delete(path))
+
+        attribute = "uniqueMember" if unique else "member"
+        assert corp.attributes(GROUP)[attribute] == {corp.tree.user(BOB)}
+
+    @pytest.mark.parametrize("kind", ["user", "alias", "maillist", "admin"])
+    def test_the_last_member_keeps_its_account(self, api: Client, corp: World, kind: str) -> None:
+        path, dn = self.account(api, corp, kind)
+        below = plant_address_book(corp, dn)
+        plant_group(corp, *below)
+        before = everything(corp)
+
+        told = refused(api.delete(path), 409, "LAST_MEMBER")
+
+        assert told["groups"] == [GROUP]
+        assert everything(corp) == before
+
+    def test_more_than_a_filter_names_leave_too(self, api: Client, corp: World) -> None:
+        ann, bob = map(corp.tree.user, (ANN, BOB))
+        contacts = [f"cn=c{number},{ann}" for number in range(101)]
+        for number, dn in enumerate(contacts):
+            corp.add(dn, objectClass="organizationalRole", cn=f"c{number}")
+        plant_group(corp, contacts[-1], bob)
+
+        done(api.delete(f"/api/user/{ANN}"))
+
+        assert corp.attributes(GROUP)["member"] == {bob}
+
+    def test_the_catchall_leaves_a_group(self, api: Client, corp: World) -> None:
+        done(api.put(f"/api/domain/{CORP}", catchall=BOB))
+        catchall, bob = corp.tree.catchall(CORP), corp.tree.user(BOB)
+        plant_group(corp, catchall, *plant_address_book(corp, catchall), bob)
+
+        done(api.put(f"/api/domain/{CORP}", catchall=""))
+
+        assert corp.attributes(GROUP)["member"] == {bob}
+
+    def test_it_leaves_a_group_with_its_domain(self, api: Client, corp: World) -> None:
+        done(api.post(f"/api/user/eve@{OTHER}", password=PASSWORD))
+        below = plant_address_book(corp, corp.tree.user(ANN))
+        plant_group(corp, *below, corp.tree.user(f"eve@{OTHER}"))
+
+        done(api.delete(f"/api/domain/{CORP}"))
+
+        assert corp.attributes(GROUP)["member"] == {corp.tree.user(f"eve@{OTHER}")}
+
+    @pytest.mark.parametrize("place", [CORP, OTHER])
+    def test_it_follows_a_rename(self, api: Client, corp: World, place: str) -> None:
+        """Also in a group below the account itself."""
+        ann, anna = corp.tree.user(ANN), corp.tree.user(f"anna@{place}")
+        below = plant_address_book(corp, ann)
+        plant_group(corp, *below)
+        corp.add(f"cn=own,{ann}", objectClass="groupOfNames", cn="own", member=[*below, ann])
+
+        done(api.post(f"/api/user/{ANN}/change_email/anna@{place}"))
+
+        there = {names.moved(dn, ann, anna) for dn in below}
+        assert corp.attributes(GROUP)["member"] == there <= set(everything(corp))
+        assert corp.attributes(f"cn=own,{anna}")["member"] == {*there, anna}
+
+    def test_a_rename_that_broke_off_lets_them_follow(self, api: Client, corp: World) -> None:
+        """The account has its new name already, and the mark of the rename."""
+        ann, anna = corp.tree.user(ANN), corp.tree.user(f"anna@{CORP}")
+        below = plant_address_book(corp, ann)
+        plant_group(corp, *below)
+        corp.modify(ann, (ldap.MOD_ADD, "shadowAddress", [ANN.encode(), f"anna@{CORP}".encode()]))
+        connection = corp.connect()
+        connection.rename_s(ann, names.rdn(anna))
+        connection.unbind_s()
+
+        done(api.post(f"/api/user/{ANN}/change_email/anna@{CORP}"))
+
+        there = {names.moved(dn, ann, anna) for dn in below}
+        assert corp.attributes(GROUP)["member"] == there <= set(everything(corp))
+
+
 class TestContainers:
     """A domain of another tool may lack some."""
 

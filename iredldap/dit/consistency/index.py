@@ -126,7 +126,7 @@ class Index:
         references: Addresses named by others, but for an account's own.
         mailboxes: Paths without the slash at the end, in lower case, with their accounts.
         member_dns: Of each list: keys of the DNs in `member`.
-        unique_member_dns: Of each list: keys of the DNs in `uniqueMember`.
+        named_dns: Of each entry with members by DN: its own DN, the attribute, and their keys.
         parents: Key of each entry with others below it, with one of these and their number.
         has_global_admin: Whether an active one was seen.
     """
@@ -138,7 +138,7 @@ class Index:
     references: list[Reference] = field(default_factory=list)
     mailboxes: list[tuple[str, Account]] = field(default_factory=list)
     member_dns: list[tuple[Account, frozenset[str]]] = field(default_factory=list)
-    unique_member_dns: list[tuple[Account, frozenset[str]]] = field(default_factory=list)
+    named_dns: list[tuple[str, str, frozenset[str]]] = field(default_factory=list)
     parents: dict[str, tuple[str, int]] = field(default_factory=dict)
     has_global_admin: bool = False
     _holders: dict[str, Account] = field(default_factory=dict)
@@ -159,6 +159,7 @@ class Index:
         """
         at = place(entry.dn)
         if at.key.endswith(f",{self._admin_base}"):
+            self._keys.add(at.key)
             self._add_admin(entry)
         if not self.is_domain_entry(at.key):
             return False
@@ -183,6 +184,10 @@ class Index:
     def is_domain_entry(self, dn_key: str) -> bool:
         """Return whether a key is that of a DN below `o=domains`."""
         return dn_key.endswith(f",{self._base}")
+
+    def is_read(self, dn_key: str) -> bool:
+        """Return whether a key is that of a DN below `o=domains` or `o=domainAdmins`."""
+        return self.is_domain_entry(dn_key) or dn_key.endswith(f",{self._admin_base}")
 
     def has_entry(self, dn_key: str) -> bool:
         """Return whether there is an entry; those above all domains count as there."""
@@ -211,8 +216,11 @@ class Index:
             self.parents[at.parent] = example, number + 1
         classes = entry.lowered("objectClass")
         kind = kind_of(entry, classes)
+        members = self._add_members(entry)
         if kind is not None:
-            self._add_account(entry, at, kind)
+            account = self._add_account(entry, at, kind)
+            if kind in LISTS and members:
+                self.member_dns.append((account, members))
             self._add_references(entry, at, kind)
             return
         self._keys.add(at.key)
@@ -233,7 +241,7 @@ class Index:
             takes_aliases=entry.has("enabledService", "domainalias"),
         )
 
-    def _add_account(self, entry: Entry, at: Place, kind: Kind) -> None:
+    def _add_account(self, entry: Entry, at: Place, kind: Kind) -> Account:
         own = entry.lowered(maillist.GROUP if kind is Kind.EXTERNALS else "mail")
         mail = at.value if at.value in own else min(own, default="")
         domain = self._interned.setdefault(at.domain, at.domain)
@@ -254,7 +262,7 @@ class Index:
         self.accounts.append(account)
         if kind is Kind.EXTERNALS:
             self._keys.add(at.key)
-            return
+            return account
         for address in own.union(account.shadows):
             self._hold(mail if address == mail else address, account)
         if at.attribute != "mail" or at.value not in own:
@@ -262,8 +270,7 @@ class Index:
         if is_user:
             self._note_role(entry)
             self._add_mailbox(entry, account)
-        elif kind in LISTS:
-            self._add_members(entry, account)
+        return account
 
     def _hold(self, address: str, account: Account) -> None:
         first = self._holders.setdefault(address, account)
@@ -279,13 +286,11 @@ class Index:
         if path:
             self.mailboxes.append((path, account))
 
-    def _add_members(self, entry: Entry, account: Account) -> None:
-        for attribute, listed in (
-            ("member", self.member_dns),
-            ("uniqueMember", self.unique_member_dns),
-        ):
-            if entry.values(attribute):
-                listed.append((account, frozenset(map(key, entry.texts(attribute)))))
+    def _add_members(self, entry: Entry) -> frozenset[str]:
+        """Remember the members that an entry names by their DNs; return those in `member`."""
+        named = {name: frozenset(map(key, entry.texts(name))) for name in references.MEMBER_DNS}
+        self.named_dns.extend((entry.dn, name, keys) for name, keys in named.items() if keys)
+        return named["member"]
 
     def _add_references(self, entry: Entry, at: Place, kind: Kind | None) -> None:
         own = set[str]()

@@ -40,16 +40,15 @@ def admins_without_account(index: Index) -> Iterator[Violation]:
 
 
 def dangling_member_dns(index: Index) -> Iterator[Violation]:
-    """Judge whether DNs of members below `o=domains` are those of entries."""
-    for attribute, listed in (
-        ("member", index.member_dns),
-        ("uniqueMember", index.unique_member_dns),
-    ):
-        for account, dns in listed:
-            for dn in sorted(dns):
-                if index.is_domain_entry(dn) and not index.has_entry(dn):
-                    reason = f"{attribute} names {dn}, which is no entry"
-                    yield rules.MEMBER_DN_DANGLING.broken(account.dn, reason)
+    """Judge whether DNs of members below `o=domains` and `o=domainAdmins` are those of entries.
+
+    Whoever names them: a list, a group of another tool, or an entry of any other class.
+    """
+    for owner, attribute, dns in index.named_dns:
+        for dn in sorted(dns):
+            if index.is_read(dn) and not index.has_entry(dn):
+                reason = f"{attribute} names {dn}, which is no entry"
+                yield rules.MEMBER_DN_DANGLING.broken(owner, reason)
 
 
 def groups_without_list(index: Index) -> Iterator[Violation]:

@@ -230,6 +230,16 @@ FAULTS: list[tuple[str, str, Fault]] = [
     ("admin-without-account", B, more(B, "domainAdmin", "sales@a.test")),
     ("member-dn-dangling", TEAM, more(TEAM, "member", TREE.user("ghost@b.test"))),
     ("member-dn-dangling", TEAM, more(TEAM, "uniqueMember", TREE.user("ghost@b.test"))),
+    *(
+        ("member-dn-dangling", f"cn=group,{B}", added({f"cn=group,{B}": {
+            "objectClass": [kind], "cn": ["group"], attribute: [ANN, gone_],
+        }}))
+        for kind, attribute in (("groupOfNames", "member"), ("groupOfUniqueNames", "uniqueMember"))
+        for gone_ in (
+            TREE.user("ghost@b.test"), f"cn=contact,{ANN}", f"cn=group,{TREE.domain('gone.test')}",
+            TREE.admin("ghost@far.test"),
+        )
+    ),
     ("group-without-list", BOB, more(BOB, "memberOfGroup", "ghosts@a.test")),
     ("group-without-list", BOB, more(BOB, "memberOfGroup", "team@gone.test")),
     ("group-without-list", BOB, more(BOB, "memberOfGroup", "sales@a.test")),
@@ -352,6 +362,18 @@ def test_references_to_a_backup_mx_and_to_strangers_are_not_judged() -> None:
     """Their accounts are on another server."""
     tree = healthy()
     tree[ANN]["mailForwardingAddress"] += ["any@backup.test", "@a.test", "word", "any@far.test"]
+    assert found(tree) == []
+
+
+def test_a_group_may_name_whatever_there_is() -> None:
+    """Accounts, what lies below them, admins, itself, and what lies elsewhere in the directory."""
+    tree = healthy()
+    group, contact = f"cn=group,{B}", f"cn=contact,{ANN}"
+    admin = next(dn for dn in tree if dn.endswith(TREE.admin_base))
+    tree[contact] = {"objectClass": ["person"], "cn": ["contact"], "sn": ["c"]}
+    elsewhere = ["cn=vmail,dc=x,dc=y", TREE.base, "cn=x,dc=far"]
+    members = [ANN.upper(), contact, admin, group, TEAM, A, *elsewhere]
+    tree[group] = {"objectClass": ["groupOfNames"], "cn": ["group"], "member": members}
     assert found(tree) == []
 
 
