@@ -492,7 +492,11 @@ def _addresses(text: str) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    return [*filter(None, path.read_text("utf-8").splitlines())] if path.exists() else []
+    try:
+        return [*filter(None, path.read_text("utf-8").splitlines())]
+    except FileNotFoundError:
+        # Another call has removed its last line meanwhile.
+        return []
 
 
 def _put_lines(path: Path, lines: Iterable[str]) -> None:
@@ -500,7 +504,10 @@ def _put_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _put(path: Path, text: str) -> None:
-    """As the real program does: without a lock, so that calls at the same time lose lines."""
+    """As the real program does: without a lock, so that calls at the same time lose lines.
+
+    Whoever reads the file meanwhile finds it empty.
+    """
     if text:
         with path.open("w", encoding="utf-8") as file:
             time.sleep(_WRITING)

@@ -51,7 +51,8 @@ def joining(lists: MailingLists, mail: str, members: Joining) -> Iterator[Outsid
 
 
 def _join(lists: MailingLists, mail: str, members: Joining) -> None:
-    held = lists.subscribers(mail)
+    with lists.held([mail]):
+        held = lists.subscribers(mail)
     there = held.pop(members.kind, set())
     others = {address for addresses in held.values() for address in addresses}
     moving = others.intersection(members.addresses)

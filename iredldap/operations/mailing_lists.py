@@ -2,7 +2,8 @@
 
 It keeps members in files that it reads, truncates and writes again, without a lock: of two calls
 that meet, both answer success, and members are lost, those of the list that nobody named among
-them. So whatever writes takes the turn of its list, over all workers and machines. What other
+them. So whatever writes takes the turn of its list, over all workers and machines, and so does
+whatever decides by what it reads: who is read while the file is empty is no member. What other
 programs write meanwhile (a member who joins by mail) is found by reading back, and members who are
 missing are put back.
 
@@ -61,6 +62,19 @@ class MailingLists:
         """
         return self._mlmmjadmin.profile(mail)
 
+    @contextmanager
+    def held(self, mails: Iterable[str]) -> Iterator[None]:
+        """Keep our own changes off the members of some lists, so that reading finds all of them.
+
+        A file that is written anew is empty for a moment. Whoever decides something by what is read
+        reads it so. No list may be changed meanwhile, as that takes the same turn.
+
+        Raises:
+            ServerDown: If others are changing one of the lists for too long.
+        """
+        with self._turns.take(f"list {mail}" for mail in mails):
+            yield
+
     def subscribers(self, mail: str) -> dict[str, set[str]]:
         """Read the members of a list: addresses by the kind of membership; there may be several.
 
@@ -84,7 +98,7 @@ class MailingLists:
             MlmmjadminUnavailable: If that fails.
             ServerDown: If others are changing the list for too long; so below.
         """
-        with self._turn(mail):
+        with self.held([mail]):
             self._mlmmjadmin.create(mail, profile)
 
     def update(self, mail: str, profile: Form) -> None:
@@ -93,7 +107,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self._turn(mail):
+        with self.held([mail]):
             self._mlmmjadmin.update(mail, profile)
 
     def delete(self, mail: str, *, archive: bool) -> None:
@@ -102,7 +116,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self._turn(mail):
+        with self.held([mail]):
             self._mlmmjadmin.delete(mail, archive=archive)
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
@@ -112,7 +126,7 @@ class MailingLists:
             MlmmjadminUnavailable: If that fails, or members are missing afterwards for good.
         """
         new = [*addresses]
-        with self._turn(mail):
+        with self.held([mail]):
             before = self._memberships(mail)
             self._mlmmjadmin.subscribe(mail, new, kind, confirm=confirm)
             # Who is asked becomes a member when they have answered.
@@ -126,17 +140,12 @@ class MailingLists:
             MlmmjadminUnavailable: If that fails, or other members are missing afterwards for good.
         """
         gone = frozenset(addresses)
-        with self._turn(mail):
+        with self.held([mail]):
             before = self._memberships(mail)
             self._mlmmjadmin.unsubscribe(mail, sorted(gone))
             if _EVERYBODY in gone:
                 gone = frozenset(address for _, address in before)
             self._repair(mail, {one for one in before if one[1] not in gone}, gone)
-
-    @contextmanager
-    def _turn(self, mail: str) -> Iterator[None]:
-        with self._turns.take([f"list {mail}"]):
-            yield
 
     def _memberships(self, mail: str) -> set[Membership]:
         return _flat(self._mlmmjadmin.subscribers(mail))

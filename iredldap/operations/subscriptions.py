@@ -89,7 +89,7 @@ def _of_account(
         return successors.get(address, address)
 
     def work() -> None:
-        # Once more: while another call rewrites the members of a list, nobody is among them.
+        # Once more: they may have joined another list meanwhile.
         again = _joined(lists, others, joined)
         for address, kinds in joined.items():
             now = again[address]
@@ -114,21 +114,28 @@ def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[s
     the lists that the directory knows are asked one by one.
     """
     wanted = [mail for mail in addresses if _can_subscribe(mail)]
-    try:
-        return {mail: lists.subscribed(mail) for mail in wanted}
-    except Broken as ex:
-        log.warning("is there anything odd below mlmmj's folder", detail=ex.detail)
-        cause = ex.detail
+    known = [entry.folded("mail") for entry in entries] if wanted else []
+    with lists.held(known):
+        try:
+            return {mail: lists.subscribed(mail) for mail in wanted}
+        except Broken as ex:
+            log.warning("is there anything odd below mlmmj's folder", detail=ex.detail)
+            cause = ex.detail
+        try:
+            return _joined_one_by_one(lists, known, wanted)
+        except MlmmjadminUnavailable as ex:
+            raise MlmmjadminUnavailable(ex.detail, report={"causes": [cause, ex.detail]}) from ex
+
+
+def _joined_one_by_one(
+    lists: MailingLists, known: Iterable[str], wanted: Collection[str]
+) -> _Joined:
     found: dict[str, dict[str, set[str]]] = {mail: {} for mail in wanted}
-    try:
-        for entry in entries if wanted else ():
-            mail = entry.folded("mail")
-            members = lists.subscribers(mail) if _can_subscribe(mail) else {}
-            for kind, addresses_ in members.items():
-                for address in addresses_.intersection(wanted):
-                    found[address].setdefault(kind, set()).add(mail)
-    except MlmmjadminUnavailable as ex:
-        raise MlmmjadminUnavailable(ex.detail, report={"causes": [cause, ex.detail]}) from ex
+    for mail in known:
+        members = lists.subscribers(mail) if _can_subscribe(mail) else {}
+        for kind, addresses in members.items():
+            for address in addresses.intersection(wanted):
+                found[address].setdefault(kind, set()).add(mail)
     return found
 
 
@@ -224,11 +231,14 @@ def _roles(entry: Entry) -> set[str]:
 def _succeed(
     lists: MailingLists, mail: str, kind: str, address: str, successor: str | None
 ) -> None:
-    if successor and _can_subscribe(successor):
-        members = lists.subscribers(mail).values()
-        if not any(successor in held for held in members):
-            lists.subscribe(mail, [successor], kind, confirm=False)
+    if successor and _can_subscribe(successor) and successor not in _members(lists, mail):
+        lists.subscribe(mail, [successor], kind, confirm=False)
     lists.unsubscribe(mail, [address])
+
+
+def _members(lists: MailingLists, mail: str) -> set[str]:
+    with lists.held([mail]):
+        return {address for held in lists.subscribers(mail).values() for address in held}
 
 
 def _pass_on(lists: MailingLists, led: Iterable[Entry], successor: Successor) -> set[str]:
@@ -285,8 +295,7 @@ def ending_domain(
                 lists.delete(mail, archive=True)
                 continue
             others.append(entry)
-            members = lists.subscribers(mail).values()
-            gone = sorted({address for held in members for address in held if is_gone(address)})
+            gone = sorted(filter(is_gone, _members(lists, mail)))
             if gone:
                 lists.unsubscribe(mail, gone)
         led = (entry for entry in others if any(map(is_gone, _roles(entry))))

@@ -1,5 +1,7 @@
 """What accounts and domains that go, or get other names, leave on subscribable lists: nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import requests
 from iredldap.dit import list_profile
 from tests.conftest import Client, Served, World, at_once, done, refused
 from tests.mlmmjadmin import HEADER, TOKEN, MlmmjadminServer
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 
 NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
 ANN, BOB, CREW, INFO = "ann@corp.test", "bob@corp.test", "crew@corp.test", "info@corp.test"
@@ -480,6 +482,40 @@ def test_users_who_are_deleted_at_once_take_nobody_along(
 
     assert [answer.status_code for answer in answers] == [200] * 4
     assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == {*crowd(60)}
+
+
+@pytest.mark.parametrize("change", ["delete", "rename", "delete the domain"])
+def test_a_file_that_is_being_written_hides_no_member(
+    api: Client, served: Served, corp: str, mlmmjadmin: MlmmjadminServer, change: str
+) -> None:
+    """It is empty for a moment: whoever goes meanwhile leaves the list all the same."""
+    mail = "bill@other.test"
+    done(api.post(f"/api/user/{mail}", password=PASSWORD))
+    make(api, NEWS, f"{mail},{EVE}", owner=ANN)
+    path = mlmmjadmin.folder(NEWS) / "subscribers.d" / "b"
+    turns: Any = served.gateways.records.turns
+    written, seen = path.read_text(), len(mlmmjadmin.requests)
+    call = {
+        "delete": partial(api.delete, f"/api/user/{mail}"),
+        "rename": partial(api.post, f"/api/user/{mail}/change_email/will@other.test"),
+        "delete the domain": partial(api.delete, "/api/domain/other.test"),
+    }[change]
+
+    def waits_or_has_read() -> bool:
+        waiting = len(turns._backend._queues._waiting.get(f"list {NEWS}", ())) > 1
+        read = (path for _, path, _ in mlmmjadmin.requests[seen:] if "subscribe" in path)
+        return waiting or any(read)
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns.take([f"list {NEWS}"]):
+            path.write_text("")
+            answer = pool.submit(call)
+            wait_until(waits_or_has_read)
+            path.write_text(written)
+        done(answer.result(PATIENCE))
+
+    left = {"will@other.test"} if change == "rename" else set()
+    assert {mail for mail, _ in mlmmjadmin.members(NEWS)} == {EVE} | left
 
 
 def test_members_who_are_lost_meanwhile_are_put_back(
