@@ -82,8 +82,7 @@ def _with_reachable(
     Raises:
         InvalidMail: If nothing is left of those that were sent.
     """
-    sent = {member for change in parsed.changes if _adds(change) for member in change.values}
-    sent.difference_update(held)
+    sent = _sent(parsed) - set(held)
     unreachable = judge.unreachable(sent) | sent.intersection(own)
     changes, ignored = [], []
     for change in parsed.changes:
@@ -98,6 +97,10 @@ def _with_reachable(
         changes.append(replace(change, values=kept))
         ignored += dropped
     return changes, ignored
+
+
+def _sent(parsed: Parsed) -> set[str]:
+    return {member for change in parsed.changes if _adds(change) for member in change.values}
 
 
 def _adds(change: Change) -> bool:
@@ -115,8 +118,10 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         NoSuchAccount: If there is none.
         InvalidMail: If members were asked for, and none of them can be one.
     """
-    entry = get(directory, mail)
-    changes, ignored, judge = [*parsed.changes], list[str](), targets.Judge.of(directory, caller)
+    judge = targets.Judge.of(directory, caller)
+    found = judge.find_with(lookup.account_query(directory, mail), _sent(parsed))
+    entry = lookup.existing(lookup.among(found, mail, "mailAlias"), f"no alias {mail}")
+    changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)
         changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed, held)

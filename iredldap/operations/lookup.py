@@ -5,7 +5,7 @@ What another tool has named by something else, or put elsewhere in the domain, i
 to them. Whatever is done to an account afterwards goes by the DN that was found.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from iredldap.dit import generations, names
 from iredldap.dit import user as user_rows
@@ -20,6 +20,7 @@ ACCOUNTS = either(
     equals("objectClass", "mailList"),
     equals("objectClass", "mailAlias"),
 )
+_ACCOUNT_CLASSES = frozenset({"mailuser", "maillist", "mailalias"})
 
 
 def domain(directory: Directory, name: str, *, by_alias: bool = False) -> Entry:
@@ -91,8 +92,12 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
     Raises:
         AmbiguousAccount: If two have it.
     """
-    query = Query(directory.tree.base, Scope.SUBTREE, own_address(mail))
-    return among(directory.find(query), mail, object_class)
+    return among(directory.find(account_query(directory, mail)), mail, object_class)
+
+
+def account_query(directory: Directory, mail: str) -> Query:
+    """Search for the accounts that have an address as their own; `among` chooses one."""
+    return Query(directory.tree.base, Scope.SUBTREE, own_address(mail))
 
 
 def below(directory: Directory, dn: str) -> list[str]:
@@ -307,15 +312,28 @@ def holders(
     directory: Directory, addresses: Iterable[str], attributes: tuple[str, ...] = ("*", "entryCSN")
 ) -> dict[str, list[Entry]]:
     """The users, lists and aliases that some addresses belong to; an address of none is absent."""
-    asked = set(addresses)
     found: dict[str, list[Entry]] = {}
     wanted = attributes if "*" in attributes else (*attributes, "mail", "shadowAddress")
-    for batch in batches(asked):
+    for batch in batches(set(addresses)):
         query = Query(directory.tree.base, Scope.SUBTREE, holders_filter(*batch), wanted)
-        for entry in directory.find(query):
-            for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & asked:
-                found.setdefault(address, []).append(entry)
+        found |= by_address(directory.find(query), set(batch))
     return found
+
+
+def by_address(entries: Iterable[Entry], addresses: Collection[str]) -> dict[str, list[Entry]]:
+    """Return which of some entries have each of some addresses; an address of none is absent."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for address in (entry.lowered("mail") | entry.lowered("shadowAddress")).intersection(
+            addresses
+        ):
+            found.setdefault(address, []).append(entry)
+    return found
+
+
+def is_account(entry: Entry) -> bool:
+    """Judge whether an entry is a user, a list or an alias."""
+    return bool(entry.lowered("objectClass") & _ACCOUNT_CLASSES)
 
 
 def batches(values: Iterable[str]) -> Iterable[list[str]]:

@@ -31,6 +31,9 @@ from iredldap.operations.login import Caller
 
 _ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
 
+_FEW = 20
+"""Destinations that are looked up along with the account that they are for: whole entries come."""
+
 
 class Judge:
     """Judges destinations that were asked for, and keeps what it has found.
@@ -48,12 +51,38 @@ class Judge:
     def __init__(self, directory: Directory, judges: Callable[[str], bool]) -> None:
         self._directory = directory
         self._judges = judges
+        self._known: dict[str, list[Entry]] = {}
         self.found: dict[str, str] = {}
 
     @classmethod
     def of(cls, directory: Directory, caller: Caller) -> "Judge":
         """Return one that judges in the domains that a caller manages."""
         return cls(directory, lambda name: caller.manages(name, by_alias=True))
+
+    def find_with(self, query: Query, addresses: Iterable[str]) -> list[Entry]:
+        """Search, and find the accounts of a few destinations in the same search.
+
+        `unreachable` then asks for these no more.
+
+        Args:
+            query: Below the parent of all domains.
+            addresses: Destinations, in lower case.
+
+        Returns:
+            The answer; the accounts are among it.
+        """
+        wanted = _forms(self._judged(addresses))
+        if not 0 < len(wanted) <= _FEW:
+            return self._directory.find(query)
+        filter_ = either(query.filter, lookup.holders_filter(*sorted(wanted)))
+        attributes = (*query.attributes, "entryUUID")
+        entries = self._directory.find(replace(query, filter=filter_, attributes=attributes))
+        holders = lookup.by_address(filter(lookup.is_account, entries), wanted)
+        self._known |= {address: holders.get(address, []) for address in wanted}
+        return entries
+
+    def _judged(self, addresses: Iterable[str]) -> set[str]:
+        return {mail for mail in addresses if "@" in mail and self._judges(names.domain_of(mail))}
 
     def unreachable(self, addresses: Iterable[str]) -> set[str]:
         """Return those of some addresses that lie in a domain hosted here and belong to nobody.
@@ -63,16 +92,21 @@ class Judge:
         Args:
             addresses: Destinations, in lower case.
         """
-        asked = {mail for mail in addresses if "@" in mail and self._judges(names.domain_of(mail))}
-        looked_up = {mail: {mail, names.without_extension(mail)} for mail in asked}
-        wanted = {address for forms in looked_up.values() for address in forms}
-        holders = lookup.holders(self._directory, wanted, ("entryUUID",))
-        self.found |= {mail: _number(accounts[-1]) for mail, accounts in holders.items()}
-        missing = {mail for mail, forms in looked_up.items() if not forms & holders.keys()}
+        asked = self._judged(addresses)
+        wanted = _forms(asked)
+        holders = {mail: self._known[mail] for mail in wanted & self._known.keys()}
+        holders |= lookup.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
+        self.found |= {mail: _number(found[-1]) for mail, found in holders.items() if found}
+        missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
         homes = lookup.homes(self._directory, names.domains_of(missing)) if missing else {}
         # Another server has the accounts of a domain that this one is only a backup MX of.
         here = {name for name, found in homes.items() if not all(map(domain.is_backup, found))}
         return {mail for mail in missing if names.domain_of(mail) in here}
+
+
+def _forms(addresses: Iterable[str]) -> set[str]:
+    """Return addresses, and what they are without an extension."""
+    return {form for mail in addresses for form in (mail, names.without_extension(mail))}
 
 
 def _number(account: Entry) -> str:
@@ -121,7 +155,7 @@ def watched(directory: Directory, plan: Plan) -> Plan:
         # be one of four searches, and an account that goes in between would not be missed.
         numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
         if unknown := set(batch) - numbers.keys():
-            known = _holders(directory.find(_query(directory, unknown)), unknown)
+            known = lookup.by_address(directory.find(_query(directory, unknown)), unknown)
             numbers |= {mail: _number(accounts[-1]) for mail, accounts in known.items()}
         references_ = tuple(reference for reference in found if reference.address in numbers)
         if references_:
@@ -145,15 +179,6 @@ def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Que
     return Query(directory.tree.suffix, Scope.SUBTREE, filter_, _ATTRIBUTES)
 
 
-def _holders(entries: Iterable[Entry], addresses: set[str]) -> dict[str, list[Entry]]:
-    """Return who has each of some addresses: a user, and a standalone admin of the same address."""
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        for address in (entry.lowered("mail") | entry.lowered("shadowAddress")) & addresses:
-            found.setdefault(address, []).append(entry)
-    return found
-
-
 def _recheck(
     directory: Directory, watched_: tuple[Reference, ...], numbers: Mapping[str, str]
 ) -> Recheck:
@@ -167,7 +192,7 @@ def _recheck(
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
-        holders = _holders(there, set(numbers))
+        holders = lookup.by_address(there, numbers.keys())
         renamed = {entry.text("entryUUID"): entry for entry in there}
         return Amendment(
             tuple(

@@ -394,7 +394,11 @@ class TestState:
                 state.check()
             assert (file.stat().st_size, self.rows(file)) == (size, rows)
             assert file.stat().st_mode & 0o077 == 0
-        assert [path.name for path in tmp_path.iterdir()] == [file.name]
+        # SQLite keeps the file of its journal, which has nothing to undo.
+        journal = tmp_path / f"{file.name}-journal"
+        assert {*tmp_path.iterdir()} == {file, journal}
+        assert journal.stat().st_mode & 0o077 == 0
+        assert not any(journal.read_bytes()[:28])
 
     @pytest.mark.parametrize("servers", ["mariadb", "postgresql"])
     def test_a_check_in_a_server(self, servers: str, request: pytest.FixtureRequest) -> None:
