@@ -171,6 +171,11 @@ def test_an_expired_certificate_is_named(slapd: Slapd, certificates: Path) -> No
             assert said.endswith("TLS: the server's certificate has expired")
 
 
+def test_a_plain_connection_reads_no_certificates(slapd: Slapd, tmp_path: Path) -> None:
+    """It trusts whoever answers; all of the system's would cost each connection its time."""
+    ask(settings(slapd.uri, starttls=False, ca_file=str(tmp_path / "missing.pem")))
+
+
 def test_a_plain_port_is_named(slapd: Slapd) -> None:
     """One that is addressed as if it spoke TLS."""
     for said in faults(settings(slapd.uri.replace("ldap:", "ldaps:"))):
