@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from grp import getgrgid
 from pathlib import Path
@@ -171,20 +172,22 @@ class Postfix:
         Raises:
             MailServerError: If it gives no answer, or one with complaints.
         """
-        answer = _run(
-            *(self._postmap, "-c", str(self._home)),
-            *("-q", key, f"ldap:{self._home / name}.cf"),
-        )
+        return self._first((name,), key)
+
+    def _first(self, names: Sequence[str], key: str) -> str | None:
+        """Ask maps in turn, by one process; give what the first has that knows the key."""
+        maps = [f"ldap:{self._home / name}.cf" for name in names]
+        answer = _run(self._postmap, "-c", str(self._home), "-q", key, *maps)
         if answer.returncode == NOT_FOUND and not answer.stderr:
             return None
         if answer.returncode or answer.stderr:
-            raise MailServerError(f"{name}, {key}: {answer.stderr.strip() or answer.returncode}")
+            said = answer.stderr.strip() or answer.returncode
+            raise MailServerError(f"{', '.join(names)}, {key}: {said}")
         return answer.stdout.removesuffix("\n")
 
     def knows_domain(self, name: str) -> bool:
         """Whether mail for a domain is taken in, for mailboxes or as its backup MX."""
-        maps = ("virtual_mailbox_domains", "relay_domains")
-        return any(self.lookup(map_, name) is not None for map_ in maps)
+        return self._first(("virtual_mailbox_domains", "relay_domains"), name) is not None
 
     def recipients(self, address: str) -> set[str]:
         """Say who gets the mail for an address in the end.
@@ -221,19 +224,17 @@ class Postfix:
         """Give the results of the first map that has any, for the address or else its domain."""
         local, _, domain = address.rpartition("@")
         for key in (address, f"@{domain}"):
-            for name in ALIAS_MAPS:
-                found = self.lookup(name, key)
-                if found is not None:
-                    targets = [target.strip().lower() for target in found.split(",")]
-                    # A bare domain as target keeps the local part.
-                    return [local + target if target[0] == "@" else target for target in targets]
+            found = self._first(ALIAS_MAPS, key)
+            if found is not None:
+                targets = [target.strip().lower() for target in found.split(",")]
+                # A bare domain as target keeps the local part.
+                return [local + target if target[0] == "@" else target for target in targets]
         return []
 
     def _has_place(self, address: str) -> bool:
         if self.lookup("virtual_mailbox_domains", _domain(address)) is None:
             return True
-        places = ("virtual_mailbox_maps", "transport_maps_user")
-        return any(self.lookup(name, address) is not None for name in places)
+        return self._first(("virtual_mailbox_maps", "transport_maps_user"), address) is not None
 
 
 class Dovecot:
