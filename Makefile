@@ -3,12 +3,13 @@
 PYTHON ?= python3
 # Another interpreter wants an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 VENV ?= .venv
+FUZZ ?= 20
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
-.PHONY: help setup run test unit check format docs screenshot bench clean provide-run provide-test
+.PHONY: help setup run test fuzz unit check format docs screenshot bench clean provide-run provide-test
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +20,13 @@ run: provide-run $(VENV)/ready ## start the API on a directory of its own (PORT,
 	@exec $(BIN)/iredldap dev
 
 # Each process has servers of its own; most of the time it waits for them, so one more than cores.
+# A process begins with a row of files, and who has no more takes half of what another one has left.
 test: provide-test $(VENV)/ready ## run every test
-	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal
+
+fuzz: provide-test $(VENV)/ready ## run the property tests with many times the examples (FUZZ=20)
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -m hypothesis \
+		--numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal
 
 unit: $(VENV)/ready ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -26,11 +26,15 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.web.openapi import document
 from tests.conftest import SUFFIX, Client, World, done
+from tests.examples import examples
 from tests.gunicorn import gunicorn
 from tests.mlmmjadmin import MlmmjadminServer
 from tests.patience import PATIENCE
 
-EXAMPLES = 20
+EXAMPLES = 8
+
+# `make fuzz` runs it, too.
+pytestmark = pytest.mark.hypothesis
 
 DOMAIN = "here.test"
 OTHER = "admin@elsewhere.test"
@@ -121,13 +125,7 @@ def caller(world: World, lists: MlmmjadminServer, url: str) -> Iterator[Client]:
 def test_answers_as_described(operation: Any, caller: Client) -> None:
     """No status, type, header or content that the document does not have, and no 5xx."""
 
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[*HealthCheck],
-    )
+    @examples(EXAMPLES, derandomize=True)
     @given(case=st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     def call(case: Any) -> None:
         answer = case.call(base_url=caller.url, session=caller.session, timeout=PATIENCE)

@@ -5,11 +5,12 @@ from typing import Any
 
 import ldap
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ldap.controls import LDAPControl
 
 from iredldap.dit import matching
+from tests.examples import examples
 from tests.integration.ldif_export.ground import TREE, connected, running
 
 # Judges an addition as if it were one, and adds nothing. But back-mdb keeps an attribute in mind
@@ -72,11 +73,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
         yield Judge(found)
 
 
-@settings(
-    max_examples=500,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@examples(500)
 @given(
     attribute=st.sampled_from(sorted(RULES)),
     pieces=PIECES,

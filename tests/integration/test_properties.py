@@ -4,25 +4,20 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import Client, Served, World, done
+from tests.examples import examples
 from tests.mlmmjadmin import MlmmjadminServer
 from tests.patience import PATIENCE
 
 PASSWORD = "a good password"
 MAIL, DOMAIN = "ann@here.test", "here.test"
 
-# One server and directory serve all examples of a test: each example puts back what it changes.
-examples = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=(Phase.explicit, Phase.generate),
-)
+EXAMPLES = 20
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=60).filter(
     lambda text: text.strip() and _is_kept(text)
@@ -70,7 +65,7 @@ def ready(api: Client) -> Client:
     return api
 
 
-@examples
+@examples(EXAMPLES)
 @given(mail=LOCAL, name=TEXT, password=PASSWORDS, quota=st.integers(0, 16 * 1024 * 1024))
 def test_any_user(
     ready: Client, world: World, mail: str, name: str, password: str, quota: int
@@ -86,7 +81,7 @@ def test_any_user(
     done(ready.delete(path))
 
 
-@examples
+@examples(EXAMPLES)
 @given(name=NAME, description=TEXT, limits=st.lists(st.integers(-1, 10**6), min_size=3, max_size=3))
 def test_any_domain(ready: Client, name: str, description: str, limits: list[int]) -> None:
     """Name, description and limits; a limit of 0 is none."""
@@ -101,7 +96,7 @@ def test_any_domain(ready: Client, name: str, description: str, limits: list[int
     done(ready.delete(f"/api/domain/{name}"))
 
 
-@examples
+@examples(EXAMPLES)
 @given(addresses=st.lists(ADDRESS, max_size=8), kind=st.sampled_from(["maillist", "alias"]))
 def test_any_members(ready: Client, addresses: list[str], kind: str) -> None:
     """A list of foreign addresses is read back as a set."""
@@ -110,7 +105,7 @@ def test_any_members(ready: Client, addresses: list[str], kind: str) -> None:
     assert ready.get(path).json()["_data"]["members"] == sorted(set(addresses))
 
 
-@examples
+@examples(EXAMPLES)
 @given(addresses=st.lists(ADDRESS, min_size=1, max_size=8))
 def test_any_forwarding(ready: Client, world: World, addresses: list[str]) -> None:
     """Forwardings too."""
@@ -142,7 +137,7 @@ def path_of(endpoint: Endpoint) -> str:
 
 
 @pytest.mark.parametrize("endpoint", WRITES, ids=lambda endpoint: endpoint.id)
-@examples
+@examples(EXAMPLES)
 @given(data=st.data())
 def test_any_junk(
     ready: Client, world: World, served: Served, endpoint: Endpoint, data: st.DataObject
@@ -167,7 +162,7 @@ def test_any_junk(
         done(ready.delete(path_of(endpoint)))
 
 
-@examples
+@examples(EXAMPLES)
 @given(path=st.text(max_size=40), method=st.sampled_from(["GET", "PUT", "POST", "DELETE"]))
 def test_any_path(ready: Client, world: World, path: str, method: str) -> None:
     """Names in a path are no better than parameters."""

@@ -9,7 +9,8 @@ from hypothesis import given
 from ldap.controls.simple import ManageDSAITControl
 
 from iredldap.dit.schema import SUBSCHEMA, Schema
-from tests.integration.ldif_export.fuzz import Draft, drafts, examples
+from tests.examples import examples
+from tests.integration.ldif_export.fuzz import Draft, drafts
 from tests.integration.ldif_export.ground import TREE, connected, domain, running
 
 USERS = TREE.container("a.test", "Users")

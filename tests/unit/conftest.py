@@ -7,9 +7,11 @@ import ldap
 import pytest
 import sqlalchemy
 
+from tests.examples import TIMES
+
 hypothesis.settings.register_profile(
     "unit",
-    max_examples=60,
+    max_examples=60 * TIMES,
     deadline=None,
     database=None,
     # It judges by the clock.

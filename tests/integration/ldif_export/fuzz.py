@@ -1,24 +1,9 @@
 """Entries such as nobody would write by hand: right ones, odd ones, and ones that slapd refuses."""
 
-import os
 import re
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-
-LONG = os.environ.get("LDIF_FUZZ")
-"""How many times as many examples as usual; a long run by hand."""
-
-
-def examples(count: int) -> settings:
-    """Give the settings of a test of so many examples."""
-    return settings(
-        max_examples=count * int(LONG or 1),
-        deadline=None,
-        suppress_health_check=[*HealthCheck],
-        phases=(Phase.explicit, Phase.generate, *((Phase.shrink,) if LONG else ())),
-    )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from ldif_export import reading, restore, verify, writer
 from ldif_export.selection import Selection, searches
 from ldif_export.shaping import Shape
 from ldif_export.survey import Options
-from tests.integration.ldif_export.fuzz import Draft, drafts, examples
+from tests.examples import examples
+from tests.integration.ldif_export.fuzz import Draft, drafts
 from tests.integration.ldif_export.ground import (
     SUFFIX,
     TREE,

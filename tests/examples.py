@@ -1,0 +1,26 @@
+"""How many examples property tests try: few in every run, many by ``make fuzz``."""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+TIMES = int(os.environ.get("FUZZ") or 1)
+"""How many times as many examples as usual."""
+
+
+def examples(count: int, *, derandomize: bool = False) -> settings:
+    """Give the settings of a test of so many examples.
+
+    Args:
+        count: Usually. One server serves them all: each puts back what it changes.
+        derandomize: Whether they are the same in every run.
+    """
+    return settings(
+        max_examples=count * TIMES,
+        derandomize=derandomize,
+        deadline=None,
+        database=None,
+        suppress_health_check=[*HealthCheck],
+        # To find the smallest example that fails takes many more: for those who look for them.
+        phases=(Phase.explicit, Phase.generate, *((Phase.shrink,) if TIMES > 1 else ())),
+    )
