@@ -5,8 +5,8 @@ import secrets
 import signal
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from iredldap.config import Config, read
 from iredldap.dit import base, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
+from iredldap.dit.schema import Schema
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
 from tests.contract.table import told
@@ -41,6 +42,9 @@ ADMIN_PASSWORD = "correct horse battery"
 READER_PASSWORD = "reader's secret"
 WRITER_PASSWORD = "writer's secret"
 SESSION_KEY = "0123456789abcdef0123456789abcdef"
+
+UNFLUSHED = "dbnosync"
+"""A line for slapd.conf: writes need not survive the machine, only the server."""
 
 
 def salted(password: str) -> str:
@@ -149,12 +153,19 @@ def _listed(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
+def direct_session() -> requests.Session:
+    """Make a session that goes by no proxy, and does not look for one before each request."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass
 class Client:
     """A client of the API with a session of its own."""
 
     url: str
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=direct_session)
 
     def call(
         self, method: str, path: str, *, headers: Any = None, **parameters: Any
@@ -274,6 +285,22 @@ def configuration(world: World, folder: Path, urls: Urls, **changes: dict[str, A
     return read(sections, environment(folder, urls))
 
 
+@contextmanager
+def serving(config: Config) -> Iterator[Served]:
+    """Serve the app on a port of its own."""
+    gateways = Gateways.open(config)
+    server = make_server(
+        "127.0.0.1", 0, create_app(config, gateways), _Threaded, handler_class=_Quiet
+    )
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield Served(f"http://127.0.0.1:{server.server_port}", config, gateways)
+    finally:
+        server.shutdown()
+        server.server_close()
+        gateways.close()
+
+
 @pytest.fixture(scope="session")
 def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     """A slapd with the base tree and the first admin."""
@@ -282,6 +309,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         suffix=SUFFIX,
         schema_dir=shipped("schema"),
         port=free_port(),
+        extra=UNFLUSHED,
     )
     tree = Tree(SUFFIX)
     admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
@@ -289,6 +317,22 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     server.prepare(base.ldif(iter(made)))
     yield started(server)
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def parsed_once() -> Iterator[None]:
+    """Parse what a server tells of its schema once; each app would, for 25 ms and more."""
+    kept: dict[str, Schema] = {}
+
+    def parsed(found: Mapping[str, Sequence[bytes]]) -> Schema:
+        told = repr(sorted(found.items()))
+        if told not in kept:
+            kept[told] = Schema(found)
+        return kept[told]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iredldap.gateways.directory.Schema", parsed)
+        yield
 
 
 @pytest.fixture
@@ -355,26 +399,21 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve(
-    world: World, tmp_path: Path, urls: Urls, beside: dict[str, dict[str, Any]], patient: None
+    world: World,
+    tmp_path: Path,
+    urls: Urls,
+    beside: dict[str, dict[str, Any]],
+    patient: None,
+    parsed_once: None,
 ) -> Iterator[Any]:
     """Serve the app, as often as asked, with changed settings: ``serve(api={...})``."""
-    running: list[tuple[_Threaded, Gateways]] = []
+    with ExitStack() as running:
 
-    def start(**changes: dict[str, Any]) -> Served:
-        config = configuration(world, tmp_path, urls, **beside | changes)
-        gateways = Gateways.open(config)
-        server = make_server(
-            "127.0.0.1", 0, create_app(config, gateways), _Threaded, handler_class=_Quiet
-        )
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        running.append((server, gateways))
-        return Served(f"http://127.0.0.1:{server.server_port}", config, gateways)
+        def start(**changes: dict[str, Any]) -> Served:
+            config = configuration(world, tmp_path, urls, **beside | changes)
+            return running.enter_context(serving(config))
 
-    yield start
-    for server, gateways in running:
-        server.shutdown()
-        server.server_close()
-        gateways.close()
+        yield start
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -316,10 +317,16 @@ def sqlite_urls(folder: Path) -> Urls:
 def sqlite_databases(folder: Path) -> Urls:
     """Make the three databases as files."""
     for name in NAMES:
-        with closing(sqlite3.connect(folder / f"{name}.sqlite3")) as connection:
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.executescript(Script(name, "sqlite").text)
+        (folder / f"{name}.sqlite3").write_bytes(_sqlite_file(name))
     return sqlite_urls(folder)
+
+
+@cache
+def _sqlite_file(schema: str) -> bytes:
+    """Give what the file of a new database holds."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(Script(schema, "sqlite").text)
+        return connection.serialize()
 
 
 def rows(url: str, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:

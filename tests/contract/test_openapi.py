@@ -6,18 +6,24 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from iredldap.dit.fields import Field
+from iredldap.dit.names import Tree
+from iredldap.embedded.slapd import Slapd
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.openapi import described_at
 from iredldap.web.routes import ENDPOINTS
-from tests.conftest import Served
+from tests.conftest import SUFFIX, World, configuration, serving
+from tests.databases import sqlite_urls
 
 PARAMETERS = [(endpoint, row) for endpoint in ENDPOINTS for row in endpoint.table]
 
 
-@pytest.fixture
-def document(served: Served) -> Any:
+@pytest.fixture(scope="module")
+def document(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """As somebody gets it who is not logged in."""
-    answer = served.client().get("/openapi.json")
+    folder = tmp_path_factory.mktemp("served")
+    config = configuration(World(slapd, Tree(SUFFIX)), folder, sqlite_urls(folder))
+    with serving(config) as served:
+        answer = served.client().get("/openapi.json")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     return answer.json()
 

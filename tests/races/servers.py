@@ -13,6 +13,7 @@ from tests.conftest import (
     ADMIN_PASSWORD,
     READER_PASSWORD,
     SUFFIX,
+    UNFLUSHED,
     WRITER_PASSWORD,
     World,
     salted,
@@ -32,7 +33,13 @@ STATE = "races"
 @contextmanager
 def directory(home: Path) -> Iterator[World]:
     """A slapd of its own with nothing in it but the first admin."""
-    slapd = Slapd(home=home, suffix=SUFFIX, schema_dir=shipped("schema"), port=free_port())
+    slapd = Slapd(
+        home=home,
+        suffix=SUFFIX,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+        extra=UNFLUSHED,
+    )
     tree = Tree(SUFFIX)
     first = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), first]

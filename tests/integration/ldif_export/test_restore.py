@@ -26,6 +26,7 @@ from ldif_export.selection import Selection
 from ldif_export.survey import Options
 from ldif_export.verify import verify
 from ldif_export.writer import record
+from tests.conftest import UNFLUSHED
 from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
@@ -102,7 +103,13 @@ def settings(server: Slapd) -> Ldap:
 
 @contextmanager
 def running(home: Path, more: Iterator[Entry], suffix: str = SUFFIX) -> Iterator[Slapd]:
-    server = Slapd(home=home, suffix=suffix, schema_dir=shipped("schema"), port=free_port())
+    server = Slapd(
+        home=home,
+        suffix=suffix,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+        extra=UNFLUSHED,
+    )
     tree = base.entries(Tree(suffix), hashed(SECRET).decode(), hashed(SECRET).decode())
     server.prepare(base.ldif(tree) + b"".join(record(dn, attributes) for dn, attributes in more))
     started(server)
