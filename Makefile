@@ -16,7 +16,7 @@ help: ## print this
 
 setup: $(VENV)/ready ## make the virtual environment (PYTHON=python3)
 
-run: provide-run $(VENV)/ready ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
+run: provide-run $(VENV)/program ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
 	@exec $(BIN)/iredldap dev
 
 # Each process has servers of its own; most of the time it waits for them, so one more than cores.
@@ -62,8 +62,18 @@ provide-run:
 provide-test:
 	@PYTHON='$(PYTHON)' tools/provide test
 
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
 # python-ldap is compiled on the spot, so the packages come first.
-$(VENV)/ready: setup.cfg pyproject.toml | provide-run
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/program: setup.cfg pyproject.toml | provide-run
+	@echo "Installing iredldap alone into $(VENV); what tests need is added by make test" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) .
 	@touch $@
+
+# Marks both: the program is part of it.
+$(VENV)/ready: setup.cfg pyproject.toml | provide-run
+	@echo "Installing iredldap and what its tests and checks need into $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) '.[dev]'
+	@touch $(VENV)/program $@

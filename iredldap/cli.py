@@ -23,7 +23,7 @@ from iredldap.config import (
 )
 from iredldap.dit import generations
 from iredldap.embedded.development import Development, gunicorn_command
-from iredldap.embedded.slapd import EmbeddedError
+from iredldap.embedded.slapd import EmbeddedError, PortRefusedError, free_port
 from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
@@ -199,6 +199,9 @@ def dev(port: int, ldap_port: int, home: Path) -> None:
         with development.running():
             _introduce(development)
             development.watch()
+    except PortRefusedError as ex:
+        name = "PORT" if ex.port == port else "LDAP_PORT"
+        _fail(f"{ex}; choose another one with the variable {name}: {name}={free_port()} make run")
     except EmbeddedError as ex:
         _fail(str(ex))
     except KeyboardInterrupt:

@@ -16,8 +16,11 @@ SECRETS = 0o600
 
 
 def new_secret() -> str:
-    """Make up a secret that nobody guesses."""
-    return secrets.token_urlsafe(24)
+    """Generate a secret of 32 letters, digits and underscores.
+
+    There is no dash in it: at the beginning of an argument it would be taken for an option.
+    """
+    return secrets.token_urlsafe(24).replace("-", "_")
 
 
 def write_secret(path: Path, secret: str | None = None) -> str:

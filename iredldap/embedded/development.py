@@ -74,6 +74,7 @@ class Development:
         """Keep both servers running; they have answered when it begins, and are gone after it.
 
         Raises:
+            PortRefusedError: If a port is taken.
             EmbeddedError: If one cannot be started, or the directory is in use.
         """
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,7 +105,9 @@ class Development:
         raise EmbeddedError(f"slapd ended; see {self.slapd.log}")
 
     def _start(self) -> None:
+        # Both before the first start, which takes a while.
         refuse_taken_port(self._port)
+        refuse_taken_port(self.slapd.port)
         if not self.slapd.prepared:
             self.slapd.prepare(self._first_tree())
         self._write_configuration()

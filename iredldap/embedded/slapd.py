@@ -59,6 +59,14 @@ class EmbeddedError(Exception):
     """The private slapd can't be set up or started; the text is for the person who asked."""
 
 
+class PortRefusedError(EmbeddedError):
+    """A TCP port of 127.0.0.1 is taken, or not for this process."""
+
+    def __init__(self, port: int, why: str) -> None:
+        super().__init__(f"port {port} is {why}")
+        self.port = port
+
+
 def free_port() -> int:
     """Find a TCP port of 127.0.0.1 that nobody listens on right now.
 
@@ -91,7 +99,7 @@ def refuse_taken_port(port: int) -> None:
     """See that nobody has a TCP port of 127.0.0.1: he could answer in our server's place.
 
     Raises:
-        EmbeddedError: If somebody has, or we may not have it.
+        PortRefusedError: If somebody has, or we may not have it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,7 +107,7 @@ def refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = "taken" if error.errno == errno.EADDRINUSE else f"not for us: {error}"
-            raise EmbeddedError(f"port {port} is {why}") from error
+            raise PortRefusedError(port, why) from error
 
 
 class Slapd:

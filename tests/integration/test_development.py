@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 import requests
 
 from iredldap.embedded.child import tied_to_us
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.slapd import free_port, refuse_taken_port
 from tests import founding_sample
 from tests.conftest import Client, done, refused
 from tests.patience import PATIENCE, comes_within
@@ -206,12 +207,20 @@ def test_it_stops_both_and_keeps_what_was_made(tmp_path: Path) -> None:
         assert again.client().get("/api/domain/corp.test").json()["_success"]
 
 
-def test_taken_port_is_named(tmp_path: Path) -> None:
-    """Somebody else's port is no reason to hang."""
-    with running(tmp_path / "one") as one:
-        port = one.root.rpartition(":")[2]
-        with pytest.raises(AssertionError, match=port), running(tmp_path / "two", PORT=port):
+@pytest.mark.parametrize("name", ["PORT", "LDAP_PORT"])
+def test_a_taken_port_is_told_with_the_way_to_another(tmp_path: Path, name: str) -> None:
+    """Before anything is made; the port in the advice can be had."""
+    home = tmp_path / "var"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(AssertionError) as told, running(home, **{name: port}):
             pass
+
+    (line,) = str(told.value).splitlines()
+    advice = re.fullmatch(rf"port {port} is taken; .* {name}=(\d+) make run", line)
+    assert advice, line
+    refuse_taken_port(int(advice[1]))
+    assert [file.name for file in home.iterdir()] == ["lock"]
 
 
 def test_sessions_over_workers(tmp_path: Path) -> None:

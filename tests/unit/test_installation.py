@@ -1,5 +1,6 @@
 """Files of an installation."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from iredldap.installation import (
     changed,
     configuration,
     kept_secret,
+    new_secret,
     secrets_folder,
     write_new,
     write_secret,
@@ -116,6 +118,14 @@ def test_a_secret_is_its_owners_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert kept_secret(path) == secret
     assert path.read_text() == f"{secret}\n"
+
+
+def test_a_new_secret_is_never_taken_for_an_option() -> None:
+    """`ldapsearch -w` and others take what begins with a dash for one."""
+    made = {new_secret() for _ in range(1000)}
+
+    assert len(made) == 1000
+    assert [secret for secret in made if not re.fullmatch(r"\w{32}", secret, re.ASCII)] == []
 
 
 def test_no_secret_is_overwritten(tmp_path: Path) -> None:
