@@ -19,12 +19,14 @@ CREATE TABLE entry (
     digest BLOB
 );
 CREATE TABLE claim (claim TEXT, key BLOB, line INTEGER);
+CREATE TABLE login (mail TEXT);
 CREATE TABLE mailbox (path TEXT, key BLOB, line INTEGER, dn TEXT);
 CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
 _INSERTS = {
     "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
     "claim": "INSERT INTO claim VALUES (?, ?, ?)",
+    "login": "INSERT INTO login VALUES (?)",
     "mailbox": "INSERT INTO mailbox VALUES (?, ?, ?, ?)",
     "present": "INSERT OR REPLACE INTO present VALUES (?, ?)",
 }
@@ -146,6 +148,10 @@ class Ledger:
         """Tell of what no other entry may have: an address or a domain, in lower case."""
         self._told("claim", (claim, key, line))
 
+    def login(self, mail: str) -> None:
+        """Tell of a user or an admin of the file, by the address in lower case."""
+        self._told("login", (mail,))
+
     def mailbox(self, path: str, key: bytes, line: int, dn: str) -> None:
         """Tell of the mailbox of an entry of the file, by its normalised path."""
         self._told("mailbox", (path, key, line, dn))
@@ -170,6 +176,11 @@ class Ledger:
     def holds(self, key: bytes) -> bool:
         """Whether the file has this entry."""
         found = self._database.execute("SELECT 1 FROM entry WHERE key = ? LIMIT 1", (key,))
+        return found.fetchone() is not None
+
+    def has_login(self, mail: str) -> bool:
+        """Whether the file has a user or an admin of this address; for few of them."""
+        found = self._database.execute("SELECT 1 FROM login WHERE mail = ? LIMIT 1", (mail,))
         return found.fetchone() is not None
 
     def twice(self) -> Iterator[Place]:

@@ -36,9 +36,11 @@ _OWN: dict[Kind, tuple[str, ...]] = {
 _CONTAINERS = frozenset(map(str.lower, names.CONTAINERS))
 _ANY = ""
 _Step = tuple[str, str]
-_DOMAIN: tuple[_Step, ...] = (("domainname", _ANY), ("o", "domains"))
+_DOMAINS: _Step = ("o", "domains")
+# Whatever a tool named the domain, what stands in it is at its place.
+_DOMAIN: tuple[_Step, ...] = ((_ANY, _ANY), _DOMAINS)
 _PLACES: dict[Kind, tuple[_Step, ...]] = {
-    "domain": _DOMAIN,
+    "domain": (("domainname", _ANY), _DOMAINS),
     "container": (("ou", _ANY), *_DOMAIN),
     "user": (("mail", _ANY), ("ou", "users"), *_DOMAIN),
     "catchall": (("mail", _ANY), ("ou", "users"), *_DOMAIN),
@@ -70,6 +72,8 @@ def above(parts: Parts, entry: Kind) -> Parts | None:
     if not place or len(parts) < len(place):
         return None
     for part, (attribute, value) in zip(parts, place, strict=False):
+        if attribute == _ANY:
+            continue
         ((name, found), *more) = part
         if more or name != attribute or value not in {_ANY, found}:
             return None
@@ -120,7 +124,9 @@ def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) 
     """
     if entry not in ADDRESSED and entry != "externals":
         return None
-    domain = parts[2][0][1]
+    domain = dict(parts[2]).get("domainname")
+    if domain is None:
+        return None
     attribute = "memberofgroup" if entry == "externals" else "mail"
     for value in lowered.get(attribute, ()):
         address = _address(value)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iredldap.dit import names
+from iredldap.dit.entry import folded
 from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
 from ldif_export import hashes, mailboxes, places, reading
@@ -18,6 +19,9 @@ from ldif_export.unpacking import Tally, unpacked
 
 _EACH = 20
 """Entries below one parent that are looked up one by one; of more the parent's all are read."""
+
+_WHO_LOG_IN = frozenset({"user", "admin"})
+"""Kinds of entries that a domain's admin may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +113,19 @@ class Survey:
                 self.warnings.add(mention.line, reason)
 
     def _exists(self, directory: Directory, mail: str) -> bool:
-        """Return whether a user or a standalone admin has an address, here or in the file."""
-        tree = self.shape.tree
-        dns = [tree.admin(mail), *([tree.user(mail)] if "@" in mail else [])]
-        if any(self.ledger.holds(places.key(self.shape.parts(dn))) for dn in dns):
+        """Return whether a user or a standalone admin has an address, here or in the file.
+
+        Whatever names the entry: a login looks for the address.
+        """
+        if self.ledger.has_login(mail):
             return True
-        return any(directory.read(dn, ("1.1",)) for dn in dns)
+        query = Query(
+            self.shape.tree.suffix, Scope.SUBTREE, names.equals("mail", mail), ("objectClass",)
+        )
+        return any(
+            places.kind(entry.dn, entry.values("objectClass")) in _WHO_LOG_IN
+            for entry in directory.find(query)
+        )
 
     def _note(self, directory: Directory, query: Query) -> None:
         for entry in directory.stream(query):
@@ -145,8 +156,12 @@ class Survey:
         self.judgement.entry(record, parts, self.shape.digest(completed))
         for reason in self._reasons(record, completed):
             self.refused.add(record.line, f"{record.dn}: {reason}")
-        for value in self.judgement.lowered(record).get("domainadmin", ()):
-            mail = value.decode("utf-8", "replace").lower()
+        lowered = self.judgement.lowered(record)
+        if places.kind(record.dn, lowered.get("objectclass", ())) in _WHO_LOG_IN:
+            for address in lowered.get("mail", ()):
+                self.ledger.login(folded(address.decode("utf-8", "replace")))
+        for value in lowered.get("domainadmin", ()):
+            mail = folded(value.decode("utf-8", "replace"))
             # Few: a domain has one or two. The reason is completed when all entries are known.
             self._admins.setdefault(mail, Fault(record.line, record.dn))
 

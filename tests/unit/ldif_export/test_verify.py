@@ -206,6 +206,18 @@ ODD: dict[str, tuple[list[Entry], str]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["cn=Firm+domainName=a.test", "cn=Firm"])
+def test_what_stands_in_a_domain_that_another_tool_named_is_in_its_place(name: str) -> None:
+    """The name of the domain alone is odd; an address of another domain is told where it shows."""
+    home, base = DOMAIN[0], f"{name},{TREE.base}"
+    entries = [(dn.replace(home, base), {**more, "cn": [b"Firm"]}) for dn, more in ALL]
+    odd = [fault.reason for fault in judged(written(*entries)).warnings]
+    assert odd == [f"{base}: no place for a domain"]
+    entries[5] = (entries[5][0], {**entries[5][1], "mail": [b"ann@a.test", b"ann@b.test"]})
+    odd = [fault.reason for fault in judged(written(*entries)).warnings]
+    assert any("of another domain" in words for words in odd) is ("domainName" in name)
+
+
 @pytest.mark.parametrize(("entries", "reason"), FAULTS.values(), ids=FAULTS)
 def test_a_rule_of_the_tree_is_kept(entries: list[Entry], reason: str) -> None:
     """What breaks it is told with the line of its entry, and nothing else is."""
