@@ -30,7 +30,7 @@ _PASSWORD_FILE = "password"
 def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
     """A domain with its containers and as many users as asked for."""
     yield tree.domain(name), domain.new(name, (), "dovecot", ())
-    for container in domain.containers(tree, name):
+    for container in domain.containers(tree.domain(name)):
         yield container.dn, dict(container.attributes)
     stored = passwords.hashed(PASSWORD, "SSHA512", bytes(16))
     given = {

@@ -103,7 +103,7 @@ class _Domain:
 
     def entries(self) -> Iterator[Made]:
         yield self._tree.domain(self._name), self._domain()
-        for container in domain.containers(self._tree, self._name):
+        for container in domain.containers(self._tree.domain(self._name)):
             yield container.dn, dict(container.attributes)
         yield self._tree.catchall(self._name), self._catchall()
         for number in range(self._users):

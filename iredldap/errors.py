@@ -38,8 +38,8 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
 reference where it has one; the others are ours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, Self
 
 Unplaced = Sequence[tuple[str, str]]
 """Parameters that a directory has no place for, and the attributes that they would stand in."""
@@ -238,9 +238,20 @@ class AlreadyExists(Conflict):
 
 
 class AmbiguousAccount(Conflict):
-    """Two entries of a domain have this address as `mail`; the report names them."""
+    """Two entries have this address, or this name of a domain; the report names them."""
 
     code = "AMBIGUOUS_ACCOUNT"
+
+    @classmethod
+    def of(cls, name: str, dns: Iterable[str]) -> Self:
+        """Refuse an address or a name that several entries have.
+
+        Args:
+            name: The address or the name.
+            dns: DNs of the entries.
+        """
+        listed = sorted(dns)
+        return cls(f"{name}: {'; '.join(listed)}", report={"entries": listed})
 
 
 class CanNotBeLocalDomain(Conflict):

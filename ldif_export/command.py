@@ -15,10 +15,10 @@ from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret, certificates
-from ldif_export import handover, readers, stream
+from ldif_export import handover, homes, readers, stream
 from ldif_export.readers import Choice
 from ldif_export.records import Reader, Wanted
-from ldif_export.selection import Kind, Search, Selection, read_name, searches
+from ldif_export.selection import Kind, Search, Selection, read_name
 from ldif_export.sinks import Compression, compressed, compression_of
 from ldif_export.stream import Observer
 
@@ -181,10 +181,8 @@ def _password(file: Path | None) -> Secret:
 
 def _copy(settings: Ldap, job: Job, descriptor: int) -> None:
     """Write the text, and beside it what tells of it."""
-    tree = names.Tree(settings.suffix)
-    searched = [search for chosen in job.selections for search in searches(chosen, tree)]
     with ExitStack() as stack:
-        text = _text(settings, job, searched, stack)
+        text, searched = _text(settings, job, stack)
         if job.progress:
             from ldif_export import telling  # noqa: PLC0415 - most exports are watched by nobody
 
@@ -193,36 +191,44 @@ def _copy(settings: Ldap, job: Job, descriptor: int) -> None:
             _write(descriptor, chunk)
 
 
-def _text(
-    settings: Ldap, job: Job, searched: Sequence[Search], stack: ExitStack
-) -> Iterator[bytes]:
-    """Give the text, and let the manifest see it go by if there is to be one."""
+def _text(settings: Ldap, job: Job, stack: ExitStack) -> tuple[Iterator[bytes], Sequence[Search]]:
+    """Give the text, and the searches that tell how long it is; a manifest sees it go by."""
     first = job.selections[0]
     if job.since:
-        return _increment(settings, job, job.since, stack)
-
-    def export(wanted: Wanted, observe: Observer | None = None) -> Iterator[bytes]:
-        source = stack.enter_context(closing(_reader(settings, job, searched, wanted)))
-        return stack.enter_context(
-            closing(stream.export(source, searched, passwords=first.has_passwords, observe=observe))
-        )
-
+        counted = _located(settings, job) if job.progress else ()
+        return _increment(settings, job, job.since, stack), counted
     if job.manifest is None:
-        return export(Wanted(first))
+        return _export(settings, job, stack, Wanted(first))
     from ldif_export import telling  # noqa: PLC0415 - it loads what a bare export does without
 
     mode: Mode = "exact" if job.exact else "fuzzy"
     builder = stack.enter_context(telling.manifest(job.manifest, settings, job.selections, mode))
-    text = export(Wanted(first, telling.WATCHED), telling.noting(builder))
-    return telling.digested(text, builder)
+    wanted = Wanted(first, telling.WATCHED)
+    text, searched = _export(settings, job, stack, wanted, telling.noting(builder))
+    return telling.digested(text, builder), searched
 
 
-def _reader(settings: Ldap, job: Job, searched: Sequence[Search], wanted: Wanted) -> Reader:
-    if not job.exact:
-        return readers.connected(settings, wanted, job.reader)
-    from ldif_export import exact  # noqa: PLC0415 - it loads python-ldap
+def _export(
+    settings: Ldap, job: Job, stack: ExitStack, wanted: Wanted, observe: Observer | None = None
+) -> tuple[Iterator[bytes], Sequence[Search]]:
+    if job.exact:
+        from ldif_export import exact  # noqa: PLC0415 - it loads python-ldap
 
-    return exact.read(settings, searched, wanted)
+        searched = _located(settings, job)
+        reader: Reader = stack.enter_context(closing(exact.read(settings, searched, wanted)))
+    else:
+        reader = stack.enter_context(closing(readers.connected(settings, wanted, job.reader)))
+        searched = homes.located(reader, job.selections, names.Tree(settings.suffix))
+    passwords = wanted.selection.has_passwords
+    text = stream.export(reader, searched, passwords=passwords, observe=observe)
+    return stack.enter_context(closing(text)), searched
+
+
+def _located(settings: Ldap, job: Job) -> tuple[Search, ...]:
+    """Find out what to search for, on a connection for that alone."""
+    wanted = Wanted(job.selections[0])
+    with closing(readers.connected(settings, wanted, job.reader)) as reader:
+        return homes.located(reader, job.selections, names.Tree(settings.suffix))
 
 
 def _increment(settings: Ldap, job: Job, earlier: Path, stack: ExitStack) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from iredldap.errors import InternalError
+from iredldap.errors import DirectoryFailed
 from ldif_export.selection import Search, Selection
 
 IDENTITY = ("entryCSN", "entryUUID")
@@ -95,8 +95,9 @@ class Reader(Protocol):
     Both searches raise:
         NoSuchAccount: If the base is not there, unless the search says that it may be missing.
         ServerDown: If the directory does not answer, or no longer.
-        InternalError: If the result is not whole: a limit was hit, or a part of it lies on
-            another server. An export that silently misses a branch is worse than none.
+        Refusal: If the result is not whole, by its cause: a limit was hit, or the directory does
+            not give all of it (`DirectoryFailed` where a part lies on another server). An export
+            that silently misses a branch is worse than none.
     """
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
@@ -109,6 +110,6 @@ class Reader(Protocol):
         """Give up what is under way, and hang up."""
 
 
-def elsewhere(search: Search) -> InternalError:
-    """Tell that a search got a reference instead of entries."""
-    return InternalError(f"a part of {search.base} lies on another server")
+def elsewhere(search: Search) -> DirectoryFailed:
+    """Tell that a search got a reference instead of entries, as `gateways.directory` tells it."""
+    return DirectoryFailed(f"part of {search.base} lies on another server")

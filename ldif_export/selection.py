@@ -1,16 +1,20 @@
 """What to export: a kind of account and a name, as searches of the directory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from iredldap.dit import names
 from iredldap.dit.depth import Scope
+from iredldap.errors import AmbiguousAccount
 from ldif_export.writer import base_name, is_password
+
+T = TypeVar("T")
 
 Kind = Literal["all", "domain", "user", "catchall", "admin", "maillist", "alias"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NAMED_BY_DOMAIN = frozenset({"domain", "catchall"})
+_OF_NO_DOMAIN = frozenset({"all", "admin"})
 
 Account = Literal["user", "maillist", "alias"]
 ACCOUNTS: tuple[Account, ...] = get_args(Account)
@@ -114,6 +118,26 @@ class Search:
     is_one_account: bool = False
 
     @property
+    def names_one(self) -> bool:
+        """Whether it looks for the one account of an address."""
+        return self.is_one_account and self.required
+
+    def the_one(self, found: Iterable[T], dn: Callable[[T], str]) -> list[T]:
+        """Give all that was found, which is one entry or none.
+
+        Args:
+            found: What was found.
+            dn: Gives the DN of an entry.
+
+        Raises:
+            AmbiguousAccount: If several have the address: nobody can say which one was meant.
+        """
+        entries = [*found]
+        if len(entries) > 1:
+            raise AmbiguousAccount.of(self.filter, map(dn, entries))
+        return entries
+
+    @property
     def may_be_missing(self) -> bool:
         """Whether its base need not be there.
 
@@ -131,12 +155,29 @@ def read_name(kind: Kind, text: str) -> str:
     return names.domain(text) if kind in NAMED_BY_DOMAIN else names.existing(text)
 
 
-def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
+def home_search(selection: Selection, tree: names.Tree) -> Search | None:
+    """Give the search for the domain that a selection names, or that an account of it lies in.
+
+    Another tool may have given its entry any name, so nobody knows the DN before. None: the
+    selection is of no single domain.
+    """
+    if selection.kind in _OF_NO_DOMAIN:
+        return None
+    name = names.domain_of(selection.name)
+    return Search(tree.base, Scope.ONE, names.domain_filter(name, "domainName"))
+
+
+def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Search, ...]:
     """Give the searches of an export, in the order in which their entries can be added again.
 
     Within a domain the containers come first, then the accounts as they arrive: slapd finds
     entries by age, and an account that moved into a younger domain would come before its parent.
     The few entries that arrive before their parents all the same wait until these are written.
+
+    Args:
+        selection: What to export.
+        tree: Where the accounts lie.
+        home: DN of the domain that `home_search` finds; where there is none to find, nothing.
     """
     accounts = _accounts(selection)
     whole = selection.global_admins and not selection.only
@@ -149,21 +190,19 @@ def searches(selection: Selection, tree: names.Tree) -> tuple[Search, ...]:
             Search(tree.admin_base, Scope.SUBTREE, _BELOW_ADMINS, ordered=True, required=False),
         )
     if selection.kind == "domain" and selection.subtree:
-        base = tree.domain(selection.name)
         return (
-            Search(base, Scope.SUBTREE, _CONTAINERS, ordered=True),
-            Search(base, Scope.SUBTREE, accounts, required=False, whole=whole),
+            Search(home, Scope.SUBTREE, _CONTAINERS, ordered=True),
+            Search(home, Scope.SUBTREE, accounts, required=False, whole=whole),
         )
     if selection.kind == "domain":
         is_domain = names.equals("objectClass", "mailDomain")
-        return (Search(tree.domain(selection.name), Scope.BASE, is_domain),)
-    return tuple(_of_account(selection, tree))
+        return (Search(home, Scope.BASE, is_domain),)
+    return tuple(_of_account(selection, tree, home))
 
 
-def _of_account(selection: Selection, tree: names.Tree) -> Iterator[Search]:
+def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[Search]:
     """Search for an account by its address, wherever it stands in its domain."""
     mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
-    home = tree.domain(names.domain_of(mail))
     base = tree.admin_base if selection.kind == "admin" else home
     is_kind = names.equals("objectClass", _ACCOUNTS[selection.kind])
     own = names.every(names.equals("mail", mail), is_kind)
@@ -171,7 +210,8 @@ def _of_account(selection: Selection, tree: names.Tree) -> Iterator[Search]:
     if selection.kind == "maillist":
         is_externals = names.equals("objectClass", "mailExternalUser")
         of_list = names.every(names.equals("memberOfGroup", mail), is_externals)
-        yield Search(home, Scope.SUBTREE, of_list, required=False, is_one_account=True)
+        # As Postfix finds them: another tool may have put them beside the domain of the list.
+        yield Search(tree.base, Scope.SUBTREE, of_list, required=False, is_one_account=True)
 
 
 def _accounts(selection: Selection) -> str:

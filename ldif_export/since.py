@@ -29,12 +29,12 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, S
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
 from iredldap.ldap_settings import Ldap
-from ldif_export import companion, readers, reading
+from ldif_export import companion, homes, readers, reading
 from ldif_export.companion import Companion
 from ldif_export.manifest import Builder, Manifest
 from ldif_export.readers import Choice
 from ldif_export.records import IDENTITY, KIND, Reader, Record, Wanted
-from ldif_export.selection import Search, Selection, searches
+from ldif_export.selection import Search, Selection
 from ldif_export.spool import Spool
 from ldif_export.stream import CHUNK
 from ldif_export.turnover import Step, Turnover, What
@@ -193,8 +193,6 @@ def gather(
         ServerDown, InternalError: As `records.Reader`.
     """
     _insist(settings, selections, earlier)
-    tree = Tree(settings.suffix)
-    every = [search for selection in selections for search in searches(selection, tree)]
     selection = selections[0]
 
     def connected(wanted: Wanted) -> closing[Reader]:
@@ -205,6 +203,7 @@ def gather(
         spool = undo.enter_context(closing(Spool()))
         turnover.before(_companion(entries, earlier))
         with connected(_Only(selection, frozenset({"entryUUID"}))) as identities:
+            every = homes.located(identities, selections, Tree(settings.suffix))
             # An account that is seen has a container, which then is seen too.
             for search in reversed(every):
                 turnover.now(_identities(identities, search))

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
@@ -22,9 +22,10 @@ from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAc
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
 from iredldap.ldap_settings import Ldap
+from ldif_export.homes import located
 from ldif_export.order import Written
 from ldif_export.records import EVERYTHING, Batch, Record, Wanted, elsewhere
-from ldif_export.selection import Search, Selection, searches
+from ldif_export.selection import Search, Selection
 from ldif_export.writer import Formatter, base_name
 
 Found = tuple[str, dict[str, list[bytes]]]
@@ -49,10 +50,13 @@ def entries(
 
     Raises:
         NoSuchAccount: If what was named is not there.
+        AmbiguousAccount: If two entries have the name or the address.
         ServerDown: If the directory does not answer, or no longer.
-        InternalError: If the result is not whole.
+        Refusal: If the result is not whole, as a `Reader` tells it.
     """
-    for _, of_one_base in groupby(searches(selection, tree), attrgetter("base")):
+    reader = LibraryReader(connection, Wanted(selection), timeout)
+    searches = located(reader, (selection,), tree)
+    for _, of_one_base in groupby(searches, attrgetter("base")):
         with closing(_arranged(connection, of_one_base, timeout)) as found:
             for dn, attributes in found:
                 yield dn, selection.thinned(attributes)
@@ -187,6 +191,8 @@ def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Itera
     if search.ordered:
         arriving = _parents_first(arriving)
         written.begin([dn for dn, _ in arriving])
+    elif search.names_one:
+        arriving = search.the_one(arriving, itemgetter(0))
     for entry in arriving:
         if search.scope is not Scope.SUBTREE or search.is_one_account:
             written.begin(entry[:1])

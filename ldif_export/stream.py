@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from operator import attrgetter
 
 from iredldap.dit import names
 from iredldap.dit.depth import Scope
@@ -31,6 +32,7 @@ def export(
 
     Raises:
         NoSuchAccount: If a search that has to find something does not.
+        AmbiguousAccount: If a search for the one account of an address finds two.
         ServerDown, InternalError: As `Reader`.
     """
     with closing(_Export(reader, observe)) as exporting:
@@ -125,7 +127,10 @@ class _Export:
     def _ready(self, search: Search) -> Iterator[_Block]:
         """Read entries whose parents are no part of the export."""
         with closing(self._reader.records(search)) as arriving:
-            for record in arriving:
+            one: Iterable[Record] = arriving
+            if search.names_one:
+                one = search.the_one(arriving, attrgetter("dn"))
+            for record in one:
                 self._written.begin((record.dn,))
                 yield from self._in_turn(record)
 

@@ -20,7 +20,7 @@ from iredldap.dit.fields import (
     each,
     stored,
 )
-from iredldap.dit.names import CONTAINERS, Tree, domain_of
+from iredldap.dit.names import CONTAINERS, domain_of
 from iredldap.dit.names import container as container_dn
 from iredldap.dit.plan import Add, Mod, Op
 from iredldap.errors import ParameterConflict
@@ -384,9 +384,9 @@ def new_catchall(
     return {name: encoded(values) for name, values in attributes.items() if values}
 
 
-def containers(tree: Tree, name: str) -> tuple[Add, ...]:
-    """The four containers of a domain; one that is there already is as good."""
-    return tuple(container(tree.domain(name), unit) for unit in CONTAINERS)
+def containers(home: str) -> tuple[Add, ...]:
+    """The four containers of a domain, whose DN is `home`; one that is there is as good."""
+    return tuple(container(home, unit) for unit in CONTAINERS)
 
 
 def container(home: str, unit: str) -> Add:

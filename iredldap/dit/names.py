@@ -360,23 +360,29 @@ def moved(dn: str, old: str, new: str) -> str:
 
 
 def domain_in(dn: str) -> str | None:
-    """Name of the mail domain that a DN lies in, or None."""
-    found = _domain_in(dn)
-    return found[0] if found else None
+    """Name of the mail domain that a DN lies in, as far as the DN tells it; else None.
+
+    A domain that another tool named by other attributes alone (``cn=Firm,o=domains,…``) has its
+    name in its entry only: `operations.lookup` reads it there.
+    """
+    parts = _parsed(dn)
+    at = _domain_at(parts)
+    named = parts[at] if at is not None else ()
+    return next((v.lower() for name, v, _ in named if name.lower() == "domainname"), None)
 
 
 def home(dn: str) -> str | None:
-    """DN of the mail domain that a DN lies in, or None."""
-    found = _domain_in(dn)
-    return ",".join(_exploded(dn)[found[1] :]) if found else None
+    """DN of the mail domain that a DN lies in or names, or None: what stands below `o=domains`."""
+    at = _domain_at(_parsed(dn))
+    return None if at is None else ",".join(_exploded(dn)[at:])
 
 
-def _domain_in(dn: str) -> tuple[str, int] | None:
-    """Give the name of a DN's mail domain, and which of its components has it."""
-    for number, component in enumerate(_parsed(dn)):
-        for attribute, value, _ in component:
-            if attribute.lower() == "domainname":
-                return value.lower(), number
+def _domain_at(parts: list[list[tuple[str, str, Any]]]) -> int | None:
+    """Which component of a DN is that of its mail domain."""
+    for number in range(len(parts) - 1, 0, -1):
+        ((attribute, value, _), *others) = parts[number]
+        if not others and attribute.lower() == "o" and value.lower() == "domains":
+            return number - 1
     return None
 
 
@@ -388,12 +394,23 @@ def equals(attribute: str, value: str) -> str:
     return f"({attribute}={_in_filter(value)})"
 
 
+def domain_filter(name: str, *attributes: str) -> str:
+    """Filter for the domains that carry a name in one of some attributes."""
+    return every(
+        equals("objectClass", "mailDomain"), either(*(equals(a, name) for a in attributes))
+    )
+
+
 def at_least(attribute: str, value: str) -> str:
     return f"({attribute}>={_in_filter(value)})"
 
 
 def at_most(attribute: str, value: str) -> str:
     return f"({attribute}<={_in_filter(value)})"
+
+
+def begins_with(attribute: str, head: str) -> str:
+    return f"({attribute}={_in_filter(head)}*)"
 
 
 def ends_with(attribute: str, tail: str) -> str:

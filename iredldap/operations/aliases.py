@@ -120,7 +120,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     """
     judge = targets.Judge.of(directory, caller)
     found = judge.find_with(lookup.account_query(directory, mail), _sent(parsed))
-    entry = lookup.existing(lookup.among(found, mail, "mailAlias"), f"no alias {mail}")
+    entry = lookup.existing(lookup.among(directory, found, mail, "mailAlias"), f"no alias {mail}")
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)

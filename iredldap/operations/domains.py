@@ -88,7 +88,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         InvalidMail: If copies of mail shall go to an address of another domain here that nobody
             has.
     """
-    taken = Query(directory.tree.base, Scope.ONE, lookup.domain_filter(name, *alias_domains.NAMES))
+    taken = Query(directory.tree.base, Scope.ONE, names.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     new_domains.refuse(directory, caller, name, parsed)
     if not caller.is_global and find_admin(directory, caller.address) is None:
@@ -108,11 +108,11 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         attributes["domainAdmin"] = (caller.address.encode(),)
     # Their limits are about all domains that they manage, and so are their rights.
     touches = frozenset() if caller.is_global else names.domains_of((caller.address,))
-    dn = directory.tree.domain(name)
-    containers = domain.containers(directory.tree, name)
+    if found and not _is_unfinished(directory, config, caller, found, name):
+        raise AlreadyExists(f"domain {name}")
+    dn = found[0].dn if found else directory.tree.domain(name)
+    containers = domain.containers(dn)
     if found:
-        if not _is_unfinished(directory, config, caller, found, name):
-            raise AlreadyExists(f"domain {name}")
         unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
         steps: tuple[Step, ...] = (unfinished, *containers)
         return Plan(dn, steps, found[0].csn, parsed.dropped, touches)

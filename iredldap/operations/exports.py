@@ -3,7 +3,6 @@
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
-from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup
 from ldif_export.selection import Kind, Selection, searches
@@ -17,15 +16,14 @@ def entries(directory: Directory, kind: Kind, name: str) -> list[Entry]:
             it is another's.
         AmbiguousAccount: If two have the address.
     """
+    tree, home = directory.tree, names.domain_of(name)
     found: list[Entry] = []
-    for search in searches(Selection(kind, name, subtree=False), directory.tree):
-        # Wherever the domain is: another tool may have given it a name of two attributes.
-        base = search.base if kind == "admin" else directory.tree.base
-        here = directory.find(Query(base, search.scope, search.filter, ("*",)))
+    # Below all domains: the account tells which one it stands in, with no search for that.
+    for search in searches(Selection(kind, name, subtree=False), tree, tree.base):
+        here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
         if search.required:
             if kind != "admin":
-                here = [e for e in here if names.domain_in(e.dn) == names.domain_of(name)]
-            if lookup.only(here, name) is None:
-                raise NoSuchAccount(f"no {kind} {name}")
+                here = [e for e in here if lookup.domain_name(directory, e.dn) == home]
+            lookup.existing(lookup.only(here, name), f"no {kind} {name}")
         found += here
     return found

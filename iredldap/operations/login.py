@@ -81,6 +81,15 @@ class Caller:
         """Whether he may do something to a domain, for reading also by an alias name."""
         return self.is_global or self.home(domain, by_alias=by_alias) is not None
 
+    def manages_place(self, dn: str) -> bool:
+        """Whether he may do something to an entry in the domain that this DN lies in."""
+        if self.is_global:
+            return True
+        name, home = names.domain_in(dn), names.home(dn)
+        if name is not None or home is None:
+            return name in self.managed
+        return any(names.same(home, domain.dn) for domain in self.managed.values())
+
     def home(self, domain: str, *, by_alias: bool = False) -> Entry | None:
         """Give a domain that a normal admin manages, for reading also by an alias name."""
         found = self.managed.get(domain)
@@ -105,7 +114,7 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
     """
     found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, lookup.own_address(mail)))
     try:
-        account = lookup.among(found, mail, "mailUser")
+        account = lookup.among(directory, found, mail, "mailUser")
         standalone = lookup.only(lookup.standalone_admins(directory, found), mail)
     except AmbiguousAccount:
         # Which of them was meant nobody can say: neither is let in.

@@ -10,7 +10,15 @@ from collections.abc import Collection, Iterable
 from iredldap.dit import generations, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
-from iredldap.dit.names import either, equals, every, negated, present
+from iredldap.dit.names import (
+    begins_with,
+    domain_filter,
+    either,
+    equals,
+    every,
+    negated,
+    present,
+)
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import AmbiguousAccount, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
@@ -51,13 +59,6 @@ def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -
     return entry or next(iter(found), None)
 
 
-def domain_filter(name: str, *attributes: str) -> str:
-    """Filter for the domains that carry a name in one of some attributes."""
-    return every(
-        equals("objectClass", "mailDomain"), either(*(equals(a, name) for a in attributes))
-    )
-
-
 def user(directory: Directory, mail: str) -> Entry:
     """Read a mail user.
 
@@ -92,7 +93,7 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
     Raises:
         AmbiguousAccount: If two have it.
     """
-    return among(directory.find(account_query(directory, mail)), mail, object_class)
+    return among(directory, directory.find(account_query(directory, mail)), mail, object_class)
 
 
 def account_query(directory: Directory, mail: str) -> Query:
@@ -116,7 +117,9 @@ def own_address(mail: str) -> str:
     return every(equals("mail", mail), negated(equals("objectClass", "mailExternalUser")))
 
 
-def among(entries: Iterable[Entry], mail: str, object_class: str) -> Entry | None:
+def among(
+    directory: Directory, entries: Iterable[Entry], mail: str, object_class: str
+) -> Entry | None:
     """Choose the account of an address, as `account` does, from entries that were found.
 
     Raises:
@@ -128,9 +131,35 @@ def among(entries: Iterable[Entry], mail: str, object_class: str) -> Entry | Non
         for entry in entries
         if entry.has("mail", mail)
         and entry.has("objectClass", object_class)
-        and names.domain_in(entry.dn) == home
+        and domain_name(directory, entry.dn) == home
     )
     return only(found, mail)
+
+
+def domain_name(directory: Directory, dn: str) -> str | None:
+    """Name of the domain that an entry stands in, or None.
+
+    Its DN tells it, but for a domain that another tool named by something else: that is read.
+    """
+    told = names.domain_in(dn)
+    if told is not None:
+        return told
+    home = names.home(dn)
+    found = directory.read(home, ("objectClass", "domainName")) if home else None
+    if found is None or not found.has("objectClass", "mailDomain"):
+        return None
+    return found.folded("domainName") or None
+
+
+def domain_names(directory: Directory, dns: Iterable[str]) -> frozenset[str]:
+    """Names of the domains that some entries stand in; what no DN tells is read once each."""
+    told, homes_ = set[str | None](), set[str | None]()
+    for dn in dns:
+        name = names.domain_in(dn)
+        told.add(name)
+        if name is None:
+            homes_.add(names.home(dn))
+    return frozenset(filter(None, (*told, *(domain_name(directory, h) for h in homes_ if h))))
 
 
 def only(entries: Iterable[Entry], name: str) -> Entry | None:
@@ -141,8 +170,7 @@ def only(entries: Iterable[Entry], name: str) -> Entry | None:
     """
     found = [*entries]
     if len(found) > 1:
-        dns = sorted(entry.dn for entry in found)
-        raise AmbiguousAccount(f"{name}: {'; '.join(dns)}", report={"entries": dns})
+        raise AmbiguousAccount.of(name, (entry.dn for entry in found))
     return found[0] if found else None
 
 
@@ -204,21 +232,21 @@ def domain_and_holders(
     return Query(directory.tree.base, Scope.SUBTREE, filter_)
 
 
-def told_apart(entries: Iterable[Entry], mail: str = "") -> tuple[Entry | None, list[Entry]]:
-    """Tell the domain from the accounts in the answer of `domain_and_holders`.
+def told_apart(entries: Iterable[Entry], mail: str) -> tuple[Entry | None, list[Entry]]:
+    """Tell the domain of an address from the accounts in the answer of `domain_and_holders`.
 
     Args:
-        entries: The answer.
-        mail: The address, where other domains that name it as their admin may be in the answer.
+        entries: The answer; other domains, which name the address as their admin, may be in it.
+        mail: The address.
+
+    Raises:
+        AmbiguousAccount: If two domains have that name.
     """
-    found_domain, accounts = None, []
+    name = names.domain_of(mail)
+    domains, accounts = list[Entry](), list[Entry]()
     for entry in entries:
-        if entry.has("objectClass", "mailDomain"):
-            if not mail or entry.has("domainName", names.domain_of(mail)):
-                found_domain = entry
-        else:
-            accounts.append(entry)
-    return found_domain, accounts
+        (domains if entry.has("objectClass", "mailDomain") else accounts).append(entry)
+    return only((one for one in domains if one.has("domainName", name)), name), accounts
 
 
 def users_query(home: str) -> Query:
@@ -229,7 +257,7 @@ def users_query(home: str) -> Query:
     Args:
         home: DN of the domain.
     """
-    nobody = negated(equals("mail", f"@{names.domain_in(home)}"))
+    nobody = negated(begins_with("mail", "@"))
     users = every(equals("objectClass", "mailUser"), nobody)
     return Query(home, Scope.SUBTREE, users, ("mailQuota",))
 

@@ -94,7 +94,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             *limit.recheck(newcomer),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
-        touches=membership.homes((*members.ours, *strays)),
+        touches=membership.homes(directory, (*members.ours, *strays)),
         kept=tuple(sorted(kept)),
     )
 
@@ -186,7 +186,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
     # Members of other domains who are dismissed by name may be about to get another one.
-    touches = membership.homes((*come.ours, *go.ours))
+    touches = membership.homes(directory, (*come.ours, *go.ours))
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored), touches)
 
 

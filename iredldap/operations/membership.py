@@ -67,7 +67,7 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
             elsewhere.append(found)
         else:
             members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
-    entry = lookup.existing(lookup.among(lists, mail, "mailList"), f"no list {mail}")
+    entry = lookup.existing(lookup.among(directory, lists, mail, "mailList"), f"no list {mail}")
     return Found(entry, tuple(elsewhere), tuple(members))
 
 
@@ -117,7 +117,7 @@ def tell(
     holders = {
         address: entries
         for address, entries in found.items()
-        if all(caller.manages(names.domain_in(entry.dn) or "") for entry in entries)
+        if all(caller.manages_place(entry.dn) for entry in entries)
     }
     others = [address for address in sent if address not in holders and address not in own]
     judged = his.difference(held)
@@ -138,9 +138,9 @@ def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
     return tuple({entry.dn: entry for found in holders.values() for entry in found}.values())
 
 
-def homes(members: Iterable[Entry]) -> frozenset[str]:
+def homes(directory: Directory, members: Iterable[Entry]) -> frozenset[str]:
     """Return the domains that members stand in: one named by an alias domain stands in another."""
-    return frozenset(filter(None, (names.domain_in(member.dn) for member in members)))
+    return lookup.domain_names(directory, (member.dn for member in members))
 
 
 def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:

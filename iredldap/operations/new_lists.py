@@ -98,7 +98,7 @@ def create(
 def _place(directory: Directory, mail: str) -> tuple[Entry, Entry | None]:
     """Find the domain, and the list itself if its creation broke off."""
     found = directory.find(lookup.domain_and_holders(directory, mail))
-    begun = lookup.among(filter(subscribable.is_unfinished, found), mail, "mailList")
+    begun = lookup.among(directory, filter(subscribable.is_unfinished, found), mail, "mailList")
     return uniqueness.home_of((entry for entry in found if entry is not begun), mail), begun
 
 

@@ -30,6 +30,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     AlreadyExists,
+    AmbiguousAccount,
     ExceededDomainAccountLimit,
     ExceededDomainQuotaSize,
     ExceededMaxUserQuota,
@@ -141,11 +142,11 @@ def rename(
         lookup.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
     )
     target, holders = lookup.told_apart(found, new_mail)
-    entry = lookup.among(holders, mail, kind.object_class)
+    entry = lookup.among(directory, holders, mail, kind.object_class)
     # One that another tool had named keeps its old address for a moment longer than its old name.
     has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:
-        entry = _unfinished(kind, holders, mail, new_mail)
+        entry = _unfinished(directory, kind, holders, mail, new_mail)
     if entry is None:
         raise NoSuchAccount(f"no {kind.object_class} {mail}")
     if user.is_global_admin(entry) and not caller.is_global:
@@ -172,9 +173,11 @@ def rename(
 
 def _former_dn(directory: Directory, kind: Kind, old: str, entry: Entry) -> str:
     """DN that an account had before it was moved; what another tool had named it nobody knows."""
-    if names.domain_in(entry.dn) == names.domain_of(old):
+    left = names.domain_of(old)
+    if lookup.domain_name(directory, entry.dn) == left:
         return names.beside(entry.dn, "mail", old)
-    return directory.tree.account(kind.unit, old)
+    home = lookup.domain_or_none(directory, left)
+    return names.account_in(home.dn if home else directory.tree.domain(left), kind.unit, old)
 
 
 def _withdrawal(directory: Directory, new_mail: str, named_by: list[Entry]) -> tuple[Modify, ...]:
@@ -187,9 +190,11 @@ def _withdrawal(directory: Directory, new_mail: str, named_by: list[Entry]) -> t
     return tuple(change for home in named_by for change in rights.withdraw(home, new_mail))
 
 
-def _unfinished(kind: Kind, holders: list[Entry], old: str, new: str) -> Entry | None:
+def _unfinished(
+    directory: Directory, kind: Kind, holders: list[Entry], old: str, new: str
+) -> Entry | None:
     """The account that has its new name already, and the mark of a rename from the old one."""
-    entry = lookup.among(holders, new, kind.object_class)
+    entry = lookup.among(directory, holders, new, kind.object_class)
     if entry is None or not _is_under_way(entry) or not entry.has("shadowAddress", old):
         return None
     return None if _contested(entry.dn, holders, {old}) else entry
@@ -316,7 +321,10 @@ def _recheck_addresses(
     """
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(entries)
+        try:
+            home, holders = lookup.told_apart(entries, wanted[0])
+        except AmbiguousAccount as ex:
+            return Amendment(withdrawal, ex)
         if home and not _contested(dn, holders, set(wanted)):
             return Amendment()
         return Amendment(withdrawal, PreconditionFailed(f"{wanted[0]} is wanted by others too"))
@@ -380,7 +388,7 @@ def _excess_among(
         other
         for other in comers
         if not names.same(other.dn, entry.dn)
-        and (names.domain_in(other.dn) == names.domain_in(target.dn) or _is_under_way(other))
+        and (names.below(other.dn, target.dn) or _is_under_way(other))
     )
     number, used = lookup.counted(others)
     refusals: list[Refusal] = []
@@ -405,7 +413,7 @@ def _conform(directory: Directory, kind: Kind, course: Course, dn: str) -> Reche
     """Take what is left of the old name from the renamed account, as it and its domain are now."""
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(entries)
+        home, holders = lookup.told_apart(entries, course.new)
         entry = _at(dn, holders)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")

@@ -100,15 +100,17 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
 
 def _claims(directory: Directory, mail: str) -> Query:
     """Search for the domain of an address, and for accounts that have it."""
-    hosted = lookup.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
+    hosted = names.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
     claimed = either(hosted, lookup.holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
 
 
 def _obstacle(found: Iterable[Entry], mail: str) -> Refusal | None:
-    home, holders = lookup.told_apart(found)
-    if home:
-        return CanNotBeLocalDomain(f"{names.domain_of(mail)} is hosted here: {home.dn}")
+    holders = list[Entry]()
+    for entry in found:
+        if entry.has("objectClass", "mailDomain"):
+            return CanNotBeLocalDomain(f"{names.domain_of(mail)} is hosted here: {entry.dn}")
+        holders.append(entry)
     return AlreadyExists(f"{mail} belongs to {holders[0].dn}") if holders else None
 
 

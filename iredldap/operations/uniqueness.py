@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from iredldap.dit import domain, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Amendment, Delete, Mod, Modify, Op, Operation, Recheck
-from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed
+from iredldap.errors import AlreadyExists, AmbiguousAccount, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations import lookup, rights
 
@@ -21,6 +21,7 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
     Raises:
         NoSuchAccount: If the domain does not exist.
         AlreadyExists: If the address belongs to any account.
+        AmbiguousAccount: If two entries have the name of the domain.
     """
     home, holders = lookup.told_apart(found, mail)
     if home is None:
@@ -78,7 +79,10 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
-        home, holders = lookup.told_apart(there, newcomer.mail)
+        try:
+            home, holders = lookup.told_apart(there, newcomer.mail)
+        except AmbiguousAccount as ex:
+            return Amendment(newcomer.withdrawn(), ex)
         ours, theirs = set[str](), set[str]()
         for entry in holders:
             (ours if names.components(entry.dn) == own else theirs).update(_addresses(entry))

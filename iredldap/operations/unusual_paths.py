@@ -91,6 +91,7 @@ def _is_unusual(entry: Entry) -> bool:
     return (
         not entry.values("homeDirectory")
         or mailbox.is_inside_a_mailbox(path)
+        or home is None
         or f"/{home}/" not in path
     )
 

@@ -21,6 +21,7 @@ from iredldap.dit.plan import (
     taken_back,
 )
 from iredldap.errors import (
+    AmbiguousAccount,
     ExceededDomainQuotaSize,
     ExceededMaxUserQuota,
     PermissionDenied,
@@ -280,7 +281,10 @@ def _still_free(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], addresses: list[str]
 ) -> Recheck:
     def judge(found: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(found)
+        try:
+            home, holders = lookup.told_apart(found, mail)
+        except AmbiguousAccount as ex:
+            return Amendment(taken_back(entry, mods, "shadowAddress"), ex)
         theirs = {
             address
             for holder in holders

@@ -186,7 +186,7 @@ def create(
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
         # Lists of other domains may be about to go.
-        touches=membership.homes(joined),
+        touches=membership.homes(directory, joined),
         shared_with=place.shared_with,
     )
 

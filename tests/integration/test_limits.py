@@ -61,7 +61,7 @@ def mails(name: str) -> list[str]:
 
 def filled(name: str, users: list[str]) -> Iterator[Made]:
     yield TREE.domain(name), domain.new(name, (), "dovecot", ())
-    for container in domain.containers(TREE, name):
+    for container in domain.containers(TREE.domain(name)):
         yield container.dn, dict(container.attributes)
     for mail in users:
         home = f"/var/vmail/vmail1/{name}/{mail.partition('@')[0]}/"

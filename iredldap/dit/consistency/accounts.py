@@ -81,7 +81,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
     Names in a pending alias domain are there before it is effective.
     """
     for account in index.accounts:
-        home = index.domains.get(account.domain)
+        home = index.domains.get(account.home)
         if home is None:
             continue
         if account.mail and names.domain_of(account.mail) != home.name:
@@ -99,7 +99,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
 def missing_alias_names(index: Index) -> Iterator[Violation]:
     """Judge whether accounts have their names in the alias domains of their domain."""
     for account in index.accounts:
-        home = index.domains.get(account.domain)
+        home = index.domains.get(account.home)
         if home is None or not home.aliases or not account.mail or account.kind is Kind.EXTERNALS:
             continue
         for alias in sorted(home.aliases):
@@ -112,7 +112,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
 def status(index: Index) -> Iterator[Violation]:
     """Judge whether accounts carry the mark of a disabled domain."""
     for account in index.accounts:
-        home = index.domains.get(account.domain)
+        home = index.domains.get(account.home)
         if home is None or account.is_marked is not home.is_active:
             continue
         reason = (

@@ -50,7 +50,7 @@ class Account:
     Args:
         dn: Its DN.
         kind: What it is.
-        domain: Name of the domain that it stands in; empty: it stands in none.
+        home: Key of the DN of the domain that it stands in; empty: it stands in none.
         mail: Its address in lower case; of external members, that of their list.
         shadows: Further addresses, in lower case.
         groups: Lists that it is a member of, in lower case.
@@ -62,7 +62,7 @@ class Account:
 
     dn: str
     kind: Kind
-    domain: str
+    home: str
     mail: str
     shadows: tuple[str, ...]
     groups: tuple[str, ...]
@@ -121,7 +121,7 @@ class Index:
     Args:
         tree: Names of its parts.
         accounts: In the order of the entries.
-        domains: By name.
+        domains: By the keys of their DNs: two may have one name.
         admins: Standalone admins.
         references: Addresses named by others, but for an account's own.
         mailboxes: Paths without the slash at the end, in lower case, with their accounts.
@@ -229,9 +229,10 @@ class Index:
             self._add_references(entry, at, kind)
 
     def _add_domain(self, entry: Entry, at: Place) -> None:
-        self.domains[at.value] = Domain(
+        self.domains[at.key] = Domain(
             dn=entry.dn,
-            name=at.value,
+            # Another tool may have named the entry by something else.
+            name=entry.folded("domainName") or at.value,
             aliases=frozenset(entry.lowered("domainAliasName")),
             pending=frozenset(entry.lowered("domainPendingAliasName")),
             admins=frozenset(entry.lowered("domainAdmin")),
@@ -244,13 +245,13 @@ class Index:
     def _add_account(self, entry: Entry, at: Place, kind: Kind) -> Account:
         own = entry.lowered(maillist.GROUP if kind is Kind.EXTERNALS else "mail")
         mail = at.value if at.value in own else min(own, default="")
-        domain = self._interned.setdefault(at.domain, at.domain)
-        container = f"ou={kind.container.lower()},domainname={domain},{self._base}"
+        home = self._interned.setdefault(at.home, at.home)
+        container = f"ou={kind.container.lower()},{home}"
         is_user = kind in USERS
         account = Account(
             dn=entry.dn,
             kind=kind,
-            domain=domain,
+            home=home,
             mail=mail,
             shadows=tuple(sorted(entry.lowered("shadowAddress"))),
             groups=() if kind is Kind.EXTERNALS else self._groups(entry),
@@ -298,7 +299,7 @@ class Index:
             own = entry.lowered("mail") | entry.lowered("shadowAddress")
         if kind is Kind.SUBSCRIBABLE:
             # The reference's own default for owners and moderators, whether or not there is one.
-            own.add(f"postmaster@{at.domain}")
+            own |= {f"postmaster@{names.domain_of(mail)}" for mail in entry.lowered("mail")}
         for attribute in references.held(entry):
             if attribute not in _JUDGED_APART and entry.values(attribute):
                 self.references.extend(

@@ -18,36 +18,34 @@ class Place(NamedTuple):
         parent: Key of the DN above; empty for a DN of one component.
         attribute: Attribute of the first component, in lower case.
         value: Its value, unescaped and in lower case.
-        domain: Mail domain that it stands in, in lower case; empty: none.
+        home: Key of the DN of the mail domain that it stands in, or is; empty: none.
     """
 
     key: str
     parent: str
     attribute: str
     value: str
-    domain: str
+    home: str
 
 
 def place(dn: str) -> Place:
     """Return where a DN stands; a text that is no DN gives a place without parent."""
     if _PLAIN.fullmatch(dn):
         # Parsing takes ten times as long, and almost every DN needs none.
-        parts = [part.partition("=") for part in dn.lower().split(",")]
-        pairs = [(attribute, value) for attribute, _, value in parts]
-        return _placed(dn.lower(), pairs)
+        parts = dn.lower().split(",")
+        attribute, _, value = parts[0].partition("=")
+        return _placed(parts, attribute, value)
     components = names.components(dn)
     if not components:
         return Place(dn.lower(), "", "", "", "")
     joined = ["+".join(f"{a}={_escaped(v)}" for a, v in part) for part in components]
-    return _placed(",".join(joined), [part[0] for part in components], joined[0])
+    return _placed(joined, *components[0][0])
 
 
-def _placed(key: str, pairs: list[tuple[str, str]], first: str = "") -> Place:
-    attribute, value = pairs[0]
-    cut = len(first) if first else key.find(",")
-    parent = key[cut + 1 :] if 0 <= cut < len(key) else ""
-    domain = next((value for attribute, value in pairs if attribute == "domainname"), "")
-    return Place(key, parent, attribute, value, domain)
+def _placed(parts: list[str], attribute: str, value: str) -> Place:
+    at = next((n for n in range(len(parts) - 1, 0, -1) if parts[n] == "o=domains"), 0)
+    home = ",".join(parts[at - 1 :]) if at else ""
+    return Place(",".join(parts), ",".join(parts[1:]), attribute, value, home)
 
 
 def key(dn: str) -> str:

@@ -264,7 +264,7 @@ def _domains(file: Openable) -> set[str]:
                 found.update(filter(None, (names.domain_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
                 found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
-                found |= entry.lowered("domainaliasname")
+                found |= entry.lowered("domainname") | entry.lowered("domainaliasname")
     return found
 
 

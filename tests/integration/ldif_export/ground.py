@@ -9,7 +9,7 @@ from typing import Any
 import ldif
 
 from iredldap.dit import base, passwords
-from iredldap.dit.names import CONTAINERS, Tree
+from iredldap.dit.names import CONTAINERS, Tree, domain_of
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways import directory
 from iredldap.ldap_settings import Ldap
@@ -17,7 +17,7 @@ from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export import readers, stream
 from ldif_export.records import Wanted
-from ldif_export.selection import Search, Selection
+from ldif_export.selection import Search, Selection, searches
 from ldif_export.writer import record
 from tests.patience import PATIENCE, started
 
@@ -95,6 +95,11 @@ def running(
         yield server
     finally:
         server.stop()
+
+
+def located(selection: Selection) -> tuple[Search, ...]:
+    """Give the searches of a selection, where iRedMail's own tools have made the domain."""
+    return searches(selection, TREE, TREE.domain(domain_of(selection.name)))
 
 
 def plain(server: Slapd, selection: Selection, searches: Iterable[Search]) -> bytes:

@@ -15,13 +15,14 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, ServerDown
 from ldif_export import exact, readers, stream, sync
 from ldif_export.records import IDENTITY, Wanted
-from ldif_export.selection import Search, Selection, searches
+from ldif_export.selection import Search, Selection
 from tests.integration.ldif_export.ground import (
     TREE,
     Entry,
     account,
     connected,
     domain,
+    located,
     parsed,
     plain,
     running,
@@ -34,7 +35,7 @@ LARGE = 100
 """Accounts of 100 kB each: more than all buffers between slapd and a reader hold."""
 
 WHOLE = Selection("domain", "a.test")
-ALL = tuple(replace(search, base=TREE.base) for search in searches(WHOLE, TREE))
+ALL = tuple(replace(search, base=TREE.base) for search in located(WHOLE))
 """Every domain."""
 
 MOVING = "rtxnsize 10"
@@ -76,7 +77,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 def exported(
     server: Slapd, selection: Selection, wanted: tuple[Search, ...] | None = None
 ) -> bytes:
-    chosen = searches(selection, TREE) if wanted is None else wanted
+    chosen = located(selection) if wanted is None else wanted
     with closing(exact.read(settings(server), chosen, Wanted(selection))) as reader:
         return b"".join(stream.export(reader, chosen, passwords=selection.has_passwords))
 
@@ -95,12 +96,12 @@ SELECTIONS = [
 @pytest.mark.parametrize("selection", SELECTIONS, ids=lambda s: f"{s.kind}-{s.name}")
 def test_exact_and_plain_give_the_same_bytes(quiet: Slapd, selection: Selection) -> None:
     """Of a directory at rest, for every selection, bound as cn=vmail under iRedMail's rules."""
-    assert exported(quiet, selection) == plain(quiet, selection, searches(selection, TREE))
+    assert exported(quiet, selection) == plain(quiet, selection, located(selection))
 
 
 def test_what_is_watched_comes_with_the_records(quiet: Slapd) -> None:
     """State and identity of each entry, as a manifest needs them."""
-    chosen = searches(WHOLE, TREE)
+    chosen = located(WHOLE)
     wanted = Wanted(WHOLE, frozenset({*IDENTITY, "objectClass"}))
 
     with (
@@ -140,7 +141,7 @@ def test_a_server_that_gives_too_few_entries_at_once_is_refused(tmp_path: Path) 
 def test_rounds_are_bounded(quiet: Slapd) -> None:
     """One round always tells news: the entries."""
     with pytest.raises(exact.NotExact, match="others write too much"):
-        exact.read(settings(quiet), searches(WHOLE, TREE), Wanted(WHOLE), most_rounds=1)
+        exact.read(settings(quiet), located(WHOLE), Wanted(WHOLE), most_rounds=1)
 
 
 @contextmanager
@@ -288,7 +289,7 @@ def test_every_exact_export_is_a_state_that_was(busy: tuple[Slapd, Writer]) -> N
 def test_a_plain_export_need_not_be(busy: tuple[Slapd, Writer]) -> None:
     """Its last entry is of a later state than its first one, if the reader takes its time."""
     server, writer = busy
-    (_, chosen) = searches(WHOLE, TREE)
+    (_, chosen) = located(WHOLE)
     with closing(readers.connected(settings(server), Wanted(WHOLE))) as reader:
         chunks = stream.export(reader, [chosen], passwords=True)
 

@@ -13,7 +13,7 @@ from ldif_export import command, readers, source, stream
 from ldif_export.command import Job
 from ldif_export.readers import Choice
 from ldif_export.records import Wanted
-from ldif_export.selection import Selection, searches
+from ldif_export.selection import Selection
 from tests.integration.ldif_export.ground import (
     SUFFIX,
     TREE,
@@ -21,6 +21,7 @@ from tests.integration.ldif_export.ground import (
     account,
     connected,
     domain,
+    located,
     parsed,
     running,
     settings,
@@ -90,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 
 def exported(server: Slapd, selection: Selection, reader: Choice) -> bytes:
     with closing(readers.connected(settings(server), Wanted(selection), reader)) as reading:
-        return b"".join(stream.export(reading, searches(selection, TREE), passwords=True))
+        return b"".join(stream.export(reading, located(selection), passwords=True))
 
 
 def noted(server: Slapd, selection: Selection, folder: Path, *, exact: bool = False) -> bytes:

@@ -32,9 +32,10 @@ from iredldap.shipped import shipped
 from ldif_export import readers, stream
 from ldif_export.readers import Choice
 from ldif_export.records import IDENTITY, KIND, Reader, Record, Wanted
-from ldif_export.selection import Search, Selection, searches
+from ldif_export.selection import Search, Selection
 from ldif_export.writer import record
 from tests import tls
+from tests.integration.ldif_export.ground import located
 from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
@@ -166,7 +167,7 @@ def exported(where: Ldap, choice: Choice, selection: Selection) -> bytes:
     with (
         closing(opened(where, choice, Wanted(selection))) as reader,
         closing(
-            stream.export(reader, searches(selection, TREE), passwords=selection.has_passwords)
+            stream.export(reader, located(selection), passwords=selection.has_passwords)
         ) as chunks,
     ):
         return b"".join(chunks)
@@ -356,7 +357,7 @@ def test_an_observer_sees_every_entry_with_its_state(slapd: Slapd) -> None:
         with closing(opened(settings(slapd.ldapi), choice, Wanted(selection, watched))) as reader:
             text = stream.export(
                 reader,
-                searches(selection, TREE),
+                located(selection),
                 passwords=True,
                 observe=seen[choice].append,
             )

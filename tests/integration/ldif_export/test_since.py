@@ -19,7 +19,7 @@ from iredldap.errors import NoSuchAccount, PreconditionFailed
 from ldif_export import changing, exact, readers, since, stream, telling
 from ldif_export.manifest import Manifest, Mode, dump, load
 from ldif_export.records import Wanted
-from ldif_export.selection import Selection, searches
+from ldif_export.selection import Selection
 from ldif_export.writer import VERSION, comment
 from tests.integration.ldif_export.ground import (
     SECRET,
@@ -30,6 +30,7 @@ from tests.integration.ldif_export.ground import (
     connected,
     domain,
     hashed,
+    located,
     plain,
     running,
     settings,
@@ -134,7 +135,7 @@ def exported(
     server: Slapd, selections: Sequence[Selection], home: Path, mode: Mode = "exact"
 ) -> Export:
     """Export the whole; of an exact export the moment is known to the microsecond."""
-    every = [search for chosen in selections for search in searches(chosen, TREE)]
+    every = [search for chosen in selections for search in located(chosen)]
     path = home / "whole.manifest"
     wanted = Wanted(selections[0], telling.WATCHED)
     with telling.manifest(path, settings(server), selections, mode) as builder:
@@ -176,7 +177,7 @@ def ldapmodify(server: Slapd, text: bytes, *words: str) -> None:
 
 
 def whole(server: Slapd, selections: Sequence[Selection] = ALL) -> bytes:
-    every = [search for chosen in selections for search in searches(chosen, TREE)]
+    every = [search for chosen in selections for search in located(chosen)]
     return plain(server, selections[0], every)
 
 

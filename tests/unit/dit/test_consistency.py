@@ -457,11 +457,10 @@ def test_a_place_knows_its_parent_its_name_and_its_domain() -> None:
     """Unescaped, and in lower case."""
     at = place(r"mail=O\+x@a.test,ou=Users,domainName=A.test,o=domains,dc=x,dc=y")
     parent = "ou=users,domainname=a.test,o=domains,dc=x,dc=y"
-    assert (at.parent, at.attribute, at.value, at.domain) == (
-        parent,
-        "mail",
-        "o+x@a.test",
-        "a.test",
-    )
+    home = "domainname=a.test,o=domains,dc=x,dc=y"
+    assert (at.parent, at.attribute, at.value, at.home) == (parent, "mail", "o+x@a.test", home)
+    firm = r"cn=firm\, inc+domainname=a.test,o=domains,dc=x"
+    assert place(f"uid=a,ou=Users,{firm}").home == place(firm).home == firm
+    assert place("mail=a@a.test,o=domainAdmins,dc=x").home == ""
     assert place(parent).parent == "domainname=a.test,o=domains,dc=x,dc=y"
     assert place("dc=y").parent == ""

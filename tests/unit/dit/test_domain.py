@@ -62,7 +62,7 @@ def test_services_are_given_once() -> None:
 
 def test_a_domain_has_four_containers() -> None:
     """One that is there already is as good as a new one."""
-    containers = domain.containers(TREE, "a.test")
+    containers = domain.containers(TREE.domain("a.test"))
     assert [add.dn.partition(",")[0] for add in containers] == [
         "ou=Users",
         "ou=Groups",

@@ -195,7 +195,25 @@ def test_what_is_no_dn_has_no_components(text: str) -> None:
 
 def test_a_dn_without_a_domain_is_in_none() -> None:
     """Standalone admins lie beside the domains."""
-    assert names.domain_in(TREE.admin("u@a.test")) is None
+    for dn in (TREE.admin("u@a.test"), TREE.base, "dc=x"):
+        assert (names.domain_in(dn), names.home(dn)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("rdn", "name"),
+    [
+        ("domainName=A.test", "a.test"),
+        ("cn=Firm+domainName=a.test", "a.test"),
+        ("cn=Firm", None),
+        (r"cn=Firm\, o=domains", None),
+    ],
+)
+def test_a_domain_is_what_stands_below_all_domains(rdn: str, name: str | None) -> None:
+    """Whatever it is called, and whatever is called after a domain further down."""
+    home = f"{rdn},{BASE}"
+    for dn in (home, f"mail=u@b.test,ou=Users,{home}", f"cn=x,domainName=b.test,o=domains,{home}"):
+        assert names.domain_in(dn) == name
+        assert names.same(names.home(dn) or "", home)
 
 
 @given(st.text(max_size=20))

@@ -26,7 +26,7 @@ SINGLE: list[tuple[Kind, str, str, str]] = [
 @pytest.mark.parametrize(("kind", "name", "own", "object_class"), SINGLE)
 def test_one_account_is_one_entry(kind: Kind, name: str, own: str, object_class: str) -> None:
     """It is found by its address, whatever names it, and has to be of its kind."""
-    (search,) = searches(Selection(kind, name), TREE)
+    (search,) = searches(Selection(kind, name), TREE, DOMAIN)
     base = TREE.admin_base if kind == "admin" else DOMAIN
     assert (search.base, search.scope) == (base, Scope.SUBTREE)
     assert search.filter == f"(&{own}(objectClass={object_class}))"
@@ -35,7 +35,7 @@ def test_one_account_is_one_entry(kind: Kind, name: str, own: str, object_class:
 
 def test_a_list_brings_its_external_members_if_it_has_any() -> None:
     """Further entries may be missing, the first may not."""
-    entry, externals = searches(Selection("maillist", "l@a.test"), TREE)
+    entry, externals = searches(Selection("maillist", "l@a.test"), TREE, DOMAIN)
     assert (entry.filter, entry.required) == ("(&(mail=l@a.test)(objectClass=mailList))", True)
     assert externals.filter == "(&(memberOfGroup=l@a.test)(objectClass=mailExternalUser))"
     assert not externals.required
@@ -43,7 +43,7 @@ def test_a_list_brings_its_external_members_if_it_has_any() -> None:
 
 def test_a_domain_is_its_containers_and_then_the_rest() -> None:
     """The two searches exclude each other and leave nothing out."""
-    containers, rest = searches(Selection("domain", "a.test"), TREE)
+    containers, rest = searches(Selection("domain", "a.test"), TREE, DOMAIN)
     assert containers.base == rest.base == DOMAIN
     assert containers.scope == rest.scope == Scope.SUBTREE
     assert (containers.ordered, rest.ordered) == (True, False)
@@ -53,7 +53,7 @@ def test_a_domain_is_its_containers_and_then_the_rest() -> None:
 def test_global_admins_are_left_out() -> None:
     """Of the accounts below a domain, on top of what else is chosen; the containers stay."""
     (containers, rest), (_, thinned), (_, some) = (
-        searches(Selection("domain", "a.test", **chosen), TREE)
+        searches(Selection("domain", "a.test", **chosen), TREE, DOMAIN)
         for chosen in (
             {},
             {"global_admins": False},
@@ -68,7 +68,7 @@ def test_global_admins_are_left_out() -> None:
 
 def test_a_domain_without_its_subtree_is_one_entry() -> None:
     """`subtree=no` reads the domain's own entry."""
-    (search,) = searches(Selection("domain", "a.test", subtree=False), TREE)
+    (search,) = searches(Selection("domain", "a.test", subtree=False), TREE, DOMAIN)
     assert (search.base, search.scope) == (DOMAIN, Scope.BASE)
 
 

@@ -176,7 +176,7 @@ def test_a_base_may_be_missing_where_the_search_says_so() -> None:
 
 def test_a_reference_is_no_end() -> None:
     """What lies on another server would be missing."""
-    with pytest.raises(InternalError, match="another server"):
+    with pytest.raises(DirectoryFailed, match="another server"):
         text(reader(STREAM + reference("ldap://b.test/o=x") + result()))
 
 
