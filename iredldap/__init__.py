@@ -1,3 +1,3 @@
 """REST API that manages an iRedMail installation directly in its OpenLDAP directory."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

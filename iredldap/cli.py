@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from iredldap import __version__
+from iredldap import version
 from iredldap.commands.doctor import doctor
 from iredldap.config import (
     CONFIG_VARIABLE,
@@ -52,7 +52,7 @@ _config_option = click.option(
 
 
 @click.group()
-@click.version_option(__version__)
+@version.option()
 def main() -> None:
     """Manage an iRedMail installation directly in its OpenLDAP directory."""
 

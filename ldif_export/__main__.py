@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from iredldap import version
+
 _KINDS = ("all", "domain", "user", "catchall", "admin", "maillist", "alias")
 _ACCOUNTS = ("user", "maillist", "alias")
 _READERS = ("auto", "wire", "python-ldap")
@@ -19,7 +21,8 @@ class _Words(click.Group):
     """A group whose first word may be left out: then it is `export`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if args and args[0] not in self.commands and args[0] not in own:
             args = ["export", *args]
         return super().parse_args(ctx, args)
 
@@ -46,6 +49,7 @@ def _connecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=_Words, context_settings={"help_option_names": ["-h", "--help"]})
+@version.option()
 def main() -> None:
     """Write accounts of an iRedMail directory as LDIF, check such files, and bring them back.
 
