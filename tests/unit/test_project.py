@@ -1,0 +1,62 @@
+"""What a clone says of itself: pages lead where they say, its license is the declared one."""
+
+import configparser
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def _anchors(page: Path) -> Iterator[str]:
+    """Names by which a viewer finds the headings of a page."""
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def _broken(page: Path) -> Iterator[str]:
+    for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            yield link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """Files and headings within the project."""
+    assert list(_broken(page)) == []
+
+
+def test_a_broken_link_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A b\n[1](#a-b) [2](#c) [3](page.md#a-b) [4](none.md) [5](https://a.test/x)\n"
+    )
+
+    assert list(_broken(page)) == ["#c", "none.md"]
+
+
+def test_the_license_is_the_one_declared() -> None:
+    """Its whole text, and those of what is shipped along."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg", encoding="utf-8")
+    declared = metadata["metadata"]
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+    assert declared["license_expression"] == "Apache-2.0"
+    assert "Apache License\n" in text
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    files = declared["license_files"].split()
+    shipped = {str(path.relative_to(ROOT)) for path in ROOT.glob("reference/**/*LICENSE*")}
+    assert {"LICENSE", *shipped} <= set(files)
+    assert [file for file in files if not (ROOT / file).exists()] == []
