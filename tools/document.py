@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from iredldap import config, errors
 from iredldap.config import ConfigurationError
 from iredldap.dit import generations
-from iredldap.dit.fields import Field
+from iredldap.dit.fields import Field, Verb
 from iredldap.dit.kinds import Kind
 from iredldap.settings import Secret
 from iredldap.web.endpoint import Endpoint
@@ -444,6 +444,8 @@ def _meaning(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if field.required_with:
         alone = f", except {_names(field.alone)}" if field.alone else ""
         yield f"Only together with {_names(field.required_with)}{alone}."
+    if field.service and field.verb is not Verb.REMOVE:
+        yield f"Needs the service `{field.service}`: nothing beside it may switch that off."
     yield from _limits(endpoint, field)
 
 

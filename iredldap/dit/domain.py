@@ -320,14 +320,6 @@ UPDATE: Table = (
 )
 
 
-def changes_services(field: Field) -> bool:
-    """Whether a row is about the words of `enabledService`."""
-    return "enabledService" in (
-        getattr(field.stored_as, "name", ""),
-        getattr(field.stored_as, "where", ""),
-    )
-
-
 def limits(entry: Entry) -> settings.Settings:
     """The domain's settings, unpacked."""
     return settings.read(entry.texts(settings.ATTRIBUTE))

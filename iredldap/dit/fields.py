@@ -129,6 +129,12 @@ class Field:
         """Service without which the values have no effect."""
         return getattr(self.stored_as, "service", None) or self.needs
 
+    @property
+    def switches_services(self) -> bool:
+        """Whether the values are words of `enabledService`, or take all of them away."""
+        storage = self.stored_as
+        return "enabledService" in (getattr(storage, "name", ""), getattr(storage, "where", ""))
+
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""
         return dataclasses.replace(self, **differences)
@@ -321,17 +327,33 @@ def _lacking(
 
 
 def _switched_off(changes: Sequence[Change]) -> Iterable[Refusal]:
-    """Refuse values together with the end of the service that they need."""
-    for off in changes:
-        storage = off.field.stored_as
-        if off.verb is not Verb.REMOVE or getattr(storage, "name", "") != "enabledService":
-            continue
-        words = {folded(value) for value in off.values}
-        for change in changes:
-            if change.field.service in words and change.verb is not Verb.REMOVE and change.values:
-                yield ParameterConflict(
-                    f"{change.field.name} needs {change.field.service}", parameter=off.field.name
-                )
+    """Refuse values together with the end of the service that they need.
+
+    A whole set of services ends those that are not in it.
+    """
+    switches = [change for change in changes if change.field.switches_services]
+    additions = (change for change in switches if change.verb is Verb.ADD)
+    added = {word for change in additions for word in _folded_words(change)}
+    needing = [
+        (change.field.name, change.field.service)
+        for change in changes
+        if change.field.service and change.verb is not Verb.REMOVE and change.values
+    ]
+    for switch in switches:
+        words = _folded_words(switch)
+        for name, service in needing:
+            ends = {
+                Verb.ADD: False,
+                Verb.REMOVE: service in words,
+                Verb.SET: service not in words | added,
+            }
+            if ends[switch.verb]:
+                yield ParameterConflict(f"{name} needs {service}", parameter=switch.field.name)
+
+
+def _folded_words(switch: Change) -> set[str]:
+    is_a_list = isinstance(switch.field.stored_as, Attribute)
+    return {folded(value) for value in switch.values} if is_a_list else set()
 
 
 def refuse_strays(parsed: Parsed) -> None:
@@ -510,7 +532,7 @@ def _sentences(field: Field) -> Iterable[str]:
     if field.who == "global_admin":
         yield "Global admins only."
     if field.service and field.verb is not Verb.REMOVE:
-        yield f"Needs the service {field.service}, which no value beside it may switch off."
+        yield f"Needs the service {field.service}: nothing beside it may switch that off."
     if field.profile:
         yield f"Normal admins: unless the profile {field.profile} is disabled."
     if field.by_self:

@@ -187,8 +187,9 @@ _SERVICES, _ADD_SERVICE, _REMOVE_SERVICE = each(
         name="services",
         stored_as=Attribute("enabledService", many=True),
         kind=kinds.SERVICES,
-        meaning="Services that are on. What belongs to a role (domainadmin) is neither given nor"
-        " taken here, and shadowaddress stays while there are further addresses.",
+        meaning="Services that are on; all others are switched off. What belongs to a role"
+        " (domainadmin) is neither given nor taken here, and shadowaddress stays while there are"
+        " further addresses.",
         era="later",
     ),
     "Service",

@@ -323,7 +323,7 @@ def permit_changes(
 
 def _is_self_service(change: Change) -> bool:
     """Whether a change, if it is one of a domain's services, is of self-service alone."""
-    if not domain.changes_services(change.field):
+    if not change.field.switches_services:
         return True
     return change.verb is not Verb.SET and all(v.lower() == "self-service" for v in change.values)
 

@@ -501,7 +501,12 @@ def test_minus_one_is_not_set(api: Client, world: World, corp: str, dovecot: Dov
 CONFLICTS = [
     ("user", {"senderBcc": "x@far.test", "removeService": "SenderBcc"}),
     ("user", {"recipientBcc": "x@far.test", "removeService": "imap,recipientbcc"}),
+    ("user", {"recipientBcc": "x@far.test", "services": "mail"}),
     ("user", {"forwarding": "x@far.test", "removeService": "forward"}),
+    ("user", {"forwarding": "x@far.test", "services": "mail,senderbcc"}),
+    ("user", {"addForwarding": "x@far.test", "services": "mail"}),
+    ("user", {"aliases": f"bo@{CORP}", "services": "mail,deliver"}),
+    ("user", {"addAlias": f"bo@{CORP}", "services": "mail"}),
     ("user", {"addForwarding": "x@far.test", "removeService": "forward"}),
     ("user", {"aliases": f"bo@{CORP}", "removeService": "shadowaddress"}),
     ("user", {"addAlias": f"bo@{CORP}", "removeService": "shadowaddress"}),
@@ -509,6 +514,11 @@ CONFLICTS = [
     ("domain", {"recipientBcc": "x@far.test", "disableService": "recipientbcc"}),
     ("domain", {"aliasDomains": "alias.test", "removeService": "domainalias"}),
     ("domain", {"addAliasDomain": "alias.test", "removeService": "domainalias"}),
+    ("domain", {"addAliasDomain": "alias.test", "services": "mail"}),
+    ("domain", {"aliasDomains": "alias.test", "services": ""}),
+    ("domain", {"senderBcc": "x@far.test", "services": ""}),
+    ("domain", {"recipientBcc": "x@far.test", "removeAllServices": ""}),
+    ("domain", {"senderBcc": "x@far.test", "removeAllServices": "", "addService": "mail"}),
 ]
 
 
@@ -516,12 +526,36 @@ CONFLICTS = [
 def test_a_service_is_not_switched_off_beside_what_needs_it(
     api: Client, world: World, corp: str, kind: str, form: dict[str, str]
 ) -> None:
-    """Either of the two would be without effect; the end of both together is fine."""
+    """Nor left out of all services: either of the two would be without effect."""
     before = world.snapshot()
     path = f"/api/user/bob@{corp}" if kind == "user" else f"/api/domain/{corp}"
     refused(api.put(path, **form), 400, "PARAMETER_CONFLICT")
     assert world.snapshot() == before
     done(api.put(path, senderBcc="", removeService="senderbcc"))
+
+
+SERVICE_BESIDE = [
+    ("user", {"senderBcc": "x@far.test", "services": "mail,SenderBcc"}),
+    ("user", {"senderBcc": "", "services": "mail"}),
+    ("user", {"removeForwarding": "x@far.test", "services": "mail"}),
+    ("domain", {"senderBcc": "x@far.test", "services": "mail,senderbcc"}),
+    ("domain", {"senderBcc": "x@far.test", "removeAllServices": "", "addService": "senderbcc"}),
+    ("domain", {"senderBcc": "", "removeAllServices": ""}),
+    ("domain", {"aliasDomains": "", "services": "mail"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "form"), SERVICE_BESIDE)
+def test_all_services_are_sent_beside_what_needs_one_of_them(
+    api: Client, world: World, corp: str, kind: str, form: dict[str, str]
+) -> None:
+    """The service is among them, or nothing is left that would need it."""
+    dn = world.tree.user(f"bob@{corp}") if kind == "user" else DOMAIN
+    world.modify(dn, (0, "enabledService", [b"vpn"]))
+    done(api.put(f"/api/user/bob@{corp}" if kind == "user" else f"/api/domain/{corp}", **form))
+    held = {word.lower() for word in world.attributes(dn).get("enabledService", ())}
+    assert held <= {"mail", "senderbcc"}
+    assert ("senderbcc" in held) == bool(form.get("senderBcc"))
 
 
 EMPTY = [

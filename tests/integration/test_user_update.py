@@ -439,7 +439,7 @@ def test_first_alias_switches_its_service_on(api: Client, world: World, ann: str
     assert world.attributes(ann)["enabledService"] == {"mail"}
     done(api.put(PATH, removeAlias="a@corp.test"))
     assert world.attributes(ann)["enabledService"] == {"mail"}
-    done(api.put(PATH, addAlias="a@corp.test", services="mail,imap"))
+    done(api.put(PATH, addAlias="a@corp.test", addService="imap"))
     assert world.attributes(ann)["enabledService"] == {"mail", "imap", "shadowaddress"}
 
 
@@ -517,9 +517,9 @@ def test_role_is_not_taken_by_a_service(api: Client, world: World, ann: str) -> 
 def test_copies_need_their_service(
     api: Client, world: World, ann: str, parameter: str, attribute: str, service: str
 ) -> None:
-    """It is switched on, also beside a new set of services, and stays on."""
+    """It is switched on, also beside services that are switched, and stays on."""
     world.set(ann, enabledService=["mail"])
-    done(api.put(PATH, **{parameter: "X@far.test", "services": "mail,deliver"}))
+    done(api.put(PATH, **{parameter: "X@far.test", "addService": "deliver"}))
     attributes = world.attributes(ann)
     assert attributes[attribute] == {"x@far.test"}
     assert {"mail", "deliver", service} <= attributes["enabledService"]
@@ -617,7 +617,7 @@ def test_normal_admin_and_his_users(api: Client, manager: Client, world: World) 
             password=OTHER,
             transport="smtp:[mx.test]:25",
             maildir="/var/vmail/vmail1/corp.test/somewhere/",
-            services="mail",
+            services="mail,shadowaddress",
             aliases="a@corp.test",
             quota=5,
             accountStatus="disabled",
