@@ -278,7 +278,8 @@ refused at once; otherwise the answer is 202 with the id of a job, `{"_success":
 | `X-Shared-Mailbox` | answer | Other accounts whose mailbox a global admin gave to this one. |
 | `X-Kept-Members` | answer | Members of a new list that had been marked before it was made. |
 | `X-Next-Cursor`, `Link` | answer | Where the next page of a listing is, if there is one. |
-| `X-Invalid-Parameters` | answer | Parameters for which the request was refused. |
+| `X-Invalid-Parameters` | answer | Parameters for which the request was refused, \
+by the names they were sent by. |
 | `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
 `TOO_MANY_REQUESTS`, and before asking about a job again. |
 

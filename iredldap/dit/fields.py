@@ -227,6 +227,12 @@ def parse(table: Table, form: Form) -> Parsed:
     return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
 
 
+def older_names(table: Table, form: Form) -> dict[str, str]:
+    """Give the older names by which parameters were sent, by the names of their rows."""
+    sent = ((field.name, _sent(field, form)[0]) for field in table)
+    return {row: name for row, name in sent if name and name != row}
+
+
 def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Parsed:
     """Decide about odd values: those that stand already become part of the changes.
 

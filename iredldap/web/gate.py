@@ -10,7 +10,13 @@ import structlog
 
 from iredldap.config import Config
 from iredldap.dit import names
-from iredldap.dit.fields import Parsed, parse, refuse_strays, settled
+from iredldap.dit.fields import (
+    Parsed,
+    older_names,
+    parse,
+    refuse_strays,
+    settled,
+)
 from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidParameter, TooManyRequests
 from iredldap.operations import index
@@ -58,7 +64,8 @@ class Gate:
     """Admits clients, finds the caller, judges his right and reads the form.
 
     A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names`, the
-    variables of the path, read, and `client`, the address of the machine that asks.
+    variables of the path, read, `client`, the address of the machine that asks, and `older_names`,
+    those by which parameters were sent.
     """
 
     def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
@@ -155,6 +162,7 @@ class Gate:
             if endpoint.takes_file
             else forms.read(request, self._largest_body(endpoint))
         )
+        request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)
         if endpoint.id not in index.PLANS:
             # Nothing that could have such a value already.

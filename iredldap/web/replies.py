@@ -108,9 +108,9 @@ class Replies:
         status = status_of(no)
         envelope: dict[str, Any] = {"_success": False, "_msg": ",".join(no.codes)}
         if no.report:
-            envelope["_data"] = no.report
+            envelope["_data"] = _with_names_sent(request, no.report)
         if no.parameters:
-            response.set_header("X-Invalid-Parameters", listed(no.parameters))
+            response.set_header("X-Invalid-Parameters", listed(names_sent(request, no.parameters)))
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
         elif status in {502, 503}:
@@ -156,6 +156,27 @@ class Replies:
     ) -> None:
         log.error("surprise", traceback="".join(traceback.format_exception(error)))
         self.refused(request, response, errors.InternalError(type(error).__name__))
+
+
+def names_sent(request: falcon.Request, parameters: Iterable[str]) -> list[str]:
+    """Give the names by which the client sent some parameters; the rest of us know the new ones."""
+    older: dict[str, str] = request.context.get("older_names") or {}
+    return [older.get(parameter, parameter) for parameter in parameters]
+
+
+def _with_names_sent(request: falcon.Request, report: Any) -> Any:
+    match report:
+        case Mapping():
+            return {
+                key: names_sent(request, [value])[0]
+                if key == "parameter"
+                else _with_names_sent(request, value)
+                for key, value in report.items()
+            }
+        case list() | tuple():
+            return [_with_names_sent(request, one) for one in report]
+        case _:
+            return report
 
 
 def listed(words: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from iredldap.dit import admin, alias, domain, kinds, maillist, user
 from tests.conftest import Client, Served, World, done, refused
 from tests.patience import PATIENCE
 
@@ -377,3 +378,40 @@ def test_no_number_in_an_address_is_too_much_for_us(api: Client, corp: None, dig
         refused(answer, 400, "INVALID_PARAMETER")
     refused(api.get("/api/users/corp.test", limit=number), 400, "INVALID_PARAMETER")
     refused(api.get("/api/domains", limit=f"-{number}"), 400, "INVALID_PARAMETER")
+
+
+OLDER = [
+    (path, older)
+    for path, table in (
+        ("domain/corp.test", domain.UPDATE),
+        ("domain/services/corp.test", domain.SERVICES),
+        ("user/ann@corp.test", user.UPDATE),
+        ("alias/team@corp.test", alias.UPDATE),
+        ("maillist/crew@corp.test", maillist.UPDATE),
+        ("admin/root@admins.test", admin.UPDATE),
+    )
+    for field in table
+    if field.kind is not kinds.LANGUAGE
+    for older in field.aliases
+]
+
+
+@pytest.mark.parametrize(("path", "older"), OLDER)
+def test_a_refusal_names_the_parameter_as_it_was_sent(
+    api: Client, corp: None, path: str, older: str
+) -> None:
+    """By its older name, if that was sent."""
+    answer = refused(api.put(f"/api/{path}", **{older: "\a"}), 400, "INVALID_PARAMETER")
+    assert answer.headers["X-Invalid-Parameters"] == older
+
+
+def test_an_operation_names_the_parameter_as_it_was_sent(api: Client, corp: None) -> None:
+    """What the directory decides is no other matter."""
+    done(api.put("/api/domain/corp.test", quota=20))
+    for name in ("mailQuota", "quota"):
+        answer = api.put("/api/user/ann@corp.test", **{name: 30})
+        refused(answer, 409, "EXCEEDED_DOMAIN_QUOTA_SIZE")
+        assert answer.headers["X-Invalid-Parameters"] == name
+    answer = api.put("/api/user/ann@corp.test", cn="", headers={"Prefer": "handling=strict"})
+    refused(answer, 400, "INVALID_PARAMETER")
+    assert answer.headers["X-Invalid-Parameters"] == "cn"

@@ -25,7 +25,7 @@ from iredldap.operations import index
 from iredldap.operations.journal import Journal
 from iredldap.operations.records import Records
 from iredldap.web import forms
-from iredldap.web.replies import Replies, listed
+from iredldap.web.replies import Replies, listed, names_sent
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,9 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
     Without any of these the gate has named the others already.
     """
     if unplaced:
-        names = (*request.context.parsed.unknown, *(parameter for parameter, _ in unplaced))
-        response.set_header("X-Ignored-Parameters", listed(names))
+        names = names_sent(request, (parameter for parameter, _ in unplaced))
+        ignored = (*request.context.parsed.unknown, *names)
+        response.set_header("X-Ignored-Parameters", listed(ignored))
 
 
 def _name_others(response: falcon.Response, done: Plan | Outcome) -> None:

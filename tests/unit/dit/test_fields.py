@@ -28,6 +28,7 @@ from iredldap.dit.fields import (
     Table,
     Verb,
     modlist,
+    older_names,
     parse,
     properties,
     refuse_strays,
@@ -551,3 +552,9 @@ def test_the_work_for_a_list_is_linear(verb: Verb) -> None:
 
     assert [len(mod.values) for mod in mods] == [1]
     assert Text.compared <= 10 * number
+
+
+def test_older_names_are_told_where_they_were_sent() -> None:
+    """The new name counts where both were."""
+    form = {"cn": ["a"], "mailQuota": ["x"], "quota": ["1"], "preferredLanguage": [""], "x": [""]}
+    assert older_names(user.UPDATE, form) == {"name": "cn", "language": "preferredLanguage"}

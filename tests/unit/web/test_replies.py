@@ -123,6 +123,29 @@ def test_failure_is_exactly_this() -> None:
     assert list(body) == ["_success", "_msg"]
 
 
+def test_parameters_have_the_names_they_were_sent_by() -> None:
+    """In the header and in the data; one that was not sent by an older name has its own."""
+    request, response = testing.create_req(), falcon.Response()
+    response.context.twins = False
+    request.context.older_names = {"quota": "mailQuota", "name": "cn"}
+    unplaced = [("name", "cn"), ("outboundRelay", "senderRelayHost")]
+    both = Several(
+        [
+            errors.NotSupportedByDirectory(unplaced=unplaced),
+            errors.InvalidParameter(parameter="quota"),
+        ]
+    )
+    Replies(Api()).refused(request, response, both)
+    assert response.headers["x-invalid-parameters"] == "cn, outboundRelay, mailQuota"
+    Replies(Api()).refused(request, response, both.refusals[0])
+    assert json.loads(response.data or b"")["_data"] == {
+        "unsupported": [
+            {"parameter": "cn", "attribute": "cn"},
+            {"parameter": "outboundRelay", "attribute": "senderRelayHost"},
+        ]
+    }
+
+
 @pytest.mark.parametrize(("twins", "legacy"), [(True, False), (False, True), (True, True)])
 def test_the_older_keys_are_twins(twins: bool, legacy: bool) -> None:
     """On the login, or on every answer where configured."""
