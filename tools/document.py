@@ -207,6 +207,9 @@ UTF-8.
 - Names of parameters are case sensitive. An older name does what the new one does; where both
   are sent, the new one counts.
 - Of a parameter that is sent repeatedly the last value counts; those of a list are joined.
+- The data of a read may be sent back as they are, in JSON: nothing changes. What stands under a
+  name that is no parameter (`accountSetting`, say) may be anything; it is ignored and named. A
+  parameter under the name of an attribute, with the very values of that, changes nothing.
 - An empty value counts as not sent unless its row says what it does.
 - What is not sent stays as it is.
 - Everything is checked before anything is written: a request refused for what it says has changed

@@ -5,9 +5,8 @@ A parameter is declared once, as a `Field`: its name, where it is stored, its ki
 answer, `properties` rows into a JSON schema. Nothing else interprets a parameter.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -137,7 +136,7 @@ class Field:
 
     def but(self, **differences: Any) -> "Field":
         """The same parameter where another request treats it differently."""
-        return dataclasses.replace(self, **differences)
+        return replace(self, **differences)
 
 
 Table = tuple[Field, ...]
@@ -163,11 +162,21 @@ def each(field: Field, suffix: str, added: str, removed: str) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One parameter as sent. SET with no values clears."""
+    """One parameter as sent. SET with no values clears.
+
+    `texts` are the values before they were read, and `name` is the one that they were sent by,
+    where an answer may have them under the same name.
+    """
 
     field: Field
     values: tuple[str, ...]
     verb: Verb = Verb.SET
+    name: str = ""
+    texts: tuple[str, ...] = ()
+
+    def stands_in(self, entry: Entry) -> bool:
+        """Whether the very values of an attribute were sent back, however many and odd they are."""
+        return bool(self.texts) and sorted(self.texts) == sorted(entry.texts(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,24 +222,37 @@ def parse(table: Table, form: Form) -> Parsed:
             reading = kind.read(sent) if sent or kind.present else None
             values = reading.values if reading else ()
             dropped += reading.dropped if reading else ()
+            texts = tuple(form[name]) if _may_be_answered(field, name) else ()
+            change = Change(field, values, field.verb, name if texts else "", texts)
             if values or not reading:
-                changes.append(Change(field, values, field.verb))
+                changes.append(change)
             if reading and reading.odd:
-                odd.append(Change(field, reading.odd, field.verb))
+                odd.append(replace(change, values=reading.odd))
         except Malformed as refusal:
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
     refusals += _lacking(table, [*changes, *odd], refusals)
     raise_all(refusals)
-    known = {name for field in table for name in (field.name, *field.aliases)}
+    known = known_names(table)
     unknown = (*(n for n in form if n not in known), *empty)
     return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
+
+
+def known_names(table: Table) -> frozenset[str]:
+    """Give all names of the parameters of a table, older ones among them."""
+    return frozenset(name for field in table for name in (field.name, *field.aliases))
 
 
 def older_names(table: Table, form: Form) -> dict[str, str]:
     """Give the older names by which parameters were sent, by the names of their rows."""
     sent = ((field.name, _sent(field, form)[0]) for field in table)
     return {row: name for row, name in sent if name and name != row}
+
+
+def _may_be_answered(field: Field, name: str) -> bool:
+    """Whether an answer may have what a parameter sets, under this name: that of an attribute."""
+    stored_as = {getattr(field.stored_as, "name", ""), *field.aliases}
+    return name in stored_as and not field.kind.secret
 
 
 def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Parsed:
@@ -258,7 +280,7 @@ def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Pars
         dropped += (value for value, standing in found.items() if standing is None)
         before = changes[name].values if name in changes else ()
         if before or kept:
-            changes[name] = Change(change.field, (*before, *kept), change.verb)
+            changes[name] = replace(change, values=(*before, *kept))
         else:
             words = f"nothing valid in {', '.join(change.values)[:80]!r}"
             refusals.append(change.field.kind.refusal(words, parameter=name))
@@ -378,12 +400,13 @@ def refuse_strays(parsed: Parsed) -> None:
 def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
     """Say what must change in an entry: only differences, lists value by value.
 
-    Of one list what is set counts first, then what is removed, then what is added; the services
-    that other values need come last.
+    What was sent as an answer has it changes nothing. Of one list what is set counts first, then
+    what is removed, then what is added; the services that other values need come last.
     """
     singles: list[Mod] = []
     lists: dict[str, list[str]] = {}
-    ordered = sorted(changes, key=lambda change: _ORDER.index(change.verb))
+    new = (change for change in changes if not change.stands_in(entry))
+    ordered = sorted(new, key=lambda change: _ORDER.index(change.verb))
     for change in ordered:
         match change.field.stored_as:
             case Setting() as setting:

@@ -104,11 +104,12 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
 
     def changes(which: str) -> tuple[Change, ...]:
         found = []
-        # Jobs of a release before have no odd values.
-        for name, values, verb in written.get(which, ()):
+        # Jobs of a release before have no odd values, nor texts as they were sent.
+        for name, values, verb, *sent in written.get(which, ()):
             if name not in rows or _is_clear_text(rows[name]):
                 raise ValueError(f"{endpoint}: no parameter {name!r}")
-            found.append(Change(rows[name], tuple(values), Verb(verb)))
+            older, texts = sent or ("", ())
+            found.append(Change(rows[name], tuple(values), Verb(verb), older, tuple(texts)))
         return tuple(found)
 
     parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
@@ -117,8 +118,16 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
     return Request(endpoint, written["names"], parsed, if_match, written.get("client", ""))
 
 
-def _written(changes: Iterable[Change]) -> list[tuple[str, tuple[str, ...], str]]:
-    return [(change.field.name, change.values, change.verb.value) for change in changes]
+def _written(changes: Iterable[Change]) -> list[tuple[object, ...]]:
+    return [
+        (
+            change.field.name,
+            change.values,
+            change.verb.value,
+            *((change.name, change.texts) if change.texts else ()),
+        )
+        for change in changes
+    ]
 
 
 def _is_clear_text(row: Field) -> bool:

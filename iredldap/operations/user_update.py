@@ -200,7 +200,7 @@ def _size(
 ) -> Iterator[Recheck]:
     """Let a mailbox grow as far as domain and limits allow; what does not grow is not judged."""
     current, asked = user.quota(entry), parsed.value("quota")
-    if asked is None or 0 < int(asked) <= current:
+    if asked is None or int(asked) == current or 0 < int(asked) <= current:
         return
     limits, wanted = domain.limits(home()), int(asked)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))

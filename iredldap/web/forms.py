@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 from urllib.parse import parse_qsl
@@ -36,19 +36,21 @@ _UTF8 = {"", "utf-8", "utf8", "us-ascii"}
 Form = dict[str, list[str]]
 
 
-def read(request: falcon.Request, largest: int) -> Form:
+def read(request: falcon.Request, largest: int, known: Collection[str] | None = None) -> Form:
     """Read all parameters of a request; a name in the body wins over the query string.
 
     Args:
         request: The request.
         largest: Most bytes of a body.
+        known: Names that mean something. In JSON, what stands under another one may be anything,
+            as in the answer of a read, and counts as empty. None: all.
 
     Raises:
         BodyTooLarge, UnsupportedMediaType, InvalidParameter: As the body is.
     """
     sent = query(request)
     body = b"".join(_body(request, largest))
-    return sent | _decoded(body, request.content_type or "") if body else sent
+    return sent | _decoded(body, request.content_type or "", known) if body else sent
 
 
 def query(request: falcon.Request) -> Form:
@@ -127,7 +129,7 @@ def _piece(stream: Any, most: int) -> bytes:
         raise InvalidParameter(f"the body cannot be read: {ex!r}") from ex
 
 
-def _decoded(body: bytes, content_type: str) -> Form:
+def _decoded(body: bytes, content_type: str, known: Collection[str] | None) -> Form:
     name, _, options = content_type.partition(";")
     kind = name.strip().lower() or _FORM
     match kind:
@@ -138,7 +140,7 @@ def _decoded(body: bytes, content_type: str) -> Form:
         case "multipart/form-data":
             return _gathered(_parts(body, content_type))
         case "application/json":
-            return _from_json(body)
+            return _from_json(body, known)
         case _:
             raise UnsupportedMediaType(f"{kind!r} is not read here")
 
@@ -182,7 +184,7 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
     return form
 
 
-def _from_json(body: bytes) -> Form:
+def _from_json(body: bytes, known: Collection[str] | None) -> Form:
     try:
         document = json.loads(
             body.decode("utf-8"),
@@ -195,7 +197,10 @@ def _from_json(body: bytes) -> Form:
         raise InvalidParameter(f"the JSON cannot be read: {ex}") from ex
     if not document_is_object:
         raise InvalidParameter("the JSON is no object")
-    return {_text("", name): _texts(name, value) for name, value in document.items()}
+    return {
+        _text("", name): _texts(name, value) if known is None or name in known else [""]
+        for name, value in document.items()
+    }
 
 
 def _texts(name: str, value: object) -> list[str]:

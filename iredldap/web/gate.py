@@ -12,6 +12,7 @@ from iredldap.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import (
     Parsed,
+    known_names,
     older_names,
     parse,
     refuse_strays,
@@ -160,7 +161,7 @@ class Gate:
         form = (
             forms.query(request)
             if endpoint.takes_file
-            else forms.read(request, self._largest_body(endpoint))
+            else forms.read(request, self._largest_body(endpoint), known_names(endpoint.table))
         )
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)

@@ -554,6 +554,34 @@ def test_the_work_for_a_list_is_linear(verb: Verb) -> None:
     assert Text.compared <= 10 * number
 
 
+BACK: list[tuple[dict[str, list[str]], dict[str, list[bytes]], int]] = [
+    ({"cn": ["A", "B"]}, {"cn": [b"B", b"A"]}, 0),
+    ({"cn": ["A", "B"]}, {"cn": [b"A"]}, 1),
+    ({"cn": ["A"]}, {"cn": [b"A", b"B"]}, 1),
+    ({"name": ["A", "B"]}, {"cn": [b"B", b"A"]}, 1),
+    ({"accountStatus": ["Active"]}, {"accountStatus": [b"Active"]}, 0),
+    ({"accountStatus": ["active"]}, {"accountStatus": [b"Active"]}, 1),
+    ({"mailQuota": ["0"]}, {"mailQuota": [b"0"]}, 0),
+    ({"quota": ["1"]}, {"mailQuota": [b"1"]}, 1),
+    ({"telephoneNumber": ["1, 2"]}, {"telephoneNumber": [b"1, 2"]}, 0),
+]
+
+
+@pytest.mark.parametrize(("form", "held", "mods"), BACK)
+def test_what_an_answer_has_changes_nothing(
+    form: dict[str, list[str]], held: dict[str, list[bytes]], mods: int
+) -> None:
+    """Under the name of the attribute, with all of its values; else it means what it says."""
+    parsed = settled(parse(user.UPDATE, form), lambda _, value: value)
+    assert len(modlist(parsed.changes, Entry("", held))) == mods
+
+
+def test_secrets_are_kept_in_no_other_form() -> None:
+    """Whatever they are called."""
+    parsed = parse(user.UPDATE, {"password": ["a secret"]})
+    assert not parsed.changes[0].texts
+
+
 def test_older_names_are_told_where_they_were_sent() -> None:
     """The new name counts where both were."""
     form = {"cn": ["a"], "mailQuota": ["x"], "quota": ["1"], "preferredLanguage": [""], "x": [""]}

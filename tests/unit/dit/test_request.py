@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.dit import domain, maillist, subscribable, user
-from iredldap.dit.fields import Change, Field, Parsed
+from iredldap.dit.fields import Change, Field, Parsed, parse
 from iredldap.dit.request import Request, domains, dumped, loaded, sealed
 from iredldap.operations import index
 from iredldap.web.planner import TABLES
@@ -77,6 +77,17 @@ def test_verbs_are_kept() -> None:
     again = loaded(dumped(Request("maillist_update", {}, Parsed(changes))), TABLES)
 
     assert again.parsed.changes == changes
+
+
+def test_what_was_sent_back_is_still_known_in_a_job() -> None:
+    """A job of the release before has no such texts."""
+    parsed = parse(maillist.UPDATE, {"cn": ["Crew", "the Crew"], "addMember": ["a@b.test"]})
+    assert parsed.changes[0].texts == ("Crew", "the Crew")
+    text = dumped(Request("maillist_update", {}, parsed))
+    assert loaded(text, TABLES).parsed.changes == parsed.changes
+    before = text.replace(', "cn", ["Crew", "the Crew"]]', "]")
+    assert before != text
+    assert loaded(before, TABLES).parsed.changes[0].values == ("the Crew",)
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,14 @@ def test_a_client_may_prefer_not_to_wait(header: str | None, asynchronous: bool)
     """RFC 7240, where an empty value is none, and what follows a semicolon is a parameter."""
     headers = {"Prefer": header} if header is not None else {}
     assert forms.is_asynchronous(request(headers=headers)) is asynchronous
+
+
+@pytest.mark.parametrize("anything", ['{"b": [1]}', "null", "[null]", "[[1], {}]", "1e999", '"x"'])
+def test_json_under_an_unknown_name_is_not_read(anything: str) -> None:
+    """Answers have objects; under a name that means something one is refused."""
+    body = f'{{"a": 1, "other": {anything}}}'.encode()
+    assert forms.read(request(body, JSON), LARGEST, {"a"}) == {"a": ["1"], "other": [""]}
+    if anything != '"x"':
+        with pytest.raises(InvalidParameter) as caught:
+            forms.read(request(body, JSON), LARGEST, {"a", "other"})
+        assert caught.value.parameter == "other"
