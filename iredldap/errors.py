@@ -20,7 +20,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
     │   └── HasChildren  LastMember  ValueExists  DirectoryUnwilling
     ├── Unacceptable               the schema of the directory forbids it
-    │   └── SchemaViolation  NotSupportedByDirectory
+    │   └── SchemaViolation  NamesEntry  NotSupportedByDirectory
     ├── PasswordMismatch           the result of a password check, not a fault
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
@@ -395,7 +395,28 @@ class Unacceptable(Refusal):
 
 
 class SchemaViolation(Unacceptable):
-    """The classes of an entry forbid the change: what stands there is not as this API makes it."""
+    """The classes or the DN of an entry forbid the change: it is not as this API makes it."""
+
+
+class NamesEntry(SchemaViolation):
+    """A value that is part of the entry's DN would go; `_data` says of which attribute.
+
+    Args:
+        detail: For the log.
+        naming: The attributes, each with the parameter that is stored in it; empty: none is.
+    """
+
+    def __init__(self, detail: str = "", *, naming: Sequence[tuple[str, str]] = ()) -> None:
+        named = [
+            ({"parameter": parameter} if parameter else {}) | {"attribute": attribute}
+            for parameter, attribute in naming
+        ]
+        super().__init__(detail, report={"naming": named} if named else None)
+        self._parameters = tuple(parameter for parameter, _ in naming if parameter)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._parameters
 
 
 class NotSupportedByDirectory(Unacceptable):

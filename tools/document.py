@@ -232,6 +232,10 @@ The directory of an older iRedMail has no place for some parameters
 An attribute alone is what the directory would need for the whole request. `accessPolicy` of an
 alias is ignored there, and refused under strict handling.
 
+A value that is part of the entry's DN cannot be changed, as `name` where another tool named the
+entry `cn=…`: that is `SCHEMA_VIOLATION`, and `_data` names parameter and attribute in the same way,
+under `naming`. An account with a new address is named by that, and has no such limit any more.
+
 ## Answers
 
 Every answer but the OpenAPI document and a bare LDIF file is an envelope: a JSON object that says
@@ -335,6 +339,7 @@ _NO_CODES_OF_THEIR_OWN = {
     errors.Unacceptable,
     errors.DirectoryUnable,
     errors.NameTaken,
+    errors.NamesEntry,
     errors.Several,
 }
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from iredldap.config import Config
-from iredldap.dit import placement, request
+from iredldap.dit import naming, placement, request
+from iredldap.dit.fields import Attribute, Parsed, Verb
 from iredldap.dit.passwords import hashed
-from iredldap.dit.plan import Plan
+from iredldap.dit.plan import Modify, Plan
 from iredldap.dit.request import Request
-from iredldap.errors import InvalidParameter
+from iredldap.dit.schema import Schema
+from iredldap.errors import InvalidParameter, NamesEntry
 from iredldap.gateways.directory import Directory
 from iredldap.operations import (
     admins,
@@ -160,6 +162,7 @@ def plan(world: World, wanted: Request) -> Plan:
     It ends with a look at the targets of what it mentions.
 
     Raises:
+        NamesEntry: If a value that is part of an entry's DN would go from it.
         NotSupportedByDirectory: If the schema has no place for what was sent, or what is needed.
         Refusal: As the operation says.
     """
@@ -167,8 +170,28 @@ def plan(world: World, wanted: Request) -> Plan:
     wanted = replace(wanted, parsed=standing.decided(world.directory, wanted))
     parsed, unplaced = placement.judged(wanted.parsed, classes, world.directory.schema())
     made = PLANS[wanted.endpoint](world, replace(wanted, parsed=parsed))
+    _keep_names(world.directory.schema(), made, parsed)
     plan = fitting.fitted(world.directory, targets.watched(world.directory, made))
     return replace(plan, unplaced=unplaced) if unplaced else plan
+
+
+def _keep_names(schema: Schema, made: Plan, parsed: Parsed) -> None:
+    """Refuse to take away what names an entry, by the parameters that would do it.
+
+    The entry does not get another name for that: groups and rights of other tools may name it.
+    """
+    changes = [step for step in made.steps if isinstance(step, Modify)]
+    lost = [(change.dn, name) for change in changes for name in naming.lost(change, schema.kind_of)]
+    if not lost:
+        return
+    stored_in = {
+        storage.name: change.field.name
+        for change in parsed.changes
+        if change.verb is not Verb.ADD
+        if isinstance(storage := change.field.stored_as, Attribute)
+    }
+    named = dict.fromkeys((stored_in.get(name, ""), name) for _, name in lost)
+    raise NamesEntry(f"the DN has the value: {dict(lost)}", naming=[*named])
 
 
 def sealed(world: World, wanted: Request) -> Request:

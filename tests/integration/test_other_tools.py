@@ -289,6 +289,101 @@ def test_a_domain_is_found_by_its_name(
     assert world.entry(dn) is None
 
 
+def namings(corp: str) -> Any:
+    """Paths, DNs, what is sent, and the attribute that names the entry."""
+    user, unit = f"/api/user/ann@{corp}", f"ou=Aliases,{DOMAIN}"
+    return {
+        "name": (user, f"cn=Ann,{USERS}", {"name": "Anna"}, "cn"),
+        "older name": (user, f"cn=Ann,{USERS}", {"cn": "Anna"}, "cn"),
+        "name of the attribute": (user, f"commonName=Ann,{USERS}", {"name": "Anna"}, "cn"),
+        "two attributes": (user, f"mail=ann@{corp}+sn=Ann,{USERS}", {"sn": "An"}, "sn"),
+        "cleared": (user, f"uid=ann+givenName=A,{USERS}", {"gn": ""}, "givenName"),
+        "one of a list": (
+            user,
+            f"shadowAddress=a@{corp},{USERS}",
+            {"removeAlias": f"a@{corp}", "addAlias": f"b@{corp}"},
+            "shadowAddress",
+        ),
+        "all of a list": (
+            user,
+            f"shadowAddress=a@{corp},{USERS}",
+            {"aliases": ""},
+            "shadowAddress",
+        ),
+        "switched": (
+            user,
+            f"accountStatus=active+uid=ann,{USERS}",
+            {"accountStatus": "disabled"},
+            "accountStatus",
+        ),
+        "alias": (f"/api/alias/team@{corp}", f"cn=Team,{unit}", {"name": "x"}, "cn"),
+        "maillist": (
+            f"/api/maillist/crew@{corp}",
+            f"cn=Crew,ou=Groups,{DOMAIN}",
+            {"name": ""},
+            "cn",
+        ),
+        "admin": (
+            "/api/admin/eve@far.test",
+            f"cn=Eve,o=domainAdmins,{SUFFIX}",
+            {"name": "x"},
+            "cn",
+        ),
+        "domain": (
+            "/api/domain/firm.test",
+            f"cn=Firm+domainName=firm.test,o=domains,{SUFFIX}",
+            {"name": "x"},
+            "cn",
+        ),
+    }
+
+
+CLASSES = {
+    "alias": "mailAlias",
+    "maillist": "mailList",
+    "admin": "mailAdmin",
+    "domain": "mailDomain",
+}
+
+
+def plant_named(world: World, path: str, dn: str) -> None:
+    """Make what a path names with this DN, as another tool does."""
+    _, _, kind, address = path.split("/")
+    named = dict(names.parsed(dn)[0])
+    named.pop("mail", None)
+    named["cn"] = named.pop("commonName", named.get("cn", "Ann"))
+    if kind == "user":
+        plant(world, dn, address, **named)
+    else:
+        named |= {} if kind == "domain" else {"mail": address}
+        world.add(dn, objectClass=CLASSES[kind], accountStatus="active", **named)
+
+
+@pytest.mark.parametrize("what", namings(CORP))
+def test_what_names_an_entry_stays(api: Client, world: World, corp: str, what: str) -> None:
+    """The refusal names parameter and attribute; a rename names the entry by its address."""
+    path, dn, form, attribute = namings(corp)[what]
+    plant_named(world, path, dn)
+    before = world.snapshot()
+    for headers in ({}, {"Prefer": "respond-async"}):
+        answer = api.put(path, **form, headers=headers)
+        sent = next(iter(form))
+        assert answer.status_code == 422
+        assert answer.json() == {
+            "_success": False,
+            "_msg": "SCHEMA_VIOLATION",
+            "_data": {"naming": [{"parameter": sent, "attribute": attribute}]},
+        }
+        assert answer.headers["X-Invalid-Parameters"] == sent
+        assert world.snapshot() == before
+    # In another spelling of the same value it is still there.
+    if attribute == "cn":
+        done(api.put(path, **{next(iter(form)): names.rdn_value(dn).upper()}))
+    if "/user/" in path:
+        done(api.post(f"{path}/change_email/anna@{corp}"))
+        done(api.put(f"/api/user/anna@{corp}", **form))
+
+
 def test_two_of_one_address_are_refused(api: Client, world: World, corp: str) -> None:
     """Nobody can say which one was meant: the answer names both, and nothing changes."""
     plant(world, NAMES["uid"], f"ann@{corp}")

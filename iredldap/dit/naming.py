@@ -1,0 +1,46 @@
+"""Values that name an entry, in what is about to be written.
+
+The first component of a DN consists of values of the entry. While they name it, they cannot go
+from it: slapd refuses that (RFC 4511, section 4.6), and says neither which nor why.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.dit import names
+from iredldap.dit.matching import KindOf, normal
+from iredldap.dit.plan import Mod, Modify, Op
+
+
+def lost(change: Modify, kind_of: KindOf) -> list[str]:
+    """Name the attributes of which a modification takes the value that names the entry.
+
+    Args:
+        change: What is about to be done.
+        kind_of: Tells how values are compared; see `Schema.kind_of`.
+    """
+    first, *_ = names.parsed(change.dn) or [[]]
+    found = (_lost(attribute, value, change.mods, kind_of) for attribute, value in first)
+    return [name for name in found if name]
+
+
+def _lost(attribute: str, value: str, mods: Iterable[Mod], kind_of: KindOf) -> str:
+    """Return the name by which a modification takes a value of a DN away; empty: it does not."""
+    kind = kind_of(attribute)
+
+    def forms(mod: Mod) -> Iterator[bytes]:
+        return (normal(kind.rule, each, kind_of) for each in mod.values)
+
+    named = normal(kind.rule, value.encode("utf-8", "surrogateescape"), kind_of)
+    taken_by = ""
+    for mod in mods:
+        if ";" in mod.attribute or kind_of(mod.attribute).name != kind.name:
+            continue
+        comes = mod.op is not Op.DELETE and named in forms(mod)
+        goes = mod.op is Op.REPLACE or (
+            mod.op is Op.DELETE and (not mod.values or named in forms(mod))
+        )
+        if comes:
+            taken_by = ""
+        elif goes:
+            taken_by = mod.attribute
+    return taken_by
