@@ -24,18 +24,22 @@ _NAMED = either(
 
 
 def local_part(entry: Entry) -> str:
-    """Local part of an account's own address; that of the list for its external members."""
-    is_external = entry.has("objectClass", "mailExternalUser")
-    own = entry.text("memberOfGroup" if is_external else "mail") or ""
-    return names.local_part(own.lower())
+    """Local part of an account's own address."""
+    return names.local_part((entry.text("mail") or "").lower())
 
 
-def local_parts(entry: Entry, domain: str) -> list[str]:
-    """Local parts of an account's own address; of external members, those of their lists here."""
+def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
+    """Local parts of an account's own address; of external members, those of their lists here.
+
+    Args:
+        entry: The account.
+        domains: The domain, and whatever of its alias domains counts.
+    """
     if not entry.has("objectClass", "mailExternalUser"):
         return [local_part(entry)]
     lists = sorted(entry.lowered("memberOfGroup"))
-    return [names.local_part(group) for group in lists if names.domain_of(group) == domain]
+    here = (names.local_part(group) for group in lists if names.domain_of(group) in domains)
+    return [*dict.fromkeys(here)]
 
 
 def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
@@ -52,7 +56,7 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
     def name(entry: Entry) -> Iterator[Operation]:
         missing = [
             address
-            for local in local_parts(entry, domain)
+            for local in local_parts(entry, {domain})
             if not entry.has("shadowAddress", address := f"{local}@{alias}")
             and names.same(taken.get(address, entry.dn), entry.dn)
         ]
@@ -127,12 +131,16 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
 
 
 def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
-    """Domains, other than these, in which an account carries its own local part."""
-    own = local_part(entry)
+    """Domains, other than these, in which an account carries its own local part.
+
+    External members carry those of each of their lists in these domains, the domain and its alias
+    domains.
+    """
+    own = local_parts(entry, domains)
     return {
         names.domain_of(address)
         for address in entry.lowered("shadowAddress")
-        if names.local_part(address) == own and names.domain_of(address) not in domains
+        if names.local_part(address) in own and names.domain_of(address) not in domains
     }
 
 
