@@ -329,7 +329,7 @@ def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
 
 
 def _operate(directory: Directory, operation: Operation) -> str | None:
-    operation = merged(operation)
+    operation = merged(operation, directory.kind_of)
     try:
         return directory.write(operation)
     except Unanswered as ex:
@@ -473,7 +473,7 @@ def _round(
                 if failure:
                     return
                 sent += 1
-                yield merged(operation)
+                yield merged(operation, directory.kind_of)
 
     for operation, refusal in directory.pipeline(operations()):
         stuck += isinstance(refusal, HasChildren)

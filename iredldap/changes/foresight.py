@@ -11,7 +11,6 @@ Source: `docs/decisions/0032-judged-first.md`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 
 from iredldap.dit import clashes
@@ -105,7 +104,7 @@ class _Judge:
             dn = operation.dn.lower()
             is_changed_twice = isinstance(operation, Modify) and dn in self._touched
             if not is_changed_twice and dn not in made:
-                yield clashes.merged(operation)
+                yield clashes.merged(operation, self._directory.kind_of)
             elif isinstance(operation, Add):
                 self._by_schema(operation)
             self._touched.add(dn)
@@ -150,10 +149,10 @@ class _Judge:
             case Add():
                 after = operation.attributes
             case Modify() if entry := self._directory.read(operation.dn, ("*",)):
-                if found := clashes.clash(operation, entry, partial(_rule_of, schema)):
+                if found := clashes.clash(operation, entry, schema.kind_of):
                     self._refuse(operation, ValuePresent(f"{found.attribute}: {found.value!r}"))
                 before = schema.faults(entry.attributes)
-                after = clashes.changed(entry, operation.mods)
+                after = clashes.changed(entry, operation.mods, schema.kind_of)
             case _:
                 return
         if new := [fault for fault in schema.faults(after) if fault not in before]:
@@ -185,7 +184,7 @@ class _Judge:
                 if empties_group(schema, operation, entry):
                     groups.append(entry.dn)
                 elif operation.dn.lower() not in self._touched:
-                    yield clashes.merged(operation)
+                    yield clashes.merged(operation, self._directory.kind_of)
 
     def _again(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
         """Judge an entry again that is not as it was read: by now it may be right."""
@@ -193,7 +192,7 @@ class _Judge:
         rivals.look(refused, verdict)
         query = replace(sweep.query, base=refused.dn, scope=Scope.BASE)
         wanted = [
-            clashes.merged(operation)
+            clashes.merged(operation, self._directory.kind_of)
             for entry in self._directory.find(query)
             for operation in (sweep.foreseen or sweep.change)(entry)
         ]
@@ -251,14 +250,9 @@ class Rivals:
         words, report = f"{describe(refused)}: {refusal.detail}", refusal.report
         if isinstance(refusal, ValueAbsent):
             raise SchemaViolation(words, report=report) from refusal
-        found = clashes.clash(refused, entry, partial(_rule_of, self._directory.schema()))
+        found = clashes.clash(refused, entry, self._directory.kind_of)
         told = _told(found) if found else {}
         raise ValueExists(words, report={**(report or {}), **told}) from refusal
-
-
-def _rule_of(schema: Schema, attribute: str) -> str:
-    known = schema.attribute(attribute)
-    return known.equality if known else ""
 
 
 def _told(found: clashes.Clash) -> dict[str, object]:

@@ -24,6 +24,7 @@ from ldap.controls.simple import ManageDSAITControl
 
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
+from iredldap.dit.matching import Kind
 from iredldap.dit.parts import Found, Part
 from iredldap.dit.plan import Add, Delete, Modify, Op, Operation, Query, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
@@ -194,6 +195,14 @@ class Directory:
             return self._schema[2]
         finally:
             self._schema_lock.release()
+
+    def kind_of(self, attribute: str) -> Kind:
+        """Tell how the server compares the values of an attribute; its schema is read if need be.
+
+        Raises:
+            ServerDown, InternalError: As `schema`.
+        """
+        return self.schema().kind_of(attribute)
 
     def has_new_schema(self) -> bool:
         """Read the schema again, in case a refusal stems from another one; tell whether it does.
