@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
-from iredldap import version
+from iredldap import trust, version
 from iredldap.commands.doctor import doctor
 from iredldap.config import (
     CONFIG_VARIABLE,
@@ -39,6 +40,9 @@ from iredldap.installation import (
 from iredldap.ldap_settings import Ldap
 from iredldap.operations import findings, probe
 from iredldap.operations.records import Records
+from iredldap.settings import certificates
+
+_CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
 
 _config_option = click.option(
     "--config",
@@ -60,6 +64,21 @@ def main() -> None:
 main.add_command(doctor)
 
 
+def _certificates(
+    context: click.Context, option: click.Parameter, path: Path | None
+) -> Path | None:
+    """Judge a file of certificates; a fault is told of the variable that named the file, if any."""
+    wrong = certificates(str(path)) if path else None
+    if not path or not wrong:
+        return path
+    named = "--ca-file"
+    if context.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT:
+        named = next(filter(os.environ.get, _CA_VARIABLES))
+    if path.is_file():
+        _fail(f"{named}: {path}: {wrong}")
+    raise click.BadParameter(f"{path}: {wrong}", param_hint=named)
+
+
 @main.command()
 @_config_option
 @click.option("--uri", "uris", multiple=True, required=True, help="Server of the directory.")
@@ -72,8 +91,9 @@ main.add_command(doctor)
 )
 @click.option(
     "--ca-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    envvar=["IREDLDAP_LDAP_CA_FILE", "LDAPTLS_CACERT", "SSL_CERT_FILE"],
+    type=click.Path(path_type=Path),
+    callback=_certificates,
+    envvar=_CA_VARIABLES,
     help="Certificates to trust, PEM.  [default: the system's]",
 )
 @click.option(

@@ -501,16 +501,19 @@ def _section(
         elif key not in allowed:
             faults.append(f"{name}.{key}: no such setting")
     for row in dataclasses.fields(record):
+        named = f"{name}.{row.name}"
+        if variable(name, row.name) in environment and not is_secret(hints[row.name]):
+            named += f" ({variable(name, row.name)})"
         try:
             found = _find(name, row.name, hints[row.name], given, environment)
             if found is not None:
                 value = values[row.name] = _convert(hints[row.name], found)
                 if wrong := row.metadata["check"](value):
-                    faults.append(f"{name}.{row.name}: {wrong}")
+                    faults.append(f"{named}: {wrong}")
             elif row.default is dataclasses.MISSING:
-                faults.append(f"{name}.{row.name}: missing")
+                faults.append(f"{named}: missing")
         except (ValueError, OSError) as ex:
-            faults.append(f"{name}.{row.name}: {ex}")
+            faults.append(f"{named}: {ex}")
     return values if len(faults) == before else None
 
 

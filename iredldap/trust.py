@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from iredldap.ldap_settings import Ldap
 
-_VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
+VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
+"""Environment variables that name the certificates of the system, the first one first."""
 _START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 _SUCCESS = b"\x0a\x01\x00"
 _EXPIRED, _NOT_YET = 10, 9
@@ -29,10 +30,21 @@ def certificates(settings: Ldap) -> str:
     The system's is what the environment names (`LDAPTLS_CACERT`, `SSL_CERT_FILE`), else what
     libldap is configured to use (`TLS_CACERT` in ldap.conf), else OpenSSL's. Empty: none is there.
     """
+    return _chosen(settings)[1]
+
+
+def source(settings: Ldap) -> str:
+    """Return what names the file of `certificates`: a setting, a variable; the system, else."""
+    return _chosen(settings)[0]
+
+
+def _chosen(settings: Ldap) -> tuple[str, str]:
     if settings.ca_file:
-        return settings.ca_file
-    named = next(filter(None, map(os.environ.get, _VARIABLES)), None)
-    return named or _configured() or ssl.get_default_verify_paths().cafile or ""
+        return "ldap.ca_file", settings.ca_file
+    for variable in VARIABLES:
+        if file := os.environ.get(variable):
+            return variable, file
+    return "the system's", _configured() or ssl.get_default_verify_paths().cafile or ""
 
 
 def context(settings: Ldap) -> ssl.SSLContext:
@@ -97,8 +109,9 @@ def _judged(error: ssl.SSLCertVerificationError, uri: str, settings: Ldap) -> st
     if error.verify_code in _NAMES:
         return f"the server's certificate is not for {name(uri)}: {error.verify_message}"
     file = certificates(settings) or "no file"
-    where = "ldap.ca_file" if settings.ca_file else "the system's; ldap.ca_file may name others"
-    return f"the server's certificate is not trusted ({error.verify_message}) by {file} ({where})"
+    where = source(settings)
+    words = where if settings.ca_file else f"{where}; ldap.ca_file may name others"
+    return f"the server's certificate is not trusted ({error.verify_message}) by {file} ({words})"
 
 
 def _configured() -> str | None:

@@ -48,7 +48,8 @@ def secured(plain: socket.socket, uri: str, settings: Ldap) -> socket.socket:
         context = trust.context(settings)
     except OSError as ex:
         plain.close()
-        raise InternalError(f"ldap.ca_file: {trust.certificates(settings)}: {ex}") from ex
+        words = f"{trust.source(settings)}: {trust.certificates(settings)}: {ex}"
+        raise InternalError(words) from ex
     try:
         return context.wrap_socket(plain, server_hostname=trust.name(uri))
     except OSError as ex:

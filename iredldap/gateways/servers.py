@@ -234,7 +234,8 @@ def _set_trust(connection: SimpleLDAPObject, settings: Ldap) -> None:
         connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     except ValueError as ex:
         # What libldap with OpenSSL makes of a file that is no longer what it was at the start.
-        raise InternalError(f"ldap.ca_file: {trust.certificates(settings)}: {ex}") from ex
+        words = f"{trust.source(settings)}: {trust.certificates(settings)}: {ex}"
+        raise InternalError(words) from ex
 
 
 def _refuse_silence(uri: str, seconds: float) -> None:

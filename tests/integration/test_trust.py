@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from iredldap import trust
 from iredldap.cli import main
 from iredldap.config import read_file
 from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import Refusal
+from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
@@ -148,14 +149,61 @@ def faults(where: Ldap) -> Iterator[str]:
 
 
 @both
-def test_a_stranger_s_certificate_is_named(uri: str, certificates: Path) -> None:
+def test_a_stranger_s_certificate_is_named(
+    uri: str, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the setting that says whom to trust, and the file that it means now."""
+    for variable in trust.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
     other = str(certificates / "other-ca.pem")
     for said in faults(settings(uri, ca_file=other)):
         assert "TLS: the server's certificate is not trusted" in said
         assert f"by {other} (ldap.ca_file)" in said
     for said in faults(settings(uri)):
         assert "(the system's; ldap.ca_file may name others)" in said
+
+
+@pytest.mark.parametrize("variable", trust.VARIABLES)
+@both
+def test_the_variable_that_names_the_certificates_is_told(
+    uri: str, certificates: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """By whoever finds them wrong: the setting is empty, and nothing is wrong with it."""
+    other = str(certificates / "other-ca.pem")
+    for name in trust.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, other)
+    for said in faults(settings(uri)):
+        assert f"by {other} ({variable}; ldap.ca_file may name others)" in said
+    monkeypatch.setenv(variable, str(certificates / "none.pem"))
+    with pytest.raises(InternalError, match=f"{variable}: .*none.pem"):
+        read(settings(uri))
+
+
+VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
+
+
+@pytest.mark.parametrize("named", ["--ca-file", *VARIABLES])
+@pytest.mark.parametrize(("file", "status"), [("ca.key", 1), ("none.pem", 2)])
+def test_init_tells_what_named_the_certificates(
+    certificates: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    file: str,
+    status: int,
+) -> None:
+    """The option, or the variable; nothing is written."""
+    path, ca = tmp_path / "iredldap.toml", str(certificates / file)
+    words = ["init", "--config", str(path), "--uri", "ldaps://127.0.0.1", "--suffix", SUFFIX]
+    if named in VARIABLES:
+        monkeypatch.setenv(named, ca)
+    else:
+        words += [named, ca]
+    made = CliRunner().invoke(main, words)
+    assert made.exit_code == status
+    assert (named in made.output, ca in made.output) == (True, True)
+    assert not path.exists()
 
 
 @both

@@ -434,6 +434,24 @@ def test_certificates_to_trust_are_certificates(tmp_path: Path, setting: str) ->
         assert faults(given(section, **{name: str(file)})) == [f"{setting}: no such file"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("ldap.ca_file", "/nonexistent/ca.pem"),
+        ("mlmmjadmin.ca_file", "/nonexistent/ca.pem"),
+        ("ldap.network_timeout", "soon"),
+        ("api.restful_api_clients", "nowhere"),
+    ],
+)
+def test_a_fault_names_the_variable_that_the_value_is_from(setting: str, text: str) -> None:
+    """A setting alone is looked for in the file, where it is right or absent."""
+    section, _, name = setting.partition(".")
+    (told,) = faults(LEAST, SECRETS | {variable(section, name): text})
+    assert told.startswith(f"{setting} ({variable(section, name)}): ")
+    (told,) = faults(given(section, **{name: text}))
+    assert told.startswith(f"{setting}: ")
+
+
 # --- files ------------------------------------------------------------------------------------
 
 
