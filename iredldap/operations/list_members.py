@@ -1,13 +1,19 @@
 """Who joins and who leaves a subscribable list."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from iredldap.dit import list_kinds
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Field, Parsed, Verb
-from iredldap.dit.plan import Outside
+from iredldap.dit.plan import Outside, Step
 from iredldap.errors import InvalidMail
+from iredldap.gateways.directory import Directory
+from iredldap.operations import elsewhere, membership
 from iredldap.operations.mailing_lists import MailingLists
+
+KINDS = ("normal", "digest", "nomail")
+"""Kinds of membership."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,32 @@ def _join(lists: MailingLists, mail: str, members: Joining) -> None:
         lists.subscribe(mail, new, members.kind, confirm=members.confirm)
 
 
-def leaving(lists: MailingLists, mail: str, parsed: Parsed) -> Iterator[Outside]:
-    """Step: remove the members that a request names, whatever their kind."""
-    gone: Iterable[str] = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
+def leaving(
+    directory: Directory, lists: MailingLists, entry: Entry, mail: str, parsed: Parsed
+) -> Iterator[Step]:
+    """Steps: remove the members that a request names, whatever their kind.
+
+    Also those whom the directory names: mail to the list comes to them beside mlmmj.
+    """
+    gone = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:
+        everybody = list_kinds.EVERYBODY in gone
+        yield from membership.dismissed(directory, entry, gone, everybody=everybody)
         yield Outside("remove members", lambda: lists.unsubscribe(mail, gone))
+
+
+def shown(
+    directory: Directory, lists: MailingLists, entry: Entry, mail: str
+) -> dict[str, list[str]]:
+    """Read the members of a list: sorted addresses by the kind of membership.
+
+    Whom the directory names gets each mail, as normal members do.
+
+    Raises:
+        MlmmjadminUnavailable: If mlmmjadmin does not answer.
+    """
+    members = lists.subscribers(mail)
+    externals, ours = membership.of_list(directory, entry)
+    named = elsewhere.held(externals) | {one.folded("mail") for one in ours}
+    members["normal"] = members.get("normal", set()) | named
+    return {kind: sorted(members.get(kind, ())) for kind in KINDS}

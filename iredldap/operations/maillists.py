@@ -26,7 +26,7 @@ from iredldap.dit.plan import (
     Step,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, membership, subscriptions, uniqueness
+from iredldap.operations import elsewhere, lookup, membership, subscriptions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
@@ -67,7 +67,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     asked = membership.asked(parsed, Verb.SET)
     externals = [entry for entry in strays if maillist.is_externals(entry)]
     told = membership.tell(
-        directory, caller, asked, addresses, "members", membership.held(externals)
+        directory, caller, asked, addresses, "members", elsewhere.held(externals)
     )
     marked = [entry for entry in strays if not maillist.is_externals(entry)]
     wanted = {entry.dn for entry in told.ours}
@@ -83,12 +83,12 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
     newcomer = _newcomer(directory, made, aliases, members, externals)
     kept = {mail for entry in marked if entry.dn not in wanted for mail in entry.texts("mail")[:1]}
-    kept |= membership.held(externals) - {*asked}
+    kept |= elsewhere.held(externals) - {*asked}
     return Plan(
         dn,
         (
             *membership.join(directory, made, members.ours),
-            *membership.elsewhere(directory, made, externals, members.elsewhere),
+            *elsewhere.change(directory, made, externals, members.elsewhere),
             Add(dn, attributes, container=domain.container(home.dn, "Groups")),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
@@ -129,7 +129,7 @@ def _newcomer(
     """Describe a list just added; what its members were marked with before is not taken back."""
     addresses = maillist.addresses(made)
     mail = addresses[0]
-    externals = membership.externals_dn(directory, made)
+    externals = elsewhere.dn_of(directory, made)
 
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
         for member in members.ours:
@@ -165,7 +165,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     found = membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
-    asked, held = membership.asked(parsed, verb), membership.held(found.externals)
+    asked, held = membership.asked(parsed, verb), elsewhere.held(found.externals)
     come = membership.tell(directory, caller, asked, own, parameter, held)
     go = membership.told_to_go(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in come.ours}
@@ -175,9 +175,9 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         *membership.leave(
             directory, entry, [member for member in go.ours if member.dn not in staying]
         ),
-        *membership.elsewhere(directory, entry, found.externals, come.elsewhere, go.elsewhere),
+        *elsewhere.change(directory, entry, found.externals, come.elsewhere, go.elsewhere),
     )
-    if joining or {*come.elsewhere} - held:
+    if joining or {*come.elsewhere} - elsewhere.held(elsewhere.whole(entry, found.externals)):
         steps += (membership.recheck_list(directory, found, joining),)
     gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
     mods = (*modlist(parsed.changes, entry), *maillist.member_dns(entry, come.users, gone))
@@ -211,7 +211,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            *membership.without_list(found.externals, addresses),
+            *elsewhere.without_list(found.externals, addresses),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
             membership.recheck_members(directory, addresses),

@@ -6,13 +6,12 @@ Source: iRedMail's directory, "Mailing lists".
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from iredldap.dit import domain, maillist, names
-from iredldap.dit.entry import Entry, distinct, encoded, folded
+from iredldap.dit import maillist, names
+from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
-    Add,
     Amendment,
     Delete,
     Mod,
@@ -26,7 +25,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
+from iredldap.operations import elsewhere, lookup
 from iredldap.operations.login import Caller
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
@@ -40,8 +39,8 @@ _EVERYTHING = ("*", "entryCSN")
 class Found:
     """A list, the entries of its members elsewhere, and its members here.
 
-    One entry for the members elsewhere is usual. Other tools make several for a list, and one for
-    several lists.
+    One entry for the members elsewhere is usual. Other tools make several for a list, one for
+    several lists, and one for a further address of a list alone.
     """
 
     entry: Entry
@@ -50,25 +49,59 @@ class Found:
 
 
 def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
-    """Read a list in one search; of its members here only what membership stands on.
+    """Read a list; of its members here only what membership stands on.
+
+    It takes one search, and another one if the list has further addresses.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
-    externals = every(equals("objectClass", "mailExternalUser"), equals(GROUP, mail))
-    others = equals(GROUP, mail) if with_members else externals
+    marked = marked_with([mail], with_members=with_members)
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
-    query = Query(directory.tree.base, Scope.SUBTREE, either(itself, others), _EVERYTHING)
-    lists, elsewhere, members = list[Entry](), list[Entry](), []
+    query = Query(directory.tree.base, Scope.SUBTREE, either(itself, marked), _EVERYTHING)
+    lists, others = list[Entry](), list[Entry]()
     for found in directory.stream(query):
-        if maillist.is_list(found) and found.has("mail", mail):
-            lists.append(found)
-        elif maillist.is_externals(found):
-            elsewhere.append(found)
-        else:
-            members.append(Entry(found.dn, {n: found.attributes.get(n, []) for n in _OF_A_MEMBER}))
+        is_itself = maillist.is_list(found) and found.has("mail", mail)
+        (lists if is_itself else others).append(found)
     entry = lookup.existing(lookup.among(directory, lists, mail, "mailList"), f"no list {mail}")
-    return Found(entry, tuple(elsewhere), tuple(members))
+    if further := maillist.addresses(entry)[1:]:
+        others += _marked(directory, further, with_members=with_members)
+    return Found(entry, *told_apart(entry, others))
+
+
+def of_list(directory: Directory, entry: Entry) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Read who has an address of a list as that of a group: entries elsewhere, and accounts."""
+    return told_apart(entry, _marked(directory, maillist.addresses(entry), with_members=True))
+
+
+def _marked(
+    directory: Directory, addresses: Sequence[str], *, with_members: bool
+) -> Iterator[Entry]:
+    marked = marked_with(addresses, with_members=with_members)
+    return directory.stream(Query(directory.tree.base, Scope.SUBTREE, marked, _EVERYTHING))
+
+
+def marked_with(addresses: Iterable[str], *, with_members: bool) -> str:
+    """Filter for whoever gets mail to some addresses of a list as a member of it.
+
+    Entries of members elsewhere get that to their further addresses too.
+    """
+    groups = [equals(GROUP, address) for address in addresses]
+    further = (equals("shadowAddress", address) for address in addresses)
+    externals = every(equals("objectClass", "mailExternalUser"), either(*groups, *further))
+    return either(externals, *(groups if with_members else ()))
+
+
+def told_apart(entry: Entry, found: Iterable[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Tell the entries of a list's members elsewhere from its members here; each comes once."""
+    outside, members = dict[str, Entry](), dict[str, Entry]()
+    for one in found:
+        if maillist.is_externals(one):
+            outside[one.dn] = one
+        elif not names.same(one.dn, entry.dn):
+            held = {name: one.attributes.get(name, []) for name in _OF_A_MEMBER}
+            members[one.dn] = Entry(one.dn, held)
+    return tuple(outside.values()), tuple(members.values())
 
 
 @dataclass(frozen=True)
@@ -158,22 +191,32 @@ def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
 def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: bool) -> Told:
     """Members that shall leave, unless they are also told to come."""
     if sets_all:
-        return Told(found.members, tuple(sorted(held(found.externals))))
+        return Told(found.members, tuple(sorted(elsewhere.held(found.externals))))
     unwanted = asked(parsed, Verb.REMOVE)
     ours = _distinct(lookup.holders(directory, unwanted, ("objectClass", GROUP)))
     return Told(ours, unwanted)
 
 
-def externals_dn(directory: Directory, entry: Entry) -> str:
-    """DN of the entry of a list's members elsewhere: beside the list, in its domain."""
-    mail = maillist.addresses(entry)[0]
-    home = names.home(entry.dn)
-    return names.externals(home, mail) if home else directory.tree.externals(mail)
+def dismissed(
+    directory: Directory, entry: Entry, addresses: Collection[str], *, everybody: bool
+) -> tuple[Operation | Sweep, ...]:
+    """Take members off a list that the directory names, whatever its kind.
 
-
-def held(externals: Iterable[Entry]) -> set[str]:
-    """Addresses of the members elsewhere, in lower case."""
-    return {mail for entry in externals for mail in entry.lowered("mail")}
+    Args:
+        directory: Where.
+        entry: The list.
+        addresses: Who leaves, in lower case.
+        everybody: Whether all others leave too.
+    """
+    externals, members = of_list(directory, entry)
+    if not everybody:
+        named = {one.dn for one in _distinct(lookup.holders(directory, addresses, ("mail",)))}
+        members = tuple(one for one in members if one.dn in named)
+    go = tuple(elsewhere.held(externals)) if everybody else tuple(addresses)
+    return (
+        *leave(directory, entry, members),
+        *elsewhere.change(directory, entry, externals, (), go),
+    )
 
 
 def join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
@@ -207,107 +250,6 @@ def _sweeps(
         yield Sweep(meaning, query, judged)
 
 
-def elsewhere(
-    directory: Directory,
-    entry: Entry,
-    externals: Sequence[Entry],
-    come: tuple[str, ...],
-    go: tuple[str, ...] = (),
-) -> tuple[Operation | Sweep, ...]:
-    """Change the members elsewhere, on an entry that is made when there is a first one.
-
-    An entry that serves other lists too is parted first: each list then has the members in an
-    entry of its own.
-
-    Args:
-        directory: Where.
-        entry: The list.
-        externals: The entries of its members elsewhere.
-        come: Addresses of new members, in lower case.
-        go: Addresses of those who leave; who comes stays.
-    """
-    there = held(externals)
-    added = tuple(address for address in come if address not in there)
-    gone = there.intersection(go) - {*come}
-    if not added and not gone:
-        return ()
-    own = maillist.addresses(entry)
-    steps: list[Operation | Sweep] = []
-    kept: list[str] = []
-    places: list[str] = []
-    for found in sorted(externals, key=lambda one: one.dn):
-        away = encoded(mail for mail in found.texts("mail") if folded(mail) in gone)
-        if others := maillist.other_lists(found, own):
-            steps += _parted(found, own, others)
-            if not maillist.is_named_by(found, own):
-                kept += [mail for mail in found.texts("mail") if folded(mail) not in gone]
-                continue
-        elif folded(names.named_by(found.dn, "mail") or "") in gone:
-            # Its name can't go without it: who stays in it moves to another entry.
-            kept += [mail for mail in found.texts("mail") if folded(mail) not in gone]
-            steps.append(Delete(found.dn, absent_ok=True, with_children=True))
-            continue
-        places.append(found.dn)
-        if away:
-            steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", away),)))
-    standing = held(one for one in externals if one.dn in places)
-    # What an entry named by another list held goes before that one loses this list.
-    missing = encoded(distinct(m for m in (*kept, *added) if folded(m) not in standing))
-    if not missing:
-        return tuple(steps)
-    if places:
-        return (Modify(places[0], (Mod(Op.ADD, "mail", missing),)), *steps)
-    mail, *shadows = own
-    is_marked = entry.has("domainStatus", "disabled")
-    made = maillist.externals(mail, shadows, is_marked=is_marked)
-    dn = externals_dn(directory, entry)
-    container = domain.container(names.parent(names.parent(dn)), "Externals")
-    return (
-        Add(dn, made, present_ok=True, container=container),
-        Modify(dn, (Mod(Op.ADD, "mail", missing),)),
-        *steps,
-    )
-
-
-def _parted(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator[Operation | Sweep]:
-    """Part an entry for members elsewhere that serves several lists.
-
-    Nobody misses a mail meanwhile: whoever loses the entry has another one first. For the list of
-    these addresses, where it is named by another, that is up to the caller.
-    """
-    if not maillist.is_named_by(found, own):
-        yield Modify(found.dn, maillist.without_lists(found, own))
-        return
-    for other in others:
-        dn, attributes = maillist.copied(found, own, other)
-        yield Add(dn, attributes, present_ok=True)
-        yield _filled(dn, found.texts("mail"))
-    yield Modify(found.dn, maillist.only_lists(found, own))
-
-
-def _filled(dn: str, addresses: Sequence[str]) -> Sweep:
-    """Add to an entry for members elsewhere whom it lacks: it may have been there before."""
-
-    def fill(entry: Entry) -> Iterator[Operation]:
-        there = entry.lowered("mail")
-        missing = encoded(mail for mail in addresses if folded(mail) not in there)
-        if missing:
-            yield Modify(dn, (Mod(Op.ADD, "mail", missing),))
-
-    query = Query(dn, Scope.BASE, equals("objectClass", "mailExternalUser"), ("mail",))
-    return Sweep("add members elsewhere", query, fill)
-
-
-def without_list(externals: Iterable[Entry], own: Sequence[str]) -> Iterator[Operation | Sweep]:
-    """Take a list that goes off the entries of its members elsewhere; other lists keep theirs."""
-    for found in externals:
-        others = maillist.other_lists(found, own)
-        if others:
-            yield from _parted(found, own, others)
-        if not others or maillist.is_named_by(found, own):
-            yield Delete(found.dn, absent_ok=True, with_children=True)
-
-
 def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -> Recheck:
     """The list may have been deleted, or got another address, while members joined.
 
@@ -318,7 +260,7 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
     for member in joining:
         missing = encoded(address for address in own if address not in member.lowered(GROUP))
         back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
-    externals = Delete(externals_dn(directory, found.entry), absent_ok=True, with_children=True)
+    externals = Delete(elsewhere.dn_of(directory, found.entry), absent_ok=True, with_children=True)
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
@@ -333,17 +275,6 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
     return Recheck("is the list still what it was", query, judge)
 
 
-def _ended(found: Entry, own: Sequence[str]) -> Iterator[Operation]:
-    """Take a list that is gone off an entry of members elsewhere."""
-    others = maillist.other_lists(found, own)
-    if others and not maillist.is_named_by(found, own):
-        yield Modify(found.dn, maillist.without_lists(found, own), absent_ok=True)
-        return
-    for other in others:
-        yield Add(*maillist.copied(found, own, other), present_ok=True)
-    yield Delete(found.dn, absent_ok=True, with_children=True)
-
-
 def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
     """Somebody may have joined between the dismissal and the end."""
 
@@ -353,7 +284,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
                 operation
                 for found in entries
                 for operation in (
-                    _ended(found, addresses)
+                    elsewhere.ended(found, addresses)
                     if maillist.is_externals(found)
                     else maillist.leaves(found, addresses)
                 )

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from iredldap.dit import domain, list_profile, names, references, subscribable, user
+from iredldap.dit import (
+    domain,
+    list_profile,
+    maillist,
+    names,
+    references,
+    subscribable,
+    user,
+)
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, modlist
 from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Record, Step
@@ -25,14 +33,19 @@ from iredldap.dit.subscribable import (
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
-from iredldap.operations import list_members, lookup, subscriptions, user_lists
+from iredldap.operations import (
+    elsewhere,
+    list_members,
+    lookup,
+    membership,
+    subscriptions,
+    user_lists,
+)
 from iredldap.operations.login import Caller
 from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
 from iredldap.operations.targets import Judge
 from iredldap.operations.user_update import follow_removed, recheck_addresses
-
-_KINDS = ("normal", "digest", "nomail")
 
 
 def _read(directory: Directory, mail: str) -> Entry:
@@ -64,8 +77,7 @@ def get(
     settings = list_profile.shown(_profile(lists, mail, entry))
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
-        held = lists.subscribers(mail)
-        settings["subscribers"] = {kind: sorted(held.get(kind, ())) for kind in _KINDS}
+        settings["subscribers"] = list_members.shown(directory, lists, entry, mail)
     return entry, settings
 
 
@@ -163,7 +175,7 @@ def update(
     )
     rest = (
         *_setting(lists, mail, list_profile.forms(mail, settled.in_profile, profile)),
-        *list_members.leaving(lists, mail, parsed),
+        *list_members.leaving(directory, lists, entry, mail, parsed),
         *list_members.joining(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
@@ -206,7 +218,8 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
     entry, lists = _read(directory, mail), records.mlmmjadmin
     records.ask()
     lists.ask()
-    addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
+    addresses = maillist.addresses(entry)
+    externals, _ = membership.of_list(directory, entry)
     words = "archive the list" if archive else "remove the list for good"
     return Plan(
         entry.dn,
@@ -218,9 +231,11 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
+            *elsewhere.without_list(externals, addresses),
             Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
+            membership.recheck_members(directory, addresses),
         ),
         entry.csn,
         touches=names.domains_of(addresses),

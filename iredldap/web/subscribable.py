@@ -18,7 +18,7 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
         returns="Attributes of the list, each a list of texts, and its settings by the names of the"
         " parameters, with others that mlmmj has: yes or no, texts, sorted lists, max_message_size"
         " a number, 0 for any size. With with_subscribers `subscribers`: sorted addresses under"
-        " normal, digest and nomail.",
+        " normal, digest and nomail; members whom the directory names are normal ones.",
         shape="SubscribableList",
         era="later",
     ),

@@ -822,6 +822,59 @@ def test_a_list_may_have_several_entries_of_members_elsewhere(
     assert not world.find(f"(memberOfGroup={CREW})")
 
 
+@pytest.fixture
+def by_alias(api: Client, world: World, corp: str) -> str:
+    """A list whose name in an alias domain has members of its own; give that name."""
+    done(api.put(f"/api/domain/{CORP}", addAliasDomain="alias.test"))
+    done(api.post(f"/api/user/ann@{corp}", password=PASSWORD))
+    done(api.post(f"/api/maillist/{CREW}", members=f"bob@{corp}"))
+    done(api.post(f"/api/maillist/{TEAM}", members="z@far.test"))
+    common: dict[str, Any] = {
+        "objectClass": "mailExternalUser",
+        "accountStatus": "active",
+        "enabledService": ["mail", "deliver"],
+    }
+    alias, both = "crew@alias.test", ["x@far.test", "Y@far.test"]
+    world.add(f"memberOfGroup={alias},{OUTSIDE}", memberOfGroup=alias, mail=both, **common)
+    world.modify(world.tree.externals(TEAM), (0, "shadowAddress", [alias.encode()]))
+    world.modify(world.tree.user(f"ann@{corp}"), (0, "memberOfGroup", [alias.encode()]))
+    return alias
+
+
+def test_members_of_a_further_address_alone_are_shown_and_leave(
+    api: Client, world: World, corp: str, postfix: Postfix, by_alias: str
+) -> None:
+    """Mail to that address comes to them; whoever else the entries hold is left alone."""
+    path = f"/api/maillist/{CREW}"
+    bob, ann, x, y, z = f"bob@{corp}", f"ann@{corp}", "x@far.test", "y@far.test", "z@far.test"
+    assert {m.lower() for m in postfix.recipients(by_alias)} == {bob, ann, x, y, z}
+    shown = api.get(path).json()["_data"]["members"]
+    assert {m.lower() for m in shown} == {bob, ann, x, y, z}
+
+    done(api.put(path, removeMember=x))
+    assert {m.lower() for m in postfix.recipients(by_alias)} == {bob, ann, y, z}
+    done(api.put(path, removeMember=f"{z},{ann}"))
+    assert {m.lower() for m in postfix.recipients(by_alias)} == {bob, y}
+    assert postfix.recipients(TEAM) == {z}
+    assert postfix.recipients(CREW) == {bob}
+
+    done(api.put(path, addMember=y))
+    assert postfix.recipients(CREW) == {bob, y}
+    done(api.put(path, addMember=f"w@far.test,{ann}"))
+    assert postfix.recipients(CREW) == {bob, y, "w@far.test", ann}
+    done(api.put(path, members=""))
+    assert postfix.recipients(CREW) == postfix.recipients(by_alias) == set()
+    assert postfix.recipients(TEAM) == {z}
+
+
+def test_members_of_a_further_address_alone_go_with_the_list(
+    api: Client, world: World, corp: str, postfix: Postfix, by_alias: str
+) -> None:
+    done(api.delete(f"/api/maillist/{CREW}"))
+    assert not world.find(f"(|(memberOfGroup={by_alias})(shadowAddress={by_alias}))")
+    assert postfix.recipients(TEAM) == {"z@far.test"}
+
+
 def test_members_marked_before_their_list_is_made_stay(
     api: Client, world: World, corp: str, postfix: Postfix
 ) -> None:
