@@ -1,12 +1,13 @@
 """What to export: a kind of account and a name, as searches of the directory."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
 from iredldap.dit import names
 from iredldap.dit.depth import Scope
-from iredldap.errors import AmbiguousAccount
+from iredldap.errors import AmbiguousAccount, InvalidDomainName, InvalidMail
 from ldif_export.writer import base_name, is_password
 
 T = TypeVar("T")
@@ -150,18 +151,24 @@ def read_name(kind: Kind, text: str) -> str:
     """Read the name of an account of this kind.
 
     Raises:
-        InvalidDomainName, InvalidMail: If it is malformed.
+        InvalidDomainName, InvalidMail: If it is malformed; a domain names no account.
     """
-    return names.domain(text) if kind in NAMED_BY_DOMAIN else names.existing(text)
+    if kind in NAMED_BY_DOMAIN:
+        return names.domain(text)
+    with suppress(InvalidDomainName):
+        names.domain(text)
+        raise InvalidMail(f"{text[:80]!r} is a domain, and names no {kind}")
+    return names.stored(text)
 
 
 def home_search(selection: Selection, tree: names.Tree) -> Search | None:
     """Give the search for the domain that a selection names, or that an account of it lies in.
 
     Another tool may have given its entry any name, so nobody knows the DN before. None: the
-    selection is of no single domain.
+    selection is of no single domain, or of an account whose name tells none.
     """
-    if selection.kind in _OF_NO_DOMAIN:
+    is_account = selection.kind not in NAMED_BY_DOMAIN
+    if selection.kind in _OF_NO_DOMAIN or (is_account and "@" not in selection.name):
         return None
     name = names.domain_of(selection.name)
     return Search(tree.base, Scope.ONE, names.domain_filter(name, "domainName"))
@@ -203,7 +210,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
 def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[Search]:
     """Search for an account by its address, wherever it stands in its domain."""
     mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
-    base = tree.admin_base if selection.kind == "admin" else home
+    base = tree.admin_base if selection.kind == "admin" else home or tree.base
     is_kind = names.equals("objectClass", _ACCOUNTS[selection.kind])
     own = names.every(names.equals("mail", mail), is_kind)
     yield Search(base, Scope.SUBTREE, own, is_one_account=True)

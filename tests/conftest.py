@@ -230,10 +230,11 @@ class Served:
 
 class _Quiet(WSGIRequestHandler):
     def get_environ(self) -> dict[str, Any]:
-        """As gunicorn does: a body without a type has none, and is no text/plain."""
+        """As gunicorn does: a body without a type has none, and the path is told as it was sent."""
         environ: dict[str, Any] = super().get_environ()
         if "Content-Type" not in self.headers:
             environ["CONTENT_TYPE"] = ""
+        environ["RAW_URI"] = self.path
         return environ
 
     def log_message(self, format: str, *args: Any) -> None:

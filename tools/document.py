@@ -165,8 +165,9 @@ The same in a form for programs is served as an OpenAPI 3.1 document at `/openap
 ## Paths
 
 Every path below `/api` is also served below `/iredadmin/api`. Repeated slashes count as one, and
-one slash at the end is ignored. Domain names and addresses may be written in any letter case; a
-domain with other than ASCII letters is converted to its ASCII form.
+one slash at the end is ignored; a slash in a name is sent as `%2F`. Domain names and addresses may
+be written in any letter case; a domain with other than ASCII letters is converted to its ASCII
+form.
 
 ## Logging in
 

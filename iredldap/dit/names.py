@@ -89,16 +89,30 @@ def address(text: str) -> str:
 def existing(text: str) -> str:
     """Read the address of an account that may be there, whatever tool has made it, in lower case.
 
+    The last ``@`` is the one before the domain.
+
     Raises:
         InvalidMail: If the directory could not hold it.
     """
     local, at, domain_part = text.strip().rpartition("@")
-    if not (local and at and is_storable(local)) or "@" in local:
+    if not (local and at and is_storable(local)):
         raise InvalidMail(f"{text[:80]!r} is no mail address")
     try:
         return f"{local.lower()}@{domain(domain_part)}"
     except InvalidDomainName as ex:
         raise InvalidMail(f"{text[:80]!r} is no mail address") from ex
+
+
+def stored(text: str) -> str:
+    """Read what an account that is there has in the place of its address, in lower case.
+
+    That is an address or, where another tool has made it so, a word without ``@``.
+
+    Raises:
+        InvalidMail: If the directory could not hold it.
+    """
+    word = text.strip()
+    return word.lower() if is_storable(word) and "@" not in word else existing(word)
 
 
 def is_storable(text: str) -> bool:

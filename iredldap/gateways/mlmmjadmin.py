@@ -8,6 +8,7 @@ Source: mlmmjadmin 3.6, HTTP interface, with the backend `bk_none`.
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -20,6 +21,9 @@ from iredldap.errors import MlmmjadminUnavailable
 _NO_SUCH_LIST = "NO_SUCH_ACCOUNT"
 _NOBODY = "nobody@iredldap.invalid"
 _TYPE = "application/x-www-form-urlencoded"
+
+_NAME = re.compile(r"[\w#-][\w.+=/&#-]*@[\w.-]+\.[a-z0-9-]{2,15}", re.ASCII)
+"""What it takes for the address of a list; of another one it says that there is no such page."""
 
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 
@@ -57,11 +61,13 @@ class Mlmmjadmin:
         self.profile(_NOBODY)
 
     def profile(self, mail: str) -> Settings | None:
-        """Read the settings of a list; None: there is no directory of this name.
+        """Read the settings of a list; None: there is no directory of this name, or can be none.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
+        if not _NAME.fullmatch(mail):
+            return None
         answer = self._answer("GET", _path(mail))
         if answer.get("_msg") == _NO_SUCH_LIST:
             return None
@@ -90,7 +96,8 @@ class Mlmmjadmin:
             MlmmjadminUnavailable: If that fails.
         """
         # Of a DELETE it reads the query string alone.
-        self._do("DELETE", f"{_path(mail)}?archive={'yes' if archive else 'no'}")
+        if _NAME.fullmatch(mail):
+            self._do("DELETE", f"{_path(mail)}?archive={'yes' if archive else 'no'}")
 
     def subscribers(self, mail: str) -> dict[str, set[str]]:
         """Read the members of a list: addresses by the kind of membership; there may be several.
@@ -98,7 +105,7 @@ class Mlmmjadmin:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        return self._by_kind(f"{_path(mail)}/subscribers")
+        return self._by_kind(f"{_path(mail)}/subscribers") if _NAME.fullmatch(mail) else {}
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
         """Make addresses members of a list, or ask them by mail whether they want to be.

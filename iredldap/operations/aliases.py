@@ -23,7 +23,7 @@ def get(directory: Directory, mail: str) -> Entry:
     Raises:
         NoSuchAccount: If there is none.
     """
-    return lookup.existing(lookup.account(directory, mail, "mailAlias"), f"no alias {mail}")
+    return lookup.existing(lookup.account(directory, mail, "mailAlias"), "alias", mail)
 
 
 def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     """
     judge = targets.Judge.of(directory, caller)
     found = judge.find_with(lookup.account_query(directory, mail), _sent(parsed))
-    entry = lookup.existing(lookup.among(directory, found, mail, "mailAlias"), f"no alias {mail}")
+    entry = lookup.existing(lookup.among(directory, found, mail, "mailAlias"), "alias", mail)
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)

@@ -1,6 +1,5 @@
 """Reading the few entries of a small export, by the searches that the exporter makes as well."""
 
-from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
 from iredldap.gateways.directory import Directory
@@ -16,14 +15,15 @@ def entries(directory: Directory, kind: Kind, name: str) -> list[Entry]:
             it is another's.
         AmbiguousAccount: If two have the address.
     """
-    tree, home = directory.tree, names.domain_of(name)
+    tree = directory.tree
     found: list[Entry] = []
+    mail = f"@{name}" if kind == "catchall" else name
     # Below all domains: the account tells which one it stands in, with no search for that.
     for search in searches(Selection(kind, name, subtree=False), tree, tree.base):
         here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
         if search.required:
             if kind != "admin":
-                here = [e for e in here if lookup.domain_name(directory, e.dn) == home]
-            lookup.existing(lookup.only(here, name), f"no {kind} {name}")
+                here = [e for e in here if lookup.is_at_home(directory, e.dn, mail)]
+            lookup.existing(lookup.only(here, name), kind, mail)
         found += here
     return found

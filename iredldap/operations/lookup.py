@@ -20,7 +20,7 @@ from iredldap.dit.names import (
     present,
 )
 from iredldap.dit.plan import Query, Scope
-from iredldap.errors import AmbiguousAccount, NoSuchAccount, PermissionDenied
+from iredldap.errors import AmbiguousAccount, InvalidMail, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
 
 ACCOUNTS = either(
@@ -38,7 +38,16 @@ def domain(directory: Directory, name: str, *, by_alias: bool = False) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two entries have the name.
     """
-    return existing(domain_or_none(directory, name, by_alias=by_alias), f"no domain {name}")
+    return existing(domain_or_none(directory, name, by_alias=by_alias), "domain", name)
+
+
+def home_of(directory: Directory, entry: Entry) -> Entry:
+    """Read the domain that an account stands in.
+
+    Raises:
+        NoSuchAccount: If there is none.
+    """
+    return domain(directory, domain_name(directory, entry.dn) or "")
 
 
 def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -> Entry | None:
@@ -66,18 +75,34 @@ def user(directory: Directory, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two have the address.
     """
-    return existing(account(directory, mail, "mailUser"), f"no user {mail}")
+    return existing(account(directory, mail, "mailUser"), "user", mail)
 
 
-def existing(entry: Entry | None, words: str) -> Entry:
+def existing(entry: Entry | None, kind: str, name: str) -> Entry:
     """Insist that an entry was found.
+
+    Args:
+        entry: What was found.
+        kind: Of what was looked for.
+        name: Its domain name or address.
 
     Raises:
         NoSuchAccount: If not.
+        InvalidMail: If not, and an account was looked for by what is no address.
     """
-    if entry is None:
-        raise NoSuchAccount(words)
-    return entry
+    if entry is not None:
+        return entry
+    if kind != "domain" and "@" not in name:
+        raise InvalidMail(f"{name[:80]!r} is no mail address, and no {kind} has it as one")
+    raise NoSuchAccount(f"no {kind} {name}")
+
+
+def is_at_home(directory: Directory, dn: str, mail: str) -> bool:
+    """Whether an account of an address stands where it is found: in the domain of the address.
+
+    What has no ``@`` tells no domain: such an account is found in any.
+    """
+    return "@" not in mail or domain_name(directory, dn) == names.domain_of(mail)
 
 
 def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
@@ -125,13 +150,12 @@ def among(
     Raises:
         AmbiguousAccount: If there are two.
     """
-    home = names.domain_of(mail)
     found = (
         entry
         for entry in entries
         if entry.has("mail", mail)
         and entry.has("objectClass", object_class)
-        and domain_name(directory, entry.dn) == home
+        and is_at_home(directory, entry.dn, mail)
     )
     return only(found, mail)
 
@@ -181,7 +205,7 @@ def admin(directory: Directory, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two have the address.
     """
-    return existing(standalone_admin(directory, mail), f"no admin {mail}")
+    return existing(standalone_admin(directory, mail), "admin", mail)
 
 
 def standalone_admin(directory: Directory, mail: str) -> Entry | None:

@@ -63,7 +63,7 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
     for found in directory.stream(query):
         is_itself = maillist.is_list(found) and found.has("mail", mail)
         (lists if is_itself else others).append(found)
-    entry = lookup.existing(lookup.among(directory, lists, mail, "mailList"), f"no list {mail}")
+    entry = lookup.existing(lookup.among(directory, lists, mail, "mailList"), "list", mail)
     if further := maillist.addresses(entry)[1:]:
         others += _marked(directory, further, with_members=with_members)
     return Found(entry, *told_apart(entry, others))

@@ -147,8 +147,7 @@ def rename(
     has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:
         entry = _unfinished(directory, kind, holders, mail, new_mail)
-    if entry is None:
-        raise NoSuchAccount(f"no {kind.object_class} {mail}")
+    entry = lookup.existing(entry, kind.object_class, mail)
     if user.is_global_admin(entry) and not caller.is_global:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
     if target is None:

@@ -29,7 +29,6 @@ from iredldap.dit.plan import (
 from iredldap.errors import (
     AlreadyExists,
     CanNotBeLocalDomain,
-    NoSuchAccount,
     PasswordMismatch,
     PermissionDenied,
     Refusal,
@@ -153,9 +152,8 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         PermissionDenied: If it is the caller himself, or the last active global admin.
     """
     holder = _user_with_rights(directory, mail)
-    entry = lookup.standalone_admin(directory, mail) or holder
-    if entry is None:
-        raise NoSuchAccount(f"no admin {mail}")
+    found = lookup.standalone_admin(directory, mail) or holder
+    entry = lookup.existing(found, "admin", mail)
     if names.same(caller.dn, entry.dn):
         raise PermissionDenied("nobody deletes himself")
     if entry is holder:

@@ -50,9 +50,8 @@ from iredldap.operations.user_update import follow_removed, recheck_addresses
 
 def _read(directory: Directory, mail: str) -> Entry:
     entry = lookup.account(directory, mail, "mailList")
-    if entry is None or not subscribable.is_list(entry):
-        raise NoSuchAccount(f"no subscribable list {mail}")
-    return entry
+    is_one = entry is not None and subscribable.is_list(entry)
+    return lookup.existing(entry if is_one else None, "subscribable list", mail)
 
 
 def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
@@ -166,7 +165,7 @@ def update(
     changes, nobody = led(judge, parsed.changes)
     kept = list_profile.led(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
-    home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
+    home = cache(lambda: lookup.home_of(directory, entry))
     settled = addressed(directory, entry, home, wanted.changes, profile)
     joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
     mods = (

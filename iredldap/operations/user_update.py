@@ -63,7 +63,7 @@ def update(
     """
     entry = lookup.user(directory, mail)
     users.spare_global_admins(caller, entry)
-    home = cache(lambda: lookup.domain(directory, names.domain_of(mail)))
+    home = cache(lambda: lookup.home_of(directory, entry))
     place = _place(directory, records, config, caller, entry, home, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
 

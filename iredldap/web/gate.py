@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from typing import Any
+from urllib.parse import quote, unquote
 
 import falcon
 import structlog
@@ -19,8 +20,9 @@ from iredldap.dit.fields import (
     settled,
 )
 from iredldap.dit.kinds import whole_number
-from iredldap.errors import CrossSiteRequest, InvalidParameter, TooManyRequests
+from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import index
+from iredldap.operations.login import Caller
 from iredldap.web import arrivals, forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.connection import Connection
@@ -44,18 +46,44 @@ def one_spelling(path: str) -> tuple[str, str]:
     return path.removesuffix("/") or "/", prefix
 
 
+_SLASH = "\uf02f"
+"""Stands in paths for a slash that is part of a name: no address and no domain has it."""
+
+_RAW_SLASH = _SLASH.encode().decode("latin-1")
+"""The same, as WSGI has it."""
+
+_SENT_SLASH = re.compile("%2f", re.IGNORECASE)
+
+
+def with_names(path: str, raw: str) -> str:
+    """Give a path whose names keep their slashes apart from those that separate them.
+
+    Args:
+        path: As WSGI has it: decoded, so that one cannot tell them apart.
+        raw: What the client sent, with its query string; empty: the server does not say.
+    """
+    sent = raw.partition("?")[0]
+    if not _SENT_SLASH.search(sent):
+        return path
+    kept = unquote(_SENT_SLASH.sub(quote(_SLASH), sent), "latin-1")
+    # An absolute form has the name of the server in front.
+    kept = kept[kept.find("/", kept.find("://") + 3) :] if "://" in kept else kept
+    return kept if kept.replace(_RAW_SLASH, "/") == path else path
+
+
 class Paths:
     """WSGI wrapper that brings the spellings of a path that clients use into one.
 
     The prefix of the public documents goes, repeated slashes collapse, one at the end is
-    ignored.
+    ignored. An encoded slash (``%2F``) is part of a name, and separates none.
     """
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        path, prefix = one_spelling(environ.get("PATH_INFO", ""))
+        path = with_names(environ.get("PATH_INFO", ""), environ.get("RAW_URI", ""))
+        path, prefix = one_spelling(path)
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
         environ["PATH_INFO"] = path
         return self._application(environ, start_response)
@@ -122,6 +150,8 @@ class Gate:
         params: dict[str, str],
     ) -> None:
         """Find the caller, judge him, and read what he sent."""
+        for name, value in params.items():
+            params[name] = value.replace(_SLASH, "/")
         named = _named_by_account(params)
         variable = next(iter(named), "") if named is not None else None
         endpoint = self._endpoints.get((request.uri_template or "", request.method, variable))
@@ -134,6 +164,7 @@ class Gate:
         request.context.names = params if named is None else named
         _read_path(endpoint, request.context.names)
         if caller:
+            _refuse_no_address(caller, request.context.names)
             permit_names(caller, endpoint, request.context.names)
         parsed = self._parsed(request, response, endpoint)
         if caller:
@@ -202,7 +233,7 @@ class Gate:
         log.info(
             "request",
             method=head.method(request),
-            path=request.path,
+            path=request.path.replace(_SLASH, "%2F"),
             status=response.status_code,
             code=",".join(refusal.codes) if refusal else None,
             detail=refusal.detail if refusal else None,
@@ -235,12 +266,24 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
         read = names.new_domain if endpoint.id == "domain_create" else names.domain
         params["domain"] = read(params["domain"])
     if "mail" in params:
-        read = names.account if endpoint.names_new_account else names.existing
+        read = names.account if endpoint.names_new_account else names.stored
         params["mail"] = read(params["mail"])
     if "number" in params:
         params["number"] = str(_days(params["number"]))
     if "new_mail" in params:
         params["new_mail"] = names.account(params["new_mail"])
+
+
+def _refuse_no_address(caller: Caller, params: dict[str, str]) -> None:
+    """Refuse a name that is no address, unless a global admin asks.
+
+    It tells no domain: nobody else could have a right to what is called so.
+
+    Raises:
+        InvalidMail: If it is refused.
+    """
+    if "@" not in params.get("mail", "@") and not caller.is_global:
+        raise InvalidMail(f"{params['mail'][:80]!r} is no mail address")
 
 
 def _days(word: str) -> int:

@@ -10,12 +10,13 @@ from iredldap.web.endpoint import Endpoint
 from iredldap.web.shapes import reference
 
 _NAME: Mapping[str, Any] = {"type": "string", "pattern": "^[^/]+$"}
+_ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 1}
 
 _PATH: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "domain": ("Domain name; Unicode is converted to its ASCII form.", _NAME),
-    "mail": ("Mail address, in any letter case.", _NAME),
+    "mail": ("Mail address, in any letter case; a slash in it is sent as `%2F`.", _ADDRESS),
     "new_mail": ("The address that the account gets, in any letter case.", _NAME),
-    "account": ("Domain name or mail address.", _NAME),
+    "account": ("Domain name or mail address; a slash in it is sent as `%2F`.", _ADDRESS),
     "number": (
         "Days for which mailboxes are kept; 0: for good.",
         {"type": "integer", "minimum": 0, "maximum": 36500},

@@ -45,6 +45,8 @@ NAMES = {
     "two dots": f"mail=a..b@{CORP},{USERS}",
     "dot at the end": f"mail=ann.@{CORP},{USERS}",
     "plus": f"mail=ann\\+x@{CORP},{USERS}",
+    "slash": f"mail=a/b@{CORP},{USERS}",
+    "two at signs": f"mail=two@at@{CORP},{USERS}",
 }
 """What other tools call a user."""
 
@@ -98,6 +100,11 @@ def address_in(dn: str) -> str:
     return own.partition("+uid=")[0].replace("\\", "")
 
 
+def in_path(mail: str) -> str:
+    """Spell an address as part of a path."""
+    return quote(mail, safe="@'")
+
+
 def exported(api: Client, what: str) -> str:
     """Give an export with its lines unfolded."""
     return api.get(f"/api/ldif/{what}", format="ldif").text.replace("\n ", "")
@@ -110,7 +117,7 @@ def test_a_user_is_found_by_the_address(
     """Read, listed, switched off and on, named in references, renamed, exported and deleted."""
     mail = address_in(dn)
     plant(world, dn, mail)
-    path = f"/api/user/{quote(mail)}"
+    path = f"/api/user/{in_path(mail)}"
     refused(api.post(f"/api/alias/team@{corp}", members=f"nobody@{corp}"), 400, "INVALID_MAIL")
     done(api.post(f"/api/alias/team@{corp}", members=mail))
     done(api.post(f"/api/maillist/crew@{corp}", members=f"{mail},x@far.test"))
@@ -123,9 +130,9 @@ def test_a_user_is_found_by_the_address(
     listed = api.get(f"/api/users/{corp}").json()["_data"]
     assert (set(listed), listed[mail]["cn"]) == ({mail, f"bob@{corp}"}, ["Ann"])
     assert api.get(f"/api/users/{corp}", email_only="yes").json()["_data"] == sorted(listed)
-    (line,) = re.findall("(?m)^dn: (.*)$", exported(api, f"user/{quote(mail)}"))
+    (line,) = re.findall("(?m)^dn: (.*)$", exported(api, f"user/{in_path(mail)}"))
     assert names.same(line, dn)
-    assert api.post(f"/api/verify_password/user/{quote(mail)}", password=PASSWORD).json()[
+    assert api.post(f"/api/verify_password/user/{in_path(mail)}", password=PASSWORD).json()[
         "_success"
     ]
 
@@ -137,10 +144,10 @@ def test_a_user_is_found_by_the_address(
     done(api.put(path, password="another Passw0rd", quota=2, name="Änn"))
     assert world.attributes(dn)["mailQuota"] == {"2097152"}
     # Dovecot takes no login name with other characters (`auth_username_chars`).
-    assert dovecot.accepts(mail, "another Passw0rd") or set("'+").intersection(mail)
+    assert dovecot.accepts(mail, "another Passw0rd") or set("'+/").intersection(mail)
 
     new = f"anna@{corp}"
-    done(api.post(f"/api/user/{quote(mail)}/change_email/{new}"))
+    done(api.post(f"/api/user/{in_path(mail)}/change_email/{new}"))
     parent = dn.partition(f",{USERS}")[0].partition(",")[2]
     renamed = f"mail={new},{parent + ',' if parent else ''}{USERS}"
     renamed = f"mail={new},ou=Groups,{DOMAIN}" if "ou=Groups" in dn else renamed
@@ -169,7 +176,7 @@ def test_a_user_of_another_tool_is_deleted(
     world.set(world.tree.user(f"bob@{corp}"), mailForwardingAddress=[mail, f"bob@{corp}"])
     done(api.post(f"/api/maillist/crew@{corp}", members=mail))
 
-    done(api.delete(f"/api/user/{quote(mail)}"))
+    done(api.delete(f"/api/user/{in_path(mail)}"))
 
     assert world.entry(dn) is None
     assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))

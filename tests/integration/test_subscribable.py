@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import ldap
 import pytest
@@ -486,6 +487,28 @@ def test_read_with_members(api: Client, news: str) -> None:
     }
     assert "subscribers" not in api.get(PATH, with_subscribers="no").json()["_data"]
     refused(api.get(PATH, with_subscribers="perhaps"), 400, "INVALID_PARAMETER")
+
+
+@pytest.mark.parametrize(
+    "mail", ["a/b@corp.test", "two@at@corp.test", "noatsign", "a..b@corp.test"]
+)
+def test_a_list_that_mlmmj_cannot_have_is_deleted(
+    api: Client, world: World, corp: str, mail: str
+) -> None:
+    """Another tool made its entry, as a restore does; listings show it."""
+    dn = f"mail={mail},{world.tree.container('corp.test', 'Groups')}"
+    services = ["mail", "deliver", "mlmmj"]
+    world.add(
+        dn, objectClass="mailList", mail=mail, accountStatus="active", enabledService=services
+    )
+    path = f"/api/ml/{quote(mail, safe='@')}"
+    assert mail in api.get("/api/mls/corp.test").json()["_data"]
+    for answer in (api.get(path), api.put(path, name="x")):
+        assert (answer.status_code, answer.json()["_msg"]) == (404, "NO_SUCH_ACCOUNT")
+        assert answer.json()["_data"] == {"without_list": dn}
+    done(api.delete(f"/api/user/{BOB}"))
+    done(api.delete(path))
+    assert world.entry(dn) is None
 
 
 def test_members_whom_the_directory_names_are_shown_and_leave(

@@ -84,7 +84,10 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
         home = index.domains.get(account.home)
         if home is None:
             continue
-        if account.mail and names.domain_of(account.mail) != home.name:
+        if account.mail and "@" not in account.mail:
+            reason = f"{account.mail} is no address: nobody can write to it"
+            yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
+        elif account.mail and names.domain_of(account.mail) != home.name:
             reason = f"{account.mail} lies not in {home.name}"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
         if account.kind is Kind.EXTERNALS or not account.shadows:
@@ -100,7 +103,9 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
     """Judge whether accounts have their names in the alias domains of their domain."""
     for account in index.accounts:
         home = index.domains.get(account.home)
-        if home is None or not home.aliases or not account.mail or account.kind is Kind.EXTERNALS:
+        if home is None or not home.aliases or account.kind is Kind.EXTERNALS:
+            continue
+        if "@" not in account.mail:
             continue
         for alias in sorted(home.aliases):
             address = f"{names.local_part(account.mail)}@{alias}"

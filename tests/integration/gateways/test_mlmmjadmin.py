@@ -65,6 +65,17 @@ def test_members(lists: Mlmmjadmin, server: MlmmjadminServer) -> None:
     assert lists.subscribers(NEWS) == {}
 
 
+@pytest.mark.parametrize("mail", ["two@at@corp.test", "noatsign", "/a@corp.test", "a b@corp.test"])
+def test_what_it_calls_no_list_is_none(
+    lists: Mlmmjadmin, server: MlmmjadminServer, mail: str
+) -> None:
+    """It is not asked: of such a name it says that there is no such page."""
+    assert lists.profile(mail) is None
+    assert lists.subscribers(mail) == {}
+    lists.delete(mail, archive=True)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("trouble", ["drop", "crash", "garble", "INVALID_PARAM"])
 def test_failures(lists: Mlmmjadmin, server: MlmmjadminServer, trouble: str) -> None:
     """Whatever is no yes is a no, status 200 or not."""

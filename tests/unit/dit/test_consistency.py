@@ -196,6 +196,11 @@ FAULTS: list[tuple[str, str, Fault]] = [
         added({TREE.user("eve@a.test").replace("domainName=a.test", "domainName=b.test"):
                account("mailUser", "eve@a.test")}),
     ),
+    (
+        "address-foreign",
+        TREE.user("eve@a.test").replace("eve@a.test", "eve"),
+        added({TREE.user("eve@a.test").replace("eve@a.test", "eve"): account("mailUser", "eve")}),
+    ),
     ("alias-name-missing", ANN, less(ANN, "shadowAddress", "ann@a1.test")),
     (
         "alias-name-missing",

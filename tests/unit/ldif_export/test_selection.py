@@ -8,7 +8,7 @@ from iredldap.dit.plan import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from ldif_export.__main__ import main
 from ldif_export.readers import CHOICES
-from ldif_export.selection import KINDS, Kind, Selection, read_name, searches
+from ldif_export.selection import KINDS, Kind, Selection, home_search, read_name, searches
 
 TREE = Tree("dc=example,dc=org")
 BASE = "o=domains,dc=example,dc=org"
@@ -91,13 +91,26 @@ def test_what_is_kept_keeps_its_order() -> None:
 
 
 def test_names_are_read_by_kind() -> None:
-    """A domain or a catch-all is named by a domain, the others by an address."""
+    """A domain or a catch-all is named by a domain, the others by what stands for an address."""
     assert read_name("domain", "A.Test") == read_name("catchall", "a.test") == "a.test"
     assert read_name("user", "U@A.Test") == "u@a.test"
     with pytest.raises(InvalidDomainName):
         read_name("domain", "u@a.test")
     with pytest.raises(InvalidMail):
         read_name("alias", "a.test")
+    with pytest.raises(InvalidMail):
+        read_name("alias", "@a.test")
+    assert read_name("user", "Two@At@A.test") == "two@at@a.test"
+    assert read_name("alias", "Root") == "root"
+
+
+def test_what_is_no_address_tells_no_domain() -> None:
+    """Its account is looked for below all of them."""
+    selection = Selection("user", "root")
+    assert home_search(selection, TREE) is None
+    (search,) = searches(selection, TREE)
+    assert (search.base, "(mail=root)" in search.filter) == (BASE, True)
+    assert home_search(Selection("catchall", "a.test"), TREE) is not None
 
 
 def test_the_command_knows_every_kind_and_reader() -> None:
