@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from iredldap.changes import foresight
+from iredldap.changes import foresight, room
 from iredldap.changes.foresight import is_tolerated
 from iredldap.dit.clashes import merged
 from iredldap.dit.entry import Entry
@@ -30,6 +30,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     Conflict,
+    DirectoryFull,
     DirectoryUnable,
     Forbidden,
     HasChildren,
@@ -115,6 +116,11 @@ class Progress:
         """An operation has been refused."""
         self.failed.append((operation.dn, refusal))
         self.refused = self.refused or operation
+
+    def goes_on(self) -> None:
+        """What was refused is tried again."""
+        self.failed.clear()
+        self.refused = None
 
     def keep(self, standing: list[Step]) -> None:
         """Of what has been done only some steps stand any more."""
@@ -345,6 +351,9 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
             ):
                 _operate(directory, container)
                 return _operate(directory, replace(operation, container=None))
+            case Delete(), DirectoryFull():
+                room.make(directory, operation.dn)
+                return directory.write(operation)
         if not is_tolerated(operation, refusal):
             raise
         return None
@@ -439,7 +448,16 @@ def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
     first = True
     deadline = time.monotonic() + PATIENCE
     while True:
-        sent, stuck = _round(directory, sweep, progress, first=first)
+        before = progress.entries
+        try:
+            sent, stuck = _round(directory, sweep, progress, first=first)
+        except DirectoryFull:
+            # The search of a round keeps what was given back since: another one may find room.
+            if progress.entries == before:
+                raise
+            progress.goes_on()
+            first, deadline = False, time.monotonic() + PATIENCE
+            continue
         first = False
         if not sweep.until_empty or not sent:
             return
@@ -495,9 +513,14 @@ def _settle(
     progress: Progress,
 ) -> None:
     """Make of one operation's outcome a change, nothing, or the end of the sweep."""
-    if isinstance(refusal, PreconditionFailed):
-        _again(directory, sweep, operation.dn)
-        refusal = None
+    match refusal:
+        case PreconditionFailed():
+            _again(directory, sweep, operation.dn)
+            refusal = None
+        case DirectoryFull():
+            room.make(directory, sweep.query.base)
+            _operate(directory, operation)
+            refusal = None
     if refusal is None:
         progress.entries += 1
     elif not is_tolerated(operation, refusal):

@@ -115,7 +115,7 @@ _WORDS: tuple[tuple[int, re.Pattern[str], type[Refusal]], ...] = (
     (
         80,
         re.compile(
-            r"entry (store|update|delete) failed|index (generation|update) failed|txn_commit failed"
+            r"entry (store|update|delete) failed|index (generation|update) failed|commit failed"
             r"|(entry|DN) index (add|delete) fail"
             r"|MDB_MAP_FULL|No space left",
             re.IGNORECASE,

@@ -4,7 +4,9 @@ Entries are planted as other tools leave them. A refusal leaves every entry in t
 in which it was.
 """
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ import pytest
 import requests
 
 from iredldap.dit import base, names
+from iredldap.dit.consistency.checks import examine
+from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
+from iredldap.dit.plan import Outside
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.directory import MANAGE
+from iredldap.operations.records import Records
 from iredldap.shipped import shipped
 from tests.conftest import (
     ADMIN,
@@ -24,11 +30,12 @@ from tests.conftest import (
     SUFFIX,
     WRITER_PASSWORD,
     Client,
+    Served,
     World,
     done,
     salted,
 )
-from tests.patience import started
+from tests.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 CORP, OTHER = "corp.test", "other.test"
@@ -472,6 +479,116 @@ def test_a_full_database_is_named(serve: Any, another: Any) -> None:
     assert answer is not None
     assert (answer.status_code, answer.json()["_msg"]) == (507, "DIRECTORY_FULL")
     assert client.get("/api/domain/d0.test").status_code == 200
+
+
+class Full:
+    """A directory whose database is full, but for some room, with a domain that shall go."""
+
+    SIZE = 1536 * 1024
+    USERS = 30
+
+    def __init__(self, serve: Any, another: Any) -> None:
+        self.slapd: Slapd = another(maxsize=self.SIZE)
+        self.served: Served = serve(ldap={"uri": [self.slapd.uri]})
+        self.api = self.served.client().log_in()
+        self.world = World(self.slapd, Tree(SUFFIX))
+        for name in (CORP, OTHER):
+            done(self.api.post(f"/api/domain/{name}"))
+        for number in range(self.USERS):
+            done(self.api.post(f"/api/user/u{number}@{CORP}", password=PASSWORD))
+        for number in range(10):
+            members = f"u{number}@{CORP},x@far.test"
+            done(self.api.post(f"/api/alias/a{number}@{OTHER}", members=members))
+
+    def fill(self, size: int = 3000) -> None:
+        """Add entries of another tool until there is no room for one more."""
+        connection = self.world.connect()
+        for number in itertools.count():
+            dn = f"ou=f{number}-{size},{self.world.tree.domain(OTHER)}"
+            entry = {"objectClass": b"organizationalUnit", "description": b"x" * size}
+            try:
+                connection.add_s(dn, [(name, [value]) for name, value in entry.items()])
+            except ldap.OTHER:
+                break
+        connection.unbind_s()
+
+    def enlarge(self, more: int) -> None:
+        """Raise `maxsize` by some bytes, as whoever runs the directory does."""
+        self.slapd.stop()
+        self.slapd._maxsize += more
+        self.slapd.start(PATIENCE)
+
+    def broken_rules(self, but: str = "cn=nothing") -> set[str]:
+        """What the doctor finds, also below the domain that goes or, with its DN, but for that."""
+        connection = self.world.connect()
+        found = connection.search_s(SUFFIX, ldap.SCOPE_SUBTREE)
+        connection.unbind_s()
+        entries = (Entry(dn, values) for dn, values in found)
+        return {
+            violation.rule
+            for violation in examine(self.world.tree, entries)
+            if not names.below(violation.dn, but)
+        }
+
+
+@pytest.fixture
+def full(serve: Any, another: Any) -> Full:
+    return Full(serve, another)
+
+
+def test_a_domain_goes_from_a_database_that_is_nearly_full(full: Full) -> None:
+    """Or nothing is changed: what each deletion gives back is room for the next but one."""
+    assert full.broken_rules() == set()
+    full.fill()
+    before = everything(full.world)
+    refused(full.api.delete(f"/api/domain/{CORP}"), 507, "DIRECTORY_FULL")
+    assert everything(full.world) == before
+
+    for _ in range(20):
+        full.enlarge(64 * 1024)
+        before = everything(full.world)
+        answer = full.api.delete(f"/api/domain/{CORP}")
+        if answer.status_code == 200:
+            break
+        refused(answer, 507, "DIRECTORY_FULL")
+        assert everything(full.world) == before
+
+    done(answer)
+    assert dns_below(full.world, full.world.tree.domain(CORP)) == set()
+    assert full.broken_rules() == set()
+
+
+def test_a_deletion_that_found_no_room_is_finished_when_there_is(
+    full: Full, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has filled the database in the middle of it; what is left is consistent."""
+    forgetting = full.served.gateways.records.forgetting_domains
+
+    def filling(_: Records, *domains: str) -> Outside:
+        def work() -> None:
+            forgetting(*domains).work()
+            full.fill()
+            full.fill(size=10)
+
+        return replace(forgetting(*domains), work=work)
+
+    monkeypatch.setattr(Records, "forgetting_domains", filling)
+    told = refused(full.api.delete(f"/api/domain/{CORP}"), 507, "DIRECTORY_FULL")
+    monkeypatch.undo()
+    assert told["done"][0] == f"modify {DOMAIN}"
+    assert told["not_done"][-1] == f"delete {DOMAIN}"
+    assert full.world.attributes(DOMAIN)["accountStatus"] == {"disabled"}
+    assert full.broken_rules(but=DOMAIN) == set()
+    assert full.broken_rules() <= {"domain-status", "container-missing"}
+
+    full.enlarge(full.SIZE)
+    done(full.api.delete(f"/api/domain/{CORP}"))
+
+    assert dns_below(full.world, DOMAIN) == set()
+    assert full.broken_rules() == set()
+    for number in range(10):
+        alias = full.world.tree.alias(f"a{number}@{OTHER}")
+        assert full.world.attributes(alias)["mailForwardingAddress"] == {"x@far.test"}
 
 
 def test_a_directory_that_takes_no_changes_is_named(serve: Any, another: Any) -> None:

@@ -93,6 +93,7 @@ def test_no_result_code_is_a_fault_of_ours() -> None:
         (80, "entry update failed", DirectoryFull),
         (80, "index generation failed", DirectoryFull),
         (80, "txn_commit failed", DirectoryFull),
+        (80, "commit failed", DirectoryFull),
         (80, "entry index delete failed", DirectoryFull),
         (80, "entry delete failed", DirectoryFull),
         (80, "DN index add failed", DirectoryFull),
