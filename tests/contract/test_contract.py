@@ -1,8 +1,7 @@
 """The API keeps its contract: each endpoint and each parameter, seen by a client.
 
-The rows of `iredldap.web.routes` are compared with the contract column by column where its file
-lies beside the repository; the end of the run says when it does not. Everything else runs
-against the served app and a real directory.
+The rows of `iredldap.web.routes` are compared with the contract column by column. Everything else
+runs against the served app and a real directory.
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from iredldap.web.endpoint import Endpoint
 from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
-from tests.contract.table import contract, document
+from tests.contract.table import CONTRACT_FILE, COPY, callers, copied, printed, published, storage
 from tests.mlmmjadmin import MlmmjadminServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
@@ -33,7 +32,7 @@ EVE = "eve@elsewhere.test"
 """A standalone admin."""
 
 
-CONTRACT = contract()
+CONTRACT = copied()
 
 # What the contract's own note lets go without the companion that it names.
 ALONE = {"maxQuota"}
@@ -81,9 +80,9 @@ OURS = {
     # Of white- and blacklists, throttles and greylisting.
     **{
         id_: {"NEVER_APPLIES"}
-        for id_, endpoint in CONTRACT.items()
+        for id_, call in CONTRACT.calls.items()
         if id_.startswith(("throttle_", "greylisting_", "wblist_"))
-        if endpoint["method"] == "POST" and "spf" not in id_
+        if call.method == "POST" and "spf" not in id_
     },
     "domains_list": {"EXCEEDED_LDAP_SERVER_SIZELIMIT"},
     "users_list": {"EXCEEDED_LDAP_SERVER_SIZELIMIT"},
@@ -495,90 +494,94 @@ COMPARED = [endpoint for endpoint in ENDPOINTS if endpoint.era != "ours"]
 COMPARED_ROWS = [(e, row) for e in COMPARED for row in e.table if row.era != "ours"]
 
 
-class TestTables:
-    """Not collected where the contract's file is absent; the end of the run says so."""
+@pytest.mark.parametrize("endpoint", COMPARED, ids=lambda endpoint: endpoint.id)
+def test_an_endpoint_is_as_the_contract_has_it(endpoint: Endpoint) -> None:
+    theirs = CONTRACT.calls[endpoint.id]
 
-    __test__ = bool(CONTRACT)
-
-    @pytest.mark.parametrize("endpoint", COMPARED, ids=lambda endpoint: endpoint.id)
-    def test_endpoint(self, endpoint: Endpoint) -> None:
-        theirs = CONTRACT[endpoint.id]
-
-        assert {
-            "method": endpoint.method,
-            "path": endpoint.path,
-            "auth": set(endpoint.auth),
-            "era": endpoint.era,
-            "errors": set(endpoint.errors) - OURS.get(endpoint.id, set()),
-        } == {
-            "method": theirs["method"],
-            "path": theirs["path"],
-            "auth": set(theirs["auth"]),
-            "era": theirs["era"],
-            "errors": set(theirs["errors"]),
-        }
-
-    @pytest.mark.parametrize(("endpoint", "row"), cases(COMPARED_ROWS))
-    def test_parameter(self, endpoint: Endpoint, row: Field) -> None:
-        (theirs,) = (p for p in CONTRACT[endpoint.id]["params"] if p["name"] == row.name)
-
-        assert {
-            "aliases": row.aliases,
-            "required": row.required,
-            "type": row.kind.type,
-            "values": row.kind.choices,
-            "conflicts_with": set(row.conflicts_with),
-            "required_with": set(row.required_with),
-            "era": row.era,
-            "who": row.who,
-            "profile": row.profile,
-            "empty does something": row.empty is not None,
-            "default": row.default,
-        } == {
-            "aliases": tuple(theirs["aliases"]),
-            "required": theirs["required"],
-            "type": theirs["type"],
-            "values": tuple(theirs.get("values", ())),
-            "conflicts_with": set(theirs["conflicts_with"]),
-            "required_with": set(theirs["required_with"] if row.name not in ALONE else ()),
-            "era": theirs["era"],
-            "who": theirs.get("who"),
-            "profile": theirs.get("profile"),
-            "empty does something": "empty" in theirs
-            or row.name in INHERITED | CLEARED | EMPTIED.get(endpoint.id, set()),
-            "default": default_of(row, theirs),
-        }
-        assert is_stored_as(row, theirs.get("ldap", ""))
-
-    def test_codes_of_every_endpoint(self) -> None:
-        assert set(document()["common_errors"]) == set(COMMON_ERRORS)
-
-    def test_every_endpoint_is_served(self) -> None:
-        assert {endpoint.id for endpoint in COMPARED} == CONTRACT.keys()
-
-    @pytest.mark.parametrize("endpoint", COMPARED, ids=lambda endpoint: endpoint.id)
-    def test_every_parameter_is_served(self, endpoint: Endpoint) -> None:
-        ours = {row.name for row in endpoint.table if row.era != "ours"}
-        assert ours == {parameter["name"] for parameter in CONTRACT[endpoint.id]["params"]}
+    assert {
+        "method": endpoint.method,
+        "path": endpoint.path,
+        "auth": set(endpoint.auth),
+        "era": endpoint.era,
+        "errors": set(endpoint.errors) - OURS.get(endpoint.id, set()),
+        "parameters": {row.name for row in endpoint.table if row.era != "ours"},
+    } == {
+        "method": theirs.method,
+        "path": theirs.path,
+        "auth": theirs.auth,
+        "era": theirs.era,
+        "errors": theirs.errors,
+        "parameters": theirs.parameters.keys(),
+    }
 
 
-def default_of(row: Field, theirs: Mapping[str, Any]) -> str | None:
-    """What the contract says is taken for a parameter that is not sent."""
-    said = theirs.get("default")
-    return None if row in spam_policy.SET or said is None else said.removesuffix(" when left out")
+@pytest.mark.parametrize(("endpoint", "row"), cases(COMPARED_ROWS))
+def test_a_parameter_is_as_the_contract_has_it(endpoint: Endpoint, row: Field) -> None:
+    theirs = CONTRACT.calls[endpoint.id].parameters[row.name]
+
+    assert {
+        "aliases": row.aliases,
+        "required": row.required,
+        "type": row.kind.type,
+        "values": row.kind.choices,
+        "conflicts_with": set(row.conflicts_with),
+        "required_with": set(row.required_with),
+        "era": row.era,
+        "who": callers(row.who),
+        "profile": row.profile or "",
+        "empty does something": row.empty is not None,
+        "default": row.default or "",
+    } == {
+        "aliases": theirs.aliases,
+        "required": theirs.required,
+        "type": theirs.type,
+        "values": theirs.values,
+        "conflicts_with": theirs.conflicts_with,
+        "required_with": theirs.required_with if row.name not in ALONE else set(),
+        "era": theirs.era,
+        "who": theirs.who,
+        "profile": theirs.profile,
+        "empty does something": theirs.empty_acts
+        or row.name in INHERITED | CLEARED | EMPTIED.get(endpoint.id, set()),
+        "default": "" if row in spam_policy.SET else theirs.default,
+    }
+    assert is_stored_as(row, theirs.stored)
 
 
-def is_stored_as(row: Field, storage: str) -> bool:
+def test_codes_of_every_endpoint() -> None:
+    assert CONTRACT.common_errors == set(COMMON_ERRORS)
+
+
+def test_every_endpoint_is_served() -> None:
+    assert {endpoint.id for endpoint in COMPARED} == CONTRACT.calls.keys()
+
+
+def test_the_copy_is_written_in_one_way() -> None:
+    """So that a difference in it is one in the contract."""
+    assert printed(CONTRACT) == COPY.read_text(encoding="utf-8")
+
+
+class TestTheCopy:
+    """Not collected in a clone that has the contract's own file not beside it."""
+
+    __test__ = CONTRACT_FILE.exists()
+
+    def test_it_has_the_facts_of_the_contract(self) -> None:
+        """`python -m tests.contract.table` writes it anew."""
+        assert printed(CONTRACT).splitlines() == printed(published()).splitlines()
+
+
+def is_stored_as(row: Field, names: frozenset[str]) -> bool:
     """Whether the contract names the attribute or setting of a row."""
     match row.stored_as:
         case Setting(key):
-            return f"accountSetting {key}" in storage
+            return {"accountSetting", key} <= names
         case Attribute(name):
-            return name in storage
+            return name in names
         case Elsewhere(where):
-            return storage in where
+            return names <= storage(where)
         case Column() | Profile():
-            return not storage
+            return not names
 
 
 # --- what is served ---------------------------------------------------------------------------
