@@ -199,8 +199,22 @@ def serve(path: Path) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=8080, envvar="PORT", show_default=True)
-@click.option("--ldap-port", type=int, default=3890, envvar="LDAP_PORT", show_default=True)
+@click.option(
+    "--port",
+    type=int,
+    default=8080,
+    envvar="PORT",
+    show_default=True,
+    help="TCP port of the API on 127.0.0.1.",
+)
+@click.option(
+    "--ldap-port",
+    type=int,
+    default=3890,
+    envvar="LDAP_PORT",
+    show_default=True,
+    help="TCP port of the directory there.",
+)
 @click.option(
     "--var",
     "home",

@@ -1,4 +1,4 @@
-"""Print what is made from the program: settings, the HTTP API, the table of iRedMail's releases.
+"""Print what is made from the program: settings, the HTTP API, iRedMail's releases, manual pages.
 
 `python -m tools.document` writes them, with `--check` it only says which ones are stale.
 """
@@ -9,11 +9,11 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from iredldap import config, errors
+from iredldap import cli, config, errors
 from iredldap.config import ConfigurationError
 from iredldap.dit import generations
 from iredldap.dit.fields import Field, Verb
@@ -24,6 +24,9 @@ from iredldap.web.openapi import callers
 from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.replies import _STATUSES
 from iredldap.web.routes import ENDPOINTS
+from ldif_export import __main__ as exporter
+from ldif_export.command import PASSWORD_VARIABLE
+from tools.manual import manual
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -525,10 +528,17 @@ def _generations() -> str:
     )
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "api.md": api_page,
     "migration.md": migration_page,
+    "man/iredldap.1": lambda: manual("iredldap", cli.main, "ldif-export"),
+    "man/ldif-export.1": lambda: manual(
+        "ldif-export",
+        exporter.main,
+        "iredldap",
+        variables={PASSWORD_VARIABLE: "Password of the account to bind as."},
+    ),
 }
 
 
@@ -541,7 +551,7 @@ def main() -> int:
     for name, text in stale.items():
         print(f"docs/{name}: {'stale; run make docs' if checking else 'written'}")
         if not checking:
-            DOCS.mkdir(exist_ok=True)
+            (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
             (DOCS / name).write_text(text, encoding="utf-8")
     return 1 if checking and stale else 0
 

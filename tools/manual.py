@@ -1,0 +1,107 @@
+"""Print manual pages of commands, in the language of man(7), from what click knows of them."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+
+import click
+
+from iredldap import __version__
+
+
+def manual(
+    name: str, command: click.Group, *see_also: str, variables: Mapping[str, str] | None = None
+) -> str:
+    """Write the page of a command and its subcommands.
+
+    Args:
+        name: As it is called, and as the page is.
+        command: What click made of it.
+        see_also: Names of other pages of section 1.
+        variables: Variables of the environment that it reads, beside those that stand for options.
+    """
+    context = click.Context(command, info_name=name, **command.context_settings)
+    summary, *paragraphs = _paragraphs(command)
+    lines = [
+        ".\\\" Made by `make docs` from the program's own --help.",
+        f'.TH "{name.upper()}" "1" "" "iredldap {__version__}" "User Commands"',
+        ".SH NAME",
+        f"{_plain(name)} \\- {_text(summary[0].lower() + summary[1:].rstrip('.'))}",
+        ".SH SYNOPSIS",
+        *_synopsis(context),
+        *((".SH DESCRIPTION", *_prose(paragraphs)) if paragraphs else ()),
+        ".SH OPTIONS",
+        *_options(context),
+        ".SH COMMANDS",
+    ]
+    for word in command.list_commands(context):
+        subcommand = command.commands[word]
+        inner = click.Context(subcommand, info_name=word, parent=context)
+        lines += [f".SS {_plain(word)}", *_synopsis(inner), ".PP"]
+        lines += [*_prose(_paragraphs(subcommand)), *_options(inner)]
+    lines += [".SH ENVIRONMENT", *_variables(context, variables or {})]
+    lines += [".SH SEE ALSO", ", ".join(f"\\fB{_plain(other)}\\fP(1)" for other in see_also)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _paragraphs(command: click.Command) -> list[str]:
+    text = inspect.cleandoc(command.help or "")
+    return [" ".join(part.split()) for part in text.split("\n\n")]
+
+
+def _synopsis(context: click.Context) -> Iterator[str]:
+    yield f"\\fB{_plain(context.command_path)}\\fP"
+    yield _plain(" ".join(context.command.collect_usage_pieces(context)))
+
+
+def _prose(paragraphs: list[str]) -> Iterator[str]:
+    for number, paragraph in enumerate(paragraphs):
+        if number:
+            yield ".PP"
+        yield _text(paragraph)
+
+
+def _options(context: click.Context) -> Iterator[str]:
+    for option in context.command.get_params(context):
+        # Arguments have one too from click 8.5 on, and stand in the synopsis.
+        record = isinstance(option, click.Option) and option.get_help_record(context)
+        if not record:
+            continue
+        spelled, meaning = record
+        yield ".TP"
+        yield f"\\fB{_plain(spelled)}\\fP"
+        yield _text(" ".join(meaning.split()))
+        if names := _names(option):
+            yield f"Also from the environment: {', '.join(map(_plain, names))}."
+
+
+def _variables(context: click.Context, others: Mapping[str, str]) -> Iterator[str]:
+    """Tell every variable that an option of a subcommand is read from, and others."""
+    command = context.command
+    assert isinstance(command, click.Group)
+    readers: dict[str, list[str]] = {}
+    for word in command.list_commands(context):
+        for option in command.commands[word].params:
+            for name in _names(option):
+                readers.setdefault(name, []).append(f"`{word} {option.opts[0]}`")
+    told = {name: f"Read by {', '.join(options)}." for name, options in readers.items()}
+    for name, meaning in {**told, **others}.items():
+        yield ".TP"
+        yield f"\\fB{_plain(name)}\\fP"
+        yield _text(meaning)
+
+
+def _names(option: click.Parameter) -> list[str]:
+    given = option.envvar or ()
+    return [given] if isinstance(given, str) else [*given]
+
+
+def _text(text: str) -> str:
+    """Escape a text, with what stands between backquotes in bold."""
+    return re.sub(r"`([^`]+)`", r"\\fB\1\\fP", _plain(text))
+
+
+def _plain(text: str) -> str:
+    """Escape a text: it is one line, and no request."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
