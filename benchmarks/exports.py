@@ -22,8 +22,9 @@ from benchmarks.stopwatch import Lap, Sink, lap
 from benchmarks.tree import Size, entries, move_one
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
-from ldif_export import readers, stream
-from ldif_export.records import Wanted
+from ldif_export.backup import full
+from ldif_export.readers import choice
+from ldif_export.readers.base import Wanted
 from ldif_export.selection import Selection, searches
 
 ROUNDS = 5
@@ -125,12 +126,12 @@ def _readings(stand: _Stand) -> Iterator[Reading]:
 def _within(stand: _Stand) -> bytes:
     """Export to /dev/null by the library; give the last bytes."""
     selection = Selection("all")
-    reader = readers.connected(settings(stand.slapd, who=WHO), Wanted(selection))
+    reader = choice.connected(settings(stand.slapd, who=WHO), Wanted(selection))
     found = searches(selection, Tree(SUFFIX))
     last = b""
     with (
         closing(reader),
-        closing(stream.export(reader, found, passwords=True)) as chunks,
+        closing(full.export(reader, found, passwords=True)) as chunks,
         Path(os.devnull).open("wb", buffering=0) as out,
     ):
         for last in chunks:

@@ -16,9 +16,9 @@ from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import GIB, Slapd, free_port
 from iredldap.ldap_settings import Ldap
+from iredldap.ldif import writer
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
-from ldif_export import writer
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "benchmark"

@@ -21,7 +21,8 @@ from benchmarks.ground import export_command, planted, running, seconds, setting
 from benchmarks.tree import Size, entries, move_one
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from ldif_export import restore, writer
+from iredldap.ldif import writer
+from ldif_export.restore import run as restore
 
 ADDED = 5_000
 MOST_FOR_ROUNDS = 20_000

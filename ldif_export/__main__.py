@@ -121,7 +121,7 @@ def export(
     command line is wrong and 1 otherwise.
     """
     # What an export loads takes most of the start-up, and --help needs none of it.
-    from ldif_export import command  # noqa: PLC0415
+    from ldif_export.cli import export as command  # noqa: PLC0415
 
     selections = command.selections(kind, names, given)
     if credentials_fd is None:
@@ -147,7 +147,7 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 
     It ends with 0 if so, else with 1.
     """
-    from ldif_export import returning  # noqa: PLC0415
+    from ldif_export.cli import restore as returning  # noqa: PLC0415
 
     context.exit(returning.verify(file, manifest, as_json=as_json))
 
@@ -178,7 +178,7 @@ def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
     It ends with 0, 4 if the directory does not answer, 2 if the command line is wrong and 1
     otherwise.
     """
-    from ldif_export import returning  # noqa: PLC0415
+    from ldif_export.cli import restore as returning  # noqa: PLC0415
 
     context.exit(returning.restore(file, given))
 

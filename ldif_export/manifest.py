@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from ldif_export.companion import Companion
-from ldif_export.places import Kind, kind
+from ldif_export.entry_kinds import Kind, kind
+from ldif_export.entry_list import Companion
 
 FORMAT = 1
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar, get_args
 from iredldap.dit import names
 from iredldap.dit.depth import Scope
 from iredldap.errors import AmbiguousAccount, InvalidDomainName, InvalidMail
-from ldif_export.writer import base_name, is_password
+from iredldap.ldif.writer import base_name, is_password
 
 T = TypeVar("T")
 

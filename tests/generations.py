@@ -13,8 +13,8 @@ from pathlib import Path
 from iredldap.dit.generations import GENERATIONS, TODAY, Generation, extent
 from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.ldif import writer
 from iredldap.shipped import shipped
-from ldif_export import writer
 
 POSTMASTER = "postmaster@kit.test"
 

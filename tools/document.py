@@ -25,7 +25,7 @@ from iredldap.web.openapi_answers import COMMON_ERRORS
 from iredldap.web.replies import _STATUSES
 from iredldap.web.routes import ENDPOINTS
 from ldif_export import __main__ as exporter
-from ldif_export.command import PASSWORD_VARIABLE
+from ldif_export.cli.export import PASSWORD_VARIABLE
 from tools.manual import manual
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

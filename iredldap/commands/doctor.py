@@ -22,9 +22,9 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InvalidLdif, Refusal
 from iredldap.gateways.directory import Directory
-from ldif_export import reading
-from ldif_export.reading import Fault, Record
-from ldif_export.unpacking import Readable, unpacked
+from ldif_export.ldif import parser
+from ldif_export.ldif.decompression import Readable, unpacked
+from ldif_export.ldif.parser import Fault, Record
 
 BROKEN = 1
 """Exit status: an error was found."""
@@ -187,7 +187,7 @@ def _entries(file: Readable) -> Iterator[Entry]:
     Raises:
         InvalidLdif: If part of it cannot be read: to judge the rest would find what is not there.
     """
-    for item in reading.read(file):
+    for item in parser.read(file):
         match item:
             case Record(dn=dn, attributes=attributes):
                 spelled: dict[str, list[bytes]] = {}

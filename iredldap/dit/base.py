@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from iredldap.dit import admin
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
-from ldif_export import writer
+from iredldap.ldif import writer
 
 Made = tuple[str, dict[str, tuple[bytes, ...]]]
 

@@ -13,7 +13,7 @@ from enum import IntEnum
 from iredldap.dit import depth, names
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal, Unplaced
-from ldif_export import writer
+from iredldap.ldif import writer
 
 Scope = depth.Scope
 

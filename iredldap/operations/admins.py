@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from iredldap import finders
 from iredldap.dit import names, user
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, service_mods
@@ -21,7 +22,6 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import NoAdmins, PermissionDenied
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 
@@ -34,7 +34,7 @@ def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> P
         NoSuchAccount: If there is no such domain.
         NoAdmins: If none of those to be assigned may be.
     """
-    entry = lookup.domain(directory, name)
+    entry = finders.domain(directory, name)
     present = {folded(mail): mail for mail in entry.texts("domainAdmin")}
     wanted, withdrawn = _asked(parsed, "addAdmin"), _asked(parsed, "removeAdmin")
     if any(change.field.name == "removeAllAdmins" for change in parsed.changes):
@@ -143,15 +143,15 @@ def keep_a_global_admin(
     """
     if not (user.is_global_admin(entry) and entry.is_active and any(map(ends_a_role, mods))):
         return
-    lookup.keep_a_global_admin(directory, entry.dn)
+    finders.keep_a_global_admin(directory, entry.dn)
 
     def judge(admins: Iterable[Entry]) -> Amendment:
-        if any(lookup.is_on(directory, admin) for admin in admins):
+        if any(finders.is_on(directory, admin) for admin in admins):
             return Amendment()
         undone = taken_back(entry, mods, *_ROLE)
         return Amendment(undone, PermissionDenied("the last active global admin"))
 
-    yield Recheck("is there a global admin left", lookup.global_admins(directory), judge)
+    yield Recheck("is there a global admin left", finders.global_admins(directory), judge)
 
 
 _ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}

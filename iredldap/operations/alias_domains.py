@@ -8,6 +8,7 @@ other way round: first it ends being one, then the accounts lose their names.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from iredldap import finders
 from iredldap.dit import alias_domain, domain, fields, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, Verb, service_mods
@@ -15,7 +16,7 @@ from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
 from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, new_domains
+from iredldap.operations import new_domains
 from iredldap.operations.login import Caller
 
 NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
@@ -85,7 +86,7 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
         for account in directory.stream(alias_domain.named_query(entry))
         for name in alias_domain.foreign_names(account, hosted)
     }
-    return foreign - lookup.hosted(directory, foreign)
+    return foreign - finders.hosted(directory, foreign)
 
 
 def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:

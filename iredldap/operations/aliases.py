@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
+from iredldap import finders
 from iredldap.dit import alias, domain, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Change, Parsed, Verb, modlist, show
@@ -11,7 +12,7 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, subscriptions, targets, uniqueness
+from iredldap.operations import subscriptions, targets, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
@@ -23,7 +24,7 @@ def get(directory: Directory, mail: str) -> Entry:
     Raises:
         NoSuchAccount: If there is none.
     """
-    return lookup.existing(lookup.account(directory, mail, "mailAlias"), "alias", mail)
+    return finders.existing(finders.account(directory, mail, "mailAlias"), "alias", mail)
 
 
 def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more aliases.
     """
-    home = uniqueness.home_of(directory.find(lookup.domain_and_holders(directory, mail)), mail)
+    home = uniqueness.home_of(directory.find(finders.domain_and_holders(directory, mail)), mail)
     limit = _limit(home)
     limit.refuse_another(directory)
     shadows = uniqueness.in_alias_domains(home, mail)
@@ -119,8 +120,8 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
     """
     judge = targets.Judge.of(directory, caller)
-    found = judge.find_with(lookup.account_query(directory, mail), _sent(parsed))
-    entry = lookup.existing(lookup.among(directory, found, mail, "mailAlias"), "alias", mail)
+    found = judge.find_with(finders.account_query(directory, mail), _sent(parsed))
+    entry = finders.existing(finders.among(directory, found, mail, "mailAlias"), "alias", mail)
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)
@@ -150,7 +151,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *subscriptions.ending(directory, records, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(
-                directory.tree, entry.dn, alias.addresses(entry), lookup.below(directory, entry.dn)
+                directory.tree, entry.dn, alias.addresses(entry), finders.below(directory, entry.dn)
             ),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import domain, mailbox, names, passwords, user
 from iredldap.dit.entry import Entry
@@ -20,7 +21,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, users
+from iredldap.operations import users
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 from iredldap.operations.users import Chance
@@ -50,12 +51,12 @@ def update(
         WeakPassword: As the password is.
         PermissionDenied: If no active global admin would be left.
     """
-    home = lookup.domain(directory, name)
+    home = finders.domain(directory, name)
     secret = _secret(config, home, name, parsed, chance)
-    everybody = replace(lookup.users_query(home.dn), attributes=_ATTRIBUTES)
+    everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_elsewhere(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
-        lookup.keep_a_global_admin(directory, everybody.base, below=True)
+        finders.keep_a_global_admin(directory, everybody.base, below=True)
 
     def change(entry: Entry) -> Iterator[Operation]:
         if user.is_global_admin(entry) and not caller.is_global:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import domain, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
@@ -36,14 +37,7 @@ from iredldap.errors import (
     PreconditionFailed,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import (
-    admins,
-    alias_domains,
-    lookup,
-    mailboxes,
-    new_domains,
-    subscriptions,
-)
+from iredldap.operations import admins, alias_domains, mailboxes, new_domains, subscriptions
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.records import Records
 from iredldap.operations.targets import Judge
@@ -70,7 +64,7 @@ def get(directory: Directory, name: str) -> Entry:
     Raises:
         NoSuchAccount: If there is none.
     """
-    return lookup.domain(directory, name, by_alias=True)
+    return finders.domain(directory, name, by_alias=True)
 
 
 def create(directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed) -> Plan:
@@ -183,7 +177,7 @@ def update(
         MlmmjadminUnavailable: If an alias domain ends, the domain has subscribable lists, and
             mlmmjadmin does not answer.
     """
-    entry = lookup.domain(directory, name)
+    entry = finders.domain(directory, name)
     aliases = alias_domains.asked(directory, caller, entry, parsed)
     mods = (
         *modlist(
@@ -262,7 +256,7 @@ def _catchall(
     if change is None:
         return (), ()
     name = entry.text("domainName") or ""
-    account = lookup.account(directory, f"@{name.lower()}", "mailUser")
+    account = finders.account(directory, f"@{name.lower()}", "mailUser")
     if not change.values:
         return (_without_catchall(directory, account.dn) if account else ()), ()
     held = account.lowered("mailForwardingAddress") if account else set[str]()
@@ -281,7 +275,7 @@ def _catchall(
 
 def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
     return (
-        references.clear_dns(directory.tree, dn, lookup.below(directory, dn)),
+        references.clear_dns(directory.tree, dn, finders.below(directory, dn)),
         Delete(dn, absent_ok=True, with_children=True),
     )
 
@@ -310,7 +304,7 @@ def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None =
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry) -> None:
     if names.below(caller.dn, entry.dn):
         raise PermissionDenied("the caller's own account is in this domain")
-    lookup.keep_a_global_admin(directory, entry.dn, below=True)
+    finders.keep_a_global_admin(directory, entry.dn, below=True)
 
 
 def _spare_global_admins(directory: Directory, entry: Entry) -> None:
@@ -358,7 +352,7 @@ def _recheck_status(entry: Entry, wanted: str) -> Recheck:
 
 
 def _mailboxes(entry: Entry) -> Query:
-    return replace(lookup.users_query(entry.dn), attributes=mailbox.ATTRIBUTES)
+    return replace(finders.users_query(entry.dn), attributes=mailbox.ATTRIBUTES)
 
 
 def delete(
@@ -381,7 +375,7 @@ def delete(
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    entry = lookup.domain(directory, name)
+    entry = finders.domain(directory, name)
     _keep_admins(directory, caller, entry)
     if not caller.is_global:
         _spare_global_admins(directory, entry)

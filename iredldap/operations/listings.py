@@ -13,6 +13,7 @@ from heapq import nsmallest
 from itertools import chain
 from operator import itemgetter
 
+from iredldap import finders
 from iredldap.dit import alias, names
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.listing import Wanted
@@ -20,7 +21,7 @@ from iredldap.dit.names import equals, every, negated
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.operations import aliases, lookup
+from iredldap.operations import aliases
 from iredldap.operations.login import Caller
 from iredldap.operations.profiles import Profile, Profiles, Subject, choice
 from iredldap.operations.records import USAGE, Records, Usages
@@ -34,13 +35,13 @@ _LARGE = 1024 * 1024
 
 def _domains(directory: Directory, caller: Caller, _: str) -> Query:
     if not caller.is_global:
-        return lookup.managed(directory, caller.address)
+        return finders.managed(directory, caller.address)
     return Query(directory.tree.base, Scope.ONE, equals("objectClass", "mailDomain"))
 
 
 def _users(_: Directory, caller: Caller, home: str) -> Query:
     """Find users; of global admins a normal one may read none."""
-    query = lookup.users_query(home)
+    query = finders.users_query(home)
     if caller.is_global:
         return query
     return replace(query, filter=every(query.filter, negated(equals("domainGlobalAdmin", "yes"))))
@@ -160,7 +161,7 @@ class Listing:
             query = self._query(self._directory.tree.domain(self._domain), attributes)
             yield from self._directory.stream(query, must_exist=True)
         except NoSuchAccount:
-            entry = lookup.domain(self._directory, self._domain, by_alias=True)
+            entry = finders.domain(self._directory, self._domain, by_alias=True)
         else:
             return
         yield from self._directory.stream(self._query(entry.dn, attributes))

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import kinds, names, passwords, settings, user
 from iredldap.dit.entry import Entry
@@ -19,7 +20,6 @@ from iredldap.errors import (
     InvalidUsername,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 
 
 def username(text: str) -> str:
@@ -112,15 +112,15 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
 
     A mail user without rights hides no standalone admin of the same address.
     """
-    found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, lookup.own_address(mail)))
+    found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, finders.own_address(mail)))
     try:
-        account = lookup.among(directory, found, mail, "mailUser")
-        standalone = lookup.only(lookup.standalone_admins(directory, found), mail)
+        account = finders.among(directory, found, mail, "mailUser")
+        standalone = finders.only(finders.standalone_admins(directory, found), mail)
     except AmbiguousAccount:
         # Which of them was meant nobody can say: neither is let in.
         return None
     for entry in (account, standalone):
-        if entry and lookup.is_on(directory, entry):
+        if entry and finders.is_on(directory, entry):
             caller = _caller(directory, mail, entry)
             if caller:
                 return caller
@@ -134,7 +134,7 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
         return Caller(mail, entry.dn, is_global=True, stored=stored)
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
-    managed = directory.find(lookup.managed(directory, mail))
+    managed = directory.find(finders.managed(directory, mail))
     by_name = {domain.folded("domainName"): domain for domain in managed}
     return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
 

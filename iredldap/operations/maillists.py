@@ -8,6 +8,7 @@ so that its state tells of them.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from iredldap import finders
 from iredldap.dit import domain, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, modlist
@@ -26,7 +27,7 @@ from iredldap.dit.plan import (
     Step,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import elsewhere, lookup, membership, subscriptions, uniqueness
+from iredldap.operations import elsewhere, membership, subscriptions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
@@ -104,7 +105,7 @@ def _apart(directory: Directory, mail: str) -> tuple[list[Entry], list[Entry]]:
 
     Such members are what a creation or deletion that broke off left behind.
     """
-    query = lookup.domain_and_holders(directory, mail)
+    query = finders.domain_and_holders(directory, mail)
     strays, others = list[Entry](), list[Entry]()
     for entry in directory.find(replace(query, filter=either(query.filter, equals(GROUP, mail)))):
         is_holder = entry.has("mail", mail) or entry.has("shadowAddress", mail)
@@ -207,7 +208,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, lookup.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),

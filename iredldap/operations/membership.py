@@ -6,6 +6,7 @@ Source: iRedMail's directory, "Mailing lists".
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from iredldap import finders
 from iredldap.dit import maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
@@ -25,7 +26,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import elsewhere, lookup
+from iredldap.operations import elsewhere
 from iredldap.operations.login import Caller
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
@@ -63,7 +64,7 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
     for found in directory.stream(query):
         is_itself = maillist.is_list(found) and found.has("mail", mail)
         (lists if is_itself else others).append(found)
-    entry = lookup.existing(lookup.among(directory, lists, mail, "mailList"), "list", mail)
+    entry = finders.existing(finders.among(directory, lists, mail, "mailList"), "list", mail)
     if further := maillist.addresses(entry)[1:]:
         others += _marked(directory, further, with_members=with_members)
     return Found(entry, *told_apart(entry, others))
@@ -146,7 +147,7 @@ def tell(
     """
     sent = dict.fromkeys(addresses)
     his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
-    found = lookup.holders(directory, his - {*own}, ("objectClass", GROUP))
+    found = finders.holders(directory, his - {*own}, ("objectClass", GROUP))
     holders = {
         address: entries
         for address, entries in found.items()
@@ -154,7 +155,7 @@ def tell(
     }
     others = [address for address in sent if address not in holders and address not in own]
     judged = his.difference(held)
-    hosted = lookup.hosted(directory, {names.domain_of(m) for m in others if m in judged})
+    hosted = finders.hosted(directory, {names.domain_of(m) for m in others if m in judged})
     elsewhere = [
         address
         for address in others
@@ -173,7 +174,7 @@ def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
 
 def homes(directory: Directory, members: Iterable[Entry]) -> frozenset[str]:
     """Return the domains that members stand in: one named by an alias domain stands in another."""
-    return lookup.domain_names(directory, (member.dn for member in members))
+    return finders.domain_names(directory, (member.dn for member in members))
 
 
 def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
@@ -193,7 +194,7 @@ def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: 
     if sets_all:
         return Told(found.members, tuple(sorted(elsewhere.held(found.externals))))
     unwanted = asked(parsed, Verb.REMOVE)
-    ours = _distinct(lookup.holders(directory, unwanted, ("objectClass", GROUP)))
+    ours = _distinct(finders.holders(directory, unwanted, ("objectClass", GROUP)))
     return Told(ours, unwanted)
 
 
@@ -210,7 +211,7 @@ def dismissed(
     """
     externals, members = of_list(directory, entry)
     if not everybody:
-        named = {one.dn for one in _distinct(lookup.holders(directory, addresses, ("mail",)))}
+        named = {one.dn for one in _distinct(finders.holders(directory, addresses, ("mail",)))}
         members = tuple(one for one in members if one.dn in named)
     go = tuple(elsewhere.held(externals)) if everybody else tuple(addresses)
     return (
@@ -244,8 +245,8 @@ def _sweeps(
     def judged(found: Entry) -> Iterable[Operation]:
         return change(found) if found.dn in meant else ()
 
-    for batch in lookup.batches({mail for mails in meant.values() for mail in mails}):
-        filter_ = lookup.holders_filter(*batch)
+    for batch in finders.batches({mail for mails in meant.values() for mail in mails}):
+        filter_ = finders.holders_filter(*batch)
         query = Query(directory.tree.base, Scope.SUBTREE, filter_, _OF_A_MEMBER)
         yield Sweep(meaning, query, judged)
 

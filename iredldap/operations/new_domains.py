@@ -7,6 +7,7 @@ A global admin may have any.
 
 from collections.abc import Iterable
 
+from iredldap import finders
 from iredldap.dit import domain, names, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
@@ -24,7 +25,6 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 
@@ -39,7 +39,7 @@ def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> N
     if caller.is_global:
         return
     raise_all(
-        _excess(caller, name, parsed, directory.find(lookup.managed(directory, caller.address)))
+        _excess(caller, name, parsed, directory.find(finders.managed(directory, caller.address)))
     )
     refuse_names_of_admins(directory, caller, [name])
 
@@ -96,7 +96,7 @@ def rechecks(
         excess = _excess(caller, name, parsed, managed)
         return Amendment(away, Several(excess)) if excess else Amendment()
 
-    managed = lookup.managed(directory, caller.address)
+    managed = finders.managed(directory, caller.address)
     return (
         Recheck("is he still within his limits", managed, judge_excess),
         *recheck_names_of_admins(directory, caller, [name], away),

@@ -7,6 +7,7 @@ creation that broke off can be told, and finished when it is asked for again.
 import uuid
 from collections.abc import Iterator
 
+from iredldap import finders
 from iredldap.dit import domain, list_profile, names, subscribable
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, service_mods
@@ -14,14 +15,7 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
-from iredldap.operations import (
-    list_members,
-    lookup,
-    maillists,
-    subscriptions,
-    uniqueness,
-    user_lists,
-)
+from iredldap.operations import list_members, maillists, subscriptions, uniqueness, user_lists
 from iredldap.operations.limits import Limit
 from iredldap.operations.list_members import Joining
 from iredldap.operations.login import Caller
@@ -97,8 +91,8 @@ def create(
 
 def _place(directory: Directory, mail: str) -> tuple[Entry, Entry | None]:
     """Find the domain, and the list itself if its creation broke off."""
-    found = directory.find(lookup.domain_and_holders(directory, mail))
-    begun = lookup.among(directory, filter(subscribable.is_unfinished, found), mail, "mailList")
+    found = directory.find(finders.domain_and_holders(directory, mail))
+    begun = finders.among(directory, filter(subscribable.is_unfinished, found), mail, "mailList")
     return uniqueness.home_of((entry for entry in found if entry is not begun), mail), begun
 
 

@@ -12,6 +12,7 @@ Source: iRedMail's directory, referential rules, user rename and alias rename.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from iredldap import finders
 from iredldap.dit import domain, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
@@ -43,7 +44,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, rights, subscriptions, users
+from iredldap.operations import rights, subscriptions, users
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -139,15 +140,15 @@ def rename(
     """
     records.ask()
     found = directory.find(
-        lookup.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
+        finders.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
     )
-    target, holders = lookup.told_apart(found, new_mail)
-    entry = lookup.among(directory, holders, mail, kind.object_class)
+    target, holders = finders.told_apart(found, new_mail)
+    entry = finders.among(directory, holders, mail, kind.object_class)
     # One that another tool had named keeps its old address for a moment longer than its old name.
     has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:
         entry = _unfinished(directory, kind, holders, mail, new_mail)
-    entry = lookup.existing(entry, kind.object_class, mail)
+    entry = finders.existing(entry, kind.object_class, mail)
     if user.is_global_admin(entry) and not caller.is_global:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
     if target is None:
@@ -173,9 +174,9 @@ def rename(
 def _former_dn(directory: Directory, kind: Kind, old: str, entry: Entry) -> str:
     """DN that an account had before it was moved; what another tool had named it nobody knows."""
     left = names.domain_of(old)
-    if lookup.domain_name(directory, entry.dn) == left:
+    if finders.domain_name(directory, entry.dn) == left:
         return names.beside(entry.dn, "mail", old)
-    home = lookup.domain_or_none(directory, left)
+    home = finders.domain_or_none(directory, left)
     return names.account_in(home.dn if home else directory.tree.domain(left), kind.unit, old)
 
 
@@ -193,7 +194,7 @@ def _unfinished(
     directory: Directory, kind: Kind, holders: list[Entry], old: str, new: str
 ) -> Entry | None:
     """The account that has its new name already, and the mark of a rename from the old one."""
-    entry = lookup.among(directory, holders, new, kind.object_class)
+    entry = finders.among(directory, holders, new, kind.object_class)
     if entry is None or not _is_under_way(entry) or not entry.has("shadowAddress", old):
         return None
     return None if _contested(entry.dn, holders, {old}) else entry
@@ -206,7 +207,7 @@ def _course(
     left = names.domain_of(mail)
     if left == names.domain_of(new_mail):
         return Course(mail, new_mail, entered, entered)
-    home = lookup.domain_or_none(directory, left)
+    home = finders.domain_or_none(directory, left)
     # An alias domain that is being added has given names to accounts before it is one.
     known = (
         {*domain.alias_domains(home), *home.lowered("domainPendingAliasName")} if home else set()
@@ -214,7 +215,7 @@ def _course(
     # One whose removal broke off, or whose domain was deleted while the rename was unfinished, is
     # nobody's any more: the account would have an address of whoever hosts it next.
     places = {names.domain_of(address) for address in held} - known - {left}
-    nobodys = places - lookup.hosted(directory, places)
+    nobodys = places - finders.hosted(directory, places)
     return Course(mail, new_mail, tuple(sorted(known | nobodys)), entered)
 
 
@@ -224,7 +225,7 @@ def _keep_admins(directory: Directory, caller: Caller, entry: Entry, target: Ent
     if names.same(entry.dn, caller.dn):
         raise PermissionDenied("the caller's own account would be disabled")
     if user.is_global_admin(entry):
-        lookup.keep_a_global_admin(directory, entry.dn)
+        finders.keep_a_global_admin(directory, entry.dn)
 
 
 def _begin(
@@ -238,7 +239,7 @@ def _begin(
 ) -> Plan:
     """Mark the account, which makes the new address its own, look again, and do the rest."""
     coming = set(course.coming)
-    taken = _contested(entry.dn, _flat(lookup.holders(directory, coming)), coming)
+    taken = _contested(entry.dn, _flat(finders.holders(directory, coming)), coming)
     held = entry.lowered("shadowAddress")
     wanted = (course.old, course.new, *(a for a in course.coming if a not in taken))
     added = encoded(address for address in wanted if address not in held)
@@ -299,7 +300,7 @@ def _follow(
     mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
     renamed = course.renamed(held)
     there = old_dn if move else new_dn
-    below = (names.moved(dn, there, old_dn) for dn in lookup.below(directory, there))
+    below = (names.moved(dn, there, old_dn) for dn in finders.below(directory, there))
     mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
         *subscriptions.moving(directory, records, old_dn, renamed),
@@ -321,14 +322,14 @@ def _recheck_addresses(
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         try:
-            home, holders = lookup.told_apart(entries, wanted[0])
+            home, holders = finders.told_apart(entries, wanted[0])
         except AmbiguousAccount as ex:
             return Amendment(withdrawal, ex)
         if home and not _contested(dn, holders, set(wanted)):
             return Amendment()
         return Amendment(withdrawal, PreconditionFailed(f"{wanted[0]} is wanted by others too"))
 
-    query = lookup.domain_and_holders(directory, *wanted)
+    query = finders.domain_and_holders(directory, *wanted)
     return Recheck("are the new addresses nobody else's", query, judge)
 
 
@@ -389,7 +390,7 @@ def _excess_among(
         if not names.same(other.dn, entry.dn)
         and (names.below(other.dn, target.dn) or _is_under_way(other))
     )
-    number, used = lookup.counted(others)
+    number, used = finders.counted(others)
     refusals: list[Refusal] = []
     if most == -1:
         refusals.append(NotAllowed(f"{kind.limit} is -1"))
@@ -412,14 +413,14 @@ def _conform(directory: Directory, kind: Kind, course: Course, dn: str) -> Reche
     """Take what is left of the old name from the renamed account, as it and its domain are now."""
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        home, holders = lookup.told_apart(entries, course.new)
+        home, holders = finders.told_apart(entries, course.new)
         entry = _at(dn, holders)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")
         mods = (*_own_mods(kind, course, entry), *_status(entry, home))
         return Amendment((Modify(dn, mods),) if mods else ())
 
-    query = lookup.domain_and_holders(directory, course.new)
+    query = finders.domain_and_holders(directory, course.new)
     return Recheck("what the account itself says of its old name", query, judge)
 
 

@@ -8,11 +8,11 @@ Source: `docs/decisions/0023-references-and-rights.md`.
 
 from collections.abc import Iterable, Iterator
 
+from iredldap import finders
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.plan import Mod, Modify, Op
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 
@@ -44,7 +44,7 @@ def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> N
 
 def are_left_behind(directory: Directory, mail: str, domains: Iterable[Entry]) -> bool:
     """Return whether domains name an address that nobody had: no standalone admin has it either."""
-    return any(True for _ in domains) and lookup.standalone_admin(directory, mail) is None
+    return any(True for _ in domains) and finders.standalone_admin(directory, mail) is None
 
 
 def withdraw(domain: Entry, mail: str) -> Iterator[Modify]:

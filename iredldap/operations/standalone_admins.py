@@ -6,6 +6,7 @@ that nobody had: that is withdrawn.
 
 from collections.abc import Iterable, Iterator
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import admin, names, references, user
 from iredldap.dit.entry import Entry
@@ -34,7 +35,7 @@ from iredldap.errors import (
     Refusal,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, lookup, rights, users
+from iredldap.operations import admins, alias_domains, rights, users
 from iredldap.operations.login import Caller
 from iredldap.operations.users import Chance
 
@@ -45,8 +46,8 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
     Raises:
         NoSuchAccount: If there is none; a mail user is none, whatever his rights.
     """
-    entry = lookup.admin(directory, mail)
-    managed = directory.find(lookup.managed(directory, mail, ("domainName",)))
+    entry = finders.admin(directory, mail)
+    managed = directory.find(finders.managed(directory, mail, ("domainName",)))
     return entry, sorted(domain.text("domainName") or "" for domain in managed)
 
 
@@ -57,7 +58,7 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
         NoSuchAccount: If there is no such admin.
         PasswordMismatch: If it does not.
     """
-    if not directory.verifies(lookup.admin(directory, mail).dn, password):
+    if not directory.verifies(finders.admin(directory, mail).dn, password):
         raise PasswordMismatch(mail)
 
 
@@ -70,7 +71,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         WeakPassword: For each rule that the password breaks.
     """
     dn = directory.tree.admin(mail)
-    if lookup.standalone_admin(directory, mail):
+    if finders.standalone_admin(directory, mail):
         raise AlreadyExists(f"admin {mail}")
     claims = _claims(directory, mail)
     if refusal := _obstacle(directory.find(claims), mail):
@@ -100,7 +101,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
 def _claims(directory: Directory, mail: str) -> Query:
     """Search for the domain of an address, and for accounts that have it."""
     hosted = names.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
-    claimed = either(hosted, lookup.holders_filter(mail))
+    claimed = either(hosted, finders.holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
 
 
@@ -121,7 +122,7 @@ def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         PermissionDenied: If the last active global admin would be disabled or demoted.
         WeakPassword: For each rule that the password breaks.
     """
-    entry = lookup.admin(directory, mail)
+    entry = finders.admin(directory, mail)
     role = parsed.value("isGlobalAdmin")
     is_global = role == "yes" or (role is None and user.is_global_admin(entry))
     mods = (
@@ -152,8 +153,8 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         PermissionDenied: If it is the caller himself, or the last active global admin.
     """
     holder = _user_with_rights(directory, mail)
-    found = lookup.standalone_admin(directory, mail) or holder
-    entry = lookup.existing(found, "admin", mail)
+    found = finders.standalone_admin(directory, mail) or holder
+    entry = finders.existing(found, "admin", mail)
     if names.same(caller.dn, entry.dn):
         raise PermissionDenied("nobody deletes himself")
     if entry is holder:
@@ -165,7 +166,7 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
 
 
 def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
-    entry = lookup.account(directory, mail, "mailUser")
+    entry = finders.account(directory, mail, "mailUser")
     if entry and (user.is_global_admin(entry) or entry.has("enabledService", user.ROLE)):
         return entry
     return None
@@ -177,7 +178,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
     yield from admins.keep_a_global_admin(directory, entry, off)
     if dismissed:
         yield _dismissal(directory, dismissed)
-    yield references.clear_dns(directory.tree, entry.dn, lookup.below(directory, entry.dn))
+    yield references.clear_dns(directory.tree, entry.dn, finders.below(directory, entry.dn))
     yield Delete(entry.dn, absent_ok=True, with_children=True)
     if dismissed:
         yield _late_dismissal(directory, dismissed)
@@ -193,7 +194,7 @@ def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]
 
 
 def _dismissal(directory: Directory, mail: str) -> Sweep:
-    query = lookup.managed(directory, mail, ("domainAdmin",))
+    query = finders.managed(directory, mail, ("domainAdmin",))
     return Sweep("take his domains from him", query, lambda domain: rights.withdraw(domain, mail))
 
 
@@ -205,5 +206,5 @@ def _late_dismissal(directory: Directory, mail: str) -> Recheck:
             tuple(change for domain in domains for change in rights.withdraw(domain, mail))
         )
 
-    query = lookup.managed(directory, mail, ("domainAdmin",))
+    query = finders.managed(directory, mail, ("domainAdmin",))
     return Recheck("does a domain name him its admin", query, judge)

@@ -8,6 +8,7 @@ Source: `docs/decisions/0037-the-grammar-is-for-what-is-new.md`.
 
 from collections.abc import Iterable
 
+from iredldap import finders
 from iredldap.dit import kinds, maillist, references
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Attribute, Change, Parsed, Verb, settled
@@ -15,7 +16,6 @@ from iredldap.dit.names import either, equals
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 
 _EVERYWHERE = ("shadowAddress", *sorted(references.ADDRESSES))
 
@@ -39,7 +39,7 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
         for value in change.values
         if "@" in value
     }
-    accounts = lookup.holders(directory, referred, ("objectClass",))
+    accounts = finders.holders(directory, referred, ("objectClass",))
 
     def stands(change: Change, value: str) -> str | None:
         for stored in _stored(wanted, change, found):
@@ -57,7 +57,7 @@ def _query(directory: Directory, wanted: Request) -> Query:
     """Search for the entries that a path names, with what belongs to them."""
     terms = []
     if mail := wanted.names.get("mail"):
-        terms += [lookup.own_address(mail), equals(maillist.GROUP, mail)]
+        terms += [finders.own_address(mail), equals(maillist.GROUP, mail)]
     if domain := wanted.names.get("domain"):
         terms += [equals("domainName", domain), equals("mail", f"@{domain}")]
     attributes = (

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from iredldap import finders
 from iredldap.dit import user
 from iredldap.dit.names import equals, every
 from iredldap.dit.plan import Query
@@ -10,7 +11,6 @@ from iredldap.dit.plan import Scope as Depth
 from iredldap.dit.scopes import Scope
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 
@@ -32,13 +32,13 @@ def find(
     if "mail" in named:
         return _account(directory, caller, named["mail"])
     if "domain" in named:
-        entry = lookup.domain(directory, named["domain"], by_alias=reading)
+        entry = finders.domain(directory, named["domain"], by_alias=reading)
         return Scope.of_domain(entry.folded("domainName"))
     return Scope.everyone()
 
 
 def _account(directory: Directory, caller: Caller, mail: str) -> Scope:
-    filter_ = every(lookup.ACCOUNTS, equals("mail", mail))
+    filter_ = every(finders.ACCOUNTS, equals("mail", mail))
     query = Query(directory.tree.base, Depth.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
     found = directory.find(query)
     if not found:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from iredldap import finders
 from iredldap.dit import (
     domain,
     list_profile,
@@ -33,14 +34,7 @@ from iredldap.dit.subscribable import (
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
-from iredldap.operations import (
-    elsewhere,
-    list_members,
-    lookup,
-    membership,
-    subscriptions,
-    user_lists,
-)
+from iredldap.operations import elsewhere, list_members, membership, subscriptions, user_lists
 from iredldap.operations.login import Caller
 from iredldap.operations.mailing_lists import MailingLists
 from iredldap.operations.records import Records
@@ -49,9 +43,9 @@ from iredldap.operations.user_update import follow_removed, recheck_addresses
 
 
 def _read(directory: Directory, mail: str) -> Entry:
-    entry = lookup.account(directory, mail, "mailList")
+    entry = finders.account(directory, mail, "mailList")
     is_one = entry is not None and subscribable.is_list(entry)
-    return lookup.existing(entry if is_one else None, "subscribable list", mail)
+    return finders.existing(entry if is_one else None, "subscribable list", mail)
 
 
 def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
@@ -165,7 +159,7 @@ def update(
     changes, nobody = led(judge, parsed.changes)
     kept = list_profile.led(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
-    home = cache(lambda: lookup.home_of(directory, entry))
+    home = cache(lambda: finders.home_of(directory, entry))
     settled = addressed(directory, entry, home, wanted.changes, profile)
     joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
     mods = (
@@ -226,7 +220,7 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, lookup.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),

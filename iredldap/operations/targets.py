@@ -9,6 +9,7 @@ new name; one that never had a target is left as it was asked for.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from iredldap import finders
 from iredldap.dit import domain, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import either, equals, every
@@ -26,7 +27,6 @@ from iredldap.dit.plan import (
     Step,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup
 from iredldap.operations.login import Caller
 
 _ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
@@ -74,10 +74,10 @@ class Judge:
         wanted = _forms(self._judged(addresses))
         if not 0 < len(wanted) <= _FEW:
             return self._directory.find(query)
-        filter_ = either(query.filter, lookup.holders_filter(*sorted(wanted)))
+        filter_ = either(query.filter, finders.holders_filter(*sorted(wanted)))
         attributes = (*query.attributes, "entryUUID")
         entries = self._directory.find(replace(query, filter=filter_, attributes=attributes))
-        holders = lookup.by_address(filter(lookup.is_account, entries), wanted)
+        holders = finders.by_address(filter(finders.is_account, entries), wanted)
         self._known |= {address: holders.get(address, []) for address in wanted}
         return entries
 
@@ -95,10 +95,10 @@ class Judge:
         asked = self._judged(addresses)
         wanted = _forms(asked)
         holders = {mail: self._known[mail] for mail in wanted & self._known.keys()}
-        holders |= lookup.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
+        holders |= finders.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
         self.found |= {mail: _number(found[-1]) for mail, found in holders.items() if found}
         missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
-        homes = lookup.homes(self._directory, names.domains_of(missing)) if missing else {}
+        homes = finders.homes(self._directory, names.domains_of(missing)) if missing else {}
         # Another server has the accounts of a domain that this one is only a backup MX of.
         here = {name for name, found in homes.items() if not all(map(domain.is_backup, found))}
         return {mail for mail in missing if names.domain_of(mail) in here}
@@ -150,12 +150,12 @@ def watched(directory: Directory, plan: Plan) -> Plan:
     """Let a plan end with a look at the targets of the references that it writes."""
     found = [reference for reference in written(plan.steps) if _is_watched(reference)]
     rechecks: list[Recheck] = []
-    for batch in lookup.batches({reference.address for reference in found}):
+    for batch in finders.batches({reference.address for reference in found}):
         # What the plan has found is not searched for again: in a plan for one reference that would
         # be one of four searches, and an account that goes in between would not be missed.
         numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
         if unknown := set(batch) - numbers.keys():
-            known = lookup.by_address(directory.find(_query(directory, unknown)), unknown)
+            known = finders.by_address(directory.find(_query(directory, unknown)), unknown)
             numbers |= {mail: _number(accounts[-1]) for mail, accounts in known.items()}
         references_ = tuple(reference for reference in found if reference.address in numbers)
         if references_:
@@ -175,7 +175,7 @@ def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Que
         equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
     )
     same = (equals("entryUUID", number) for number in numbers if number)
-    filter_ = either(lookup.holders_filter(*mails), admins, *same)
+    filter_ = either(finders.holders_filter(*mails), admins, *same)
     return Query(directory.tree.suffix, Scope.SUBTREE, filter_, _ATTRIBUTES)
 
 
@@ -192,7 +192,7 @@ def _recheck(
 
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
-        holders = lookup.by_address(there, numbers.keys())
+        holders = finders.by_address(there, numbers.keys())
         renamed = {entry.text("entryUUID"): entry for entry in there}
         return Amendment(
             tuple(

@@ -7,12 +7,13 @@ then go to all of them.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from iredldap import finders
 from iredldap.dit import domain, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Amendment, Delete, Mod, Modify, Op, Operation, Recheck
 from iredldap.errors import AlreadyExists, AmbiguousAccount, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, rights
+from iredldap.operations import rights
 
 
 def home_of(found: Iterable[Entry], mail: str) -> Entry:
@@ -23,7 +24,7 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
         AlreadyExists: If the address belongs to any account.
         AmbiguousAccount: If two entries have the name of the domain.
     """
-    home, holders = lookup.told_apart(found, mail)
+    home, holders = finders.told_apart(found, mail)
     if home is None:
         raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
     for holder in holders:
@@ -40,7 +41,7 @@ def in_alias_domains(home: Entry, mail: str) -> tuple[str, ...]:
 
 def taken(directory: Directory, addresses: Iterable[str]) -> set[str]:
     """Which of some addresses belong to accounts already."""
-    return set(lookup.holders(directory, addresses, ()))
+    return set(finders.holders(directory, addresses, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
     def judge(entries: Iterable[Entry]) -> Amendment:
         there = [*entries]
         try:
-            home, holders = lookup.told_apart(there, newcomer.mail)
+            home, holders = finders.told_apart(there, newcomer.mail)
         except AmbiguousAccount as ex:
             return Amendment(newcomer.withdrawn(), ex)
         ours, theirs = set[str](), set[str]()
@@ -99,7 +100,7 @@ def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
         )
 
     addresses = (newcomer.mail, *newcomer.aliases, *newcomer.further)
-    query = lookup.domain_and_holders(directory, *addresses, rights=newcomer.is_owed_nothing)
+    query = finders.domain_and_holders(directory, *addresses, rights=newcomer.is_owed_nothing)
     return Recheck("are the addresses still nobody else's", query, judge)
 
 

@@ -6,12 +6,13 @@ Single items that may not stand are left out and named; a list of which nothing 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
+from iredldap import finders
 from iredldap.dit import domain, names, user
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Attribute, Change, Verb
 from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
-from iredldap.operations import lookup, targets
+from iredldap.operations import targets
 
 _DESTINATIONS = {"mailForwardingAddress", "userSenderBccAddress", "userRecipientBccAddress"}
 
@@ -114,7 +115,7 @@ def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) 
 
 def taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
     """Those that another account has, or that are the account's own address already."""
-    found = lookup.holders(directory, addresses, ())
+    found = finders.holders(directory, addresses, ())
     return {
         address
         for address, accounts in found.items()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import domain, kinds, mailbox, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded, folded
@@ -30,7 +31,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, lookup, mailboxes, subscriptions, targets, user_lists, users
+from iredldap.operations import admins, mailboxes, subscriptions, targets, user_lists, users
 from iredldap.operations.login import Caller
 from iredldap.operations.mailboxes import Place
 from iredldap.operations.records import Records
@@ -61,9 +62,9 @@ def update(
         MlmmjadminUnavailable: If further addresses go, there are subscribable lists, and
             mlmmjadmin does not answer.
     """
-    entry = lookup.user(directory, mail)
+    entry = finders.user(directory, mail)
     users.spare_global_admins(caller, entry)
-    home = cache(lambda: lookup.home_of(directory, entry))
+    home = cache(lambda: finders.home_of(directory, entry))
     place = _place(directory, records, config, caller, entry, home, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
 
@@ -188,7 +189,7 @@ def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
 def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
     """Whether a domain names him as its admin; asked only when he is to be a global one no more."""
     asked = parsed.value("isGlobalAdmin") == "no"
-    return asked and bool(directory.find(lookup.managed(directory, mail, ("1.1",))))
+    return asked and bool(directory.find(finders.managed(directory, mail, ("1.1",))))
 
 
 def _size(
@@ -205,10 +206,10 @@ def _size(
     limits, wanted = domain.limits(home()), int(asked)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
-    query = lookup.users_query(home().dn)
+    query = finders.users_query(home().dn)
     refusals: list[Refusal] = []
     if ceiling:
-        _, used = lookup.counted(directory.stream(query))
+        _, used = finders.counted(directory.stream(query))
         spare = max(ceiling - (used - current), 0)
         if not 0 < wanted <= spare:
             refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
@@ -219,7 +220,7 @@ def _size(
         return
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        _, used = lookup.counted(entries)
+        _, used = finders.counted(entries)
         if used <= ceiling:
             return Amendment()
         refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
@@ -273,7 +274,7 @@ def recheck_addresses(
         if mod.op is Op.ADD and mod.attribute == "shadowAddress"
         for value in mod.values
     ]
-    for batch in lookup.batches(added):
+    for batch in finders.batches(added):
         yield _still_free(directory, mail, entry, mods, batch)
 
 
@@ -282,7 +283,7 @@ def _still_free(
 ) -> Recheck:
     def judge(found: Iterable[Entry]) -> Amendment:
         try:
-            home, holders = lookup.told_apart(found, mail)
+            home, holders = finders.told_apart(found, mail)
         except AmbiguousAccount as ex:
             return Amendment(taken_back(entry, mods, "shadowAddress"), ex)
         theirs = {
@@ -296,7 +297,7 @@ def _still_free(
         refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
         return Amendment(taken_back(entry, mods, "shadowAddress"), refusal)
 
-    query = lookup.domain_and_holders(directory, mail, *addresses)
+    query = finders.domain_and_holders(directory, mail, *addresses)
     return Recheck("are the addresses still nobody else's", query, judge)
 
 
@@ -311,5 +312,5 @@ def _management(
     def judge(domains: Iterable[Entry]) -> Amendment:
         return Amendment((role,) if any(True for _ in domains) else ())
 
-    query = lookup.managed(directory, mail, ("1.1",))
+    query = finders.managed(directory, mail, ("1.1",))
     yield Recheck("does a domain name him its admin", query, judge)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from iredldap import finders
 from iredldap.config import Config
 from iredldap.dit import (
     domain,
@@ -45,15 +46,7 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import (
-    admins,
-    lookup,
-    mailboxes,
-    membership,
-    rights,
-    subscriptions,
-    uniqueness,
-)
+from iredldap.operations import admins, mailboxes, membership, rights, subscriptions, uniqueness
 from iredldap.operations.login import Caller
 from iredldap.operations.records import Records
 
@@ -73,7 +66,7 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
-    entry = lookup.user(directory, mail)
+    entry = finders.user(directory, mail)
     spare_global_admins(caller, entry)
     return entry
 
@@ -129,7 +122,7 @@ def create(
         MailboxInUse: If the mailbox path touches that of another account.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    query = lookup.domain_and_holders(directory, mail, rights=True)
+    query = finders.domain_and_holders(directory, mail, rights=True)
     choice = mailboxes.first_choice(directory, config.accounts, mail, chance.now)
     found = directory.find(replace(query, filter=either(query.filter, choice.query.filter)))
     home = uniqueness.home_of(found, mail)
@@ -248,7 +241,7 @@ def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted:
         refusals.append(NotAllowed("the domain may have no users"))
     spare = 0
     if most_users > 0 or ceiling:
-        number, used = lookup.counted(directory.stream(lookup.users_query(home.dn)))
+        number, used = finders.counted(directory.stream(finders.users_query(home.dn)))
         if 0 < most_users <= number:
             refusals.append(ExceededDomainAccountLimit(f"{number} of {most_users} users"))
         spare = max(ceiling - used, 0)
@@ -311,7 +304,7 @@ def _recheck_limits(
         return ()
 
     def judge(entries: Iterable[Entry]) -> Amendment:
-        number, used = lookup.counted(entries)
+        number, used = finders.counted(entries)
         refusal: Refusal | None = None
         if 0 < most_users < number:
             refusal = ExceededDomainAccountLimit(f"{number} of {most_users} users")
@@ -319,7 +312,7 @@ def _recheck_limits(
             refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
         return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
 
-    query = lookup.users_query(home.dn)
+    query = finders.users_query(home.dn)
     return (Recheck("is the domain still within its limits", query, judge),)
 
 
@@ -330,7 +323,7 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
         NoSuchAccount: If there is no such user.
         PasswordMismatch: If it does not.
     """
-    entry = lookup.user(directory, mail)
+    entry = finders.user(directory, mail)
     if not directory.verifies(entry.dn, password):
         raise PasswordMismatch(mail)
 
@@ -355,7 +348,7 @@ def delete(
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    entry = lookup.user(directory, mail)
+    entry = finders.user(directory, mail)
     spare_global_admins(caller, entry)
     if _is_own(caller, entry):
         raise PermissionDenied("nobody deletes himself")
@@ -370,7 +363,7 @@ def delete(
             *rechecks,
             *subscriptions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, lookup.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),
             mailboxes.remembering(
                 directory, records, lambda: (entry,), entry.dn, days, caller.address, today

@@ -21,7 +21,7 @@ from iredldap.dit.generations import ALIAS, DOMAIN, EXTERNALS, LIST, USER
 from iredldap.dit.names import Tree
 from iredldap.gateways.directory import Directory
 from iredldap.operations.introduction import Introduction
-from ldif_export.verify import verify
+from ldif_export.restore.verify import verify
 from tests.conftest import (
     ADMIN_PASSWORD,
     READER_PASSWORD,

@@ -9,7 +9,7 @@ import requests
 from iredldap.operations.journal import Journal
 from iredldap.web.replies import Replies
 from iredldap.web.routes import ENDPOINTS
-from ldif_export import process
+from ldif_export import child_process
 from tests.conftest import Client, Served, World, done
 from tests.gunicorn import gunicorn
 from tests.patience import PATIENCE
@@ -115,7 +115,7 @@ def test_head_begins_nothing(api: Client, monkeypatch: pytest.MonkeyPatch) -> No
     def forbidden(*_: Any) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr(process, "start", forbidden)
+    monkeypatch.setattr(child_process, "start", forbidden)
     monkeypatch.setattr(Journal, "note", forbidden)
     monkeypatch.setattr(Replies, "members", forbidden)
     for path in ("/api/ldif", "/api/ldif/domain/corp.test", "/api/ldif/user/ann@corp.test"):

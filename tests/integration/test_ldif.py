@@ -8,7 +8,8 @@ import ldap
 import ldif
 import pytest
 
-from ldif_export import source, stream
+from ldif_export.backup import full
+from ldif_export.readers import libldap
 from ldif_export.selection import Kind, Selection
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
@@ -193,8 +194,8 @@ def test_further_exports_are_those_of_the_command(
         "admin": ADMIN,
     }
     for kind, name in names_.items():
-        found = source.entries(connection, world.tree, Selection(kind, name))
-        written = b"".join(stream.text(found, passwords=True))
+        found = libldap.entries(connection, world.tree, Selection(kind, name))
+        written = b"".join(full.text(found, passwords=True))
         assert api.get(f"/api/ldif/{kind}/{name}", format="ldif").content == written
     connection.unbind_s()
 

@@ -16,9 +16,13 @@ from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
-from ldif_export import homes, process, readers, restore, stream, verify
-from ldif_export.readers import Choice
-from ldif_export.records import Wanted
+from ldif_export import child_process
+from ldif_export.backup import full
+from ldif_export.readers import choice as readers
+from ldif_export.readers import domain_lookup
+from ldif_export.readers.base import Wanted
+from ldif_export.readers.choice import Choice
+from ldif_export.restore import run, verify
 from ldif_export.selection import Kind, Selection
 from tests.conftest import (
     READER_PASSWORD,
@@ -93,8 +97,8 @@ def exported(world: World, kind: Kind, name: str, choice: Choice = "wire") -> by
     """Export as the command does."""
     selection = Selection(kind, name)
     with closing(readers.connected(settings(world), Wanted(selection), choice)) as reader:
-        searches = homes.located(reader, (selection,), world.tree)
-        with closing(stream.export(reader, searches, passwords=True)) as text:
+        searches = domain_lookup.located(reader, (selection,), world.tree)
+        with closing(full.export(reader, searches, passwords=True)) as text:
             return b"".join(text)
 
 
@@ -191,7 +195,7 @@ def test_an_export_of_such_a_domain_comes_back(
         text = exported(world, kind, name)
         assert text.endswith(b"# entries: %d\n" % number)
         assert text == exported(world, kind, name, "python-ldap")
-        with closing(process.start(settings(world), Selection(kind, name))) as child:
+        with closing(child_process.start(settings(world), Selection(kind, name))) as child:
             assert text == b"".join(child)
         if kind != "catchall":
             assert text == api.get(f"/api/ldif/{kind}/{name}", format="ldif").content
@@ -202,13 +206,13 @@ def test_an_export_of_such_a_domain_comes_back(
     file.write_bytes(exported(world, "domain", FIRM))
     assert verify.verify(io.BytesIO(file.read_bytes())).ok
     with closing(Directory(settings(world, "vmailadmin", WRITER_PASSWORD))) as directory:
-        there = restore.plan(file, directory)
+        there = run.plan(file, directory)
         assert (there.ok, there.add) == (True, 0)
         done(api.delete(f"/api/domain/{FIRM}"))
-        plan = restore.plan(file, directory)
+        plan = run.plan(file, directory)
         assert (plan.ok, plan.add) == (True, 10)
         assert not [w for w in plan.warnings if "its admin" in w.reason]
-        restore.carry_out(plan, directory)
+        run.carry_out(plan, directory)
     assert world.snapshot() == before
     assert exported(world, "domain", FIRM) == file.read_bytes()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ldif_export import restore
+from ldif_export.restore import run
 from tests.conftest import Client, Served, World, done, refused
 from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE
@@ -104,13 +104,13 @@ def test_nothing_around_a_mailbox_that_comes_back_is_removed(
     if moment == "before":
         write_down()
     else:
-        carry_out = restore.carry_out
+        carry_out = run.carry_out
 
         def slowly(*what: Any) -> Any:
             write_down()
             return carry_out(*what)
 
-        monkeypatch.setattr(restore, "carry_out", slowly)
+        monkeypatch.setattr(run, "carry_out", slowly)
     assert api.send_file("/api/ldif", text).status_code == 200
 
     left = rows(urls.iredadmin, "SELECT maildir FROM deleted_mailboxes")

@@ -22,8 +22,8 @@ from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
-from ldif_export import readers
-from ldif_export.records import Wanted
+from ldif_export.readers import choice
+from ldif_export.readers.base import Wanted
 from ldif_export.selection import Selection
 from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, salted
@@ -91,7 +91,7 @@ def ask(where: Ldap) -> None:
 
 
 def read(where: Ldap) -> None:
-    with closing(readers.connected(where, Wanted(Selection("all")), "wire")):
+    with closing(choice.connected(where, Wanted(Selection("all")), "wire")):
         pass
 
 

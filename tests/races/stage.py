@@ -15,7 +15,7 @@ from ldap.ldapobject import SimpleLDAPObject
 from iredldap.dit import admin, domain, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, domain_of, local_part
-from ldif_export import writer
+from iredldap.ldif import writer
 from tests.conftest import ADMIN, World, salted
 from tests.mlmmjadmin import MlmmjadminServer
 from tests.races.pair import Admin, Domain, Names, Plant, Subscribers, User

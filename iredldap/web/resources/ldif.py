@@ -13,19 +13,22 @@ from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
-from iredldap.operations import domains, exports, users
+from iredldap.operations import domains, users
 from iredldap.operations.login import Caller
 from iredldap.web import forms
 from iredldap.web.downloads import held
 from iredldap.web.head import is_head
 from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
-from ldif_export import process, reading, restore, stream
-from ldif_export.mailboxes import path_of
-from ldif_export.openable import Openable, Unnamed
+from ldif_export import child_process
+from ldif_export.backup import full, small
+from ldif_export.ldif import parser
+from ldif_export.ldif.decompression import unpacked
+from ldif_export.ldif.files import Openable, Unnamed
+from ldif_export.restore import run
+from ldif_export.restore.mailboxes import path_of
+from ldif_export.restore.validation import Options
 from ldif_export.selection import Account, Kind, Selection
-from ldif_export.survey import Options
-from ldif_export.unpacking import unpacked
 
 LDIF = "text/ldif; charset=utf-8"
 
@@ -35,7 +38,7 @@ log = structlog.get_logger("iredldap.export")
 class Download:
     """Bytes of an export on their way to the client; closing it ends the child behind them."""
 
-    def __init__(self, export: process.Export, *, bare: bool) -> None:
+    def __init__(self, export: child_process.Export, *, bare: bool) -> None:
         self._export = export
         self._chunks = iter(export) if bare else json_text(export)
 
@@ -84,7 +87,7 @@ class _LdifResource(Resource):
         name: str,
         hidden: tuple[str, ...],
     ) -> None:
-        entries = exports.entries(self.directory, kind, name)
+        entries = small.entries(self.directory, kind, name)
         chosen = self._selection(request, kind, name, hidden)
         self._send_entries(request, response, chosen, *entries)
 
@@ -92,7 +95,7 @@ class _LdifResource(Resource):
         self, request: falcon.Request, response: falcon.Response, chosen: Selection, *entries: Entry
     ) -> None:
         found = [(entry.dn, chosen.thinned(_stored(entry))) for entry in entries]
-        text = b"".join(stream.text(found, passwords=chosen.has_passwords))
+        text = b"".join(full.text(found, passwords=chosen.has_passwords))
         if self._wants_file(request, response, chosen):
             response.data = text
         else:
@@ -108,7 +111,7 @@ class _LdifResource(Resource):
             return
         holding = held(request)
         holding.place(request.context.caller.address)
-        export = process.start(self.config.ldap, chosen)
+        export = child_process.start(self.config.ldap, chosen)
         holding.until_the_end(export.close)
         bare = self._wants_file(request, response, chosen)
         response.stream = Download(export, bare=bare)
@@ -153,7 +156,7 @@ class LdifAllResource(_LdifResource):
             if not is_rehearsal:
                 # From the judgement to the last entry: what was judged must not change meanwhile.
                 stack.enter_context(self.records.turns.take(_domains(file)))
-            plan = restore.plan(file, self.directory, options)
+            plan = run.plan(file, self.directory, options)
             if not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             if is_rehearsal:
@@ -162,19 +165,19 @@ class LdifAllResource(_LdifResource):
                 # The files of whoever comes back may have been due to be removed; and a deletion
                 # that looks for living accounts finds those only that are back by then.
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
-                outcome = restore.carry_out(plan, self.directory)
+                outcome = run.carry_out(plan, self.directory)
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 self.note(request)
                 self.replies.done(response, outcome.as_json(), read=True)
 
     def _show(
-        self, response: falcon.Response, plan: restore.Plan, stack: ExitStack, *, as_ldif: bool
+        self, response: falcon.Response, plan: run.Plan, stack: ExitStack, *, as_ldif: bool
     ) -> None:
         if not as_ldif:
             self.replies.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF
-        response.stream = Records(restore.change_records(plan, self.directory), stack.pop_all())
+        response.stream = Records(run.change_records(plan, self.directory), stack.pop_all())
 
 
 class Records:
@@ -259,8 +262,8 @@ def _domains(file: Openable) -> set[str]:
     """
     found: set[str] = set()
     with file.open("rb") as opened:
-        for item in reading.read(unpacked(opened)):
-            if isinstance(item, reading.Record) and names.is_dn(item.dn):
+        for item in parser.read(unpacked(opened)):
+            if isinstance(item, parser.Record) and names.is_dn(item.dn):
                 found.update(filter(None, (names.domain_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
                 found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
@@ -271,8 +274,8 @@ def _domains(file: Openable) -> set[str]:
 def _mailboxes(file: Openable) -> Iterator[str]:
     """Yield the directories of the mailboxes in a file; of entries without one, nothing."""
     with file.open("rb") as opened:
-        for item in reading.read(unpacked(opened)):
-            if isinstance(item, reading.Record):
+        for item in parser.read(unpacked(opened)):
+            if isinstance(item, parser.Record):
                 yield path_of({name.lower(): v for name, v in item.attributes.items()})
 
 

@@ -13,12 +13,13 @@ from iredldap.dit.names import CONTAINERS, Tree, domain_of
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways import directory
 from iredldap.ldap_settings import Ldap
+from iredldap.ldif.writer import record
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
-from ldif_export import readers, stream
-from ldif_export.records import Wanted
+from ldif_export.backup import full
+from ldif_export.readers import choice
+from ldif_export.readers.base import Wanted
 from ldif_export.selection import Search, Selection, searches
-from ldif_export.writer import record
 from tests.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
@@ -104,8 +105,8 @@ def located(selection: Selection) -> tuple[Search, ...]:
 
 def plain(server: Slapd, selection: Selection, searches: Iterable[Search]) -> bytes:
     """What a plain export of a directory gives that nobody writes to."""
-    with closing(readers.connected(settings(server), Wanted(selection))) as reader:
-        return b"".join(stream.export(reader, searches, passwords=selection.has_passwords))
+    with closing(choice.connected(settings(server), Wanted(selection))) as reader:
+        return b"".join(full.export(reader, searches, passwords=selection.has_passwords))
 
 
 def parsed(text: bytes) -> list[Entry]:

@@ -13,8 +13,9 @@ import pytest
 
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, ServerDown
-from ldif_export import exact, readers, stream, sync
-from ldif_export.records import IDENTITY, Wanted
+from ldif_export.backup import full, snapshot, syncrepl
+from ldif_export.readers import choice
+from ldif_export.readers.base import IDENTITY, Wanted
 from ldif_export.selection import Search, Selection
 from tests.integration.ldif_export.ground import (
     TREE,
@@ -78,8 +79,8 @@ def exported(
     server: Slapd, selection: Selection, wanted: tuple[Search, ...] | None = None
 ) -> bytes:
     chosen = located(selection) if wanted is None else wanted
-    with closing(exact.read(settings(server), chosen, Wanted(selection))) as reader:
-        return b"".join(stream.export(reader, chosen, passwords=selection.has_passwords))
+    with closing(snapshot.read(settings(server), chosen, Wanted(selection))) as reader:
+        return b"".join(full.export(reader, chosen, passwords=selection.has_passwords))
 
 
 SELECTIONS = [
@@ -105,8 +106,8 @@ def test_what_is_watched_comes_with_the_records(quiet: Slapd) -> None:
     wanted = Wanted(WHOLE, frozenset({*IDENTITY, "objectClass"}))
 
     with (
-        closing(exact.read(settings(quiet), chosen, wanted)) as settled,
-        closing(readers.connected(settings(quiet), wanted)) as reader,
+        closing(snapshot.read(settings(quiet), chosen, wanted)) as settled,
+        closing(choice.connected(settings(quiet), wanted)) as reader,
     ):
         assert [*settled.records(chosen[1])] == [*reader.records(chosen[1])]
 
@@ -124,7 +125,7 @@ def test_a_server_without_syncprov_is_refused(tmp_path: Path) -> None:
     for name, extra in (("without", ""), ("idle", "moduleload syncprov")):
         with (
             running(tmp_path / name, domain("a.test"), extra=extra) as server,
-            pytest.raises(exact.NotExact, match="does not offer"),
+            pytest.raises(snapshot.NotExact, match="does not offer"),
         ):
             exported(server, WHOLE)
 
@@ -133,31 +134,31 @@ def test_a_server_that_gives_too_few_entries_at_once_is_refused(tmp_path: Path) 
     """Parts would each be the state of another moment; the refusal says how to lift the limit."""
     with (
         running(tmp_path / "few", domain("a.test"), syncprov=True, extra="sizelimit 3") as server,
-        pytest.raises(exact.NotExact, match=r"sizelimit.*--probe"),
+        pytest.raises(snapshot.NotExact, match=r"sizelimit.*--probe"),
     ):
         exported(server, WHOLE)
 
 
 def test_rounds_are_bounded(quiet: Slapd) -> None:
     """One round always tells news: the entries."""
-    with pytest.raises(exact.NotExact, match="others write too much"):
-        exact.read(settings(quiet), located(WHOLE), Wanted(WHOLE), most_rounds=1)
+    with pytest.raises(snapshot.NotExact, match="others write too much"):
+        snapshot.read(settings(quiet), located(WHOLE), Wanted(WHOLE), most_rounds=1)
 
 
 @contextmanager
 def meanwhile(patch: pytest.MonkeyPatch, act: Callable[[], None]) -> Iterator[None]:
     """Act once, when a reader has the first accounts and slapd still sends the others."""
-    refresh = sync.refresh
+    refresh = syncrepl.refresh
     waiting = [act]
 
-    def meddled(*arguments: Any) -> Generator[sync.Told, None, None]:
+    def meddled(*arguments: Any) -> Generator[syncrepl.Told, None, None]:
         for told in refresh(*arguments):
             yield told
-            if waiting and isinstance(told, sync.Found) and told.dn == TREE.user("a@a.test"):
+            if waiting and isinstance(told, syncrepl.Found) and told.dn == TREE.user("a@a.test"):
                 waiting.pop()()
 
     with patch.context() as patched:
-        patched.setattr(sync, "refresh", meddled)
+        patched.setattr(syncrepl, "refresh", meddled)
         yield
     assert not waiting
 
@@ -290,8 +291,8 @@ def test_a_plain_export_need_not_be(busy: tuple[Slapd, Writer]) -> None:
     """Its last entry is of a later state than its first one, if the reader takes its time."""
     server, writer = busy
     (_, chosen) = located(WHOLE)
-    with closing(readers.connected(settings(server), Wanted(WHOLE))) as reader:
-        chunks = stream.export(reader, [chosen], passwords=True)
+    with closing(choice.connected(settings(server), Wanted(WHOLE))) as reader:
+        chunks = full.export(reader, [chosen], passwords=True)
 
         text = next(chunks)
         assert TREE.user("a@a.test").encode() in text

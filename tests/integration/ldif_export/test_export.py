@@ -29,10 +29,12 @@ from iredldap.errors import (
 )
 from iredldap.gateways import directory
 from iredldap.ldap_settings import Ldap
+from iredldap.ldif.writer import record
 from iredldap.settings import Secret
-from ldif_export import handover, process, source, stream
+from ldif_export import child_process, handover
+from ldif_export.backup import full as stream
+from ldif_export.readers import libldap
 from ldif_export.selection import Selection
-from ldif_export.writer import record
 from tests.conftest import wait_until
 from tests.patience import PATIENCE, started
 from tests.processes import holds_file_in
@@ -182,12 +184,12 @@ def empty(tmp_path: Path) -> Iterator[Slapd]:
 
 def library(server: Slapd, selection: Selection) -> bytes:
     with connected(server) as connection:
-        found = source.entries(connection, TREE, selection)
+        found = libldap.entries(connection, TREE, selection)
         return b"".join(stream.text(found, passwords=selection.has_passwords))
 
 
 def in_child(server: Slapd, selection: Selection) -> bytes:
-    with closing(process.start(settings(server), selection)) as export:
+    with closing(child_process.start(settings(server), selection)) as export:
         return b"".join(export)
 
 
@@ -320,11 +322,11 @@ WRONG = [
 def test_a_wrong_name_gives_no_byte(full: Slapd, selection: Selection) -> None:
     """What is not there is refused before the first byte, every way."""
     with connected(full) as connection:
-        found = source.entries(connection, TREE, selection)
+        found = libldap.entries(connection, TREE, selection)
         with pytest.raises(NoSuchAccount):
             next(stream.text(found, passwords=True))
     with pytest.raises(NoSuchAccount):
-        process.start(settings(full), selection)
+        child_process.start(settings(full), selection)
     ran = command(full.ldapi, selection.kind, selection.name)
     assert (ran.returncode, ran.stdout) == (handover.NO_SUCH_ACCOUNT, b"")
     assert ran.stderr.startswith(b"ldif-export: NO_SUCH_ACCOUNT: ")
@@ -340,7 +342,7 @@ def test_a_directory_that_is_not_there_is_told_apart(tmp_path: Path) -> None:
         bind_password=Secret("secret words"),
     )
     with pytest.raises(ServerDown) as told:
-        process.start(nobody, Selection("domain", "a.test"))
+        child_process.start(nobody, Selection("domain", "a.test"))
     assert "secret words" not in str(told.value)
     assert command(nobody.uri[0], "domain", "a.test").returncode == handover.SERVER_DOWN
 
@@ -349,7 +351,7 @@ def test_a_wrong_password_is_an_error_that_does_not_show_it(full: Slapd) -> None
     """The service account's own bind fails: no byte, and no password in the sentence."""
     wrong = replace(settings(full), bind_password=Secret("secret words"))
     with pytest.raises(DirectoryDenies) as told:
-        process.start(wrong, Selection("domain", "a.test"))
+        child_process.start(wrong, Selection("domain", "a.test"))
     assert "Invalid credentials" in told.value.detail
     assert "secret words" not in told.value.detail
 
@@ -375,14 +377,14 @@ def test_a_limit_of_the_server_is_no_end(full: Slapd) -> None:
     """What the directory does not give at once is read in parts, and looks the same."""
     selection = Selection("domain", "a.test")
     with connected(full) as connection:
-        whole = dict(source.entries(connection, TREE, selection))
+        whole = dict(libldap.entries(connection, TREE, selection))
         search = connection.search_ext
 
         def few(*args: Any, **options: Any) -> Any:
             return search(*args, **options | {"sizelimit": 7})
 
         connection.search_ext = few
-        found = list(source.entries(connection, TREE, selection))
+        found = list(libldap.entries(connection, TREE, selection))
         assert len(found) == len(whole)
         assert dict(found) == whole
 
@@ -390,7 +392,7 @@ def test_a_limit_of_the_server_is_no_end(full: Slapd) -> None:
 def test_a_referral_object_is_exported(full: Slapd) -> None:
     """As an entry of its domain: what it points to is not part of it."""
     with connected(full) as connection:
-        found = dict(source.entries(connection, TREE, Selection("domain", "split.test")))
+        found = dict(libldap.entries(connection, TREE, Selection("domain", "split.test")))
     assert found[f"ou=Else,{TREE.domain('split.test')}"]["ref"] == [b"ldap://127.0.0.1:1/o=x"]
 
 
@@ -398,7 +400,7 @@ def test_a_silent_server_is_waited_for_only_so_long(full: Slapd) -> None:
     """Each entry has its deadline."""
     assert full.pid is not None
     with connected(full) as connection:
-        found = source.entries(connection, TREE, Selection("domain", "a.test"), timeout=0.2)
+        found = libldap.entries(connection, TREE, Selection("domain", "a.test"), timeout=0.2)
         stop(full.pid)
         try:
             with pytest.raises(ServerDown):
@@ -410,18 +412,20 @@ def test_a_silent_server_is_waited_for_only_so_long(full: Slapd) -> None:
 def test_closing_the_entries_leaves_the_connection_usable(full: Slapd) -> None:
     """The search is abandoned, the next one gets its own answers."""
     with connected(full) as connection:
-        found = source.entries(connection, TREE, Selection("domain", "big.test"))
+        found = libldap.entries(connection, TREE, Selection("domain", "big.test"))
         for _ in range(7):
             next(found)
         found.close()
-        again = source.entries(connection, TREE, Selection("user", "-x@a.test"))
+        again = libldap.entries(connection, TREE, Selection("user", "-x@a.test"))
         assert [dn for dn, _ in again] == [TREE.user("-x@a.test")]
 
 
 def test_a_crash_in_mid_stream_breaks_the_stream(tmp_path: Path) -> None:
     """A child whose directory dies ends with an error, again and again, never with an end."""
     with running(tmp_path / "crash", base() + accounts()) as server:
-        with closing(process.start(settings(server), Selection("domain", "big.test"))) as export:
+        with closing(
+            child_process.start(settings(server), Selection("domain", "big.test"))
+        ) as export:
             assert next(export).startswith(b"version: 1\n")
             server.kill()
             with pytest.raises(ServerDown):
@@ -430,7 +434,7 @@ def test_a_crash_in_mid_stream_breaks_the_stream(tmp_path: Path) -> None:
                 next(export)
         server.start()
         with connected(server) as connection:
-            found = source.entries(connection, TREE, Selection("domain", "big.test"))
+            found = libldap.entries(connection, TREE, Selection("domain", "big.test"))
             for _ in range(7):
                 next(found)
             server.kill()
@@ -532,7 +536,7 @@ def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
     with connected(full, "vmailadmin") as watch:
         wait_until(lambda: connections(watch) == 1)
         open_before = set(Path("/proc/self/fd").iterdir())
-        export = process.start(settings(full), Selection("domain", "big.test"))
+        export = child_process.start(settings(full), Selection("domain", "big.test"))
         next(export)
         assert connections(watch) == 2
         export.close()
@@ -545,7 +549,7 @@ def test_closing_a_half_read_export_ends_the_child(full: Slapd) -> None:
 
 def test_a_child_that_does_not_listen_is_ended(full: Slapd) -> None:
     """A stopped process takes no SIGTERM; it goes all the same."""
-    export = process.start(settings(full), Selection("domain", "big.test"))
+    export = child_process.start(settings(full), Selection("domain", "big.test"))
     stop(export.pid)
     export.close()
     assert is_gone(export.pid)
@@ -553,7 +557,7 @@ def test_a_child_that_does_not_listen_is_ended(full: Slapd) -> None:
 
 def test_closing_from_another_thread_ends_a_waiting_reader(full: Slapd) -> None:
     """A reader that waits for the next byte sees the end, and no error."""
-    export = process.start(settings(full), Selection("domain", "big.test"))
+    export = child_process.start(settings(full), Selection("domain", "big.test"))
     stop(export.pid)
     outcome: list[object] = []
 
@@ -572,10 +576,10 @@ def test_closing_from_another_thread_ends_a_waiting_reader(full: Slapd) -> None:
 
 def test_an_export_outlives_the_thread_that_started_it(full: Slapd) -> None:
     """A server may start it in one thread and read it in another."""
-    started: list[process.Export] = []
+    started: list[child_process.Export] = []
     selection = Selection("domain", "big.test")
     thread = threading.Thread(
-        target=lambda: started.append(process.start(settings(full), selection))
+        target=lambda: started.append(child_process.start(settings(full), selection))
     )
     thread.start()
     thread.join(PATIENCE)
@@ -590,7 +594,7 @@ def test_no_secret_is_where_others_can_read_it(
     secret = PASSWORDS["vmail"]
     monkeypatch.setenv("IREDLDAP_LDAP_BIND_PASSWORD", secret)
     monkeypatch.setenv("LDIF_EXPORT_PASSWORD", secret)
-    with closing(process.start(settings(full), Selection("domain", "big.test"))) as export:
+    with closing(child_process.start(settings(full), Selection("domain", "big.test"))) as export:
         for name in ("cmdline", "environ"):
             shown = Path(f"/proc/{export.pid}/{name}").read_bytes()
             assert shown

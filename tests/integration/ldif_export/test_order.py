@@ -9,10 +9,12 @@ import pytest
 
 from iredldap.dit import names
 from iredldap.embedded.slapd import Slapd
-from ldif_export import command, readers, source, stream
-from ldif_export.command import Job
-from ldif_export.readers import Choice
-from ldif_export.records import Wanted
+from ldif_export.backup import full
+from ldif_export.cli import export
+from ldif_export.cli.export import Job
+from ldif_export.readers import choice, libldap
+from ldif_export.readers.base import Wanted
+from ldif_export.readers.choice import Choice
 from ldif_export.selection import Selection
 from tests.integration.ldif_export.ground import (
     SUFFIX,
@@ -90,15 +92,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 
 
 def exported(server: Slapd, selection: Selection, reader: Choice) -> bytes:
-    with closing(readers.connected(settings(server), Wanted(selection), reader)) as reading:
-        return b"".join(stream.export(reading, located(selection), passwords=True))
+    with closing(choice.connected(settings(server), Wanted(selection), reader)) as reading:
+        return b"".join(full.export(reading, located(selection), passwords=True))
 
 
 def noted(server: Slapd, selection: Selection, folder: Path, *, exact: bool = False) -> bytes:
     """Export with a manifest, for which each entry is looked at."""
     output = folder / "out.ldif"
     job = Job(selections=(selection,), output=output, manifest=folder / "m.json", exact=exact)
-    assert command.run(settings(server), job) == 0
+    assert export.run(settings(server), job) == 0
     return output.read_bytes()
 
 
@@ -123,8 +125,8 @@ def test_every_entry_comes_behind_its_parent(
     assert late(text) == []
     assert text == exported(server, selection, "python-ldap") == noted(server, selection, tmp_path)
     with connected(server, "vmail") as connection:
-        found = source.entries(connection, TREE, selection)
-        assert text == b"".join(stream.text(found, passwords=True))
+        found = libldap.entries(connection, TREE, selection)
+        assert text == b"".join(full.text(found, passwords=True))
 
 
 def test_an_exact_export_has_the_same_order(server: Slapd, tmp_path: Path) -> None:

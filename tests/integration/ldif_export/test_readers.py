@@ -27,13 +27,14 @@ from iredldap.errors import (
 )
 from iredldap.gateways import directory
 from iredldap.ldap_settings import Ldap
+from iredldap.ldif.writer import record
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
-from ldif_export import readers, stream
-from ldif_export.readers import Choice
-from ldif_export.records import IDENTITY, KIND, Reader, Record, Wanted
+from ldif_export.backup import full
+from ldif_export.readers import choice as readers
+from ldif_export.readers.base import IDENTITY, KIND, Reader, Record, Wanted
+from ldif_export.readers.choice import Choice
 from ldif_export.selection import Search, Selection
-from ldif_export.writer import record
 from tests import tls
 from tests.integration.ldif_export.ground import located
 from tests.patience import PATIENCE, started
@@ -167,7 +168,7 @@ def exported(where: Ldap, choice: Choice, selection: Selection) -> bytes:
     with (
         closing(opened(where, choice, Wanted(selection))) as reader,
         closing(
-            stream.export(reader, located(selection), passwords=selection.has_passwords)
+            full.export(reader, located(selection), passwords=selection.has_passwords)
         ) as chunks,
     ):
         return b"".join(chunks)
@@ -355,7 +356,7 @@ def test_an_observer_sees_every_entry_with_its_state(slapd: Slapd) -> None:
     for choice in CHOICES:
         seen[choice] = []
         with closing(opened(settings(slapd.ldapi), choice, Wanted(selection, watched))) as reader:
-            text = stream.export(
+            text = full.export(
                 reader,
                 located(selection),
                 passwords=True,

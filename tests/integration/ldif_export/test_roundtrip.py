@@ -18,10 +18,12 @@ from benchmarks.peers import program
 from iredldap.dit import names
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from ldif_export import reading, restore, verify, writer
+from iredldap.ldif import writer
+from ldif_export.ldif import parser
+from ldif_export.restore import run, verify
+from ldif_export.restore.normalize import Shape
+from ldif_export.restore.validation import Options
 from ldif_export.selection import Selection, searches
-from ldif_export.shaping import Shape
-from ldif_export.survey import Options
 from tests.examples import examples
 from tests.integration.ldif_export.fuzz import Draft, drafts
 from tests.integration.ldif_export.ground import (
@@ -87,10 +89,10 @@ class File:
         return io.BufferedReader(io.BytesIO(self._data))
 
 
-def brought_back(ground: Ground, data: bytes) -> restore.Outcome:
-    plan = restore.plan(File(data), ground.directory, OPTIONS)
+def brought_back(ground: Ground, data: bytes) -> run.Outcome:
+    plan = run.plan(File(data), ground.directory, OPTIONS)
     assert plan.ok, plan.refused
-    return restore.carry_out(plan, ground.directory)
+    return run.carry_out(plan, ground.directory)
 
 
 @examples(60)
@@ -136,11 +138,11 @@ def test_a_rehearsal_is_right(ground: Ground, entries: list[Entry]) -> None:
     ground.clear()
     before = ground.exported()
     data = b"".join(writer.record(*entry) for entry in entries)
-    plan = restore.plan(File(data), ground.directory, OPTIONS)
-    rehearsed = [*restore.change_records(plan, ground.directory)] if plan.ok else []
+    plan = run.plan(File(data), ground.directory, OPTIONS)
+    rehearsed = [*run.change_records(plan, ground.directory)] if plan.ok else []
     assert ground.exported() == before
     if plan.ok:
-        done = restore.carry_out(plan, ground.directory)
+        done = run.carry_out(plan, ground.directory)
         assert done.ok
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
         assert len(rehearsed) == 1 + done.added
@@ -151,8 +153,8 @@ def test_a_rehearsal_is_right(ground: Ground, entries: list[Entry]) -> None:
 def refused_by_slapd(ground: Ground, data: bytes) -> bool:
     """Whether slapd refuses any of the entries, parents first."""
     shape = Shape(TREE, ground.directory.schema())
-    items = [*reading.read(io.BytesIO(data))]
-    records = [shape.shaped(item) for item in items if isinstance(item, reading.Record)]
+    items = [*parser.read(io.BytesIO(data))]
+    records = [shape.shaped(item) for item in items if isinstance(item, parser.Record)]
     for record in sorted(records, key=lambda found: len(shape.parts(found.dn))):
         try:
             ground.connection.add_s(record.dn, [*record.attributes.items()])
@@ -256,5 +258,5 @@ def test_a_plan_of_what_is_there_changes_nothing(ground: Ground) -> None:
         description;LANG-fr;lang-de: x
         """).encode()
     assert brought_back(ground, text).added == 1
-    plan = restore.plan(File(text), ground.directory, Options(overwrite=True))
+    plan = run.plan(File(text), ground.directory, Options(overwrite=True))
     assert (plan.ok, plan.equal, plan.change) == (True, 1, 0)

@@ -16,11 +16,14 @@ import pytest
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Rename, change_record
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, PreconditionFailed
-from ldif_export import changing, exact, readers, since, stream, telling
+from iredldap.ldif.writer import VERSION, comment
+from ldif_export.backup import full, incremental, snapshot
+from ldif_export.cli import progress
+from ldif_export.ldif import change_parser
 from ldif_export.manifest import Manifest, Mode, dump, load
-from ldif_export.records import Wanted
+from ldif_export.readers import choice
+from ldif_export.readers.base import Wanted
 from ldif_export.selection import Selection
-from ldif_export.writer import VERSION, comment
 from tests.integration.ldif_export.ground import (
     SECRET,
     SUFFIX,
@@ -137,18 +140,18 @@ def exported(
     """Export the whole; of an exact export the moment is known to the microsecond."""
     every = [search for chosen in selections for search in located(chosen)]
     path = home / "whole.manifest"
-    wanted = Wanted(selections[0], telling.WATCHED)
-    with telling.manifest(path, settings(server), selections, mode) as builder:
+    wanted = Wanted(selections[0], progress.WATCHED)
+    with progress.manifest(path, settings(server), selections, mode) as builder:
         opened = (
-            exact.read(settings(server), every, wanted)
+            snapshot.read(settings(server), every, wanted)
             if mode == "exact"
-            else readers.connected(settings(server), wanted)
+            else choice.connected(settings(server), wanted)
         )
         with closing(opened) as reader:
-            passwords, observe = selections[0].has_passwords, telling.noting(builder)
-            chunks = stream.export(reader, every, passwords=passwords, observe=observe)
-            text = b"".join(telling.digested(chunks, builder))
-    return Export(text, load(path.read_text()), telling.companion_of(path))
+            passwords, observe = selections[0].has_passwords, progress.noting(builder)
+            chunks = full.export(reader, every, passwords=passwords, observe=observe)
+            text = b"".join(progress.digested(chunks, builder))
+    return Export(text, load(path.read_text()), progress.companion_of(path))
 
 
 def now() -> str:
@@ -158,7 +161,7 @@ def now() -> str:
 def gathered(
     server: Slapd, selections: Sequence[Selection], earlier: Export, home: Path, **more: Any
 ) -> Export:
-    found = since.gather(
+    found = incremental.gather(
         settings(server), selections, earlier.manifest, earlier.companion, began=now(), **more
     )
     with closing(found) as increment:
@@ -183,8 +186,8 @@ def whole(server: Slapd, selections: Sequence[Selection] = ALL) -> bytes:
 
 def operations(text: bytes) -> list[Operation]:
     """What an increment does."""
-    items = changing.read(BytesIO(text))
-    return [item.operation for item in items if isinstance(item, changing.Change)]
+    items = change_parser.read(BytesIO(text))
+    return [item.operation for item in items if isinstance(item, change_parser.Change)]
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldif_export import companion
-from ldif_export.companion import Companion
+from ldif_export import entry_list
+from ldif_export.entry_kinds import KINDS
+from ldif_export.entry_list import Companion
 from ldif_export.manifest import FORMAT, Builder, Manifest, dump, load
-from ldif_export.places import KINDS
 
 CSN = "20260101000000.{:06d}Z#000000#000#000000"
 BASE = "domainName=a.test,o=domains,dc=x"
@@ -148,7 +148,7 @@ def test_the_companion_is_sorted_and_read_back(
         seen.entry(dn, [b"mailUser"], uuid=uuid.encode())
     with_lines.write(path)
 
-    read = list(companion.entries(path))
+    read = list(entry_list.entries(path))
 
     escaped = {u: dn.replace("\n", "\\0a").replace("\r", "\\0d") for u, dn in found.items()}
     assert read == sorted(escaped.items())
@@ -159,4 +159,4 @@ def test_a_changed_companion_is_refused(tmp_path: Path, text: str) -> None:
     """Out of order, doubled, malformed or cut."""
     (tmp_path / "lines").write_text(text)
     with pytest.raises(ValueError, match="is not as it was written"):
-        list(companion.entries(tmp_path / "lines"))
+        list(entry_list.entries(tmp_path / "lines"))

@@ -7,7 +7,7 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from ldif_export.__main__ import main
-from ldif_export.readers import CHOICES
+from ldif_export.readers.choice import CHOICES
 from ldif_export.selection import KINDS, Kind, Selection, home_search, read_name, searches
 
 TREE = Tree("dc=example,dc=org")

@@ -1,0 +1,1 @@
+"""LDIF text, below everything that makes or reads entries."""

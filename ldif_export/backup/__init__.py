@@ -1,0 +1,1 @@
+"""Export entries: full, of one moment, incremental."""

@@ -1,0 +1,164 @@
+"""Entries as one LDIF text, in chunks."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from operator import attrgetter
+
+from iredldap.dit import names
+from iredldap.dit.depth import Scope
+from iredldap.errors import NoSuchAccount
+from iredldap.ldif.writer import VERSION, Formatter, comment
+from ldif_export.readers.base import Reader, Record
+from ldif_export.readers.parents_first import Waiting, Written
+from ldif_export.selection import Search
+
+CHUNK = 256 * 1024
+"""Bytes gathered before they are passed on: fewer, larger writes are what makes a pipe fast."""
+
+Observer = Callable[[Record], None]
+
+
+def export(
+    reader: Reader, searches: Iterable[Search], *, passwords: bool, observe: Observer | None = None
+) -> Generator[bytes, None, None]:
+    """Write what searches find, one after another, as one LDIF text.
+
+    Args:
+        reader: What to read with.
+        searches: In the order in which their entries can be added again.
+        passwords: Whether hashes are among them; the head comment tells.
+        observe: Sees each record, in the order of the text, with what the reader watches.
+            Without it entries are not even told apart.
+
+    Raises:
+        NoSuchAccount: If a search that has to find something does not.
+        AmbiguousAccount: If a search for the one account of an address finds two.
+        ServerDown, InternalError: As `Reader`.
+    """
+    with closing(_Export(reader, observe)) as exporting:
+        yield from _framed(exporting.blocks(searches), passwords=passwords)
+
+
+def text(
+    entries: Iterable[tuple[str, Mapping[str, Sequence[bytes]]]], *, passwords: bool
+) -> Iterator[bytes]:
+    """Write entries as LDIF: two exports of the same state are the same bytes.
+
+    Args:
+        entries: DN and attributes of each, parents before their children.
+        passwords: Whether hashes are among them; the head comment tells.
+    """
+    formatter = Formatter()
+    return _framed(((formatter.record(*entry), 1) for entry in entries), passwords=passwords)
+
+
+_Block = tuple[bytes, int]
+"""Text of entries, and how many they are."""
+
+
+def _framed(blocks: Iterable[_Block], *, passwords: bool) -> Generator[bytes, None, None]:
+    """Put a head and an end around entries.
+
+    The first chunk goes out with the first entry, and no sooner: whatever fails before it fails
+    before any byte. The last line is a comment with the number of entries: a text that was cut
+    off has none.
+    """
+    parts = [VERSION, comment(f"Password hashes: {'included' if passwords else 'left out'}")]
+    parts.append(b"\n")
+    size = CHUNK
+    count = 0
+    for block, entries in blocks:
+        parts.append(block)
+        count += entries
+        size += len(block)
+        if size >= CHUNK:
+            yield b"".join(parts)
+            parts, size = [], 0
+    parts.append(comment(f"entries: {count}"))
+    yield b"".join(parts)
+
+
+class _Export:
+    """Searches carried out one after another; what comes before its parent waits."""
+
+    def __init__(self, reader: Reader, observe: Observer | None) -> None:
+        self._reader = reader
+        self._observe = observe
+        self._written = Written()
+        self._waiting = Waiting()
+
+    def close(self) -> None:
+        """Forget what was written and what waits."""
+        self._written.close()
+        self._waiting.close()
+
+    def blocks(self, searches: Iterable[Search]) -> Iterator[_Block]:
+        """Read what searches find; those of one base follow one another."""
+        before: Search | None = None
+        for search in searches:
+            if before and before.base != search.base:
+                yield from self._late(before)
+                self._written.close()
+                self._written = Written()
+            none = True
+            for block in self._found(search):
+                none = False
+                yield block
+            if none and search.required:
+                raise NoSuchAccount(search.base)
+            before = search
+        if before:
+            yield from self._late(before)
+
+    def _found(self, search: Search) -> Iterator[_Block]:
+        if search.ordered:
+            return self._containers(search)
+        if search.scope is not Scope.SUBTREE or search.is_one_account:
+            return self._ready(search)
+        return self._apart(search) if self._observe else self._together(search)
+
+    def _containers(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.records(search)) as arriving:
+            found = sorted(arriving, key=lambda record: names.depth(record.dn))
+        self._written.begin([record.dn for record in found])
+        for record in found:
+            yield from self._in_turn(record, container=True)
+
+    def _ready(self, search: Search) -> Iterator[_Block]:
+        """Read entries whose parents are no part of the export."""
+        with closing(self._reader.records(search)) as arriving:
+            one: Iterable[Record] = arriving
+            if search.names_one:
+                one = search.the_one(arriving, attrgetter("dn"))
+            for record in one:
+                self._written.begin((record.dn,))
+                yield from self._in_turn(record)
+
+    def _apart(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.records(search)) as arriving:
+            for record in arriving:
+                yield from self._in_turn(record)
+
+    def _together(self, search: Search) -> Iterator[_Block]:
+        with closing(self._reader.batches(search)) as arriving:
+            for batch in arriving:
+                if self._written.takes_all(batch.dns):
+                    yield batch.text, len(batch.dns)
+                else:
+                    for record in batch.apart():
+                        yield from self._in_turn(record)
+
+    def _in_turn(self, record: Record, *, container: bool = False) -> Iterator[_Block]:
+        if self._written.takes(record.dn.encode(), container=container):
+            yield self._told(record)
+        else:
+            self._waiting.put(record)
+
+    def _late(self, search: Search) -> Iterator[_Block]:
+        with closing(self._waiting.leave(self._written, whole=search.whole)) as late:
+            yield from map(self._told, late)
+
+    def _told(self, record: Record) -> _Block:
+        if self._observe:
+            self._observe(record)
+        return record.text, 1

@@ -1,0 +1,351 @@
+"""Incremental exports: what has changed since an earlier one, as LDIF change records.
+
+`ldapmodify` brings a directory that was restored from the earlier export to the present state. What
+was added or changed is found by entryCSN, what was deleted or renamed by comparing the entries that
+are there with the companion of the earlier manifest.
+
+An entry that stays is modified, never deleted and added again: containers could not be, and an
+account must not be missing, even if an increment is broken off. What attributes it had is not
+known; so each one that its classes allow, or those that entries once had, is replaced, by nothing
+where it has none now. An attribute with options that is gone is not noticed.
+
+Modifications may be repeated; additions, deletions and renames that were done may not.
+
+What changes while an increment is gathered may be in it or in the next one.
+
+Source: RFC 2849.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+from iredldap.dit import names
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
+from iredldap.dit.schema import SUBSCHEMA, Schema
+from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
+from iredldap.ldap_settings import Ldap
+from iredldap.ldif.writer import VERSION, comment
+from ldif_export import entry_list
+from ldif_export.backup.entry_diff import Step, Turnover, What
+from ldif_export.backup.full import CHUNK
+from ldif_export.entry_list import Companion
+from ldif_export.ldif import parser
+from ldif_export.manifest import Builder, Manifest
+from ldif_export.readers import choice, domain_lookup
+from ldif_export.readers.base import IDENTITY, KIND, Reader, Record, Wanted
+from ldif_export.readers.choice import Choice
+from ldif_export.readers.record_store import Spool
+from ldif_export.selection import Search, Selection
+
+OVERLAP = timedelta(minutes=5)
+"""How much later than its state a change may come to be seen: it waits for others to be written,
+or it comes from another server."""
+
+_CSN_TIME = "%Y%m%d%H%M%S.%f"
+_SMALLEST = "Z#000000#000#000000"
+_ROUNDED = timedelta(seconds=1)
+"""What may be lost of the time that an export took: manifests tell whole seconds."""
+
+_WATCHED = frozenset({KIND, *IDENTITY})
+_SCHEMA = frozenset(SUBSCHEMA.attributes)
+_FOUND = 0
+
+
+class Increment:
+    """What has changed since an earlier export; made by `gather`. Close it."""
+
+    def __init__(
+        self,
+        turnover: Turnover,
+        spool: Spool,
+        schema: Schema,
+        selection: Selection,
+        builder: Builder,
+        earlier: Manifest,
+    ) -> None:
+        self._turnover = turnover
+        self._spool = spool
+        self._schema = schema
+        self._selection = selection
+        self._builder = builder
+        self._earlier = earlier
+
+    def text(self) -> Iterator[bytes]:
+        """Write the change records, in an order in which they can be applied; only once."""
+        for chunk in _chunks(self._lines()):
+            self._builder.chunk(chunk)
+            yield chunk
+
+    def manifest(self, ended: str) -> Manifest:
+        """Give the manifest, when all of the text is written.
+
+        Args:
+            ended: When that was, in UTC and ISO 8601.
+        """
+        found = self._builder.finished(ended)
+        states = [state for state in (self._earlier.last_csn, found.last_csn) if state]
+        return replace(
+            found,
+            last_csn=max(states, default=None),
+            since=self._earlier.sha256,
+            classes=tuple(sorted({*self._earlier.classes, *found.classes})),
+        )
+
+    def write_companion(self, path: Path) -> None:
+        """Write the companion of the manifest: all entries that are there."""
+        entries = Companion()
+        for uuid, dn in self._turnover.entries():
+            entries.add(uuid, dn)
+        entries.write(path)
+
+    def close(self) -> None:
+        """Forget what was gathered."""
+        self._turnover.close()
+        self._spool.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        has_passwords = self._selection.has_passwords
+        yield VERSION
+        yield comment(f"Password hashes: {'included' if has_passwords else 'left out'}")
+        yield comment(f"changes since: {self._earlier.sha256}") + b"\n"
+        count = 0
+        for operation in self._operations():
+            yield change_record(operation)
+            count += 1
+        yield comment(f"changes: {count}")
+
+    def _operations(self) -> Iterator[Operation]:
+        for step in self._turnover.steps():
+            yield from self._arrival(step)
+        for record in self._spool.records(_FOUND):
+            if self._turnover.dn(_uuid(record)) == record.dn:
+                yield self._modification(record)
+        yield from map(Delete, self._turnover.deleted())
+
+    def _arrival(self, step: Step) -> Iterator[Operation]:
+        if step.what == What.RENAME:
+            assert step.old_dn
+            yield from _renaming(step.old_dn, step.dn)
+            return
+        record = self._spool.get(_FOUND, step.uuid.encode())
+        assert record
+        # What is left in the end is modified.
+        self._spool.drop(_FOUND, [step.uuid.encode()])
+        if step.what == What.OVERWRITE:
+            yield self._modification(record, is_other=True)
+            return
+        if step.what == What.SUPPLANT:
+            yield Delete(step.dn)
+        self._tell(record)
+        attributes = _attributes(record)
+        yield Add(step.dn, {name: tuple(values) for name, values in attributes.items()})
+
+    def _modification(self, record: Record, *, is_other: bool = False) -> Modify:
+        """Make an entry as the record is.
+
+        Of another entry nothing stays, not even what is left out of the export.
+        """
+        self._tell(record)
+        attributes = _attributes(record)
+        have = {name.lower() for name in attributes}
+        classes = (name.decode() for name in record.watched.get(KIND.lower(), ()))
+        lost = sorted(
+            name
+            for name in self._schema.settable(classes, self._earlier.classes)
+            if name.lower() not in have and (is_other or self._selection.keeps(name))
+        )
+        mods = [Mod(Op.REPLACE, name, tuple(values)) for name, values in attributes.items()]
+        return Modify(record.dn, (*mods, *(Mod(Op.REPLACE, name) for name in lost)))
+
+    def _tell(self, record: Record) -> None:
+        csn = b"".join(record.watched.get("entrycsn", ()))
+        self._builder.entry(record.dn, record.watched.get(KIND.lower(), ()), csn)
+
+
+def gather(
+    settings: Ldap,
+    selections: Sequence[Selection],
+    earlier: Manifest,
+    entries: Path,
+    *,
+    began: str,
+    reader: Choice = "auto",
+    overlap: timedelta = OVERLAP,
+) -> Increment:
+    """Find out what has changed since an earlier export.
+
+    Args:
+        settings: As for `readers.connected`.
+        selections: What the earlier export was of.
+        earlier: Manifest of that export, which may itself be an incremental one.
+        entries: Its companion.
+        began: Time of this call, in UTC and ISO 8601.
+        reader: How the directory is read.
+        overlap: How late a change may come to be seen.
+
+    Raises:
+        PreconditionFailed: If the earlier export is of something else, or the companion is not
+            of its manifest.
+        NoSuchAccount: If an account that is selected by name is not there.
+        ServerDown, InternalError: As `records.Reader`.
+    """
+    _insist(settings, selections, earlier)
+    selection = selections[0]
+
+    def connected(wanted: Wanted) -> closing[Reader]:
+        return closing(choice.connected(settings, wanted, reader))
+
+    with ExitStack() as undo:
+        turnover = undo.enter_context(closing(Turnover()))
+        spool = undo.enter_context(closing(Spool()))
+        turnover.before(_companion(entries, earlier))
+        with connected(_Only(selection, frozenset({"entryUUID"}))) as identities:
+            every = domain_lookup.located(identities, selections, Tree(settings.suffix))
+            # An account that is seen has a container, which then is seen too.
+            for search in reversed(every):
+                turnover.now(_identities(identities, search))
+        turnover.compare()
+        with connected(Wanted(selection, _WATCHED)) as whole:
+            _spool_changes(whole, every, safe_state(earlier, overlap), spool)
+            _spool_lacking(whole, turnover, spool)
+        with connected(_Only(selection, _SCHEMA)) as subschema:
+            schema = _schema(subschema)
+        undo.pop_all()
+    builder = Builder(
+        mode="fuzzy",
+        suffix=settings.suffix,
+        selections=[chosen.words for chosen in selections],
+        passwords=selection.has_passwords,
+        began=began,
+    )
+    return Increment(turnover, spool, schema, selection, builder, earlier)
+
+
+def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
+    """Give a state that no change is before which the earlier export may have missed; None: any.
+
+    The server's clock alone counts. The last state seen is at most as much later than the
+    beginning as the export took.
+    """
+    if earlier.last_csn is None or earlier.mode == "exact":
+        return earlier.last_csn
+    last = datetime.strptime(earlier.last_csn.partition("#")[0], f"{_CSN_TIME}%z")
+    took = datetime.fromisoformat(earlier.ended) - datetime.fromisoformat(earlier.began)
+    safe = last - took - _ROUNDED - overlap
+    return safe.strftime(_CSN_TIME) + _SMALLEST
+
+
+class _Only(Wanted):
+    """What is watched, and nothing else."""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        return tuple(sorted(self.watched))
+
+    def keeps(self, attribute: str) -> bool:
+        return False
+
+
+def _insist(settings: Ldap, selections: Sequence[Selection], earlier: Manifest) -> None:
+    if any(selection.operational for selection in selections):
+        raise PreconditionFailed("operational attributes can not be changed, nor exported so")
+    wanted = tuple(selection.words for selection in selections)
+    if wanted != earlier.selections or not names.same(settings.suffix, earlier.suffix):
+        what = f"{', '.join(earlier.selections)} of {earlier.suffix}"
+        raise PreconditionFailed(f"the earlier export is of something else: {what}")
+    if selections[0].has_passwords != earlier.passwords:
+        words = "with" if earlier.passwords else "without"
+        raise PreconditionFailed(f"the earlier export is {words} passwords")
+
+
+def _companion(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]]:
+    count = 0
+    try:
+        for entry in entry_list.entries(path):
+            yield entry
+            count += 1
+    except ValueError as ex:
+        raise PreconditionFailed(str(ex)) from ex
+    if earlier.since is None and count != earlier.entries:
+        raise PreconditionFailed(f"{path} has {count} entries, its manifest {earlier.entries}")
+
+
+def _identities(reader: Reader, search: Search) -> Iterator[tuple[str, str]]:
+    none = True
+    with closing(reader.records(search)) as found:
+        for record in found:
+            none = False
+            yield _uuid(record), record.dn
+    if none and search.required:
+        raise NoSuchAccount(search.base)
+
+
+def _spool_changes(
+    reader: Reader, every: Iterable[Search], state: str | None, spool: Spool
+) -> None:
+    for search in every:
+        term = names.at_least("entryCSN", state) if state else names.present("entryCSN")
+        narrowed = replace(search, filter=names.every(search.filter, term))
+        with closing(reader.records(narrowed)) as found:
+            for record in found:
+                spool.put(_FOUND, _uuid(record).encode(), record)
+
+
+def _spool_lacking(reader: Reader, turnover: Turnover, spool: Spool) -> None:
+    """Read what came and did not change: it was moved together with what is above it."""
+    lacking = [
+        step
+        for step in turnover.steps()
+        if step.what != What.RENAME and _dn(spool, step.uuid) != step.dn
+    ]
+    for step in lacking:
+        search = Search(step.dn, Scope.BASE, "(objectClass=*)", required=False)
+        for record in reader.records(search):
+            spool.put(_FOUND, _uuid(record).encode(), record)
+        if _dn(spool, step.uuid) != step.dn:
+            turnover.leave_out(step.uuid)
+
+
+def _dn(spool: Spool, uuid: str) -> str | None:
+    record = spool.get(_FOUND, uuid.encode())
+    return record.dn if record else None
+
+
+def _schema(reader: Reader) -> Schema:
+    search = Search(SUBSCHEMA.base, SUBSCHEMA.scope, SUBSCHEMA.filter)
+    for record in reader.records(search):
+        return Schema(record.watched)
+    raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
+
+
+def _uuid(record: Record) -> str:
+    return b"".join(record.watched.get("entryuuid", ())).decode()
+
+
+def _attributes(record: Record) -> dict[str, list[bytes]]:
+    items = parser.read(BytesIO(record.text), largest=len(record.text))
+    return next((item.attributes for item in items if isinstance(item, parser.Record)), {})
+
+
+def _renaming(old_dn: str, dn: str) -> Iterator[Rename]:
+    old_parent, parent = names.parent(old_dn), names.parent(dn)
+    moves = not names.same(old_parent, parent)
+    if moves or names.rdn(old_dn) != names.rdn(dn):
+        yield Rename(old_dn, names.rdn(dn), parent if moves else None)
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    parts: list[bytes] = []
+    size = 0
+    for line in lines:
+        parts.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(parts)
+            parts, size = [], 0
+    yield b"".join(parts)

@@ -1,0 +1,29 @@
+"""Reading the few entries of a small export, by the searches that the exporter makes as well."""
+
+from iredldap import finders
+from iredldap.dit.entry import Entry
+from iredldap.dit.plan import Query
+from iredldap.gateways.directory import Directory
+from ldif_export.selection import Kind, Selection, searches
+
+
+def entries(directory: Directory, kind: Kind, name: str) -> list[Entry]:
+    """Read the entries of one account, with all that they store.
+
+    Raises:
+        NoSuchAccount: If what was named is not there; in another domain than that of its address
+            it is another's.
+        AmbiguousAccount: If two have the address.
+    """
+    tree = directory.tree
+    found: list[Entry] = []
+    mail = f"@{name}" if kind == "catchall" else name
+    # Below all domains: the account tells which one it stands in, with no search for that.
+    for search in searches(Selection(kind, name, subtree=False), tree, tree.base):
+        here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
+        if search.required:
+            if kind != "admin":
+                here = [e for e in here if finders.is_at_home(directory, e.dn, mail)]
+            finders.existing(finders.only(here, name), kind, mail)
+        found += here
+    return found

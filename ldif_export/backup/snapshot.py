@@ -1,0 +1,253 @@
+"""Exports that are the state of one moment, while others write.
+
+Each search is repeated as a synchronization until a round of all of them tells nothing new: what is
+held then is the state that the cookie stands for. Records wait on the disk; those that were
+superseded or deleted meanwhile are dropped before the first byte goes out.
+
+The server needs the overlay syncprov, best with a session log. iRedMail leaves it off.
+
+Source: RFC 4533; slapo-syncprov(5).
+"""
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit import names
+from iredldap.dit.plan import Scope
+from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
+from iredldap.ldap_settings import Ldap
+from ldif_export.backup import syncrepl
+from ldif_export.readers import libldap
+from ldif_export.readers.base import Batch, Record, Wanted
+from ldif_export.readers.libldap import LibraryReader, Shaper
+from ldif_export.readers.record_store import Spool
+from ldif_export.selection import Search
+
+MOST_ROUNDS = 1000
+"""A tree that is written to a few hundred times a second rests within far fewer."""
+
+_STATE = frozenset({"entryCSN"})
+_CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
+
+
+class NotExact(PreconditionFailed):
+    """The server offers no exact export, or it never rests long enough for one."""
+
+
+class SettledReader:
+    """A `Reader` of what was found in the state of one moment; made by `read`.
+
+    It holds no connection. It reads the searches that it was made with, and no others.
+    """
+
+    def __init__(self, spool: Spool, searches: Sequence[Search]) -> None:
+        self._spool = spool
+        self._numbers = {search: number for number, search in enumerate(searches)}
+
+    def batches(self, search: Search) -> Generator[Batch, None, None]:
+        """Give what a search found, one entry at a time."""
+        with closing(self.records(search)) as records:
+            for record in records:
+                yield Batch((record.text,), (record.dn.encode(),))
+
+    def records(self, search: Search) -> Generator[Record, None, None]:
+        """Give what a search found, in the order in which a plain search finds it."""
+        return self._spool.records(self._numbers[search])
+
+    def close(self) -> None:
+        """Forget what was found."""
+        self._spool.close()
+
+
+def read(
+    settings: Ldap,
+    searches: Sequence[Search],
+    wanted: Wanted,
+    *,
+    most_rounds: int = MOST_ROUNDS,
+) -> SettledReader:
+    """Read what searches find in the state of one moment, onto the disk.
+
+    Args:
+        settings: As for `readers.connected`.
+        searches: All that are to be read from the result.
+        wanted: What of each entry.
+        most_rounds: How often to ask for changes before giving up.
+
+    Raises:
+        NotExact: If the server does not offer it, or others write too much.
+        NoSuchAccount: If the base of a search is not there.
+        ServerDown: If the directory does not answer, or no longer.
+        InternalError: If it refuses, or the result is not whole.
+    """
+    connection = libldap.connect(settings)
+    plain = LibraryReader(connection, wanted._replace(watched=_STATE), settings.operation_timeout)
+    with closing(plain):
+        settling = _Settling(connection, plain, searches, wanted, settings.operation_timeout)
+        with ExitStack() as undo:
+            undo.callback(settling.close)
+            spool = settling.settled(most_rounds)
+            undo.pop_all()
+    return SettledReader(spool, searches)
+
+
+class _Settling:
+    """Rounds of searches, until one of them tells nothing new."""
+
+    def __init__(
+        self,
+        connection: SimpleLDAPObject,
+        plain: LibraryReader,
+        searches: Sequence[Search],
+        wanted: Wanted,
+        timeout: float,
+    ) -> None:
+        self._connection = connection
+        self._plain = plain
+        self._searches = tuple(enumerate(searches))
+        self._wanted = wanted
+        self._timeout = timeout
+        self._shaper = Shaper(wanted)
+        self._spool = Spool()
+        self._cookies: dict[int, bytes] = {}
+
+    def settled(self, most_rounds: int) -> Spool:
+        """Read until all that is held is the state of one moment.
+
+        Raises:
+            NotExact, NoSuchAccount, ServerDown, InternalError: As `read`.
+        """
+        for _ in range(most_rounds):
+            if self._is_quiet() and not self._is_overtaken():
+                if self._hangs_together():
+                    self._arrange()
+                    return self._spool
+                self._start_over()
+        raise NotExact(f"others write too much: {most_rounds} rounds, and each told of changes")
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self._spool.close()
+
+    def _start_over(self) -> None:
+        self._spool.close()
+        self._spool = Spool()
+        self._cookies.clear()
+
+    def _is_quiet(self) -> bool:
+        """Make a round, unless the first answer shows that what is held is of one state.
+
+        The cookies stand for states of the whole directory: if all searches have the same, and one
+        of them has no news, none has.
+        """
+        self._spool.next_round()
+        searches = dict(self._searches)
+        if len(set(self._cookies.values())) == 1:
+            asked = next(iter(self._cookies))
+            if not self._has_news(asked, searches.pop(asked)):
+                return True
+        # In their order: one whose base is missing has no cookie, and is asked between two that do.
+        for number, search in searches.items():
+            self._has_news(number, search)
+        return False
+
+    def _has_news(self, number: int, search: Search) -> bool:
+        """Search for what has changed, take it in, and tell whether there was anything."""
+        before = self._cookies.get(number, b"")
+        is_news = False
+        try:
+            with closing(self._told(search, self._wanted.attributes, before)) as news:
+                for told in news:
+                    is_news |= self._take(number, told)
+        except NoSuchAccount:
+            if not search.may_be_missing:
+                raise
+            self._cookies.pop(number, None)
+            return self._spool.drop_unseen(number)
+        return is_news
+
+    def _told(
+        self, search: Search, attributes: tuple[str, ...], cookie: bytes = b""
+    ) -> Generator[syncrepl.Told, None, None]:
+        try:
+            yield from syncrepl.refresh(self._connection, search, attributes, cookie, self._timeout)
+        except syncrepl.Unsupported as ex:
+            raise NotExact(f"the server does not offer exact exports (syncprov): {ex}") from ex
+        except ExceededLdapServerSizelimit as ex:
+            # Parts would each be of another moment.
+            raise NotExact(
+                "the server gives too few entries at once (sizelimit) for an exact export;"
+                " `iredldap check-config --probe` names the line that lifts it"
+            ) from ex
+
+    def _take(self, number: int, told: syncrepl.Told) -> bool:
+        """Take in what a search tells, and say whether it is news."""
+        match told:
+            case syncrepl.Found(uuid=uuid, dn=dn, attributes=attributes):
+                self._spool.put(number, uuid, self._shaper.record(dn, attributes))
+                return True
+            case syncrepl.Stayed(uuids=uuids):
+                self._spool.see(number, uuids)
+            case syncrepl.Gone(uuids=uuids):
+                return self._spool.drop(number, uuids)
+            case syncrepl.OthersGone():
+                return self._spool.drop_unseen(number)
+            case syncrepl.Ended(cookie=cookie):
+                return self._moves(number, cookie)
+        return False
+
+    def _moves(self, number: int, cookie: bytes) -> bool:
+        before = self._cookies.get(number, b"")
+        self._cookies[number] = cookie or before
+        if not self._cookies[number]:
+            raise NotExact("the server does not tell the state of the directory")
+        return self._cookies[number] != before
+
+    def _is_overtaken(self) -> bool:
+        """Whether there are entries of a later state.
+
+        slapd writes an entry first and the state of the directory a moment later: a round between
+        the two leaves the entry out, and the next one does not know of it.
+        """
+        newest = max(_CSN.findall(min(self._cookies.values())), default=None)
+        if newest is None:
+            return False
+        later = names.at_least("entryCSN", newest.decode())
+        return any(
+            max(record.watched.get("entrycsn", ()), default=b"") > newest
+            for _, search in self._searches
+            for record in self._plain.records(_narrowed(search, later))
+        )
+
+    def _hangs_together(self) -> bool:
+        """Whether what stands above each entry is held, or not looked for.
+
+        The entries below one that is renamed get another DN and keep their state.
+        """
+        return all(map(self._is_there_or_above, self._spool.orphaned()))
+
+    def _is_there_or_above(self, dn: str) -> bool:
+        if not any(names.below(dn, search.base) for _, search in self._searches):
+            return True
+        try:
+            for _ in self._plain.records(Search(dn, Scope.BASE, "(objectClass=*)")):
+                pass
+        except NoSuchAccount:
+            return False
+        return True
+
+    def _arrange(self) -> None:
+        """Put entries that came late to where a plain search finds them."""
+        for number, search in self._searches:
+            if not self._spool.is_in_place(number):
+                with closing(self._told(search, ("1.1",))) as told:
+                    uuids = (one.uuid for one in told if isinstance(one, syncrepl.Found))
+                    self._spool.arrange(number, uuids)
+
+
+def _narrowed(search: Search, term: str) -> Search:
+    return replace(search, filter=names.every(search.filter, term))

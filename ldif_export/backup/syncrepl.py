@@ -1,0 +1,264 @@
+"""Searches that tell what has changed since they were last made.
+
+The server answers with entries, with lists of those that are still there or are gone, and with a
+cookie that stands for the state of the directory. An entry that changes again while the search
+goes on is left out; the next one tells of it.
+
+Source: RFC 4533, refreshOnly; slapo-syncprov(5).
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import ldap
+from ldap.controls import RequestControl, ResponseControl
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit.parts import MOST_ENTRIES
+from iredldap.errors import DirectoryFailed
+from iredldap.gateways.directory import MANAGE, translated
+from ldif_export.protocol.ber import (
+    BOOLEAN,
+    ENUMERATED,
+    OCTETS,
+    SEQUENCE,
+    SET,
+    MalformedReply,
+    element,
+    encoded,
+    encoded_number,
+    expect,
+    number,
+    octets,
+)
+from ldif_export.readers.base import elsewhere
+from ldif_export.selection import Search
+
+_REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
+_STATE = "1.3.6.1.4.1.4203.1.9.1.2"
+_DONE = "1.3.6.1.4.1.4203.1.9.1.3"
+_INFO = "1.3.6.1.4.1.4203.1.9.1.4"
+_REFRESH_ONLY = 1
+_STAYED, _ADDED, _MODIFIED, _DELETED = range(4)
+_NEW_COOKIE, _REFRESH_DELETE, _REFRESH_PRESENT, _ID_SET = 0x80, 0xA1, 0xA2, 0xA3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry that is new or has changed."""
+
+    uuid: bytes
+    dn: str
+    attributes: dict[str, list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stayed:
+    """Entries that are there, and as they were."""
+
+    uuids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Entries that are no longer there, or no longer what the search looks for."""
+
+    uuids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OthersGone:
+    """Of all entries, those that this search has not told of are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end; without a cookie the state is the one that was asked with."""
+
+    cookie: bytes
+
+
+Told = Found | Stayed | Gone | OthersGone | Ended
+
+
+class Unsupported(Exception):
+    """The server does not synchronize contents, or not those of this database."""
+
+
+def refresh(
+    connection: SimpleLDAPObject,
+    search: Search,
+    attributes: tuple[str, ...] = (),
+    cookie: bytes = b"",
+    timeout: float | None = None,
+) -> Generator[Told, None, None]:
+    """Search for what has changed; the last thing told is `Ended`.
+
+    Closing the iterator abandons the search and leaves the connection usable.
+
+    Args:
+        connection: Bound, and used by nobody else meanwhile.
+        search: What to look for.
+        attributes: What of each entry; empty: all but operational attributes.
+        cookie: Of the last such search; empty: there was none, and every entry is told of.
+        timeout: Seconds to wait for each answer; None: the connection's own.
+
+    Raises:
+        Unsupported: If the server can't.
+        NoSuchAccount: If the base is not there.
+        ServerDown: If the server does not answer, or no longer.
+        MalformedReply: If what it answers is malformed.
+        Refusal: If it refuses.
+    """
+    control = RequestControl(_REQUEST, criticality=True, encodedControlValue=_request(cookie))
+    wanted = list(attributes) or None
+    with translated():
+        sent = connection.search_ext(
+            search.base,
+            int(search.scope),
+            search.filter,
+            wanted,
+            serverctrls=[MANAGE, control],
+            sizelimit=MOST_ENTRIES,
+        )
+    answering = True
+    try:
+        while answering:
+            kind, data, controls = _answer(connection, sent, timeout)
+            answering = kind != ldap.RES_SEARCH_RESULT
+            if kind == ldap.RES_SEARCH_ENTRY:
+                yield from map(entry, data)
+            elif kind == ldap.RES_INTERMEDIATE:
+                yield from chain.from_iterable(map(note, data))
+            elif kind == ldap.RES_SEARCH_RESULT:
+                yield from end(controls)
+            else:
+                raise elsewhere(search)
+    finally:
+        if answering:
+            with suppress(ldap.LDAPError):
+                connection.abandon_ext(sent)
+
+
+class Control(ResponseControl):  # type: ignore[misc]
+    """A control as it came."""
+
+    value = b""
+
+    def decodeControlValue(self, encodedControlValue: bytes) -> None:  # noqa: N802, N803
+        self.value = encodedControlValue or b""
+
+
+_CONTROLS = {_STATE: Control, _DONE: Control}
+
+
+class _Sequence:
+    """The elements of a sequence, one after another, some of them optional."""
+
+    def __init__(self, data: bytes, tag: int = SEQUENCE) -> None:
+        found = expect(tag, data, 0, len(data))
+        self._data, self._at, self._end = data, found.start, found.end
+
+    def number(self, tag: int) -> int:
+        found, self._at = number(tag, self._data, self._at, self._end)
+        return found
+
+    def octets(self) -> bytes:
+        found, self._at = octets(self._data, self._at, self._end)
+        return found
+
+    def optional_octets(self) -> bytes:
+        return self.octets() if self._is_next(OCTETS) else b""
+
+    def optional_flag(self) -> bool:
+        return self._is_next(BOOLEAN) and bool(self.number(BOOLEAN))
+
+    def set_of_octets(self) -> Iterator[bytes]:
+        _, self._at, self._end = expect(SET, self._data, self._at, self._end)
+        while self._at < self._end:
+            yield self.octets()
+
+    def _is_next(self, tag: int) -> bool:
+        return self._at < self._end and self._data[self._at] == tag
+
+
+def _request(cookie: bytes) -> bytes:
+    mode = encoded_number(_REFRESH_ONLY, ENUMERATED)
+    return encoded(SEQUENCE, mode, encoded(OCTETS, cookie) if cookie else b"")
+
+
+def _answer(
+    connection: SimpleLDAPObject, sent: int, timeout: float | None
+) -> tuple[int, list[Any], list[Control]]:
+    try:
+        with translated():
+            kind, data, _, controls, _, _ = connection.result4(
+                sent, 0, timeout, add_ctrls=1, add_intermediates=1, resp_ctrl_classes=_CONTROLS
+            )
+    except DirectoryFailed as ex:
+        if isinstance(ex.__cause__, ldap.UNAVAILABLE_CRITICAL_EXTENSION):
+            raise Unsupported(ex.detail) from ex
+        raise
+    return kind, data, controls
+
+
+def entry(data: tuple[str, dict[str, list[bytes]], list[Control]]) -> Told:
+    """Read an entry and its state.
+
+    Raises:
+        Unsupported: If it has none.
+        MalformedReply: If that is malformed.
+    """
+    dn, attributes, controls = data
+    told = _Sequence(_only(controls, _STATE).value)
+    state, uuid = told.number(ENUMERATED), told.octets()
+    if state in {_ADDED, _MODIFIED}:
+        return Found(uuid, dn, attributes)
+    if state not in {_STAYED, _DELETED}:
+        raise MalformedReply(f"{dn} is in the state {state}")
+    return Stayed((uuid,)) if state == _STAYED else Gone((uuid,))
+
+
+def note(data: tuple[str, bytes, list[Control]]) -> Iterator[Told]:
+    """Read what stands between entries. Only the cookie at the end is of a state that is whole.
+
+    Raises:
+        MalformedReply: If it is malformed.
+    """
+    name, value, _ = data
+    if name != _INFO:
+        return
+    tag = element(value, 0, len(value)).tag
+    if tag == _REFRESH_PRESENT:
+        yield OthersGone()
+    elif tag == _ID_SET:
+        told = _Sequence(value, _ID_SET)
+        told.optional_octets()
+        is_gone = told.optional_flag()
+        uuids = tuple(told.set_of_octets())
+        yield Gone(uuids) if is_gone else Stayed(uuids)
+    elif tag not in {_NEW_COOKIE, _REFRESH_DELETE}:
+        raise MalformedReply(f"tag {tag:#x} is nothing that a server tells in between")
+
+
+def end(controls: list[Control]) -> Iterator[Told]:
+    """Read what the end tells.
+
+    Raises:
+        Unsupported, MalformedReply: As `entry`.
+    """
+    told = _Sequence(_only(controls, _DONE).value)
+    cookie, tells_gone = told.optional_octets(), told.optional_flag()
+    if not tells_gone:
+        yield OthersGone()
+    yield Ended(cookie)
+
+
+def _only(controls: list[Control], kind: str) -> Control:
+    for control in controls:
+        if control.controlType == kind:
+            return control
+    raise Unsupported(f"an answer lacks the control {kind}")

@@ -1,0 +1,1 @@
+"""The command `ldif-export`: a module for each of its verbs."""

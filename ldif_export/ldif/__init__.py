@@ -1,0 +1,1 @@
+"""LDIF text and the files that hold it: parsing, compression."""

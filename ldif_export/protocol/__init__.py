@@ -1,0 +1,1 @@
+"""The LDAP protocol over sockets, without libldap: BER, messages, connections."""

@@ -1,0 +1,1 @@
+"""Read entries from a directory as LDIF text."""

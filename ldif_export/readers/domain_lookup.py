@@ -1,0 +1,44 @@
+"""Which searches an export takes: the domain that it names is found in the directory first."""
+
+from collections.abc import Iterable
+from contextlib import closing
+
+from iredldap.dit import names
+from iredldap.errors import AmbiguousAccount, NoSuchAccount
+from ldif_export.readers.base import Reader
+from ldif_export.selection import Search, Selection, home_search, searches
+
+
+def located(
+    reader: Reader, selections: Iterable[Selection], tree: names.Tree
+) -> tuple[Search, ...]:
+    """Give the searches of some selections, as `selection.searches` does for each.
+
+    A domain costs one search of an indexed attribute, for one entry.
+
+    Args:
+        reader: Where the domains are looked for.
+        selections: What to export.
+        tree: Where the accounts lie.
+
+    Raises:
+        NoSuchAccount: If there is no domain that is named, or that an account would lie in.
+        AmbiguousAccount: If two entries have its name.
+        ServerDown, DirectoryUnable: As `Reader`.
+    """
+    found: list[Search] = []
+    for selection in selections:
+        search = home_search(selection, tree)
+        home = _home(reader, search, names.domain_of(selection.name)) if search else ""
+        found += searches(selection, tree, home)
+    return tuple(found)
+
+
+def _home(reader: Reader, search: Search, name: str) -> str:
+    with closing(reader.records(search)) as records:
+        dns = [record.dn for record in records]
+    if not dns:
+        raise NoSuchAccount(f"no domain {name}")
+    if len(dns) > 1:
+        raise AmbiguousAccount.of(name, dns)
+    return dns[0]

@@ -1,0 +1,264 @@
+"""Where the values lie in entries that are alike, so that most of an entry needs no parsing.
+
+Accounts of a kind have the same attributes in the same order. An outline goes from one value that
+varies to the next: all bytes between the two, whole attributes and the head of the next one, are
+one key to what is written there. Equal bytes mean the same, so a key that is found says how long
+the next value is and where it begins. Where one is not found, what was written of the entry is
+taken back, and the entry read attribute by attribute.
+
+Source: RFC 4511, section 4.1.7.
+"""
+
+from binascii import b2a_base64
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from struct import Struct
+from struct import error as BeyondTheEnd  # noqa: N812 - what it means here
+from typing import Any, NamedTuple
+
+from iredldap.ldif import writer
+from ldif_export.readers.line_formats import (
+    FOLD,
+    NOTHING,
+    SPACED,
+    Cut,
+    Line,
+    encoded_shape,
+    leading,
+    plain_shape,
+    value_line,
+)
+
+_MOST_VARIANTS = 8
+"""Of a constant attribute: more of them, and it varies."""
+
+_LONGEST_GAP = 4096
+_MOST_LESSONS = 1000
+_MOST_BYTES = 256 * 1024
+_LONGEST_VALUE = 0x7F
+
+_Unpack = Callable[[bytes, int], tuple[bytes, bytes]]
+_Known = tuple[_Unpack, int, bytes, bytes, Cut | None, bytes, Cut | None, Line]
+"""How to take a value and the gap behind it; the size of both; then, twice, the text before the
+value and how it is cut if the line is folded: for a value that stands there itself, with the table
+that leaves it as it is, and for one in base64, with no text if there is none; how to write all
+that otherwise."""
+
+
+class Attribute(NamedTuple):
+    """An attribute of an entry that is looked at.
+
+    Args:
+        written: How its values are written; None: they are not.
+        name: As the entry has it.
+        chunk: Its whole encoding; of a password nothing.
+        head: What of that stands before a single short value; nothing where there is none.
+        size: Of that value.
+        values: None of a password.
+        known: How they are written; None: not known yet.
+    """
+
+    written: writer.Attribute | None
+    name: bytes
+    chunk: bytes
+    head: bytes
+    size: int
+    values: Sequence[bytes]
+    known: bytes | None
+
+    @property
+    def text(self) -> bytes:
+        if self.known is not None:
+            return self.known
+        return leading(self.written.lines(self.values)) if self.written else b""
+
+
+def attribute(
+    written: writer.Attribute,
+    chunk: bytes,
+    name: bytes,
+    values: list[bytes],
+    *,
+    kept: bool,
+    text: bytes | None = None,
+) -> Attribute:
+    """Take of an attribute what may be remembered: all but passwords."""
+    size = len(values[0]) if len(values) == 1 else 0
+    head = chunk[: len(chunk) - size] if 0 < size <= _LONGEST_VALUE else b""
+    if written.secret:
+        chunk, values = b"", []
+    return Attribute(written if kept else None, name, chunk, head, size, values, text)
+
+
+@dataclass
+class _Step:
+    """From behind one value to the next: attributes that are constant, then one that varies."""
+
+    constant: list[bytes]
+    varying: bytes
+    gap: int
+
+
+@dataclass
+class Outline:
+    """What entries have in common that begin with the same attribute.
+
+    Args:
+        first: Text of that.
+        size: How many bytes it has.
+        lead: And up to the first value.
+        steps: From one value to the next.
+        known: By the bytes of a gap.
+        tail: Bytes from the last value to where the entries begin to differ in their attributes.
+        tails: Text of those bytes.
+        lessons: How many more entries may be learned from.
+        room: How many more bytes may be remembered.
+    """
+
+    first: bytes
+    size: int
+    lead: int = 0
+    steps: list[_Step] = field(default_factory=list)
+    known: dict[bytes, _Known] = field(default_factory=dict)
+    tail: int = 0
+    tails: dict[bytes, bytes] = field(default_factory=dict)
+    lessons: int = _MOST_LESSONS
+    room: int = _MOST_BYTES
+    _last: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, samples: Sequence[Sequence[Attribute]]) -> "Outline":
+        """Make one of entries that begin with the same attribute."""
+        first = samples[0][0]
+        outline = cls(first.text, len(first.chunk))
+        outline._draw(_most_alike(samples))
+        for sample in samples:
+            outline.learn(sample)
+        return outline
+
+    def follow(self, data: bytes, start: int, parts: list[bytes]) -> int:
+        """Write attributes of an entry.
+
+        Args:
+            data: What it lies in, as a whole.
+            start: Where its first attribute begins, which is that of the outline.
+            parts: Where the text goes.
+
+        Returns:
+            Where the first attribute begins that is not written; `start` if the entry is not
+            foreseen, and nothing is.
+        """
+        # The hot path: no calls but those of built-in types.
+        append, known, join, encode = parts.append, self.known, FOLD.join, b2a_base64
+        begun = len(parts)
+        append(self.first)
+        at = start + self.lead
+        gap = data[start + self.size : at]
+        try:
+            for _ in self.steps:
+                unpack, onward, table, text, cut, coded, coded_cut, line = known[gap]
+                value, gap = unpack(data, at)
+                at += onward
+                if value.translate(table) is value and value.strip() is value:
+                    append(text)
+                    append(join(cut(value)) if cut else value)
+                elif coded and (table is NOTHING or not value.isascii()):
+                    append(coded)
+                    value = encode(value, newline=False)
+                    append(join(coded_cut(value)) if coded_cut else value)
+                else:
+                    append(line(value))
+            append(self.tails[gap])
+        except (KeyError, BeyondTheEnd):
+            del parts[begun:]
+            return start
+        return at
+
+    def learn(self, entry: Sequence[Attribute]) -> None:
+        """Remember what of an entry is not known yet, as far as it is like the others."""
+        self.lessons -= 1
+        rest = iter(entry[1:])
+        for step, following in zip_longest(self.steps, self.steps[1:]):
+            constants, varying = _constants(step.constant, rest), next(rest, None)
+            if constants is None or varying is None or varying.name != step.varying:
+                return
+            key, text = constants[0] + varying.head, constants[1]
+            if not varying.head or len(key) != step.gap or not self._has_room(key, text):
+                return
+            if key not in self.known:
+                self.known[key] = _known(varying, text, following.gap if following else self.tail)
+        last = _constants(self._last, rest)
+        if last and len(last[0]) == self.tail and self._has_room(*last):
+            self.tails[last[0]] = last[1]
+
+    def _has_room(self, key: bytes, text: bytes) -> bool:
+        if key in self.known or key in self.tails:
+            return True
+        self.room -= len(key) + len(text)
+        return self.room >= 0
+
+    def _draw(self, alike: Sequence[Sequence[Attribute]]) -> None:
+        """See which attributes vary, and how many bytes lie between those."""
+        constant: list[bytes] = []
+        gap = 0
+        for column in zip(*(entry[1:] for entry in alike), strict=True):
+            sample = column[0]
+            if _is_constant(column) and gap + len(sample.chunk) <= _LONGEST_GAP:
+                constant.append(sample.name)
+                gap += len(sample.chunk)
+            elif all(attribute.head for attribute in column):
+                self.steps.append(_Step(constant, sample.name, gap + _usual_head(column)))
+                constant, gap = [], 0
+            else:
+                break
+        self._last, self.tail = constant, gap
+        self.lead = self.size + (self.steps[0].gap if self.steps else self.tail)
+
+
+def _known(varying: Attribute, before: bytes, gap: int) -> _Known:
+    """How to write a value of this size behind a text, where a gap follows it."""
+    unpack: Any = Struct(f"{varying.size}s{gap}s").unpack_from
+    taken = unpack, varying.size + gap
+    if varying.written is None:
+        return *taken, NOTHING, b"", None, b"", None, lambda _value: before
+    line = value_line(varying.written, varying.size)
+    start, cut = plain_shape(varying.written, varying.size) or (b"", None)
+    coded, coded_cut = encoded_shape(varying.written, varying.size) or (b"", None)
+    return (
+        *taken,
+        SPACED if start else NOTHING,
+        before + start,
+        cut,
+        before + coded if coded else b"",
+        coded_cut,
+        (lambda value: before + line(value)) if before else line,
+    )
+
+
+def _most_alike(samples: Sequence[Sequence[Attribute]]) -> list[Sequence[Attribute]]:
+    """Choose those whose attributes are the most usual ones."""
+    names = [tuple(attribute.name for attribute in sample) for sample in samples]
+    usual, _ = Counter(names).most_common(1)[0]
+    return [sample for sample, its in zip(samples, names, strict=True) if its == usual]
+
+
+def _is_constant(column: Sequence[Attribute]) -> bool:
+    """Whether an attribute, no password, has few encodings, all of a size."""
+    chunks = {attribute.chunk for attribute in column}
+    sizes = {len(chunk) for chunk in chunks}
+    return all(sizes) and len(sizes) == 1 and len(chunks) <= _MOST_VARIANTS
+
+
+def _usual_head(column: Sequence[Attribute]) -> int:
+    size, _ = Counter(len(attribute.head) for attribute in column).most_common(1)[0]
+    return size
+
+
+def _constants(names: Sequence[bytes], rest: Iterator[Attribute]) -> tuple[bytes, bytes] | None:
+    """Take the attributes that have to come; return their encodings and their text."""
+    found = list(islice(rest, len(names)))
+    if [attribute.name for attribute in found] != names:
+        return None
+    return b"".join(one.chunk for one in found), b"".join(one.text for one in found)

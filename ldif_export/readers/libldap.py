@@ -1,0 +1,276 @@
+"""Read entries from the directory with python-ldap, one alive at a time.
+
+A plain streamed search: the directory sends as fast as the reader takes. Paging would be slower,
+and would save no memory.
+
+Source: RFC 4511; `ldap.result3` of python-ldap.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter, itemgetter
+
+import ldap
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit import names, parts
+from iredldap.dit.depth import Scope
+from iredldap.dit.parts import Part
+from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
+from iredldap.gateways import directory
+from iredldap.gateways.directory import translated
+from iredldap.ldap_settings import Ldap
+from iredldap.ldif.writer import Formatter, base_name
+from ldif_export.readers.base import EVERYTHING, Batch, Record, Wanted, elsewhere
+from ldif_export.readers.domain_lookup import located
+from ldif_export.readers.parents_first import Written
+from ldif_export.selection import Search, Selection
+
+Found = tuple[str, dict[str, list[bytes]]]
+
+
+def entries(
+    connection: SimpleLDAPObject,
+    tree: names.Tree,
+    selection: Selection,
+    *,
+    timeout: float | None = None,
+) -> Generator[Found, None, None]:
+    """Read what a selection asks for: DN and attributes, parents before their children.
+
+    Closing the iterator abandons the search and leaves the connection usable.
+
+    Args:
+        connection: Bound, and used by nobody else meanwhile.
+        tree: Where the accounts lie.
+        selection: What to read.
+        timeout: Seconds to wait for each entry; None: the connection's own.
+
+    Raises:
+        NoSuchAccount: If what was named is not there.
+        AmbiguousAccount: If two entries have the name or the address.
+        ServerDown: If the directory does not answer, or no longer.
+        Refusal: If the result is not whole, as a `Reader` tells it.
+    """
+    reader = LibraryReader(connection, Wanted(selection), timeout)
+    searches = located(reader, (selection,), tree)
+    for _, of_one_base in groupby(searches, attrgetter("base")):
+        with closing(_arranged(connection, of_one_base, timeout)) as found:
+            for dn, attributes in found:
+                yield dn, selection.thinned(attributes)
+
+
+class Shaper:
+    """Makes records of entries as python-ldap gives them.
+
+    Args:
+        wanted: What of each entry.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._watched = wanted.watched_names
+        self._formatter = Formatter()
+
+    def record(self, dn: str, attributes: dict[str, list[bytes]]) -> Record:
+        """Make a record.
+
+        Raises:
+            InternalError: If an attribute has no name that LDIF could write.
+        """
+        watched: dict[str, list[bytes]] = {}
+        for name, values in attributes.items():
+            if (base := base_name(name)) in self._watched:
+                watched.setdefault(base, []).extend(values)
+        return Record(dn, self.text(dn, attributes), watched)
+
+    def text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+        """Make its text alone.
+
+        Raises:
+            InternalError: As `record`.
+        """
+        kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
+        try:
+            return self._formatter.record(dn, kept)
+        except ValueError as ex:
+            raise InternalError(f"{dn}: {ex}") from ex
+
+
+class LibraryReader:
+    """A `Reader` on python-ldap: the reference for what the fast one gives.
+
+    Args:
+        connection: Bound, and used by nobody else meanwhile.
+        wanted: What of each entry.
+        timeout: Seconds to wait for each entry; None: the connection's own.
+    """
+
+    def __init__(
+        self, connection: SimpleLDAPObject, wanted: Wanted, timeout: float | None = None
+    ) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._timeout = timeout
+        self._shaper = Shaper(wanted)
+
+    def batches(self, search: Search) -> Generator[Batch, None, None]:
+        """Read what a search finds, one entry at a time."""
+        with closing(self._found(search)) as found:
+            for dn, attributes in found:
+                yield Batch((self._shaper.text(dn, attributes),), (dn.encode(),))
+
+    def records(self, search: Search) -> Generator[Record, None, None]:
+        """Read what a search finds, entry by entry."""
+        with closing(self._found(search)) as found:
+            for dn, attributes in found:
+                yield self._shaper.record(dn, attributes)
+
+    def close(self) -> None:
+        """Hang up."""
+        with suppress(ldap.LDAPError):
+            self._connection.unbind_ext()
+
+    def _found(self, search: Search) -> Generator[Found, None, None]:
+        return _streamed(self._connection, search, self._timeout, self._wanted.attributes)
+
+
+def connect(settings: Ldap) -> SimpleLDAPObject:
+    """Open a connection as `directory.connect`; without a bind DN by SASL EXTERNAL.
+
+    Raises:
+        ServerDown, InternalError: As `directory.connect`.
+    """
+    if settings.bind_dn:
+        return directory.connect(settings)
+    (uri, *_) = settings.uri
+    with translated():
+        connection = ldap.initialize(uri)
+        connection.timeout = settings.operation_timeout
+        connection.sasl_external_bind_s()
+    return connection
+
+
+def count(connection: SimpleLDAPObject, search: Search) -> int:
+    """Count what a search finds.
+
+    Raises:
+        NoSuchAccount, ServerDown, InternalError: As a `Reader`.
+    """
+    with closing(_streamed(connection, search, None, ("1.1",))) as found:
+        return sum(1 for _ in found)
+
+
+def _arranged(
+    connection: SimpleLDAPObject, searches: Iterable[Search], timeout: float | None
+) -> Generator[Found, None, None]:
+    late, whole = [], True
+    with closing(Written()) as written:
+        for search in searches:
+            none, whole = True, search.whole
+            with closing(_streamed(connection, search, timeout)) as arriving:
+                for entry in _begun(arriving, search, written):
+                    none = False
+                    if written.takes(entry[0].encode(), container=search.ordered):
+                        yield entry
+                    else:
+                        late.append(entry)
+            if none and search.required:
+                raise NoSuchAccount(search.base)
+        for entry in _parents_first(late):
+            if written.takes(entry[0].encode()):
+                yield entry
+            elif whole:
+                written.add(entry[0].encode())
+                yield entry
+
+
+def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Iterator[Found]:
+    if search.ordered:
+        arriving = _parents_first(arriving)
+        written.begin([dn for dn, _ in arriving])
+    elif search.names_one:
+        arriving = search.the_one(arriving, itemgetter(0))
+    for entry in arriving:
+        if search.scope is not Scope.SUBTREE or search.is_one_account:
+            written.begin(entry[:1])
+        yield entry
+
+
+def _parents_first(found: Iterable[Found]) -> list[Found]:
+    return sorted(found, key=lambda entry: names.depth(entry[0]))
+
+
+def _streamed(
+    connection: SimpleLDAPObject,
+    search: Search,
+    timeout: float | None,
+    attributes: tuple[str, ...] = EVERYTHING,
+) -> Generator[Found, None, None]:
+    """Read what a search finds; what the server does not give at once is read in parts."""
+    seen = parts.hashes()
+    try:
+        with closing(_at_once(connection, search, timeout, attributes)) as found:
+            for dn, values in found:
+                seen.append(hash(dn))
+                yield dn, values
+    except ExceededLdapServerSizelimit:
+        pass
+    else:
+        return
+    wanted = (*attributes, parts.UUID_NAME)
+    is_shown = "+" in wanted or parts.UUID_NAME in attributes
+
+    def within(part: Part) -> Generator[parts.Found[Found], None, None]:
+        narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
+        with closing(_at_once(connection, narrowed, timeout, wanted)) as found:
+            for dn, values in found:
+                uuid = (
+                    values.get(parts.UUID_NAME) if is_shown else values.pop(parts.UUID_NAME, None)
+                )
+                yield parts.Found(dn, hash(dn), uuid[0].decode() if uuid else None, (dn, values))
+
+    yield from parts.rest(Part(search.base, search.scope, search.filter), seen, within)
+
+
+def _at_once(
+    connection: SimpleLDAPObject,
+    search: Search,
+    timeout: float | None,
+    attributes: tuple[str, ...],
+) -> Generator[Found, None, None]:
+    with translated():
+        number = connection.search_ext(
+            search.base,
+            int(search.scope),
+            search.filter,
+            list(attributes),
+            sizelimit=parts.MOST_ENTRIES,
+            serverctrls=[directory.MANAGE],
+        )
+    answering = True
+    try:
+        while True:
+            try:
+                with translated():
+                    kind, data, _, _ = connection.result3(number, 0, timeout)
+            except ExceededLdapServerSizelimit:
+                answering = False
+                raise
+            except NoSuchAccount:
+                answering = False
+                if search.may_be_missing:
+                    return
+                raise
+            if kind == ldap.RES_SEARCH_RESULT:
+                answering = False
+                return
+            if kind == ldap.RES_SEARCH_REFERENCE:
+                raise elsewhere(search)
+            yield from data
+    finally:
+        if answering:
+            with suppress(ldap.LDAPError):
+                connection.abandon_ext(number)

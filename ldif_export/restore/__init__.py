@@ -1,0 +1,1 @@
+"""Verify LDIF files, and restore them into a directory."""

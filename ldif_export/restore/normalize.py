@@ -1,0 +1,229 @@
+"""Entries of a file as one directory has them: its suffix, its spelling, only what it stores."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from io import BytesIO
+
+from iredldap.dit import matching, names
+from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
+from iredldap.dit.plan import Mod, Op
+from iredldap.dit.schema import Schema
+from iredldap.ldif import writer
+from ldif_export.entry_kinds import Parts
+from ldif_export.ldif import parser
+from ldif_export.ldif.decompression import unpacked
+from ldif_export.ldif.files import Openable
+from ldif_export.ldif.parser import Record
+from ldif_export.restore import judgement
+
+_PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute
+_KEPT = "surrogateescape"
+_DIGEST = 16
+_MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How entries of a file become entries of a directory.
+
+    Args:
+        tree: Of the directory.
+        schema: Of the directory.
+        old_suffix: Suffix in the file, which the directory's own takes the place of; empty: none.
+        leave_out: Attributes of which nothing is read, neither in the file nor in the directory.
+    """
+
+    tree: Tree
+    schema: Schema
+    old_suffix: str = ""
+    leave_out: tuple[str, ...] = ()
+
+    def shaped(self, record: Record) -> Record:
+        """Give an entry as the directory would have it; unknown attributes stay as they are."""
+        attributes: dict[str, list[bytes]] = {}
+        spelled: dict[str, str] = {}
+        for name, values in record.attributes.items():
+            if not self.schema.is_operational(name) and not self.is_left_out(name):
+                first = spelled.setdefault(self._one_name(name), self.schema.spelled(name) or name)
+                attributes.setdefault(first, []).extend(self._moved(name, values))
+        return Record(self._dn(record.dn), attributes, record.line)
+
+    def parts(self, dn: str) -> Parts:
+        """Take a DN apart as the directory compares it; nothing: it is none."""
+        return matching.components(dn, self.schema.kind_of)
+
+    def operational(self, record: Record) -> set[str]:
+        """Names of the attributes that the server keeps for itself."""
+        return {name for name in record.attributes if self.schema.is_operational(name)}
+
+    def omitted(self, record: Record) -> set[str]:
+        """Names of the attributes that are left out on request, as the request spells them."""
+        if not self.leave_out:
+            return set()
+        named = {self._base(name) for name in record.attributes}
+        return {name for name in self.leave_out if self._base(name) in named}
+
+    def is_left_out(self, attribute: str) -> bool:
+        """Whether an attribute is left out on request, in whatever spelling, with any options."""
+        return bool(self.leave_out) and self._base(attribute) in self._left_out
+
+    @cached_property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(map(self._base, self.leave_out))
+
+    def _base(self, attribute: str) -> str:
+        return self._one_name(attribute).partition(";")[0]
+
+    def is_installation(self, parts: Parts) -> bool:
+        """Whether an entry is one that every installation has: no account, and not ours to add."""
+        return judgement.is_installation(parts, self._suffix)
+
+    def is_account(self, parts: Parts) -> bool:
+        """Whether an entry lies below the domains or the admins."""
+        return any(len(parts) > len(top) and parts[-len(top) :] == top for top in self._tops)
+
+    def is_below_suffix(self, parts: Parts) -> bool:
+        """Whether an entry is one of the directory's tree."""
+        return parts[len(parts) - len(self._suffix) :] == self._suffix
+
+    @cached_property
+    def _tops(self) -> list[Parts]:
+        return [self.parts(dn) for dn in (self.tree.base, self.tree.admin_base)]
+
+    @cached_property
+    def _suffix(self) -> Parts:
+        return self.parts(self.tree.suffix)
+
+    def digest(self, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+        """Give equal bytes for equal entries: values are sets, names have one spelling.
+
+        The passwords' part stands behind the first 16 bytes, and is missing where there are none.
+        """
+        lowered = self._forms(attributes)
+        stored = lowered.pop(_PASSWORD, None)
+        plain = sorted((name, sorted(set(values))) for name, values in lowered.items())
+        return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
+
+    def mods(self, record: Record, entry: Entry) -> tuple[Mod, ...]:
+        """Give what makes an entry of the directory as the file has it.
+
+        A file without passwords says nothing about them: they stay.
+        """
+        completed = self.schema.completed(record.dn, record.attributes)
+        wanted, there = self._forms(completed), self._forms(entry.attributes)
+        changed = [
+            Mod(Op.REPLACE, name, tuple(values))
+            for name, values in completed.items()
+            if not self.is_left_out(name)
+            and set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
+        ]
+        gone = [
+            Mod(Op.REPLACE, name)
+            for name in entry.attributes
+            if self._one_name(name) not in {*wanted, _PASSWORD}
+            and not self.schema.is_operational(name)
+            and not self.is_left_out(name)
+        ]
+        return (*changed, *gone)
+
+    @cached_property
+    def _one_name(self) -> Callable[[str], str]:
+        """Gives an attribute's name and options as all their spellings have in common."""
+        return lru_cache(_MOST_KNOWN)(self._find_one_name)
+
+    def _find_one_name(self, attribute: str) -> str:
+        base, *options = (self.schema.spelled(attribute) or attribute).lower().split(";")
+        return ";".join((base, *sorted(options)))
+
+    def _forms(self, attributes: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
+        """Give values such that those are equal which the directory stores as the same bytes."""
+        found: dict[str, list[bytes]] = {}
+        for name, values in attributes.items():
+            if self.is_left_out(name):
+                continue
+            one = self._one_name(name)
+            found.setdefault(one, []).extend(map(self._form(one), values))
+        return found
+
+    def _form(self, attribute: str) -> Callable[[bytes], bytes]:
+        if attribute == "objectclass":
+            return self._class
+        if self.schema.holds_dns(attribute):
+            kind_of = self.schema.kind_of
+            return lambda value: matching.normal(kind_of(attribute).rule, value, kind_of)
+        return lambda value: value
+
+    def _class(self, value: bytes) -> bytes:
+        found = self.schema.object_class(value.decode("utf-8", "replace"))
+        return found.name.lower().encode() if found else value
+
+    def _dn(self, dn: str) -> str:
+        if not self.old_suffix or not names.below(dn, self.old_suffix):
+            return dn
+        above = dn
+        rdns = []
+        while not names.same(above, self.old_suffix):
+            rdns.append(names.rdn(above))
+            above = names.parent(above)
+        return ",".join((*rdns, self.tree.suffix))
+
+    def _moved(self, attribute: str, values: list[bytes]) -> list[bytes]:
+        if not self.old_suffix or not self.schema.holds_dns(attribute):
+            return values
+        return [self._dn(value.decode(errors=_KEPT)).encode(errors=_KEPT) for value in values]
+
+
+def agrees(file: bytes, directory: bytes) -> bool:
+    """Whether two digests are of equal entries; without passwords a file agrees with any."""
+    return directory == file or (len(file) == _DIGEST and directory.startswith(file))
+
+
+def accounts(
+    file: Openable, shape: Shape, *, largest: int, by_depth: bool = False
+) -> Iterator[Record]:
+    """Read the entries of a file that is known to be right, in the directory's shape.
+
+    Args:
+        file: LDIF, compressed or not.
+        shape: The directory's.
+        largest: Bytes that a record may have.
+        by_depth: Parents first; otherwise as in the file.
+    """
+    found = _accounts(file, shape, largest)
+    yield from _by_depth(found) if by_depth else found
+
+
+def _accounts(file: Openable, shape: Shape, largest: int) -> Iterator[Record]:
+    with file.open("rb") as text:
+        for item in parser.read(unpacked(text), largest=largest):
+            if isinstance(item, Record):
+                record = shape.shaped(item)
+                if shape.is_account(shape.parts(record.dn)):
+                    yield record
+
+
+def _by_depth(records: Iterable[Record]) -> Iterator[Record]:
+    """Sort outside the memory: a temporary SQLite database without a name holds the texts."""
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        database.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;"
+            "CREATE TABLE record (number INTEGER PRIMARY KEY, depth INTEGER, line INTEGER, text);"
+            "CREATE INDEX by_depth ON record (depth, number); BEGIN;"
+        )
+        database.executemany(
+            "INSERT INTO record (depth, line, text) VALUES (?, ?, ?)",
+            ((names.depth(r.dn), r.line, writer.record(r.dn, r.attributes)) for r in records),
+        )
+        for line, text in database.execute("SELECT line, text FROM record ORDER BY depth, number"):
+            record = next(parser.read(BytesIO(text), largest=len(text)))
+            assert isinstance(record, Record)
+            yield replace(record, line=line)
+
+
+def _digest(values: object) -> bytes:
+    return blake2b(repr(values).encode(), digest_size=_DIGEST).digest()

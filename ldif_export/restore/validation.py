@@ -1,0 +1,187 @@
+"""Read a file that is to be restored, and refuse what no directory should be asked to take."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from iredldap.dit import names
+from iredldap.dit.entry import folded
+from iredldap.dit.plan import Query, Scope
+from iredldap.gateways.directory import Directory
+from ldif_export import entry_kinds
+from ldif_export.ldif import parser
+from ldif_export.ldif.decompression import Tally, unpacked
+from ldif_export.ldif.files import Openable
+from ldif_export.ldif.parser import Fault, Record
+from ldif_export.readers.base import EVERYTHING
+from ldif_export.restore import mailboxes, password_hashes
+from ldif_export.restore.file_index import Ledger
+from ldif_export.restore.judgement import Judgement
+from ldif_export.restore.normalize import Shape
+
+_EACH = 20
+"""Entries below one parent that are looked up one by one; of more the parent's all are read."""
+
+_WHO_LOG_IN = frozenset({"user", "admin"})
+"""Kinds of entries that a domain's admin may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to restore.
+
+    Args:
+        old_suffix: Suffix in the file, where it is not the directory's.
+        overwrite: Whether entries that exist and differ are made as the file has them.
+        clear_text: Whether passwords in clear text are taken.
+        leave_out: Attributes that are left out, as though the file did not have them.
+        verified: Password schemes that the server verifies.
+        largest: Bytes that a record may have.
+    """
+
+    old_suffix: str = ""
+    overwrite: bool = False
+    clear_text: bool = False
+    leave_out: tuple[str, ...] = ()
+    verified: tuple[str, ...] = password_hashes.VERIFIED
+    largest: int = parser.LARGEST
+
+
+@dataclass
+class Survey:
+    """What a file holds, and what is wrong with it."""
+
+    ledger: Ledger
+    shape: Shape
+    options: Options
+    left_out: set[str] = field(default_factory=set)
+    omitted: Counter[str] = field(default_factory=Counter)
+    installation: int = 0
+    entries: int = 0
+    sha256: str = ""
+    by_depth: bool = False
+    _admins: dict[str, Fault] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.omitted.update(dict.fromkeys(self.options.leave_out, 0))
+        options = self.options
+        kind_of = self.shape.schema.kind_of
+        self.judgement = Judgement(
+            self.ledger, kind_of, options.verified, clear_text=options.clear_text
+        )
+        self.refused, self.warnings = self.judgement.faults, self.judgement.warnings
+
+    def read(self, file: Openable) -> None:
+        """Read the file and judge each entry by itself, then all of them together."""
+        with file.open("rb") as text:
+            tally = Tally(unpacked(text))
+            for item in parser.read(tally, largest=self.options.largest):
+                self.judgement.note(item)
+                if isinstance(item, Record):
+                    self._record(item)
+        self.sha256 = tally.sha256
+        self.judgement.conclude()
+        self.by_depth = next(self.ledger.late(), None) is not None
+
+    def look_up(self, directory: Directory) -> None:
+        """Read what the directory has of the entries, and refuse those without a parent."""
+        few: dict[str, list[str]] = {}
+        orphans: dict[str, bool] = {}
+        for line, dn, has_children in self.ledger.roots():
+            above = names.parent(dn)
+            if above not in orphans:
+                orphans[above] = directory.read(above, ("1.1",)) is None
+            if orphans[above]:
+                self.refused.add(line, f"{dn}: its parent is neither in the file nor there")
+            elif has_children:
+                self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", EVERYTHING))
+            elif len(few.setdefault(above, [])) <= _EACH:
+                few[above].append(dn)
+        for above, alone in few.items():
+            for query in _queries(above, alone):
+                self._note(directory, query)
+        self.ledger.settle()
+        self._compare_mailboxes(directory)
+
+    def _compare_mailboxes(self, directory: Directory) -> None:
+        overwrite = self.options.overwrite
+        for fault in mailboxes.told_beside(
+            self.ledger, directory, self.shape.parts, overwrite=overwrite
+        ):
+            self.warnings.add(fault.line, fault.reason)
+        for mail, mention in self._admins.items():
+            if not self._exists(directory, mail):
+                reason = f"{mention.reason}: its admin {mail} is neither in the file nor there"
+                self.warnings.add(mention.line, reason)
+
+    def _exists(self, directory: Directory, mail: str) -> bool:
+        """Return whether a user or a standalone admin has an address, here or in the file.
+
+        Whatever names the entry: a login looks for the address.
+        """
+        if self.ledger.has_login(mail):
+            return True
+        query = Query(
+            self.shape.tree.suffix, Scope.SUBTREE, names.equals("mail", mail), ("objectClass",)
+        )
+        return any(
+            entry_kinds.kind(entry.dn, entry.values("objectClass")) in _WHO_LOG_IN
+            for entry in directory.find(query)
+        )
+
+    def _note(self, directory: Directory, query: Query) -> None:
+        for entry in directory.stream(query):
+            key = entry_kinds.key(self.shape.parts(entry.dn))
+            self.ledger.present(key, self.shape.digest(entry.attributes))
+
+    def _record(self, found: Record) -> None:
+        record = self.shape.shaped(found)
+        parts = self.shape.parts(record.dn)
+        if not parts or not self.shape.schema.is_dn(record.dn):
+            # Nobody can be asked about it.
+            self.refused.add(record.line, f"{record.dn!r} is no DN")
+        elif self.shape.is_installation(parts):
+            self.installation += 1
+        elif self.shape.is_account(parts):
+            self._account(record, parts)
+            self.left_out |= self.shape.operational(found)
+            self.omitted.update(self.shape.omitted(found))
+        elif self.shape.is_below_suffix(parts):
+            self.judgement.outside(record.line, record.dn)
+        else:
+            suffix = self.shape.tree.suffix
+            self.refused.add(record.line, f"{record.dn}: not among the accounts of {suffix}")
+
+    def _account(self, record: Record, parts: entry_kinds.Parts) -> None:
+        self.entries += 1
+        completed = self.shape.schema.completed(record.dn, record.attributes)
+        self.judgement.entry(record, parts, self.shape.digest(completed))
+        for reason in self._reasons(record, completed):
+            self.refused.add(record.line, f"{record.dn}: {reason}")
+        lowered = self.judgement.lowered(record)
+        if entry_kinds.kind(record.dn, lowered.get("objectclass", ())) in _WHO_LOG_IN:
+            for address in lowered.get("mail", ()):
+                self.ledger.login(folded(address.decode("utf-8", "replace")))
+        for value in lowered.get("domainadmin", ()):
+            mail = folded(value.decode("utf-8", "replace"))
+            # Few: a domain has one or two. The reason is completed when all entries are known.
+            self._admins.setdefault(mail, Fault(record.line, record.dn))
+
+    def _reasons(self, record: Record, completed: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+        """Say why the server would not take an entry, and what can be done about it."""
+        schema = self.shape.schema
+        unknown = {name for name in record.attributes if schema.attribute(name) is None}
+        known = {name: values for name, values in completed.items() if name not in unknown}
+        yield from schema.faults(known, record.dn)
+        for name in unknown:
+            base = name.partition(";")[0]
+            way = f"--leave-out {base}, over HTTP leave_out={base}, restores the rest"
+            yield f"unknown attribute {name}: {way}"
+        for name in filter(self.shape.is_left_out, completed):
+            yield f"{name} is part of its name, and can not be left out"
+
+
+def _queries(above: str, alone: list[str]) -> list[Query]:
+    if len(alone) > _EACH:
+        return [Query(above, Scope.ONE, "(objectClass=*)", EVERYTHING)]
+    return [Query(dn, Scope.BASE, "(objectClass=*)", EVERYTHING) for dn in alone]
