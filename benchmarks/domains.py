@@ -20,9 +20,9 @@ from benchmarks.ground import (
 from iredldap.changes.apply import apply
 from iredldap.dit.names import Tree, depth
 from iredldap.gateways.directory import Directory
-from iredldap.operations import domains
+from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 USERS = 10_000
 ROUNDS = 3

@@ -16,9 +16,9 @@ from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 MANY, FEW = 20_000, 2_000
 ADDED = 20
@@ -32,7 +32,7 @@ def run() -> Iterator[Row]:
         gateway, config = Directory(settings(slapd)), configuration(slapd)
         records = Records.open(config)
         caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
-        world = index.World(gateway, config, caller, records)
+        world = dispatch.World(gateway, config, caller, records)
         few, many = (_add(slapd, world, number) for number in (FEW, MANY))
         bare = _bare(slapd)
         gateway.close()
@@ -59,13 +59,13 @@ def _plant(slapd: Slapd, number: int) -> str:
     return mail
 
 
-def _add(slapd: Slapd, world: index.World, number: int) -> float:
+def _add(slapd: Slapd, world: dispatch.World, number: int) -> float:
     mail, spent = _plant(slapd, number), list[float]()
     for each in range(ADDED):
         parsed = parse(alias.UPDATE, {"addMember": [f"new{each}@far.test"]})
         wanted = Request("alias_update", {"mail": mail}, parsed)
         began = time.perf_counter()
-        carry_out(world.directory, lambda w=wanted: index.plan(world, w))  # type: ignore[misc]
+        carry_out(world.directory, lambda w=wanted: dispatch.plan(world, w))  # type: ignore[misc]
         spent.append(time.perf_counter() - began)
     return median(spent)
 

@@ -16,9 +16,9 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
-from iredldap.operations.index import World, plan
+from iredldap.operations.dispatch import World, plan
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 CLIENTS, CHANGES = 4, 300
 CALLER = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())

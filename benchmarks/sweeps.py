@@ -38,10 +38,10 @@ from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from iredldap.operations import domains
-from iredldap.operations.index import World, plan
+from iredldap.operations.dispatch import World, plan
+from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 from tests.proxy import Proxy
 
 NAME = "large.test"

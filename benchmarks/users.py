@@ -14,10 +14,10 @@ from iredldap.dit.fields import parse
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from iredldap.operations import users
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import users
+from iredldap.operations.users.users import Chance
 
 CREATED = 300
 LARGE, SMALL = 100_000, 1_000

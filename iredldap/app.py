@@ -14,10 +14,10 @@ from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
-from iredldap.operations.health import Health
-from iredldap.operations.introduction import Introduction
-from iredldap.operations.journal import Journal
-from iredldap.operations.records import Records
+from iredldap.operations.admin_log import Journal
+from iredldap.operations.diagnosis.health import Health
+from iredldap.operations.diagnosis.startup_report import Introduction
+from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
 from iredldap.web.gate import Gate, Paths

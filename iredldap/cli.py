@@ -38,8 +38,8 @@ from iredldap.installation import (
     write_new,
 )
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import findings, probe
-from iredldap.operations.records import Records
+from iredldap.operations.diagnosis import findings, probe
+from iredldap.operations.mail_databases import Records
 from iredldap.settings import certificates
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]

@@ -12,10 +12,10 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
-from iredldap.operations import subscriptions, targets, uniqueness
+from iredldap.operations import list_mentions, targets, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 
 def get(directory: Directory, mail: str) -> Entry:
@@ -149,7 +149,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *subscriptions.ending(directory, records, entry.dn, alias.addresses(entry)),
+            *list_mentions.ending(directory, records, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(
                 directory.tree, entry.dn, alias.addresses(entry), finders.below(directory, entry.dn)
             ),

@@ -23,7 +23,7 @@ from iredldap.errors import MailboxInUse, PermissionDenied, PreconditionFailed, 
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.iredadmin import Mailbox
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 _SKEW = timedelta(days=2)
 """How far clocks and time zones may be apart: a mailbox whose path tells when it was made is

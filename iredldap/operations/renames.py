@@ -44,9 +44,10 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import rights, subscriptions, users
+from iredldap.operations import list_mentions, rights
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import users
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ def _begin(
     def back() -> Iterator[Step]:
         """Until the account has its new name, everything can be taken back, the mark last."""
         returned = {new: old for old, new in reversed(course.renamed(held).items())}
-        yield from subscriptions.moving(directory, records, entry.dn, returned)
+        yield from list_mentions.moving(directory, records, entry.dn, returned)
         yield from record.undone()
         for change in left_behind:
             yield Modify(change.dn, tuple(replace(mod, op=Op.ADD) for mod in change.mods))
@@ -303,7 +304,7 @@ def _follow(
     below = (names.moved(dn, there, old_dn) for dn in finders.below(directory, there))
     mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
-        *subscriptions.moving(directory, records, old_dn, renamed),
+        *list_mentions.moving(directory, records, old_dn, renamed),
         *map(record.of, mentions),
         *move,
         _conform(directory, kind, course, new_dn),

@@ -35,9 +35,11 @@ from iredldap.errors import (
     Refusal,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, rights, users
+from iredldap.operations import rights
+from iredldap.operations.domains import alias_domains, domain_admins
 from iredldap.operations.login import Caller
-from iredldap.operations.users import Chance
+from iredldap.operations.users import users
+from iredldap.operations.users.users import Chance
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
@@ -130,7 +132,7 @@ def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         *_new_password(config, mail, parsed, chance),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    rechecks = admins.keep_a_global_admin(directory, entry, mods)
+    rechecks = domain_admins.keep_a_global_admin(directory, entry, mods)
     ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
     touches = frozenset({GLOBAL_ADMINS} if mods and user.is_global_admin(entry) else ())
     return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
@@ -175,7 +177,7 @@ def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
 def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Iterator[Step]:
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
     yield Modify(entry.dn, off)
-    yield from admins.keep_a_global_admin(directory, entry, off)
+    yield from domain_admins.keep_a_global_admin(directory, entry, off)
     if dismissed:
         yield _dismissal(directory, dismissed)
     yield references.clear_dns(directory.tree, entry.dn, finders.below(directory, entry.dn))
@@ -189,7 +191,7 @@ def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]
     mods = user.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
     yield _dismissal(directory, mail)
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    yield from admins.keep_a_global_admin(directory, entry, mods)
+    yield from domain_admins.keep_a_global_admin(directory, entry, mods)
     yield _late_dismissal(directory, mail)
 
 

@@ -21,7 +21,7 @@ from iredldap.dit.fields import (
 )
 from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
 from iredldap.web import arrivals, forms, head, origins, replies
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
@@ -196,7 +196,7 @@ class Gate:
         )
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)
-        if endpoint.id not in index.PLANS:
+        if endpoint.id not in dispatch.PLANS:
             # Nothing that could have such a value already.
             parsed = settled(parsed, lambda _change, _value: None)
         request.context.strict = forms.is_strict(request)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iredldap.dit.fields import Field, Table, properties
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.web.endpoint import Endpoint
 from iredldap.web.shapes import reference
 
@@ -135,7 +135,7 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    changes = endpoint.id in index.PLANS
+    changes = endpoint.id in dispatch.PLANS
     if endpoint.tagged:
         yield _header("If-None-Match", "States of the entry that the client has: then 304.")
     if changes:

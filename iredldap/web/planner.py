@@ -5,15 +5,15 @@ from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.operations.login import find_admin
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import permit_changes, permit_names, subject_of
 from iredldap.web.routes import ENDPOINTS
 
 _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
 
-TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in index.PLANS}
+TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in dispatch.PLANS}
 
 
 def plan_for(
@@ -37,4 +37,4 @@ def plan_for(
         (*wanted.parsed.changes, *wanted.parsed.odd),
         config.accounts.default_transport,
     )
-    return index.plan(index.World(directory, config, caller, records), wanted)
+    return dispatch.plan(dispatch.World(directory, config, caller, records), wanted)

@@ -16,9 +16,10 @@ from iredldap.dit.fields import parse
 from iredldap.dit.plan import Plan
 from iredldap.errors import CanNotBeLocalDomain, PermissionDenied
 from iredldap.gateways.directory import Directory
-from iredldap.operations import domains, standalone_admins
+from iredldap.operations import standalone_admins
+from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.users import Chance
+from iredldap.operations.users.users import Chance
 from tests.conftest import (
     ADMIN,
     Client,

@@ -16,10 +16,10 @@ from iredldap.dit.plan import Modify, Operation, Sweep
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import bulk
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import bulk_update
+from iredldap.operations.users.users import Chance
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Dovecot, Postfix
 from tests.patience import started
@@ -311,7 +311,7 @@ def operations(
     chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
     parsed = parse(user.BULK, form)
     records = Records.open(config)
-    plan = bulk.update(directory, records, config, caller, "corp.test", parsed, chance)
+    plan = bulk_update.update(directory, records, config, caller, "corp.test", parsed, chance)
     *_, sweep = plan.steps
     assert isinstance(sweep, Sweep)
     for entry in directory.find(sweep.query):

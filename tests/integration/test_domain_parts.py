@@ -14,7 +14,7 @@ from iredldap.dit.fields import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
 from iredldap.errors import PermissionDenied
-from iredldap.operations import domains
+from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from tests.conftest import ADMIN, SUFFIX, Client, Served, World, at_once, done, refused
 from tests.mailservers import Postfix

@@ -20,7 +20,7 @@ from iredldap.dit import generations
 from iredldap.dit.generations import ALIAS, DOMAIN, EXTERNALS, LIST, USER
 from iredldap.dit.names import Tree
 from iredldap.gateways.directory import Directory
-from iredldap.operations.introduction import Introduction
+from iredldap.operations.diagnosis.startup_report import Introduction
 from ldif_export.restore.verify import verify
 from tests.conftest import (
     ADMIN_PASSWORD,

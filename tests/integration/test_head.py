@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from iredldap.operations.journal import Journal
+from iredldap.operations.admin_log import Journal
 from iredldap.web.replies import Replies
 from iredldap.web.routes import ENDPOINTS
 from ldif_export import child_process

@@ -23,8 +23,8 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import findings
-from iredldap.operations.introduction import Introduction
+from iredldap.operations.diagnosis import findings
+from iredldap.operations.diagnosis.startup_report import Introduction
 from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from tests.conftest import (

@@ -18,7 +18,7 @@ from iredldap.errors import (
     PreconditionFailed,
     Refusal,
 )
-from iredldap.operations import maillists
+from iredldap.operations.lists import maillists
 from iredldap.operations.login import Caller
 from tests.conftest import READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Postfix

@@ -15,7 +15,7 @@ from iredldap.dit.fields import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
-from iredldap.operations import index, targets
+from iredldap.operations import dispatch, targets
 from iredldap.operations.login import Caller
 from iredldap.web.routes import ENDPOINTS
 from tests.conftest import ADMIN, Client, Served, World, done, refused
@@ -43,11 +43,11 @@ def make(served: Served, two: None) -> Make:
     """Make the plan of a request of a global admin, as handlers and jobs do."""
     directory, records = served.gateways.directory, served.gateways.records
     caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-    world = index.World(directory, served.config, caller, records)
+    world = dispatch.World(directory, served.config, caller, records)
 
     def made(endpoint: str, names: dict[str, str], **form: str) -> Plan:
         parsed = parse(TABLES[endpoint], {name: [value] for name, value in form.items()})
-        return index.plan(world, Request(endpoint, names, parsed))
+        return dispatch.plan(world, Request(endpoint, names, parsed))
 
     return made
 

@@ -16,7 +16,7 @@ from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
 from tests.conftest import (
     READER_PASSWORD,
@@ -310,10 +310,10 @@ def test_leftovers_of_an_older_list_are_archived(
 def plan_of(served: Served, endpoint: str, **form: str) -> Plan:
     """The plan of a request, made now, to be carried out later."""
     gateways = served.gateways
-    world = index.World(gateways.directory, served.config, ROOT, gateways.records)
+    world = dispatch.World(gateways.directory, served.config, ROOT, gateways.records)
     table = {"ml_create": subscribable.CREATE, "ml_update": subscribable.UPDATE}[endpoint]
     parsed = parse(table, {name: [value] for name, value in form.items()})
-    return index.plan(world, Request(endpoint, {"mail": NEWS}, parsed))
+    return dispatch.plan(world, Request(endpoint, {"mail": NEWS}, parsed))
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import ExceededDomainQuotaSize, PermissionDenied, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import user_update
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import user_update
+from iredldap.operations.users.users import Chance
 from tests.conftest import (
     ADMIN,
     READER_PASSWORD,

@@ -21,9 +21,9 @@ from iredldap.errors import (
     Unplaced,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import index
-from iredldap.operations.journal import Journal
-from iredldap.operations.records import Records
+from iredldap.operations import dispatch
+from iredldap.operations.admin_log import Journal
+from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
 from iredldap.web.replies import Replies, listed, names_sent
 
@@ -90,11 +90,11 @@ class Resource:
         context = request.context
         if_match = forms.states(request.get_header("If-Match"))
         wanted = replace(self.asked(request), names=names, if_match=if_match)
-        world = index.World(self.directory, self.config, context.caller, self.records)
+        world = dispatch.World(self.directory, self.config, context.caller, self.records)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
 
         def checked() -> Plan:
-            plan = index.plan(world, wanted)
+            plan = dispatch.plan(world, wanted)
             if only_new and plan.state:
                 raise NameTaken(plan.named)
             if plan.unplaced and context.strict:
@@ -107,7 +107,7 @@ class Resource:
             if forms.is_asynchronous(request):
                 plan = checked()
                 judge_state(plan, if_match)
-                self._promise(request, response, index.sealed(world, wanted), plan)
+                self._promise(request, response, dispatch.sealed(world, wanted), plan)
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
                 outcome = carry_out(self.directory, checked, if_match, turn=turn)

@@ -2,7 +2,7 @@
 
 import falcon
 
-from iredldap.operations import domains
+from iredldap.operations.domains import domains
 from iredldap.web.resources.base import Resource
 
 

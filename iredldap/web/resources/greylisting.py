@@ -2,7 +2,7 @@
 
 import falcon
 
-from iredldap.operations import greylists
+from iredldap.operations.policies import greylisting
 from iredldap.web.resources.policy import PolicyResource
 
 
@@ -10,30 +10,30 @@ class AllGreylistingResource(PolicyResource):
     """Every setting."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.replies.done(response, greylists.every(self.records.iredapd), read=True)
+        self.replies.done(response, greylisting.every(self.records.iredapd), read=True)
 
 
 class GreylistingResource(PolicyResource):
     """Whether mail is greylisted."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        found = greylists.get(self.records.iredapd, self.scope(request))
+        found = greylisting.get(self.records.iredapd, self.scope(request))
         self.replies.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd, parsed = self.records.iredapd, request.context.parsed
-        self.change_policy(request, response, lambda scope: greylists.put(iredapd, scope, parsed))
+        self.change_policy(request, response, lambda scope: greylisting.put(iredapd, scope, parsed))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd = self.records.iredapd
-        self.change_policy(request, response, lambda scope: greylists.drop(iredapd, scope))
+        self.change_policy(request, response, lambda scope: greylisting.drop(iredapd, scope))
 
 
 class GreylistingWhitelistsResource(PolicyResource):
     """Senders that are exempt."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        found = greylists.exempt(self.records.iredapd, self.scope(request))
+        found = greylisting.exempt(self.records.iredapd, self.scope(request))
         self.replies.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -42,7 +42,7 @@ class GreylistingWhitelistsResource(PolicyResource):
         self.change_policy(
             request,
             response,
-            lambda scope: greylists.change_exempt(iredapd, scope, parsed, strict=strict),
+            lambda scope: greylisting.change_exempt(iredapd, scope, parsed, strict=strict),
         )
 
 
@@ -50,8 +50,8 @@ class SpfDomainsResource(PolicyResource):
     """Domains whose own servers are exempt."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.replies.done(response, greylists.spf_domains(self.records.iredapd), read=True)
+        self.replies.done(response, greylisting.spf_domains(self.records.iredapd), read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        greylists.change_spf_domains(self.records.iredapd, request.context.parsed)
+        greylisting.change_spf_domains(self.records.iredapd, request.context.parsed)
         self.changed(request, response)

@@ -13,8 +13,9 @@ from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
-from iredldap.operations import domains, users
+from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
+from iredldap.operations.users import users
 from iredldap.web import forms
 from iredldap.web.downloads import held
 from iredldap.web.head import is_head

@@ -8,9 +8,9 @@ import falcon
 
 from iredldap.dit.listing import Wanted
 from iredldap.errors import InvalidParameter
-from iredldap.operations import listings
-from iredldap.operations.listings import Listing
-from iredldap.operations.profiles import Subject
+from iredldap.operations.listings import listings
+from iredldap.operations.listings.listings import Listing
+from iredldap.operations.listings.profiles import Subject
 from iredldap.web.downloads import send
 from iredldap.web.head import is_head
 from iredldap.web.replies import JSON

@@ -3,7 +3,7 @@
 import falcon
 
 from iredldap.dit.fields import show
-from iredldap.operations import maillists
+from iredldap.operations.lists import maillists
 from iredldap.web.resources.base import Resource
 
 

@@ -6,7 +6,7 @@ import falcon
 
 from iredldap.dit import request as requests
 from iredldap.dit.scopes import Scope
-from iredldap.operations import subjects
+from iredldap.operations.policies import target
 from iredldap.web.resources.base import Resource, name_ignored
 
 
@@ -22,7 +22,7 @@ class PolicyResource(Resource):
         """
         context = request.context
         reading = request.method == "GET"
-        return subjects.find(self.directory, context.caller, context.names, reading=reading)
+        return target.find(self.directory, context.caller, context.names, reading=reading)
 
     def change_policy(
         self,

@@ -7,7 +7,7 @@ from functools import cache
 import falcon
 
 from iredldap.errors import ServerDown
-from iredldap.operations.health import Health
+from iredldap.operations.diagnosis.health import Health
 from iredldap.web.openapi import document
 from iredldap.web.replies import JSON
 from iredldap.web.resources.base import Resource

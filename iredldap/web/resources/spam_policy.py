@@ -2,7 +2,7 @@
 
 import falcon
 
-from iredldap.operations import spam_policies
+from iredldap.operations.policies import spam_policies
 from iredldap.web.resources.policy import PolicyResource
 
 

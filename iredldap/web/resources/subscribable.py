@@ -3,7 +3,7 @@
 import falcon
 
 from iredldap.dit.fields import show
-from iredldap.operations import subscribable_lists
+from iredldap.operations.lists import subscribable
 from iredldap.web.resources.base import Resource
 
 
@@ -12,7 +12,7 @@ class SubscribableListResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         with_members = request.context.parsed.value("with_subscribers") == "yes"
-        entry, settings = subscribable_lists.get(
+        entry, settings = subscribable.get(
             self.directory, self.records, mail, with_members=with_members
         )
         shown = show(entry, self.config.api.api_hidden_user_profiles) | settings

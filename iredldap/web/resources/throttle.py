@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import falcon
 
-from iredldap.operations import throttling
+from iredldap.operations.policies import throttling
 from iredldap.web.resources.policy import PolicyResource
 
 

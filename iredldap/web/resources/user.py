@@ -3,7 +3,7 @@
 import falcon
 
 from iredldap.dit.fields import show
-from iredldap.operations import users
+from iredldap.operations.users import users
 from iredldap.web.resources.base import Resource
 
 

@@ -9,7 +9,7 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.scopes import Scope
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.operations import wblists
+from iredldap.operations.policies import wblists
 from iredldap.web.resources.policy import PolicyResource
 
 

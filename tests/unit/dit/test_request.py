@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from iredldap.dit import domain, maillist, subscribable, user
 from iredldap.dit.fields import Change, Field, Parsed, parse
 from iredldap.dit.request import Request, domains, dumped, loaded, sealed
-from iredldap.operations import index
+from iredldap.operations import dispatch
 from iredldap.web.planner import TABLES
 from iredldap.web.policies import POLICIES
 from iredldap.web.routes import ENDPOINTS
@@ -116,7 +116,7 @@ def test_every_change_of_the_api_has_its_operation() -> None:
     writing = {e.id for e in ENDPOINTS if e.method != "GET"} - others
     writing = {id_ for id_ in writing if "verify_password" not in id_}
 
-    assert index.PLANS.keys() == writing
+    assert dispatch.PLANS.keys() == writing
 
 
 def test_every_row_of_addresses_or_domains_tells_the_domain() -> None:

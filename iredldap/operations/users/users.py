@@ -46,9 +46,10 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, mailboxes, membership, rights, subscriptions, uniqueness
+from iredldap.operations import list_membership, list_mentions, mailboxes, rights, uniqueness
+from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def create(
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
         # Lists of other domains may be about to go.
-        touches=membership.homes(directory, joined),
+        touches=list_membership.homes(directory, joined),
         shared_with=place.shared_with,
     )
 
@@ -353,7 +354,7 @@ def delete(
     if _is_own(caller, entry):
         raise PermissionDenied("nobody deletes himself")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
-    rechecks = tuple(admins.keep_a_global_admin(directory, entry, off))
+    rechecks = tuple(domain_admins.keep_a_global_admin(directory, entry, off))
     records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
@@ -361,7 +362,7 @@ def delete(
         (
             Modify(entry.dn, off),
             *rechecks,
-            *subscriptions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),

@@ -18,24 +18,19 @@ from iredldap.dit.schema import Schema
 from iredldap.errors import InvalidParameter, NamesEntry
 from iredldap.gateways.directory import Directory
 from iredldap.operations import (
-    admins,
     aliases,
-    bulk,
-    domains,
-    fitting,
-    maillists,
-    new_lists,
     renames,
+    schema_fit,
     standalone_admins,
-    standing,
-    subscribable_lists,
+    stored_values,
     targets,
-    user_update,
-    users,
 )
+from iredldap.operations.domains import domain_admins, domains
+from iredldap.operations.lists import maillists, subscribable, subscribable_create
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import bulk_update, user_update, users
+from iredldap.operations.users.users import Chance
 
 
 def _chance() -> Chance:
@@ -102,7 +97,7 @@ PLANS: Mapping[str, Make] = {
     "domain_services_update": lambda w, r: domains.update(
         w.directory, w.records, w.config, w.caller, r.names["domain"], r.parsed
     ),
-    "domain_admins_update": lambda w, r: admins.assign(
+    "domain_admins_update": lambda w, r: domain_admins.assign(
         w.directory, w.caller, r.names["domain"], r.parsed
     ),
     "domain_delete": _delete_domain,
@@ -113,7 +108,7 @@ PLANS: Mapping[str, Make] = {
     "user_update": lambda w, r: user_update.update(
         w.directory, w.records, w.config, w.caller, r.names["mail"], r.parsed, w.chance
     ),
-    "users_update": lambda w, r: bulk.update(
+    "users_update": lambda w, r: bulk_update.update(
         w.directory, w.records, w.config, w.caller, r.names["domain"], r.parsed, w.chance
     ),
     "user_change_email": lambda w, r: renames.rename(
@@ -128,13 +123,13 @@ PLANS: Mapping[str, Make] = {
         w.directory, w.caller, r.names["mail"], r.parsed
     ),
     "maillist_delete": lambda w, r: maillists.delete(w.directory, w.records, r.names["mail"]),
-    "ml_create": lambda w, r: new_lists.create(
+    "ml_create": lambda w, r: subscribable_create.create(
         w.directory, w.records, w.caller, r.names["mail"], r.parsed, w.chance
     ),
-    "ml_update": lambda w, r: subscribable_lists.update(
+    "ml_update": lambda w, r: subscribable.update(
         w.directory, w.records, w.caller, r.names["mail"], r.parsed
     ),
-    "ml_delete": lambda w, r: subscribable_lists.delete(
+    "ml_delete": lambda w, r: subscribable.delete(
         w.directory,
         w.records,
         r.names["mail"],
@@ -167,11 +162,11 @@ def plan(world: World, wanted: Request) -> Plan:
         Refusal: As the operation says.
     """
     classes = placement.CLASSES[wanted.endpoint.partition("_")[0]]
-    wanted = replace(wanted, parsed=standing.decided(world.directory, wanted))
+    wanted = replace(wanted, parsed=stored_values.decided(world.directory, wanted))
     parsed, unplaced = placement.judged(wanted.parsed, classes, world.directory.schema())
     made = PLANS[wanted.endpoint](world, replace(wanted, parsed=parsed))
     _keep_names(world.directory.schema(), made, parsed)
-    plan = fitting.fitted(world.directory, targets.watched(world.directory, made))
+    plan = schema_fit.fitted(world.directory, targets.watched(world.directory, made))
     return replace(plan, unplaced=unplaced) if unplaced else plan
 
 

@@ -27,10 +27,10 @@ from iredldap.dit.plan import (
     Step,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import elsewhere, membership, subscriptions, uniqueness
+from iredldap.operations import external_members, list_membership, list_mentions, uniqueness
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 from iredldap.operations.uniqueness import Newcomer
 
 
@@ -40,7 +40,7 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
-    found = membership.read(directory, mail, with_members=True)
+    found = list_membership.read(directory, mail, with_members=True)
     members = {address for member in found.members for address in member.texts("mail")[:1]}
     members.update(address for one in found.externals for address in one.texts("mail"))
     return found.entry, sorted(members)
@@ -65,10 +65,10 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
-    asked = membership.asked(parsed, Verb.SET)
+    asked = list_membership.asked(parsed, Verb.SET)
     externals = [entry for entry in strays if maillist.is_externals(entry)]
-    told = membership.tell(
-        directory, caller, asked, addresses, "members", elsewhere.held(externals)
+    told = list_membership.tell(
+        directory, caller, asked, addresses, "members", external_members.held(externals)
     )
     marked = [entry for entry in strays if not maillist.is_externals(entry)]
     wanted = {entry.dn for entry in told.ours}
@@ -84,18 +84,18 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
     newcomer = _newcomer(directory, made, aliases, members, externals)
     kept = {mail for entry in marked if entry.dn not in wanted for mail in entry.texts("mail")[:1]}
-    kept |= elsewhere.held(externals) - {*asked}
+    kept |= external_members.held(externals) - {*asked}
     return Plan(
         dn,
         (
-            *membership.join(directory, made, members.ours),
-            *elsewhere.change(directory, made, externals, members.elsewhere),
+            *list_membership.join(directory, made, members.ours),
+            *external_members.change(directory, made, externals, members.elsewhere),
             Add(dn, attributes, container=domain.container(home.dn, "Groups")),
             uniqueness.recheck(directory, newcomer),
             *limit.recheck(newcomer),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
-        touches=membership.homes(directory, (*members.ours, *strays)),
+        touches=list_membership.homes(directory, (*members.ours, *strays)),
         kept=tuple(sorted(kept)),
     )
 
@@ -124,13 +124,13 @@ def _newcomer(
     directory: Directory,
     made: Entry,
     aliases: tuple[str, ...],
-    members: membership.Told,
+    members: list_membership.Told,
     stood: Sequence[Entry],
 ) -> Newcomer:
     """Describe a list just added; what its members were marked with before is not taken back."""
     addresses = maillist.addresses(made)
     mail = addresses[0]
-    externals = elsewhere.dn_of(directory, made)
+    externals = external_members.dn_of(directory, made)
 
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
         for member in members.ours:
@@ -163,23 +163,25 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
     """
     sets_all = any(change.field.name == "members" for change in parsed.changes)
-    found = membership.read(directory, mail, with_members=sets_all)
+    found = list_membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
-    asked, held = membership.asked(parsed, verb), elsewhere.held(found.externals)
-    come = membership.tell(directory, caller, asked, own, parameter, held)
-    go = membership.told_to_go(directory, found, parsed, sets_all=sets_all)
+    asked, held = list_membership.asked(parsed, verb), external_members.held(found.externals)
+    come = list_membership.tell(directory, caller, asked, own, parameter, held)
+    go = list_membership.told_to_go(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in come.ours}
     joining = [member for member in come.ours if maillist.lacks(member, own)]
     steps: tuple[Step, ...] = (
-        *membership.join(directory, entry, joining),
-        *membership.leave(
+        *list_membership.join(directory, entry, joining),
+        *list_membership.leave(
             directory, entry, [member for member in go.ours if member.dn not in staying]
         ),
-        *elsewhere.change(directory, entry, found.externals, come.elsewhere, go.elsewhere),
+        *external_members.change(directory, entry, found.externals, come.elsewhere, go.elsewhere),
     )
-    if joining or {*come.elsewhere} - elsewhere.held(elsewhere.whole(entry, found.externals)):
-        steps += (membership.recheck_list(directory, found, joining),)
+    if joining or {*come.elsewhere} - external_members.held(
+        external_members.whole(entry, found.externals)
+    ):
+        steps += (list_membership.recheck_list(directory, found, joining),)
     gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
     mods = (*modlist(parsed.changes, entry), *maillist.member_dns(entry, come.users, gone))
     if steps or mods:
@@ -187,7 +189,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
     # Members of other domains who are dismissed by name may be about to get another one.
-    touches = membership.homes(directory, (*come.ours, *go.ours))
+    touches = list_membership.homes(directory, (*come.ours, *go.ours))
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored), touches)
 
 
@@ -199,23 +201,23 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    found = membership.read(directory, mail, with_members=False)
+    found = list_membership.read(directory, mail, with_members=False)
     records.ask()
     entry, addresses = found.entry, maillist.addresses(found.entry)
     return Plan(
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *subscriptions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            *elsewhere.without_list(found.externals, addresses),
+            *external_members.without_list(found.externals, addresses),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
-            membership.recheck_members(directory, addresses),
+            list_membership.recheck_members(directory, addresses),
         ),
         entry.csn,
         touches=names.domains_of(addresses),

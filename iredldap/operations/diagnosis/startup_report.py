@@ -8,7 +8,7 @@ from iredldap.dit import generations
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import findings
+from iredldap.operations.diagnosis import findings
 
 _INTERVAL = 5.0
 """Seconds between two tries while the directory does not answer."""

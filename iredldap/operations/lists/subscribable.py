@@ -34,12 +34,14 @@ from iredldap.dit.subscribable import (
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
-from iredldap.operations import elsewhere, list_members, membership, subscriptions, user_lists
+from iredldap.operations import external_members, list_membership, list_mentions
+from iredldap.operations.lists import subscribable_members
 from iredldap.operations.login import Caller
-from iredldap.operations.mailing_lists import MailingLists
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
-from iredldap.operations.user_update import follow_removed, recheck_addresses
+from iredldap.operations.users import address_rules
+from iredldap.operations.users.user_update import follow_removed, recheck_addresses
 
 
 def _read(directory: Directory, mail: str) -> Entry:
@@ -70,7 +72,7 @@ def get(
     settings = list_profile.shown(_profile(lists, mail, entry))
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
-        settings["subscribers"] = list_members.shown(directory, lists, entry, mail)
+        settings["subscribers"] = subscribable_members.shown(directory, lists, entry, mail)
     return entry, settings
 
 
@@ -100,7 +102,7 @@ def addressed(
         return Addressed(tuple(changes), tuple(changes))
     own = entry.lowered("mail")
     wanted = replace(asked, values=tuple(v for v in asked.values if v not in own))
-    (kept, *_), ignored = user_lists.judged(directory, entry, home, [wanted])
+    (kept, *_), ignored = address_rules.judged(directory, entry, home, [wanted])
     given = user.names_in(domain.alias_domains(home()), *own)
     spared = given - {mail.lower() for mail in profile.get("extra_addresses") or ()}
     control = replace(kept, values=tuple(v for v in kept.values if v not in spared))
@@ -153,7 +155,7 @@ def update(
     """
     entry, lists = _read(directory, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
-    entry = subscriptions.with_leaders(directory, entry, profile)
+    entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
     judge = Judge.of(directory, caller)
     changes, nobody = led(judge, parsed.changes)
@@ -161,15 +163,15 @@ def update(
     wanted = list_profile.agreed(kept.changes, policy, profile)
     home = cache(lambda: finders.home_of(directory, entry))
     settled = addressed(directory, entry, home, wanted.changes, profile)
-    joining = list_members.asked(parsed, ADD_SUBSCRIBERS, entry)
+    joining = subscribable_members.asked(parsed, ADD_SUBSCRIBERS, entry)
     mods = (
         *modlist(subscribable.in_directory(settled.in_directory, entry), entry),
         *subscribable.newsletter_mods(wanted.changes, entry),
     )
     rest = (
         *_setting(lists, mail, list_profile.forms(mail, settled.in_profile, profile)),
-        *list_members.leaving(directory, lists, entry, mail, parsed),
-        *list_members.joining(lists, mail, joining),
+        *subscribable_members.leaving(directory, lists, entry, mail, parsed),
+        *subscribable_members.joining(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
     record = Record()
@@ -212,23 +214,23 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
     records.ask()
     lists.ask()
     addresses = maillist.addresses(entry)
-    externals, _ = membership.of_list(directory, entry)
+    externals, _ = list_membership.of_list(directory, entry)
     words = "archive the list" if archive else "remove the list for good"
     return Plan(
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *subscriptions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            *elsewhere.without_list(externals, addresses),
+            *external_members.without_list(externals, addresses),
             Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
-            membership.recheck_members(directory, addresses),
+            list_membership.recheck_members(directory, addresses),
         ),
         entry.csn,
         touches=names.domains_of(addresses),

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from iredldap.errors import DirectoryDenies, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import introduction
-from iredldap.operations.introduction import Introduction
+from iredldap.operations.diagnosis import startup_report
+from iredldap.operations.diagnosis.startup_report import Introduction
 from iredldap.settings import Secret
 from tests.patience import wait_until
 
@@ -35,7 +35,7 @@ class Deaf:
 
 def test_a_directory_that_shows_no_schema_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is away is asked again; one that refuses would refuse for ever."""
-    monkeypatch.setattr(introduction, "_INTERVAL", 0.01)
+    monkeypatch.setattr(startup_report, "_INTERVAL", 0.01)
     directory = Deaf(away=2)
     with capture_logs() as lines:
         started = Introduction(cast("Directory", directory), SETTINGS)

@@ -9,8 +9,8 @@ from iredldap.dit.fields import Field, Parsed, Verb
 from iredldap.dit.plan import Outside, Step
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
-from iredldap.operations import elsewhere, membership
-from iredldap.operations.mailing_lists import MailingLists
+from iredldap.operations import external_members, list_membership
+from iredldap.operations.mlmmj_calls import MailingLists
 
 KINDS = ("normal", "digest", "nomail")
 """Kinds of membership."""
@@ -80,7 +80,7 @@ def leaving(
     gone = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:
         everybody = list_kinds.EVERYBODY in gone
-        yield from membership.dismissed(directory, entry, gone, everybody=everybody)
+        yield from list_membership.dismissed(directory, entry, gone, everybody=everybody)
         yield Outside("remove members", lambda: lists.unsubscribe(mail, gone))
 
 
@@ -95,7 +95,7 @@ def shown(
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
     members = lists.subscribers(mail)
-    externals, ours = membership.of_list(directory, entry)
-    named = elsewhere.held(externals) | {one.folded("mail") for one in ours}
+    externals, ours = list_membership.of_list(directory, entry)
+    named = external_members.held(externals) | {one.folded("mail") for one in ours}
     members["normal"] = members.get("normal", set()) | named
     return {kind: sorted(members.get(kind, ())) for kind in KINDS}

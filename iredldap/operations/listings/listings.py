@@ -22,9 +22,9 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.operations import aliases
+from iredldap.operations.listings.profiles import Profile, Profiles, Subject, choice
 from iredldap.operations.login import Caller
-from iredldap.operations.profiles import Profile, Profiles, Subject, choice
-from iredldap.operations.records import USAGE, Records, Usages
+from iredldap.operations.mail_databases import USAGE, Records, Usages
 
 _TOGETHER = 250
 """Most profiles in memory at once, for which the databases are asked together."""

@@ -31,11 +31,13 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, mailboxes, subscriptions, targets, user_lists, users
+from iredldap.operations import list_mentions, mailboxes, targets
+from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
+from iredldap.operations.mail_databases import Records
 from iredldap.operations.mailboxes import Place
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.users import address_rules, users
+from iredldap.operations.users.users import Chance
 
 
 def update(
@@ -72,7 +74,7 @@ def update(
         return caller.manages(name, by_alias=True) or domain.holds(home(), f"@{name}")
 
     judge = targets.Judge(directory, judges)
-    changes, ignored = user_lists.judged(directory, entry, home, parsed.changes, judge)
+    changes, ignored = address_rules.judged(directory, entry, home, parsed.changes, judge)
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
@@ -80,7 +82,7 @@ def update(
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
-        *admins.keep_a_global_admin(directory, entry, mods),
+        *domain_admins.keep_a_global_admin(directory, entry, mods),
         *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
@@ -92,7 +94,7 @@ def update(
     if mods:
         follow = follow_removed(directory, records, entry, mods, record)
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
-    ends_a_role = any(map(admins.ends_a_role, mods)) and user.is_global_admin(entry)
+    ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(references.removed_addresses(entry, mods))
     if ends_a_role:
         touches |= {GLOBAL_ADMINS}
@@ -255,7 +257,7 @@ def follow_removed(
     if not renamed:
         return ()
     return (
-        *subscriptions.moving(directory, records, entry.dn, renamed),
+        *list_mentions.moving(directory, records, entry.dn, renamed),
         *map(record.of, references.follow_removed(directory.tree, entry, mods)),
     )
 

@@ -37,9 +37,10 @@ from iredldap.errors import (
     PreconditionFailed,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import admins, alias_domains, mailboxes, new_domains, subscriptions
+from iredldap.operations import list_mentions, mailboxes
+from iredldap.operations.domains import alias_domains, creation_limits, domain_admins
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
 from iredldap.operations.targets import Judge
 
 _MARKED = either(
@@ -84,7 +85,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     """
     taken = Query(directory.tree.base, Scope.ONE, names.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
-    new_domains.refuse(directory, caller, name, parsed)
+    creation_limits.refuse(directory, caller, name, parsed)
     if not caller.is_global and find_admin(directory, caller.address) is None:
         # While they waited for their turn the account may have gone; a domain that names it then
         # would belong to nobody.
@@ -120,7 +121,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
 
     rechecks = (
         Recheck("is the name still free elsewhere", taken, judge),
-        *new_domains.rechecks(directory, caller, name, parsed, away),
+        *creation_limits.rechecks(directory, caller, name, parsed, away),
     )
     steps = (Add(dn, attributes), *containers, *rechecks)
     return Plan(dn, steps, ignored=parsed.dropped, touches=touches)
@@ -226,7 +227,7 @@ def _outside(
     leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
     if leaving:
         records.ask()
-        yield from subscriptions.ending_alias_domains(directory, records, entry.dn, leaving)
+        yield from list_mentions.ending_alias_domains(directory, records, entry.dn, leaving)
         yield records.forgetting_domains(*leaving)
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()
@@ -388,14 +389,14 @@ def delete(
         entry.dn,
         (
             off,
-            *subscriptions.ending_domain(directory, records, entry.dn, domains),
+            *list_mentions.ending_domain(directory, records, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             mailboxes.remembering(directory, records, users, entry.dn, days, caller.address, today),
             records.forgetting_domains(*domains),
             replace(everything_below(entry.dn), meaning="delete everything in the domain"),
             # Late: one of them may be the caller, whose right a repeat stands on.
-            *admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
+            *domain_admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,

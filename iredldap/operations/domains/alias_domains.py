@@ -16,7 +16,7 @@ from iredldap.dit.names import either, ends_with, equals, every
 from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
 from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import new_domains
+from iredldap.operations.domains import creation_limits
 from iredldap.operations.login import Caller
 
 NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
@@ -58,7 +58,7 @@ def asked(directory: Directory, caller: Caller, entry: Entry, parsed: Parsed) ->
     taken = _taken(directory, entry, joining) | (joining & {own})
     if joining and joining <= taken:
         raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
-    new_domains.refuse_names_of_admins(directory, caller, joining - taken - present)
+    creation_limits.refuse_names_of_admins(directory, caller, joining - taken - present)
     return Change(tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken)))
 
 
@@ -190,7 +190,7 @@ def _rechecks(
     new = [name for name in change.joining if name not in present]
     return (
         Recheck("are the names still nobody else's", _claims(directory, change.joining), judge),
-        *new_domains.recheck_names_of_admins(directory, caller, new, back),
+        *creation_limits.recheck_names_of_admins(directory, caller, new, back),
     )
 
 

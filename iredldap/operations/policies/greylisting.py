@@ -8,7 +8,7 @@ from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.scopes import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit, Iredapd
-from iredldap.operations.subjects import naming, refuse_strays
+from iredldap.operations.policies.target import naming, refuse_strays
 
 
 def every(iredapd: Iredapd) -> list[dict[str, Any]]:

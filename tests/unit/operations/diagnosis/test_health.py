@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from iredldap.errors import ServerDown
-from iredldap.operations import health
-from iredldap.operations.health import Fault, Health
+from iredldap.operations.diagnosis import health
+from iredldap.operations.diagnosis.health import Fault, Health
 from tests.patience import PATIENCE, wait_until
 
 

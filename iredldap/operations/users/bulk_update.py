@@ -21,10 +21,10 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
-from iredldap.operations import users
 from iredldap.operations.login import Caller
-from iredldap.operations.records import Records
-from iredldap.operations.users import Chance
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import users
+from iredldap.operations.users.users import Chance
 
 _ATTRIBUTES = (
     "objectClass", "mail", "accountStatus", "preferredLanguage", "mtaTransport",

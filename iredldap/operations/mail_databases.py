@@ -19,7 +19,7 @@ from iredldap.gateways.iredadmin import Iredadmin, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.gateways.turns import Turns
-from iredldap.operations.mailing_lists import MailingLists
+from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.unusual_paths import UnusualPaths
 
 log = structlog.get_logger("iredldap.records")

@@ -9,7 +9,7 @@ from iredldap.dit.plan import Query
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.ldap_settings import Ldap
-from iredldap.operations import findings
+from iredldap.operations.diagnosis import findings
 from iredldap.settings import Secret
 
 SUFFIX = "dc=mail,dc=example,dc=com"

@@ -26,7 +26,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import elsewhere
+from iredldap.operations import external_members as elsewhere
 from iredldap.operations.login import Caller
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)

@@ -15,15 +15,17 @@ from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
-from iredldap.operations import list_members, maillists, subscriptions, uniqueness, user_lists
+from iredldap.operations import list_mentions, uniqueness
 from iredldap.operations.limits import Limit
-from iredldap.operations.list_members import Joining
+from iredldap.operations.lists import maillists, subscribable_members
+from iredldap.operations.lists.subscribable import addressed, led
+from iredldap.operations.lists.subscribable_members import Joining
 from iredldap.operations.login import Caller
-from iredldap.operations.mailing_lists import MailingLists
-from iredldap.operations.records import Records
-from iredldap.operations.subscribable_lists import addressed, led
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
-from iredldap.operations.users import Chance
+from iredldap.operations.users import address_rules
+from iredldap.operations.users.users import Chance
 
 _LASTING = ("objectClass", "mail", "mailingListID")
 
@@ -58,7 +60,7 @@ def create(
     changes, nobody = led(judge, parsed.changes)
     wanted = list_profile.completed(mail, changes)
     settled = addressed(directory, account, lambda: home, wanted.changes, {})
-    members = list_members.asked(parsed, SUBSCRIBERS, account)
+    members = subscribable_members.asked(parsed, SUBSCRIBERS, account)
     lists.ask()
     attributes = subscribable.new(
         mail,
@@ -100,7 +102,7 @@ def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Ent
     """Give the list with its names in alias domains, and those that others have."""
     account = Entry(dn, {"mail": [mail.encode()]})
     aliases = uniqueness.in_alias_domains(home, mail)
-    taken = user_lists.taken(directory, account, set(aliases))
+    taken = address_rules.taken(directory, account, set(aliases))
     shadows = encoded(alias for alias in aliases if alias not in taken)
     return Entry(dn, {**account.attributes, "shadowAddress": [*shadows]}), sorted(taken)
 
@@ -109,7 +111,7 @@ def _number(directory: Directory, chance: Chance) -> str:
     """A random id that no other list has."""
     while True:
         number = str(uuid.UUID(bytes=chance.salt(), version=4))
-        same = names.every(subscriptions.LISTS, equals("mailingListID", number))
+        same = names.every(list_mentions.LISTS, equals("mailingListID", number))
         if not directory.find(Query(directory.tree.base, Scope.SUBTREE, same, ("1.1",))):
             return number
 
@@ -151,6 +153,6 @@ def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> I
 
 
 def _finishing(lists: MailingLists, made: Entry, members: Joining) -> Iterator[Step]:
-    for step in list_members.joining(lists, made.text("mail") or "", members):
+    for step in subscribable_members.joining(lists, made.text("mail") or "", members):
         yield step
         yield Modify(made.dn, service_mods(subscribable.FINISHED, made))

@@ -20,8 +20,8 @@ from iredldap.dit.subscribable import MODERATORS, OWNER
 from iredldap.errors import InvalidMail, MlmmjadminUnavailable
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Broken
-from iredldap.operations.mailing_lists import MailingLists
-from iredldap.operations.records import Records
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.mlmmj_calls import MailingLists
 
 LISTS = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
 """Filter for subscribable lists."""

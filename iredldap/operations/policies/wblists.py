@@ -5,7 +5,7 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.scopes import Scope
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.operations.subjects import naming, refuse_strays
+from iredldap.operations.policies.target import naming, refuse_strays
 
 
 def get(amavisd: Amavisd, scope: Scope, direction: Direction, colour: Colour) -> list[str]:

@@ -1,0 +1,1 @@
+"""Operations on domains, their admins and alias domains."""

@@ -1,0 +1,1 @@
+"""Operations on mailing lists, unsubscribable and subscribable."""

@@ -1,0 +1,1 @@
+"""Operations on throttling, greylisting, white- and blacklists and spam policies."""

@@ -1,0 +1,1 @@
+"""Operations on mail users and their mailboxes."""
