@@ -8,7 +8,7 @@ from typing import Any
 from iredldap import current
 from iredldap.web import slots
 from iredldap.web.logs import write_json_lines
-from iredldap.web.worker import serving
+from iredldap.web.server.worker import serving
 
 # This file is executed again at a reload: faults that the configuration has by then are logged, and
 # what was read before stays in effect.

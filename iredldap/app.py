@@ -20,10 +20,10 @@ from iredldap.operations.diagnosis.startup_report import Introduction
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
-from iredldap.web.gate import Gate, Paths
+from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
+from iredldap.web.middleware import Gate, Paths
 from iredldap.web.planner import TABLES, plan_for
-from iredldap.web.replies import Replies
 from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
 from iredldap.web.resources.alias import AliasResource
 from iredldap.web.resources.base import Resource
@@ -69,7 +69,7 @@ from iredldap.web.resources.user import (
     UserResource,
 )
 from iredldap.web.resources.wblist import WblistResource
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.responses import Replies
 from iredldap.web.slots import Slots
 from iredldap.web.tokens import Tokens
 

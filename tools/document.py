@@ -19,11 +19,11 @@ from iredldap.dit import generations
 from iredldap.dit.fields import Field, Verb
 from iredldap.dit.kinds import Kind
 from iredldap.settings import Secret
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi import callers
-from iredldap.web.openapi_answers import COMMON_ERRORS
-from iredldap.web.replies import _STATUSES
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi.document import callers
+from iredldap.web.openapi.responses import COMMON_ERRORS
+from iredldap.web.responses import _STATUSES
 from ldif_export import __main__ as exporter
 from ldif_export.cli.export import PASSWORD_VARIABLE
 from tools.manual import manual

@@ -25,7 +25,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web import origins
-from iredldap.web.endpoint import Endpoint
+from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 
 _MOST_REMEMBERED = 1000

@@ -9,7 +9,7 @@ from iredldap.operations import dispatch
 from iredldap.operations.login import find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import permit_changes, permit_names, subject_of
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
 
 _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
 

@@ -1,6 +1,6 @@
 """The contract: what the public documents of the API say, as facts in `contract.tsv`.
 
-The rows of `iredldap.web.routes` are compared with that copy always, and the copy with the
+The rows of `iredldap.web.endpoints.index` are compared with that copy always, and the copy with the
 contract's own file where it lies beside the repository; `python -m tests.contract.table` writes it
 anew from there.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
 
 COPY = Path(__file__).with_name("contract.tsv")
 CONTRACT_FILE = Path(__file__).resolve().parents[3] / "shared" / "api.yaml"

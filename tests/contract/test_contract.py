@@ -1,6 +1,6 @@
 """The API keeps its contract: each endpoint and each parameter, seen by a client.
 
-The rows of `iredldap.web.routes` are compared with the contract column by column. Everything else
+The rows of `iredldap.web.endpoints.index` are compared with the contract column by column. Everything else
 runs against the served app and a real directory.
 """
 
@@ -16,9 +16,9 @@ import pytest
 from iredldap.app import create_app
 from iredldap.dit import spam_policy, subscribable
 from iredldap.dit.fields import Attribute, Column, Elsewhere, Field, Profile, Setting, Verb
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi_answers import COMMON_ERRORS
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi.responses import COMMON_ERRORS
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
 from tests.contract.table import CONTRACT_FILE, COPY, callers, copied, printed, published, storage
 from tests.mlmmjadmin import MlmmjadminServer

@@ -8,9 +8,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from iredldap.dit.fields import Field
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi import described_at
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi.document import described_at
 from tests.conftest import SUFFIX, World, configuration, serving
 from tests.databases import sqlite_urls
 

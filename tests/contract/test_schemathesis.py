@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from iredldap.config import Session
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
-from iredldap.web.openapi import document
+from iredldap.web.openapi.document import document
 from tests.conftest import SUFFIX, Client, World, done
 from tests.examples import examples
 from tests.gunicorn import gunicorn

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from iredldap.operations.admin_log import Journal
-from iredldap.web.replies import Replies
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.responses import Replies
 from ldif_export import child_process
 from tests.conftest import Client, Served, World, done
 from tests.gunicorn import gunicorn

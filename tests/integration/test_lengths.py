@@ -8,8 +8,8 @@ import requests
 
 from iredldap.dit import passwords
 from iredldap.gateways.directory import Directory
-from iredldap.web import arrivals
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.server import arrivals
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"

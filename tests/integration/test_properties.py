@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
 from tests.conftest import Client, Served, World, done
 from tests.examples import examples
 from tests.mlmmjadmin import MlmmjadminServer

@@ -17,7 +17,7 @@ from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch, targets
 from iredldap.operations.login import Caller
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"

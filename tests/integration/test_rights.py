@@ -1,7 +1,7 @@
 """Who may do what: every endpoint and every parameter, tried by every kind of caller.
 
 The tables below are written by hand from the rules in `docs/rights.md`, not taken from the rows
-of `iredldap.web.routes`: an endpoint or a parameter that is served and not in them fails.
+of `iredldap.web.endpoints.index`: an endpoint or a parameter that is served and not in them fails.
 """
 
 import secrets
@@ -16,7 +16,7 @@ import requests
 import sqlalchemy as sql
 
 from iredldap.dit.names import CONTAINERS, Tree
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
 from tests.conftest import (
     ADMIN,
     ADMIN_PASSWORD,

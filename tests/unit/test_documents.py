@@ -10,8 +10,8 @@ import pytest
 from iredldap import config
 from iredldap.dit.consistency.checks import RULES
 from iredldap.errors import descendants
-from iredldap.web.endpoint import PASSWORD_RULES
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import PASSWORD_RULES
+from iredldap.web.endpoints.index import ENDPOINTS
 from tools import document
 
 

@@ -25,7 +25,7 @@ from iredldap.operations import dispatch
 from iredldap.operations.admin_log import Journal
 from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
-from iredldap.web.replies import Replies, listed, names_sent
+from iredldap.web.responses import Replies, listed, names_sent
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from iredldap.operations.users import users
 from iredldap.web import forms
 from iredldap.web.downloads import held
 from iredldap.web.head import is_head
-from iredldap.web.replies import JSON, json_text
 from iredldap.web.resources.base import Resource
+from iredldap.web.responses import JSON, json_text
 from ldif_export import child_process
 from ldif_export.backup import full, small
 from ldif_export.ldif import parser

@@ -13,8 +13,8 @@ from iredldap.operations.listings.listings import Listing
 from iredldap.operations.listings.profiles import Subject
 from iredldap.web.downloads import send
 from iredldap.web.head import is_head
-from iredldap.web.replies import JSON
 from iredldap.web.resources.base import Resource, name_ignored
+from iredldap.web.responses import JSON
 
 _AS_IT_IS = string.punctuation.replace("%", "")
 """What a header can carry of a key, beside letters and digits."""

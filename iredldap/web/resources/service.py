@@ -8,9 +8,9 @@ import falcon
 
 from iredldap.errors import ServerDown
 from iredldap.operations.diagnosis.health import Health
-from iredldap.web.openapi import document
-from iredldap.web.replies import JSON
+from iredldap.web.openapi.document import document
 from iredldap.web.resources.base import Resource
+from iredldap.web.responses import JSON
 
 
 class LiveResource(Resource):

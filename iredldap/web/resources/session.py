@@ -9,7 +9,7 @@ from iredldap.dit.request import Request
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.login import Caller, log_in
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
-from iredldap.web.gate import set_cookie
+from iredldap.web.middleware import set_cookie
 from iredldap.web.resources.base import Resource
 
 

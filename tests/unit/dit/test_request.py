@@ -10,9 +10,9 @@ from iredldap.dit import domain, maillist, subscribable, user
 from iredldap.dit.fields import Change, Field, Parsed, parse
 from iredldap.dit.request import Request, domains, dumped, loaded, sealed
 from iredldap.operations import dispatch
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.policies import POLICIES
 from iredldap.web.planner import TABLES
-from iredldap.web.policies import POLICIES
-from iredldap.web.routes import ENDPOINTS
 
 ROWS = {id_: [row for row in TABLES[id_] if row.kind.type != "password"] for id_ in TABLES}
 

@@ -18,7 +18,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways import ldap_errors
 from iredldap.gateways.ldap_errors import NO_OPERATION, RESULTS, refusal_for
-from iredldap.web.replies import status_of
+from iredldap.web.responses import status_of
 
 RFC_4511 = {
     "operationsError": 1, "protocolError": 2, "timeLimitExceeded": 3, "sizeLimitExceeded": 4,

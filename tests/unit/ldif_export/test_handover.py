@@ -6,7 +6,7 @@ from iredldap import errors
 from iredldap.errors import InternalError, Refusal, Several
 from iredldap.ldap_settings import Ldap
 from iredldap.settings import Secret
-from iredldap.web.replies import status_of
+from iredldap.web.responses import status_of
 from ldif_export import handover
 
 SETTINGS = Ldap(

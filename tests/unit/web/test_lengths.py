@@ -4,7 +4,7 @@ import pytest
 
 from iredldap.dit.fields import Field, parse
 from iredldap.errors import Refusal
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS
 
 _NATURAL = 320
 """Characters of the longest address; names of services, domains and headers are shorter."""

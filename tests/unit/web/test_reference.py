@@ -12,9 +12,9 @@ from falcon import testing
 
 from iredldap.config import Api
 from iredldap.shipped import shipped
-from iredldap.web.replies import Replies
 from iredldap.web.resources import reference
 from iredldap.web.resources.reference import POLICY, ReferenceFileResource, ReferenceResource
+from iredldap.web.responses import Replies
 from tools import vendor
 
 

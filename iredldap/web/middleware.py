@@ -23,11 +23,12 @@ from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.web import arrivals, forms, head, origins, replies
+from iredldap.web import forms, head, origins, responses
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
-from iredldap.web.connection import Connection
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.server import arrivals
+from iredldap.web.server.connection import Connection
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -203,7 +204,7 @@ class Gate:
         if request.context.strict:
             refuse_strays(parsed)
         if parsed.unknown:
-            response.set_header("X-Ignored-Parameters", replies.listed(parsed.unknown))
+            response.set_header("X-Ignored-Parameters", responses.listed(parsed.unknown))
         return parsed
 
     def _largest_body(self, endpoint: Endpoint) -> int:

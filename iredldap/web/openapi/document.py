@@ -3,12 +3,12 @@
 from typing import Any
 
 from iredldap import __version__
-from iredldap.web import openapi_requests as requests
-from iredldap.web.areas import AREAS, area_of
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi_answers import answers
-from iredldap.web.routes import ENDPOINTS
-from iredldap.web.shapes import SCHEMAS
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi import requests
+from iredldap.web.openapi.groups import AREAS, area_of
+from iredldap.web.openapi.responses import answers
+from iredldap.web.openapi.schemas import SCHEMAS
 
 _DESCRIPTION = """\
 Manages an iRedMail installation directly in its OpenLDAP directory.

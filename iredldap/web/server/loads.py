@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from iredldap.web.endpoint import Endpoint, Load
-from iredldap.web.gate import one_spelling
+from iredldap.web.endpoints.endpoint import Endpoint, Load
+from iredldap.web.middleware import one_spelling
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 

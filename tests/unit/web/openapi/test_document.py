@@ -3,11 +3,11 @@
 import pytest
 
 from iredldap.dit.fields import Field, parse
-from iredldap.web.areas import AREAS, area_of
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.openapi_requests import example, form, has_form
-from iredldap.web.routes import ENDPOINTS
-from iredldap.web.shapes import DATA
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi.groups import AREAS, area_of
+from iredldap.web.openapi.requests import example, form, has_form
+from iredldap.web.openapi.schemas import DATA
 
 FORMS = [endpoint for endpoint in ENDPOINTS if has_form(endpoint)]
 ROWS = [

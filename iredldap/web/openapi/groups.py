@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iredldap.web.endpoint import Endpoint
+from iredldap.web.endpoints.endpoint import Endpoint
 
 
 @dataclass(frozen=True)

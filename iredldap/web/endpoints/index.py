@@ -5,14 +5,14 @@ The rows feed the router, the permission step, the form reader and the OpenAPI d
 
 from iredldap.dit import alias, domain, export, maillist, user
 from iredldap.operations.login import LOGIN
-from iredldap.web.admins import STANDALONE_ADMINS
-from iredldap.web.endpoint import ADMINS as _ADMINS
-from iredldap.web.endpoint import NAMING as _NAMING
-from iredldap.web.endpoint import PASSWORD_RULES as _PASSWORD_RULES
-from iredldap.web.endpoint import Endpoint, Load
-from iredldap.web.listings import LISTINGS
-from iredldap.web.policies import POLICIES
-from iredldap.web.subscribable import SUBSCRIBABLE_LISTS
+from iredldap.web.endpoints.admins import STANDALONE_ADMINS
+from iredldap.web.endpoints.endpoint import ADMINS as _ADMINS
+from iredldap.web.endpoints.endpoint import NAMING as _NAMING
+from iredldap.web.endpoints.endpoint import PASSWORD_RULES as _PASSWORD_RULES
+from iredldap.web.endpoints.endpoint import Endpoint, Load
+from iredldap.web.endpoints.listings import LISTINGS
+from iredldap.web.endpoints.policies import POLICIES
+from iredldap.web.endpoints.subscribable import SUBSCRIBABLE_LISTS
 
 _DOMAIN = "/api/domain/{domain}"
 _USER = "/api/user/{mail}"

@@ -6,8 +6,8 @@ from typing import Any
 
 from iredldap.dit.fields import Field, Table, properties
 from iredldap.operations import dispatch
-from iredldap.web.endpoint import Endpoint
-from iredldap.web.shapes import reference
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.openapi.schemas import reference
 
 _NAME: Mapping[str, Any] = {"type": "string", "pattern": "^[^/]+$"}
 _ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 1}

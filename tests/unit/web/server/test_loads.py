@@ -2,9 +2,9 @@
 
 import pytest
 
-from iredldap.web.endpoint import Load
-from iredldap.web.loads import Loads
-from iredldap.web.routes import ENDPOINTS
+from iredldap.web.endpoints.endpoint import Load
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.server.loads import Loads
 
 LOADS = Loads(ENDPOINTS)
 

@@ -1,7 +1,7 @@
 """Endpoints of the listings."""
 
 from iredldap.dit import listing
-from iredldap.web.endpoint import ADMINS, NAMING, Endpoint, Load
+from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint, Load
 
 _OF_A_DOMAIN = ("INVALID_DOMAIN_NAME", *NAMING)
 

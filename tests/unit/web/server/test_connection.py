@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from iredldap.web.connection import Connection, Lag, Limits
-from iredldap.web.endpoint import Load
+from iredldap.web.endpoints.endpoint import Load
+from iredldap.web.server.connection import Connection, Lag, Limits
 from tests.patience import PATIENCE, wait_until
 
 PATIENT = Limits(request=PATIENCE, rate=1000, stalled=PATIENCE, averaged=PATIENCE)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from iredldap.web.endpoint import Load
+from iredldap.web.endpoints.endpoint import Load
 
 SLOW = 0.5
 """Seconds after which a call is slow. Calls that are not take some milliseconds."""

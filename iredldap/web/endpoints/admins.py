@@ -1,7 +1,7 @@
 """Endpoints of standalone admins."""
 
 from iredldap.dit import admin
-from iredldap.web.endpoint import NAMING, PASSWORD_RULES, Endpoint
+from iredldap.web.endpoints.endpoint import NAMING, PASSWORD_RULES, Endpoint
 
 _PATH = "/api/admin/{mail}"
 _GLOBAL_ADMINS = ("global_admin",)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from iredldap.dit import greylisting, spam_policy, throttle, wblist
-from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 
 @dataclass(frozen=True)

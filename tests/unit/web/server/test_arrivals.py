@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.web.arrivals import MOST, Arrival
+from iredldap.web.server.arrivals import MOST, Arrival
 
 GET = b"GET /api/user/ann@corp.test?a=b HTTP/1.1\r\nHost: a.test\r\n\r\n"
 POST = b"POST /api/login HTTP/1.1\r\ncontent-length:  5 \r\n\r\na=b&c"

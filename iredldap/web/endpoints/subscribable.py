@@ -1,7 +1,7 @@
 """Endpoints of subscribable mailing lists."""
 
 from iredldap.dit import subscribable
-from iredldap.web.endpoint import ADMINS, NAMING, Endpoint
+from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 _PATH = "/api/ml/{mail}"
 _DOWN = "MLMMJADMIN_UNAVAILABLE"

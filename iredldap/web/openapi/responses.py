@@ -6,10 +6,10 @@ from typing import Any
 
 from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
-from iredldap.web.endpoint import Endpoint
+from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.openapi.schemas import envelope, reference
 from iredldap.web.origins import SAFE_METHODS
-from iredldap.web.replies import JSON, status_of_code
-from iredldap.web.shapes import envelope, reference
+from iredldap.web.responses import JSON, status_of_code
 
 COMMON_ERRORS = (
     "LOGIN_REQUIRED",

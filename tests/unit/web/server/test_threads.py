@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from iredldap.web import threads
-from iredldap.web.endpoint import Load
-from iredldap.web.threads import Pool, Shares
+from iredldap.web.endpoints.endpoint import Load
+from iredldap.web.server import threads
+from iredldap.web.server.threads import Pool, Shares
 from tests.patience import PATIENCE, wait_until
 
 MANY = 60

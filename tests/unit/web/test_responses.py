@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from iredldap import errors
 from iredldap.config import Api
 from iredldap.errors import Refusal, Several, WeakPassword
-from iredldap.web import replies
-from iredldap.web.replies import Replies, listed, status_of, status_of_code
+from iredldap.web import responses
+from iredldap.web.responses import Replies, listed, status_of, status_of_code
 
 STATUSES = {
     400: "INVALID_PARAMETER MISSING_PARAMETER PARAMETER_CONFLICT INVALID_DOMAIN_NAME INVALID_MAIL"
@@ -293,7 +293,7 @@ def test_a_header_cannot_be_broken(words: list[str]) -> None:
 def test_a_stream_in_an_envelope_is_json(chunks: list[str]) -> None:
     """However the text is cut into chunks."""
     text = [chunk.encode("ascii", "replace") for chunk in chunks]
-    whole = b"".join(replies.json_text(text))
+    whole = b"".join(responses.json_text(text))
     assert json.loads(whole) == {"_success": True, "_data": b"".join(text).decode()}
 
 

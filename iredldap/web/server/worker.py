@@ -25,10 +25,10 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from iredldap.config import Config
 from iredldap.errors import InvalidParameter, Refusal, RequestTimeout
-from iredldap.web.arrivals import Arrival
-from iredldap.web.connection import Connection, Limits
-from iredldap.web.endpoint import Load
-from iredldap.web.threads import Pool, Shares
+from iredldap.web.endpoints.endpoint import Load
+from iredldap.web.server.arrivals import Arrival
+from iredldap.web.server.connection import Connection, Limits
+from iredldap.web.server.threads import Pool, Shares
 
 _PIECE = 16 * 1024
 _TICK = 0.1
@@ -90,8 +90,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until the end."""
         # Not above: this module is loaded before the fork, the application after it.
-        from iredldap.web.loads import Loads  # noqa: PLC0415
-        from iredldap.web.routes import ENDPOINTS  # noqa: PLC0415
+        from iredldap.web.endpoints.index import ENDPOINTS  # noqa: PLC0415
+        from iredldap.web.server.loads import Loads  # noqa: PLC0415
 
         self._loads = Loads(ENDPOINTS)
         self.poller.close()

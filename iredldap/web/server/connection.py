@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from iredldap.web.endpoint import Load
+from iredldap.web.endpoints.endpoint import Load
 
 _BRIEF = 1.0
 """Seconds that the threads for probes wait for a client, and any thread for bytes of a request

@@ -1,0 +1,1 @@
+"""gunicorn's worker: connections, threads, and what a request costs."""
