@@ -5,7 +5,7 @@ import gc
 from pathlib import Path
 from typing import Any
 
-from iredldap import current
+from iredldap.config import current
 from iredldap.web import slots
 from iredldap.web.logs import write_json_lines
 from iredldap.web.server.worker import serving

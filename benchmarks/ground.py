@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from itertools import chain, starmap
 from pathlib import Path
 
-from iredldap.config import Config, read
+from iredldap.config.config import Config, read
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base, domain, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import GIB, Slapd, free_port
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif import writer
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 SUFFIX = "dc=example,dc=com"

@@ -14,7 +14,7 @@ from random import Random
 import ldap
 
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, global_admin
-from iredldap.account_settings import Accounts
+from iredldap.config.accounts import Accounts
 from iredldap.dit import alias, domain, mailbox, maillist, names, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded

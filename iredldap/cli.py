@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from iredldap import trust, version
 from iredldap.commands.doctor import doctor
-from iredldap.config import (
+from iredldap.config.config import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
     Config,
@@ -22,6 +22,8 @@ from iredldap.config import (
     read_file,
     variable,
 )
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import certificates
 from iredldap.dit import generations
 from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.slapd import EmbeddedError, PortRefusedError, free_port
@@ -37,10 +39,8 @@ from iredldap.installation import (
     secrets_folder,
     write_new,
 )
-from iredldap.ldap_settings import Ldap
 from iredldap.operations.diagnosis import findings, probe
 from iredldap.operations.mail_databases import Records
-from iredldap.settings import certificates
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from iredldap.ldap_settings import Ldap
+from iredldap.config.ldap import Ldap
 
 VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
 """Environment variables that name the certificates of the system, the first one first."""

@@ -1,7 +1,7 @@
 """Entry point for gunicorn: ``iredldap.wsgi:application``, made anew in every worker."""
 
-from iredldap import current
 from iredldap.app import Gateways, create_app
+from iredldap.config import current
 
 config = current.config()
 gateways = Gateways.open(config)

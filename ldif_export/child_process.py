@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from iredldap.ldap_settings import Ldap
+from iredldap.config.ldap import Ldap
 from ldif_export import handover
 from ldif_export.selection import Selection
 

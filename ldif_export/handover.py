@@ -10,6 +10,8 @@ import re
 from dataclasses import fields
 from typing import Any
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.errors import (
     InternalError,
     NoSuchAccount,
@@ -18,8 +20,6 @@ from iredldap.errors import (
     WeakPassword,
     of_code,
 )
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 
 DONE = 0
 FAILED = 1

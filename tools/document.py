@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from iredldap import cli, config, errors
-from iredldap.config import ConfigurationError
+from iredldap import cli, errors
+from iredldap.config import config
+from iredldap.config.config import ConfigurationError
+from iredldap.config.settings import Secret
 from iredldap.dit import generations
 from iredldap.dit.fields import Field, Verb
 from iredldap.dit.kinds import Kind
-from iredldap.settings import Secret
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.document import callers
@@ -77,7 +78,7 @@ _SETTING_TYPES: dict[Any, str] = {
 _CONFIGURATION_HEAD = """\
 # Configuration
 
-<!-- Made by `make docs` from iredldap/config.py and tools/document.py. -->
+<!-- Made by `make docs` from iredldap/config/config.py and tools/document.py. -->
 
 Settings stand in one TOML file, `{default}` unless `--config` or the environment variable
 `{variable}` names another. `iredldap init` writes one; a setting that is not in it has its

@@ -23,8 +23,8 @@ from typing import Any
 
 import structlog
 
-from iredldap import config
 from iredldap.changes.apply import Progress, Turn, carry_out
+from iredldap.config import config
 from iredldap.dit import request
 from iredldap.dit.fields import Table
 from iredldap.dit.plan import Add, Delete, Plan, Recheck, Rename, Step, Sweep, describe

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.config.config import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.dit import generations, names
 from iredldap.dit.consistency import checks, rules
 from iredldap.dit.consistency.checks import RULES, Violation

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from iredldap.account_settings import Accounts
+from iredldap.config.accounts import Accounts
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.kinds import LONGEST_PATH

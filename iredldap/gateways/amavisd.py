@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.database import Database, Overtaken, batches, from_script, upsert
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

@@ -19,7 +19,7 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from iredldap.config import Login
+from iredldap.config.config import Login
 from iredldap.errors import InvalidCredentials, TooManyRequests
 
 T = TypeVar("T")

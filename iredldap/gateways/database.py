@@ -21,6 +21,7 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from iredldap.config.settings import Secret
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.engines import (
@@ -33,7 +34,6 @@ from iredldap.gateways.engines import (
     question,
     url_of,
 )
-from iredldap.settings import Secret
 
 T = TypeVar("T")
 Row = Mapping[str, Any]

@@ -22,6 +22,7 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 from ldap.controls.simple import ManageDSAITControl
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
 from iredldap.dit.matching import Kind
@@ -43,7 +44,6 @@ from iredldap.gateways.ldap_errors import (
 )
 from iredldap.gateways.pool import Pool
 from iredldap.gateways.servers import Connection, Servers, connect
-from iredldap.ldap_settings import Ldap
 
 __all__ = [
     "MANAGE",

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from iredldap.config import DRIVERS
-from iredldap.settings import Secret
+from iredldap.config.config import DRIVERS
+from iredldap.config.settings import Secret
 
 Arguments = Mapping[str, dict[str, Any]]
 """What a driver is given when it connects, by the kind of database."""

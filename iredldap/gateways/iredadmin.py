@@ -13,10 +13,10 @@ import sqlalchemy as sql
 import structlog
 from sqlalchemy.dialects import sqlite
 
+from iredldap.config.settings import Secret
 from iredldap.dit import mailbox
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.database import Database, batches, from_script, move_rows
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 log = structlog.get_logger("iredldap.iredadmin")

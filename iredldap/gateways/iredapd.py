@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from iredldap.config.settings import Secret
 from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
@@ -18,7 +19,6 @@ from iredldap.gateways.database import (
     move_rows,
     upsert,
 )
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

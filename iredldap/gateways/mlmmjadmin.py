@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from iredldap import config
+from iredldap.config import config
 from iredldap.errors import MlmmjadminUnavailable
 
 _NO_SUCH_LIST = "NO_SUCH_ACCOUNT"

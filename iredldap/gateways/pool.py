@@ -11,10 +11,10 @@ from functools import partial
 
 import ldap
 
+from iredldap.config.ldap import Ldap
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.ldap_errors import LOST
 from iredldap.gateways.servers import Connection, Servers, close
-from iredldap.ldap_settings import Ldap
 
 _MAX_IDLE = 240.0
 

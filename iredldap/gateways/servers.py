@@ -13,11 +13,11 @@ import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap import trust
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.breaker import SLOW, Breaker
 from iredldap.gateways.ldap_errors import LOST, NO_TLS, bind_refusal, refusal_for, sentence
-from iredldap.ldap_settings import Ldap
 
 
 class Connection(SimpleLDAPObject):  # type: ignore[misc]

@@ -14,9 +14,9 @@ import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError
 
+from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, upsert
-from iredldap.settings import Secret
 
 _METADATA = sql.MetaData()
 # One row: which database this is, and when it was made, in seconds since 1970; 0 if that was before

@@ -32,10 +32,10 @@ import sqlalchemy as sql
 import structlog
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database
 from iredldap.gateways.engines import url_of
-from iredldap.settings import Secret
 
 PATIENCE = 5.0
 """Seconds for which a change waits for its turn."""

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from iredldap.account_settings import Accounts
+from iredldap.config.accounts import Accounts
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import Ground

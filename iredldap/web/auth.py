@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import falcon
 
-from iredldap.config import Api, Login, Session
+from iredldap.config.config import Api, Login, Session
 from iredldap.dit import domain, kinds, names, settings
 from iredldap.dit.fields import Change, Verb
 from iredldap.errors import (

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import falcon
 import structlog
 
-from iredldap.config import Config
+from iredldap.config.config import Config
 from iredldap.dit import names
 from iredldap.dit.fields import (
     Parsed,

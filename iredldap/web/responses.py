@@ -14,7 +14,7 @@ import falcon
 import structlog
 
 from iredldap import errors
-from iredldap.config import Api
+from iredldap.config.config import Api
 from iredldap.errors import Refusal
 
 JSON = "application/json"

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from iredldap.config import Session
+from iredldap.config.config import Session
 from iredldap.errors import LoginRequired, SessionExpired
 
 _SALT = "iredldap.session"

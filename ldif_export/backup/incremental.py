@@ -23,12 +23,12 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import VERSION, comment
 from ldif_export import entry_list
 from ldif_export.backup.entry_diff import Step, Turnover, What

@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names
 from iredldap.dit.plan import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
-from iredldap.ldap_settings import Ldap
 from ldif_export.backup import syncrepl
 from ldif_export.readers import libldap
 from ldif_export.readers.base import Batch, Record, Wanted

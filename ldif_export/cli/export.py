@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret, certificates
 from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret, certificates
 from ldif_export import handover
 from ldif_export.backup import full
 from ldif_export.backup.full import Observer

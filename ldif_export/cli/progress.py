@@ -21,8 +21,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from iredldap.config.ldap import Ldap
 from iredldap.errors import Refusal
-from iredldap.ldap_settings import Ldap
 from ldif_export.entry_list import Companion
 from ldif_export.manifest import Builder, Manifest, Mode, dump
 from ldif_export.readers import libldap

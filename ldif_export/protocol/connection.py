@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from iredldap.config.ldap import Ldap
 from iredldap.errors import InternalError, Refusal, ServerDown
-from iredldap.ldap_settings import Ldap
 from ldif_export.protocol import messages, result_codes, sockets
 from ldif_export.protocol.ber import MalformedReply
 from ldif_export.protocol.messages import Message, Result

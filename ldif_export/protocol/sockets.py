@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from iredldap.config.ldap import Ldap
 from iredldap.errors import InternalError, ServerDown
-from iredldap.ldap_settings import Ldap
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from iredldap.ldap_settings import Ldap
+from iredldap.config.ldap import Ldap
 from ldif_export.protocol import sockets
 from ldif_export.readers.base import Reader, Wanted
 

@@ -15,13 +15,13 @@ from operator import attrgetter, itemgetter
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
 from iredldap.dit.parts import Part
 from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import Formatter, base_name
 from ldif_export.readers.base import EVERYTHING, Batch, Record, Wanted, elsewhere
 from ldif_export.readers.domain_lookup import located

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from iredldap.config import Session
+from iredldap.config.config import Session
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.web.openapi.document import document

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from iredldap.config import CONFIG_VARIABLE, Server
+from iredldap.config.config import CONFIG_VARIABLE, Server
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port

@@ -16,16 +16,16 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from iredldap.cli import main
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base, domain, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 from iredldap.operations.diagnosis import findings
 from iredldap.operations.diagnosis.startup_report import Introduction
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from tests.conftest import (
     ADMIN,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from iredldap.config.settings import Secret
 from iredldap.gateways.state import State
 from iredldap.operations.login import digest
-from iredldap.settings import Secret
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 from tests.conftest import (
     ADMIN,

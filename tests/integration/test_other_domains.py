@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.consistency.checks import examine
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from ldif_export import child_process
 from ldif_export.backup import full
 from ldif_export.readers import choice as readers

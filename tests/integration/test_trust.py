@@ -13,14 +13,14 @@ from click.testing import CliRunner
 
 from iredldap import trust
 from iredldap.cli import main
-from iredldap.config import read_file
+from iredldap.config.config import read_file
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export.readers import choice
 from ldif_export.readers.base import Wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iredldap import config
+from iredldap.config import config
 from iredldap.dit.consistency.checks import RULES
 from iredldap.errors import descendants
 from iredldap.web.endpoints.endpoint import PASSWORD_RULES

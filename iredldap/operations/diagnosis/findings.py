@@ -7,11 +7,11 @@ it at its start.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import names
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 
 _FULL = 0.8
 """Share of a database's room that is told of: there is time left to give it more."""

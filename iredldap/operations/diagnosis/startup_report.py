@@ -4,10 +4,10 @@ import threading
 
 import structlog
 
+from iredldap.config.ldap import Ldap
 from iredldap.dit import generations
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 from iredldap.operations.diagnosis import findings
 
 _INTERVAL = 5.0

@@ -13,6 +13,8 @@ import pytest
 
 from iredldap.changes import apply as apply_module
 from iredldap.changes.apply import apply, carry_out
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -42,8 +44,6 @@ from iredldap.errors import (
 )
 from iredldap.gateways import directory as directory_module
 from iredldap.gateways.directory import Directory, NotJudged, Unanswered
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.patience import PATIENCE
 from tests.proxy import Mode, Proxy

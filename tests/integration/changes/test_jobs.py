@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from iredldap import config
 from iredldap.changes.jobs import Course, Jobs
+from iredldap.config import config
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -32,8 +34,6 @@ from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refu
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, State
 from iredldap.gateways.turns import Turns
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World, wait_until
 
 TREE = Tree(SUFFIX)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
+from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.database import Database, from_script, upsert
-from iredldap.settings import Secret
 from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE
 

@@ -13,6 +13,8 @@ from typing import Any
 import ldap
 import pytest
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base, generations, passwords, placement
 from iredldap.dit.fields import Attribute
 from iredldap.dit.names import Tree
@@ -37,8 +39,6 @@ from iredldap.gateways.directory import (
     ValueAbsent,
     ValuePresent,
 )
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from iredldap.web.planner import TABLES
 from tests import tls

@@ -12,6 +12,8 @@ import ldap
 import pytest
 import sqlalchemy as sql
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Query, Scope
 from iredldap.errors import Refusal, ServerDown
@@ -21,8 +23,6 @@ from iredldap.gateways.database import Database
 from iredldap.gateways.directory import Directory, Pool, Unanswered
 from iredldap.gateways.servers import Servers
 from iredldap.gateways.state import State
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.patience import wait_until
 from tests.proxy import Mode, Proxy

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from iredldap import config
+from iredldap.config import config
+from iredldap.config.settings import Secret
 from iredldap.embedded.slapd import free_port
 from iredldap.errors import MlmmjadminUnavailable
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
-from iredldap.settings import Secret
 from tests.mlmmjadmin import TOKEN, MlmmjadminServer
 
 NEWS, ANN, BOB = "news@corp.test", "ann@corp.test", "bob@corp.test"

@@ -16,9 +16,9 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
+from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, State, Waiting
-from iredldap.settings import Secret
 from tests.databases import Urls, connected, execute
 from tests.patience import PATIENCE
 
@@ -106,7 +106,7 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
     here.revoke("here", NOW + 100, NOW)
     there = (
         "import sys\n"
-        "from iredldap.config import Secret\n"
+        "from iredldap.config.config import Secret\n"
         "from iredldap.gateways.state import State\n"
         "state = State(Secret(sys.argv[1]))\n"
         f"state.revoke('there', {NOW + 100}, {NOW})\n"

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from iredldap.config.settings import Secret
 from iredldap.embedded.child import tied_to_us
 from iredldap.errors import ServerDown
 from iredldap.gateways import breaker
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.turns import Turns
-from iredldap.settings import Secret
 from tests.conftest import wait_until
 from tests.patience import PATIENCE
 
 _HOLDER = (
     "import sys, time\n"
     "from iredldap.gateways.turns import Turns\n"
-    "from iredldap.settings import Secret\n"
+    "from iredldap.config.settings import Secret\n"
     "with Turns(Secret(sys.argv[1])).take(sys.argv[2:], 30):\n"
     "    print('held', flush=True)\n"
     "    time.sleep(600)\n"
@@ -33,7 +33,7 @@ _COUNTER = (
     "import sys\n"
     "from pathlib import Path\n"
     "from iredldap.gateways.turns import Turns\n"
-    "from iredldap.settings import Secret\n"
+    "from iredldap.config.settings import Secret\n"
     "turns, file = Turns(Secret(sys.argv[1])), Path(sys.argv[2])\n"
     "for _ in range(int(sys.argv[3])):\n"
     "    with turns.take(['counter'], 60):\n"

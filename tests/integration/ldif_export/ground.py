@@ -8,13 +8,13 @@ from typing import Any
 
 import ldif
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base, passwords
 from iredldap.dit.names import CONTAINERS, Tree, domain_of
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways import directory
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import record
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import choice

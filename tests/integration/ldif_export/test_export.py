@@ -20,6 +20,8 @@ import ldif
 import pytest
 
 import ldif_export
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
@@ -28,9 +30,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways import directory
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import record
-from iredldap.settings import Secret
 from ldif_export import child_process, handover
 from ldif_export.backup import full as stream
 from ldif_export.readers import libldap

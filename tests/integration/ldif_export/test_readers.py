@@ -14,6 +14,8 @@ import ldap
 import ldif
 import pytest
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.embedded.slapd import Slapd, free_port
@@ -26,9 +28,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways import directory
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import record
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import choice as readers

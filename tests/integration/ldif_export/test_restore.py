@@ -11,6 +11,8 @@ from pathlib import Path
 import ldap
 import pytest
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit import base, names, passwords
 from iredldap.dit import plan as changes
 from iredldap.dit.names import Tree
@@ -18,9 +20,7 @@ from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import PreconditionFailed, ServerDown
 from iredldap.gateways import directory
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif.writer import record
-from iredldap.settings import Secret
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import libldap

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from iredldap.config.settings import Secret
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.settings import Secret
 from tests.amavisd import CONFIGURED, Readers
 from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE

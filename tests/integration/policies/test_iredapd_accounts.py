@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from iredldap.config.settings import Secret
 from iredldap.gateways.iredapd import Edit, Iredapd
-from iredldap.settings import Secret
 from tests.databases import Urls, execute, rows
 from tests.iredapd import Reader
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.account_settings import Accounts
+from iredldap.config.accounts import Accounts
 from iredldap.dit import kinds, mailbox, names
 from iredldap.dit.kinds import Reading
 from iredldap.errors import InvalidMail

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.config import Login
+from iredldap.config.config import Login
 from iredldap.errors import InvalidCredentials, ServerDown, TooManyRequests
 from iredldap.gateways.attempts import Attempts, network_of
 

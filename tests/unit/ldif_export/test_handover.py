@@ -3,9 +3,9 @@
 import pytest
 
 from iredldap import errors
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.errors import InternalError, Refusal, Several
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import Secret
 from iredldap.web.responses import status_of
 from ldif_export import handover
 

@@ -6,7 +6,7 @@ import falcon
 import pytest
 from falcon import testing
 
-from iredldap.config import Api
+from iredldap.config.config import Api
 from iredldap.web import origins
 from iredldap.web.auth import Clients
 

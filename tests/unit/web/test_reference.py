@@ -10,7 +10,7 @@ import falcon
 import pytest
 from falcon import testing
 
-from iredldap.config import Api
+from iredldap.config.config import Api
 from iredldap.shipped import shipped
 from iredldap.web.resources import reference
 from iredldap.web.resources.reference import POLICY, ReferenceFileResource, ReferenceResource

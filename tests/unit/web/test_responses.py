@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from iredldap import errors
-from iredldap.config import Api
+from iredldap.config.config import Api
 from iredldap.errors import Refusal, Several, WeakPassword
 from iredldap.web import responses
 from iredldap.web.responses import Replies, listed, status_of, status_of_code

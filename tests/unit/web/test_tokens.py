@@ -3,9 +3,9 @@
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from iredldap.config import Session
+from iredldap.config.config import Session
+from iredldap.config.settings import Secret
 from iredldap.errors import LoginRequired, SessionExpired
-from iredldap.settings import Secret
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 
 OLD, NEW = "o" * 32, "n" * 32

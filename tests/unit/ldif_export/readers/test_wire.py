@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.plan import Scope
 from iredldap.errors import (
     DirectoryDenies,
@@ -28,9 +30,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import refusal_for
-from iredldap.ldap_settings import Ldap
 from iredldap.ldif import writer
-from iredldap.settings import Secret
 from ldif_export.protocol import connection, messages
 from ldif_export.protocol.ber import OCTETS, MalformedReply, encoded
 from ldif_export.protocol.connection import Connection

@@ -4,13 +4,13 @@ from typing import Any, cast
 
 import pytest
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 from iredldap.operations.diagnosis import findings
-from iredldap.settings import Secret
 
 SUFFIX = "dc=mail,dc=example,dc=com"
 SETTINGS = Ldap(

@@ -5,12 +5,12 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import Secret
 from iredldap.errors import DirectoryDenies, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.ldap_settings import Ldap
 from iredldap.operations.diagnosis import startup_report
 from iredldap.operations.diagnosis.startup_report import Introduction
-from iredldap.settings import Secret
 from tests.patience import wait_until
 
 SETTINGS = Ldap(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from iredldap.settings import holds, setting
+from iredldap.config.settings import holds, setting
 
 
 @dataclass(frozen=True, kw_only=True)

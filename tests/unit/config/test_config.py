@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from iredldap.config import Config, ConfigurationError, read, read_file, sections, variable
-from iredldap.settings import Secret
+from iredldap.config.config import Config, ConfigurationError, read, read_file, sections, variable
+from iredldap.config.settings import Secret
 from tests.tls import certificates
 
 PASSWORD = "of the directory"
@@ -366,7 +366,7 @@ def test_driver_of_a_database_must_be_installed(
 
 
 def test_bcrypt_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iredldap.config.find_spec", lambda _: None)
+    monkeypatch.setattr("iredldap.config.config.find_spec", lambda _: None)
 
     assert faults(given("passwords", password_scheme="BCRYPT")) == [
         "passwords.password_scheme: BCRYPT needs the extra iredldap[bcrypt]"

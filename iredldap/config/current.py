@@ -9,7 +9,13 @@ import logging
 import os
 from pathlib import Path
 
-from iredldap.config import CONFIG_VARIABLE, DEFAULT_CONFIG, Config, ConfigurationError, read_file
+from iredldap.config.config import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    Config,
+    ConfigurationError,
+    read_file,
+)
 
 # The master logs by this name, and has set it up before the first reload.
 log = logging.getLogger("gunicorn.error")

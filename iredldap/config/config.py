@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from iredldap.account_settings import Accounts
-from iredldap.ldap_settings import Ldap
-from iredldap.settings import (
+from iredldap.config.accounts import Accounts
+from iredldap.config.ldap import Ldap
+from iredldap.config.settings import (
     POSITIVE,
     Secret,
     between,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from iredldap import current
-from iredldap.config import CONFIG_VARIABLE, ConfigurationError
+from iredldap.config import current
+from iredldap.config.config import CONFIG_VARIABLE, ConfigurationError
 from iredldap.shipped import shipped
 from iredldap.web import slots
 

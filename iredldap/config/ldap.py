@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from iredldap.settings import POSITIVE, Secret, between, certificates, holds, setting
+from iredldap.config.settings import POSITIVE, Secret, between, certificates, holds, setting
 
 
 def _servers(uris: tuple[str, ...]) -> str | None:

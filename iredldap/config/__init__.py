@@ -1,0 +1,1 @@
+"""Settings: their sections, where they come from, and those in effect."""
