@@ -22,7 +22,8 @@ from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
-from iredldap.web.middleware import Gate, Paths
+from iredldap.web.middleware import Gate
+from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
 from iredldap.web.resources.alias import AliasResource

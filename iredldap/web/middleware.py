@@ -4,7 +4,6 @@ import re
 import time
 import uuid
 from typing import Any
-from urllib.parse import quote, unquote
 
 import falcon
 import structlog
@@ -23,7 +22,7 @@ from iredldap.dit.kinds import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.web import forms, head, origins, responses
+from iredldap.web import forms, head, origins, paths, responses
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
@@ -37,57 +36,6 @@ _LOGIN = "/api/login"
 _RETRY_AFTER = 5
 
 log = structlog.get_logger("iredldap.access")
-
-
-def one_spelling(path: str) -> tuple[str, str]:
-    """Give a path as the router knows it, and the prefix that was taken off it."""
-    path, prefix = re.sub(r"/{2,}", "/", path), ""
-    if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
-        path, prefix = path.removeprefix("/iredadmin"), "/iredadmin"
-    return path.removesuffix("/") or "/", prefix
-
-
-_SLASH = "\uf02f"
-"""Stands in paths for a slash that is part of a name: no address and no domain has it."""
-
-_RAW_SLASH = _SLASH.encode().decode("latin-1")
-"""The same, as WSGI has it."""
-
-_SENT_SLASH = re.compile("%2f", re.IGNORECASE)
-
-
-def with_names(path: str, raw: str) -> str:
-    """Give a path whose names keep their slashes apart from those that separate them.
-
-    Args:
-        path: As WSGI has it: decoded, so that one cannot tell them apart.
-        raw: What the client sent, with its query string; empty: the server does not say.
-    """
-    sent = raw.partition("?")[0]
-    if not _SENT_SLASH.search(sent):
-        return path
-    kept = unquote(_SENT_SLASH.sub(quote(_SLASH), sent), "latin-1")
-    # An absolute form has the name of the server in front.
-    kept = kept[kept.find("/", kept.find("://") + 3) :] if "://" in kept else kept
-    return kept if kept.replace(_RAW_SLASH, "/") == path else path
-
-
-class Paths:
-    """WSGI wrapper that brings the spellings of a path that clients use into one.
-
-    The prefix of the public documents goes, repeated slashes collapse, one at the end is
-    ignored. An encoded slash (``%2F``) is part of a name, and separates none.
-    """
-
-    def __init__(self, application: Any) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        path = with_names(environ.get("PATH_INFO", ""), environ.get("RAW_URI", ""))
-        path, prefix = one_spelling(path)
-        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
-        environ["PATH_INFO"] = path
-        return self._application(environ, start_response)
 
 
 class Gate:
@@ -152,7 +100,7 @@ class Gate:
     ) -> None:
         """Find the caller, judge him, and read what he sent."""
         for name, value in params.items():
-            params[name] = value.replace(_SLASH, "/")
+            params[name] = value.replace(paths.SLASH, "/")
         named = _named_by_account(params)
         variable = next(iter(named), "") if named is not None else None
         endpoint = self._endpoints.get((request.uri_template or "", request.method, variable))
@@ -234,7 +182,7 @@ class Gate:
         log.info(
             "request",
             method=head.method(request),
-            path=request.path.replace(_SLASH, "%2F"),
+            path=request.path.replace(paths.SLASH, "%2F"),
             status=response.status_code,
             code=",".join(refusal.codes) if refusal else None,
             detail=refusal.detail if refusal else None,

@@ -1,7 +1,7 @@
 """The API keeps its contract: each endpoint and each parameter, seen by a client.
 
-The rows of `iredldap.web.endpoints.index` are compared with the contract column by column. Everything else
-runs against the served app and a real directory.
+The rows of `iredldap.web.endpoints.index` are compared with the contract column by column.
+Everything else runs against the served app and a real directory.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from iredldap.web.endpoints.endpoint import Endpoint, Load
-from iredldap.web.middleware import one_spelling
+from iredldap.web.paths import one_spelling
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
