@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz unit check format docs screenshot bench clean provide-run provide-test
+.PHONY: help setup run test fuzz unit check format docs screenshot lock bench clean provide-run provide-test
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ docs: $(VENV)/ready ## write the generated pages
 
 screenshot: provide-test $(VENV)/ready ## take docs/reference.png anew
 	REFERENCE_PNG=docs/reference.png $(BIN)/python -m pytest tests/browser
+
+lock: $(VENV)/ready ## write requirements/: the newest releases that setup.cfg takes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m tools.lock
 
 bench: provide-test $(VENV)/ready ## measure, and write docs/performance.md
 	$(BIN)/python -m benchmarks --page
