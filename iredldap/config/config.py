@@ -94,7 +94,7 @@ def _database(url: Secret) -> str | None:
 
 def _scheme(name: str) -> str | None:
     if name == "BCRYPT" and find_spec("bcrypt") is None:
-        return "BCRYPT needs the extra iredldap[bcrypt]"
+        return "BCRYPT needs the extra bcrypt"
     known = ("SSHA512", "SSHA", "BCRYPT")
     return None if name in known else f"one of {', '.join(known)}"
 

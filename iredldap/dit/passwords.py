@@ -107,7 +107,7 @@ def _bcrypt(secret: bytes, salt: bytes, rounds: int) -> str:
     try:
         import bcrypt  # noqa: PLC0415 - an extra; most directories use {SSHA512}
     except ImportError as ex:
-        raise InternalError("password_scheme BCRYPT needs the extra iredldap[bcrypt]") from ex
+        raise InternalError("password_scheme BCRYPT needs the extra bcrypt") from ex
     prefix = f"$2b${rounds:02d}$".encode()
     return bcrypt.hashpw(secret, prefix + _bcrypt_base64(salt)).decode()
 

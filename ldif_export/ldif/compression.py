@@ -50,6 +50,6 @@ def _compressor(how: Compression) -> _Compressor:
         # Few exports need it, and none shall wait for it.
         import zstandard  # noqa: PLC0415
     except ImportError as ex:
-        raise InternalError("zstd needs the module zstandard (the extra zstd)") from ex
+        raise InternalError("zstd needs the extra zstd") from ex
     made: _Compressor = zstandard.ZstdCompressor(write_checksum=True).compressobj()
     return made

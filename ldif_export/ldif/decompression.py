@@ -66,7 +66,7 @@ def _zstd(file: Readable) -> Readable:
     try:
         import zstandard  # noqa: PLC0415 - few files are compressed so
     except ImportError as ex:
-        raise InternalError("zstd needs the Python package zstandard") from ex
+        raise InternalError("zstd needs the extra zstd") from ex
     decompressor = zstandard.ZstdDecompressor()
     return _Unpacked("zstd", file, decompressor.decompressobj, zstandard.ZstdError)
 

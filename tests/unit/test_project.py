@@ -45,6 +45,25 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     assert list(_broken(page)) == ["#c", "none.md"]
 
 
+@pytest.mark.parametrize(
+    "folder", ["", "docs", "iredldap", "ldif_export", "tools", "tests", "deploy"]
+)
+def test_no_index_is_asked_for_the_program(folder: str) -> None:
+    """Anybody could register its name there: pip is told of a checkout, and of extras by `.[…]`."""
+    # The bracket is escaped for this file, which is read too.
+    asking = re.compile(
+        r"iredldap\x5b|pip3? install [^\n`]*(?<![\w/.\x5b-])(iredldap|ldif.export)\b(?![/.])"
+    )
+    files = (ROOT / folder).glob("**/*" if folder else "*")
+    kinds = {".py", ".md", ".cfg", ".toml", ".txt", ".service", ".conf", ".1"}
+    texts = {file: file.read_text(encoding="utf-8") for file in files if file.suffix in kinds}
+
+    assert texts
+    assert [
+        (file.name, found[0]) for file, text in texts.items() for found in asking.finditer(text)
+    ] == []
+
+
 def test_the_license_is_the_one_declared() -> None:
     """Its whole text, and those of what is shipped along."""
     metadata = configparser.ConfigParser()

@@ -369,7 +369,7 @@ def test_bcrypt_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("iredldap.config.config.find_spec", lambda _: None)
 
     assert faults(given("passwords", password_scheme="BCRYPT")) == [
-        "passwords.password_scheme: BCRYPT needs the extra iredldap[bcrypt]"
+        "passwords.password_scheme: BCRYPT needs the extra bcrypt"
     ]
 
 
