@@ -8,7 +8,7 @@ import ldap
 
 from benchmarks.figures import Row
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, configuration, directory, settings
-from iredldap.changes.apply import carry_out
+from iredldap.changes.apply import execute
 from iredldap.dit import alias
 from iredldap.dit.entry import encoded
 from iredldap.dit.fields import parse
@@ -65,7 +65,7 @@ def _add(slapd: Slapd, world: dispatch.World, number: int) -> float:
         parsed = parse(alias.UPDATE, {"addMember": [f"new{each}@far.test"]})
         wanted = Request("alias_update", {"mail": mail}, parsed)
         began = time.perf_counter()
-        carry_out(world.directory, lambda w=wanted: dispatch.plan(world, w))  # type: ignore[misc]
+        execute(world.directory, lambda w=wanted: dispatch.plan(world, w))  # type: ignore[misc]
         spent.append(time.perf_counter() - began)
     return median(spent)
 

@@ -91,7 +91,7 @@ def _ldapadd(slapd: Slapd, path: Path) -> None:
 
 def _restore(slapd: Slapd, path: Path) -> None:
     directory = Directory(settings(slapd))
-    outcome = restore.carry_out(restore.plan(path, directory), directory)
+    outcome = restore.execute(restore.plan(path, directory), directory)
     directory.close()
     if outcome.missing or outcome.differ:
         raise AssertionError(f"{outcome.missing} are missing, {outcome.differ} differ")

@@ -9,7 +9,7 @@ from functools import partial
 
 from benchmarks.figures import Row
 from benchmarks.ground import ADMIN, SUFFIX, configuration, directory, seconds, settings
-from iredldap.changes.apply import carry_out
+from iredldap.changes.apply import execute
 from iredldap.dit import domain, maillist
 from iredldap.dit.fields import Table, parse
 from iredldap.dit.names import Tree
@@ -31,7 +31,7 @@ def run() -> Iterator[Row]:
         gateway = Directory(settings(slapd))
         config = configuration(slapd)
         world = World(gateway, config, CALLER, Records.open(config))
-        _carry_out(world, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
+        _execute(world, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
         for what, change, kept in (
             ("services", _service, partial(_services, gateway)),
             ("settings", _setting, partial(_settings, gateway)),
@@ -79,7 +79,7 @@ def _alone(world: World, change: Change, tag: str) -> None:
             change(world, tag, client, number)
 
 
-def _carry_out(
+def _execute(
     world: World, endpoint: str, table: Table, form: dict[str, list[str]], names: dict[str, str]
 ) -> None:
     wanted = Request(endpoint, names, parse(table, form))
@@ -87,24 +87,24 @@ def _carry_out(
     def make() -> Plan:
         return plan(world, wanted)
 
-    carry_out(world.directory, make)
+    execute(world.directory, make)
 
 
 def _service(world: World, tag: str, client: int, number: int) -> None:
     form = {"addService": [f"{tag}-{client}-{number}"]}
-    _carry_out(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
+    _execute(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
 
 
 def _setting(world: World, tag: str, client: int, number: int) -> None:
     names = ("defaultQuota", "maxUserQuota", "numberOfUsers", "numberOfLists")
     value = number + (1 if tag == "ours" else CHANGES + 1)
     form = {names[client]: [str(value)]}
-    _carry_out(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
+    _execute(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
 
 
 def _member(world: World, tag: str, client: int, number: int) -> None:
     form = {"addMember": [f"{tag}{client}-{number}@elsewhere.test"]}
-    _carry_out(world, "maillist_update", maillist.UPDATE, form, {"mail": LIST})
+    _execute(world, "maillist_update", maillist.UPDATE, form, {"mail": LIST})
 
 
 def _services(gateway: Directory, tag: str) -> int:

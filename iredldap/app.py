@@ -14,7 +14,7 @@ from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import State
-from iredldap.operations.admin_log import Journal
+from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import Introduction
 from iredldap.operations.mail_databases import Records
@@ -22,7 +22,7 @@ from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
-from iredldap.web.middleware import Gate
+from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
@@ -70,7 +70,7 @@ from iredldap.web.resources.user import (
     UserResource,
 )
 from iredldap.web.resources.wblist import WblistResource
-from iredldap.web.responses import Replies
+from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
 from iredldap.web.tokens import Tokens
 
@@ -117,17 +117,17 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     directory, state, records = gateways.directory, gateways.state, gateways.records
     clients = Clients(config.api)
     sessions = Sessions(config.session, Tokens(config.session), directory, state)
-    replies = Replies(config.api)
-    journal = Journal(records.iredadmin)
+    responses = Responses(config.api)
+    admin_log = AdminLog(records.iredadmin)
     make = partial(plan_for, directory, config, records)
-    jobs = Jobs(config.jobs, state, directory, make, TABLES, journal.note, records.turns)
+    jobs = Jobs(config.jobs, state, directory, make, TABLES, admin_log.note, records.turns)
     probes = {"directory": directory.check, "state": state.check}
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
     gateways.background.extend((jobs, health, Introduction(directory, config.ldap)))
-    shared = (config, directory, replies, jobs, records, journal)
+    shared = (config, directory, responses, jobs, records, admin_log)
 
-    app = falcon.App(middleware=[Gate(config, clients, sessions)])
-    replies.install(app)
+    app = falcon.App(middleware=[Middleware(config, clients, sessions)])
+    responses.install(app)
     resources: dict[str, Resource] = {
         "/api/login": LoginResource(
             *shared, sessions, clients, AdminAddresses(config.login), gateways.attempts

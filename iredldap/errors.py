@@ -34,7 +34,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     ├── InternalError              our fault, or an answer nobody foresaw
     └── Several                    more than one of the above, told together
 
-`web/replies.py` knows which HTTP status each branch wears. The codes are those of the public
+`web/responses.py` knows which HTTP status each branch wears. The codes are those of the public
 reference where it has one; the others are ours.
 """
 

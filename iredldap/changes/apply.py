@@ -99,7 +99,7 @@ class Progress:
     refused: Operation | None = None
     standing: list[Step] = field(default_factory=list)
 
-    def came_by(self) -> None:
+    def visit(self) -> None:
         """A sweep has found another entry."""
         self.visited += 1
 
@@ -128,7 +128,7 @@ class Progress:
         self.done = [describe(step) for step in standing]
 
 
-def carry_out(
+def execute(
     directory: Directory,
     make: Callable[[], Plan],
     if_match: tuple[str, ...] = (),
@@ -157,15 +157,15 @@ def carry_out(
         Unacceptable: If the schema does not allow it, read again if need be.
     """
     try:
-        return _carry_out(directory, make, if_match, patience, begin, turn)
+        return _execute(directory, make, if_match, patience, begin, turn)
     except Unacceptable as refusal:
         # The plan may have been made for the schema that the server had some minutes ago.
         if "done" in (refusal.report or {}) or not directory.has_new_schema():
             raise
-        return _carry_out(directory, make, if_match, patience, begin, turn)
+        return _execute(directory, make, if_match, patience, begin, turn)
 
 
-def _carry_out(
+def _execute(
     directory: Directory,
     make: Callable[[], Plan],
     if_match: tuple[str, ...],
@@ -486,7 +486,7 @@ def _round(
         nonlocal sent
         for entry in directory.stream(sweep.query):
             if first:
-                progress.came_by()
+                progress.visit()
             for operation in sweep.change(entry):
                 if failure:
                     return
@@ -547,10 +547,10 @@ def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
 
 
 def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None:
-    amendment = recheck.judge(directory.stream(recheck.query))
-    for operation in amendment.operations:
+    correction = recheck.judge(directory.stream(recheck.query))
+    for operation in correction.operations:
         _operate(directory, operation)
-    if amendment.refusal:
+    if correction.refusal:
         # The operations have taken back what the steps before had done to entries.
         progress.keep([s for s in progress.standing if isinstance(s, Outside) and s.undo])
-        raise amendment.refusal
+        raise correction.refusal

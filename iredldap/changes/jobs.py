@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from iredldap.changes.apply import Progress, Turn, carry_out
+from iredldap.changes.apply import Progress, Turn, execute
 from iredldap.config import config
 from iredldap.dit import request
 from iredldap.dit.fields import Table
@@ -272,7 +272,7 @@ class Jobs:
         interval = min(_LONGEST_BEAT, self._settings.abandoned / _BEATS)
         with run.beating(interval):
             try:
-                self._carry_out(run)
+                self._execute(run)
             except Interrupted:
                 run.release()
                 log.info("job interrupted", job=job.id)
@@ -295,7 +295,7 @@ class Jobs:
             detail=refusal.detail if refusal else None,
         )
 
-    def _carry_out(self, run: "_Run") -> None:
+    def _execute(self, run: "_Run") -> None:
         if run.job.attempts > _MOST_ATTEMPTS:
             raise InternalError(f"{_MOST_ATTEMPTS} workers ended while they were at it")
         before = run.course
@@ -303,7 +303,7 @@ class Jobs:
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):
             return
         try:
-            carry_out(
+            execute(
                 self._directory,
                 lambda: self._make(wanted, run.job.owner),
                 # Its own first step left another state; who noted that step found the right one.
@@ -464,8 +464,8 @@ class _Followed(Progress):
         super().__init__()
         self._run = run
 
-    def came_by(self) -> None:
-        super().came_by()
+    def visit(self) -> None:
+        super().visit()
         self._run.check()
 
     def finished(self, step: Step) -> None:

@@ -384,7 +384,7 @@ def _folded_words(switch: Change) -> set[str]:
     return {folded(value) for value in switch.values} if is_a_list else set()
 
 
-def refuse_strays(parsed: Parsed) -> None:
+def refuse_leftovers(parsed: Parsed) -> None:
     """Refuse what would otherwise be ignored: unknown names and dropped values.
 
     Odd values are not yet decided about.

@@ -136,7 +136,7 @@ def everything_below(dn: str) -> Sweep:
 
 
 @dataclass(frozen=True)
-class Amendment:
+class Correction:
     """What a recheck orders: operations, and then a refusal where the race was lost."""
 
     operations: tuple[Operation, ...] = ()
@@ -152,7 +152,7 @@ class Recheck:
 
     meaning: str
     query: Query
-    judge: Callable[[Iterable[Entry]], Amendment]
+    judge: Callable[[Iterable[Entry]], Correction]
 
 
 def merged(first: Recheck, second: Recheck) -> Recheck:
@@ -161,13 +161,13 @@ def merged(first: Recheck, second: Recheck) -> Recheck:
     Each judges the entries of both. The second one is not asked if the first one refuses.
     """
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         found = first.judge(there)
         if found.refusal:
             return found
         more = second.judge(there)
-        return Amendment((*found.operations, *more.operations), more.refusal)
+        return Correction((*found.operations, *more.operations), more.refusal)
 
     filter_ = names.either(first.query.filter, second.query.filter)
     attributes = tuple(dict.fromkeys((*first.query.attributes, *second.query.attributes)))

@@ -12,7 +12,7 @@ from iredldap.gateways.iredadmin import Iredadmin, Line
 log = structlog.get_logger("iredldap.journal")
 
 
-class Journal:
+class AdminLog:
     """Writes down what was done. That it cannot is no reason to refuse what was asked for.
 
     A database that hangs is waited for once: the gateway knows it from then on.

@@ -51,7 +51,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     is_marked = not home.is_active
     dn = names.account_in(home.dn, "Aliases", mail)
-    newcomer = uniqueness.Newcomer(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
+    new_account = uniqueness.NewAccount(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)
     return Plan(
         dn,
         (
@@ -60,8 +60,8 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
                 alias.new(mail, changes, ours, is_marked=is_marked),
                 container=domain.container(home.dn, "Aliases"),
             ),
-            uniqueness.recheck(directory, newcomer),
-            *limit.recheck(newcomer),
+            uniqueness.recheck(directory, new_account),
+            *limit.recheck(new_account),
         ),
         ignored=(*parsed.dropped, *ignored, *sorted(taken)),
         found=judge.found,

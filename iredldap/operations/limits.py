@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from iredldap.dit import settings
 from iredldap.dit.entry import Entry
-from iredldap.dit.plan import Amendment, Query, Recheck
+from iredldap.dit.plan import Correction, Query, Recheck
 from iredldap.errors import ExceededDomainAccountLimit, NotAllowed
 from iredldap.gateways.directory import Directory
-from iredldap.operations.uniqueness import Newcomer
+from iredldap.operations.uniqueness import NewAccount
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class Limit:
             if number >= self.most:
                 raise ExceededDomainAccountLimit(f"{number} of {self.most}")
 
-    def recheck(self, newcomer: Newcomer) -> tuple[Recheck, ...]:
+    def recheck(self, new_account: NewAccount) -> tuple[Recheck, ...]:
         """Count again after the add: if it was one too many, it goes."""
         if self.most <= 0:
             return ()
 
-        def judge(entries: Iterable[Entry]) -> Amendment:
+        def judge(entries: Iterable[Entry]) -> Correction:
             number = _counted(entries)
             if number <= self.most:
-                return Amendment()
+                return Correction()
             refusal = ExceededDomainAccountLimit(f"{number} of {self.most}")
-            return Amendment(newcomer.withdrawn(), refusal)
+            return Correction(new_account.withdrawn(), refusal)
 
         return (Recheck("is the domain still within its limits", self.query, judge),)
 

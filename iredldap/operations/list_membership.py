@@ -13,7 +13,7 @@ from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -263,13 +263,13 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
         back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
     externals = Delete(elsewhere.dn_of(directory, found.entry), absent_ok=True, with_children=True)
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         if not there:
-            return Amendment((*back, externals), NoSuchAccount(f"no list {own[0]} any more"))
+            return Correction((*back, externals), NoSuchAccount(f"no list {own[0]} any more"))
         if maillist.addresses(there[0]) != own:
-            return Amendment(tuple(back), PreconditionFailed(f"other addresses of {own[0]}"))
-        return Amendment()
+            return Correction(tuple(back), PreconditionFailed(f"other addresses of {own[0]}"))
+        return Correction()
 
     attributes = ("mail", "shadowAddress")
     query = Query(found.entry.dn, Scope.BASE, equals("objectClass", "mailList"), attributes)
@@ -279,8 +279,8 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
 def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
     """Somebody may have joined between the dismissal and the end."""
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
-        return Amendment(
+    def judge(entries: Iterable[Entry]) -> Correction:
+        return Correction(
             tuple(
                 operation
                 for found in entries

@@ -18,7 +18,7 @@ from iredldap.config.accounts import Accounts
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import Ground
-from iredldap.dit.plan import Amendment, Operation, Outside, Query, Recheck
+from iredldap.dit.plan import Correction, Operation, Outside, Query, Recheck
 from iredldap.errors import MailboxInUse, PermissionDenied, PreconditionFailed, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.iredadmin import Mailbox
@@ -218,7 +218,7 @@ def given(
     """
     wanted, name = mailbox.normalised(path), names.domain_of(mail)
     if not caller.is_global:
-        _keep_at_home(name, base(), wanted)
+        _require_mailbox_in_domain(name, base(), wanted)
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
     tree = directory.tree
@@ -249,7 +249,7 @@ def given(
     return place
 
 
-def _keep_at_home(name: str, base: str, path: str) -> None:
+def _require_mailbox_in_domain(name: str, base: str, path: str) -> None:
     folders = mailbox.folders(name, base)
     if not any(path.startswith(folder) and path != folder for folder in folders):
         raise PermissionDenied(f"{path} is not inside {folders[0]}", parameter="maildir")
@@ -296,13 +296,13 @@ def recheck(
             records.iredadmin.reclaim_mailboxes([place.path])
         return True
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         try:
             if is_still_free(entries):
-                return Amendment()
+                return Correction()
         except ServerDown as ex:
-            return Amendment(withdrawn, ex)
-        return Amendment(withdrawn, PreconditionFailed(f"others use {place.path} too"))
+            return Correction(withdrawn, ex)
+        return Correction(withdrawn, PreconditionFailed(f"others use {place.path} too"))
 
     return Recheck("is the mailbox still nobody else's", place.query, judge)
 

@@ -17,7 +17,7 @@ from iredldap.dit import domain, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
 from iredldap.dit.plan import (
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -321,14 +321,14 @@ def _recheck_addresses(
     Then the mark goes again, and the plan is made anew: it finds out who was quicker.
     """
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         try:
             home, holders = finders.told_apart(entries, wanted[0])
         except AmbiguousAccount as ex:
-            return Amendment(withdrawal, ex)
+            return Correction(withdrawal, ex)
         if home and not _contested(dn, holders, set(wanted)):
-            return Amendment()
-        return Amendment(withdrawal, PreconditionFailed(f"{wanted[0]} is wanted by others too"))
+            return Correction()
+        return Correction(withdrawal, PreconditionFailed(f"{wanted[0]} is wanted by others too"))
 
     query = finders.domain_and_holders(directory, *wanted)
     return Recheck("are the new addresses nobody else's", query, judge)
@@ -346,10 +346,10 @@ def _recheck_limits(
     if not crosses or not _is_counted(kind, domain.limits(target)):
         return ()
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         if not _excess_among(kind, entry, target, entries):
-            return Amendment()
-        return Amendment(withdrawal, PreconditionFailed("others wanted the last place too"))
+            return Correction()
+        return Correction(withdrawal, PreconditionFailed("others wanted the last place too"))
 
     query = _comers(kind, directory.tree, target)
     return (Recheck("is the domain still within its limits", query, judge),)
@@ -413,13 +413,13 @@ def _lack_of_space(entry: Entry, limits: settings.Settings, used: int) -> Iterat
 def _conform(directory: Directory, kind: Kind, course: Course, dn: str) -> Recheck:
     """Take what is left of the old name from the renamed account, as it and its domain are now."""
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         home, holders = finders.told_apart(entries, course.new)
         entry = _at(dn, holders)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")
         mods = (*_own_mods(kind, course, entry), *_status(entry, home))
-        return Amendment((Modify(dn, mods),) if mods else ())
+        return Correction((Modify(dn, mods),) if mods else ())
 
     query = finders.domain_and_holders(directory, course.new)
     return Recheck("what the account itself says of its old name", query, judge)

@@ -13,7 +13,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.placement import DISPENSABLE
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -94,10 +94,10 @@ class _Fit:
         )
 
     def _recheck(self, recheck: Recheck) -> Recheck:
-        def judge(entries: Iterable[Entry]) -> Amendment:
-            amendment = recheck.judge(entries)
-            cut = (one for each in amendment.operations for one in self._operations(each))
-            return replace(amendment, operations=tuple(cut))
+        def judge(entries: Iterable[Entry]) -> Correction:
+            correction = recheck.judge(entries)
+            cut = (one for each in correction.operations for one in self._operations(each))
+            return replace(correction, operations=tuple(cut))
 
         return replace(recheck, judge=judge)
 

@@ -15,7 +15,7 @@ from iredldap.dit.names import either
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -85,9 +85,9 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
     }
     attributes = admin.new(mail, admin.changes(parsed, is_global=is_global), given)
 
-    def judge(found: Iterable[Entry]) -> Amendment:
+    def judge(found: Iterable[Entry]) -> Correction:
         refusal = _obstacle(found, mail)
-        return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
+        return Correction((Delete(dn, absent_ok=True),), refusal) if refusal else Correction()
 
     return Plan(
         dn,
@@ -203,8 +203,8 @@ def _dismissal(directory: Directory, mail: str) -> Sweep:
 def _late_dismissal(directory: Directory, mail: str) -> Recheck:
     """A domain may have been given to him meanwhile; whoever had his address next would have it."""
 
-    def judge(domains: Iterable[Entry]) -> Amendment:
-        return Amendment(
+    def judge(domains: Iterable[Entry]) -> Correction:
+        return Correction(
             tuple(change for domain in domains for change in rights.withdraw(domain, mail))
         )
 

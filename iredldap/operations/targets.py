@@ -15,7 +15,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -190,11 +190,11 @@ def _recheck(
         numbers: entryUUID of the target of each address: it stays with an account that is renamed.
     """
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         holders = finders.by_address(there, numbers.keys())
         renamed = {entry.text("entryUUID"): entry for entry in there}
-        return Amendment(
+        return Correction(
             tuple(
                 _amended(reference, renamed.get(numbers[reference.address]))
                 for reference in watched_

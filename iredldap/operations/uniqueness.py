@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from iredldap import finders
 from iredldap.dit import domain, names
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.plan import Amendment, Delete, Mod, Modify, Op, Operation, Recheck
+from iredldap.dit.plan import Correction, Delete, Mod, Modify, Op, Operation, Recheck
 from iredldap.errors import AlreadyExists, AmbiguousAccount, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations import rights
@@ -45,7 +45,7 @@ def taken(directory: Directory, addresses: Iterable[str]) -> set[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newcomer:
+class NewAccount:
     """An account just added, as those who look again afterwards must know it.
 
     `aliases` are its names in alias domains, `further` other addresses that were asked for,
@@ -69,38 +69,38 @@ class Newcomer:
         return (*self.beside((self.mail, *self.aliases)), Delete(self.dn, absent_ok=True))
 
 
-def recheck(directory: Directory, newcomer: Newcomer) -> Recheck:
+def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
     """Another may have taken an address, or switched the domain, while this account was added.
 
     For the address itself the account goes again; for a name in an alias domain only that name.
     If alias domains came or went, or a further address is taken, the account goes too, and the
     plan is to be made anew.
     """
-    own, further = names.components(newcomer.dn), set(newcomer.further)
+    own, further = names.components(new_account.dn), set(new_account.further)
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         try:
-            home, holders = finders.told_apart(there, newcomer.mail)
+            home, holders = finders.told_apart(there, new_account.mail)
         except AmbiguousAccount as ex:
-            return Amendment(newcomer.withdrawn(), ex)
+            return Correction(new_account.withdrawn(), ex)
         ours, theirs = set[str](), set[str]()
         for entry in holders:
             (ours if names.components(entry.dn) == own else theirs).update(_addresses(entry))
         if home is None:
-            return Amendment(newcomer.withdrawn(), NoSuchAccount("the domain is gone"))
-        if newcomer.mail in theirs:
-            return Amendment(newcomer.withdrawn(), AlreadyExists(newcomer.mail))
-        if in_alias_domains(home, newcomer.mail) != newcomer.aliases or theirs & further:
-            others = PreconditionFailed(f"others changed the addresses of {newcomer.mail}")
-            return Amendment(newcomer.withdrawn(), others)
-        lost = tuple(alias for alias in newcomer.aliases if alias in ours & theirs)
-        return Amendment(
-            (*_marks(newcomer, home), *_without(newcomer, lost), *_rights(newcomer, there))
+            return Correction(new_account.withdrawn(), NoSuchAccount("the domain is gone"))
+        if new_account.mail in theirs:
+            return Correction(new_account.withdrawn(), AlreadyExists(new_account.mail))
+        if in_alias_domains(home, new_account.mail) != new_account.aliases or theirs & further:
+            others = PreconditionFailed(f"others changed the addresses of {new_account.mail}")
+            return Correction(new_account.withdrawn(), others)
+        lost = tuple(alias for alias in new_account.aliases if alias in ours & theirs)
+        return Correction(
+            (*_marks(new_account, home), *_without(new_account, lost), *_rights(new_account, there))
         )
 
-    addresses = (newcomer.mail, *newcomer.aliases, *newcomer.further)
-    query = finders.domain_and_holders(directory, *addresses, rights=newcomer.is_owed_nothing)
+    addresses = (new_account.mail, *new_account.aliases, *new_account.further)
+    query = finders.domain_and_holders(directory, *addresses, rights=new_account.is_owed_nothing)
     return Recheck("are the addresses still nobody else's", query, judge)
 
 
@@ -108,26 +108,26 @@ def _addresses(entry: Entry) -> set[str]:
     return entry.lowered("mail") | entry.lowered("shadowAddress")
 
 
-def _marks(newcomer: Newcomer, home: Entry) -> tuple[Operation, ...]:
-    if home.is_active != newcomer.is_marked:
+def _marks(new_account: NewAccount, home: Entry) -> tuple[Operation, ...]:
+    if home.is_active != new_account.is_marked:
         return ()
     status = Mod(Op.REPLACE, "domainStatus", () if home.is_active else (b"disabled",))
-    entries = (newcomer.dn, *newcomer.parts)
+    entries = (new_account.dn, *new_account.parts)
     return tuple(Modify(dn, (status,), absent_ok=True) for dn in entries)
 
 
-def _rights(newcomer: Newcomer, entries: Iterable[Entry]) -> tuple[Operation, ...]:
-    if not newcomer.is_owed_nothing:
+def _rights(new_account: NewAccount, entries: Iterable[Entry]) -> tuple[Operation, ...]:
+    if not new_account.is_owed_nothing:
         return ()
     return tuple(
         operation
-        for entry in rights.naming(entries, newcomer.mail)
-        for operation in rights.withdraw(entry, newcomer.mail)
+        for entry in rights.naming(entries, new_account.mail)
+        for operation in rights.withdraw(entry, new_account.mail)
     )
 
 
-def _without(newcomer: Newcomer, lost: tuple[str, ...]) -> tuple[Operation, ...]:
+def _without(new_account: NewAccount, lost: tuple[str, ...]) -> tuple[Operation, ...]:
     if not lost:
         return ()
     mods = (Mod(Op.DELETE, "shadowAddress", encoded(lost)),)
-    return (*newcomer.beside(lost), Modify(newcomer.dn, mods, absent_ok=True))
+    return (*new_account.beside(lost), Modify(new_account.dn, mods, absent_ok=True))

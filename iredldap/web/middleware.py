@@ -15,7 +15,7 @@ from iredldap.dit.fields import (
     known_names,
     older_names,
     parse,
-    refuse_strays,
+    refuse_leftovers,
     settled,
 )
 from iredldap.dit.kinds import whole_number
@@ -38,7 +38,7 @@ _RETRY_AFTER = 5
 log = structlog.get_logger("iredldap.access")
 
 
-class Gate:
+class Middleware:
     """Admits clients, finds the caller, judges his right and reads the form.
 
     A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names`, the
@@ -150,7 +150,7 @@ class Gate:
             parsed = settled(parsed, lambda _change, _value: None)
         request.context.strict = forms.is_strict(request)
         if request.context.strict:
-            refuse_strays(parsed)
+            refuse_leftovers(parsed)
         if parsed.unknown:
             response.set_header("X-Ignored-Parameters", responses.listed(parsed.unknown))
         return parsed

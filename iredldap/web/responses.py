@@ -74,7 +74,7 @@ def _status_of_kind(kind: type[Refusal]) -> int:
     return next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
 
 
-class Replies:
+class Responses:
     """Writes envelopes.
 
     Args:

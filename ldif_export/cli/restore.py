@@ -72,7 +72,7 @@ def _restore(file: Path, directory: Directory, given: Mapping[str, Any]) -> int:
     if not plan.ok:
         return _WRONG
     with _progress(shown=export.is_shown(given)) as progress:
-        outcome = restoring.carry_out(plan, directory, checkpoint=checkpoint, progress=progress)
+        outcome = restoring.execute(plan, directory, checkpoint=checkpoint, progress=progress)
     _tell_outcome(outcome, as_json=given["as_json"])
     return handover.DONE if outcome.ok else _WRONG
 

@@ -176,7 +176,7 @@ def change_records(plan: Plan, directory: Directory) -> Iterator[bytes]:
     """Print what a plan would write as LDIF change records, one at a time.
 
     Raises:
-        PreconditionFailed: As `carry_out`.
+        PreconditionFailed: As `execute`.
     """
     _insist(plan)
     yield writer.VERSION
@@ -185,7 +185,7 @@ def change_records(plan: Plan, directory: Directory) -> Iterator[bytes]:
         yield from islice(changes.change_records(make(), directory.find), 1, None)
 
 
-def carry_out(
+def execute(
     plan: Plan,
     directory: Directory,
     *,
@@ -229,7 +229,7 @@ def _write(
     total = plan.add + plan.change
     for done, (position, record, make) in enumerate(_changes(plan, directory), 1):
         try:
-            apply.carry_out(directory, make)
+            apply.execute(directory, make)
         except Refusal as refusal:
             refusal.report = {**(refusal.report or {}), "line": record.line, "writes": done - 1}
             raise

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import requests
 
-from iredldap.operations.admin_log import Journal
+from iredldap.operations.admin_log import AdminLog
 from iredldap.web.endpoints.index import ENDPOINTS
-from iredldap.web.responses import Replies
+from iredldap.web.responses import Responses
 from ldif_export import child_process
 from tests.conftest import Client, Served, World, done
 from tests.gunicorn import gunicorn
@@ -116,8 +116,8 @@ def test_head_begins_nothing(api: Client, monkeypatch: pytest.MonkeyPatch) -> No
         raise AssertionError
 
     monkeypatch.setattr(child_process, "start", forbidden)
-    monkeypatch.setattr(Journal, "note", forbidden)
-    monkeypatch.setattr(Replies, "members", forbidden)
+    monkeypatch.setattr(AdminLog, "note", forbidden)
+    monkeypatch.setattr(Responses, "members", forbidden)
     for path in ("/api/ldif", "/api/ldif/domain/corp.test", "/api/ldif/user/ann@corp.test"):
         headed = head(api, path, Accept="text/ldif")
         assert headed.status_code == 200

@@ -130,7 +130,7 @@ def test_disabled_admin_is_refused(
         ({"username": ADMIN}, "EMPTY_PASSWORD"),
         ({"username": ADMIN, "password": "  "}, "EMPTY_PASSWORD"),
         ({"username": "root", "password": "x"}, "INVALID_USERNAME"),
-        ({"username": "a@b@admins.test", "password": "x"}, "INVALID_USERNAME"),
+        ({"username": "a@b@", "password": "x"}, "INVALID_USERNAME"),
     ],
 )
 def test_incomplete_login(served: Served, form: dict[str, str], code: str) -> None:

@@ -212,7 +212,7 @@ def test_an_export_of_such_a_domain_comes_back(
         plan = run.plan(file, directory)
         assert (plan.ok, plan.add) == (True, 10)
         assert not [w for w in plan.warnings if "its admin" in w.reason]
-        run.carry_out(plan, directory)
+        run.execute(plan, directory)
     assert world.snapshot() == before
     assert exported(world, "domain", FIRM) == file.read_bytes()
 

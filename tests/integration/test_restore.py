@@ -104,13 +104,13 @@ def test_nothing_around_a_mailbox_that_comes_back_is_removed(
     if moment == "before":
         write_down()
     else:
-        carry_out = run.carry_out
+        original = run.execute
 
         def slowly(*what: Any) -> Any:
             write_down()
-            return carry_out(*what)
+            return original(*what)
 
-        monkeypatch.setattr(run, "carry_out", slowly)
+        monkeypatch.setattr(run, "execute", slowly)
     assert api.send_file("/api/ldif", text).status_code == 200
 
     left = rows(urls.iredadmin, "SELECT maildir FROM deleted_mailboxes")

@@ -13,7 +13,7 @@ from iredldap.dit import alias_domain, domain, fields, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, Verb, service_mods
 from iredldap.dit.names import either, ends_with, equals, every
-from iredldap.dit.plan import Amendment, Mod, Modify, Op, Query, Recheck, Scope, Step
+from iredldap.dit.plan import Correction, Mod, Modify, Op, Query, Recheck, Scope, Step
 from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations.domains import creation_limits
@@ -149,12 +149,12 @@ def _recheck_names(entry: Entry, change: Change) -> Recheck:
     The change is then made anew, as if it had come after the other one.
     """
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         for found in entries:
             present = found.lowered("domainAliasName")
             if present & set(change.leaving) or not present.issuperset(change.joining):
-                return Amendment(refusal=PreconditionFailed(f"others have changed {entry.dn}"))
-        return Amendment()
+                return Correction(refusal=PreconditionFailed(f"others have changed {entry.dn}"))
+        return Correction()
 
     query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("domainAliasName",))
     return Recheck("are its alias domains still those of the accounts", query, judge)
@@ -182,10 +182,10 @@ def _rechecks(
     mods = _mod(Op.DELETE, "domainPendingAliasName", claimed)
     back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         if all(names.same(other.dn, entry.dn) for other in entries):
-            return Amendment()
-        return Amendment(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
+            return Correction()
+        return Correction(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
 
     new = [name for name in change.joining if name not in present]
     return (

@@ -12,7 +12,7 @@ from iredldap.dit import domain, names, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.names import either, equals, every
-from iredldap.dit.plan import Amendment, Operation, Query, Recheck, Scope
+from iredldap.dit.plan import Correction, Operation, Query, Recheck, Scope
 from iredldap.errors import (
     ExceedLimitAliases,
     ExceedLimitDomain,
@@ -70,8 +70,8 @@ def recheck_names_of_admins(
     if caller.is_global or not wanted:
         return ()
 
-    def judge(found: Iterable[Entry]) -> Amendment:
-        return Amendment(away, _of_an_admin(wanted)) if any(True for _ in found) else Amendment()
+    def judge(found: Iterable[Entry]) -> Correction:
+        return Correction(away, _of_an_admin(wanted)) if any(True for _ in found) else Correction()
 
     query = _standalone_admins(directory, wanted)
     return (Recheck("is there still no admin of this domain's name", query, judge),)
@@ -92,9 +92,9 @@ def rechecks(
     if caller.is_global:
         return ()
 
-    def judge_excess(managed: Iterable[Entry]) -> Amendment:
+    def judge_excess(managed: Iterable[Entry]) -> Correction:
         excess = _excess(caller, name, parsed, managed)
-        return Amendment(away, Several(excess)) if excess else Amendment()
+        return Correction(away, Several(excess)) if excess else Correction()
 
     managed = finders.managed(directory, caller.address)
     return (

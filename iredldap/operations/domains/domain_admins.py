@@ -8,7 +8,7 @@ from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, service_mods
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -145,11 +145,11 @@ def keep_a_global_admin(
         return
     finders.keep_a_global_admin(directory, entry.dn)
 
-    def judge(admins: Iterable[Entry]) -> Amendment:
+    def judge(admins: Iterable[Entry]) -> Correction:
         if any(finders.is_on(directory, admin) for admin in admins):
-            return Amendment()
+            return Correction()
         undone = taken_back(entry, mods, *_ROLE)
-        return Amendment(undone, PermissionDenied("the last active global admin"))
+        return Correction(undone, PermissionDenied("the last active global admin"))
 
     yield Recheck("is there a global admin left", finders.global_admins(directory), judge)
 

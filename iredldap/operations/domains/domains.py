@@ -14,7 +14,7 @@ from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -114,10 +114,10 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
 
     away = (*(Delete(container.dn, absent_ok=True) for container in containers), Delete(dn))
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         if all(entry.has("domainName", name) for entry in entries):
-            return Amendment()
-        return Amendment(away, AlreadyExists(f"domain {name}"))
+            return Correction()
+        return Correction(away, AlreadyExists(f"domain {name}"))
 
     rechecks = (
         Recheck("is the name still free elsewhere", taken, judge),
@@ -343,10 +343,10 @@ def _recheck_status(entry: Entry, wanted: str) -> Recheck:
     The change is then made anew, as if it had come after the other one.
     """
 
-    def judge(found: Iterable[Entry]) -> Amendment:
+    def judge(found: Iterable[Entry]) -> Correction:
         if all(home.is_active == (wanted == "active") for home in found):
-            return Amendment()
-        return Amendment(refusal=PreconditionFailed(f"others have switched {entry.dn}"))
+            return Correction()
+        return Correction(refusal=PreconditionFailed(f"others have switched {entry.dn}"))
 
     query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("accountStatus",))
     return Recheck("is the domain still as its accounts are", query, judge)

@@ -31,7 +31,7 @@ from iredldap.operations import external_members, list_membership, list_mentions
 from iredldap.operations.limits import Limit
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
-from iredldap.operations.uniqueness import Newcomer
+from iredldap.operations.uniqueness import NewAccount
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
@@ -82,7 +82,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     )
     dn = names.account_in(home.dn, "Groups", mail)
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
-    newcomer = _newcomer(directory, made, aliases, members, externals)
+    new_account = _newcomer(directory, made, aliases, members, externals)
     kept = {mail for entry in marked if entry.dn not in wanted for mail in entry.texts("mail")[:1]}
     kept |= external_members.held(externals) - {*asked}
     return Plan(
@@ -91,8 +91,8 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             *list_membership.join(directory, made, members.ours),
             *external_members.change(directory, made, externals, members.elsewhere),
             Add(dn, attributes, container=domain.container(home.dn, "Groups")),
-            uniqueness.recheck(directory, newcomer),
-            *limit.recheck(newcomer),
+            uniqueness.recheck(directory, new_account),
+            *limit.recheck(new_account),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
         touches=list_membership.homes(directory, (*members.ours, *strays)),
@@ -126,7 +126,7 @@ def _newcomer(
     aliases: tuple[str, ...],
     members: list_membership.Told,
     stood: Sequence[Entry],
-) -> Newcomer:
+) -> NewAccount:
     """Describe a list just added; what its members were marked with before is not taken back."""
     addresses = maillist.addresses(made)
     mail = addresses[0]
@@ -145,7 +145,7 @@ def _newcomer(
         elif gone := encoded(address for address in addresses if address in lost):
             yield Modify(externals, (Mod(Op.DELETE, "shadowAddress", gone),), absent_ok=True)
 
-    return Newcomer(
+    return NewAccount(
         dn=made.dn,
         mail=mail,
         aliases=aliases,

@@ -141,15 +141,15 @@ def _making(
 def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> Iterator[Recheck]:
     mail = made.text("mail") or ""
     aliases = uniqueness.in_alias_domains(home, mail)
-    newcomer = uniqueness.Newcomer(
+    new_account = uniqueness.NewAccount(
         dn=made.dn,
         mail=mail,
         aliases=aliases,
         further=tuple(sorted(made.lowered("shadowAddress").difference(aliases))),
         is_marked=not home.is_active,
     )
-    yield uniqueness.recheck(directory, newcomer)
-    yield from limit.recheck(newcomer)
+    yield uniqueness.recheck(directory, new_account)
+    yield from limit.recheck(new_account)
 
 
 def _finishing(lists: MailingLists, made: Entry, members: Joining) -> Iterator[Step]:

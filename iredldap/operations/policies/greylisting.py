@@ -8,7 +8,7 @@ from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.scopes import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit, Iredapd
-from iredldap.operations.policies.target import naming, refuse_strays
+from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
 def every(iredapd: Iredapd) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def change_exempt(
     if edit.removed:
         stored = iredapd.exempt(key)
         strays = scopes.strays(read, edit.removed, stored)
-        refuse_strays("removeSenders", edit.removed, strays, strict=strict)
+        refuse_leftovers("removeSenders", edit.removed, strays, strict=strict)
         edit = replace(edit, removed=scopes.alike(read, edit.removed, stored))
     iredapd.change_exempt(key, edit)
     return tuple(strays)

@@ -58,7 +58,7 @@ def naming(parameter: str) -> Iterator[None]:
         raise
 
 
-def refuse_strays(
+def refuse_leftovers(
     parameter: str, values: Sequence[str], strays: Collection[str], *, strict: bool
 ) -> None:
     """Refuse a list of which nothing is valid; to a strict client, one of which anything is not.

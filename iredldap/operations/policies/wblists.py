@@ -5,7 +5,7 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.scopes import Scope
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
-from iredldap.operations.policies.target import naming, refuse_strays
+from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
 def get(amavisd: Amavisd, scope: Scope, direction: Direction, colour: Colour) -> list[str]:
@@ -64,7 +64,7 @@ def remove(
     addresses, read = _addresses(parsed), scopes.wblist_address
     stored = amavisd.listed(scope.key, direction, colour)
     strays = scopes.strays(read, addresses, stored)
-    refuse_strays("addresses", addresses, strays, strict=strict)
+    refuse_leftovers("addresses", addresses, strays, strict=strict)
     amavisd.delist(scope.key, direction, colour, scopes.alike(read, addresses, stored))
     return tuple(strays)
 

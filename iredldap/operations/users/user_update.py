@@ -10,7 +10,7 @@ from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, modlist
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -65,7 +65,7 @@ def update(
             mlmmjadmin does not answer.
     """
     entry = finders.user(directory, mail)
-    users.spare_global_admins(caller, entry)
+    users.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.home_of(directory, entry))
     place = _place(directory, records, config, caller, entry, home, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
@@ -221,12 +221,12 @@ def _size(
     if not ceiling:
         return
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         _, used = finders.counted(entries)
         if used <= ceiling:
-            return Amendment()
+            return Correction()
         refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
-        return Amendment(taken_back(entry, mods, "mailQuota"), refusal)
+        return Correction(taken_back(entry, mods, "mailQuota"), refusal)
 
     yield Recheck("is the domain still within its quota", query, judge)
 
@@ -283,11 +283,11 @@ def recheck_addresses(
 def _still_free(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], addresses: list[str]
 ) -> Recheck:
-    def judge(found: Iterable[Entry]) -> Amendment:
+    def judge(found: Iterable[Entry]) -> Correction:
         try:
             home, holders = finders.told_apart(found, mail)
         except AmbiguousAccount as ex:
-            return Amendment(taken_back(entry, mods, "shadowAddress"), ex)
+            return Correction(taken_back(entry, mods, "shadowAddress"), ex)
         theirs = {
             address
             for holder in holders
@@ -295,9 +295,9 @@ def _still_free(
             for address in holder.lowered("mail") | holder.lowered("shadowAddress")
         }
         if home and all(domain.holds(home, a) and a not in theirs for a in addresses):
-            return Amendment()
+            return Correction()
         refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
-        return Amendment(taken_back(entry, mods, "shadowAddress"), refusal)
+        return Correction(taken_back(entry, mods, "shadowAddress"), refusal)
 
     query = finders.domain_and_holders(directory, mail, *addresses)
     return Recheck("are the addresses still nobody else's", query, judge)
@@ -311,8 +311,8 @@ def _management(
         return
     role = Modify(entry.dn, (Mod(Op.ADD, "enabledService", encoded([user.ROLE])),), absent_ok=True)
 
-    def judge(domains: Iterable[Entry]) -> Amendment:
-        return Amendment((role,) if any(True for _ in domains) else ())
+    def judge(domains: Iterable[Entry]) -> Correction:
+        return Correction((role,) if any(True for _ in domains) else ())
 
     query = finders.managed(directory, mail, ("1.1",))
     yield Recheck("does a domain name him its admin", query, judge)

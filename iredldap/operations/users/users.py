@@ -23,7 +23,7 @@ from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -68,11 +68,11 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
     entry = finders.user(directory, mail)
-    spare_global_admins(caller, entry)
+    refuse_global_admin(caller, entry)
     return entry
 
 
-def spare_global_admins(caller: Caller, entry: Entry) -> None:
+def refuse_global_admin(caller: Caller, entry: Entry) -> None:
     """Keep a normal admin away from the account of a global one.
 
     Raises:
@@ -156,7 +156,7 @@ def create(
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
     attributes = user.new(mail, asked, given)
-    newcomer = uniqueness.Newcomer(
+    new_account = uniqueness.NewAccount(
         dn=dn,
         mail=mail,
         aliases=aliases,
@@ -173,8 +173,8 @@ def create(
                 container=domain.container(home.dn, "Users"),
             ),
             merged(
-                uniqueness.recheck(directory, newcomer),
-                mailboxes.recheck(directory, records, place, newcomer.withdrawn()),
+                uniqueness.recheck(directory, new_account),
+                mailboxes.recheck(directory, records, place, new_account.withdrawn()),
             ),
             *_recheck_limits(directory, limits, dn, home),
         ),
@@ -304,14 +304,14 @@ def _recheck_limits(
     if most_users <= 0 and not ceiling:
         return ()
 
-    def judge(entries: Iterable[Entry]) -> Amendment:
+    def judge(entries: Iterable[Entry]) -> Correction:
         number, used = finders.counted(entries)
         refusal: Refusal | None = None
         if 0 < most_users < number:
             refusal = ExceededDomainAccountLimit(f"{number} of {most_users} users")
         elif 0 < ceiling < used:
             refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
-        return Amendment((Delete(dn, absent_ok=True),), refusal) if refusal else Amendment()
+        return Correction((Delete(dn, absent_ok=True),), refusal) if refusal else Correction()
 
     query = finders.users_query(home.dn)
     return (Recheck("is the domain still within its limits", query, judge),)
@@ -350,7 +350,7 @@ def delete(
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     entry = finders.user(directory, mail)
-    spare_global_admins(caller, entry)
+    refuse_global_admin(caller, entry)
     if _is_own(caller, entry):
         raise PermissionDenied("nobody deletes himself")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)

@@ -15,7 +15,7 @@ PASSWORD_RULES = (
 
 
 class Load(Enum):
-    """What a call costs, which decides how many may run at once; see `web/threads.py`."""
+    """What a call costs, which decides how many may run at once; see `web/server/threads.py`."""
 
     LIVE = "live"
     PROBE = "probe"
@@ -33,7 +33,8 @@ class Endpoint:
     concerned), `self` (an admin on his own account), `admin` (any admin, on what is his own).
     `profiles` is the domain's setting that takes parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
-    has. `returns` describes the data of a read, and `shape` names its schema in `web/shapes.py`.
+    has. `returns` describes the data of a read, and `shape` names its schema in
+    `web/openapi/schemas.py`.
     `tagged`: it is one entry, whose state is the `ETag`. `bare` lists the media types of an answer
     without envelope; where there are no data it is the only one. `route` is the path as the router
     knows it: where one variable stands for the word `global`, a domain or an address, it is

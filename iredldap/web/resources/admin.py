@@ -32,4 +32,4 @@ class AdminPasswordCheckResource(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         password = request.context.parsed.value("password") or ""
         standalone_admins.verify_password(self.directory, mail, password)
-        self.replies.done(response)
+        self.responses.done(response)

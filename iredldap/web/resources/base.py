@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import falcon
 
-from iredldap.changes.apply import Outcome, Turn, carry_out, judge_state
+from iredldap.changes.apply import Outcome, Turn, execute, judge_state
 from iredldap.changes.jobs import Jobs
 from iredldap.config.config import Config
 from iredldap.dit import request as requests
@@ -22,10 +22,10 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
-from iredldap.operations.admin_log import Journal
+from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
-from iredldap.web.responses import Replies, listed, names_sent
+from iredldap.web.responses import Responses, listed, names_sent
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Resource:
 
     config: Config
     directory: Directory
-    replies: Replies
+    responses: Responses
     jobs: Jobs
     records: Records
-    journal: Journal
+    admin_log: AdminLog
 
     def answer(
         self,
@@ -69,7 +69,7 @@ class Resource:
             ):
                 response.status = 304
                 return
-        self.replies.done(response, data, read=True)
+        self.responses.done(response, data, read=True)
 
     def change(self, request: falcon.Request, response: falcon.Response, **names: str) -> None:
         """Carry out what was asked for under the request's conditions, and answer.
@@ -110,7 +110,7 @@ class Resource:
                 self._promise(request, response, dispatch.sealed(world, wanted), plan)
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
-                outcome = carry_out(self.directory, checked, if_match, turn=turn)
+                outcome = execute(self.directory, checked, if_match, turn=turn)
                 self.note(request)
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:
@@ -129,7 +129,7 @@ class Resource:
 
     def note(self, request: falcon.Request, refusal: Refusal | None = None) -> None:
         """Write what was done into the admin log."""
-        self.journal.note(request.context.caller.address, self.asked(request), refusal)
+        self.admin_log.note(request.context.caller.address, self.asked(request), refusal)
 
     def _done(self, request: falcon.Request, response: falcon.Response, outcome: Outcome) -> None:
         if outcome.state and request.method != "DELETE":
@@ -137,7 +137,7 @@ class Resource:
         name_ignored(response, outcome.ignored)
         name_unplaced(request, response, outcome.unplaced)
         _name_others(response, outcome)
-        self.replies.done(response)
+        self.responses.done(response)
 
     def _promise(
         self,
@@ -154,7 +154,7 @@ class Resource:
         name_ignored(response, plan.ignored)
         name_unplaced(request, response, plan.unplaced)
         _name_others(response, plan)
-        self.replies.done(response, {"job": job}, read=True)
+        self.responses.done(response, {"job": job}, read=True)
 
 
 def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ class AllGreylistingResource(PolicyResource):
     """Every setting."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.replies.done(response, greylisting.every(self.records.iredapd), read=True)
+        self.responses.done(response, greylisting.every(self.records.iredapd), read=True)
 
 
 class GreylistingResource(PolicyResource):
@@ -18,7 +18,7 @@ class GreylistingResource(PolicyResource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         found = greylisting.get(self.records.iredapd, self.scope(request))
-        self.replies.done(response, found, read=True)
+        self.responses.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd, parsed = self.records.iredapd, request.context.parsed
@@ -34,7 +34,7 @@ class GreylistingWhitelistsResource(PolicyResource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         found = greylisting.exempt(self.records.iredapd, self.scope(request))
-        self.replies.done(response, found, read=True)
+        self.responses.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd, parsed = self.records.iredapd, request.context.parsed
@@ -50,7 +50,7 @@ class SpfDomainsResource(PolicyResource):
     """Domains whose own servers are exempt."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.replies.done(response, greylisting.spf_domains(self.records.iredapd), read=True)
+        self.responses.done(response, greylisting.spf_domains(self.records.iredapd), read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         greylisting.change_spf_domains(self.records.iredapd, request.context.parsed)

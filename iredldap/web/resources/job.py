@@ -19,7 +19,7 @@ class JobResource(Resource):
             raise NoSuchJob(id[:80])
         if job.finished is None:
             response.set_header("Retry-After", "1")
-        self.replies.done(response, _shown(job), read=True)
+        self.responses.done(response, _shown(job), read=True)
 
 
 def _shown(job: Job) -> dict[str, object]:

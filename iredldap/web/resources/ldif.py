@@ -100,7 +100,7 @@ class _LdifResource(Resource):
         if self._wants_file(request, response, chosen):
             response.data = text
         else:
-            self.replies.done(response, text.decode("ascii"), read=True)
+            self.responses.done(response, text.decode("ascii"), read=True)
 
     def _send_subtree(
         self, request: falcon.Request, response: falcon.Response, chosen: Selection
@@ -166,16 +166,16 @@ class LdifAllResource(_LdifResource):
                 # The files of whoever comes back may have been due to be removed; and a deletion
                 # that looks for living accounts finds those only that are back by then.
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
-                outcome = run.carry_out(plan, self.directory)
+                outcome = run.execute(plan, self.directory)
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 self.note(request)
-                self.replies.done(response, outcome.as_json(), read=True)
+                self.responses.done(response, outcome.as_json(), read=True)
 
     def _show(
         self, response: falcon.Response, plan: run.Plan, stack: ExitStack, *, as_ldif: bool
     ) -> None:
         if not as_ldif:
-            self.replies.done(response, plan.as_json(), read=True)
+            self.responses.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF
         response.stream = Records(run.change_records(plan, self.directory), stack.pop_all())

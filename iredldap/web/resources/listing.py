@@ -48,7 +48,7 @@ class _ListingResource(Resource):
             response.stream = ()
         else:
             response.content_type = JSON
-            send(request, response, self.replies.members(listing.profiles()))
+            send(request, response, self.responses.members(listing.profiles()))
         name_ignored(response, ignored)
 
     def _send_page(
@@ -59,7 +59,7 @@ class _ListingResource(Resource):
             cursor = quote(page.next, safe=_AS_IT_IS)
             response.set_header("X-Next-Cursor", cursor)
             response.set_header("Link", f'<{_with_cursor(request, cursor)}>; rel="next"')
-        self.replies.done(response, page.data, read=True)
+        self.responses.done(response, page.data, read=True)
 
 
 def _with_cursor(request: falcon.Request, cursor: str) -> str:

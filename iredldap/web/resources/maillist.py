@@ -15,7 +15,7 @@ class MaillistResource(Resource):
         hidden = self.config.api.api_hidden_user_profiles
         # No 304: a member may go with his own entry, which leaves the list's state as it is.
         response.etag = entry.csn
-        self.replies.done(response, {**show(entry, hidden), "members": members}, read=True)
+        self.responses.done(response, {**show(entry, hidden), "members": members}, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         self.change(request, response, mail=mail)

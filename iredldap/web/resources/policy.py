@@ -54,4 +54,4 @@ class PolicyResource(Resource):
         """Answer that what was asked for has been done, and write that down."""
         self.note(request)
         name_ignored(response, (*request.context.parsed.dropped, *ignored))
-        self.replies.done(response)
+        self.responses.done(response)

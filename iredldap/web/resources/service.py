@@ -17,7 +17,7 @@ class LiveResource(Resource):
     """Says that the process answers."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        self.replies.done(response)
+        self.responses.done(response)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ReadyResource(Resource):
                 report["database"] = "state"
             detail = ", ".join(f"{fault.what}: {fault.why}" for fault in faults)
             raise ServerDown(detail, report=report)
-        self.replies.done(response)
+        self.responses.done(response)
 
 
 class OpenApiResource(Resource):

@@ -27,9 +27,9 @@ class LoginResource(Resource):
         request.context.who = caller.address
         cookie = self.sessions.enter(caller)
         logged_in = Request("login", {"mail": caller.address}, client=request.context.client)
-        self.journal.note(caller.address, logged_in)
+        self.admin_log.note(caller.address, logged_in)
         set_cookie(response, self.config, cookie, tls=self.clients.speaks_tls(request))
-        self.replies.done(response)
+        self.responses.done(response)
 
     def _caller(self, parsed: Parsed, address: str) -> Caller:
         username, password = parsed.value("username") or "", parsed.value("password") or ""
@@ -49,4 +49,4 @@ class LogoutResource(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         self.sessions.leave(self.sessions.cookies(request))
         response.unset_cookie(self.config.session.cookie_name, path="/", same_site="Strict")
-        self.replies.done(response)
+        self.responses.done(response)

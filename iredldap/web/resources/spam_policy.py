@@ -11,7 +11,7 @@ class SpamPolicyResource(PolicyResource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         found = spam_policies.get(self.records.amavisd, self.scope(request))
-        self.replies.done(response, found, read=True)
+        self.responses.done(response, found, read=True)
 
     def on_put(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         prefix = self.config.amavisd.spam_subject_prefix

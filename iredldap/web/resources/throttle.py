@@ -16,7 +16,7 @@ class ThrottleResource(PolicyResource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         found = throttling.get(self.records.iredapd, self.scope(request), self.kind)
-        self.replies.done(response, found, read=True)
+        self.responses.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         iredapd, parsed = self.records.iredapd, request.context.parsed

@@ -42,4 +42,4 @@ class PasswordCheckResource(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         password = request.context.parsed.value("password") or ""
         users.verify_password(self.directory, mail, password)
-        self.replies.done(response)
+        self.responses.done(response)

@@ -38,7 +38,7 @@ class WblistResource(PolicyResource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         scope = self.scope(request)
         found = wblists.get(self.records.amavisd, scope, self.direction, self.colour)
-        self.replies.done(response, found, read=True)
+        self.responses.done(response, found, read=True)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         self._change(request, response, wblists.add)

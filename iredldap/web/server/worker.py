@@ -2,8 +2,8 @@
 
 gunicorn gives a connection to a thread as soon as it is accepted; whoever sends a request slowly,
 or none, holds that thread. Here the worker's own loop, which waits for all connections at once,
-gathers requests (`web/arrivals.py`), and the threads are shared out by what calls cost
-(`web/threads.py`).
+gathers requests (`web/server/arrivals.py`), and the threads are shared out by what calls cost
+(`web/server/threads.py`).
 
 It builds upon what `gunicorn.workers.gthread.ThreadWorker` has in versions 24 to 27: `enqueue_req`,
 which the loop calls for a connection that is new or sends again, `handle_request`, which a thread

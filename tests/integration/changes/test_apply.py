@@ -12,14 +12,14 @@ import ldap
 import pytest
 
 from iredldap.changes import apply as apply_module
-from iredldap.changes.apply import apply, carry_out
+from iredldap.changes.apply import apply, execute
 from iredldap.config.ldap import Ldap
 from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -134,8 +134,8 @@ class Elsewhere:
         self.is_done = False
 
 
-def recheck(amendment: Amendment) -> Recheck:
-    return Recheck("look again", Query(DN, Scope.BASE, "(objectClass=*)"), lambda _: amendment)
+def recheck(correction: Correction) -> Recheck:
+    return Recheck("look again", Query(DN, Scope.BASE, "(objectClass=*)"), lambda _: correction)
 
 
 class TestOutside:
@@ -155,7 +155,7 @@ class TestOutside:
     def test_it_is_taken_back_when_the_entry_is(self, directory: Directory) -> None:
         """As a look behind the add may order."""
         elsewhere = Elsewhere()
-        lost = Amendment((Delete(DN),), AlreadyExists("a rival"))
+        lost = Correction((Delete(DN),), AlreadyExists("a rival"))
 
         with pytest.raises(AlreadyExists) as failed:
             apply(directory, Plan(DN, (elsewhere.step(), domain(), recheck(lost))))
@@ -295,7 +295,7 @@ class TestConditions:
             return plan
 
         with pytest.raises(PreconditionFailed):
-            carry_out(directory, make, (state,))
+            execute(directory, make, (state,))
 
         assert made == 1
         assert text_of(directory, "description") == "theirs"
@@ -306,7 +306,7 @@ class TestConditions:
     ) -> None:
         """Not even ``*``."""
         with pytest.raises(PreconditionFailed):
-            carry_out(directory, lambda: Plan(DN, (domain(),)), (condition,))
+            execute(directory, lambda: Plan(DN, (domain(),)), (condition,))
 
         assert directory.read(DN) is None
 
@@ -314,7 +314,7 @@ class TestConditions:
         """``If-Match: *`` wants no more than that the entry exists."""
         state = directory.write(domain())
 
-        carry_out(directory, lambda: Plan(DN, (described("x"),), state), ("*",))
+        execute(directory, lambda: Plan(DN, (described("x"),), state), ("*",))
 
         assert text_of(directory, "description") == "x"
 
@@ -332,7 +332,7 @@ class TestConditions:
 
         def count() -> None:
             for _ in range(50):
-                carry_out(directory, make)
+                execute(directory, make)
 
         threads = [threading.Thread(target=count) for _ in range(4)]
         for thread in threads:
@@ -355,7 +355,7 @@ class TestConditions:
             return Plan(DN, (described("mine", expect=(stale,)),), stale)
 
         with pytest.raises(ServerDown, match="others kept changing"):
-            carry_out(directory, make, patience=0.2)
+            execute(directory, make, patience=0.2)
 
         assert made > 2
 
@@ -655,16 +655,16 @@ class TestSweep:
 
 
 class TestRecheck:
-    def recheck(self, judge: Callable[[Iterable[Entry]], Amendment]) -> Recheck:
+    def recheck(self, judge: Callable[[Iterable[Entry]], Correction]) -> Recheck:
         return Recheck("look again", Query(TREE.base, Scope.ONE, "(domainName=*)"), judge)
 
     def test_it_sees_what_the_steps_before_have_done(self, directory: Directory) -> None:
         """And lets pass what is well."""
         seen: list[str] = []
 
-        def judge(found: Iterable[Entry]) -> Amendment:
+        def judge(found: Iterable[Entry]) -> Correction:
             seen.extend(entry.dn for entry in found)
-            return Amendment()
+            return Correction()
 
         outcome = apply(directory, Plan(DN, (domain(), self.recheck(judge))))
 
@@ -674,8 +674,8 @@ class TestRecheck:
     def test_what_was_done_is_taken_back(self, directory: Directory) -> None:
         """A race that was lost leaves nothing, so there is nothing to report."""
 
-        def judge(found: Iterable[Entry]) -> Amendment:
-            return Amendment((Delete(DN, absent_ok=True),), AlreadyExists(NAME))
+        def judge(found: Iterable[Entry]) -> Correction:
+            return Correction((Delete(DN, absent_ok=True),), AlreadyExists(NAME))
 
         with pytest.raises(AlreadyExists) as failed:
             apply(directory, Plan(DN, (domain(), self.recheck(judge), domain("after.test"))))
@@ -684,20 +684,20 @@ class TestRecheck:
         assert directory.find(Query(TREE.base, Scope.ONE, "(objectClass=*)")) == []
 
     def test_it_may_put_right_what_it_finds(self, directory: Directory) -> None:
-        """An amendment without refusal is a change like any other."""
+        """An correction without refusal is a change like any other."""
 
-        def judge(found: Iterable[Entry]) -> Amendment:
-            return Amendment(tuple(described("put right") for _ in found))
+        def judge(found: Iterable[Entry]) -> Correction:
+            return Correction(tuple(described("put right") for _ in found))
 
         apply(directory, Plan(DN, (domain(), self.recheck(judge))))
 
         assert text_of(directory, "description") == "put right"
 
     def test_what_cannot_be_taken_back_is_told(self, directory: Directory) -> None:
-        """If the amendment fails, the steps before remain and the report says so."""
+        """If the correction fails, the steps before remain and the report says so."""
 
-        def judge(found: Iterable[Entry]) -> Amendment:
-            return Amendment((Delete(TREE.domain("absent.test")),), AlreadyExists(NAME))
+        def judge(found: Iterable[Entry]) -> Correction:
+            return Correction((Delete(TREE.domain("absent.test")),), AlreadyExists(NAME))
 
         with pytest.raises(NoSuchAccount) as failed:
             apply(directory, Plan(DN, (domain(), self.recheck(judge))))
@@ -718,7 +718,7 @@ class TestForesight:
 
     def test_a_later_step_that_the_schema_forbids(self, others: Directory) -> None:
         with pytest.raises(SchemaViolation) as refused:
-            carry_out(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
+            execute(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
         assert not refused.value.report
         assert others.read(DN) is None
 
@@ -726,7 +726,7 @@ class TestForesight:
         """Also of one that comes after others."""
         go_round = sweep(lambda entry: [replace(self.FORBIDDEN, dn=entry.dn)])
         with pytest.raises(SchemaViolation):
-            carry_out(others, lambda: Plan(DN, (domain(), go_round)))
+            execute(others, lambda: Plan(DN, (domain(), go_round)))
         assert others.read(DN) is None
 
     @pytest.mark.parametrize("steps", [1, 2])
@@ -736,7 +736,7 @@ class TestForesight:
         began = time.monotonic()
 
         with pytest.raises(ValueExists) as refused:
-            carry_out(others, lambda: Plan(DN, (domain(), again)[-steps:]))
+            execute(others, lambda: Plan(DN, (domain(), again)[-steps:]))
 
         assert time.monotonic() - began < apply_module.PATIENCE / 2
         assert refused.value.report == {
@@ -754,21 +754,21 @@ class TestForesight:
         plan = Plan(self.OTHER, (again, domain())[:steps], state)
 
         with pytest.raises(ValueExists):
-            carry_out(others, lambda: plan, (state,))
+            execute(others, lambda: plan, (state,))
 
         assert state_of(others, self.OTHER) == state
 
     def test_a_value_that_can_not_be_removed(self, others: Directory) -> None:
         gone = Modify(self.OTHER, (Mod(Op.DELETE, "cn", (b"Another",)),))
         with pytest.raises(SchemaViolation, match="No such attribute"):
-            carry_out(others, lambda: Plan(DN, (domain(), gone)))
+            execute(others, lambda: Plan(DN, (domain(), gone)))
         assert others.read(DN) is None
 
     def test_a_value_sent_twice_is_one(self, directory: Directory) -> None:
         twice = (b"+1 555", b"+1555", b"+15-55")
-        carry_out(directory, lambda: Plan(DN, (domain(telephoneNumber=twice),)))
+        execute(directory, lambda: Plan(DN, (domain(telephoneNumber=twice),)))
         more = Modify(DN, (Mod(Op.REPLACE, "cn", (b"a b", b"A  B")),))
-        carry_out(directory, lambda: Plan(DN, (more,)))
+        execute(directory, lambda: Plan(DN, (more,)))
 
         entry = directory.read(DN)
         assert entry
@@ -779,7 +779,7 @@ class TestForesight:
     ) -> None:
         below = Add(f"ou=x,{DN}", {"objectClass": (b"organizationalUnit",), "sn": (b"x",)})
         with pytest.raises(SchemaViolation, match="sn"):
-            carry_out(directory, lambda: Plan(DN, (domain(), below)))
+            execute(directory, lambda: Plan(DN, (domain(), below)))
         assert directory.read(DN) is None
 
     def test_a_server_that_does_not_judge(
@@ -788,7 +788,7 @@ class TestForesight:
         """Then what the schema tells is all that is known before."""
         monkeypatch.setattr(others, "_judges", False)
         with pytest.raises(SchemaViolation):
-            carry_out(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
+            execute(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
         assert others.read(DN) is None
 
     @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Mod,
     Modify,
     Op,
@@ -281,9 +281,9 @@ class TestResumption:
         """Seen from within the second step, the first is in the database."""
         noted: list[Course] = []
 
-        def judge(_: object) -> Amendment:
+        def judge(_: object) -> Correction:
             noted.append(Course.loaded(office.job("noted").course))
-            return Amendment()
+            return Correction()
 
         look = Recheck("look again", Query(DN, Scope.BASE, "(objectClass=*)"), judge)
         office.make = lambda *_: Plan(DN, (domain(DN), look))

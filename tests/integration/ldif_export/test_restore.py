@@ -220,7 +220,7 @@ def test_an_export_comes_back_byte_for_byte(
     plan = run.plan(file, here)
     assert (plan.ok, plan.warnings, plan.add, plan.equal) == (True, (), plan.entries, 0)
 
-    done = run.carry_out(
+    done = run.execute(
         plan, here, checkpoint=tmp_path / "mark", progress=lambda *way: told.append(way)
     )
 
@@ -232,7 +232,7 @@ def test_an_export_comes_back_byte_for_byte(
     before = contents(here)
     again = run.plan(file, here)
     assert (again.add, again.equal, again.differ) == (0, plan.entries, 0)
-    assert run.carry_out(again, here).added == 0
+    assert run.execute(again, here).added == 0
     assert contents(here) == before
 
 
@@ -261,7 +261,7 @@ def test_a_break_is_finished_by_the_next_run(
             server.kill()
 
     with pytest.raises(ServerDown) as broken:
-        run.carry_out(plan, here, checkpoint=mark, progress=die)
+        run.execute(plan, here, checkpoint=mark, progress=die)
     assert broken.value.report is not None
     assert broken.value.report["writes"] == 150
     assert json.loads(mark.read_text())["done"] == 150
@@ -271,7 +271,7 @@ def test_a_break_is_finished_by_the_next_run(
 
     rest = run.plan(file, here, Options(overwrite=True), checkpoint=mark)
     assert (rest.add, rest.passed, rest.change) == (plan.entries - 150, 1, 0)
-    done = run.carry_out(rest, here, checkpoint=mark)
+    done = run.execute(rest, here, checkpoint=mark)
 
     assert (done.added, done.missing, done.equal) == (rest.add, 0, plan.entries - 1)
     assert [(d.dn, d.attributes) for d in done.differences] == [(changed, ("cn",))]
@@ -289,12 +289,12 @@ def test_a_checkpoint_is_of_one_file(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run.carry_out(run.plan(save(small), here), here, checkpoint=mark, progress=leave)
+        run.execute(run.plan(save(small), here), here, checkpoint=mark, progress=leave)
     other = save(small.replace(b"sn: u5", b"sn: u6"))
     with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
         run.plan(other, here, checkpoint=mark)
     with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
-        run.carry_out(run.plan(other, here), here, checkpoint=mark)
+        run.execute(run.plan(other, here), here, checkpoint=mark)
 
 
 def plus(*entries: Entry, end: bool = True) -> bytes:
@@ -391,7 +391,7 @@ def test_a_wrong_file_is_refused_whole(
     assert [fault.line for fault in plan.refused if reason in fault.reason] == [line]
     assert "hunter2" not in json.dumps(plan.as_json())
     with pytest.raises(PreconditionFailed):
-        run.carry_out(plan, untouched)
+        run.execute(plan, untouched)
     with pytest.raises(PreconditionFailed):
         list(run.change_records(plan, untouched))
     assert contents(untouched) == before
@@ -402,7 +402,7 @@ def test_a_file_that_changes_after_the_plan_is_refused(untouched: Directory, sav
     plan = run.plan(save(plus()), untouched)
     save(plus(ANN))
     with pytest.raises(PreconditionFailed, match="has changed"):
-        run.carry_out(plan, untouched)
+        run.execute(plan, untouched)
 
 
 def test_a_damaged_compressed_file_is_refused(untouched: Directory, save: Save) -> None:
@@ -464,7 +464,7 @@ def test_a_foreign_file_is_sorted_and_stripped(server: Slapd, here: Directory, s
 
     plan = run.plan(save(foreign), here)
     assert (plan.refused, plan.left_out, plan.installation) == ((), ("entryUUID",), 5)
-    done = run.carry_out(plan, here)
+    done = run.execute(plan, here)
 
     assert (done.added, done.equal, done.missing, done.differ) == (len(ours), len(ours), 0, 0)
     found = by_name(contents(here))
@@ -499,7 +499,7 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
     assert plan.as_json()["omitted"] == plan.omitted
     rehearsed = b"".join(run.change_records(plan, here))
     assert b"lastLogin" not in rehearsed
-    done = run.carry_out(plan, here)
+    done = run.execute(plan, here)
 
     assert (done.added, done.missing, done.differ) == (plan.entries, 0, 0)
     assert run.plan(file, here, options).equal == plan.entries
@@ -507,12 +507,12 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
 
 def test_what_is_left_out_stays_in_the_directory(here: Directory, save: Save) -> None:
     """Also where entries are made as the file has them."""
-    run.carry_out(run.plan(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
+    run.execute(run.plan(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
     options = Options(leave_out=("street",), overwrite=True)
 
     plan = run.plan(save(plus(ann(streetAddress=[b"in the file"], title=[b"new"]))), here, options)
     assert [found.attributes for found in plan.differences] == [("title",)]
-    done = run.carry_out(plan, here)
+    done = run.execute(plan, here)
 
     assert (done.changed, done.differ) == (1, 0)
     entry = here.read(ANN[0])
@@ -540,7 +540,7 @@ def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None
     ):
         assert not run.plan(save(small), there).ok
         plan = run.plan(save(small), there, Options(old_suffix=SUFFIX.upper()))
-        done = run.carry_out(plan, there)
+        done = run.execute(plan, there)
 
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
         maillist = there.read(Tree(other).maillist("l@a.test"))
@@ -553,7 +553,7 @@ def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None
 def differing(small: bytes, here: Directory, save: Save) -> Path:
     """A file whose entries are there; one has another name, an extra value and no title."""
     file = save(small)
-    run.carry_out(run.plan(file, here), here)
+    run.execute(run.plan(file, here), here)
     mods = (
         changes.Mod(changes.Op.REPLACE, "sn", (b"other",)),
         changes.Mod(changes.Op.ADD, "street", (b"extra",)),
@@ -574,14 +574,14 @@ def test_what_differs_is_reported_and_let_be(here: Directory, differing: Path) -
         *("sn", "street", "title", "userpassword"),
     }
     assert (plan.ok, plan.add, plan.differ, plan.change) == (True, 0, 1, 0)
-    assert run.carry_out(plan, here).differ == 1
+    assert run.execute(plan, here).differ == 1
     assert contents(here) == before
 
 
 def test_what_differs_is_overwritten_on_request(here: Directory, differing: Path) -> None:
     """Then the entry is as the file has it, attributes that the file lacks included."""
     options = Options(overwrite=True)
-    done = run.carry_out(run.plan(differing, here, options), here)
+    done = run.execute(run.plan(differing, here, options), here)
     assert (done.changed, done.differ, done.missing) == (1, 0, 0)
     wanted, found = by_name(dict(accounts(6))), by_name(contents(here))
     assert {name: found[name] for name in wanted} == wanted
@@ -596,7 +596,7 @@ def test_a_file_without_passwords_takes_none_away(
     file = save(b"".join(full.text(thinned, passwords=False)))
     plan = run.plan(file, here, Options(overwrite=True))
     assert [fault.line for fault in plan.warnings] == [2]
-    done = run.carry_out(plan, here)
+    done = run.execute(plan, here)
     assert (done.changed, done.differ) == (1, 0)
     entry = here.read(TREE.user("odd+tag@a.test"))
     assert entry is not None
@@ -632,7 +632,7 @@ def test_what_others_do_meanwhile_is_told(here: Directory, small: bytes, save: S
             here.write(changes.Add(TREE.domain("b.test"), others))
             here.write(changes.Modify(theirs, (changes.Mod(changes.Op.REPLACE, "cn"),)))
 
-    done = run.carry_out(plan, here, progress=come_first)
+    done = run.execute(plan, here, progress=come_first)
     assert (done.ok, done.missing, done.differ) == (True, 0, 2)
     assert [d.dn for d in done.differences] == [theirs, TREE.domain("b.test")]
     assert json.loads(json.dumps(done.as_json()))["differences"][0]["attributes"] == ["cn"]
@@ -665,7 +665,7 @@ def test_what_belongs_to_another_account_or_domain_is_refused(
     (top, *more) = domain("new.test")
     known = (top[0], {**top[1], "domainAliasName": [b"known.test"]})
     there = save(b"".join(full.text([known, *more, THEIRS], passwords=True)))
-    run.carry_out(run.plan(there, here), here)
+    run.execute(run.plan(there, here), here)
     before = contents(here)
 
     plan = run.plan(save(b"".join(full.text([wanted], passwords=True))), here)
@@ -674,7 +674,7 @@ def test_what_belongs_to_another_account_or_domain_is_refused(
         (4, f"{wanted[0]}: {claim} belongs to {holder}")
     ]
     with pytest.raises(PreconditionFailed):
-        run.carry_out(plan, here)
+        run.execute(plan, here)
     assert contents(here) == before
 
 
@@ -683,13 +683,13 @@ def test_an_address_may_pass_from_one_entry_of_the_file_to_another(
     here: Directory, save: Save, overwrite: bool
 ) -> None:
     """If the one that has it in the directory loses it by this restore, and only then."""
-    run.carry_out(run.plan(save(plus(THEIRS)), here), here)
+    run.execute(run.plan(save(plus(THEIRS)), here), here)
     bo = without(THEIRS, "shadowAddress")
     moved = plus(ann(shadowAddress=[b"b.o@new.test"]), bo)
     plan = run.plan(save(moved), here, Options(overwrite=overwrite))
     assert plan.ok == overwrite
     if overwrite:
-        done = run.carry_out(plan, here)
+        done = run.execute(plan, here)
         assert (done.ok, done.added, done.changed, done.shared) == (True, 1, 1, ())
 
 
@@ -702,7 +702,7 @@ def test_a_copy_of_a_directory_where_two_share_an_address_comes_back(
     told = [fault.reason for fault in plan.warnings]
     assert len(told) == 1
     assert told[0].startswith("b.o@new.test: belongs to the entry at line ")
-    done = run.carry_out(plan, here)
+    done = run.execute(plan, here)
     assert (done.ok, done.shared) == (True, ())
 
     alone = save(b"".join(full.text([ann(shadowAddress=[b"b.o@new.test"])], passwords=True)))
@@ -711,7 +711,7 @@ def test_a_copy_of_a_directory_where_two_share_an_address_comes_back(
 
 def test_admins_who_do_not_exist_are_named(here: Directory, save: Save) -> None:
     """Whoever got such an address later would look like the admin; who exists is not named."""
-    run.carry_out(run.plan(save(plus(ann())), here), here)
+    run.execute(run.plan(save(plus(ann())), here), here)
     known = account(TREE.admin("in@far.test"), "mailAdmin", "mail", "in@far.test")
     admins = [b"Gone@far.test", b"in@far.test", b"boss@more.test", b"ann@new.test"]
     new = account(TREE.domain("more.test"), "mailDomain", "domainName", "more.test")
@@ -732,14 +732,14 @@ def test_mailboxes_beside_those_of_the_directory_are_warnings(
     """What a directory had must come back; of what is there already nothing is told."""
     old = user("old@new.test")
     old[1]["homeDirectory"] = [b"/v/team/"]
-    run.carry_out(run.plan(save(plus(old)), here), here)
+    run.execute(run.plan(save(plus(old)), here), here)
     new = user("young@new.test")
     new[1]["homeDirectory"] = [path.encode()]
     file = save(plus(new))
     plan = run.plan(file, here)
     told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
     assert told == ([f"{word} the mailbox of {old[0]}"] if word else [])
-    run.carry_out(plan, here)
+    run.execute(plan, here)
     again = run.plan(file, here)
     assert (again.ok, again.warnings) == (True, ())
     overwriting = run.plan(file, here, Options(overwrite=True))
@@ -756,7 +756,7 @@ def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Sa
             theirs = {"objectClass": (b"mailAlias",), "mail": (b"other@new.test",)}
             here.write(changes.Add(alias, {**theirs, "shadowAddress": (b"ann@new.test",)}))
 
-    done = run.carry_out(plan, here, progress=come_first)
+    done = run.execute(plan, here, progress=come_first)
     assert (done.ok, done.missing) == (False, 0)
     assert [fault.reason for fault in done.shared] == [f"{ANN[0]}: ann@new.test belongs to {alias}"]
     assert json.loads(json.dumps(done.as_json()))["shared"][0]["line"] == done.shared[0].line
@@ -764,14 +764,14 @@ def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Sa
 
 def test_single_accounts_go_into_domains_that_exist(here: Directory, save: Save) -> None:
     """Their parents need not be in the file; many of one parent are looked up together."""
-    run.carry_out(run.plan(save(plus()), here), here)
+    run.execute(run.plan(save(plus()), here), here)
     people = [user(f"p{number}@new.test") for number in range(30)]
     alone = save(b"".join(full.text(people[:1], passwords=True)))
-    assert run.carry_out(run.plan(alone, here), here).added == 1
+    assert run.execute(run.plan(alone, here), here).added == 1
     many = save(b"".join(full.text(people, passwords=True)))
     plan = run.plan(many, here)
     assert (plan.add, plan.equal) == (29, 1)
-    assert run.carry_out(plan, here).equal == 30
+    assert run.execute(plan, here).equal == 30
 
 
 def test_an_export_stands_its_own_examination(text: bytes, save: Save) -> None:

@@ -92,7 +92,7 @@ class File:
 def brought_back(ground: Ground, data: bytes) -> run.Outcome:
     plan = run.plan(File(data), ground.directory, OPTIONS)
     assert plan.ok, plan.refused
-    return run.carry_out(plan, ground.directory)
+    return run.execute(plan, ground.directory)
 
 
 @examples(60)
@@ -142,7 +142,7 @@ def test_a_rehearsal_is_right(ground: Ground, entries: list[Entry]) -> None:
     rehearsed = [*run.change_records(plan, ground.directory)] if plan.ok else []
     assert ground.exported() == before
     if plan.ok:
-        done = run.carry_out(plan, ground.directory)
+        done = run.execute(plan, ground.directory)
         assert done.ok
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
         assert len(rehearsed) == 1 + done.added

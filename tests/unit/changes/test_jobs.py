@@ -6,7 +6,7 @@ from iredldap.changes.jobs import Course, claimable, fate
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Delete,
     Modify,
     Plan,
@@ -23,7 +23,7 @@ TREE = Tree("dc=example,dc=com")
 DN = TREE.user("ann@corp.test")
 OTHER = TREE.user("bob@corp.test")
 QUERY = Query(TREE.base, Scope.SUBTREE, "(mail=*)")
-LOOK = Recheck("look again", QUERY, lambda _: Amendment())
+LOOK = Recheck("look again", QUERY, lambda _: Correction())
 GO_ROUND = Sweep("go round", QUERY, lambda _: ())
 
 

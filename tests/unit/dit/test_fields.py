@@ -31,7 +31,7 @@ from iredldap.dit.fields import (
     older_names,
     parse,
     properties,
-    refuse_strays,
+    refuse_leftovers,
     service_mods,
     settled,
     show,
@@ -181,10 +181,10 @@ def test_strays_are_told_and_can_be_refused() -> None:
     assert parsed.dropped == ("tlh",)
     assert [(change.field.name, change.values) for change in parsed.odd] == [("members", ("b",))]
     with pytest.raises(Refusal) as refused:
-        refuse_strays(parsed)
+        refuse_leftovers(parsed)
     assert refused.value.codes == ("INVALID_PARAMETER",)
     assert refused.value.parameters == ("Name", "x")
-    refuse_strays(parse(TABLE, {"name": ["a"]}))
+    refuse_leftovers(parse(TABLE, {"name": ["a"]}))
 
 
 ODD = "a@x.test,O'Hara..@x.test,root,b..c@x.test"

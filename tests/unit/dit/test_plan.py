@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import (
     Add,
-    Amendment,
+    Correction,
     Delete,
     Mod,
     Modify,
@@ -72,7 +72,7 @@ def test_a_sweep_is_expanded_and_a_recheck_is_a_comment() -> None:
 
     text = printed(
         Sweep("two\nlines", query, change),
-        Recheck("is it so", query, lambda _: Amendment()),
+        Recheck("is it so", query, lambda _: Correction()),
         found=found,
     )
 
@@ -187,7 +187,7 @@ def test_steps_are_described_without_values() -> None:
     assert describe(Modify(DN, (HEAD,))) == f"modify {DN}"
     assert describe(Delete(DN)) == f"delete {DN}"
     assert describe(Sweep("clear", query, lambda _: ())) == "clear"
-    assert describe(Recheck("look", query, lambda _: Amendment())) == "look"
+    assert describe(Recheck("look", query, lambda _: Correction())) == "look"
 
 
 def test_inverse_takes_back_value_by_value() -> None:

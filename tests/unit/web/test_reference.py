@@ -14,7 +14,7 @@ from iredldap.config.config import Api
 from iredldap.shipped import shipped
 from iredldap.web.resources import reference
 from iredldap.web.resources.reference import POLICY, ReferenceFileResource, ReferenceResource
-from iredldap.web.responses import Replies
+from iredldap.web.responses import Responses
 from tools import vendor
 
 
@@ -22,7 +22,7 @@ from tools import vendor
 def client() -> testing.TestClient:
     """Nothing but the page and its files."""
     app = falcon.App()
-    Replies(Api()).install(app)
+    Responses(Api()).install(app)
     shared = [cast("Any", SimpleNamespace())] * 6
     app.add_route("/docs", ReferenceResource(*shared))
     app.add_route("/docs/{file}", ReferenceFileResource(*shared))

@@ -16,7 +16,7 @@ from iredldap import errors
 from iredldap.config.config import Api
 from iredldap.errors import Refusal, Several, WeakPassword
 from iredldap.web import responses
-from iredldap.web.responses import Replies, listed, status_of, status_of_code
+from iredldap.web.responses import Responses, listed, status_of, status_of_code
 
 STATUSES = {
     400: "INVALID_PARAMETER MISSING_PARAMETER PARAMETER_CONFLICT INVALID_DOMAIN_NAME INVALID_MAIL"
@@ -89,7 +89,7 @@ def answered(
 ) -> tuple[falcon.Response, dict[str, Any]]:
     response = falcon.Response()
     response.context.twins = twins
-    Replies(Api(**api)).refused(testing.create_req(), response, no)
+    Responses(Api(**api)).refused(testing.create_req(), response, no)
     return response, json.loads(response.data or b"")
 
 
@@ -98,7 +98,7 @@ def done(
 ) -> tuple[falcon.Response, bytes]:
     response = falcon.Response()
     response.context.twins = twins
-    Replies(Api(**api)).done(response, data, read=read)
+    Responses(Api(**api)).done(response, data, read=read)
     return response, response.data or b""
 
 
@@ -135,9 +135,9 @@ def test_parameters_have_the_names_they_were_sent_by() -> None:
             errors.InvalidParameter(parameter="quota"),
         ]
     )
-    Replies(Api()).refused(request, response, both)
+    Responses(Api()).refused(request, response, both)
     assert response.headers["x-invalid-parameters"] == "cn, outboundRelay, mailQuota"
-    Replies(Api()).refused(request, response, both.refusals[0])
+    Responses(Api()).refused(request, response, both.refusals[0])
     assert json.loads(response.data or b"")["_data"] == {
         "unsupported": [
             {"parameter": "cn", "attribute": "cn"},
@@ -213,7 +213,7 @@ class Raises:
 
 def called(error: Exception, method: str = "GET", path: str = "/x") -> testing.Result:
     app = falcon.App()
-    Replies(Api()).install(app)
+    Responses(Api()).install(app)
     app.add_route("/x", Raises(error))
     return testing.TestClient(app).simulate_request(method, path)
 
@@ -305,6 +305,6 @@ def test_an_object_in_pieces_is_that_of_a_whole_answer(
              for key, value in batch.items()}  # fmt: skip
     pieces = ({f"{n}{key}": value for key, value in b.items()} for n, b in enumerate(batches))
 
-    text = b"".join(Replies(Api(legacy_keys=legacy)).members(pieces))
+    text = b"".join(Responses(Api(legacy_keys=legacy)).members(pieces))
 
     assert json.loads(text) == json.loads(done(whole, read=True, legacy_keys=legacy)[1])
