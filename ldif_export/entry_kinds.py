@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Literal, get_args
 
 from iredldap.dit import matching, names
-from iredldap.dit.matching import KindOf
+from iredldap.dit.matching import EqualityOf
 
 Kind = Literal[
     "domain", "container", "user", "catchall", "admin", "maillist", "alias", "externals", "other"
@@ -82,19 +82,21 @@ def above(parts: Parts, entry: Kind) -> Parts | None:
     return parts[len(place) :]
 
 
-def unnamed(parts: Parts, lowered: Mapping[str, Sequence[bytes]], kind_of: KindOf) -> str | None:
+def unnamed(
+    parts: Parts, lowered: Mapping[str, Sequence[bytes]], equality_of: EqualityOf
+) -> str | None:
     """Attribute of the entry's own name whose value is not among its values, or None.
 
     Args:
         parts: The entry's DN.
         lowered: Its attributes, names in lower case.
-        kind_of: Tells how values of an attribute are compared.
+        equality_of: Tells how values of an attribute are compared.
     """
     for attribute, value in parts[0]:
         form = value.encode("utf-8", "surrogateescape")
-        rule = kind_of(attribute).rule
+        rule = equality_of(attribute).rule
         own = lowered.get(attribute, ())
-        if form not in own and all(matching.normal(rule, one, kind_of) != form for one in own):
+        if form not in own and all(matching.normal(rule, one, equality_of) != form for one in own):
             return attribute
     return None
 

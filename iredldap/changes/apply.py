@@ -335,7 +335,7 @@ def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
 
 
 def _operate(directory: Directory, operation: Operation) -> str | None:
-    operation = merged(operation, directory.kind_of)
+    operation = merged(operation, directory.equality_of)
     try:
         return directory.write(operation)
     except Unanswered as ex:
@@ -491,7 +491,7 @@ def _round(
                 if failure:
                     return
                 sent += 1
-                yield merged(operation, directory.kind_of)
+                yield merged(operation, directory.equality_of)
 
     for operation, refusal in directory.pipeline(operations()):
         stuck += isinstance(refusal, HasChildren)

@@ -104,7 +104,7 @@ class _Judge:
             dn = operation.dn.lower()
             is_changed_twice = isinstance(operation, Modify) and dn in self._touched
             if not is_changed_twice and dn not in made:
-                yield clashes.merged(operation, self._directory.kind_of)
+                yield clashes.merged(operation, self._directory.equality_of)
             elif isinstance(operation, Add):
                 self._by_schema(operation)
             self._touched.add(dn)
@@ -149,10 +149,10 @@ class _Judge:
             case Add():
                 after = operation.attributes
             case Modify() if entry := self._directory.read(operation.dn, ("*",)):
-                if found := clashes.clash(operation, entry, schema.kind_of):
+                if found := clashes.clash(operation, entry, schema.equality_of):
                     self._refuse(operation, ValuePresent(f"{found.attribute}: {found.value!r}"))
                 before = schema.faults(entry.attributes)
-                after = clashes.changed(entry, operation.mods, schema.kind_of)
+                after = clashes.changed(entry, operation.mods, schema.equality_of)
             case _:
                 return
         if new := [fault for fault in schema.faults(after) if fault not in before]:
@@ -184,7 +184,7 @@ class _Judge:
                 if empties_group(schema, operation, entry):
                     groups.append(entry.dn)
                 elif operation.dn.lower() not in self._touched:
-                    yield clashes.merged(operation, self._directory.kind_of)
+                    yield clashes.merged(operation, self._directory.equality_of)
 
     def _again(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
         """Judge an entry again that is not as it was read: by now it may be right."""
@@ -192,7 +192,7 @@ class _Judge:
         rivals.look(refused, verdict)
         query = replace(sweep.query, base=refused.dn, scope=Scope.BASE)
         wanted = [
-            clashes.merged(operation, self._directory.kind_of)
+            clashes.merged(operation, self._directory.equality_of)
             for entry in self._directory.find(query)
             for operation in (sweep.foreseen or sweep.change)(entry)
         ]
@@ -250,7 +250,7 @@ class Rivals:
         words, report = f"{describe(refused)}: {refusal.detail}", refusal.report
         if isinstance(refusal, ValueAbsent):
             raise SchemaViolation(words, report=report) from refusal
-        found = clashes.clash(refused, entry, self._directory.kind_of)
+        found = clashes.clash(refused, entry, self._directory.equality_of)
         told = _told(found) if found else {}
         raise ValueExists(words, report={**(report or {}), **told}) from refusal
 

@@ -10,12 +10,12 @@ from typing import Any
 from iredldap.dit import kinds, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import (
-    Attribute,
-    Change,
     Elsewhere,
     Field,
+    FieldChange,
     Parsed,
     Setting,
+    StoredAttribute,
     Table,
     Verb,
     show,
@@ -78,7 +78,7 @@ _MAY_CREATE = Field(
 )
 _DISABLED_SERVICES = Field(
     name="disabledService",
-    stored_as=Attribute("disabledService", many=True),
+    stored_as=StoredAttribute("disabledService", many=True),
     kind=kinds.SERVICES,
     meaning="Parts of iRedAdmin that he may not use.",
 )
@@ -91,7 +91,7 @@ UPDATE: Table = (
     Field(
         name="name",
         aliases=("cn",),
-        stored_as=Attribute("cn"),
+        stored_as=StoredAttribute("cn"),
         kind=kinds.TEXT,
         meaning="Display name.",
         empty="none",
@@ -106,7 +106,7 @@ UPDATE: Table = (
     ),
     Field(
         name="accountStatus",
-        stored_as=Attribute("accountStatus"),
+        stored_as=StoredAttribute("accountStatus"),
         kind=kinds.STATUS,
         meaning="Switches the admin on (active) or off (disabled).",
         era="later",
@@ -114,7 +114,7 @@ UPDATE: Table = (
     Field(
         name="language",
         aliases=("preferredLanguage",),
-        stored_as=Attribute("preferredLanguage"),
+        stored_as=StoredAttribute("preferredLanguage"),
         kind=kinds.LANGUAGE,
         meaning="Language that the admin sees; one that is not installed is ignored.",
         empty="that of the programs",
@@ -123,7 +123,7 @@ UPDATE: Table = (
     Field(
         name="isGlobalAdmin",
         aliases=("domainGlobalAdmin",),
-        stored_as=Attribute("domainGlobalAdmin"),
+        stored_as=StoredAttribute("domainGlobalAdmin"),
         kind=kinds.YES_NO,
         meaning="Makes him a global admin or a normal one. A global admin has no limits: those"
         " that he has go, and others are ignored.",
@@ -161,14 +161,14 @@ CREATE: Table = tuple(
 VERIFY: Table = tuple(row.but(era="later") for row in user.VERIFY)
 
 
-def changes(parsed: Parsed, *, is_global: bool) -> tuple[Change, ...]:
+def changes(parsed: Parsed, *, is_global: bool) -> tuple[FieldChange, ...]:
     """Say what a request means for the entry of an admin.
 
     Args:
         parsed: The request.
         is_global: Whether he is a global admin, or becomes one: then his limits are no part of it.
     """
-    lost = tuple(Change(row, ()) for row in (*_LIMITS, _MAY_CREATE))
+    lost = tuple(FieldChange(row, ()) for row in (*_LIMITS, _MAY_CREATE))
     ignored = _limits(parsed) if is_global else ()
     asked = (change for change in parsed.changes if change not in ignored)
     meant = (each for change in asked for each in _meaning(change, parsed.value("quotaUnit")))
@@ -181,12 +181,12 @@ def ignored_limits(parsed: Parsed, *, is_global: bool) -> tuple[str, ...]:
     return tuple(f"{change.field.name}={''.join(change.values)}" for change in sent)
 
 
-def _limits(parsed: Parsed) -> tuple[Change, ...]:
+def _limits(parsed: Parsed) -> tuple[FieldChange, ...]:
     names = {row.name for row in _LIMITS}
     return tuple(change for change in parsed.changes if change.field.name in names)
 
 
-def _meaning(change: Change, unit: str | None) -> Iterator[Change]:
+def _meaning(change: FieldChange, unit: str | None) -> Iterator[FieldChange]:
     if not change.values:
         yield change
         return
@@ -194,18 +194,18 @@ def _meaning(change: Change, unit: str | None) -> Iterator[Change]:
     match change.field.name:
         case "maxDomains":
             yield change
-            yield Change(_MAY_CREATE, ("yes",) if value != "0" else ())
+            yield FieldChange(_MAY_CREATE, ("yes",) if value != "0" else ())
         case "maxQuota":
-            yield Change(change.field, (str(settings.megabytes(int(value), unit or "MB")),))
+            yield FieldChange(change.field, (str(settings.megabytes(int(value), unit or "MB")),))
         case name if name in _WITHHELD:
             verb = Verb.ADD if value == "yes" else Verb.REMOVE
-            yield Change(_DISABLED_SERVICES, (_WITHHELD[name],), verb)
+            yield FieldChange(_DISABLED_SERVICES, (_WITHHELD[name],), verb)
         case _:
             yield change
 
 
 def new(
-    mail: str, changes: Iterable[Change], given: Mapping[str, tuple[str, ...]]
+    mail: str, changes: Iterable[FieldChange], given: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[bytes, ...]]:
     """Make the attributes of a new admin: an active one without any rights.
 

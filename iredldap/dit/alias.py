@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from iredldap.dit import kinds, maillist
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Attribute, Change, Field, Table, each, stored
+from iredldap.dit.fields import Field, FieldChange, StoredAttribute, Table, each, stored
 
 MEMBERS = "mailForwardingAddress"
 """The attribute that holds the members."""
@@ -21,7 +21,7 @@ _POLICY = maillist.POLICY.but(
 )
 _MEMBERS = Field(
     name="members",
-    stored_as=Attribute(MEMBERS, many=True),
+    stored_as=StoredAttribute(MEMBERS, many=True),
     kind=kinds.ADDRESSES,
     meaning="Addresses that the alias expands to; an unknown one in its own domain is ignored.",
 )
@@ -33,7 +33,7 @@ UPDATE: Table = (
     _POLICY,
     Field(
         name="accountStatus",
-        stored_as=Attribute("accountStatus"),
+        stored_as=StoredAttribute("accountStatus"),
         kind=kinds.STATUS,
         meaning="Switches the alias on (active) or off (disabled).",
         era="later",
@@ -48,7 +48,7 @@ UPDATE: Table = (
 
 
 def new(
-    mail: str, changes: Iterable[Change], shadows: Iterable[str], *, is_marked: bool
+    mail: str, changes: Iterable[FieldChange], shadows: Iterable[str], *, is_marked: bool
 ) -> dict[str, tuple[bytes, ...]]:
     """Make the attributes of a new alias.
 

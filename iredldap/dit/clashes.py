@@ -9,62 +9,62 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from iredldap.dit.entry import Entry
-from iredldap.dit.matching import KindOf, normal, standard
+from iredldap.dit.matching import EqualityOf, normal, standard
 from iredldap.dit.plan import Add, Mod, Modify, Op, Operation
 
 
-def form(attribute: str, value: str | bytes, kind_of: KindOf = standard) -> bytes:
+def form(attribute: str, value: str | bytes, equality_of: EqualityOf = standard) -> bytes:
     """Return what all spellings of a value have in common, by the rule of its attribute.
 
     Args:
         attribute: Its name.
         value: The value.
-        kind_of: Knows the rule: `Schema.kind_of`, where there is a server to ask.
+        equality_of: Knows the rule: `Schema.equality_of`, where there is a server to ask.
     """
     stored = value.encode() if isinstance(value, str) else value
-    return normal(kind_of(attribute.partition(";")[0]).rule, stored, kind_of)
+    return normal(equality_of(attribute.partition(";")[0]).rule, stored, equality_of)
 
 
-def merged(operation: Operation, kind_of: KindOf) -> Operation:
+def merged(operation: Operation, equality_of: EqualityOf) -> Operation:
     """Return the same operation with each value once; of several spellings the first stays.
 
     Args:
         operation: What is about to be done.
-        kind_of: Knows how the server compares: two values that it keeps apart are two.
+        equality_of: Knows how the server compares: two values that it keeps apart are two.
     """
     match operation:
         case Add(attributes=attributes):
-            single = {name: _once(name, values, kind_of) for name, values in attributes.items()}
+            single = {name: _once(name, values, equality_of) for name, values in attributes.items()}
             return replace(operation, attributes=single) if single != attributes else operation
         case Modify(mods=mods):
             once = tuple(
-                replace(mod, values=_once(mod.attribute, mod.values, kind_of)) for mod in mods
+                replace(mod, values=_once(mod.attribute, mod.values, equality_of)) for mod in mods
             )
             return replace(operation, mods=once) if once != mods else operation
         case _:
             return operation
 
 
-def _once(attribute: str, values: tuple[bytes, ...], kind_of: KindOf) -> tuple[bytes, ...]:
+def _once(attribute: str, values: tuple[bytes, ...], equality_of: EqualityOf) -> tuple[bytes, ...]:
     if len(values) < 2:
         return values
-    rule = kind_of(attribute.partition(";")[0]).rule
+    rule = equality_of(attribute.partition(";")[0]).rule
     kept: dict[bytes, bytes] = {}
     for value in values:
-        kept.setdefault(normal(rule, value, kind_of), value)
+        kept.setdefault(normal(rule, value, equality_of), value)
     return tuple(kept.values())
 
 
-def changed(entry: Entry, mods: Iterable[Mod], kind_of: KindOf) -> dict[str, list[bytes]]:
+def changed(entry: Entry, mods: Iterable[Mod], equality_of: EqualityOf) -> dict[str, list[bytes]]:
     """Return the attributes that modifications leave an entry with, as the server compares."""
     left = {name: [*values] for name, values in entry.attributes.items()}
     for mod in mods:
         held = left.setdefault(mod.attribute, [])
-        gone = {form(mod.attribute, value, kind_of) for value in mod.values}
+        gone = {form(mod.attribute, value, equality_of) for value in mod.values}
         if mod.op is Op.REPLACE or not mod.values:
             held.clear()
         if mod.op is Op.DELETE:
-            held[:] = [v for v in held if form(mod.attribute, v, kind_of) not in gone]
+            held[:] = [v for v in held if form(mod.attribute, v, equality_of) not in gone]
         else:
             held += mod.values
     return {name: values for name, values in left.items() if values}
@@ -78,24 +78,24 @@ class Clash(NamedTuple):
     other: bytes
 
 
-def clash(operation: Operation, entry: Entry, kind_of: KindOf) -> Clash | None:
+def clash(operation: Operation, entry: Entry, equality_of: EqualityOf) -> Clash | None:
     """Find a value that an operation adds although one that is equal by rule is there.
 
     Args:
         operation: What was refused.
         entry: As it is.
-        kind_of: Knows how the server compares.
+        equality_of: Knows how the server compares.
     """
     there: dict[str, dict[bytes, bytes]] = {}
     for mod in operation.mods if isinstance(operation, Modify) else ():
         if mod.attribute not in there:
             values = entry.values(mod.attribute)
-            there[mod.attribute] = {form(mod.attribute, v, kind_of): v for v in values}
+            there[mod.attribute] = {form(mod.attribute, v, equality_of): v for v in values}
         held = there[mod.attribute]
         if mod.op is Op.REPLACE or not mod.values:
             held.clear()
         for value in mod.values:
-            common = form(mod.attribute, value, kind_of)
+            common = form(mod.attribute, value, equality_of)
             if mod.op is Op.DELETE:
                 held.pop(common, None)
             elif common in held:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from iredldap.dit import kinds, settings
 from iredldap.dit.entry import Entry, distinct, encoded
 from iredldap.dit.fields import (
-    Attribute,
-    Change,
     Elsewhere,
     Field,
+    FieldChange,
     Parsed,
     Setting,
+    StoredAttribute,
     Table,
     Verb,
     each,
@@ -28,7 +28,7 @@ from iredldap.errors import ParameterConflict
 _NAME = Field(
     name="name",
     aliases=("cn",),
-    stored_as=Attribute("cn"),
+    stored_as=StoredAttribute("cn"),
     kind=kinds.TEXT,
     meaning="Description of the domain, the name of the company, say.",
 )
@@ -47,7 +47,7 @@ _LANGUAGE = Field(
 )
 _TRANSPORT = Field(
     name="transport",
-    stored_as=Attribute("mtaTransport"),
+    stored_as=StoredAttribute("mtaTransport"),
     kind=kinds.TRANSPORT,
     meaning="Postfix transport that delivers mail for the domain.",
 )
@@ -83,7 +83,7 @@ _NUMBER_OF_LISTS = Field(
 )
 _SENDER_BCC = Field(
     name="senderBcc",
-    stored_as=Attribute("domainSenderBccAddress", service="senderbcc"),
+    stored_as=StoredAttribute("domainSenderBccAddress", service="senderbcc"),
     kind=kinds.ADDRESS,
     meaning="Address that gets a copy of every mail that users of the domain send.",
     empty="no more copies",
@@ -91,7 +91,7 @@ _SENDER_BCC = Field(
 )
 _RECIPIENT_BCC = Field(
     name="recipientBcc",
-    stored_as=Attribute("domainRecipientBccAddress", service="recipientbcc"),
+    stored_as=StoredAttribute("domainRecipientBccAddress", service="recipientbcc"),
     kind=kinds.ADDRESS,
     meaning="Address that gets a copy of every mail that users of the domain receive.",
     empty="no more copies",
@@ -101,7 +101,7 @@ _RECIPIENT_BCC = Field(
 _SELF_SERVICE = "global_admin; domain_admin for self-service only"
 _SERVICES = Field(
     name="services",
-    stored_as=Attribute("enabledService", many=True),
+    stored_as=StoredAttribute("enabledService", many=True),
     kind=kinds.SERVICES,
     meaning="All services of the domain; `domainalias` stays while there are alias domains.",
     empty="no services, `mail` included",
@@ -197,7 +197,7 @@ ADMINS: Table = (
 ALL_SERVICES = _SERVICES
 CATCHALL_TARGETS = Field(
     name="catchall",
-    stored_as=Attribute("mailForwardingAddress", many=True),
+    stored_as=StoredAttribute("mailForwardingAddress", many=True),
     kind=kinds.ADDRESSES,
     meaning="Destinations, as the catch-all account has them.",
 )
@@ -220,7 +220,7 @@ UPDATE: Table = (
     _NAME.but(empty="no description"),
     Field(
         name="accountStatus",
-        stored_as=Attribute("accountStatus"),
+        stored_as=StoredAttribute("accountStatus"),
         kind=kinds.STATUS,
         meaning="Switches the domain and every account in it on (active) or off (disabled).",
         who="global_admin",
@@ -282,7 +282,7 @@ UPDATE: Table = (
     ),
     Field(
         name="outboundRelay",
-        stored_as=Attribute("senderRelayHost"),
+        stored_as=StoredAttribute("senderRelayHost"),
         kind=kinds.RELAY,
         meaning="Next hop of mail that the domain sends.",
         empty="no relay",
@@ -331,7 +331,7 @@ def alias_domains(entry: Entry) -> list[str]:
 
 
 def new(
-    name: str, changes: Iterable[Change], transport: str, services: tuple[str, ...]
+    name: str, changes: Iterable[FieldChange], transport: str, services: tuple[str, ...]
 ) -> dict[str, tuple[bytes, ...]]:
     """Make the attributes of a new domain.
 

@@ -36,7 +36,7 @@ class Verb(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class StoredAttribute:
     """Storage in an attribute of the entry. `many` attributes change value by value.
 
     `service` names a word of `enabledService` that stands while the attribute has a value, and
@@ -80,7 +80,7 @@ class Elsewhere:
     where: str
 
 
-Storage = Attribute | Setting | Column | Profile | Elsewhere
+Storage = StoredAttribute | Setting | Column | Profile | Elsewhere
 
 
 def _missing() -> Refusal:
@@ -161,7 +161,7 @@ def each(field: Field, suffix: str, added: str, removed: str) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One parameter as sent. SET with no values clears.
 
     `texts` are the values before they were read, and `name` is the one that they were sent by,
@@ -188,10 +188,10 @@ class Parsed:
     changes before `settled` has found them in the entry.
     """
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
     unknown: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
-    odd: tuple[Change, ...] = ()
+    odd: tuple[FieldChange, ...] = ()
 
     def value(self, name: str) -> str | None:
         """The single value of a parameter, or None where it was not sent."""
@@ -209,7 +209,7 @@ def parse(table: Table, form: Form) -> Parsed:
             raised together.
     """
     refusals: list[Refusal] = []
-    changes, odd = list[Change](), list[Change]()
+    changes, odd = list[FieldChange](), list[FieldChange]()
     dropped, empty = list[str](), list[str]()
     blank = _left_blank(table, form)
     for field in table:
@@ -223,7 +223,7 @@ def parse(table: Table, form: Form) -> Parsed:
             values = reading.values if reading else ()
             dropped += reading.dropped if reading else ()
             texts = tuple(form[name]) if _may_be_answered(field, name) else ()
-            change = Change(field, values, field.verb, name if texts else "", texts)
+            change = FieldChange(field, values, field.verb, name if texts else "", texts)
             if values or not reading:
                 changes.append(change)
             if reading and reading.odd:
@@ -255,7 +255,7 @@ def _may_be_answered(field: Field, name: str) -> bool:
     return name in stored_as and not field.kind.secret
 
 
-def settled(parsed: Parsed, stands: Callable[[Change, str], str | None]) -> Parsed:
+def settled(parsed: Parsed, stands: Callable[[FieldChange, str], str | None]) -> Parsed:
     """Decide about odd values: those that stand already become part of the changes.
 
     Args:
@@ -331,7 +331,7 @@ def _is_filled(field: Field, form: Form) -> bool:
 
 
 def _lacking(
-    table: Table, changes: Sequence[Change], refusals: Sequence[Refusal]
+    table: Table, changes: Sequence[FieldChange], refusals: Sequence[Refusal]
 ) -> Iterable[Refusal]:
     sent = {change.field.name for change in changes}
     yield from _switched_off(changes)
@@ -354,7 +354,7 @@ def _lacking(
                 )
 
 
-def _switched_off(changes: Sequence[Change]) -> Iterable[Refusal]:
+def _switched_off(changes: Sequence[FieldChange]) -> Iterable[Refusal]:
     """Refuse values together with the end of the service that they need.
 
     A whole set of services ends those that are not in it.
@@ -379,8 +379,8 @@ def _switched_off(changes: Sequence[Change]) -> Iterable[Refusal]:
                 yield ParameterConflict(f"{name} needs {service}", parameter=switch.field.name)
 
 
-def _folded_words(switch: Change) -> set[str]:
-    is_a_list = isinstance(switch.field.stored_as, Attribute)
+def _folded_words(switch: FieldChange) -> set[str]:
+    is_a_list = isinstance(switch.field.stored_as, StoredAttribute)
     return {folded(value) for value in switch.values} if is_a_list else set()
 
 
@@ -397,7 +397,7 @@ def refuse_leftovers(parsed: Parsed) -> None:
     raise_all(strays)
 
 
-def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
+def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
     """Say what must change in an entry: only differences, lists value by value.
 
     What was sent as an answer has it changes nothing. Of one list what is set counts first, then
@@ -412,10 +412,10 @@ def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
             case Setting() as setting:
                 held = lists.get(settings.ATTRIBUTE, entry.texts(settings.ATTRIBUTE))
                 lists[settings.ATTRIBUTE] = _with_setting(held, setting, change)
-            case Attribute(many=True, name=name):
+            case StoredAttribute(many=True, name=name):
                 held = lists.get(name, entry.texts(name))
                 lists[name] = _folded(name, held, change.verb, change.values)
-            case Attribute() as attribute:
+            case StoredAttribute() as attribute:
                 singles += _replaced(attribute, change, entry)
     for change in ordered:
         for name, verb, word in _services(change):
@@ -430,15 +430,15 @@ def modlist(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
 _ORDER = (Verb.SET, Verb.REMOVE, Verb.ADD)
 
 
-def _replaced(attribute: Attribute, change: Change, entry: Entry) -> list[Mod]:
+def _replaced(attribute: StoredAttribute, change: FieldChange, entry: Entry) -> list[Mod]:
     new = [v for v in change.values if not (attribute.zero_is_absent and v == "0")]
     same = new == entry.texts(attribute.name)
     return [] if same else [Mod(Op.REPLACE, attribute.name, encoded(new))]
 
 
-def _services(change: Change) -> Iterable[tuple[str, Verb, str]]:
+def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
     storage = change.field.stored_as
-    if isinstance(storage, Attribute) and storage.service and change.verb is not Verb.REMOVE:
+    if isinstance(storage, StoredAttribute) and storage.service and change.verb is not Verb.REMOVE:
         if change.values:
             yield "enabledService", Verb.ADD, storage.service
         elif not storage.service_stays:
@@ -462,7 +462,7 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
             return _folded(name, kept, Verb.ADD, values)
 
 
-def _with_setting(held: Sequence[str], setting: Setting, change: Change) -> list[str]:
+def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) -> list[str]:
     """Apply one change to the packed settings; keys are compared with regard to case."""
     sent = [p for value in change.values if (p := settings.packed(setting.key, value))]
     own = settings.of_key(held, setting.key)
@@ -497,7 +497,7 @@ def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
     return _difference("enabledService", words, entry)
 
 
-def stored(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
+def stored(changes: Iterable[FieldChange]) -> dict[str, tuple[str, ...]]:
     """Give the attributes that changes mean for an entry yet to be made."""
     attributes: dict[str, tuple[str, ...]] = {}
     for mod in modlist(changes, Entry("", {})):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from iredldap.dit import names
-from iredldap.dit.fields import Change, Parsed, Verb
+from iredldap.dit.fields import FieldChange, Parsed, Verb
 from iredldap.dit.request import Request
 
 _LONGEST = 4000
@@ -37,7 +37,7 @@ def _rest(wanted: Request) -> list[str]:
     ]
 
 
-def _sent(change: Change) -> str:
+def _sent(change: FieldChange) -> str:
     name = change.field.name
     return name if change.field.kind.secret else f"{name}={','.join(change.values)}"
 

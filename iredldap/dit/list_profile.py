@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iredldap.dit import names
-from iredldap.dit.fields import Change, Profile
+from iredldap.dit.fields import FieldChange, Profile
 from iredldap.dit.list_kinds import STANDARD_HEADERS
 from iredldap.dit.subscribable import (
     BY_MODERATORS,
@@ -49,11 +49,11 @@ _HOLDING = (MODERATED.name, STRANGERS_MODERATED.name)
 class Agreed:
     """Changes of which none contradicts another, and what of them was overruled."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
     overruled: tuple[str, ...] = ()
 
 
-def completed(mail: str, changes: Iterable[Change]) -> Agreed:
+def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
     """Make the changes of a new list: what was not sent has the value of the reference.
 
     There is nothing to clear, so what clears counts as not sent.
@@ -65,10 +65,10 @@ def completed(mail: str, changes: Iterable[Change]) -> Agreed:
     wanted = led(mail, [*sent.values()], {})
     posts = agreed(wanted.changes, "", {BY_SUBSCRIBERS.name: "yes"})
     defaults = [
-        Change(row, (row.default,))
+        FieldChange(row, (row.default,))
         for row in CREATE
         if row.default and isinstance(row.stored_as, Profile)
-    ] + [Change(row, (postmaster(mail),)) for row in _ROLES]
+    ] + [FieldChange(row, (postmaster(mail),)) for row in _ROLES]
     taken = {change.field.name for change in posts.changes}
     if JOIN_MODERATORS.name in taken:
         taken.add(JOINS_MODERATED.name)
@@ -86,7 +86,7 @@ def holds_posts(profile: Held) -> bool:
     return any(profile.get(name) == "yes" for name in _HOLDING)
 
 
-def led(mail: str, changes: Sequence[Change], profile: Held) -> Agreed:
+def led(mail: str, changes: Sequence[FieldChange], profile: Held) -> Agreed:
     """Let a list whose posts wait for moderators have one: else its owners, else postmaster.
 
     mlmmj asks moderators alone. Without any it keeps each post for a week, tells nobody, and
@@ -107,11 +107,11 @@ def led(mail: str, changes: Sequence[Change], profile: Held) -> Agreed:
     held = sent.get(OWNER.name) or profile.get(OWNER.name) or ()
     owners = tuple(dict.fromkeys(owner.lower() for owner in held if _is_taken(owner)))
     others = [change for change in changes if change.field.name != MODERATORS.name]
-    heirs = Change(MODERATORS, owners or (postmaster(mail),))
+    heirs = FieldChange(MODERATORS, owners or (postmaster(mail),))
     return Agreed((*others, heirs), (f"{MODERATORS.name}=",) if MODERATORS.name in sent else ())
 
 
-def agreed(changes: Sequence[Change], policy: str, profile: Held) -> Agreed:
+def agreed(changes: Sequence[FieldChange], policy: str, profile: Held) -> Agreed:
     """Let accessPolicy and the two settings of who may post say the same.
 
     Where they are sent and contradict one another accessPolicy counts, else the moderators do.
@@ -141,8 +141,8 @@ def agreed(changes: Sequence[Change], policy: str, profile: Held) -> Agreed:
     return Agreed(
         (
             *(change for change in changes if change.field.name not in posting),
-            Change(POLICY, (now,)),
-            *(Change(row, (wanted[row.name],)) for row in rows),
+            FieldChange(POLICY, (now,)),
+            *(FieldChange(row, (wanted[row.name],)) for row in rows),
         ),
         tuple(f"{n}={sent[n]}" for n, value in wanted.items() if sent.get(n, value) != value),
     )
@@ -164,7 +164,7 @@ def _policy(profile: Held, policy: str) -> str:
     return policy if policy in _OPEN else "public"
 
 
-def parameters(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, str]:
+def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[str, str]:
     """Put changes into the words of mlmmjadmin.
 
     Args:
@@ -193,7 +193,7 @@ def parameters(mail: str, changes: Iterable[Change], profile: Held) -> dict[str,
     return found | _footer(found, profile)
 
 
-def differing(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, str]:
+def differing(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[str, str]:
     """Give what of the changes is not in the profile yet, in the words of mlmmjadmin."""
     wanted = parameters(mail, changes, profile)
     new = {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
@@ -204,7 +204,7 @@ def differing(mail: str, changes: Iterable[Change], profile: Held) -> dict[str, 
     return new
 
 
-def forms(mail: str, changes: Sequence[Change], profile: Held) -> list[dict[str, str]]:
+def forms(mail: str, changes: Sequence[FieldChange], profile: Held) -> list[dict[str, str]]:
     """Give what is not in the profile yet, as one form after the other.
 
     Joins that are moderated by the owners from now on take two: the first clears the moderators.

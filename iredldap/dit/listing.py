@@ -87,7 +87,7 @@ LISTS: Table = (_EMAIL_ONLY, *_PAGES)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListingOptions:
     """What of a listing was asked for.
 
     Args:
@@ -105,7 +105,7 @@ class Wanted:
     fields: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, parsed: Parsed) -> "Wanted":
+    def read(cls, parsed: Parsed) -> "ListingOptions":
         """Read the parameters of a listing.
 
         Raises:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from iredldap.dit import kinds, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Attribute, Change, Elsewhere, Field, Table, each, stored
+from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, each, stored
 from iredldap.dit.plan import Mod, Modify, Op
 
 GROUP = "memberOfGroup"
@@ -22,13 +22,13 @@ MEMBERS = Elsewhere("memberOfGroup on local users; mailExternalUser entry under 
 NAME = Field(
     name="name",
     aliases=("cn",),
-    stored_as=Attribute("cn"),
+    stored_as=StoredAttribute("cn"),
     kind=kinds.TEXT,
     meaning="Display name.",
 )
 POLICY = Field(
     name="accessPolicy",
-    stored_as=Attribute("accessPolicy"),
+    stored_as=StoredAttribute("accessPolicy"),
     kind=kinds.POLICY,
     meaning="Who may post to the list.",
     default="public",
@@ -67,7 +67,7 @@ DELETE: Table = (
 
 def new(
     mail: str,
-    changes: Iterable[Change],
+    changes: Iterable[FieldChange],
     shadows: Iterable[str],
     members: Iterable[Mod],
     *,

@@ -1,4 +1,4 @@
-"""Which values of an attribute are equal, as the directory compares them.
+"""Compare values of an attribute as the directory does.
 
 A directory keeps two values apart by the equality rule of their attribute, not by their bytes:
 ``a  B`` is ``A b`` in a name, ``+1 555`` is ``+1555`` in a telephone number. Two values are equal
@@ -25,8 +25,8 @@ _MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What is needed of an attribute to compare its values.
+class Equality:
+    """The equality rule of an attribute.
 
     Args:
         name: One of its names, in lower case, the same for all.
@@ -37,8 +37,8 @@ class Kind:
     rule: str
 
 
-KindOf = Callable[[str], Kind]
-"""Gives the kind of an attribute by any of its names or its OID, without options."""
+EqualityOf = Callable[[str], Equality]
+"""Returns the equality rule of an attribute by any of its names or its OID, without options."""
 
 _STANDARD = {
     "": (
@@ -155,14 +155,14 @@ _ALIASES = {
 
 
 @lru_cache(_MOST_KNOWN)
-def standard(attribute: str) -> Kind:
-    """Tell the kind of an attribute without a server, as standards and iRedMail's schema have it.
+def standard(attribute: str) -> Equality:
+    """Return the equality rule that standards and iRedMail's schema give an attribute.
 
     What they do not name is compared without regard to case and blanks, as nearly all is.
     """
     lowered = attribute.lower()
     name = _ALIASES.get(lowered, lowered)
-    return Kind(name, _RULES.get(name, "caseIgnoreMatch"))
+    return Equality(name, _RULES.get(name, "caseIgnoreMatch"))
 
 
 def is_standard(attribute: str) -> bool:
@@ -170,62 +170,62 @@ def is_standard(attribute: str) -> bool:
     return _ALIASES.get(attribute.lower(), attribute.lower()) in _RULES
 
 
-def normal(rule: str, value: bytes, kind_of: KindOf = standard) -> bytes:
+def normal(rule: str, value: bytes, equality_of: EqualityOf = standard) -> bytes:
     """Give the normal form of a value; one that is none by its syntax stays as it is.
 
     Args:
         rule: Equality rule of its attribute, by name or OID.
         value: As it is stored or sent.
-        kind_of: Tells of the attributes that are named in a DN.
+        equality_of: Tells of the attributes that are named in a DN.
     """
     found = _NORMAL.get(rule)
     if found is not None:
         return found(value)
     if rule in _DN_RULES:
-        return _normal_dn(value, kind_of)
+        return _normal_dn(value, equality_of)
     if rule in _DN_AND_UID_RULES:
         dn, uid = _OPTIONAL_UID.fullmatch(value).groups()  # type: ignore[union-attr]
-        return _normal_dn(dn, kind_of) + (uid or b"")
+        return _normal_dn(dn, equality_of) + (uid or b"")
     return value
 
 
-def twice(rule: str, values: Sequence[bytes], kind_of: KindOf = standard) -> bool:
+def twice(rule: str, values: Sequence[bytes], equality_of: EqualityOf = standard) -> bool:
     """Whether one of the values is equal to another one."""
     if len(values) < 2:
         return False
-    return len({normal(rule, value, kind_of) for value in values}) < len(values)
+    return len({normal(rule, value, equality_of) for value in values}) < len(values)
 
 
-def equal(rule: str, one: bytes, other: bytes, kind_of: KindOf = standard) -> bool:
+def equal(rule: str, one: bytes, other: bytes, equality_of: EqualityOf = standard) -> bool:
     """Whether two values are equal by a rule."""
-    return one == other or normal(rule, one, kind_of) == normal(rule, other, kind_of)
+    return one == other or normal(rule, one, equality_of) == normal(rule, other, equality_of)
 
 
-def components(dn: str, kind_of: KindOf = standard) -> Parts:
+def components(dn: str, equality_of: EqualityOf = standard) -> Parts:
     """Take a DN apart, the same however it is spelled; [] for what is none, and for the empty one.
 
     Args:
         dn: As it is written.
-        kind_of: Tells of the attributes that are named in it.
+        equality_of: Tells of the attributes that are named in it.
     """
-    return [_component(tuple(part), kind_of) for part in names.parsed(dn)]
+    return [_component(tuple(part), equality_of) for part in names.parsed(dn)]
 
 
 # What stands above an entry stands above many.
 @lru_cache(_MOST_KNOWN)
-def _component(part: tuple[tuple[str, str], ...], kind_of: KindOf) -> list[tuple[str, str]]:
+def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> list[tuple[str, str]]:
     found = []
     for attribute, value in part:
         # slapd takes an option there, and forgets it.
-        kind = kind_of(attribute.partition(";")[0])
-        form = normal(kind.rule, value.encode("utf-8", _KEPT), kind_of)
-        found.append((kind.name, form.decode("utf-8", _KEPT)))
+        equality = equality_of(attribute.partition(";")[0])
+        form = normal(equality.rule, value.encode("utf-8", _KEPT), equality_of)
+        found.append((equality.name, form.decode("utf-8", _KEPT)))
     return sorted(found)
 
 
-def _normal_dn(value: bytes, kind_of: KindOf) -> bytes:
+def _normal_dn(value: bytes, equality_of: EqualityOf) -> bytes:
     text = _decoded(value)
-    parts = components(text, kind_of) if text else []
+    parts = components(text, equality_of) if text else []
     return repr(parts).encode("utf-8", _KEPT) if parts else value
 
 

@@ -7,33 +7,33 @@ from it: slapd refuses that (RFC 4511, section 4.6), and says neither which nor 
 from collections.abc import Iterable, Iterator
 
 from iredldap.dit import names
-from iredldap.dit.matching import KindOf, normal
+from iredldap.dit.matching import EqualityOf, normal
 from iredldap.dit.plan import Mod, Modify, Op
 
 
-def lost(change: Modify, kind_of: KindOf) -> list[str]:
+def lost(change: Modify, equality_of: EqualityOf) -> list[str]:
     """Name the attributes of which a modification takes the value that names the entry.
 
     Args:
         change: What is about to be done.
-        kind_of: Tells how values are compared; see `Schema.kind_of`.
+        equality_of: Tells how values are compared; see `Schema.equality_of`.
     """
     first, *_ = names.parsed(change.dn) or [[]]
-    found = (_lost(attribute, value, change.mods, kind_of) for attribute, value in first)
+    found = (_lost(attribute, value, change.mods, equality_of) for attribute, value in first)
     return [name for name in found if name]
 
 
-def _lost(attribute: str, value: str, mods: Iterable[Mod], kind_of: KindOf) -> str:
+def _lost(attribute: str, value: str, mods: Iterable[Mod], equality_of: EqualityOf) -> str:
     """Return the name by which a modification takes a value of a DN away; empty: it does not."""
-    kind = kind_of(attribute)
+    equality = equality_of(attribute)
 
     def forms(mod: Mod) -> Iterator[bytes]:
-        return (normal(kind.rule, each, kind_of) for each in mod.values)
+        return (normal(equality.rule, each, equality_of) for each in mod.values)
 
-    named = normal(kind.rule, value.encode("utf-8", "surrogateescape"), kind_of)
+    named = normal(equality.rule, value.encode("utf-8", "surrogateescape"), equality_of)
     taken_by = ""
     for mod in mods:
-        if ";" in mod.attribute or kind_of(mod.attribute).name != kind.name:
+        if ";" in mod.attribute or equality_of(mod.attribute).name != equality.name:
             continue
         comes = mod.op is not Op.DELETE and named in forms(mod)
         goes = mod.op is Op.REPLACE or (

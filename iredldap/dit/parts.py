@@ -35,7 +35,7 @@ _HAS_CHILDREN = names.equals("hasSubordinates", "TRUE")
 T = TypeVar("T")
 
 
-class Part(NamedTuple):
+class SubSearch(NamedTuple):
     """A search: where, how deep, and what an entry must be like."""
 
     base: str
@@ -43,7 +43,7 @@ class Part(NamedTuple):
     filter: str
 
 
-class Found(NamedTuple, Generic[T]):
+class FoundEntry(NamedTuple, Generic[T]):
     """An entry that a part has found.
 
     Args:
@@ -59,12 +59,12 @@ class Found(NamedTuple, Generic[T]):
     item: T
 
 
-Search = Callable[[Part], Generator[Found[T], None, None]]
+Search = Callable[[SubSearch], Generator[FoundEntry[T], None, None]]
 """Searches, and asks for `UUID_NAME` besides. Raises `ExceededLdapServerSizelimit` behind what
 came, and `NoSuchAccount` if the base is not there."""
 
 
-def without_uuid(part: Part) -> Part:
+def without_uuid(part: SubSearch) -> SubSearch:
     """Narrow a search to what no range finds; if that is too much, it can't be done in parts."""
     return part._replace(filter=names.every(part.filter, _NO_UUID))
 
@@ -74,7 +74,7 @@ def hashes() -> "array[int]":
     return array("q")
 
 
-def rest(part: Part, seen: Iterable[int], search: Search[T]) -> Generator[T, None, None]:
+def rest(part: SubSearch, seen: Iterable[int], search: Search[T]) -> Generator[T, None, None]:
     """Find what a search would still have found that the directory has broken off.
 
     Args:
@@ -100,7 +100,7 @@ class _Cut(Generic[T]):
     search: Search[T]
     seen: set[int]
 
-    def below(self, part: Part) -> Generator[T, None, None]:
+    def below(self, part: SubSearch) -> Generator[T, None, None]:
         """Give what is new of a part that was broken off."""
         match part.scope:
             case Scope.SUBTREE:
@@ -110,10 +110,10 @@ class _Cut(Generic[T]):
             case Scope.BASE:
                 raise ExceededLdapServerSizelimit(f"{part.base}: the directory gives nothing")
 
-    def _containers(self, part: Part) -> Generator[T, None, None]:
+    def _containers(self, part: SubSearch) -> Generator[T, None, None]:
         # They may themselves be more than come at once. Who comes later than this list is new, and
         # what is below it is not looked for.
-        children = [*_Cut(self._names, set()).whole(Part(part.base, Scope.ONE, _HAS_CHILDREN))]
+        children = [*_Cut(self._names, set()).whole(SubSearch(part.base, Scope.ONE, _HAS_CHILDREN))]
         yield from self.whole(part._replace(scope=Scope.BASE))
         yield from self.whole(part._replace(scope=Scope.ONE))
         self.seen.update(mark for _, mark in children)
@@ -124,17 +124,17 @@ class _Cut(Generic[T]):
                 # It has gone, with all that was below it.
                 continue
 
-    def _names(self, part: Part) -> Generator[Found[tuple[str, int]], None, None]:
+    def _names(self, part: SubSearch) -> Generator[FoundEntry[tuple[str, int]], None, None]:
         with closing(self.search(part)) as found:
             for dn, mark, uuid, _ in found:
-                yield Found(dn, mark, uuid, (dn, mark))
+                yield FoundEntry(dn, mark, uuid, (dn, mark))
 
-    def whole(self, part: Part) -> Generator[T, None, None]:
+    def whole(self, part: SubSearch) -> Generator[T, None, None]:
         """Give all that a part finds and that is new."""
         if not (yield from self._is_all(part, [])):
             yield from self.below(part)
 
-    def _ranges(self, part: Part) -> Generator[T, None, None]:
+    def _ranges(self, part: SubSearch) -> Generator[T, None, None]:
         waiting = [(0, _LAST)]
         while waiting:
             first, last = waiting.pop()
@@ -152,7 +152,7 @@ class _Cut(Generic[T]):
         if not (yield from self._is_all(without_uuid(part), [])):
             raise ExceededLdapServerSizelimit(f"{part.base}: too many entries have no {UUID_NAME}")
 
-    def _is_all(self, part: Part, uuids: list[int]) -> Generator[T, None, bool]:
+    def _is_all(self, part: SubSearch, uuids: list[int]) -> Generator[T, None, bool]:
         """Give what a part finds that is new, and say whether that is all of it."""
         came: list[int] = []
         try:
@@ -179,7 +179,7 @@ def _cut(uuids: list[int]) -> int:
     return ordered[-1] if uuids == ordered else ordered[len(ordered) // 2]
 
 
-def _range(part: Part, first: int, last: int) -> Part:
+def _range(part: SubSearch, first: int, last: int) -> SubSearch:
     bounds = (
         *((names.at_least(UUID_NAME, _uuid(first)),) if first else ()),
         *((names.at_most(UUID_NAME, _uuid(last)),) if last < _LAST else ()),

@@ -8,7 +8,7 @@ works without. What it does not work without ends the plan before its first step
 from collections.abc import Mapping
 from dataclasses import replace
 
-from iredldap.dit.fields import Attribute, Change, Parsed, Verb
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb
 from iredldap.dit.schema import Schema
 from iredldap.errors import NotSupportedByDirectory, Unplaced
 
@@ -70,10 +70,10 @@ _KEPT_BESIDE = {"listOwner", "listModerator"}
 """Attributes of which mlmmj keeps the values as well."""
 
 
-def _stored_in(change: Change) -> str:
+def _stored_in(change: FieldChange) -> str:
     """The attribute that a change gives values to; empty: none, or not there alone."""
     storage = change.field.stored_as
-    if not isinstance(storage, Attribute) or storage.name in _KEPT_BESIDE:
+    if not isinstance(storage, StoredAttribute) or storage.name in _KEPT_BESIDE:
         return ""
     gives = change.values and change.verb is not Verb.REMOVE
     return storage.name if gives or change.field.spared else ""

@@ -224,18 +224,18 @@ class Plan:
     unplaced: Unplaced = ()
 
 
-class Record:
-    """What takes sweeps back, noted down entry by entry while they are carried out.
+class UndoLog:
+    """Record what reverts sweeps, entry by entry while they are carried out.
 
-    An operation is noted before it is sent. One that was never carried out takes nothing back: the
+    An operation is recorded before it is sent. One that was never carried out reverts nothing: the
     values that it would have left are not there.
     """
 
     def __init__(self) -> None:
         self._undone: list[Modify] = []
 
-    def of(self, sweep: Sweep) -> Sweep:
-        """Return the same sweep, which is noted down."""
+    def recording(self, sweep: Sweep) -> Sweep:
+        """Return the same sweep, whose modifications are recorded here."""
 
         def change(entry: Entry) -> Iterator[Operation]:
             for operation in sweep.change(entry):
@@ -244,10 +244,11 @@ class Record:
                     self._undone.append(Modify(operation.dn, undone, absent_ok=True))
                 yield operation
 
+        # The preflight expands a sweep too, and changes nothing: it takes the unrecorded change.
         return replace(sweep, change=change, foreseen=sweep.change)
 
-    def undone(self) -> tuple[Modify, ...]:
-        """Return what takes back everything that was noted, the last first."""
+    def undo(self) -> tuple[Modify, ...]:
+        """Return the modifications that revert everything recorded, the last first."""
         return tuple(reversed(self._undone))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iredldap.dit import names
-from iredldap.dit.fields import Change, Field, Parsed, Table, Verb
+from iredldap.dit.fields import Field, FieldChange, Parsed, Table, Verb
 from iredldap.dit.user import SEALED_PASSWORD
 
 _CLEAR_TEXT = "password"
@@ -56,7 +56,7 @@ def sealed(request: Request, hashed: Callable[[str], str]) -> Request:
         hashed: Gives the hash of a password; all accounts that the request names get the same.
     """
     changes = tuple(
-        Change(SEALED_PASSWORD, tuple(hashed(value) for value in change.values))
+        FieldChange(SEALED_PASSWORD, tuple(hashed(value) for value in change.values))
         if _is_clear_text(change.field)
         else change
         for change in request.parsed.changes
@@ -102,14 +102,14 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
         raise ValueError(f"no endpoint {endpoint!r}")
     rows = {row.name: row for row in (*tables[endpoint], SEALED_PASSWORD)}
 
-    def changes(which: str) -> tuple[Change, ...]:
+    def changes(which: str) -> tuple[FieldChange, ...]:
         found = []
         # Jobs of a release before have no odd values, nor texts as they were sent.
         for name, values, verb, *sent in written.get(which, ()):
             if name not in rows or _is_clear_text(rows[name]):
                 raise ValueError(f"{endpoint}: no parameter {name!r}")
             older, texts = sent or ("", ())
-            found.append(Change(rows[name], tuple(values), Verb(verb), older, tuple(texts)))
+            found.append(FieldChange(rows[name], tuple(values), Verb(verb), older, tuple(texts)))
         return tuple(found)
 
     parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
@@ -118,7 +118,7 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
     return Request(endpoint, written["names"], parsed, if_match, written.get("client", ""))
 
 
-def _written(changes: Iterable[Change]) -> list[tuple[object, ...]]:
+def _written(changes: Iterable[FieldChange]) -> list[tuple[object, ...]]:
     return [
         (
             change.field.name,

@@ -50,7 +50,7 @@ _LONGEST_RDNS = 490
 store (measured): a key has 511, and both are in it."""
 
 
-class Kind(IntEnum):
+class ClassKind(IntEnum):
     """What an object class is for; the numbers are python-ldap's."""
 
     STRUCTURAL = 0
@@ -59,7 +59,7 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class AttributeDefinition:
     """An attribute, with what it has from those that it is derived of.
 
     `name` is the first of its names, `syntax` an OID, `equality` and `substrings` the names of
@@ -91,7 +91,7 @@ class ObjectClass:
 
     name: str
     oid: str
-    kind: Kind
+    kind: ClassKind
     above: tuple[str, ...]
     must: frozenset[str]
     may: frozenset[str]
@@ -108,7 +108,7 @@ class Schema:
         self._schema = SubSchema(texts, check_uniqueness=0)
         self.attribute = lru_cache(_MOST_KNOWN)(self._find_attribute)
         self.object_class = lru_cache(_MOST_KNOWN)(self._find_class)
-        self.kind_of = lru_cache(_MOST_KNOWN)(self._find_kind)
+        self.equality_of = lru_cache(_MOST_KNOWN)(self._find_equality)
         """Tells how the values of an attribute are compared; unknown ones by their bytes."""
         self._rules = lru_cache(_MOST_KNOWN)(self._find_rules)
         self._settable = lru_cache(_MOST_KNOWN)(self._find_settable)
@@ -150,10 +150,10 @@ class Schema:
         """
         return self._settable(tuple(classes), tuple(once))
 
-    def _find_kind(self, attribute: str) -> matching.Kind:
+    def _find_equality(self, attribute: str) -> matching.Equality:
         found = self.attribute(attribute)
         name = found.name if found else attribute.partition(";")[0]
-        return matching.Kind(name.lower(), found.equality if found else "")
+        return matching.Equality(name.lower(), found.equality if found else "")
 
     def faults(self, attributes: Mapping[str, Sequence[bytes]], dn: str = "") -> list[str]:
         """Say why the server would not take an entry.
@@ -170,7 +170,7 @@ class Schema:
 
     def is_dn(self, dn: str) -> bool:
         """Whether the server takes a DN: known attributes, each with a value of its syntax."""
-        return syntaxes.is_valid(syntaxes.DN, dn.encode(), self.kind_of, self._syntax_of)
+        return syntaxes.is_valid(syntaxes.DN, dn.encode(), self.equality_of, self._syntax_of)
 
     def completed(
         self, dn: str, attributes: Mapping[str, Sequence[bytes]]
@@ -178,19 +178,21 @@ class Schema:
         """Add the values of an entry's own name that it lacks, as slapd does with a new entry."""
         made = {name: [*values] for name, values in attributes.items()}
         for attribute, value in next(iter(names.parsed(dn)), ()):
-            kind = self.kind_of(attribute)
+            equality = self.equality_of(attribute)
             own = value.encode("utf-8", "surrogateescape")
-            name = next((n for n in made if n.lower() == kind.name), None)
-            form = matching.normal(kind.rule, own, self.kind_of)
+            name = next((n for n in made if n.lower() == equality.name), None)
+            form = matching.normal(equality.rule, own, self.equality_of)
             if name is None:
                 made[self.spelled(attribute.partition(";")[0]) or attribute] = [own]
-            elif all(matching.normal(kind.rule, v, self.kind_of) != form for v in made[name]):
+            elif all(
+                matching.normal(equality.rule, v, self.equality_of) != form for v in made[name]
+            ):
                 made[name].append(own)
         return made
 
     def _naming(self, dn: str) -> Iterable[str]:
         rdn, *_ = names.parsed(dn) or [[]]
-        if not rdn or not syntaxes.is_rdn(rdn, self.kind_of, self._syntax_of):
+        if not rdn or not syntaxes.is_rdn(rdn, self.equality_of, self._syntax_of):
             yield f"{names.rdn(dn) if rdn else dn}: no name that it can have"
             return
         for attribute, _ in rdn:
@@ -199,9 +201,9 @@ class Schema:
                 yield f"{known.name}: no attribute to be named by"
         written = [(a.partition(";")[0], v.encode("utf-8", "surrogateescape")) for a, v in rdn]
         compared = [
-            (kind.name, matching.normal(kind.rule, value, self.kind_of))
+            (equality.name, matching.normal(equality.rule, value, self.equality_of))
             for attribute, value in written
-            if (kind := self.kind_of(attribute))
+            if (equality := self.equality_of(attribute))
         ]
         if _rdn_size(written) + _rdn_size(compared) > _LONGEST_RDNS:
             yield "a name longer than the directory can store"
@@ -228,27 +230,27 @@ class Schema:
                 if known.is_single:
                     yield f"{name}: more than one value"
 
-    def _are_valid(self, known: Attribute, values: Sequence[bytes]) -> bool:
+    def _are_valid(self, known: AttributeDefinition, values: Sequence[bytes]) -> bool:
         if known.oid == _OBJECT_CLASS:
             # Unknown classes are named one by one.
             return True
         return all(
-            syntaxes.is_valid(known.syntax, value, self.kind_of, self._syntax_of)
+            syntaxes.is_valid(known.syntax, value, self.equality_of, self._syntax_of)
             for value in values
         )
 
-    def _are_twice(self, known: Attribute, values: Sequence[bytes]) -> bool:
+    def _are_twice(self, known: AttributeDefinition, values: Sequence[bytes]) -> bool:
         if known.oid == _OBJECT_CLASS:
             classes = [self.object_class(value.decode("utf-8", "replace")) for value in values]
             return len({found.oid for found in classes if found}) < len([*filter(None, classes)])
-        return matching.twice(known.equality, values, self.kind_of)
+        return matching.twice(known.equality, values, self.equality_of)
 
-    def _find_attribute(self, name: str) -> Attribute | None:
+    def _find_attribute(self, name: str) -> AttributeDefinition | None:
         """Find an attribute by one of its names or its OID, whatever options follow it."""
         kind = self._schema.get_obj(AttributeType, name.partition(";")[0])
         if kind is None:
             return None
-        return Attribute(
+        return AttributeDefinition(
             name=_name(kind),
             oid=kind.oid,
             syntax=self._inherited(kind, "syntax"),
@@ -268,7 +270,7 @@ class Schema:
         return ObjectClass(
             name=_name(found),
             oid=found.oid,
-            kind=Kind(found.kind),
+            kind=ClassKind(found.kind),
             above=tuple(found.sup),
             must=frozenset(must.keys()),
             may=frozenset(may.keys()),
@@ -299,7 +301,7 @@ class Schema:
 
     def _is_auxiliary(self, name: str) -> bool:
         found = self.object_class(name)
-        return found is not None and found.kind is Kind.AUXILIARY
+        return found is not None and found.kind is ClassKind.AUXILIARY
 
     def _find_rules(self, classes: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
         """Judge names alone; entries of one kind have the same."""
@@ -330,7 +332,7 @@ class Schema:
 
     def _chain(self, classes: Sequence[ObjectClass]) -> str:
         """Say what is wrong with the classes of an entry; nothing: they go together."""
-        structural = [found for found in classes if found.kind is Kind.STRUCTURAL]
+        structural = [found for found in classes if found.kind is ClassKind.STRUCTURAL]
         if not structural:
             return "no structural objectClass"
         above = {found.oid: self._above(found) for found in classes}
@@ -340,7 +342,9 @@ class Schema:
             return f"structural objectClasses that exclude each other: {both}"
         for found in classes:
             others = (other for other in classes if other.oid != found.oid)
-            if found.kind is Kind.ABSTRACT and not any(found.oid in above[o.oid] for o in others):
+            if found.kind is ClassKind.ABSTRACT and not any(
+                found.oid in above[o.oid] for o in others
+            ):
                 return f"the abstract objectClass {found.name} alone"
             if found.oid == _DYNAMIC:
                 return f"the objectClass {found.name} is not supported"

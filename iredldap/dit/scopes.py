@@ -1,4 +1,4 @@
-"""Whom a policy is about, and the keys by which iRedAPD and Amavisd find addresses in SQL.
+"""The target of a policy, and the keys by which iRedAPD and Amavisd find addresses in SQL.
 
 Both make every key of an address that could be stored, look all of them up at once, and let the
 row of the highest priority win. Each has a scale of its own.
@@ -61,22 +61,25 @@ _GREYLISTING = _WBLIST - {KeyClass.WILDCARD_ADDRESS, KeyClass.WILDCARD_IP}
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Whom a policy is about. Names must have been read by `names` before."""
+class PolicyTarget:
+    """The target of a policy: everybody, a domain or an account.
+
+    Names must have been read by `names` before.
+    """
 
     key: str
     key_class: KeyClass
 
     @classmethod
-    def everyone(cls) -> "Scope":
+    def everyone(cls) -> "PolicyTarget":
         return cls(EVERYBODY, KeyClass.CATCHALL)
 
     @classmethod
-    def of_domain(cls, name: str) -> "Scope":
+    def of_domain(cls, name: str) -> "PolicyTarget":
         return cls(f"@{name}", KeyClass.DOMAIN)
 
     @classmethod
-    def of_account(cls, mail: str) -> "Scope":
+    def of_account(cls, mail: str) -> "PolicyTarget":
         return cls(mail, KeyClass.EMAIL)
 
     @property

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iredldap.dit import kinds
-from iredldap.dit.fields import Change, Column, Field, Parsed, Table
+from iredldap.dit.fields import Column, Field, FieldChange, Parsed, Table
 
 Value = str | float | None
 Row = Mapping[str, Any]
@@ -193,7 +193,7 @@ def _lover(check: _Check, row: Row) -> str | None:
     return "N" if quarantine_to else None
 
 
-def _of_scores_and_names(change: Change, prefix: str) -> dict[str, Value]:
+def _of_scores_and_names(change: FieldChange, prefix: str) -> dict[str, Value]:
     value = ",".join(change.values)
     match change.field.name:
         case "prefix_spam_in_subject":

@@ -12,11 +12,11 @@ from typing import Any
 from iredldap.dit import kinds, list_kinds, maillist, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import (
-    Attribute,
-    Change,
     Elsewhere,
     Field,
+    FieldChange,
     Profile,
+    StoredAttribute,
     Table,
     Verb,
     service_mods,
@@ -51,7 +51,7 @@ POLICY = _setting(
     kinds.choice(*kinds.POLICIES[:5], also=kinds.OLDER_POLICIES),
     "Who may post; membersonly and moderatorsonly are the same as only_subscriber_can_post and"
     " only_moderator_can_post.",
-    stored_as=Attribute("accessPolicy"),
+    stored_as=StoredAttribute("accessPolicy"),
 )
 BY_MODERATORS = _switch("only_moderator_can_post", "Only moderators may post.", "no")
 BY_SUBSCRIBERS = _switch("only_subscriber_can_post", "Only members may post.", "yes")
@@ -95,19 +95,19 @@ EXTRA_ADDRESSES = _setting(
     list_kinds.ADDRESSES,
     "Further addresses of the list, in its domain or an alias domain of that; the list's own"
     " address alone stands for none.",
-    stored_as=Attribute("shadowAddress", many=True),
+    stored_as=StoredAttribute("shadowAddress", many=True),
 )
 OWNER = _setting(
     "owner",
     list_kinds.ADDRESSES,
     "Owners of the list; of a new one postmaster, unless they are named.",
-    stored_as=Attribute("listOwner", many=True),
+    stored_as=StoredAttribute("listOwner", many=True),
 )
 MODERATORS = _setting(
     "moderators",
     list_kinds.ADDRESSES,
     "Moderators of posts; of a new list postmaster, unless they are named.",
-    stored_as=Attribute("listModerator", many=True),
+    stored_as=StoredAttribute("listModerator", many=True),
     empty="removes all; the owners take the place where posts wait for one",
 )
 FOOTER_TEXT = _setting(
@@ -126,7 +126,7 @@ _SETTINGS: Table = (
         "accountStatus",
         kinds.STATUS,
         "Switches the list on (active) or off (disabled).",
-        stored_as=Attribute("accountStatus"),
+        stored_as=StoredAttribute("accountStatus"),
     ),
     POLICY,
     IS_NEWSLETTER,
@@ -162,7 +162,7 @@ _SETTINGS: Table = (
         list_kinds.SIZE,
         "Largest post, in bytes; 0: any.",
         aliases=("maxMailSize",),
-        stored_as=Attribute("maxMessageSize", zero_is_absent=True),
+        stored_as=StoredAttribute("maxMessageSize", zero_is_absent=True),
     ),
     _setting(
         "subject_prefix",
@@ -247,9 +247,9 @@ _ALLOWED = _setting(
     "listAllowedUser",
     list_kinds.ADDRESSES,
     "Owners and moderators, and whoever else may always post.",
-    stored_as=Attribute("listAllowedUser", many=True),
+    stored_as=StoredAttribute("listAllowedUser", many=True),
 )
-_STORED_DESCRIPTION = DESCRIPTION.but(stored_as=Attribute("description"))
+_STORED_DESCRIPTION = DESCRIPTION.but(stored_as=StoredAttribute("description"))
 
 
 def is_list(entry: Entry) -> bool:
@@ -268,7 +268,7 @@ FINISHED: Mapping[str, bool] = {"mail": True}
 
 def new(
     mail: str,
-    changes: Iterable[Change],
+    changes: Iterable[FieldChange],
     number: str,
     shadows: Iterable[str],
     *,
@@ -301,13 +301,13 @@ def new(
     return {name: encoded(values) for name, values in attributes.items() if values}
 
 
-def in_directory(changes: Iterable[Change], entry: Entry) -> list[Change]:
+def in_directory(changes: Iterable[FieldChange], entry: Entry) -> list[FieldChange]:
     """Give the changes of the list's entry: who owns or moderates it may always post."""
-    wanted: list[Change] = []
+    wanted: list[FieldChange] = []
     for change in changes:
         if change.field.name == DESCRIPTION.name:
-            wanted.append(Change(_STORED_DESCRIPTION, change.values))
-        elif isinstance(change.field.stored_as, Attribute):
+            wanted.append(FieldChange(_STORED_DESCRIPTION, change.values))
+        elif isinstance(change.field.stored_as, StoredAttribute):
             wanted.append(change)
     roles = {row.name: entry.texts(_attribute(row)) for row in (OWNER, MODERATORS)}
     given = {c.field.name: [*c.values] for c in wanted if c.field.name in roles}
@@ -315,21 +315,21 @@ def in_directory(changes: Iterable[Change], entry: Entry) -> list[Change]:
         before = {folded(mail) for held in roles.values() for mail in held}
         others = [a for a in entry.texts("listAllowedUser") if folded(a) not in before]
         now = [mail for held in (roles | given).values() for mail in held]
-        wanted.append(Change(_ALLOWED, tuple(dict.fromkeys((*others, *now)))))
+        wanted.append(FieldChange(_ALLOWED, tuple(dict.fromkeys((*others, *now)))))
     return wanted
 
 
 def _attribute(row: Field) -> str:
-    assert isinstance(row.stored_as, Attribute)
+    assert isinstance(row.stored_as, StoredAttribute)
     return row.stored_as.name
 
 
-def services_of(changes: Iterable[Change]) -> dict[str, bool]:
+def services_of(changes: Iterable[FieldChange]) -> dict[str, bool]:
     """Say which services some changes switch on and off."""
     asked = next((c.values for c in changes if c.field.name == IS_NEWSLETTER.name), None)
     return {} if asked is None else {NEWSLETTER: asked == ("yes",)}
 
 
-def newsletter_mods(changes: Iterable[Change], entry: Entry) -> tuple[Mod, ...]:
+def newsletter_mods(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
     """Say what some changes mean for the services of a list."""
     return service_mods(services_of(changes), entry)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from iredldap.dit import matching, names
-from iredldap.dit.matching import KindOf
+from iredldap.dit.matching import EqualityOf
 
 _OID = "1.3.6.1.4.1.1466.115.121.1."
 DN = _OID + "12"
@@ -112,41 +112,45 @@ _CHECKS: dict[str, Check] = {
 }
 
 
-def is_valid(syntax: str, value: bytes, kind_of: KindOf, syntax_of: Callable[[str], str]) -> bool:
+def is_valid(
+    syntax: str, value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str]
+) -> bool:
     """Whether a value is one of its syntax; of unknown syntaxes all are.
 
     Args:
         syntax: OID.
         value: As it is stored or sent.
-        kind_of: Tells of the attributes that are named in a DN.
+        equality_of: Tells of the attributes that are named in a DN.
         syntax_of: Gives the syntax of such an attribute, nothing for one that is unknown.
     """
     if syntax == DN_AND_UID:
         found = _UID.fullmatch(value)
-        return is_valid(DN, found[1] if found else value, kind_of, syntax_of)
+        return is_valid(DN, found[1] if found else value, equality_of, syntax_of)
     if syntax == DN:
-        return not value or _is_dn(value, kind_of, syntax_of)
+        return not value or _is_dn(value, equality_of, syntax_of)
     check = _CHECKS.get(syntax)
     return syntax not in _NEVER and (check is None or check(value))
 
 
-def _is_dn(value: bytes, kind_of: KindOf, syntax_of: Callable[[str], str]) -> bool:
+def _is_dn(value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str]) -> bool:
     try:
         parts = names.parsed(value.decode())
     except UnicodeDecodeError:
         return False
-    return bool(parts) and all(is_rdn(part, kind_of, syntax_of) for part in parts)
+    return bool(parts) and all(is_rdn(part, equality_of, syntax_of) for part in parts)
 
 
-def is_rdn(part: list[tuple[str, str]], kind_of: KindOf, syntax_of: Callable[[str], str]) -> bool:
+def is_rdn(
+    part: list[tuple[str, str]], equality_of: EqualityOf, syntax_of: Callable[[str], str]
+) -> bool:
     """Whether slapd takes a component of a DN: known attributes, each once, with valid values."""
-    kinds = [kind_of(attribute).name for attribute, _ in part]
+    kinds = [equality_of(attribute).name for attribute, _ in part]
     # An IA5 text of blanks, or that begins with NUL, is none to the parser of DNs alone.
     return len(set(kinds)) == len(kinds) and all(
         bool(value)
         and bool(syntax := syntax_of(attribute))
         and (syntax != _IA5 or (value.strip(" ") and not value.startswith("\0")))
-        and is_valid(syntax, value.encode("utf-8", "surrogateescape"), kind_of, syntax_of)
+        and is_valid(syntax, value.encode("utf-8", "surrogateescape"), equality_of, syntax_of)
         for attribute, value in part
     )
 

@@ -10,10 +10,10 @@ from datetime import date
 from iredldap.dit import kinds, names, settings
 from iredldap.dit.entry import Entry, distinct, encoded
 from iredldap.dit.fields import (
-    Attribute,
-    Change,
     Elsewhere,
     Field,
+    FieldChange,
+    StoredAttribute,
     Table,
     Verb,
     each,
@@ -49,7 +49,7 @@ ROLE = "domainadmin"
 _NAME = Field(
     name="name",
     aliases=("cn",),
-    stored_as=Attribute("cn"),
+    stored_as=StoredAttribute("cn"),
     kind=kinds.TEXT,
     meaning="Display name.",
     by_self=True,
@@ -67,7 +67,7 @@ _NEW_PASSWORD = PASSWORD.but(kind=kinds.NEW_PASSWORD, required=False, by_self=Tr
 _LANGUAGE = Field(
     name="language",
     aliases=("preferredLanguage",),
-    stored_as=Attribute("preferredLanguage"),
+    stored_as=StoredAttribute("preferredLanguage"),
     kind=kinds.LANGUAGE,
     meaning="Language that the user sees; one that is not installed is ignored.",
     empty="that of the programs",
@@ -77,7 +77,7 @@ _QUOTA = Field(
     name="quota",
     aliases=("mailQuota",),
     older_kind=kinds.MEGABYTES_OR_STORED_BYTES,
-    stored_as=Attribute("mailQuota", zero_is_absent=True),
+    stored_as=StoredAttribute("mailQuota", zero_is_absent=True),
     kind=kinds.MEGABYTES_AS_BYTES,
     meaning="Mailbox size in MB; 0: unlimited, where the domain has no limit of its own.",
 )
@@ -98,7 +98,7 @@ SEALED_PASSWORD = _PASSWORD_HASH.but(
 _MAILBOX: Table = (
     Field(
         name="mailboxFormat",
-        stored_as=Attribute("mailboxFormat"),
+        stored_as=StoredAttribute("mailboxFormat"),
         kind=kinds.MAILBOX_FORMAT,
         meaning="Storage format of the mailbox.",
         default="maildir",
@@ -106,7 +106,7 @@ _MAILBOX: Table = (
     ),
     Field(
         name="mailboxFolder",
-        stored_as=Attribute("mailboxFolder"),
+        stored_as=StoredAttribute("mailboxFolder"),
         kind=kinds.MAILBOX_FOLDER,
         meaning="Folder below the mailbox path, 1 to 20 letters or digits, letter case kept.",
         default="Maildir",
@@ -114,7 +114,7 @@ _MAILBOX: Table = (
     ),
     Field(
         name="maildir",
-        stored_as=Attribute("homeDirectory"),
+        stored_as=StoredAttribute("homeDirectory"),
         kind=kinds.MAILBOX_PATH,
         meaning="Mailbox path, absolute, stored in lower case; a normal admin's lies below the"
         " directory of the domain. It neither is, holds nor lies in that of another account; a"
@@ -137,13 +137,13 @@ CREATE: Table = (
 
 _STATUS = Field(
     name="accountStatus",
-    stored_as=Attribute("accountStatus"),
+    stored_as=StoredAttribute("accountStatus"),
     kind=kinds.STATUS,
     meaning="Switches the user on (active) or off (disabled).",
 )
 _TRANSPORT = Field(
     name="transport",
-    stored_as=Attribute("mtaTransport"),
+    stored_as=StoredAttribute("mtaTransport"),
     kind=kinds.TRANSPORT,
     meaning="Postfix transport that delivers mail for the user, instead of the domain's.",
     empty="that of the domain again",
@@ -152,7 +152,7 @@ _TRANSPORT = Field(
 _FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
     Field(
         name="forwarding",
-        stored_as=Attribute("mailForwardingAddress", many=True),
+        stored_as=StoredAttribute("mailForwardingAddress", many=True),
         kind=kinds.ADDRESSES,
         meaning="Addresses that get the user's mail, the own one among them for a copy in the"
         " mailbox. Those of the domain that do not exist are ignored.",
@@ -168,7 +168,7 @@ _FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
 _ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
     Field(
         name="aliases",
-        stored_as=Attribute(
+        stored_as=StoredAttribute(
             "shadowAddress", many=True, service="shadowaddress", service_stays=True
         ),
         kind=kinds.ACCOUNTS,
@@ -185,7 +185,7 @@ _ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
 _SERVICES, _ADD_SERVICE, _REMOVE_SERVICE = each(
     Field(
         name="services",
-        stored_as=Attribute("enabledService", many=True),
+        stored_as=StoredAttribute("enabledService", many=True),
         kind=kinds.SERVICES,
         meaning="Services that are on; all others are switched off. What belongs to a role"
         " (domainadmin) is neither given nor taken here, and shadowaddress stays while there are"
@@ -210,7 +210,7 @@ UPDATE: Table = (
     _REMOVE_ALIAS.but(kind=kinds.ADDRESSES),
     Field(
         name="gn",
-        stored_as=Attribute("givenName"),
+        stored_as=StoredAttribute("givenName"),
         kind=kinds.TEXT,
         meaning="Given name.",
         empty="none",
@@ -219,7 +219,7 @@ UPDATE: Table = (
     ),
     Field(
         name="sn",
-        stored_as=Attribute("sn"),
+        stored_as=StoredAttribute("sn"),
         kind=kinds.TEXT,
         meaning="Family name.",
         era="later",
@@ -228,7 +228,7 @@ UPDATE: Table = (
     _PASSWORD_HASH,
     Field(
         name="employeeid",
-        stored_as=Attribute("employeeNumber"),
+        stored_as=StoredAttribute("employeeNumber"),
         kind=kinds.TEXT,
         meaning="Staff number, or whatever else identifies the person.",
         empty="none",
@@ -247,7 +247,7 @@ UPDATE: Table = (
     _REMOVE_FORWARDING.but(era="later"),
     Field(
         name="senderBcc",
-        stored_as=Attribute("userSenderBccAddress", service="senderbcc", service_stays=True),
+        stored_as=StoredAttribute("userSenderBccAddress", service="senderbcc", service_stays=True),
         kind=kinds.ADDRESS,
         meaning="Address that gets a copy of every mail that the user sends.",
         empty="no more copies",
@@ -256,7 +256,9 @@ UPDATE: Table = (
     ),
     Field(
         name="recipientBcc",
-        stored_as=Attribute("userRecipientBccAddress", service="recipientbcc", service_stays=True),
+        stored_as=StoredAttribute(
+            "userRecipientBccAddress", service="recipientbcc", service_stays=True
+        ),
         kind=kinds.ADDRESS,
         meaning="Address that gets a copy of every mail that the user receives.",
         empty="no more copies",
@@ -269,7 +271,7 @@ UPDATE: Table = (
     *_MAILBOX,
     Field(
         name="telephoneNumber",
-        stored_as=Attribute("telephoneNumber", many=True),
+        stored_as=StoredAttribute("telephoneNumber", many=True),
         kind=kinds.STRINGS,
         meaning="Telephone numbers, in ASCII.",
         empty="no numbers",
@@ -278,7 +280,7 @@ UPDATE: Table = (
     ),
     Field(
         name="mobile",
-        stored_as=Attribute("mobile", many=True),
+        stored_as=StoredAttribute("mobile", many=True),
         kind=kinds.STRINGS,
         meaning="Mobile telephone numbers, in ASCII.",
         empty="no numbers",
@@ -310,7 +312,7 @@ VERIFY: Table = (
 
 
 def new(
-    mail: str, changes: Iterable[Change], given: Mapping[str, tuple[str, ...]]
+    mail: str, changes: Iterable[FieldChange], given: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[bytes, ...]]:
     """Make the attributes of a new user.
 
@@ -407,7 +409,7 @@ def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
     )
 
 
-def role_words(change: Change, entry: Entry) -> set[str]:
+def role_words(change: FieldChange, entry: Entry) -> set[str]:
     """The words in a change of services that would make an admin of somebody, or end that."""
     would_matter = entry.has("enabledService", ROLE) == (change.verb is Verb.REMOVE)
     return {word for word in change.values if would_matter and word.lower() == ROLE}

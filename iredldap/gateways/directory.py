@@ -25,8 +25,8 @@ from ldap.controls.simple import ManageDSAITControl
 from iredldap.config.ldap import Ldap
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
-from iredldap.dit.matching import Kind
-from iredldap.dit.parts import Found, Part
+from iredldap.dit.matching import Equality
+from iredldap.dit.parts import FoundEntry, SubSearch
 from iredldap.dit.plan import Add, Delete, Modify, Op, Operation, Query, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import DirectoryFailed, InternalError, Refusal, ServerDown
@@ -196,13 +196,13 @@ class Directory:
         finally:
             self._schema_lock.release()
 
-    def kind_of(self, attribute: str) -> Kind:
+    def equality_of(self, attribute: str) -> Equality:
         """Tell how the server compares the values of an attribute; its schema is read if need be.
 
         Raises:
             ServerDown, InternalError: As `schema`.
         """
-        return self.schema().kind_of(attribute)
+        return self.schema().equality_of(attribute)
 
     def has_new_schema(self) -> bool:
         """Read the schema again, in case a refusal stems from another one; tell whether it does.
@@ -305,12 +305,14 @@ class Directory:
         else:
             return
 
-        def search(part: Part) -> Generator[Found[Entry], None, None]:
+        def search(part: SubSearch) -> Generator[FoundEntry[Entry], None, None]:
             wanted = _query(part, (*query.attributes, parts.UUID_NAME))
             with translated(), closing(_results(connection, wanted)) as found:
                 for entry in found:
                     uuid = entry.text(parts.UUID_NAME)
-                    yield Found(entry.dn, hash(entry.dn), uuid, _shown(entry, query.attributes))
+                    yield FoundEntry(
+                        entry.dn, hash(entry.dn), uuid, _shown(entry, query.attributes)
+                    )
 
         yield from parts.rest(_part(query), seen, search)
 
@@ -442,11 +444,11 @@ class Directory:
             raise refusal_for(ex) from ex
 
 
-def _part(query: Query) -> Part:
-    return Part(query.base, query.scope, query.filter)
+def _part(query: Query) -> SubSearch:
+    return SubSearch(query.base, query.scope, query.filter)
 
 
-def _query(part: Part, attributes: tuple[str, ...]) -> Query:
+def _query(part: SubSearch, attributes: tuple[str, ...]) -> Query:
     return Query(part.base, part.scope, part.filter, attributes)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from iredldap import finders
 from iredldap.dit import alias, domain, names, references
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Parsed, Verb, modlist, show
+from iredldap.dit.fields import FieldChange, Parsed, Verb, modlist, show
 from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
@@ -75,7 +75,7 @@ def _limit(home: Entry) -> Limit:
 
 def _with_reachable(
     judge: targets.Judge, own: Collection[str], parsed: Parsed, held: Collection[str] = ()
-) -> tuple[list[Change], list[str]]:
+) -> tuple[list[FieldChange], list[str]]:
     """Leave out new members that are the alias itself, or nobody in a domain of the caller's.
 
     Those that it holds already are not judged again.
@@ -104,11 +104,11 @@ def _sent(parsed: Parsed) -> set[str]:
     return {member for change in parsed.changes if _adds(change) for member in change.values}
 
 
-def _adds(change: Change) -> bool:
+def _adds(change: FieldChange) -> bool:
     return _is_of_members(change) and change.verb is not Verb.REMOVE
 
 
-def _is_of_members(change: Change) -> bool:
+def _is_of_members(change: FieldChange) -> bool:
     return change.field.name in {"members", "addMember", "removeMember"}
 
 

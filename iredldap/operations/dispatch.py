@@ -10,7 +10,7 @@ from datetime import datetime
 
 from iredldap.config.config import Config
 from iredldap.dit import naming, placement, request
-from iredldap.dit.fields import Attribute, Parsed, Verb
+from iredldap.dit.fields import Parsed, StoredAttribute, Verb
 from iredldap.dit.passwords import hashed
 from iredldap.dit.plan import Modify, Plan
 from iredldap.dit.request import Request
@@ -176,14 +176,16 @@ def _keep_names(schema: Schema, made: Plan, parsed: Parsed) -> None:
     The entry does not get another name for that: groups and rights of other tools may name it.
     """
     changes = [step for step in made.steps if isinstance(step, Modify)]
-    lost = [(change.dn, name) for change in changes for name in naming.lost(change, schema.kind_of)]
+    lost = [
+        (change.dn, name) for change in changes for name in naming.lost(change, schema.equality_of)
+    ]
     if not lost:
         return
     stored_in = {
         storage.name: change.field.name
         for change in parsed.changes
         if change.verb is not Verb.ADD
-        if isinstance(storage := change.field.stored_as, Attribute)
+        if isinstance(storage := change.field.stored_as, StoredAttribute)
     }
     named = dict.fromkeys((stored_in.get(name, ""), name) for _, name in lost)
     raise NamesEntry(f"the DN has the value: {dict(lost)}", naming=[*named])

@@ -24,10 +24,10 @@ from iredldap.dit.plan import (
     Plan,
     Query,
     Recheck,
-    Record,
     Rename,
     Scope,
     Step,
+    UndoLog,
 )
 from iredldap.errors import (
     AlreadyExists,
@@ -158,7 +158,7 @@ def rename(
     course = _course(directory, mail, new_mail, target, held)
     if has_moved:
         old_dn = _former_dn(directory, kind, mail, entry)
-        steps = _follow(directory, records, kind, course, old_dn, entry.dn, held, Record())
+        steps = _follow(directory, records, kind, course, old_dn, entry.dn, held, UndoLog())
         ignored = tuple(sorted(course.dropped(held)))
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry))
     if mail == new_mail or _contested(entry.dn, holders, {new_mail}):
@@ -255,13 +255,13 @@ def _begin(
         domain.container(target.dn, kind.unit),
         keeps_values=not names.is_named(entry.dn, "mail", course.old),
     )
-    record = Record()
+    undo_log = UndoLog()
 
     def back() -> Iterator[Step]:
         """Until the account has its new name, everything can be taken back, the mark last."""
         returned = {new: old for old, new in reversed(course.renamed(held).items())}
         yield from list_mentions.moving(directory, records, entry.dn, returned)
-        yield from record.undone()
+        yield from undo_log.undo()
         for change in left_behind:
             yield Modify(change.dn, tuple(replace(mod, op=Op.ADD) for mod in change.mods))
         yield from withdrawal
@@ -271,7 +271,7 @@ def _begin(
         _recheck_addresses(directory, entry.dn, wanted[1:], withdrawal),
         *_recheck_limits(directory, kind, entry, target, withdrawal, crosses=course.crosses),
         *left_behind,
-        *_follow(directory, records, kind, course, entry.dn, move.new_dn, held, record, move),
+        *_follow(directory, records, kind, course, entry.dn, move.new_dn, held, undo_log, move),
     )
     ignored = tuple(sorted(taken | course.dropped(held)))
     return Plan(entry.dn, steps, entry.csn, ignored, _touched(course, entry), back)
@@ -294,7 +294,7 @@ def _follow(
     old_dn: str,
     new_dn: str,
     held: set[str],
-    record: Record,
+    undo_log: UndoLog,
     *move: Rename,
 ) -> tuple[Step, ...]:
     """Let others follow, rename, let the account itself follow, and take the mark away."""
@@ -305,7 +305,7 @@ def _follow(
     mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
         *list_mentions.moving(directory, records, old_dn, renamed),
-        *map(record.of, mentions),
+        *map(undo_log.recording, mentions),
         *move,
         _conform(directory, kind, course, new_dn),
         records.moving(course.old, course.new),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from iredldap import finders
 from iredldap.dit import kinds, maillist, references
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import Attribute, Change, Parsed, Verb, settled
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb, settled
 from iredldap.dit.names import either, equals
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.request import Request
@@ -41,10 +41,10 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
     }
     accounts = finders.holders(directory, referred, ("objectClass",))
 
-    def stands(change: Change, value: str) -> str | None:
+    def stands(change: FieldChange, value: str) -> str | None:
         for stored in _stored(wanted, change, found):
             if folded(stored) == value:
-                return stored if isinstance(change.field.stored_as, Attribute) else value
+                return stored if isinstance(change.field.stored_as, StoredAttribute) else value
         if value in referred & accounts.keys():
             return value
         otherwise = change.field.older_kind and change.field.older_kind.otherwise
@@ -74,10 +74,10 @@ def _query(directory: Directory, wanted: Request) -> Query:
 def _plain(wanted: Request) -> set[str]:
     """Attributes that the odd values of a request are stored in."""
     rows = (change.field.stored_as for change in wanted.parsed.odd)
-    return {storage.name for storage in rows if isinstance(storage, Attribute)}
+    return {storage.name for storage in rows if isinstance(storage, StoredAttribute)}
 
 
-def _stored(wanted: Request, change: Change, found: Iterable[Entry]) -> Iterable[str]:
+def _stored(wanted: Request, change: FieldChange, found: Iterable[Entry]) -> Iterable[str]:
     """Give the values that a parameter has in the entries that were found."""
     storage, name = change.field.stored_as, wanted.names.get("mail") or wanted.names["domain"]
     for entry in found:
@@ -88,6 +88,6 @@ def _stored(wanted: Request, change: Change, found: Iterable[Entry]) -> Iterable
             if entry.has("mail", f"@{name}"):
                 yield from entry.texts("mailForwardingAddress")
         elif entry.has("mail", name) or entry.has("domainName", name):
-            attributes = (storage.name,) if isinstance(storage, Attribute) else _EVERYWHERE
+            attributes = (storage.name,) if isinstance(storage, StoredAttribute) else _EVERYWHERE
             for attribute in attributes:
                 yield from entry.texts(attribute)

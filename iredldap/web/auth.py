@@ -11,7 +11,7 @@ import falcon
 
 from iredldap.config.config import Api, Login, Session
 from iredldap.dit import domain, kinds, names, settings
-from iredldap.dit.fields import Change, Verb
+from iredldap.dit.fields import FieldChange, Verb
 from iredldap.errors import (
     ApiDisabled,
     LoginRequired,
@@ -288,7 +288,7 @@ def permit_changes(
     caller: Caller,
     endpoint: Endpoint,
     subject: str | None,
-    changes: Iterable[Change],
+    changes: Iterable[FieldChange],
     default_transport: str,
 ) -> None:
     """Judge whether a caller may send these parameters.
@@ -321,7 +321,7 @@ def permit_changes(
             raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
 
 
-def _is_self_service(change: Change) -> bool:
+def _is_self_service(change: FieldChange) -> bool:
     """Whether a change, if it is one of a domain's services, is of self-service alone."""
     if not change.field.switches_services:
         return True

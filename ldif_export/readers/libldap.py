@@ -18,7 +18,7 @@ from ldap.ldapobject import SimpleLDAPObject
 from iredldap.config.ldap import Ldap
 from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
-from iredldap.dit.parts import Part
+from iredldap.dit.parts import SubSearch
 from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
@@ -223,16 +223,18 @@ def _streamed(
     wanted = (*attributes, parts.UUID_NAME)
     is_shown = "+" in wanted or parts.UUID_NAME in attributes
 
-    def within(part: Part) -> Generator[parts.Found[Found], None, None]:
+    def within(part: SubSearch) -> Generator[parts.FoundEntry[Found], None, None]:
         narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
         with closing(_at_once(connection, narrowed, timeout, wanted)) as found:
             for dn, values in found:
                 uuid = (
                     values.get(parts.UUID_NAME) if is_shown else values.pop(parts.UUID_NAME, None)
                 )
-                yield parts.Found(dn, hash(dn), uuid[0].decode() if uuid else None, (dn, values))
+                yield parts.FoundEntry(
+                    dn, hash(dn), uuid[0].decode() if uuid else None, (dn, values)
+                )
 
-    yield from parts.rest(Part(search.base, search.scope, search.filter), seen, within)
+    yield from parts.rest(SubSearch(search.base, search.scope, search.filter), seen, within)
 
 
 def _at_once(

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from iredldap.dit import parts
-from iredldap.dit.parts import Found, Part
+from iredldap.dit.parts import FoundEntry, SubSearch
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 from ldif_export.protocol import filters, messages, result_codes
 from ldif_export.protocol.ber import MalformedReply
@@ -84,15 +84,17 @@ class WireReader:
         wanted = self._wanted._replace(watched=watched)
         reader = WireReader(self._connection, wanted)
 
-        def within(part: Part) -> Generator[Found[Record], None, None]:
+        def within(part: SubSearch) -> Generator[FoundEntry[Record], None, None]:
             narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
             with closing(reader.found(narrowed, lambda: Entries(seen=[]))) as found:
                 for entries in found:
                     for dn, record in zip(entries.dns, _records(entries), strict=True):
                         uuid = record.watched.get(parts.UUID_NAME.lower())
-                        yield Found(record.dn, hash(dn), uuid[0].decode() if uuid else None, record)
+                        yield FoundEntry(
+                            record.dn, hash(dn), uuid[0].decode() if uuid else None, record
+                        )
 
-        yield from parts.rest(Part(search.base, search.scope, search.filter), seen, within)
+        yield from parts.rest(SubSearch(search.base, search.scope, search.filter), seen, within)
 
     def found(self, search: Search, empty: Callable[[], Entries]) -> Generator[Entries, None, None]:
         """Read what the server gives at once.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from iredldap.dit import matching
-from iredldap.dit.matching import KindOf
+from iredldap.dit.matching import EqualityOf
 from iredldap.ldif.writer import base_name, is_password
 from ldif_export import entry_kinds
 from ldif_export.entry_kinds import Kind, Parts
@@ -52,13 +52,13 @@ class Judgement:
 
     Args:
         ledger: Where it is noted what was seen.
-        kind_of: Tells how values of an attribute are compared.
+        equality_of: Tells how values of an attribute are compared.
         verified: Password schemes that the server verifies.
         clear_text: Whether passwords in clear text are taken.
     """
 
     ledger: Ledger
-    kind_of: KindOf
+    equality_of: EqualityOf
     verified: Collection[str] = password_hashes.VERIFIED
     clear_text: bool = False
     faults: Notes = field(default_factory=Notes)
@@ -90,7 +90,7 @@ class Judgement:
 
     def parts(self, dn: str) -> Parts:
         """Take a DN apart as it is compared; nothing: it is none."""
-        return matching.components(dn, self.kind_of)
+        return matching.components(dn, self.equality_of)
 
     def entry(self, record: Record, parts: Parts, digest: bytes = b"") -> None:
         """Judge an entry by itself.
@@ -123,7 +123,9 @@ class Judgement:
             self.faults.add(record.line, f"{record.dn}: no objectClass")
         for name, values in record.attributes.items():
             several = len(values) > 1
-            if several and matching.twice(self.kind_of(base_name(name)).rule, values, self.kind_of):
+            if several and matching.twice(
+                self.equality_of(base_name(name)).rule, values, self.equality_of
+            ):
                 self.faults.add(record.line, f"{record.dn}: {name}: a value twice")
 
     def lowered(self, record: Record) -> dict[str, list[bytes]]:
@@ -131,7 +133,7 @@ class Judgement:
         found: dict[str, list[bytes]] = {}
         for name, values in record.attributes.items():
             base, semicolon, options = name.partition(";")
-            one = f"{self.kind_of(base).name}{semicolon}{options}"
+            one = f"{self.equality_of(base).name}{semicolon}{options}"
             found[one] = [*found[one], *values] if one in found else values
         return found
 
@@ -157,7 +159,7 @@ class Judgement:
     def _oddities(
         self, record: Record, parts: Parts, kind: Kind, lowered: Mapping[str, list[bytes]]
     ) -> Iterator[str]:
-        if unnamed := entry_kinds.unnamed(parts, lowered, self.kind_of):
+        if unnamed := entry_kinds.unnamed(parts, lowered, self.equality_of):
             yield f"{unnamed} lacks the value of its name, which the directory adds"
         if entry_kinds.above(parts, kind) is None:
             known = kind != "other"

@@ -55,7 +55,7 @@ class Shape:
 
     def parts(self, dn: str) -> Parts:
         """Take a DN apart as the directory compares it; nothing: it is none."""
-        return matching.components(dn, self.schema.kind_of)
+        return matching.components(dn, self.schema.equality_of)
 
     def operational(self, record: Record) -> set[str]:
         """Names of the attributes that the server keeps for itself."""
@@ -154,8 +154,8 @@ class Shape:
         if attribute == "objectclass":
             return self._class
         if self.schema.holds_dns(attribute):
-            kind_of = self.schema.kind_of
-            return lambda value: matching.normal(kind_of(attribute).rule, value, kind_of)
+            equality_of = self.schema.equality_of
+            return lambda value: matching.normal(equality_of(attribute).rule, value, equality_of)
         return lambda value: value
 
     def _class(self, value: bytes) -> bytes:

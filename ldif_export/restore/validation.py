@@ -65,9 +65,9 @@ class Survey:
     def __post_init__(self) -> None:
         self.omitted.update(dict.fromkeys(self.options.leave_out, 0))
         options = self.options
-        kind_of = self.shape.schema.kind_of
+        equality_of = self.shape.schema.equality_of
         self.judgement = Judgement(
-            self.ledger, kind_of, options.verified, clear_text=options.clear_text
+            self.ledger, equality_of, options.verified, clear_text=options.clear_text
         )
         self.refused, self.warnings = self.judgement.faults, self.judgement.warnings
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 from iredldap.dit import matching
-from iredldap.dit.matching import Kind as Compared
+from iredldap.dit.matching import Equality as Compared
 from ldif_export import entry_kinds
 from ldif_export.entry_kinds import Kind, Parts
 from ldif_export.ldif import parser

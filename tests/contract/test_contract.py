@@ -15,7 +15,7 @@ import pytest
 
 from iredldap.app import create_app
 from iredldap.dit import spam_policy, subscribable
-from iredldap.dit.fields import Attribute, Column, Elsewhere, Field, Profile, Setting, Verb
+from iredldap.dit.fields import Column, Elsewhere, Field, Profile, Setting, StoredAttribute, Verb
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.responses import COMMON_ERRORS
@@ -316,7 +316,7 @@ LIST_ROWS = [
     (e, row)
     for e, row in EVERY_ROW
     if e.table in (subscribable.CREATE, subscribable.UPDATE)
-    and not isinstance(row.stored_as, Attribute)
+    and not isinstance(row.stored_as, StoredAttribute)
 ]
 """Every parameter that ends with mlmmj alone, or is shown as if it did."""
 ROWS = [
@@ -431,7 +431,7 @@ def effect(world: World, endpoint: Endpoint, row: Field) -> set[str]:
         case Setting(key):
             packed = (value.partition(":") for value in attributes.get("accountSetting", ()))
             return {value for name, _, value in packed if name == key}
-        case Attribute(name, service=service, service_stays=stays):
+        case StoredAttribute(name, service=service, service_stays=stays):
             values = attributes.get(name, set())
             if service and (values or not stays):
                 assert (service in attributes["enabledService"]) == bool(values)
@@ -468,7 +468,7 @@ def expected(row: Field) -> set[str]:
     if row.kind.type == "flag_presence":
         return set()
     match row.stored_as:
-        case Setting(place) | Attribute(place) | Column(name=place):
+        case Setting(place) | StoredAttribute(place) | Column(name=place):
             return {sample.stored.get(place, sample.sent)}
         case Profile():
             return {sample.stored.get("profile", sample.sent)}
@@ -576,7 +576,7 @@ def is_stored_as(row: Field, names: frozenset[str]) -> bool:
     match row.stored_as:
         case Setting(key):
             return {"accountSetting", key} <= names
-        case Attribute(name):
+        case StoredAttribute(name):
             return name in names
         case Elsewhere(where):
             return names <= storage(where)

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from iredldap.dit import domain, names, subscribable, user
 from iredldap.dit.consistency import rules
-from iredldap.dit.consistency.index import Index, Kind, kind_of
+from iredldap.dit.consistency.index import AccountKind, Index, kind_of
 from iredldap.dit.consistency.rules import Violation
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Attribute
+from iredldap.dit.fields import StoredAttribute
 
 _NEEDED = {
     row.stored_as.name: row.stored_as.service
     for row in (*user.UPDATE, *domain.UPDATE)
-    if isinstance(row.stored_as, Attribute) and row.stored_as.service
+    if isinstance(row.stored_as, StoredAttribute) and row.stored_as.service
 } | {"mailForwardingAddress": "forward"}
 """Services without which a value has no effect, by attribute."""
 
@@ -28,11 +28,11 @@ def by_itself(entry: Entry) -> Iterator[Violation]:
         if "maildomain" in classes:
             yield from _services(entry)
         return
-    if kind is not Kind.EXTERNALS:
+    if kind is not AccountKind.EXTERNALS:
         yield from _own_addresses(entry)
-    if kind is Kind.USER:
+    if kind is AccountKind.USER:
         yield from _services(entry)
-    if kind is Kind.SUBSCRIBABLE and subscribable.is_unfinished(entry):
+    if kind is AccountKind.SUBSCRIBABLE and subscribable.is_unfinished(entry):
         reason = f"mail does not reach it; {rules.IN_PROGRESS}"
         yield rules.LIST_UNFINISHED.broken(entry.dn, reason)
 
@@ -90,7 +90,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
         elif account.mail and names.domain_of(account.mail) != home.name:
             reason = f"{account.mail} lies not in {home.name}"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
-        if account.kind is Kind.EXTERNALS or not account.shadows:
+        if account.kind is AccountKind.EXTERNALS or not account.shadows:
             continue
         for address in account.shadows:
             place = names.domain_of(address)
@@ -103,7 +103,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
     """Judge whether accounts have their names in the alias domains of their domain."""
     for account in index.accounts:
         home = index.domains.get(account.home)
-        if home is None or not home.aliases or account.kind is Kind.EXTERNALS:
+        if home is None or not home.aliases or account.kind is AccountKind.EXTERNALS:
             continue
         if "@" not in account.mail:
             continue

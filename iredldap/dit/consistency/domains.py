@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from iredldap.dit import names, user
 from iredldap.dit.consistency import rules
-from iredldap.dit.consistency.index import Index, Kind
+from iredldap.dit.consistency.index import AccountKind, Index
 from iredldap.dit.consistency.places import key
 from iredldap.dit.consistency.rules import Violation
 
@@ -76,7 +76,7 @@ def roles(index: Index) -> Iterator[Violation]:
         for mail in domain.admins:
             managed[mail].append(domain.name)
     for account in index.accounts:
-        if account.kind is not Kind.USER or account.is_global:
+        if account.kind is not AccountKind.USER or account.is_global:
             continue
         domains = managed.get(account.mail, ())
         if domains and not account.has_role:

@@ -10,12 +10,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from iredldap.dit import mailbox, maillist, names, references, subscribable, user
-from iredldap.dit.consistency.places import Place, key, place
+from iredldap.dit.consistency.places import NormalDn, key, normal_dn
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 
 
-class Kind(IntEnum):
+class AccountKind(IntEnum):
     """Kinds of entries below a domain that take part in mail."""
 
     USER = 0
@@ -33,14 +33,14 @@ class Kind(IntEnum):
 
 _CONTAINERS = ("Users", "Users", "Groups", "Groups", "Aliases", "Externals")
 _CLASSES = (
-    ("mailuser", Kind.USER),
-    ("maillist", Kind.LIST),
-    ("mailalias", Kind.ALIAS),
-    ("mailexternaluser", Kind.EXTERNALS),
+    ("mailuser", AccountKind.USER),
+    ("maillist", AccountKind.LIST),
+    ("mailalias", AccountKind.ALIAS),
+    ("mailexternaluser", AccountKind.EXTERNALS),
 )
 _JUDGED_APART = frozenset({maillist.GROUP, "domainAdmin"})
-LISTS = frozenset({Kind.LIST, Kind.SUBSCRIBABLE})
-USERS = frozenset({Kind.USER, Kind.CATCHALL})
+LISTS = frozenset({AccountKind.LIST, AccountKind.SUBSCRIBABLE})
+USERS = frozenset({AccountKind.USER, AccountKind.CATCHALL})
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +61,7 @@ class Account:
     """
 
     dn: str
-    kind: Kind
+    kind: AccountKind
     home: str
     mail: str
     shadows: tuple[str, ...]
@@ -99,7 +99,7 @@ class Domain:
     takes_aliases: bool
 
 
-class Reference(NamedTuple):
+class AddressReference(NamedTuple):
     """An address of somebody else, in lower case, and where it stands."""
 
     dn: str
@@ -135,7 +135,7 @@ class Index:
     accounts: list[Account] = field(default_factory=list)
     domains: dict[str, Domain] = field(default_factory=dict)
     admins: list[Admin] = field(default_factory=list)
-    references: list[Reference] = field(default_factory=list)
+    references: list[AddressReference] = field(default_factory=list)
     mailboxes: list[tuple[str, Account]] = field(default_factory=list)
     member_dns: list[tuple[Account, frozenset[str]]] = field(default_factory=list)
     named_dns: list[tuple[str, str, frozenset[str]]] = field(default_factory=list)
@@ -157,7 +157,7 @@ class Index:
 
         One elsewhere than there and below `o=domainAdmins` is passed over.
         """
-        at = place(entry.dn)
+        at = normal_dn(entry.dn)
         if at.key.endswith(f",{self._admin_base}"):
             self._keys.add(at.key)
             self._add_admin(entry)
@@ -195,7 +195,7 @@ class Index:
 
     def account_at(self, dn_key: str) -> Account | None:
         """Return the user, list or alias with the key of a DN, if it is named after its `mail`."""
-        at = place(dn_key)
+        at = normal_dn(dn_key)
         if at.attribute != "mail":
             return None
         return next((a for a in self.holders(at.value) if key(a.dn) == at.key), None)
@@ -210,7 +210,7 @@ class Index:
         if user.is_global_admin(entry) and entry.is_active:
             self.has_global_admin = True
 
-    def _add_below_domains(self, entry: Entry, at: Place) -> None:
+    def _add_below_domains(self, entry: Entry, at: NormalDn) -> None:
         if at.parent != self._base:
             example, number = self.parents.get(at.parent, (entry.dn, 0))
             self.parents[at.parent] = example, number + 1
@@ -228,7 +228,7 @@ class Index:
             self._add_domain(entry, at)
             self._add_references(entry, at, kind)
 
-    def _add_domain(self, entry: Entry, at: Place) -> None:
+    def _add_domain(self, entry: Entry, at: NormalDn) -> None:
         self.domains[at.key] = Domain(
             dn=entry.dn,
             # Another tool may have named the entry by something else.
@@ -242,8 +242,8 @@ class Index:
             takes_aliases=entry.has("enabledService", "domainalias"),
         )
 
-    def _add_account(self, entry: Entry, at: Place, kind: Kind) -> Account:
-        own = entry.lowered(maillist.GROUP if kind is Kind.EXTERNALS else "mail")
+    def _add_account(self, entry: Entry, at: NormalDn, kind: AccountKind) -> Account:
+        own = entry.lowered(maillist.GROUP if kind is AccountKind.EXTERNALS else "mail")
         mail = at.value if at.value in own else min(own, default="")
         home = self._interned.setdefault(at.home, at.home)
         container = f"ou={kind.container.lower()},{home}"
@@ -254,14 +254,14 @@ class Index:
             home=home,
             mail=mail,
             shadows=tuple(sorted(entry.lowered("shadowAddress"))),
-            groups=() if kind is Kind.EXTERNALS else self._groups(entry),
+            groups=() if kind is AccountKind.EXTERNALS else self._groups(entry),
             is_marked=entry.has("domainStatus", "disabled"),
             has_role=is_user and entry.has("enabledService", user.ROLE),
             is_global=is_user and user.is_global_admin(entry),
             is_in_place=at.parent == container,
         )
         self.accounts.append(account)
-        if kind is Kind.EXTERNALS:
+        if kind is AccountKind.EXTERNALS:
             self._keys.add(at.key)
             return account
         for address in own.union(account.shadows):
@@ -293,28 +293,28 @@ class Index:
         self.named_dns.extend((entry.dn, name, keys) for name, keys in named.items() if keys)
         return named["member"]
 
-    def _add_references(self, entry: Entry, at: Place, kind: Kind | None) -> None:
+    def _add_references(self, entry: Entry, at: NormalDn, kind: AccountKind | None) -> None:
         own = set[str]()
-        if kind is not Kind.EXTERNALS:
+        if kind is not AccountKind.EXTERNALS:
             own = entry.lowered("mail") | entry.lowered("shadowAddress")
-        if kind is Kind.SUBSCRIBABLE:
+        if kind is AccountKind.SUBSCRIBABLE:
             # The reference's own default for owners and moderators, whether or not there is one.
             own |= {f"postmaster@{names.domain_of(mail)}" for mail in entry.lowered("mail")}
         for attribute in references.held(entry):
             if attribute not in _JUDGED_APART and entry.values(attribute):
                 self.references.extend(
-                    Reference(entry.dn, attribute, address)
+                    AddressReference(entry.dn, attribute, address)
                     for address in entry.lowered(attribute) - own
                 )
 
 
-def kind_of(entry: Entry, classes: set[str]) -> Kind | None:
+def kind_of(entry: Entry, classes: set[str]) -> AccountKind | None:
     """Return what an account is by its object classes, in lower case; None: no account."""
     kind = next((kind for name, kind in _CLASSES if name in classes), None)
-    if kind is Kind.LIST and subscribable.is_list(entry):
-        return Kind.SUBSCRIBABLE
-    if kind is Kind.USER and all(mail.startswith("@") for mail in entry.lowered("mail")):
-        return Kind.CATCHALL
+    if kind is AccountKind.LIST and subscribable.is_list(entry):
+        return AccountKind.SUBSCRIBABLE
+    if kind is AccountKind.USER and all(mail.startswith("@") for mail in entry.lowered("mail")):
+        return AccountKind.CATCHALL
     return kind
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from iredldap.dit.consistency import rules
-from iredldap.dit.consistency.index import LISTS, Account, Index, Kind
+from iredldap.dit.consistency.index import LISTS, Account, AccountKind, Index
 from iredldap.dit.consistency.places import key
 from iredldap.dit.consistency.rules import Violation
 
@@ -17,7 +17,9 @@ def partial_memberships(index: Index) -> Iterator[Violation]:
     for account in index.accounts:
         if not account.groups:
             continue
-        lists = {a.dn: a for group in account.groups for a in _lists(index, group, {Kind.LIST})}
+        lists = {
+            a.dn: a for group in account.groups for a in _lists(index, group, {AccountKind.LIST})
+        }
         for found in lists.values():
             missing = sorted({found.mail, *found.shadows}.difference(account.groups))
             if missing:
@@ -28,7 +30,7 @@ def partial_memberships(index: Index) -> Iterator[Violation]:
 def externals(index: Index) -> Iterator[Violation]:
     """Judge entries of external members by their lists."""
     for account in index.accounts:
-        if account.kind is not Kind.EXTERNALS:
+        if account.kind is not AccountKind.EXTERNALS:
             continue
         found = next(_lists(index, account.mail, LISTS), None)
         if found is None:
@@ -49,10 +51,10 @@ def member_dns(index: Index) -> Iterator[Violation]:
     Lists without any are passed over: older tools write none.
     """
     plain = {account.mail: (account, dns) for account, dns in index.member_dns}
-    plain = {mail: pair for mail, pair in plain.items() if pair[0].kind is Kind.LIST}
+    plain = {mail: pair for mail, pair in plain.items() if pair[0].kind is AccountKind.LIST}
     members: defaultdict[str, set[str]] = defaultdict(set)
     for account in index.accounts if plain else ():
-        if account.kind is Kind.USER:
+        if account.kind is AccountKind.USER:
             for group in plain.keys() & set(account.groups):
                 members[group].add(key(account.dn))
     for mail, (found, dns) in plain.items():
@@ -64,7 +66,7 @@ def _compared(
 ) -> Iterator[Violation]:
     for dn in sorted(dns - members):
         account = index.account_at(dn)
-        if account is not None and account.kind is Kind.USER:
+        if account is not None and account.kind is AccountKind.USER:
             reason = f"member names {account.dn}, whose memberOfGroup lacks {found.mail}"
             yield rules.LIST_DN_FOREIGN.broken(found.dn, reason)
     for dn in sorted(members - dns):
@@ -72,5 +74,7 @@ def _compared(
         yield rules.LIST_DN_MISSING.broken(found.dn, reason)
 
 
-def _lists(index: Index, address: str, kinds: set[Kind] | frozenset[Kind]) -> Iterator[Account]:
+def _lists(
+    index: Index, address: str, kinds: set[AccountKind] | frozenset[AccountKind]
+) -> Iterator[Account]:
     return (account for account in index.holders(address) if account.kind in kinds)

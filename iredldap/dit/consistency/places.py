@@ -9,7 +9,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._@=,/&-]+")
 _SPECIAL = re.compile(r"[\\,+]")
 
 
-class Place(NamedTuple):
+class NormalDn(NamedTuple):
     """Where an entry stands.
 
     Args:
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     home: str
 
 
-def place(dn: str) -> Place:
+def normal_dn(dn: str) -> NormalDn:
     """Return where a DN stands; a text that is no DN gives a place without parent."""
     if _PLAIN.fullmatch(dn):
         # Parsing takes ten times as long, and almost every DN needs none.
@@ -37,20 +37,20 @@ def place(dn: str) -> Place:
         return _placed(parts, attribute, value)
     components = names.components(dn)
     if not components:
-        return Place(dn.lower(), "", "", "", "")
+        return NormalDn(dn.lower(), "", "", "", "")
     joined = ["+".join(f"{a}={_escaped(v)}" for a, v in part) for part in components]
     return _placed(joined, *components[0][0])
 
 
-def _placed(parts: list[str], attribute: str, value: str) -> Place:
+def _placed(parts: list[str], attribute: str, value: str) -> NormalDn:
     at = next((n for n in range(len(parts) - 1, 0, -1) if parts[n] == "o=domains"), 0)
     home = ",".join(parts[at - 1 :]) if at else ""
-    return Place(",".join(parts), ",".join(parts[1:]), attribute, value, home)
+    return NormalDn(",".join(parts), ",".join(parts[1:]), attribute, value, home)
 
 
 def key(dn: str) -> str:
     """Return a DN in its one spelling."""
-    return place(dn).key
+    return normal_dn(dn).key
 
 
 def _escaped(value: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from iredldap.dit.consistency import rules
-from iredldap.dit.consistency.index import LISTS, Index, Kind, local_and_domain
+from iredldap.dit.consistency.index import LISTS, AccountKind, Index, local_and_domain
 from iredldap.dit.consistency.rules import Violation
 
 
@@ -34,7 +34,7 @@ def admins_without_account(index: Index) -> Iterator[Violation]:
     for domain in index.domains.values():
         for mail in sorted(domain.admins - standalone):
             # Nobody logs in as an admin by a further address.
-            if not any(a.kind is Kind.USER and a.mail == mail for a in index.holders(mail)):
+            if not any(a.kind is AccountKind.USER and a.mail == mail for a in index.holders(mail)):
                 reason = f"domainAdmin names {mail}, who has no account: whoever gets it has rights"
                 yield rules.ADMIN_WITHOUT_ACCOUNT.broken(domain.dn, reason)
 

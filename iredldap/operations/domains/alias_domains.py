@@ -102,7 +102,7 @@ def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
     )
 
 
-def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.Change]:
+def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.FieldChange]:
     """Say that the service of alias domains goes from the domain with the last of them.
 
     It comes with the first one that is made effective. A claimed name counts as one: whoever
@@ -112,7 +112,7 @@ def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.Ch
     claimed = entry.lowered("domainAliasName") | entry.lowered("domainPendingAliasName")
     left = (claimed | set(change.joining)) - set(change.leaving)
     if not left and any(sent.field.name in of_aliases for sent in parsed.changes):
-        yield fields.Change(domain.ALL_SERVICES, ("domainalias",), Verb.REMOVE)
+        yield fields.FieldChange(domain.ALL_SERVICES, ("domainalias",), Verb.REMOVE)
 
 
 def steps(directory: Directory, caller: Caller, entry: Entry, change: Change) -> tuple[Step, ...]:

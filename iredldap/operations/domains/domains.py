@@ -9,7 +9,7 @@ from iredldap import finders
 from iredldap.config.config import Config
 from iredldap.dit import domain, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import Attribute, Change, Parsed, modlist
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, modlist
 from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -235,16 +235,16 @@ def _outside(
 
 
 def _whole_services(
-    changes: Iterable[Change], entry: Entry, aliases: alias_domains.Change
-) -> Iterator[Change]:
+    changes: Iterable[FieldChange], entry: Entry, aliases: alias_domains.Change
+) -> Iterator[FieldChange]:
     """A new set of services keeps `domainalias` for as long as there are alias domains."""
     present = set(domain.alias_domains(entry)) | set(aliases.joining)
     kept = ("domainalias",) if present - set(aliases.leaving) else ()
     for change in changes:
         if change.field.name == "removeAllServices":
-            yield Change(domain.ALL_SERVICES, kept)
+            yield FieldChange(domain.ALL_SERVICES, kept)
         elif change.field.name == "services":
-            yield Change(change.field, (*change.values, *kept))
+            yield FieldChange(change.field, (*change.values, *kept))
         else:
             yield change
 
@@ -270,7 +270,7 @@ def _catchall(
         dn = names.account_in(entry.dn, "Users", f"@{name}")
         made = Add(dn, attributes, container=domain.container(entry.dn, "Users"))
         return (made,), tuple(sorted(nobody))
-    mods = modlist((Change(domain.CATCHALL_TARGETS, kept),), account)
+    mods = modlist((FieldChange(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
 
 
@@ -293,7 +293,10 @@ def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None =
         InvalidMail: If there is such an address.
     """
     for change in parsed.changes:
-        if isinstance(change.field.stored_as, Attribute) and change.field.stored_as.name in _COPIES:
+        if (
+            isinstance(change.field.stored_as, StoredAttribute)
+            and change.field.stored_as.name in _COPIES
+        ):
             held = entry.lowered(change.field.stored_as.name) if entry else set[str]()
             nobody = judge.unreachable(v for v in change.values if folded(v) not in held)
             if nobody:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from iredldap import finders
 from iredldap.dit import alias, names
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.listing import Wanted
+from iredldap.dit.listing import ListingOptions
 from iredldap.dit.names import equals, every, negated
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount
@@ -95,7 +95,7 @@ class Listing:
         subject: Subject,
         domain: str,
         hidden: tuple[str, ...],
-        wanted: Wanted,
+        wanted: ListingOptions,
     ) -> None:
         self._directory = directory
         self._caller = caller

@@ -22,8 +22,8 @@ from iredldap.dit import (
     user,
 )
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Parsed, modlist
-from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Record, Step
+from iredldap.dit.fields import FieldChange, Parsed, modlist
+from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step, UndoLog
 from iredldap.dit.subscribable import (
     ADD_SUBSCRIBERS,
     EXTRA_ADDRESSES,
@@ -80,8 +80,8 @@ def get(
 class Addressed:
     """Changes with the further addresses that may stand: all in the directory, fewer in mlmmj."""
 
-    in_directory: tuple[Change, ...]
-    in_profile: tuple[Change, ...]
+    in_directory: tuple[FieldChange, ...]
+    in_profile: tuple[FieldChange, ...]
     ignored: tuple[str, ...] = ()
 
 
@@ -89,7 +89,7 @@ def addressed(
     directory: Directory,
     entry: Entry,
     home: Callable[[], Entry],
-    changes: Sequence[Change],
+    changes: Sequence[FieldChange],
     profile: Settings,
 ) -> Addressed:
     """Judge further addresses as those of users are; names in alias domains are not touched.
@@ -113,7 +113,9 @@ def addressed(
 _LEADERS = {row.name for row in (OWNER, MODERATORS, JOIN_MODERATORS)}
 
 
-def led(judge: Judge, changes: Iterable[Change]) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+def led(
+    judge: Judge, changes: Iterable[FieldChange]
+) -> tuple[tuple[FieldChange, ...], tuple[str, ...]]:
     """Leave out owners and moderators who are nobody here, and name them.
 
     Postmaster is expected in every domain, whether or not an account has that name.
@@ -174,9 +176,9 @@ def update(
         *subscribable_members.joining(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
-    record = Record()
+    undo_log = UndoLog()
     steps: tuple[Step, ...] = (
-        *follow_removed(directory, records, entry, mods, record),
+        *follow_removed(directory, records, entry, mods, undo_log),
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
         *rest,
@@ -190,7 +192,7 @@ def update(
         *joining.ignored,
     )
     touches = names.domains_of(references.removed_addresses(entry, mods))
-    return Plan(entry.dn, steps, entry.csn, ignored, touches, back=record.undone, found=judge.found)
+    return Plan(entry.dn, steps, entry.csn, ignored, touches, back=undo_log.undo, found=judge.found)
 
 
 def _setting(lists: MailingLists, mail: str, forms: list[dict[str, str]]) -> Iterator[Outside]:

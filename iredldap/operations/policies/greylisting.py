@@ -5,7 +5,7 @@ from typing import Any
 
 from iredldap.dit import greylisting, scopes
 from iredldap.dit.fields import Parsed, Verb
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidDomainName, InvalidMail
 from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit, Iredapd
 from iredldap.operations.policies.target import naming, refuse_leftovers
@@ -21,7 +21,7 @@ def every(iredapd: Iredapd) -> list[dict[str, Any]]:
     return [{name: row[name] for name in shown} for row in iredapd.greylistings()]
 
 
-def get(iredapd: Iredapd, scope: Scope) -> dict[str, Any]:
+def get(iredapd: Iredapd, scope: PolicyTarget) -> dict[str, Any]:
     """Read a setting; empty: there is none.
 
     Raises:
@@ -30,7 +30,7 @@ def get(iredapd: Iredapd, scope: Scope) -> dict[str, Any]:
     return greylisting.show(iredapd.greylisting(scope.key))
 
 
-def put(iredapd: Iredapd, scope: Scope, parsed: Parsed) -> None:
+def put(iredapd: Iredapd, scope: PolicyTarget, parsed: Parsed) -> None:
     """Switch greylisting on or off.
 
     Raises:
@@ -42,7 +42,7 @@ def put(iredapd: Iredapd, scope: Scope, parsed: Parsed) -> None:
     iredapd.set_greylisting(_fitting(scope), greylisting.active(parsed))
 
 
-def drop(iredapd: Iredapd, scope: Scope) -> None:
+def drop(iredapd: Iredapd, scope: PolicyTarget) -> None:
     """Drop a setting, so that a wider one applies; none is no error.
 
     Raises:
@@ -51,7 +51,7 @@ def drop(iredapd: Iredapd, scope: Scope) -> None:
     iredapd.drop_greylisting(scope.key)
 
 
-def exempt(iredapd: Iredapd, scope: Scope) -> list[str]:
+def exempt(iredapd: Iredapd, scope: PolicyTarget) -> list[str]:
     """List the senders who are exempt.
 
     Raises:
@@ -61,7 +61,7 @@ def exempt(iredapd: Iredapd, scope: Scope) -> list[str]:
 
 
 def change_exempt(
-    iredapd: Iredapd, scope: Scope, parsed: Parsed, *, strict: bool
+    iredapd: Iredapd, scope: PolicyTarget, parsed: Parsed, *, strict: bool
 ) -> tuple[str, ...]:
     """Change the senders who are exempt.
 
@@ -107,7 +107,7 @@ def change_spf_domains(iredapd: Iredapd, parsed: Parsed) -> None:
     iredapd.change_spf_domains(_edit(parsed))
 
 
-def _fitting(scope: Scope) -> str:
+def _fitting(scope: PolicyTarget) -> str:
     """Give the key of a scope if the columns take it, and iRedAPD looks for it."""
     scope.refuse_extension()
     if len(scope.key) > GREYLISTING_WIDTH:

@@ -4,11 +4,11 @@ from typing import Any
 
 from iredldap.dit import spam_policy
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.gateways.amavisd import Amavisd
 
 
-def get(amavisd: Amavisd, scope: Scope) -> dict[str, Any]:
+def get(amavisd: Amavisd, scope: PolicyTarget) -> dict[str, Any]:
     """Read a policy by the names of the parameters; empty: there is none.
 
     Raises:
@@ -17,7 +17,7 @@ def get(amavisd: Amavisd, scope: Scope) -> dict[str, Any]:
     return spam_policy.show(amavisd.policy(scope.key))
 
 
-def put(amavisd: Amavisd, scope: Scope, parsed: Parsed, prefix: str) -> None:
+def put(amavisd: Amavisd, scope: PolicyTarget, parsed: Parsed, prefix: str) -> None:
     """Change what was sent of a policy, made if there is none and anything was sent.
 
     Args:
@@ -38,7 +38,7 @@ def put(amavisd: Amavisd, scope: Scope, parsed: Parsed, prefix: str) -> None:
         )
 
 
-def drop(amavisd: Amavisd, scope: Scope) -> None:
+def drop(amavisd: Amavisd, scope: PolicyTarget) -> None:
     """Drop a policy, so that wider ones apply; none is no error.
 
     Raises:

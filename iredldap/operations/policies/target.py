@@ -1,4 +1,4 @@
-"""Whom a policy is about: everybody, a domain of ours, or one of our accounts."""
+"""Find the target of a policy: everybody, a hosted domain, or a hosted account."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from iredldap import finders
 from iredldap.dit import user
 from iredldap.dit.names import equals, every
-from iredldap.dit.plan import Query
-from iredldap.dit.plan import Scope as Depth
-from iredldap.dit.scopes import Scope
+from iredldap.dit.plan import Query, Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
@@ -16,8 +15,8 @@ from iredldap.operations.login import Caller
 
 def find(
     directory: Directory, caller: Caller, named: Mapping[str, str], *, reading: bool = False
-) -> Scope:
-    """Find whom a policy is about.
+) -> PolicyTarget:
+    """Find the target of a policy.
 
     Args:
         directory: Where domains and accounts are looked up.
@@ -33,19 +32,19 @@ def find(
         return _account(directory, caller, named["mail"])
     if "domain" in named:
         entry = finders.domain(directory, named["domain"], by_alias=reading)
-        return Scope.of_domain(entry.folded("domainName"))
-    return Scope.everyone()
+        return PolicyTarget.of_domain(entry.folded("domainName"))
+    return PolicyTarget.everyone()
 
 
-def _account(directory: Directory, caller: Caller, mail: str) -> Scope:
+def _account(directory: Directory, caller: Caller, mail: str) -> PolicyTarget:
     filter_ = every(finders.ACCOUNTS, equals("mail", mail))
-    query = Query(directory.tree.base, Depth.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
+    query = Query(directory.tree.base, Scope.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
     found = directory.find(query)
     if not found:
         raise NoSuchAccount(f"no account {mail}")
     if not caller.is_global and any(user.is_global_admin(entry) for entry in found):
         raise PermissionDenied(f"{mail} is a global admin")
-    return Scope.of_account(mail)
+    return PolicyTarget.of_account(mail)
 
 
 @contextmanager

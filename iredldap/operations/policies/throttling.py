@@ -4,11 +4,11 @@ from typing import Any
 
 from iredldap.dit import throttle
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.gateways.iredapd import Iredapd
 
 
-def get(iredapd: Iredapd, scope: Scope, kind: str) -> dict[str, Any]:
+def get(iredapd: Iredapd, scope: PolicyTarget, kind: str) -> dict[str, Any]:
     """Read a throttle; empty: none is set.
 
     Raises:
@@ -17,7 +17,7 @@ def get(iredapd: Iredapd, scope: Scope, kind: str) -> dict[str, Any]:
     return throttle.show(iredapd.throttle(scope.key, kind))
 
 
-def put(iredapd: Iredapd, scope: Scope, kind: str, parsed: Parsed) -> None:
+def put(iredapd: Iredapd, scope: PolicyTarget, kind: str, parsed: Parsed) -> None:
     """Set a throttle, every limit of it, or remove it.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from iredldap.dit import scopes, wblist
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
 from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
-def get(amavisd: Amavisd, scope: Scope, direction: Direction, colour: Colour) -> list[str]:
+def get(amavisd: Amavisd, scope: PolicyTarget, direction: Direction, colour: Colour) -> list[str]:
     """Read a list, sorted.
 
     Raises:
@@ -19,7 +19,7 @@ def get(amavisd: Amavisd, scope: Scope, direction: Direction, colour: Colour) ->
 
 def add(
     amavisd: Amavisd,
-    scope: Scope,
+    scope: PolicyTarget,
     direction: Direction,
     colour: Colour,
     parsed: Parsed,
@@ -45,7 +45,7 @@ def add(
 
 def remove(
     amavisd: Amavisd,
-    scope: Scope,
+    scope: PolicyTarget,
     direction: Direction,
     colour: Colour,
     parsed: Parsed,
@@ -69,7 +69,7 @@ def remove(
     return tuple(strays)
 
 
-def clear(amavisd: Amavisd, scope: Scope, direction: Direction, colour: Colour) -> None:
+def clear(amavisd: Amavisd, scope: PolicyTarget, direction: Direction, colour: Colour) -> None:
     """Empty a list.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from iredldap import finders
 from iredldap.dit import domain, names, user
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import Attribute, Change, Verb
+from iredldap.dit.fields import FieldChange, StoredAttribute, Verb
 from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.operations import targets
@@ -30,9 +30,9 @@ def judged(
     directory: Directory,
     entry: Entry,
     home: Callable[[], Entry],
-    changes: Iterable[Change],
+    changes: Iterable[FieldChange],
     judge: targets.Judge | None = None,
-) -> tuple[list[Change], list[str]]:
+) -> tuple[list[FieldChange], list[str]]:
     """Leave out of the changes what may not stand; name it.
 
     Args:
@@ -49,7 +49,7 @@ def judged(
         AlreadyExists: If somebody else has every further address.
         InvalidParameter: If the role of an admin is the only service.
     """
-    kept: list[Change] = []
+    kept: list[FieldChange] = []
     ignored: list[str] = []
     refusals: list[Refusal] = []
     for change in changes:
@@ -64,7 +64,7 @@ def judged(
     return kept, ignored
 
 
-def _remaining(change: Change, verdict: Verdict) -> Change:
+def _remaining(change: FieldChange, verdict: Verdict) -> FieldChange:
     values = tuple(value for value in change.values if value not in verdict.left_out)
     if change.values and not values:
         raise verdict.nothing_left(f"nothing left of {', '.join(change.values)[:200]}")
@@ -76,32 +76,32 @@ def _verdict(
     directory: Directory,
     entry: Entry,
     home: Callable[[], Entry],
-    change: Change,
+    change: FieldChange,
     judge: targets.Judge | None,
 ) -> Verdict:
     match change.field.stored_as:
-        case Attribute(name=name) if name in _DESTINATIONS:
+        case StoredAttribute(name=name) if name in _DESTINATIONS:
             return _destinations(entry, change, judge)
-        case Attribute(name="shadowAddress"):
+        case StoredAttribute(name="shadowAddress"):
             return _addresses(directory, entry, home(), change)
-        case Attribute(name="enabledService"):
+        case StoredAttribute(name="enabledService"):
             words = user.role_words(change, entry)
             return Verdict(words, InvalidParameter, user.lasting_services(entry))
         case _:
             return Verdict()
 
 
-def _destinations(entry: Entry, change: Change, judge: targets.Judge | None) -> Verdict:
+def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None) -> Verdict:
     """Leave out new addresses hosted here that nobody has: mail to them would come back."""
     storage = change.field.stored_as
-    held = entry.lowered(storage.name) if isinstance(storage, Attribute) else set()
+    held = entry.lowered(storage.name) if isinstance(storage, StoredAttribute) else set()
     others = {folded(value) for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
     return Verdict(judge.unreachable(others), InvalidMail)
 
 
-def _addresses(directory: Directory, entry: Entry, home: Entry, change: Change) -> Verdict:
+def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldChange) -> Verdict:
     own, held = entry.text("mail") or "", entry.lowered("shadowAddress")
     given = user.names_in(domain.alias_domains(home), own.lower())
     if change.verb is Verb.REMOVE:

@@ -17,8 +17,8 @@ from iredldap.dit.plan import (
     Outside,
     Plan,
     Recheck,
-    Record,
     Step,
+    UndoLog,
     taken_back,
 )
 from iredldap.errors import (
@@ -90,9 +90,9 @@ def update(
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
-    record = Record()
+    undo_log = UndoLog()
     if mods:
-        follow = follow_removed(directory, records, entry, mods, record)
+        follow = follow_removed(directory, records, entry, mods, undo_log)
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(references.removed_addresses(entry, mods))
@@ -104,7 +104,7 @@ def update(
         entry.csn,
         (*parsed.dropped, *ignored),
         touches,
-        back=record.undone,
+        back=undo_log.undo,
         shared_with=place.shared_with if place else (),
         found=judge.found,
     )
@@ -236,7 +236,7 @@ def follow_removed(
     records: Records,
     entry: Entry,
     mods: tuple[Mod, ...],
-    record: Record,
+    undo_log: UndoLog,
 ) -> tuple[Step, ...]:
     """Steps: let others, and lists, name the own address in place of further ones that go.
 
@@ -248,7 +248,7 @@ def follow_removed(
         records: Knows mlmmjadmin.
         entry: The account.
         mods: What is about to change in it.
-        record: Notes what takes the steps back.
+        undo_log: Records what reverts the steps.
 
     Raises:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
@@ -258,7 +258,7 @@ def follow_removed(
         return ()
     return (
         *list_mentions.moving(directory, records, entry.dn, renamed),
-        *map(record.of, references.follow_removed(directory.tree, entry, mods)),
+        *map(undo_log.recording, references.follow_removed(directory.tree, entry, mods)),
     )
 
 

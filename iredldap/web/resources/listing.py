@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import falcon
 
-from iredldap.dit.listing import Wanted
+from iredldap.dit.listing import ListingOptions
 from iredldap.errors import InvalidParameter
 from iredldap.operations.listings import listings
 from iredldap.operations.listings.listings import Listing
@@ -30,7 +30,7 @@ class _ListingResource(Resource):
         hidden: tuple[str, ...] = (),
     ) -> None:
         context = request.context
-        wanted = Wanted.read(context.parsed)
+        wanted = ListingOptions.read(context.parsed)
         listing = Listing(
             self.directory, self.records, context.caller, subject, domain, hidden, wanted
         )

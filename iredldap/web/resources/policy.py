@@ -5,7 +5,7 @@ from collections.abc import Callable
 import falcon
 
 from iredldap.dit import request as requests
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.operations.policies import target
 from iredldap.web.resources.base import Resource, name_ignored
 
@@ -13,7 +13,7 @@ from iredldap.web.resources.base import Resource, name_ignored
 class PolicyResource(Resource):
     """A policy in SQL: for everybody, a domain or an account."""
 
-    def scope(self, request: falcon.Request) -> Scope:
+    def scope(self, request: falcon.Request) -> PolicyTarget:
         """Find whom the path names.
 
         Raises:
@@ -28,7 +28,7 @@ class PolicyResource(Resource):
         self,
         request: falcon.Request,
         response: falcon.Response,
-        work: Callable[[Scope], tuple[str, ...] | None],
+        work: Callable[[PolicyTarget], tuple[str, ...] | None],
     ) -> None:
         """Change the policy of whom the path names, write that down, and answer.
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import falcon
 
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import Scope
+from iredldap.dit.scopes import PolicyTarget
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
 from iredldap.operations.policies import wblists
@@ -19,7 +19,7 @@ class _Change(Protocol):
     def __call__(
         self,
         amavisd: Amavisd,
-        scope: Scope,
+        scope: PolicyTarget,
         direction: Direction,
         colour: Colour,
         parsed: Parsed,
@@ -57,7 +57,7 @@ class WblistResource(PolicyResource):
     def _change(self, request: falcon.Request, response: falcon.Response, change: _Change) -> None:
         amavisd, context = self.records.amavisd, request.context
 
-        def work(scope: Scope) -> tuple[str, ...]:
+        def work(scope: PolicyTarget) -> tuple[str, ...]:
             way, colour = self.direction, self.colour
             return change(amavisd, scope, way, colour, context.parsed, strict=context.strict)
 

@@ -16,7 +16,7 @@ import pytest
 from iredldap.config.ldap import Ldap
 from iredldap.config.settings import Secret
 from iredldap.dit import base, generations, passwords, placement
-from iredldap.dit.fields import Attribute
+from iredldap.dit.fields import StoredAttribute
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Scope
 from iredldap.embedded.slapd import Slapd, free_port
@@ -633,7 +633,7 @@ def test_todays_schema_has_a_place_for_every_row(world: World, open_: Open) -> N
         (placement.CLASSES[endpoint.partition("_")[0]], row.stored_as.name)
         for endpoint, table in TABLES.items()
         for row in table
-        if isinstance(row.stored_as, Attribute)
+        if isinstance(row.stored_as, StoredAttribute)
     ]
     assert [row for row in rows if not schema.holds(*row)] == []
 

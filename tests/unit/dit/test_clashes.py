@@ -2,15 +2,15 @@
 
 from iredldap.dit.clashes import changed, clash, merged
 from iredldap.dit.entry import Entry
-from iredldap.dit.matching import Kind, standard
+from iredldap.dit.matching import Equality, standard
 from iredldap.dit.plan import Add, Mod, Modify, Op
 
 TWO = (b"Ann", b"ANN")
 
 
-def exact(attribute: str) -> Kind:
+def exact(attribute: str) -> Equality:
     """The kinds of a server whose administrators have changed the schema."""
-    return Kind(attribute.lower(), "caseExactMatch")
+    return Equality(attribute.lower(), "caseExactMatch")
 
 
 def test_values_are_one_by_the_rules_of_the_server() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.dit.consistency.checks import ATTRIBUTES, RULES, Violation, examine
-from iredldap.dit.consistency.places import place
+from iredldap.dit.consistency.places import normal_dn
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import CONTAINERS, Tree
 
@@ -455,17 +455,17 @@ def test_a_new_installation_breaks_no_rule(tree: Healthy) -> None:
 )
 def test_equal_dns_stand_at_one_place(dn: str, same: str) -> None:
     """Whatever their spelling."""
-    assert place(dn) == place(same)
+    assert normal_dn(dn) == normal_dn(same)
 
 
 def test_a_place_knows_its_parent_its_name_and_its_domain() -> None:
     """Unescaped, and in lower case."""
-    at = place(r"mail=O\+x@a.test,ou=Users,domainName=A.test,o=domains,dc=x,dc=y")
+    at = normal_dn(r"mail=O\+x@a.test,ou=Users,domainName=A.test,o=domains,dc=x,dc=y")
     parent = "ou=users,domainname=a.test,o=domains,dc=x,dc=y"
     home = "domainname=a.test,o=domains,dc=x,dc=y"
     assert (at.parent, at.attribute, at.value, at.home) == (parent, "mail", "o+x@a.test", home)
     firm = r"cn=firm\, inc+domainname=a.test,o=domains,dc=x"
-    assert place(f"uid=a,ou=Users,{firm}").home == place(firm).home == firm
-    assert place("mail=a@a.test,o=domainAdmins,dc=x").home == ""
-    assert place(parent).parent == "domainname=a.test,o=domains,dc=x,dc=y"
-    assert place("dc=y").parent == ""
+    assert normal_dn(f"uid=a,ou=Users,{firm}").home == normal_dn(firm).home == firm
+    assert normal_dn("mail=a@a.test,o=domainAdmins,dc=x").home == ""
+    assert normal_dn(parent).parent == "domainname=a.test,o=domains,dc=x,dc=y"
+    assert normal_dn("dc=y").parent == ""

@@ -18,13 +18,13 @@ from iredldap.dit import (
 )
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import (
-    Attribute,
-    Change,
     Column,
     Elsewhere,
     Field,
+    FieldChange,
     Setting,
     Storage,
+    StoredAttribute,
     Table,
     Verb,
     modlist,
@@ -45,16 +45,16 @@ from iredldap.errors import Refusal
 def row(
     name: str, kind: Kind = kinds.TEXT, stored_as: Storage | None = None, **more: object
 ) -> Field:
-    return Field(name=name, stored_as=stored_as or Attribute(name), kind=kind, meaning="…").but(
-        **more
-    )
+    return Field(
+        name=name, stored_as=stored_as or StoredAttribute(name), kind=kind, meaning="…"
+    ).but(**more)
 
 
 TABLE: Table = (
     row("name", aliases=("cn", "old")),
     row("note", aliases=("memo",), empty="no note"),
     row("size", kinds.MEGABYTES),
-    row("members", kinds.ADDRESSES, Attribute("members", many=True), empty="nobody"),
+    row("members", kinds.ADDRESSES, StoredAttribute("members", many=True), empty="nobody"),
     row("more", kinds.ADDRESSES),
     row("one", conflicts_with=("two",), empty="none"),
     row("two", conflicts_with=("one",)),
@@ -227,7 +227,7 @@ def test_a_fault_of_an_odd_value_names_its_parameter() -> None:
     """It is told together with those of other parameters."""
     parsed = parse(user.UPDATE, {"mailQuota": ["2097152"], "senderBcc": ["a..b@far.test"]})
 
-    def stands(change: Change, value: str) -> str | None:
+    def stands(change: FieldChange, value: str) -> str | None:
         kind = change.field.older_kind
         return kind.otherwise(value) if kind and kind.otherwise else None
 
@@ -238,8 +238,10 @@ def test_a_fault_of_an_odd_value_names_its_parameter() -> None:
 
 def test_a_service_is_not_switched_off_beside_what_needs_it() -> None:
     """Whatever row says which service that is."""
-    services = row("off", kinds.SERVICES, Attribute("enabledService", many=True), verb=Verb.REMOVE)
-    bcc = row("bcc", stored_as=Attribute("bcc", service="senderbcc"), empty="none")
+    services = row(
+        "off", kinds.SERVICES, StoredAttribute("enabledService", many=True), verb=Verb.REMOVE
+    )
+    bcc = row("bcc", stored_as=StoredAttribute("bcc", service="senderbcc"), empty="none")
     table = (services, bcc, row("to", needs="forward"))
     for form in ({"off": ["x,SenderBCC"], "bcc": ["a"]}, {"off": ["forward"], "to": ["a"]}):
         with pytest.raises(Refusal) as refused:
@@ -255,69 +257,69 @@ def test_a_single_value_is_given_by_name() -> None:
 
 
 ONE = row("one")
-ZERO = row("zero", stored_as=Attribute("zero", zero_is_absent=True))
-MANY = row("many", kinds.ADDRESSES, Attribute("many", many=True))
+ZERO = row("zero", stored_as=StoredAttribute("zero", zero_is_absent=True))
+MANY = row("many", kinds.ADDRESSES, StoredAttribute("many", many=True))
 SET = row("set", stored_as=Setting("k"))
-BCC = row("bcc", stored_as=Attribute("bcc", service="senderbcc"))
+BCC = row("bcc", stored_as=StoredAttribute("bcc", service="senderbcc"))
 ELSEWHERE = row("elsewhere", stored_as=Elsewhere("the moon"))
 
 Line = tuple[Op, str, tuple[str, ...]]
-MODLISTS: list[tuple[Change, dict[str, list[str]], list[Line]]] = [
-    (Change(ONE, ("a",)), {}, [(Op.REPLACE, "one", ("a",))]),
-    (Change(ONE, ("a",)), {"one": ["b"]}, [(Op.REPLACE, "one", ("a",))]),
-    (Change(ONE, ("a",)), {"one": ["a"]}, []),
-    (Change(ONE, ("a",)), {"one": ["A"]}, [(Op.REPLACE, "one", ("a",))]),
-    (Change(ONE, ("a",)), {"one": ["a", "b"]}, [(Op.REPLACE, "one", ("a",))]),
-    (Change(ONE, ()), {"one": ["a"]}, [(Op.REPLACE, "one", ())]),
-    (Change(ONE, ()), {}, []),
-    (Change(ZERO, ("0",)), {}, []),
-    (Change(ZERO, ("0",)), {"zero": ["5"]}, [(Op.REPLACE, "zero", ())]),
-    (Change(ZERO, ("0",)), {"zero": ["0"]}, [(Op.REPLACE, "zero", ())]),
+MODLISTS: list[tuple[FieldChange, dict[str, list[str]], list[Line]]] = [
+    (FieldChange(ONE, ("a",)), {}, [(Op.REPLACE, "one", ("a",))]),
+    (FieldChange(ONE, ("a",)), {"one": ["b"]}, [(Op.REPLACE, "one", ("a",))]),
+    (FieldChange(ONE, ("a",)), {"one": ["a"]}, []),
+    (FieldChange(ONE, ("a",)), {"one": ["A"]}, [(Op.REPLACE, "one", ("a",))]),
+    (FieldChange(ONE, ("a",)), {"one": ["a", "b"]}, [(Op.REPLACE, "one", ("a",))]),
+    (FieldChange(ONE, ()), {"one": ["a"]}, [(Op.REPLACE, "one", ())]),
+    (FieldChange(ONE, ()), {}, []),
+    (FieldChange(ZERO, ("0",)), {}, []),
+    (FieldChange(ZERO, ("0",)), {"zero": ["5"]}, [(Op.REPLACE, "zero", ())]),
+    (FieldChange(ZERO, ("0",)), {"zero": ["0"]}, [(Op.REPLACE, "zero", ())]),
     (
-        Change(MANY, ("a", "b")),
+        FieldChange(MANY, ("a", "b")),
         {"many": ["B", "c"]},
         [(Op.DELETE, "many", ("c",)), (Op.ADD, "many", ("a",))],
     ),
-    (Change(MANY, ("a", "A")), {}, [(Op.ADD, "many", ("a",))]),
-    (Change(MANY, ()), {"many": ["a"]}, [(Op.DELETE, "many", ("a",))]),
-    (Change(MANY, ("A", "b"), Verb.ADD), {"many": ["a"]}, [(Op.ADD, "many", ("b",))]),
-    (Change(MANY, ("a", "b"), Verb.REMOVE), {"many": ["A"]}, [(Op.DELETE, "many", ("A",))]),
-    (Change(SET, ("1",)), {}, [(Op.ADD, "accountSetting", ("k:1",))]),
-    (Change(SET, ("1",)), {"accountSetting": ["k:1", "K:2"]}, []),
+    (FieldChange(MANY, ("a", "A")), {}, [(Op.ADD, "many", ("a",))]),
+    (FieldChange(MANY, ()), {"many": ["a"]}, [(Op.DELETE, "many", ("a",))]),
+    (FieldChange(MANY, ("A", "b"), Verb.ADD), {"many": ["a"]}, [(Op.ADD, "many", ("b",))]),
+    (FieldChange(MANY, ("a", "b"), Verb.REMOVE), {"many": ["A"]}, [(Op.DELETE, "many", ("A",))]),
+    (FieldChange(SET, ("1",)), {}, [(Op.ADD, "accountSetting", ("k:1",))]),
+    (FieldChange(SET, ("1",)), {"accountSetting": ["k:1", "K:2"]}, []),
     (
-        Change(SET, ("0",)),
+        FieldChange(SET, ("0",)),
         {"accountSetting": ["k:1", "x:1"]},
         [(Op.DELETE, "accountSetting", ("k:1",))],
     ),
-    (Change(SET, ()), {"accountSetting": ["k", "kk:1"]}, []),
+    (FieldChange(SET, ()), {"accountSetting": ["k", "kk:1"]}, []),
     (
-        Change(SET, ("1",)),
+        FieldChange(SET, ("1",)),
         {"accountSetting": ["k:2", "k:3"]},
         [(Op.DELETE, "accountSetting", ("k:2", "k:3")), (Op.ADD, "accountSetting", ("k:1",))],
     ),
     (
-        Change(SET, ("1",)),
+        FieldChange(SET, ("1",)),
         {"accountSetting": ["K:1"]},
         [(Op.DELETE, "accountSetting", ("K:1",)), (Op.ADD, "accountSetting", ("k:1",))],
     ),
     (
-        Change(BCC, ("a",)),
+        FieldChange(BCC, ("a",)),
         {},
         [(Op.REPLACE, "bcc", ("a",)), (Op.ADD, "enabledService", ("senderbcc",))],
     ),
-    (Change(BCC, ("a",)), {"bcc": ["a"], "enabledService": ["SenderBCC"]}, []),
+    (FieldChange(BCC, ("a",)), {"bcc": ["a"], "enabledService": ["SenderBCC"]}, []),
     (
-        Change(BCC, ()),
+        FieldChange(BCC, ()),
         {"bcc": ["a"], "enabledService": ["mail", "SenderBCC"]},
         [(Op.REPLACE, "bcc", ()), (Op.DELETE, "enabledService", ("SenderBCC",))],
     ),
-    (Change(ELSEWHERE, ("a",)), {}, []),
+    (FieldChange(ELSEWHERE, ("a",)), {}, []),
 ]
 
 
 @pytest.mark.parametrize(("change", "entry", "lines"), MODLISTS)
 def test_only_differences_are_modified(
-    change: Change, entry: dict[str, list[str]], lines: list[Line]
+    change: FieldChange, entry: dict[str, list[str]], lines: list[Line]
 ) -> None:
     """Values that change alone are added and deleted alone, letter case aside."""
     expected = tuple(Mod(op, name, _encoded(values)) for op, name, values in lines)
@@ -376,7 +378,8 @@ def test_a_repeated_change_changes_nothing(
     """Applied once, an entry is as asked; asked again, there is nothing left to do."""
     before = _entry(held)
     changes = [
-        Change(r, data.draw(values if r is MANY else values.map(lambda v: v[:1]))) for r in rows[:4]
+        FieldChange(r, data.draw(values if r is MANY else values.map(lambda v: v[:1])))
+        for r in rows[:4]
     ]
 
     after = _modified(before, modlist(changes, before))
@@ -403,8 +406,8 @@ def test_values_are_added_and_removed_one_by_one(
     """Whoever else changes other values at the same time is not undone."""
     before = _entry({"many": held})
 
-    grown = _modified(before, modlist([Change(MANY, added, Verb.ADD)], before))
-    shrunk = _modified(grown, modlist([Change(MANY, removed, Verb.REMOVE)], grown))
+    grown = _modified(before, modlist([FieldChange(MANY, added, Verb.ADD)], before))
+    shrunk = _modified(grown, modlist([FieldChange(MANY, removed, Verb.REMOVE)], grown))
 
     assert grown.lowered("many") == {v.lower() for v in (*held, *added)}
     assert shrunk.lowered("many") == grown.lowered("many") - {v.lower() for v in removed}
@@ -424,13 +427,13 @@ def test_a_new_entry_gets_what_was_asked_for() -> None:
     """Nothing is stored for what says nothing; settings share one attribute."""
     other = row("other", stored_as=Setting("o"))
     changes = [
-        Change(ONE, ("é",)),
-        Change(ZERO, ("0",)),
-        Change(MANY, ()),
-        Change(SET, ("1",)),
-        Change(other, ("2",)),
-        Change(BCC, ("a",)),
-        Change(ELSEWHERE, ("x",)),
+        FieldChange(ONE, ("é",)),
+        FieldChange(ZERO, ("0",)),
+        FieldChange(MANY, ()),
+        FieldChange(SET, ("1",)),
+        FieldChange(other, ("2",)),
+        FieldChange(BCC, ("a",)),
+        FieldChange(ELSEWHERE, ("x",)),
     ]
     assert stored(changes) == {
         "one": ("é",),
@@ -548,7 +551,7 @@ def test_the_work_for_a_list_is_linear(verb: Verb) -> None:
     values = every if verb is Verb.SET else ("m0@x.test", "new@x.test")
     Text.compared = 0
 
-    mods = modlist([Change(MANY, values, verb)], held)
+    mods = modlist([FieldChange(MANY, values, verb)], held)
 
     assert [len(mod.values) for mod in mods] == [1]
     assert Text.compared <= 10 * number

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from iredldap.dit import list_profile
-from iredldap.dit.fields import Change, parse
+from iredldap.dit.fields import FieldChange, parse
 from iredldap.dit.list_profile import Agreed
 from iredldap.dit.subscribable import CREATE, UPDATE
 from iredldap.errors import ParameterConflict
@@ -16,7 +16,7 @@ POLICY, MODERATORS, MEMBERS = (
 )  # fmt: skip
 
 
-def changes(**form: str) -> tuple[Change, ...]:
+def changes(**form: str) -> tuple[FieldChange, ...]:
     return parse(UPDATE, {name: [value] for name, value in form.items()}).changes
 
 
@@ -118,7 +118,7 @@ def test_words(form: dict[str, str], expected: dict[str, str]) -> None:
 def test_no_further_address_is_the_lists_own() -> None:
     """An empty list would delete the file with it."""
     (row,) = (row for row in UPDATE if row.name == "extra_addresses")
-    assert list_profile.parameters(NEWS, [Change(row, ())], {}) == {"extra_addresses": NEWS}
+    assert list_profile.parameters(NEWS, [FieldChange(row, ())], {}) == {"extra_addresses": NEWS}
 
 
 @pytest.mark.parametrize(

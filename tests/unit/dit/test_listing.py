@@ -5,33 +5,33 @@ from urllib.parse import quote
 import pytest
 
 from iredldap.dit.fields import parse
-from iredldap.dit.listing import DOMAINS, LISTS, USERS, Wanted
+from iredldap.dit.listing import DOMAINS, LISTS, USERS, ListingOptions
 from iredldap.errors import InvalidParameter, MissingParameter, ParameterConflict
 
 
-def wanted(**form: str) -> Wanted:
-    return Wanted.read(parse(USERS, {name: [value] for name, value in form.items()}))
+def wanted(**form: str) -> ListingOptions:
+    return ListingOptions.read(parse(USERS, {name: [value] for name, value in form.items()}))
 
 
 def test_nothing_sent_is_everything() -> None:
-    assert wanted() == Wanted()
-    assert wanted(limit="", cursor="", fields=" , ", email_only="") == Wanted()
+    assert wanted() == ListingOptions()
+    assert wanted(limit="", cursor="", fields=" , ", email_only="") == ListingOptions()
 
 
 @pytest.mark.parametrize("word", ["yes", "TRUE", "1"])
 def test_switches_act_on_yes(word: str) -> None:
-    assert wanted(email_only=word, disabled_only=word) == Wanted(
+    assert wanted(email_only=word, disabled_only=word) == ListingOptions(
         names_only=True, disabled_only=True
     )
 
 
 def test_no_is_as_good_as_nothing() -> None:
-    assert wanted(email_only="no", disabled_only="off") == Wanted()
+    assert wanted(email_only="no", disabled_only="off") == ListingOptions()
 
 
 def test_domains_have_names() -> None:
-    assert Wanted.read(parse(DOMAINS, {"name_only": ["yes"]})).names_only
-    assert Wanted.read(parse(LISTS, {"email_only": ["yes"]})).names_only
+    assert ListingOptions.read(parse(DOMAINS, {"name_only": ["yes"]})).names_only
+    assert ListingOptions.read(parse(LISTS, {"email_only": ["yes"]})).names_only
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from iredldap.dit import parts
 from iredldap.dit.depth import Scope
-from iredldap.dit.parts import Found, Part
+from iredldap.dit.parts import FoundEntry, SubSearch
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 
 BOUND = re.compile(r"\(entryUUID([<>])=([0-9a-f-]+)\)")
@@ -27,16 +27,16 @@ class Limited:
     heeds_bounds: bool = True
     gone: set[str] = field(default_factory=set)
 
-    def search(self, part: Part) -> Generator[Found[str], None, None]:
+    def search(self, part: SubSearch) -> Generator[FoundEntry[str], None, None]:
         self.searches += 1
         if part.base in self.gone or part.base not in self.entries:
             raise NoSuchAccount(part.base)
         for number, dn in enumerate(self._found(part)):
             if number == self.limit:
                 raise ExceededLdapServerSizelimit("cut off")
-            yield Found(dn, hash(dn), self.entries[dn], dn)
+            yield FoundEntry(dn, hash(dn), self.entries[dn], dn)
 
-    def _found(self, part: Part) -> Iterator[str]:
+    def _found(self, part: SubSearch) -> Iterator[str]:
         for dn, uuid in self.entries.items():
             above = dn.partition(",")[2]
             is_child = above == part.base
@@ -63,7 +63,7 @@ class Limited:
         return any(other.endswith(f",{dn}") for other in self.entries)
 
     def read(self, base: str, scope: Scope) -> list[str]:
-        part, seen, read = Part(base, scope, EVERYTHING), parts.hashes(), []
+        part, seen, read = SubSearch(base, scope, EVERYTHING), parts.hashes(), []
         try:
             for found in self.search(part):
                 seen.append(found.mark)
@@ -159,7 +159,7 @@ def test_what_goes_meanwhile_is_left_out_but_not_the_base() -> None:
     found = directory.read("o=x", Scope.SUBTREE)
     assert set(tree) - set(found) == {"m=1,n=1,o=x"}
 
-    reading = parts.rest(Part("o=x", Scope.ONE, EVERYTHING), [], directory.search)
+    reading = parts.rest(SubSearch("o=x", Scope.ONE, EVERYTHING), [], directory.search)
     next(reading)
     directory.gone.add("o=x")
     with pytest.raises(NoSuchAccount):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.dit import domain, maillist, subscribable, user
-from iredldap.dit.fields import Change, Field, Parsed, parse
+from iredldap.dit.fields import Field, FieldChange, Parsed, parse
 from iredldap.dit.request import Request, domains, dumped, loaded, sealed
 from iredldap.operations import dispatch
 from iredldap.web.endpoints.index import ENDPOINTS
@@ -25,7 +25,7 @@ def requests(draw: st.DrawFn) -> Request:
     return Request(
         endpoint,
         draw(st.dictionaries(st.sampled_from(["mail", "domain", "new_mail"]), st.text())),
-        Parsed(tuple(Change(row, draw(texts), row.verb) for row in rows), dropped=draw(texts)),
+        Parsed(tuple(FieldChange(row, draw(texts), row.verb) for row in rows), dropped=draw(texts)),
         draw(texts),
     )
 
@@ -34,7 +34,7 @@ def row(table: tuple[Field, ...], name: str) -> Field:
     return next(row for row in table if row.name == name)
 
 
-def same(change: Change, other: Change) -> bool:
+def same(change: FieldChange, other: FieldChange) -> bool:
     """A hash is read as one that was made of a password, whoever made it."""
     names = (change.field.name, other.field.name)
     return (change.values, change.verb, *names) == (other.values, other.verb, *reversed(names))
@@ -56,8 +56,8 @@ def test_what_is_written_is_read(request: Request) -> None:
 @pytest.mark.parametrize("table", [user.CREATE, user.UPDATE, user.BULK])
 def test_a_password_is_sealed(table: tuple[Field, ...]) -> None:
     """Its hash stands for it, where an operation looks for hashes; the rest stays."""
-    language = Change(row(table, "language"), ("de_DE",))
-    asked = Parsed((Change(row(table, "password"), ("secret",)), language))
+    language = FieldChange(row(table, "language"), ("de_DE",))
+    asked = Parsed((FieldChange(row(table, "password"), ("secret",)), language))
     request = Request("user_update", {"mail": "a@b.test"}, asked)
 
     with pytest.raises(ValueError, match="clear text"):
@@ -72,7 +72,7 @@ def test_a_password_is_sealed(table: tuple[Field, ...]) -> None:
 
 def test_verbs_are_kept() -> None:
     """A change adds or removes as it did."""
-    changes = tuple(Change(row, ("a@b.test",), row.verb) for row in maillist.UPDATE)
+    changes = tuple(FieldChange(row, ("a@b.test",), row.verb) for row in maillist.UPDATE)
 
     again = loaded(dumped(Request("maillist_update", {}, Parsed(changes))), TABLES)
 
@@ -93,13 +93,13 @@ def test_what_was_sent_back_is_still_known_in_a_job() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        dumped(Request("domain_update", {}, Parsed((Change(domain.UPDATE[0], ("x",)),)))).replace(
-            f'"{domain.UPDATE[0].name}"', '"no_such_row"'
-        ),
+        dumped(
+            Request("domain_update", {}, Parsed((FieldChange(domain.UPDATE[0], ("x",)),)))
+        ).replace(f'"{domain.UPDATE[0].name}"', '"no_such_row"'),
         dumped(Request("no_such_endpoint", {})),
         dumped(Request("user_verify_password", {})),
         dumped(
-            Request("user_update", {}, Parsed((Change(row(user.UPDATE, "name"), ("x",)),)))
+            Request("user_update", {}, Parsed((FieldChange(row(user.UPDATE, "name"), ("x",)),)))
         ).replace('"name"', '"password"'),
     ],
 )
@@ -132,9 +132,9 @@ def test_domains_that_a_request_mentions() -> None:
     """Those of its path and of its values, in lower case, each once."""
     table = {row.name: row for row in user.UPDATE}
     changes = (
-        Change(table["forwarding"], ("a@b.test", "c@d.test", "ann@corp.test")),
-        Change(table["senderBcc"], ("x@y.test",)),
-        Change(table["name"], ("no@address.test",)),
+        FieldChange(table["forwarding"], ("a@b.test", "c@d.test", "ann@corp.test")),
+        FieldChange(table["senderBcc"], ("x@y.test",)),
+        FieldChange(table["name"], ("no@address.test",)),
     )
     names = {"mail": "ann@corp.test", "new_mail": "ann@new.test"}
     request = Request("user_update", names, Parsed(changes))
@@ -145,6 +145,6 @@ def test_domains_that_a_request_mentions() -> None:
 
 def test_alias_domains_are_mentioned_and_everybody_is_no_domain() -> None:
     alias, everybody = row(domain.UPDATE, "addAliasDomain"), subscribable.REMOVE_SUBSCRIBERS
-    changes = Change(alias, ("alias.test",)), Change(everybody, ("ALL", "a@b.test"))
+    changes = FieldChange(alias, ("alias.test",)), FieldChange(everybody, ("ALL", "a@b.test"))
     request = Request("domain_update", {"domain": "corp.test"}, Parsed(changes))
     assert domains(request) == {"corp.test", "alias.test", "b.test"}

@@ -1,6 +1,6 @@
 """The schema of a server as a value."""
 
-from iredldap.dit.schema import Attribute, Kind, Schema
+from iredldap.dit.schema import AttributeDefinition, ClassKind, Schema
 
 UTF8 = "1.3.6.1.4.1.1466.115.121.1.15"
 DN = "1.3.6.1.4.1.1466.115.121.1.12"
@@ -27,7 +27,7 @@ SCHEMA = Schema({
 
 
 def test_an_attribute_has_what_it_is_derived_of() -> None:
-    assert SCHEMA.attribute("SURNAME;lang-en") == Attribute(
+    assert SCHEMA.attribute("SURNAME;lang-en") == AttributeDefinition(
         name="sn",
         oid="2.5.4.4",
         syntax=UTF8,
@@ -58,7 +58,7 @@ def test_a_class_has_what_those_above_it_have() -> None:
     employee = SCHEMA.object_class("EMPLOYEE")
     assert employee
 
-    assert (employee.kind, employee.above) == (Kind.STRUCTURAL, ("person",))
+    assert (employee.kind, employee.above) == (ClassKind.STRUCTURAL, ("person",))
     assert employee.must == {"2.5.4.0", "2.5.4.4"}
     assert employee.may >= {"1.9.1"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from iredldap.dit.scopes import (
     KeyClass,
-    Scope,
+    PolicyTarget,
     alike,
     as_sent,
     greylisting_sender,
@@ -29,9 +29,9 @@ KELVIN = "\u212a"
 def test_scopes_have_keys() -> None:
     """The key is what iRedAPD and Amavisd look for."""
     for scope, key, mail in (
-        (Scope.everyone(), "@.", None),
-        (Scope.of_domain("a.test"), "@a.test", None),
-        (Scope.of_account("ann@a.test"), "ann@a.test", "ann@a.test"),
+        (PolicyTarget.everyone(), "@.", None),
+        (PolicyTarget.of_domain("a.test"), "@a.test", None),
+        (PolicyTarget.of_account("ann@a.test"), "ann@a.test", "ann@a.test"),
     ):
         assert (scope.key, scope.mail) == (key, mail)
         assert key_class(scope.key) == scope.key_class

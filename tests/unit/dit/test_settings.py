@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from iredldap.dit import settings
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Field, Setting, modlist
+from iredldap.dit.fields import Field, FieldChange, Setting, modlist
 from iredldap.dit.kinds import TEXT
 from iredldap.dit.plan import Op
 
@@ -86,7 +86,7 @@ def test_other_keys_survive_a_change(values: list[str], value: str) -> None:
     row = Field(name="x", stored_as=Setting("wanted"), kind=TEXT, meaning="")
 
     after = {text.decode() for text in entry.values("accountSetting")}
-    for mod in modlist([Change(row, (value,))], entry):
+    for mod in modlist([FieldChange(row, (value,))], entry):
         named = {text.decode() for text in mod.values}
         after = after - named if mod.op is Op.DELETE else after | named
 

@@ -6,7 +6,7 @@ import pytest
 
 from iredldap.dit import user
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Change, Form, Table, modlist, parse
+from iredldap.dit.fields import FieldChange, Form, Table, modlist, parse
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import Refusal
 
@@ -175,7 +175,7 @@ def entry(**attributes: list[str]) -> Entry:
     return Entry("mail=ann@a.test,o=x", stored)
 
 
-def changes(**form: str) -> tuple[Change, ...]:
+def changes(**form: str) -> tuple[FieldChange, ...]:
     return parse(user.UPDATE, {name: [value] for name, value in form.items()}).changes
 
 
