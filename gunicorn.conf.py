@@ -10,8 +10,8 @@ from iredldap.web import slots
 from iredldap.web.logs import write_json_lines
 from iredldap.web.server.worker import serving
 
-# This file is executed again at a reload: faults that the configuration has by then are logged, and
-# what was read before stays in effect.
+# This file is executed again at a reload: errors in the configuration are logged then, and the last
+# valid one stays in effect.
 _config = current.load()
 
 # Made before the fork, so that all workers count the same downloads.

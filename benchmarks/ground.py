@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from itertools import chain, starmap
 from pathlib import Path
 
-from iredldap.config.config import Config, read
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.reader import read
+from iredldap.config.sections import Config
 from iredldap.config.settings import Secret
 from iredldap.dit import base, domain, passwords, user
 from iredldap.dit.base import Made
@@ -126,9 +127,9 @@ def _slapd(home: Path, *, fast_reads: bool = False) -> Slapd:
     )
 
 
-def settings(slapd: Slapd, uri: str | None = None, who: str = "vmailadmin") -> Ldap:
+def settings(slapd: Slapd, uri: str | None = None, who: str = "vmailadmin") -> LdapSettings:
     """Connection settings of a service account, the API's own where none is named."""
-    return Ldap(
+    return LdapSettings(
         uri=(uri or slapd.ldapi,),
         suffix=SUFFIX,
         bind_dn=f"cn={who},{SUFFIX}",

@@ -15,7 +15,7 @@ import requests
 
 from benchmarks import fetch
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
-from iredldap.config.config import CONFIG_VARIABLE
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import Slapd, free_port

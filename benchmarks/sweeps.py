@@ -31,7 +31,7 @@ from benchmarks.ground import (
 from benchmarks.meanwhile import Other, waiting
 from benchmarks.served import Api, served, sqlite
 from iredldap.changes.apply import apply
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import domain, user
 from iredldap.dit.fields import parse
 from iredldap.dit.names import Tree

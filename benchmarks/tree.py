@@ -14,7 +14,7 @@ from random import Random
 import ldap
 
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, global_admin
-from iredldap.config.accounts import Accounts
+from iredldap.config.accounts import AccountSettings
 from iredldap.dit import alias, domain, mailbox, maillist, names, passwords, user
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
@@ -156,7 +156,7 @@ class _Domain:
             "userPassword": (passwords.hashed(PASSWORD, "SSHA512", chance.randbytes(16)),),
             "shadowLastChange": (user.days_since_epoch(made.date()),),
             "mailQuota": (str(chance.choice(_QUOTAS) * 1024**3),),
-            "homeDirectory": (mailbox.path(mail, "/var/vmail/vmail1", Accounts(), made),),
+            "homeDirectory": (mailbox.path(mail, "/var/vmail/vmail1", AccountSettings(), made),),
             "enabledService": user.SERVICES,
             "preferredLanguage": (chance.choice(_LANGUAGES),),
             "mailboxFormat": ("maildir",),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import falcon
 
 from iredldap.changes.jobs import Jobs
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import throttle
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.attempts import Attempts

@@ -13,17 +13,17 @@ from click.core import ParameterSource
 
 from iredldap import trust, version
 from iredldap.commands.doctor import doctor
-from iredldap.config.config import (
+from iredldap.config.checks import certificates
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.reader import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
-    Config,
     ConfigurationError,
     read,
     read_file,
     variable,
 )
-from iredldap.config.ldap import Ldap
-from iredldap.config.settings import certificates
+from iredldap.config.sections import Config
 from iredldap.dit import generations
 from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.slapd import EmbeddedError, PortRefusedError, free_port
@@ -261,7 +261,7 @@ def _read(path: Path) -> Config:
     try:
         return read_file(path, os.environ)
     except ConfigurationError as ex:
-        _fail("\n".join(ex.faults))
+        _fail("\n".join(ex.errors))
 
 
 def _given_password(file: Path | None) -> str:
@@ -292,10 +292,10 @@ def _judged(sections: Mapping[str, Mapping[str, Value]], secrets: Mapping[str, s
     try:
         return read(listed, os.environ | given)
     except ConfigurationError as ex:
-        _fail("\n".join(ex.faults))
+        _fail("\n".join(ex.errors))
 
 
-def _probed(settings: Ldap) -> tuple[str, ...]:
+def _probed(settings: LdapSettings) -> tuple[str, ...]:
     directory = Directory(settings)
     try:
         verified = probe.verified_schemes(directory)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 
 VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
 """Environment variables that name the certificates of the system, the first one first."""
@@ -24,7 +24,7 @@ _NAMES = {62, 64}
 """Codes of X509_verify_cert(3): neither the name of a host nor an address matches."""
 
 
-def certificates(settings: Ldap) -> str:
+def certificates(settings: LdapSettings) -> str:
     """Return the file of the certificates to trust: the setting's, else the system's.
 
     The system's is what the environment names (`LDAPTLS_CACERT`, `SSL_CERT_FILE`), else what
@@ -33,12 +33,12 @@ def certificates(settings: Ldap) -> str:
     return _chosen(settings)[1]
 
 
-def source(settings: Ldap) -> str:
+def source(settings: LdapSettings) -> str:
     """Return what names the file of `certificates`: a setting, a variable; the system, else."""
     return _chosen(settings)[0]
 
 
-def _chosen(settings: Ldap) -> tuple[str, str]:
+def _chosen(settings: LdapSettings) -> tuple[str, str]:
     if settings.ca_file:
         return "ldap.ca_file", settings.ca_file
     for variable in VARIABLES:
@@ -47,7 +47,7 @@ def _chosen(settings: Ldap) -> tuple[str, str]:
     return "the system's", _configured() or ssl.get_default_verify_paths().cafile or ""
 
 
-def context(settings: Ldap) -> ssl.SSLContext:
+def context(settings: LdapSettings) -> ssl.SSLContext:
     """Make what a socket is turned to TLS with.
 
     Raises:
@@ -70,7 +70,7 @@ def name(uri: str) -> str:
     return socket.getfqdn() if host == "localhost" else host
 
 
-def fault(uri: str, settings: Ldap) -> str | None:
+def fault(uri: str, settings: LdapSettings) -> str | None:
     """Try a handshake, and say what is wrong with it; None: nothing, or nothing that is TLS's."""
     server = urlsplit(uri)
     starts = settings.turns_to_tls(uri)
@@ -90,7 +90,7 @@ def fault(uri: str, settings: Ldap) -> str | None:
     return None
 
 
-def told(error: OSError, uri: str, settings: Ldap) -> str:
+def told(error: OSError, uri: str, settings: LdapSettings) -> str:
     """Say what went wrong in a handshake, and where to set it right."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: {_judged(error, uri, settings)}"
@@ -101,7 +101,7 @@ def told(error: OSError, uri: str, settings: Ldap) -> str:
     return f"TLS: {error}"
 
 
-def _judged(error: ssl.SSLCertVerificationError, uri: str, settings: Ldap) -> str:
+def _judged(error: ssl.SSLCertVerificationError, uri: str, settings: LdapSettings) -> str:
     if error.verify_code == _EXPIRED:
         return "the server's certificate has expired"
     if error.verify_code == _NOT_YET:

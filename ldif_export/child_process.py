@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from ldif_export import handover
 from ldif_export.selection import Selection
 
@@ -103,7 +103,7 @@ class Export:
         return self._complaints.read().decode(errors="replace").strip()
 
 
-def start(settings: Ldap, selection: Selection) -> Export:
+def start(settings: LdapSettings, selection: Selection) -> Export:
     """Start an export and wait for its first bytes.
 
     Raises:

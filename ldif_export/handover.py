@@ -10,7 +10,7 @@ import re
 from dataclasses import fields
 from typing import Any
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import (
     InternalError,
@@ -66,14 +66,14 @@ def refusal(status: int, complaint: str) -> Refusal:
     return WeakPassword(codes[-1]) if kind is WeakPassword else kind(detail)
 
 
-def dump(settings: Ldap) -> bytes:
+def dump(settings: LdapSettings) -> bytes:
     """Write connection settings, the password among them, as JSON."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values["bind_password"] = settings.bind_password.reveal()
     return json.dumps(values).encode()
 
 
-def load(data: bytes) -> Ldap:
+def load(data: bytes) -> LdapSettings:
     """Read connection settings that `dump` wrote.
 
     Raises:
@@ -82,4 +82,4 @@ def load(data: bytes) -> Ldap:
     values: dict[str, Any] = json.loads(data)
     values["uri"] = tuple(values["uri"])
     values["bind_password"] = Secret(values["bind_password"])
-    return Ldap(**values)
+    return LdapSettings(**values)

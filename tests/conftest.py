@@ -18,7 +18,8 @@ import requests
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.app import Gateways, create_app
-from iredldap.config.config import Config, read
+from iredldap.config.reader import read
+from iredldap.config.sections import Config
 from iredldap.dit import base, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree

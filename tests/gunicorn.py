@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from iredldap.config.config import CONFIG_VARIABLE
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.installation import configuration

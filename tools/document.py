@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from iredldap import cli, errors
-from iredldap.config import config
-from iredldap.config.config import ConfigurationError
+from iredldap.config import reader, sections
+from iredldap.config.reader import ConfigurationError
 from iredldap.config.settings import Secret
 from iredldap.dit import generations
 from iredldap.dit.fields import Field, Verb
@@ -78,11 +78,11 @@ _SETTING_TYPES: dict[Any, str] = {
 _CONFIGURATION_HEAD = """\
 # Configuration
 
-<!-- Made by `make docs` from iredldap/config/config.py and tools/document.py. -->
+<!-- Made by `make docs` from iredldap/config/ and tools/document.py. -->
 
-Settings stand in one TOML file, `{default}` unless `--config` or the environment variable
-`{variable}` names another. `iredldap init` writes one; a setting that is not in it has its
-default. Changes take effect at a restart or reload.
+Settings are read from one TOML file, `{default}` unless `--config` or the environment variable
+`{variable}` names another. `iredldap init` writes one; a setting that it does not contain has
+its default. Changes take effect at a restart or reload.
 
 Every setting has an environment variable too, which wins over the file. There a list is
 separated by commas, and yes or no is written `yes`, `true`, `on`, `1` or `no`, `false`, `off`,
@@ -95,23 +95,23 @@ separated by commas, and yes or no is written `yes`, `true`, `on`, `1` or `no`, 
 
 ## Secrets
 
-A secret never stands in the file itself, and no log shows one. It is looked for in this order:
+A secret is never in the file itself, and no log shows one. It is read from the first of these:
 
 1. the environment variable of the setting, `IREDLDAP_LDAP_BIND_PASSWORD` say;
 2. the file named by the environment variable with `_FILE` at its end,
    `IREDLDAP_LDAP_BIND_PASSWORD_FILE`;
 3. the file named by the setting with `_file` at its end, `bind_password_file`.
 
-Blanks and line breaks around the content of such a file do not count.
+White space around the content of such a file is ignored.
 
-## Faults
+## Errors
 
-The program does not start on a configuration with faults. All of them are told together, one per
-line; `iredldap check-config` tells them without starting anything, and with `--probe` also asks
-the directory and the state database. So it looks:
+The program does not start with an invalid configuration. All errors are reported together, one per
+line; `iredldap check-config` reports them without starting anything, and with `--probe` also checks
+the directory and the state database. For example:
 
 ```
-{faults}
+{errors}
 ```
 """
 
@@ -119,17 +119,17 @@ the directory and the state database. So it looks:
 def configuration_page() -> str:
     """The page about settings."""
     try:
-        config.read(_FAULTY, {})
-        faults: list[str] = []
+        reader.read(_FAULTY, {})
+        errors: list[str] = []
     except ConfigurationError as ex:
-        faults = ex.faults
+        errors = ex.errors
     head = _CONFIGURATION_HEAD.format(
-        default=config.DEFAULT_CONFIG,
-        variable=config.CONFIG_VARIABLE,
+        default=reader.DEFAULT_CONFIG,
+        variable=reader.CONFIG_VARIABLE,
         example=EXAMPLE,
-        faults="\n".join(faults),
+        errors="\n".join(errors),
     )
-    return "\n".join([head, *(_section(name, record) for name, record in config.sections())])
+    return "\n".join([head, *(_section(name, record) for name, record in sections.sections())])
 
 
 def _section(name: str, record: Any) -> str:
@@ -140,10 +140,10 @@ def _section(name: str, record: Any) -> str:
 
 
 def _setting(section: str, row: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
-    name = f"{row.name}_file" if config.is_secret(hint) else row.name
+    name = f"{row.name}_file" if reader.is_secret(hint) else row.name
     return (
         f"`{name}`",
-        f"`{config.variable(section, row.name)}`",
+        f"`{reader.variable(section, row.name)}`",
         _SETTING_TYPES[hint],
         _default(row.default),
         row.metadata["meaning"],

@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 
 from iredldap.changes.apply import Progress, Turn, execute
-from iredldap.config import config
+from iredldap.config.sections import JobSettings
 from iredldap.dit import request
 from iredldap.dit.fields import Table
 from iredldap.dit.plan import Add, Delete, Plan, Recheck, Rename, Step, Sweep, describe
@@ -168,7 +168,7 @@ class Jobs:
 
     def __init__(
         self,
-        settings: config.Jobs,
+        settings: JobSettings,
         state: State,
         directory: Directory,
         make: Make,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from iredldap.config.config import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.dit import generations, names
 from iredldap.dit.consistency import checks, rules
 from iredldap.dit.consistency.checks import RULES, Violation
@@ -105,7 +105,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as ex:
-        raise _UnreadableError("\n".join(ex.faults)) from ex
+        raise _UnreadableError("\n".join(ex.errors)) from ex
     except Refusal as ex:
         raise _UnreadableError(f"{ex.code}: {ex}") from ex
     except OSError as ex:

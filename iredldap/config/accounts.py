@@ -1,4 +1,7 @@
-"""The settings that accounts are made by; a module of its own, for the floor that only computes."""
+"""Settings of new accounts.
+
+A module of its own: `dit`, the layer that only computes, imports it and no other section.
+"""
 
 from dataclasses import dataclass
 
@@ -6,17 +9,17 @@ from iredldap.config.settings import holds, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accounts:
-    """What a new domain or user is made of."""
+class AccountSettings:
+    """Defaults of new domains and users, and where mailboxes are stored."""
 
     default_transport: str = setting("Postfix transport of a new domain.", default="dovecot")
     default_language: str = setting("Language of a new user.", default="en_US")
     storage_base: str = setting(
-        "Directory below which mailboxes lie.",
+        "Directory that contains all mailboxes.",
         holds(lambda path: path.startswith("/"), "an absolute path"),
         default="/var/vmail/vmail1",
     )
-    maildir_prepend_domain: bool = setting("Begin a mailbox path with the domain.", default=True)
+    maildir_prepend_domain: bool = setting("Start a mailbox path with the domain.", default=True)
     maildir_domain_hashed: bool = setting(
         "Put the domain below its first two characters.", default=False
     )
@@ -40,8 +43,8 @@ class Accounts:
         "Services that a new user does not get.", default=()
     )
     mailbox_days: tuple[int, ...] = setting(
-        "Days for which a normal admin may have the mailboxes of deleted accounts kept; for good he"
-        " may always. A global admin chooses freely.",
+        "Days for which a normal admin may keep the mailboxes of deleted accounts; keeping them for"
+        " ever is always allowed. A global admin may choose any number.",
         holds(lambda days: all(day > 0 for day in days), "more than 0 each"),
         default=(1, 7, 14, 21, 30, 60, 90, 180, 365),
     )

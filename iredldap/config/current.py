@@ -1,33 +1,27 @@
-"""The configuration that the running processes serve with.
+"""The configuration in effect.
 
-The master of gunicorn reads it when it starts and at each reload. Workers are forked from the
-master and serve with what it holds: none of them reads the file again, which may have faults by
-then.
+gunicorn's master process reads it when it starts and at each reload. Workers are forked from the
+master and use what it holds: none of them reads the file again, which may be invalid by then.
 """
 
 import logging
 import os
 from pathlib import Path
 
-from iredldap.config.config import (
-    CONFIG_VARIABLE,
-    DEFAULT_CONFIG,
-    Config,
-    ConfigurationError,
-    read_file,
-)
+from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.config.sections import Config
 
-# The master logs by this name, and has set it up before the first reload.
+# gunicorn's own logger: it is set up before the first reload, when structlog is not.
 log = logging.getLogger("gunicorn.error")
 
 _held: Config | None = None
 
 
 def load() -> Config:
-    """Read the configuration, and hold it; where it has faults, log them and keep what was held.
+    """Read the configuration and keep it; if it is invalid, log its errors and keep the last one.
 
     Raises:
-        ConfigurationError: If it has faults and nothing was held.
+        ConfigurationError: If it is invalid and there is none to keep.
     """
     global _held  # noqa: PLW0603 - it must survive that gunicorn.conf.py is executed again
     path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
@@ -36,13 +30,16 @@ def load() -> Config:
     except ConfigurationError as ex:
         if _held is None:
             raise
-        for line in (f"{path} has faults; what was read before stays in effect", *ex.faults):
+        for line in (
+            f"{path} is invalid; the last valid configuration stays in effect",
+            *ex.errors,
+        ):
             log.error("%s", line)  # noqa: TRY400 - the traceback says nothing about the file
     return _held
 
 
 def config() -> Config:
-    """Return the configuration that is held; read it first where nobody has.
+    """Return the configuration in effect; the first call reads it.
 
     Raises:
         ConfigurationError: As `load`.

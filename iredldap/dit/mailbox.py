@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from iredldap.config.accounts import Accounts
+from iredldap.config.accounts import AccountSettings
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.kinds import LONGEST_PATH
@@ -183,7 +183,7 @@ _TOGETHER = 50
 
 
 def candidates(
-    mail: str, storage_base: str, accounts: Accounts, now: datetime
+    mail: str, storage_base: str, accounts: AccountSettings, now: datetime
 ) -> Iterator[tuple[str, ...]]:
     """Yield paths for a new mailbox, the best first, those that are looked up at once together.
 
@@ -199,7 +199,7 @@ def candidates(
         yield tuple(path(mail, storage_base, form, at) for form in forms for at in moments)
 
 
-def trunk(domain: str, storage_base: str, accounts: Accounts) -> str:
+def trunk(domain: str, storage_base: str, accounts: AccountSettings) -> str:
     """Return the directory that all generated paths of a domain lie in, normalised."""
     parts = [storage_base.rstrip("/")]
     if accounts.maildir_domain_hashed:
@@ -209,7 +209,7 @@ def trunk(domain: str, storage_base: str, accounts: Accounts) -> str:
     return normalised("/".join(parts) + "/")
 
 
-def path(mail: str, storage_base: str, accounts: Accounts, now: datetime) -> str:
+def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime) -> str:
     """Make an absolute path, in lower case and with a slash at its end.
 
     Of a long name it has the beginning only: one that the table of deleted mailboxes does not hold

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from iredldap.config.config import CONFIG_VARIABLE
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.dit import base, passwords, user
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import tied_to_us

@@ -19,7 +19,7 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from iredldap.config.config import Login
+from iredldap.config.sections import LoginSettings
 from iredldap.errors import InvalidCredentials, TooManyRequests
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Attempts:
         workers: How many processes serve.
     """
 
-    def __init__(self, login: Login, workers: int) -> None:
+    def __init__(self, login: LoginSettings, workers: int) -> None:
         share = max(1, login.failures // workers)
         self._alone = _Count(MemoryStorage(), share, login.period)
         self._shared = _shared(login)
@@ -126,7 +126,7 @@ class _Count:
         return max(1, self.wait(key))
 
 
-def _shared(login: Login) -> _Count | None:
+def _shared(login: LoginSettings) -> _Count | None:
     url = login.storage_url.reveal()
     scheme = url.partition(":")[0]
     if scheme == "memory":

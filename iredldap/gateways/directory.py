@@ -22,7 +22,7 @@ from ldap.controls import RequestControl, ResponseControl
 from ldap.controls.libldap import AssertionControl
 from ldap.controls.simple import ManageDSAITControl
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
 from iredldap.dit.matching import Equality
@@ -123,7 +123,7 @@ class Directory:
         settings: Where it is and who we are there.
     """
 
-    def __init__(self, settings: Ldap) -> None:
+    def __init__(self, settings: LdapSettings) -> None:
         self._servers = Servers(settings)
         self._pool = Pool(settings, self._servers)
         self.tree = names.Tree(settings.suffix)

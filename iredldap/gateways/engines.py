@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from iredldap.config.config import DRIVERS
+from iredldap.config.checks import DRIVERS
 from iredldap.config.settings import Secret
 
 Arguments = Mapping[str, dict[str, Any]]

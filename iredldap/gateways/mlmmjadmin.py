@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from iredldap.config import config
+from iredldap.config.sections import MlmmjadminSettings
 from iredldap.errors import MlmmjadminUnavailable
 
 _NO_SUCH_LIST = "NO_SUCH_ACCOUNT"
@@ -44,7 +44,7 @@ class Mlmmjadmin:
         settings: Where it is.
     """
 
-    def __init__(self, settings: config.Mlmmjadmin) -> None:
+    def __init__(self, settings: MlmmjadminSettings) -> None:
         self._settings = settings
         self._address = urlsplit(settings.url)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import ldap
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.ldap_errors import LOST
 from iredldap.gateways.servers import Connection, Servers, close
@@ -35,7 +35,7 @@ class Pool:
         servers: Open them; by default those of the settings, with nothing known about them.
     """
 
-    def __init__(self, settings: Ldap, servers: Servers | None = None) -> None:
+    def __init__(self, settings: LdapSettings, servers: Servers | None = None) -> None:
         self._settings = settings
         self._servers = servers or Servers(settings)
         self._idle: list[tuple[float, Connection]] = []

@@ -13,7 +13,7 @@ import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap import trust
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.breaker import SLOW, Breaker
@@ -38,7 +38,7 @@ class Server:
         settings: How to speak to it, and who we are there.
     """
 
-    def __init__(self, uri: str, settings: Ldap) -> None:
+    def __init__(self, uri: str, settings: LdapSettings) -> None:
         self.uri = uri
         self.stored: set[str] = set()
         self._settings = settings
@@ -96,7 +96,7 @@ class Servers:
         settings: Where they are and who we are there.
     """
 
-    def __init__(self, settings: Ldap) -> None:
+    def __init__(self, settings: LdapSettings) -> None:
         self._settings = settings
         self._all = [Server(uri, settings) for uri in settings.uri]
 
@@ -183,7 +183,7 @@ class Servers:
             server.breaker.suspect(began)
 
 
-def connect(settings: Ldap) -> Connection:
+def connect(settings: LdapSettings) -> Connection:
     """Open one connection bound as the service account, on the first server that answers.
 
     Raises:
@@ -201,7 +201,7 @@ def close(connection: SimpleLDAPObject) -> None:
         connection.unbind_ext()
 
 
-def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
+def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> None:
     connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
     connection.set_option(ldap.OPT_REFERRALS, 0)
     connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.network_timeout)
@@ -216,7 +216,7 @@ def _prepare(connection: SimpleLDAPObject, settings: Ldap, uri: str) -> None:
         _refuse_silence(uri, settings.network_timeout)
 
 
-def _set_trust(connection: SimpleLDAPObject, settings: Ldap) -> None:
+def _set_trust(connection: SimpleLDAPObject, settings: LdapSettings) -> None:
     """Say which certificates a connection trusts.
 
     That reads all of the system's: 5 ms of computing, which a plain connection does without.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import naming, placement, request
 from iredldap.dit.fields import Parsed, StoredAttribute, Verb
 from iredldap.dit.passwords import hashed

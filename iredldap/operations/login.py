@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import kinds, names, passwords, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import mailbox
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Outside

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from iredldap.config.accounts import Accounts
+from iredldap.config.accounts import AccountSettings
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import Ground
@@ -65,7 +65,7 @@ class Place:
         return self.since is None
 
 
-def storage_base(limits: Mapping[str, object], accounts: Accounts) -> str:
+def storage_base(limits: Mapping[str, object], accounts: AccountSettings) -> str:
     """Return the directory below which a domain's new mailboxes lie.
 
     Args:
@@ -90,7 +90,9 @@ class Choice:
     query: Query
 
 
-def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datetime) -> Choice:
+def first_choice(
+    directory: Directory, accounts: AccountSettings, mail: str, now: datetime
+) -> Choice:
     """Return the path below the storage directory of the server."""
     base = accounts.storage_base
     path = mailbox.path(mail, base, accounts, now)
@@ -98,7 +100,7 @@ def first_choice(directory: Directory, accounts: Accounts, mail: str, now: datet
     return Choice(base, path, exempt, mailbox.lookup(directory.tree.base, (path,), exempt=exempt))
 
 
-def _exempt(name: str, base: str, accounts: Accounts) -> frozenset[str]:
+def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
     """Return the directories in which mailboxes of a domain are made, whoever has them."""
     trunk = mailbox.trunk(name, base, accounts)
     return frozenset({trunk, *mailbox.above(trunk)})
@@ -107,7 +109,7 @@ def _exempt(name: str, base: str, accounts: Accounts) -> frozenset[str]:
 def generated(
     directory: Directory,
     records: Records,
-    accounts: Accounts,
+    accounts: AccountSettings,
     base: str,
     mail: str,
     dn: str,

@@ -7,7 +7,7 @@ that nobody had: that is withdrawn.
 from collections.abc import Iterable, Iterator
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import admin, names, references, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist, service_mods

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import falcon
 
-from iredldap.config.config import Api, Login, Session
+from iredldap.config.sections import ApiSettings, LoginSettings, SessionSettings
 from iredldap.dit import domain, kinds, names, settings
 from iredldap.dit.fields import FieldChange, Verb
 from iredldap.errors import (
@@ -41,7 +41,9 @@ class Sessions:
     cookie ends soon after the password, the account or the role it stands on.
     """
 
-    def __init__(self, config: Session, tokens: Tokens, directory: Directory, state: State) -> None:
+    def __init__(
+        self, config: SessionSettings, tokens: Tokens, directory: Directory, state: State
+    ) -> None:
         self._config = config
         self._tokens = tokens
         self._directory = directory
@@ -147,7 +149,7 @@ class Sessions:
 class Clients:
     """Which machines may call, and which of them speak for others."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiSettings) -> None:
         self._api = api
         self._listed = _networks(api.restful_api_clients)
         self._proxies = _networks(api.trusted_proxies)
@@ -207,7 +209,7 @@ class Clients:
 class AdminAddresses:
     """From where admins may log in. A session that has begun is not tied to it."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: LoginSettings) -> None:
         self._admins = _networks(login.admin_login_ip_list)
         self._global_admins = _networks(login.global_admin_ip_list)
 

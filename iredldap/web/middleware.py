@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 import structlog
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import names
 from iredldap.dit.fields import (
     Parsed,

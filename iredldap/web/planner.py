@@ -1,6 +1,6 @@
 """From a request to its plan, with its caller's rights judged: the ones he has by then."""
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import PermissionDenied

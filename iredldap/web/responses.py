@@ -14,7 +14,7 @@ import falcon
 import structlog
 
 from iredldap import errors
-from iredldap.config.config import Api
+from iredldap.config.sections import ApiSettings
 from iredldap.errors import Refusal
 
 JSON = "application/json"
@@ -81,7 +81,7 @@ class Responses:
         api: Switches that existing clients may need.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiSettings) -> None:
         self._api = api
 
     def done(self, response: falcon.Response, data: Any = None, *, read: bool = False) -> None:

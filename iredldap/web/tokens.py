@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from iredldap.config.config import Session
+from iredldap.config.sections import SessionSettings
 from iredldap.errors import LoginRequired, SessionExpired
 
 _SALT = "iredldap.session"
@@ -46,7 +46,7 @@ class Tokens:
         settings: Keys and ages.
     """
 
-    def __init__(self, settings: Session) -> None:
+    def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
         self.keys: Sequence[str] = [key.reveal() for key in settings.keys]
         self._serializer = URLSafeSerializer(list(self.keys), salt=_SALT)

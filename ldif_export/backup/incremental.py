@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
@@ -168,7 +168,7 @@ class Increment:
 
 
 def gather(
-    settings: Ldap,
+    settings: LdapSettings,
     selections: Sequence[Selection],
     earlier: Manifest,
     entries: Path,
@@ -251,7 +251,7 @@ class _Only(Wanted):
         return False
 
 
-def _insist(settings: Ldap, selections: Sequence[Selection], earlier: Manifest) -> None:
+def _insist(settings: LdapSettings, selections: Sequence[Selection], earlier: Manifest) -> None:
     if any(selection.operational for selection in selections):
         raise PreconditionFailed("operational attributes can not be changed, nor exported so")
     wanted = tuple(selection.words for selection in selections)

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.dit.plan import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
@@ -64,7 +64,7 @@ class SettledReader:
 
 
 def read(
-    settings: Ldap,
+    settings: LdapSettings,
     searches: Sequence[Search],
     wanted: Wanted,
     *,

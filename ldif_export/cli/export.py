@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from iredldap.config.ldap import Ldap
-from iredldap.config.settings import Secret, certificates
+from iredldap.config.checks import certificates
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.settings import Secret
 from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from ldif_export import handover
@@ -105,7 +106,7 @@ def is_shown(given: Mapping[str, Any]) -> bool:
     return sys.stderr.isatty() if asked is None else asked
 
 
-def settings(given: Mapping[str, Any], account: str) -> Ldap:
+def settings(given: Mapping[str, Any], account: str) -> LdapSettings:
     """Read where the directory is and who we are there: unless told, `cn=<account>,<suffix>`.
 
     Raises:
@@ -119,7 +120,7 @@ def settings(given: Mapping[str, Any], account: str) -> Ldap:
         raise click.UsageError("--external goes with ldapi:// alone, and without --bind-dn")
     if wrong := certificates(given["ca_file"]):
         raise click.UsageError(f"--ca-file: {wrong}")
-    return Ldap(
+    return LdapSettings(
         uri=uri,
         suffix=suffix,
         bind_dn="" if external else bind_dn or f"cn={account},{suffix}",
@@ -129,7 +130,7 @@ def settings(given: Mapping[str, Any], account: str) -> Ldap:
     )
 
 
-def inherited_settings(descriptor: int) -> Ldap:
+def inherited_settings(descriptor: int) -> LdapSettings:
     """Read the settings that a parent process wrote.
 
     Raises:
@@ -142,7 +143,7 @@ def inherited_settings(descriptor: int) -> Ldap:
         raise click.UsageError("no settings come from --credentials-fd") from None
 
 
-def run(settings: Ldap, job: Job) -> int:
+def run(settings: LdapSettings, job: Job) -> int:
     """Write the export and give the exit status; one line says what went wrong."""
     _keep_freed_memory()
     try:
@@ -181,7 +182,7 @@ def _password(file: Path | None) -> Secret:
     return Secret(password)
 
 
-def _copy(settings: Ldap, job: Job, descriptor: int) -> None:
+def _copy(settings: LdapSettings, job: Job, descriptor: int) -> None:
     """Write the text, and beside it what tells of it."""
     with ExitStack() as stack:
         text, searched = _text(settings, job, stack)
@@ -193,7 +194,9 @@ def _copy(settings: Ldap, job: Job, descriptor: int) -> None:
             _write(descriptor, chunk)
 
 
-def _text(settings: Ldap, job: Job, stack: ExitStack) -> tuple[Iterator[bytes], Sequence[Search]]:
+def _text(
+    settings: LdapSettings, job: Job, stack: ExitStack
+) -> tuple[Iterator[bytes], Sequence[Search]]:
     """Give the text, and the searches that tell how long it is; a manifest sees it go by."""
     first = job.selections[0]
     if job.since:
@@ -211,7 +214,11 @@ def _text(settings: Ldap, job: Job, stack: ExitStack) -> tuple[Iterator[bytes], 
 
 
 def _export(
-    settings: Ldap, job: Job, stack: ExitStack, wanted: Wanted, observe: Observer | None = None
+    settings: LdapSettings,
+    job: Job,
+    stack: ExitStack,
+    wanted: Wanted,
+    observe: Observer | None = None,
 ) -> tuple[Iterator[bytes], Sequence[Search]]:
     if job.exact:
         from ldif_export.backup import snapshot as exact  # noqa: PLC0415 - it loads python-ldap
@@ -226,14 +233,16 @@ def _export(
     return stack.enter_context(closing(text)), searched
 
 
-def _located(settings: Ldap, job: Job) -> tuple[Search, ...]:
+def _located(settings: LdapSettings, job: Job) -> tuple[Search, ...]:
     """Find out what to search for, on a connection for that alone."""
     wanted = Wanted(job.selections[0])
     with closing(choice.connected(settings, wanted, job.reader)) as reader:
         return domain_lookup.located(reader, job.selections, names.Tree(settings.suffix))
 
 
-def _increment(settings: Ldap, job: Job, earlier: Path, stack: ExitStack) -> Iterator[bytes]:
+def _increment(
+    settings: LdapSettings, job: Job, earlier: Path, stack: ExitStack
+) -> Iterator[bytes]:
     """Give what has changed since an earlier export as change records.
 
     Raises:

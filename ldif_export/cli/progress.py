@@ -21,7 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.errors import Refusal
 from ldif_export.entry_list import Companion
 from ldif_export.manifest import Builder, Manifest, Mode, dump
@@ -38,7 +38,7 @@ _BEGINNING = b"\ndn:"
 
 @contextmanager
 def manifest(
-    path: Path, settings: Ldap, selections: Sequence[Selection], mode: Mode
+    path: Path, settings: LdapSettings, selections: Sequence[Selection], mode: Mode
 ) -> Iterator[Builder]:
     """Gather a manifest, and write it with its companion when all has gone well.
 
@@ -96,7 +96,9 @@ def digested(chunks: Iterable[bytes], builder: Builder) -> Iterator[bytes]:
         yield chunk
 
 
-def shown(chunks: Iterable[bytes], settings: Ldap, searches: Sequence[Search]) -> Iterator[bytes]:
+def shown(
+    chunks: Iterable[bytes], settings: LdapSettings, searches: Sequence[Search]
+) -> Iterator[bytes]:
     """Show on the terminal how far a text is: entries, bytes, speed and time left."""
     with bar() as progress:
         entries = progress.add_task("entries", total=None)
@@ -136,7 +138,9 @@ class _Amount(TextColumn):
         return column.render(task)
 
 
-def _count(settings: Ldap, searches: Sequence[Search], progress: Progress, task: TaskID) -> None:
+def _count(
+    settings: LdapSettings, searches: Sequence[Search], progress: Progress, task: TaskID
+) -> None:
     """Find out how many entries there are, beside the export; without that no time is told."""
     try:
         connection = libldap.connect(settings)

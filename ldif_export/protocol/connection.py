@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.errors import InternalError, Refusal, ServerDown
 from ldif_export.protocol import messages, result_codes, sockets
 from ldif_export.protocol.ber import MalformedReply
@@ -101,7 +101,7 @@ class Connection:
                     raise MalformedReply(f"an answer of the kind {found.operation:#x}")
                 return messages.result(self.data, found)
 
-    def secure(self, uri: str, settings: Ldap) -> None:
+    def secure(self, uri: str, settings: LdapSettings) -> None:
         """Turn to TLS from here on.
 
         Raises:
@@ -136,7 +136,7 @@ class Connection:
         return received
 
 
-def connect(settings: Ldap) -> Connection:
+def connect(settings: LdapSettings) -> Connection:
     """Open a connection bound as the service account, on the first server that answers.
 
     An empty bind DN stands for whoever owns this process, by SASL EXTERNAL on ``ldapi://``.
@@ -155,7 +155,7 @@ def connect(settings: Ldap) -> Connection:
     raise ServerDown(f"{', '.join(settings.uri)}: {failure.detail}") from failure
 
 
-def _bound(uri: str, settings: Ldap) -> Connection:
+def _bound(uri: str, settings: LdapSettings) -> Connection:
     connection = Connection(sockets.opened(uri, settings))
     try:
         if settings.turns_to_tls(uri):
@@ -171,7 +171,7 @@ def _bound(uri: str, settings: Ldap) -> Connection:
     return connection
 
 
-def _bind(uri: str, settings: Ldap) -> Callable[[int], bytes]:
+def _bind(uri: str, settings: LdapSettings) -> Callable[[int], bytes]:
     if not settings.bind_dn:
         if urlsplit(uri).scheme != "ldapi":
             raise InternalError(f"{uri}: only a Unix socket says who we are")

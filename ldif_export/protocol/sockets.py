@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.errors import InternalError, ServerDown
 
 _PORTS = {"ldap": 389, "ldaps": 636}
@@ -16,7 +16,7 @@ _PORTS = {"ldap": 389, "ldaps": 636}
 _SOCKETS = ("/var/run/slapd/ldapi", "/var/run/openldap/ldapi", "/var/run/ldapi")
 
 
-def opened(uri: str, settings: Ldap) -> socket.socket:
+def opened(uri: str, settings: LdapSettings) -> socket.socket:
     """Connect to a server, with TLS if the address says so; StartTLS is up to the caller.
 
     Raises:
@@ -35,7 +35,7 @@ def opened(uri: str, settings: Ldap) -> socket.socket:
     return secured(plain, uri, settings) if scheme == "ldaps" else plain
 
 
-def secured(plain: socket.socket, uri: str, settings: Ldap) -> socket.socket:
+def secured(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.socket:
     """Turn a connection to TLS; one that can't be turned is closed.
 
     Raises:

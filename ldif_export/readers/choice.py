@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from ldif_export.protocol import sockets
 from ldif_export.readers.base import Reader, Wanted
 
@@ -11,7 +11,7 @@ Choice = Literal["auto", "wire", "python-ldap"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 
-def connected(settings: Ldap, wanted: Wanted, choice: Choice = "auto") -> Reader:
+def connected(settings: LdapSettings, wanted: Wanted, choice: Choice = "auto") -> Reader:
     """Open a connection to read from.
 
     Args:
@@ -35,7 +35,7 @@ def connected(settings: Ldap, wanted: Wanted, choice: Choice = "auto") -> Reader
     return libldap.LibraryReader(libldap.connect(settings), wanted, settings.operation_timeout)
 
 
-def within_reach(settings: Ldap) -> bool:
+def within_reach(settings: LdapSettings) -> bool:
     """Whether the settings say all that the fast reader has to know.
 
     Which certificates are trusted without `ca_file`, and where a Unix socket without a path is,
@@ -44,7 +44,7 @@ def within_reach(settings: Ldap) -> bool:
     return all(_is_plain(uri, settings) for uri in settings.uri)
 
 
-def _is_plain(uri: str, settings: Ldap) -> bool:
+def _is_plain(uri: str, settings: LdapSettings) -> bool:
     scheme = urlsplit(uri).scheme
     if scheme == "ldapi":
         return sockets.local_path(uri) is not None

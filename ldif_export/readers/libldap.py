@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
 from iredldap.dit.parts import SubSearch
@@ -137,7 +137,7 @@ class LibraryReader:
         return _streamed(self._connection, search, self._timeout, self._wanted.attributes)
 
 
-def connect(settings: Ldap) -> SimpleLDAPObject:
+def connect(settings: LdapSettings) -> SimpleLDAPObject:
     """Open a connection as `directory.connect`; without a bind DN by SASL EXTERNAL.
 
     Raises:

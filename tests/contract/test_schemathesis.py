@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from iredldap.config.config import Session
+from iredldap.config.sections import SessionSettings
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.web.openapi.document import document
@@ -59,7 +59,7 @@ CHECKS = [
 ]
 
 CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
-SCHEMA = schemathesis.openapi.from_dict(document(Session.cookie_name), config=CONFIG)
+SCHEMA = schemathesis.openapi.from_dict(document(SessionSettings.cookie_name), config=CONFIG)
 
 FOUND: Iterable[Any] = SCHEMA.get_all_operations()
 OPERATIONS = [found.ok() for found in FOUND]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Form, parse

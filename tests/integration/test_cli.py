@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from iredldap.cli import main
-from iredldap.config.config import read_file
+from iredldap.config.reader import read_file
 from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import tied_to_us

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from iredldap.config.config import CONFIG_VARIABLE, Server
+from iredldap.config.reader import CONFIG_VARIABLE
+from iredldap.config.sections import ServerSettings
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
@@ -91,7 +92,7 @@ def test_the_unit_waits_for_running_requests() -> None:
     """Longer than gunicorn does."""
     found = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)
     assert found
-    assert int(found[1]) > Server().graceful_timeout
+    assert int(found[1]) > ServerSettings().graceful_timeout
 
 
 def test_a_reload_checks_the_configuration_first(unit: Path, tmp_path: Path) -> None:

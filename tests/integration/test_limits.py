@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from iredldap.cli import main
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, domain, user
 from iredldap.dit.base import Made
@@ -263,8 +263,8 @@ def test_the_start_tells_of_the_limit(world: Judged) -> None:
     assert f"{LIMIT} entries at once" in told
 
 
-def settings(slapd: Slapd) -> Ldap:
-    return Ldap(
+def settings(slapd: Slapd) -> LdapSettings:
+    return LdapSettings(
         uri=(slapd.uri,), suffix=SUFFIX, bind_dn=WRITER, bind_password=Secret(WRITER_PASSWORD)
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.consistency.checks import examine
 from iredldap.embedded.slapd import Slapd
@@ -56,8 +56,8 @@ def postfix(slapd: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Postfix:
     return Postfix(tmp_path_factory.mktemp("postfix"), slapd.uri, SUFFIX, READER_PASSWORD)
 
 
-def settings(world: World, account: str = "vmail", password: str = READER_PASSWORD) -> Ldap:
-    return Ldap(
+def settings(world: World, account: str = "vmail", password: str = READER_PASSWORD) -> LdapSettings:
+    return LdapSettings(
         uri=(world.slapd.uri,),
         suffix=SUFFIX,
         bind_dn=f"cn={account},{SUFFIX}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from iredldap.config.config import CONFIG_VARIABLE
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from iredldap import trust
 from iredldap.cli import main
-from iredldap.config.config import read_file
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.reader import read_file
 from iredldap.config.settings import Secret
 from iredldap.dit import base
 from iredldap.dit.names import Tree
@@ -73,8 +73,8 @@ def known(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
 
 
-def settings(uri: str, **changes: object) -> Ldap:
-    made = Ldap(
+def settings(uri: str, **changes: object) -> LdapSettings:
+    made = LdapSettings(
         uri=(uri,),
         suffix=SUFFIX,
         bind_dn=f"cn=vmailadmin,{SUFFIX}",
@@ -85,12 +85,12 @@ def settings(uri: str, **changes: object) -> Ldap:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def ask(where: Ldap) -> None:
+def ask(where: LdapSettings) -> None:
     with closing(Directory(where)) as directory:
         directory.ask()
 
 
-def read(where: Ldap) -> None:
+def read(where: LdapSettings) -> None:
     with closing(choice.connected(where, Wanted(Selection("all")), "wire")):
         pass
 
@@ -139,7 +139,7 @@ def test_init_alone_is_enough(
     read(written)
 
 
-def faults(where: Ldap) -> Iterator[str]:
+def faults(where: LdapSettings) -> Iterator[str]:
     """What is said by the gateway of the API, and by the exporter's own."""
     for connect in (ask, read):
         with pytest.raises(Refusal) as told:

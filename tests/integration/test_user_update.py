@@ -10,7 +10,7 @@ import ldap
 import pytest
 
 from iredldap.changes.apply import apply
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import user
 from iredldap.dit.fields import Form, parse
 from iredldap.dit.plan import Plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iredldap.config import config
+from iredldap.config import reader, sections
 from iredldap.dit.consistency.checks import RULES
 from iredldap.errors import descendants
 from iredldap.web.endpoints.endpoint import PASSWORD_RULES
@@ -26,23 +26,23 @@ def test_page_is_up_to_date(name: str) -> None:
 def test_every_setting_is_described() -> None:
     page = document.configuration_page()
 
-    for section, record in config.sections():
+    for section, record in sections.sections():
         rows = page.partition(f"## `[{section}]`")[2].partition("\n## ")[0]
         for name in record.__dataclass_fields__:  # type: ignore[attr-defined]
-            assert f"`{config.variable(section, name)}`" in rows
+            assert f"`{reader.variable(section, name)}`" in rows
 
 
 def test_example_is_without_faults() -> None:
     """Its secrets come from the environment here, so their files need not be there."""
     secrets = {"IREDLDAP_LDAP_BIND_PASSWORD": "secret", "IREDLDAP_SESSION_KEYS": "k" * 32}
 
-    settings = config.read(tomllib.loads(document.EXAMPLE), secrets)
+    settings = reader.read(tomllib.loads(document.EXAMPLE), secrets)
 
     assert settings.api.enable_restful_api
 
 
-def test_example_of_faults_has_some() -> None:
-    faults = document.configuration_page().partition("So it looks:\n\n```\n")[2].partition("```")[0]
+def test_example_of_errors_has_some() -> None:
+    faults = document.configuration_page().partition("For example:\n\n```\n")[2].partition("```")[0]
 
     assert len(faults.splitlines()) > 3
 

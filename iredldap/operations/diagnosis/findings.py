@@ -7,7 +7,7 @@ it at its start.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import Refusal, ServerDown
@@ -28,10 +28,10 @@ class Finding:
     warns: bool = True
 
 
-Probe = Callable[[Directory, Ldap], Iterator[Finding]]
+Probe = Callable[[Directory, LdapSettings], Iterator[Finding]]
 
 
-def size_limit(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+def size_limit(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Tell of a limit on the entries that a search gives, and of the lines that lift it."""
     limit = directory.size_limit()
     if limit is None:
@@ -50,7 +50,7 @@ def size_limit(directory: Directory, settings: Ldap) -> Iterator[Finding]:
     )
 
 
-def fill(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+def fill(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Tell how full the database is, where ``cn=Monitor`` can be read and says so (from 2.5 on)."""
     query = Query(_DATABASES, Scope.ONE, names.present(_PAGES[2]), ("namingContexts", *_PAGES))
     try:
@@ -77,7 +77,7 @@ def _filled(suffix: str, share: float) -> Finding:
     )
 
 
-def foresight(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+def foresight(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Tell whether the directory judges writes that it does not carry out."""
     can, rest = "is offered", "what only slapd knows is found out before the first write"
     if not directory.can_judge():
@@ -89,7 +89,7 @@ def foresight(directory: Directory, settings: Ldap) -> Iterator[Finding]:
 PROBES: tuple[Probe, ...] = (size_limit, fill, foresight)
 
 
-def told(directory: Directory, settings: Ldap) -> Iterator[Finding]:
+def told(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Look for everything, and tell of what was found.
 
     Raises:

@@ -4,7 +4,7 @@ import threading
 
 import structlog
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.dit import generations
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
@@ -25,7 +25,7 @@ class Introduction:
     It also has the schema read before the first request needs it.
     """
 
-    def __init__(self, directory: Directory, settings: Ldap) -> None:
+    def __init__(self, directory: Directory, settings: LdapSettings) -> None:
         self._directory = directory
         self._settings = settings
         self._closing = threading.Event()

@@ -6,7 +6,7 @@ from datetime import date
 from functools import partial
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import domain, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, modlist

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import domain, mailbox, names, passwords, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import domain, kinds, mailbox, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, modlist

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from iredldap import finders
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import (
     domain,
     kinds,

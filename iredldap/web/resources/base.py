@@ -6,7 +6,7 @@ import falcon
 
 from iredldap.changes.apply import Outcome, Turn, execute, judge_state
 from iredldap.changes.jobs import Jobs
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.dit import request as requests
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show

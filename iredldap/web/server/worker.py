@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from iredldap.config.config import Config
+from iredldap.config.sections import Config
 from iredldap.errors import InvalidParameter, Refusal, RequestTimeout
 from iredldap.web.endpoints.endpoint import Load
 from iredldap.web.server.arrivals import Arrival

@@ -13,7 +13,7 @@ import pytest
 
 from iredldap.changes import apply as apply_module
 from iredldap.changes.apply import apply, execute
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
@@ -53,8 +53,8 @@ NAME = "made.test"
 DN = TREE.domain(NAME)
 
 
-def settings(uri: str, seconds: float = PATIENCE) -> Ldap:
-    return Ldap(
+def settings(uri: str, seconds: float = PATIENCE) -> LdapSettings:
+    return LdapSettings(
         uri=(uri,),
         suffix=SUFFIX,
         bind_dn=f"cn=vmailadmin,{SUFFIX}",
@@ -477,7 +477,7 @@ class TestUnanswered:
 class _Lossy(Directory):
     """Writes get lost on their way, or arrive `after` so many seconds."""
 
-    def __init__(self, ldap: Ldap, after: float | None = None) -> None:
+    def __init__(self, ldap: LdapSettings, after: float | None = None) -> None:
         super().__init__(ldap)
         self._after = after
         self._timer: threading.Timer | None = None

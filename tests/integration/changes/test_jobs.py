@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from iredldap.changes.jobs import Course, Jobs
-from iredldap.config import config
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.sections import JobSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
@@ -58,7 +58,7 @@ class Office:
         self.noted.append((owner, wanted, refusal.code if refusal else None))
 
     def worker(self, **settings: Any) -> Jobs:
-        chosen = config.Jobs(**{"abandoned": 0.5, **settings})
+        chosen = JobSettings(**{"abandoned": 0.5, **settings})
         turns = Turns(Secret("sqlite://"))
         self.open.append(
             Jobs(chosen, self.state, self.directory, self.plan, TABLES, self.note, turns)
@@ -109,7 +109,7 @@ class Office:
 
 @pytest.fixture
 def office(world: World, tmp_path: Path) -> Iterator[Office]:
-    settings = Ldap(
+    settings = LdapSettings(
         uri=(world.slapd.uri,),
         suffix=SUFFIX,
         bind_dn=f"cn=vmailadmin,{SUFFIX}",

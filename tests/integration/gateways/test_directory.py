@@ -13,7 +13,7 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, generations, passwords, placement
 from iredldap.dit.fields import StoredAttribute
@@ -61,7 +61,7 @@ Open = Callable[..., Directory]
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 
-def settings(*uris: str, **changes: Any) -> Ldap:
+def settings(*uris: str, **changes: Any) -> LdapSettings:
     values: dict[str, Any] = {
         "uri": uris,
         "suffix": SUFFIX,
@@ -72,7 +72,7 @@ def settings(*uris: str, **changes: Any) -> Ldap:
         "connections": 3,
         **changes,
     }
-    return Ldap(**values)
+    return LdapSettings(**values)
 
 
 def domain(name: str = "made.test", **attributes: tuple[bytes, ...]) -> Add:

@@ -12,7 +12,7 @@ import ldap
 import pytest
 import sqlalchemy as sql
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Query, Scope
@@ -33,7 +33,7 @@ AT_ONCE = 0.8
 """Seconds: less than any time-out here."""
 
 
-def settings(*uris: str, **changes: Any) -> Ldap:
+def settings(*uris: str, **changes: Any) -> LdapSettings:
     values: dict[str, Any] = {
         "uri": uris,
         "suffix": SUFFIX,
@@ -43,7 +43,7 @@ def settings(*uris: str, **changes: Any) -> Ldap:
         "operation_timeout": 2.0,
         "connections": 3,
     }
-    return Ldap(**values | changes)
+    return LdapSettings(**values | changes)
 
 
 @pytest.fixture

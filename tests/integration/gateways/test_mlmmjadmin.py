@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iredldap.config import config
+from iredldap.config.sections import MlmmjadminSettings
 from iredldap.config.settings import Secret
 from iredldap.embedded.slapd import free_port
 from iredldap.errors import MlmmjadminUnavailable
@@ -24,7 +24,7 @@ def server(tmp_path: Path) -> Iterator[MlmmjadminServer]:
 
 
 def gateway(url: str, token: str = TOKEN, timeout: float = 5) -> Mlmmjadmin:
-    return Mlmmjadmin(config.Mlmmjadmin(url=url, token=Secret(token), timeout=timeout))
+    return Mlmmjadmin(MlmmjadminSettings(url=url, token=Secret(token), timeout=timeout))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_certificate_is_checked_unless_it_is_said_otherwise() -> None:
     """The context of the connection is what decides."""
 
     def context(**settings: object) -> ssl.SSLContext:
-        made = Mlmmjadmin(config.Mlmmjadmin(url="https://lists.test/api", **settings))  # type: ignore[arg-type]
+        made = Mlmmjadmin(MlmmjadminSettings(url="https://lists.test/api", **settings))  # type: ignore[arg-type]
         found: ssl.SSLContext = made._connection()._context  # type: ignore[attr-defined]
         return found
 

@@ -106,7 +106,7 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
     here.revoke("here", NOW + 100, NOW)
     there = (
         "import sys\n"
-        "from iredldap.config.config import Secret\n"
+        "from iredldap.config.settings import Secret\n"
         "from iredldap.gateways.state import State\n"
         "state = State(Secret(sys.argv[1]))\n"
         f"state.revoke('there', {NOW + 100}, {NOW})\n"

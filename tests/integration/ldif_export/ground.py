@@ -8,7 +8,7 @@ from typing import Any
 
 import ldif
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, passwords
 from iredldap.dit.names import CONTAINERS, Tree, domain_of
@@ -57,8 +57,8 @@ def user(mail: str, **more: list[bytes]) -> Entry:
     }
 
 
-def settings(server: Slapd, name: str = "vmail") -> Ldap:
-    return Ldap(
+def settings(server: Slapd, name: str = "vmail") -> LdapSettings:
+    return LdapSettings(
         uri=(server.ldapi,),
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",

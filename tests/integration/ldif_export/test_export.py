@@ -20,7 +20,7 @@ import ldif
 import pytest
 
 import ldif_export
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
@@ -131,8 +131,8 @@ def accounts() -> list[Entry]:
     ]
 
 
-def settings(server: Slapd, name: str = "vmail") -> Ldap:
-    return Ldap(
+def settings(server: Slapd, name: str = "vmail") -> LdapSettings:
+    return LdapSettings(
         uri=(server.ldapi,),
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",
@@ -335,7 +335,7 @@ def test_a_wrong_name_gives_no_byte(full: Slapd, selection: Selection) -> None:
 
 def test_a_directory_that_is_not_there_is_told_apart(tmp_path: Path) -> None:
     """Nobody listens: the caller may try again later."""
-    nobody = Ldap(
+    nobody = LdapSettings(
         uri=(f"ldapi://{str(tmp_path).replace('/', '%2F')}%2Fnone",),
         suffix=SUFFIX,
         bind_dn=f"cn=vmail,{SUFFIX}",

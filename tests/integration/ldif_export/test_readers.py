@@ -14,7 +14,7 @@ import ldap
 import ldif
 import pytest
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
@@ -148,8 +148,8 @@ def slapd(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     server.stop()
 
 
-def settings(uri: str, name: str = "vmail") -> Ldap:
-    return Ldap(
+def settings(uri: str, name: str = "vmail") -> LdapSettings:
+    return LdapSettings(
         uri=(uri,),
         suffix=SUFFIX,
         bind_dn=f"cn={name},{SUFFIX}",
@@ -160,11 +160,11 @@ def settings(uri: str, name: str = "vmail") -> Ldap:
     )
 
 
-def opened(where: Ldap, choice: Choice, wanted: Wanted) -> Reader:
+def opened(where: LdapSettings, choice: Choice, wanted: Wanted) -> Reader:
     return readers.connected(where, wanted, choice)
 
 
-def exported(where: Ldap, choice: Choice, selection: Selection) -> bytes:
+def exported(where: LdapSettings, choice: Choice, selection: Selection) -> bytes:
     with (
         closing(opened(where, choice, Wanted(selection))) as reader,
         closing(

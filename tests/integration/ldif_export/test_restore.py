@@ -11,7 +11,7 @@ from pathlib import Path
 import ldap
 import pytest
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, names, passwords
 from iredldap.dit import plan as changes
@@ -92,8 +92,8 @@ def accounts(users: int) -> Iterator[Entry]:
 SELECTIONS = [*(Selection("domain", name) for name in DOMAINS), Selection("admin", "root@x.test")]
 
 
-def settings(server: Slapd) -> Ldap:
-    return Ldap(
+def settings(server: Slapd) -> LdapSettings:
+    return LdapSettings(
         uri=(server.ldapi,),
         suffix=server.suffix,
         bind_dn=f"cn=vmailadmin,{server.suffix}",

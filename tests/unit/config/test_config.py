@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from iredldap.config.config import Config, ConfigurationError, read, read_file, sections, variable
+from iredldap.config.reader import ConfigurationError, read, read_file, variable
+from iredldap.config.sections import Config, sections
 from iredldap.config.settings import Secret
 from tests.tls import certificates
 
@@ -33,8 +34,8 @@ def faults(mapping: dict[str, Any], environment: dict[str, str] | None = None) -
     """The faults of a configuration that has some."""
     with pytest.raises(ConfigurationError) as caught:
         read(mapping, SECRETS if environment is None else environment)
-    assert str(caught.value) == "\n".join(caught.value.faults)
-    return caught.value.faults
+    assert str(caught.value) == "\n".join(caught.value.errors)
+    return caught.value.errors
 
 
 def test_least_configuration() -> None:
@@ -366,7 +367,7 @@ def test_driver_of_a_database_must_be_installed(
 
 
 def test_bcrypt_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iredldap.config.config.find_spec", lambda _: None)
+    monkeypatch.setattr("iredldap.config.checks.find_spec", lambda _: None)
 
     assert faults(given("passwords", password_scheme="BCRYPT")) == [
         "passwords.password_scheme: BCRYPT needs the extra bcrypt"
@@ -479,8 +480,8 @@ def test_unreadable_file_is_a_fault(tmp_path: Path, content: bytes | None) -> No
     with pytest.raises(ConfigurationError) as caught:
         read_file(file, SECRETS)
 
-    assert len(caught.value.faults) == 1
-    assert caught.value.faults[0].startswith(f"{file}: ")
+    assert len(caught.value.errors) == 1
+    assert caught.value.errors[0].startswith(f"{file}: ")
 
 
 def test_no_two_settings_share_a_variable() -> None:

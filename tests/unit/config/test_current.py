@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from iredldap.config import current
-from iredldap.config.config import CONFIG_VARIABLE, ConfigurationError
+from iredldap.config.reader import CONFIG_VARIABLE, ConfigurationError
 from iredldap.shipped import shipped
 from iredldap.web import slots
 
@@ -47,7 +47,7 @@ def test_without_one_before_a_fault_is_raised(file: Path) -> None:
     file.write_text(TEXT + "theads = 1\nthreads = 0\n")
     with pytest.raises(ConfigurationError) as caught:
         executed()
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.errors) == 2
 
 
 def test_the_last_good_one_stays_in_effect(file: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.config.accounts import Accounts
+from iredldap.config.accounts import AccountSettings
 from iredldap.dit import kinds, mailbox, names
 from iredldap.dit.kinds import Reading
 from iredldap.errors import InvalidMail
@@ -41,13 +41,13 @@ PATHS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("mail", "switches", "path"), PATHS)
 def test_a_path_is_hashed_as_iredmail_does(mail: str, switches: dict[str, Any], path: str) -> None:
     """Domain, three characters of the name, the name, the time."""
-    assert mailbox.path(mail, BASE, Accounts(**switches), NOW) == f"{BASE}/{path}"
+    assert mailbox.path(mail, BASE, AccountSettings(**switches), NOW) == f"{BASE}/{path}"
 
 
 @pytest.mark.parametrize("base", ["/Mail", "/mail/", "/mail//"])
 def test_the_base_is_joined_by_one_slash_in_lower_case(base: str) -> None:
     """Dovecot lowers what it reads; Postfix would look elsewhere."""
-    path = mailbox.path("ann@a.test", base, Accounts(maildir_append_timestamp=False), NOW)
+    path = mailbox.path("ann@a.test", base, AccountSettings(maildir_append_timestamp=False), NOW)
     assert path == "/mail/a.test/a/n/n/ann/"
 
 
@@ -60,7 +60,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
         mail = names.account(f"{local}@x-1.test")
     except InvalidMail:
         return
-    accounts = Accounts(maildir_hashed=hashed, maildir_domain_hashed=domain_hashed)
+    accounts = AccountSettings(maildir_hashed=hashed, maildir_domain_hashed=domain_hashed)
     path = mailbox.path(mail, BASE, accounts, NOW)
     assert kinds.MAILBOX_PATH.read(path) == Reading((path,))
     assert path.startswith(f"{BASE}/")
@@ -71,7 +71,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
 def test_a_generated_path_fits_into_the_table_of_deleted_ones(hashed: bool, stamped: bool) -> None:
     """Of a long name the beginning has to do."""
     mail = names.account(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
-    accounts = Accounts(maildir_hashed=hashed, maildir_append_timestamp=stamped)
+    accounts = AccountSettings(maildir_hashed=hashed, maildir_append_timestamp=stamped)
     base = "/var/vmail/" + "v" * 30
     path = mailbox.path(mail, base, accounts, NOW)
     assert kinds.MAILBOX_PATH.read(path) == Reading((path,))
@@ -133,7 +133,7 @@ def test_the_name_of_a_mailbox_is_known_by_its_time(path: str, expected: bool) -
 
 
 FORMS = st.builds(
-    Accounts,
+    AccountSettings,
     maildir_hashed=st.booleans(),
     maildir_domain_hashed=st.booleans(),
     maildir_append_timestamp=st.booleans(),
@@ -141,7 +141,9 @@ FORMS = st.builds(
 
 
 @given(st.sampled_from(["ann", "a", "x.y", "~b"]), FORMS)
-def test_further_paths_lie_in_the_directory_of_the_domain(local: str, accounts: Accounts) -> None:
+def test_further_paths_lie_in_the_directory_of_the_domain(
+    local: str, accounts: AccountSettings
+) -> None:
     """The first is the usual one; all others end in a time, and none comes twice."""
     mail = f"{local}@x-1.test"
     first, *more = mailbox.candidates(mail, BASE, accounts, NOW)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.config.config import Login
+from iredldap.config.sections import LoginSettings
 from iredldap.errors import InvalidCredentials, ServerDown, TooManyRequests
 from iredldap.gateways.attempts import Attempts, network_of
 
@@ -63,7 +63,7 @@ def is_asked(attempts: Attempts, outcome: Exception | None, account: str = "a@b.
 )
 def test_workers_share_the_limit(failures: int, workers: int, share: int) -> None:
     """Together they take no more failures than configured, as long as each takes one."""
-    attempts = Attempts(Login(failures=failures), workers)
+    attempts = Attempts(LoginSettings(failures=failures), workers)
     asked = [is_asked(attempts, WRONG) for _ in range(share + 2)]
     assert asked == [True] * share + [False] * 2
     assert not is_asked(attempts, None)
@@ -72,7 +72,7 @@ def test_workers_share_the_limit(failures: int, workers: int, share: int) -> Non
 
 def test_what_goes_wrong_otherwise_is_no_failed_login() -> None:
     """A directory that is down locks nobody out."""
-    attempts = Attempts(Login(failures=1), 1)
+    attempts = Attempts(LoginSettings(failures=1), 1)
     for _ in range(3):
         with pytest.raises(ServerDown):
             is_asked(attempts, ServerDown("away"))
@@ -82,7 +82,7 @@ def test_what_goes_wrong_otherwise_is_no_failed_login() -> None:
 @pytest.mark.parametrize("outcome", [WRONG, None])
 def test_attempts_at_once_learn_no_more_than_one_after_another(outcome: Exception | None) -> None:
     """One that began in time and ended too late gets the same answer, be it right or wrong."""
-    attempts = Attempts(Login(failures=1), 1)
+    attempts = Attempts(LoginSettings(failures=1), 1)
 
     def overtaken() -> None:
         with attempts.watching("a@b.test", "192.0.2.1"):

@@ -3,13 +3,13 @@
 import pytest
 
 from iredldap import errors
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import InternalError, Refusal, Several
 from iredldap.web.responses import status_of
 from ldif_export import handover
 
-SETTINGS = Ldap(
+SETTINGS = LdapSettings(
     uri=("ldapi:///", "ldap://b.test"),
     suffix="dc=example,dc=org",
     bind_dn="cn=vmail,dc=example,dc=org",

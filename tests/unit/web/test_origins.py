@@ -6,7 +6,7 @@ import falcon
 import pytest
 from falcon import testing
 
-from iredldap.config.config import Api
+from iredldap.config.sections import ApiSettings
 from iredldap.web import origins
 from iredldap.web.auth import Clients
 
@@ -107,7 +107,7 @@ def is_foreign(
     if not host_header:
         del environ["HTTP_HOST"]
     request = falcon.Request(environ | {"REMOTE_ADDR": address})
-    return Clients(Api(trusted_proxies=(PROXY,))).is_foreign(request)
+    return Clients(ApiSettings(trusted_proxies=(PROXY,))).is_foreign(request)
 
 
 def test_other_methods_than_reading_ones_change_something() -> None:

@@ -10,7 +10,7 @@ import falcon
 import pytest
 from falcon import testing
 
-from iredldap.config.config import Api
+from iredldap.config.sections import ApiSettings
 from iredldap.shipped import shipped
 from iredldap.web.resources import reference
 from iredldap.web.resources.reference import POLICY, ReferenceFileResource, ReferenceResource
@@ -22,7 +22,7 @@ from tools import vendor
 def client() -> testing.TestClient:
     """Nothing but the page and its files."""
     app = falcon.App()
-    Responses(Api()).install(app)
+    Responses(ApiSettings()).install(app)
     shared = [cast("Any", SimpleNamespace())] * 6
     app.add_route("/docs", ReferenceResource(*shared))
     app.add_route("/docs/{file}", ReferenceFileResource(*shared))

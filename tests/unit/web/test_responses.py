@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from iredldap import errors
-from iredldap.config.config import Api
+from iredldap.config.sections import ApiSettings
 from iredldap.errors import Refusal, Several, WeakPassword
 from iredldap.web import responses
 from iredldap.web.responses import Responses, listed, status_of, status_of_code
@@ -89,7 +89,7 @@ def answered(
 ) -> tuple[falcon.Response, dict[str, Any]]:
     response = falcon.Response()
     response.context.twins = twins
-    Responses(Api(**api)).refused(testing.create_req(), response, no)
+    Responses(ApiSettings(**api)).refused(testing.create_req(), response, no)
     return response, json.loads(response.data or b"")
 
 
@@ -98,7 +98,7 @@ def done(
 ) -> tuple[falcon.Response, bytes]:
     response = falcon.Response()
     response.context.twins = twins
-    Responses(Api(**api)).done(response, data, read=read)
+    Responses(ApiSettings(**api)).done(response, data, read=read)
     return response, response.data or b""
 
 
@@ -135,9 +135,9 @@ def test_parameters_have_the_names_they_were_sent_by() -> None:
             errors.InvalidParameter(parameter="quota"),
         ]
     )
-    Responses(Api()).refused(request, response, both)
+    Responses(ApiSettings()).refused(request, response, both)
     assert response.headers["x-invalid-parameters"] == "cn, outboundRelay, mailQuota"
-    Responses(Api()).refused(request, response, both.refusals[0])
+    Responses(ApiSettings()).refused(request, response, both.refusals[0])
     assert json.loads(response.data or b"")["_data"] == {
         "unsupported": [
             {"parameter": "cn", "attribute": "cn"},
@@ -213,7 +213,7 @@ class Raises:
 
 def called(error: Exception, method: str = "GET", path: str = "/x") -> testing.Result:
     app = falcon.App()
-    Responses(Api()).install(app)
+    Responses(ApiSettings()).install(app)
     app.add_route("/x", Raises(error))
     return testing.TestClient(app).simulate_request(method, path)
 
@@ -305,6 +305,6 @@ def test_an_object_in_pieces_is_that_of_a_whole_answer(
              for key, value in batch.items()}  # fmt: skip
     pieces = ({f"{n}{key}": value for key, value in b.items()} for n, b in enumerate(batches))
 
-    text = b"".join(Responses(Api(legacy_keys=legacy)).members(pieces))
+    text = b"".join(Responses(ApiSettings(legacy_keys=legacy)).members(pieces))
 
     assert json.loads(text) == json.loads(done(whole, read=True, legacy_keys=legacy)[1])

@@ -3,7 +3,7 @@
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from iredldap.config.config import Session
+from iredldap.config.sections import SessionSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import LoginRequired, SessionExpired
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
@@ -15,7 +15,7 @@ TOKEN = Token("ann@a.test", "session", "digest", NOW)
 
 def tokens(*keys: str, max_age: int = 1000, idle_age: int = 0) -> Tokens:
     secrets = tuple(Secret(key) for key in keys)
-    return Tokens(Session(keys=secrets, max_age=max_age, idle_age=idle_age))
+    return Tokens(SessionSettings(keys=secrets, max_age=max_age, idle_age=idle_age))
 
 
 def test_what_is_signed_is_read() -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.plan import Scope
 from iredldap.errors import (
@@ -71,8 +71,8 @@ WHOLE = STREAM + result()
 CONTROLS = encoded(0xA0, encoded(0x30, encoded(OCTETS, b"1.2.3")))
 
 
-def settings_for(uri: str) -> Ldap:
-    return Ldap(
+def settings_for(uri: str) -> LdapSettings:
+    return LdapSettings(
         uri=(uri,),
         suffix="dc=example,dc=org",
         bind_dn="cn=vmail",

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
@@ -13,7 +13,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
 
 SUFFIX = "dc=mail,dc=example,dc=com"
-SETTINGS = Ldap(
+SETTINGS = LdapSettings(
     uri=("ldap://127.0.0.1",),
     suffix=SUFFIX,
     bind_dn=f"cn=vmailadmin,{SUFFIX}",

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from iredldap.config.ldap import Ldap
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import DirectoryDenies, ServerDown
 from iredldap.gateways.directory import Directory
@@ -13,7 +13,7 @@ from iredldap.operations.diagnosis import startup_report
 from iredldap.operations.diagnosis.startup_report import Introduction
 from tests.patience import wait_until
 
-SETTINGS = Ldap(
+SETTINGS = LdapSettings(
     uri=("ldap://127.0.0.1",),
     suffix="dc=example,dc=org",
     bind_dn="cn=vmailadmin,dc=example,dc=org",

@@ -1,0 +1,125 @@
+"""Checks of the values of settings.
+
+Each takes a value and returns what is wrong with it, or None.
+"""
+
+import ipaddress
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from iredldap.config.settings import Secret
+
+_TCP = re.compile(r"(?:tcp://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*)(?::(?P<port>[0-9]{1,5}))?")
+
+DRIVERS = {
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "postgresql": "postgresql+psycopg",
+}
+"""Default driver of each kind of database, for URLs that name none."""
+
+
+def networks(items: tuple[str, ...]) -> str | None:
+    """Check addresses and networks (CIDR) of clients."""
+    for item in items:
+        try:
+            ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            return f"{item!r} is neither an address nor a network"
+    return None
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether a URL is an `http://` or `https://` address of a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def signing_keys(keys: tuple[Secret, ...]) -> str | None:
+    """Check the keys that sign cookies."""
+    if any(len(key.reveal()) < 32 for key in keys):
+        return "a key has less than 32 characters"
+    return None if keys else "missing"
+
+
+def database_url(url: Secret) -> str | None:
+    """Check the URL of a database, without connecting to it; the result does not quote it."""
+    # Imported here: most commands need no database, and SQLAlchemy takes long to load.
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        parsed = make_url(url.reveal())
+        name = DRIVERS.get(parsed.drivername, parsed.drivername)
+        parsed.set(drivername=name).get_dialect().import_dbapi()
+    except (ArgumentError, ValueError):
+        # A port that is not a number raises a ValueError.
+        return "no SQLAlchemy URL of a known database"
+    except ImportError as ex:
+        return f"its driver cannot be loaded: {ex}"
+    return None
+
+
+def hash_scheme(name: str) -> str | None:
+    """Check the scheme of new password hashes."""
+    if name == "BCRYPT" and find_spec("bcrypt") is None:
+        return "BCRYPT needs the extra bcrypt"
+    known = ("SSHA512", "SSHA", "BCRYPT")
+    return None if name in known else f"one of {', '.join(known)}"
+
+
+def certificates(path: str) -> str | None:
+    """Check a file of CA certificates; an empty path is valid.
+
+    libldap reports an invalid file in different ways, and with GnuTLS not at all.
+    """
+    if not path:
+        return None
+    # Imported here: most exports need it not, and it would delay their start.
+    import ssl  # noqa: PLC0415
+
+    if not Path(path).is_file():
+        return "no such file"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return "no PEM certificate in it"
+    except OSError as ex:
+        return ex.strerror or str(ex)
+    # A file that holds only a revocation list is loaded without an error, too.
+    return None if context.cert_store_stats()["x509"] else "no PEM certificate in it"
+
+
+def listening(addresses: str) -> str | None:
+    """Check addresses to listen on, separated by commas.
+
+    gunicorn reads them at a reload too, and its master process exits on an invalid one.
+    """
+    words = [word.strip() for word in addresses.split(",") if word.strip()]
+    for word in words:
+        if re.fullmatch(r"unix:.+|fd://[0-9]+", word):
+            continue
+        parts = _TCP.fullmatch(word)
+        if not parts:
+            return f"{word!r} is neither HOST:PORT nor unix:PATH"
+        if int(parts["port"] or 0) > 65535:
+            return f"{word!r} has no such port"
+    return None if words else "missing"
+
+
+def cookie_name(name: str) -> str | None:
+    """Check the name of a cookie."""
+    # Imported here: an export loads this module and needs no cookies.
+    from http.cookies import CookieError, SimpleCookie  # noqa: PLC0415
+
+    try:
+        SimpleCookie()[name] = ""
+    except CookieError as ex:
+        return str(ex)
+    return None
