@@ -604,10 +604,10 @@ def test_no_secret_is_where_others_can_read_it(
 def test_a_child_ends_when_its_parent_is_killed(full: Slapd) -> None:
     """Nobody reads any more: the child and its connection go by themselves."""
     program = (
-        "import sys, time; from ldif_export import handover, process;"
+        "import sys, time; from ldif_export import child_process, handover;"
         "from ldif_export.selection import Selection;"
         "settings = handover.load(sys.stdin.buffer.readline());"
-        "export = process.start(settings, Selection('domain', 'big.test'));"
+        "export = child_process.start(settings, Selection('domain', 'big.test'));"
         "print(export.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
