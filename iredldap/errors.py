@@ -10,7 +10,7 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     │   └── InvalidLdif  NeverApplies
     ├── Unauthenticated            nobody, or nobody any more
     │   └── LoginRequired  SessionExpired  InvalidCredentials
-    ├── Forbidden                  somebody, but not he
+    ├── Forbidden                  known caller without the right
     │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
     │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest
     ├── NotFound
@@ -333,7 +333,7 @@ class DirectoryUnwilling(Conflict):
 
 
 class ExceedLimitDomain(Conflict):
-    """The admin manages as many domains as he may."""
+    """The admin manages as many domains as they may."""
 
     code = "EXCEED_LIMIT_DOMAIN"
 

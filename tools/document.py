@@ -471,7 +471,7 @@ def _limits(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if field.profile:
         yield f"Normal admins: unless `{endpoint.profiles}` of the domain has `{field.profile}`."
     if field.by_self:
-        yield "Any admin: for his own account."
+        yield "Any admin: for their own account."
     if field.era == "ours" and endpoint.era != "ours":
         yield "Not part of the public reference."
 

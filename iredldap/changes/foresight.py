@@ -201,7 +201,7 @@ class _Judge:
                 case None | NotJudged():
                     pass
                 case PreconditionFailed():
-                    # A rival again: the sweep itself has the patience for him.
+                    # Another client again: the sweep itself tries often enough for that.
                     rivals.look(operation, refusal)
                 case _ if not is_tolerated(operation, refusal):
                     self._refuse(operation, refusal)

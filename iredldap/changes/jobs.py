@@ -146,7 +146,7 @@ def extent(directory: Directory, plan: Plan) -> int:
 
 
 Make = Callable[[Request, str], Plan]
-"""Makes the plan of a request in the name of an admin, given by his address."""
+"""Makes the plan of a request in the name of an admin, given by their address."""
 
 
 Note = Callable[[str, Request, Refusal | None], None]
@@ -160,7 +160,7 @@ class Jobs:
         settings: How long things last.
         state: Where jobs are written down.
         directory: Where they are carried out.
-        make: Looks the caller up, judges his rights and makes the plan.
+        make: Looks the caller up, checks their rights and makes the plan.
         tables: The rows of each endpoint.
         note: Is told of every change that was made, or broken off, by whom and what.
         turns: A job holds the names that it touches while it runs.
@@ -193,10 +193,10 @@ class Jobs:
 
         Args:
             owner: Address of the admin who asks.
-            wanted: What he asks for, without a password in clear text.
+            wanted: What they ask for, without a password in clear text.
 
         Raises:
-            TooManyRequests: If too many of his jobs wait already.
+            TooManyRequests: If too many of their jobs wait already.
             ServerDown: If the state database does not answer.
         """
         own = [job for job in self._state.unfinished_jobs() if job.owner == owner]

@@ -27,7 +27,7 @@ _LIMITS: Table = (
         name="maxDomains",
         stored_as=Setting("create_max_domains"),
         kind=kinds.MOST_DOMAINS,
-        meaning="Most domains that he may manage and still create another one; 0 or -1: he"
+        meaning="Most domains that they may manage and still create another one; 0 or -1: they"
         " creates none.",
         era="later",
     ),
@@ -36,8 +36,8 @@ _LIMITS: Table = (
         name="maxQuota",
         stored_as=Setting("create_max_quota"),
         kind=kinds.QUOTA_IN_UNIT,
-        meaning="Mailbox space that he may give to all his domains together, in quotaUnit, or in"
-        " MB without one; 0: any.",
+        meaning="Mailbox space that they may give to all their domains together, in quotaUnit, or"
+        " in MB without one; 0: any.",
         era="later",
     ),
     Field(
@@ -52,21 +52,21 @@ _LIMITS: Table = (
         name="maxUsers",
         stored_as=Setting("create_max_users"),
         kind=kinds.LIMIT,
-        meaning="Most mail users that his domains may be allowed together; 0: any, -1: none.",
+        meaning="Most mail users that their domains may be allowed together; 0: any, -1: none.",
         era="later",
     ),
     Field(
         name="maxAliases",
         stored_as=Setting("create_max_aliases"),
         kind=kinds.LIMIT,
-        meaning="Most mail aliases that his domains may be allowed together; 0: any, -1: none.",
+        meaning="Most mail aliases that their domains may be allowed together; 0: any, -1: none.",
         era="later",
     ),
     Field(
         name="maxLists",
         stored_as=Setting("create_max_lists"),
         kind=kinds.LIMIT,
-        meaning="Most mailing lists that his domains may be allowed together; 0: any, -1: none.",
+        meaning="Most mailing lists that their domains may be allowed together; 0: any, -1: none.",
         era="later",
     ),
 )
@@ -74,13 +74,13 @@ _MAY_CREATE = Field(
     name="create_new_domains",
     stored_as=Setting("create_new_domains"),
     kind=kinds.YES_NO,
-    meaning="Whether he may create domains.",
+    meaning="Whether they may create domains.",
 )
 _DISABLED_SERVICES = Field(
     name="disabledService",
     stored_as=StoredAttribute("disabledService", many=True),
     kind=kinds.SERVICES,
-    meaning="Parts of iRedAdmin that he may not use.",
+    meaning="Parts of iRedAdmin that they may not use.",
 )
 _WITHHELD = {
     "disableViewingMailLog": "view_mail_log",
@@ -125,8 +125,8 @@ UPDATE: Table = (
         aliases=("domainGlobalAdmin",),
         stored_as=StoredAttribute("domainGlobalAdmin"),
         kind=kinds.YES_NO,
-        meaning="Makes him a global admin or a normal one. A global admin has no limits: those"
-        " that he has go, and others are ignored.",
+        meaning="Makes them a global admin or a normal one. A global admin has no limits: those"
+        " that they have go, and others are ignored.",
         default="no",
         era="later",
     ),
@@ -135,14 +135,14 @@ UPDATE: Table = (
         name="disableViewingMailLog",
         stored_as=Elsewhere("disabledService view_mail_log"),
         kind=kinds.YES_NO,
-        meaning="Hides iRedAdmin's log of sent and received mail from him.",
+        meaning="Hides iRedAdmin's log of sent and received mail from them.",
         era="later",
     ),
     Field(
         name="disableManagingQuarantinedMails",
         stored_as=Elsewhere("disabledService manage_quarantined_mails"),
         kind=kinds.YES_NO,
-        meaning="Keeps him from handling quarantined mail in iRedAdmin.",
+        meaning="Keeps them from handling quarantined mail in iRedAdmin.",
         era="later",
     ),
 )
@@ -166,7 +166,7 @@ def changes(parsed: Parsed, *, is_global: bool) -> tuple[FieldChange, ...]:
 
     Args:
         parsed: The request.
-        is_global: Whether he is a global admin, or becomes one: then his limits are no part of it.
+        is_global: Whether they are a global admin, or become one: their limits are then ignored.
     """
     lost = tuple(FieldChange(row, ()) for row in (*_LIMITS, _MAY_CREATE))
     ignored = _limits(parsed) if is_global else ()
@@ -233,11 +233,11 @@ _MADE_OF = {
 
 
 def profile(entry: Entry, managed: list[str], hidden: Iterable[str]) -> dict[str, Any]:
-    """Give an admin as an answer: his attributes, and keys as iRedAdmin with SQL has them.
+    """Return an admin as an answer: the attributes, and keys as iRedAdmin with SQL has them.
 
     Args:
         entry: The admin.
-        managed: The domains that name him.
+        managed: The domains that name them.
         hidden: Attributes that are left out, along with the keys that tell the same.
     """
     computed = {

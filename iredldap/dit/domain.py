@@ -176,7 +176,7 @@ ADMINS: Table = (
         stored_as=Elsewhere("domainAdmin on the domain; enabledService=domainadmin on a mail user"),
         kind=kinds.ADDRESSES,
         meaning="Admins to assign: mail users or standalone admins. A normal admin names mail"
-        " users of domains that he manages.",
+        " users of domains that they manage.",
         verb=Verb.ADD,
     ),
     Field(

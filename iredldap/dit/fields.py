@@ -97,9 +97,9 @@ class Field:
     effect. `who` and `profile` limit normal admins: to `global_admin` only, or to domains whose
     profile of that name is not taken from them. A required field may be left out when one that
     excludes it was sent. `alone` lists the values that need no companion from `required_with`.
-    `verb` says what the values do to those that are stored. `by_self`: an admin may send it for his
-    own account, whoever manages his domain. `spared`: a directory whose schema has no place for it
-    ignores it.
+    `verb` says what the values do to those that are stored. `by_self`: an admin may send it for
+    their own account, whoever manages the domain. `spared`: a directory whose schema has no place
+    for it ignores it.
     """
 
     name: str
@@ -565,4 +565,4 @@ def _sentences(field: Field) -> Iterable[str]:
     if field.profile:
         yield f"Normal admins: unless the profile {field.profile} is disabled."
     if field.by_self:
-        yield "Any admin: for his own account."
+        yield "Any admin: for their own account."

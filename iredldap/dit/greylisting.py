@@ -1,6 +1,6 @@
 """Rows of greylisting: who defers strangers at first, and whom nobody defers.
 
-Without a setting of his own somebody has that of his domain, then that of everybody; without any
+A recipient without a setting has that of the domain, then that of everybody; without any
 there is no greylisting.
 
 Source: REST API reference, "Greylisting"; iRedMail's SQL databases, `greylisting`.

@@ -25,7 +25,7 @@ ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore
 
 
 def stored(entry: Entry) -> str:
-    """Directory that a user's mailbox lies in; empty: he has none."""
+    """Return the directory of a user's mailbox; empty: there is none."""
     base, store = entry.text("storageBaseDirectory"), entry.text("mailMessageStore")
     return entry.text("homeDirectory") or (f"{base}/{store}" if base and store else "")
 

@@ -1,6 +1,6 @@
 """Rows of an unsubscribable mailing list, a newly made one, and what membership means.
 
-A member of ours carries every address of the list as `memberOfGroup`; the mail server finds him
+A member of ours carries every address of the list as `memberOfGroup`; the mail server finds them
 by that. Members elsewhere are values of `mail` on an entry of their own beside the list, which
 has the list's further addresses as `shadowAddress`. The list's entry itself takes no part in
 that; it names the mail users among its members by DN.

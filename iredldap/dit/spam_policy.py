@@ -1,6 +1,6 @@
 """Rows of a spam policy: what Amavisd does with unwanted mail, and what it does not look for.
 
-Amavisd takes each column from the nearest policy where it is not NULL: a user's before his
+Amavisd takes each column from the nearest policy where it is not NULL: a user's before the
 domain's before everybody's, and in the end from its configuration. There iRedMail has unwanted
 mail discarded, except for a *lover* of it; in quarantine goes what has somewhere to go. So a
 lover gets the message, with or without a copy in quarantine, and for anybody else quarantine keeps
@@ -8,12 +8,12 @@ it, or nobody: that pair of columns must never arise. Three rules see to it, her
 policies behind:
 
 - whatever sets a quarantine sets its lover too, so both always come from the same policy;
-- without quarantine he is a lover;
-- so is he without the check, which is made all the same if another recipient wants it.
+- without quarantine the recipient is a lover;
+- so is one without the check, which is made all the same if another recipient wants it.
 
 A check that is not bypassed must not deliver as if it were, because a wider policy bypasses it and
-has made him a lover. Such a row gets the lover and the quarantine that it would have without that
-(`pinned`).
+has made the recipient a lover. Such a row gets the lover and the quarantine that it would have
+without that (`pinned`).
 
 Source: REST API reference, "Spam policy"; iRedMail's SQL databases, `policy`.
 """

@@ -146,10 +146,12 @@ _SETTINGS: Table = (
     _switch(
         "disable_retrieving_subscribers", "Owners may not fetch the list of members by mail.", "yes"
     ),
-    _switch("disable_send_copy_to_sender", "Who posts gets no copy of his own mail.", "yes"),
+    _switch("disable_send_copy_to_sender", "Who posts gets no copy of their own mail.", "yes"),
     _switch("notify_owner_when_sub_unsub", "Owners are told about joins and leaves.", "no"),
     _switch(
-        "notify_sender_when_moderated", "Who posts is told that his mail waits for approval.", "no"
+        "notify_sender_when_moderated",
+        "Who posts is notified that the mail waits for approval.",
+        "no",
     ),
     _switch("disable_archive", "Posts are not archived.", "no"),
     JOINS_MODERATED,

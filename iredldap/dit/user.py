@@ -172,9 +172,9 @@ _ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
             "shadowAddress", many=True, service="shadowaddress", service_stays=True
         ),
         kind=kinds.ACCOUNTS,
-        meaning="Further addresses of the user, in his domain or its alias domains; those that"
-        " somebody else has are ignored. His name in an alias domain belongs to that domain and"
-        " stays.",
+        meaning="Further addresses of the user, in the user's domain or its alias domains; those"
+        " that another account has are ignored. The user's name in an alias domain belongs to that"
+        " domain and stays.",
         empty="no further addresses",
         profile="aliases",
     ),
@@ -361,7 +361,7 @@ def is_global_admin(entry: Entry) -> bool:
 
 
 def promotion(entry: Entry) -> tuple[Mod, ...]:
-    """Say what makes a mail user a global admin: he has no limits any more."""
+    """Return what makes a mail user a global admin, who has no limits any more."""
     limits = tuple(v for v in entry.values(settings.ATTRIBUTE) if v.startswith(b"create_"))
     return (
         *(() if is_global_admin(entry) else (Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),)),
@@ -375,7 +375,7 @@ def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
 
     Args:
         entry: The user.
-        manages: Whether a domain names him as its admin: then he goes on as a normal one.
+        manages: Whether a domain names the user as its admin: then they go on as a normal one.
     """
     if not is_global_admin(entry):
         return ()
@@ -386,7 +386,7 @@ def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
 
 
 def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
-    """Say what gives a mail user another password, whatever number of them he had.
+    """Return what gives a mail user another password, however many they had.
 
     Args:
         entry: The user.

@@ -1,7 +1,7 @@
 """Row of white- and blacklists: whose mail is always, or never, accepted.
 
 An account has four: for mail in each direction one of each colour. The nearest list that knows an
-address decides, whatever its colour: a user's before his domain's before everybody's.
+address decides, whatever its colour: a user's before the domain's before everybody's.
 
 Source: REST API reference, "White/blacklists"; iRedMail's SQL databases, `wblist`.
 """

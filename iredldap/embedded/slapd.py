@@ -96,7 +96,7 @@ def _unassigned_port() -> int:
 
 
 def refuse_taken_port(port: int) -> None:
-    """See that nobody has a TCP port of 127.0.0.1: he could answer in our server's place.
+    """Refuse a TCP port of 127.0.0.1 that is taken: its owner could answer in our server's place.
 
     Raises:
         PortRefusedError: If somebody has, or we may not have it.

@@ -26,7 +26,7 @@ class AdminLog:
 
         Args:
             who: Address of the admin.
-            wanted: What he asked for; no password gets into the log.
+            wanted: What they asked for; no password gets into the log.
             refusal: What broke the change off when a part of it had been done.
         """
         note = journal.note(wanted)

@@ -131,7 +131,7 @@ def tell(
 
     Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
     Who is a member elsewhere already, and no account of ours since, stays one.
-    For a normal admin other people's domains are elsewhere: he neither writes to their accounts
+    For a normal admin other people's domains are elsewhere: they neither write to their accounts
     nor learns which there are; mail to the list reaches them all the same.
 
     Args:
@@ -146,15 +146,15 @@ def tell(
         InvalidMail: If none of them is left.
     """
     sent = dict.fromkeys(addresses)
-    his = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
-    found = finders.holders(directory, his - {*own}, ("objectClass", GROUP))
+    managed = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
+    found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP))
     holders = {
         address: entries
         for address, entries in found.items()
         if all(caller.manages_place(entry.dn) for entry in entries)
     }
     others = [address for address in sent if address not in holders and address not in own]
-    judged = his.difference(held)
+    judged = managed.difference(held)
     hosted = finders.hosted(directory, {names.domain_of(m) for m in others if m in judged})
     elsewhere = [
         address

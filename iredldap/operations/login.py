@@ -61,7 +61,7 @@ class Caller:
     """An admin who is logged in.
 
     `managed` maps the names of a normal admin's domains to their entries; it is empty for a
-    global admin, who may do everything. `stored` are the password values of his entry, from
+    global admin, who may do everything. `stored` are the password values of their entry, from
     which the cookie's digest is made.
     """
 
@@ -74,15 +74,15 @@ class Caller:
 
     @property
     def may_create_domains(self) -> bool:
-        """A normal admin may where his own settings say so."""
+        """Whether they may; a normal admin where their own settings say so."""
         return self.is_global or "create_new_domains" in self.limits
 
     def manages(self, domain: str, *, by_alias: bool = False) -> bool:
-        """Whether he may do something to a domain, for reading also by an alias name."""
+        """Whether they may change a domain, for reading also by an alias name."""
         return self.is_global or self.home(domain, by_alias=by_alias) is not None
 
     def manages_place(self, dn: str) -> bool:
-        """Whether he may do something to an entry in the domain that this DN lies in."""
+        """Whether they may change an entry in the domain that this DN lies in."""
         if self.is_global:
             return True
         name, home = names.domain_in(dn), names.home(dn)

@@ -118,9 +118,9 @@ def rename(
     Within its domain an account keeps its place and its further addresses. Into another one it does
     not take those of the old domain, which would then be out of the hands of its admins: they are
     dropped, named in `X-Ignored-Values`, and mentions of them become the new address. A name in an
-    alias domain that belongs to somebody else is left to him, and named too.
+    alias domain that belongs to another account is left to that, and named too.
 
-    A global admin may rename himself. His cookie names the old address and ends with it.
+    Global admins may rename their own account. Their cookie names the old address and ends with it.
 
     A second rename to yet another address, before the first is finished, leaves the first one's
     address with the account, as a further one.

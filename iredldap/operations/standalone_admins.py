@@ -43,10 +43,10 @@ from iredldap.operations.users.users import Chance
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
-    """Read a standalone admin, with the names of the domains that name him.
+    """Read a standalone admin, with the names of the domains that name them.
 
     Raises:
-        NoSuchAccount: If there is none; a mail user is none, whatever his rights.
+        NoSuchAccount: If there is none; a mail user is none, whatever rights they have.
     """
     entry = finders.admin(directory, mail)
     managed = directory.find(finders.managed(directory, mail, ("domainName",)))
@@ -146,19 +146,19 @@ def _new_password(config: Config, mail: str, parsed: Parsed, chance: Chance) -> 
 
 
 def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
-    """Plan the end of an admin; a mail user who is one keeps his account and loses his rights.
+    """Plan to delete an admin; a mail user who is one keeps the account and loses the rights.
 
     The domains of a standalone admin stay with a mail user of the same address who is one too.
 
     Raises:
         NoSuchAccount: If nobody of this address has rights.
-        PermissionDenied: If it is the caller himself, or the last active global admin.
+        PermissionDenied: If it is the caller's own account, or the last active global admin.
     """
     holder = _user_with_rights(directory, mail)
     found = finders.standalone_admin(directory, mail) or holder
     entry = finders.existing(found, "admin", mail)
     if names.same(caller.dn, entry.dn):
-        raise PermissionDenied("nobody deletes himself")
+        raise PermissionDenied("an admin cannot delete their own account")
     if entry is holder:
         steps = _withdrawal(directory, entry, mail)
     else:
@@ -187,7 +187,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
 
 
 def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
-    """The role goes last: while he has it, a repeat finds out what is left to do."""
+    """Revoke the role last: while the user has it, a repeat finds out what is left to do."""
     mods = user.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
     yield _dismissal(directory, mail)
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
@@ -197,11 +197,13 @@ def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]
 
 def _dismissal(directory: Directory, mail: str) -> Sweep:
     query = finders.managed(directory, mail, ("domainAdmin",))
-    return Sweep("take his domains from him", query, lambda domain: rights.withdraw(domain, mail))
+    return Sweep(
+        "withdraw the admin's domains", query, lambda domain: rights.withdraw(domain, mail)
+    )
 
 
 def _late_dismissal(directory: Directory, mail: str) -> Recheck:
-    """A domain may have been given to him meanwhile; whoever had his address next would have it."""
+    """Withdraw what was granted meanwhile: the next holder of the address would have it."""
 
     def judge(domains: Iterable[Entry]) -> Correction:
         return Correction(
@@ -209,4 +211,4 @@ def _late_dismissal(directory: Directory, mail: str) -> Recheck:
         )
 
     query = finders.managed(directory, mail, ("domainAdmin",))
-    return Recheck("does a domain name him its admin", query, judge)
+    return Recheck("does a domain name the admin", query, judge)

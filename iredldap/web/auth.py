@@ -1,4 +1,4 @@
-"""Who is calling, and whether he may: one step before every handler."""
+"""Authenticate and authorize the caller, before every handler."""
 
 import hmac
 import ipaddress
@@ -226,7 +226,7 @@ class AdminAddresses:
         """Let an admin in whose password is right: to anybody else this tells nothing either.
 
         Raises:
-            NotAllowedIp: If he is a global admin, who may not log in from there.
+            NotAllowedIp: If they are a global admin, who may not log in from there.
         """
         barred = self._global_admins and not _within(address, self._global_admins)
         if caller.is_global and barred:
@@ -257,7 +257,7 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
 
     Raises:
         PermissionDenied: If not. A domain that does not exist looks to a normal admin like one
-            that is not his.
+            that they do not manage.
     """
     if "admin" in endpoint.auth or (caller.is_global and "global_admin" in endpoint.auth):
         return
@@ -297,8 +297,8 @@ def permit_changes(
 
     Raises:
         PermissionDenied: If a normal admin sends one that is for global admins, belongs to a
-            profile taken from him, names a transport of his own making or, for his own account
-            in a domain that is not his, is none of the few that he may.
+            profile taken from them, names a transport of their own making or, for their own account
+            in a domain that they do not manage, is none of the few that they may send.
     """
     if caller.is_global:
         return

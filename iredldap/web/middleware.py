@@ -39,7 +39,7 @@ log = structlog.get_logger("iredldap.access")
 
 
 class Middleware:
-    """Admits clients, finds the caller, judges his right and reads the form.
+    """Admits clients, finds the caller, checks their right and reads the form.
 
     A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names`, the
     variables of the path, read, `client`, the address of the machine that asks, and `older_names`,
@@ -98,7 +98,7 @@ class Middleware:
         resource: object,
         params: dict[str, str],
     ) -> None:
-        """Find the caller, judge him, and read what he sent."""
+        """Find the caller, check their right, and read the form."""
         for name, value in params.items():
             params[name] = value.replace(paths.SLASH, "/")
         named = _named_by_account(params)

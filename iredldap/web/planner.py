@@ -1,4 +1,4 @@
-"""From a request to its plan, with its caller's rights judged: the ones he has by then."""
+"""Make the plan of a request, with the rights that its caller has by then."""
 
 from iredldap.config.sections import Config
 from iredldap.dit.plan import Plan
@@ -22,7 +22,7 @@ def plan_for(
     """Make the plan of a request whose caller has gone, as the gate and a handler would.
 
     Raises:
-        PermissionDenied: If he is no admin any more, or may not (any more).
+        PermissionDenied: If the caller is no admin any more, or may not (any more).
         Refusal: As the operation says.
     """
     caller = find_admin(directory, owner)

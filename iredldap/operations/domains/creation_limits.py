@@ -29,11 +29,11 @@ from iredldap.operations.login import Caller
 
 
 def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> None:
-    """See whether he may, by what he manages now: he may just have created some.
+    """Check a normal admin's limits against all domains that they manage by now.
 
     Raises:
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
-        ExceedLimitLists: If he would hand out more than he may.
+        ExceedLimitLists: If they would hand out more than they may.
         PermissionDenied: If it is the domain of a standalone admin's address.
     """
     if caller.is_global:
@@ -80,7 +80,7 @@ def recheck_names_of_admins(
 def rechecks(
     directory: Directory, caller: Caller, name: str, parsed: Parsed, away: tuple[Operation, ...]
 ) -> tuple[Recheck, ...]:
-    """He may have created several at once, or a standalone admin may have been made meanwhile.
+    """Check again after the write: the admin or another client may have been as quick.
 
     Args:
         directory: Where.
@@ -98,7 +98,7 @@ def rechecks(
 
     managed = finders.managed(directory, caller.address)
     return (
-        Recheck("is he still within his limits", managed, judge_excess),
+        Recheck("is the admin still within their limits", managed, judge_excess),
         *recheck_names_of_admins(directory, caller, [name], away),
     )
 
@@ -106,9 +106,9 @@ def rechecks(
 def _excess(
     caller: Caller, name: str, parsed: Parsed, managed: Iterable[Entry]
 ) -> tuple[Refusal, ...]:
-    """Say what he may not hand out; "no limit" is more than any limit, -1 is none at all.
+    """Return the limits that the domain would exceed; 0, "no limit", is above all, -1 below.
 
-    The domain itself, new or where its creation broke off, does not count against him.
+    The domain itself, new or where its creation broke off, does not count against the admin.
     """
     others = [domain.limits(entry) for entry in managed if not entry.has("domainName", name)]
     refusals: list[Refusal] = []
@@ -137,7 +137,7 @@ def _excess(
 def _standalone_admins(directory: Directory, wanted: list[str]) -> Query:
     """Search for standalone admins whose address lies in a domain of one of these names.
 
-    Rights belong to addresses: who makes a mail user of the same address makes himself a second
+    Rights belong to addresses: who makes a mail user of the same address makes themselves a second
     admin of that one's domains.
     """
     in_domains = either(*(names.ends_with("mail", f"@{name}") for name in wanted))

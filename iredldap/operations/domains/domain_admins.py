@@ -74,9 +74,9 @@ def _asked(parsed: Parsed, name: str) -> set[str]:
 
 
 def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[str, Entry]:
-    """Those who exist, and whom the caller may name: a normal admin, users of his domains.
+    """Those who exist, and whom the caller may name: a normal admin, users of their domains.
 
-    Global admins' accounts are not his to change, and they need no domain.
+    Global admins' accounts are not theirs to change, and they need no domain.
     """
     if not wanted:
         return {}

@@ -78,7 +78,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     Raises:
         AlreadyExists: If the name is that of a domain or alias domain, also a pending one.
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
-        ExceedLimitLists: If a normal admin would hand out more than he may.
+        ExceedLimitLists: If a normal admin would hand out more than they may.
         PermissionDenied: If a normal admin names the domain of a standalone admin's address.
         InvalidMail: If copies of mail shall go to an address of another domain here that nobody
             has.

@@ -131,7 +131,7 @@ def _making(
         lists.create(mail, profile)
 
     def undo() -> None:
-        # A rival may have been quicker: then it is the one of his list.
+        # Another client may have been quicker: then the entry is the one of its list.
         if is_nobodys():
             lists.delete(mail, archive=False)
 

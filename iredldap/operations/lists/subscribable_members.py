@@ -18,7 +18,7 @@ KINDS = ("normal", "digest", "nomail")
 
 @dataclass(frozen=True)
 class Joining:
-    """Who shall be a member, of which kind, and whether he is asked; who cannot be one."""
+    """The members to add, of which kind, whether they are asked, and who cannot be one."""
 
     addresses: tuple[str, ...]
     kind: str
@@ -51,7 +51,7 @@ def asked(parsed: Parsed, row: Field, entry: Entry) -> Joining:
 
 
 def joining(lists: MailingLists, mail: str, members: Joining) -> Iterator[Outside]:
-    """Step: add members; nobody is one in two ways, unless he has still to confirm the second."""
+    """Step: add members; each in one way only, unless they have still to confirm the second."""
     if members.addresses:
         yield Outside("add members", lambda: _join(lists, mail, members))
 

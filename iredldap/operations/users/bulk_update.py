@@ -44,7 +44,7 @@ def update(
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
     A normal admin's change leaves global admins alone, a new password also admins of domains
-    that are not his, and names them.
+    that the caller does not manage, and names them.
 
     Raises:
         NoSuchAccount: If there is no such domain.
@@ -99,7 +99,7 @@ def _secret(
 ) -> Callable[[], str] | None:
     """What gives the hash for one user after the other; None if the password stays.
 
-    Each gets a salt of his own, except with a scheme that is slow on purpose, and in a job, which
+    Each gets a salt of their own, except with a scheme that is slow on purpose, and in a job, which
     was written down with a hash: there one has to do for all of them.
     """
     if sealed := parsed.value("password_hash"):

@@ -55,8 +55,8 @@ def update(
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
-            sets the password of an admin of domains that are not his; or the last active global
-            admin would be disabled or demoted.
+            sets the password of an admin of other domains; or the last active global admin
+            would be disabled or demoted.
         MailboxInUse: If the mailbox path touches that of another account.
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
@@ -146,7 +146,7 @@ def _mailbox(
 def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:
     """Keep the mailbox of somebody who comes back, or takes over another one.
 
-    If his deletion was broken off, it may have been written down as one to be removed.
+    If the user's deletion was broken off, it may have been written down as one to be removed.
     """
     comes_back = parsed.value("accountStatus") == "active" and not entry.has(
         "accountStatus", "active"
@@ -189,7 +189,7 @@ def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
 
 
 def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
-    """Whether a domain names him as its admin; asked only when he is to be a global one no more."""
+    """Whether a domain names the user as its admin; asked only when they lose the global role."""
     asked = parsed.value("isGlobalAdmin") == "no"
     return asked and bool(directory.find(finders.managed(directory, mail, ("1.1",))))
 
@@ -306,7 +306,7 @@ def _still_free(
 def _management(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], *, manages: bool
 ) -> Iterator[Recheck]:
-    """A domain may have named him as its admin while he lost the role."""
+    """Check whether a domain has named the user as its admin while they lost the role."""
     if manages or not any(mod.attribute == "domainGlobalAdmin" and not mod.values for mod in mods):
         return
     role = Modify(entry.dn, (Mod(Op.ADD, "enabledService", encoded([user.ROLE])),), absent_ok=True)
@@ -315,4 +315,4 @@ def _management(
         return Correction((role,) if any(True for _ in domains) else ())
 
     query = finders.managed(directory, mail, ("1.1",))
-    yield Recheck("does a domain name him its admin", query, judge)
+    yield Recheck("does a domain name the user as its admin", query, judge)

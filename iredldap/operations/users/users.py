@@ -76,21 +76,21 @@ def refuse_global_admin(caller: Caller, entry: Entry) -> None:
     """Keep a normal admin away from the account of a global one.
 
     Raises:
-        PermissionDeniedUpdateGlobalAdminProfile: If he comes too near.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin changes a global one.
     """
     if user.is_global_admin(entry) and not caller.is_global and not _is_own(caller, entry):
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
 
 
 def admins_elsewhere(directory: Directory, caller: Caller) -> set[str]:
-    """Users of a normal admin's domains who manage domains that he does not; of nobody else's.
+    """Users of a normal admin's domains who manage domains that they do not; no other users.
 
     Who sets their password has their rights.
     """
     if caller.is_global:
         return set()
-    his = either(*(ends_with("domainAdmin", f"@{name}") for name in sorted(caller.managed)))
-    domains = every(equals("objectClass", "mailDomain"), his)
+    own = either(*(ends_with("domainAdmin", f"@{name}") for name in sorted(caller.managed)))
+    domains = every(equals("objectClass", "mailDomain"), own)
     query = Query(directory.tree.base, Scope.ONE, domains, ("domainName", "domainAdmin"))
     found = directory.find(query) if caller.managed else []
     others = [entry for entry in found if not caller.manages(entry.text("domainName") or "")]
@@ -113,7 +113,7 @@ def create(
     """Plan a new mail user.
 
     Raises:
-        NoSuchAccount: If his domain does not exist.
+        NoSuchAccount: If the domain does not exist.
         AlreadyExists: If the address belongs to any account.
         WeakPassword, InvalidPasswordScheme: As the password is.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more users.
@@ -332,19 +332,19 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
 def delete(
     directory: Directory, records: Records, caller: Caller, mail: str, days: int, today: date
 ) -> Plan:
-    """Plan the end of a mail user: switch him off, clear his mentions, take him away.
+    """Plan to delete a mail user: disable the account, clear its mentions, delete it.
 
     Args:
-        directory: Where he is.
-        records: What else knows of him.
-        caller: Who takes him away.
-        mail: His address.
-        days: For which his mailbox is kept; 0: for good.
+        directory: Where the user is.
+        records: Other databases that mention the user.
+        caller: Who deletes the user.
+        mail: The user's address.
+        days: For which the mailbox is kept; 0: for good.
         today: In the time zone of this server.
 
     Raises:
         NoSuchAccount: If there is none.
-        PermissionDenied: If it is the caller himself, or the last active global admin.
+        PermissionDenied: If it is the caller's own account, or the last active global admin.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
@@ -352,7 +352,7 @@ def delete(
     entry = finders.user(directory, mail)
     refuse_global_admin(caller, entry)
     if _is_own(caller, entry):
-        raise PermissionDenied("nobody deletes himself")
+        raise PermissionDenied("an admin cannot delete their own account")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
     rechecks = tuple(domain_admins.keep_a_global_admin(directory, entry, off))
     records.ask_for_mailboxes(days)

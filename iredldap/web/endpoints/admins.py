@@ -12,10 +12,10 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
         method="GET",
         path=_PATH,
         auth=_GLOBAL_ADMINS,
-        summary="Read a standalone admin; a mail user is none, whatever his rights.",
+        summary="Read a standalone admin; a mail user is none, whatever rights they have.",
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the admin, each a list of texts; accountSetting as an object, and as"
-        " settings too; managed_domains: sorted names of the domains that name him; isglobaladmin:"
+        " settings too; managed_domains: sorted names of the domains that name them; isglobaladmin:"
         " 0 or 1. Those in api_hidden_admin_profiles are left out.",
         shape="Admin",
         era="later",
@@ -43,7 +43,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
         method="DELETE",
         path=_PATH,
         auth=_GLOBAL_ADMINS,
-        summary="Delete a standalone admin; of a mail user only the rights. No domain names him"
+        summary="Delete a standalone admin; of a mail user only the rights. No domain names them"
         " any more.",
         errors=("INVALID_MAIL", *NAMING),
         era="later",

@@ -30,7 +30,7 @@ class Endpoint:
     """One method on one path.
 
     `auth` lists who may call: `anonymous`, `global_admin`, `domain_admin` (of the domain
-    concerned), `self` (an admin on his own account), `admin` (any admin, on what is his own).
+    concerned), `self` (an admin on their own account), `admin` (any admin, on what is their own).
     `profiles` is the domain's setting that takes parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
     has. `returns` describes the data of a read, and `shape` names its schema in

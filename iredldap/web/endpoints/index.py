@@ -197,7 +197,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="DELETE",
         path=_USER,
         auth=_ADMINS,
-        summary="Delete a mail user and every mention of him; the mailbox stays on disk.",
+        summary="Delete a mail user and every mention of them; the mailbox stays on disk.",
         errors=(
             "INVALID_MAIL",
             *_NAMING,
@@ -211,8 +211,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="DELETE",
         path=f"{_USER}/keep_mailbox_days/{{number}}",
         auth=_ADMINS,
-        summary="Delete a mail user and every mention of him, and have his mailbox removed after so"
-        " many days; 0: never.",
+        summary="Delete a mail user and every mention of them, and have the mailbox removed after"
+        " so many days; 0: never.",
         errors=(
             "INVALID_MAIL",
             *_NAMING,

@@ -22,7 +22,7 @@ _CALLERS = {
     "anonymous": "anybody",
     "global_admin": "global admins",
     "domain_admin": "normal admins",
-    "self": "an admin on his own account",
+    "self": "an admin on their own account",
     "admin": "whoever is logged in",
 }
 

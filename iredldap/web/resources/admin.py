@@ -13,7 +13,7 @@ class AdminResource(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         entry, managed = standalone_admins.get(self.directory, mail)
         data = admin.profile(entry, managed, self.config.api.api_hidden_admin_profiles)
-        # His domains are named on their own entries, of which his entity tag knows nothing.
+        # Domains name their admins on their own entries, which the entity tag does not cover.
         self.answer_with(request, response, entry, data, cacheable=False)
 
     def on_post(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:

@@ -13,7 +13,7 @@ class MaillistResource(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         entry, members = maillists.get(self.directory, mail)
         hidden = self.config.api.api_hidden_user_profiles
-        # No 304: a member may go with his own entry, which leaves the list's state as it is.
+        # No 304: a member may go with their own entry, which leaves the list's state as it is.
         response.etag = entry.csn
         self.responses.done(response, {**show(entry, hidden), "members": members}, read=True)
 

@@ -1,0 +1,111 @@
+"""The field's terms: names that were given up do not come back, and one name means one thing."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("iredldap", "ldif_export")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+
+OLD_TERMS = {
+    "he": "they, the admin, the user",
+    "him": "them, the admin, the user",
+    "himself": "their own account",
+    "his": "their, the admin's, the user's",
+    "subjects": "target",
+    "carry_out": "execute",
+    "comes too near": "is a global admin's",
+    "amendment": "correction",
+    "keep_mailbox_at_home": "require_mailbox_in_domain",
+    "list_members": "subscribable_members",
+}
+"""Words and phrases that were replaced, in lower case, each with the term that took their place.
+
+Whoever replaces another one adds it here. A word that is an ordinary one elsewhere is listed with
+what made it odd: ``comes too near``, not ``near``.
+"""
+
+SHARED_NAMES = {
+    "Amavisd",
+    "Attribute",
+    "Change",
+    "Choice",
+    "Connection",
+    "Course",
+    "Fault",
+    "Found",
+    "Iredadmin",
+    "Iredapd",
+    "Job",
+    "Jobs",
+    "Kind",
+    "Mailbox",
+    "Mlmmjadmin",
+    "Outcome",
+    "Plan",
+    "Pool",
+    "Record",
+    "Records",
+    "Server",
+    "State",
+    "Waiting",
+}
+"""Names of public classes that two modules have: this set only shrinks.
+
+Those of the gateways (`Amavisd`, `Pool`) are also the names of their configuration.
+"""
+
+
+def occurrences(term: str, text: str) -> Iterator[int]:
+    """Yield the numbers of the lines that hold a term as a whole word, in any case.
+
+    A name is one word with each of its parts: ``his_domains`` holds ``his``.
+    """
+    words = r"\s+".join(map(re.escape, term.split()))
+    pattern = re.compile(rf"(?<![a-z]){words}(?![a-z])", re.IGNORECASE)
+    for found in pattern.finditer(text):
+        yield text.count("\n", 0, found.start()) + 1
+
+
+def _public_classes(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("term", OLD_TERMS)
+def test_an_old_term_is_used_no_more(term: str) -> None:
+    uses = [
+        f"{path.relative_to(ROOT)}:{line}: {OLD_TERMS[term]!r} instead of {term!r}"
+        for path in (*SOURCES, *PAGES)
+        for line in occurrences(term, path.read_text(encoding="utf-8"))
+    ]
+    assert not uses, "\n".join(uses)
+
+
+@pytest.mark.parametrize(
+    ("term", "text", "lines"),
+    [
+        ("his", "one\nHis own", [2]),
+        ("his", "his_domains = 1", [1]),
+        ("his", "this history", []),
+        ("come by", "a job that has come\nby now", [1]),
+    ],
+)
+def test_a_term_is_found_as_a_whole_word(term: str, text: str, lines: list[int]) -> None:
+    assert list(occurrences(term, text)) == lines
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    """One concept has one name; the exceptions are listed, and become fewer."""
+    names = Counter(name for path in SOURCES for name in _public_classes(path))
+    assert {name for name, count in names.items() if count > 1} <= SHARED_NAMES
