@@ -10,15 +10,7 @@ from collections.abc import Collection, Iterable
 from iredldap.dit import generations, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
-from iredldap.dit.names import (
-    begins_with,
-    domain_filter,
-    either,
-    equals,
-    every,
-    negated,
-    present,
-)
+from iredldap.dit.filters import begins_with, domain_filter, either, equals, every, negated, present
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import AmbiguousAccount, InvalidMail, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory

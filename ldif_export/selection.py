@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.depth import Scope
 from iredldap.errors import AmbiguousAccount, InvalidDomainName, InvalidMail
 from iredldap.ldif.writer import base_name, is_password
@@ -32,15 +32,19 @@ _CLASSES: dict[Account, tuple[str, ...]] = {
     "maillist": ("mailList", "mailExternalUser"),
     "alias": ("mailAlias",),
 }
-_CONTAINERS = names.either(
-    names.equals("objectClass", "mailDomain"),
-    names.equals("objectClass", "organizationalUnit"),
-    names.equals("objectClass", "organization"),
+_CONTAINERS = filters.either(
+    filters.equals("objectClass", "mailDomain"),
+    filters.equals("objectClass", "organizationalUnit"),
+    filters.equals("objectClass", "organization"),
 )
 # Every installation has the parent of all domains before anything is restored.
-_PARENT = names.every(names.equals("objectClass", "organization"), names.equals("o", "domains"))
-_BELOW_ADMINS = names.negated(
-    names.every(names.equals("objectClass", "organization"), names.equals("o", "domainAdmins"))
+_PARENT = filters.every(
+    filters.equals("objectClass", "organization"), filters.equals("o", "domains")
+)
+_BELOW_ADMINS = filters.negated(
+    filters.every(
+        filters.equals("objectClass", "organization"), filters.equals("o", "domainAdmins")
+    )
 )
 
 
@@ -171,7 +175,7 @@ def home_search(selection: Selection, tree: names.Tree) -> Search | None:
     if selection.kind in _OF_NO_DOMAIN or (is_account and "@" not in selection.name):
         return None
     name = names.domain_of(selection.name)
-    return Search(tree.base, Scope.ONE, names.domain_filter(name, "domainName"))
+    return Search(tree.base, Scope.ONE, filters.domain_filter(name, "domainName"))
 
 
 def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Search, ...]:
@@ -189,7 +193,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
     accounts = _accounts(selection)
     whole = selection.global_admins and not selection.only
     if selection.kind == "all":
-        containers = names.every(_CONTAINERS, names.negated(_PARENT))
+        containers = filters.every(_CONTAINERS, filters.negated(_PARENT))
         return (
             Search(tree.base, Scope.SUBTREE, containers, ordered=True, required=False),
             Search(tree.base, Scope.SUBTREE, accounts, required=False, whole=whole),
@@ -202,7 +206,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
             Search(home, Scope.SUBTREE, accounts, required=False, whole=whole),
         )
     if selection.kind == "domain":
-        is_domain = names.equals("objectClass", "mailDomain")
+        is_domain = filters.equals("objectClass", "mailDomain")
         return (Search(home, Scope.BASE, is_domain),)
     return tuple(_of_account(selection, tree, home))
 
@@ -211,21 +215,21 @@ def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[S
     """Search for an account by its address, wherever it stands in its domain."""
     mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
     base = tree.admin_base if selection.kind == "admin" else home or tree.base
-    is_kind = names.equals("objectClass", _ACCOUNTS[selection.kind])
-    own = names.every(names.equals("mail", mail), is_kind)
+    is_kind = filters.equals("objectClass", _ACCOUNTS[selection.kind])
+    own = filters.every(filters.equals("mail", mail), is_kind)
     yield Search(base, Scope.SUBTREE, own, is_one_account=True)
     if selection.kind == "maillist":
-        is_externals = names.equals("objectClass", "mailExternalUser")
-        of_list = names.every(names.equals("memberOfGroup", mail), is_externals)
+        is_externals = filters.equals("objectClass", "mailExternalUser")
+        of_list = filters.every(filters.equals("memberOfGroup", mail), is_externals)
         # As Postfix finds them: another tool may have put them beside the domain of the list.
         yield Search(tree.base, Scope.SUBTREE, of_list, required=False, is_one_account=True)
 
 
 def _accounts(selection: Selection) -> str:
-    terms = [names.negated(_CONTAINERS)]
+    terms = [filters.negated(_CONTAINERS)]
     if selection.only:
         classes = (name for kind in sorted(selection.only) for name in _CLASSES[kind])
-        terms.append(names.either(*(names.equals("objectClass", name) for name in classes)))
+        terms.append(filters.either(*(filters.equals("objectClass", name) for name in classes)))
     if not selection.global_admins:
-        terms.append(names.negated(names.equals("domainGlobalAdmin", "yes")))
-    return names.every(*terms) if len(terms) > 1 else terms[0]
+        terms.append(filters.negated(filters.equals("domainGlobalAdmin", "yes")))
+    return filters.every(*terms) if len(terms) > 1 else terms[0]

@@ -9,9 +9,10 @@ Source: iRedMail's directory, "Alias domain", and its look-ups.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
+from iredldap.dit.filters import either, ends_with, equals, every, negated
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import Delete, Mod, Modify, Op, Operation, Query, Scope, Sweep
 
 _EXTERNALS = equals("objectClass", "mailExternalUser")
@@ -146,7 +147,7 @@ def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
 
 def named_query(home: Entry) -> Query:
     """Search for the accounts of a domain that have further addresses."""
-    named = every(_NAMED, names.present("shadowAddress"))
+    named = every(_NAMED, filters.present("shadowAddress"))
     attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
     return Query(home.dn, Scope.SUBTREE, named, attributes)
 

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from iredldap.config.accounts import AccountSettings
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
+from iredldap.dit.filters import either, equals, present
 from iredldap.dit.kinds import LONGEST_PATH
-from iredldap.dit.names import either, equals, present
 from iredldap.dit.plan import Query, Scope
 
 ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore")

@@ -1,9 +1,9 @@
-"""Mail names, DNs and filters: taken apart, built, and always escaped.
+"""Validate domain names and mail addresses; parse DNs and build them, every value escaped.
 
-No other module puts a value into a DN or a filter; a name that comes from a client could
-otherwise widen a search or leave its branch of the tree.
+No other module puts a value into a DN: a name that comes from a client could otherwise leave its
+branch of the tree. `filters` does the same for search filters.
 
-Source: RFC 4514 (DNs), RFC 4515 (filters), iRedMail's tree.
+Source: RFC 4514 (DNs), iRedMail's tree.
 """
 
 import re
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from iredldap.dit.entry import folded
+from iredldap.dit.filters import hex_escaped
 from iredldap.errors import InvalidDomainName, InvalidMail
 
 CONTAINERS = ("Users", "Groups", "Aliases", "Externals")
@@ -32,7 +33,6 @@ _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DN_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| \Z')
 _PLAIN_RDN = re.compile(r"[A-Za-z][A-Za-z0-9-]*=([A-Za-z0-9._@-]+),")
 _DN_ESCAPE = re.compile(r"\\.", re.DOTALL)
-_FILTER_SPECIAL = re.compile(r"[\\*()\0]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -255,11 +255,7 @@ def externals(home: str, list_mail: str) -> str:
 
 def _escaped(value: str) -> str:
     # libldap takes a line break at either end of a value for a blank around it.
-    return _CONTROL.sub(_in_hex, _DN_SPECIAL.sub(r"\\\g<0>", value))
-
-
-def _in_hex(found: re.Match[str]) -> str:
-    return f"\\{ord(found[0]):02x}"
+    return _CONTROL.sub(hex_escaped, _DN_SPECIAL.sub(r"\\\g<0>", value))
 
 
 def beside(dn: str, attribute: str, value: str) -> str:
@@ -398,54 +394,3 @@ def _domain_at(parts: list[list[tuple[str, str, Any]]]) -> int | None:
         if not others and attribute.lower() == "o" and value.lower() == "domains":
             return number - 1
     return None
-
-
-def _in_filter(value: str) -> str:
-    return _FILTER_SPECIAL.sub(_in_hex, value)
-
-
-def equals(attribute: str, value: str) -> str:
-    return f"({attribute}={_in_filter(value)})"
-
-
-def domain_filter(name: str, *attributes: str) -> str:
-    """Filter for the domains that carry a name in one of some attributes."""
-    return every(
-        equals("objectClass", "mailDomain"), either(*(equals(a, name) for a in attributes))
-    )
-
-
-def at_least(attribute: str, value: str) -> str:
-    return f"({attribute}>={_in_filter(value)})"
-
-
-def at_most(attribute: str, value: str) -> str:
-    return f"({attribute}<={_in_filter(value)})"
-
-
-def begins_with(attribute: str, head: str) -> str:
-    return f"({attribute}={_in_filter(head)}*)"
-
-
-def ends_with(attribute: str, tail: str) -> str:
-    return f"({attribute}=*{_in_filter(tail)})"
-
-
-def contains(attribute: str, part: str) -> str:
-    return f"({attribute}=*{_in_filter(part)}*)"
-
-
-def present(attribute: str) -> str:
-    return f"({attribute}=*)"
-
-
-def every(*terms: str) -> str:
-    return f"(&{''.join(terms)})"
-
-
-def either(*terms: str) -> str:
-    return f"(|{''.join(terms)})"
-
-
-def negated(term: str) -> str:
-    return f"(!{term})"

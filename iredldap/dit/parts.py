@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from iredldap.dit import names
+from iredldap.dit import filters
 from iredldap.dit.depth import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 
@@ -29,8 +29,8 @@ MOST_ENTRIES = 2**31 - 1
 gives the soft one only. Source: limits_check() of OpenLDAP 2.4 to 2.6, tried."""
 
 _LAST = 2**128 - 1
-_NO_UUID = names.negated(names.present(UUID_NAME))
-_HAS_CHILDREN = names.equals("hasSubordinates", "TRUE")
+_NO_UUID = filters.negated(filters.present(UUID_NAME))
+_HAS_CHILDREN = filters.equals("hasSubordinates", "TRUE")
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ came, and `NoSuchAccount` if the base is not there."""
 
 def without_uuid(part: SubSearch) -> SubSearch:
     """Narrow a search to what no range finds; if that is too much, it can't be done in parts."""
-    return part._replace(filter=names.every(part.filter, _NO_UUID))
+    return part._replace(filter=filters.every(part.filter, _NO_UUID))
 
 
 def hashes() -> "array[int]":
@@ -181,10 +181,10 @@ def _cut(uuids: list[int]) -> int:
 
 def _range(part: SubSearch, first: int, last: int) -> SubSearch:
     bounds = (
-        *((names.at_least(UUID_NAME, _uuid(first)),) if first else ()),
-        *((names.at_most(UUID_NAME, _uuid(last)),) if last < _LAST else ()),
+        *((filters.at_least(UUID_NAME, _uuid(first)),) if first else ()),
+        *((filters.at_most(UUID_NAME, _uuid(last)),) if last < _LAST else ()),
     )
-    return part._replace(filter=names.every(part.filter, *bounds)) if bounds else part
+    return part._replace(filter=filters.every(part.filter, *bounds)) if bounds else part
 
 
 def _uuid(number: int) -> str:

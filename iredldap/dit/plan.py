@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from iredldap.dit import depth, names
+from iredldap.dit import depth, filters, names
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal, Unplaced
 from iredldap.ldif import writer
@@ -169,7 +169,7 @@ def merged(first: Recheck, second: Recheck) -> Recheck:
         more = second.judge(there)
         return Correction((*found.operations, *more.operations), more.refusal)
 
-    filter_ = names.either(first.query.filter, second.query.filter)
+    filter_ = filters.either(first.query.filter, second.query.filter)
     attributes = tuple(dict.fromkeys((*first.query.attributes, *second.query.attributes)))
     query = replace(first.query, filter=filter_, attributes=attributes)
     return Recheck(first.meaning, query, judge)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from iredldap.dit import names, settings
 from iredldap.dit.entry import Entry, distinct, encoded, folded
-from iredldap.dit.names import Tree, contains, either, ends_with, equals, every, present
+from iredldap.dit.filters import contains, either, ends_with, equals, every, present
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
 
 _INDEXED = (

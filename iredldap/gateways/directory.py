@@ -23,7 +23,7 @@ from ldap.controls.libldap import AssertionControl
 from ldap.controls.simple import ManageDSAITControl
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import names, parts, passwords
+from iredldap.dit import filters, names, parts, passwords
 from iredldap.dit.entry import Attributes, Entry
 from iredldap.dit.matching import Equality
 from iredldap.dit.parts import FoundEntry, SubSearch
@@ -547,7 +547,7 @@ def _send(
 
 
 def _any_state(states: tuple[str, ...]) -> str:
-    return names.either(*(names.equals("entryCSN", state) for state in states))
+    return filters.either(*(filters.equals("entryCSN", state) for state in states))
 
 
 def _answer(connection: Connection, number: int) -> str | None:

@@ -8,7 +8,7 @@ from iredldap import finders
 from iredldap.dit import alias, domain, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, Verb, modlist, show
-from iredldap.dit.names import equals
+from iredldap.dit.filters import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from iredldap.dit import domain, maillist, names
 from iredldap.dit.entry import Entry, distinct, encoded, folded
+from iredldap.dit.filters import equals
 from iredldap.dit.maillist import GROUP
-from iredldap.dit.names import equals
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Scope, Sweep
 from iredldap.gateways.directory import Directory
 

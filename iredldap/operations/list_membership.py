@@ -10,8 +10,8 @@ from iredldap import finders
 from iredldap.dit import maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.maillist import GROUP
-from iredldap.dit.names import either, equals, every
 from iredldap.dit.plan import (
     Correction,
     Delete,

@@ -14,7 +14,7 @@ import structlog
 
 from iredldap.dit import generations, list_profile, names
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.names import either, ends_with, equals, every
+from iredldap.dit.filters import either, ends_with, equals, every
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Outside, Query, Scope, Step, Sweep
 from iredldap.dit.subscribable import MODERATORS, OWNER
 from iredldap.errors import InvalidMail, MlmmjadminUnavailable

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from iredldap import finders
 from iredldap.dit import domain, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.names import Tree, either, ends_with, equals, every, negated
+from iredldap.dit.filters import either, ends_with, equals, every, negated
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Correction,
     Mod,

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import admin, names, references, user
+from iredldap.dit import admin, filters, names, references, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist, service_mods
-from iredldap.dit.names import either
+from iredldap.dit.filters import either
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
@@ -102,7 +102,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
 
 def _claims(directory: Directory, mail: str) -> Query:
     """Search for the domain of an address, and for accounts that have it."""
-    hosted = names.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
+    hosted = filters.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
     claimed = either(hosted, finders.holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
 

@@ -12,7 +12,7 @@ from iredldap import finders
 from iredldap.dit import kinds, maillist, references
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb, settled
-from iredldap.dit.names import either, equals
+from iredldap.dit.filters import either, equals
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from iredldap import finders
 from iredldap.dit import domain, names, references
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.names import either, equals, every
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import (
     Add,
     Correction,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
+from iredldap.dit.filters import at_least, every
 from iredldap.dit.mailbox import Ground
-from iredldap.dit.names import at_least, every
 from iredldap.dit.plan import Query
 from iredldap.gateways.directory import Directory
 

@@ -24,7 +24,7 @@ from io import BytesIO
 from pathlib import Path
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
 from iredldap.dit.schema import SUBSCHEMA, Schema
@@ -289,8 +289,8 @@ def _spool_changes(
     reader: Reader, every: Iterable[Search], state: str | None, spool: Spool
 ) -> None:
     for search in every:
-        term = names.at_least("entryCSN", state) if state else names.present("entryCSN")
-        narrowed = replace(search, filter=names.every(search.filter, term))
+        term = filters.at_least("entryCSN", state) if state else filters.present("entryCSN")
+        narrowed = replace(search, filter=filters.every(search.filter, term))
         with closing(reader.records(narrowed)) as found:
             for record in found:
                 spool.put(_FOUND, _uuid(record).encode(), record)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.plan import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
 from ldif_export.backup import syncrepl
@@ -216,7 +216,7 @@ class _Settling:
         newest = max(_CSN.findall(min(self._cookies.values())), default=None)
         if newest is None:
             return False
-        later = names.at_least("entryCSN", newest.decode())
+        later = filters.at_least("entryCSN", newest.decode())
         return any(
             max(record.watched.get("entrycsn", ()), default=b"") > newest
             for _, search in self._searches
@@ -250,4 +250,4 @@ class _Settling:
 
 
 def _narrowed(search: Search, term: str) -> Search:
-    return replace(search, filter=names.every(search.filter, term))
+    return replace(search, filter=filters.every(search.filter, term))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.entry import folded
 from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
@@ -122,7 +122,7 @@ class Survey:
         if self.ledger.has_login(mail):
             return True
         query = Query(
-            self.shape.tree.suffix, Scope.SUBTREE, names.equals("mail", mail), ("objectClass",)
+            self.shape.tree.suffix, Scope.SUBTREE, filters.equals("mail", mail), ("objectClass",)
         )
         return any(
             entry_kinds.kind(entry.dn, entry.values("objectClass")) in _WHO_LOG_IN

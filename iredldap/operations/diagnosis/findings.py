@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
@@ -52,7 +52,7 @@ def size_limit(directory: Directory, settings: LdapSettings) -> Iterator[Finding
 
 def fill(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Tell how full the database is, where ``cn=Monitor`` can be read and says so (from 2.5 on)."""
-    query = Query(_DATABASES, Scope.ONE, names.present(_PAGES[2]), ("namingContexts", *_PAGES))
+    query = Query(_DATABASES, Scope.ONE, filters.present(_PAGES[2]), ("namingContexts", *_PAGES))
     try:
         databases = directory.find(query)
     except ServerDown:

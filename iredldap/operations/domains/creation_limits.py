@@ -8,10 +8,10 @@ A global admin may have any.
 from collections.abc import Iterable
 
 from iredldap import finders
-from iredldap.dit import domain, names, settings
+from iredldap.dit import domain, filters, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
-from iredldap.dit.names import either, equals, every
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import Correction, Operation, Query, Recheck, Scope
 from iredldap.errors import (
     ExceedLimitAliases,
@@ -140,7 +140,7 @@ def _standalone_admins(directory: Directory, wanted: list[str]) -> Query:
     Rights belong to addresses: who makes a mail user of the same address makes themselves a second
     admin of that one's domains.
     """
-    in_domains = either(*(names.ends_with("mail", f"@{name}") for name in wanted))
+    in_domains = either(*(filters.ends_with("mail", f"@{name}") for name in wanted))
     of_domain = every(equals("objectClass", "mailAdmin"), in_domains)
     return Query(directory.tree.admin_base, Scope.SUBTREE, of_domain, ("1.1",))
 

@@ -6,7 +6,7 @@ from iredldap import finders
 from iredldap.dit import names, user
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, service_mods
-from iredldap.dit.names import either, equals, every
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import (
     Correction,
     Mod,

@@ -7,10 +7,10 @@ from functools import partial
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import domain, generations, mailbox, names, references
+from iredldap.dit import domain, filters, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, modlist
-from iredldap.dit.names import either, equals, every
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
@@ -83,7 +83,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         InvalidMail: If copies of mail shall go to an address of another domain here that nobody
             has.
     """
-    taken = Query(directory.tree.base, Scope.ONE, names.domain_filter(name, *alias_domains.NAMES))
+    taken = Query(directory.tree.base, Scope.ONE, filters.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     creation_limits.refuse(directory, caller, name, parsed)
     if not caller.is_global and find_admin(directory, caller.address) is None:
@@ -323,7 +323,7 @@ def _mark(dn: str) -> Sweep:
     The head is disabled before: an account that is created meanwhile is either found by the
     sweep, or its own recheck finds the head disabled.
     """
-    unmarked = every(_MARKED, names.negated(equals("domainStatus", "disabled")))
+    unmarked = every(_MARKED, filters.negated(equals("domainStatus", "disabled")))
     return _status_sweep(dn, "disable the accounts", unmarked, (b"disabled",))
 
 

@@ -16,8 +16,8 @@ from operator import itemgetter
 from iredldap import finders
 from iredldap.dit import alias, names
 from iredldap.dit.entry import Entry, folded
+from iredldap.dit.filters import equals, every, negated
 from iredldap.dit.listing import ListingOptions
-from iredldap.dit.names import equals, every, negated
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory

@@ -12,8 +12,8 @@ from iredldap import finders
 from iredldap.dit import domain, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, modlist
+from iredldap.dit.filters import either, equals
 from iredldap.dit.maillist import GROUP
-from iredldap.dit.names import either, equals
 from iredldap.dit.plan import (
     Add,
     Delete,

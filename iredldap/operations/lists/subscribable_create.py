@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Iterator
 
 from iredldap import finders
-from iredldap.dit import domain, list_profile, names, subscribable
+from iredldap.dit import domain, filters, list_profile, names, subscribable
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, service_mods
-from iredldap.dit.names import equals
+from iredldap.dit.filters import equals
 from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
@@ -111,7 +111,7 @@ def _number(directory: Directory, chance: Chance) -> str:
     """A random id that no other list has."""
     while True:
         number = str(uuid.UUID(bytes=chance.salt(), version=4))
-        same = names.every(list_mentions.LISTS, equals("mailingListID", number))
+        same = filters.every(list_mentions.LISTS, equals("mailingListID", number))
         if not directory.find(Query(directory.tree.base, Scope.SUBTREE, same, ("1.1",))):
             return number
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from iredldap import finders
 from iredldap.dit import user
-from iredldap.dit.names import equals, every
+from iredldap.dit.filters import equals, every
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied

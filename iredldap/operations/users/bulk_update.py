@@ -8,7 +8,7 @@ from iredldap.config.sections import Config
 from iredldap.dit import domain, mailbox, names, passwords, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed, modlist
-from iredldap.dit.names import equals, every, negated
+from iredldap.dit.filters import equals, every, negated
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Modify,

@@ -18,7 +18,7 @@ from iredldap.dit import (
 )
 from iredldap.dit.entry import Entry, distinct
 from iredldap.dit.fields import Parsed
-from iredldap.dit.names import either, ends_with, equals, every
+from iredldap.dit.filters import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,

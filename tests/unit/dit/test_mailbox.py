@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import kinds, mailbox, names
+from iredldap.dit import filters, kinds, mailbox, names
 from iredldap.dit.kinds import Reading
 from iredldap.errors import InvalidMail
 
@@ -159,6 +159,6 @@ def test_a_search_by_index_asks_for_every_spelling_around() -> None:
     """With and without a slash, and in the older form, split anywhere."""
     query = mailbox.lookup("o=domains", ["/v/d/u/"], spelled=["/V/d/u"])
     for form in ("/v/d/u/", "/v/d/u", "/v/d/", "/v/d", "/v/", "/v", "/V/d/u"):
-        assert names.equals("homeDirectory", form) in query.filter
+        assert filters.equals("homeDirectory", form) in query.filter
     for store in ("d/u/", "u/", "d/u", "u", "d/", "d"):
-        assert names.equals("mailMessageStore", store) in query.filter
+        assert filters.equals("mailMessageStore", store) in query.filter

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ldap.dn import escape_dn_chars, str2dn
 from ldap.filter import escape_filter_chars
 
-from iredldap.dit import names
+from iredldap.dit import filters, names
 from iredldap.dit.names import Tree
 from iredldap.errors import InvalidDomainName, InvalidMail
 
@@ -167,7 +167,7 @@ def test_values_are_escaped_as_python_ldap_does(text: str) -> None:
     """Ours differ in control characters of a DN alone, which libldap reads better in hex."""
     if not re.search(r"[\x01-\x1f\x7f]", text):
         assert TREE.admin(text) == f"mail={escape_dn_chars(text)},{TREE.admin_base}"
-    assert names.equals("cn", text) == f"(cn={escape_filter_chars(text)})"
+    assert filters.equals("cn", text) == f"(cn={escape_filter_chars(text)})"
 
 
 def _parts(dn: str) -> list[list[tuple[str, str]]]:
@@ -222,8 +222,8 @@ def test_a_domain_is_what_stands_below_all_domains(rdn: str, name: str | None) -
 def test_any_text_in_a_filter_stays_one_value(text: str) -> None:
     """What a client sends neither ends a term nor matches more than itself."""
     for term, pattern in (
-        (names.equals("mail", text), r"\(mail=(.*)\)"),
-        (names.ends_with("mail", text), r"\(mail=\*(.*)\)"),
+        (filters.equals("mail", text), r"\(mail=(.*)\)"),
+        (filters.ends_with("mail", text), r"\(mail=\*(.*)\)"),
     ):
         found = re.fullmatch(pattern, term, re.DOTALL)
         assert found
@@ -238,6 +238,6 @@ def _unescaped(value: str) -> str:
 
 def test_terms_are_joined() -> None:
     """Prefix notation, as RFC 4515 has it."""
-    one, two = names.equals("a", "1"), names.present("b")
-    assert names.every(one, two) == "(&(a=1)(b=*))"
-    assert names.either(one, names.negated(two)) == "(|(a=1)(!(b=*)))"
+    one, two = filters.equals("a", "1"), filters.present("b")
+    assert filters.every(one, two) == "(&(a=1)(b=*))"
+    assert filters.either(one, filters.negated(two)) == "(|(a=1)(!(b=*)))"
