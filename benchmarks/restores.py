@@ -22,7 +22,8 @@ from benchmarks.tree import Size, entries, move_one
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.ldif import writer
-from ldif_export.restore import run as restore
+from ldif_export.restore.execution import execute
+from ldif_export.restore.plan import plan_restore
 
 ADDED = 5_000
 MOST_FOR_ROUNDS = 20_000
@@ -91,7 +92,7 @@ def _ldapadd(slapd: Slapd, path: Path) -> None:
 
 def _restore(slapd: Slapd, path: Path) -> None:
     directory = Directory(settings(slapd))
-    outcome = restore.execute(restore.plan(path, directory), directory)
+    outcome = execute(plan_restore(path, directory), directory)
     directory.close()
     if outcome.missing or outcome.differ:
         raise AssertionError(f"{outcome.missing} are missing, {outcome.differ} differ")

@@ -1,6 +1,5 @@
 """The command ``ldif-export``."""
 
-import gc
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -121,20 +120,9 @@ def export(
     command line is wrong and 1 otherwise.
     """
     # What an export loads takes most of the start-up, and --help needs none of it.
-    from ldif_export.cli import export as command  # noqa: PLC0415
+    from ldif_export.cli.export import run  # noqa: PLC0415
 
-    selections = command.selections(kind, names, given)
-    if credentials_fd is None:
-        settings = command.settings(given, "vmail")
-    else:
-        settings = command.inherited_settings(credentials_fd)
-    # An export makes no cycles, and looking for some takes a twentieth of its time.
-    gc.disable()
-    try:
-        status = command.run(settings, command.job(selections, given))
-    finally:
-        gc.enable()
-    context.exit(status)
+    context.exit(run(kind, names, credentials_fd, given))
 
 
 @main.command()
@@ -147,9 +135,9 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 
     It ends with 0 if so, else with 1.
     """
-    from ldif_export.cli import restore as returning  # noqa: PLC0415
+    from ldif_export.cli.verify import run  # noqa: PLC0415 - as above
 
-    context.exit(returning.verify(file, manifest, as_json=as_json))
+    context.exit(run(file, manifest, as_json=as_json))
 
 
 @main.command()
@@ -178,9 +166,9 @@ def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
     It ends with 0, 4 if the directory does not answer, 2 if the command line is wrong and 1
     otherwise.
     """
-    from ldif_export.cli import restore as returning  # noqa: PLC0415
+    from ldif_export.cli.restore import run  # noqa: PLC0415 - as above
 
-    context.exit(returning.restore(file, given))
+    context.exit(run(file, given))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from iredldap.web.openapi.document import callers
 from iredldap.web.openapi.responses import COMMON_ERRORS
 from iredldap.web.responses import _STATUSES
 from ldif_export import __main__ as exporter
-from ldif_export.cli.export import PASSWORD_VARIABLE
+from ldif_export.cli.connection import PASSWORD_VARIABLE
 from tools.manual import manual
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

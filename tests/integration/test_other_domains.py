@@ -22,7 +22,8 @@ from ldif_export.readers import choice as readers
 from ldif_export.readers import domain_lookup
 from ldif_export.readers.base import Wanted
 from ldif_export.readers.choice import Choice
-from ldif_export.restore import run, verify
+from ldif_export.restore import execution, verify
+from ldif_export.restore.plan import plan_restore
 from ldif_export.selection import Kind, Selection
 from tests.conftest import (
     READER_PASSWORD,
@@ -206,13 +207,13 @@ def test_an_export_of_such_a_domain_comes_back(
     file.write_bytes(exported(world, "domain", FIRM))
     assert verify.verify(io.BytesIO(file.read_bytes())).ok
     with closing(Directory(settings(world, "vmailadmin", WRITER_PASSWORD))) as directory:
-        there = run.plan(file, directory)
+        there = plan_restore(file, directory)
         assert (there.ok, there.add) == (True, 0)
         done(api.delete(f"/api/domain/{FIRM}"))
-        plan = run.plan(file, directory)
+        plan = plan_restore(file, directory)
         assert (plan.ok, plan.add) == (True, 10)
         assert not [w for w in plan.warnings if "its admin" in w.reason]
-        run.execute(plan, directory)
+        execution.execute(plan, directory)
     assert world.snapshot() == before
     assert exported(world, "domain", FIRM) == file.read_bytes()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ldif_export.restore import run
+from ldif_export.restore import execution
 from tests.conftest import Client, Served, World, done, refused
 from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE
@@ -104,13 +104,13 @@ def test_nothing_around_a_mailbox_that_comes_back_is_removed(
     if moment == "before":
         write_down()
     else:
-        original = run.execute
+        original = execution.execute
 
         def slowly(*what: Any) -> Any:
             write_down()
             return original(*what)
 
-        monkeypatch.setattr(run, "execute", slowly)
+        monkeypatch.setattr(execution, "execute", slowly)
     assert api.send_file("/api/ldif", text).status_code == 200
 
     left = rows(urls.iredadmin, "SELECT maildir FROM deleted_mailboxes")

@@ -26,8 +26,10 @@ from ldif_export.backup import full, small
 from ldif_export.ldif import parser
 from ldif_export.ldif.decompression import unpacked
 from ldif_export.ldif.files import Openable, Unnamed
-from ldif_export.restore import run
+from ldif_export.restore import execution
+from ldif_export.restore.execution import planned_changes
 from ldif_export.restore.mailboxes import path_of
+from ldif_export.restore.plan import RestorePlan, plan_restore
 from ldif_export.restore.validation import Options
 from ldif_export.selection import Account, Kind, Selection
 
@@ -157,7 +159,7 @@ class LdifAllResource(_LdifResource):
             if not is_rehearsal:
                 # From the judgement to the last entry: what was judged must not change meanwhile.
                 stack.enter_context(self.records.turns.take(_domains(file)))
-            plan = run.plan(file, self.directory, options)
+            plan = plan_restore(file, self.directory, options)
             if not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
             if is_rehearsal:
@@ -166,19 +168,19 @@ class LdifAllResource(_LdifResource):
                 # The files of whoever comes back may have been due to be removed; and a deletion
                 # that looks for living accounts finds those only that are back by then.
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
-                outcome = run.execute(plan, self.directory)
+                outcome = execution.execute(plan, self.directory)
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 self.note(request)
                 self.responses.done(response, outcome.as_json(), read=True)
 
     def _show(
-        self, response: falcon.Response, plan: run.Plan, stack: ExitStack, *, as_ldif: bool
+        self, response: falcon.Response, plan: RestorePlan, stack: ExitStack, *, as_ldif: bool
     ) -> None:
         if not as_ldif:
             self.responses.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF
-        response.stream = Records(run.change_records(plan, self.directory), stack.pop_all())
+        response.stream = Records(planned_changes(plan, self.directory), stack.pop_all())
 
 
 class Records:

@@ -100,7 +100,7 @@ def noted(server: Slapd, selection: Selection, folder: Path, *, exact: bool = Fa
     """Export with a manifest, for which each entry is looked at."""
     output = folder / "out.ldif"
     job = Job(selections=(selection,), output=output, manifest=folder / "m.json", exact=exact)
-    assert export.run(settings(server), job) == 0
+    assert export.export(settings(server), job) == 0
     return output.read_bytes()
 
 

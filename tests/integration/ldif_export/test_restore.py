@@ -24,7 +24,9 @@ from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import libldap
-from ldif_export.restore import run
+from ldif_export.restore import execution
+from ldif_export.restore.execution import planned_changes
+from ldif_export.restore.plan import plan_restore
 from ldif_export.restore.validation import Options
 from ldif_export.restore.verify import verify
 from ldif_export.selection import Selection
@@ -217,10 +219,10 @@ def test_an_export_comes_back_byte_for_byte(
     """Into an empty directory; read back and compared; a second run changes nothing."""
     file = save(gzip.compress(text, 1))
     told: list[tuple[int, int]] = []
-    plan = run.plan(file, here)
+    plan = plan_restore(file, here)
     assert (plan.ok, plan.warnings, plan.add, plan.equal) == (True, (), plan.entries, 0)
 
-    done = run.execute(
+    done = execution.execute(
         plan, here, checkpoint=tmp_path / "mark", progress=lambda *way: told.append(way)
     )
 
@@ -230,9 +232,9 @@ def test_an_export_comes_back_byte_for_byte(
     assert told == [(n, plan.entries) for n in range(1, plan.entries + 1)]
     assert not (tmp_path / "mark").exists()
     before = contents(here)
-    again = run.plan(file, here)
+    again = plan_restore(file, here)
     assert (again.add, again.equal, again.differ) == (0, plan.entries, 0)
-    assert run.execute(again, here).added == 0
+    assert execution.execute(again, here).added == 0
     assert contents(here) == before
 
 
@@ -244,7 +246,7 @@ def test_ldapadd_takes_the_same_file(
     words = ["-x", "-H", server.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET]
     subprocess.run(["ldapadd", *words, "-f", str(file)], check=True, capture_output=True)
     assert exported(server) == text
-    plan = run.plan(file, here)
+    plan = plan_restore(file, here)
     assert (plan.add, plan.equal, plan.differ) == (0, plan.entries, 0)
 
 
@@ -254,14 +256,14 @@ def test_a_break_is_finished_by_the_next_run(
     """The server dies; the rest comes later, and what was done by then is let be."""
     file = save(b"".join(full.text(list(accounts(400)), passwords=True)))
     mark = tmp_path / "mark"
-    plan = run.plan(file, here)
+    plan = plan_restore(file, here)
 
     def die(done: int, _total: int) -> None:
         if done == 150:
             server.kill()
 
     with pytest.raises(ServerDown) as broken:
-        run.execute(plan, here, checkpoint=mark, progress=die)
+        execution.execute(plan, here, checkpoint=mark, progress=die)
     assert broken.value.report is not None
     assert broken.value.report["writes"] == 150
     assert json.loads(mark.read_text())["done"] == 150
@@ -269,9 +271,9 @@ def test_a_break_is_finished_by_the_next_run(
     changed = TREE.domain("a.test")
     here.write(changes.Modify(changed, (changes.Mod(changes.Op.REPLACE, "cn", (b"later",)),)))
 
-    rest = run.plan(file, here, Options(overwrite=True), checkpoint=mark)
+    rest = plan_restore(file, here, Options(overwrite=True), checkpoint=mark)
     assert (rest.add, rest.passed, rest.change) == (plan.entries - 150, 1, 0)
-    done = run.execute(rest, here, checkpoint=mark)
+    done = execution.execute(rest, here, checkpoint=mark)
 
     assert (done.added, done.missing, done.equal) == (rest.add, 0, plan.entries - 1)
     assert [(d.dn, d.attributes) for d in done.differences] == [(changed, ("cn",))]
@@ -289,12 +291,12 @@ def test_a_checkpoint_is_of_one_file(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run.execute(run.plan(save(small), here), here, checkpoint=mark, progress=leave)
+        execution.execute(plan_restore(save(small), here), here, checkpoint=mark, progress=leave)
     other = save(small.replace(b"sn: u5", b"sn: u6"))
     with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
-        run.plan(other, here, checkpoint=mark)
+        plan_restore(other, here, checkpoint=mark)
     with pytest.raises(PreconditionFailed, match="no checkpoint of this file"):
-        run.execute(run.plan(other, here), here, checkpoint=mark)
+        execution.execute(plan_restore(other, here), here, checkpoint=mark)
 
 
 def plus(*entries: Entry, end: bool = True) -> bytes:
@@ -384,30 +386,30 @@ def test_a_wrong_file_is_refused_whole(
 ) -> None:
     """With line and reason, in the plan, and nothing is written."""
     before = contents(untouched)
-    plan = run.plan(save(data), untouched)
+    plan = plan_restore(save(data), untouched)
 
     upto = data.rindex(b"\n" + where) + 1 if where else len(data)
     line = data[:upto].count(b"\n") + 1
     assert [fault.line for fault in plan.refused if reason in fault.reason] == [line]
     assert "hunter2" not in json.dumps(plan.as_json())
     with pytest.raises(PreconditionFailed):
-        run.execute(plan, untouched)
+        execution.execute(plan, untouched)
     with pytest.raises(PreconditionFailed):
-        list(run.change_records(plan, untouched))
+        list(planned_changes(plan, untouched))
     assert contents(untouched) == before
 
 
 def test_a_file_that_changes_after_the_plan_is_refused(untouched: Directory, save: Save) -> None:
     """What is written is what was judged."""
-    plan = run.plan(save(plus()), untouched)
+    plan = plan_restore(save(plus()), untouched)
     save(plus(ANN))
     with pytest.raises(PreconditionFailed, match="has changed"):
-        run.execute(plan, untouched)
+        execution.execute(plan, untouched)
 
 
 def test_a_damaged_compressed_file_is_refused(untouched: Directory, save: Save) -> None:
     """Whatever could be read of it."""
-    plan = run.plan(save(gzip.compress(plus(ANN))[:-20]), untouched)
+    plan = plan_restore(save(gzip.compress(plus(ANN))[:-20]), untouched)
     assert "gzip: the data end too early" in [fault.reason for fault in plan.refused]
 
 
@@ -415,7 +417,7 @@ def test_what_is_odd_and_harmless_is_said(untouched: Directory, save: Save) -> N
     """Hashes that nobody can log in with, clear text where it is wished, and foreign files."""
     odd = ann(userPassword=[b"{BLF-CRYPT}$2y$05$" + b"a" * 53, b"hunter2"])
     data = b"".join(record(*entry) for entry in [*domain("new.test"), odd])
-    plan = run.plan(save(data), untouched, Options(clear_text=True))
+    plan = plan_restore(save(data), untouched, Options(clear_text=True))
     assert plan.ok
     assert [fault.reason.rpartition(": ")[2] for fault in plan.warnings] == [
         "a password hash that the server does not verify",
@@ -428,7 +430,7 @@ def test_what_the_directory_takes_or_adds_is_said(untouched: Directory, save: Sa
     """An entry that lacks the value of its own name, and one that is no account of anybody."""
     before = contents(untouched)
     beside = account(f"ou=x,{SUFFIX}", UNIT, "ou", "x")
-    plan = run.plan(save(plus((ANN[0], user("bo@new.test")[1]), beside)), untouched)
+    plan = plan_restore(save(plus((ANN[0], user("bo@new.test")[1]), beside)), untouched)
     assert (plan.refused, plan.entries) == ((), 6)
     assert [fault.reason.partition(": ")[2] for fault in plan.warnings] == [
         "mail lacks the value of its name, which the directory adds",
@@ -441,13 +443,13 @@ def test_a_text_may_end_without_a_line_feed(untouched: Directory, save: Save) ->
     """As editors leave it, behind a byte order mark; that it may be cut off is said."""
     text = b"\xef\xbb\xbf" + b"".join(record(*entry) for entry in domain("new.test"))
     text = text.replace(b"objectClass:", b"changetype: add\nobjectClass:", 1)
-    plan = run.plan(save(text.rstrip(b"\n")), untouched)
+    plan = plan_restore(save(text.rstrip(b"\n")), untouched)
     assert (plan.ok, plan.add) == (True, 5)
     assert [fault.reason for fault in plan.warnings] == [
         "the text ends within a line: it may be cut off"
     ]
     ours = b"\xef\xbb\xbf" + plus(ANN)
-    assert run.plan(save(ours.rstrip(b"\n")), untouched).warnings == ()
+    assert plan_restore(save(ours.rstrip(b"\n")), untouched).warnings == ()
 
 
 def test_a_foreign_file_is_sorted_and_stripped(server: Slapd, here: Directory, save: Save) -> None:
@@ -462,9 +464,9 @@ def test_a_foreign_file_is_sorted_and_stripped(server: Slapd, here: Directory, s
     everything: list[tuple[str, Mapping[str, Sequence[bytes]]]] = [*respelled, *made]
     foreign = b"".join(record(*entry) for entry in everything)
 
-    plan = run.plan(save(foreign), here)
+    plan = plan_restore(save(foreign), here)
     assert (plan.refused, plan.left_out, plan.installation) == ((), ("entryUUID",), 5)
-    done = run.execute(plan, here)
+    done = execution.execute(plan, here)
 
     assert (done.added, done.equal, done.missing, done.differ) == (len(ours), len(ours), 0, 0)
     found = by_name(contents(here))
@@ -485,7 +487,7 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
     """The refusal says how; the plan says what and how often; a second run has nothing to do."""
     file = save(from_older_server())
     before = contents(here)
-    refused = run.plan(file, here)
+    refused = plan_restore(file, here)
     assert not refused.ok
     assert refused.omitted == {}
     told = [fault.reason.partition(": ")[2] for fault in refused.refused]
@@ -494,25 +496,27 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
     assert contents(here) == before
 
     options = Options(leave_out=("LASTLOGINDATE", *GONE[1:]))
-    plan = run.plan(file, here, options)
+    plan = plan_restore(file, here, options)
     assert plan.omitted == {"LASTLOGINDATE": 2, "lastLoginIP": 1, "lastLoginProtocol": 0}
     assert plan.as_json()["omitted"] == plan.omitted
-    rehearsed = b"".join(run.change_records(plan, here))
+    rehearsed = b"".join(planned_changes(plan, here))
     assert b"lastLogin" not in rehearsed
-    done = run.execute(plan, here)
+    done = execution.execute(plan, here)
 
     assert (done.added, done.missing, done.differ) == (plan.entries, 0, 0)
-    assert run.plan(file, here, options).equal == plan.entries
+    assert plan_restore(file, here, options).equal == plan.entries
 
 
 def test_what_is_left_out_stays_in_the_directory(here: Directory, save: Save) -> None:
     """Also where entries are made as the file has them."""
-    run.execute(run.plan(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
+    execution.execute(plan_restore(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
     options = Options(leave_out=("street",), overwrite=True)
 
-    plan = run.plan(save(plus(ann(streetAddress=[b"in the file"], title=[b"new"]))), here, options)
+    plan = plan_restore(
+        save(plus(ann(streetAddress=[b"in the file"], title=[b"new"]))), here, options
+    )
     assert [found.attributes for found in plan.differences] == [("title",)]
-    done = run.execute(plan, here)
+    done = execution.execute(plan, here)
 
     assert (done.changed, done.differ) == (1, 0)
     entry = here.read(ANN[0])
@@ -525,9 +529,9 @@ def test_what_an_entry_must_have_is_not_left_out(
     untouched: Directory, save: Save, name: str
 ) -> None:
     """Its name, by whatever name of the attribute, or its classes: nothing is written."""
-    plan = run.plan(save(plus(ANN)), untouched, Options(leave_out=(name,), overwrite=True))
+    plan = plan_restore(save(plus(ANN)), untouched, Options(leave_out=(name,), overwrite=True))
     assert not plan.ok
-    there = run.plan(save(plus(ANN)), untouched, Options(leave_out=(name,)))
+    there = plan_restore(save(plus(ANN)), untouched, Options(leave_out=(name,)))
     assert there.refused == plan.refused
 
 
@@ -538,9 +542,9 @@ def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None
         running(tmp_path / "other", iter(()), other) as server,
         closing(Directory(settings(server))) as there,
     ):
-        assert not run.plan(save(small), there).ok
-        plan = run.plan(save(small), there, Options(old_suffix=SUFFIX.upper()))
-        done = run.execute(plan, there)
+        assert not plan_restore(save(small), there).ok
+        plan = plan_restore(save(small), there, Options(old_suffix=SUFFIX.upper()))
+        done = execution.execute(plan, there)
 
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
         maillist = there.read(Tree(other).maillist("l@a.test"))
@@ -553,7 +557,7 @@ def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None
 def differing(small: bytes, here: Directory, save: Save) -> Path:
     """A file whose entries are there; one has another name, an extra value and no title."""
     file = save(small)
-    run.execute(run.plan(file, here), here)
+    execution.execute(plan_restore(file, here), here)
     mods = (
         changes.Mod(changes.Op.REPLACE, "sn", (b"other",)),
         changes.Mod(changes.Op.ADD, "street", (b"extra",)),
@@ -567,25 +571,25 @@ def differing(small: bytes, here: Directory, save: Save) -> Path:
 def test_what_differs_is_reported_and_let_be(here: Directory, differing: Path) -> None:
     """The directory's state is the younger one, as far as anybody knows."""
     before = contents(here)
-    plan = run.plan(differing, here)
+    plan = plan_restore(differing, here)
     (difference,) = plan.differences
     assert difference.dn == TREE.user("odd+tag@a.test")
     assert {name.lower() for name in difference.attributes} == {
         *("sn", "street", "title", "userpassword"),
     }
     assert (plan.ok, plan.add, plan.differ, plan.change) == (True, 0, 1, 0)
-    assert run.execute(plan, here).differ == 1
+    assert execution.execute(plan, here).differ == 1
     assert contents(here) == before
 
 
 def test_what_differs_is_overwritten_on_request(here: Directory, differing: Path) -> None:
     """Then the entry is as the file has it, attributes that the file lacks included."""
     options = Options(overwrite=True)
-    done = run.execute(run.plan(differing, here, options), here)
+    done = execution.execute(plan_restore(differing, here, options), here)
     assert (done.changed, done.differ, done.missing) == (1, 0, 0)
     wanted, found = by_name(dict(accounts(6))), by_name(contents(here))
     assert {name: found[name] for name in wanted} == wanted
-    assert run.plan(differing, here).differ == 0
+    assert plan_restore(differing, here).differ == 0
 
 
 def test_a_file_without_passwords_takes_none_away(
@@ -594,9 +598,9 @@ def test_a_file_without_passwords_takes_none_away(
     """It says nothing about them, so they neither differ nor go."""
     thinned = ((dn, without((dn, found), "userPassword")[1]) for dn, found in accounts(6))
     file = save(b"".join(full.text(thinned, passwords=False)))
-    plan = run.plan(file, here, Options(overwrite=True))
+    plan = plan_restore(file, here, Options(overwrite=True))
     assert [fault.line for fault in plan.warnings] == [2]
-    done = run.execute(plan, here)
+    done = execution.execute(plan, here)
     assert (done.changed, done.differ) == (1, 0)
     entry = here.read(TREE.user("odd+tag@a.test"))
     assert entry is not None
@@ -612,18 +616,18 @@ def test_a_dry_run_prints_what_ldapmodify_would_do(
     here.write(changes.Delete(gone))
     options = Options(overwrite=overwrite)
     before = contents(here)
-    printed = b"".join(run.change_records(run.plan(differing, here, options), here))
+    printed = b"".join(planned_changes(plan_restore(differing, here, options), here))
     assert contents(here) == before
 
     words = ["-x", "-H", server.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET]
     subprocess.run(["ldapmodify", *words], input=printed, check=True, capture_output=True)
-    after = run.plan(differing, here)
+    after = plan_restore(differing, here)
     assert (after.add, after.differ) == (0, 0 if overwrite else 1)
 
 
 def test_what_others_do_meanwhile_is_told(here: Directory, small: bytes, save: Save) -> None:
     """An entry that somebody made after the plan stands, and reading back shows it."""
-    plan = run.plan(save(small), here)
+    plan = plan_restore(save(small), here)
     theirs = TREE.domain("a.test")
 
     def come_first(done: int, _total: int) -> None:
@@ -632,7 +636,7 @@ def test_what_others_do_meanwhile_is_told(here: Directory, small: bytes, save: S
             here.write(changes.Add(TREE.domain("b.test"), others))
             here.write(changes.Modify(theirs, (changes.Mod(changes.Op.REPLACE, "cn"),)))
 
-    done = run.execute(plan, here, progress=come_first)
+    done = execution.execute(plan, here, progress=come_first)
     assert (done.ok, done.missing, done.differ) == (True, 0, 2)
     assert [d.dn for d in done.differences] == [theirs, TREE.domain("b.test")]
     assert json.loads(json.dumps(done.as_json()))["differences"][0]["attributes"] == ["cn"]
@@ -665,16 +669,16 @@ def test_what_belongs_to_another_account_or_domain_is_refused(
     (top, *more) = domain("new.test")
     known = (top[0], {**top[1], "domainAliasName": [b"known.test"]})
     there = save(b"".join(full.text([known, *more, THEIRS], passwords=True)))
-    run.execute(run.plan(there, here), here)
+    execution.execute(plan_restore(there, here), here)
     before = contents(here)
 
-    plan = run.plan(save(b"".join(full.text([wanted], passwords=True))), here)
+    plan = plan_restore(save(b"".join(full.text([wanted], passwords=True))), here)
     holder = THEIRS[0] if "@" in claim else known[0]
     assert [(f.line, f.reason) for f in plan.refused] == [
         (4, f"{wanted[0]}: {claim} belongs to {holder}")
     ]
     with pytest.raises(PreconditionFailed):
-        run.execute(plan, here)
+        execution.execute(plan, here)
     assert contents(here) == before
 
 
@@ -683,13 +687,13 @@ def test_an_address_may_pass_from_one_entry_of_the_file_to_another(
     here: Directory, save: Save, overwrite: bool
 ) -> None:
     """If the one that has it in the directory loses it by this restore, and only then."""
-    run.execute(run.plan(save(plus(THEIRS)), here), here)
+    execution.execute(plan_restore(save(plus(THEIRS)), here), here)
     bo = without(THEIRS, "shadowAddress")
     moved = plus(ann(shadowAddress=[b"b.o@new.test"]), bo)
-    plan = run.plan(save(moved), here, Options(overwrite=overwrite))
+    plan = plan_restore(save(moved), here, Options(overwrite=overwrite))
     assert plan.ok == overwrite
     if overwrite:
-        done = run.execute(plan, here)
+        done = execution.execute(plan, here)
         assert (done.ok, done.added, done.changed, done.shared) == (True, 1, 1, ())
 
 
@@ -698,26 +702,26 @@ def test_a_copy_of_a_directory_where_two_share_an_address_comes_back(
 ) -> None:
     """It was so; it is told, in the first restore and in no way the second one's fault."""
     both = save(plus(THEIRS, ann(shadowAddress=[b"b.o@new.test"])))
-    plan = run.plan(both, here)
+    plan = plan_restore(both, here)
     told = [fault.reason for fault in plan.warnings]
     assert len(told) == 1
     assert told[0].startswith("b.o@new.test: belongs to the entry at line ")
-    done = run.execute(plan, here)
+    done = execution.execute(plan, here)
     assert (done.ok, done.shared) == (True, ())
 
     alone = save(b"".join(full.text([ann(shadowAddress=[b"b.o@new.test"])], passwords=True)))
-    assert run.plan(alone, here).ok
+    assert plan_restore(alone, here).ok
 
 
 def test_admins_who_do_not_exist_are_named(here: Directory, save: Save) -> None:
     """Whoever got such an address later would look like the admin; who exists is not named."""
-    run.execute(run.plan(save(plus(ann())), here), here)
+    execution.execute(plan_restore(save(plus(ann())), here), here)
     known = account(TREE.admin("in@far.test"), "mailAdmin", "mail", "in@far.test")
     admins = [b"Gone@far.test", b"in@far.test", b"boss@more.test", b"ann@new.test"]
     new = account(TREE.domain("more.test"), "mailDomain", "domainName", "more.test")
     new[1]["domainAdmin"] = admins
     parts = [new, *domain("more.test")[1:], user("boss@more.test"), known]
-    plan = run.plan(save(b"".join(full.text(iter(parts), passwords=True))), here)
+    plan = plan_restore(save(b"".join(full.text(iter(parts), passwords=True))), here)
     told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
     assert told == ["its admin gone@far.test is neither in the file nor there"]
     assert plan.ok
@@ -732,23 +736,23 @@ def test_mailboxes_beside_those_of_the_directory_are_warnings(
     """What a directory had must come back; of what is there already nothing is told."""
     old = user("old@new.test")
     old[1]["homeDirectory"] = [b"/v/team/"]
-    run.execute(run.plan(save(plus(old)), here), here)
+    execution.execute(plan_restore(save(plus(old)), here), here)
     new = user("young@new.test")
     new[1]["homeDirectory"] = [path.encode()]
     file = save(plus(new))
-    plan = run.plan(file, here)
+    plan = plan_restore(file, here)
     told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
     assert told == ([f"{word} the mailbox of {old[0]}"] if word else [])
-    run.execute(plan, here)
-    again = run.plan(file, here)
+    execution.execute(plan, here)
+    again = plan_restore(file, here)
     assert (again.ok, again.warnings) == (True, ())
-    overwriting = run.plan(file, here, Options(overwrite=True))
+    overwriting = plan_restore(file, here, Options(overwrite=True))
     assert (overwriting.ok, len(overwriting.warnings)) == (True, len(told))
 
 
 def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Save) -> None:
     """As the API looks again after it has added an account."""
-    plan = run.plan(save(plus(ANN)), here)
+    plan = plan_restore(save(plus(ANN)), here)
     alias = TREE.alias("other@new.test")
 
     def come_first(done: int, total: int) -> None:
@@ -756,7 +760,7 @@ def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Sa
             theirs = {"objectClass": (b"mailAlias",), "mail": (b"other@new.test",)}
             here.write(changes.Add(alias, {**theirs, "shadowAddress": (b"ann@new.test",)}))
 
-    done = run.execute(plan, here, progress=come_first)
+    done = execution.execute(plan, here, progress=come_first)
     assert (done.ok, done.missing) == (False, 0)
     assert [fault.reason for fault in done.shared] == [f"{ANN[0]}: ann@new.test belongs to {alias}"]
     assert json.loads(json.dumps(done.as_json()))["shared"][0]["line"] == done.shared[0].line
@@ -764,14 +768,14 @@ def test_an_address_that_others_take_meanwhile_is_told(here: Directory, save: Sa
 
 def test_single_accounts_go_into_domains_that_exist(here: Directory, save: Save) -> None:
     """Their parents need not be in the file; many of one parent are looked up together."""
-    run.execute(run.plan(save(plus()), here), here)
+    execution.execute(plan_restore(save(plus()), here), here)
     people = [user(f"p{number}@new.test") for number in range(30)]
     alone = save(b"".join(full.text(people[:1], passwords=True)))
-    assert run.execute(run.plan(alone, here), here).added == 1
+    assert execution.execute(plan_restore(alone, here), here).added == 1
     many = save(b"".join(full.text(people, passwords=True)))
-    plan = run.plan(many, here)
+    plan = plan_restore(many, here)
     assert (plan.add, plan.equal) == (29, 1)
-    assert run.execute(plan, here).equal == 30
+    assert execution.execute(plan, here).equal == 30
 
 
 def test_an_export_stands_its_own_examination(text: bytes, save: Save) -> None:

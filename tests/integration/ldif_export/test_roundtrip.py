@@ -20,8 +20,10 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.ldif import writer
 from ldif_export.ldif import parser
-from ldif_export.restore import run, verify
+from ldif_export.restore import execution, verify
+from ldif_export.restore.execution import RestoreOutcome, planned_changes
 from ldif_export.restore.normalize import Shape
+from ldif_export.restore.plan import plan_restore
 from ldif_export.restore.validation import Options
 from ldif_export.selection import Selection, searches
 from tests.examples import examples
@@ -89,10 +91,10 @@ class File:
         return io.BufferedReader(io.BytesIO(self._data))
 
 
-def brought_back(ground: Ground, data: bytes) -> run.Outcome:
-    plan = run.plan(File(data), ground.directory, OPTIONS)
+def brought_back(ground: Ground, data: bytes) -> RestoreOutcome:
+    plan = plan_restore(File(data), ground.directory, OPTIONS)
     assert plan.ok, plan.refused
-    return run.execute(plan, ground.directory)
+    return execution.execute(plan, ground.directory)
 
 
 @examples(60)
@@ -138,11 +140,11 @@ def test_a_rehearsal_is_right(ground: Ground, entries: list[Entry]) -> None:
     ground.clear()
     before = ground.exported()
     data = b"".join(writer.record(*entry) for entry in entries)
-    plan = run.plan(File(data), ground.directory, OPTIONS)
-    rehearsed = [*run.change_records(plan, ground.directory)] if plan.ok else []
+    plan = plan_restore(File(data), ground.directory, OPTIONS)
+    rehearsed = [*planned_changes(plan, ground.directory)] if plan.ok else []
     assert ground.exported() == before
     if plan.ok:
-        done = run.execute(plan, ground.directory)
+        done = execution.execute(plan, ground.directory)
         assert done.ok
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
         assert len(rehearsed) == 1 + done.added
@@ -258,5 +260,5 @@ def test_a_plan_of_what_is_there_changes_nothing(ground: Ground) -> None:
         description;LANG-fr;lang-de: x
         """).encode()
     assert brought_back(ground, text).added == 1
-    plan = run.plan(File(text), ground.directory, Options(overwrite=True))
+    plan = plan_restore(File(text), ground.directory, Options(overwrite=True))
     assert (plan.ok, plan.equal, plan.change) == (True, 1, 0)

@@ -17,8 +17,7 @@ from iredldap.dit.plan import Add, Delete, Modify, Operation, Rename, change_rec
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment
-from ldif_export.backup import full, incremental, snapshot
-from ldif_export.cli import progress
+from ldif_export.backup import full, incremental, manifest_writer, snapshot
 from ldif_export.ldif import change_parser
 from ldif_export.manifest import Manifest, Mode, dump, load
 from ldif_export.readers import choice
@@ -140,18 +139,18 @@ def exported(
     """Export the whole; of an exact export the moment is known to the microsecond."""
     every = [search for chosen in selections for search in located(chosen)]
     path = home / "whole.manifest"
-    wanted = Wanted(selections[0], progress.WATCHED)
-    with progress.manifest(path, settings(server), selections, mode) as builder:
+    wanted = Wanted(selections[0], manifest_writer.WATCHED)
+    with manifest_writer.gathered(path, settings(server), selections, mode) as builder:
         opened = (
             snapshot.read(settings(server), every, wanted)
             if mode == "exact"
             else choice.connected(settings(server), wanted)
         )
         with closing(opened) as reader:
-            passwords, observe = selections[0].has_passwords, progress.noting(builder)
+            passwords, observe = selections[0].has_passwords, manifest_writer.observer(builder)
             chunks = full.export(reader, every, passwords=passwords, observe=observe)
-            text = b"".join(progress.digested(chunks, builder))
-    return Export(text, load(path.read_text()), progress.companion_of(path))
+            text = b"".join(manifest_writer.digested(chunks, builder))
+    return Export(text, load(path.read_text()), manifest_writer.entry_list_path(path))
 
 
 def now() -> str:

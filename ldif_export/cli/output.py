@@ -1,0 +1,115 @@
+"""Write the output of a command: a file that appears only when it is whole, and error messages."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from iredldap.errors import Refusal
+from ldif_export import handover
+
+if TYPE_CHECKING:
+    # An export, which starts often, needs no parser.
+    from ldif_export.ldif.parser import Fault
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[int]:
+    """Open a file that takes its name only when all of it is on the disk; its owner's alone."""
+    # Standard output needs no scratch file, and starts sooner without.
+    import tempfile  # noqa: PLC0415
+
+    signal.signal(signal.SIGTERM, _terminated)
+    descriptor = _unnamed(path.parent)
+    scratch = None
+    try:
+        try:
+            if descriptor is None:
+                descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            yield descriptor
+            os.fsync(descriptor)
+            if scratch is None:
+                # A link replaces no file: when it is whole it has a name of its own for a moment.
+                scratch = str(path.with_name(f".{path.name}.{os.urandom(8).hex()}"))
+                # Any directory: Python follows the link in /proc only if there is one.
+                os.link(f"/proc/self/fd/{descriptor}", scratch, src_dir_fd=0)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+        Path(scratch).replace(path)
+    except BaseException:
+        if scratch is not None:
+            Path(scratch).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _unnamed(directory: Path) -> int | None:
+    """Open a file without a name, which goes with the process; None: there are none here."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.open(directory, os.O_WRONLY | flag, 0o600)
+    except OSError:
+        # Some file systems, network ones among them, have none. What else is wrong is told next.
+        return None
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _terminated(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(handover.TERMINATED)
+
+
+def write_all(descriptor: int, chunk: bytes) -> None:
+    """Write all bytes of a chunk to a descriptor."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def failed(refusal: Refusal) -> int:
+    """Say in one line what went wrong; give the exit status."""
+    click.echo(handover.told(refusal), err=True)
+    return handover.exit_status(refusal)
+
+
+def shows_progress(given: Mapping[str, Any]) -> bool:
+    """Return whether to show progress: as the option says, otherwise if stderr is a terminal."""
+    asked: bool | None = given["progress"]
+    return sys.stderr.isatty() if asked is None else asked
+
+
+def print_findings(
+    findings: Sequence["Fault"], word: str, number: int, *, to_stderr: bool = False
+) -> None:
+    """Print findings, a line each, and how many more there are.
+
+    Args:
+        findings: The first of them.
+        word: What comes before each reason: ``warning: ``, say.
+        number: How many there are in all.
+        to_stderr: Whether they go to standard error.
+    """
+    for finding in findings:
+        click.echo(f"line {finding.line}: {word}{finding.reason}", err=to_stderr)
+    if number > len(findings):
+        click.echo(f"… and {number - len(findings)} more", err=to_stderr)
+
+
+def print_json(report: Mapping[str, object]) -> None:
+    """Print a report as JSON."""
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))

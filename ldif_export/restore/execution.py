@@ -1,0 +1,181 @@
+"""Carry out the plan of a restore, and read back what the directory holds afterwards.
+
+Entries are added in order, one at a time: children must not overtake their parents, and the
+directory has one writer anyway. A repeat finishes what an interrupted restore left.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from iredldap.changes import apply
+from iredldap.dit.plan import Add, Modify, Plan, change_records
+from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.ldif import writer
+from ldif_export.ldif.decompression import Tally, unpacked
+from ldif_export.ldif.files import Openable
+from ldif_export.ldif.parser import Fault, Record
+from ldif_export.restore.checkpoint import Checkpoint
+from ldif_export.restore.comparison import Action, Difference, compare, normalizer
+from ldif_export.restore.file_index import Ledger
+from ldif_export.restore.judgement import Notes
+from ldif_export.restore.normalize import Shape, accounts
+from ldif_export.restore.plan import RestorePlan
+
+_READ = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOutcome:
+    """What a restore did, and what the directory held when it was read again afterwards.
+
+    Args:
+        added: Entries.
+        changed: Entries made as in the file.
+        equal: Entries that are now as in the file.
+        missing: Entries that are not there all the same.
+        differ: Entries that are there and differ.
+        differences: What differs, in the first of them.
+        shared: Addresses and domains of entries that were added, which others took meanwhile.
+    """
+
+    added: int
+    changed: int
+    equal: int
+    missing: int
+    differ: int
+    differences: tuple[Difference, ...]
+    shared: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is there; entries that differ may have been let be on purpose."""
+        return not self.missing and not self.shared
+
+    def as_json(self) -> dict[str, object]:
+        """It as a dictionary for `json.dumps`."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def planned_changes(plan: RestorePlan, directory: Directory) -> Iterator[bytes]:
+    """Yield the LDIF change records that a plan would write, one at a time.
+
+    Raises:
+        PreconditionFailed: As `execute`.
+    """
+    _insist(plan)
+    yield writer.VERSION
+    for _, _, make in _changes(plan, directory):
+        # Each plan prints its own version line, which is left out behind the first.
+        yield from islice(change_records(make(), directory.find), 1, None)
+
+
+def execute(
+    plan: RestorePlan,
+    directory: Directory,
+    *,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RestoreOutcome:
+    """Do what a plan says, and read back what the directory holds then.
+
+    Args:
+        plan: Made with the same checkpoint.
+        directory: Where.
+        checkpoint: Where to keep how far it has come; removed when all is done.
+        progress: Is told of the writes done and those to be done in all.
+
+    Raises:
+        PreconditionFailed: If the plan refuses anything, or the file is another one by now.
+        Refusal: Of the directory. Its report tells the line, and how many writes were done; a
+            plan made anew finishes them.
+    """
+    _insist(plan)
+    mark = Checkpoint(checkpoint, plan.sha256, plan.suffix)
+    try:
+        _write(plan, directory, mark, progress)
+    finally:
+        mark.keep()
+    mark.remove()
+    return _outcome(plan, directory)
+
+
+def _insist(plan: RestorePlan) -> None:
+    """See that a plan may be carried out, and is still about the file that it was made of."""
+    if not plan.ok:
+        raise PreconditionFailed(f"the plan refuses {plan.refused_count} times")
+    if _digest(plan.file) != plan.sha256:
+        raise PreconditionFailed(f"{plan.file} has changed since it was planned")
+
+
+def _write(
+    plan: RestorePlan, directory: Directory, mark: Checkpoint, progress: Callable[[int, int], None]
+) -> None:
+    total = plan.add + plan.change
+    for done, (position, record, make) in enumerate(_changes(plan, directory), 1):
+        try:
+            apply.execute(directory, make)
+        except Refusal as refusal:
+            refusal.report = {**(refusal.report or {}), "line": record.line, "writes": done - 1}
+            raise
+        mark.reach(position + 1)
+        progress(done, total)
+
+
+def _outcome(done: RestorePlan, directory: Directory) -> RestoreOutcome:
+    shared = Notes()
+    with Ledger() as ledger:
+        compared = compare(done.file, directory, ledger, done.options)
+        for fault in compared.conflicts(done.actions, {Action.ADD}, afterwards=True):
+            shared.add(fault.line, fault.reason)
+    actions = compared.actions
+    return RestoreOutcome(
+        added=done.add,
+        changed=done.change,
+        equal=actions.count(Action.NOTHING),
+        missing=actions.count(Action.ADD),
+        differ=actions.count(Action.REPORT) + actions.count(Action.CHANGE),
+        differences=tuple(compared.differences()),
+        shared=shared.told(),
+    )
+
+
+def _changes(
+    plan: RestorePlan, directory: Directory
+) -> Iterator[tuple[int, Record, Callable[[], Plan]]]:
+    """Give the place in the order, the entry, and what makes the change of each."""
+    shape = normalizer(directory, plan.options)
+    largest = plan.options.largest
+    found = accounts(plan.file, shape, largest=largest, by_depth=plan.by_depth)
+    for position, (action, record) in enumerate(zip(plan.actions, found, strict=True)):
+        if action == Action.ADD:
+            yield position, record, partial(_addition, record)
+        elif action == Action.CHANGE:
+            yield position, record, partial(_correction, record, directory, shape)
+
+
+def _addition(record: Record) -> Plan:
+    attributes = {name: tuple(values) for name, values in record.attributes.items()}
+    # Present: an add whose answer was lost. Reading back tells whether it is that.
+    return Plan(record.dn, (Add(record.dn, attributes, present_ok=True),))
+
+
+def _correction(record: Record, directory: Directory, shape: Shape) -> Plan:
+    entry = directory.read(record.dn)
+    if entry is None:
+        raise NoSuchAccount(f"{record.dn} has gone since it was planned")
+    mods = shape.mods(record, entry)
+    expect = (entry.csn,) if entry.csn else ()
+    steps = (Modify(record.dn, mods, expect),) if mods else ()
+    return Plan(record.dn, steps, entry.csn)
+
+
+def _digest(file: Openable) -> str:
+    with file.open("rb") as text:
+        tally = Tally(unpacked(text))
+        while tally.read(_READ):
+            pass
+    return tally.sha256

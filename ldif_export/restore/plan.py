@@ -1,0 +1,140 @@
+"""Plan a restore: what would be written for each entry of a file, and why it may be refused."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from iredldap.gateways.directory import Directory
+from ldif_export.ldif.files import Openable
+from ldif_export.ldif.parser import Fault
+from ldif_export.restore.checkpoint import Checkpoint
+from ldif_export.restore.comparison import Action, Comparison, Difference, compare
+from ldif_export.restore.file_index import Ledger
+from ldif_export.restore.validation import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePlan:
+    """What a restore would do; nothing as long as anything is refused.
+
+    Args:
+        sha256: Digest of the file's text.
+        suffix: Of the directory.
+        entries: Accounts, domains and containers in the file.
+        add: How many of them are not in the directory.
+        equal: How many are there as in the file.
+        differ: How many are there and differ.
+        change: How many of these are to be made as in the file.
+        passed: How many were done before a break.
+        installation: Further entries of the file that every installation has; they are let be.
+        refused: Why the file can not be restored, by line.
+        refused_count: Their number, those not told included.
+        warnings: What is odd.
+        warning_count: Their number.
+        differences: What differs, in the first entries that do.
+        left_out: Operational attributes in the file, which the directory makes itself.
+        omitted: Of how many entries each attribute is left out that was asked to be.
+    """
+
+    sha256: str
+    suffix: str
+    entries: int
+    add: int
+    equal: int
+    differ: int
+    change: int
+    passed: int
+    installation: int
+    refused: tuple[Fault, ...]
+    refused_count: int
+    warnings: tuple[Fault, ...]
+    warning_count: int
+    differences: tuple[Difference, ...]
+    left_out: tuple[str, ...]
+    omitted: Mapping[str, int]
+    file: Openable = field(repr=False)
+    options: Options = field(repr=False)
+    by_depth: bool = field(repr=False)
+    actions: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return not self.refused_count
+
+    def as_json(self) -> dict[str, object]:
+        """What people want to see of it, for `json.dumps`."""
+        shown = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.repr}
+        return {"ok": self.ok, **shown}
+
+
+def plan_restore(
+    file: Openable,
+    directory: Directory,
+    options: Options | None = None,
+    *,
+    checkpoint: Path | None = None,
+) -> RestorePlan:
+    """Plan a restore without writing anything.
+
+    Args:
+        file: LDIF, compressed or not; read more than once.
+        directory: Where the entries are to be written.
+        options: How to restore.
+        checkpoint: File in which an interrupted restore kept its progress.
+
+    Raises:
+        ServerDown: If the directory does not answer.
+        PreconditionFailed: If the checkpoint is of another file or directory.
+    """
+    with Ledger() as ledger:
+        compared = compare(file, directory, ledger, options or Options())
+        survey = compared.survey
+        done = Checkpoint(checkpoint, survey.sha256, directory.tree.suffix).done
+        actions = _resumed(compared.actions, done)
+        for fault in compared.conflicts(actions, {Action.ADD, Action.CHANGE}):
+            survey.refused.add(fault.line, fault.reason)
+    return _plan(compared, actions)
+
+
+def _resumed(actions: bytes, done: int) -> bytes:
+    """Pass over the entries that an interrupted restore has written.
+
+    What became of them since is the work of other clients, and is not undone.
+    """
+    return bytes(
+        Action.PASS if position < done and action != Action.NOTHING else action
+        for position, action in enumerate(actions)
+    )
+
+
+def _plan(compared: Comparison, actions: bytes) -> RestorePlan:
+    survey = compared.survey
+    change = actions.count(Action.CHANGE)
+    return RestorePlan(
+        sha256=survey.sha256,
+        suffix=survey.shape.tree.suffix,
+        entries=survey.entries,
+        add=actions.count(Action.ADD),
+        equal=actions.count(Action.NOTHING),
+        differ=actions.count(Action.REPORT) + change,
+        change=change,
+        passed=actions.count(Action.PASS),
+        installation=survey.installation,
+        refused=survey.refused.told(),
+        refused_count=survey.refused.count,
+        warnings=survey.warnings.told(),
+        warning_count=survey.warnings.count,
+        differences=tuple(compared.differences()),
+        left_out=tuple(sorted(survey.left_out)),
+        omitted=dict(survey.omitted),
+        file=compared.file,
+        options=survey.options,
+        by_depth=survey.by_depth,
+        actions=actions,
+    )
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, tuple):
+        return value
+    return [asdict(item) if isinstance(item, Fault | Difference) else item for item in value]
