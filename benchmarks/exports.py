@@ -24,7 +24,7 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from ldif_export.backup import full
 from ldif_export.readers import choice
-from ldif_export.readers.base import Wanted
+from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection, searches
 
 ROUNDS = 5
@@ -126,7 +126,7 @@ def _readings(stand: _Stand) -> Iterator[Reading]:
 def _within(stand: _Stand) -> bytes:
     """Export to /dev/null by the library; give the last bytes."""
     selection = Selection("all")
-    reader = choice.connected(settings(stand.slapd, who=WHO), Wanted(selection))
+    reader = choice.connect(settings(stand.slapd, who=WHO), Projection(selection))
     found = searches(selection, Tree(SUFFIX))
     last = b""
     with (

@@ -29,7 +29,7 @@ _COMPLAINT = 64 * 1024
 _SECRETS = ("IREDLDAP_", "LDIF_EXPORT_")
 
 
-class Export:
+class ExportProcess:
     """The bytes of a running export; made by `start`.
 
     Iterating gives chunks as they come. `close` may be called by any thread, and more than once.
@@ -47,7 +47,7 @@ class Export:
             self.close()
             raise
 
-    def __iter__(self) -> "Export":
+    def __iter__(self) -> "ExportProcess":
         return self
 
     def __next__(self) -> bytes:
@@ -103,7 +103,7 @@ class Export:
         return self._complaints.read().decode(errors="replace").strip()
 
 
-def start(settings: LdapSettings, selection: Selection) -> Export:
+def start(settings: LdapSettings, selection: Selection) -> ExportProcess:
     """Start an export and wait for its first bytes.
 
     Raises:
@@ -124,7 +124,7 @@ def start(settings: LdapSettings, selection: Selection) -> Export:
             with suppress(BrokenPipeError):
                 pipe.write(credentials)
         undo.pop_all()
-    return Export(child, complaints)
+    return ExportProcess(child, complaints)
 
 
 def _spawn(

@@ -10,17 +10,17 @@ from typing import Literal, get_args
 from iredldap.dit import matching, names
 from iredldap.dit.matching import EqualityOf
 
-Kind = Literal[
+EntryKind = Literal[
     "domain", "container", "user", "catchall", "admin", "maillist", "alias", "externals", "other"
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-ADDRESSED: frozenset[Kind] = frozenset({"user", "catchall", "maillist", "alias"})
+KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
+ADDRESSED: frozenset[EntryKind] = frozenset({"user", "catchall", "maillist", "alias"})
 """Kinds whose addresses no other account may have."""
 
-Parts = Sequence[Sequence[tuple[str, str]]]
+DnParts = Sequence[Sequence[tuple[str, str]]]
 """A DN as `names.components` gives it."""
 
-_CLASSES: tuple[tuple[bytes, Kind], ...] = (
+_CLASSES: tuple[tuple[bytes, EntryKind], ...] = (
     (b"maildomain", "domain"),
     (b"mailuser", "user"),
     (b"maillist", "maillist"),
@@ -29,7 +29,7 @@ _CLASSES: tuple[tuple[bytes, Kind], ...] = (
     (b"mailadmin", "admin"),
     (b"organizationalunit", "container"),
 )
-_OWN: dict[Kind, tuple[str, ...]] = {
+_OWN: dict[EntryKind, tuple[str, ...]] = {
     "domain": ("domainname", "domainaliasname"),
     **dict.fromkeys(ADDRESSED, ("mail", "shadowaddress")),
 }
@@ -39,7 +39,7 @@ _Step = tuple[str, str]
 _DOMAINS: _Step = ("o", "domains")
 # Whatever a tool named the domain, what stands in it is at its place.
 _DOMAIN: tuple[_Step, ...] = ((_ANY, _ANY), _DOMAINS)
-_PLACES: dict[Kind, tuple[_Step, ...]] = {
+_LOCATIONS: dict[EntryKind, tuple[_Step, ...]] = {
     "domain": (("domainname", _ANY), _DOMAINS),
     "container": (("ou", _ANY), *_DOMAIN),
     "user": (("mail", _ANY), ("ou", "users"), *_DOMAIN),
@@ -51,7 +51,7 @@ _PLACES: dict[Kind, tuple[_Step, ...]] = {
 }
 
 
-def kind(dn: str, object_classes: Iterable[bytes]) -> Kind:
+def entry_kind(dn: str, object_classes: Iterable[bytes]) -> EntryKind:
     """Tell what an entry is by its classes; a user whose address is a domain's is its catch-all."""
     have = {name.lower() for name in object_classes}
     for name, found in _CLASSES:
@@ -61,14 +61,14 @@ def kind(dn: str, object_classes: Iterable[bytes]) -> Kind:
     return "other"
 
 
-def key(parts: Parts) -> bytes:
+def dn_key(parts: DnParts) -> bytes:
     """Short form of a DN, the same however it is spelled; b"" for the DN above all others."""
     return blake2b(repr(parts).encode(), digest_size=16).digest() if parts else b""
 
 
-def above(parts: Parts, entry: Kind) -> Parts | None:
+def suffix_above(parts: DnParts, entry: EntryKind) -> DnParts | None:
     """What stands above an entry's part of the tree, the suffix; None if it is misplaced."""
-    place = _PLACES.get(entry, ())
+    place = _LOCATIONS.get(entry, ())
     if not place or len(parts) < len(place):
         return None
     for part, (attribute, value) in zip(parts, place, strict=False):
@@ -82,8 +82,8 @@ def above(parts: Parts, entry: Kind) -> Parts | None:
     return parts[len(place) :]
 
 
-def unnamed(
-    parts: Parts, lowered: Mapping[str, Sequence[bytes]], equality_of: EqualityOf
+def missing_rdn_attribute(
+    parts: DnParts, lowered: Mapping[str, Sequence[bytes]], equality_of: EqualityOf
 ) -> str | None:
     """Attribute of the entry's own name whose value is not among its values, or None.
 
@@ -101,7 +101,7 @@ def unnamed(
     return None
 
 
-def claims(entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> set[str]:
+def unique_names(entry: EntryKind, lowered: Mapping[str, Sequence[bytes]]) -> set[str]:
     """Give what no other entry may have: addresses of an account, names of a domain.
 
     Args:
@@ -116,7 +116,9 @@ def _address(value: bytes) -> str:
     return matching.normal("caseIgnoreIA5Match", value).decode("utf-8", "replace")
 
 
-def stranger(parts: Parts, entry: Kind, lowered: Mapping[str, Sequence[bytes]]) -> str | None:
+def foreign_address(
+    parts: DnParts, entry: EntryKind, lowered: Mapping[str, Sequence[bytes]]
+) -> str | None:
     """Address of an account that is of another domain than the one it stands in, or None.
 
     Args:

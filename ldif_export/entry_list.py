@@ -1,4 +1,4 @@
-"""The companion of a manifest: a line ``entryUUID DN`` for each entry, sorted.
+"""The entry_list of a manifest: a line ``entryUUID DN`` for each entry, sorted.
 
 A later export tells from it what was deleted and what has moved.
 """
@@ -12,7 +12,7 @@ _BATCH = 2000
 _LINE_ENDS = str.maketrans({"\n": "\\0a", "\r": "\\0d"})
 
 
-class Companion:
+class EntryListWriter:
     """Entries as they come, sorted outside the memory.
 
     A temporary SQLite database without a name holds them; it goes with the process.
@@ -43,7 +43,7 @@ class Companion:
         self._waiting.clear()
 
 
-def entries(path: Path) -> Iterator[tuple[str, str]]:
+def read_entries(path: Path) -> Iterator[tuple[str, str]]:
     """Read the entryUUID and the DN of each line.
 
     Raises:

@@ -29,10 +29,10 @@ READER_GONE = 141
 TERMINATED = 143
 """Exit statuses; 2 is a wrong command line, the last two are what a shell calls the signals."""
 
-_TOLD = re.compile(r"^ldif-export: ([A-Z_]+): ", re.MULTILINE)
+_ERROR_LINE = re.compile(r"^ldif-export: ([A-Z_]+): ", re.MULTILINE)
 
 
-def told(refusal: Refusal) -> str:
+def error_line(refusal: Refusal) -> str:
     """Say in one line, without its end, what went wrong; of several refusals the first's code."""
     sentence = " ".join(refusal.detail.split())
     return f"ldif-export: {refusal.codes[0]}: {sentence}"
@@ -58,7 +58,7 @@ def refusal(status: int, complaint: str) -> Refusal:
     if status == SERVER_DOWN:
         return ServerDown(detail)
     # Only a child that came to an end by itself has said why.
-    codes = _TOLD.findall(complaint) if status == FAILED else []
+    codes = _ERROR_LINE.findall(complaint) if status == FAILED else []
     try:
         kind = of_code(codes[-1])
     except LookupError:

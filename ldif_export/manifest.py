@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from ldif_export.entry_kinds import Kind, kind
-from ldif_export.entry_list import Companion
+from ldif_export.entry_kinds import EntryKind, entry_kind
+from ldif_export.entry_list import EntryListWriter
 
 FORMAT = 1
 
-Mode = Literal["fuzzy", "exact"]
+ExportMode = Literal["fuzzy", "exact"]
 
 _MOST_KNOWN = 64
 
@@ -45,14 +45,14 @@ class Manifest:
     """
 
     format: int = FORMAT
-    mode: Mode
+    mode: ExportMode
     suffix: str
     selections: tuple[str, ...]
     passwords: bool
     began: str
     ended: str
     entries: int
-    kinds: Mapping[Kind, int]
+    kinds: Mapping[EntryKind, int]
     first_csn: str | None
     last_csn: str | None
     size: int
@@ -66,18 +66,18 @@ _ADDED = frozenset({"since", "classes"})
 """What the first manifests did not have."""
 
 
-class Builder:
+class ManifestBuilder:
     """Gather a manifest while an export runs."""
 
     def __init__(
         self,
         *,
-        mode: Mode,
+        mode: ExportMode,
         suffix: str,
         selections: Sequence[str],
         passwords: bool,
         began: str,
-        companion: Companion | None = None,
+        entry_list: EntryListWriter | None = None,
     ) -> None:
         self._head: dict[str, Any] = {
             "mode": mode,
@@ -86,9 +86,9 @@ class Builder:
             "passwords": passwords,
             "began": began,
         }
-        self._companion = companion
-        self._kinds: Counter[Kind] = Counter()
-        self._known: dict[tuple[bytes, ...], Kind] = {}
+        self._entry_list = entry_list
+        self._kinds: Counter[EntryKind] = Counter()
+        self._known: dict[tuple[bytes, ...], EntryKind] = {}
         self._classes: set[bytes] = set()
         self._csns: tuple[bytes, bytes] = (b"", b"")
         self._digest = hashlib.sha256()
@@ -107,8 +107,8 @@ class Builder:
         if csn:
             first, last = self._csns
             self._csns = (min(first or csn, csn), max(last, csn))
-        if uuid and self._companion:
-            self._companion.add(uuid.decode(), dn)
+        if uuid and self._entry_list:
+            self._entry_list.add(uuid.decode(), dn)
 
     def finished(self, ended: str) -> Manifest:
         """Give the manifest of what has been seen."""
@@ -125,12 +125,12 @@ class Builder:
             classes=tuple(sorted(name.decode("utf-8", "replace") for name in self._classes)),
         )
 
-    def _kind(self, dn: str, classes: tuple[bytes, ...]) -> Kind:
+    def _kind(self, dn: str, classes: tuple[bytes, ...]) -> EntryKind:
         known = self._known.get(classes)
         # Users and catch-alls differ in the name alone.
         if known is None or known in {"user", "catchall"}:
             self._classes.update(classes)
-            known = kind(dn, classes)
+            known = entry_kind(dn, classes)
             if len(self._known) < _MOST_KNOWN:
                 self._known[classes] = known
         return known
@@ -189,7 +189,7 @@ def _are_kinds(value: object) -> bool:
 
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "format": _is_count,
-    "mode": lambda value: value in get_args(Mode),
+    "mode": lambda value: value in get_args(ExportMode),
     "passwords": lambda value: isinstance(value, bool),
     "selections": _are_texts,
     "classes": _are_texts,

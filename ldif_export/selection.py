@@ -12,22 +12,22 @@ from iredldap.ldif.writer import base_name, is_password
 
 T = TypeVar("T")
 
-Kind = Literal["all", "domain", "user", "catchall", "admin", "maillist", "alias"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SelectionKind = Literal["all", "domain", "user", "catchall", "admin", "maillist", "alias"]
+KINDS: tuple[SelectionKind, ...] = get_args(SelectionKind)
 NAMED_BY_DOMAIN = frozenset({"domain", "catchall"})
 _OF_NO_DOMAIN = frozenset({"all", "admin"})
 
-Account = Literal["user", "maillist", "alias"]
-ACCOUNTS: tuple[Account, ...] = get_args(Account)
+AccountKind = Literal["user", "maillist", "alias"]
+ACCOUNTS: tuple[AccountKind, ...] = get_args(AccountKind)
 
-_ACCOUNTS: Mapping[Kind, str] = {
+_ACCOUNTS: Mapping[SelectionKind, str] = {
     "user": "mailUser",
     "catchall": "mailUser",
     "admin": "mailAdmin",
     "maillist": "mailList",
     "alias": "mailAlias",
 }
-_CLASSES: dict[Account, tuple[str, ...]] = {
+_CLASSES: dict[AccountKind, tuple[str, ...]] = {
     "user": ("mailUser",),
     "maillist": ("mailList", "mailExternalUser"),
     "alias": ("mailAlias",),
@@ -63,12 +63,12 @@ class Selection:
         global_admins: Whether the accounts of global admins below domains are exported.
     """
 
-    kind: Kind
+    kind: SelectionKind
     name: str = ""
     subtree: bool = True
     omit: frozenset[str] = frozenset()
     passwords: bool = True
-    only: frozenset[Account] = frozenset()
+    only: frozenset[AccountKind] = frozenset()
     operational: bool = False
     global_admins: bool = True
 
@@ -151,7 +151,7 @@ class Search:
         return not self.required and self.scope == Scope.BASE
 
 
-def read_name(kind: Kind, text: str) -> str:
+def parse_name(kind: SelectionKind, text: str) -> str:
     """Read the name of an account of this kind.
 
     Raises:
@@ -165,7 +165,7 @@ def read_name(kind: Kind, text: str) -> str:
     return names.stored(text)
 
 
-def home_search(selection: Selection, tree: names.Tree) -> Search | None:
+def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
     """Give the search for the domain that a selection names, or that an account of it lies in.
 
     Another tool may have given its entry any name, so nobody knows the DN before. None: the

@@ -23,8 +23,8 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InvalidLdif, Refusal
 from iredldap.gateways.directory import Directory
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import Readable, unpacked
-from ldif_export.ldif.parser import Fault, Record
+from ldif_export.ldif.decompression import ReadableFile, decompressed
+from ldif_export.ldif.parser import LineIssue, ParsedRecord
 
 BROKEN = 1
 """Exit status: an error was found."""
@@ -169,7 +169,7 @@ def _file(name: str, suffix: str | None, stack: ExitStack) -> Judged:
         InvalidLdif: If no entry tells the suffix.
     """
     file = stack.enter_context(click.open_file(name, "rb"))
-    entries, passed = _entries(unpacked(file)), list[Entry]()
+    entries, passed = _entries(decompressed(file)), list[Entry]()
     if suffix is None:
         for entry in entries:
             passed.append(entry)
@@ -181,7 +181,7 @@ def _file(name: str, suffix: str | None, stack: ExitStack) -> Judged:
     return Tree(suffix), chain(passed, entries), ()
 
 
-def _entries(file: Readable) -> Iterator[Entry]:
+def _entries(file: ReadableFile) -> Iterator[Entry]:
     """Read the entries of a file, their attributes under the names of the schema.
 
     Raises:
@@ -189,14 +189,14 @@ def _entries(file: Readable) -> Iterator[Entry]:
     """
     for item in parser.read(file):
         match item:
-            case Record(dn=dn, attributes=attributes):
+            case ParsedRecord(dn=dn, attributes=attributes):
                 spelled: dict[str, list[bytes]] = {}
                 for name, values in attributes.items():
                     wanted = _SPELLED.get(name.lower())
                     if wanted:
                         spelled.setdefault(wanted, []).extend(values)
                 yield Entry(dn, spelled)
-            case Fault(line=line, reason=reason):
+            case LineIssue(line=line, reason=reason):
                 raise InvalidLdif(f"line {line}: {reason}")
 
 

@@ -45,7 +45,7 @@ def attribute(name: str, value: bytes) -> bytes:
     Raises:
         ValueError: If the name is none that an attribute description may have.
     """
-    return Attribute(name).lines((value,))
+    return AttributeWriter(name).lines((value,))
 
 
 def dn_line(dn: str) -> bytes:
@@ -72,7 +72,7 @@ def base_name(name: str) -> str:
     return name.partition(";")[0].lower()
 
 
-class Attribute:
+class AttributeWriter:
     """How the values of one attribute are written.
 
     Args:
@@ -133,7 +133,7 @@ class _Memo:
     __slots__ = ("_attribute", "_blocks", "_hits", "_misses", "_remembers", "_room")
 
     def __init__(self, name: str) -> None:
-        self._attribute = Attribute(name)
+        self._attribute = AttributeWriter(name)
         self._remembers = not self._attribute.secret
         self._blocks: dict[tuple[bytes, ...], bytes] = {}
         self._room = _MOST_BYTES

@@ -71,7 +71,7 @@ ORDER BY depth DESC, dn
 """
 
 
-class What(IntEnum):
+class StepKind(IntEnum):
     """What makes a place in the earlier tree as it is now, in the order for one depth."""
 
     RENAME = 0
@@ -82,7 +82,7 @@ class What(IntEnum):
     """Another entry with children has the name: make it this one."""
 
 
-class Step(NamedTuple):
+class DiffStep(NamedTuple):
     """What is to be done for an entry that has come to a place.
 
     Args:
@@ -92,13 +92,13 @@ class Step(NamedTuple):
         old_dn: Where it was; None: nowhere.
     """
 
-    what: What
+    what: StepKind
     uuid: str
     dn: str
     old_dn: str | None
 
 
-class Turnover:
+class EntryDiff:
     """The entries of an earlier export and those of today.
 
     Tell of all of them, then `compare`. A search that is no snapshot may find two entries of one
@@ -134,10 +134,10 @@ class Turnover:
         row = self._database.execute("SELECT dn FROM now WHERE uuid = ?", (uuid,)).fetchone()
         return row[0] if row else None
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[DiffStep]:
         """What is to be done for entries that have come to their places, parents first."""
         for what, uuid, dn, old_dn in self._rows(_STEPS):
-            yield Step(What(what), uuid, dn, old_dn)
+            yield DiffStep(StepKind(what), uuid, dn, old_dn)
 
     def deleted(self) -> Iterator[str]:
         """DNs where nothing is any more, children first."""
@@ -158,7 +158,7 @@ class Turnover:
 
 
 _FUNCTIONS: dict[str, Callable[[str], bytes | int]] = {
-    "key_of": lambda dn: entry_kinds.key(names.components(dn)),
-    "parent_of": lambda dn: entry_kinds.key(names.components(dn)[1:]),
+    "key_of": lambda dn: entry_kinds.dn_key(names.components(dn)),
+    "parent_of": lambda dn: entry_kinds.dn_key(names.components(dn)[1:]),
     "depth_of": names.depth,
 }

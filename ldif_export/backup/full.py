@@ -8,18 +8,22 @@ from iredldap.dit import names
 from iredldap.dit.depth import Scope
 from iredldap.errors import NoSuchAccount
 from iredldap.ldif.writer import VERSION, Formatter, comment
-from ldif_export.readers.base import Reader, Record
-from ldif_export.readers.parents_first import Waiting, Written
+from ldif_export.readers.base import LdifRecord, Reader
+from ldif_export.readers.parents_first import DeferredEntries, WrittenEntries
 from ldif_export.selection import Search
 
 CHUNK = 256 * 1024
 """Bytes gathered before they are passed on: fewer, larger writes are what makes a pipe fast."""
 
-Observer = Callable[[Record], None]
+RecordObserver = Callable[[LdifRecord], None]
 
 
 def export(
-    reader: Reader, searches: Iterable[Search], *, passwords: bool, observe: Observer | None = None
+    reader: Reader,
+    searches: Iterable[Search],
+    *,
+    passwords: bool,
+    observe: RecordObserver | None = None,
 ) -> Generator[bytes, None, None]:
     """Write what searches find, one after another, as one LDIF text.
 
@@ -81,11 +85,11 @@ def _framed(blocks: Iterable[_Block], *, passwords: bool) -> Generator[bytes, No
 class _Export:
     """Searches carried out one after another; what comes before its parent waits."""
 
-    def __init__(self, reader: Reader, observe: Observer | None) -> None:
+    def __init__(self, reader: Reader, observe: RecordObserver | None) -> None:
         self._reader = reader
         self._observe = observe
-        self._written = Written()
-        self._waiting = Waiting()
+        self._written = WrittenEntries()
+        self._waiting = DeferredEntries()
 
     def close(self) -> None:
         """Forget what was written and what waits."""
@@ -99,7 +103,7 @@ class _Export:
             if before and before.base != search.base:
                 yield from self._late(before)
                 self._written.close()
-                self._written = Written()
+                self._written = WrittenEntries()
             none = True
             for block in self._found(search):
                 none = False
@@ -127,7 +131,7 @@ class _Export:
     def _ready(self, search: Search) -> Iterator[_Block]:
         """Read entries whose parents are no part of the export."""
         with closing(self._reader.records(search)) as arriving:
-            one: Iterable[Record] = arriving
+            one: Iterable[LdifRecord] = arriving
             if search.names_one:
                 one = search.the_one(arriving, attrgetter("dn"))
             for record in one:
@@ -148,7 +152,7 @@ class _Export:
                     for record in batch.apart():
                         yield from self._in_turn(record)
 
-    def _in_turn(self, record: Record, *, container: bool = False) -> Iterator[_Block]:
+    def _in_turn(self, record: LdifRecord, *, container: bool = False) -> Iterator[_Block]:
         if self._written.takes(record.dn.encode(), container=container):
             yield self._told(record)
         else:
@@ -158,7 +162,7 @@ class _Export:
         with closing(self._waiting.leave(self._written, whole=search.whole)) as late:
             yield from map(self._told, late)
 
-    def _told(self, record: Record) -> _Block:
+    def _told(self, record: LdifRecord) -> _Block:
         if self._observe:
             self._observe(record)
         return record.text, 1

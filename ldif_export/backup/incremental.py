@@ -2,7 +2,7 @@
 
 `ldapmodify` brings a directory that was restored from the earlier export to the present state. What
 was added or changed is found by entryCSN, what was deleted or renamed by comparing the entries that
-are there with the companion of the earlier manifest.
+are there with the entry_list of the earlier manifest.
 
 An entry that stays is modified, never deleted and added again: containers could not be, and an
 account must not be missing, even if an increment is broken off. What attributes it had is not
@@ -31,15 +31,15 @@ from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment
 from ldif_export import entry_list
-from ldif_export.backup.entry_diff import Step, Turnover, What
+from ldif_export.backup.entry_diff import DiffStep, EntryDiff, StepKind
 from ldif_export.backup.full import CHUNK
-from ldif_export.entry_list import Companion
+from ldif_export.entry_list import EntryListWriter
 from ldif_export.ldif import parser
-from ldif_export.manifest import Builder, Manifest
+from ldif_export.manifest import Manifest, ManifestBuilder
 from ldif_export.readers import choice, domain_lookup
-from ldif_export.readers.base import IDENTITY, KIND, Reader, Record, Wanted
-from ldif_export.readers.choice import Choice
-from ldif_export.readers.record_store import Spool
+from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord, Projection, Reader
+from ldif_export.readers.choice import ReaderName
+from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search, Selection
 
 OVERLAP = timedelta(minutes=5)
@@ -51,7 +51,7 @@ _SMALLEST = "Z#000000#000#000000"
 _ROUNDED = timedelta(seconds=1)
 """What may be lost of the time that an export took: manifests tell whole seconds."""
 
-_WATCHED = frozenset({KIND, *IDENTITY})
+_WATCHED = frozenset({OBJECT_CLASS, *IDENTITY})
 _SCHEMA = frozenset(SUBSCHEMA.attributes)
 _FOUND = 0
 
@@ -61,15 +61,15 @@ class Increment:
 
     def __init__(
         self,
-        turnover: Turnover,
-        spool: Spool,
+        diff: EntryDiff,
+        store: RecordStore,
         schema: Schema,
         selection: Selection,
-        builder: Builder,
+        builder: ManifestBuilder,
         earlier: Manifest,
     ) -> None:
-        self._turnover = turnover
-        self._spool = spool
+        self._diff = diff
+        self._store = store
         self._schema = schema
         self._selection = selection
         self._builder = builder
@@ -96,17 +96,17 @@ class Increment:
             classes=tuple(sorted({*self._earlier.classes, *found.classes})),
         )
 
-    def write_companion(self, path: Path) -> None:
-        """Write the companion of the manifest: all entries that are there."""
-        entries = Companion()
-        for uuid, dn in self._turnover.entries():
+    def write_entry_list(self, path: Path) -> None:
+        """Write the entry_list of the manifest: all entries that are there."""
+        entries = EntryListWriter()
+        for uuid, dn in self._diff.entries():
             entries.add(uuid, dn)
         entries.write(path)
 
     def close(self) -> None:
         """Forget what was gathered."""
-        self._turnover.close()
-        self._spool.close()
+        self._diff.close()
+        self._store.close()
 
     def _lines(self) -> Iterator[bytes]:
         has_passwords = self._selection.has_passwords
@@ -120,32 +120,32 @@ class Increment:
         yield comment(f"changes: {count}")
 
     def _operations(self) -> Iterator[Operation]:
-        for step in self._turnover.steps():
+        for step in self._diff.steps():
             yield from self._arrival(step)
-        for record in self._spool.records(_FOUND):
-            if self._turnover.dn(_uuid(record)) == record.dn:
+        for record in self._store.records(_FOUND):
+            if self._diff.dn(_uuid(record)) == record.dn:
                 yield self._modification(record)
-        yield from map(Delete, self._turnover.deleted())
+        yield from map(Delete, self._diff.deleted())
 
-    def _arrival(self, step: Step) -> Iterator[Operation]:
-        if step.what == What.RENAME:
+    def _arrival(self, step: DiffStep) -> Iterator[Operation]:
+        if step.what == StepKind.RENAME:
             assert step.old_dn
             yield from _renaming(step.old_dn, step.dn)
             return
-        record = self._spool.get(_FOUND, step.uuid.encode())
+        record = self._store.get(_FOUND, step.uuid.encode())
         assert record
         # What is left in the end is modified.
-        self._spool.drop(_FOUND, [step.uuid.encode()])
-        if step.what == What.OVERWRITE:
+        self._store.drop(_FOUND, [step.uuid.encode()])
+        if step.what == StepKind.OVERWRITE:
             yield self._modification(record, is_other=True)
             return
-        if step.what == What.SUPPLANT:
+        if step.what == StepKind.SUPPLANT:
             yield Delete(step.dn)
         self._tell(record)
         attributes = _attributes(record)
         yield Add(step.dn, {name: tuple(values) for name, values in attributes.items()})
 
-    def _modification(self, record: Record, *, is_other: bool = False) -> Modify:
+    def _modification(self, record: LdifRecord, *, is_other: bool = False) -> Modify:
         """Make an entry as the record is.
 
         Of another entry nothing stays, not even what is left out of the export.
@@ -153,7 +153,7 @@ class Increment:
         self._tell(record)
         attributes = _attributes(record)
         have = {name.lower() for name in attributes}
-        classes = (name.decode() for name in record.watched.get(KIND.lower(), ()))
+        classes = (name.decode() for name in record.watched.get(OBJECT_CLASS.lower(), ()))
         lost = sorted(
             name
             for name in self._schema.settable(classes, self._earlier.classes)
@@ -162,9 +162,9 @@ class Increment:
         mods = [Mod(Op.REPLACE, name, tuple(values)) for name, values in attributes.items()]
         return Modify(record.dn, (*mods, *(Mod(Op.REPLACE, name) for name in lost)))
 
-    def _tell(self, record: Record) -> None:
+    def _tell(self, record: LdifRecord) -> None:
         csn = b"".join(record.watched.get("entrycsn", ()))
-        self._builder.entry(record.dn, record.watched.get(KIND.lower(), ()), csn)
+        self._builder.entry(record.dn, record.watched.get(OBJECT_CLASS.lower(), ()), csn)
 
 
 def gather(
@@ -174,7 +174,7 @@ def gather(
     entries: Path,
     *,
     began: str,
-    reader: Choice = "auto",
+    reader: ReaderName = "auto",
     overlap: timedelta = OVERLAP,
 ) -> Increment:
     """Find out what has changed since an earlier export.
@@ -183,47 +183,47 @@ def gather(
         settings: As for `readers.connected`.
         selections: What the earlier export was of.
         earlier: Manifest of that export, which may itself be an incremental one.
-        entries: Its companion.
+        entries: Its entry_list.
         began: Time of this call, in UTC and ISO 8601.
         reader: How the directory is read.
         overlap: How late a change may come to be seen.
 
     Raises:
-        PreconditionFailed: If the earlier export is of something else, or the companion is not
+        PreconditionFailed: If the earlier export is of something else, or the entry_list is not
             of its manifest.
         NoSuchAccount: If an account that is selected by name is not there.
         ServerDown, InternalError: As `records.Reader`.
     """
-    _insist(settings, selections, earlier)
+    _check_same_selection(settings, selections, earlier)
     selection = selections[0]
 
-    def connected(wanted: Wanted) -> closing[Reader]:
-        return closing(choice.connected(settings, wanted, reader))
+    def connected(wanted: Projection) -> closing[Reader]:
+        return closing(choice.connect(settings, wanted, reader))
 
     with ExitStack() as undo:
-        turnover = undo.enter_context(closing(Turnover()))
-        spool = undo.enter_context(closing(Spool()))
-        turnover.before(_companion(entries, earlier))
+        diff = undo.enter_context(closing(EntryDiff()))
+        store = undo.enter_context(closing(RecordStore()))
+        diff.before(_previous_entries(entries, earlier))
         with connected(_Only(selection, frozenset({"entryUUID"}))) as identities:
-            every = domain_lookup.located(identities, selections, Tree(settings.suffix))
+            every = domain_lookup.resolve_searches(identities, selections, Tree(settings.suffix))
             # An account that is seen has a container, which then is seen too.
             for search in reversed(every):
-                turnover.now(_identities(identities, search))
-        turnover.compare()
-        with connected(Wanted(selection, _WATCHED)) as whole:
-            _spool_changes(whole, every, safe_state(earlier, overlap), spool)
-            _spool_lacking(whole, turnover, spool)
+                diff.now(_identities(identities, search))
+        diff.compare()
+        with connected(Projection(selection, _WATCHED)) as whole:
+            _store_changed(whole, every, safe_state(earlier, overlap), store)
+            _store_moved(whole, diff, store)
         with connected(_Only(selection, _SCHEMA)) as subschema:
             schema = _schema(subschema)
         undo.pop_all()
-    builder = Builder(
+    builder = ManifestBuilder(
         mode="fuzzy",
         suffix=settings.suffix,
         selections=[chosen.words for chosen in selections],
         passwords=selection.has_passwords,
         began=began,
     )
-    return Increment(turnover, spool, schema, selection, builder, earlier)
+    return Increment(diff, store, schema, selection, builder, earlier)
 
 
 def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
@@ -240,7 +240,7 @@ def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
     return safe.strftime(_CSN_TIME) + _SMALLEST
 
 
-class _Only(Wanted):
+class _Only(Projection):
     """What is watched, and nothing else."""
 
     @property
@@ -251,7 +251,9 @@ class _Only(Wanted):
         return False
 
 
-def _insist(settings: LdapSettings, selections: Sequence[Selection], earlier: Manifest) -> None:
+def _check_same_selection(
+    settings: LdapSettings, selections: Sequence[Selection], earlier: Manifest
+) -> None:
     if any(selection.operational for selection in selections):
         raise PreconditionFailed("operational attributes can not be changed, nor exported so")
     wanted = tuple(selection.words for selection in selections)
@@ -263,10 +265,10 @@ def _insist(settings: LdapSettings, selections: Sequence[Selection], earlier: Ma
         raise PreconditionFailed(f"the earlier export is {words} passwords")
 
 
-def _companion(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]]:
+def _previous_entries(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]]:
     count = 0
     try:
-        for entry in entry_list.entries(path):
+        for entry in entry_list.read_entries(path):
             yield entry
             count += 1
     except ValueError as ex:
@@ -285,34 +287,34 @@ def _identities(reader: Reader, search: Search) -> Iterator[tuple[str, str]]:
         raise NoSuchAccount(search.base)
 
 
-def _spool_changes(
-    reader: Reader, every: Iterable[Search], state: str | None, spool: Spool
+def _store_changed(
+    reader: Reader, every: Iterable[Search], state: str | None, store: RecordStore
 ) -> None:
     for search in every:
         term = filters.at_least("entryCSN", state) if state else filters.present("entryCSN")
         narrowed = replace(search, filter=filters.every(search.filter, term))
         with closing(reader.records(narrowed)) as found:
             for record in found:
-                spool.put(_FOUND, _uuid(record).encode(), record)
+                store.put(_FOUND, _uuid(record).encode(), record)
 
 
-def _spool_lacking(reader: Reader, turnover: Turnover, spool: Spool) -> None:
+def _store_moved(reader: Reader, diff: EntryDiff, store: RecordStore) -> None:
     """Read what came and did not change: it was moved together with what is above it."""
     lacking = [
         step
-        for step in turnover.steps()
-        if step.what != What.RENAME and _dn(spool, step.uuid) != step.dn
+        for step in diff.steps()
+        if step.what != StepKind.RENAME and _dn(store, step.uuid) != step.dn
     ]
     for step in lacking:
         search = Search(step.dn, Scope.BASE, "(objectClass=*)", required=False)
         for record in reader.records(search):
-            spool.put(_FOUND, _uuid(record).encode(), record)
-        if _dn(spool, step.uuid) != step.dn:
-            turnover.leave_out(step.uuid)
+            store.put(_FOUND, _uuid(record).encode(), record)
+        if _dn(store, step.uuid) != step.dn:
+            diff.leave_out(step.uuid)
 
 
-def _dn(spool: Spool, uuid: str) -> str | None:
-    record = spool.get(_FOUND, uuid.encode())
+def _dn(store: RecordStore, uuid: str) -> str | None:
+    record = store.get(_FOUND, uuid.encode())
     return record.dn if record else None
 
 
@@ -323,13 +325,13 @@ def _schema(reader: Reader) -> Schema:
     raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
 
 
-def _uuid(record: Record) -> str:
+def _uuid(record: LdifRecord) -> str:
     return b"".join(record.watched.get("entryuuid", ())).decode()
 
 
-def _attributes(record: Record) -> dict[str, list[bytes]]:
+def _attributes(record: LdifRecord) -> dict[str, list[bytes]]:
     items = parser.read(BytesIO(record.text), largest=len(record.text))
-    return next((item.attributes for item in items if isinstance(item, parser.Record)), {})
+    return next((item.attributes for item in items if isinstance(item, parser.ParsedRecord)), {})
 
 
 def _renaming(old_dn: str, dn: str) -> Iterator[Rename]:

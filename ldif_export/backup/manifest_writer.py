@@ -7,47 +7,47 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from iredldap.config.ldap import LdapSettings
-from ldif_export.backup.full import Observer
-from ldif_export.entry_list import Companion
-from ldif_export.manifest import Builder, Manifest, Mode, dump
-from ldif_export.readers.base import IDENTITY, KIND, Record
+from ldif_export.backup.full import RecordObserver
+from ldif_export.entry_list import EntryListWriter
+from ldif_export.manifest import ExportMode, Manifest, ManifestBuilder, dump
+from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord
 from ldif_export.selection import Selection
 
-WATCHED = frozenset({KIND, *IDENTITY})
+WATCHED = frozenset({OBJECT_CLASS, *IDENTITY})
 """What a manifest has to know of each entry."""
 
 
 @contextmanager
 def gathered(
-    path: Path, settings: LdapSettings, selections: Sequence[Selection], mode: Mode
-) -> Iterator[Builder]:
-    """Gather a manifest, and write it with its companion when all has gone well.
+    path: Path, settings: LdapSettings, selections: Sequence[Selection], mode: ExportMode
+) -> Iterator[ManifestBuilder]:
+    """Gather a manifest, and write it with its entry_list when all has gone well.
 
     Args:
-        path: Where; the companion is beside it, with the further suffix `.entries`.
+        path: Where; the entry_list is beside it, with the further suffix `.entries`.
         settings: Whose suffix is told.
         selections: What is exported.
         mode: How exactly.
     """
-    companion = Companion()
-    builder = Builder(
+    entry_list = EntryListWriter()
+    builder = ManifestBuilder(
         mode=mode,
         suffix=settings.suffix,
         selections=[chosen.words for chosen in selections],
         passwords=selections[0].has_passwords,
         began=now(),
-        companion=companion,
+        entry_list=entry_list,
     )
     yield builder
-    write(path, builder.finished(now()), companion.write)
+    write(path, builder.finished(now()), entry_list.write)
 
 
-def write(path: Path, told: Manifest, write_companion: Callable[[Path], None]) -> None:
-    """Write a manifest and its companion; each appears when it is whole."""
+def write(path: Path, told: Manifest, write_entry_list: Callable[[Path], None]) -> None:
+    """Write a manifest and its entry_list; each appears when it is whole."""
     beside = entry_list_path(path)
     scratch = beside.with_name(f".{beside.name}.{os.getpid()}")
     try:
-        write_companion(scratch)
+        write_entry_list(scratch)
         scratch.replace(beside)
         scratch.write_text(dump(told), encoding="utf-8")
         scratch.replace(path)
@@ -56,21 +56,21 @@ def write(path: Path, told: Manifest, write_companion: Callable[[Path], None]) -
 
 
 def entry_list_path(path: Path) -> Path:
-    """Where the companion of a manifest is."""
+    """Where the entry_list of a manifest is."""
     return path.with_name(f"{path.name}.entries")
 
 
-def observer(builder: Builder) -> Observer:
+def observer(builder: ManifestBuilder) -> RecordObserver:
     """Give what a manifest is to see of each record."""
 
-    def observe(record: Record) -> None:
+    def observe(record: LdifRecord) -> None:
         csn, uuid = (b"".join(record.watched.get(name.lower(), ())) for name in IDENTITY)
-        builder.entry(record.dn, record.watched.get(KIND.lower(), ()), csn, uuid)
+        builder.entry(record.dn, record.watched.get(OBJECT_CLASS.lower(), ()), csn, uuid)
 
     return observe
 
 
-def digested(chunks: Iterable[bytes], builder: Builder) -> Iterator[bytes]:
+def digested(chunks: Iterable[bytes], builder: ManifestBuilder) -> Iterator[bytes]:
     """Let a manifest see a text go by."""
     for chunk in chunks:
         builder.chunk(chunk)

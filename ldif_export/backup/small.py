@@ -4,10 +4,10 @@ from iredldap import finders
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
 from iredldap.gateways.directory import Directory
-from ldif_export.selection import Kind, Selection, searches
+from ldif_export.selection import Selection, SelectionKind, searches
 
 
-def entries(directory: Directory, kind: Kind, name: str) -> list[Entry]:
+def entries(directory: Directory, kind: SelectionKind, name: str) -> list[Entry]:
     """Read the entries of one account, with all that they store.
 
     Raises:

@@ -22,9 +22,9 @@ from iredldap.dit.plan import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
 from ldif_export.backup import syncrepl
 from ldif_export.readers import libldap
-from ldif_export.readers.base import Batch, Record, Wanted
-from ldif_export.readers.libldap import LibraryReader, Shaper
-from ldif_export.readers.record_store import Spool
+from ldif_export.readers.base import Batch, LdifRecord, Projection
+from ldif_export.readers.libldap import LibldapReader, RecordEncoder
+from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search
 
 MOST_ROUNDS = 1000
@@ -38,14 +38,14 @@ class NotExact(PreconditionFailed):
     """The server offers no exact export, or it never rests long enough for one."""
 
 
-class SettledReader:
+class SnapshotReader:
     """A `Reader` of what was found in the state of one moment; made by `read`.
 
     It holds no connection. It reads the searches that it was made with, and no others.
     """
 
-    def __init__(self, spool: Spool, searches: Sequence[Search]) -> None:
-        self._spool = spool
+    def __init__(self, store: RecordStore, searches: Sequence[Search]) -> None:
+        self._store = store
         self._numbers = {search: number for number, search in enumerate(searches)}
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
@@ -54,22 +54,22 @@ class SettledReader:
             for record in records:
                 yield Batch((record.text,), (record.dn.encode(),))
 
-    def records(self, search: Search) -> Generator[Record, None, None]:
+    def records(self, search: Search) -> Generator[LdifRecord, None, None]:
         """Give what a search found, in the order in which a plain search finds it."""
-        return self._spool.records(self._numbers[search])
+        return self._store.records(self._numbers[search])
 
     def close(self) -> None:
         """Forget what was found."""
-        self._spool.close()
+        self._store.close()
 
 
 def read(
     settings: LdapSettings,
     searches: Sequence[Search],
-    wanted: Wanted,
+    wanted: Projection,
     *,
     most_rounds: int = MOST_ROUNDS,
-) -> SettledReader:
+) -> SnapshotReader:
     """Read what searches find in the state of one moment, onto the disk.
 
     Args:
@@ -85,25 +85,25 @@ def read(
         InternalError: If it refuses, or the result is not whole.
     """
     connection = libldap.connect(settings)
-    plain = LibraryReader(connection, wanted._replace(watched=_STATE), settings.operation_timeout)
+    plain = LibldapReader(connection, wanted._replace(watched=_STATE), settings.operation_timeout)
     with closing(plain):
-        settling = _Settling(connection, plain, searches, wanted, settings.operation_timeout)
+        settling = _SnapshotRounds(connection, plain, searches, wanted, settings.operation_timeout)
         with ExitStack() as undo:
             undo.callback(settling.close)
-            spool = settling.settled(most_rounds)
+            store = settling.settled(most_rounds)
             undo.pop_all()
-    return SettledReader(spool, searches)
+    return SnapshotReader(store, searches)
 
 
-class _Settling:
+class _SnapshotRounds:
     """Rounds of searches, until one of them tells nothing new."""
 
     def __init__(
         self,
         connection: SimpleLDAPObject,
-        plain: LibraryReader,
+        plain: LibldapReader,
         searches: Sequence[Search],
-        wanted: Wanted,
+        wanted: Projection,
         timeout: float,
     ) -> None:
         self._connection = connection
@@ -111,11 +111,11 @@ class _Settling:
         self._searches = tuple(enumerate(searches))
         self._wanted = wanted
         self._timeout = timeout
-        self._shaper = Shaper(wanted)
-        self._spool = Spool()
+        self._encoder = RecordEncoder(wanted)
+        self._store = RecordStore()
         self._cookies: dict[int, bytes] = {}
 
-    def settled(self, most_rounds: int) -> Spool:
+    def settled(self, most_rounds: int) -> RecordStore:
         """Read until all that is held is the state of one moment.
 
         Raises:
@@ -125,17 +125,17 @@ class _Settling:
             if self._is_quiet() and not self._is_overtaken():
                 if self._hangs_together():
                     self._arrange()
-                    return self._spool
+                    return self._store
                 self._start_over()
         raise NotExact(f"others write too much: {most_rounds} rounds, and each told of changes")
 
     def close(self) -> None:
         """Forget what was read."""
-        self._spool.close()
+        self._store.close()
 
     def _start_over(self) -> None:
-        self._spool.close()
-        self._spool = Spool()
+        self._store.close()
+        self._store = RecordStore()
         self._cookies.clear()
 
     def _is_quiet(self) -> bool:
@@ -144,7 +144,7 @@ class _Settling:
         The cookies stand for states of the whole directory: if all searches have the same, and one
         of them has no news, none has.
         """
-        self._spool.next_round()
+        self._store.next_round()
         searches = dict(self._searches)
         if len(set(self._cookies.values())) == 1:
             asked = next(iter(self._cookies))
@@ -167,15 +167,15 @@ class _Settling:
             if not search.may_be_missing:
                 raise
             self._cookies.pop(number, None)
-            return self._spool.drop_unseen(number)
+            return self._store.drop_unseen(number)
         return is_news
 
     def _told(
         self, search: Search, attributes: tuple[str, ...], cookie: bytes = b""
-    ) -> Generator[syncrepl.Told, None, None]:
+    ) -> Generator[syncrepl.SyncMessage, None, None]:
         try:
             yield from syncrepl.refresh(self._connection, search, attributes, cookie, self._timeout)
-        except syncrepl.Unsupported as ex:
+        except syncrepl.SyncUnsupported as ex:
             raise NotExact(f"the server does not offer exact exports (syncprov): {ex}") from ex
         except ExceededLdapServerSizelimit as ex:
             # Parts would each be of another moment.
@@ -184,19 +184,19 @@ class _Settling:
                 " `iredldap check-config --probe` names the line that lifts it"
             ) from ex
 
-    def _take(self, number: int, told: syncrepl.Told) -> bool:
+    def _take(self, number: int, told: syncrepl.SyncMessage) -> bool:
         """Take in what a search tells, and say whether it is news."""
         match told:
-            case syncrepl.Found(uuid=uuid, dn=dn, attributes=attributes):
-                self._spool.put(number, uuid, self._shaper.record(dn, attributes))
+            case syncrepl.ChangedEntry(uuid=uuid, dn=dn, attributes=attributes):
+                self._store.put(number, uuid, self._encoder.record(dn, attributes))
                 return True
-            case syncrepl.Stayed(uuids=uuids):
-                self._spool.see(number, uuids)
-            case syncrepl.Gone(uuids=uuids):
-                return self._spool.drop(number, uuids)
-            case syncrepl.OthersGone():
-                return self._spool.drop_unseen(number)
-            case syncrepl.Ended(cookie=cookie):
+            case syncrepl.UnchangedEntries(uuids=uuids):
+                self._store.see(number, uuids)
+            case syncrepl.DeletedEntries(uuids=uuids):
+                return self._store.drop(number, uuids)
+            case syncrepl.UnmentionedDeleted():
+                return self._store.drop_unseen(number)
+            case syncrepl.SyncDone(cookie=cookie):
                 return self._moves(number, cookie)
         return False
 
@@ -228,7 +228,7 @@ class _Settling:
 
         The entries below one that is renamed get another DN and keep their state.
         """
-        return all(map(self._is_there_or_above, self._spool.orphaned()))
+        return all(map(self._is_there_or_above, self._store.orphaned()))
 
     def _is_there_or_above(self, dn: str) -> bool:
         if not any(names.below(dn, search.base) for _, search in self._searches):
@@ -243,10 +243,10 @@ class _Settling:
     def _arrange(self) -> None:
         """Put entries that came late to where a plain search finds them."""
         for number, search in self._searches:
-            if not self._spool.is_in_place(number):
+            if not self._store.is_in_place(number):
                 with closing(self._told(search, ("1.1",))) as told:
-                    uuids = (one.uuid for one in told if isinstance(one, syncrepl.Found))
-                    self._spool.arrange(number, uuids)
+                    uuids = (one.uuid for one in told if isinstance(one, syncrepl.ChangedEntry))
+                    self._store.arrange(number, uuids)
 
 
 def _narrowed(search: Search, term: str) -> Search:

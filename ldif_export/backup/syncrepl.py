@@ -34,7 +34,7 @@ from ldif_export.protocol.ber import (
     number,
     octets,
 )
-from ldif_export.readers.base import elsewhere
+from ldif_export.readers.base import referral_error
 from ldif_export.selection import Search
 
 _REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
@@ -47,7 +47,7 @@ _NEW_COOKIE, _REFRESH_DELETE, _REFRESH_PRESENT, _ID_SET = 0x80, 0xA1, 0xA2, 0xA3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ChangedEntry:
     """An entry that is new or has changed."""
 
     uuid: bytes
@@ -56,35 +56,35 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Stayed:
+class UnchangedEntries:
     """Entries that are there, and as they were."""
 
     uuids: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletedEntries:
     """Entries that are no longer there, or no longer what the search looks for."""
 
     uuids: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OthersGone:
+class UnmentionedDeleted:
     """Of all entries, those that this search has not told of are gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SyncDone:
     """The end; without a cookie the state is the one that was asked with."""
 
     cookie: bytes
 
 
-Told = Found | Stayed | Gone | OthersGone | Ended
+SyncMessage = ChangedEntry | UnchangedEntries | DeletedEntries | UnmentionedDeleted | SyncDone
 
 
-class Unsupported(Exception):
+class SyncUnsupported(Exception):
     """The server does not synchronize contents, or not those of this database."""
 
 
@@ -94,8 +94,8 @@ def refresh(
     attributes: tuple[str, ...] = (),
     cookie: bytes = b"",
     timeout: float | None = None,
-) -> Generator[Told, None, None]:
-    """Search for what has changed; the last thing told is `Ended`.
+) -> Generator[SyncMessage, None, None]:
+    """Search for what has changed; the last thing told is `SyncDone`.
 
     Closing the iterator abandons the search and leaves the connection usable.
 
@@ -107,7 +107,7 @@ def refresh(
         timeout: Seconds to wait for each answer; None: the connection's own.
 
     Raises:
-        Unsupported: If the server can't.
+        SyncUnsupported: If the server can't.
         NoSuchAccount: If the base is not there.
         ServerDown: If the server does not answer, or no longer.
         MalformedReply: If what it answers is malformed.
@@ -130,20 +130,20 @@ def refresh(
             kind, data, controls = _answer(connection, sent, timeout)
             answering = kind != ldap.RES_SEARCH_RESULT
             if kind == ldap.RES_SEARCH_ENTRY:
-                yield from map(entry, data)
+                yield from map(read_entry, data)
             elif kind == ldap.RES_INTERMEDIATE:
-                yield from chain.from_iterable(map(note, data))
+                yield from chain.from_iterable(map(read_info, data))
             elif kind == ldap.RES_SEARCH_RESULT:
-                yield from end(controls)
+                yield from read_done(controls)
             else:
-                raise elsewhere(search)
+                raise referral_error(search)
     finally:
         if answering:
             with suppress(ldap.LDAPError):
                 connection.abandon_ext(sent)
 
 
-class Control(ResponseControl):  # type: ignore[misc]
+class RawControl(ResponseControl):  # type: ignore[misc]
     """A control as it came."""
 
     value = b""
@@ -152,7 +152,7 @@ class Control(ResponseControl):  # type: ignore[misc]
         self.value = encodedControlValue or b""
 
 
-_CONTROLS = {_STATE: Control, _DONE: Control}
+_CONTROLS = {_STATE: RawControl, _DONE: RawControl}
 
 
 class _Sequence:
@@ -192,7 +192,7 @@ def _request(cookie: bytes) -> bytes:
 
 def _answer(
     connection: SimpleLDAPObject, sent: int, timeout: float | None
-) -> tuple[int, list[Any], list[Control]]:
+) -> tuple[int, list[Any], list[RawControl]]:
     try:
         with translated():
             kind, data, _, controls, _, _ = connection.result4(
@@ -200,29 +200,29 @@ def _answer(
             )
     except DirectoryFailed as ex:
         if isinstance(ex.__cause__, ldap.UNAVAILABLE_CRITICAL_EXTENSION):
-            raise Unsupported(ex.detail) from ex
+            raise SyncUnsupported(ex.detail) from ex
         raise
     return kind, data, controls
 
 
-def entry(data: tuple[str, dict[str, list[bytes]], list[Control]]) -> Told:
+def read_entry(data: tuple[str, dict[str, list[bytes]], list[RawControl]]) -> SyncMessage:
     """Read an entry and its state.
 
     Raises:
-        Unsupported: If it has none.
+        SyncUnsupported: If it has none.
         MalformedReply: If that is malformed.
     """
     dn, attributes, controls = data
     told = _Sequence(_only(controls, _STATE).value)
     state, uuid = told.number(ENUMERATED), told.octets()
     if state in {_ADDED, _MODIFIED}:
-        return Found(uuid, dn, attributes)
+        return ChangedEntry(uuid, dn, attributes)
     if state not in {_STAYED, _DELETED}:
         raise MalformedReply(f"{dn} is in the state {state}")
-    return Stayed((uuid,)) if state == _STAYED else Gone((uuid,))
+    return UnchangedEntries((uuid,)) if state == _STAYED else DeletedEntries((uuid,))
 
 
-def note(data: tuple[str, bytes, list[Control]]) -> Iterator[Told]:
+def read_info(data: tuple[str, bytes, list[RawControl]]) -> Iterator[SyncMessage]:
     """Read what stands between entries. Only the cookie at the end is of a state that is whole.
 
     Raises:
@@ -233,32 +233,32 @@ def note(data: tuple[str, bytes, list[Control]]) -> Iterator[Told]:
         return
     tag = element(value, 0, len(value)).tag
     if tag == _REFRESH_PRESENT:
-        yield OthersGone()
+        yield UnmentionedDeleted()
     elif tag == _ID_SET:
         told = _Sequence(value, _ID_SET)
         told.optional_octets()
         is_gone = told.optional_flag()
         uuids = tuple(told.set_of_octets())
-        yield Gone(uuids) if is_gone else Stayed(uuids)
+        yield DeletedEntries(uuids) if is_gone else UnchangedEntries(uuids)
     elif tag not in {_NEW_COOKIE, _REFRESH_DELETE}:
         raise MalformedReply(f"tag {tag:#x} is nothing that a server tells in between")
 
 
-def end(controls: list[Control]) -> Iterator[Told]:
+def read_done(controls: list[RawControl]) -> Iterator[SyncMessage]:
     """Read what the end tells.
 
     Raises:
-        Unsupported, MalformedReply: As `entry`.
+        SyncUnsupported, MalformedReply: As `entry`.
     """
     told = _Sequence(_only(controls, _DONE).value)
     cookie, tells_gone = told.optional_octets(), told.optional_flag()
     if not tells_gone:
-        yield OthersGone()
-    yield Ended(cookie)
+        yield UnmentionedDeleted()
+    yield SyncDone(cookie)
 
 
-def _only(controls: list[Control], kind: str) -> Control:
+def _only(controls: list[RawControl], kind: str) -> RawControl:
     for control in controls:
         if control.controlType == kind:
             return control
-    raise Unsupported(f"an answer lacks the control {kind}")
+    raise SyncUnsupported(f"an answer lacks the control {kind}")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from iredldap.config.ldap import LdapSettings
 from iredldap.config.checks import certificates
+from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from ldif_export import handover
 

@@ -15,28 +15,28 @@ from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from ldif_export import handover
 from ldif_export.backup import full
-from ldif_export.backup.full import Observer
+from ldif_export.backup.full import RecordObserver
 from ldif_export.cli import connection, output
 from ldif_export.cli.output import shows_progress
 from ldif_export.ldif.compression import Compression, compressed, compression_of
 from ldif_export.readers import choice, domain_lookup
-from ldif_export.readers.base import Reader, Wanted
-from ldif_export.readers.choice import Choice
-from ldif_export.selection import Kind, Search, Selection, read_name
+from ldif_export.readers.base import Projection, Reader
+from ldif_export.readers.choice import ReaderName
+from ldif_export.selection import Search, Selection, SelectionKind, parse_name
 
 if TYPE_CHECKING:
-    from ldif_export.manifest import Mode
+    from ldif_export.manifest import ExportMode
 
 _LARGE = 4 * 1024 * 1024
 """More bytes than an export asks for at a time, but for single values."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ExportJob:
     """One export: what, how it is read, and where it goes; no output: standard output."""
 
     selections: tuple[Selection, ...]
-    reader: Choice = "auto"
+    reader: ReaderName = "auto"
     output: Path | None = None
     compression: Compression = "none"
     manifest: Path | None = None
@@ -45,7 +45,7 @@ class Job:
     progress: bool = False
 
 
-def selections(
+def parse_selections(
     kind: str, given_names: Sequence[str], given: Mapping[str, Any]
 ) -> tuple[Selection, ...]:
     """Read what to export.
@@ -53,11 +53,11 @@ def selections(
     Raises:
         click.UsageError: If a name is malformed, missing or too many.
     """
-    known = cast("Kind", kind)
+    known = cast("SelectionKind", kind)
     if (known == "all") == bool(given_names):
         raise click.UsageError("`all` takes no name" if given_names else "a name is missing")
     try:
-        read = dict.fromkeys(read_name(known, name) for name in given_names)
+        read = dict.fromkeys(parse_name(known, name) for name in given_names)
     except (InvalidDomainName, InvalidMail) as ex:
         raise click.UsageError(f"{ex.code}: {ex.detail}") from ex
     return tuple(
@@ -75,7 +75,7 @@ def selections(
     )
 
 
-def job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> Job:
+def parse_job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> ExportJob:
     """Read how to export.
 
     Raises:
@@ -84,7 +84,7 @@ def job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> Job:
     path = given["output"]
     if given["exact"] and given["since"]:
         raise click.UsageError("--exact and --since exclude each other")
-    return Job(
+    return ExportJob(
         selections=selections,
         reader=given["reader"],
         output=path,
@@ -110,7 +110,7 @@ def run(
     Raises:
         click.UsageError: If the command line is wrong.
     """
-    chosen = selections(kind, given_names, given)
+    chosen = parse_selections(kind, given_names, given)
     if credentials_fd is None:
         settings = connection.settings(given, "vmail")
     else:
@@ -118,12 +118,12 @@ def run(
     # An export makes no reference cycles, and looking for some takes a twentieth of its time.
     gc.disable()
     try:
-        return export(settings, job(chosen, given))
+        return export(settings, parse_job(chosen, given))
     finally:
         gc.enable()
 
 
-def export(settings: LdapSettings, job: Job) -> int:
+def export(settings: LdapSettings, job: ExportJob) -> int:
     """Write an export and return the exit status; one line on stderr says what went wrong."""
     _keep_freed_memory()
     try:
@@ -151,7 +151,7 @@ def _keep_freed_memory() -> None:
     bytes(_LARGE)
 
 
-def _copy(settings: LdapSettings, job: Job, descriptor: int) -> None:
+def _copy(settings: LdapSettings, job: ExportJob, descriptor: int) -> None:
     """Write the text of an export, and its manifest when the text is complete."""
     with ExitStack() as stack:
         text, searched = _text(settings, job, stack)
@@ -164,49 +164,59 @@ def _copy(settings: LdapSettings, job: Job, descriptor: int) -> None:
             output.write_all(descriptor, chunk)
 
 
-def _text(settings: LdapSettings, job: Job, stack: ExitStack) -> tuple[Iterator[bytes], Sequence[Search]]:
+def _text(
+    settings: LdapSettings, job: ExportJob, stack: ExitStack
+) -> tuple[Iterator[bytes], Sequence[Search]]:
     """Return the text of an export, and the searches whose entries its progress counts."""
     first = job.selections[0]
     if job.since:
-        counted = _located(settings, job) if job.progress else ()
+        counted = _resolved(settings, job) if job.progress else ()
         return _increment(settings, job, job.since, stack), counted
     if job.manifest is None:
-        return _export(settings, job, stack, Wanted(first))
+        return _export(settings, job, stack, Projection(first))
     from ldif_export.backup import manifest_writer  # noqa: PLC0415 - not needed without --manifest
 
-    mode: Mode = "exact" if job.exact else "fuzzy"
+    mode: ExportMode = "exact" if job.exact else "fuzzy"
     builder = stack.enter_context(
         manifest_writer.gathered(job.manifest, settings, job.selections, mode)
     )
-    wanted = Wanted(first, manifest_writer.WATCHED)
+    wanted = Projection(first, manifest_writer.WATCHED)
     text, searched = _export(settings, job, stack, wanted, manifest_writer.observer(builder))
     return manifest_writer.digested(text, builder), searched
 
 
 def _export(
-    settings: LdapSettings, job: Job, stack: ExitStack, wanted: Wanted, observe: Observer | None = None
+    settings: LdapSettings,
+    job: ExportJob,
+    stack: ExitStack,
+    wanted: Projection,
+    observe: RecordObserver | None = None,
 ) -> tuple[Iterator[bytes], Sequence[Search]]:
     if job.exact:
         from ldif_export.backup import snapshot  # noqa: PLC0415 - loads python-ldap
 
-        searched = _located(settings, job)
+        searched = _resolved(settings, job)
         reader: Reader = stack.enter_context(closing(snapshot.read(settings, searched, wanted)))
     else:
-        reader = stack.enter_context(closing(choice.connected(settings, wanted, job.reader)))
-        searched = domain_lookup.located(reader, job.selections, names.Tree(settings.suffix))
+        reader = stack.enter_context(closing(choice.connect(settings, wanted, job.reader)))
+        searched = domain_lookup.resolve_searches(
+            reader, job.selections, names.Tree(settings.suffix)
+        )
     passwords = wanted.selection.has_passwords
     text = full.export(reader, searched, passwords=passwords, observe=observe)
     return stack.enter_context(closing(text)), searched
 
 
-def _located(settings: LdapSettings, job: Job) -> tuple[Search, ...]:
+def _resolved(settings: LdapSettings, job: ExportJob) -> tuple[Search, ...]:
     """Find out what to search for, on a connection for that alone."""
-    wanted = Wanted(job.selections[0])
-    with closing(choice.connected(settings, wanted, job.reader)) as reader:
-        return domain_lookup.located(reader, job.selections, names.Tree(settings.suffix))
+    wanted = Projection(job.selections[0])
+    with closing(choice.connect(settings, wanted, job.reader)) as reader:
+        return domain_lookup.resolve_searches(reader, job.selections, names.Tree(settings.suffix))
 
 
-def _increment(settings: LdapSettings, job: Job, earlier: Path, stack: ExitStack) -> Iterator[bytes]:
+def _increment(
+    settings: LdapSettings, job: ExportJob, earlier: Path, stack: ExitStack
+) -> Iterator[bytes]:
     """Give what has changed since an earlier export as change records.
 
     Raises:
@@ -228,5 +238,5 @@ def _increment(settings: LdapSettings, job: Job, earlier: Path, stack: ExitStack
     yield from increment.text()
     if job.manifest:
         manifest_writer.write(
-            job.manifest, increment.manifest(manifest_writer.now()), increment.write_companion
+            job.manifest, increment.manifest(manifest_writer.now()), increment.write_entry_list
         )

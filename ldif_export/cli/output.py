@@ -16,7 +16,7 @@ from ldif_export import handover
 
 if TYPE_CHECKING:
     # An export, which starts often, needs no parser.
-    from ldif_export.ldif.parser import Fault
+    from ldif_export.ldif.parser import LineIssue
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def write_all(descriptor: int, chunk: bytes) -> None:
 
 def failed(refusal: Refusal) -> int:
     """Say in one line what went wrong; give the exit status."""
-    click.echo(handover.told(refusal), err=True)
+    click.echo(handover.error_line(refusal), err=True)
     return handover.exit_status(refusal)
 
 
@@ -94,7 +94,7 @@ def shows_progress(given: Mapping[str, Any]) -> bool:
 
 
 def print_findings(
-    findings: Sequence["Fault"], word: str, number: int, *, to_stderr: bool = False
+    findings: Sequence["LineIssue"], word: str, number: int, *, to_stderr: bool = False
 ) -> None:
     """Print findings, a line each, and how many more there are.
 

@@ -26,7 +26,9 @@ _BEGINNING = b"\ndn:"
 """Begins every record of a text, and nothing else: other lines begin otherwise, or are folded."""
 
 
-def shown(chunks: Iterable[bytes], settings: LdapSettings, searches: Sequence[Search]) -> Iterator[bytes]:
+def shown(
+    chunks: Iterable[bytes], settings: LdapSettings, searches: Sequence[Search]
+) -> Iterator[bytes]:
     """Show on the terminal how far a text is: entries, bytes, speed and time left."""
     with progress_bar() as progress:
         entries = progress.add_task("entries", total=None)
@@ -66,7 +68,9 @@ class _Amount(TextColumn):
         return column.render(task)
 
 
-def _count(settings: LdapSettings, searches: Sequence[Search], progress: Progress, task: TaskID) -> None:
+def _count(
+    settings: LdapSettings, searches: Sequence[Search], progress: Progress, task: TaskID
+) -> None:
     """Find out how many entries there are, beside the export; without that no time is told."""
     try:
         connection = libldap.connect(settings)

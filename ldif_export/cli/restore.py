@@ -15,7 +15,7 @@ from ldif_export.cli import connection, output
 from ldif_export.cli.output import print_findings, print_json, shows_progress
 from ldif_export.restore.execution import RestoreOutcome, execute, planned_changes
 from ldif_export.restore.plan import RestorePlan, plan_restore
-from ldif_export.restore.validation import Options
+from ldif_export.restore.validation import RestoreOptions
 
 _OPTIONS = ("old_suffix", "overwrite", "clear_text", "leave_out")
 
@@ -44,7 +44,7 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
 
 def _restore(file: Path, directory: Directory, given: Mapping[str, Any]) -> int:
     checkpoint = given["checkpoint"] or file.with_name(f"{file.name}.restoring")
-    options = Options(**{name: given[name] for name in _OPTIONS})
+    options = RestoreOptions(**{name: given[name] for name in _OPTIONS})
     planned = plan_restore(file, directory, options, checkpoint=checkpoint)
     if given["dry_run"] and planned.ok:
         _print_omitted(planned)

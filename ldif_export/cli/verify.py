@@ -8,7 +8,7 @@ from iredldap.errors import InternalError, Refusal
 from ldif_export import handover, manifest
 from ldif_export.cli import output
 from ldif_export.cli.output import print_findings
-from ldif_export.restore.verify import Report, verify
+from ldif_export.restore.verify import VerifyReport, verify
 
 
 def run(file: Path, manifest_path: Path | None, *, as_json: bool) -> int:
@@ -34,7 +34,7 @@ def run(file: Path, manifest_path: Path | None, *, as_json: bool) -> int:
     return handover.DONE if report.ok else handover.FAILED
 
 
-def _print_report(file: Path, report: Report) -> None:
+def _print_report(file: Path, report: VerifyReport) -> None:
     print_findings(report.faults, "", report.fault_count)
     print_findings(report.warnings, "warning: ", report.warning_count)
     kinds = ", ".join(f"{number} {kind}" for kind, number in report.kinds.items() if number)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import Readable
-from ldif_export.ldif.parser import LARGEST, Note, Parser, Wrong
+from ldif_export.ldif.decompression import ReadableFile
+from ldif_export.ldif.parser import LARGEST_RECORD, LineError, ParserNote, RecordParser
 
 _Line = tuple[int, str, bytes]
 """Number, name and value."""
@@ -22,56 +22,58 @@ _END_OF_MOD = b"-"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeRecord:
     """A change of one entry, and the line where it begins."""
 
     operation: Operation
     line: int
 
 
-def read(file: Readable, *, largest: int = LARGEST) -> Iterator[Change | Note]:
+def read(
+    file: ReadableFile, *, largest: int = LARGEST_RECORD
+) -> Iterator[ChangeRecord | ParserNote]:
     """Read LDIF change records; the last item is the `End`.
 
     Args:
         file: Not compressed any more; see `unpacking.unpacked`.
         largest: Bytes that a record may have; a larger one ends the reading.
     """
-    return parser.parsed(file, _Changes(), largest)
+    return parser.parse_records(file, _Changes(), largest)
 
 
-class _Changes(Parser[Change]):
-    def record(self, lines: list[bytes], start: int, line: int) -> Change:
-        dn = parser.dn_of(lines[start], start)
+class _Changes(RecordParser[ChangeRecord]):
+    def record(self, lines: list[bytes], start: int, line: int) -> ChangeRecord:
+        dn = parser.parse_dn_line(lines[start], start)
         numbered = [
             (index, text)
             for index, text in enumerate(lines)
             if index > start and not text.startswith(b"#")
         ]
         if not numbered:
-            raise Wrong("nothing is to be changed", start)
+            raise LineError("nothing is to be changed", start)
         (index, name, value), *rest = map(_line, numbered)
         make = _MAKERS.get(value.decode("utf-8", "replace")) if name == "changetype" else None
         if make is None:
-            raise Wrong("no changetype that is known", index)
-        return Change(make(dn, rest, index), line)
+            raise LineError("no changetype that is known", index)
+        return ChangeRecord(make(dn, rest, index), line)
 
 
 def _line(numbered: tuple[int, bytes]) -> _Line:
     index, text = numbered
     if text == _END_OF_MOD:
         return index, "", _END_OF_MOD
-    name, rest = parser.split(text, index)
-    return index, name, parser.value_of(rest, index)
+    name, rest = parser.split_line(text, index)
+    return index, name, parser.decode_value(rest, index)
 
 
 def _addition(dn: str, lines: list[_Line], at: int) -> Add:
     values: dict[str, list[bytes]] = {}
     for index, name, value in lines:
         if not name:
-            raise Wrong("no attribute", index)
+            raise LineError("no attribute", index)
         values.setdefault(name, []).append(value)
     if not values:
-        raise Wrong("an entry without attributes", at)
+        raise LineError("an entry without attributes", at)
     return Add(dn, {name: tuple(found) for name, found in values.items()})
 
 
@@ -80,7 +82,7 @@ def _modification(dn: str, lines: list[_Line], at: int) -> Modify:
     rest = iter(lines)
     for index, word, value in rest:
         if word not in _OPS:
-            raise Wrong("neither add: nor delete: nor replace:", index)
+            raise LineError("neither add: nor delete: nor replace:", index)
         attribute = value.decode("utf-8", "replace")
         mods.append(Mod(_OPS[word], attribute, tuple(_values(rest, attribute, index))))
     return Modify(dn, tuple(mods))
@@ -91,14 +93,14 @@ def _values(lines: Iterator[_Line], attribute: str, at: int) -> Iterator[bytes]:
         if not name:
             return
         if name.lower() != attribute.lower():
-            raise Wrong(f"a value of another attribute than {attribute}", index)
+            raise LineError(f"a value of another attribute than {attribute}", index)
         yield value
-    raise Wrong("no - behind a modification", at)
+    raise LineError("no - behind a modification", at)
 
 
 def _deletion(dn: str, lines: list[_Line], at: int) -> Delete:
     if lines:
-        raise Wrong("something stands behind a deletion", lines[0][0])
+        raise LineError("something stands behind a deletion", lines[0][0])
     return Delete(dn)
 
 
@@ -106,12 +108,12 @@ def _renaming(dn: str, lines: list[_Line], at: int) -> Rename:
     found = {name: value for _, name, value in lines}
     is_whole = found.keys() - {"newsuperior"} == {"newrdn", "deleteoldrdn"}
     if not is_whole or len(found) != len(lines) or found["deleteoldrdn"] != b"1":
-        raise Wrong("newrdn:, deleteoldrdn: 1 and at most a newsuperior: make a rename", at)
+        raise LineError("newrdn:, deleteoldrdn: 1 and at most a newsuperior: make a rename", at)
     try:
         parent = found["newsuperior"].decode() if "newsuperior" in found else None
         return Rename(dn, found["newrdn"].decode(), parent)
     except UnicodeDecodeError as ex:
-        raise Wrong("a DN that is not UTF-8", at) from ex
+        raise LineError("a DN that is not UTF-8", at) from ex
 
 
 _MAKERS: dict[str, Callable[[str, list[_Line], int], Operation]] = {

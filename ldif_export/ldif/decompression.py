@@ -17,21 +17,21 @@ _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _PIECE = 1024
 
 
-class Damaged(Exception):
+class CorruptData(Exception):
     """Compressed data can not be unpacked: they were cut off or changed."""
 
 
-class Readable(Protocol):
+class ReadableFile(Protocol):
     """A binary file, as far as it is needed here."""
 
     def read(self, size: int, /) -> bytes:
         """Give at most so many bytes; none at the end."""
 
 
-class Tally:
+class DigestingReader:
     """Count and digest the bytes of a file while somebody reads it."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: ReadableFile) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.size = 0
@@ -47,10 +47,10 @@ class Tally:
         return chunk
 
 
-def unpacked(file: Readable) -> Readable:
+def decompressed(file: ReadableFile) -> ReadableFile:
     """Give what a file holds: gzip and zstd are known by their first bytes, the rest is plain.
 
-    Reading it raises `Damaged` where the compressed data are not whole.
+    Reading it raises `CorruptData` where the compressed data are not whole.
 
     Raises:
         InternalError: If the library for zstd is not installed.
@@ -58,23 +58,23 @@ def unpacked(file: Readable) -> Readable:
     head = file.read(len(_ZSTD))
     whole = _Prefixed(head, file)
     if head.startswith(_GZIP):
-        return _Unpacked("gzip", whole, lambda: zlib.decompressobj(_GZIP_FORMAT), zlib.error)
+        return _Decompressed("gzip", whole, lambda: zlib.decompressobj(_GZIP_FORMAT), zlib.error)
     return _zstd(whole) if head == _ZSTD else whole
 
 
-def _zstd(file: Readable) -> Readable:
+def _zstd(file: ReadableFile) -> ReadableFile:
     try:
         import zstandard  # noqa: PLC0415 - few files are compressed so
     except ImportError as ex:
         raise InternalError("zstd needs the extra zstd") from ex
     decompressor = zstandard.ZstdDecompressor()
-    return _Unpacked("zstd", file, decompressor.decompressobj, zstandard.ZstdError)
+    return _Decompressed("zstd", file, decompressor.decompressobj, zstandard.ZstdError)
 
 
 class _Prefixed:
     """A file with the bytes that have been read of it put back."""
 
-    def __init__(self, head: bytes, file: Readable) -> None:
+    def __init__(self, head: bytes, file: ReadableFile) -> None:
         self._head = head
         self._file = file
 
@@ -97,9 +97,9 @@ class _Frame(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class _Unpacked:
+class _Decompressed:
     def __init__(
-        self, name: str, file: Readable, begin: Callable[[], _Frame], fault: type[Exception]
+        self, name: str, file: ReadableFile, begin: Callable[[], _Frame], fault: type[Exception]
     ) -> None:
         self._name = name
         self._file = file
@@ -114,7 +114,7 @@ class _Unpacked:
             piece = self._waiting or self._file.read(_PIECE)
             if not piece:
                 if self._frame:
-                    raise Damaged(f"{self._name}: the data end too early")
+                    raise CorruptData(f"{self._name}: the data end too early")
                 return b""
             self._ready = BytesIO(self._fed(piece))
         return given
@@ -124,7 +124,7 @@ class _Unpacked:
         try:
             given = frame.decompress(piece)
         except self._fault as ex:
-            raise Damaged(f"{self._name}: {ex}") from ex
+            raise CorruptData(f"{self._name}: {ex}") from ex
         self._waiting = frame.unused_data if frame.eof else b""
         self._frame = None if frame.eof else frame
         return given

@@ -12,7 +12,7 @@ class Openable(Protocol):
         """Open it; each reading has a position of its own."""
 
 
-class Unnamed:
+class UnnamedFile:
     """A file that is open already, and has no name: it goes with the process, however that ends.
 
     Args:

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ldif_export.ldif.decompression import Damaged, Readable
+from ldif_export.ldif.decompression import CorruptData, ReadableFile
 
-LARGEST = 16 * 1024 * 1024
+LARGEST_RECORD = 16 * 1024 * 1024
 """Bytes of the largest record that is read."""
 
 _CHUNK = 256 * 1024
@@ -28,7 +28,7 @@ _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.;_-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ParsedRecord:
     """An entry. Attributes stand in the order and the spelling in which they first come."""
 
     dn: str
@@ -37,7 +37,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class LdifComment:
     """A line of comment without its ``#``; what a folded one goes on with is left out."""
 
     text: str
@@ -45,7 +45,7 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class LineIssue:
     """What is wrong, and the line; 0: no line in particular."""
 
     line: int
@@ -53,19 +53,19 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class EndOfText:
     """The end of the text; `torn` if that is within a line."""
 
     line: int
     torn: bool
 
 
-Note = Comment | Fault | End
-Item = Record | Note
+ParserNote = LdifComment | LineIssue | EndOfText
+ParsedItem = ParsedRecord | ParserNote
 T = TypeVar("T")
 
 
-class Wrong(Exception):
+class LineError(Exception):
     """A logical line is wrong; its number counts from 0 within the block."""
 
     def __init__(self, reason: str, index: int = 0) -> None:
@@ -74,33 +74,35 @@ class Wrong(Exception):
         self.index = index
 
 
-def read(file: Readable, *, largest: int = LARGEST) -> Iterator[Item]:
-    """Read LDIF text; the last item is the `End`.
+def read(file: ReadableFile, *, largest: int = LARGEST_RECORD) -> Iterator[ParsedItem]:
+    """Read LDIF text; the last item is the `EndOfText`.
 
     Args:
         file: Not compressed any more; see `unpacking.unpacked`.
         largest: Bytes that a record may have; a larger one ends the reading.
     """
-    return parsed(file, _Contents(), largest)
+    return parse_records(file, _Contents(), largest)
 
 
-def parsed(file: Readable, parser: "Parser[T]", largest: int) -> Iterator[T | Note]:
+def parse_records(
+    file: ReadableFile, parser: "RecordParser[T]", largest: int
+) -> Iterator[T | ParserNote]:
     """Read LDIF text of other records, as `read` does."""
     blocks = _Blocks(file, largest)
     try:
         for line, block in blocks:
             yield from parser.items(line, block)
-    except (Damaged, Wrong) as ex:
-        yield Fault(blocks.line, str(ex))
-        yield End(blocks.line, torn=True)
+    except (CorruptData, LineError) as ex:
+        yield LineIssue(blocks.line, str(ex))
+        yield EndOfText(blocks.line, torn=True)
     else:
-        yield End(blocks.line, blocks.torn)
+        yield EndOfText(blocks.line, blocks.torn)
 
 
 class _Blocks:
     """What stands between empty lines, with the number of its first line; line ends made LF."""
 
-    def __init__(self, file: Readable, largest: int) -> None:
+    def __init__(self, file: ReadableFile, largest: int) -> None:
         self._file = file
         self._largest = largest
         self.line = 1
@@ -114,7 +116,7 @@ class _Blocks:
                 yield self.line, block
                 self.line += block.count(b"\n") + 2
             if len(rest) > self._largest:
-                raise Wrong(f"a record of more than {self._largest} bytes")
+                raise LineError(f"a record of more than {self._largest} bytes")
             # Reading as much again as is held keeps the cost of a very long record linear.
             chunk = self._chunk(max(_CHUNK, len(rest)))
         self.torn = bool(rest) and not rest.endswith(b"\n")
@@ -135,20 +137,20 @@ class _Blocks:
         return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
 
 
-class Parser(ABC, Generic[T]):
+class RecordParser(ABC, Generic[T]):
     """Make records of blocks."""
 
     def __init__(self) -> None:
         self._begun = False
 
-    def items(self, line: int, block: bytes) -> Iterator[T | Note]:
+    def items(self, line: int, block: bytes) -> Iterator[T | ParserNote]:
         text = block.lstrip(b"\n")
         line += len(block) - len(text)
         text = text.rstrip(b"\n")
         if not text:
             return
         if text.startswith(b" "):
-            yield Fault(line, "a continued line, and none before it to continue")
+            yield LineIssue(line, "a continued line, and none before it to continue")
             return
         lines = text.replace(b"\n ", b"").split(b"\n")
         if text.startswith(b"#") or b"\n#" in text:
@@ -157,8 +159,8 @@ class Parser(ABC, Generic[T]):
             start = self._start(lines)
             if start is not None:
                 yield self.record(lines, start, line + _physical(text, start))
-        except Wrong as ex:
-            yield Fault(line + _physical(text, ex.index), ex.reason)
+        except LineError as ex:
+            yield LineIssue(line + _physical(text, ex.index), ex.reason)
 
     @abstractmethod
     def record(self, lines: list[bytes], start: int, line: int) -> T:
@@ -170,7 +172,7 @@ class Parser(ABC, Generic[T]):
             line: Number of that one in the text.
 
         Raises:
-            Wrong: If it is none.
+            LineError: If it is none.
         """
 
     def _start(self, lines: list[bytes]) -> int | None:
@@ -181,24 +183,24 @@ class Parser(ABC, Generic[T]):
             begun, self._begun = self._begun, True
             if begun or not line.lower().startswith(b"version:"):
                 return index
-            if value_of(line[len(b"version:") :], index) != b"1":
-                raise Wrong("LDIF of another version than 1", index)
+            if decode_value(line[len(b"version:") :], index) != b"1":
+                raise LineError("LDIF of another version than 1", index)
         return None
 
 
-class _Contents(Parser[Record]):
+class _Contents(RecordParser[ParsedRecord]):
     """Read entries, remembering lines that repeat: most of an account's do."""
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[bytes, tuple[str, str, bytes]] = {}
 
-    def record(self, lines: list[bytes], start: int, line: int) -> Record:
+    def record(self, lines: list[bytes], start: int, line: int) -> ParsedRecord:
         dn, attributes = self._entry(lines, start)
-        return Record(dn, attributes, line)
+        return ParsedRecord(dn, attributes, line)
 
     def _entry(self, lines: list[bytes], start: int) -> tuple[str, dict[str, list[bytes]]]:
-        dn = dn_of(lines[start], start)
+        dn = parse_dn_line(lines[start], start)
         groups: dict[str, tuple[str, list[bytes]]] = {}
         known = self._known
         for index in range(_first_value(lines, start), len(lines)):
@@ -215,17 +217,17 @@ class _Contents(Parser[Record]):
             else:
                 group[1].append(value)
         if not groups:
-            raise Wrong("an entry without attributes", start)
+            raise LineError("an entry without attributes", start)
         return dn, dict(groups.values())
 
     def _learned(self, line: bytes, index: int) -> tuple[str, str, bytes]:
-        text, rest = split(line, index)
+        text, rest = split_line(line, index)
         key = text.lower()
         if key == "dn":
-            raise Wrong("a second dn: without an empty line before it", index)
+            raise LineError("a second dn: without an empty line before it", index)
         if key in {"changetype", "control"}:
-            raise Wrong("a change record; only entries and their additions are read", index)
-        learned = key, text, value_of(rest, index)
+            raise LineError("a change record; only entries and their additions are read", index)
+        learned = key, text, decode_value(rest, index)
         # Base64 hides what hardly ever repeats: foreign letters and passwords.
         if len(line) <= _LONGEST_KNOWN and not rest.startswith(b":"):
             self._remember(line, learned)
@@ -242,61 +244,61 @@ def _first_value(lines: list[bytes], start: int) -> int:
         name, _, rest = lines[index].partition(b":")
         if name.lower() == b"changetype":
             # Of any other change the line itself is the fault.
-            return index + (value_of(rest, index).strip(b" ").lower() == b"add")
+            return index + (decode_value(rest, index).strip(b" ").lower() == b"add")
         if not name.startswith(b"#"):
             break
     return start + 1
 
 
-def split(line: bytes, index: int) -> tuple[str, bytes]:
+def split_line(line: bytes, index: int) -> tuple[str, bytes]:
     """Give the name in a line, and what stands behind its colon.
 
     Raises:
-        Wrong: If there is none.
+        LineError: If there is none.
     """
     name, colon, rest = line.partition(b":")
     if not colon:
-        raise Wrong("no colon", index)
+        raise LineError("no colon", index)
     if not _NAME.fullmatch(name):
-        raise Wrong("no attribute name before the colon", index)
+        raise LineError("no attribute name before the colon", index)
     return name.decode(), rest
 
 
-def dn_of(line: bytes, index: int) -> str:
+def parse_dn_line(line: bytes, index: int) -> str:
     """Read the line that begins a record.
 
     Raises:
-        Wrong: If it does not.
+        LineError: If it does not.
     """
     name, colon, rest = line.partition(b":")
     if not colon or name.lower() != b"dn":
-        raise Wrong("a record does not begin with dn:", index)
+        raise LineError("a record does not begin with dn:", index)
     try:
-        return value_of(rest, index).decode()
+        return decode_value(rest, index).decode()
     except UnicodeDecodeError as ex:
-        raise Wrong("a DN that is not UTF-8", index) from ex
+        raise LineError("a DN that is not UTF-8", index) from ex
 
 
-def value_of(rest: bytes, index: int) -> bytes:
+def decode_value(rest: bytes, index: int) -> bytes:
     """Read what stands behind the first colon of a line.
 
     Raises:
-        Wrong: If it is malformed, or elsewhere.
+        LineError: If it is malformed, or elsewhere.
     """
     if rest.startswith(b":"):
         try:
             return binascii.a2b_base64(rest[1:].strip(b" "), strict_mode=True)
         except binascii.Error as ex:
-            raise Wrong("bad base64", index) from ex
+            raise LineError("bad base64", index) from ex
     if rest.startswith(b"<"):
-        raise Wrong("a value that lies elsewhere; no URL is fetched", index)
+        raise LineError("a value that lies elsewhere; no URL is fetched", index)
     return rest.lstrip(b" ")
 
 
-def _comments(text: bytes, line: int) -> Iterator[Comment]:
+def _comments(text: bytes, line: int) -> Iterator[LdifComment]:
     for number, found in enumerate(text.split(b"\n")):
         if found.startswith(b"#"):
-            yield Comment(found[1:].decode("utf-8", "replace").strip(), line + number)
+            yield LdifComment(found[1:].decode("utf-8", "replace").strip(), line + number)
 
 
 def _physical(text: bytes, index: int) -> int:

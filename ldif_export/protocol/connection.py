@@ -14,15 +14,15 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.errors import InternalError, Refusal, ServerDown
 from ldif_export.protocol import messages, result_codes, sockets
 from ldif_export.protocol.ber import MalformedReply
-from ldif_export.protocol.messages import Message, Result
+from ldif_export.protocol.messages import LdapMessage, LdapResult
 
 _READ = 256 * 1024
 
-MOST_NUMBER = 127
+LAST_MESSAGE_ID = 127
 """Messages are counted up to here, and begin anew: each search is over before the next."""
 
 
-class Connection:
+class LdapConnection:
     """Messages to and from one server.
 
     Args:
@@ -43,7 +43,7 @@ class Connection:
         Raises:
             ServerDown: If the connection is lost.
         """
-        self._number = self._number % MOST_NUMBER + 1
+        self._number = self._number % LAST_MESSAGE_ID + 1
         try:
             self._socket.sendall(request(self._number))
         except OSError as ex:
@@ -60,33 +60,33 @@ class Connection:
         pieces = [self.data[self.at :]]
         before = len(pieces[0])
         self.data, self.at = b"", 0
-        lacking = messages.lacking(pieces[0], 0)
+        lacking = messages.missing_bytes(pieces[0], 0)
         while lacking > 0:
             pieces.append(self._received())
             lacking -= len(pieces[-1])
             if lacking <= 0:
                 pieces = [b"".join(pieces)]
-                lacking = messages.lacking(pieces[0], 0)
+                lacking = messages.missing_bytes(pieces[0], 0)
         self.data = pieces[0]
         return len(self.data) - before
 
-    def next(self) -> Message | None:
+    def next(self) -> LdapMessage | None:
         """Take the next message; None: it is not there as a whole.
 
         Raises:
             ServerDown: If it says that the server hangs up.
             MalformedReply: If it is none.
         """
-        if self.at == len(self.data) or messages.lacking(self.data, self.at):
+        if self.at == len(self.data) or messages.missing_bytes(self.data, self.at):
             return None
         found = messages.message(self.data, self.at)
-        if messages.is_farewell(self.data, found):
+        if messages.is_disconnection(self.data, found):
             why = result_codes.refusal(messages.result(self.data, found)).detail
             raise ServerDown(f"the directory hangs up: {why}")
         self.at = found.after
         return found
 
-    def answer(self, request: Callable[[int], bytes], operation: int) -> messages.Result:
+    def answer(self, request: Callable[[int], bytes], operation: int) -> messages.LdapResult:
         """Send a request and wait for its only answer.
 
         Raises:
@@ -110,7 +110,7 @@ class Connection:
         if self.at < len(self.data):
             # It came before TLS, and would pass for a part of what comes by it.
             raise MalformedReply("something stands behind the answer to StartTLS")
-        self._socket = sockets.secured(self._socket, uri, settings)
+        self._socket = sockets.start_tls(self._socket, uri, settings)
 
     def wait(self, seconds: float) -> None:
         """Set how long to wait for the next byte."""
@@ -136,7 +136,7 @@ class Connection:
         return received
 
 
-def connect(settings: LdapSettings) -> Connection:
+def connect(settings: LdapSettings) -> LdapConnection:
     """Open a connection bound as the service account, on the first server that answers.
 
     An empty bind DN stands for whoever owns this process, by SASL EXTERNAL on ``ldapi://``.
@@ -155,8 +155,8 @@ def connect(settings: LdapSettings) -> Connection:
     raise ServerDown(f"{', '.join(settings.uri)}: {failure.detail}") from failure
 
 
-def _bound(uri: str, settings: LdapSettings) -> Connection:
-    connection = Connection(sockets.opened(uri, settings))
+def _bound(uri: str, settings: LdapSettings) -> LdapConnection:
+    connection = LdapConnection(sockets.open_socket(uri, settings))
     try:
         if settings.turns_to_tls(uri):
             begun = connection.answer(messages.start_tls, messages.EXTENDED_RESPONSE)
@@ -183,11 +183,11 @@ def _bind(uri: str, settings: LdapSettings) -> Callable[[int], bytes]:
     return lambda number: messages.simple_bind(number, settings.bind_dn, password)
 
 
-def _succeed(result: Result, refusal: Callable[[Result], Refusal]) -> None:
+def _succeed(result: LdapResult, refusal: Callable[[LdapResult], Refusal]) -> None:
     if result.code != result_codes.SUCCESS:
         raise refusal(result)
 
 
-def _no_tls(result: Result) -> Refusal:
+def _no_tls(result: LdapResult) -> Refusal:
     refusal = result_codes.refusal(result)
     return refusal if isinstance(refusal, ServerDown) else InternalError(f"StartTLS: {refusal}")

@@ -23,15 +23,15 @@ _ITEM = re.compile(r"([A-Za-z0-9.;-]+)([><~]?=)([^()\0]*)")
 _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})?")
 
 
-class UnknownFilter(InternalError):
+class UnsupportedFilter(InternalError):
     """A filter is malformed, or of a kind that is not written here: an extensible match."""
 
 
-def parsed(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """Write a filter as BER.
 
     Raises:
-        UnknownFilter: If it is none.
+        UnsupportedFilter: If it is none.
     """
     term, end = _term(text, 0, _MOST_NESTING)
     if end != len(text):
@@ -87,11 +87,11 @@ def _substrings(written: str) -> bytes:
 def _unescaped(value: bytes) -> bytes:
     def byte(found: re.Match[bytes]) -> bytes:
         if found[1] is None:
-            raise UnknownFilter(f"{value!r} ends an escape too early")
+            raise UnsupportedFilter(f"{value!r} ends an escape too early")
         return bytes.fromhex(found[1].decode())
 
     return _ESCAPE.sub(byte, value)
 
 
 def _refuse(text: str, at: int) -> NoReturn:
-    raise UnknownFilter(f"{text!r} is no filter from character {at} on")
+    raise UnsupportedFilter(f"{text!r} is no filter from character {at} on")

@@ -30,7 +30,7 @@ SEARCH_REFERENCE = 0x73
 EXTENDED_RESPONSE = 0x78
 INTERMEDIATE = 0x79
 
-LARGEST = 256 * 1024 * 1024
+LARGEST_MESSAGE = 256 * 1024 * 1024
 """Most bytes of one message; a longer one is refused."""
 
 _BIND_REQUEST, _SEARCH_REQUEST, _EXTENDED_REQUEST = 0x60, 0x63, 0x77
@@ -44,7 +44,7 @@ _MANAGE_DSA_IT = b"2.16.840.1.113730.3.4.2"
 _VERSION = 3
 
 
-class Message(NamedTuple):
+class LdapMessage(NamedTuple):
     """Where a message lies: its operation from `start` to `end`, the next message from `after`.
 
     Controls may stand between `end` and `after`; none of them changes what is exported.
@@ -57,7 +57,7 @@ class Message(NamedTuple):
     after: int
 
 
-class Result(NamedTuple):
+class LdapResult(NamedTuple):
     """How an operation ended."""
 
     code: int
@@ -65,7 +65,7 @@ class Result(NamedTuple):
     diagnostic: str
 
 
-class Head(NamedTuple):
+class EntryHead(NamedTuple):
     """Beginning of an entry: its DN, and where its attributes lie."""
 
     dn: bytes
@@ -73,7 +73,7 @@ class Head(NamedTuple):
     end: int
 
 
-def lacking(data: bytes, at: int) -> int:
+def missing_bytes(data: bytes, at: int) -> int:
     """How many bytes of the message that begins at a position are missing, at least.
 
     Raises:
@@ -84,12 +84,12 @@ def lacking(data: bytes, at: int) -> int:
     found = header(data, at, len(data))
     if found is None:
         return 1
-    if found.end - found.start > LARGEST:
+    if found.end - found.start > LARGEST_MESSAGE:
         raise MalformedReply(f"a message has {found.end - found.start} bytes")
     return max(0, found.end - len(data))
 
 
-def message(data: bytes, at: int) -> Message:
+def message(data: bytes, at: int) -> LdapMessage:
     """Open a message that is there as a whole.
 
     Raises:
@@ -98,10 +98,10 @@ def message(data: bytes, at: int) -> Message:
     _, start, after = expect(SEQUENCE, data, at, len(data))
     identity, start = number(INTEGER, data, start, after)
     operation, start, end = element(data, start, after)
-    return Message(identity, operation, start, end, after)
+    return LdapMessage(identity, operation, start, end, after)
 
 
-def head(data: bytes, found: Message) -> Head:
+def head(data: bytes, found: LdapMessage) -> EntryHead:
     """Open an entry.
 
     Raises:
@@ -111,7 +111,7 @@ def head(data: bytes, found: Message) -> Head:
     _, start, end = expect(SEQUENCE, data, at, found.end)
     if end != found.end:
         raise MalformedReply("something stands behind the attributes of an entry")
-    return Head(dn, start, end)
+    return EntryHead(dn, start, end)
 
 
 def attribute(chunk: bytes) -> tuple[bytes, list[bytes]]:
@@ -132,7 +132,7 @@ def attribute(chunk: bytes) -> tuple[bytes, list[bytes]]:
     return name, values
 
 
-def result(data: bytes, found: Message) -> Result:
+def result(data: bytes, found: LdapMessage) -> LdapResult:
     """Read how an operation ended.
 
     Raises:
@@ -141,10 +141,10 @@ def result(data: bytes, found: Message) -> Result:
     code, at = number(ENUMERATED, data, found.start, found.end)
     matched, at = octets(data, at, found.end)
     diagnostic, _ = octets(data, at, found.end)
-    return Result(code, matched.decode(errors="replace"), diagnostic.decode(errors="replace"))
+    return LdapResult(code, matched.decode(errors="replace"), diagnostic.decode(errors="replace"))
 
 
-def is_farewell(data: bytes, found: Message) -> bool:
+def is_disconnection(data: bytes, found: LdapMessage) -> bool:
     """Whether a message is a notice of disconnection."""
     if found.number or found.operation != EXTENDED_RESPONSE:
         return False

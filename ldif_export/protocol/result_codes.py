@@ -6,7 +6,7 @@ Source: RFC 4511, appendix A; the words are libldap's.
 from typing import Any
 
 from iredldap.errors import Refusal
-from ldif_export.protocol.messages import Result
+from ldif_export.protocol.messages import LdapResult
 
 SUCCESS = 0
 NO_SUCH_OBJECT = 32
@@ -53,7 +53,7 @@ _WORDS = {
 }
 
 
-def refusal(result: Result) -> Refusal:
+def refusal(result: LdapResult) -> Refusal:
     """Refusal that a result other than success means."""
     # Only what failed needs the LDAP library, which takes long to load.
     from iredldap.gateways.ldap_errors import refusal_for  # noqa: PLC0415
@@ -61,14 +61,14 @@ def refusal(result: Result) -> Refusal:
     return refusal_for(_error(result))
 
 
-def bind_refusal(result: Result, dn: str) -> Refusal:
+def bind_refusal(result: LdapResult, dn: str) -> Refusal:
     """Refusal that the refused bind of an account means; of nobody's, that by SASL EXTERNAL."""
     from iredldap.gateways import ldap_errors  # noqa: PLC0415 - as above
 
     return ldap_errors.bind_refusal(_error(result), dn)
 
 
-def _error(result: Result) -> Any:
+def _error(result: LdapResult) -> Any:
     import ldap  # noqa: PLC0415 - as above
 
     facts = {

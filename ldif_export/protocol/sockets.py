@@ -16,7 +16,7 @@ _PORTS = {"ldap": 389, "ldaps": 636}
 _SOCKETS = ("/var/run/slapd/ldapi", "/var/run/openldap/ldapi", "/var/run/ldapi")
 
 
-def opened(uri: str, settings: LdapSettings) -> socket.socket:
+def open_socket(uri: str, settings: LdapSettings) -> socket.socket:
     """Connect to a server, with TLS if the address says so; StartTLS is up to the caller.
 
     Raises:
@@ -32,10 +32,10 @@ def opened(uri: str, settings: LdapSettings) -> socket.socket:
         plain = socket.create_connection(address, settings.network_timeout)
     except OSError as ex:
         raise ServerDown(f"{uri}: {ex}") from ex
-    return secured(plain, uri, settings) if scheme == "ldaps" else plain
+    return start_tls(plain, uri, settings) if scheme == "ldaps" else plain
 
 
-def secured(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.socket:
+def start_tls(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.socket:
     """Turn a connection to TLS; one that can't be turned is closed.
 
     Raises:

@@ -5,8 +5,8 @@ finished lines: three dozen services are one look into a dictionary. Where an at
 from entry to entry, the bytes before its value are the key: they fix its name and the length of
 its value, hence what stands before the value and whether the line is folded.
 
-Entries of a kind are alike as a whole: after the first ones, an outline leads from one value that
-varies to the next, and only what an outline does not foresee is read attribute by attribute.
+Entries of a kind are alike as a whole: after the first ones, an template leads from one value that
+varies to the next, and only what an template does not foresee is read attribute by attribute.
 
 What is remembered is bounded; once it is full, nothing new is.
 
@@ -21,17 +21,17 @@ from iredldap.ldif import writer
 from ldif_export.protocol import messages
 from ldif_export.protocol.ber import INTEGER, OCTETS, SEQUENCE, MalformedReply, element
 from ldif_export.readers import entry_templates
-from ldif_export.readers.base import LAST
-from ldif_export.readers.entry_templates import Outline
+from ldif_export.readers.base import ENTRY_END
+from ldif_export.readers.entry_templates import EntryTemplate
 from ldif_export.readers.line_formats import (
-    DN,
-    DN_CUTS,
+    DN_PREFIX,
+    DN_SPLITTERS,
     FOLD,
     PLAIN,
-    Line,
+    LineEncoder,
     dn_line,
-    leading,
-    value_line,
+    value_encoder,
+    with_leading_newline,
 )
 
 _MOST_NAMES = 64
@@ -40,7 +40,7 @@ _MOST_BYTES = 256 * 1024
 _COST_OF_ONE = 16
 """For how many encodings one of a single value counts: most such attributes vary, and then they
 cost little more than if they were remembered."""
-_MOST_OUTLINES = 16
+_MOST_TEMPLATES = 16
 _LARGEST_SAMPLE = 16 * 1024
 
 _LONGEST_SHORT = 0x7F
@@ -69,7 +69,7 @@ def _head(data: bytes, at: int = 0) -> int:
 
 @dataclass
 class _Attribute:
-    written: writer.Attribute
+    written: writer.AttributeWriter
     name: str
     kept: bool
     watched: bool
@@ -78,11 +78,11 @@ class _Attribute:
 
 
 @dataclass
-class Entries:
+class EntryBuffer:
     """Entries that were written.
 
     Args:
-        parts: Their text, in pieces; the last one of each entry is `LAST`, and no other is.
+        parts: Their text, in pieces; the last one of each entry is `ENTRY_END`, and no other is.
         dns: Their DNs.
         seen: The values of what is watched in each, by name in lower case. None: nobody asks.
     """
@@ -92,7 +92,7 @@ class Entries:
     dns: list[bytes] = field(default_factory=list)
 
 
-class Blocks:
+class AttributeCache:
     """Write entries, remembering what repeats. It serves one export in one thread.
 
     Args:
@@ -100,7 +100,7 @@ class Blocks:
         watched: Attributes whose values are wanted beside the text, in lower case.
         most_blocks: How many encodings of an attribute are remembered as a whole; one that has
             more of them, or a sixteenth of them with a single value, varies.
-        samples: By how many entries of a kind their outline is made.
+        samples: By how many entries of a kind their template is made.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class Blocks:
         self._blocks: dict[bytes, bytes] = {}
         self._watched_blocks: dict[bytes, tuple[str, list[bytes], bytes]] = {}
         # By the bytes before a single value.
-        self._lines: dict[bytes, Line] = {}
+        self._lines: dict[bytes, LineEncoder] = {}
         # Both by the first attribute. What is watched is seen attribute by attribute only.
-        self._outlines: dict[bytes, Outline] = {}
-        self._samples: dict[bytes, list[list[entry_templates.Attribute]]] = {}
+        self._templates: dict[bytes, EntryTemplate] = {}
+        self._samples: dict[bytes, list[list[entry_templates.SampleAttribute]]] = {}
         # By an encoding that is remembered: most of what samples consist of.
-        self._sampled: dict[bytes, entry_templates.Attribute] = {}
+        self._sampled: dict[bytes, entry_templates.SampleAttribute] = {}
         self._enough = samples
-        self._most_outlines = 0 if watched else _MOST_OUTLINES
+        self._most_templates = 0 if watched else _MOST_TEMPLATES
 
-    def entries(self, data: bytes, at: int, number: int, written: Entries) -> int:
+    def entries(self, data: bytes, at: int, number: int, written: EntryBuffer) -> int:
         """Write entries as long as they are there as a whole and look as slapd sends them.
 
         Args:
@@ -167,7 +167,7 @@ class Blocks:
             at = end
         return at
 
-    def entry(self, data: bytes, head: messages.Head, written: Entries) -> None:
+    def entry(self, data: bytes, head: messages.EntryHead, written: EntryBuffer) -> None:
         """Write one entry, whatever it looks like.
 
         Raises:
@@ -184,22 +184,22 @@ class Blocks:
 
     def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
         size = len(dn)
-        if 0 < size < len(DN_CUTS) and dn.translate(PLAIN) is dn:
-            parts.append(DN)
-            parts.append(FOLD.join(DN_CUTS[size](dn)))
+        if 0 < size < len(DN_SPLITTERS) and dn.translate(PLAIN) is dn:
+            parts.append(DN_PREFIX)
+            parts.append(FOLD.join(DN_SPLITTERS[size](dn)))
         else:
             parts.append(dn_line(dn))
         if start < end:
             try:
-                outline = self._outlines.get(data[start : start + data[start + 1] + 2])
-                at = outline.follow(data, start, parts) if outline else start
+                template = self._templates.get(data[start : start + data[start + 1] + 2])
+                at = template.follow(data, start, parts) if template else start
                 if at != end:
                     self._each(data, at, end, parts)
                     if at == start:
-                        self._look_at(data, start, end, outline)
+                        self._look_at(data, start, end, template)
             except (IndexError, error):
                 raise MalformedReply("an attribute is cut off") from None
-        parts.append(LAST)
+        parts.append(ENTRY_END)
 
     def _each(self, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
         blocks, lines, append = self._blocks, self._lines, parts.append
@@ -226,27 +226,29 @@ class Blocks:
         if at != end:
             raise MalformedReply("an attribute goes beyond its entry")
 
-    def _look_at(self, data: bytes, start: int, end: int, outline: Outline | None) -> None:
-        """Learn from an entry that no outline foresaw."""
-        if outline is None:
+    def _look_at(self, data: bytes, start: int, end: int, template: EntryTemplate | None) -> None:
+        """Learn from an entry that no template foresaw."""
+        if template is None:
             self._sample(data, start, end)
-        elif outline.lessons:
-            outline.learn(self._attributes_of(data, start, end))
+        elif template.lessons:
+            template.learn(self._attributes_of(data, start, end))
 
     def _sample(self, data: bytes, start: int, end: int) -> None:
         first = data[start : start + 2 + data[start + 1]]
         # What is not remembered by itself is none that many entries begin with.
         if first not in self._blocks or end - start > _LARGEST_SAMPLE:
             return
-        if first not in self._samples and len(self._samples) >= self._most_outlines:
+        if first not in self._samples and len(self._samples) >= self._most_templates:
             return
         samples = self._samples.setdefault(first, [])
         samples.append(self._attributes_of(data, start, end))
         if len(samples) == self._enough:
-            self._outlines[first] = Outline.of(samples)
+            self._templates[first] = EntryTemplate.of(samples)
             samples.clear()
 
-    def _attributes_of(self, data: bytes, at: int, end: int) -> list[entry_templates.Attribute]:
+    def _attributes_of(
+        self, data: bytes, at: int, end: int
+    ) -> list[entry_templates.SampleAttribute]:
         found = []
         while at < end:
             after = element(data, at, end).end
@@ -255,11 +257,11 @@ class Blocks:
             at = after
         return found
 
-    def _look_into(self, chunk: bytes) -> entry_templates.Attribute:
+    def _look_into(self, chunk: bytes) -> entry_templates.SampleAttribute:
         name, values = messages.attribute(chunk)
         known = self._attributes.get(name) or self._attribute(name)
         text = self._blocks.get(chunk)
-        found = entry_templates.attribute(
+        found = entry_templates.sample_attribute(
             known.written, chunk, name, values, kept=known.kept, text=text
         )
         if text is not None:
@@ -271,7 +273,7 @@ class Blocks:
             return self._see(*known)
         name, values = messages.attribute(chunk)
         attribute = self._attributes.get(name) or self._attribute(name)
-        text = leading(attribute.written.lines(values)) if attribute.kept else b""
+        text = with_leading_newline(attribute.written.lines(values)) if attribute.kept else b""
         cost = _COST_OF_ONE if len(values) == 1 else 1
         if attribute.blocks_left >= cost and attribute.bytes_left >= len(chunk) + len(text):
             attribute.blocks_left -= cost
@@ -287,7 +289,7 @@ class Blocks:
     def _attribute(self, name: bytes) -> _Attribute:
         try:
             text = name.decode("ascii")
-            written = writer.Attribute(text)
+            written = writer.AttributeWriter(text)
         except ValueError as ex:
             raise MalformedReply(f"{name!r} is no attribute description") from ex
         base = writer.base_name(text)
@@ -313,8 +315,8 @@ class Blocks:
             return
         self._lines[before] = self._line(attribute, len(value))
 
-    def _line(self, attribute: _Attribute, size: int) -> Line:
-        line = value_line(attribute.written, size) if attribute.kept else lambda _value: b""
+    def _line(self, attribute: _Attribute, size: int) -> LineEncoder:
+        line = value_encoder(attribute.written, size) if attribute.kept else lambda _value: b""
         if attribute.watched:
             return lambda value: self._see(attribute.name, [value], line(value))
         return line

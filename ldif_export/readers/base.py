@@ -9,12 +9,12 @@ from ldif_export.selection import Search, Selection
 IDENTITY = ("entryCSN", "entryUUID")
 """Operational attributes that tell the state of an entry, and which one it is."""
 
-KIND = "objectClass"
-EVERYTHING = ("*", "ref")
+OBJECT_CLASS = "objectClass"
+USER_ATTRIBUTES = ("*", "ref")
 """What clients write; the address of a referral object is an operational attribute."""
 
 
-LAST = b"\n\n"
+ENTRY_END = b"\n\n"
 """Piece of text that ends an entry, and with it the empty line behind it."""
 
 
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """Entries as LDIF.
 
     Args:
-        parts: Their text in pieces. Of more than one entry, `LAST` is the last piece of each.
+        parts: Their text in pieces. Of more than one entry, `ENTRY_END` is the last piece of each.
         dns: Their DNs, as the directory writes them.
     """
 
@@ -33,19 +33,19 @@ class Batch(NamedTuple):
     def text(self) -> bytes:
         return b"".join(self.parts)
 
-    def apart(self) -> Iterator["Record"]:
+    def apart(self) -> Iterator["LdifRecord"]:
         """Give each of them by itself."""
         if len(self.dns) == 1:
-            yield Record(self.dns[0].decode(), self.text, {})
+            yield LdifRecord(self.dns[0].decode(), self.text, {})
             return
         begin = 0
         for dn in self.dns:
-            end = self.parts.index(LAST, begin) + 1
-            yield Record(dn.decode(), b"".join(self.parts[begin:end]), {})
+            end = self.parts.index(ENTRY_END, begin) + 1
+            yield LdifRecord(dn.decode(), b"".join(self.parts[begin:end]), {})
             begin = end
 
 
-class Record(NamedTuple):
+class LdifRecord(NamedTuple):
     """One entry as LDIF, with what is watched.
 
     Args:
@@ -59,12 +59,12 @@ class Record(NamedTuple):
     watched: Mapping[str, Sequence[bytes]]
 
 
-class Wanted(NamedTuple):
+class Projection(NamedTuple):
     """What of each entry is written, and what is only looked at.
 
     Args:
         selection: What is written.
-        watched: Attributes whose values come with each `Record`; those of `IDENTITY` are asked
+        watched: Attributes whose values come with each `LdifRecord`; those of `IDENTITY` are asked
             for, and written only with all operational attributes.
     """
 
@@ -73,10 +73,10 @@ class Wanted(NamedTuple):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What to ask the directory for: `EVERYTHING`, as a rule."""
+        """What to ask the directory for: `USER_ATTRIBUTES`, as a rule."""
         if self.selection.operational:
             return ("*", "+")
-        return (*EVERYTHING, *(name for name in IDENTITY if name in self.watched))
+        return (*USER_ATTRIBUTES, *(name for name in IDENTITY if name in self.watched))
 
     @property
     def watched_names(self) -> frozenset[str]:
@@ -103,13 +103,13 @@ class Reader(Protocol):
     def batches(self, search: Search) -> Generator[Batch, None, None]:
         """Read what a search finds, as fast as it comes."""
 
-    def records(self, search: Search) -> Generator[Record, None, None]:
+    def records(self, search: Search) -> Generator[LdifRecord, None, None]:
         """Read what a search finds, entry by entry."""
 
     def close(self) -> None:
         """Give up what is under way, and hang up."""
 
 
-def elsewhere(search: Search) -> DirectoryFailed:
+def referral_error(search: Search) -> DirectoryFailed:
     """Tell that a search got a reference instead of entries, as `gateways.directory` tells it."""
     return DirectoryFailed(f"part of {search.base} lies on another server")

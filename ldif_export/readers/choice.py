@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 from iredldap.config.ldap import LdapSettings
 from ldif_export.protocol import sockets
-from ldif_export.readers.base import Reader, Wanted
+from ldif_export.readers.base import Projection, Reader
 
-Choice = Literal["auto", "wire", "python-ldap"]
-CHOICES: tuple[Choice, ...] = get_args(Choice)
+ReaderName = Literal["auto", "wire", "python-ldap"]
+READER_NAMES: tuple[ReaderName, ...] = get_args(ReaderName)
 
 
-def connected(settings: LdapSettings, wanted: Wanted, choice: Choice = "auto") -> Reader:
+def connect(settings: LdapSettings, wanted: Projection, choice: ReaderName = "auto") -> Reader:
     """Open a connection to read from.
 
     Args:
@@ -24,7 +24,7 @@ def connected(settings: LdapSettings, wanted: Wanted, choice: Choice = "auto") -
         ServerDown: If no server answers, or its certificate is not to be trusted.
         InternalError: If TLS is not to be had, or the bind is refused.
     """
-    if choice == "wire" or (choice == "auto" and within_reach(settings)):
+    if choice == "wire" or (choice == "auto" and wire_suffices(settings)):
         # Each loads what the other does not need.
         from ldif_export.protocol import connection  # noqa: PLC0415
         from ldif_export.readers import wire  # noqa: PLC0415
@@ -32,10 +32,10 @@ def connected(settings: LdapSettings, wanted: Wanted, choice: Choice = "auto") -
         return wire.WireReader(connection.connect(settings), wanted)
     from ldif_export.readers import libldap  # noqa: PLC0415
 
-    return libldap.LibraryReader(libldap.connect(settings), wanted, settings.operation_timeout)
+    return libldap.LibldapReader(libldap.connect(settings), wanted, settings.operation_timeout)
 
 
-def within_reach(settings: LdapSettings) -> bool:
+def wire_suffices(settings: LdapSettings) -> bool:
     """Whether the settings say all that the fast reader has to know.
 
     Which certificates are trusted without `ca_file`, and where a Unix socket without a path is,

@@ -6,10 +6,10 @@ from contextlib import closing
 from iredldap.dit import names
 from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from ldif_export.readers.base import Reader
-from ldif_export.selection import Search, Selection, home_search, searches
+from ldif_export.selection import Search, Selection, domain_search, searches
 
 
-def located(
+def resolve_searches(
     reader: Reader, selections: Iterable[Selection], tree: names.Tree
 ) -> tuple[Search, ...]:
     """Give the searches of some selections, as `selection.searches` does for each.
@@ -28,7 +28,7 @@ def located(
     """
     found: list[Search] = []
     for selection in selections:
-        search = home_search(selection, tree)
+        search = domain_search(selection, tree)
         home = _home(reader, search, names.domain_of(selection.name)) if search else ""
         found += searches(selection, tree, home)
     return tuple(found)

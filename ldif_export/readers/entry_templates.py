@@ -1,6 +1,6 @@
 """Where the values lie in entries that are alike, so that most of an entry needs no parsing.
 
-Accounts of a kind have the same attributes in the same order. An outline goes from one value that
+Accounts of a kind have the same attributes in the same order. An template goes from one value that
 varies to the next: all bytes between the two, whole attributes and the head of the next one, are
 one key to what is written there. Equal bytes mean the same, so a key that is found says how long
 the next value is and where it begins. Where one is not found, what was written of the entry is
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from struct import Struct
-from struct import error as BeyondTheEnd  # noqa: N812 - what it means here
+from struct import error as StructError  # noqa: N812 - what it means here
 from typing import Any, NamedTuple
 
 from iredldap.ldif import writer
@@ -23,12 +23,12 @@ from ldif_export.readers.line_formats import (
     FOLD,
     NOTHING,
     SPACED,
-    Cut,
-    Line,
-    encoded_shape,
-    leading,
-    plain_shape,
-    value_line,
+    LineEncoder,
+    Splitter,
+    base64_format,
+    plain_format,
+    value_encoder,
+    with_leading_newline,
 )
 
 _MOST_VARIANTS = 8
@@ -40,14 +40,14 @@ _MOST_BYTES = 256 * 1024
 _LONGEST_VALUE = 0x7F
 
 _Unpack = Callable[[bytes, int], tuple[bytes, bytes]]
-_Known = tuple[_Unpack, int, bytes, bytes, Cut | None, bytes, Cut | None, Line]
+_Known = tuple[_Unpack, int, bytes, bytes, Splitter | None, bytes, Splitter | None, LineEncoder]
 """How to take a value and the gap behind it; the size of both; then, twice, the text before the
 value and how it is cut if the line is folded: for a value that stands there itself, with the table
 that leaves it as it is, and for one in base64, with no text if there is none; how to write all
 that otherwise."""
 
 
-class Attribute(NamedTuple):
+class SampleAttribute(NamedTuple):
     """An attribute of an entry that is looked at.
 
     Args:
@@ -60,7 +60,7 @@ class Attribute(NamedTuple):
         known: How they are written; None: not known yet.
     """
 
-    written: writer.Attribute | None
+    written: writer.AttributeWriter | None
     name: bytes
     chunk: bytes
     head: bytes
@@ -72,24 +72,24 @@ class Attribute(NamedTuple):
     def text(self) -> bytes:
         if self.known is not None:
             return self.known
-        return leading(self.written.lines(self.values)) if self.written else b""
+        return with_leading_newline(self.written.lines(self.values)) if self.written else b""
 
 
-def attribute(
-    written: writer.Attribute,
+def sample_attribute(
+    written: writer.AttributeWriter,
     chunk: bytes,
     name: bytes,
     values: list[bytes],
     *,
     kept: bool,
     text: bytes | None = None,
-) -> Attribute:
+) -> SampleAttribute:
     """Take of an attribute what may be remembered: all but passwords."""
     size = len(values[0]) if len(values) == 1 else 0
     head = chunk[: len(chunk) - size] if 0 < size <= _LONGEST_VALUE else b""
     if written.secret:
         chunk, values = b"", []
-    return Attribute(written if kept else None, name, chunk, head, size, values, text)
+    return SampleAttribute(written if kept else None, name, chunk, head, size, values, text)
 
 
 @dataclass
@@ -102,7 +102,7 @@ class _Step:
 
 
 @dataclass
-class Outline:
+class EntryTemplate:
     """What entries have in common that begin with the same attribute.
 
     Args:
@@ -129,21 +129,21 @@ class Outline:
     _last: list[bytes] = field(default_factory=list)
 
     @classmethod
-    def of(cls, samples: Sequence[Sequence[Attribute]]) -> "Outline":
+    def of(cls, samples: Sequence[Sequence[SampleAttribute]]) -> "EntryTemplate":
         """Make one of entries that begin with the same attribute."""
         first = samples[0][0]
-        outline = cls(first.text, len(first.chunk))
-        outline._draw(_most_alike(samples))
+        template = cls(first.text, len(first.chunk))
+        template._draw(_most_alike(samples))
         for sample in samples:
-            outline.learn(sample)
-        return outline
+            template.learn(sample)
+        return template
 
     def follow(self, data: bytes, start: int, parts: list[bytes]) -> int:
         """Write attributes of an entry.
 
         Args:
             data: What it lies in, as a whole.
-            start: Where its first attribute begins, which is that of the outline.
+            start: Where its first attribute begins, which is that of the template.
             parts: Where the text goes.
 
         Returns:
@@ -171,12 +171,12 @@ class Outline:
                 else:
                     append(line(value))
             append(self.tails[gap])
-        except (KeyError, BeyondTheEnd):
+        except (KeyError, StructError):
             del parts[begun:]
             return start
         return at
 
-    def learn(self, entry: Sequence[Attribute]) -> None:
+    def learn(self, entry: Sequence[SampleAttribute]) -> None:
         """Remember what of an entry is not known yet, as far as it is like the others."""
         self.lessons -= 1
         rest = iter(entry[1:])
@@ -199,7 +199,7 @@ class Outline:
         self.room -= len(key) + len(text)
         return self.room >= 0
 
-    def _draw(self, alike: Sequence[Sequence[Attribute]]) -> None:
+    def _draw(self, alike: Sequence[Sequence[SampleAttribute]]) -> None:
         """See which attributes vary, and how many bytes lie between those."""
         constant: list[bytes] = []
         gap = 0
@@ -217,15 +217,15 @@ class Outline:
         self.lead = self.size + (self.steps[0].gap if self.steps else self.tail)
 
 
-def _known(varying: Attribute, before: bytes, gap: int) -> _Known:
+def _known(varying: SampleAttribute, before: bytes, gap: int) -> _Known:
     """How to write a value of this size behind a text, where a gap follows it."""
     unpack: Any = Struct(f"{varying.size}s{gap}s").unpack_from
     taken = unpack, varying.size + gap
     if varying.written is None:
         return *taken, NOTHING, b"", None, b"", None, lambda _value: before
-    line = value_line(varying.written, varying.size)
-    start, cut = plain_shape(varying.written, varying.size) or (b"", None)
-    coded, coded_cut = encoded_shape(varying.written, varying.size) or (b"", None)
+    line = value_encoder(varying.written, varying.size)
+    start, cut = plain_format(varying.written, varying.size) or (b"", None)
+    coded, coded_cut = base64_format(varying.written, varying.size) or (b"", None)
     return (
         *taken,
         SPACED if start else NOTHING,
@@ -237,26 +237,28 @@ def _known(varying: Attribute, before: bytes, gap: int) -> _Known:
     )
 
 
-def _most_alike(samples: Sequence[Sequence[Attribute]]) -> list[Sequence[Attribute]]:
+def _most_alike(samples: Sequence[Sequence[SampleAttribute]]) -> list[Sequence[SampleAttribute]]:
     """Choose those whose attributes are the most usual ones."""
     names = [tuple(attribute.name for attribute in sample) for sample in samples]
     usual, _ = Counter(names).most_common(1)[0]
     return [sample for sample, its in zip(samples, names, strict=True) if its == usual]
 
 
-def _is_constant(column: Sequence[Attribute]) -> bool:
+def _is_constant(column: Sequence[SampleAttribute]) -> bool:
     """Whether an attribute, no password, has few encodings, all of a size."""
     chunks = {attribute.chunk for attribute in column}
     sizes = {len(chunk) for chunk in chunks}
     return all(sizes) and len(sizes) == 1 and len(chunks) <= _MOST_VARIANTS
 
 
-def _usual_head(column: Sequence[Attribute]) -> int:
+def _usual_head(column: Sequence[SampleAttribute]) -> int:
     size, _ = Counter(len(attribute.head) for attribute in column).most_common(1)[0]
     return size
 
 
-def _constants(names: Sequence[bytes], rest: Iterator[Attribute]) -> tuple[bytes, bytes] | None:
+def _constants(
+    names: Sequence[bytes], rest: Iterator[SampleAttribute]
+) -> tuple[bytes, bytes] | None:
     """Take the attributes that have to come; return their encodings and their text."""
     found = list(islice(rest, len(names)))
     if [attribute.name for attribute in found] != names:

@@ -23,12 +23,12 @@ from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAc
 from iredldap.gateways import directory
 from iredldap.gateways.directory import translated
 from iredldap.ldif.writer import Formatter, base_name
-from ldif_export.readers.base import EVERYTHING, Batch, Record, Wanted, elsewhere
-from ldif_export.readers.domain_lookup import located
-from ldif_export.readers.parents_first import Written
+from ldif_export.readers.base import USER_ATTRIBUTES, Batch, LdifRecord, Projection, referral_error
+from ldif_export.readers.domain_lookup import resolve_searches
+from ldif_export.readers.parents_first import WrittenEntries
 from ldif_export.selection import Search, Selection
 
-Found = tuple[str, dict[str, list[bytes]]]
+RawEntry = tuple[str, dict[str, list[bytes]]]
 
 
 def entries(
@@ -37,7 +37,7 @@ def entries(
     selection: Selection,
     *,
     timeout: float | None = None,
-) -> Generator[Found, None, None]:
+) -> Generator[RawEntry, None, None]:
     """Read what a selection asks for: DN and attributes, parents before their children.
 
     Closing the iterator abandons the search and leaves the connection usable.
@@ -54,27 +54,27 @@ def entries(
         ServerDown: If the directory does not answer, or no longer.
         Refusal: If the result is not whole, as a `Reader` tells it.
     """
-    reader = LibraryReader(connection, Wanted(selection), timeout)
-    searches = located(reader, (selection,), tree)
+    reader = LibldapReader(connection, Projection(selection), timeout)
+    searches = resolve_searches(reader, (selection,), tree)
     for _, of_one_base in groupby(searches, attrgetter("base")):
         with closing(_arranged(connection, of_one_base, timeout)) as found:
             for dn, attributes in found:
                 yield dn, selection.thinned(attributes)
 
 
-class Shaper:
+class RecordEncoder:
     """Makes records of entries as python-ldap gives them.
 
     Args:
         wanted: What of each entry.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Projection) -> None:
         self._wanted = wanted
         self._watched = wanted.watched_names
         self._formatter = Formatter()
 
-    def record(self, dn: str, attributes: dict[str, list[bytes]]) -> Record:
+    def record(self, dn: str, attributes: dict[str, list[bytes]]) -> LdifRecord:
         """Make a record.
 
         Raises:
@@ -84,7 +84,7 @@ class Shaper:
         for name, values in attributes.items():
             if (base := base_name(name)) in self._watched:
                 watched.setdefault(base, []).extend(values)
-        return Record(dn, self.text(dn, attributes), watched)
+        return LdifRecord(dn, self.text(dn, attributes), watched)
 
     def text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
         """Make its text alone.
@@ -99,7 +99,7 @@ class Shaper:
             raise InternalError(f"{dn}: {ex}") from ex
 
 
-class LibraryReader:
+class LibldapReader:
     """A `Reader` on python-ldap: the reference for what the fast one gives.
 
     Args:
@@ -109,31 +109,31 @@ class LibraryReader:
     """
 
     def __init__(
-        self, connection: SimpleLDAPObject, wanted: Wanted, timeout: float | None = None
+        self, connection: SimpleLDAPObject, wanted: Projection, timeout: float | None = None
     ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._timeout = timeout
-        self._shaper = Shaper(wanted)
+        self._encoder = RecordEncoder(wanted)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
         """Read what a search finds, one entry at a time."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
-                yield Batch((self._shaper.text(dn, attributes),), (dn.encode(),))
+                yield Batch((self._encoder.text(dn, attributes),), (dn.encode(),))
 
-    def records(self, search: Search) -> Generator[Record, None, None]:
+    def records(self, search: Search) -> Generator[LdifRecord, None, None]:
         """Read what a search finds, entry by entry."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
-                yield self._shaper.record(dn, attributes)
+                yield self._encoder.record(dn, attributes)
 
     def close(self) -> None:
         """Hang up."""
         with suppress(ldap.LDAPError):
             self._connection.unbind_ext()
 
-    def _found(self, search: Search) -> Generator[Found, None, None]:
+    def _found(self, search: Search) -> Generator[RawEntry, None, None]:
         return _streamed(self._connection, search, self._timeout, self._wanted.attributes)
 
 
@@ -165,9 +165,9 @@ def count(connection: SimpleLDAPObject, search: Search) -> int:
 
 def _arranged(
     connection: SimpleLDAPObject, searches: Iterable[Search], timeout: float | None
-) -> Generator[Found, None, None]:
+) -> Generator[RawEntry, None, None]:
     late, whole = [], True
-    with closing(Written()) as written:
+    with closing(WrittenEntries()) as written:
         for search in searches:
             none, whole = True, search.whole
             with closing(_streamed(connection, search, timeout)) as arriving:
@@ -187,7 +187,9 @@ def _arranged(
                 yield entry
 
 
-def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Iterator[Found]:
+def _begun(
+    arriving: Iterable[RawEntry], search: Search, written: WrittenEntries
+) -> Iterator[RawEntry]:
     if search.ordered:
         arriving = _parents_first(arriving)
         written.begin([dn for dn, _ in arriving])
@@ -199,7 +201,7 @@ def _begun(arriving: Iterable[Found], search: Search, written: Written) -> Itera
         yield entry
 
 
-def _parents_first(found: Iterable[Found]) -> list[Found]:
+def _parents_first(found: Iterable[RawEntry]) -> list[RawEntry]:
     return sorted(found, key=lambda entry: names.depth(entry[0]))
 
 
@@ -207,8 +209,8 @@ def _streamed(
     connection: SimpleLDAPObject,
     search: Search,
     timeout: float | None,
-    attributes: tuple[str, ...] = EVERYTHING,
-) -> Generator[Found, None, None]:
+    attributes: tuple[str, ...] = USER_ATTRIBUTES,
+) -> Generator[RawEntry, None, None]:
     """Read what a search finds; what the server does not give at once is read in parts."""
     seen = parts.hashes()
     try:
@@ -223,7 +225,7 @@ def _streamed(
     wanted = (*attributes, parts.UUID_NAME)
     is_shown = "+" in wanted or parts.UUID_NAME in attributes
 
-    def within(part: SubSearch) -> Generator[parts.FoundEntry[Found], None, None]:
+    def within(part: SubSearch) -> Generator[parts.FoundEntry[RawEntry], None, None]:
         narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
         with closing(_at_once(connection, narrowed, timeout, wanted)) as found:
             for dn, values in found:
@@ -242,7 +244,7 @@ def _at_once(
     search: Search,
     timeout: float | None,
     attributes: tuple[str, ...],
-) -> Generator[Found, None, None]:
+) -> Generator[RawEntry, None, None]:
     with translated():
         number = connection.search_ext(
             search.base,
@@ -270,7 +272,7 @@ def _at_once(
                 answering = False
                 return
             if kind == ldap.RES_SEARCH_REFERENCE:
-                raise elsewhere(search)
+                raise referral_error(search)
             yield from data
     finally:
         if answering:

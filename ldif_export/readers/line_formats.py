@@ -15,9 +15,9 @@ from iredldap.ldif import writer
 from iredldap.ldif.writer import COLUMNS
 from ldif_export.protocol.ber import MalformedReply
 
-Line = Callable[[bytes], bytes]
-Cut = Callable[[bytes], tuple[bytes, ...]]
-Shape = tuple[bytes, Cut | None]
+LineEncoder = Callable[[bytes], bytes]
+Splitter = Callable[[bytes], tuple[bytes, ...]]
+LineFormat = tuple[bytes, Splitter | None]
 """What stands before a value, line feed and name; how the value is cut if the line is folded."""
 
 
@@ -49,39 +49,39 @@ _MAY_END = bytes(0x20 < byte < 0x7F for byte in range(0x100))
 _LONGEST_DN = 127
 
 
-def value_line(attribute: writer.Attribute, size: int) -> Line:
+def value_encoder(attribute: writer.AttributeWriter, size: int) -> LineEncoder:
     """How to write a value of this size, not 0."""
-    plain, encoded = plain_shape(attribute, size), encoded_shape(attribute, size)
+    plain, encoded = plain_format(attribute, size), base64_format(attribute, size)
     if encoded is None:
-        return lambda value: leading(attribute.lines((value,)))
+        return lambda value: with_leading_newline(attribute.lines((value,)))
     coded = _encoder(*encoded)
     return coded if plain is None else _chooser(*plain, coded)
 
 
-def plain_shape(attribute: writer.Attribute, size: int) -> Shape | None:
+def plain_format(attribute: writer.AttributeWriter, size: int) -> LineFormat | None:
     """Shape of the line of a value of this size that is written as it is; None: there is none."""
-    return None if attribute.secret else _shape(attribute.prefix + b" ", size)
+    return None if attribute.secret else _format(attribute.prefix + b" ", size)
 
 
-def encoded_shape(attribute: writer.Attribute, size: int) -> Shape | None:
+def base64_format(attribute: writer.AttributeWriter, size: int) -> LineFormat | None:
     """Shape of the line of a value of this size in base64; None: its name is folded as well."""
-    return _shape(attribute.prefix + b": ", 4 * ((size + 2) // 3))
+    return _format(attribute.prefix + b": ", 4 * ((size + 2) // 3))
 
 
-def _shape(start: bytes, size: int) -> Shape | None:
+def _format(start: bytes, size: int) -> LineFormat | None:
     room = COLUMNS - len(start)
     if room <= 0:
         return None
-    return b"\n" + start, _cut(start, size) if size > room else None
+    return b"\n" + start, _splitter(start, size) if size > room else None
 
 
-def _encoder(start: bytes, cut: Cut | None) -> Line:
+def _encoder(start: bytes, cut: Splitter | None) -> LineEncoder:
     if cut is None:
         return lambda value: start + b2a_base64(value, newline=False)
     return lambda value: start + FOLD.join(cut(b2a_base64(value, newline=False)))
 
 
-def _chooser(start: bytes, cut: Cut | None, coded: Line) -> Line:
+def _chooser(start: bytes, cut: Splitter | None, coded: LineEncoder) -> LineEncoder:
     def line(value: bytes) -> bytes:
         if value.translate(PLAIN) is value or _is_safe(value):
             return start + (FOLD.join(cut(value)) if cut else value)
@@ -94,7 +94,7 @@ def _is_safe(value: bytes) -> bool:
     return value.translate(_INSIDE) is value and bool(_MAY_BEGIN[value[0]] and _MAY_END[value[-1]])
 
 
-def _cut(start: bytes, size: int) -> Cut:
+def _splitter(start: bytes, size: int) -> Splitter:
     """How to cut a text of this size for a line that begins like this."""
     sizes = [min(size, COLUMNS - len(start))]
     while rest := size - sum(sizes):
@@ -105,12 +105,12 @@ def _cut(start: bytes, size: int) -> Cut:
 FOLD = b"\n "
 """Between the pieces of a folded line."""
 
-DN = b"dn: "
-DN_CUTS = [_cut(DN, size) for size in range(_LONGEST_DN + 1)]
+DN_PREFIX = b"dn: "
+DN_SPLITTERS = [_splitter(DN_PREFIX, size) for size in range(_LONGEST_DN + 1)]
 """How the line of a plain DN is cut, by its length."""
 
 
-def leading(lines: bytes) -> bytes:
+def with_leading_newline(lines: bytes) -> bytes:
     """Give lines, or nothing, with the last line feed before the first of them."""
     return b"\n" + lines[:-1] if lines else b""
 
@@ -121,10 +121,10 @@ def dn_line(dn: bytes) -> bytes:
     Raises:
         MalformedReply: If it is no text.
     """
-    return writer.dn_line(text_of(dn))[:-1]
+    return writer.dn_line(decode_dn(dn))[:-1]
 
 
-def text_of(dn: bytes) -> str:
+def decode_dn(dn: bytes) -> str:
     """Read a DN.
 
     Raises:

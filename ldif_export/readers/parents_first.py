@@ -14,19 +14,19 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import IO
 
 from iredldap.dit import names
-from ldif_export.readers.base import Record
+from ldif_export.readers.base import LdifRecord
 
 _ABOVE = re.compile(rb"(?:[^\\,]|\\.)*,", re.DOTALL)
 _TOGETHER = 16 * 1024
 
 
-def above(dn: bytes) -> bytes:
+def parent_dn(dn: bytes) -> bytes:
     """DN of the parent, as a directory writes it in the DN of its child; nothing: there is none."""
     found = _ABOVE.match(dn)
     return dn[found.end() :] if found else b""
 
 
-class Written:
+class WrittenEntries:
     """Which entries below one base were written.
 
     A directory builds the DN of a child of that of its parent, so they are compared byte by byte.
@@ -39,7 +39,7 @@ class Written:
     def begin(self, dns: Sequence[str]) -> None:
         """Note that the parents of the highest of these entries are no part of the export."""
         least = min(map(names.depth, dns), default=0)
-        self._parents.update(above(dn.encode()) for dn in dns if names.depth(dn) == least)
+        self._parents.update(parent_dn(dn.encode()) for dn in dns if names.depth(dn) == least)
 
     def takes_all(self, dns: Collection[bytes]) -> bool:
         """Note entries as written if they stand in containers that were; else note nothing."""
@@ -56,7 +56,7 @@ class Written:
             dn: Its DN.
             container: Whether many entries stand below it.
         """
-        parent = above(dn)
+        parent = parent_dn(dn)
         if parent not in self._parents and parent not in self._hashes:
             return False
         self.add(dn, container=container)
@@ -74,26 +74,26 @@ class Written:
         self._hashes.close()
 
 
-class Waiting:
+class DeferredEntries:
     """Entries whose parents were not written when they came."""
 
     def __init__(self) -> None:
         self._number = 0
         self._depths: set[int] = set()
 
-    def put(self, record: Record) -> None:
+    def put(self, record: LdifRecord) -> None:
         """Keep an entry until its parent is written."""
         if not self._number:
             # Hardly any export needs it.
-            from ldif_export.readers.record_store import Spool  # noqa: PLC0415
+            from ldif_export.readers.record_store import RecordStore  # noqa: PLC0415
 
-            self._spool = Spool()
+            self._store = RecordStore()
         self._number += 1
         depth = names.depth(record.dn)
         self._depths.add(depth)
-        self._spool.put(depth, b"%d" % self._number, record)
+        self._store.put(depth, b"%d" % self._number, record)
 
-    def leave(self, written: Written, *, whole: bool) -> Generator[Record, None, None]:
+    def leave(self, written: WrittenEntries, *, whole: bool) -> Generator[LdifRecord, None, None]:
         """Give back what waits, parents first, and forget it.
 
         Args:
@@ -103,7 +103,7 @@ class Waiting:
         """
         try:
             for depth in sorted(self._depths):
-                for record in self._spool.records(depth):
+                for record in self._store.records(depth):
                     if not written.takes(record.dn.encode()):
                         if not whole:
                             continue
@@ -115,7 +115,7 @@ class Waiting:
     def close(self) -> None:
         """Forget what waits."""
         if self._number:
-            self._spool.close()
+            self._store.close()
         self._number = 0
         self._depths.clear()
 

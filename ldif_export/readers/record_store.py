@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from iredldap.dit import names
-from ldif_export.readers.base import Record
+from ldif_export.readers.base import LdifRecord
 
 _BUFFER = 256 * 1024
 _BEHIND_ALL = 1 << 40
@@ -44,7 +44,7 @@ _GET = "SELECT dn, start, watched, text FROM entry WHERE search = ? AND uuid = ?
 _ORPHANED = "SELECT parent FROM entry EXCEPT SELECT dn FROM entry"
 
 
-class Spool:
+class RecordStore:
     """Records by the number of the search that found them and their entryUUID.
 
     They come in rounds, and stand in the order in which they first came.
@@ -62,7 +62,7 @@ class Spool:
     def next_round(self) -> None:
         self._round += 1
 
-    def put(self, search: int, uuid: bytes, record: Record) -> None:
+    def put(self, search: int, uuid: bytes, record: LdifRecord) -> None:
         """Keep a record in place of the one that this entry had before."""
         watched = json.dumps(_texts(record.watched)).encode()
         if self._file.tell() != self._end:
@@ -100,13 +100,13 @@ class Spool:
         """DNs above entries that are not themselves there."""
         return [dn for (dn,) in self._index.execute(_ORPHANED)]
 
-    def records(self, search: int) -> Generator[Record, None, None]:
+    def records(self, search: int) -> Generator[LdifRecord, None, None]:
         """Give what a search found."""
         with closing(self._index.execute(_FIND, (search,))) as rows:
             for row in rows:
                 yield self._record(*row)
 
-    def get(self, search: int, uuid: bytes) -> Record | None:
+    def get(self, search: int, uuid: bytes) -> LdifRecord | None:
         """Give one record; None: it is not there."""
         row = self._index.execute(_GET, (search, uuid)).fetchone()
         return self._record(*row) if row else None
@@ -116,10 +116,10 @@ class Spool:
         self._index.close()
         self._file.close()
 
-    def _record(self, dn: str, start: int, watched: int, text: int) -> Record:
+    def _record(self, dn: str, start: int, watched: int, text: int) -> LdifRecord:
         self._file.seek(start)
         known = json.loads(self._file.read(watched))
-        return Record(dn, self._file.read(text), _values(known))
+        return LdifRecord(dn, self._file.read(text), _values(known))
 
 
 def _texts(watched: Mapping[str, Sequence[bytes]]) -> dict[str, list[str]]:

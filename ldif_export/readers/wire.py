@@ -13,10 +13,10 @@ from iredldap.dit.parts import FoundEntry, SubSearch
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 from ldif_export.protocol import filters, messages, result_codes
 from ldif_export.protocol.ber import MalformedReply
-from ldif_export.protocol.connection import Connection
-from ldif_export.protocol.messages import Message
-from ldif_export.readers.attribute_cache import Blocks, Entries
-from ldif_export.readers.base import Batch, Record, Wanted, elsewhere
+from ldif_export.protocol.connection import LdapConnection
+from ldif_export.protocol.messages import LdapMessage
+from ldif_export.readers.attribute_cache import AttributeCache, EntryBuffer
+from ldif_export.readers.base import Batch, LdifRecord, Projection, referral_error
 from ldif_export.selection import Search
 
 _TOGETHER = 128 * 1024
@@ -39,17 +39,17 @@ class WireReader:
         wanted: What of each entry.
     """
 
-    def __init__(self, connection: Connection, wanted: Wanted) -> None:
+    def __init__(self, connection: LdapConnection, wanted: Projection) -> None:
         self._connection = connection
         self._wanted = wanted
         self._attributes = wanted.attributes
-        self._blocks = Blocks(wanted.keeps, wanted.watched_names)
+        self._blocks = AttributeCache(wanted.keeps, wanted.watched_names)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
         """Read what a search finds, as much at a time as one read brings."""
         seen = parts.hashes()
         try:
-            with closing(self.found(search, Entries)) as found:
+            with closing(self.found(search, EntryBuffer)) as found:
                 for entries in found:
                     seen.extend(map(hash, entries.dns))
                     yield Batch(entries.parts, entries.dns)
@@ -60,11 +60,11 @@ class WireReader:
         for record in self._rest(search, seen):
             yield Batch((record.text,), (record.dn.encode(),))
 
-    def records(self, search: Search) -> Generator[Record, None, None]:
+    def records(self, search: Search) -> Generator[LdifRecord, None, None]:
         """Read what a search finds, entry by entry."""
         seen = parts.hashes()
         try:
-            with closing(self.found(search, lambda: Entries(seen=[]))) as found:
+            with closing(self.found(search, lambda: EntryBuffer(seen=[]))) as found:
                 for entries in found:
                     seen.extend(map(hash, entries.dns))
                     yield from _records(entries)
@@ -78,15 +78,15 @@ class WireReader:
         """Hang up."""
         self._connection.close()
 
-    def _rest(self, search: Search, seen: Iterable[int]) -> Generator[Record, None, None]:
+    def _rest(self, search: Search, seen: Iterable[int]) -> Generator[LdifRecord, None, None]:
         """Read in parts what the server does not give at once."""
         watched = self._wanted.watched | {parts.UUID_NAME}
         wanted = self._wanted._replace(watched=watched)
         reader = WireReader(self._connection, wanted)
 
-        def within(part: SubSearch) -> Generator[FoundEntry[Record], None, None]:
+        def within(part: SubSearch) -> Generator[FoundEntry[LdifRecord], None, None]:
             narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
-            with closing(reader.found(narrowed, lambda: Entries(seen=[]))) as found:
+            with closing(reader.found(narrowed, lambda: EntryBuffer(seen=[]))) as found:
                 for entries in found:
                     for dn, record in zip(entries.dns, _records(entries), strict=True):
                         uuid = record.watched.get(parts.UUID_NAME.lower())
@@ -96,19 +96,21 @@ class WireReader:
 
         yield from parts.rest(SubSearch(search.base, search.scope, search.filter), seen, within)
 
-    def found(self, search: Search, empty: Callable[[], Entries]) -> Generator[Entries, None, None]:
+    def found(
+        self, search: Search, empty: Callable[[], EntryBuffer]
+    ) -> Generator[EntryBuffer, None, None]:
         """Read what the server gives at once.
 
         Raises:
             ExceededLdapServerSizelimit: Behind what came, if that is not all.
         """
-        wanted = filters.parsed(search.filter)
+        wanted = filters.encode(search.filter)
         number = self._connection.send(
             lambda number: messages.search(
                 number, search.base, int(search.scope), wanted, self._attributes
             )
         )
-        ended: messages.Result | None = None
+        ended: messages.LdapResult | None = None
         pace = _Pace()
         # The first ones go out as soon as they are there.
         entries, awaited = empty(), 0
@@ -130,7 +132,9 @@ class WireReader:
         # What came before the end has gone out, whatever the end is.
         _judge(search, ended)
 
-    def _take(self, search: Search, number: int, entries: Entries) -> messages.Result | None:
+    def _take(
+        self, search: Search, number: int, entries: EntryBuffer
+    ) -> messages.LdapResult | None:
         """Write the entries that have arrived; return how it ended if they were the last ones."""
         connection = self._connection
         while True:
@@ -145,13 +149,13 @@ class WireReader:
             if found.number == number:
                 self._see(search, found, entries)
 
-    def _see(self, search: Search, found: Message, entries: Entries) -> None:
+    def _see(self, search: Search, found: LdapMessage, entries: EntryBuffer) -> None:
         data = self._connection.data
         match found.operation:
             case messages.SEARCH_ENTRY:
                 self._blocks.entry(data, messages.head(data, found), entries)
             case messages.SEARCH_REFERENCE:
-                raise elsewhere(search)
+                raise referral_error(search)
             case messages.INTERMEDIATE:
                 pass
             case _:
@@ -184,7 +188,7 @@ class _Pace:
         return self._since - before
 
 
-def _judge(search: Search, result: messages.Result) -> None:
+def _judge(search: Search, result: messages.LdapResult) -> None:
     if result.code == result_codes.SUCCESS:
         return
     refusal = result_codes.refusal(result)
@@ -192,7 +196,7 @@ def _judge(search: Search, result: messages.Result) -> None:
         raise refusal
 
 
-def _records(entries: Entries) -> Iterator[Record]:
+def _records(entries: EntryBuffer) -> Iterator[LdifRecord]:
     found = Batch(entries.parts, entries.dns).apart()
     for record, watched in zip(found, entries.seen or (), strict=True):
         yield record._replace(watched=watched)

@@ -10,11 +10,11 @@ from enum import IntEnum
 
 from iredldap.gateways.directory import Directory
 from ldif_export.ldif.files import Openable
-from ldif_export.ldif.parser import Fault
+from ldif_export.ldif.parser import LineIssue
 from ldif_export.restore import conflicts
-from ldif_export.restore.file_index import Ledger
-from ldif_export.restore.normalize import Shape, accounts, agrees
-from ldif_export.restore.validation import Options, Survey
+from ldif_export.restore.file_index import FileIndex
+from ldif_export.restore.normalize import Normalizer, digests_agree, read_accounts
+from ldif_export.restore.validation import FileValidation, RestoreOptions
 
 MOST_DIFFERENCES = 100
 """Most entries whose differing attributes a plan lists; of the others it gives the number."""
@@ -50,34 +50,34 @@ class Comparison:
     Args:
         file: LDIF, compressed or not.
         directory: The directory.
-        survey: The validated file.
+        validation: The validated file.
         actions: An `Action` for each entry, in the order in which entries are written.
         differing: Line numbers of the first entries that differ.
     """
 
     file: Openable
     directory: Directory
-    survey: Survey
+    validation: FileValidation
     actions: bytes
     differing: frozenset[int]
 
     def differences(self) -> Iterator[Difference]:
         """Yield what differs, in the first entries that do."""
         unlike = set(self.differing)
-        shape, largest = self.survey.shape, self.survey.options.largest
-        found = accounts(self.file, shape, largest=largest) if unlike else ()
+        normalizer, largest = self.validation.normalizer, self.validation.options.largest
+        found = read_accounts(self.file, normalizer, largest=largest) if unlike else ()
         for record in found:
             if record.line in unlike:
                 unlike.discard(record.line)
                 entry = self.directory.read(record.dn)
-                mods = shape.mods(record, entry) if entry else ()
+                mods = normalizer.mods(record, entry) if entry else ()
                 yield Difference(record.line, record.dn, tuple(mod.attribute for mod in mods))
             if not unlike:
                 return
 
     def conflicts(
         self, actions: bytes, concerned: AbstractSet[Action], *, afterwards: bool = False
-    ) -> Iterator[Fault]:
+    ) -> Iterator[LineIssue]:
         """Yield addresses and domains that entries share with other entries of the directory.
 
         Args:
@@ -88,50 +88,52 @@ class Comparison:
         Raises:
             ServerDown: If the directory does not answer.
         """
-        return conflicts.conflicts(
-            self.survey.ledger,
+        return conflicts.find_conflicts(
+            self.validation.index,
             self.directory,
             lambda position: actions[position] in concerned,
-            self.survey.shape.parts,
-            by_depth=self.survey.by_depth,
-            overwrite=self.survey.options.overwrite,
+            self.validation.normalizer.parts,
+            by_depth=self.validation.by_depth,
+            overwrite=self.validation.options.overwrite,
             afterwards=afterwards,
         )
 
 
-def compare(file: Openable, directory: Directory, ledger: Ledger, options: Options) -> Comparison:
+def compare(
+    file: Openable, directory: Directory, index: FileIndex, options: RestoreOptions
+) -> Comparison:
     """Validate a file, look its entries up in the directory, and decide about each.
 
     Args:
         file: LDIF, compressed or not.
         directory: Where its entries are looked up.
-        ledger: An empty index of the file; it must stay open as long as the result is used.
+        index: An empty index of the file; it must stay open as long as the result is used.
         options: How to restore.
 
     Raises:
         ServerDown: If the directory does not answer.
     """
-    survey = Survey(ledger, normalizer(directory, options), options)
-    survey.read(file)
-    survey.look_up(directory)
+    validation = FileValidation(index, make_normalizer(directory, options), options)
+    validation.read(file)
+    validation.look_up(directory)
     actions = bytearray()
     unlike: set[int] = set()
-    for wanted, there, line, _ in ledger.compared(by_depth=survey.by_depth):
+    for wanted, there, line, _ in index.compared(by_depth=validation.by_depth):
         action = _action(wanted, there, overwrite=options.overwrite)
         if action in {Action.REPORT, Action.CHANGE} and len(unlike) < MOST_DIFFERENCES:
             unlike.add(line)
         actions.append(action)
-    return Comparison(file, directory, survey, bytes(actions), frozenset(unlike))
+    return Comparison(file, directory, validation, bytes(actions), frozenset(unlike))
 
 
-def normalizer(directory: Directory, options: Options) -> Shape:
+def make_normalizer(directory: Directory, options: RestoreOptions) -> Normalizer:
     """Make the normalizer for the entries of a file that go into a directory."""
-    return Shape(directory.tree, directory.schema(), options.old_suffix, options.leave_out)
+    return Normalizer(directory.tree, directory.schema(), options.old_suffix, options.leave_out)
 
 
 def _action(wanted: bytes, there: bytes | None, *, overwrite: bool) -> Action:
     if there is None:
         return Action.ADD
-    if agrees(wanted, there):
+    if digests_agree(wanted, there):
         return Action.NOTHING
     return Action.CHANGE if overwrite else Action.REPORT

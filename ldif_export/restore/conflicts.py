@@ -9,29 +9,29 @@ from itertools import islice
 from iredldap import finders
 from iredldap.gateways.directory import Directory
 from ldif_export import entry_kinds
-from ldif_export.entry_kinds import Parts
-from ldif_export.ldif.parser import Fault
-from ldif_export.restore.file_index import Ledger
+from ldif_export.entry_kinds import DnParts
+from ldif_export.ldif.parser import LineIssue
+from ldif_export.restore.file_index import FileIndex
 
 _TOGETHER = 1000
 
 
-def conflicts(
-    ledger: Ledger,
+def find_conflicts(
+    index: FileIndex,
     directory: Directory,
     is_brought: Callable[[int], bool],
-    parts: Callable[[str], Parts],
+    parts: Callable[[str], DnParts],
     *,
     by_depth: bool,
     overwrite: bool,
     afterwards: bool = False,
-) -> Iterator[Fault]:
+) -> Iterator[LineIssue]:
     """Find what belongs to another entry of the directory.
 
     What the file itself gives to two entries is told elsewhere.
 
     Args:
-        ledger: What the file has.
+        index: What the file has.
         directory: Where it is to be.
         is_brought: Whether the entry at a position is written.
         parts: Takes a DN apart as the directory compares it.
@@ -44,7 +44,9 @@ def conflicts(
     Raises:
         ServerDown: If the directory does not answer.
     """
-    brought = (claim for claim in ledger.claims(by_depth=by_depth) if is_brought(claim.position))
+    brought = (
+        claim for claim in index.unique_names(by_depth=by_depth) if is_brought(claim.position)
+    )
     while some := list(islice(brought, _TOGETHER)):
         having = _having(directory, {claim.claim for claim in some}, parts)
         for claim in some:
@@ -52,18 +54,18 @@ def conflicts(
             if claim.key in holders and not afterwards:
                 continue
             for key, dn in holders.items():
-                is_left = overwrite and ledger.holds(key)
-                if key != claim.key and not (is_left or ledger.is_claimed(claim.claim, key)):
-                    yield Fault(claim.line, f"{claim.dn}: {claim.claim} belongs to {dn}")
+                is_left = overwrite and index.holds(key)
+                if key != claim.key and not (is_left or index.has_unique_name(claim.claim, key)):
+                    yield LineIssue(claim.line, f"{claim.dn}: {claim.claim} belongs to {dn}")
 
 
 def _having(
-    directory: Directory, claims: set[str], parts: Callable[[str], Parts]
+    directory: Directory, claims: set[str], parts: Callable[[str], DnParts]
 ) -> dict[str, dict[bytes, str]]:
     """Who has what, by the key of the DN."""
     addresses = {claim for claim in claims if "@" in claim}
     found = finders.holders(directory, addresses, ()) | finders.homes(directory, claims - addresses)
     return {
-        claim: {entry_kinds.key(parts(entry.dn)): entry.dn for entry in entries}
+        claim: {entry_kinds.dn_key(parts(entry.dn)): entry.dn for entry in entries}
         for claim, entries in found.items()
     }

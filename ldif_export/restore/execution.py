@@ -15,14 +15,14 @@ from iredldap.dit.plan import Add, Modify, Plan, change_records
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.ldif import writer
-from ldif_export.ldif.decompression import Tally, unpacked
+from ldif_export.ldif.decompression import DigestingReader, decompressed
 from ldif_export.ldif.files import Openable
-from ldif_export.ldif.parser import Fault, Record
+from ldif_export.ldif.parser import LineIssue, ParsedRecord
 from ldif_export.restore.checkpoint import Checkpoint
-from ldif_export.restore.comparison import Action, Difference, compare, normalizer
-from ldif_export.restore.file_index import Ledger
-from ldif_export.restore.judgement import Notes
-from ldif_export.restore.normalize import Shape, accounts
+from ldif_export.restore.checks import IssueList
+from ldif_export.restore.comparison import Action, Difference, compare, make_normalizer
+from ldif_export.restore.file_index import FileIndex
+from ldif_export.restore.normalize import Normalizer, read_accounts
 from ldif_export.restore.plan import RestorePlan
 
 _READ = 1024 * 1024
@@ -48,7 +48,7 @@ class RestoreOutcome:
     missing: int
     differ: int
     differences: tuple[Difference, ...]
-    shared: tuple[Fault, ...]
+    shared: tuple[LineIssue, ...]
 
     @property
     def ok(self) -> bool:
@@ -66,7 +66,7 @@ def planned_changes(plan: RestorePlan, directory: Directory) -> Iterator[bytes]:
     Raises:
         PreconditionFailed: As `execute`.
     """
-    _insist(plan)
+    _check_unchanged(plan)
     yield writer.VERSION
     for _, _, make in _changes(plan, directory):
         # Each plan prints its own version line, which is left out behind the first.
@@ -93,7 +93,7 @@ def execute(
         Refusal: Of the directory. Its report tells the line, and how many writes were done; a
             plan made anew finishes them.
     """
-    _insist(plan)
+    _check_unchanged(plan)
     mark = Checkpoint(checkpoint, plan.sha256, plan.suffix)
     try:
         _write(plan, directory, mark, progress)
@@ -103,7 +103,7 @@ def execute(
     return _outcome(plan, directory)
 
 
-def _insist(plan: RestorePlan) -> None:
+def _check_unchanged(plan: RestorePlan) -> None:
     """See that a plan may be carried out, and is still about the file that it was made of."""
     if not plan.ok:
         raise PreconditionFailed(f"the plan refuses {plan.refused_count} times")
@@ -126,9 +126,9 @@ def _write(
 
 
 def _outcome(done: RestorePlan, directory: Directory) -> RestoreOutcome:
-    shared = Notes()
-    with Ledger() as ledger:
-        compared = compare(done.file, directory, ledger, done.options)
+    shared = IssueList()
+    with FileIndex() as index:
+        compared = compare(done.file, directory, index, done.options)
         for fault in compared.conflicts(done.actions, {Action.ADD}, afterwards=True):
             shared.add(fault.line, fault.reason)
     actions = compared.actions
@@ -139,35 +139,35 @@ def _outcome(done: RestorePlan, directory: Directory) -> RestoreOutcome:
         missing=actions.count(Action.ADD),
         differ=actions.count(Action.REPORT) + actions.count(Action.CHANGE),
         differences=tuple(compared.differences()),
-        shared=shared.told(),
+        shared=shared.listed(),
     )
 
 
 def _changes(
     plan: RestorePlan, directory: Directory
-) -> Iterator[tuple[int, Record, Callable[[], Plan]]]:
+) -> Iterator[tuple[int, ParsedRecord, Callable[[], Plan]]]:
     """Give the place in the order, the entry, and what makes the change of each."""
-    shape = normalizer(directory, plan.options)
+    normalizer = make_normalizer(directory, plan.options)
     largest = plan.options.largest
-    found = accounts(plan.file, shape, largest=largest, by_depth=plan.by_depth)
+    found = read_accounts(plan.file, normalizer, largest=largest, by_depth=plan.by_depth)
     for position, (action, record) in enumerate(zip(plan.actions, found, strict=True)):
         if action == Action.ADD:
             yield position, record, partial(_addition, record)
         elif action == Action.CHANGE:
-            yield position, record, partial(_correction, record, directory, shape)
+            yield position, record, partial(_correction, record, directory, normalizer)
 
 
-def _addition(record: Record) -> Plan:
+def _addition(record: ParsedRecord) -> Plan:
     attributes = {name: tuple(values) for name, values in record.attributes.items()}
     # Present: an add whose answer was lost. Reading back tells whether it is that.
     return Plan(record.dn, (Add(record.dn, attributes, present_ok=True),))
 
 
-def _correction(record: Record, directory: Directory, shape: Shape) -> Plan:
+def _correction(record: ParsedRecord, directory: Directory, normalizer: Normalizer) -> Plan:
     entry = directory.read(record.dn)
     if entry is None:
         raise NoSuchAccount(f"{record.dn} has gone since it was planned")
-    mods = shape.mods(record, entry)
+    mods = normalizer.mods(record, entry)
     expect = (entry.csn,) if entry.csn else ()
     steps = (Modify(record.dn, mods, expect),) if mods else ()
     return Plan(record.dn, steps, entry.csn)
@@ -175,7 +175,7 @@ def _correction(record: Record, directory: Directory, shape: Shape) -> Plan:
 
 def _digest(file: Openable) -> str:
     with file.open("rb") as text:
-        tally = Tally(unpacked(text))
-        while tally.read(_READ):
+        digesting = DigestingReader(decompressed(text))
+        while digesting.read(_READ):
             pass
-    return tally.sha256
+    return digesting.sha256

@@ -41,7 +41,7 @@ _SHARED = """
 SELECT max(line), claim, min(line) FROM claim
 GROUP BY claim HAVING min(line) < max(line) ORDER BY 1
 """
-_CLAIMS = """
+_UNIQUE_NAMES = """
 SELECT position, claim, entry.key, entry.line, entry.dn
 FROM (
     SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, key, line, dn FROM entry
@@ -73,11 +73,11 @@ ELSE NOT EXISTS (SELECT 1 FROM entry WHERE entry.key = mailbox.key) END
 ORDER BY path, line
 """
 
-Place = tuple[int, str, int]
+LinePair = tuple[int, str, int]
 """Line of an entry, its DN or address, and the line of the other one."""
 
 
-class Claim(NamedTuple):
+class UniqueName(NamedTuple):
     """An address or a domain, and the entry of the file that has it.
 
     Args:
@@ -95,7 +95,7 @@ class Claim(NamedTuple):
     dn: str
 
 
-class Mailbox(NamedTuple):
+class MailboxPath(NamedTuple):
     """A mailbox.
 
     Args:
@@ -109,7 +109,7 @@ class Mailbox(NamedTuple):
     dn: str
 
 
-class Ledger:
+class FileIndex:
     """Entries in the order in which they are told; ask when all are in and `settle` was called."""
 
     def __init__(self) -> None:
@@ -183,39 +183,39 @@ class Ledger:
         found = self._database.execute("SELECT 1 FROM login WHERE mail = ? LIMIT 1", (mail,))
         return found.fetchone() is not None
 
-    def twice(self) -> Iterator[Place]:
+    def twice(self) -> Iterator[LinePair]:
         """Entries whose DN came before."""
         yield from self._rows(_TWICE)
 
-    def shared(self) -> Iterator[Place]:
+    def shared(self) -> Iterator[LinePair]:
         """Addresses and domains of more than one entry."""
         yield from self._rows(_SHARED)
 
-    def mailboxes(self) -> Iterator[Mailbox]:
+    def mailboxes(self) -> Iterator[MailboxPath]:
         """Mailboxes of the file, sorted by path."""
         for row in self._rows(_PATHS):
-            yield Mailbox(*row)
+            yield MailboxPath(*row)
 
-    def mailboxes_beside(self, *, overwrite: bool) -> Iterator[Mailbox]:
+    def mailboxes_beside(self, *, overwrite: bool) -> Iterator[MailboxPath]:
         """Mailboxes of the file that are to be written, and those of other entries, by path.
 
         Args:
             overwrite: Whether entries that are there are written, too.
         """
         for row in self._rows(_PATHS_BESIDE.format(overwrite=int(overwrite))):
-            yield Mailbox(*row)
+            yield MailboxPath(*row)
 
-    def claims(self, *, by_depth: bool) -> Iterator[Claim]:
+    def unique_names(self, *, by_depth: bool) -> Iterator[UniqueName]:
         """What each entry has for itself, in the order of `compared`."""
-        for row in self._rows(_CLAIMS.format(order=_order(by_depth=by_depth))):
-            yield Claim(*row)
+        for row in self._rows(_UNIQUE_NAMES.format(order=_order(by_depth=by_depth))):
+            yield UniqueName(*row)
 
-    def is_claimed(self, claim: str, key: bytes) -> bool:
+    def has_unique_name(self, claim: str, key: bytes) -> bool:
         """Whether the file gives this to this entry."""
         rows = self._database.execute("SELECT key FROM claim WHERE claim = ?", (claim,))
         return (key,) in rows.fetchall()
 
-    def late(self) -> Iterator[Place]:
+    def late(self) -> Iterator[LinePair]:
         """Entries that stand before their parents."""
         yield from self._rows(_LATE)
 

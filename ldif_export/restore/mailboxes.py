@@ -10,14 +10,14 @@ from iredldap.dit import mailbox
 from iredldap.dit.entry import Entry
 from iredldap.gateways.directory import Directory
 from ldif_export import entry_kinds
-from ldif_export.entry_kinds import Parts
-from ldif_export.ldif.parser import Fault
-from ldif_export.restore.file_index import Ledger, Mailbox
+from ldif_export.entry_kinds import DnParts
+from ldif_export.ldif.parser import LineIssue
+from ldif_export.restore.file_index import FileIndex, MailboxPath
 
 _SPELLED = {name.lower(): name for name in mailbox.ATTRIBUTES}
 
 
-def path_of(lowered: Mapping[str, Sequence[bytes]]) -> str:
+def mailbox_path(lowered: Mapping[str, Sequence[bytes]]) -> str:
     """Return the normalised path of an entry's mailbox; empty: none.
 
     Args:
@@ -27,21 +27,21 @@ def path_of(lowered: Mapping[str, Sequence[bytes]]) -> str:
     return mailbox.place(Entry("", attributes))
 
 
-def told(ledger: Ledger) -> Iterator[Fault]:
+def conflicts_in_file(index: FileIndex) -> Iterator[LineIssue]:
     """Yield the paths of a file that touch another one of the file."""
-    for one, other in touching(ledger.mailboxes()):
+    for one, other in overlapping(index.mailboxes()):
         first, second = sorted((one, other), key=lambda found: found.line)
         words = f"{_relation(one, other)} the mailbox of the entry at line {first.line}"
-        yield Fault(second.line, f"{second.path}: {words}")
+        yield LineIssue(second.line, f"{second.path}: {words}")
 
 
-def told_beside(
-    ledger: Ledger, directory: Directory, parts: Callable[[str], Parts], *, overwrite: bool
-) -> Iterator[Fault]:
+def conflicts_with_directory(
+    index: FileIndex, directory: Directory, parts: Callable[[str], DnParts], *, overwrite: bool
+) -> Iterator[LineIssue]:
     """Yield the paths of a file, of what is to be written, that touch one of another entry there.
 
     Args:
-        ledger: What the file has, settled.
+        index: What the file has, settled.
         directory: Where it is to be.
         parts: Takes a DN apart as the directory compares it.
         overwrite: Whether entries that are there are written, too.
@@ -51,20 +51,20 @@ def told_beside(
     """
     for entry in directory.stream(mailbox.everybody(directory.tree.base)):
         if path := mailbox.place(entry):
-            ledger.mailbox_there(path, entry_kinds.key(parts(entry.dn)), entry.dn)
-    ledger.settle()
-    for one, other in touching(ledger.mailboxes_beside(overwrite=overwrite)):
+            index.mailbox_there(path, entry_kinds.dn_key(parts(entry.dn)), entry.dn)
+    index.settle()
+    for one, other in overlapping(index.mailboxes_beside(overwrite=overwrite)):
         if bool(one.line) != bool(other.line):
             ours, theirs = (one, other) if one.line else (other, one)
             words = f"{_relation(one, other)} the mailbox of {theirs.dn}"
-            yield Fault(ours.line, f"{ours.path}: {words}")
+            yield LineIssue(ours.line, f"{ours.path}: {words}")
 
 
-def _relation(one: Mailbox, other: Mailbox) -> str:
+def _relation(one: MailboxPath, other: MailboxPath) -> str:
     return "is" if one.path == other.path else "touches"
 
 
-def touching(ordered: Iterable[Mailbox]) -> Iterator[tuple[Mailbox, Mailbox]]:
+def overlapping(ordered: Iterable[MailboxPath]) -> Iterator[tuple[MailboxPath, MailboxPath]]:
     """Yield each mailbox with those before it whose paths are equal to its own or hold it.
 
     Of those that are equal among themselves, the first of the file and the first of the directory.
@@ -72,7 +72,7 @@ def touching(ordered: Iterable[Mailbox]) -> Iterator[tuple[Mailbox, Mailbox]]:
     Args:
         ordered: Sorted by path; what lies in a directory then follows it at once.
     """
-    around: list[Mailbox] = []
+    around: list[MailboxPath] = []
     for found in ordered:
         while around and not found.path.startswith(around[-1].path):
             around.pop()

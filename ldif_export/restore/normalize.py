@@ -14,12 +14,12 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Op
 from iredldap.dit.schema import Schema
 from iredldap.ldif import writer
-from ldif_export.entry_kinds import Parts
+from ldif_export.entry_kinds import DnParts
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import unpacked
+from ldif_export.ldif.decompression import decompressed
 from ldif_export.ldif.files import Openable
-from ldif_export.ldif.parser import Record
-from ldif_export.restore import judgement
+from ldif_export.ldif.parser import ParsedRecord
+from ldif_export.restore import checks
 
 _PASSWORD = "userpassword"  # noqa: S105 - the name of an attribute
 _KEPT = "surrogateescape"
@@ -28,7 +28,7 @@ _MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True)
-class Shape:
+class Normalizer:
     """How entries of a file become entries of a directory.
 
     Args:
@@ -43,7 +43,7 @@ class Shape:
     old_suffix: str = ""
     leave_out: tuple[str, ...] = ()
 
-    def shaped(self, record: Record) -> Record:
+    def normalized(self, record: ParsedRecord) -> ParsedRecord:
         """Give an entry as the directory would have it; unknown attributes stay as they are."""
         attributes: dict[str, list[bytes]] = {}
         spelled: dict[str, str] = {}
@@ -51,17 +51,17 @@ class Shape:
             if not self.schema.is_operational(name) and not self.is_left_out(name):
                 first = spelled.setdefault(self._one_name(name), self.schema.spelled(name) or name)
                 attributes.setdefault(first, []).extend(self._moved(name, values))
-        return Record(self._dn(record.dn), attributes, record.line)
+        return ParsedRecord(self._dn(record.dn), attributes, record.line)
 
-    def parts(self, dn: str) -> Parts:
+    def parts(self, dn: str) -> DnParts:
         """Take a DN apart as the directory compares it; nothing: it is none."""
         return matching.components(dn, self.schema.equality_of)
 
-    def operational(self, record: Record) -> set[str]:
+    def operational(self, record: ParsedRecord) -> set[str]:
         """Names of the attributes that the server keeps for itself."""
         return {name for name in record.attributes if self.schema.is_operational(name)}
 
-    def omitted(self, record: Record) -> set[str]:
+    def omitted(self, record: ParsedRecord) -> set[str]:
         """Names of the attributes that are left out on request, as the request spells them."""
         if not self.leave_out:
             return set()
@@ -79,24 +79,24 @@ class Shape:
     def _base(self, attribute: str) -> str:
         return self._one_name(attribute).partition(";")[0]
 
-    def is_installation(self, parts: Parts) -> bool:
+    def is_installation(self, parts: DnParts) -> bool:
         """Whether an entry is one that every installation has: no account, and not ours to add."""
-        return judgement.is_installation(parts, self._suffix)
+        return checks.is_installation(parts, self._suffix)
 
-    def is_account(self, parts: Parts) -> bool:
+    def is_account(self, parts: DnParts) -> bool:
         """Whether an entry lies below the domains or the admins."""
         return any(len(parts) > len(top) and parts[-len(top) :] == top for top in self._tops)
 
-    def is_below_suffix(self, parts: Parts) -> bool:
+    def is_below_suffix(self, parts: DnParts) -> bool:
         """Whether an entry is one of the directory's tree."""
         return parts[len(parts) - len(self._suffix) :] == self._suffix
 
     @cached_property
-    def _tops(self) -> list[Parts]:
+    def _tops(self) -> list[DnParts]:
         return [self.parts(dn) for dn in (self.tree.base, self.tree.admin_base)]
 
     @cached_property
-    def _suffix(self) -> Parts:
+    def _suffix(self) -> DnParts:
         return self.parts(self.tree.suffix)
 
     def digest(self, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
@@ -109,7 +109,7 @@ class Shape:
         plain = sorted((name, sorted(set(values))) for name, values in lowered.items())
         return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
 
-    def mods(self, record: Record, entry: Entry) -> tuple[Mod, ...]:
+    def mods(self, record: ParsedRecord, entry: Entry) -> tuple[Mod, ...]:
         """Give what makes an entry of the directory as the file has it.
 
         A file without passwords says nothing about them: they stay.
@@ -178,36 +178,36 @@ class Shape:
         return [self._dn(value.decode(errors=_KEPT)).encode(errors=_KEPT) for value in values]
 
 
-def agrees(file: bytes, directory: bytes) -> bool:
+def digests_agree(file: bytes, directory: bytes) -> bool:
     """Whether two digests are of equal entries; without passwords a file agrees with any."""
     return directory == file or (len(file) == _DIGEST and directory.startswith(file))
 
 
-def accounts(
-    file: Openable, shape: Shape, *, largest: int, by_depth: bool = False
-) -> Iterator[Record]:
-    """Read the entries of a file that is known to be right, in the directory's shape.
+def read_accounts(
+    file: Openable, normalizer: Normalizer, *, largest: int, by_depth: bool = False
+) -> Iterator[ParsedRecord]:
+    """Read the entries of a file that is known to be right, in the directory's normalizer.
 
     Args:
         file: LDIF, compressed or not.
-        shape: The directory's.
+        normalizer: The directory's.
         largest: Bytes that a record may have.
         by_depth: Parents first; otherwise as in the file.
     """
-    found = _accounts(file, shape, largest)
+    found = _accounts(file, normalizer, largest)
     yield from _by_depth(found) if by_depth else found
 
 
-def _accounts(file: Openable, shape: Shape, largest: int) -> Iterator[Record]:
+def _accounts(file: Openable, normalizer: Normalizer, largest: int) -> Iterator[ParsedRecord]:
     with file.open("rb") as text:
-        for item in parser.read(unpacked(text), largest=largest):
-            if isinstance(item, Record):
-                record = shape.shaped(item)
-                if shape.is_account(shape.parts(record.dn)):
+        for item in parser.read(decompressed(text), largest=largest):
+            if isinstance(item, ParsedRecord):
+                record = normalizer.normalized(item)
+                if normalizer.is_account(normalizer.parts(record.dn)):
                     yield record
 
 
-def _by_depth(records: Iterable[Record]) -> Iterator[Record]:
+def _by_depth(records: Iterable[ParsedRecord]) -> Iterator[ParsedRecord]:
     """Sort outside the memory: a temporary SQLite database without a name holds the texts."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         database.executescript(
@@ -221,7 +221,7 @@ def _by_depth(records: Iterable[Record]) -> Iterator[Record]:
         )
         for line, text in database.execute("SELECT line, text FROM record ORDER BY depth, number"):
             record = next(parser.read(BytesIO(text), largest=len(text)))
-            assert isinstance(record, Record)
+            assert isinstance(record, ParsedRecord)
             yield replace(record, line=line)
 
 

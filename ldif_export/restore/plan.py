@@ -6,11 +6,11 @@ from pathlib import Path
 
 from iredldap.gateways.directory import Directory
 from ldif_export.ldif.files import Openable
-from ldif_export.ldif.parser import Fault
+from ldif_export.ldif.parser import LineIssue
 from ldif_export.restore.checkpoint import Checkpoint
 from ldif_export.restore.comparison import Action, Comparison, Difference, compare
-from ldif_export.restore.file_index import Ledger
-from ldif_export.restore.validation import Options
+from ldif_export.restore.file_index import FileIndex
+from ldif_export.restore.validation import RestoreOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,15 @@ class RestorePlan:
     change: int
     passed: int
     installation: int
-    refused: tuple[Fault, ...]
+    refused: tuple[LineIssue, ...]
     refused_count: int
-    warnings: tuple[Fault, ...]
+    warnings: tuple[LineIssue, ...]
     warning_count: int
     differences: tuple[Difference, ...]
     left_out: tuple[str, ...]
     omitted: Mapping[str, int]
     file: Openable = field(repr=False)
-    options: Options = field(repr=False)
+    options: RestoreOptions = field(repr=False)
     by_depth: bool = field(repr=False)
     actions: bytes = field(repr=False)
 
@@ -70,7 +70,7 @@ class RestorePlan:
 def plan_restore(
     file: Openable,
     directory: Directory,
-    options: Options | None = None,
+    options: RestoreOptions | None = None,
     *,
     checkpoint: Path | None = None,
 ) -> RestorePlan:
@@ -86,13 +86,13 @@ def plan_restore(
         ServerDown: If the directory does not answer.
         PreconditionFailed: If the checkpoint is of another file or directory.
     """
-    with Ledger() as ledger:
-        compared = compare(file, directory, ledger, options or Options())
-        survey = compared.survey
-        done = Checkpoint(checkpoint, survey.sha256, directory.tree.suffix).done
+    with FileIndex() as index:
+        compared = compare(file, directory, index, options or RestoreOptions())
+        validation = compared.validation
+        done = Checkpoint(checkpoint, validation.sha256, directory.tree.suffix).done
         actions = _resumed(compared.actions, done)
         for fault in compared.conflicts(actions, {Action.ADD, Action.CHANGE}):
-            survey.refused.add(fault.line, fault.reason)
+            validation.refused.add(fault.line, fault.reason)
     return _plan(compared, actions)
 
 
@@ -108,28 +108,28 @@ def _resumed(actions: bytes, done: int) -> bytes:
 
 
 def _plan(compared: Comparison, actions: bytes) -> RestorePlan:
-    survey = compared.survey
+    validation = compared.validation
     change = actions.count(Action.CHANGE)
     return RestorePlan(
-        sha256=survey.sha256,
-        suffix=survey.shape.tree.suffix,
-        entries=survey.entries,
+        sha256=validation.sha256,
+        suffix=validation.normalizer.tree.suffix,
+        entries=validation.entries,
         add=actions.count(Action.ADD),
         equal=actions.count(Action.NOTHING),
         differ=actions.count(Action.REPORT) + change,
         change=change,
         passed=actions.count(Action.PASS),
-        installation=survey.installation,
-        refused=survey.refused.told(),
-        refused_count=survey.refused.count,
-        warnings=survey.warnings.told(),
-        warning_count=survey.warnings.count,
+        installation=validation.installation,
+        refused=validation.refused.listed(),
+        refused_count=validation.refused.count,
+        warnings=validation.warnings.listed(),
+        warning_count=validation.warnings.count,
         differences=tuple(compared.differences()),
-        left_out=tuple(sorted(survey.left_out)),
-        omitted=dict(survey.omitted),
+        left_out=tuple(sorted(validation.left_out)),
+        omitted=dict(validation.omitted),
         file=compared.file,
-        options=survey.options,
-        by_depth=survey.by_depth,
+        options=validation.options,
+        by_depth=validation.by_depth,
         actions=actions,
     )
 
@@ -137,4 +137,4 @@ def _plan(compared: Comparison, actions: bytes) -> RestorePlan:
 def _plain(value: object) -> object:
     if not isinstance(value, tuple):
         return value
-    return [asdict(item) if isinstance(item, Fault | Difference) else item for item in value]
+    return [asdict(item) if isinstance(item, LineIssue | Difference) else item for item in value]

@@ -10,14 +10,14 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
 from ldif_export import entry_kinds
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import Tally, unpacked
+from ldif_export.ldif.decompression import DigestingReader, decompressed
 from ldif_export.ldif.files import Openable
-from ldif_export.ldif.parser import Fault, Record
-from ldif_export.readers.base import EVERYTHING
+from ldif_export.ldif.parser import LineIssue, ParsedRecord
+from ldif_export.readers.base import USER_ATTRIBUTES
 from ldif_export.restore import mailboxes, password_hashes
-from ldif_export.restore.file_index import Ledger
-from ldif_export.restore.judgement import Judgement
-from ldif_export.restore.normalize import Shape
+from ldif_export.restore.checks import FileCheck
+from ldif_export.restore.file_index import FileIndex
+from ldif_export.restore.normalize import Normalizer
 
 _EACH = 20
 """Entries below one parent that are looked up one by one; of more the parent's all are read."""
@@ -27,7 +27,7 @@ _WHO_LOG_IN = frozenset({"user", "admin"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RestoreOptions:
     """How to restore.
 
     Args:
@@ -44,69 +44,69 @@ class Options:
     clear_text: bool = False
     leave_out: tuple[str, ...] = ()
     verified: tuple[str, ...] = password_hashes.VERIFIED
-    largest: int = parser.LARGEST
+    largest: int = parser.LARGEST_RECORD
 
 
 @dataclass
-class Survey:
+class FileValidation:
     """What a file holds, and what is wrong with it."""
 
-    ledger: Ledger
-    shape: Shape
-    options: Options
+    index: FileIndex
+    normalizer: Normalizer
+    options: RestoreOptions
     left_out: set[str] = field(default_factory=set)
     omitted: Counter[str] = field(default_factory=Counter)
     installation: int = 0
     entries: int = 0
     sha256: str = ""
     by_depth: bool = False
-    _admins: dict[str, Fault] = field(default_factory=dict)
+    _admins: dict[str, LineIssue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.omitted.update(dict.fromkeys(self.options.leave_out, 0))
         options = self.options
-        equality_of = self.shape.schema.equality_of
-        self.judgement = Judgement(
-            self.ledger, equality_of, options.verified, clear_text=options.clear_text
+        equality_of = self.normalizer.schema.equality_of
+        self.check = FileCheck(
+            self.index, equality_of, options.verified, clear_text=options.clear_text
         )
-        self.refused, self.warnings = self.judgement.faults, self.judgement.warnings
+        self.refused, self.warnings = self.check.faults, self.check.warnings
 
     def read(self, file: Openable) -> None:
         """Read the file and judge each entry by itself, then all of them together."""
         with file.open("rb") as text:
-            tally = Tally(unpacked(text))
-            for item in parser.read(tally, largest=self.options.largest):
-                self.judgement.note(item)
-                if isinstance(item, Record):
+            digesting = DigestingReader(decompressed(text))
+            for item in parser.read(digesting, largest=self.options.largest):
+                self.check.note(item)
+                if isinstance(item, ParsedRecord):
                     self._record(item)
-        self.sha256 = tally.sha256
-        self.judgement.conclude()
-        self.by_depth = next(self.ledger.late(), None) is not None
+        self.sha256 = digesting.sha256
+        self.check.conclude()
+        self.by_depth = next(self.index.late(), None) is not None
 
     def look_up(self, directory: Directory) -> None:
         """Read what the directory has of the entries, and refuse those without a parent."""
         few: dict[str, list[str]] = {}
         orphans: dict[str, bool] = {}
-        for line, dn, has_children in self.ledger.roots():
+        for line, dn, has_children in self.index.roots():
             above = names.parent(dn)
             if above not in orphans:
                 orphans[above] = directory.read(above, ("1.1",)) is None
             if orphans[above]:
                 self.refused.add(line, f"{dn}: its parent is neither in the file nor there")
             elif has_children:
-                self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", EVERYTHING))
+                self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", USER_ATTRIBUTES))
             elif len(few.setdefault(above, [])) <= _EACH:
                 few[above].append(dn)
         for above, alone in few.items():
             for query in _queries(above, alone):
                 self._note(directory, query)
-        self.ledger.settle()
+        self.index.settle()
         self._compare_mailboxes(directory)
 
     def _compare_mailboxes(self, directory: Directory) -> None:
         overwrite = self.options.overwrite
-        for fault in mailboxes.told_beside(
-            self.ledger, directory, self.shape.parts, overwrite=overwrite
+        for fault in mailboxes.conflicts_with_directory(
+            self.index, directory, self.normalizer.parts, overwrite=overwrite
         ):
             self.warnings.add(fault.line, fault.reason)
         for mail, mention in self._admins.items():
@@ -119,57 +119,62 @@ class Survey:
 
         Whatever names the entry: a login looks for the address.
         """
-        if self.ledger.has_login(mail):
+        if self.index.has_login(mail):
             return True
         query = Query(
-            self.shape.tree.suffix, Scope.SUBTREE, filters.equals("mail", mail), ("objectClass",)
+            self.normalizer.tree.suffix,
+            Scope.SUBTREE,
+            filters.equals("mail", mail),
+            ("objectClass",),
         )
         return any(
-            entry_kinds.kind(entry.dn, entry.values("objectClass")) in _WHO_LOG_IN
+            entry_kinds.entry_kind(entry.dn, entry.values("objectClass")) in _WHO_LOG_IN
             for entry in directory.find(query)
         )
 
     def _note(self, directory: Directory, query: Query) -> None:
         for entry in directory.stream(query):
-            key = entry_kinds.key(self.shape.parts(entry.dn))
-            self.ledger.present(key, self.shape.digest(entry.attributes))
+            key = entry_kinds.dn_key(self.normalizer.parts(entry.dn))
+            self.index.present(key, self.normalizer.digest(entry.attributes))
 
-    def _record(self, found: Record) -> None:
-        record = self.shape.shaped(found)
-        parts = self.shape.parts(record.dn)
-        if not parts or not self.shape.schema.is_dn(record.dn):
+    def _record(self, found: ParsedRecord) -> None:
+        record = self.normalizer.normalized(found)
+        parts = self.normalizer.parts(record.dn)
+        if not parts or not self.normalizer.schema.is_dn(record.dn):
             # Nobody can be asked about it.
             self.refused.add(record.line, f"{record.dn!r} is no DN")
-        elif self.shape.is_installation(parts):
+        elif self.normalizer.is_installation(parts):
             self.installation += 1
-        elif self.shape.is_account(parts):
+        elif self.normalizer.is_account(parts):
             self._account(record, parts)
-            self.left_out |= self.shape.operational(found)
-            self.omitted.update(self.shape.omitted(found))
-        elif self.shape.is_below_suffix(parts):
-            self.judgement.outside(record.line, record.dn)
+            self.left_out |= self.normalizer.operational(found)
+            self.omitted.update(self.normalizer.omitted(found))
+        elif self.normalizer.is_below_suffix(parts):
+            self.check.outside(record.line, record.dn)
         else:
-            suffix = self.shape.tree.suffix
+            suffix = self.normalizer.tree.suffix
             self.refused.add(record.line, f"{record.dn}: not among the accounts of {suffix}")
 
-    def _account(self, record: Record, parts: entry_kinds.Parts) -> None:
+    def _account(self, record: ParsedRecord, parts: entry_kinds.DnParts) -> None:
         self.entries += 1
-        completed = self.shape.schema.completed(record.dn, record.attributes)
-        self.judgement.entry(record, parts, self.shape.digest(completed))
+        completed = self.normalizer.schema.completed(record.dn, record.attributes)
+        self.check.entry(record, parts, self.normalizer.digest(completed))
         for reason in self._reasons(record, completed):
             self.refused.add(record.line, f"{record.dn}: {reason}")
-        lowered = self.judgement.lowered(record)
-        if entry_kinds.kind(record.dn, lowered.get("objectclass", ())) in _WHO_LOG_IN:
+        lowered = self.check.lowered(record)
+        if entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ())) in _WHO_LOG_IN:
             for address in lowered.get("mail", ()):
-                self.ledger.login(folded(address.decode("utf-8", "replace")))
+                self.index.login(folded(address.decode("utf-8", "replace")))
         for value in lowered.get("domainadmin", ()):
             mail = folded(value.decode("utf-8", "replace"))
             # Few: a domain has one or two. The reason is completed when all entries are known.
-            self._admins.setdefault(mail, Fault(record.line, record.dn))
+            self._admins.setdefault(mail, LineIssue(record.line, record.dn))
 
-    def _reasons(self, record: Record, completed: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+    def _reasons(
+        self, record: ParsedRecord, completed: Mapping[str, Sequence[bytes]]
+    ) -> Iterator[str]:
         """Say why the server would not take an entry, and what can be done about it."""
-        schema = self.shape.schema
+        schema = self.normalizer.schema
         unknown = {name for name in record.attributes if schema.attribute(name) is None}
         known = {name: values for name, values in completed.items() if name not in unknown}
         yield from schema.faults(known, record.dn)
@@ -177,11 +182,11 @@ class Survey:
             base = name.partition(";")[0]
             way = f"--leave-out {base}, over HTTP leave_out={base}, restores the rest"
             yield f"unknown attribute {name}: {way}"
-        for name in filter(self.shape.is_left_out, completed):
+        for name in filter(self.normalizer.is_left_out, completed):
             yield f"{name} is part of its name, and can not be left out"
 
 
 def _queries(above: str, alone: list[str]) -> list[Query]:
     if len(alone) > _EACH:
-        return [Query(above, Scope.ONE, "(objectClass=*)", EVERYTHING)]
-    return [Query(dn, Scope.BASE, "(objectClass=*)", EVERYTHING) for dn in alone]
+        return [Query(above, Scope.ONE, "(objectClass=*)", USER_ATTRIBUTES)]
+    return [Query(dn, Scope.BASE, "(objectClass=*)", USER_ATTRIBUTES) for dn in alone]

@@ -5,20 +5,26 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 from iredldap.dit import matching
-from iredldap.dit.matching import Equality as Compared
+from iredldap.dit.matching import Equality
 from ldif_export import entry_kinds
-from ldif_export.entry_kinds import Kind, Parts
+from ldif_export.entry_kinds import DnParts, EntryKind
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import Readable, Tally, unpacked
-from ldif_export.ldif.parser import Fault, Record
+from ldif_export.ldif.decompression import DigestingReader, ReadableFile, decompressed
+from ldif_export.ldif.parser import LineIssue, ParsedRecord
 from ldif_export.manifest import Manifest
 from ldif_export.restore import password_hashes
-from ldif_export.restore.file_index import Ledger
-from ldif_export.restore.judgement import MOST, Judgement, account_below, hangs, is_installation
+from ldif_export.restore.checks import (
+    MOST_LISTED,
+    FileCheck,
+    has_ancestor_in_file,
+    is_installation,
+    suffix_of_account,
+)
+from ldif_export.restore.file_index import FileIndex
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class VerifyReport:
     """What was found in a file.
 
     Args:
@@ -32,12 +38,12 @@ class Report:
         sha256: Their digest.
     """
 
-    faults: tuple[Fault, ...]
-    warnings: tuple[Fault, ...]
+    faults: tuple[LineIssue, ...]
+    warnings: tuple[LineIssue, ...]
     fault_count: int
     warning_count: int
     entries: int
-    kinds: Mapping[Kind, int]
+    kinds: Mapping[EntryKind, int]
     size: int
     sha256: str
 
@@ -51,12 +57,12 @@ class Report:
 
 
 def verify(
-    file: Readable,
+    file: ReadableFile,
     manifest: Manifest | None = None,
     *,
     verified: Collection[str] = password_hashes.VERIFIED,
-    largest: int = parser.LARGEST,
-) -> Report:
+    largest: int = parser.LARGEST_RECORD,
+) -> VerifyReport:
     """Judge an export by its structure, its manifest and the rules of the tree.
 
     Args:
@@ -65,94 +71,91 @@ def verify(
         verified: Password schemes that the server verifies.
         largest: Bytes that a record may have.
     """
-    tally = Tally(unpacked(file))
-    with Ledger() as ledger:
-        judgement = Judgement(ledger, _compared, verified, clear_text=True)
-        examination = _Examination(judgement, manifest.suffix if manifest else None)
-        for item in parser.read(tally, largest=largest):
-            judgement.note(item)
-            if isinstance(item, Record):
+    digesting = DigestingReader(decompressed(file))
+    with FileIndex() as index:
+        check = FileCheck(index, _compared, verified, clear_text=True)
+        examination = _Examination(check, manifest.suffix if manifest else None)
+        for item in parser.read(digesting, largest=largest):
+            check.note(item)
+            if isinstance(item, ParsedRecord):
                 examination.record(item)
         examination.conclude()
     if manifest:
-        examination.compare(manifest, tally)
-    return Report(
-        faults=judgement.faults.told(),
-        warnings=judgement.warnings.told(),
-        fault_count=judgement.faults.count,
-        warning_count=judgement.warnings.count,
-        entries=judgement.records,
-        kinds=dict(sorted(judgement.kinds.items())),
-        size=tally.size,
-        sha256=tally.sha256,
+        examination.compare(manifest, digesting)
+    return VerifyReport(
+        faults=check.faults.listed(),
+        warnings=check.warnings.listed(),
+        fault_count=check.faults.count,
+        warning_count=check.warnings.count,
+        entries=check.records,
+        kinds=dict(sorted(check.kinds.items())),
+        size=digesting.size,
+        sha256=digesting.sha256,
     )
 
 
 class _Examination:
-    """What of the judgement needs the directory's tree, which here is known by the file alone."""
+    """What of the check needs the directory's tree, which here is known by the file alone."""
 
-    def __init__(self, judgement: Judgement, suffix: str | None) -> None:
-        self._judgement = judgement
-        self._top: Parts | None = judgement.parts(suffix) if suffix else None
-        self._aside: list[tuple[int, str, Parts]] = []
+    def __init__(self, check: FileCheck, suffix: str | None) -> None:
+        self._check = check
+        self._top: DnParts | None = check.parts(suffix) if suffix else None
+        self._aside: list[tuple[int, str, DnParts]] = []
 
-    def record(self, record: Record) -> None:
+    def record(self, record: ParsedRecord) -> None:
         """Judge an entry."""
-        judgement = self._judgement
-        parts = judgement.parts(record.dn)
-        judgement.apart(record)
+        check = self._check
+        parts = check.parts(record.dn)
+        check.apart(record)
         if not parts:
-            judgement.faults.add(record.line, f"{record.dn!r} is no DN")
-            judgement.kinds["other"] += 1
+            check.faults.add(record.line, f"{record.dn!r} is no DN")
+            check.kinds["other"] += 1
             return
-        top = account_below(parts)
+        top = suffix_of_account(parts)
         if top is None:
             self._put_aside(record, parts)
             return
         self._top = top if self._top is None else self._top
         if top != self._top:
-            judgement.faults.add(record.line, f"{record.dn}: of another suffix")
-        judgement.entry(record, parts)
+            check.faults.add(record.line, f"{record.dn}: of another suffix")
+        check.entry(record, parts)
 
     def conclude(self) -> None:
         """Judge what only all entries together show."""
-        judgement = self._judgement
-        judgement.conclude()
-        for line, dn, _ in judgement.ledger.roots():
-            if hangs(judgement.ledger, judgement.parts(dn)):
-                judgement.faults.add(line, f"{dn}: its parent is missing")
+        check = self._check
+        check.conclude()
+        for line, dn, _ in check.index.roots():
+            if has_ancestor_in_file(check.index, check.parts(dn)):
+                check.faults.add(line, f"{dn}: its parent is missing")
         for line, dn, parts in self._aside:
             if self._top is not None and parts[len(parts) - len(self._top) :] != self._top:
-                judgement.faults.add(line, f"{dn}: of another suffix")
+                check.faults.add(line, f"{dn}: of another suffix")
             elif self._top is None or not is_installation(parts, self._top):
-                judgement.outside(line, dn)
+                check.outside(line, dn)
 
-    def compare(self, manifest: Manifest, tally: Tally) -> None:
+    def compare(self, manifest: Manifest, digesting: DigestingReader) -> None:
         """Judge the text by its manifest."""
-        judgement = self._judgement
+        check = self._check
         for name, expected, found in (
-            ("entries", manifest.entries, judgement.records),
-            ("bytes", manifest.size, tally.size),
-            ("SHA-256", manifest.sha256, tally.sha256),
-            *(
-                (f"kind {k}", manifest.kinds.get(k, 0), judgement.kinds[k])
-                for k in entry_kinds.KINDS
-            ),
+            ("entries", manifest.entries, check.records),
+            ("bytes", manifest.size, digesting.size),
+            ("SHA-256", manifest.sha256, digesting.sha256),
+            *((f"kind {k}", manifest.kinds.get(k, 0), check.kinds[k]) for k in entry_kinds.KINDS),
         ):
             if expected != found:
-                judgement.faults.add(0, f"{name}: the manifest says {expected}, it is {found}")
+                check.faults.add(0, f"{name}: the manifest says {expected}, it is {found}")
 
-    def _put_aside(self, record: Record, parts: Parts) -> None:
-        kind = entry_kinds.kind(record.dn, self._judgement.lowered(record).get("objectclass", ()))
-        self._judgement.kinds[kind] += 1
-        if len(self._aside) < MOST:
+    def _put_aside(self, record: ParsedRecord, parts: DnParts) -> None:
+        kind = entry_kinds.entry_kind(record.dn, self._check.lowered(record).get("objectclass", ()))
+        self._check.kinds[kind] += 1
+        if len(self._aside) < MOST_LISTED:
             self._aside.append((record.line, record.dn, parts))
         else:
-            self._judgement.outside(record.line, record.dn)
+            self._check.outside(record.line, record.dn)
 
 
 @lru_cache
-def _compared(attribute: str) -> Compared:
+def _compared(attribute: str) -> Equality:
     """Tell how values are compared; those of attributes of other programs by their bytes."""
     found = matching.standard(attribute)
-    return found if matching.is_standard(found.name) else Compared(found.name, "")
+    return found if matching.is_standard(found.name) else Equality(found.name, "")

@@ -10,7 +10,7 @@ import pytest
 
 from ldif_export.backup import full
 from ldif_export.readers import libldap
-from ldif_export.selection import Kind, Selection
+from ldif_export.selection import Selection, SelectionKind
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"
@@ -187,7 +187,7 @@ def test_further_exports_are_those_of_the_command(
 ) -> None:
     """Byte for byte what `ldif-export` writes."""
     connection = world.connect()
-    names_: dict[Kind, str] = {
+    names_: dict[SelectionKind, str] = {
         "catchall": "corp.test",
         "maillist": "crew@corp.test",
         "alias": "info@corp.test",

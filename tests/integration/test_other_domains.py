@@ -20,11 +20,11 @@ from ldif_export import child_process
 from ldif_export.backup import full
 from ldif_export.readers import choice as readers
 from ldif_export.readers import domain_lookup
-from ldif_export.readers.base import Wanted
-from ldif_export.readers.choice import Choice
+from ldif_export.readers.base import Projection
+from ldif_export.readers.choice import ReaderName
 from ldif_export.restore import execution, verify
 from ldif_export.restore.plan import plan_restore
-from ldif_export.selection import Kind, Selection
+from ldif_export.selection import Selection, SelectionKind
 from tests.conftest import (
     READER_PASSWORD,
     SUFFIX,
@@ -94,11 +94,11 @@ def plant(world: World, home: str, name: str = FIRM) -> None:
     )
 
 
-def exported(world: World, kind: Kind, name: str, choice: Choice = "wire") -> bytes:
+def exported(world: World, kind: SelectionKind, name: str, choice: ReaderName = "wire") -> bytes:
     """Export as the command does."""
     selection = Selection(kind, name)
-    with closing(readers.connected(settings(world), Wanted(selection), choice)) as reader:
-        searches = domain_lookup.located(reader, (selection,), world.tree)
+    with closing(readers.connect(settings(world), Projection(selection), choice)) as reader:
+        searches = domain_lookup.resolve_searches(reader, (selection,), world.tree)
         with closing(full.export(reader, searches, passwords=True)) as text:
             return b"".join(text)
 
@@ -185,7 +185,7 @@ def test_an_export_of_such_a_domain_comes_back(
     done(api.post(f"/api/maillist/{CREW}", members=f"{ANN},x@far.test"))
     done(api.put(f"/api/domain/{FIRM}", catchall=ANN))
     done(api.put(f"/api/domain/admins/{FIRM}", addAdmin=ANN))
-    selections: list[tuple[Kind, str, int]] = [
+    selections: list[tuple[SelectionKind, str, int]] = [
         ("domain", FIRM, 10),
         ("user", ANN, 1),
         ("catchall", FIRM, 1),
@@ -263,7 +263,7 @@ def test_two_domains_of_one_name_are_refused(api: Client, world: World) -> None:
     for path in (f"/api/user/{ANN}", f"/api/ldif/user/{ANN}"):
         assert api.get(path).status_code == 200
     assert world.snapshot() == before
-    kinds: list[tuple[Kind, str]] = [("domain", FIRM), ("user", ANN)]
+    kinds: list[tuple[SelectionKind, str]] = [("domain", FIRM), ("user", ANN)]
     for kind, name in kinds:
         with pytest.raises(AmbiguousAccount, match="cn=Firm"):
             exported(world, kind, name)
@@ -274,7 +274,7 @@ def test_two_accounts_of_one_address_are_refused_by_the_command(world: World) ->
     """As by the API; and a name that nobody has is told apart from it."""
     home = NAMES["two attributes"]
     plant(world, home)
-    nobodys: list[tuple[Kind, str]] = [
+    nobodys: list[tuple[SelectionKind, str]] = [
         ("user", BOB),
         ("user", "ann@far.test"),
         ("domain", "far.test"),
@@ -290,6 +290,6 @@ def test_two_accounts_of_one_address_are_refused_by_the_command(world: World) ->
         uid="anna",
         mail=ANN,
     )
-    for choice in readers.CHOICES:
+    for choice in readers.READER_NAMES:
         with pytest.raises(AmbiguousAccount, match="uid=ann"):
             exported(world, "user", ANN, choice)

@@ -23,7 +23,7 @@ from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.shipped import shipped
 from ldif_export.readers import choice
-from ldif_export.readers.base import Wanted
+from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection
 from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, salted
@@ -91,7 +91,7 @@ def ask(where: LdapSettings) -> None:
 
 
 def read(where: LdapSettings) -> None:
-    with closing(choice.connected(where, Wanted(Selection("all")), "wire")):
+    with closing(choice.connect(where, Projection(Selection("all")), "wire")):
         pass
 
 

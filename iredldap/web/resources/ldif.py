@@ -24,14 +24,14 @@ from iredldap.web.responses import JSON, json_text
 from ldif_export import child_process
 from ldif_export.backup import full, small
 from ldif_export.ldif import parser
-from ldif_export.ldif.decompression import unpacked
-from ldif_export.ldif.files import Openable, Unnamed
+from ldif_export.ldif.decompression import decompressed
+from ldif_export.ldif.files import Openable, UnnamedFile
 from ldif_export.restore import execution
 from ldif_export.restore.execution import planned_changes
-from ldif_export.restore.mailboxes import path_of
+from ldif_export.restore.mailboxes import mailbox_path
 from ldif_export.restore.plan import RestorePlan, plan_restore
-from ldif_export.restore.validation import Options
-from ldif_export.selection import Account, Kind, Selection
+from ldif_export.restore.validation import RestoreOptions
+from ldif_export.selection import AccountKind, Selection, SelectionKind
 
 LDIF = "text/ldif; charset=utf-8"
 
@@ -41,7 +41,7 @@ log = structlog.get_logger("iredldap.export")
 class Download:
     """Bytes of an export on their way to the client; closing it ends the child behind them."""
 
-    def __init__(self, export: child_process.Export, *, bare: bool) -> None:
+    def __init__(self, export: child_process.ExportProcess, *, bare: bool) -> None:
         self._export = export
         self._chunks = iter(export) if bare else json_text(export)
 
@@ -55,7 +55,7 @@ class Download:
 
 class _LdifResource(Resource):
     def _selection(
-        self, request: falcon.Request, kind: Kind, name: str, hidden: tuple[str, ...] = ()
+        self, request: falcon.Request, kind: SelectionKind, name: str, hidden: tuple[str, ...] = ()
     ) -> Selection:
         caller: Caller = request.context.caller
         parsed = request.context.parsed
@@ -86,7 +86,7 @@ class _LdifResource(Resource):
         self,
         request: falcon.Request,
         response: falcon.Response,
-        kind: Kind,
+        kind: SelectionKind,
         name: str,
         hidden: tuple[str, ...],
     ) -> None:
@@ -141,7 +141,7 @@ class LdifAllResource(_LdifResource):
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         parsed = request.context.parsed
-        options = Options(
+        options = RestoreOptions(
             old_suffix=parsed.value("old_suffix") or "",
             overwrite=parsed.value("overwrite") == "yes",
             clear_text=parsed.value("clear_text") == "yes",
@@ -154,7 +154,7 @@ class LdifAllResource(_LdifResource):
             saved = stack.enter_context(tempfile.TemporaryFile())
             forms.save_file(request, self.config.api.max_upload, saved)
             saved.flush()
-            file = Unnamed(saved)
+            file = UnnamedFile(saved)
             is_rehearsal = parsed.value("dry_run") == "yes"
             if not is_rehearsal:
                 # From the judgement to the last entry: what was judged must not change meanwhile.
@@ -265,8 +265,8 @@ def _domains(file: Openable) -> set[str]:
     """
     found: set[str] = set()
     with file.open("rb") as opened:
-        for item in parser.read(unpacked(opened)):
-            if isinstance(item, parser.Record) and names.is_dn(item.dn):
+        for item in parser.read(decompressed(opened)):
+            if isinstance(item, parser.ParsedRecord) and names.is_dn(item.dn):
                 found.update(filter(None, (names.domain_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
                 found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
@@ -277,13 +277,13 @@ def _domains(file: Openable) -> set[str]:
 def _mailboxes(file: Openable) -> Iterator[str]:
     """Yield the directories of the mailboxes in a file; of entries without one, nothing."""
     with file.open("rb") as opened:
-        for item in parser.read(unpacked(opened)):
-            if isinstance(item, parser.Record):
-                yield path_of({name.lower(): v for name, v in item.attributes.items()})
+        for item in parser.read(decompressed(opened)):
+            if isinstance(item, parser.ParsedRecord):
+                yield mailbox_path({name.lower(): v for name, v in item.attributes.items()})
 
 
-def _only(parsed: Parsed) -> frozenset[Account]:
-    return frozenset(cast("tuple[Account, ...]", _listed(parsed, "only")))
+def _only(parsed: Parsed) -> frozenset[AccountKind]:
+    return frozenset(cast("tuple[AccountKind, ...]", _listed(parsed, "only")))
 
 
 def _listed(parsed: Parsed, parameter: str) -> tuple[str, ...]:

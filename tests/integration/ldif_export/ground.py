@@ -18,7 +18,7 @@ from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import choice
-from ldif_export.readers.base import Wanted
+from ldif_export.readers.base import Projection
 from ldif_export.selection import Search, Selection, searches
 from tests.patience import PATIENCE, started
 
@@ -105,7 +105,7 @@ def located(selection: Selection) -> tuple[Search, ...]:
 
 def plain(server: Slapd, selection: Selection, searches: Iterable[Search]) -> bytes:
     """What a plain export of a directory gives that nobody writes to."""
-    with closing(choice.connected(settings(server), Wanted(selection))) as reader:
+    with closing(choice.connect(settings(server), Projection(selection))) as reader:
         return b"".join(full.export(reader, searches, passwords=selection.has_passwords))
 
 

@@ -15,7 +15,7 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, ServerDown
 from ldif_export.backup import full, snapshot, syncrepl
 from ldif_export.readers import choice
-from ldif_export.readers.base import IDENTITY, Wanted
+from ldif_export.readers.base import IDENTITY, Projection
 from ldif_export.selection import Search, Selection
 from tests.integration.ldif_export.ground import (
     TREE,
@@ -79,7 +79,7 @@ def exported(
     server: Slapd, selection: Selection, wanted: tuple[Search, ...] | None = None
 ) -> bytes:
     chosen = located(selection) if wanted is None else wanted
-    with closing(snapshot.read(settings(server), chosen, Wanted(selection))) as reader:
+    with closing(snapshot.read(settings(server), chosen, Projection(selection))) as reader:
         return b"".join(full.export(reader, chosen, passwords=selection.has_passwords))
 
 
@@ -103,11 +103,11 @@ def test_exact_and_plain_give_the_same_bytes(quiet: Slapd, selection: Selection)
 def test_what_is_watched_comes_with_the_records(quiet: Slapd) -> None:
     """State and identity of each entry, as a manifest needs them."""
     chosen = located(WHOLE)
-    wanted = Wanted(WHOLE, frozenset({*IDENTITY, "objectClass"}))
+    wanted = Projection(WHOLE, frozenset({*IDENTITY, "objectClass"}))
 
     with (
         closing(snapshot.read(settings(quiet), chosen, wanted)) as settled,
-        closing(choice.connected(settings(quiet), wanted)) as reader,
+        closing(choice.connect(settings(quiet), wanted)) as reader,
     ):
         assert [*settled.records(chosen[1])] == [*reader.records(chosen[1])]
 
@@ -142,7 +142,7 @@ def test_a_server_that_gives_too_few_entries_at_once_is_refused(tmp_path: Path) 
 def test_rounds_are_bounded(quiet: Slapd) -> None:
     """One round always tells news: the entries."""
     with pytest.raises(snapshot.NotExact, match="others write too much"):
-        snapshot.read(settings(quiet), located(WHOLE), Wanted(WHOLE), most_rounds=1)
+        snapshot.read(settings(quiet), located(WHOLE), Projection(WHOLE), most_rounds=1)
 
 
 @contextmanager
@@ -151,10 +151,14 @@ def meanwhile(patch: pytest.MonkeyPatch, act: Callable[[], None]) -> Iterator[No
     refresh = syncrepl.refresh
     waiting = [act]
 
-    def meddled(*arguments: Any) -> Generator[syncrepl.Told, None, None]:
+    def meddled(*arguments: Any) -> Generator[syncrepl.SyncMessage, None, None]:
         for told in refresh(*arguments):
             yield told
-            if waiting and isinstance(told, syncrepl.Found) and told.dn == TREE.user("a@a.test"):
+            if (
+                waiting
+                and isinstance(told, syncrepl.ChangedEntry)
+                and told.dn == TREE.user("a@a.test")
+            ):
                 waiting.pop()()
 
     with patch.context() as patched:
@@ -291,7 +295,7 @@ def test_a_plain_export_need_not_be(busy: tuple[Slapd, Writer]) -> None:
     """Its last entry is of a later state than its first one, if the reader takes its time."""
     server, writer = busy
     (_, chosen) = located(WHOLE)
-    with closing(choice.connected(settings(server), Wanted(WHOLE))) as reader:
+    with closing(choice.connect(settings(server), Projection(WHOLE))) as reader:
         chunks = full.export(reader, [chosen], passwords=True)
 
         text = next(chunks)

@@ -576,7 +576,7 @@ def test_closing_from_another_thread_ends_a_waiting_reader(full: Slapd) -> None:
 
 def test_an_export_outlives_the_thread_that_started_it(full: Slapd) -> None:
     """A server may start it in one thread and read it in another."""
-    started: list[child_process.Export] = []
+    started: list[child_process.ExportProcess] = []
     selection = Selection("domain", "big.test")
     thread = threading.Thread(
         target=lambda: started.append(child_process.start(settings(full), selection))

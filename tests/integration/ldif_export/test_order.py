@@ -11,10 +11,10 @@ from iredldap.dit import names
 from iredldap.embedded.slapd import Slapd
 from ldif_export.backup import full
 from ldif_export.cli import export
-from ldif_export.cli.export import Job
+from ldif_export.cli.export import ExportJob
 from ldif_export.readers import choice, libldap
-from ldif_export.readers.base import Wanted
-from ldif_export.readers.choice import Choice
+from ldif_export.readers.base import Projection
+from ldif_export.readers.choice import ReaderName
 from ldif_export.selection import Selection
 from tests.integration.ldif_export.ground import (
     SUFFIX,
@@ -40,7 +40,7 @@ SELECTIONS = (
     Selection("domain", "a.test", only=frozenset({"user"})),
     Selection("domain", "a.test", global_admins=False),
 )
-READERS: tuple[Choice, ...] = ("wire", "python-ldap")
+READERS: tuple[ReaderName, ...] = ("wire", "python-ldap")
 
 
 def thing(dn: str, kind: str = "device") -> Entry:
@@ -91,15 +91,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         yield slapd
 
 
-def exported(server: Slapd, selection: Selection, reader: Choice) -> bytes:
-    with closing(choice.connected(settings(server), Wanted(selection), reader)) as reading:
+def exported(server: Slapd, selection: Selection, reader: ReaderName) -> bytes:
+    with closing(choice.connect(settings(server), Projection(selection), reader)) as reading:
         return b"".join(full.export(reading, located(selection), passwords=True))
 
 
 def noted(server: Slapd, selection: Selection, folder: Path, *, exact: bool = False) -> bytes:
     """Export with a manifest, for which each entry is looked at."""
     output = folder / "out.ldif"
-    job = Job(selections=(selection,), output=output, manifest=folder / "m.json", exact=exact)
+    job = ExportJob(selections=(selection,), output=output, manifest=folder / "m.json", exact=exact)
     assert export.export(settings(server), job) == 0
     return output.read_bytes()
 

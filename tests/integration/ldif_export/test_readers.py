@@ -32,8 +32,8 @@ from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
 from ldif_export.readers import choice as readers
-from ldif_export.readers.base import IDENTITY, KIND, Reader, Record, Wanted
-from ldif_export.readers.choice import Choice
+from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord, Projection, Reader
+from ldif_export.readers.choice import ReaderName
 from ldif_export.selection import Search, Selection
 from tests import tls
 from tests.integration.ldif_export.ground import located
@@ -42,7 +42,7 @@ from tests.patience import PATIENCE, started
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)
 PASSWORD = "reads only"
-CHOICES: tuple[Choice, ...] = ("wire", "python-ldap")
+CHOICES: tuple[ReaderName, ...] = ("wire", "python-ldap")
 LIMIT = 300
 
 Entry = tuple[str, dict[str, list[bytes]]]
@@ -160,13 +160,13 @@ def settings(uri: str, name: str = "vmail") -> LdapSettings:
     )
 
 
-def opened(where: LdapSettings, choice: Choice, wanted: Wanted) -> Reader:
-    return readers.connected(where, wanted, choice)
+def opened(where: LdapSettings, choice: ReaderName, wanted: Projection) -> Reader:
+    return readers.connect(where, wanted, choice)
 
 
-def exported(where: LdapSettings, choice: Choice, selection: Selection) -> bytes:
+def exported(where: LdapSettings, choice: ReaderName, selection: Selection) -> bytes:
     with (
-        closing(opened(where, choice, Wanted(selection))) as reader,
+        closing(opened(where, choice, Projection(selection))) as reader,
         closing(
             full.export(reader, located(selection), passwords=selection.has_passwords)
         ) as chunks,
@@ -202,7 +202,7 @@ def test_both_readers_give_the_same_bytes(slapd: Slapd, selection: Selection) ->
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("selection", SELECTIONS[:5], ids=lambda chosen: chosen.words)
 def test_a_limit_of_the_server_leaves_nothing_out(
-    slapd: Slapd, selection: Selection, choice: Choice
+    slapd: Slapd, selection: Selection, choice: ReaderName
 ) -> None:
     """Whoever gets few entries at once reads the same records, parents first, all of them once."""
     limited = exported(settings(slapd.ldapi, "vmailadmin"), choice, selection).split(b"\n\n")
@@ -240,7 +240,7 @@ BINDS = ["ldapi", "ldap", "starttls", "ldaps", "external", "unchecked"]
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("bind", BINDS)
 def test_every_way_to_connect_gives_the_same_bytes(
-    slapd: Slapd, certificates: Path, bind: str, choice: Choice
+    slapd: Slapd, certificates: Path, bind: str, choice: ReaderName
 ) -> None:
     """Unix socket, TCP and TLS of both kinds; by password and as the owner of the process."""
     selection = Selection("domain", "a.test")
@@ -265,25 +265,25 @@ def test_every_way_to_connect_gives_the_same_bytes(
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("ca", ["other-ca.pem", ""])
 def test_a_certificate_of_a_stranger_is_refused(
-    slapd: Slapd, certificates: Path, choice: Choice, ca: str
+    slapd: Slapd, certificates: Path, choice: ReaderName, ca: str
 ) -> None:
     """By another CA, or by none that this machine trusts."""
     where = replace(
         settings(slapd.uri), starttls=True, ca_file=str(certificates / ca) if ca else ""
     )
     with pytest.raises((ServerDown, InternalError)):
-        opened(where, choice, Wanted(SELECTIONS[0]))
+        opened(where, choice, Projection(SELECTIONS[0]))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_certificate_of_another_host_is_refused(
-    slapd: Slapd, certificates: Path, choice: Choice
+    slapd: Slapd, certificates: Path, choice: ReaderName
 ) -> None:
     """It is for 127.0.0.1 alone."""
     uri = slapd.uri.replace("127.0.0.1", "localhost")
     where = replace(settings(uri), starttls=True, ca_file=str(certificates / "ca.pem"))
     with pytest.raises(ServerDown):
-        opened(where, choice, Wanted(SELECTIONS[0]))
+        opened(where, choice, Projection(SELECTIONS[0]))
 
 
 def test_certificates_that_can_not_be_read_are_our_fault(slapd: Slapd, certificates: Path) -> None:
@@ -292,7 +292,7 @@ def test_certificates_that_can_not_be_read_are_our_fault(slapd: Slapd, certifica
         ca_file = str(certificates / name)
         where = replace(settings(slapd.uri), starttls=True, ca_file=ca_file)
         with pytest.raises(InternalError, match=name):
-            opened(where, "wire", Wanted(SELECTIONS[0]))
+            opened(where, "wire", Projection(SELECTIONS[0]))
 
 
 ANYTHING = Search(SUFFIX, Scope.SUBTREE, "(objectClass=*)")
@@ -307,7 +307,7 @@ FAILURES = [
 @pytest.mark.parametrize(("name", "search", "refusal", "words"), FAILURES)
 def test_both_readers_refuse_alike(
     slapd: Slapd,
-    choice: Choice,
+    choice: ReaderName,
     reading: str,
     name: str,
     search: Search,
@@ -316,7 +316,7 @@ def test_both_readers_refuse_alike(
 ) -> None:
     """What the directory says no to, and what is not whole."""
     with (
-        closing(opened(settings(slapd.ldapi, name), choice, Wanted(SELECTIONS[0]))) as reader,
+        closing(opened(settings(slapd.ldapi, name), choice, Projection(SELECTIONS[0]))) as reader,
         pytest.raises(Refusal, match=words) as told,
     ):
         list(getattr(reader, reading)(search))
@@ -324,21 +324,21 @@ def test_both_readers_refuse_alike(
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_a_wrong_password_is_refused_alike(slapd: Slapd, choice: Choice) -> None:
+def test_a_wrong_password_is_refused_alike(slapd: Slapd, choice: ReaderName) -> None:
     """In the same words, which do not hold it."""
     wrong = replace(settings(slapd.ldapi), bind_password=Secret("secret words"))
     with pytest.raises(DirectoryDenies) as told:
-        opened(wrong, choice, Wanted(SELECTIONS[0]))
+        opened(wrong, choice, Projection(SELECTIONS[0]))
     words = f"bind as cn=vmail,{SUFFIX}: Invalid credentials (ldap.bind_dn, ldap.bind_password)"
     assert told.value.detail == words
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_a_silent_directory_is_waited_for_only_so_long(slapd: Slapd, choice: Choice) -> None:
+def test_a_silent_directory_is_waited_for_only_so_long(slapd: Slapd, choice: ReaderName) -> None:
     """The wait between two answers has an end."""
     assert slapd.pid is not None
     where = replace(settings(slapd.ldapi), operation_timeout=0.5)
-    with closing(opened(where, choice, Wanted(SELECTIONS[0]))) as reader:
+    with closing(opened(where, choice, Projection(SELECTIONS[0]))) as reader:
         os.kill(slapd.pid, signal.SIGSTOP)
         try:
             with pytest.raises(ServerDown):
@@ -350,12 +350,14 @@ def test_a_silent_directory_is_waited_for_only_so_long(slapd: Slapd, choice: Cho
 def test_an_observer_sees_every_entry_with_its_state(slapd: Slapd) -> None:
     """In the order of the text, the same by both readers, and the text is what it is without."""
     selection = Selection("domain", "a.test", omit=frozenset({"objectclass"}))
-    watched = frozenset({*IDENTITY, KIND})
+    watched = frozenset({*IDENTITY, OBJECT_CLASS})
     plain = exported(settings(slapd.ldapi), "wire", selection)
-    seen: dict[Choice, list[Record]] = {}
+    seen: dict[ReaderName, list[LdifRecord]] = {}
     for choice in CHOICES:
         seen[choice] = []
-        with closing(opened(settings(slapd.ldapi), choice, Wanted(selection, watched))) as reader:
+        with closing(
+            opened(settings(slapd.ldapi), choice, Projection(selection, watched))
+        ) as reader:
             text = full.export(
                 reader,
                 located(selection),
@@ -374,9 +376,9 @@ def test_an_observer_sees_every_entry_with_its_state(slapd: Slapd) -> None:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_a_reader_serves_one_search_after_another(slapd: Slapd, choice: Choice) -> None:
+def test_a_reader_serves_one_search_after_another(slapd: Slapd, choice: ReaderName) -> None:
     """Whatever the first one found, the second finds its own."""
-    with closing(opened(settings(slapd.ldapi), choice, Wanted(SELECTIONS[0]))) as reader:
+    with closing(opened(settings(slapd.ldapi), choice, Projection(SELECTIONS[0]))) as reader:
         base = Search(TREE.user("u1@a.test"), Scope.BASE, "(objectClass=*)")
         assert sum(len(batch.dns) for batch in reader.batches(base)) == 1
         below = Search(HOME, Scope.ONE, "(&(mail=*)(!(mail=u1@a.test)))")
@@ -396,7 +398,7 @@ def test_filters_find_the_same(slapd: Slapd, text: str) -> None:
     """As they are written here and by libldap."""
     found = []
     for choice in CHOICES:
-        with closing(opened(settings(slapd.ldapi), choice, Wanted(SELECTIONS[0]))) as reader:
+        with closing(opened(settings(slapd.ldapi), choice, Projection(SELECTIONS[0]))) as reader:
             search = Search(HOME, Scope.SUBTREE, text)
             found.append([record.dn for record in reader.records(search)])
     assert found[0] == found[1]

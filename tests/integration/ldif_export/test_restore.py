@@ -27,7 +27,7 @@ from ldif_export.readers import libldap
 from ldif_export.restore import execution
 from ldif_export.restore.execution import planned_changes
 from ldif_export.restore.plan import plan_restore
-from ldif_export.restore.validation import Options
+from ldif_export.restore.validation import RestoreOptions
 from ldif_export.restore.verify import verify
 from ldif_export.selection import Selection
 from tests.conftest import UNFLUSHED
@@ -271,7 +271,7 @@ def test_a_break_is_finished_by_the_next_run(
     changed = TREE.domain("a.test")
     here.write(changes.Modify(changed, (changes.Mod(changes.Op.REPLACE, "cn", (b"later",)),)))
 
-    rest = plan_restore(file, here, Options(overwrite=True), checkpoint=mark)
+    rest = plan_restore(file, here, RestoreOptions(overwrite=True), checkpoint=mark)
     assert (rest.add, rest.passed, rest.change) == (plan.entries - 150, 1, 0)
     done = execution.execute(rest, here, checkpoint=mark)
 
@@ -417,7 +417,7 @@ def test_what_is_odd_and_harmless_is_said(untouched: Directory, save: Save) -> N
     """Hashes that nobody can log in with, clear text where it is wished, and foreign files."""
     odd = ann(userPassword=[b"{BLF-CRYPT}$2y$05$" + b"a" * 53, b"hunter2"])
     data = b"".join(record(*entry) for entry in [*domain("new.test"), odd])
-    plan = plan_restore(save(data), untouched, Options(clear_text=True))
+    plan = plan_restore(save(data), untouched, RestoreOptions(clear_text=True))
     assert plan.ok
     assert [fault.reason.rpartition(": ")[2] for fault in plan.warnings] == [
         "a password hash that the server does not verify",
@@ -495,7 +495,7 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
         assert any(f"--leave-out {name}, over HTTP leave_out={name}" in words for words in told)
     assert contents(here) == before
 
-    options = Options(leave_out=("LASTLOGINDATE", *GONE[1:]))
+    options = RestoreOptions(leave_out=("LASTLOGINDATE", *GONE[1:]))
     plan = plan_restore(file, here, options)
     assert plan.omitted == {"LASTLOGINDATE": 2, "lastLoginIP": 1, "lastLoginProtocol": 0}
     assert plan.as_json()["omitted"] == plan.omitted
@@ -510,7 +510,7 @@ def test_what_the_schema_lacks_is_left_out_on_request(here: Directory, save: Sav
 def test_what_is_left_out_stays_in_the_directory(here: Directory, save: Save) -> None:
     """Also where entries are made as the file has them."""
     execution.execute(plan_restore(save(plus(ann(street=[b"there"], title=[b"old"]))), here), here)
-    options = Options(leave_out=("street",), overwrite=True)
+    options = RestoreOptions(leave_out=("street",), overwrite=True)
 
     plan = plan_restore(
         save(plus(ann(streetAddress=[b"in the file"], title=[b"new"]))), here, options
@@ -529,9 +529,11 @@ def test_what_an_entry_must_have_is_not_left_out(
     untouched: Directory, save: Save, name: str
 ) -> None:
     """Its name, by whatever name of the attribute, or its classes: nothing is written."""
-    plan = plan_restore(save(plus(ANN)), untouched, Options(leave_out=(name,), overwrite=True))
+    plan = plan_restore(
+        save(plus(ANN)), untouched, RestoreOptions(leave_out=(name,), overwrite=True)
+    )
     assert not plan.ok
-    there = plan_restore(save(plus(ANN)), untouched, Options(leave_out=(name,)))
+    there = plan_restore(save(plus(ANN)), untouched, RestoreOptions(leave_out=(name,)))
     assert there.refused == plan.refused
 
 
@@ -543,7 +545,7 @@ def test_a_suffix_is_rewritten(small: bytes, tmp_path: Path, save: Save) -> None
         closing(Directory(settings(server))) as there,
     ):
         assert not plan_restore(save(small), there).ok
-        plan = plan_restore(save(small), there, Options(old_suffix=SUFFIX.upper()))
+        plan = plan_restore(save(small), there, RestoreOptions(old_suffix=SUFFIX.upper()))
         done = execution.execute(plan, there)
 
         assert (done.missing, done.differ, done.equal) == (0, 0, plan.entries)
@@ -584,7 +586,7 @@ def test_what_differs_is_reported_and_let_be(here: Directory, differing: Path) -
 
 def test_what_differs_is_overwritten_on_request(here: Directory, differing: Path) -> None:
     """Then the entry is as the file has it, attributes that the file lacks included."""
-    options = Options(overwrite=True)
+    options = RestoreOptions(overwrite=True)
     done = execution.execute(plan_restore(differing, here, options), here)
     assert (done.changed, done.differ, done.missing) == (1, 0, 0)
     wanted, found = by_name(dict(accounts(6))), by_name(contents(here))
@@ -598,7 +600,7 @@ def test_a_file_without_passwords_takes_none_away(
     """It says nothing about them, so they neither differ nor go."""
     thinned = ((dn, without((dn, found), "userPassword")[1]) for dn, found in accounts(6))
     file = save(b"".join(full.text(thinned, passwords=False)))
-    plan = plan_restore(file, here, Options(overwrite=True))
+    plan = plan_restore(file, here, RestoreOptions(overwrite=True))
     assert [fault.line for fault in plan.warnings] == [2]
     done = execution.execute(plan, here)
     assert (done.changed, done.differ) == (1, 0)
@@ -614,7 +616,7 @@ def test_a_dry_run_prints_what_ldapmodify_would_do(
     """Applied by OpenLDAP's tool, the records have the effect of the plan; printed, none."""
     gone = TREE.user("u1@b.test")
     here.write(changes.Delete(gone))
-    options = Options(overwrite=overwrite)
+    options = RestoreOptions(overwrite=overwrite)
     before = contents(here)
     printed = b"".join(planned_changes(plan_restore(differing, here, options), here))
     assert contents(here) == before
@@ -690,7 +692,7 @@ def test_an_address_may_pass_from_one_entry_of_the_file_to_another(
     execution.execute(plan_restore(save(plus(THEIRS)), here), here)
     bo = without(THEIRS, "shadowAddress")
     moved = plus(ann(shadowAddress=[b"b.o@new.test"]), bo)
-    plan = plan_restore(save(moved), here, Options(overwrite=overwrite))
+    plan = plan_restore(save(moved), here, RestoreOptions(overwrite=overwrite))
     assert plan.ok == overwrite
     if overwrite:
         done = execution.execute(plan, here)
@@ -746,7 +748,7 @@ def test_mailboxes_beside_those_of_the_directory_are_warnings(
     execution.execute(plan, here)
     again = plan_restore(file, here)
     assert (again.ok, again.warnings) == (True, ())
-    overwriting = plan_restore(file, here, Options(overwrite=True))
+    overwriting = plan_restore(file, here, RestoreOptions(overwrite=True))
     assert (overwriting.ok, len(overwriting.warnings)) == (True, len(told))
 
 

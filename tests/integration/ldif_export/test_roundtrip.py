@@ -22,9 +22,9 @@ from iredldap.ldif import writer
 from ldif_export.ldif import parser
 from ldif_export.restore import execution, verify
 from ldif_export.restore.execution import RestoreOutcome, planned_changes
-from ldif_export.restore.normalize import Shape
+from ldif_export.restore.normalize import Normalizer
 from ldif_export.restore.plan import plan_restore
-from ldif_export.restore.validation import Options
+from ldif_export.restore.validation import RestoreOptions
 from ldif_export.selection import Selection, searches
 from tests.examples import examples
 from tests.integration.ldif_export.fuzz import Draft, drafts
@@ -46,7 +46,7 @@ USERS = TREE.container("a.test", "Users")
 ANN = TREE.user("ann@a.test")
 ALL = Selection("all")
 ENTRIES = drafts()
-OPTIONS = Options(clear_text=True)
+OPTIONS = RestoreOptions(clear_text=True)
 
 
 class Ground(NamedTuple):
@@ -154,9 +154,9 @@ def test_a_rehearsal_is_right(ground: Ground, entries: list[Entry]) -> None:
 
 def refused_by_slapd(ground: Ground, data: bytes) -> bool:
     """Whether slapd refuses any of the entries, parents first."""
-    shape = Shape(TREE, ground.directory.schema())
+    shape = Normalizer(TREE, ground.directory.schema())
     items = [*parser.read(io.BytesIO(data))]
-    records = [shape.shaped(item) for item in items if isinstance(item, parser.Record)]
+    records = [shape.normalized(item) for item in items if isinstance(item, parser.ParsedRecord)]
     for record in sorted(records, key=lambda found: len(shape.parts(found.dn))):
         try:
             ground.connection.add_s(record.dn, [*record.attributes.items()])
@@ -260,5 +260,5 @@ def test_a_plan_of_what_is_there_changes_nothing(ground: Ground) -> None:
         description;LANG-fr;lang-de: x
         """).encode()
     assert brought_back(ground, text).added == 1
-    plan = plan_restore(File(text), ground.directory, Options(overwrite=True))
+    plan = plan_restore(File(text), ground.directory, RestoreOptions(overwrite=True))
     assert (plan.ok, plan.equal, plan.change) == (True, 1, 0)

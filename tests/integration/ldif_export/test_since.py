@@ -19,9 +19,9 @@ from iredldap.errors import NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment
 from ldif_export.backup import full, incremental, manifest_writer, snapshot
 from ldif_export.ldif import change_parser
-from ldif_export.manifest import Manifest, Mode, dump, load
+from ldif_export.manifest import ExportMode, Manifest, dump, load
 from ldif_export.readers import choice
-from ldif_export.readers.base import Wanted
+from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection
 from tests.integration.ldif_export.ground import (
     SECRET,
@@ -130,21 +130,21 @@ class Export:
 
     text: bytes
     manifest: Manifest
-    companion: Path
+    entry_list: Path
 
 
 def exported(
-    server: Slapd, selections: Sequence[Selection], home: Path, mode: Mode = "exact"
+    server: Slapd, selections: Sequence[Selection], home: Path, mode: ExportMode = "exact"
 ) -> Export:
     """Export the whole; of an exact export the moment is known to the microsecond."""
     every = [search for chosen in selections for search in located(chosen)]
     path = home / "whole.manifest"
-    wanted = Wanted(selections[0], manifest_writer.WATCHED)
+    wanted = Projection(selections[0], manifest_writer.WATCHED)
     with manifest_writer.gathered(path, settings(server), selections, mode) as builder:
         opened = (
             snapshot.read(settings(server), every, wanted)
             if mode == "exact"
-            else choice.connected(settings(server), wanted)
+            else choice.connect(settings(server), wanted)
         )
         with closing(opened) as reader:
             passwords, observe = selections[0].has_passwords, manifest_writer.observer(builder)
@@ -161,12 +161,12 @@ def gathered(
     server: Slapd, selections: Sequence[Selection], earlier: Export, home: Path, **more: Any
 ) -> Export:
     found = incremental.gather(
-        settings(server), selections, earlier.manifest, earlier.companion, began=now(), **more
+        settings(server), selections, earlier.manifest, earlier.entry_list, began=now(), **more
     )
     with closing(found) as increment:
         text = b"".join(increment.text())
-        path = home / f"{earlier.companion.name}.later"
-        increment.write_companion(path)
+        path = home / f"{earlier.entry_list.name}.later"
+        increment.write_entry_list(path)
         return Export(text, increment.manifest(now()), path)
 
 
@@ -186,7 +186,7 @@ def whole(server: Slapd, selections: Sequence[Selection] = ALL) -> bytes:
 def operations(text: bytes) -> list[Operation]:
     """What an increment does."""
     items = change_parser.read(BytesIO(text))
-    return [item.operation for item in items if isinstance(item, change_parser.Change)]
+    return [item.operation for item in items if isinstance(item, change_parser.ChangeRecord)]
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def test_the_manifest_leads_on(here: Slapd, tmp_path: Path) -> None:
     assert manifest.last_csn
     assert manifest.last_csn > earlier.manifest.last_csn
     later = exported(here, ALL, tmp_path)
-    assert later.companion.read_bytes() == found.companion.read_bytes()
+    assert later.entry_list.read_bytes() == found.entry_list.read_bytes()
 
 
 def test_since_an_empty_directory_everything_is_new(there: Slapd, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_damaged_companion_is_refused(
 ) -> None:
     """What is missing in it would pass for new."""
     earlier = exported(here, ALL, tmp_path)
-    earlier.companion.write_bytes(damage(earlier.companion.read_bytes()))
+    earlier.entry_list.write_bytes(damage(earlier.entry_list.read_bytes()))
 
     with pytest.raises(PreconditionFailed):
         gathered(here, ALL, earlier, tmp_path)

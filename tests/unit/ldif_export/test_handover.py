@@ -31,7 +31,7 @@ def test_every_refusal_survives_the_exit_of_a_child(kind: type[Refusal]) -> None
         refused: Refusal = Several([errors.DirectoryFull("x"), errors.InvalidMail("y")])
     else:
         refused = kind("PW_NO_DIGIT" if kind is errors.WeakPassword else "some\nwords")
-    complaint = f"a warning of a library\n{handover.told(refused)}\n"
+    complaint = f"a warning of a library\n{handover.error_line(refused)}\n"
 
     back = handover.refusal(handover.exit_status(refused), complaint)
 

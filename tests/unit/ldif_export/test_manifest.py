@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ldif_export import entry_list
 from ldif_export.entry_kinds import KINDS
-from ldif_export.entry_list import Companion
-from ldif_export.manifest import FORMAT, Builder, Manifest, dump, load
+from ldif_export.entry_list import EntryListWriter
+from ldif_export.manifest import FORMAT, Manifest, ManifestBuilder, dump, load
 
 CSN = "20260101000000.{:06d}Z#000000#000#000000"
 BASE = "domainName=a.test,o=domains,dc=x"
@@ -37,14 +37,14 @@ manifests = st.builds(
 )
 
 
-def builder(of: Companion | None = None) -> Builder:
-    return Builder(
+def builder(of: EntryListWriter | None = None) -> ManifestBuilder:
+    return ManifestBuilder(
         mode="fuzzy",
         suffix="dc=x",
         selections=["domain a.test"],
         passwords=True,
         began="2026-01-01T00:00:00Z",
-        companion=of,
+        entry_list=of,
     )
 
 
@@ -141,14 +141,14 @@ def test_the_companion_is_sorted_and_read_back(
     tmp_path_factory: pytest.TempPathFactory, found: dict[str, str]
 ) -> None:
     """One line each, whatever the name; in the order of the entryUUID."""
-    path = tmp_path_factory.mktemp("companion") / "lines"
-    with_lines = Companion()
+    path = tmp_path_factory.mktemp("entry_list") / "lines"
+    with_lines = EntryListWriter()
     seen = builder(with_lines)
     for uuid, dn in found.items():
         seen.entry(dn, [b"mailUser"], uuid=uuid.encode())
     with_lines.write(path)
 
-    read = list(entry_list.entries(path))
+    read = list(entry_list.read_entries(path))
 
     escaped = {u: dn.replace("\n", "\\0a").replace("\r", "\\0d") for u, dn in found.items()}
     assert read == sorted(escaped.items())
@@ -159,4 +159,4 @@ def test_a_changed_companion_is_refused(tmp_path: Path, text: str) -> None:
     """Out of order, doubled, malformed or cut."""
     (tmp_path / "lines").write_text(text)
     with pytest.raises(ValueError, match="is not as it was written"):
-        list(entry_list.entries(tmp_path / "lines"))
+        list(entry_list.read_entries(tmp_path / "lines"))

@@ -7,14 +7,21 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.errors import InvalidDomainName, InvalidMail
 from ldif_export.__main__ import main
-from ldif_export.readers.choice import CHOICES
-from ldif_export.selection import KINDS, Kind, Selection, home_search, read_name, searches
+from ldif_export.readers.choice import READER_NAMES
+from ldif_export.selection import (
+    KINDS,
+    Selection,
+    SelectionKind,
+    domain_search,
+    parse_name,
+    searches,
+)
 
 TREE = Tree("dc=example,dc=org")
 BASE = "o=domains,dc=example,dc=org"
 DOMAIN = f"domainName=a.test,{BASE}"
 
-SINGLE: list[tuple[Kind, str, str, str]] = [
+SINGLE: list[tuple[SelectionKind, str, str, str]] = [
     ("user", "u@a.test", "(mail=u@a.test)", "mailUser"),
     ("user", "u*@a.test", "(mail=u\\2a@a.test)", "mailUser"),
     ("catchall", "a.test", "(mail=@a.test)", "mailUser"),
@@ -24,7 +31,9 @@ SINGLE: list[tuple[Kind, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "name", "own", "object_class"), SINGLE)
-def test_one_account_is_one_entry(kind: Kind, name: str, own: str, object_class: str) -> None:
+def test_one_account_is_one_entry(
+    kind: SelectionKind, name: str, own: str, object_class: str
+) -> None:
     """It is found by its address, whatever names it, and has to be of its kind."""
     (search,) = searches(Selection(kind, name), TREE, DOMAIN)
     base = TREE.admin_base if kind == "admin" else DOMAIN
@@ -92,30 +101,30 @@ def test_what_is_kept_keeps_its_order() -> None:
 
 def test_names_are_read_by_kind() -> None:
     """A domain or a catch-all is named by a domain, the others by what stands for an address."""
-    assert read_name("domain", "A.Test") == read_name("catchall", "a.test") == "a.test"
-    assert read_name("user", "U@A.Test") == "u@a.test"
+    assert parse_name("domain", "A.Test") == parse_name("catchall", "a.test") == "a.test"
+    assert parse_name("user", "U@A.Test") == "u@a.test"
     with pytest.raises(InvalidDomainName):
-        read_name("domain", "u@a.test")
+        parse_name("domain", "u@a.test")
     with pytest.raises(InvalidMail):
-        read_name("alias", "a.test")
+        parse_name("alias", "a.test")
     with pytest.raises(InvalidMail):
-        read_name("alias", "@a.test")
-    assert read_name("user", "Two@At@A.test") == "two@at@a.test"
-    assert read_name("alias", "Root") == "root"
+        parse_name("alias", "@a.test")
+    assert parse_name("user", "Two@At@A.test") == "two@at@a.test"
+    assert parse_name("alias", "Root") == "root"
 
 
 def test_what_is_no_address_tells_no_domain() -> None:
     """Its account is looked for below all of them."""
     selection = Selection("user", "root")
-    assert home_search(selection, TREE) is None
+    assert domain_search(selection, TREE) is None
     (search,) = searches(selection, TREE)
     assert (search.base, "(mail=root)" in search.filter) == (BASE, True)
-    assert home_search(Selection("catchall", "a.test"), TREE) is not None
+    assert domain_search(Selection("catchall", "a.test"), TREE) is not None
 
 
 def test_the_command_knows_every_kind_and_reader() -> None:
     """The command lists them itself, so that it can explain itself at once."""
-    for name, known in (("kind", KINDS), ("reader", CHOICES)):
+    for name, known in (("kind", KINDS), ("reader", READER_NAMES)):
         (row,) = (row for row in main.commands["export"].params if row.name == name)
         assert isinstance(row.type, Choice)
         assert tuple(row.type.choices) == known

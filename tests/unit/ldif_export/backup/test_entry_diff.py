@@ -5,10 +5,15 @@ from contextlib import closing
 
 import pytest
 
-from ldif_export.backup.entry_diff import Step, Turnover, What
+from ldif_export.backup.entry_diff import DiffStep, EntryDiff, StepKind
 
 BASE = "o=domains,dc=x"
-ADD, RENAME, SUPPLANT, OVERWRITE = What.ADD, What.RENAME, What.SUPPLANT, What.OVERWRITE
+ADD, RENAME, SUPPLANT, OVERWRITE = (
+    StepKind.ADD,
+    StepKind.RENAME,
+    StepKind.SUPPLANT,
+    StepKind.OVERWRITE,
+)
 
 Tree = dict[str, str]
 """DN below the base by entryUUID."""
@@ -18,17 +23,17 @@ def entries(tree: Tree) -> Iterator[tuple[str, str]]:
     return ((uuid, f"{dn},{BASE}") for uuid, dn in tree.items())
 
 
-def became(before: Tree, now: Tree) -> tuple[list[tuple[What, str, str | None]], list[str]]:
-    with closing(Turnover()) as turnover:
-        turnover.before(entries(before))
-        turnover.now(entries(now))
-        turnover.compare()
+def became(before: Tree, now: Tree) -> tuple[list[tuple[StepKind, str, str | None]], list[str]]:
+    with closing(EntryDiff()) as diff:
+        diff.before(entries(before))
+        diff.now(entries(now))
+        diff.compare()
         short = f",{BASE}"
         steps = [
             (what, dn.removesuffix(short), old.removesuffix(short) if old else None)
-            for what, _, dn, old in turnover.steps()
+            for what, _, dn, old in diff.steps()
         ]
-        return steps, [dn.removesuffix(short) for dn in turnover.deleted()]
+        return steps, [dn.removesuffix(short) for dn in diff.deleted()]
 
 
 CASES = {
@@ -90,7 +95,7 @@ CASES = {
 
 @pytest.mark.parametrize(("before", "now", "steps", "deleted"), CASES.values(), ids=CASES.keys())
 def test_what_became(
-    before: Tree, now: Tree, steps: list[tuple[What, str, str | None]], deleted: list[str]
+    before: Tree, now: Tree, steps: list[tuple[StepKind, str, str | None]], deleted: list[str]
 ) -> None:
     """The order of what is told is the one in which it can be done."""
     assert became(before, now) == (steps, deleted)
@@ -98,14 +103,14 @@ def test_what_became(
 
 def test_what_is_left_out_is_not_there() -> None:
     """It is neither told of nor listed, so that the next comparison finds it."""
-    with closing(Turnover()) as turnover:
-        turnover.before([("1", "u=x")])
-        turnover.now([("1", "u=x"), ("2", "u=y")])
-        turnover.compare()
-        assert [*turnover.steps()] == [Step(ADD, "2", "u=y", None)]
+    with closing(EntryDiff()) as diff:
+        diff.before([("1", "u=x")])
+        diff.now([("1", "u=x"), ("2", "u=y")])
+        diff.compare()
+        assert [*diff.steps()] == [DiffStep(ADD, "2", "u=y", None)]
 
-        turnover.leave_out("2")
+        diff.leave_out("2")
 
-        assert [*turnover.steps()] == []
-        assert [*turnover.entries()] == [("1", "u=x")]
-        assert turnover.dn("2") is None
+        assert [*diff.steps()] == []
+        assert [*diff.entries()] == [("1", "u=x")]
+        assert diff.dn("2") is None

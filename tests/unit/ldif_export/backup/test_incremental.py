@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ldif_export.backup import incremental
-from ldif_export.manifest import Manifest, Mode
+from ldif_export.manifest import ExportMode, Manifest
 
 LAST = "20260102000010.500000Z#000007#001#000003"
 EARLIER = Manifest(
@@ -34,7 +34,7 @@ EARLIER = Manifest(
         ("fuzzy", LAST, 300, "20260101235504.500000Z#000000#000#000000"),
     ],
 )
-def test_safe_states(mode: Mode, last: str | None, overlap: int, state: str | None) -> None:
+def test_safe_states(mode: ExportMode, last: str | None, overlap: int, state: str | None) -> None:
     """The last state seen, less the time that the export took, whatever our own clock says."""
     earlier = replace(EARLIER, mode=mode, last_csn=last)
 

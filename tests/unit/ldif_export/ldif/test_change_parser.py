@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, change_record
 from iredldap.ldif.writer import VERSION
 from ldif_export.ldif import change_parser
-from ldif_export.ldif.change_parser import Change
-from ldif_export.ldif.parser import Fault
+from ldif_export.ldif.change_parser import ChangeRecord
+from ldif_export.ldif.parser import LineIssue
 
 DN = "mail=ann@a.test,ou=Users,domainName=a.test,o=domains,dc=example,dc=org"
 
@@ -32,7 +32,7 @@ def test_what_is_written_is_read(operations: list[Operation]) -> None:
 
     *items, _ = change_parser.read(BytesIO(text))
 
-    assert [item.operation for item in items if isinstance(item, Change)] == operations
+    assert [item.operation for item in items if isinstance(item, ChangeRecord)] == operations
     assert len(items) == len(operations)
 
 
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_told_with_its_line(lines: str, line: int, reason: str)
     text = f"version: 1\ndn: {DN}\n{lines}\n"
 
     faults = [
-        item for item in change_parser.read(BytesIO(text.encode())) if isinstance(item, Fault)
+        item for item in change_parser.read(BytesIO(text.encode())) if isinstance(item, LineIssue)
     ]
 
     assert [fault.line for fault in faults] == [line]

@@ -2,7 +2,7 @@
 
 import tempfile
 
-from ldif_export.ldif.files import Unnamed
+from ldif_export.ldif.files import UnnamedFile
 
 
 def test_each_reading_has_its_own_place() -> None:
@@ -10,7 +10,7 @@ def test_each_reading_has_its_own_place() -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"one\ntwo\nthree\n" * 10_000)
         file.flush()
-        unnamed, place = Unnamed(file), file.tell()
+        unnamed, place = UnnamedFile(file), file.tell()
         with unnamed.open("rb") as first, unnamed.open("rb") as second:
             assert [first.readline(), first.readline(), second.readline()] == [
                 b"one\n", b"two\n", b"one\n",

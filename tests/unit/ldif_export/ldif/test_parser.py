@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from iredldap.ldif import writer
 from ldif_export.backup.full import text
-from ldif_export.ldif.decompression import Tally, unpacked
-from ldif_export.ldif.parser import Comment, End, Fault, Item, Record, read
+from ldif_export.ldif.decompression import DigestingReader, decompressed
+from ldif_export.ldif.parser import (
+    EndOfText,
+    LdifComment,
+    LineIssue,
+    ParsedItem,
+    ParsedRecord,
+    read,
+)
 from tests.unit.ldif.test_writer import dns, entries, names, values
 
 HEAD = b"version: 1\n\n"
@@ -28,17 +35,17 @@ class Slowly(io.BytesIO):
         return super().read(min(size or 0, 1))
 
 
-def items(data: bytes) -> list[Item]:
-    return list(read(unpacked(io.BytesIO(data))))
+def items(data: bytes) -> list[ParsedItem]:
+    return list(read(decompressed(io.BytesIO(data))))
 
 
 def records(data: bytes) -> list[tuple[str, dict[str, list[bytes]]]]:
     assert not faults(data)
-    return [(r.dn, r.attributes) for r in items(data) if isinstance(r, Record)]
+    return [(r.dn, r.attributes) for r in items(data) if isinstance(r, ParsedRecord)]
 
 
 def faults(data: bytes) -> list[tuple[int, str]]:
-    return [(f.line, f.reason) for f in items(data) if isinstance(f, Fault)]
+    return [(f.line, f.reason) for f in items(data) if isinstance(f, LineIssue)]
 
 
 @given(st.lists(st.tuples(dns, entries), max_size=5))
@@ -75,7 +82,7 @@ def test_line_ends_and_pieces_make_no_difference(
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     """Whatever comes is records and faults, never another exception, and it ends."""
-    assert isinstance(list(read(io.BytesIO(data)))[-1], End)
+    assert isinstance(list(read(io.BytesIO(data)))[-1], EndOfText)
 
 
 @given(dns, names, values, st.data())
@@ -86,9 +93,9 @@ def test_a_cut_text_never_gives_another_entry_unnoticed(
     data = HEAD + writer.record(dn, {name: several})
     cut = data[: draw.draw(st.integers(len(HEAD), len(data) - 1))]
     *found, end = items(cut)
-    assert isinstance(end, End)
+    assert isinstance(end, EndOfText)
     for item in found:
-        if isinstance(item, Record) and not end.torn:
+        if isinstance(item, ParsedRecord) and not end.torn:
             assert item.dn == dn
             *whole, _ = item.attributes[name]
             assert whole == several[: len(whole)]
@@ -150,8 +157,8 @@ def test_a_fault_has_its_line_and_ends_its_record_only(data: bytes, line: int, r
     """The records around it are read."""
     before = HEAD + GOOD
     found = items(before + data + b"\n" + GOOD)
-    assert [item.dn for item in found if isinstance(item, Record)] == ["o=x", "o=x"]
-    ((told, words),) = [(f.line, f.reason) for f in found if isinstance(f, Fault)]
+    assert [item.dn for item in found if isinstance(item, ParsedRecord)] == ["o=x", "o=x"]
+    ((told, words),) = [(f.line, f.reason) for f in found if isinstance(f, LineIssue)]
     assert told == before.count(b"\n") + line
     assert reason in words
 
@@ -165,11 +172,11 @@ def test_records_and_comments_know_their_lines() -> None:
     """A record is where its DN is."""
     data = b"# a\n b\nversion: 1\n\n# c\ndn: o=x\no: x\n y\n\n# entries: 1\n"
     assert items(data) == [
-        Comment("a", 1),
-        Comment("c", 5),
-        Record("o=x", {"o": [b"xy"]}, 6),
-        Comment("entries: 1", 10),
-        End(11, torn=False),
+        LdifComment("a", 1),
+        LdifComment("c", 5),
+        ParsedRecord("o=x", {"o": [b"xy"]}, 6),
+        LdifComment("entries: 1", 10),
+        EndOfText(11, torn=False),
     ]
 
 
@@ -187,9 +194,9 @@ def test_compressed_text_that_is_not_whole_is_a_fault(pack: object) -> None:
     packed = pack(HEAD + b"".join(b"dn: o=%d\no: x\n\n" % n for n in range(3000)))
     for wrong in (packed[:-5], packed[: len(packed) // 2], packed[:-30] + packed[-20:]):
         *_, fault, end = items(wrong)
-        assert isinstance(fault, Fault)
+        assert isinstance(fault, LineIssue)
         assert fault.reason.startswith(("gzip: ", "zstd: "))
-        assert isinstance(end, End)
+        assert isinstance(end, EndOfText)
         assert end.torn
 
 
@@ -197,11 +204,11 @@ def test_a_record_beyond_the_limit_ends_the_reading() -> None:
     """Memory is for records of a size; the line tells where it begins."""
     data = GOOD + b"dn: o=y\no: " + b"y" * 600_000 + b"\n\n" + GOOD
     assert [type(item) for item in read(io.BytesIO(data), largest=1_000_000)] == [
-        *(Record, Record, Record, End),
+        *(ParsedRecord, ParsedRecord, ParsedRecord, EndOfText),
     ]
     *_, fault, end = read(io.BytesIO(data), largest=300_000)
-    assert fault == Fault(4, "a record of more than 300000 bytes")
-    assert end == End(4, torn=True)
+    assert fault == LineIssue(4, "a record of more than 300000 bytes")
+    assert end == EndOfText(4, torn=True)
 
 
 class Endless:
@@ -218,7 +225,7 @@ def test_memory_does_not_grow_with_the_text() -> None:
     """Of 60 MB only one record and what repeats is held."""
     entry = writer.record("o=x", {"o": [b"x"], "description": [b"y" * 1500] * 10})
     tracemalloc.start()
-    count = sum(isinstance(item, Record) for item in read(Endless(entry * 16, 240)))
+    count = sum(isinstance(item, ParsedRecord) for item in read(Endless(entry * 16, 240)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (count, peak < 4_000_000) == (3840, True)
@@ -226,7 +233,7 @@ def test_memory_does_not_grow_with_the_text() -> None:
 
 def test_a_tally_tells_what_has_been_read() -> None:
     """Size and digest are those of the plain bytes."""
-    tally = Tally(unpacked(io.BytesIO(gzip.compress(GOOD))))
-    assert sum(isinstance(item, Record) for item in read(tally)) == 1
-    assert tally.size == len(GOOD)
-    assert len(tally.sha256) == 64
+    digesting = DigestingReader(decompressed(io.BytesIO(gzip.compress(GOOD))))
+    assert sum(isinstance(item, ParsedRecord) for item in read(digesting)) == 1
+    assert digesting.size == len(GOOD)
+    assert len(digesting.sha256) == 64

@@ -9,8 +9,8 @@ from typing import cast
 from iredldap.dit.plan import Scope
 from ldif_export.protocol import messages
 from ldif_export.protocol.ber import ENUMERATED, OCTETS, SEQUENCE, SET, encoded, encoded_number
-from ldif_export.protocol.connection import Connection
-from ldif_export.readers.base import Wanted
+from ldif_export.protocol.connection import LdapConnection
+from ldif_export.readers.base import Projection
 from ldif_export.readers.wire import WireReader
 from ldif_export.selection import Search, Selection
 from tests.patience import PATIENCE
@@ -19,7 +19,7 @@ Attributes = dict[str, list[bytes]]
 Entry = tuple[str, Attributes]
 
 SEARCH = Search("o=x", Scope.SUBTREE, "(objectClass=*)", required=False)
-EVERYTHING = Wanted(Selection("domain", "a.test"))
+EVERYTHING = Projection(Selection("domain", "a.test"))
 
 
 def message(operation: bytes, number: int = 1, controls: bytes = b"") -> bytes:
@@ -82,8 +82,8 @@ class Scripted:
     def close(self) -> None:
         self.closed = True
 
-    def reader(self, wanted: Wanted = EVERYTHING) -> WireReader:
-        return WireReader(Connection(cast("socket.socket", self)), wanted)
+    def reader(self, wanted: Projection = EVERYTHING) -> WireReader:
+        return WireReader(LdapConnection(cast("socket.socket", self)), wanted)
 
 
 def cut(data: bytes, size: int) -> Iterator[bytes]:
@@ -92,7 +92,7 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
-def reader(*pieces: bytes, wanted: Wanted = EVERYTHING) -> WireReader:
+def reader(*pieces: bytes, wanted: Projection = EVERYTHING) -> WireReader:
     """Read the given pieces, whatever is asked."""
     return Scripted(pieces).reader(wanted)
 

@@ -8,7 +8,7 @@ from iredldap.ldif import writer
 from ldif_export.protocol import messages
 from ldif_export.protocol.ber import MalformedReply, element
 from ldif_export.readers import attribute_cache
-from ldif_export.readers.attribute_cache import Blocks, Entries
+from ldif_export.readers.attribute_cache import AttributeCache, EntryBuffer
 from ldif_export.readers.base import Batch
 from tests.unit.ldif_export.readers.server import Entry, attribute, entry
 
@@ -33,9 +33,9 @@ alike = st.tuples(
 ).map(lambda one: (one[0], {name: list(several) for name, several in one[1].items()}))
 
 
-def read(cache: Blocks, data: bytes, *, marked: bool = False) -> Entries:
+def read(cache: AttributeCache, data: bytes, *, marked: bool = False) -> EntryBuffer:
     """Write messages as the reader does: fast where it can be, slowly else."""
-    found = Entries(seen=[] if marked else None)
+    found = EntryBuffer(seen=[] if marked else None)
     at = 0
     while at < len(data):
         at = cache.entries(data, at, NUMBER, found)
@@ -46,7 +46,7 @@ def read(cache: Blocks, data: bytes, *, marked: bool = False) -> Entries:
     return found
 
 
-def written(cache: Blocks, data: bytes) -> bytes:
+def written(cache: AttributeCache, data: bytes) -> bytes:
     return b"".join(read(cache, data).parts)
 
 
@@ -68,7 +68,7 @@ def test_entries_are_written_as_the_writer_does(
     most: int, several: list[Entry], single: list[Entry]
 ) -> None:
     """The first time, when they are remembered, and when memory is full."""
-    cache = Blocks(everything, most_blocks=most)
+    cache = AttributeCache(everything, most_blocks=most)
     together = [*several, *single]
     for _ in range(3):
         assert written(cache, said(*together)) == expected(*together)
@@ -78,7 +78,7 @@ def test_entries_are_written_as_the_writer_does(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_that_varies_is_written_as_the_writer_does(name: str, value: bytes) -> None:
     """Another value of the same length was there before, and is not mistaken for this one."""
-    cache = Blocks(everything, most_blocks=0)
+    cache = AttributeCache(everything, most_blocks=0)
     for one in (b"y" * len(value), value, b"y" * len(value), value, b"z " * (len(value) // 2)):
         assert written(cache, said(("o=x", {name: [one]}))) == expected(("o=x", {name: [one]}))
 
@@ -87,7 +87,7 @@ def test_a_value_that_varies_is_written_as_the_writer_does(name: str, value: byt
 @pytest.mark.parametrize("letter", [b"x", b"\xfc", b":"])
 def test_a_value_is_folded_as_the_writer_does(name: str, letter: bytes) -> None:
     """Of every length at which it fits into one line, two or three, or just does not."""
-    cache = Blocks(everything, most_blocks=0)
+    cache = AttributeCache(everything, most_blocks=0)
     for size in range(1, 240):
         one: Entry = ("o=x", {name: [letter * size]})
         for _ in range(2):
@@ -99,18 +99,18 @@ def test_a_value_is_folded_as_the_writer_does(name: str, letter: bytes) -> None:
 def test_a_dn_is_written_as_the_writer_does(size: int, letter: str) -> None:
     """Of every length at which folding changes, plain and not."""
     one = ("o=" + letter * size, {"o": [b"x"]})
-    assert written(Blocks(everything), said(one)) == expected(one)
+    assert written(AttributeCache(everything), said(one)) == expected(one)
 
 
 def test_an_entry_without_attributes_is_a_dn() -> None:
     """Nothing that may be read is left."""
-    assert written(Blocks(everything), said(("o=x", {}), ("", {}))) == b"dn: o=x\n\ndn:\n\n"
+    assert written(AttributeCache(everything), said(("o=x", {}), ("", {}))) == b"dn: o=x\n\ndn:\n\n"
 
 
 @given(st.lists(alike, min_size=1, max_size=3), st.booleans())
 def test_what_is_not_kept_is_left_out(several: list[Entry], repeats: bool) -> None:
     """However often it comes, and whatever its value is."""
-    cache = Blocks(lambda name: name != "cn", most_blocks=1500 if repeats else 0)
+    cache = AttributeCache(lambda name: name != "cn", most_blocks=1500 if repeats else 0)
     kept = [
         (dn, {name: held for name, held in attributes.items() if name != "cn"})
         for dn, attributes in several
@@ -123,7 +123,7 @@ def test_what_is_not_kept_is_left_out(several: list[Entry], repeats: bool) -> No
 @pytest.mark.parametrize("most", [0, 1500])
 def test_what_is_watched_comes_with_its_entry(most: int, size: int) -> None:
     """Its values, options or not, as often as they come; kept or not; in both ways of writing."""
-    cache = Blocks(lambda name: name != "entryCSN", frozenset({"cn", "entrycsn"}), most)
+    cache = AttributeCache(lambda name: name != "entryCSN", frozenset({"cn", "entrycsn"}), most)
     more = {"description": [b"d" * size]}
     several: list[Entry] = [
         ("o=a", {"cn": [b"x", b"y"], "CN;lang-de": [b"z"], "entryCSN": [b"1"], **more}),
@@ -144,7 +144,7 @@ def test_what_is_watched_comes_with_its_entry(most: int, size: int) -> None:
 
 def test_what_nobody_takes_is_not_kept() -> None:
     """Watched or not."""
-    cache = Blocks(everything, frozenset({"cn"}))
+    cache = AttributeCache(everything, frozenset({"cn"}))
     for n in range(100):
         read(cache, said(("o=x", {"cn": [b"%d" % n], "description": [b"d" * 300]})))
     assert cache._seen == {"cn": [b"99"]}
@@ -153,7 +153,7 @@ def test_what_nobody_takes_is_not_kept() -> None:
 def test_entries_can_be_told_apart() -> None:
     """Each is found again among the pieces, in both ways of writing."""
     several: list[Entry] = [(f"o={n}", {"cn": [b"x" * 50 * n]}) for n in range(9)]
-    found = read(Blocks(everything), said(*several), marked=True)
+    found = read(AttributeCache(everything), said(*several), marked=True)
     assert found.seen == [{}] * 9
     apart = [*Batch(found.parts, found.dns).apart()]
     assert [record.text for record in apart] == [expected(one) for one in several]
@@ -165,26 +165,28 @@ def test_the_fast_way_takes_what_slapd_sends(size: int) -> None:
     """Of the entries that fit, every one; none of another search, and none that is not whole."""
     several: list[Entry] = [("o=x", {"cn": [b"x" * size]})] * 3
     data = said(*several)
-    found = Entries()
+    found = EntryBuffer()
     one = len(data) // 3
     fits = 256 < size < 65_000
-    assert Blocks(everything).entries(data, 0, NUMBER, found) == (len(data) if fits else 0)
-    assert Blocks(everything).entries(data, 0, NUMBER + 1, found) == 0
-    assert Blocks(everything).entries(data[:-1], 0, NUMBER, found) == (2 * one if fits else 0)
+    assert AttributeCache(everything).entries(data, 0, NUMBER, found) == (len(data) if fits else 0)
+    assert AttributeCache(everything).entries(data, 0, NUMBER + 1, found) == 0
+    assert AttributeCache(everything).entries(data[:-1], 0, NUMBER, found) == (
+        2 * one if fits else 0
+    )
 
 
 @pytest.mark.parametrize("name", ["", "c n", "cn\n", "cn:", "größe"])
 def test_a_name_can_not_bring_lines_of_its_own(name: str) -> None:
     """What is no attribute description is refused."""
     with pytest.raises(MalformedReply):
-        written(Blocks(everything), said(("o=x", {name: [b"x"]})))
+        written(AttributeCache(everything), said(("o=x", {name: [b"x"]})))
 
 
 def test_a_dn_that_is_no_text_is_refused() -> None:
     """It would be base64, and mean nothing."""
     data = said(("o=xyz", {"cn": [b"x"]})).replace(b"o=xyz", b"o=\xff\xfez")
     with pytest.raises(MalformedReply):
-        written(Blocks(everything), data)
+        written(AttributeCache(everything), data)
 
 
 def reference(data: bytes) -> bytes:
@@ -222,7 +224,7 @@ ORDINARY: list[Entry] = [
 def test_a_damaged_entry_is_refused_or_read_as_it_stands(data: st.DataObject) -> None:
     """One wrong byte anywhere: fast and plain reading agree on what that means."""
     most, samples = data.draw(st.sampled_from([(0, 64), (2, 64), (1500, 64), (1500, 2)]))
-    cache = Blocks(everything, most_blocks=most, samples=samples)
+    cache = AttributeCache(everything, most_blocks=most, samples=samples)
     whole = bytearray(said(*ORDINARY))
     assert written(cache, bytes(whole)) == written(cache, bytes(whole)) == reference(bytes(whole))
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -241,7 +243,7 @@ def test_a_damaged_entry_is_refused_or_read_as_it_stands(data: st.DataObject) ->
 def test_damaged_attributes_are_refused_or_read_as_they_stand(data: st.DataObject) -> None:
     """The same where only what is inside an entry is damaged, in several places."""
     most, samples = data.draw(st.sampled_from([(0, 64), (2, 64), (1500, 64), (1500, 2)]))
-    cache = Blocks(everything, most_blocks=most, samples=samples)
+    cache = AttributeCache(everything, most_blocks=most, samples=samples)
     written(cache, said(*ORDINARY, *ORDINARY))
     listed = bytearray(b"".join(attribute(*one) for one in ORDINARY[0][1].items()))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -261,7 +263,7 @@ def test_damaged_attributes_are_refused_or_read_as_they_stand(data: st.DataObjec
 
 def test_memory_is_bounded() -> None:
     """Names, blocks and starts: neither many nor large ones are remembered for ever."""
-    cache = Blocks(everything)
+    cache = AttributeCache(everything)
     for n in range(3000):
         few: Entry = (f"o={n}", {"cn": [b"%06d" % n], "description": [b"%d" % n * 900]})
         many: Entry = (f"o={n}", {f"x-{n}": [b"x"], f"y-{n}": [b"y" * (n % 100)]})
@@ -278,7 +280,7 @@ def test_memory_is_bounded() -> None:
 @given(st.lists(st.binary(min_size=1, max_size=100), min_size=1, max_size=3))
 def test_passwords_are_not_remembered(held: list[bytes]) -> None:
     """Neither as keys nor as text."""
-    cache = Blocks(everything)
+    cache = AttributeCache(everything)
     for _ in range(2):
         written(cache, said(("o=x", {"userPassword": held})))
     assert not cache._blocks

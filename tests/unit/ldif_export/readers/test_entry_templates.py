@@ -1,4 +1,4 @@
-"""Entries that are alike, written by their outline."""
+"""Entries that are alike, written by their template."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldif_export.readers import entry_templates
-from ldif_export.readers.attribute_cache import Blocks
+from ldif_export.readers.attribute_cache import AttributeCache
 from tests.unit.ldif_export.readers.server import Entry
 from tests.unit.ldif_export.readers.test_attribute_cache import (
     VALUES,
@@ -43,24 +43,24 @@ def ordinary(count: int) -> list[Entry]:
     return [user(b"u%d" % (100 + n), b"Person %d" % n) for n in range(count)]
 
 
-def taught(keeps: Callable[[str], bool] = everything, samples: int = 16) -> Blocks:
-    """One that has made the outline of a user."""
-    cache = Blocks(keeps, samples=samples)
+def taught(keeps: Callable[[str], bool] = everything, samples: int = 16) -> AttributeCache:
+    """One that has made the template of a user."""
+    cache = AttributeCache(keeps, samples=samples)
     written(cache, said(*ordinary(samples)))
-    assert len(cache._outlines) == 1
+    assert len(cache._templates) == 1
     return cache
 
 
-def unforeseen(cache: Blocks, data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
+def unforeseen(cache: AttributeCache, data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many attributes are read one by one."""
     seen = []
-    each = Blocks._each
+    each = AttributeCache._each
 
-    def counted(self: Blocks, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
+    def counted(self: AttributeCache, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
         seen.append(end - at)
         each(self, data, at, end, parts)
 
-    monkeypatch.setattr(Blocks, "_each", counted)
+    monkeypatch.setattr(AttributeCache, "_each", counted)
     written(cache, data)
     return sum(seen)
 
@@ -131,34 +131,34 @@ def test_only_what_an_outline_lacks_is_parsed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_watched_is_looked_at_one_by_one() -> None:
-    """There is no outline then."""
-    cache = Blocks(everything, frozenset({"cn"}), samples=2)
+    """There is no template then."""
+    cache = AttributeCache(everything, frozenset({"cn"}), samples=2)
     written(cache, said(*ordinary(9)))
-    assert not cache._outlines
+    assert not cache._templates
 
 
 def test_no_outline_holds_a_password() -> None:
     """Even where all have the same one, or nothing else."""
-    cache = Blocks(everything, samples=3)
+    cache = AttributeCache(everything, samples=3)
     same = [(dn, {**rest, "userPassword": [b"{SSHA}secret"]}) for dn, rest in ordinary(6)]
     first = [(f"o={n}", {"userPassword": [b"{SSHA}secret"], "cn": [b"x"]}) for n in range(6)]
     written(cache, said(*same, *first))
-    (outline,) = cache._outlines.values()
-    assert b"secret" not in b"".join([*outline.known, *outline.tails, *outline.tails.values()])
+    (template,) = cache._templates.values()
+    assert b"secret" not in b"".join([*template.known, *template.tails, *template.tails.values()])
     assert b"secret" not in b"".join(cache._sampled)
     assert not any(cache._samples.values())
 
 
 def test_what_is_learned_is_bounded() -> None:
     """Names of every length, and more kinds of entries than anybody has."""
-    cache = Blocks(everything, samples=2)
+    cache = AttributeCache(everything, samples=2)
     for number in range(40):
         kind: Entry = ("o=x", {"objectClass": [b"kind%d" % number], "cn": [b"x"]})
         written(cache, said(kind, kind, kind))
-    assert len(cache._outlines) == 16
-    cache = Blocks(everything, samples=2)
+    assert len(cache._templates) == 16
+    cache = AttributeCache(everything, samples=2)
     entries = [user(b"u", b"p" * (n % 120 + 1), status=[b"s" * n]) for n in range(3000)]
     written(cache, said(*entries))
-    (outline,) = cache._outlines.values()
-    assert sum(map(len, outline.known)) <= entry_templates._MOST_BYTES
-    assert outline.lessons >= 0
+    (template,) = cache._templates.values()
+    assert sum(map(len, template.known)) <= entry_templates._MOST_BYTES
+    assert template.lessons >= 0

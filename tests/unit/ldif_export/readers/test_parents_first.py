@@ -4,15 +4,15 @@ from contextlib import closing
 
 import pytest
 
-from ldif_export.readers.base import Record
-from ldif_export.readers.parents_first import Waiting, Written, above
+from ldif_export.readers.base import LdifRecord
+from ldif_export.readers.parents_first import DeferredEntries, WrittenEntries, parent_dn
 
 BASE = b"o=domains,dc=x"
 DOMAIN = b"domainName=a.test," + BASE
 
 
-def begun() -> Written:
-    written = Written()
+def begun() -> WrittenEntries:
+    written = WrittenEntries()
     written.begin([DOMAIN.decode(), f"ou=Users,{DOMAIN.decode()}"])
     assert written.takes(DOMAIN, container=True)
     assert written.takes(b"ou=Users," + DOMAIN, container=True)
@@ -20,8 +20,8 @@ def begun() -> Written:
 
 
 def test_the_parent_stands_behind_the_first_comma_that_is_none_of_the_name() -> None:
-    assert above(b"cn=a\\,b\\\\,o=x,dc=y") == b"o=x,dc=y"
-    assert above(b"dc=y") == above(b"") == b""
+    assert parent_dn(b"cn=a\\,b\\\\,o=x,dc=y") == b"o=x,dc=y"
+    assert parent_dn(b"dc=y") == parent_dn(b"") == b""
 
 
 def test_entries_of_a_container_are_taken_together() -> None:
@@ -52,10 +52,10 @@ def test_what_waits_comes_parents_first() -> None:
     """What has no parent even then comes all the same, unless it may lie below what is left out."""
     dns = ["cn=c,cn=b,cn=a,o=x", "cn=b,cn=a,o=x", "cn=z,cn=y,o=x", "cn=a,o=x"]
     for whole in (True, False):
-        written, waiting = Written(), Waiting()
+        written, waiting = WrittenEntries(), DeferredEntries()
         written.begin(["cn=a,o=x"])
         for dn in dns:
-            waiting.put(Record(dn, dn.encode(), {"cn": [b"\xff"]}))
+            waiting.put(LdifRecord(dn, dn.encode(), {"cn": [b"\xff"]}))
         found = [*waiting.leave(written, whole=whole)]
         middle = [dns[1], dns[2]] if whole else [dns[1]]
         assert [record.dn for record in found] == [dns[3], *middle, dns[0]]

@@ -5,76 +5,76 @@ from contextlib import closing
 
 import pytest
 
-from ldif_export.readers.base import Record
-from ldif_export.readers.record_store import Spool
+from ldif_export.readers.base import LdifRecord
+from ldif_export.readers.record_store import RecordStore
 
 
-def record(name: str, text: str = "") -> Record:
+def record(name: str, text: str = "") -> LdifRecord:
     watched = {"entryuuid": [name.encode()], "jpegphoto": [bytes(range(256))]}
-    return Record(f"cn={name},o=x", f"dn: {name} {text}\n\n".encode(), watched)
+    return LdifRecord(f"cn={name},o=x", f"dn: {name} {text}\n\n".encode(), watched)
 
 
 @pytest.fixture
-def spool() -> Iterator[Spool]:
+def store() -> Iterator[RecordStore]:
     """With the records a, b and c of one search, told in that order."""
-    with closing(Spool()) as made:
+    with closing(RecordStore()) as made:
         made.next_round()
         for name in "abc":
             made.put(0, name.encode(), record(name))
         yield made
 
 
-def names(spool: Spool, search: int = 0) -> str:
-    return "".join(found.dn[3] for found in spool.records(search))
+def names(store: RecordStore, search: int = 0) -> str:
+    return "".join(found.dn[3] for found in store.records(search))
 
 
-def test_records_come_out_as_they_went_in(spool: Spool) -> None:
-    assert [*spool.records(0)] == [record(name) for name in "abc"]
-    assert spool.get(0, b"b") == record("b")
-    assert spool.get(0, b"d") is None
+def test_records_come_out_as_they_went_in(store: RecordStore) -> None:
+    assert [*store.records(0)] == [record(name) for name in "abc"]
+    assert store.get(0, b"b") == record("b")
+    assert store.get(0, b"d") is None
 
 
-def test_a_later_record_takes_the_place_of_an_earlier_one(spool: Spool) -> None:
+def test_a_later_record_takes_the_place_of_an_earlier_one(store: RecordStore) -> None:
     """Also if there was reading meanwhile."""
-    spool.next_round()
-    assert spool.get(0, b"a")
+    store.next_round()
+    assert store.get(0, b"a")
 
-    spool.put(0, b"a", record("a", "later"))
+    store.put(0, b"a", record("a", "later"))
 
-    assert [*spool.records(0)] == [record("a", "later"), record("b"), record("c")]
-
-
-def test_searches_are_kept_apart(spool: Spool) -> None:
-    spool.put(1, b"a", record("z"))
-
-    assert not spool.drop(1, [b"b"])
-    assert spool.drop(1, [b"a", b"b"])
-    assert (names(spool), names(spool, 1)) == ("abc", "")
+    assert [*store.records(0)] == [record("a", "later"), record("b"), record("c")]
 
 
-def test_what_is_not_seen_in_a_round_can_be_dropped(spool: Spool) -> None:
-    spool.next_round()
-    spool.see(0, [b"b"])
-    spool.put(0, b"c", record("c"))
+def test_searches_are_kept_apart(store: RecordStore) -> None:
+    store.put(1, b"a", record("z"))
 
-    assert spool.drop_unseen(0)
-    assert not spool.drop_unseen(0)
-    assert names(spool) == "bc"
+    assert not store.drop(1, [b"b"])
+    assert store.drop(1, [b"a", b"b"])
+    assert (names(store), names(store, 1)) == ("abc", "")
 
 
-def test_what_came_late_can_be_put_in_place(spool: Spool) -> None:
+def test_what_is_not_seen_in_a_round_can_be_dropped(store: RecordStore) -> None:
+    store.next_round()
+    store.see(0, [b"b"])
+    store.put(0, b"c", record("c"))
+
+    assert store.drop_unseen(0)
+    assert not store.drop_unseen(0)
+    assert names(store) == "bc"
+
+
+def test_what_came_late_can_be_put_in_place(store: RecordStore) -> None:
     """What is not told of stands behind the others."""
-    assert spool.is_in_place(0)
-    spool.next_round()
-    spool.put(0, b"d", record("d"))
-    assert not spool.is_in_place(0)
+    assert store.is_in_place(0)
+    store.next_round()
+    store.put(0, b"d", record("d"))
+    assert not store.is_in_place(0)
 
-    spool.arrange(0, [b"d", b"c", b"x", b"a"])
+    store.arrange(0, [b"d", b"c", b"x", b"a"])
 
-    assert names(spool) == "dcab"
+    assert names(store) == "dcab"
 
 
-def test_what_is_above_and_not_there_is_known(spool: Spool) -> None:
-    spool.put(1, b"d", Record("cn=d,cn=a,o=x", b"", {}))
+def test_what_is_above_and_not_there_is_known(store: RecordStore) -> None:
+    store.put(1, b"d", LdifRecord("cn=d,cn=a,o=x", b"", {}))
 
-    assert spool.orphaned() == ["o=x"]
+    assert store.orphaned() == ["o=x"]

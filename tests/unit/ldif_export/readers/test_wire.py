@@ -33,9 +33,9 @@ from iredldap.gateways.directory import refusal_for
 from iredldap.ldif import writer
 from ldif_export.protocol import connection, messages
 from ldif_export.protocol.ber import OCTETS, MalformedReply, encoded
-from ldif_export.protocol.connection import Connection
+from ldif_export.protocol.connection import LdapConnection
 from ldif_export.readers import choice, wire
-from ldif_export.readers.base import Wanted
+from ldif_export.readers.base import Projection
 from ldif_export.readers.wire import WireReader
 from ldif_export.selection import Selection
 from tests.patience import PATIENCE
@@ -105,13 +105,13 @@ def test_a_server_may_dribble() -> None:
             client.sendall(byte)
 
     with serving(answer) as ours:
-        found = text(WireReader(Connection(ours), EVERYTHING))
+        found = text(WireReader(LdapConnection(ours), EVERYTHING))
     assert found == b"".join(writer.record(*one) for one in ENTRIES[:4])
 
 
 def test_records_are_the_same_text_entry_by_entry() -> None:
     """With the DN of each, and what is watched."""
-    wanted = Wanted(Selection("domain", "a.test"), frozenset({"mail"}))
+    wanted = Projection(Selection("domain", "a.test"), frozenset({"mail"}))
     found = list(reader(*cut(WHOLE, 1000), wanted=wanted).records(SEARCH))
     assert [record.dn for record in found] == [dn for dn, _ in ENTRIES]
     assert [record.text for record in found] == [writer.record(*one) for one in ENTRIES]
@@ -200,7 +200,7 @@ def test_a_connection_that_is_reset_is_no_end() -> None:
 
     class Reset(Scripted):
         def recv(self, size: int) -> bytes:
-            raise ConnectionResetError(104, "Connection reset by peer")
+            raise ConnectionResetError(104, "LdapConnection reset by peer")
 
     with pytest.raises(ServerDown, match="reset"):
         text(Reset(()).reader())
@@ -236,7 +236,7 @@ def test_a_silent_server_is_waited_for_only_so_long() -> None:
         client.recv(1000)
 
     with serving(answer) as ours:
-        slow = Connection(ours)
+        slow = LdapConnection(ours)
         slow.wait(0.1)
         begun = time.monotonic()
         with pytest.raises(ServerDown, match="silent"):
@@ -454,4 +454,4 @@ REACH = [
 @pytest.mark.parametrize(("changes", "reached"), REACH)
 def test_what_only_libldap_knows_is_left_to_it(changes: dict[str, Any], reached: bool) -> None:
     """Trust that its own configuration describes, say."""
-    assert choice.within_reach(replace(settings_for("ldapi:///"), **changes)) == reached
+    assert choice.wire_suffices(replace(settings_for("ldapi:///"), **changes)) == reached

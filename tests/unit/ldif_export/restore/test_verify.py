@@ -10,10 +10,10 @@ import pytest
 
 from iredldap.dit.names import Tree
 from ldif_export.backup.full import text
-from ldif_export.manifest import Builder, Manifest
+from ldif_export.manifest import Manifest, ManifestBuilder
 from ldif_export.restore import password_hashes
-from ldif_export.restore.judgement import MOST
-from ldif_export.restore.verify import Report, verify
+from ldif_export.restore.checks import MOST_LISTED
+from ldif_export.restore.verify import VerifyReport, verify
 
 TREE = Tree("dc=example,dc=com")
 NAME = "a.test"
@@ -54,12 +54,14 @@ def written(*entries: Entry) -> bytes:
     return b"".join(text(entries, passwords=True))
 
 
-def judged(data: bytes, manifest: Manifest | None = None) -> Report:
+def judged(data: bytes, manifest: Manifest | None = None) -> VerifyReport:
     return verify(io.BytesIO(data), manifest)
 
 
 def manifest_of(*entries: Entry) -> Manifest:
-    builder = Builder(mode="fuzzy", suffix=TREE.suffix, selections=(), passwords=True, began="")
+    builder = ManifestBuilder(
+        mode="fuzzy", suffix=TREE.suffix, selections=(), passwords=True, began=""
+    )
     builder.chunk(written(*entries))
     for dn, attributes in entries:
         builder.entry(dn, attributes["objectClass"])
@@ -344,5 +346,5 @@ def test_which_hashes_are_verified_can_be_said() -> None:
 
 def test_of_many_faults_the_first_are_told_and_all_counted() -> None:
     """A report has its limits."""
-    report = judged(written(*(moved(ANN, "nonsense") for _ in range(MOST + 5))))
-    assert (len(report.faults), report.fault_count) == (MOST, MOST + 5)
+    report = judged(written(*(moved(ANN, "nonsense") for _ in range(MOST_LISTED + 5))))
+    assert (len(report.faults), report.fault_count) == (MOST_LISTED, MOST_LISTED + 5)

@@ -1,4 +1,4 @@
-"""What is wrong with a file of entries, and what is only odd: one judgement for whoever reads it.
+"""What is wrong with a file of entries, and what is only odd: one check for whoever reads it.
 
 `verify` and `restore` both ask here, so that they say the same of a file. What only a directory
 knows comes on top of it: what its schema takes, and what is there.
@@ -13,13 +13,13 @@ from iredldap.dit import matching
 from iredldap.dit.matching import EqualityOf
 from iredldap.ldif.writer import base_name, is_password
 from ldif_export import entry_kinds
-from ldif_export.entry_kinds import Kind, Parts
+from ldif_export.entry_kinds import DnParts, EntryKind
 from ldif_export.ldif import parser
-from ldif_export.ldif.parser import Comment, Fault, Record
+from ldif_export.ldif.parser import LdifComment, LineIssue, ParsedRecord
 from ldif_export.restore import mailboxes, password_hashes
-from ldif_export.restore.file_index import Ledger
+from ldif_export.restore.file_index import FileIndex
 
-MOST = 1000
+MOST_LISTED = 1000
 """Faults, and warnings, that a report tells one by one; of the others it tells the number."""
 
 CLEAR_TEXT = "a password in clear text"
@@ -29,52 +29,52 @@ _COUNT = re.compile(r"entries: ([0-9]+)")
 _A = {kind: f"{'an' if kind[0] in 'ae' else 'a'} {kind}" for kind in entry_kinds.KINDS}
 
 
-class Notes:
+class IssueList:
     """Faults as they are found; the first are kept, the others counted."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._kept: list[Fault] = []
+    def __init__(self, most: int = MOST_LISTED) -> None:
+        self._kept: list[LineIssue] = []
         self._most = most
         self.count = 0
 
     def add(self, line: int, reason: str) -> None:
         self.count += 1
         if self.count <= self._most:
-            self._kept.append(Fault(line, reason))
+            self._kept.append(LineIssue(line, reason))
 
-    def told(self) -> tuple[Fault, ...]:
+    def listed(self) -> tuple[LineIssue, ...]:
         return tuple(sorted(self._kept))
 
 
 @dataclass
-class Judgement:
+class FileCheck:
     """Judge the entries of a file, one after another, and then all of them together.
 
     Args:
-        ledger: Where it is noted what was seen.
+        index: Where it is noted what was seen.
         equality_of: Tells how values of an attribute are compared.
         verified: Password schemes that the server verifies.
         clear_text: Whether passwords in clear text are taken.
     """
 
-    ledger: Ledger
+    index: FileIndex
     equality_of: EqualityOf
     verified: Collection[str] = password_hashes.VERIFIED
     clear_text: bool = False
-    faults: Notes = field(default_factory=Notes)
-    warnings: Notes = field(default_factory=Notes)
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    faults: IssueList = field(default_factory=IssueList)
+    warnings: IssueList = field(default_factory=IssueList)
+    kinds: Counter[EntryKind] = field(default_factory=Counter)
     records: int = 0
     _announced: int | None = None
     _is_ours: bool = False
 
-    def note(self, item: parser.Item) -> None:
+    def note(self, item: parser.ParsedItem) -> None:
         """See the next item of the text; entries are judged by `entry`, besides."""
         match item:
-            case Record():
+            case ParsedRecord():
                 self.records += 1
                 self._announced = None
-            case Comment(text=text, line=line):
+            case LdifComment(text=text, line=line):
                 count = _COUNT.fullmatch(text)
                 self._announced = int(count[1]) if count else None
                 if text.startswith(_HEAD) and not self.records:
@@ -82,17 +82,17 @@ class Judgement:
                     if text == f"{_HEAD} left out":
                         words = "no passwords: accounts that are new can not log in"
                         self.warnings.add(line, words)
-            case Fault(line=line, reason=reason):
+            case LineIssue(line=line, reason=reason):
                 self._announced = None
                 self.faults.add(line, reason)
-            case parser.End(line=line, torn=torn):
+            case parser.EndOfText(line=line, torn=torn):
                 self._end(line, torn=torn)
 
-    def parts(self, dn: str) -> Parts:
+    def parts(self, dn: str) -> DnParts:
         """Take a DN apart as it is compared; nothing: it is none."""
         return matching.components(dn, self.equality_of)
 
-    def entry(self, record: Record, parts: Parts, digest: bytes = b"") -> None:
+    def entry(self, record: ParsedRecord, parts: DnParts, digest: bytes = b"") -> None:
         """Judge an entry by itself.
 
         Args:
@@ -101,23 +101,23 @@ class Judgement:
             digest: Of its attributes, where they are to be compared.
         """
         lowered = self.lowered(record)
-        kind = entry_kinds.kind(record.dn, lowered.get("objectclass", ()))
+        kind = entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ()))
         self.kinds[kind] += 1
-        key = entry_kinds.key(parts)
-        self.ledger.entry(
-            key, entry_kinds.key(parts[1:]), len(parts), record.line, record.dn, digest
+        key = entry_kinds.dn_key(parts)
+        self.index.entry(
+            key, entry_kinds.dn_key(parts[1:]), len(parts), record.line, record.dn, digest
         )
-        for claim in entry_kinds.claims(kind, lowered):
-            self.ledger.claim(claim, key, record.line)
-        if path := mailboxes.path_of(lowered):
-            self.ledger.mailbox(path, key, record.line, record.dn)
+        for claim in entry_kinds.unique_names(kind, lowered):
+            self.index.claim(claim, key, record.line)
+        if path := mailboxes.mailbox_path(lowered):
+            self.index.mailbox(path, key, record.line, record.dn)
         for words in self._oddities(record, parts, kind, lowered):
             self.warnings.add(record.line, f"{record.dn}: {words}")
         for words in password_warnings(record, self.verified):
             is_fault = words == CLEAR_TEXT and not self.clear_text
             (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {words}")
 
-    def apart(self, record: Record) -> None:
+    def apart(self, record: ParsedRecord) -> None:
         """See what no directory takes, whatever its schema; one that is there says more."""
         if "objectclass" not in map(str.lower, record.attributes):
             self.faults.add(record.line, f"{record.dn}: no objectClass")
@@ -128,7 +128,7 @@ class Judgement:
             ):
                 self.faults.add(record.line, f"{record.dn}: {name}: a value twice")
 
-    def lowered(self, record: Record) -> dict[str, list[bytes]]:
+    def lowered(self, record: ParsedRecord) -> dict[str, list[bytes]]:
         """Give the attributes of an entry by the one name of each, in lower case."""
         found: dict[str, list[bytes]] = {}
         for name, values in record.attributes.items():
@@ -139,17 +139,17 @@ class Judgement:
 
     def conclude(self) -> None:
         """Judge what only all entries together show."""
-        self.ledger.settle()
-        for line, dn, other in self.ledger.twice():
+        self.index.settle()
+        for line, dn, other in self.index.twice():
             self.faults.add(line, f"{dn}: is at line {other} already")
-        for line, dn, other in self.ledger.late():
+        for line, dn, other in self.index.late():
             words = f"its parent comes after it, at line {other}: a restore sorts them"
             self.warnings.add(line, f"{dn}: {words}")
         # A copy of a directory where this was so can still be brought back.
-        for line, claim, other in self.ledger.shared():
+        for line, claim, other in self.index.shared():
             words = f"{claim}: belongs to the entry at line {other} as well"
             self.warnings.add(line, words)
-        for fault in mailboxes.told(self.ledger):
+        for fault in mailboxes.conflicts_in_file(self.index):
             self.warnings.add(fault.line, fault.reason)
 
     def outside(self, line: int, dn: str) -> None:
@@ -157,14 +157,18 @@ class Judgement:
         self.warnings.add(line, f"{dn}: neither below the domains nor the admins, and left out")
 
     def _oddities(
-        self, record: Record, parts: Parts, kind: Kind, lowered: Mapping[str, list[bytes]]
+        self,
+        record: ParsedRecord,
+        parts: DnParts,
+        kind: EntryKind,
+        lowered: Mapping[str, list[bytes]],
     ) -> Iterator[str]:
-        if unnamed := entry_kinds.unnamed(parts, lowered, self.equality_of):
+        if unnamed := entry_kinds.missing_rdn_attribute(parts, lowered, self.equality_of):
             yield f"{unnamed} lacks the value of its name, which the directory adds"
-        if entry_kinds.above(parts, kind) is None:
+        if entry_kinds.suffix_above(parts, kind) is None:
             known = kind != "other"
             yield f"no place for {_A[kind]}" if known else "of no kind that is known"
-        elif address := entry_kinds.stranger(parts, kind, lowered):
+        elif address := entry_kinds.foreign_address(parts, kind, lowered):
             yield f"{address} is of another domain"
 
     def _end(self, line: int, *, torn: bool) -> None:
@@ -180,7 +184,7 @@ class Judgement:
             self.warnings.add(line, f"{end}: it may be cut off")
 
 
-def password_warnings(record: Record, verified: Collection[str]) -> list[str]:
+def password_warnings(record: ParsedRecord, verified: Collection[str]) -> list[str]:
     """Say what is odd about an entry's stored passwords; no value is shown."""
     warnings = []
     for name, values in record.attributes.items():
@@ -193,7 +197,7 @@ def password_warnings(record: Record, verified: Collection[str]) -> list[str]:
     return warnings
 
 
-def account_below(parts: Parts) -> Parts | None:
+def suffix_of_account(parts: DnParts) -> DnParts | None:
     """Give the suffix of an entry that lies below the domains or the admins, or None."""
     for place, part in enumerate(parts):
         if place and list(part) in ([("o", "domains")], [("o", "domainadmins")]):
@@ -201,12 +205,12 @@ def account_below(parts: Parts) -> Parts | None:
     return None
 
 
-def hangs(ledger: Ledger, parts: Parts) -> bool:
+def has_ancestor_in_file(index: FileIndex, parts: DnParts) -> bool:
     """Whether something above an entry's missing parent is in the file."""
-    return any(ledger.holds(entry_kinds.key(parts[n:])) for n in range(2, len(parts)))
+    return any(index.holds(entry_kinds.dn_key(parts[n:])) for n in range(2, len(parts)))
 
 
-def is_installation(parts: Parts, suffix: Parts) -> bool:
+def is_installation(parts: DnParts, suffix: DnParts) -> bool:
     """Whether an entry is one that every installation has: no account, and not ours to add."""
     cut = len(parts) - len(suffix)
     return cut >= 0 and parts[cut:] == suffix and [*map(list, parts[:cut])] in _INSTALLATION
