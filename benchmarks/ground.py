@@ -13,7 +13,7 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import read
 from iredldap.config.sections import Config
 from iredldap.config.settings import Secret
-from iredldap.dit import base, domain, passwords, user
+from iredldap.dit import base, domain_entry, passwords, user_entry
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
@@ -30,19 +30,19 @@ _PASSWORD_FILE = "password"
 
 def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
     """A domain with its containers and as many users as asked for."""
-    yield tree.domain(name), domain.new(name, (), "dovecot", ())
-    for container in domain.containers(tree.domain(name)):
+    yield tree.domain(name), domain_entry.new(name, (), "dovecot", ())
+    for container in domain_entry.containers(tree.domain(name)):
         yield container.dn, dict(container.attributes)
     stored = passwords.hashed(PASSWORD, "SSHA512", bytes(16))
     given = {
         "userPassword": (stored,),
-        "enabledService": user.SERVICES,
+        "enabledService": user_entry.SERVICES,
         "mailQuota": ("1073741824",),
         "preferredLanguage": ("en_US",),
     }
     for number in range(users):
         mail = f"user{number:06d}@{name}"
-        attributes = user.new(mail, (), given)
+        attributes = user_entry.new(mail, (), given)
         home = f"/var/vmail/vmail1/{name}/u/s/e/user{number:06d}-2026.01.01.00.00.00/"
         yield tree.user(mail), {**attributes, "homeDirectory": encoded([home])}
 

@@ -11,7 +11,7 @@ from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, configuration, directory,
 from iredldap.changes.apply import execute
 from iredldap.dit import alias
 from iredldap.dit.entry import encoded
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd

@@ -11,7 +11,8 @@ from benchmarks.figures import Row
 from benchmarks.ground import ADMIN, SUFFIX, configuration, directory, seconds, settings
 from iredldap.changes.apply import execute
 from iredldap.dit import domain, maillist
-from iredldap.dit.fields import Table, parse
+from iredldap.dit.fields import Table
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request

@@ -33,7 +33,7 @@ from benchmarks.served import Api, served, sqlite
 from iredldap.changes.apply import apply
 from iredldap.config.sections import Config
 from iredldap.dit import domain, user
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd

@@ -15,7 +15,15 @@ import ldap
 
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, global_admin
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import alias, domain, mailbox, maillist, names, passwords, user
+from iredldap.dit import (
+    alias,
+    domain_entry,
+    mailbox,
+    maillist,
+    names,
+    passwords,
+    user_entry,
+)
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree
@@ -103,7 +111,7 @@ class _Domain:
 
     def entries(self) -> Iterator[Made]:
         yield self._tree.domain(self._name), self._domain()
-        for container in domain.containers(self._tree.domain(self._name)):
+        for container in domain_entry.containers(self._tree.domain(self._name)):
             yield container.dn, dict(container.attributes)
         yield self._tree.catchall(self._name), self._catchall()
         for number in range(self._users):
@@ -138,12 +146,12 @@ class _Domain:
             "disclaimer": (_LEGAL * 4,),
         }
         services = ("domainalias",) if self._alias_domains else ()
-        made = domain.new(self._name, (), "dovecot", services)
+        made = domain_entry.new(self._name, (), "dovecot", services)
         return made | {key: encoded(values) for key, values in further.items() if values}
 
     def _catchall(self) -> dict[str, tuple[bytes, ...]]:
         home = Entry("", {key: [*values] for key, values in self._domain().items()})
-        return domain.new_catchall(home, (ADMIN,), is_active=True)
+        return domain_entry.new_catchall(home, (ADMIN,), is_active=True)
 
     def _user(self, mail: str) -> dict[str, tuple[bytes, ...]]:
         chance = self._chance
@@ -154,17 +162,17 @@ class _Domain:
             "sn": (family,),
             "givenName": (given,),
             "userPassword": (passwords.hashed(PASSWORD, "SSHA512", chance.randbytes(16)),),
-            "shadowLastChange": (user.days_since_epoch(made.date()),),
+            "shadowLastChange": (user_entry.days_since_epoch(made.date()),),
             "mailQuota": (str(chance.choice(_QUOTAS) * 1024**3),),
             "homeDirectory": (mailbox.path(mail, "/var/vmail/vmail1", AccountSettings(), made),),
-            "enabledService": user.SERVICES,
+            "enabledService": user_entry.SERVICES,
             "preferredLanguage": (chance.choice(_LANGUAGES),),
             "mailboxFormat": ("maildir",),
             "mailboxFolder": ("Maildir",),
             "shadowAddress": (*self._shadows(mail), *self._own_alias(mail)),
             **self._sometimes(mail),
         }
-        everything = user.new(mail, (), attributes)
+        everything = user_entry.new(mail, (), attributes)
         if chance.random() < 0.005:
             everything["jpegPhoto"] = (_portrait(chance),)
         return everything

@@ -10,7 +10,7 @@ from benchmarks.figures import Row
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, configuration, directory, settings
 from iredldap.changes.apply import apply
 from iredldap.dit import user
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory

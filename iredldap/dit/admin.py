@@ -19,8 +19,8 @@ from iredldap.dit.fields import (
     Table,
     Verb,
     show,
-    stored,
 )
+from iredldap.dit.modlist import stored
 
 _LIMITS: Table = (
     Field(

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from iredldap.dit import kinds, maillist
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Field, FieldChange, StoredAttribute, Table, each, stored
+from iredldap.dit.fields import Field, FieldChange, StoredAttribute, Table, each
+from iredldap.dit.modlist import stored
 
 MEMBERS = "mailForwardingAddress"
 """The attribute that holds the members."""

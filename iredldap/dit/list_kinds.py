@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 
-from iredldap.dit import kinds, names
+from iredldap.dit import kinds, names, value_readers
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.errors import InvalidMail, InvalidParameter
 
@@ -21,7 +21,7 @@ STANDARD_HEADERS = frozenset(
 """Headers that mlmmjadmin itself adds to every post, and lets nobody set."""
 
 _NAME = re.compile(r"[!-9;-~]{1,76}")
-_MOST_BYTES = 2**63 - 1
+
 _LONGEST_LINE = 998
 """Characters of a line of a message (RFC 5322, 2.1.1)."""
 
@@ -35,7 +35,7 @@ def header(text: str) -> str:
     name, colon, value = text.partition(":")
     if not colon or len(text) > _LONGEST_LINE or name.strip().lower() in STANDARD_HEADERS:
         raise InvalidParameter(f"{text[:80]!r} is no header that one may add")
-    return f"{_header_name(name)}: {kinds.text(value)}".rstrip()
+    return f"{_header_name(name)}: {value_readers.text(value)}".rstrip()
 
 
 def removed_header(text: str) -> str:
@@ -52,7 +52,7 @@ def _header_name(text: str) -> str:
 
 def prefix(text: str) -> str:
     """Read what is put before a subject: blanks at its end are part of it."""
-    return kinds.text(text) + " " * (len(text) - len(text.rstrip(" ")))
+    return value_readers.text(text) + " " * (len(text) - len(text.rstrip(" ")))
 
 
 def lines(text: str) -> str:
@@ -68,7 +68,7 @@ def _departing(text: str) -> str:
 
 
 def _size(text: str) -> str:
-    return str(kinds.whole_number(text, most=_MOST_BYTES))
+    return str(value_readers.whole_number(text, most=value_readers.MOST_BYTES))
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:

@@ -7,7 +7,7 @@ choice of attributes are ours.
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from iredldap.dit import kinds
+from iredldap.dit import kinds, value_readers
 from iredldap.dit.fields import Elsewhere, Field, Parsed, Table
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.errors import ParameterConflict
@@ -19,12 +19,12 @@ _IN_THE_ANSWER = Elsewhere("the answer")
 
 
 def _page_size(text: str) -> Reading:
-    return Reading((str(kinds.whole_number(text, least=1, most=MOST)),))
+    return Reading((str(value_readers.whole_number(text, least=1, most=MOST)),))
 
 
 def _key(text: str) -> Reading:
     """Read a cursor: what a header cannot carry of it is percent-encoded."""
-    return Reading((unquote(kinds.text(text)).lower(),))
+    return Reading((unquote(value_readers.text(text)).lower(),))
 
 
 def _switch(name: str, meaning: str) -> Field:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 
 from iredldap.dit import kinds, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, each, stored
+from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, each
+from iredldap.dit.modlist import stored
 from iredldap.dit.plan import Mod, Modify, Op
 
 GROUP = "memberOfGroup"

@@ -11,17 +11,8 @@ from typing import Any
 
 from iredldap.dit import kinds, list_kinds, maillist, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import (
-    Elsewhere,
-    Field,
-    FieldChange,
-    Profile,
-    StoredAttribute,
-    Table,
-    Verb,
-    service_mods,
-    stored,
-)
+from iredldap.dit.fields import Elsewhere, Field, FieldChange, Profile, StoredAttribute, Table, Verb
+from iredldap.dit.modlist import service_mods, stored
 from iredldap.dit.plan import Mod
 
 NEWSLETTER = "newsletter"

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.dit import base, passwords, user
+from iredldap.dit import base, passwords, user_entry
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import EmbeddedError, Slapd, refuse_taken_port
@@ -158,7 +158,7 @@ class Development:
             self._tree,
             ADMIN,
             admin,
-            user.days_since_epoch(date.today()),  # noqa: DTZ011 - local, as every writer has it
+            user_entry.days_since_epoch(date.today()),  # noqa: DTZ011 - local, as every writer has it
         )
         return base.ldif(iter([*base.entries(self._tree, reader, writer), first]))
 

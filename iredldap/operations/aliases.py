@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import alias, domain, names, references
+from iredldap.dit import alias, domain, domain_entry, names, references
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import FieldChange, Parsed, Verb, modlist, show
+from iredldap.dit.fields import FieldChange, Parsed, Verb, show
 from iredldap.dit.filters import equals
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
@@ -58,7 +59,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             Add(
                 dn,
                 alias.new(mail, changes, ours, is_marked=is_marked),
-                container=domain.container(home.dn, "Aliases"),
+                container=domain_entry.container(home.dn, "Aliases"),
             ),
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),

@@ -8,7 +8,7 @@ Source: iRedMail's directory, "Mailing lists".
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from iredldap.dit import domain, maillist, names
+from iredldap.dit import domain_entry, maillist, names
 from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.filters import equals
 from iredldap.dit.maillist import GROUP
@@ -80,7 +80,7 @@ def change(
     is_marked = entry.has("domainStatus", "disabled")
     made = maillist.externals(mail, shadows, is_marked=is_marked)
     dn = dn_of(directory, entry)
-    container = domain.container(names.parent(names.parent(dn)), "Externals")
+    container = domain_entry.container(names.parent(names.parent(dn)), "Externals")
     return (
         Add(dn, made, present_ok=True, container=container),
         Modify(dn, (Mod(Op.ADD, "mail", missing),)),

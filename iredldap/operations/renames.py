@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from iredldap import finders
-from iredldap.dit import domain, kinds, names, references, settings, user
+from iredldap.dit import domain, domain_entry, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, ends_with, equals, every, negated
 from iredldap.dit.names import Tree
@@ -253,7 +253,7 @@ def _begin(
         entry.dn,
         names.rdn(to),
         names.parent(to) if course.crosses else None,
-        domain.container(target.dn, kind.unit),
+        domain_entry.container(target.dn, kind.unit),
         keeps_values=not names.is_named(entry.dn, "mail", course.old),
     )
     undo_log = UndoLog()

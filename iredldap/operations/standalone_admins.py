@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import admin, filters, names, references, user
+from iredldap.dit import admin, filters, names, references, user, user_entry
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Parsed, modlist, service_mods
+from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either
+from iredldap.dit.modlist import modlist, service_mods
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
@@ -81,7 +82,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
     is_global = parsed.value("isGlobalAdmin") == "yes"
     given = {
         "userPassword": (users.hashed_password(config, dict, mail, parsed, chance),),
-        "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
+        "shadowLastChange": (user_entry.days_since_epoch(chance.now.date()),),
     }
     attributes = admin.new(mail, admin.changes(parsed, is_global=is_global), given)
 
@@ -142,7 +143,7 @@ def _new_password(config: Config, mail: str, parsed: Parsed, chance: Chance) -> 
     if parsed.value("password") is None and parsed.value("password_hash") is None:
         return ()
     stored = users.hashed_password(config, dict, mail, parsed, chance)
-    return user.dated_password(stored, chance.now.date())
+    return user_entry.dated_password(stored, chance.now.date())
 
 
 def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
@@ -188,7 +189,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
 
 def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
     """Revoke the role last: while the user has it, a repeat finds out what is left to do."""
-    mods = user.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
+    mods = user_entry.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
     yield _dismissal(directory, mail)
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     yield from domain_admins.keep_a_global_admin(directory, entry, mods)

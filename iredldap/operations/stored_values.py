@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from iredldap import finders
 from iredldap.dit import kinds, maillist, references
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb, settled
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb
 from iredldap.dit.filters import either, equals
+from iredldap.dit.form_parser import settled
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory

@@ -10,15 +10,9 @@ import structlog
 
 from iredldap.config.sections import Config
 from iredldap.dit import names
-from iredldap.dit.fields import (
-    Parsed,
-    known_names,
-    older_names,
-    parse,
-    refuse_leftovers,
-    settled,
-)
-from iredldap.dit.kinds import whole_number
+from iredldap.dit.fields import Parsed, known_names
+from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
+from iredldap.dit.value_readers import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller

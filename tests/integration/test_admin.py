@@ -12,7 +12,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import admin
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.errors import CanNotBeLocalDomain, PermissionDenied
 from iredldap.gateways.directory import Directory

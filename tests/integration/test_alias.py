@@ -8,7 +8,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import alias
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal

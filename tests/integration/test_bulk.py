@@ -11,7 +11,8 @@ import pytest
 from iredldap.config.sections import Config
 from iredldap.dit import user
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Form, parse
+from iredldap.dit.fields import Form
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Modify, Operation, Sweep
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import PreconditionFailed

@@ -10,7 +10,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import domain as rows
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
 from iredldap.errors import PermissionDenied

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from iredldap.cli import main
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.dit import base, domain, user
+from iredldap.dit import base, domain_entry, user_entry
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree
@@ -60,13 +60,13 @@ def mails(name: str) -> list[str]:
 
 
 def filled(name: str, users: list[str]) -> Iterator[Made]:
-    yield TREE.domain(name), domain.new(name, (), "dovecot", ())
-    for container in domain.containers(TREE.domain(name)):
+    yield TREE.domain(name), domain_entry.new(name, (), "dovecot", ())
+    for container in domain_entry.containers(TREE.domain(name)):
         yield container.dn, dict(container.attributes)
     for mail in users:
         home = f"/var/vmail/vmail1/{name}/{mail.partition('@')[0]}/"
         given = {"userPassword": ("{SSHA}x",), "mailQuota": ("1048576",)}
-        yield TREE.user(mail), {**user.new(mail, (), given), "homeDirectory": encoded([home])}
+        yield TREE.user(mail), {**user_entry.new(mail, (), given), "homeDirectory": encoded([home])}
 
 
 def limited(home: Path, extra: str, *made: Made) -> Slapd:

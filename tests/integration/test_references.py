@@ -11,7 +11,7 @@ import ldap
 import pytest
 
 from iredldap.changes.apply import apply
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory

@@ -11,7 +11,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import subscribable
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd, free_port

@@ -7,7 +7,7 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.dit import user
+from iredldap.dit import user_entry
 from tests.conftest import ADMIN, Client, Served, World, done, refused
 
 PASSWORD = "a good password"
@@ -35,7 +35,7 @@ def test_new_user_has_every_default(api: Client, world: World, corp: str) -> Non
         "uid": {"zhang"},
         "accountStatus": {"active"},
         "amavisLocal": {"TRUE"},
-        "enabledService": set(user.SERVICES),
+        "enabledService": set(user_entry.SERVICES),
         "preferredLanguage": {"en_US"},
         "mailboxFormat": {"maildir"},
         "mailboxFolder": {"Maildir"},
@@ -103,7 +103,7 @@ def test_new_user_takes_after_his_domain(api: Client, world: World) -> None:
     assert attributes["memberOfGroup"] == {"all@corp.test"}
     assert attributes["homeDirectory"].pop().startswith("/srv/mail/corp.test/a/n/n/ann-")
     withheld = {"imapsecured", "imaptls", "managesieve", "sieve"}
-    assert attributes["enabledService"] == set(user.SERVICES) - withheld
+    assert attributes["enabledService"] == set(user_entry.SERVICES) - withheld
 
 
 @pytest.mark.parametrize(

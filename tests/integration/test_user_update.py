@@ -11,8 +11,9 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.config.sections import Config
-from iredldap.dit import user
-from iredldap.dit.fields import Form, parse
+from iredldap.dit import user, user_entry
+from iredldap.dit.fields import Form
+from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import ExceededDomainQuotaSize, PermissionDenied, PreconditionFailed
@@ -466,7 +467,7 @@ def test_one_alias_asked_for_at_once(api: Client, world: World, ann: str) -> Non
 def test_services_by_set_add_and_remove(api: Client, world: World, ann: str) -> None:
     """Words are free; letter case does not tell them apart."""
     done(api.put(PATH, addService="vpn,VPN,MAIL", removeService="SMTP,ghost"))
-    services = (set(user.SERVICES) | {"vpn"}) - {"smtp"}
+    services = (set(user_entry.SERVICES) | {"vpn"}) - {"smtp"}
     assert world.attributes(ann)["enabledService"] == services
     done(api.put(PATH, services="mail,deliver,xmpp"))
     expected = {"mail", "deliver", "xmpp", "shadowaddress"}

@@ -12,7 +12,7 @@ import ldap
 import ldap.modlist
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.dit import admin, domain, user
+from iredldap.dit import admin, domain_entry, user, user_entry
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, domain_of, local_part
 from iredldap.ldif import writer
@@ -129,8 +129,8 @@ class Stage:
             "accountStatus": ("active" if step.is_active else "disabled",),
         }
         given = {key: encoded(values) for key, values in further.items() if values}
-        entry = {**domain.new(name, (), "dovecot", ()), **given}
-        containers = domain.containers(self.tree.domain(name))
+        entry = {**domain_entry.new(name, (), "dovecot", ()), **given}
+        containers = domain_entry.containers(self.tree.domain(name))
         return [(self.tree.domain(name), entry), *((c.dn, dict(c.attributes)) for c in containers)]
 
     def _new_user(self, step: User, names: Names) -> Made:
@@ -139,14 +139,14 @@ class Stage:
         rights = step.is_global or step.is_admin
         given = {
             "userPassword": (self._stored,),
-            "enabledService": (*user.SERVICES, *((user.ROLE,) if rights else ())),
+            "enabledService": (*user_entry.SERVICES, *((user.ROLE,) if rights else ())),
             "mailQuota": ("104857600",),
             "preferredLanguage": ("en_US",),
             "homeDirectory": (f"/var/vmail/vmail1/{name}/{local}-2026.01.01.00.00.00/",),
             "mailForwardingAddress": tuple(map(names.fill, step.forwarding)),
             "domainGlobalAdmin": ("yes",) if step.is_global else (),
         }
-        return self.tree.user(mail), user.new(mail, (), given)
+        return self.tree.user(mail), user_entry.new(mail, (), given)
 
     def _new_admin(self, step: Admin, names: Names) -> Made:
         mail = names.fill(step.mail)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from iredldap import finders
 from iredldap.dit import alias_domain, domain, fields, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Parsed, Verb, service_mods
+from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, ends_with, equals, every
+from iredldap.dit.modlist import service_mods
 from iredldap.dit.plan import Correction, Mod, Modify, Op, Query, Recheck, Scope, Step
 from iredldap.errors import AlreadyExists, PreconditionFailed
 from iredldap.gateways.directory import Directory

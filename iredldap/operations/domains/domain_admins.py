@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from iredldap import finders
 from iredldap.dit import names, user
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Parsed, service_mods
+from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
+from iredldap.dit.modlist import service_mods
 from iredldap.dit.plan import (
     Correction,
     Mod,

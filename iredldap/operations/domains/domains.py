@@ -7,10 +7,11 @@ from functools import partial
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import domain, filters, generations, mailbox, names, references
+from iredldap.dit import domain, domain_entry, filters, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, modlist
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute
 from iredldap.dit.filters import either, equals, every
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Add,
@@ -93,7 +94,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     # The accounts of the new domain are yet to come.
     others = Judge(directory, lambda place: place != name and caller.manages(place, by_alias=True))
     _refuse_copies_to_nobody(others, parsed)
-    attributes = domain.new(
+    attributes = domain_entry.new(
         name,
         parsed.changes,
         config.accounts.default_transport,
@@ -106,7 +107,7 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     if found and not _is_unfinished(directory, config, caller, found, name):
         raise AlreadyExists(f"domain {name}")
     dn = found[0].dn if found else directory.tree.domain(name)
-    containers = domain.containers(dn)
+    containers = domain_entry.containers(dn)
     if found:
         unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
         steps: tuple[Step, ...] = (unfinished, *containers)
@@ -188,7 +189,7 @@ def update(
             ),
             entry,
         ),
-        *domain.backup_mx(parsed, entry, config.accounts.default_transport),
+        *domain_entry.backup_mx(parsed, entry, config.accounts.default_transport),
         *alias_domains.claim_mods(entry, aliases),
     )
     status = parsed.value("accountStatus")
@@ -266,9 +267,9 @@ def _catchall(
     if not kept:
         raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
     if account is None:
-        attributes = domain.new_catchall(entry, kept, is_active=entry.is_active)
+        attributes = domain_entry.new_catchall(entry, kept, is_active=entry.is_active)
         dn = names.account_in(entry.dn, "Users", f"@{name}")
-        made = Add(dn, attributes, container=domain.container(entry.dn, "Users"))
+        made = Add(dn, attributes, container=domain_entry.container(entry.dn, "Users"))
         return (made,), tuple(sorted(nobody))
     mods = modlist((FieldChange(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))

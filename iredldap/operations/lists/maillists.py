@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import domain, maillist, names, references
+from iredldap.dit import domain, domain_entry, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Parsed, Verb, modlist
+from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, equals
 from iredldap.dit.maillist import GROUP
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
     Add,
     Delete,
@@ -90,7 +91,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         (
             *list_membership.join(directory, made, members.ours),
             *external_members.change(directory, made, externals, members.elsewhere),
-            Add(dn, attributes, container=domain.container(home.dn, "Groups")),
+            Add(dn, attributes, container=domain_entry.container(home.dn, "Groups")),
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),
         ),

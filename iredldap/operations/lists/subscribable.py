@@ -19,10 +19,11 @@ from iredldap.dit import (
     names,
     references,
     subscribable,
-    user,
+    user_entry,
 )
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import FieldChange, Parsed, modlist
+from iredldap.dit.fields import FieldChange, Parsed
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step, UndoLog
 from iredldap.dit.subscribable import (
     ADD_SUBSCRIBERS,
@@ -103,7 +104,7 @@ def addressed(
     own = entry.lowered("mail")
     wanted = replace(asked, values=tuple(v for v in asked.values if v not in own))
     (kept, *_), ignored = address_rules.judged(directory, entry, home, [wanted])
-    given = user.names_in(domain.alias_domains(home()), *own)
+    given = user_entry.names_in(domain.alias_domains(home()), *own)
     spared = given - {mail.lower() for mail in profile.get("extra_addresses") or ()}
     control = replace(kept, values=tuple(v for v in kept.values if v not in spared))
     others = [change for change in changes if change is not asked]

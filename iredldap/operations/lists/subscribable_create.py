@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Iterator
 
 from iredldap import finders
-from iredldap.dit import domain, filters, list_profile, names, subscribable
+from iredldap.dit import domain_entry, filters, list_profile, names, subscribable
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Parsed, service_mods
+from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals
+from iredldap.dit.modlist import service_mods
 from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
@@ -76,7 +77,7 @@ def create(
         _making(directory, lists, dn, mail, profile),
         remade(begun, attributes, _LASTING)
         if begun
-        else Add(dn, attributes, container=domain.container(home.dn, "Groups")),
+        else Add(dn, attributes, container=domain_entry.container(home.dn, "Groups")),
         *_rechecks(directory, home, made, limit),
         *_finishing(lists, made, members),
     )

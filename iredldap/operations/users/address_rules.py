@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from iredldap import finders
-from iredldap.dit import domain, names, user
+from iredldap.dit import domain, names, user, user_entry
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import FieldChange, StoredAttribute, Verb
 from iredldap.errors import AlreadyExists, InvalidMail, InvalidParameter, Refusal, raise_all
@@ -86,7 +86,7 @@ def _verdict(
             return _addresses(directory, entry, home(), change)
         case StoredAttribute(name="enabledService"):
             words = user.role_words(change, entry)
-            return Verdict(words, InvalidParameter, user.lasting_services(entry))
+            return Verdict(words, InvalidParameter, user_entry.lasting_services(entry))
         case _:
             return Verdict()
 
@@ -103,7 +103,7 @@ def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldChange) -> Verdict:
     own, held = entry.text("mail") or "", entry.lowered("shadowAddress")
-    given = user.names_in(domain.alias_domains(home), own.lower())
+    given = user_entry.names_in(domain.alias_domains(home), own.lower())
     if change.verb is Verb.REMOVE:
         return Verdict(given.intersection(change.values), InvalidMail)
     wanted = set(change.values) - held

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import domain, mailbox, names, passwords, user
+from iredldap.dit import domain, mailbox, names, passwords, user, user_entry
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Parsed, modlist
+from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals, every, negated
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Modify,
@@ -66,7 +67,7 @@ def update(
         today = chance.now.date()
         mods = (
             *modlist(parsed.changes, entry),
-            *(user.new_password(entry, secret(), today) if secret else ()),
+            *(user_entry.new_password(entry, secret(), today) if secret else ()),
         )
         if mods:
             expect = (entry.csn,) if entry.csn else ()

@@ -5,9 +5,10 @@ from functools import cache
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import domain, kinds, mailbox, names, references, settings, user
+from iredldap.dit import domain, kinds, mailbox, names, references, settings, user, user_entry
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Parsed, modlist
+from iredldap.dit.fields import Parsed
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
     Correction,
@@ -175,15 +176,15 @@ def _new_password(
     if parsed.value("password") is None and parsed.value("password_hash") is None:
         return ()
     stored = users.hashed_password(config, lambda: domain.limits(home()), mail, parsed, chance)
-    return user.new_password(entry, stored, chance.now.date())
+    return user_entry.new_password(entry, stored, chance.now.date())
 
 
 def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
     match parsed.value("isGlobalAdmin"):
         case "yes":
-            return user.promotion(entry)
+            return user_entry.promotion(entry)
         case "no":
-            return user.demotion(entry, manages=manages)
+            return user_entry.demotion(entry, manages=manages)
         case _:
             return ()
 

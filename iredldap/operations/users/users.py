@@ -8,6 +8,7 @@ from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import (
     domain,
+    domain_entry,
     kinds,
     maillist,
     names,
@@ -15,6 +16,7 @@ from iredldap.dit import (
     references,
     settings,
     user,
+    user_entry,
 )
 from iredldap.dit.entry import Entry, distinct
 from iredldap.dit.fields import Parsed
@@ -146,7 +148,7 @@ def create(
     joined = _default_lists(directory, limits)
     given = {
         "userPassword": (secret,),
-        "shadowLastChange": (user.days_since_epoch(chance.now.date()),),
+        "shadowLastChange": (user_entry.days_since_epoch(chance.now.date()),),
         "mailQuota": (str(quota),) if quota else (),
         "shadowAddress": tuple(address for address in aliases if address not in taken),
         "homeDirectory": (place.path,),
@@ -155,7 +157,7 @@ def create(
     }
     # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
-    attributes = user.new(mail, asked, given)
+    attributes = user_entry.new(mail, asked, given)
     new_account = uniqueness.NewAccount(
         dn=dn,
         mail=mail,
@@ -170,7 +172,7 @@ def create(
             Add(
                 dn,
                 attributes,
-                container=domain.container(home.dn, "Users"),
+                container=domain_entry.container(home.dn, "Users"),
             ),
             merged(
                 uniqueness.recheck(directory, new_account),
@@ -261,7 +263,7 @@ def _from_domain(
     accounts = config.accounts
     return {
         "enabledService": tuple(
-            user.services(
+            user_entry.services(
                 settings.words(limits, "disabledMailService"),
                 accounts.additional_user_services,
                 accounts.disabled_user_services,

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from iredldap.dit.fields import Field, Table, properties
+from iredldap.dit.field_schemas import properties
+from iredldap.dit.fields import Field, Table
 from iredldap.operations import dispatch
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.openapi.schemas import reference

@@ -4,7 +4,9 @@ import pytest
 
 from iredldap.dit import admin
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Form, Table, modlist, parse
+from iredldap.dit.fields import Form, Table
+from iredldap.dit.form_parser import parse
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import MissingParameter, Refusal
 

@@ -4,7 +4,9 @@ import pytest
 
 from iredldap.dit import alias
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Form, modlist, parse
+from iredldap.dit.fields import Form
+from iredldap.dit.form_parser import parse
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Op
 
 

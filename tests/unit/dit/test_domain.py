@@ -2,9 +2,10 @@
 
 import pytest
 
-from iredldap.dit import domain
+from iredldap.dit import domain, domain_entry
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Form, parse
+from iredldap.dit.fields import Form
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import ParameterConflict, Refusal
@@ -14,7 +15,7 @@ TREE = Tree("dc=example,dc=org")
 
 def made(form: Form, *services: str) -> dict[str, list[str]]:
     parsed = parse(domain.CREATE, form)
-    attributes = domain.new("a.test", parsed.changes, "dovecot", services)
+    attributes = domain_entry.new("a.test", parsed.changes, "dovecot", services)
     return {name: [value.decode() for value in values] for name, values in attributes.items()}
 
 
@@ -62,7 +63,7 @@ def test_services_are_given_once() -> None:
 
 def test_a_domain_has_four_containers() -> None:
     """One that is there already is as good as a new one."""
-    containers = domain.containers(TREE.domain("a.test"))
+    containers = domain_entry.containers(TREE.domain("a.test"))
     assert [add.dn.partition(",")[0] for add in containers] == [
         "ou=Users",
         "ou=Groups",
@@ -114,7 +115,7 @@ def test_a_backup_mx_relays_and_an_ordinary_domain_delivers(
 ) -> None:
     """Switching off restores the server's transport, but only where it had been switched on."""
     entry = Entry("o=x", {name: [value.encode()] for name, value in held.items()})
-    mods = domain.backup_mx(parse(domain.UPDATE, form), entry, "dovecot")
+    mods = domain_entry.backup_mx(parse(domain.UPDATE, form), entry, "dovecot")
     assert mods == tuple(
         Mod(Op.REPLACE, name, (value.encode(),) if value else ()) for name, value in lines
     )
@@ -124,7 +125,7 @@ def test_no_backup_mx_has_no_primary_one() -> None:
     """One of the two was sent by mistake."""
     parsed = parse(domain.UPDATE, {"is_backupmx": ["no"], "primarymx": ["mx.b.test"]})
     with pytest.raises(ParameterConflict):
-        domain.backup_mx(parsed, Entry("o=x", {}), "dovecot")
+        domain_entry.backup_mx(parsed, Entry("o=x", {}), "dovecot")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from iredldap.dit import (
     wblist,
 )
 from iredldap.dit.entry import Entry
+from iredldap.dit.field_schemas import properties
 from iredldap.dit.fields import (
     Column,
     Elsewhere,
@@ -27,17 +28,11 @@ from iredldap.dit.fields import (
     StoredAttribute,
     Table,
     Verb,
-    modlist,
-    older_names,
-    parse,
-    properties,
-    refuse_leftovers,
-    service_mods,
-    settled,
     show,
-    stored,
 )
+from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.kinds import Kind
+from iredldap.dit.modlist import modlist, service_mods, stored
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import Refusal
 

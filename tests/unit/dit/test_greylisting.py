@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from iredldap.dit import greylisting
-from iredldap.dit.fields import Table, Verb, parse
+from iredldap.dit.fields import Table, Verb
+from iredldap.dit.form_parser import parse
 from iredldap.errors import InvalidParameter, MissingParameter, Several
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from iredldap.dit import domain, user
-from iredldap.dit.fields import Form, Table, parse
+from iredldap.dit.fields import Form, Table
+from iredldap.dit.form_parser import parse
 from iredldap.dit.journal import Note, note
 from iredldap.dit.request import Request
 

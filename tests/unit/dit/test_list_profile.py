@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from iredldap.dit import list_profile
-from iredldap.dit.fields import FieldChange, parse
+from iredldap.dit.fields import FieldChange
+from iredldap.dit.form_parser import parse
 from iredldap.dit.list_profile import Agreed
 from iredldap.dit.subscribable import CREATE, UPDATE
 from iredldap.errors import ParameterConflict

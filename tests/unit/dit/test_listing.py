@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.listing import DOMAINS, LISTS, USERS, ListingOptions
 from iredldap.errors import InvalidParameter, MissingParameter, ParameterConflict
 

@@ -4,7 +4,8 @@ import pytest
 
 from iredldap.dit import maillist
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Form, parse
+from iredldap.dit.fields import Form
+from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op
 

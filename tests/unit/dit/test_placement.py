@@ -3,7 +3,8 @@
 import pytest
 
 from iredldap.dit import alias, domain, placement, subscribable, user
-from iredldap.dit.fields import Parsed, parse
+from iredldap.dit.fields import Parsed
+from iredldap.dit.form_parser import parse
 from iredldap.dit.generations import GENERATIONS
 from iredldap.dit.schema import Schema
 from iredldap.errors import NotSupportedByDirectory

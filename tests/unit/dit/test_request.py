@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.dit import domain, maillist, subscribable, user
-from iredldap.dit.fields import Field, FieldChange, Parsed, parse
+from iredldap.dit.fields import Field, FieldChange, Parsed
+from iredldap.dit.form_parser import parse
 from iredldap.dit.request import Request, domains, dumped, loaded, sealed
 from iredldap.operations import dispatch
 from iredldap.web.endpoints.index import ENDPOINTS

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from iredldap.dit import settings
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Field, FieldChange, Setting, modlist
+from iredldap.dit.fields import Field, FieldChange, Setting
 from iredldap.dit.kinds import TEXT
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Op
 
 READ: list[tuple[list[str], dict[str, object]]] = [

@@ -8,7 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iredldap.dit import spam_policy
-from iredldap.dit.fields import Column, parse, properties
+from iredldap.dit.field_schemas import properties
+from iredldap.dit.fields import Column
+from iredldap.dit.form_parser import parse
 from iredldap.errors import InvalidParameter
 
 Form = Mapping[str, str]

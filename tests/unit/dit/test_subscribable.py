@@ -4,8 +4,9 @@ import pytest
 
 from iredldap.dit import list_kinds, subscribable
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import modlist, parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.kinds import Kind
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Mod, Op
 from iredldap.dit.subscribable import CREATE, UPDATE
 from iredldap.errors import InvalidMail, InvalidParameter, Malformed

@@ -3,7 +3,8 @@
 import pytest
 
 from iredldap.dit import throttle
-from iredldap.dit.fields import parse, properties
+from iredldap.dit.field_schemas import properties
+from iredldap.dit.form_parser import parse
 from iredldap.errors import InvalidParameter, MissingParameter
 
 UNSET = {"msg_size": -1, "max_msgs": -1, "max_quota": -1}

@@ -4,9 +4,11 @@ from datetime import date
 
 import pytest
 
-from iredldap.dit import user
+from iredldap.dit import user, user_entry
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import FieldChange, Form, Table, modlist, parse
+from iredldap.dit.fields import FieldChange, Form, Table
+from iredldap.dit.form_parser import parse
+from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import Refusal
 
@@ -23,7 +25,7 @@ ALL_34 = [
 def test_a_new_user_has_iredmails_34_services() -> None:
     """No more, no fewer, each once."""
     assert len(ALL_34) == 34
-    assert user.services((), (), ()) == list(user.SERVICES) == ALL_34
+    assert user_entry.services((), (), ()) == list(user_entry.SERVICES) == ALL_34
 
 
 SERVICES: list[tuple[list[str], list[str], list[str], set[str], set[str]]] = [
@@ -64,14 +66,14 @@ def test_services_are_withheld_by_domain_and_server(
     extra: set[str],
 ) -> None:
     """A word takes its other spellings along; none is given twice, letter case aside."""
-    found = user.services(withheld, additional, disabled)
+    found = user_entry.services(withheld, additional, disabled)
     assert set(found) == (set(ALL_34) - missing) | extra
     assert len({word.lower() for word in found}) == len(found)
 
 
 def made(form: Form, **given: tuple[str, ...]) -> dict[str, list[str]]:
     parsed = parse(user.CREATE, {"password": ["x"], **form})
-    attributes = user.new("ann.b@a.test", parsed.changes, given)
+    attributes = user_entry.new("ann.b@a.test", parsed.changes, given)
     return {name: [value.decode() for value in values] for name, values in attributes.items()}
 
 
@@ -155,7 +157,7 @@ def test_a_user_has_one_password(form: Form, code: str | None) -> None:
 )
 def test_days_are_counted_from_1970(day: date, number: str) -> None:
     """As the shadow file has it."""
-    assert user.days_since_epoch(day) == number
+    assert user_entry.days_since_epoch(day) == number
 
 
 @pytest.mark.parametrize(
@@ -220,12 +222,14 @@ def test_values_come_with_the_services_they_need() -> None:
 def test_promotion() -> None:
     """The mark, the role, and no limits; whoever has it all is not changed."""
     held = entry(accountSetting=["create_max_users:5", "timezone:UTC", "create_new_domains:yes"])
-    assert user.promotion(held) == (
+    assert user_entry.promotion(held) == (
         Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),
         Mod(Op.ADD, "enabledService", (b"domainadmin",)),
         Mod(Op.DELETE, "accountSetting", (b"create_max_users:5", b"create_new_domains:yes")),
     )
-    assert user.promotion(entry(domainGlobalAdmin=["YES"], enabledService=["DomainAdmin"])) == ()
+    assert (
+        user_entry.promotion(entry(domainGlobalAdmin=["YES"], enabledService=["DomainAdmin"])) == ()
+    )
 
 
 @pytest.mark.parametrize("manages", [True, False])
@@ -233,14 +237,17 @@ def test_demotion(manages: bool) -> None:
     """The role goes with the mark, unless a domain needs it."""
     held = entry(domainGlobalAdmin=["yes"], enabledService=["mail", "DomainAdmin"])
     role = () if manages else (Mod(Op.DELETE, "enabledService", (b"DomainAdmin",)),)
-    assert user.demotion(held, manages=manages) == (Mod(Op.REPLACE, "domainGlobalAdmin"), *role)
-    assert user.demotion(entry(enabledService=["domainadmin"]), manages=manages) == ()
+    assert user_entry.demotion(held, manages=manages) == (
+        Mod(Op.REPLACE, "domainGlobalAdmin"),
+        *role,
+    )
+    assert user_entry.demotion(entry(enabledService=["domainadmin"]), manages=manages) == ()
 
 
 @pytest.mark.parametrize("classes", [["mailUser", "ShadowAccount"], ["mailUser"]])
 def test_a_new_password_has_its_day(classes: list[str]) -> None:
     """For which an account may lack the class."""
-    mods = user.new_password(entry(objectClass=classes), "{SSHA}x", date(2026, 1, 31))
+    mods = user_entry.new_password(entry(objectClass=classes), "{SSHA}x", date(2026, 1, 31))
     password = Mod(Op.REPLACE, "userPassword", (b"{SSHA}x",))
     day = Mod(Op.REPLACE, "shadowLastChange", (b"20484",))
     lacking = Mod(Op.ADD, "objectClass", (b"shadowAccount",))
@@ -276,12 +283,12 @@ def test_words_that_would_change_the_role(parameter: str, held: list[str], role:
 def test_lasting_services(services: list[str], addresses: list[str], lasting: set[str]) -> None:
     """What is bound to something else is neither lost nor gained by a new set."""
     held = entry(enabledService=services, shadowAddress=addresses)
-    assert user.lasting_services(held) == lasting
+    assert user_entry.lasting_services(held) == lasting
 
 
 def test_names_in_alias_domains() -> None:
-    assert user.names_in(["b.test", "c.test"], "ann@a.test") == {"ann@b.test", "ann@c.test"}
-    assert user.names_in([], "ann@a.test") == set()
+    assert user_entry.names_in(["b.test", "c.test"], "ann@a.test") == {"ann@b.test", "ann@c.test"}
+    assert user_entry.names_in([], "ann@a.test") == set()
 
 
 @pytest.mark.parametrize("blank", ["", "  "])

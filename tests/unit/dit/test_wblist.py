@@ -2,7 +2,7 @@
 
 import pytest
 
-from iredldap.dit.fields import parse
+from iredldap.dit.form_parser import parse
 from iredldap.dit.wblist import ADDRESSES, Colour, Direction
 from iredldap.errors import InvalidParameter, MissingParameter
 

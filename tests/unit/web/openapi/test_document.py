@@ -2,7 +2,8 @@
 
 import pytest
 
-from iredldap.dit.fields import Field, parse
+from iredldap.dit.fields import Field
+from iredldap.dit.form_parser import parse
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.groups import AREAS, area_of

@@ -1,0 +1,112 @@
+"""Entries of a new mail domain, and modifications of one.
+
+Source: iRedMail's directory, mail domain.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from iredldap.dit.domain import alias_domains, is_backup
+from iredldap.dit.entry import Entry, distinct, encoded
+from iredldap.dit.fields import (
+    FieldChange,
+    Parsed,
+)
+from iredldap.dit.modlist import stored
+from iredldap.dit.names import CONTAINERS
+from iredldap.dit.names import container as container_dn
+from iredldap.dit.plan import Add, Mod, Op
+from iredldap.errors import ParameterConflict
+
+
+def new(
+    name: str, changes: Iterable[FieldChange], transport: str, services: tuple[str, ...]
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a new domain.
+
+    Args:
+        name: Domain name.
+        changes: What was asked for.
+        transport: Where none was.
+        services: Further words of `enabledService`.
+    """
+    asked = stored(changes)
+    enabled = distinct(("mail", *services, *asked.pop("enabledService", ())))
+    attributes = {
+        "objectClass": ("mailDomain",),
+        "domainName": (name,),
+        "mtaTransport": (transport,),
+        "accountStatus": ("active",),
+        "enabledService": enabled,
+        **asked,
+    }
+    return {attribute: encoded(values) for attribute, values in attributes.items()}
+
+
+def new_catchall(
+    entry: Entry, targets: tuple[str, ...], *, is_active: bool
+) -> dict[str, tuple[bytes, ...]]:
+    """Make the attributes of a domain's catch-all account.
+
+    Args:
+        entry: The domain.
+        targets: Addresses that get its mail.
+        is_active: Whether the domain is.
+    """
+    attributes = {
+        "objectClass": ("inetOrgPerson", "mailUser"),
+        "mail": (f"@{entry.text('domainName')}",),
+        **dict.fromkeys(("cn", "sn", "uid"), ("catch-all",)),
+        "accountStatus": ("active",),
+        "mailForwardingAddress": targets,
+        "shadowAddress": tuple(f"@{alias}" for alias in alias_domains(entry)),
+        "domainStatus": () if is_active else ("disabled",),
+    }
+    return {name: encoded(values) for name, values in attributes.items() if values}
+
+
+def containers(home: str) -> tuple[Add, ...]:
+    """The four containers of a domain, whose DN is `home`; one that is there is as good."""
+    return tuple(container(home, unit) for unit in CONTAINERS)
+
+
+def container(home: str, unit: str) -> Add:
+    """One container of a domain, whose DN is `home`.
+
+    What is created in it brings it along where it is missing.
+    """
+    return Add(
+        container_dn(home, unit),
+        {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
+        present_ok=True,
+    )
+
+
+def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
+    """Say what must change to make a domain a backup MX, or an ordinary one again.
+
+    Args:
+        parsed: The request.
+        entry: The domain.
+        transport: The server's own, for a domain that is no backup MX any more.
+
+    Raises:
+        ParameterConflict: For a primary MX of a domain that shall have none.
+    """
+    wanted, primary = parsed.value("is_backupmx"), parsed.value("primarymx")
+    if wanted is None:
+        return ()
+    if wanted == "no" and primary:
+        raise ParameterConflict("no backup MX, yet a primary one", parameter="primarymx")
+    if wanted == "yes":
+        return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
+    if not is_backup(entry):
+        return _replaced(entry, {"domainBackupMX": None})
+    return _replaced(entry, {"domainBackupMX": None, "mtaTransport": transport})
+
+
+def _replaced(entry: Entry, wanted: Mapping[str, str | None]) -> tuple[Mod, ...]:
+    return tuple(
+        Mod(Op.REPLACE, attribute, encoded([value] if value else []))
+        for attribute, value in wanted.items()
+        if entry.text(attribute) != value
+    )

@@ -1,0 +1,44 @@
+"""Describe the rows of a table as a JSON schema."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from iredldap.dit.fields import Field, Table, Verb
+
+
+def properties(table: Table) -> dict[str, Any]:
+    """Give the rows as the properties of a JSON schema; older names are marked deprecated."""
+    described: dict[str, Any] = {}
+    for field in table:
+        schema = {**field.kind.schema, "description": " ".join(_sentences(field))}
+        if field.default is not None:
+            is_number = schema.get("type") == "integer"
+            schema["default"] = int(field.default) if is_number else field.default
+        if field.empty is not None and "enum" not in schema:
+            schema = {"anyOf": [{"const": ""}, schema], "description": schema.pop("description")}
+        described[field.name] = schema
+        for alias in field.aliases:
+            described[alias] = {
+                **schema,
+                "deprecated": True,
+                "description": f"Older name of {field.name}.",
+            }
+    return described
+
+
+def _sentences(field: Field) -> Iterable[str]:
+    yield field.meaning
+    if field.empty is not None:
+        yield f"Empty: {field.empty}."
+    if field.conflicts_with:
+        yield f"Excludes {', '.join(field.conflicts_with)}."
+    if field.required_with:
+        yield f"Goes with {', '.join(field.required_with)}."
+    if field.who == "global_admin":
+        yield "Global admins only."
+    if field.service and field.verb is not Verb.REMOVE:
+        yield f"Needs the service {field.service}: nothing beside it may switch that off."
+    if field.profile:
+        yield f"Normal admins: unless the profile {field.profile} is disabled."
+    if field.by_self:
+        yield "Any admin: for their own account."

@@ -1,0 +1,216 @@
+"""Parse a form by the rows of a table."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from iredldap.dit.entry import folded
+from iredldap.dit.fields import (
+    Field,
+    FieldChange,
+    Form,
+    Parsed,
+    StoredAttribute,
+    Table,
+    Verb,
+    known_names,
+)
+from iredldap.dit.kinds import BLANKS
+from iredldap.errors import (
+    InvalidParameter,
+    Malformed,
+    MissingParameter,
+    ParameterConflict,
+    Refusal,
+    raise_all,
+)
+
+
+def parse(table: Table, form: Form) -> Parsed:
+    """Read a form by a table.
+
+    Raises:
+        Refusal: One for each parameter that is malformed, missing or in conflict; several are
+            raised together.
+    """
+    refusals: list[Refusal] = []
+    changes, odd = list[FieldChange](), list[FieldChange]()
+    dropped, empty = list[str](), list[str]()
+    blank = _left_blank(table, form)
+    for field in table:
+        try:
+            name, sent = ("", None) if field.name in blank else _sent(field, form)
+            if sent is None:
+                empty += [name] if name and not field.required else []
+                continue
+            kind = field.older_kind if field.older_kind and name != field.name else field.kind
+            reading = kind.read(sent) if sent or kind.present else None
+            values = reading.values if reading else ()
+            dropped += reading.dropped if reading else ()
+            texts = tuple(form[name]) if _may_be_answered(field, name) else ()
+            change = FieldChange(field, values, field.verb, name if texts else "", texts)
+            if values or not reading:
+                changes.append(change)
+            if reading and reading.odd:
+                odd.append(replace(change, values=reading.odd))
+        except Malformed as refusal:
+            refusal.parameter = refusal.parameter or field.name
+            refusals.append(refusal)
+    refusals += _lacking(table, [*changes, *odd], refusals)
+    raise_all(refusals)
+    known = known_names(table)
+    unknown = (*(n for n in form if n not in known), *empty)
+    return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
+
+
+def older_names(table: Table, form: Form) -> dict[str, str]:
+    """Give the older names by which parameters were sent, by the names of their rows."""
+    sent = ((field.name, _sent(field, form)[0]) for field in table)
+    return {row: name for row, name in sent if name and name != row}
+
+
+def _may_be_answered(field: Field, name: str) -> bool:
+    """Whether an answer may have what a parameter sets, under this name: that of an attribute."""
+    stored_as = {getattr(field.stored_as, "name", ""), *field.aliases}
+    return name in stored_as and not field.kind.secret
+
+
+def settled(parsed: Parsed, stands: Callable[[FieldChange, str], str | None]) -> Parsed:
+    """Decide about odd values: those that stand already become part of the changes.
+
+    Args:
+        parsed: The request.
+        stands: Gives a value of a change as it stands, or None.
+
+    Raises:
+        InvalidMail, InvalidParameter: If nothing is left of a parameter.
+    """
+    changes = {change.field.name: change for change in parsed.changes}
+    dropped = list(parsed.dropped)
+    refusals: list[Refusal] = []
+    for change in parsed.odd:
+        name = change.field.name
+        try:
+            found = {value: stands(change, value) for value in change.values}
+        except Malformed as refusal:
+            refusal.parameter = refusal.parameter or name
+            refusals.append(refusal)
+            continue
+        kept = tuple(value for value in found.values() if value is not None)
+        dropped += (value for value, standing in found.items() if standing is None)
+        before = changes[name].values if name in changes else ()
+        if before or kept:
+            changes[name] = replace(change, values=(*before, *kept))
+        else:
+            words = f"nothing valid in {', '.join(change.values)[:80]!r}"
+            refusals.append(change.field.kind.refusal(words, parameter=name))
+    raise_all(refusals)
+    return Parsed(tuple(changes.values()), parsed.unknown, tuple(dropped))
+
+
+def _sent(field: Field, form: Form) -> tuple[str, str | None]:
+    """The name that a parameter was sent by, the new one before older ones, and its text.
+
+    None: it counts as not sent. A list of nothing but separators is empty.
+    """
+    sent = ""
+    for name in (field.name, *field.aliases):
+        if name in form:
+            values = form[name]
+            separator = field.kind.separator
+            text = separator.join(values) if field.kind.many else values[-1]
+            filled = text.replace(separator, " ") if field.kind.many else text
+            if filled.strip(BLANKS if field.kind.secret else None) or field.kind.present:
+                return name, text
+            if field.empty is not None:
+                return name, ""
+            sent = sent or name
+    return sent, None
+
+
+def _left_blank(table: Table, form: Form) -> set[str]:
+    """Parameters that were left blank beside one that excludes them, as in a form with all fields.
+
+    What is said wins over what is left empty, unless the empty value has a meaning of its own. A
+    parameter that acts by being there is never blank.
+    """
+    filled = {field.name for field in table if _is_filled(field, form)}
+    return {
+        field.name
+        for field in table
+        if field.empty is None and field.name not in filled
+        if filled.intersection(field.conflicts_with)
+    }
+
+
+def _is_filled(field: Field, form: Form) -> bool:
+    if field.kind.present and not field.kind.secret:
+        return any(name in form for name in (field.name, *field.aliases))
+    _, text = _sent(field, form)
+    return bool((text or "").strip(BLANKS if field.kind.secret else None))
+
+
+def _lacking(
+    table: Table, changes: Sequence[FieldChange], refusals: Sequence[Refusal]
+) -> Iterable[Refusal]:
+    sent = {change.field.name for change in changes}
+    yield from _switched_off(changes)
+    refused = {name for refusal in refusals for name in refusal.parameters}
+    for field in table:
+        excluded = sent.intersection(field.conflicts_with)
+        if field.name in sent and excluded:
+            yield ParameterConflict(
+                f"{field.name} excludes {', '.join(sorted(excluded))}", parameter=field.name
+            )
+        if field.required and not excluded and field.name not in sent | refused:
+            refusal = field.missing()
+            refusal.parameter = field.name
+            yield refusal
+    for change in changes:
+        for companion in change.field.required_with:
+            if companion not in sent | refused and not set(change.values) & set(change.field.alone):
+                yield MissingParameter(
+                    f"{change.field.name} needs {companion}", parameter=companion
+                )
+
+
+def _switched_off(changes: Sequence[FieldChange]) -> Iterable[Refusal]:
+    """Refuse values together with the end of the service that they need.
+
+    A whole set of services ends those that are not in it.
+    """
+    switches = [change for change in changes if change.field.switches_services]
+    additions = (change for change in switches if change.verb is Verb.ADD)
+    added = {word for change in additions for word in _folded_words(change)}
+    needing = [
+        (change.field.name, change.field.service)
+        for change in changes
+        if change.field.service and change.verb is not Verb.REMOVE and change.values
+    ]
+    for switch in switches:
+        words = _folded_words(switch)
+        for name, service in needing:
+            ends = {
+                Verb.ADD: False,
+                Verb.REMOVE: service in words,
+                Verb.SET: service not in words | added,
+            }
+            if ends[switch.verb]:
+                yield ParameterConflict(f"{name} needs {service}", parameter=switch.field.name)
+
+
+def _folded_words(switch: FieldChange) -> set[str]:
+    is_a_list = isinstance(switch.field.stored_as, StoredAttribute)
+    return {folded(value) for value in switch.values} if is_a_list else set()
+
+
+def refuse_leftovers(parsed: Parsed) -> None:
+    """Refuse what would otherwise be ignored: unknown names and dropped values.
+
+    Odd values are not yet decided about.
+
+    Raises:
+        InvalidParameter: For each of them.
+    """
+    strays = [InvalidParameter("unknown or empty", parameter=name) for name in parsed.unknown]
+    strays += [InvalidParameter(f"{value[:80]!r} is not valid") for value in parsed.dropped]
+    raise_all(strays)

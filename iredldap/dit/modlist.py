@@ -1,0 +1,118 @@
+"""Compute the modifications that changes of parameters mean for an entry."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from iredldap.dit import clashes, settings
+from iredldap.dit.entry import Entry, encoded, folded
+from iredldap.dit.fields import FieldChange, Setting, StoredAttribute, Verb
+from iredldap.dit.plan import Mod, Op
+
+
+def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
+    """Say what must change in an entry: only differences, lists value by value.
+
+    What was sent as an answer has it changes nothing. Of one list what is set counts first, then
+    what is removed, then what is added; the services that other values need come last.
+    """
+    singles: list[Mod] = []
+    lists: dict[str, list[str]] = {}
+    new = (change for change in changes if not change.stands_in(entry))
+    ordered = sorted(new, key=lambda change: _ORDER.index(change.verb))
+    for change in ordered:
+        match change.field.stored_as:
+            case Setting() as setting:
+                held = lists.get(settings.ATTRIBUTE, entry.texts(settings.ATTRIBUTE))
+                lists[settings.ATTRIBUTE] = _with_setting(held, setting, change)
+            case StoredAttribute(many=True, name=name):
+                held = lists.get(name, entry.texts(name))
+                lists[name] = _folded(name, held, change.verb, change.values)
+            case StoredAttribute() as attribute:
+                singles += _replaced(attribute, change, entry)
+    for change in ordered:
+        for name, verb, word in _services(change):
+            held = lists.get(name, entry.texts(name))
+            lists[name] = _folded(name, held, verb, (word,))
+    return (
+        *singles,
+        *(mod for name, new in lists.items() for mod in _difference(name, new, entry)),
+    )
+
+
+_ORDER = (Verb.SET, Verb.REMOVE, Verb.ADD)
+
+
+def _replaced(attribute: StoredAttribute, change: FieldChange, entry: Entry) -> list[Mod]:
+    new = [v for v in change.values if not (attribute.zero_is_absent and v == "0")]
+    same = new == entry.texts(attribute.name)
+    return [] if same else [Mod(Op.REPLACE, attribute.name, encoded(new))]
+
+
+def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
+    storage = change.field.stored_as
+    if isinstance(storage, StoredAttribute) and storage.service and change.verb is not Verb.REMOVE:
+        if change.values:
+            yield "enabledService", Verb.ADD, storage.service
+        elif not storage.service_stays:
+            yield "enabledService", Verb.REMOVE, storage.service
+
+
+def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
+    """Apply one change to a list whose values are compared by the rule of their attribute."""
+    sent = {clashes.form(name, value): value for value in reversed([*values])}
+    match verb:
+        case Verb.ADD:
+            present = {clashes.form(name, value) for value in held}
+            missing = {k: v for k, v in reversed(sent.items()) if k not in present}
+            return [*held, *missing.values()]
+        case Verb.REMOVE:
+            return [value for value in held if clashes.form(name, value) not in sent]
+        case Verb.SET:
+            # Another letter case is none of the sender's business; another spelling is meant.
+            spelled = {folded(value) for value in sent.values()}
+            kept = [value for value in held if folded(value) in spelled]
+            return _folded(name, kept, Verb.ADD, values)
+
+
+def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) -> list[str]:
+    """Apply one change to the packed settings; keys are compared with regard to case."""
+    sent = [p for value in change.values if (p := settings.packed(setting.key, value))]
+    own = settings.of_key(held, setting.key)
+    if setting.many:
+        sent = _folded(settings.ATTRIBUTE, own, change.verb, sent)
+    # The directory takes no two values that its rule makes equal, whoever wrote the other.
+    folded = {clashes.form(settings.ATTRIBUTE, value) for value in sent}
+    others = [
+        value
+        for value in held
+        if value not in own and clashes.form(settings.ATTRIBUTE, value) not in folded
+    ]
+    return [*others, *sent]
+
+
+def _difference(attribute: str, new: Sequence[str], entry: Entry) -> tuple[Mod, ...]:
+    old = entry.texts(attribute)
+    wanted, held = set(new), set(old)
+    gone = tuple(value for value in old if value not in wanted)
+    added = tuple(value for value in new if value not in held)
+    return (
+        *((Mod(Op.DELETE, attribute, encoded(gone)),) if gone else ()),
+        *((Mod(Op.ADD, attribute, encoded(added)),) if added else ()),
+    )
+
+
+def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
+    """Switch words of `enabledService` on and off, where they are not yet."""
+    words = entry.texts("enabledService")
+    for word, enabled in wanted.items():
+        words = _folded("enabledService", words, Verb.ADD if enabled else Verb.REMOVE, (word,))
+    return _difference("enabledService", words, entry)
+
+
+def stored(changes: Iterable[FieldChange]) -> dict[str, tuple[str, ...]]:
+    """Give the attributes that changes mean for an entry yet to be made."""
+    attributes: dict[str, tuple[str, ...]] = {}
+    for mod in modlist(changes, Entry("", {})):
+        if mod.values:
+            texts = tuple(value.decode() for value in mod.values)
+            attributes[mod.attribute] = attributes.get(mod.attribute, ()) + texts
+    return attributes
