@@ -333,7 +333,7 @@ def parsed_once() -> Iterator[None]:
         return kept[told]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iredldap.gateways.directory.Schema", parsed)
+        patch.setattr("iredldap.gateways.ldap.schema_cache.Schema", parsed)
         yield
 
 
@@ -396,7 +396,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let changes wait for each other as long as tests wait; a slow machine is no refusal."""
     monkeypatch.setattr("iredldap.changes.apply.PATIENCE", PATIENCE)
     monkeypatch.setattr("iredldap.gateways.turns._SHORT_PATIENCE", PATIENCE)
-    monkeypatch.setattr("iredldap.gateways.database._PATIENCE", PATIENCE)
+    monkeypatch.setattr("iredldap.gateways.sql.database._PATIENCE", PATIENCE)
 
 
 @pytest.fixture

@@ -43,8 +43,10 @@ from iredldap.errors import (
     Unacceptable,
     Unplaced,
 )
-from iredldap.gateways.directory import Directory, Unanswered
-from iredldap.gateways.turns import Busy, Turns
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.locks import Busy
+from iredldap.gateways.turns import Turns
 
 PATIENCE = 5.0
 """Seconds for which a change that others overtake is made again."""

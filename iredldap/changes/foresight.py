@@ -41,7 +41,9 @@ from iredldap.errors import (
     SchemaViolation,
     ValueExists,
 )
-from iredldap.gateways.directory import Directory, NotJudged, ValueAbsent, ValuePresent
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import ValueAbsent, ValuePresent
+from iredldap.gateways.ldap.no_op import NotJudged
 
 Fail = Callable[[Operation, Refusal], None]
 """Is told of an operation that would be refused."""

@@ -14,7 +14,9 @@ import sqlalchemy as sql
 from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
-from iredldap.gateways.database import Database, Overtaken, batches, from_script, upsert
+from iredldap.gateways.sql.database import Database, Overtaken
+from iredldap.gateways.sql.statements import batches, upsert
+from iredldap.gateways.sql.tables import from_script
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

@@ -16,7 +16,9 @@ from sqlalchemy.dialects import sqlite
 from iredldap.config.settings import Secret
 from iredldap.dit import mailbox
 from iredldap.errors import InvalidParameter, ServerDown
-from iredldap.gateways.database import Database, batches, from_script, move_rows
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import batches, move_rows
+from iredldap.gateways.sql.tables import from_script
 from iredldap.shipped import shipped
 
 log = structlog.get_logger("iredldap.iredadmin")

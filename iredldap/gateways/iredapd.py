@@ -11,14 +11,9 @@ from iredldap.config.settings import Secret
 from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
-from iredldap.gateways.database import (
-    Database,
-    batches,
-    from_script,
-    most_of,
-    move_rows,
-    upsert,
-)
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import batches, move_rows, upsert
+from iredldap.gateways.sql.tables import from_script, most_of
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]

@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.database import Database, upsert
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import upsert
 
 _METADATA = sql.MetaData()
 # One row: which database this is, and when it was made, in seconds since 1970; 0 if that was before

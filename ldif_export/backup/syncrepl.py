@@ -19,7 +19,8 @@ from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit.parts import MOST_ENTRIES
 from iredldap.errors import DirectoryFailed
-from iredldap.gateways.directory import MANAGE, translated
+from iredldap.gateways.ldap.errors import translated
+from iredldap.gateways.ldap.requests import MANAGE
 from ldif_export.protocol.ber import (
     BOOLEAN,
     ENUMERATED,

@@ -56,16 +56,16 @@ _WORDS = {
 def refusal(result: LdapResult) -> Refusal:
     """Refusal that a result other than success means."""
     # Only what failed needs the LDAP library, which takes long to load.
-    from iredldap.gateways.ldap_errors import refusal_for  # noqa: PLC0415
+    from iredldap.gateways.ldap.errors import refusal_for  # noqa: PLC0415
 
     return refusal_for(_error(result))
 
 
 def bind_refusal(result: LdapResult, dn: str) -> Refusal:
     """Refusal that the refused bind of an account means; of nobody's, that by SASL EXTERNAL."""
-    from iredldap.gateways import ldap_errors  # noqa: PLC0415 - as above
+    from iredldap.gateways.ldap import errors  # noqa: PLC0415 - as above
 
-    return ldap_errors.bind_refusal(_error(result), dn)
+    return errors.bind_refusal(_error(result), dn)
 
 
 def _error(result: LdapResult) -> Any:

@@ -20,8 +20,9 @@ from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
 from iredldap.dit.parts import SubSearch
 from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
-from iredldap.gateways import directory
-from iredldap.gateways.directory import translated
+from iredldap.gateways.ldap import servers
+from iredldap.gateways.ldap.errors import translated
+from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.ldif.writer import Formatter, base_name
 from ldif_export.readers.base import USER_ATTRIBUTES, Batch, LdifRecord, Projection, referral_error
 from ldif_export.readers.domain_lookup import resolve_searches
@@ -138,13 +139,13 @@ class LibldapReader:
 
 
 def connect(settings: LdapSettings) -> SimpleLDAPObject:
-    """Open a connection as `directory.connect`; without a bind DN by SASL EXTERNAL.
+    """Open a connection as `servers.connect`; without a bind DN by SASL EXTERNAL.
 
     Raises:
-        ServerDown, InternalError: As `directory.connect`.
+        ServerDown, InternalError: As `servers.connect`.
     """
     if settings.bind_dn:
-        return directory.connect(settings)
+        return servers.connect(settings)
     (uri, *_) = settings.uri
     with translated():
         connection = ldap.initialize(uri)
@@ -252,7 +253,7 @@ def _at_once(
             search.filter,
             list(attributes),
             sizelimit=parts.MOST_ENTRIES,
-            serverctrls=[directory.MANAGE],
+            serverctrls=[MANAGE],
         )
     answering = True
     try:

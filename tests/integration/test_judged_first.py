@@ -20,7 +20,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Outside
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.gateways.directory import MANAGE
+from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.operations.mail_databases import Records
 from iredldap.shipped import shipped
 from tests.conftest import (

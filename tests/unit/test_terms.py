@@ -32,34 +32,12 @@ what made it odd: ``comes too near``, not ``near``.
 """
 
 SHARED_NAMES = {
-    "Amavisd",
-    "Attribute",
-    "Change",
     "Choice",
-    "Connection",
     "Course",
-    "Fault",
-    "Found",
-    "Iredadmin",
-    "Iredapd",
-    "Job",
-    "Jobs",
     "Kind",
-    "Mailbox",
-    "Mlmmjadmin",
-    "Outcome",
-    "Plan",
-    "Pool",
-    "Record",
     "Records",
-    "Server",
-    "State",
-    "Waiting",
 }
-"""Names of public classes that two modules have: this set only shrinks.
-
-Those of the gateways (`Amavisd`, `Pool`) are also the names of their configuration.
-"""
+"""Names of public classes that two modules have: this set only shrinks."""
 
 
 def occurrences(term: str, text: str) -> Iterator[int]:

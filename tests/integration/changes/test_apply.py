@@ -42,8 +42,10 @@ from iredldap.errors import (
     ServerDown,
     ValueExists,
 )
-from iredldap.gateways import directory as directory_module
-from iredldap.gateways.directory import Directory, NotJudged, Unanswered
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap import requests
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.ldap.no_op import NotJudged
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.patience import PATIENCE
 from tests.proxy import Mode, Proxy
@@ -786,7 +788,7 @@ class TestForesight:
         self, others: Directory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Then what the schema tells is all that is known before."""
-        monkeypatch.setattr(others, "_judges", False)
+        monkeypatch.setattr(others, "_can_judge", False)
         with pytest.raises(SchemaViolation):
             execute(others, lambda: Plan(DN, (domain(), self.FORBIDDEN)))
         assert others.read(DN) is None
@@ -805,7 +807,7 @@ class TestForesight:
             raise refusal({"result": refusal.errnum})
 
         with monkeypatch.context() as patch:
-            patch.setattr(directory_module, "_answer", refuse)
+            patch.setattr(requests, "response", refuse)
             assert not directory.can_judge()
 
         assert directory.can_judge() is later

@@ -11,7 +11,9 @@ import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.database import Database, from_script, upsert
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import upsert
+from iredldap.gateways.sql.tables import from_script
 from tests.databases import Urls, execute, rows
 from tests.patience import PATIENCE
 

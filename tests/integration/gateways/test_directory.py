@@ -32,13 +32,9 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
 )
-from iredldap.gateways.directory import (
-    Directory,
-    Pool,
-    Unanswered,
-    ValueAbsent,
-    ValuePresent,
-)
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered, ValueAbsent, ValuePresent
+from iredldap.gateways.ldap.pool import ConnectionPool
 from iredldap.shipped import shipped
 from iredldap.web.planner import TABLES
 from tests import tls
@@ -136,7 +132,7 @@ class TestPool:
         self, proxy: Proxy
     ) -> None:
         """The server that answers next may have another database: nothing is known of it."""
-        with closing(Pool(settings(proxy.uri))) as pool:
+        with closing(ConnectionPool(settings(proxy.uri))) as pool:
             with pool.connection() as connection:
                 connection.stored.add("telephoneNumber")
             proxy.cut()
@@ -158,7 +154,7 @@ class TestPool:
 
     def test_the_youngest_comes_first(self, proxy: Proxy) -> None:
         """The connection used last is lent first, so that those in excess grow old."""
-        with closing(Pool(settings(proxy.uri))) as pool:
+        with closing(ConnectionPool(settings(proxy.uri))) as pool:
             with pool.connection() as first, pool.connection() as second:
                 pass
 
@@ -167,7 +163,9 @@ class TestPool:
 
     def test_no_more_than_so_many(self, proxy: Proxy) -> None:
         """Whoever comes when all are lent waits, and is told so when it takes too long."""
-        with closing(Pool(settings(proxy.uri, connections=2, operation_timeout=0.2))) as pool:
+        with closing(
+            ConnectionPool(settings(proxy.uri, connections=2, operation_timeout=0.2))
+        ) as pool:
             lent, release = threading.Barrier(3), threading.Event()
 
             def hold() -> None:
@@ -192,7 +190,7 @@ class TestPool:
 
     def test_who_waits_gets_what_is_given_back(self, proxy: Proxy) -> None:
         """A waiting thread goes on as soon as a connection is free."""
-        with closing(Pool(settings(proxy.uri, connections=1))) as pool:
+        with closing(ConnectionPool(settings(proxy.uri, connections=1))) as pool:
             got = threading.Event()
 
             def wait() -> None:

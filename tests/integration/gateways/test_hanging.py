@@ -17,11 +17,13 @@ from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Query, Scope
 from iredldap.errors import Refusal, ServerDown
-from iredldap.gateways import engines
 from iredldap.gateways.breaker import Hanging, look_after_all
-from iredldap.gateways.database import Database
-from iredldap.gateways.directory import Directory, Pool, Unanswered
-from iredldap.gateways.servers import Servers
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.ldap.pool import ConnectionPool
+from iredldap.gateways.ldap.servers import LdapServers
+from iredldap.gateways.sql import engines
+from iredldap.gateways.sql.database import Database
 from iredldap.gateways.state import State
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.patience import wait_until
@@ -151,7 +153,7 @@ class TestDirectory:
         self, world: World, proxy: Proxy
     ) -> None:
         """A bind of somebody that takes too long is judged by one of the service account."""
-        with closing(Servers(settings(proxy.uri))) as servers:
+        with closing(LdapServers(settings(proxy.uri))) as servers:
             real = servers._all[0].bound
 
             def slow(dn: str, password: str) -> Any:
@@ -201,8 +203,8 @@ class TestDirectory:
     def test_who_waits_for_a_connection_is_refused_too(self, proxy: Proxy) -> None:
         """All are lent, and the directory hangs meanwhile."""
         few = settings(proxy.uri, connections=1, operation_timeout=300.0)
-        servers = Servers(few)
-        with closing(Pool(few, servers)) as pool, pool.connection():
+        servers = LdapServers(few)
+        with closing(ConnectionPool(few, servers)) as pool, pool.connection():
             outcome: list[Refusal | None] = []
 
             def wait() -> None:

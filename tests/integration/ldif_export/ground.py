@@ -13,7 +13,7 @@ from iredldap.config.settings import Secret
 from iredldap.dit import base, passwords
 from iredldap.dit.names import CONTAINERS, Tree, domain_of
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.gateways import directory
+from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
@@ -70,7 +70,7 @@ def settings(server: Slapd, name: str = "vmail") -> LdapSettings:
 
 @contextmanager
 def connected(server: Slapd, name: str = "vmailadmin") -> Iterator[Any]:
-    connection = directory.connect(settings(server, name))
+    connection = servers.connect(settings(server, name))
     try:
         yield connection
     finally:

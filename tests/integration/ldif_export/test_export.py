@@ -29,7 +29,7 @@ from iredldap.errors import (
     NoSuchAccount,
     ServerDown,
 )
-from iredldap.gateways import directory
+from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from ldif_export import child_process, handover
 from ldif_export.backup import full as stream
@@ -144,7 +144,7 @@ def settings(server: Slapd, name: str = "vmail") -> LdapSettings:
 
 @contextmanager
 def connected(server: Slapd, name: str = "vmail") -> Iterator[Any]:
-    connection = directory.connect(settings(server, name))
+    connection = servers.connect(settings(server, name))
     try:
         yield connection
     finally:

@@ -27,7 +27,7 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
 )
-from iredldap.gateways import directory
+from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
@@ -141,7 +141,7 @@ def slapd(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )
     server.prepare(b"".join(record(*one) for one in tree()))
     started(server)
-    connection = directory.connect(settings(server.ldapi, "vmailadmin"))
+    connection = servers.connect(settings(server.ldapi, "vmailadmin"))
     connection.modify_s(f"cn=odd,{HOME}", [(ldap.MOD_ADD, name, [b""]) for name in EMPTY])
     connection.unbind_s()
     yield server

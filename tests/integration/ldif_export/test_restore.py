@@ -18,8 +18,8 @@ from iredldap.dit import plan as changes
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import PreconditionFailed, ServerDown
-from iredldap.gateways import directory
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
@@ -138,7 +138,7 @@ def exported(server: Slapd, *, passwords: bool = True) -> bytes:
 
 @contextmanager
 def closing_connection(server: Slapd) -> Iterator[ldap.ldapobject.SimpleLDAPObject]:
-    connection = directory.connect(settings(server))
+    connection = servers.connect(settings(server))
     try:
         yield connection
     finally:

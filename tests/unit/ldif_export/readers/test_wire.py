@@ -29,7 +29,7 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
 )
-from iredldap.gateways.directory import refusal_for
+from iredldap.gateways.ldap.errors import refusal_for
 from iredldap.ldif import writer
 from ldif_export.protocol import connection, messages
 from ldif_export.protocol.ber import OCTETS, MalformedReply, encoded

@@ -13,8 +13,8 @@ import ldap
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.errors import Refusal, ServerDown
-from iredldap.gateways.ldap_errors import LOST
-from iredldap.gateways.servers import Connection, Servers, close
+from iredldap.gateways.ldap.errors import LOST
+from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServers, close
 
 _MAX_IDLE = 240.0
 
@@ -22,7 +22,7 @@ _SLICE = 0.5
 """Seconds between two looks whether the directory hangs, while a connection is waited for."""
 
 
-class Pool:
+class ConnectionPool:
     """Bound connections of one process, the youngest first.
 
     It is made anew after a fork: a connection shared by two processes mixes their answers.
@@ -35,10 +35,10 @@ class Pool:
         servers: Open them; by default those of the settings, with nothing known about them.
     """
 
-    def __init__(self, settings: LdapSettings, servers: Servers | None = None) -> None:
+    def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
         self._settings = settings
-        self._servers = servers or Servers(settings)
-        self._idle: list[tuple[float, Connection]] = []
+        self._servers = servers or LdapServers(settings)
+        self._idle: list[tuple[float, DirectoryConnection]] = []
         self._begin()
         ours = weakref.WeakMethod(self._begin)
         os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
@@ -64,10 +64,10 @@ class Pool:
         """
         return Lease(partial(self._borrow, fresh), self._give_back)
 
-    def _borrow(self, fresh: bool) -> tuple[Connection, "_Place"]:
+    def _borrow(self, fresh: bool) -> tuple[DirectoryConnection, "_Slot"]:
         self._servers.refuse()
         held: set[object] = self._mine.__dict__.setdefault("held", set())
-        place = _Place(held, None if held else self._free)
+        place = _Slot(held, None if held else self._free)
         if place.free and not place.free.acquire(blocking=False):
             self._acquire(place.free)
         held.add(place)
@@ -78,7 +78,7 @@ class Pool:
             raise
 
     def _give_back(
-        self, connection: Connection, place: "_Place", error: BaseException | None
+        self, connection: DirectoryConnection, place: "_Slot", error: BaseException | None
     ) -> None:
         try:
             if error is None:
@@ -90,7 +90,7 @@ class Pool:
         finally:
             place.leave()
 
-    def _after(self, connection: Connection, error: Exception) -> None:
+    def _after(self, connection: DirectoryConnection, error: Exception) -> None:
         if not _breaks(error):
             self._keep(connection)
             return
@@ -115,7 +115,7 @@ class Pool:
         for _, connection in idle:
             close(connection)
 
-    def _waiting(self) -> Connection | None:
+    def _waiting(self) -> DirectoryConnection | None:
         while True:
             with self._lock:
                 if not self._idle:
@@ -127,12 +127,12 @@ class Pool:
                 return connection
             _forget(connection)
 
-    def _keep(self, connection: Connection) -> None:
+    def _keep(self, connection: DirectoryConnection) -> None:
         with self._lock:
             self._idle.append((time.monotonic(), connection))
 
 
-class _Place:
+class _Slot:
     """A place in the pool that a thread holds; one beyond its first takes none from others."""
 
     __slots__ = ("_held", "free")
@@ -158,13 +158,13 @@ class Lease:
 
     def __init__(
         self,
-        borrow: Callable[[], tuple[Connection, _Place]],
-        give_back: Callable[[Connection, _Place, BaseException | None], None],
+        borrow: Callable[[], tuple[DirectoryConnection, _Slot]],
+        give_back: Callable[[DirectoryConnection, _Slot, BaseException | None], None],
     ) -> None:
         self._borrow = borrow
         self._give_back = give_back
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> DirectoryConnection:
         self._connection, self._place = self._borrow()
         return self._connection
 
@@ -179,7 +179,7 @@ def _breaks(error: BaseException) -> bool:
     return isinstance(error, LOST) or not isinstance(error, ldap.LDAPError)
 
 
-def _forget(connection: Connection) -> None:
+def _forget(connection: DirectoryConnection) -> None:
     """Close a connection, perhaps of a server that has ended: its database may be another one."""
     connection.stored.clear()
     close(connection)
@@ -189,7 +189,7 @@ def _is_timeout(error: BaseException) -> bool:
     return isinstance(error, ldap.TIMEOUT) or isinstance(error.__cause__, ldap.TIMEOUT)
 
 
-def _is_alive(connection: Connection) -> bool:
+def _is_alive(connection: DirectoryConnection) -> bool:
     """Whether the server has not hung up while the connection waited; nothing is sent."""
     # Unlike select(), poll() knows descriptors beyond 1023.
     poll = select.poll()
@@ -201,7 +201,7 @@ def _is_alive(connection: Connection) -> bool:
     return not poll.poll(0)
 
 
-def _drop(connection: Connection) -> None:
+def _drop(connection: DirectoryConnection) -> None:
     """Close a connection that another process goes on using: it must not see our unbind."""
     with suppress(OSError, ValueError, ldap.LDAPError):
         null = os.open(os.devnull, os.O_RDWR)

@@ -17,10 +17,10 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.errors import InternalError, Refusal, ServerDown
 from iredldap.gateways.breaker import SLOW, Breaker
-from iredldap.gateways.ldap_errors import LOST, NO_TLS, bind_refusal, refusal_for, sentence
+from iredldap.gateways.ldap.errors import LOST, NO_TLS, bind_refusal, refusal_for, sentence
 
 
-class Connection(SimpleLDAPObject):  # type: ignore[misc]
+class DirectoryConnection(SimpleLDAPObject):  # type: ignore[misc]
     """A connection that knows whether its server hangs, and what that has stored.
 
     `stored` are attributes that entries of the server have been seen with.
@@ -30,7 +30,7 @@ class Connection(SimpleLDAPObject):  # type: ignore[misc]
     stored: set[str]
 
 
-class Server:
+class LdapServer:
     """One server.
 
     Args:
@@ -45,14 +45,14 @@ class Server:
         # Whoever has waited for as long as a connection may take has met a hang.
         self.breaker = Breaker(uri, self._probe, min(SLOW, 0.8 * settings.network_timeout))
 
-    def bound(self, dn: str, password: str) -> Connection:
+    def bound(self, dn: str, password: str) -> DirectoryConnection:
         """Open a connection and bind.
 
         Raises:
             ldap.LDAPError: If that fails.
             InternalError: If the settings of TLS are wrong.
         """
-        connection = Connection(self.uri)
+        connection = DirectoryConnection(self.uri)
         connection.breaker = self.breaker
         connection.stored = self.stored
         try:
@@ -89,7 +89,7 @@ class Server:
             raise refusal_for(ex) from ex
 
 
-class Servers:
+class LdapServers:
     """The servers of one directory, in order of preference.
 
     Args:
@@ -98,9 +98,9 @@ class Servers:
 
     def __init__(self, settings: LdapSettings) -> None:
         self._settings = settings
-        self._all = [Server(uri, settings) for uri in settings.uri]
+        self._all = [LdapServer(uri, settings) for uri in settings.uri]
 
-    def connect(self) -> Connection:
+    def connect(self) -> DirectoryConnection:
         """Open a connection bound as the service account, on the first server that answers.
 
         Raises:
@@ -160,7 +160,7 @@ class Servers:
         for server in self._all:
             server.breaker.close()
 
-    def _bound(self, dn: str, password: str) -> Connection:
+    def _bound(self, dn: str, password: str) -> DirectoryConnection:
         """Bind on the first server that answers; what it answers is the answer of all."""
         failure: Exception = ldap.SERVER_DOWN({"desc": "no server configured"})
         self.refuse()
@@ -175,7 +175,7 @@ class Servers:
                 self._note(server, dn, began)
         raise ServerDown(f"{', '.join(self._settings.uri)}: {sentence(failure)}") from failure
 
-    def _note(self, server: Server, dn: str, began: float) -> None:
+    def _note(self, server: LdapServer, dn: str, began: float) -> None:
         if dn == self._settings.bind_dn:
             server.breaker.failed(began)
         else:
@@ -183,7 +183,7 @@ class Servers:
             server.breaker.suspect(began)
 
 
-def connect(settings: LdapSettings) -> Connection:
+def connect(settings: LdapSettings) -> DirectoryConnection:
     """Open one connection bound as the service account, on the first server that answers.
 
     Raises:
@@ -191,7 +191,7 @@ def connect(settings: LdapSettings) -> Connection:
         DirectoryUnable: If the service account's own bind is refused.
         InternalError: If the settings of TLS are wrong.
     """
-    with closing(Servers(settings)) as servers:
+    with closing(LdapServers(settings)) as servers:
         return servers.connect()
 
 

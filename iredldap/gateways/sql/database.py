@@ -11,20 +11,18 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from iredldap.config.settings import Secret
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.breaker import Breaker
-from iredldap.gateways.engines import (
+from iredldap.gateways.sql.engines import (
     PATIENT_ARGUMENTS,
     SHORT_ARGUMENTS,
     Arguments,
@@ -34,6 +32,7 @@ from iredldap.gateways.engines import (
     question,
     url_of,
 )
+from iredldap.gateways.sql.tables import columns_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -43,9 +42,6 @@ _PATIENCE = 5.0
 
 _SLOW = 0.8
 """Seconds from which on a failure has cost its caller a wait; less than any time-out."""
-
-_BATCH = 500
-"""Values in one statement; SQLite may be built to take no more than 999."""
 
 # Of the last three: a file that is no database, before SQLAlchemy knows of it; a driver that is not
 # installed; and a port that is no number.
@@ -217,7 +213,7 @@ class Database:
         """
         found = self._columns.get(table)
         if found is None:
-            found = self.read(lambda connection: _columns(connection, table))
+            found = self.read(lambda connection: columns_of(connection, table))
             if found:
                 self._columns[table] = found
         return found
@@ -339,135 +335,3 @@ def _code(fault: Exception) -> str:
     first = next(iter(getattr(fault.orig, "args", ())), None)
     # PyMySQL tells a state too, which several errors share.
     return str(first if isinstance(first, int) else getattr(fault.orig, "sqlstate", ""))
-
-
-def _columns(connection: sql.Connection, table: str) -> frozenset[str]:
-    inspector = sql.inspect(connection)
-    if not inspector.has_table(table):
-        return frozenset()
-    return frozenset(column["name"] for column in inspector.get_columns(table))
-
-
-_BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
-
-
-def most_of(connection: sql.Connection, table: str) -> dict[str, int]:
-    """Return the largest numbers that the columns of a table hold; SQLite has but one type."""
-    if connection.dialect.name == "sqlite":
-        return {}
-    most = {}
-    for column in sql.inspect(connection).get_columns(table):
-        type_: Any = column["type"]
-        bits = _BITS.get(type(type_).__name__.upper())
-        if bits:
-            most[column["name"]] = (
-                2 ** (bits if getattr(type_, "unsigned", False) else bits - 1) - 1
-            )
-    return most
-
-
-def from_script(script: Path) -> Callable[[sql.Engine], None]:
-    """Say how tables are made: by a script, in an SQLite database that has none yet."""
-
-    def make(engine: sql.Engine) -> None:
-        if engine.dialect.name != "sqlite":
-            return
-        text = script.read_text(encoding="utf-8")
-        with engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            try:
-                # Whoever comes second waits here, and finds the tables made.
-                driver.execute("BEGIN IMMEDIATE")
-                if not driver.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    for statement in _statements(text):
-                        driver.execute(statement)
-                driver.execute("COMMIT")
-            finally:
-                if driver.in_transaction:
-                    driver.execute("ROLLBACK")
-
-    return make
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script of SQLite into statements, of which one may hold semicolons."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def upsert(
-    connection: sql.Connection,
-    table: sql.Table,
-    rows: Sequence[Row],
-    key: Iterable[str],
-    changed: Iterable[str] = (),
-) -> None:
-    """Insert rows, or change those that are there already.
-
-    Args:
-        connection: In a transaction.
-        table: Where; the key is unique there, in the database itself.
-        rows: All with the same columns. In a fixed order, two writers cannot wait for each other.
-        key: Columns that tell rows apart.
-        changed: Columns that a row which is there gets from the new one; none: it stays.
-    """
-    if not rows:
-        return
-    statement: Any
-    match connection.dialect.name:
-        case "mysql" | "mariadb":
-            statement = mysql.insert(table)
-            kept = [*changed] or [next(iter(key))]
-            new = {name: statement.inserted[name] if changed else table.c[name] for name in kept}
-            statement = statement.on_duplicate_key_update(new)
-        case "postgresql" | "sqlite" as name:
-            insert = postgresql.insert if name == "postgresql" else sqlite.insert
-            statement = insert(table)
-            new = {column: statement.excluded[column] for column in changed}
-            columns = [table.c[column] for column in key]
-            statement = (
-                statement.on_conflict_do_update(index_elements=columns, set_=new)
-                if new
-                else statement.on_conflict_do_nothing(index_elements=columns)
-            )
-        case name:
-            raise NotImplementedError(f"upsert into {name}")
-    connection.execute(statement, [dict(row) for row in rows])
-
-
-def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into pieces that one statement takes."""
-    return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
-
-
-def move_rows(
-    connection: sql.Connection,
-    column: sql.Column[Any],
-    rest: Sequence[str],
-    old: str,
-    values: Row,
-) -> None:
-    """Rename rows; those of the new name that are in their way go, but only then.
-
-    Args:
-        connection: In a transaction.
-        column: Holds the name.
-        rest: Columns that tell the rows of one name apart.
-        old: The name.
-        values: The new name by the name of its column, and what follows from it.
-    """
-    table = column.table
-    keys = [table.c[name] for name in rest]
-    wanted = sql.select(sql.literal(1), *keys).where(column == old)
-    moving = connection.execute(wanted).fetchall()
-    if not moving:
-        return
-    same = (key == sql.bindparam(f"at_{key.name}") for key in keys)
-    stale = sql.delete(table).where(column == values[column.name], *same)
-    places = [{f"at_{n}": v for n, v in zip(rest, key, strict=True)} for _, *key in moving]
-    connection.execute(stale, places)
-    connection.execute(sql.update(table).where(column == old).values(**values))

@@ -16,8 +16,8 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
 )
-from iredldap.gateways import ldap_errors
-from iredldap.gateways.ldap_errors import NO_OPERATION, RESULTS, refusal_for
+from iredldap.gateways.ldap import errors
+from iredldap.gateways.ldap.errors import NO_OPERATION, RESULTS, refusal_for
 from iredldap.web.responses import status_of
 
 RFC_4511 = {
@@ -122,11 +122,11 @@ def test_a_code_that_nobody_has_heard_of_is_not_taken_for_another_one() -> None:
 def test_result_codes_are_turned_into_refusals_in_one_place_only() -> None:
     """Nothing else but what has to go on with a result names an exception of the library."""
     expected = {"NO_SUCH_OBJECT", "TIMEOUT", "SIZELIMIT_EXCEEDED", "UNAVAILABLE_CRITICAL_EXTENSION"}
-    root = Path(ldap_errors.__file__).parents[1]
+    root = Path(errors.__file__).parents[2]
     named = {
         word
         for path in (*root.rglob("*.py"), *root.parent.joinpath("ldif_export").rglob("*.py"))
-        if path != Path(ldap_errors.__file__)
+        if path != Path(errors.__file__)
         for word in re.findall(r"\bldap\.([A-Z][A-Z_]+)\b", path.read_text("utf-8"))
         if isinstance(getattr(ldap, word, None), type)
     }

@@ -1,0 +1,88 @@
+"""Statements that each database has in a form of its own, or takes in pieces."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+"""A row by the names of its columns."""
+
+_BATCH = 500
+"""Values in one statement; SQLite may be built to take no more than 999."""
+
+
+def upsert(
+    connection: sql.Connection,
+    table: sql.Table,
+    rows: Sequence[Row],
+    key: Iterable[str],
+    changed: Iterable[str] = (),
+) -> None:
+    """Insert rows, or change those that are there already.
+
+    Args:
+        connection: In a transaction.
+        table: Where; the key is unique there, in the database itself.
+        rows: All with the same columns. In a fixed order, two writers cannot wait for each other.
+        key: Columns that tell rows apart.
+        changed: Columns that a row which is there gets from the new one; none: it stays.
+    """
+    if not rows:
+        return
+    statement: Any
+    match connection.dialect.name:
+        case "mysql" | "mariadb":
+            statement = mysql.insert(table)
+            kept = [*changed] or [next(iter(key))]
+            new = {name: statement.inserted[name] if changed else table.c[name] for name in kept}
+            statement = statement.on_duplicate_key_update(new)
+        case "postgresql" | "sqlite" as name:
+            insert = postgresql.insert if name == "postgresql" else sqlite.insert
+            statement = insert(table)
+            new = {column: statement.excluded[column] for column in changed}
+            columns = [table.c[column] for column in key]
+            statement = (
+                statement.on_conflict_do_update(index_elements=columns, set_=new)
+                if new
+                else statement.on_conflict_do_nothing(index_elements=columns)
+            )
+        case name:
+            raise NotImplementedError(f"upsert into {name}")
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut values into pieces that one statement takes."""
+    return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
+
+
+def move_rows(
+    connection: sql.Connection,
+    column: sql.Column[Any],
+    rest: Sequence[str],
+    old: str,
+    values: Row,
+) -> None:
+    """Rename rows; those of the new name that are in their way go, but only then.
+
+    Args:
+        connection: In a transaction.
+        column: Holds the name.
+        rest: Columns that tell the rows of one name apart.
+        old: The name.
+        values: The new name by the name of its column, and what follows from it.
+    """
+    table = column.table
+    keys = [table.c[name] for name in rest]
+    wanted = sql.select(sql.literal(1), *keys).where(column == old)
+    moving = connection.execute(wanted).fetchall()
+    if not moving:
+        return
+    same = (key == sql.bindparam(f"at_{key.name}") for key in keys)
+    stale = sql.delete(table).where(column == values[column.name], *same)
+    places = [{f"at_{n}": v for n, v in zip(rest, key, strict=True)} for _, *key in moving]
+    connection.execute(stale, places)
+    connection.execute(sql.update(table).where(column == old).values(**values))

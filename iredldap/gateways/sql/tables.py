@@ -1,0 +1,67 @@
+"""Tables: their columns, what these hold, and how they are created in SQLite."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+
+def columns_of(connection: sql.Connection, table: str) -> frozenset[str]:
+    """Return the names of a table's columns; none: the table does not exist."""
+    inspector = sql.inspect(connection)
+    if not inspector.has_table(table):
+        return frozenset()
+    return frozenset(column["name"] for column in inspector.get_columns(table))
+
+
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
+
+
+def most_of(connection: sql.Connection, table: str) -> dict[str, int]:
+    """Return the largest numbers that the columns of a table hold; SQLite has but one type."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    most = {}
+    for column in sql.inspect(connection).get_columns(table):
+        type_: Any = column["type"]
+        bits = _BITS.get(type(type_).__name__.upper())
+        if bits:
+            most[column["name"]] = (
+                2 ** (bits if getattr(type_, "unsigned", False) else bits - 1) - 1
+            )
+    return most
+
+
+def from_script(script: Path) -> Callable[[sql.Engine], None]:
+    """Say how tables are made: by a script, in an SQLite database that has none yet."""
+
+    def make(engine: sql.Engine) -> None:
+        if engine.dialect.name != "sqlite":
+            return
+        text = script.read_text(encoding="utf-8")
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            try:
+                # Whoever comes second waits here, and finds the tables made.
+                driver.execute("BEGIN IMMEDIATE")
+                if not driver.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    for statement in _statements(text):
+                        driver.execute(statement)
+                driver.execute("COMMIT")
+            finally:
+                if driver.in_transaction:
+                    driver.execute("ROLLBACK")
+
+    return make
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script of SQLite into statements, of which one may hold semicolons."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
