@@ -31,7 +31,7 @@ _PASSWORD_FILE = "password"
 def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
     """A domain with its containers and as many users as asked for."""
     yield tree.domain(name), domain_entry.new(name, (), "dovecot", ())
-    for container in domain_entry.containers(tree.domain(name)):
+    for container in domain_entry.new_containers(tree.domain(name)):
         yield container.dn, dict(container.attributes)
     stored = passwords.hashed(PASSWORD, "SSHA512", bytes(16))
     given = {
@@ -95,7 +95,7 @@ def running(home: Path, *, fast_reads: bool = False) -> Iterator[Slapd]:
 
 def global_admin() -> Made:
     """The admin as whom benchmarks log in."""
-    return base.global_admin(Tree(SUFFIX), ADMIN, stored_password(), "20000")
+    return base.global_admin_entry(Tree(SUFFIX), ADMIN, stored_password(), "20000")
 
 
 def stored_password() -> str:

@@ -111,7 +111,7 @@ class _Domain:
 
     def entries(self) -> Iterator[Made]:
         yield self._tree.domain(self._name), self._domain()
-        for container in domain_entry.containers(self._tree.domain(self._name)):
+        for container in domain_entry.new_containers(self._tree.domain(self._name)):
             yield container.dn, dict(container.attributes)
         yield self._tree.catchall(self._name), self._catchall()
         for number in range(self._users):
@@ -208,7 +208,7 @@ class _Domain:
         members = sorted({self._tree.user(self._anybody()) for _ in range(20)})
         yield self._tree.maillist(mail), {**made, "cn": (b"Team",), "member": encoded(members)}
         strangers = [f"friend{number}@elsewhere.test" for number in range(20)]
-        made = maillist.externals(mail, self._shadows(mail), is_marked=False)
+        made = maillist.new_externals(mail, self._shadows(mail), is_marked=False)
         yield self._tree.externals(mail), {**made, "mail": encoded(strangers)}
 
     def _alias(self, mail: str) -> dict[str, tuple[bytes, ...]]:

@@ -30,10 +30,10 @@ def domain(directory: Directory, name: str, *, by_alias: bool = False) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two entries have the name.
     """
-    return existing(domain_or_none(directory, name, by_alias=by_alias), "domain", name)
+    return require(domain_or_none(directory, name, by_alias=by_alias), "domain", name)
 
 
-def home_of(directory: Directory, entry: Entry) -> Entry:
+def domain_of_entry(directory: Directory, entry: Entry) -> Entry:
     """Read the domain that an account stands in.
 
     Raises:
@@ -56,7 +56,7 @@ def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -
         for entry in directory.find(Query(directory.tree.base, Scope.ONE, asked))
         if entry.has("objectClass", "mailDomain")
     ]
-    entry = only((entry for entry in found if entry.has("domainName", name)), name)
+    entry = single((entry for entry in found if entry.has("domainName", name)), name)
     return entry or next(iter(found), None)
 
 
@@ -67,10 +67,10 @@ def user(directory: Directory, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two have the address.
     """
-    return existing(account(directory, mail, "mailUser"), "user", mail)
+    return require(account(directory, mail, "mailUser"), "user", mail)
 
 
-def existing(entry: Entry | None, kind: str, name: str) -> Entry:
+def require(entry: Entry | None, kind: str, name: str) -> Entry:
     """Insist that an entry was found.
 
     Args:
@@ -89,7 +89,7 @@ def existing(entry: Entry | None, kind: str, name: str) -> Entry:
     raise NoSuchAccount(f"no {kind} {name}")
 
 
-def is_at_home(directory: Directory, dn: str, mail: str) -> bool:
+def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
     """Whether an account of an address stands where it is found: in the domain of the address.
 
     What has no ``@`` tells no domain: such an account is found in any.
@@ -110,18 +110,20 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
     Raises:
         AmbiguousAccount: If two have it.
     """
-    return among(directory, directory.find(account_query(directory, mail)), mail, object_class)
+    return choose_account(
+        directory, directory.find(account_query(directory, mail)), mail, object_class
+    )
 
 
 def account_query(directory: Directory, mail: str) -> Query:
-    """Search for the accounts that have an address as their own; `among` chooses one."""
+    """Search for the accounts that have an address as their own; `choose_account` chooses one."""
     return Query(directory.tree.base, Scope.SUBTREE, own_address(mail))
 
 
-def below(directory: Directory, dn: str) -> list[str]:
+def dns_below(directory: Directory, dn: str) -> list[str]:
     """DNs of the entries below one, which other tools have put there."""
     query = Query(dn, Scope.SUBTREE, present("objectClass"), ("1.1",))
-    return [entry.dn for entry in directory.find(query) if not names.same(entry.dn, dn)]
+    return [entry.dn for entry in directory.find(query) if not names.same_dn(entry.dn, dn)]
 
 
 def own_address(mail: str) -> str:
@@ -134,7 +136,7 @@ def own_address(mail: str) -> str:
     return every(equals("mail", mail), negated(equals("objectClass", "mailExternalUser")))
 
 
-def among(
+def choose_account(
     directory: Directory, entries: Iterable[Entry], mail: str, object_class: str
 ) -> Entry | None:
     """Choose the account of an address, as `account` does, from entries that were found.
@@ -147,9 +149,9 @@ def among(
         for entry in entries
         if entry.has("mail", mail)
         and entry.has("objectClass", object_class)
-        and is_at_home(directory, entry.dn, mail)
+        and is_in_own_domain(directory, entry.dn, mail)
     )
-    return only(found, mail)
+    return single(found, mail)
 
 
 def domain_name(directory: Directory, dn: str) -> str | None:
@@ -157,10 +159,10 @@ def domain_name(directory: Directory, dn: str) -> str | None:
 
     Its DN tells it, but for a domain that another tool named by something else: that is read.
     """
-    told = names.domain_in(dn)
+    told = names.domain_name_in(dn)
     if told is not None:
         return told
-    home = names.home(dn)
+    home = names.domain_dn(dn)
     found = directory.read(home, ("objectClass", "domainName")) if home else None
     if found is None or not found.has("objectClass", "mailDomain"):
         return None
@@ -171,14 +173,14 @@ def domain_names(directory: Directory, dns: Iterable[str]) -> frozenset[str]:
     """Names of the domains that some entries stand in; what no DN tells is read once each."""
     told, homes_ = set[str | None](), set[str | None]()
     for dn in dns:
-        name = names.domain_in(dn)
+        name = names.domain_name_in(dn)
         told.add(name)
         if name is None:
-            homes_.add(names.home(dn))
+            homes_.add(names.domain_dn(dn))
     return frozenset(filter(None, (*told, *(domain_name(directory, h) for h in homes_ if h))))
 
 
-def only(entries: Iterable[Entry], name: str) -> Entry | None:
+def single(entries: Iterable[Entry], name: str) -> Entry | None:
     """Give the one entry that has a name, or None.
 
     Raises:
@@ -197,7 +199,7 @@ def admin(directory: Directory, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two have the address.
     """
-    return existing(standalone_admin(directory, mail), "admin", mail)
+    return require(standalone_admin(directory, mail), "admin", mail)
 
 
 def standalone_admin(directory: Directory, mail: str) -> Entry | None:
@@ -208,16 +210,16 @@ def standalone_admin(directory: Directory, mail: str) -> Entry | None:
     """
     query = Query(directory.tree.admin_base, Scope.SUBTREE, equals("mail", mail))
     found = directory.find(query)
-    return only(standalone_admins(directory, found), mail)
+    return single(standalone_admins(directory, found), mail)
 
 
 def standalone_admins(directory: Directory, entries: Iterable[Entry]) -> Iterable[Entry]:
     """Choose the standalone admins among some entries."""
     base = directory.tree.admin_base
-    return (e for e in entries if e.has("objectClass", "mailAdmin") and names.below(e.dn, base))
+    return (e for e in entries if e.has("objectClass", "mailAdmin") and names.is_within(e.dn, base))
 
 
-def managed(
+def managed_domains_query(
     directory: Directory, mail: str, attributes: tuple[str, ...] = ("*", "entryCSN")
 ) -> Query:
     """Search for the domains that name an address as their admin."""
@@ -248,7 +250,7 @@ def domain_and_holders(
     return Query(directory.tree.base, Scope.SUBTREE, filter_)
 
 
-def told_apart(entries: Iterable[Entry], mail: str) -> tuple[Entry | None, list[Entry]]:
+def domain_and_accounts(entries: Iterable[Entry], mail: str) -> tuple[Entry | None, list[Entry]]:
     """Tell the domain of an address from the accounts in the answer of `domain_and_holders`.
 
     Args:
@@ -262,7 +264,7 @@ def told_apart(entries: Iterable[Entry], mail: str) -> tuple[Entry | None, list[
     domains, accounts = list[Entry](), list[Entry]()
     for entry in entries:
         (domains if entry.has("objectClass", "mailDomain") else accounts).append(entry)
-    return only((one for one in domains if one.has("domainName", name)), name), accounts
+    return single((one for one in domains if one.has("domainName", name)), name), accounts
 
 
 def users_query(home: str) -> Query:
@@ -278,7 +280,7 @@ def users_query(home: str) -> Query:
     return Query(home, Scope.SUBTREE, users, ("mailQuota",))
 
 
-def counted(entries: Iterable[Entry]) -> tuple[int, int]:
+def count_users(entries: Iterable[Entry]) -> tuple[int, int]:
     """How many users there are, and how many bytes of mailbox they may fill together."""
     number = size = 0
     for entry in entries:
@@ -287,7 +289,7 @@ def counted(entries: Iterable[Entry]) -> tuple[int, int]:
     return number, size
 
 
-def global_admins(directory: Directory) -> Query:
+def global_admins_query(directory: Directory) -> Query:
     """Search for the global admins; those in a disabled domain are still among them."""
     return Query(
         directory.tree.suffix,
@@ -297,7 +299,7 @@ def global_admins(directory: Directory) -> Query:
     )
 
 
-def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False) -> None:
+def require_another_global_admin(directory: Directory, goes: str, *, below: bool = False) -> None:
     """Refuse to take away the last active global admin.
 
     Args:
@@ -309,22 +311,22 @@ def keep_a_global_admin(directory: Directory, goes: str, *, below: bool = False)
         PermissionDenied: If no active global admin is left.
     """
     leaving = names.components(goes)
-    admins = directory.find(global_admins(directory))
+    admins = directory.find(global_admins_query(directory))
 
     def stays(entry: Entry) -> bool:
         place = names.components(entry.dn)
         goes_too = (place[-len(leaving) :] if below else place) == leaving
-        return not goes_too and is_on(directory, entry)
+        return not goes_too and is_active_with_domain(directory, entry)
 
     if not any(stays(entry) for entry in admins):
         raise PermissionDenied("the last active global admin")
 
 
-def is_on(directory: Directory, entry: Entry) -> bool:
+def is_active_with_domain(directory: Directory, entry: Entry) -> bool:
     """Whether an account is active, and its domain is too."""
     if not entry.is_active or generations.marks_accounts(directory.schema()):
         return entry.is_active
-    home = names.home(entry.dn)
+    home = names.domain_dn(entry.dn)
     found = directory.read(home, ("accountStatus",)) if home else None
     return found is None or found.is_active
 
@@ -332,12 +334,12 @@ def is_on(directory: Directory, entry: Entry) -> bool:
 _BATCH = 100
 
 
-def hosted(directory: Directory, domains: Iterable[str]) -> set[str]:
+def hosted_domains(directory: Directory, domains: Iterable[str]) -> set[str]:
     """Which of some domain names are hosted here, as a domain or as an alias domain."""
-    return set(homes(directory, domains))
+    return set(domains_by_name(directory, domains))
 
 
-def homes(directory: Directory, domains: Iterable[str]) -> dict[str, list[Entry]]:
+def domains_by_name(directory: Directory, domains: Iterable[str]) -> dict[str, list[Entry]]:
     """The domains that have some names, or alias domains of these names; else a name is absent."""
     asked = set(domains)
     found: dict[str, list[Entry]] = {}

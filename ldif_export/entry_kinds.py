@@ -96,7 +96,9 @@ def missing_rdn_attribute(
         form = value.encode("utf-8", "surrogateescape")
         rule = equality_of(attribute).rule
         own = lowered.get(attribute, ())
-        if form not in own and all(matching.normal(rule, one, equality_of) != form for one in own):
+        if form not in own and all(
+            matching.normalized(rule, one, equality_of) != form for one in own
+        ):
             return attribute
     return None
 
@@ -113,7 +115,7 @@ def unique_names(entry: EntryKind, lowered: Mapping[str, Sequence[bytes]]) -> se
 
 
 def _address(value: bytes) -> str:
-    return matching.normal("caseIgnoreIA5Match", value).decode("utf-8", "replace")
+    return matching.normalized("caseIgnoreIA5Match", value).decode("utf-8", "replace")
 
 
 def foreign_address(

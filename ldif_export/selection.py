@@ -54,7 +54,7 @@ class Selection:
 
     Args:
         kind: Kind of account; ``all`` is every domain and every standalone admin.
-        name: Its name, as `names.domain` or `names.existing` reads it; of ``all`` none.
+        name: Its name, as `names.domain` or `names.existing_address` reads it; of ``all`` none.
         subtree: Of a domain, whether everything below it is exported too.
         omit: Attributes that are left out, in lower case; options are no way around it.
         passwords: Whether ``userPassword`` is exported.
@@ -162,7 +162,7 @@ def parse_name(kind: SelectionKind, text: str) -> str:
     with suppress(InvalidDomainName):
         names.domain(text)
         raise InvalidMail(f"{text[:80]!r} is a domain, and names no {kind}")
-    return names.stored(text)
+    return names.stored_address(text)
 
 
 def domain_search(selection: Selection, tree: names.Tree) -> Search | None:

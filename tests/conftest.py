@@ -314,7 +314,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         extra=UNFLUSHED,
     )
     tree = Tree(SUFFIX)
-    admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    admin = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
     server.prepare(base.ldif(iter(made)))
     yield started(server)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from iredldap.changes import foresight, room
 from iredldap.changes.foresight import is_tolerated
-from iredldap.dit.clashes import merged
+from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import (
     Add,
@@ -24,9 +24,9 @@ from iredldap.dit.plan import (
     Scope,
     Step,
     Sweep,
+    conditional_on_state,
     describe,
     everything_below,
-    guarded,
 )
 from iredldap.errors import (
     Conflict,
@@ -213,7 +213,7 @@ def _in_turn(
             return plan.touches
         judge_state(plan, if_match)
         if is_bound:
-            plan = guarded(plan)
+            plan = conditional_on_state(plan)
         progress = begin(plan)
         try:
             foresight.judge(directory, plan, progress.fail)
@@ -337,7 +337,7 @@ def _step(directory: Directory, step: Step, progress: Progress) -> str | None:
 
 
 def _operate(directory: Directory, operation: Operation) -> str | None:
-    operation = merged(operation, directory.equality_of)
+    operation = without_duplicates(operation, directory.equality_of)
     try:
         return directory.write(operation)
     except Unanswered as ex:
@@ -493,7 +493,7 @@ def _round(
                 if failure:
                     return
                 sent += 1
-                yield merged(operation, directory.equality_of)
+                yield without_duplicates(operation, directory.equality_of)
 
     for operation, refusal in directory.pipeline(operations()):
         stuck += isinstance(refusal, HasChildren)

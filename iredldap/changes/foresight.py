@@ -15,7 +15,7 @@ from itertools import islice
 
 from iredldap.dit import clashes
 from iredldap.dit.entry import Entry
-from iredldap.dit.names import same
+from iredldap.dit.names import same_dn
 from iredldap.dit.plan import (
     Add,
     Delete,
@@ -106,7 +106,7 @@ class _Judge:
             dn = operation.dn.lower()
             is_changed_twice = isinstance(operation, Modify) and dn in self._touched
             if not is_changed_twice and dn not in made:
-                yield clashes.merged(operation, self._directory.equality_of)
+                yield clashes.without_duplicates(operation, self._directory.equality_of)
             elif isinstance(operation, Add):
                 self._by_schema(operation)
             self._touched.add(dn)
@@ -137,7 +137,7 @@ class _Judge:
         query = replace(everything_below(operation.dn).query, attributes=("objectClass",))
         with closing(self._directory.stream(query)) as found:
             others = (one.dn for one in found if _is_account(one))
-            below = [*islice((dn for dn in others if not same(dn, operation.dn)), _MOST_TOLD)]
+            below = [*islice((dn for dn in others if not same_dn(dn, operation.dn)), _MOST_TOLD)]
         if below:
             refusal.report = {"entries": below}
             self._refuse(operation, refusal)
@@ -186,7 +186,7 @@ class _Judge:
                 if empties_group(schema, operation, entry):
                     groups.append(entry.dn)
                 elif operation.dn.lower() not in self._touched:
-                    yield clashes.merged(operation, self._directory.equality_of)
+                    yield clashes.without_duplicates(operation, self._directory.equality_of)
 
     def _again(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
         """Judge an entry again that is not as it was read: by now it may be right."""
@@ -194,7 +194,7 @@ class _Judge:
         rivals.look(refused, verdict)
         query = replace(sweep.query, base=refused.dn, scope=Scope.BASE)
         wanted = [
-            clashes.merged(operation, self._directory.equality_of)
+            clashes.without_duplicates(operation, self._directory.equality_of)
             for entry in self._directory.find(query)
             for operation in (sweep.foreseen or sweep.change)(entry)
         ]

@@ -20,7 +20,7 @@ from iredldap.dit.fields import (
     Verb,
     show,
 )
-from iredldap.dit.modlist import stored
+from iredldap.dit.modlist import new_attributes
 
 _LIMITS: Table = (
     Field(
@@ -220,7 +220,7 @@ def new(
         "accountStatus": ("active",),
         "domainGlobalAdmin": ("no",),
         **given,
-        **stored(changes),
+        **new_attributes(changes),
     }
     return {name: encoded(values) for name, values in attributes.items()}
 

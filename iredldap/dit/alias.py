@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from iredldap.dit import kinds, maillist
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Field, FieldChange, StoredAttribute, Table, each
-from iredldap.dit.modlist import stored
+from iredldap.dit.fields import Field, FieldChange, StoredAttribute, Table, list_rows
+from iredldap.dit.modlist import new_attributes
 
 MEMBERS = "mailForwardingAddress"
 """The attribute that holds the members."""
@@ -39,7 +39,7 @@ UPDATE: Table = (
         meaning="Switches the alias on (active) or off (disabled).",
         era="later",
     ),
-    *each(
+    *list_rows(
         _MEMBERS.but(meaning="All members.", empty="removes all"),
         "Member",
         "Members to add.",
@@ -66,7 +66,7 @@ def new(
         "enabledService": ("mail", "deliver"),
         "shadowAddress": tuple(shadows),
         "domainStatus": ("disabled",) if is_marked else (),
-        **stored(changes),
+        **new_attributes(changes),
     }
     return {name: encoded(values) for name, values in attributes.items() if values}
 

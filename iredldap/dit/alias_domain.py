@@ -24,7 +24,7 @@ _NAMED = either(
 )
 
 
-def local_part(entry: Entry) -> str:
+def own_local_part(entry: Entry) -> str:
     """Local part of an account's own address."""
     return names.local_part((entry.text("mail") or "").lower())
 
@@ -37,7 +37,7 @@ def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
         domains: The domain, and whatever of its alias domains counts.
     """
     if not entry.has("objectClass", "mailExternalUser"):
-        return [local_part(entry)]
+        return [own_local_part(entry)]
     lists = sorted(entry.lowered("memberOfGroup"))
     here = (names.local_part(group) for group in lists if names.domain_of(group) in domains)
     return [*dict.fromkeys(here)]
@@ -59,7 +59,7 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
             address
             for local in local_parts(entry, {domain})
             if not entry.has("shadowAddress", address := f"{local}@{alias}")
-            and names.same(taken.get(address, entry.dn), entry.dn)
+            and names.same_dn(taken.get(address, entry.dn), entry.dn)
         ]
         if missing:
             yield _modify(entry, Op.ADD, "shadowAddress", missing)

@@ -36,7 +36,7 @@ def entries(tree: Tree, reader_hash: str, writer_hash: str) -> Iterator[Made]:
     yield _made(tree.admin_base, objectClass=("organization",), o=("domainAdmins",))
 
 
-def global_admin(tree: Tree, mail: str, stored: str, changed: str) -> Made:
+def global_admin_entry(tree: Tree, mail: str, stored: str, changed: str) -> Made:
     """Make a standalone global admin.
 
     Args:

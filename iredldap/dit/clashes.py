@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from iredldap.dit.entry import Entry
-from iredldap.dit.matching import EqualityOf, normal, standard
+from iredldap.dit.matching import EqualityOf, normalized, standard_equality
 from iredldap.dit.plan import Add, Mod, Modify, Op, Operation
 
 
-def form(attribute: str, value: str | bytes, equality_of: EqualityOf = standard) -> bytes:
+def normalized_value(
+    attribute: str, value: str | bytes, equality_of: EqualityOf = standard_equality
+) -> bytes:
     """Return what all spellings of a value have in common, by the rule of its attribute.
 
     Args:
@@ -22,10 +24,10 @@ def form(attribute: str, value: str | bytes, equality_of: EqualityOf = standard)
         equality_of: Knows the rule: `Schema.equality_of`, where there is a server to ask.
     """
     stored = value.encode() if isinstance(value, str) else value
-    return normal(equality_of(attribute.partition(";")[0]).rule, stored, equality_of)
+    return normalized(equality_of(attribute.partition(";")[0]).rule, stored, equality_of)
 
 
-def merged(operation: Operation, equality_of: EqualityOf) -> Operation:
+def without_duplicates(operation: Operation, equality_of: EqualityOf) -> Operation:
     """Return the same operation with each value once; of several spellings the first stays.
 
     Args:
@@ -51,7 +53,7 @@ def _once(attribute: str, values: tuple[bytes, ...], equality_of: EqualityOf) ->
     rule = equality_of(attribute.partition(";")[0]).rule
     kept: dict[bytes, bytes] = {}
     for value in values:
-        kept.setdefault(normal(rule, value, equality_of), value)
+        kept.setdefault(normalized(rule, value, equality_of), value)
     return tuple(kept.values())
 
 
@@ -60,11 +62,13 @@ def changed(entry: Entry, mods: Iterable[Mod], equality_of: EqualityOf) -> dict[
     left = {name: [*values] for name, values in entry.attributes.items()}
     for mod in mods:
         held = left.setdefault(mod.attribute, [])
-        gone = {form(mod.attribute, value, equality_of) for value in mod.values}
+        gone = {normalized_value(mod.attribute, value, equality_of) for value in mod.values}
         if mod.op is Op.REPLACE or not mod.values:
             held.clear()
         if mod.op is Op.DELETE:
-            held[:] = [v for v in held if form(mod.attribute, v, equality_of) not in gone]
+            held[:] = [
+                v for v in held if normalized_value(mod.attribute, v, equality_of) not in gone
+            ]
         else:
             held += mod.values
     return {name: values for name, values in left.items() if values}
@@ -90,12 +94,14 @@ def clash(operation: Operation, entry: Entry, equality_of: EqualityOf) -> Clash 
     for mod in operation.mods if isinstance(operation, Modify) else ():
         if mod.attribute not in there:
             values = entry.values(mod.attribute)
-            there[mod.attribute] = {form(mod.attribute, v, equality_of): v for v in values}
+            there[mod.attribute] = {
+                normalized_value(mod.attribute, v, equality_of): v for v in values
+            }
         held = there[mod.attribute]
         if mod.op is Op.REPLACE or not mod.values:
             held.clear()
         for value in mod.values:
-            common = form(mod.attribute, value, equality_of)
+            common = normalized_value(mod.attribute, value, equality_of)
             if mod.op is Op.DELETE:
                 held.pop(common, None)
             elif common in held:

@@ -6,7 +6,7 @@ mail domain.
 
 from iredldap.dit import kinds, settings
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Elsewhere, Field, Setting, StoredAttribute, Table, Verb, each
+from iredldap.dit.fields import Elsewhere, Field, Setting, StoredAttribute, Table, Verb, list_rows
 from iredldap.dit.names import domain_of
 
 _NAME = Field(
@@ -138,7 +138,7 @@ def _withdrawn(what: str, key: str, kind: kinds.Kind, whom: str, **limits: str) 
 
 def _service_rows(names_: dict[str, str], **differences: str) -> Table:
     """The four rows that switch services; the names of the single ones differ by endpoint."""
-    whole, add, remove = each(
+    whole, add, remove = list_rows(
         _SERVICES, "Service", "Services to switch on.", "Services to switch off."
     )
     on, off = names_
@@ -273,7 +273,9 @@ UPDATE: Table = (
         profile="relay",
         era="later",
     ),
-    *each(_ALIAS_DOMAINS, "AliasDomain", "Alias domains to add.", "Alias domains to take away."),
+    *list_rows(
+        _ALIAS_DOMAINS, "AliasDomain", "Alias domains to add.", "Alias domains to take away."
+    ),
     *_service_rows(
         {"addService": "enableService", "removeService": "disableService"},
         who=_SELF_SERVICE,
@@ -324,6 +326,6 @@ def is_managed_by(entry: Entry, admin: str) -> bool:
     return entry.has("domainAdmin", admin)
 
 
-def holds(entry: Entry, mail: str) -> bool:
+def has_address(entry: Entry, mail: str) -> bool:
     """Whether an address lies in the domain or one of its alias domains."""
     return domain_of(mail) in entry.lowered("domainName") | entry.lowered("domainAliasName")

@@ -11,7 +11,7 @@ from iredldap.dit.fields import (
     FieldChange,
     Parsed,
 )
-from iredldap.dit.modlist import stored
+from iredldap.dit.modlist import new_attributes
 from iredldap.dit.names import CONTAINERS
 from iredldap.dit.names import container as container_dn
 from iredldap.dit.plan import Add, Mod, Op
@@ -29,7 +29,7 @@ def new(
         transport: Where none was.
         services: Further words of `enabledService`.
     """
-    asked = stored(changes)
+    asked = new_attributes(changes)
     enabled = distinct(("mail", *services, *asked.pop("enabledService", ())))
     attributes = {
         "objectClass": ("mailDomain",),
@@ -64,12 +64,12 @@ def new_catchall(
     return {name: encoded(values) for name, values in attributes.items() if values}
 
 
-def containers(home: str) -> tuple[Add, ...]:
+def new_containers(home: str) -> tuple[Add, ...]:
     """The four containers of a domain, whose DN is `home`; one that is there is as good."""
-    return tuple(container(home, unit) for unit in CONTAINERS)
+    return tuple(new_container(home, unit) for unit in CONTAINERS)
 
 
-def container(home: str, unit: str) -> Add:
+def new_container(home: str, unit: str) -> Add:
     """One container of a domain, whose DN is `home`.
 
     What is created in it brings it along where it is missing.

@@ -137,7 +137,7 @@ class Field:
 Table = tuple[Field, ...]
 
 
-def each(field: Field, suffix: str, added: str, removed: str) -> Table:
+def list_rows(field: Field, suffix: str, added: str, removed: str) -> Table:
     """Give a list's row with the two that add and remove single values, each excluding the first.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iredldap.dit import kinds
-from iredldap.dit.fields import Column, Field, Parsed, Table, each
+from iredldap.dit.fields import Column, Field, Parsed, Table, list_rows
 
 SET: Table = (
     Field(
@@ -23,7 +23,7 @@ SET: Table = (
     ),
 )
 
-_ALL, _MORE, _LESS = each(
+_ALL, _MORE, _LESS = list_rows(
     Field(
         name="senders",
         stored_as=Column("greylisting_whitelists", "sender"),
@@ -40,7 +40,7 @@ _ALL, _MORE, _LESS = each(
 
 WHITELISTS: Table = (_ALL, _MORE, _LESS.but(kind=kinds.GREYLISTING_DEPARTING))
 
-SPF_DOMAINS: Table = each(
+SPF_DOMAINS: Table = list_rows(
     Field(
         name="domains",
         stored_as=Column("greylisting_whitelist_domains", "domain"),

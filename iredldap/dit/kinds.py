@@ -276,7 +276,7 @@ ADDRESSES = Kind(
     domain=names.domain_of,
     refusal=InvalidMail,
 )
-ACCOUNTS = replace(ADDRESSES, read=listed(names.account, InvalidMail, may_stand=True))
+ACCOUNTS = replace(ADDRESSES, read=listed(names.new_address, InvalidMail, may_stand=True))
 DOMAINS = Kind(
     "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
 )

@@ -24,18 +24,18 @@ ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore
 """What tells whose mailbox lies where."""
 
 
-def stored(entry: Entry) -> str:
+def stored_path(entry: Entry) -> str:
     """Return the directory of a user's mailbox; empty: there is none."""
     base, store = entry.text("storageBaseDirectory"), entry.text("mailMessageStore")
     return entry.text("homeDirectory") or (f"{base}/{store}" if base and store else "")
 
 
-def place(entry: Entry) -> str:
-    """Return the directory of a user's mailbox as `normalised` writes it; empty: none."""
-    return normalised(stored(entry))
+def location(entry: Entry) -> str:
+    """Return the directory of a user's mailbox as `normalized` writes it; empty: none."""
+    return normalized(stored_path(entry))
 
 
-def normalised(path: str) -> str:
+def normalized(path: str) -> str:
     """Return a path as it is compared: lower case, single slashes, one slash at its end.
 
     An empty path stays empty. `.` and `..` are resolved, links are not.
@@ -112,7 +112,7 @@ def folders(domain: str, storage_base: str) -> tuple[str, ...]:
     below it, whether the setting is on or off: the directories between have one-letter names,
     and a domain name has a dot.
     """
-    base = normalised(storage_base)
+    base = normalized(storage_base)
     return (f"{base}{domain}/", f"{base}{'/'.join(_first_two(domain))}/{domain}/")
 
 
@@ -153,7 +153,7 @@ def _stores(forms: Iterable[str]) -> list[str]:
     return sorted({form[at + 1 :] for form, at in splits})
 
 
-def equal(base: str, path: str) -> Query:
+def query_by_path(base: str, path: str) -> Query:
     """Search by index for accounts whose mailbox is at a normalised path.
 
     Args:
@@ -206,7 +206,7 @@ def trunk(domain: str, storage_base: str, accounts: AccountSettings) -> str:
         parts += [*_first_two(domain), domain]
     elif accounts.maildir_prepend_domain:
         parts.append(domain)
-    return normalised("/".join(parts) + "/")
+    return normalized("/".join(parts) + "/")
 
 
 def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 
 from iredldap.dit import kinds, names
 from iredldap.dit.entry import Entry, encoded, folded
-from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, each
-from iredldap.dit.modlist import stored
+from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, list_rows
+from iredldap.dit.modlist import new_attributes
 from iredldap.dit.plan import Mod, Modify, Op
 
 GROUP = "memberOfGroup"
@@ -46,7 +46,7 @@ CREATE: Table = (NAME, POLICY, _MEMBERS)
 UPDATE: Table = (
     NAME.but(empty="none"),
     POLICY,
-    *each(
+    *list_rows(
         _MEMBERS.but(meaning="All members.", empty="removes all"),
         "Member",
         "Members to add.",
@@ -80,7 +80,7 @@ def new(
         mail: Address.
         changes: What was asked for.
         shadows: Its names in alias domains.
-        members: What `member_dns` says for a list without members.
+        members: The modifications of `member_dn_mods` for a list without members.
         is_marked: Whether the domain is disabled.
     """
     attributes: dict[str, tuple[str, ...]] = {
@@ -91,13 +91,13 @@ def new(
         "accessPolicy": ("public",),
         "shadowAddress": tuple(shadows),
         "domainStatus": ("disabled",) if is_marked else (),
-        **stored(changes),
+        **new_attributes(changes),
     }
     made = {name: encoded(values) for name, values in attributes.items() if values}
     return made | {mod.attribute: mod.values for mod in members}
 
 
-def externals(
+def new_externals(
     mail: str, shadows: Iterable[str], *, is_marked: bool
 ) -> dict[str, tuple[bytes, ...]]:
     """Make the attributes of the entry for members elsewhere, yet without any."""
@@ -157,11 +157,11 @@ def copied(
         "shadowAddress": shadows,
         **kept,
     }
-    dn = names.beside(externals_.dn, GROUP, other)
+    dn = names.sibling_dn(externals_.dn, GROUP, other)
     return dn, {name: values for name, values in attributes.items() if values}
 
 
-def is_list(entry: Entry) -> bool:
+def is_maillist(entry: Entry) -> bool:
     """Whether an entry is a list of this kind; one that mlmmj runs is not."""
     return entry.has("objectClass", "mailList") and not entry.has("enabledService", "mlmmj")
 
@@ -176,12 +176,12 @@ def addresses(entry: Entry) -> tuple[str, ...]:
     return (*sorted(entry.lowered("mail")), *shadows)
 
 
-def lacks(member: Entry, addresses_: Iterable[str]) -> bool:
+def is_partial_member(member: Entry, addresses_: Iterable[str]) -> bool:
     """Whether a member does not get the mail for one of the list's addresses."""
     return not member.lowered(GROUP).issuperset(addresses_)
 
 
-def joins(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
+def join(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     """Say what must change for an account to be a member under all addresses of a list."""
     missing = tuple(a for a in addresses_ if a not in member.lowered(GROUP))
     if not missing:
@@ -189,7 +189,7 @@ def joins(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     return (Modify(member.dn, (Mod(Op.ADD, GROUP, encoded(missing)),), absent_ok=True),)
 
 
-def leaves(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
+def leave(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     """Say what must change for an account to be a member under none of a list's addresses."""
     gone = set(addresses_)
     values = tuple(v for v in member.texts(GROUP) if folded(v) in gone)
@@ -198,7 +198,7 @@ def leaves(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     return (Modify(member.dn, (Mod(Op.DELETE, GROUP, encoded(values)),), absent_ok=True),)
 
 
-def member_dns(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tuple[Mod, ...]:
+def member_dn_mods(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tuple[Mod, ...]:
     """Say what must change in the DNs of a list's members.
 
     Args:

@@ -155,7 +155,7 @@ _ALIASES = {
 
 
 @lru_cache(_MOST_KNOWN)
-def standard(attribute: str) -> Equality:
+def standard_equality(attribute: str) -> Equality:
     """Return the equality rule that standards and iRedMail's schema give an attribute.
 
     What they do not name is compared without regard to case and blanks, as nearly all is.
@@ -170,7 +170,7 @@ def is_standard(attribute: str) -> bool:
     return _ALIASES.get(attribute.lower(), attribute.lower()) in _RULES
 
 
-def normal(rule: str, value: bytes, equality_of: EqualityOf = standard) -> bytes:
+def normalized(rule: str, value: bytes, equality_of: EqualityOf = standard_equality) -> bytes:
     """Give the normal form of a value; one that is none by its syntax stays as it is.
 
     Args:
@@ -189,26 +189,32 @@ def normal(rule: str, value: bytes, equality_of: EqualityOf = standard) -> bytes
     return value
 
 
-def twice(rule: str, values: Sequence[bytes], equality_of: EqualityOf = standard) -> bool:
+def has_duplicates(
+    rule: str, values: Sequence[bytes], equality_of: EqualityOf = standard_equality
+) -> bool:
     """Whether one of the values is equal to another one."""
     if len(values) < 2:
         return False
-    return len({normal(rule, value, equality_of) for value in values}) < len(values)
+    return len({normalized(rule, value, equality_of) for value in values}) < len(values)
 
 
-def equal(rule: str, one: bytes, other: bytes, equality_of: EqualityOf = standard) -> bool:
+def are_equal(
+    rule: str, one: bytes, other: bytes, equality_of: EqualityOf = standard_equality
+) -> bool:
     """Whether two values are equal by a rule."""
-    return one == other or normal(rule, one, equality_of) == normal(rule, other, equality_of)
+    return one == other or normalized(rule, one, equality_of) == normalized(
+        rule, other, equality_of
+    )
 
 
-def components(dn: str, equality_of: EqualityOf = standard) -> Parts:
+def normalized_components(dn: str, equality_of: EqualityOf = standard_equality) -> Parts:
     """Take a DN apart, the same however it is spelled; [] for what is none, and for the empty one.
 
     Args:
         dn: As it is written.
         equality_of: Tells of the attributes that are named in it.
     """
-    return [_component(tuple(part), equality_of) for part in names.parsed(dn)]
+    return [_component(tuple(part), equality_of) for part in names.parsed_dn(dn)]
 
 
 # What stands above an entry stands above many.
@@ -218,14 +224,14 @@ def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> li
     for attribute, value in part:
         # slapd takes an option there, and forgets it.
         equality = equality_of(attribute.partition(";")[0])
-        form = normal(equality.rule, value.encode("utf-8", _KEPT), equality_of)
+        form = normalized(equality.rule, value.encode("utf-8", _KEPT), equality_of)
         found.append((equality.name, form.decode("utf-8", _KEPT)))
     return sorted(found)
 
 
 def _normal_dn(value: bytes, equality_of: EqualityOf) -> bytes:
     text = _decoded(value)
-    parts = components(text, equality_of) if text else []
+    parts = normalized_components(text, equality_of) if text else []
     return repr(parts).encode("utf-8", _KEPT) if parts else value
 
 
@@ -305,7 +311,7 @@ _TIME = re.compile(
 )
 
 
-def moment(value: bytes) -> bytes | None:
+def normalized_time(value: bytes) -> bytes | None:
     """Give the normal form of a time (generalizedTime); None: there is no such time."""
     found = _TIME.fullmatch(value)
     if not found:
@@ -335,7 +341,7 @@ _NORMAL: dict[str, Callable[[bytes], bytes]] = {
     **dict.fromkeys(("caseIgnoreListMatch", "2.5.13.11"), _lines),
     **dict.fromkeys(("telephoneNumberMatch", "2.5.13.20"), _without(b" -")),
     **dict.fromkeys(("numericStringMatch", "2.5.13.8"), _without(b" ")),
-    **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), lambda v: moment(v) or v),
+    **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), lambda v: normalized_time(v) or v),
     # Names of classes; whoever knows the schema makes one name of several first.
     **dict.fromkeys(("objectIdentifierMatch", "2.5.13.0"), bytes.lower),
     **dict.fromkeys(("UUIDMatch", "1.3.6.1.1.16.2"), bytes.lower),

@@ -58,14 +58,14 @@ def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
 
 def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
     """Apply one change to a list whose values are compared by the rule of their attribute."""
-    sent = {clashes.form(name, value): value for value in reversed([*values])}
+    sent = {clashes.normalized_value(name, value): value for value in reversed([*values])}
     match verb:
         case Verb.ADD:
-            present = {clashes.form(name, value) for value in held}
+            present = {clashes.normalized_value(name, value) for value in held}
             missing = {k: v for k, v in reversed(sent.items()) if k not in present}
             return [*held, *missing.values()]
         case Verb.REMOVE:
-            return [value for value in held if clashes.form(name, value) not in sent]
+            return [value for value in held if clashes.normalized_value(name, value) not in sent]
         case Verb.SET:
             # Another letter case is none of the sender's business; another spelling is meant.
             spelled = {folded(value) for value in sent.values()}
@@ -80,11 +80,11 @@ def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) ->
     if setting.many:
         sent = _folded(settings.ATTRIBUTE, own, change.verb, sent)
     # The directory takes no two values that its rule makes equal, whoever wrote the other.
-    folded = {clashes.form(settings.ATTRIBUTE, value) for value in sent}
+    folded = {clashes.normalized_value(settings.ATTRIBUTE, value) for value in sent}
     others = [
         value
         for value in held
-        if value not in own and clashes.form(settings.ATTRIBUTE, value) not in folded
+        if value not in own and clashes.normalized_value(settings.ATTRIBUTE, value) not in folded
     ]
     return [*others, *sent]
 
@@ -108,7 +108,7 @@ def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
     return _difference("enabledService", words, entry)
 
 
-def stored(changes: Iterable[FieldChange]) -> dict[str, tuple[str, ...]]:
+def new_attributes(changes: Iterable[FieldChange]) -> dict[str, tuple[str, ...]]:
     """Give the attributes that changes mean for an entry yet to be made."""
     attributes: dict[str, tuple[str, ...]] = {}
     for mod in modlist(changes, Entry("", {})):

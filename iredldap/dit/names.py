@@ -86,7 +86,7 @@ def address(text: str) -> str:
     return _address(text, _EXTERNAL_LOCAL)
 
 
-def existing(text: str) -> str:
+def existing_address(text: str) -> str:
     """Read the address of an account that may be there, whatever tool has made it, in lower case.
 
     The last ``@`` is the one before the domain.
@@ -103,7 +103,7 @@ def existing(text: str) -> str:
         raise InvalidMail(f"{text[:80]!r} is no mail address") from ex
 
 
-def stored(text: str) -> str:
+def stored_address(text: str) -> str:
     """Read what an account that is there has in the place of its address, in lower case.
 
     That is an address or, where another tool has made it so, a word without ``@``.
@@ -112,7 +112,7 @@ def stored(text: str) -> str:
         InvalidMail: If the directory could not hold it.
     """
     word = text.strip()
-    return word.lower() if is_storable(word) and "@" not in word else existing(word)
+    return word.lower() if is_storable(word) and "@" not in word else existing_address(word)
 
 
 def is_storable(text: str) -> bool:
@@ -120,7 +120,7 @@ def is_storable(text: str) -> bool:
     return text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_RDN
 
 
-def account(text: str) -> str:
+def new_address(text: str) -> str:
     """Read the address of an account to be created here, in lower case.
 
     Raises:
@@ -193,7 +193,7 @@ def domains_of(mails: Iterable[str]) -> frozenset[str]:
 class Tree:
     """iRedMail's tree below one suffix; every method gives a DN.
 
-    Names must have been read by `domain`, `account` or `address` before.
+    Names must have been read by `domain`, `new_address` or `address` before.
     """
 
     suffix: str
@@ -258,7 +258,7 @@ def _escaped(value: str) -> str:
     return _CONTROL.sub(hex_escaped, _DN_SPECIAL.sub(r"\\\g<0>", value))
 
 
-def beside(dn: str, attribute: str, value: str) -> str:
+def sibling_dn(dn: str, attribute: str, value: str) -> str:
     """DN of an entry with this name below the same parent as another one."""
     return f"{attribute}={_escaped(value)},{parent(dn)}"
 
@@ -319,7 +319,7 @@ def parent(dn: str) -> str:
     return ",".join(_exploded(dn)[1:])
 
 
-def parsed(dn: str) -> list[list[tuple[str, str]]]:
+def parsed_dn(dn: str) -> list[list[tuple[str, str]]]:
     """Parts of a DN as they are written, but unescaped; [] for what is no DN.
 
     A value in BER (``#0401…``) is none that slapd takes.
@@ -343,15 +343,15 @@ def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
 
 def components(dn: str) -> list[list[tuple[str, str]]]:
     """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
-    return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed(dn)]
+    return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed_dn(dn)]
 
 
-def same(one: str, other: str) -> bool:
+def same_dn(one: str, other: str) -> bool:
     """Whether two DNs name the same entry."""
     return components(one) == components(other)
 
 
-def below(dn: str, above: str) -> bool:
+def is_within(dn: str, above: str) -> bool:
     """Whether a DN names an entry or one below it."""
     parts = components(above)
     return components(dn)[-len(parts) :] == parts
@@ -362,14 +362,14 @@ def depth(dn: str) -> int:
     return _DN_ESCAPE.sub("", dn).count(",") + 1
 
 
-def moved(dn: str, old: str, new: str) -> str:
+def renamed_dn(dn: str, old: str, new: str) -> str:
     """Give the name that an entry has after it, or one above it, was renamed; else its own."""
-    if not below(dn, old):
+    if not is_within(dn, old):
         return dn
     return ",".join((*_exploded(dn)[: -len(components(old))], new))
 
 
-def domain_in(dn: str) -> str | None:
+def domain_name_in(dn: str) -> str | None:
     """Name of the mail domain that a DN lies in, as far as the DN tells it; else None.
 
     A domain that another tool named by other attributes alone (``cn=Firm,o=domains,…``) has its
@@ -381,7 +381,7 @@ def domain_in(dn: str) -> str | None:
     return next((v.lower() for name, v, _ in named if name.lower() == "domainname"), None)
 
 
-def home(dn: str) -> str | None:
+def domain_dn(dn: str) -> str | None:
     """DN of the mail domain that a DN lies in or names, or None: what stands below `o=domains`."""
     at = _domain_at(_parsed(dn))
     return None if at is None else ",".join(_exploded(dn)[at:])

@@ -7,7 +7,7 @@ from it: slapd refuses that (RFC 4511, section 4.6), and says neither which nor 
 from collections.abc import Iterable, Iterator
 
 from iredldap.dit import names
-from iredldap.dit.matching import EqualityOf, normal
+from iredldap.dit.matching import EqualityOf, normalized
 from iredldap.dit.plan import Mod, Modify, Op
 
 
@@ -18,7 +18,7 @@ def lost(change: Modify, equality_of: EqualityOf) -> list[str]:
         change: What is about to be done.
         equality_of: Tells how values are compared; see `Schema.equality_of`.
     """
-    first, *_ = names.parsed(change.dn) or [[]]
+    first, *_ = names.parsed_dn(change.dn) or [[]]
     found = (_lost(attribute, value, change.mods, equality_of) for attribute, value in first)
     return [name for name in found if name]
 
@@ -28,9 +28,9 @@ def _lost(attribute: str, value: str, mods: Iterable[Mod], equality_of: Equality
     equality = equality_of(attribute)
 
     def forms(mod: Mod) -> Iterator[bytes]:
-        return (normal(equality.rule, each, equality_of) for each in mod.values)
+        return (normalized(equality.rule, each, equality_of) for each in mod.values)
 
-    named = normal(equality.rule, value.encode("utf-8", "surrogateescape"), equality_of)
+    named = normalized(equality.rule, value.encode("utf-8", "surrogateescape"), equality_of)
     taken_by = ""
     for mod in mods:
         if ";" in mod.attribute or equality_of(mod.attribute).name != equality.name:

@@ -118,7 +118,7 @@ def _bcrypt_base64(salt: bytes) -> bytes:
     return base64.b64encode(salt).rstrip(b"=").translate(bytes.maketrans(standard, own))
 
 
-def normalised(hash_text: str, verified: Collection[str]) -> str:
+def with_verified_scheme(hash_text: str, verified: Collection[str]) -> str:
     """Bring a ready-made hash into the form that the directory verifies.
 
     Args:

@@ -128,7 +128,7 @@ def everything_below(dn: str) -> Sweep:
     """Return the sweep that removes all entries below one, leaf first."""
 
     def take(found: Entry) -> Iterator[Operation]:
-        if not names.same(found.dn, dn):
+        if not names.same_dn(found.dn, dn):
             yield Delete(found.dn, absent_ok=True, parent_ok=True)
 
     query = Query(dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
@@ -155,7 +155,7 @@ class Recheck:
     judge: Callable[[Iterable[Entry]], Correction]
 
 
-def merged(first: Recheck, second: Recheck) -> Recheck:
+def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
     """Return one recheck for two that search the same place: it costs one search.
 
     Each judges the entries of both. The second one is not asked if the first one refuses.
@@ -269,7 +269,7 @@ def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
     return tuple(undone)
 
 
-def taken_back(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Operation, ...]:
+def undo_modify(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Operation, ...]:
     """Say what undoes a change of an entry, in case it is there and not as it should be.
 
     What matters, the attributes named, goes first, in case somebody wrote to the rest meanwhile.
@@ -284,7 +284,7 @@ def taken_back(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Opera
     )
 
 
-def remade(
+def reset_entry(
     entry: Entry, attributes: Mapping[str, tuple[bytes, ...]], kept: Iterable[str]
 ) -> Modify:
     """Say what makes an entry one with these attributes, and no others but those it keeps."""
@@ -298,7 +298,7 @@ def remade(
     return Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
 
 
-def guarded(plan: Plan) -> Plan:
+def conditional_on_state(plan: Plan) -> Plan:
     """Make a plan conditional on the state in which the named entry was read.
 
     It then begins with a change of that entry, which the directory carries out in that state

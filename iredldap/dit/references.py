@@ -74,9 +74,9 @@ def clear_addresses(
         every(_LISTS, either(*terms(*_ON_LISTS))),
     )
     everywhere = _sweep(
-        tree.base, mentioned, is_gone, lambda value: names.below(value, dn), inside=dn
+        tree.base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn
     )
-    colleagues = names.home(dn)
+    colleagues = names.domain_dn(dn)
     if colleagues is None:
         return (everywhere,)
     # userManager has no index: look for it among the colleagues only, not in the whole tree.
@@ -94,7 +94,7 @@ def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
     """
     named = either(*_member_terms(dn, below))
     return _sweep(
-        tree.base, named, lambda _: False, lambda value: names.below(value, dn), inside=dn
+        tree.base, named, lambda _: False, lambda value: names.is_within(value, dn), inside=dn
     )
 
 
@@ -123,7 +123,7 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
         tree.base,
         either(*terms),
         lambda value: folded(value) in gone,
-        lambda value: names.below(value, dn),
+        lambda value: names.is_within(value, dn),
         inside=dn,
     )
 
@@ -194,7 +194,9 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         # DNs are no texts that one could search a part of: groups are all looked at.
         *(present(name) for name in MEMBER_DNS),
     )
-    return _sweep(tree.base, mentioned, is_gone, lambda value: names.below(value, dn), inside=dn)
+    return _sweep(
+        tree.base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn
+    )
 
 
 def replace_addresses(
@@ -235,7 +237,7 @@ def replace_addresses(
         every(equals("objectClass", "mailDomain"), either(*named)),
     )
     # Without an index, as in `clear_addresses`: colleagues only, those of yesterday and tomorrow.
-    homes = dict.fromkeys(filter(None, (names.home(dn), names.home(new_dn))))
+    homes = dict.fromkeys(filter(None, (names.domain_dn(dn), names.domain_dn(new_dn))))
     on_users = either(*terms(*_ON_USERS, *_NOTES_ON_USERS))
     return (
         sweep(tree.base, everywhere),
@@ -303,7 +305,7 @@ def replacements(
         return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
 
     def member(value: str) -> str:
-        return names.moved(value, *dns) if dns else value
+        return names.renamed_dn(value, *dns) if dns else value
 
     for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
@@ -351,7 +353,7 @@ def _sweep(
 ) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
         # What goes along is left as it is: a group without members would be refused.
-        if names.below(entry.dn, inside):
+        if names.is_within(entry.dn, inside):
             return
         mods = tuple(_mods(entry, is_gone, is_gone_dn))
         if mods:

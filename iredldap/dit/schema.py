@@ -177,21 +177,21 @@ class Schema:
     ) -> dict[str, list[bytes]]:
         """Add the values of an entry's own name that it lacks, as slapd does with a new entry."""
         made = {name: [*values] for name, values in attributes.items()}
-        for attribute, value in next(iter(names.parsed(dn)), ()):
+        for attribute, value in next(iter(names.parsed_dn(dn)), ()):
             equality = self.equality_of(attribute)
             own = value.encode("utf-8", "surrogateescape")
             name = next((n for n in made if n.lower() == equality.name), None)
-            form = matching.normal(equality.rule, own, self.equality_of)
+            form = matching.normalized(equality.rule, own, self.equality_of)
             if name is None:
                 made[self.spelled(attribute.partition(";")[0]) or attribute] = [own]
             elif all(
-                matching.normal(equality.rule, v, self.equality_of) != form for v in made[name]
+                matching.normalized(equality.rule, v, self.equality_of) != form for v in made[name]
             ):
                 made[name].append(own)
         return made
 
     def _naming(self, dn: str) -> Iterable[str]:
-        rdn, *_ = names.parsed(dn) or [[]]
+        rdn, *_ = names.parsed_dn(dn) or [[]]
         if not rdn or not syntaxes.is_rdn(rdn, self.equality_of, self._syntax_of):
             yield f"{names.rdn(dn) if rdn else dn}: no name that it can have"
             return
@@ -201,7 +201,7 @@ class Schema:
                 yield f"{known.name}: no attribute to be named by"
         written = [(a.partition(";")[0], v.encode("utf-8", "surrogateescape")) for a, v in rdn]
         compared = [
-            (equality.name, matching.normal(equality.rule, value, self.equality_of))
+            (equality.name, matching.normalized(equality.rule, value, self.equality_of))
             for attribute, value in written
             if (equality := self.equality_of(attribute))
         ]
@@ -243,7 +243,7 @@ class Schema:
         if known.oid == _OBJECT_CLASS:
             classes = [self.object_class(value.decode("utf-8", "replace")) for value in values]
             return len({found.oid for found in classes if found}) < len([*filter(None, classes)])
-        return matching.twice(known.equality, values, self.equality_of)
+        return matching.has_duplicates(known.equality, values, self.equality_of)
 
     def _find_attribute(self, name: str) -> AttributeDefinition | None:
         """Find an attribute by one of its names or its OID, whatever options follow it."""

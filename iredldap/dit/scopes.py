@@ -213,7 +213,7 @@ def as_sent(read: Read) -> Read:
     return word
 
 
-def alike(read: Read, values: Iterable[str], stored: Iterable[str]) -> list[str]:
+def stored_spellings(read: Read, values: Iterable[str], stored: Iterable[str]) -> list[str]:
     """Return what is stored of some addresses, in any spelling, and the addresses themselves."""
     wanted = set(values)
     kept = as_sent(read)
@@ -241,7 +241,7 @@ def refuse_new(read: Read, values: Iterable[str], stored: Callable[[], Collectio
                 raise
 
 
-def strays(read: Read, values: Iterable[str], stored: Collection[str]) -> list[str]:
+def malformed_leftovers(read: Read, values: Iterable[str], stored: Collection[str]) -> list[str]:
     """Return those of some addresses that shall go which are none, and not stored either."""
     return [value for value in values if value not in stored and not _is_address(read, value)]
 

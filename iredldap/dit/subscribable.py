@@ -12,7 +12,7 @@ from typing import Any
 from iredldap.dit import kinds, list_kinds, maillist, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Elsewhere, Field, FieldChange, Profile, StoredAttribute, Table, Verb
-from iredldap.dit.modlist import service_mods, stored
+from iredldap.dit.modlist import new_attributes, service_mods
 from iredldap.dit.plan import Mod
 
 NEWSLETTER = "newsletter"
@@ -245,14 +245,14 @@ _ALLOWED = _setting(
 _STORED_DESCRIPTION = DESCRIPTION.but(stored_as=StoredAttribute("description"))
 
 
-def is_list(entry: Entry) -> bool:
+def is_subscribable_list(entry: Entry) -> bool:
     """Whether an entry is a list that mlmmj runs."""
     return entry.has("objectClass", "mailList") and entry.has("enabledService", "mlmmj")
 
 
 def is_unfinished(entry: Entry) -> bool:
     """Whether the creation of a list broke off: Postfix knows it when it is finished."""
-    return is_list(entry) and not entry.has("enabledService", "mail")
+    return is_subscribable_list(entry) and not entry.has("enabledService", "mail")
 
 
 FINISHED: Mapping[str, bool] = {"mail": True}
@@ -287,7 +287,7 @@ def new(
         "mailingListID": (number,),
         "shadowAddress": tuple(shadows),
         "domainStatus": ("disabled",) if is_marked else (),
-        **stored(in_directory(changes, Entry("", {}))),
+        **new_attributes(in_directory(changes, Entry("", {}))),
     }
     services = {"mail": is_finished, "deliver": True, "mlmmj": True} | services_of(changes)
     attributes["enabledService"] = tuple(word for word, wanted in services.items() if wanted)

@@ -52,7 +52,11 @@ def _is_address(value: bytes) -> bool:
 def _is_time(value: bytes) -> bool:
     found = _TIME.fullmatch(value)
     # A leap second is one.
-    return found is not None and (found[1] or b"0") <= b"60" and matching.moment(value) is not None
+    return (
+        found is not None
+        and (found[1] or b"0") <= b"60"
+        and matching.normalized_time(value) is not None
+    )
 
 
 def _is_certificate(value: bytes) -> bool:
@@ -134,7 +138,7 @@ def is_valid(
 
 def _is_dn(value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str]) -> bool:
     try:
-        parts = names.parsed(value.decode())
+        parts = names.parsed_dn(value.decode())
     except UnicodeDecodeError:
         return False
     return bool(parts) and all(is_rdn(part, equality_of, syntax_of) for part in parts)

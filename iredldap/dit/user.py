@@ -6,7 +6,15 @@ mail user.
 
 from iredldap.dit import kinds
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import Elsewhere, Field, FieldChange, StoredAttribute, Table, Verb, each
+from iredldap.dit.fields import (
+    Elsewhere,
+    Field,
+    FieldChange,
+    StoredAttribute,
+    Table,
+    Verb,
+    list_rows,
+)
 from iredldap.errors import EmptyPassword, WeakPassword
 
 ROLE = "domainadmin"
@@ -115,7 +123,7 @@ _TRANSPORT = Field(
     empty="that of the domain again",
     profile="relay",
 )
-_FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
+_FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = list_rows(
     Field(
         name="forwarding",
         stored_as=StoredAttribute("mailForwardingAddress", many=True),
@@ -131,7 +139,7 @@ _FORWARDING, _ADD_FORWARDING, _REMOVE_FORWARDING = each(
     "Addresses that get the user's mail too; the own one keeps a copy in the mailbox.",
     "Addresses that get the user's mail no more.",
 )
-_ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
+_ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = list_rows(
     Field(
         name="aliases",
         stored_as=StoredAttribute(
@@ -148,7 +156,7 @@ _ALIASES, _ADD_ALIAS, _REMOVE_ALIAS = each(
     "Further addresses to give to the user.",
     "Further addresses to take from the user.",
 )
-_SERVICES, _ADD_SERVICE, _REMOVE_SERVICE = each(
+_SERVICES, _ADD_SERVICE, _REMOVE_SERVICE = list_rows(
     Field(
         name="services",
         stored_as=StoredAttribute("enabledService", many=True),

@@ -9,7 +9,7 @@ from datetime import date
 from iredldap.dit import names, settings
 from iredldap.dit.entry import Entry, distinct, encoded
 from iredldap.dit.fields import FieldChange
-from iredldap.dit.modlist import service_mods, stored
+from iredldap.dit.modlist import new_attributes, service_mods
 from iredldap.dit.plan import Mod, Op
 from iredldap.dit.user import ROLE, is_global_admin
 
@@ -56,7 +56,7 @@ def new(
         "accountStatus": ("active",),
         "amavisLocal": ("TRUE",),
         **given,
-        **stored(changes),
+        **new_attributes(changes),
     }
     return {name: encoded(values) for name, values in attributes.items() if values}
 

@@ -169,7 +169,7 @@ def phone(value: str) -> str:
 
 def comparable_phone(value: str) -> str:
     """A telephone number as the directory compares it."""
-    return clashes.form("telephoneNumber", value).decode().strip()
+    return clashes.normalized_value("telephoneNumber", value).decode().strip()
 
 
 def mailbox_path(value: str) -> str:

@@ -154,7 +154,7 @@ class Development:
             passwords.hashed(kept_secret(self._secrets / name), "SSHA", os.urandom(16))
             for name in ("vmail", "vmailadmin", "admin")
         )
-        first = base.global_admin(
+        first = base.global_admin_entry(
             self._tree,
             ADMIN,
             admin,

@@ -231,12 +231,12 @@ class Iredadmin:
         Raises:
             ServerDown: If that fails.
         """
-        paths = filter(None, map(mailbox.normalised, maildirs))
+        paths = filter(None, map(mailbox.normalized, maildirs))
         first = [*islice(paths, _FEW + 1)]
         rows = self.written_down(first)
         at: dict[str, list[int]] = {}
         for number, row in rows.items():
-            at.setdefault(mailbox.normalised(row.maildir), []).append(number)
+            at.setdefault(mailbox.normalized(row.maildir), []).append(number)
         # Of rows there are fewer than of accounts, which are told one by one.
         ground = mailbox.Ground(at)
         touched = {

@@ -25,7 +25,7 @@ def get(directory: Directory, mail: str) -> Entry:
     Raises:
         NoSuchAccount: If there is none.
     """
-    return finders.existing(finders.account(directory, mail, "mailAlias"), "alias", mail)
+    return finders.require(finders.account(directory, mail, "mailAlias"), "alias", mail)
 
 
 def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
             Add(
                 dn,
                 alias.new(mail, changes, ours, is_marked=is_marked),
-                container=domain_entry.container(home.dn, "Aliases"),
+                container=domain_entry.new_container(home.dn, "Aliases"),
             ),
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),
@@ -122,7 +122,9 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     """
     judge = targets.Judge.of(directory, caller)
     found = judge.find_with(finders.account_query(directory, mail), _sent(parsed))
-    entry = finders.existing(finders.among(directory, found, mail, "mailAlias"), "alias", mail)
+    entry = finders.require(
+        finders.choose_account(directory, found, mail, "mailAlias"), "alias", mail
+    )
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)
@@ -152,7 +154,10 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *list_mentions.ending(directory, records, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(
-                directory.tree, entry.dn, alias.addresses(entry), finders.below(directory, entry.dn)
+                directory.tree,
+                entry.dn,
+                alias.addresses(entry),
+                finders.dns_below(directory, entry.dn),
             ),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),

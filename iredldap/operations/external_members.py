@@ -19,7 +19,7 @@ from iredldap.gateways.directory import Directory
 def dn_of(directory: Directory, entry: Entry) -> str:
     """DN of the entry of a list's members elsewhere: beside the list, in its domain."""
     mail = maillist.addresses(entry)[0]
-    home = names.home(entry.dn)
+    home = names.domain_dn(entry.dn)
     return names.externals(home, mail) if home else directory.tree.externals(mail)
 
 
@@ -78,9 +78,9 @@ def change(
         return (Modify(places[0], (Mod(Op.ADD, "mail", missing),)), *steps)
     mail, *shadows = own
     is_marked = entry.has("domainStatus", "disabled")
-    made = maillist.externals(mail, shadows, is_marked=is_marked)
+    made = maillist.new_externals(mail, shadows, is_marked=is_marked)
     dn = dn_of(directory, entry)
-    container = domain_entry.container(names.parent(names.parent(dn)), "Externals")
+    container = domain_entry.new_container(names.parent(names.parent(dn)), "Externals")
     return (
         Add(dn, made, present_ok=True, container=container),
         Modify(dn, (Mod(Op.ADD, "mail", missing),)),

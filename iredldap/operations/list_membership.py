@@ -62,9 +62,11 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, marked), _EVERYTHING)
     lists, others = list[Entry](), list[Entry]()
     for found in directory.stream(query):
-        is_itself = maillist.is_list(found) and found.has("mail", mail)
+        is_itself = maillist.is_maillist(found) and found.has("mail", mail)
         (lists if is_itself else others).append(found)
-    entry = finders.existing(finders.among(directory, lists, mail, "mailList"), "list", mail)
+    entry = finders.require(
+        finders.choose_account(directory, lists, mail, "mailList"), "list", mail
+    )
     if further := maillist.addresses(entry)[1:]:
         others += _marked(directory, further, with_members=with_members)
     return Found(entry, *told_apart(entry, others))
@@ -99,7 +101,7 @@ def told_apart(entry: Entry, found: Iterable[Entry]) -> tuple[tuple[Entry, ...],
     for one in found:
         if maillist.is_externals(one):
             outside[one.dn] = one
-        elif not names.same(one.dn, entry.dn):
+        elif not names.same_dn(one.dn, entry.dn):
             held = {name: one.attributes.get(name, []) for name in _OF_A_MEMBER}
             members[one.dn] = Entry(one.dn, held)
     return tuple(outside.values()), tuple(members.values())
@@ -155,7 +157,7 @@ def tell(
     }
     others = [address for address in sent if address not in holders and address not in own]
     judged = managed.difference(held)
-    hosted = finders.hosted(directory, {names.domain_of(m) for m in others if m in judged})
+    hosted = finders.hosted_domains(directory, {names.domain_of(m) for m in others if m in judged})
     elsewhere = [
         address
         for address in others
@@ -223,15 +225,15 @@ def dismissed(
 def join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
     """Make accounts members under every address of a list."""
     own = maillist.addresses(entry)
-    lacking = [member for member in members if maillist.lacks(member, own)]
-    return _sweeps(directory, "add members", lacking, lambda member: maillist.joins(member, own))
+    lacking = [member for member in members if maillist.is_partial_member(member, own)]
+    return _sweeps(directory, "add members", lacking, lambda member: maillist.join(member, own))
 
 
 def leave(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
     """Make accounts members under no address of a list."""
     own = maillist.addresses(entry)
-    there = [member for member in members if maillist.leaves(member, own)]
-    return _sweeps(directory, "remove members", there, lambda member: maillist.leaves(member, own))
+    there = [member for member in members if maillist.leave(member, own)]
+    return _sweeps(directory, "remove members", there, lambda member: maillist.leave(member, own))
 
 
 def _sweeps(
@@ -287,7 +289,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
                 for operation in (
                     elsewhere.ended(found, addresses)
                     if maillist.is_externals(found)
-                    else maillist.leaves(found, addresses)
+                    else maillist.leave(found, addresses)
                 )
             )
         )

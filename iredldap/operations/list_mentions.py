@@ -76,7 +76,7 @@ def _of_account(
     directory: Directory, records: Records, dn: str, successors: Mapping[str, str | None]
 ) -> tuple[Step, ...]:
     lists = records.mlmmjadmin
-    others = [entry for entry in _found(directory, lists) if not names.same(entry.dn, dn)]
+    others = [entry for entry in _found(directory, lists) if not names.same_dn(entry.dn, dn)]
     if not others:
         return ()
     lists.ask()
@@ -160,7 +160,7 @@ def _inherit(
     """
 
     def change(entry: Entry) -> Iterator[Operation]:
-        if names.below(entry.dn, dn) if below else names.same(entry.dn, dn):
+        if names.is_within(entry.dn, dn) if below else names.same_dn(entry.dn, dn):
             return
         mail = entry.folded("mail")
         after = {
@@ -291,7 +291,7 @@ def ending_domain(
         others: list[Entry] = []
         for entry in _found(directory, lists):
             mail = entry.folded("mail")
-            if names.below(entry.dn, dn):
+            if names.is_within(entry.dn, dn):
                 lists.delete(mail, archive=True)
                 continue
             others.append(entry)
@@ -323,14 +323,14 @@ def ending_alias_domains(
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
     lists = records.mlmmjadmin
-    if not any(names.below(entry.dn, dn) for entry in _found(directory, lists)):
+    if not any(names.is_within(entry.dn, dn) for entry in _found(directory, lists)):
         return
     lists.ask()
 
     def work() -> None:
         for entry in _found(directory, lists):
             mail = entry.folded("mail")
-            profile = lists.profile(mail) if names.below(entry.dn, dn) else None
+            profile = lists.profile(mail) if names.is_within(entry.dn, dn) else None
             form = list_profile.without(
                 mail, profile or {}, lambda address: names.domain_of(address) in domains
             )

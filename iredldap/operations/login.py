@@ -29,7 +29,7 @@ def username(text: str) -> str:
         InvalidUsername: If it is no mail address.
     """
     try:
-        return names.existing(text)
+        return names.existing_address(text)
     except InvalidMail as ex:
         raise InvalidUsername("no mail address", parameter="username") from ex
 
@@ -85,10 +85,10 @@ class Caller:
         """Whether they may change an entry in the domain that this DN lies in."""
         if self.is_global:
             return True
-        name, home = names.domain_in(dn), names.home(dn)
+        name, home = names.domain_name_in(dn), names.domain_dn(dn)
         if name is not None or home is None:
             return name in self.managed
-        return any(names.same(home, domain.dn) for domain in self.managed.values())
+        return any(names.same_dn(home, domain.dn) for domain in self.managed.values())
 
     def home(self, domain: str, *, by_alias: bool = False) -> Entry | None:
         """Give a domain that a normal admin manages, for reading also by an alias name."""
@@ -114,13 +114,13 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
     """
     found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, finders.own_address(mail)))
     try:
-        account = finders.among(directory, found, mail, "mailUser")
-        standalone = finders.only(finders.standalone_admins(directory, found), mail)
+        account = finders.choose_account(directory, found, mail, "mailUser")
+        standalone = finders.single(finders.standalone_admins(directory, found), mail)
     except AmbiguousAccount:
         # Which of them was meant nobody can say: neither is let in.
         return None
     for entry in (account, standalone):
-        if entry and finders.is_on(directory, entry):
+        if entry and finders.is_active_with_domain(directory, entry):
             caller = _caller(directory, mail, entry)
             if caller:
                 return caller
@@ -134,7 +134,7 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
         return Caller(mail, entry.dn, is_global=True, stored=stored)
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
-    managed = directory.find(finders.managed(directory, mail))
+    managed = directory.find(finders.managed_domains_query(directory, mail))
     by_name = {domain.folded("domainName"): domain for domain in managed}
     return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
 

@@ -150,7 +150,7 @@ class Records:
         """Step: take back that the mailboxes of some users may be removed: they stay users."""
         return Outside(
             "keep the mailboxes",
-            lambda: self.iredadmin.reclaim_mailboxes(map(mailbox.stored, users())),
+            lambda: self.iredadmin.reclaim_mailboxes(map(mailbox.stored_path, users())),
         )
 
     def reclaiming_paths(self, *paths: str) -> Outside:

@@ -154,7 +154,7 @@ def generated(
         for _, _, path in _owners(others, ground, exempt):
             taken |= ground.touched(path)
         for row in records.iredadmin.written_down(paths, since).values():
-            path = mailbox.normalised(row.maildir)
+            path = mailbox.normalized(row.maildir)
             if path not in paths or not takes_over(row):
                 taken |= ground.touched(path)
         free = next((path for path in paths if path not in taken), None)
@@ -166,7 +166,7 @@ def generated(
                 # What lies around it has been asked for before the write, in the domain's turn.
                 # That an account of another domain comes to lie there in this moment is left to
                 # `iredldap doctor`: a second look would cost each creation as much as the first.
-                query=mailbox.equal(tree.base, free),
+                query=mailbox.query_by_path(tree.base, free),
                 since=since,
                 exempt=exempt,
                 takes_over=takes_over,
@@ -218,7 +218,7 @@ def given(
         MailboxInUse: If it touches the mailbox of another account, or one that was deleted.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    wanted, name = mailbox.normalised(path), names.domain_of(mail)
+    wanted, name = mailbox.normalized(path), names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
     if mailbox.is_inside_a_mailbox(wanted):
@@ -231,11 +231,11 @@ def given(
     near = chain(
         directory.stream(query),
         # The directory of a domain holds the mailboxes of that domain, and unusual ones.
-        directory.stream(mailbox.everybody((at_home and names.home(dn)) or tree.base)),
+        directory.stream(mailbox.everybody((at_home and names.domain_dn(dn)) or tree.base)),
         records.unusual_paths.touching(directory, ground) if at_home else (),
     )
     for owner, address, theirs in _owners(near, ground):
-        if names.same(owner, dn):
+        if names.same_dn(owner, dn):
             continue
         if theirs != wanted or not caller.is_global:
             raise MailboxInUse(f"{wanted}: {owner} has {theirs}", parameter="maildir")
@@ -283,7 +283,8 @@ def recheck(
     def is_still_free(entries: Iterable[Entry]) -> bool:
         owners = _owners(entries, ground, place.exempt)
         if any(
-            not names.same(dn, place.dn) and (dn.lower() not in place.others or path != place.path)
+            not names.same_dn(dn, place.dn)
+            and (dn.lower() not in place.others or path != place.path)
             for dn, _, path in owners
         ):
             return False
@@ -312,11 +313,11 @@ def recheck(
 def _rows(records: Records, place: Place) -> list[Mailbox]:
     ground = Ground([place.path])
     rows = records.iredadmin.written_down([place.path], place.since).values()
-    return [row for row in rows if ground.touched(mailbox.normalised(row.maildir))]
+    return [row for row in rows if ground.touched(mailbox.normalized(row.maildir))]
 
 
 def _is_taken_over(place: Place, row: Mailbox) -> bool:
-    return mailbox.normalised(row.maildir) == place.path and place.takes_over(row)
+    return mailbox.normalized(row.maildir) == place.path and place.takes_over(row)
 
 
 def _owners(
@@ -324,7 +325,7 @@ def _owners(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield DN, address and path of the accounts whose mailboxes touch some directories."""
     for entry in entries:
-        path = mailbox.place(entry)
+        path = mailbox.location(entry)
         if path not in exempt and ground.touched(path):
             yield entry.dn, entry.folded("mail"), path
 
@@ -361,11 +362,11 @@ def remembering(
         going: dict[str, list[Mailbox]] = {}
         spelled = set()
         for entry in users():
-            path = mailbox.place(entry)
+            path = mailbox.location(entry)
             if mailbox.is_a_directory_of_its_own(path):
-                spelled.add(mailbox.stored(entry))
+                spelled.add(mailbox.stored_path(entry))
                 mail = entry.folded("mail")
-                row = Mailbox(mail, names.domain_of(mail), mailbox.stored(entry))
+                row = Mailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
                 going.setdefault(path, []).append(row)
         if not going:
             return
@@ -376,9 +377,9 @@ def remembering(
         used |= _touched(records.unusual_paths.touching(directory, ground), ground, dn)
         open_ = [path for path in going if not mailbox.ends_in_a_time(path)]
         if open_:
-            home = names.domain_in(dn)
+            home = names.domain_name_in(dn)
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
-            base = (at_home and names.home(dn)) or directory.tree.base
+            base = (at_home and names.domain_dn(dn)) or directory.tree.base
             used |= _used(directory, ground, dn, mailbox.everybody(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, admin)
@@ -405,6 +406,6 @@ def _touched(entries: Iterable[Entry], ground: Ground, gone: str) -> set[str]:
     return {
         touched
         for dn, _, path in _owners(entries, ground)
-        if not names.below(dn, gone)
+        if not names.is_within(dn, gone)
         for touched in ground.touched(path)
     }

@@ -144,13 +144,13 @@ def rename(
     found = directory.find(
         finders.domain_and_holders(directory, new_mail, mail, rights=kind is USER)
     )
-    target, holders = finders.told_apart(found, new_mail)
-    entry = finders.among(directory, holders, mail, kind.object_class)
+    target, holders = finders.domain_and_accounts(found, new_mail)
+    entry = finders.choose_account(directory, holders, mail, kind.object_class)
     # One that another tool had named keeps its old address for a moment longer than its old name.
     has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:
         entry = _unfinished(directory, kind, holders, mail, new_mail)
-    entry = finders.existing(entry, kind.object_class, mail)
+    entry = finders.require(entry, kind.object_class, mail)
     if user.is_global_admin(entry) and not caller.is_global:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
     if target is None:
@@ -177,7 +177,7 @@ def _former_dn(directory: Directory, kind: Kind, old: str, entry: Entry) -> str:
     """DN that an account had before it was moved; what another tool had named it nobody knows."""
     left = names.domain_of(old)
     if finders.domain_name(directory, entry.dn) == left:
-        return names.beside(entry.dn, "mail", old)
+        return names.sibling_dn(entry.dn, "mail", old)
     home = finders.domain_or_none(directory, left)
     return names.account_in(home.dn if home else directory.tree.domain(left), kind.unit, old)
 
@@ -196,7 +196,7 @@ def _unfinished(
     directory: Directory, kind: Kind, holders: list[Entry], old: str, new: str
 ) -> Entry | None:
     """The account that has its new name already, and the mark of a rename from the old one."""
-    entry = finders.among(directory, holders, new, kind.object_class)
+    entry = finders.choose_account(directory, holders, new, kind.object_class)
     if entry is None or not _is_under_way(entry) or not entry.has("shadowAddress", old):
         return None
     return None if _contested(entry.dn, holders, {old}) else entry
@@ -217,17 +217,17 @@ def _course(
     # One whose removal broke off, or whose domain was deleted while the rename was unfinished, is
     # nobody's any more: the account would have an address of whoever hosts it next.
     places = {names.domain_of(address) for address in held} - known - {left}
-    nobodys = places - finders.hosted(directory, places)
+    nobodys = places - finders.hosted_domains(directory, places)
     return Course(mail, new_mail, tuple(sorted(known | nobodys)), entered)
 
 
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry, target: Entry) -> None:
     if target.is_active:
         return
-    if names.same(entry.dn, caller.dn):
+    if names.same_dn(entry.dn, caller.dn):
         raise PermissionDenied("the caller's own account would be disabled")
     if user.is_global_admin(entry):
-        finders.keep_a_global_admin(directory, entry.dn)
+        finders.require_another_global_admin(directory, entry.dn)
 
 
 def _begin(
@@ -253,7 +253,7 @@ def _begin(
         entry.dn,
         names.rdn(to),
         names.parent(to) if course.crosses else None,
-        domain_entry.container(target.dn, kind.unit),
+        domain_entry.new_container(target.dn, kind.unit),
         keeps_values=not names.is_named(entry.dn, "mail", course.old),
     )
     undo_log = UndoLog()
@@ -302,7 +302,7 @@ def _follow(
     mark = Mod(Op.DELETE, "shadowAddress", encoded((course.old, course.new)))
     renamed = course.renamed(held)
     there = old_dn if move else new_dn
-    below = (names.moved(dn, there, old_dn) for dn in finders.below(directory, there))
+    below = (names.renamed_dn(dn, there, old_dn) for dn in finders.dns_below(directory, there))
     mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
         *list_mentions.moving(directory, records, old_dn, renamed),
@@ -324,7 +324,7 @@ def _recheck_addresses(
 
     def judge(entries: Iterable[Entry]) -> Correction:
         try:
-            home, holders = finders.told_apart(entries, wanted[0])
+            home, holders = finders.domain_and_accounts(entries, wanted[0])
         except AmbiguousAccount as ex:
             return Correction(withdrawal, ex)
         if home and not _contested(dn, holders, set(wanted)):
@@ -389,10 +389,10 @@ def _excess_among(
     others = (
         other
         for other in comers
-        if not names.same(other.dn, entry.dn)
-        and (names.below(other.dn, target.dn) or _is_under_way(other))
+        if not names.same_dn(other.dn, entry.dn)
+        and (names.is_within(other.dn, target.dn) or _is_under_way(other))
     )
-    number, used = finders.counted(others)
+    number, used = finders.count_users(others)
     refusals: list[Refusal] = []
     if most == -1:
         refusals.append(NotAllowed(f"{kind.limit} is -1"))
@@ -415,7 +415,7 @@ def _conform(directory: Directory, kind: Kind, course: Course, dn: str) -> Reche
     """Take what is left of the old name from the renamed account, as it and its domain are now."""
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        home, holders = finders.told_apart(entries, course.new)
+        home, holders = finders.domain_and_accounts(entries, course.new)
         entry = _at(dn, holders)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")
@@ -452,7 +452,7 @@ def _contested(dn: str, holders: Iterable[Entry], wanted: set[str]) -> set[str]:
     return {
         address
         for holder in holders
-        if not names.same(holder.dn, dn)
+        if not names.same_dn(holder.dn, dn)
         for address in (holder.lowered("mail") | holder.lowered("shadowAddress")) & wanted
     }
 
@@ -462,7 +462,7 @@ def _flat(held: dict[str, list[Entry]]) -> list[Entry]:
 
 
 def _at(dn: str, entries: Iterable[Entry]) -> Entry | None:
-    return next((entry for entry in entries if names.same(entry.dn, dn)), None)
+    return next((entry for entry in entries if names.same_dn(entry.dn, dn)), None)
 
 
 def _is_under_way(entry: Entry) -> bool:

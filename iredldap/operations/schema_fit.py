@@ -80,7 +80,7 @@ class _Fit:
         def cut(change: Change) -> Change:
             def changed(entry: Entry) -> Iterator[Operation]:
                 for operation in change(entry):
-                    same = names.same(operation.dn, entry.dn)
+                    same = names.same_dn(operation.dn, entry.dn)
                     classes = _classes(entry) if same else self._of(operation.dn)
                     yield from self._cut(operation, classes)
 

@@ -50,7 +50,7 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
         NoSuchAccount: If there is none; a mail user is none, whatever rights they have.
     """
     entry = finders.admin(directory, mail)
-    managed = directory.find(finders.managed(directory, mail, ("domainName",)))
+    managed = directory.find(finders.managed_domains_query(directory, mail, ("domainName",)))
     return entry, sorted(domain.text("domainName") or "" for domain in managed)
 
 
@@ -157,8 +157,8 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
     """
     holder = _user_with_rights(directory, mail)
     found = finders.standalone_admin(directory, mail) or holder
-    entry = finders.existing(found, "admin", mail)
-    if names.same(caller.dn, entry.dn):
+    entry = finders.require(found, "admin", mail)
+    if names.same_dn(caller.dn, entry.dn):
         raise PermissionDenied("an admin cannot delete their own account")
     if entry is holder:
         steps = _withdrawal(directory, entry, mail)
@@ -181,7 +181,7 @@ def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Itera
     yield from domain_admins.keep_a_global_admin(directory, entry, off)
     if dismissed:
         yield _dismissal(directory, dismissed)
-    yield references.clear_dns(directory.tree, entry.dn, finders.below(directory, entry.dn))
+    yield references.clear_dns(directory.tree, entry.dn, finders.dns_below(directory, entry.dn))
     yield Delete(entry.dn, absent_ok=True, with_children=True)
     if dismissed:
         yield _late_dismissal(directory, dismissed)
@@ -197,7 +197,7 @@ def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]
 
 
 def _dismissal(directory: Directory, mail: str) -> Sweep:
-    query = finders.managed(directory, mail, ("domainAdmin",))
+    query = finders.managed_domains_query(directory, mail, ("domainAdmin",))
     return Sweep(
         "withdraw the admin's domains", query, lambda domain: rights.withdraw(domain, mail)
     )
@@ -211,5 +211,5 @@ def _late_dismissal(directory: Directory, mail: str) -> Recheck:
             tuple(change for domain in domains for change in rights.withdraw(domain, mail))
         )
 
-    query = finders.managed(directory, mail, ("domainAdmin",))
+    query = finders.managed_domains_query(directory, mail, ("domainAdmin",))
     return Recheck("does a domain name the admin", query, judge)

@@ -98,7 +98,9 @@ class Judge:
         holders |= finders.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
         self.found |= {mail: _number(found[-1]) for mail, found in holders.items() if found}
         missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
-        homes = finders.homes(self._directory, names.domains_of(missing)) if missing else {}
+        homes = (
+            finders.domains_by_name(self._directory, names.domains_of(missing)) if missing else {}
+        )
         # Another server has the accounts of a domain that this one is only a backup MX of.
         here = {name for name, found in homes.items() if not all(map(domain.is_backup, found))}
         return {mail for mail in missing if names.domain_of(mail) in here}
@@ -207,7 +209,7 @@ def _recheck(
 
 
 def _stands(reference: Reference, holder: Entry) -> bool:
-    return not reference.is_dn or names.same(holder.dn, reference.value)
+    return not reference.is_dn or names.same_dn(holder.dn, reference.value)
 
 
 def _amended(reference: Reference, successor: Entry | None) -> Operation:

@@ -17,14 +17,14 @@ from iredldap.operations import rights
 
 
 def home_of(found: Iterable[Entry], mail: str) -> Entry:
-    """Give the domain of a new account from the answer to `lookup.domain_and_holders`.
+    """Give the domain of a new account from the answer to `finders.domain_and_holders`.
 
     Raises:
         NoSuchAccount: If the domain does not exist.
         AlreadyExists: If the address belongs to any account.
         AmbiguousAccount: If two entries have the name of the domain.
     """
-    home, holders = finders.told_apart(found, mail)
+    home, holders = finders.domain_and_accounts(found, mail)
     if home is None:
         raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
     for holder in holders:
@@ -81,7 +81,7 @@ def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
     def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         try:
-            home, holders = finders.told_apart(there, new_account.mail)
+            home, holders = finders.domain_and_accounts(there, new_account.mail)
         except AmbiguousAccount as ex:
             return Correction(new_account.withdrawn(), ex)
         ours, theirs = set[str](), set[str]()

@@ -48,7 +48,9 @@ class UnusualPaths:
         with self._lock:
             self._update(directory)
             candidates = [
-                entry.dn for entry in self._known.values() if ground.touched(mailbox.place(entry))
+                entry.dn
+                for entry in self._known.values()
+                if ground.touched(mailbox.location(entry))
             ]
         for dn in candidates:
             # It may have gone, or moved, without being read above: deletions leave no trace.
@@ -87,7 +89,7 @@ def _is_unusual(entry: Entry) -> bool:
 
     So do those of the older form, which no search by `homeDirectory` finds.
     """
-    path, home = mailbox.place(entry), names.domain_in(entry.dn)
+    path, home = mailbox.location(entry), names.domain_name_in(entry.dn)
     return (
         not entry.values("homeDirectory")
         or mailbox.is_inside_a_mailbox(path)

@@ -209,12 +209,12 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
         read = names.new_domain if endpoint.id == "domain_create" else names.domain
         params["domain"] = read(params["domain"])
     if "mail" in params:
-        read = names.account if endpoint.names_new_account else names.stored
+        read = names.new_address if endpoint.names_new_account else names.stored_address
         params["mail"] = read(params["mail"])
     if "number" in params:
         params["number"] = str(_days(params["number"]))
     if "new_mail" in params:
-        params["new_mail"] = names.account(params["new_mail"])
+        params["new_mail"] = names.new_address(params["new_mail"])
 
 
 def _refuse_no_address(caller: Caller, params: dict[str, str]) -> None:

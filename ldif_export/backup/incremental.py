@@ -257,7 +257,7 @@ def _check_same_selection(
     if any(selection.operational for selection in selections):
         raise PreconditionFailed("operational attributes can not be changed, nor exported so")
     wanted = tuple(selection.words for selection in selections)
-    if wanted != earlier.selections or not names.same(settings.suffix, earlier.suffix):
+    if wanted != earlier.selections or not names.same_dn(settings.suffix, earlier.suffix):
         what = f"{', '.join(earlier.selections)} of {earlier.suffix}"
         raise PreconditionFailed(f"the earlier export is of something else: {what}")
     if selections[0].has_passwords != earlier.passwords:
@@ -336,7 +336,7 @@ def _attributes(record: LdifRecord) -> dict[str, list[bytes]]:
 
 def _renaming(old_dn: str, dn: str) -> Iterator[Rename]:
     old_parent, parent = names.parent(old_dn), names.parent(dn)
-    moves = not names.same(old_parent, parent)
+    moves = not names.same_dn(old_parent, parent)
     if moves or names.rdn(old_dn) != names.rdn(dn):
         yield Rename(old_dn, names.rdn(dn), parent if moves else None)
 

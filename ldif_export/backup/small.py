@@ -23,7 +23,7 @@ def entries(directory: Directory, kind: SelectionKind, name: str) -> list[Entry]
         here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
         if search.required:
             if kind != "admin":
-                here = [e for e in here if finders.is_at_home(directory, e.dn, mail)]
-            finders.existing(finders.only(here, name), kind, mail)
+                here = [e for e in here if finders.is_in_own_domain(directory, e.dn, mail)]
+            finders.require(finders.single(here, name), kind, mail)
         found += here
     return found

@@ -231,7 +231,7 @@ class _SnapshotRounds:
         return all(map(self._is_there_or_above, self._store.orphaned()))
 
     def _is_there_or_above(self, dn: str) -> bool:
-        if not any(names.below(dn, search.base) for _, search in self._searches):
+        if not any(names.is_within(dn, search.base) for _, search in self._searches):
             return True
         try:
             for _ in self._plain.records(Search(dn, Scope.BASE, "(objectClass=*)")):

@@ -90,7 +90,7 @@ class FileCheck:
 
     def parts(self, dn: str) -> DnParts:
         """Take a DN apart as it is compared; nothing: it is none."""
-        return matching.components(dn, self.equality_of)
+        return matching.normalized_components(dn, self.equality_of)
 
     def entry(self, record: ParsedRecord, parts: DnParts, digest: bytes = b"") -> None:
         """Judge an entry by itself.
@@ -123,7 +123,7 @@ class FileCheck:
             self.faults.add(record.line, f"{record.dn}: no objectClass")
         for name, values in record.attributes.items():
             several = len(values) > 1
-            if several and matching.twice(
+            if several and matching.has_duplicates(
                 self.equality_of(base_name(name)).rule, values, self.equality_of
             ):
                 self.faults.add(record.line, f"{record.dn}: {name}: a value twice")

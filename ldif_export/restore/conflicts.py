@@ -64,7 +64,9 @@ def _having(
 ) -> dict[str, dict[bytes, str]]:
     """Who has what, by the key of the DN."""
     addresses = {claim for claim in claims if "@" in claim}
-    found = finders.holders(directory, addresses, ()) | finders.homes(directory, claims - addresses)
+    found = finders.holders(directory, addresses, ()) | finders.domains_by_name(
+        directory, claims - addresses
+    )
     return {
         claim: {entry_kinds.dn_key(parts(entry.dn)): entry.dn for entry in entries}
         for claim, entries in found.items()

@@ -24,7 +24,7 @@ def mailbox_path(lowered: Mapping[str, Sequence[bytes]]) -> str:
         lowered: Its attributes, names in lower case.
     """
     attributes = {name: [*lowered.get(lower, ())] for lower, name in _SPELLED.items()}
-    return mailbox.place(Entry("", attributes))
+    return mailbox.location(Entry("", attributes))
 
 
 def conflicts_in_file(index: FileIndex) -> Iterator[LineIssue]:
@@ -50,7 +50,7 @@ def conflicts_with_directory(
         ServerDown: If the directory does not answer.
     """
     for entry in directory.stream(mailbox.everybody(directory.tree.base)):
-        if path := mailbox.place(entry):
+        if path := mailbox.location(entry):
             index.mailbox_there(path, entry_kinds.dn_key(parts(entry.dn)), entry.dn)
     index.settle()
     for one, other in overlapping(index.mailboxes_beside(overwrite=overwrite)):

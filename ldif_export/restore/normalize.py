@@ -55,7 +55,7 @@ class Normalizer:
 
     def parts(self, dn: str) -> DnParts:
         """Take a DN apart as the directory compares it; nothing: it is none."""
-        return matching.components(dn, self.schema.equality_of)
+        return matching.normalized_components(dn, self.schema.equality_of)
 
     def operational(self, record: ParsedRecord) -> set[str]:
         """Names of the attributes that the server keeps for itself."""
@@ -155,7 +155,9 @@ class Normalizer:
             return self._class
         if self.schema.holds_dns(attribute):
             equality_of = self.schema.equality_of
-            return lambda value: matching.normal(equality_of(attribute).rule, value, equality_of)
+            return lambda value: matching.normalized(
+                equality_of(attribute).rule, value, equality_of
+            )
         return lambda value: value
 
     def _class(self, value: bytes) -> bytes:
@@ -163,11 +165,11 @@ class Normalizer:
         return found.name.lower().encode() if found else value
 
     def _dn(self, dn: str) -> str:
-        if not self.old_suffix or not names.below(dn, self.old_suffix):
+        if not self.old_suffix or not names.is_within(dn, self.old_suffix):
             return dn
         above = dn
         rdns = []
-        while not names.same(above, self.old_suffix):
+        while not names.same_dn(above, self.old_suffix):
             rdns.append(names.rdn(above))
             above = names.parent(above)
         return ",".join((*rdns, self.tree.suffix))

@@ -29,7 +29,7 @@ def is_verified(stored: bytes, verified: Collection[str]) -> bool:
     """Whether a bind can succeed with a stored password as it is."""
     text = stored.decode("utf-8", "replace")
     try:
-        usual = passwords.normalised(text, verified)
+        usual = passwords.with_verified_scheme(text, verified)
     except InvalidPasswordScheme:
         return False
     # Names of Dovecot's own are no names to slapd.

@@ -157,5 +157,5 @@ class _Examination:
 @lru_cache
 def _compared(attribute: str) -> Equality:
     """Tell how values are compared; those of attributes of other programs by their bytes."""
-    found = matching.standard(attribute)
+    found = matching.standard_equality(attribute)
     return found if matching.is_standard(found.name) else Equality(found.name, "")

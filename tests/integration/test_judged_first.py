@@ -60,7 +60,7 @@ def everything(world: World) -> Everything:
 
 def dns_below(world: World, dn: str) -> set[str]:
     """DNs of an entry and of all below it."""
-    return {found for found in everything(world) if names.below(found, dn)}
+    return {found for found in everything(world) if names.is_within(found, dn)}
 
 
 def refused(answer: requests.Response, status: int, code: str) -> dict[str, Any]:
@@ -284,7 +284,7 @@ class TestGroupsOfWhatLiesBelow:
 
         done(api.post(f"/api/user/{ANN}/change_email/anna@{place}"))
 
-        there = {names.moved(dn, ann, anna) for dn in below}
+        there = {names.renamed_dn(dn, ann, anna) for dn in below}
         assert corp.attributes(GROUP)["member"] == there <= set(everything(corp))
         assert corp.attributes(f"cn=own,{anna}")["member"] == {*there, anna}
 
@@ -300,7 +300,7 @@ class TestGroupsOfWhatLiesBelow:
 
         done(api.post(f"/api/user/{ANN}/change_email/anna@{CORP}"))
 
-        there = {names.moved(dn, ann, anna) for dn in below}
+        there = {names.renamed_dn(dn, ann, anna) for dn in below}
         assert corp.attributes(GROUP)["member"] == there <= set(everything(corp))
 
 
@@ -456,7 +456,7 @@ def another(tmp_path: Path) -> Iterator[Any]:
         server = Slapd(
             home=home, suffix=SUFFIX, schema_dir=shipped("schema"), port=free_port(), **options
         )
-        admin = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+        admin = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
         made = base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD))
         server.prepare(base.ldif(iter([*made, admin])))
         running.append(started(server))
@@ -527,7 +527,7 @@ class Full:
         return {
             violation.rule
             for violation in examine(self.world.tree, entries)
-            if not names.below(violation.dn, but)
+            if not names.is_within(violation.dn, but)
         }
 
 

@@ -61,7 +61,7 @@ def mails(name: str) -> list[str]:
 
 def filled(name: str, users: list[str]) -> Iterator[Made]:
     yield TREE.domain(name), domain_entry.new(name, (), "dovecot", ())
-    for container in domain_entry.containers(TREE.domain(name)):
+    for container in domain_entry.new_containers(TREE.domain(name)):
         yield container.dn, dict(container.attributes)
     for mail in users:
         home = f"/var/vmail/vmail1/{name}/{mail.partition('@')[0]}/"
@@ -73,7 +73,7 @@ def limited(home: Path, extra: str, *made: Made) -> Slapd:
     slapd = Slapd(
         home=home, suffix=SUFFIX, schema_dir=shipped("schema"), port=free_port(), extra=extra
     )
-    admin = base.global_admin(TREE, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    admin = base.global_admin_entry(TREE, ADMIN, salted(ADMIN_PASSWORD), "20000")
     service = base.entries(TREE, salted(READER_PASSWORD), salted(WRITER_PASSWORD))
     slapd.prepare(base.ldif(iter([*service, admin, *made])))
     return started(slapd)

@@ -500,7 +500,7 @@ def limited(tmp_path: Path) -> Iterator[World]:
         extra="sizelimit 60\nlastmod off",
     )
     world = World(slapd, Tree(SUFFIX))
-    admin = base.global_admin(world.tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    admin = base.global_admin_entry(world.tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(world.tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
     slapd.prepare(base.ldif(iter(made)))
     started(slapd)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iredldap.dit.mailbox import Ground, normalised
+from iredldap.dit.mailbox import Ground, normalized
 from iredldap.dit.names import domain_of
 from iredldap.errors import ServerDown
 from iredldap.gateways.iredadmin import Iredadmin
@@ -63,7 +63,7 @@ def write_down(urls: Urls, mail: str, path: str) -> None:
 def agree(world: World, urls: Urls) -> None:
     """Insist that no two mailboxes touch, and that none of the living is written down."""
     paths = [
-        normalised(value)
+        normalized(value)
         for entry in world.find("(homeDirectory=*)")
         for value in entry.texts("homeDirectory")
     ]
@@ -71,7 +71,7 @@ def agree(world: World, urls: Urls) -> None:
         others = [*paths]
         others.remove(path)
         assert not Ground(others).touched(path)
-        deleted = [normalised(maildir) for _, maildir in written(urls)]
+        deleted = [normalized(maildir) for _, maildir in written(urls)]
         assert not Ground(deleted).touched(path)
 
 
@@ -105,7 +105,7 @@ def test_a_new_path_keeps_the_form_that_iredmail_knows(api: Client, company: Wor
     """The program that removes mailboxes takes no other."""
     for number in range(3):
         done(api.post(f"/api/user/{BOB}", password=PASSWORD))
-        assert normalised(home(company, BOB)) == home(company, BOB)
+        assert normalized(home(company, BOB)) == home(company, BOB)
         assert company.find(f"(homeDirectory={home(company, BOB)})")
         start, _, stamp = home(company, BOB).rstrip("/").rpartition("-")
         assert start == f"{BASE}/a.test/b/o/b/bob"

@@ -131,7 +131,7 @@ def test_a_user_is_found_by_the_address(
     assert (set(listed), listed[mail]["cn"]) == ({mail, f"bob@{corp}"}, ["Ann"])
     assert api.get(f"/api/users/{corp}", email_only="yes").json()["_data"] == sorted(listed)
     (line,) = re.findall("(?m)^dn: (.*)$", exported(api, f"user/{in_path(mail)}"))
-    assert names.same(line, dn)
+    assert names.same_dn(line, dn)
     assert api.post(f"/api/verify_password/user/{in_path(mail)}", password=PASSWORD).json()[
         "_success"
     ]
@@ -356,7 +356,7 @@ CLASSES = {
 def plant_named(world: World, path: str, dn: str) -> None:
     """Make what a path names with this DN, as another tool does."""
     _, _, kind, address = path.split("/")
-    named = dict(names.parsed(dn)[0])
+    named = dict(names.parsed_dn(dn)[0])
     named.pop("mail", None)
     named["cn"] = named.pop("commonName", named.get("cn", "Ann"))
     if kind == "user":

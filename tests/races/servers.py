@@ -41,7 +41,7 @@ def directory(home: Path) -> Iterator[World]:
         extra=UNFLUSHED,
     )
     tree = Tree(SUFFIX)
-    first = base.global_admin(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    first = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), first]
     slapd.prepare(base.ldif(iter(made)))
     slapd.start()

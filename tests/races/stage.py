@@ -130,7 +130,7 @@ class Stage:
         }
         given = {key: encoded(values) for key, values in further.items() if values}
         entry = {**domain_entry.new(name, (), "dovecot", ()), **given}
-        containers = domain_entry.containers(self.tree.domain(name))
+        containers = domain_entry.new_containers(self.tree.domain(name))
         return [(self.tree.domain(name), entry), *((c.dn, dict(c.attributes)) for c in containers)]
 
     def _new_user(self, step: User, names: Names) -> Made:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from iredldap.dit import names, user
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import AccountKind, Index
-from iredldap.dit.consistency.places import key
+from iredldap.dit.consistency.places import key_of
 from iredldap.dit.consistency.rules import Violation
 
 
@@ -42,7 +42,7 @@ def containers(index: Index) -> Iterator[Violation]:
     for domain in index.domains.values():
         for unit in names.CONTAINERS:
             dn = f"ou={unit},{domain.dn}"
-            if not index.has_entry(key(dn)):
+            if not index.has_entry(key_of(dn)):
                 yield rules.CONTAINER_MISSING.broken(
                     domain.dn, f"no ou={unit}: nothing can be added to it"
                 )

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from iredldap.dit import mailbox, maillist, names, references, subscribable, user
-from iredldap.dit.consistency.places import NormalDn, key, normal_dn
+from iredldap.dit.consistency.places import NormalDn, key_of, normal_dn
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 
@@ -149,8 +149,8 @@ class Index:
     _admin_base: str = ""
 
     def __post_init__(self) -> None:
-        self._base = key(self.tree.base)
-        self._admin_base = key(self.tree.admin_base)
+        self._base = key_of(self.tree.base)
+        self._admin_base = key_of(self.tree.admin_base)
 
     def add(self, entry: Entry) -> bool:
         """Remember an entry, and return whether it lies below `o=domains`.
@@ -198,7 +198,7 @@ class Index:
         at = normal_dn(dn_key)
         if at.attribute != "mail":
             return None
-        return next((a for a in self.holders(at.value) if key(a.dn) == at.key), None)
+        return next((a for a in self.holders(at.value) if key_of(a.dn) == at.key), None)
 
     def _add_admin(self, entry: Entry) -> None:
         if "mailadmin" not in entry.lowered("objectClass"):
@@ -276,20 +276,20 @@ class Index:
     def _hold(self, address: str, account: Account) -> None:
         first = self._holders.setdefault(address, account)
         # In a file an entry may stand twice.
-        if first is not account and key(first.dn) != key(account.dn):
+        if first is not account and key_of(first.dn) != key_of(account.dn):
             self._further_holders.setdefault(address, []).append(account)
 
     def _groups(self, entry: Entry) -> tuple[str, ...]:
         return tuple(self._interned.setdefault(g, g) for g in sorted(entry.lowered(maillist.GROUP)))
 
     def _add_mailbox(self, entry: Entry, account: Account) -> None:
-        path = "/".join(part for part in mailbox.stored(entry).lower().split("/") if part)
+        path = "/".join(part for part in mailbox.stored_path(entry).lower().split("/") if part)
         if path:
             self.mailboxes.append((path, account))
 
     def _add_members(self, entry: Entry) -> frozenset[str]:
         """Remember the members that an entry names by their DNs; return those in `member`."""
-        named = {name: frozenset(map(key, entry.texts(name))) for name in references.MEMBER_DNS}
+        named = {name: frozenset(map(key_of, entry.texts(name))) for name in references.MEMBER_DNS}
         self.named_dns.extend((entry.dn, name, keys) for name, keys in named.items() if keys)
         return named["member"]
 
@@ -311,7 +311,7 @@ class Index:
 def kind_of(entry: Entry, classes: set[str]) -> AccountKind | None:
     """Return what an account is by its object classes, in lower case; None: no account."""
     kind = next((kind for name, kind in _CLASSES if name in classes), None)
-    if kind is AccountKind.LIST and subscribable.is_list(entry):
+    if kind is AccountKind.LIST and subscribable.is_subscribable_list(entry):
         return AccountKind.SUBSCRIBABLE
     if kind is AccountKind.USER and all(mail.startswith("@") for mail in entry.lowered("mail")):
         return AccountKind.CATCHALL

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import LISTS, Account, AccountKind, Index
-from iredldap.dit.consistency.places import key
+from iredldap.dit.consistency.places import key_of
 from iredldap.dit.consistency.rules import Violation
 
 
@@ -56,7 +56,7 @@ def member_dns(index: Index) -> Iterator[Violation]:
     for account in index.accounts if plain else ():
         if account.kind is AccountKind.USER:
             for group in plain.keys() & set(account.groups):
-                members[group].add(key(account.dn))
+                members[group].add(key_of(account.dn))
     for mail, (found, dns) in plain.items():
         yield from _compared(index, found, dns, members[mail])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import Account, Index
-from iredldap.dit.consistency.places import key
+from iredldap.dit.consistency.places import key_of
 from iredldap.dit.consistency.rules import Violation
 
 
@@ -30,6 +30,6 @@ def mailboxes(index: Index) -> Iterator[Violation]:
             reason = f"/{path} lies inside the mailbox of {owner.dn}"
             yield rules.MAILBOX_NESTED.broken(account.dn, reason)
             around.append((path, account))
-        elif key(owner.dn) != key(account.dn):
+        elif key_of(owner.dn) != key_of(account.dn):
             reason = f"/{path} is the mailbox of {owner.dn} as well"
             yield rules.MAILBOX_SHARED.broken(account.dn, reason)

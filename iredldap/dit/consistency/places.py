@@ -48,7 +48,7 @@ def _placed(parts: list[str], attribute: str, value: str) -> NormalDn:
     return NormalDn(",".join(parts), ",".join(parts[1:]), attribute, value, home)
 
 
-def key(dn: str) -> str:
+def key_of(dn: str) -> str:
     """Return a DN in its one spelling."""
     return normal_dn(dn).key
 

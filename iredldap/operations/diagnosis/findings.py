@@ -61,7 +61,7 @@ def fill(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
         # It is not there, or not for us.
         return
     for database in databases:
-        if any(names.below(settings.suffix, one) for one in database.texts("namingContexts")):
+        if any(names.is_within(settings.suffix, one) for one in database.texts("namingContexts")):
             used, free, most = (int(database.text(name) or 0) for name in _PAGES)
             if most:
                 yield _filled(settings.suffix, (used - free) / most)

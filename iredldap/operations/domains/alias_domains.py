@@ -68,7 +68,7 @@ def _taken(directory: Directory, entry: Entry, wanted: Iterable[str]) -> set[str
     if not wanted:
         return set()
     found = directory.find(_claims(directory, wanted))
-    others = (other for other in found if not names.same(other.dn, entry.dn))
+    others = (other for other in found if not names.same_dn(other.dn, entry.dn))
     return {n for other in others for attribute in NAMES for n in other.lowered(attribute)} & wanted
 
 
@@ -87,7 +87,7 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
         for account in directory.stream(alias_domain.named_query(entry))
         for name in alias_domain.foreign_names(account, hosted)
     }
-    return foreign - finders.hosted(directory, foreign)
+    return foreign - finders.hosted_domains(directory, foreign)
 
 
 def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
@@ -184,7 +184,7 @@ def _rechecks(
     back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        if all(names.same(other.dn, entry.dn) for other in entries):
+        if all(names.same_dn(other.dn, entry.dn) for other in entries):
             return Correction()
         return Correction(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
 
@@ -204,8 +204,8 @@ def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:
     for account in directory.stream(accounts):
         if account.has("objectClass", "mailExternalUser"):
             continue
-        is_inside = names.below(account.dn, entry.dn)
-        generated = f"{alias_domain.local_part(account)}@{name}"
+        is_inside = names.is_within(account.dn, entry.dn)
+        generated = f"{alias_domain.own_local_part(account)}@{name}"
         for address in account.lowered("mail") | account.lowered("shadowAddress"):
             if names.domain_of(address) == name and not (is_inside and address == generated):
                 conflicts[address] = account.dn

@@ -39,7 +39,12 @@ def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> N
     if caller.is_global:
         return
     raise_all(
-        _excess(caller, name, parsed, directory.find(finders.managed(directory, caller.address)))
+        _excess(
+            caller,
+            name,
+            parsed,
+            directory.find(finders.managed_domains_query(directory, caller.address)),
+        )
     )
     refuse_names_of_admins(directory, caller, [name])
 
@@ -96,7 +101,7 @@ def rechecks(
         excess = _excess(caller, name, parsed, managed)
         return Correction(away, Several(excess)) if excess else Correction()
 
-    managed = finders.managed(directory, caller.address)
+    managed = finders.managed_domains_query(directory, caller.address)
     return (
         Recheck("is the admin still within their limits", managed, judge_excess),
         *recheck_names_of_admins(directory, caller, [name], away),

@@ -19,7 +19,7 @@ from iredldap.dit.plan import (
     Recheck,
     Scope,
     Sweep,
-    taken_back,
+    undo_modify,
 )
 from iredldap.errors import NoAdmins, PermissionDenied
 from iredldap.gateways.directory import Directory
@@ -111,7 +111,7 @@ def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Swe
     named = either(*(equals("domainAdmin", mail) for mail in asked))
     filter_ = every(equals("objectClass", "mailDomain"), named)
     domains = directory.find(Query(directory.tree.base, Scope.ONE, filter_, ("domainAdmin",)))
-    others = (domain for domain in domains if not names.same(domain.dn, dn))
+    others = (domain for domain in domains if not names.same_dn(domain.dn, dn))
     busy = {mail for domain in others for mail in domain.lowered("domainAdmin")}
     jobless = [mail for mail in asked if mail not in busy]
     if not jobless:
@@ -144,15 +144,15 @@ def keep_a_global_admin(
     """
     if not (user.is_global_admin(entry) and entry.is_active and any(map(ends_a_role, mods))):
         return
-    finders.keep_a_global_admin(directory, entry.dn)
+    finders.require_another_global_admin(directory, entry.dn)
 
     def judge(admins: Iterable[Entry]) -> Correction:
-        if any(finders.is_on(directory, admin) for admin in admins):
+        if any(finders.is_active_with_domain(directory, admin) for admin in admins):
             return Correction()
-        undone = taken_back(entry, mods, *_ROLE)
+        undone = undo_modify(entry, mods, *_ROLE)
         return Correction(undone, PermissionDenied("the last active global admin"))
 
-    yield Recheck("is there a global admin left", finders.global_admins(directory), judge)
+    yield Recheck("is there a global admin left", finders.global_admins_query(directory), judge)
 
 
 _ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}

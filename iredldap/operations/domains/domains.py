@@ -29,7 +29,7 @@ from iredldap.dit.plan import (
     Step,
     Sweep,
     everything_below,
-    remade,
+    reset_entry,
 )
 from iredldap.errors import (
     AlreadyExists,
@@ -107,9 +107,9 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
     if found and not _is_unfinished(directory, config, caller, found, name):
         raise AlreadyExists(f"domain {name}")
     dn = found[0].dn if found else directory.tree.domain(name)
-    containers = domain_entry.containers(dn)
+    containers = domain_entry.new_containers(dn)
     if found:
-        unfinished = remade(found[0], attributes, ("objectClass", "domainName"))
+        unfinished = reset_entry(found[0], attributes, ("objectClass", "domainName"))
         steps: tuple[Step, ...] = (unfinished, *containers)
         return Plan(dn, steps, found[0].csn, parsed.dropped, touches)
 
@@ -156,7 +156,7 @@ def _is_as_made(directory: Directory, config: Config, entry: Entry) -> bool:
         entry.attributes.keys() <= _MADE
         and origin is not None
         and origin.text("createTimestamp") == origin.text("modifyTimestamp")
-        and names.same(origin.text("creatorsName") or "", config.ldap.bind_dn)
+        and names.same_dn(origin.text("creatorsName") or "", config.ldap.bind_dn)
     )
 
 
@@ -269,7 +269,7 @@ def _catchall(
     if account is None:
         attributes = domain_entry.new_catchall(entry, kept, is_active=entry.is_active)
         dn = names.account_in(entry.dn, "Users", f"@{name}")
-        made = Add(dn, attributes, container=domain_entry.container(entry.dn, "Users"))
+        made = Add(dn, attributes, container=domain_entry.new_container(entry.dn, "Users"))
         return (made,), tuple(sorted(nobody))
     mods = modlist((FieldChange(domain.CATCHALL_TARGETS, kept),), account)
     return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
@@ -277,7 +277,7 @@ def _catchall(
 
 def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
     return (
-        references.clear_dns(directory.tree, dn, finders.below(directory, dn)),
+        references.clear_dns(directory.tree, dn, finders.dns_below(directory, dn)),
         Delete(dn, absent_ok=True, with_children=True),
     )
 
@@ -307,9 +307,9 @@ def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None =
 
 
 def _keep_admins(directory: Directory, caller: Caller, entry: Entry) -> None:
-    if names.below(caller.dn, entry.dn):
+    if names.is_within(caller.dn, entry.dn):
         raise PermissionDenied("the caller's own account is in this domain")
-    finders.keep_a_global_admin(directory, entry.dn, below=True)
+    finders.require_another_global_admin(directory, entry.dn, below=True)
 
 
 def _spare_global_admins(directory: Directory, entry: Entry) -> None:

@@ -35,7 +35,7 @@ _LARGE = 1024 * 1024
 
 def _domains(directory: Directory, caller: Caller, _: str) -> Query:
     if not caller.is_global:
-        return finders.managed(directory, caller.address)
+        return finders.managed_domains_query(directory, caller.address)
     return Query(directory.tree.base, Scope.ONE, equals("objectClass", "mailDomain"))
 
 

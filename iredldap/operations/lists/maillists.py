@@ -78,7 +78,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         mail,
         parsed.changes,
         addresses[1:],
-        maillist.member_dns(Entry("", {}), members.users, ()),
+        maillist.member_dn_mods(Entry("", {}), members.users, ()),
         is_marked=not home.is_active,
     )
     dn = names.account_in(home.dn, "Groups", mail)
@@ -91,7 +91,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         (
             *list_membership.join(directory, made, members.ours),
             *external_members.change(directory, made, externals, members.elsewhere),
-            Add(dn, attributes, container=domain_entry.container(home.dn, "Groups")),
+            Add(dn, attributes, container=domain_entry.new_container(home.dn, "Groups")),
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),
         ),
@@ -171,7 +171,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     come = list_membership.tell(directory, caller, asked, own, parameter, held)
     go = list_membership.told_to_go(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in come.ours}
-    joining = [member for member in come.ours if maillist.lacks(member, own)]
+    joining = [member for member in come.ours if maillist.is_partial_member(member, own)]
     steps: tuple[Step, ...] = (
         *list_membership.join(directory, entry, joining),
         *list_membership.leave(
@@ -184,7 +184,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     ):
         steps += (list_membership.recheck_list(directory, found, joining),)
     gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
-    mods = (*modlist(parsed.changes, entry), *maillist.member_dns(entry, come.users, gone))
+    mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, come.users, gone))
     if steps or mods:
         # What sets all members depends on those that were read.
         expect = (entry.csn,) if sets_all and entry.csn else ()
@@ -211,7 +211,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),

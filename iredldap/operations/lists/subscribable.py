@@ -47,8 +47,8 @@ from iredldap.operations.users.user_update import follow_removed, recheck_addres
 
 def _read(directory: Directory, mail: str) -> Entry:
     entry = finders.account(directory, mail, "mailList")
-    is_one = entry is not None and subscribable.is_list(entry)
-    return finders.existing(entry if is_one else None, "subscribable list", mail)
+    is_one = entry is not None and subscribable.is_subscribable_list(entry)
+    return finders.require(entry if is_one else None, "subscribable list", mail)
 
 
 def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
@@ -164,7 +164,7 @@ def update(
     changes, nobody = led(judge, parsed.changes)
     kept = list_profile.led(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
-    home = cache(lambda: finders.home_of(directory, entry))
+    home = cache(lambda: finders.domain_of_entry(directory, entry))
     settled = addressed(directory, entry, home, wanted.changes, profile)
     joining = subscribable_members.asked(parsed, ADD_SUBSCRIBERS, entry)
     mods = (
@@ -225,7 +225,7 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),

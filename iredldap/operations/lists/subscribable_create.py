@@ -13,7 +13,7 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals
 from iredldap.dit.modlist import service_mods
-from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, remade
+from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope, Step, reset_entry
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, uniqueness
@@ -75,9 +75,9 @@ def create(
     profile = list_profile.parameters(mail, settled.in_profile, {})
     steps: tuple[Step, ...] = (
         _making(directory, lists, dn, mail, profile),
-        remade(begun, attributes, _LASTING)
+        reset_entry(begun, attributes, _LASTING)
         if begun
-        else Add(dn, attributes, container=domain_entry.container(home.dn, "Groups")),
+        else Add(dn, attributes, container=domain_entry.new_container(home.dn, "Groups")),
         *_rechecks(directory, home, made, limit),
         *_finishing(lists, made, members),
     )
@@ -95,7 +95,9 @@ def create(
 def _place(directory: Directory, mail: str) -> tuple[Entry, Entry | None]:
     """Find the domain, and the list itself if its creation broke off."""
     found = directory.find(finders.domain_and_holders(directory, mail))
-    begun = finders.among(directory, filter(subscribable.is_unfinished, found), mail, "mailList")
+    begun = finders.choose_account(
+        directory, filter(subscribable.is_unfinished, found), mail, "mailList"
+    )
     return uniqueness.home_of((entry for entry in found if entry is not begun), mail), begun
 
 
@@ -124,7 +126,7 @@ def _making(
 
     def is_nobodys() -> bool:
         entry = directory.read(dn)
-        return entry is None or not subscribable.is_list(entry)
+        return entry is None or not subscribable.is_subscribable_list(entry)
 
     def make() -> None:
         if is_nobodys() and lists.profile(mail) is not None:

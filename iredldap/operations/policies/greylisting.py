@@ -82,9 +82,9 @@ def change_exempt(
     strays: list[str] = []
     if edit.removed:
         stored = iredapd.exempt(key)
-        strays = scopes.strays(read, edit.removed, stored)
+        strays = scopes.malformed_leftovers(read, edit.removed, stored)
         refuse_leftovers("removeSenders", edit.removed, strays, strict=strict)
-        edit = replace(edit, removed=scopes.alike(read, edit.removed, stored))
+        edit = replace(edit, removed=scopes.stored_spellings(read, edit.removed, stored))
     iredapd.change_exempt(key, edit)
     return tuple(strays)
 

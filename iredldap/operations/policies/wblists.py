@@ -63,9 +63,9 @@ def remove(
     """
     addresses, read = _addresses(parsed), scopes.wblist_address
     stored = amavisd.listed(scope.key, direction, colour)
-    strays = scopes.strays(read, addresses, stored)
+    strays = scopes.malformed_leftovers(read, addresses, stored)
     refuse_leftovers("addresses", addresses, strays, strict=strict)
-    amavisd.delist(scope.key, direction, colour, scopes.alike(read, addresses, stored))
+    amavisd.delist(scope.key, direction, colour, scopes.stored_spellings(read, addresses, stored))
     return tuple(strays)
 
 

@@ -107,7 +107,7 @@ def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldCha
     if change.verb is Verb.REMOVE:
         return Verdict(given.intersection(change.values), InvalidMail)
     wanted = set(change.values) - held
-    astray = sorted(mail for mail in wanted if not domain.holds(home, mail))
+    astray = sorted(mail for mail in wanted if not domain.has_address(home, mail))
     if astray:
         raise InvalidMail(f"not of this domain: {', '.join(astray)[:200]}")
     return Verdict(taken(directory, entry, wanted), AlreadyExists, given & held)
@@ -119,5 +119,5 @@ def taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
     return {
         address
         for address, accounts in found.items()
-        if any(not names.same(account.dn, entry.dn) for account in accounts)
+        if any(not names.same_dn(account.dn, entry.dn) for account in accounts)
     } | (addresses & entry.lowered("mail"))

@@ -57,7 +57,7 @@ def update(
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_elsewhere(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
-        finders.keep_a_global_admin(directory, everybody.base, below=True)
+        finders.require_another_global_admin(directory, everybody.base, below=True)
 
     def change(entry: Entry) -> Iterator[Operation]:
         if user.is_global_admin(entry) and not caller.is_global:

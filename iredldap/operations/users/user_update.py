@@ -20,7 +20,7 @@ from iredldap.dit.plan import (
     Recheck,
     Step,
     UndoLog,
-    taken_back,
+    undo_modify,
 )
 from iredldap.errors import (
     AmbiguousAccount,
@@ -67,12 +67,12 @@ def update(
     """
     entry = finders.user(directory, mail)
     users.refuse_global_admin(caller, entry)
-    home = cache(lambda: finders.home_of(directory, entry))
+    home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(directory, records, config, caller, entry, home, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
 
     def judges(name: str) -> bool:
-        return caller.manages(name, by_alias=True) or domain.holds(home(), f"@{name}")
+        return caller.manages(name, by_alias=True) or domain.has_address(home(), f"@{name}")
 
     judge = targets.Judge(directory, judges)
     changes, ignored = address_rules.judged(directory, entry, home, parsed.changes, judge)
@@ -123,7 +123,7 @@ def _place(
 ) -> Place | None:
     """Judge another path for the mailbox; one that the user has already is not judged."""
     path = parsed.value("maildir")
-    if not path or mailbox.normalised(path) == mailbox.place(entry):
+    if not path or mailbox.normalized(path) == mailbox.location(entry):
         return None
 
     def base() -> str:
@@ -140,7 +140,7 @@ def _mailbox(
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
     if place:
-        withdrawn = taken_back(entry, mods, "homeDirectory")
+        withdrawn = undo_modify(entry, mods, "homeDirectory")
         yield mailboxes.recheck(directory, records, place, withdrawn)
 
 
@@ -192,7 +192,7 @@ def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
 def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
     """Whether a domain names the user as its admin; asked only when they lose the global role."""
     asked = parsed.value("isGlobalAdmin") == "no"
-    return asked and bool(directory.find(finders.managed(directory, mail, ("1.1",))))
+    return asked and bool(directory.find(finders.managed_domains_query(directory, mail, ("1.1",))))
 
 
 def _size(
@@ -212,7 +212,7 @@ def _size(
     query = finders.users_query(home().dn)
     refusals: list[Refusal] = []
     if ceiling:
-        _, used = finders.counted(directory.stream(query))
+        _, used = finders.count_users(directory.stream(query))
         spare = max(ceiling - (used - current), 0)
         if not 0 < wanted <= spare:
             refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
@@ -223,11 +223,11 @@ def _size(
         return
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        _, used = finders.counted(entries)
+        _, used = finders.count_users(entries)
         if used <= ceiling:
             return Correction()
         refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
-        return Correction(taken_back(entry, mods, "mailQuota"), refusal)
+        return Correction(undo_modify(entry, mods, "mailQuota"), refusal)
 
     yield Recheck("is the domain still within its quota", query, judge)
 
@@ -286,19 +286,19 @@ def _still_free(
 ) -> Recheck:
     def judge(found: Iterable[Entry]) -> Correction:
         try:
-            home, holders = finders.told_apart(found, mail)
+            home, holders = finders.domain_and_accounts(found, mail)
         except AmbiguousAccount as ex:
-            return Correction(taken_back(entry, mods, "shadowAddress"), ex)
+            return Correction(undo_modify(entry, mods, "shadowAddress"), ex)
         theirs = {
             address
             for holder in holders
-            if not names.same(holder.dn, entry.dn)
+            if not names.same_dn(holder.dn, entry.dn)
             for address in holder.lowered("mail") | holder.lowered("shadowAddress")
         }
-        if home and all(domain.holds(home, a) and a not in theirs for a in addresses):
+        if home and all(domain.has_address(home, a) and a not in theirs for a in addresses):
             return Correction()
         refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
-        return Correction(taken_back(entry, mods, "shadowAddress"), refusal)
+        return Correction(undo_modify(entry, mods, "shadowAddress"), refusal)
 
     query = finders.domain_and_holders(directory, mail, *addresses)
     return Recheck("are the addresses still nobody else's", query, judge)
@@ -315,5 +315,5 @@ def _management(
     def judge(domains: Iterable[Entry]) -> Correction:
         return Correction((role,) if any(True for _ in domains) else ())
 
-    query = finders.managed(directory, mail, ("1.1",))
+    query = finders.managed_domains_query(directory, mail, ("1.1",))
     yield Recheck("does a domain name the user as its admin", query, judge)

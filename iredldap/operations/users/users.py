@@ -34,7 +34,7 @@ from iredldap.dit.plan import (
     Query,
     Recheck,
     Scope,
-    merged,
+    merge_rechecks,
 )
 from iredldap.errors import (
     ExceededDomainAccountLimit,
@@ -172,9 +172,9 @@ def create(
             Add(
                 dn,
                 attributes,
-                container=domain_entry.container(home.dn, "Users"),
+                container=domain_entry.new_container(home.dn, "Users"),
             ),
-            merged(
+            merge_rechecks(
                 uniqueness.recheck(directory, new_account),
                 mailboxes.recheck(directory, records, place, new_account.withdrawn()),
             ),
@@ -223,7 +223,7 @@ def hashed_password(
         InvalidPasswordScheme: If the directory cannot verify the hash.
     """
     if ready_made := parsed.value("password_hash"):
-        return passwords.normalised(ready_made, config.passwords.verified_schemes)
+        return passwords.with_verified_scheme(ready_made, config.passwords.verified_schemes)
     password = parsed.value("password") or ""
     raise_all(passwords.check(password, policy(config, limits()), mail))
     return passwords.hashed(
@@ -244,7 +244,7 @@ def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted:
         refusals.append(NotAllowed("the domain may have no users"))
     spare = 0
     if most_users > 0 or ceiling:
-        number, used = finders.counted(directory.stream(finders.users_query(home.dn)))
+        number, used = finders.count_users(directory.stream(finders.users_query(home.dn)))
         if 0 < most_users <= number:
             refusals.append(ExceededDomainAccountLimit(f"{number} of {most_users} users"))
         spare = max(ceiling - used, 0)
@@ -295,7 +295,7 @@ def _reaching_members(entry: Entry) -> tuple[str, ...]:
     A member of a plain list gets the mail for each of its addresses.
     """
     addresses = maillist.addresses(entry)
-    return addresses if maillist.is_list(entry) else addresses[:1]
+    return addresses if maillist.is_maillist(entry) else addresses[:1]
 
 
 def _recheck_limits(
@@ -307,7 +307,7 @@ def _recheck_limits(
         return ()
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        number, used = finders.counted(entries)
+        number, used = finders.count_users(entries)
         refusal: Refusal | None = None
         if 0 < most_users < number:
             refusal = ExceededDomainAccountLimit(f"{number} of {most_users} users")
@@ -366,7 +366,7 @@ def delete(
             *rechecks,
             *list_mentions.ending(directory, records, entry.dn, addresses),
             *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.below(directory, entry.dn)
+                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
             mailboxes.remembering(
                 directory, records, lambda: (entry,), entry.dn, days, caller.address, today

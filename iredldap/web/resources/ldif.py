@@ -267,7 +267,7 @@ def _domains(file: Openable) -> set[str]:
     with file.open("rb") as opened:
         for item in parser.read(decompressed(opened)):
             if isinstance(item, parser.ParsedRecord) and names.is_dn(item.dn):
-                found.update(filter(None, (names.domain_in(item.dn),)))
+                found.update(filter(None, (names.domain_name_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
                 found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
                 found |= entry.lowered("domainname") | entry.lowered("domainaliasname")

@@ -32,7 +32,7 @@ from iredldap.dit.plan import (
     Scope,
     Step,
     Sweep,
-    guarded,
+    conditional_on_state,
 )
 from iredldap.errors import (
     AlreadyExists,
@@ -274,7 +274,7 @@ class TestConditions:
         """The same `If-Match` twice is refused once, though the change is elsewhere (H8)."""
         state = directory.write(domain())
         directory.write(domain("other.test"))
-        plan = guarded(Plan(DN, (described("x", "other.test"),), state))
+        plan = conditional_on_state(Plan(DN, (described("x", "other.test"),), state))
 
         outcome = apply(directory, plan)
 

@@ -63,7 +63,7 @@ def test_services_are_given_once() -> None:
 
 def test_a_domain_has_four_containers() -> None:
     """One that is there already is as good as a new one."""
-    containers = domain_entry.containers(TREE.domain("a.test"))
+    containers = domain_entry.new_containers(TREE.domain("a.test"))
     assert [add.dn.partition(",")[0] for add in containers] == [
         "ou=Users",
         "ou=Groups",
@@ -159,9 +159,9 @@ def test_a_domain_holds_the_addresses_of_its_alias_domains() -> None:
     """Letter case does not count, whoever wrote the entry."""
     entry = Entry("o=x", {"domainName": [b"A.test"], "domainAliasName": [b"c.test", b"B.Test"]})
     assert domain.alias_domains(entry) == ["b.test", "c.test"]
-    assert domain.holds(entry, "u@a.test")
-    assert domain.holds(entry, "u@b.test")
-    assert not domain.holds(entry, "u@x.a.test")
+    assert domain.has_address(entry, "u@a.test")
+    assert domain.has_address(entry, "u@b.test")
+    assert not domain.has_address(entry, "u@x.a.test")
     assert domain.limits(Entry("", {"accountSetting": [b"numberOfUsers:5"]})) == {
         "numberOfUsers": 5
     }

@@ -32,7 +32,7 @@ from iredldap.dit.fields import (
 )
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.kinds import Kind
-from iredldap.dit.modlist import modlist, service_mods, stored
+from iredldap.dit.modlist import modlist, new_attributes, service_mods
 from iredldap.dit.plan import Mod, Op
 from iredldap.errors import Refusal
 
@@ -430,7 +430,7 @@ def test_a_new_entry_gets_what_was_asked_for() -> None:
         FieldChange(BCC, ("a",)),
         FieldChange(ELSEWHERE, ("x",)),
     ]
-    assert stored(changes) == {
+    assert new_attributes(changes) == {
         "one": ("é",),
         "accountSetting": ("k:1", "o:2"),
         "bcc": ("a",),

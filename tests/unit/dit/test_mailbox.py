@@ -57,7 +57,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
 ) -> None:
     """Absolute, ending in a slash, without a step upwards: as `maildir` would be read."""
     try:
-        mail = names.account(f"{local}@x-1.test")
+        mail = names.new_address(f"{local}@x-1.test")
     except InvalidMail:
         return
     accounts = AccountSettings(maildir_hashed=hashed, maildir_domain_hashed=domain_hashed)
@@ -70,7 +70,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
 @pytest.mark.parametrize("stamped", [True, False])
 def test_a_generated_path_fits_into_the_table_of_deleted_ones(hashed: bool, stamped: bool) -> None:
     """Of a long name the beginning has to do."""
-    mail = names.account(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
+    mail = names.new_address(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
     accounts = AccountSettings(maildir_hashed=hashed, maildir_append_timestamp=stamped)
     base = "/var/vmail/" + "v" * 30
     path = mailbox.path(mail, base, accounts, NOW)
@@ -98,12 +98,12 @@ SPELLINGS = [
 @pytest.mark.parametrize(("spelling", "path"), SPELLINGS)
 def test_paths_are_compared_in_one_form(spelling: str, path: str) -> None:
     """Lower case, single slashes, one at the end."""
-    assert mailbox.normalised(spelling) == path
-    assert mailbox.normalised(path) == path
+    assert mailbox.normalized(spelling) == path
+    assert mailbox.normalized(path) == path
 
 
 NAMES = st.lists(st.sampled_from("abc"), max_size=4).map(lambda parts: "/" + "/".join(parts))
-DIRECTORIES = NAMES.map(mailbox.normalised)
+DIRECTORIES = NAMES.map(mailbox.normalized)
 
 
 @given(st.sets(DIRECTORIES, max_size=6), DIRECTORIES)

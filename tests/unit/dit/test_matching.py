@@ -43,32 +43,36 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("rule", "one", "other"), EQUAL)
 def test_equal_values_have_one_normal_form(rule: str, one: str, other: str) -> None:
-    assert matching.equal(rule, one.encode(), other.encode())
-    assert matching.twice(rule, [one.encode(), b"1", other.encode()])
+    assert matching.are_equal(rule, one.encode(), other.encode())
+    assert matching.has_duplicates(rule, [one.encode(), b"1", other.encode()])
 
 
 @pytest.mark.parametrize(("rule", "one", "other"), DIFFERENT)
 def test_values_that_the_rule_keeps_apart_stay_apart(rule: str, one: str, other: str) -> None:
-    assert not matching.equal(rule, one.encode(), other.encode())
+    assert not matching.are_equal(rule, one.encode(), other.encode())
 
 
 @pytest.mark.parametrize("rule", sorted({rule for rule, _, _ in EQUAL}))
 def test_a_value_that_its_syntax_forbids_is_equal_to_itself_alone(rule: str) -> None:
     """No rule fails on what stands in a file."""
-    assert matching.equal(rule, b"\xff\xfe", b"\xff\xfe")
-    assert not matching.equal(rule, b"\xff\xfe", b"\xff")
-    assert matching.normal(rule, b"") in {b"", b" "}
+    assert matching.are_equal(rule, b"\xff\xfe", b"\xff\xfe")
+    assert not matching.are_equal(rule, b"\xff\xfe", b"\xff")
+    assert matching.normalized(rule, b"") in {b"", b" "}
 
 
 def test_an_attribute_has_one_kind_by_all_its_names() -> None:
     assert (
-        matching.standard("commonName") == matching.standard("CN") == matching.standard("2.5.4.3")
+        matching.standard_equality("commonName")
+        == matching.standard_equality("CN")
+        == matching.standard_equality("2.5.4.3")
     )
-    assert matching.standard("mobile").rule == "telephoneNumberMatch"
+    assert matching.standard_equality("mobile").rule == "telephoneNumberMatch"
 
 
 def test_a_dn_is_one_however_it_is_spelled() -> None:
-    spelled = matching.components(r"MAIL = ann\40a.test , ou=Users,  O=x")
-    assert spelled == matching.components("mail=Ann@a.test,organizationalUnitName=USERS,o=X")
-    assert matching.components("no dn") == []
-    assert matching.components(r"cn=\ff") == []
+    spelled = matching.normalized_components(r"MAIL = ann\40a.test , ou=Users,  O=x")
+    assert spelled == matching.normalized_components(
+        "mail=Ann@a.test,organizationalUnitName=USERS,o=X"
+    )
+    assert matching.normalized_components("no dn") == []
+    assert matching.normalized_components(r"cn=\ff") == []

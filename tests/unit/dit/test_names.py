@@ -68,7 +68,7 @@ def test_a_domain_is_letters_digits_and_hyphens(text: str) -> None:
 @pytest.mark.parametrize(("text", "mail"), ACCOUNTS)
 def test_what_may_be_an_account_is_an_address(text: str, mail: str) -> None:
     """The grammar of new accounts lies within that of all addresses."""
-    assert names.account(text) == names.address(text) == mail
+    assert names.new_address(text) == names.address(text) == mail
 
 
 @pytest.mark.parametrize("text", ONLY_FOREIGN)
@@ -76,13 +76,13 @@ def test_only_foreign_addresses_hold_plus_equals_and_slash(text: str) -> None:
     """They can be forwarded to, but no account is made of them."""
     assert names.address(text) == text
     with pytest.raises(InvalidMail):
-        names.account(text)
+        names.new_address(text)
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES)
 def test_what_is_no_address_is_no_account_either(text: str) -> None:
     """ASCII, no dots at the ends or in pairs, at most 64 characters before the ``@``."""
-    for read in (names.address, names.account):
+    for read in (names.address, names.new_address):
         with pytest.raises(InvalidMail):
             read(text)
 
@@ -109,7 +109,7 @@ def test_a_domain_read_again_is_the_same(text: str) -> None:
 @given(st.one_of(st.text(max_size=12), MAILISH).map(lambda t: f"{t}@a.test"))
 def test_an_address_read_again_is_the_same(text: str) -> None:
     """Reading gives the grammar and nothing else, and is idempotent."""
-    for read, grammar in ((names.address, ELSEWHERE), (names.account, HERE)):
+    for read, grammar in ((names.address, ELSEWHERE), (names.new_address, HERE)):
         try:
             mail = read(text)
         except InvalidMail:
@@ -156,7 +156,7 @@ def test_any_text_stays_one_value_in_its_branch(text: str) -> None:
         assert _parts(dn) == [[("mail", text)], [("ou", unit)], *mail_home]
         assert names.rdn_value(dn) == text
         assert names.depth(dn) == 6
-        assert names.domain_in(dn) == names.domain_of(text).lower()
+        assert names.domain_name_in(dn) == names.domain_of(text).lower()
 
 
 @given(st.text(max_size=20))
@@ -196,7 +196,7 @@ def test_what_is_no_dn_has_no_components(text: str) -> None:
 def test_a_dn_without_a_domain_is_in_none() -> None:
     """Standalone admins lie beside the domains."""
     for dn in (TREE.admin("u@a.test"), TREE.base, "dc=x"):
-        assert (names.domain_in(dn), names.home(dn)) == (None, None)
+        assert (names.domain_name_in(dn), names.domain_dn(dn)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_a_domain_is_what_stands_below_all_domains(rdn: str, name: str | None) -
     """Whatever it is called, and whatever is called after a domain further down."""
     home = f"{rdn},{BASE}"
     for dn in (home, f"mail=u@b.test,ou=Users,{home}", f"cn=x,domainName=b.test,o=domains,{home}"):
-        assert names.domain_in(dn) == name
-        assert names.same(names.home(dn) or "", home)
+        assert names.domain_name_in(dn) == name
+        assert names.same_dn(names.domain_dn(dn) or "", home)
 
 
 @given(st.text(max_size=20))

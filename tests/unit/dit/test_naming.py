@@ -2,7 +2,7 @@
 
 import pytest
 
-from iredldap.dit.matching import standard
+from iredldap.dit.matching import standard_equality
 from iredldap.dit.naming import lost
 from iredldap.dit.plan import Mod, Modify, Op
 
@@ -26,4 +26,4 @@ LOST: list[tuple[str, tuple[Mod, ...], list[str]]] = [
 @pytest.mark.parametrize(("dn", "mods", "attributes"), LOST)
 def test_values_of_a_dn_are_told(dn: str, mods: tuple[Mod, ...], attributes: list[str]) -> None:
     """By the rule that the directory compares them by, under any name of the attribute."""
-    assert sorted(lost(Modify(dn, mods), standard)) == attributes
+    assert sorted(lost(Modify(dn, mods), standard_equality)) == attributes

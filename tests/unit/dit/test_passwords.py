@@ -69,7 +69,7 @@ def test_salted_hashes(scheme: str, name: str) -> None:
     stored = passwords.hashed("pass word", scheme, b"0123456789abcdef")
     raw = base64.b64decode(stored.removeprefix(f"{{{scheme}}}"))
     assert raw == hashlib.new(name, b"pass word01234567").digest() + b"01234567"
-    assert passwords.normalised(stored, [scheme]) == stored
+    assert passwords.with_verified_scheme(stored, [scheme]) == stored
 
 
 def test_bcrypt_is_stored_as_crypt() -> None:
@@ -77,7 +77,7 @@ def test_bcrypt_is_stored_as_crypt() -> None:
     stored = passwords.hashed("pass word", "BCRYPT", bytes(range(16)), 4)
     assert re.fullmatch(r"\{CRYPT\}\$2b\$04\$[./0-9A-Za-z]{53}", stored)
     assert bcrypt.checkpw(b"pass word", stored.removeprefix("{CRYPT}").encode())
-    assert passwords.normalised(stored, ["CRYPT"]) == stored
+    assert passwords.with_verified_scheme(stored, ["CRYPT"]) == stored
     assert stored == passwords.hashed("pass word", "BCRYPT", bytes(range(16)), 4)
 
 
@@ -120,7 +120,7 @@ NORMALISED = [
 @pytest.mark.parametrize(("given_hash", "stored"), NORMALISED)
 def test_a_hash_is_stored_as_the_directory_verifies_it(given_hash: str, stored: str) -> None:
     """Dovecot's spellings never match in slapd, its own do; nothing else of a hash changes."""
-    assert passwords.normalised(given_hash, VERIFIED) == stored
+    assert passwords.with_verified_scheme(given_hash, VERIFIED) == stored
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_hash_is_stored_as_the_directory_verifies_it(given_hash: str, stored: 
 def test_what_the_directory_cannot_verify_is_no_hash(text: str) -> None:
     """A hash without prefix would be clear text to it; with a malformed one nobody logs in."""
     with pytest.raises(InvalidPasswordScheme) as refused:
-        passwords.normalised(text, VERIFIED)
+        passwords.with_verified_scheme(text, VERIFIED)
     assert refused.value.parameter == "password_hash"
 
 
@@ -149,13 +149,13 @@ def test_what_the_directory_cannot_verify_is_no_hash(text: str) -> None:
 def test_only_schemes_of_this_directory_count(text: str) -> None:
     """Without pw-sha2, {SSHA512} logs nobody in."""
     with pytest.raises(InvalidPasswordScheme):
-        passwords.normalised(text, ["SSHA", "SHA"])
+        passwords.with_verified_scheme(text, ["SSHA", "SHA"])
 
 
 def test_a_refused_hash_is_not_in_the_message() -> None:
     """It may be a password sent in the wrong parameter."""
     with pytest.raises(InvalidPasswordScheme) as refused:
-        passwords.normalised("hunter2!", VERIFIED)
+        passwords.with_verified_scheme("hunter2!", VERIFIED)
     assert "hunter2" not in str(refused.value)
 
 
@@ -163,11 +163,11 @@ def test_a_refused_hash_is_not_in_the_message() -> None:
 def test_any_text_is_a_hash_or_refused(text: str, prefix: str) -> None:
     """What is taken is printable ASCII with the prefix of a verified scheme."""
     try:
-        stored = passwords.normalised(prefix + text, VERIFIED)
+        stored = passwords.with_verified_scheme(prefix + text, VERIFIED)
     except InvalidPasswordScheme:
         return
     assert re.fullmatch(r"\{(SSHA|SSHA512|CRYPT|SHA|SHA512|MD5|SMD5)\}[!-~]+", stored)
-    assert passwords.normalised(stored, VERIFIED) == stored
+    assert passwords.with_verified_scheme(stored, VERIFIED) == stored
 
 
 def test_an_overlong_password_breaks_a_rule() -> None:

@@ -24,8 +24,8 @@ from iredldap.dit.plan import (
     Scope,
     Sweep,
     change_records,
+    conditional_on_state,
     describe,
-    guarded,
     inverse,
 )
 
@@ -169,7 +169,7 @@ def test_a_guarded_plan_begins_with_the_named_entry(
 ) -> None:
     """Its state is judged by the directory, by a change of it that comes first."""
     plan = Plan(DN, steps, "s", ("x",))
-    assert guarded(plan) == Plan(DN, expected, "s", ("x",))
+    assert conditional_on_state(plan) == Plan(DN, expected, "s", ("x",))
 
 
 def test_a_guard_judges_for_what_comes_later() -> None:
@@ -177,7 +177,7 @@ def test_a_guard_judges_for_what_comes_later() -> None:
     mods = (Mod(Op.ADD, "cn", (b"x",)),)
     other = Modify(f"cn=x,{DN}", mods, ("t",))
     plan = Plan(DN, (other, Modify(DN, mods, ("s",))), "s")
-    assert guarded(plan).steps == (Modify(DN, (), ("s",)), other, Modify(DN, mods))
+    assert conditional_on_state(plan).steps == (Modify(DN, (), ("s",)), other, Modify(DN, mods))
 
 
 def test_steps_are_described_without_values() -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from iredldap.dit.scopes import (
     KeyClass,
     PolicyTarget,
-    alike,
     as_sent,
     greylisting_sender,
     key_class,
     lenient,
+    malformed_leftovers,
     outbound_address,
-    strays,
+    stored_spellings,
     wblist_address,
     wider_keys,
 )
@@ -167,8 +167,8 @@ def test_what_goes_may_be_stored_in_any_spelling() -> None:
     sent = ("2001:db8:0::1", "ann@a.test", "a.test", "example.org", "192.168.*.*")
     values = [as_sent(wblist_address)(word) for word in sent]
 
-    assert set(stored) - set(alike(wblist_address, values, stored)) == {"bob@a.test"}
-    assert strays(wblist_address, values, stored) == ["a.test"]
+    assert set(stored) - set(stored_spellings(wblist_address, values, stored)) == {"bob@a.test"}
+    assert malformed_leftovers(wblist_address, values, stored) == ["a.test"]
     for word in ("a" * 256, "a\0b"):
         with pytest.raises(InvalidParameter):
             as_sent(wblist_address)(word)

@@ -101,7 +101,7 @@ def test_what_is_a_list(
     attributes: dict[str, list[str]], is_list: bool, is_unfinished: bool
 ) -> None:
     found = entry(**attributes)
-    assert subscribable.is_list(found) == is_list
+    assert subscribable.is_subscribable_list(found) == is_list
     assert subscribable.is_unfinished(found) == is_unfinished
 
 
