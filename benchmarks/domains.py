@@ -1,7 +1,6 @@
 """Taking a large domain away, against python-ldap deleting its entries one after another."""
 
 from collections.abc import Iterator
-from datetime import date
 from functools import partial
 
 import ldap
@@ -18,8 +17,10 @@ from benchmarks.ground import (
     settings,
 )
 from iredldap.changes.apply import apply
+from iredldap.dit.fields import Parsed
 from iredldap.dit.names import Tree, depth
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
@@ -33,12 +34,14 @@ def run() -> Iterator[Row]:
     names = [f"{who}{number}.test" for number in range(ROUNDS) for who in ("ours", "peer")]
     caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
     with directory(dict.fromkeys((*names, "stays.test"), USERS)) as slapd:
-        gateway, records = Directory(settings(slapd)), Records.open(configuration(slapd))
+        gateway, config = Directory(settings(slapd)), configuration(slapd)
+        records = Records.open(config)
+        context = Context(gateway, config, caller, records)
         _delete_one_by_one(slapd.ldapi, "peer0.test", limit=10)
         before = peak_megabytes()
         for number in range(ROUNDS):
             ours, theirs = f"ours{number}.test", f"peer{number}.test"
-            mine = seconds(partial(_delete_by_plan, gateway, records, caller, ours))
+            mine = seconds(partial(_delete_by_plan, context, ours))
             grown = peak_megabytes() - before
             other = seconds(partial(_delete_one_by_one, slapd.ldapi, theirs))
             yield Row(
@@ -52,9 +55,8 @@ def run() -> Iterator[Row]:
         records.close()
 
 
-def _delete_by_plan(gateway: Directory, records: Records, caller: Caller, name: str) -> None:
-    today = date.today()  # noqa: DTZ011 - as the server reckons
-    apply(gateway, domains.delete(gateway, records, caller, name, 30, today))
+def _delete_by_plan(context: Context, name: str) -> None:
+    apply(context.directory, domains.delete(context, {"domain": name, "number": "30"}, Parsed()))
 
 
 def _delete_one_by_one(uri: str, name: str, limit: int | None = None) -> None:

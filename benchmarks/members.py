@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import ldap
@@ -16,7 +17,8 @@ from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from iredldap.operations import dispatch
+from iredldap.operations import aliases, dispatch
+from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 
@@ -32,8 +34,8 @@ def run() -> Iterator[Row]:
         gateway, config = Directory(settings(slapd)), configuration(slapd)
         records = Records.open(config)
         caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
-        world = dispatch.World(gateway, config, caller, records)
-        few, many = (_add(slapd, world, number) for number in (FEW, MANY))
+        context = Context(gateway, config, caller, records)
+        few, many = (_add(slapd, context, number) for number in (FEW, MANY))
         bare = _bare(slapd)
         gateway.close()
         records.close()
@@ -59,13 +61,14 @@ def _plant(slapd: Slapd, number: int) -> str:
     return mail
 
 
-def _add(slapd: Slapd, world: dispatch.World, number: int) -> float:
+def _add(slapd: Slapd, context: Context, number: int) -> float:
     mail, spent = _plant(slapd, number), list[float]()
     for each in range(ADDED):
         parsed = parse(alias.UPDATE, {"addMember": [f"new{each}@far.test"]})
         wanted = Request("alias_update", {"mail": mail}, parsed)
         began = time.perf_counter()
-        execute(world.directory, lambda w=wanted: dispatch.plan(world, w))  # type: ignore[misc]
+        plan = partial(dispatch.plan, context, aliases.update, wanted)
+        execute(context.directory, plan)
         spent.append(time.perf_counter() - began)
     return median(spent)
 

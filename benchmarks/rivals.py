@@ -17,9 +17,11 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
-from iredldap.operations.dispatch import World, plan
+from iredldap.operations.context import Context
+from iredldap.operations.dispatch import plan
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
+from iredldap.web.endpoints.index import OPERATIONS
 
 CLIENTS, CHANGES = 4, 300
 CALLER = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
@@ -31,16 +33,16 @@ def run() -> Iterator[Row]:
     with directory({"home.test": CLIENTS * CHANGES}) as slapd:
         gateway = Directory(settings(slapd))
         config = configuration(slapd)
-        world = World(gateway, config, CALLER, Records.open(config))
-        _execute(world, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
+        context = Context(gateway, config, CALLER, Records.open(config))
+        _execute(context, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
         for what, change, kept in (
             ("services", _service, partial(_services, gateway)),
             ("settings", _setting, partial(_settings, gateway)),
             ("members", _member, partial(_members, gateway)),
         ):
-            ours = seconds(partial(_together, world, change, "ours"))
+            ours = seconds(partial(_together, context, change, "ours"))
             _insist(what, kept("ours"))
-            theirs = seconds(partial(_alone, world, change, "peer"))
+            theirs = seconds(partial(_alone, context, change, "peer"))
             _insist(what, kept("peer"))
             yield Row(
                 f"{CLIENTS * CHANGES} changes of {what} by {CLIENTS} clients at once",
@@ -52,16 +54,16 @@ def run() -> Iterator[Row]:
         gateway.close()
 
 
-Change = Callable[[World, str, int, int], None]
+Change = Callable[[Context, str, int, int], None]
 
 
-def _together(world: World, change: Change, tag: str) -> None:
+def _together(context: Context, change: Change, tag: str) -> None:
     failures: list[Exception] = []
 
     def work(client: int) -> None:
         try:
             for number in range(CHANGES):
-                change(world, tag, client, number)
+                change(context, tag, client, number)
         except Exception as ex:  # noqa: BLE001 - told to the main thread
             failures.append(ex)
 
@@ -74,38 +76,38 @@ def _together(world: World, change: Change, tag: str) -> None:
         raise failures[0]
 
 
-def _alone(world: World, change: Change, tag: str) -> None:
+def _alone(context: Context, change: Change, tag: str) -> None:
     for client in range(CLIENTS):
         for number in range(CHANGES):
-            change(world, tag, client, number)
+            change(context, tag, client, number)
 
 
 def _execute(
-    world: World, endpoint: str, table: Table, form: dict[str, list[str]], names: dict[str, str]
+    context: Context, endpoint: str, table: Table, form: dict[str, list[str]], names: dict[str, str]
 ) -> None:
     wanted = Request(endpoint, names, parse(table, form))
 
     def make() -> Plan:
-        return plan(world, wanted)
+        return plan(context, OPERATIONS[endpoint], wanted)
 
-    execute(world.directory, make)
+    execute(context.directory, make)
 
 
-def _service(world: World, tag: str, client: int, number: int) -> None:
+def _service(context: Context, tag: str, client: int, number: int) -> None:
     form = {"addService": [f"{tag}-{client}-{number}"]}
-    _execute(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
+    _execute(context, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
 
 
-def _setting(world: World, tag: str, client: int, number: int) -> None:
+def _setting(context: Context, tag: str, client: int, number: int) -> None:
     names = ("defaultQuota", "maxUserQuota", "numberOfUsers", "numberOfLists")
     value = number + (1 if tag == "ours" else CHANGES + 1)
     form = {names[client]: [str(value)]}
-    _execute(world, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
+    _execute(context, "domain_update", domain.UPDATE, form, {"domain": "home.test"})
 
 
-def _member(world: World, tag: str, client: int, number: int) -> None:
+def _member(context: Context, tag: str, client: int, number: int) -> None:
     form = {"addMember": [f"{tag}{client}-{number}@elsewhere.test"]}
-    _execute(world, "maillist_update", maillist.UPDATE, form, {"mail": LIST})
+    _execute(context, "maillist_update", maillist.UPDATE, form, {"mail": LIST})
 
 
 def _services(gateway: Directory, tag: str) -> int:

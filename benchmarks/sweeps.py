@@ -38,10 +38,12 @@ from iredldap.dit.names import Tree
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
-from iredldap.operations.dispatch import World, plan
+from iredldap.operations.context import Context
+from iredldap.operations.dispatch import plan
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
+from iredldap.operations.users import bulk_update
 from tests.proxy import Proxy
 
 NAME = "large.test"
@@ -102,7 +104,8 @@ def _rounds(slapd: Slapd, config: Config, uri: str, link: _Link) -> Iterator[Row
 
 def _speak(gateway: Directory, config: Config, language: str) -> None:
     wanted = Request("users_update", {"domain": NAME}, parse(user.BULK, {"language": [language]}))
-    apply(gateway, plan(World(gateway, config, CALLER, Records.open(config)), wanted))
+    context = Context(gateway, config, CALLER, Records.open(config))
+    apply(gateway, plan(context, bulk_update.update, wanted))
 
 
 def _others(slapd: Slapd) -> Iterator[Result]:
@@ -174,7 +177,8 @@ def _name() -> dict[str, str]:
 
 def _switch(gateway: Directory, config: Config, status: str) -> None:
     parsed = parse(domain.UPDATE, {"accountStatus": [status]})
-    apply(gateway, domains.update(gateway, Records.open(config), config, CALLER, NAME, parsed))
+    context = Context(gateway, config, CALLER, Records.open(config))
+    apply(gateway, domains.update(context, {"domain": NAME}, parsed))
 
 
 def _one_by_one(uri: str, attribute: str, values: list[bytes] | None) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import ldap
 
@@ -14,10 +13,10 @@ from iredldap.dit.form_parser import parse
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import users
-from iredldap.operations.users.users import Chance
 
 CREATED = 300
 LARGE, SMALL = 100_000, 1_000
@@ -46,11 +45,11 @@ def _create(slapd: Slapd) -> float:
     records = Records.open(config)
     caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
     parsed = parse(user.CREATE, {"password": ["a good password"], "name": ["Somebody New"]})
-    chance = Chance(datetime.now(UTC), lambda: bytes(16))
+    context = Context(gateway, config, caller, records)
     began = time.perf_counter()
     for number in range(CREATED):
         mail = f"new{number}@home.test"
-        apply(gateway, users.create(gateway, records, config, caller, mail, parsed, chance))
+        apply(gateway, users.create(context, {"mail": mail}, parsed))
     spent = time.perf_counter() - began
     gateway.close()
     records.close()

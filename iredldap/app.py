@@ -8,8 +8,6 @@ import falcon
 
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
-from iredldap.dit import throttle
-from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
@@ -20,26 +18,13 @@ from iredldap.operations.diagnosis.startup_report import Introduction
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
+from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
 from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
-from iredldap.web.resources.admin import AdminPasswordCheckResource, AdminResource
-from iredldap.web.resources.alias import AliasResource
-from iredldap.web.resources.base import Resource
-from iredldap.web.resources.domain import (
-    AdminsResource,
-    DomainKeepResource,
-    DomainResource,
-    ServicesResource,
-)
-from iredldap.web.resources.greylisting import (
-    AllGreylistingResource,
-    GreylistingResource,
-    GreylistingWhitelistsResource,
-    SpfDomainsResource,
-)
+from iredldap.web.resources.base import Resource, RowResource
 from iredldap.web.resources.job import JobResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
@@ -56,20 +41,9 @@ from iredldap.web.resources.listing import (
     ListsResource,
     UsersResource,
 )
-from iredldap.web.resources.maillist import MaillistResource
 from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
-from iredldap.web.resources.rename import RenameResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
 from iredldap.web.resources.session import LoginResource, LogoutResource
-from iredldap.web.resources.spam_policy import SpamPolicyResource
-from iredldap.web.resources.subscribable import SubscribableListResource
-from iredldap.web.resources.throttle import ThrottleResource
-from iredldap.web.resources.user import (
-    PasswordCheckResource,
-    UserKeepResource,
-    UserResource,
-)
-from iredldap.web.resources.wblist import WblistResource
 from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
 from iredldap.web.tokens import Tokens
@@ -128,29 +102,16 @@ def create_app(config: Config, gateways: Gateways) -> Any:
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions)])
     responses.install(app)
+    # Paths whose methods do more than change or show what their rows say.
     resources: dict[str, Resource] = {
         "/api/login": LoginResource(
             *shared, sessions, clients, AdminAddresses(config.login), gateways.attempts
         ),
         "/api/logout": LogoutResource(*shared, sessions),
-        "/api/domain/{domain}": DomainResource(*shared),
-        "/api/domain/{domain}/keep_mailbox_days/{number}": DomainKeepResource(*shared),
-        "/api/domain/services/{domain}": ServicesResource(*shared),
-        "/api/domain/admins/{domain}": AdminsResource(*shared),
-        "/api/user/{mail}": UserResource(*shared),
-        "/api/user/{mail}/keep_mailbox_days/{number}": UserKeepResource(*shared),
         "/api/domains": DomainsResource(*shared),
         "/api/users/{domain}": UsersResource(*shared),
         "/api/aliases/{domain}": AliasesResource(*shared),
         "/api/mls/{domain}": ListsResource(*shared),
-        "/api/verify_password/user/{mail}": PasswordCheckResource(*shared),
-        "/api/admin/{mail}": AdminResource(*shared),
-        "/api/verify_password/admin/{mail}": AdminPasswordCheckResource(*shared),
-        "/api/user/{mail}/change_email/{new_mail}": RenameResource(*shared),
-        "/api/alias/{mail}/change_email/{new_mail}": RenameResource(*shared),
-        "/api/maillist/{mail}": MaillistResource(*shared),
-        "/api/ml/{mail}": SubscribableListResource(*shared),
-        "/api/alias/{mail}": AliasResource(*shared),
         "/api/ldif": LdifAllResource(*shared),
         "/api/ldif/domain/{domain}": LdifDomainResource(*shared),
         "/api/ldif/catchall/{domain}": LdifCatchallResource(*shared),
@@ -158,24 +119,6 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/ldif/user/{mail}": LdifUserResource(*shared),
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
-        **{
-            f"/api/throttle/{{account}}/{kind}": ThrottleResource(*shared, kind)
-            for kind in throttle.KINDS
-        },
-        "/api/greylisting/all": AllGreylistingResource(*shared),
-        "/api/greylisting/whitelist_spf_domains": SpfDomainsResource(*shared),
-        "/api/greylisting/{account}": GreylistingResource(*shared),
-        "/api/greylisting/{account}/whitelists": GreylistingWhitelistsResource(*shared),
-        **{
-            f"/api/wblist/{direction.value}/{colour.word}/{{account}}": WblistResource(
-                *shared, direction, colour
-            )
-            for direction in Direction
-            for colour in Colour
-        },
-        "/api/spampolicy/global": SpamPolicyResource(*shared),
-        "/api/spampolicy/domain/{domain}": SpamPolicyResource(*shared),
-        "/api/spampolicy/user/{mail}": SpamPolicyResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/openapi.json": OpenApiResource(*shared),
         "/docs": ReferenceResource(*shared),
@@ -183,7 +126,11 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/livez": LiveResource(*shared),
         "/readyz": ReadyResource(*shared, health),
     }
-    for path in dict.fromkeys(endpoint.route for endpoint in ENDPOINTS):
-        app.add_route(path, resources[path])
+    rows: dict[str, list[Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        rows.setdefault(endpoint.route, []).append(endpoint)
+    plain = Resource(*shared)
+    for path, endpoints in rows.items():
+        app.add_route(path, resources.get(path) or RowResource(plain, endpoints))
     slots = Slots(config.api.downloads, config.api.downloads_per_admin)
     return Holding(HeadAsGet(Paths(app)), slots)

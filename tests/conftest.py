@@ -25,6 +25,8 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.schema import Schema
 from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.operations.context import Context
+from iredldap.operations.login import Caller
 from iredldap.shipped import shipped
 from tests.contract.table import told
 from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
@@ -227,6 +229,12 @@ class Served:
 
     def client(self) -> Client:
         return Client(self.url)
+
+    def context(self, caller: Caller | None = None) -> Context:
+        """What operations are given for a caller; None: the first global admin."""
+        directory = self.gateways.directory
+        caller = caller or Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
+        return Context(directory, self.config, caller, self.gateways.records)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -14,9 +14,8 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, targets, uniqueness
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.limits import Limit
-from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
 
 
 def get(directory: Directory, mail: str) -> Entry:
@@ -28,12 +27,18 @@ def get(directory: Directory, mail: str) -> Entry:
     return finders.require(finders.account(directory, mail, "mailAlias"), "alias", mail)
 
 
-def profile(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show an alias, as `shown` does."""
+    entry = get(context.directory, path["mail"])
+    return Shown(shown(entry, context.config.api.api_hidden_user_profiles), entry.csn)
+
+
+def shown(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
     """Give an alias as an answer: beside its attributes, the sorted addresses it expands to."""
     return {**show(entry, hidden), "members": sorted(entry.texts(alias.MEMBERS))}
 
 
-def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new alias.
 
     Raises:
@@ -42,13 +47,14 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more aliases.
     """
+    directory, mail = context.directory, path["mail"]
     home = uniqueness.home_of(directory.find(finders.domain_and_holders(directory, mail)), mail)
     limit = _limit(home)
     limit.refuse_another(directory)
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
-    judge = targets.Judge.of(directory, caller)
+    judge = targets.Judge.of(directory, context.caller)
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     is_marked = not home.is_active
     dn = names.account_in(home.dn, "Aliases", mail)
@@ -113,14 +119,15 @@ def _is_of_members(change: FieldChange) -> bool:
     return change.field.name in {"members", "addMember", "removeMember"}
 
 
-def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of an alias.
 
     Raises:
         NoSuchAccount: If there is none.
         InvalidMail: If members were asked for, and none of them can be one.
     """
-    judge = targets.Judge.of(directory, caller)
+    directory, mail = context.directory, path["mail"]
+    judge = targets.Judge.of(directory, context.caller)
     found = judge.find_with(finders.account_query(directory, mail), _sent(parsed))
     entry = finders.require(
         finders.choose_account(directory, found, mail, "mailAlias"), "alias", mail
@@ -138,7 +145,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     return Plan(entry.dn, steps, entry.csn, tuple(ignored), found=judge.found)
 
 
-def delete(directory: Directory, records: Records, mail: str) -> Plan:
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the end of an alias: switch it off, clear its mentions, take it away.
 
     Raises:
@@ -146,6 +153,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
+    directory, records, mail = context.directory, context.records, path["mail"]
     entry = get(directory, mail)
     records.ask()
     return Plan(

@@ -10,7 +10,7 @@ Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
@@ -19,10 +19,16 @@ from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import Ground
 from iredldap.dit.plan import Correction, Operation, Outside, Query, Recheck
-from iredldap.errors import MailboxInUse, PermissionDenied, PreconditionFailed, ServerDown
+from iredldap.errors import (
+    InvalidParameter,
+    MailboxInUse,
+    PermissionDenied,
+    PreconditionFailed,
+    ServerDown,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.iredadmin import Mailbox
-from iredldap.operations.login import Caller
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.mail_databases import Records
 
 _SKEW = timedelta(days=2)
@@ -65,6 +71,20 @@ class Place:
         return self.since is None
 
 
+def days_kept(context: Context, path: PathVariables) -> int:
+    """Return for how many days the files of deleted mailboxes are kept; 0: for good.
+
+    Raises:
+        InvalidParameter: If a normal admin may not choose that many.
+    """
+    days = int(path.get("number", 0))
+    choices = context.config.accounts.mailbox_days
+    if days and not context.caller.is_global and days not in choices:
+        words = f"{days} is none of {', '.join(map(str, choices))}"
+        raise InvalidParameter(words, parameter="number")
+    return days
+
+
 def storage_base(limits: Mapping[str, object], accounts: AccountSettings) -> str:
     """Return the directory below which a domain's new mailboxes lie.
 
@@ -90,10 +110,9 @@ class Choice:
     query: Query
 
 
-def first_choice(
-    directory: Directory, accounts: AccountSettings, mail: str, now: datetime
-) -> Choice:
+def first_choice(context: Context, mail: str) -> Choice:
     """Return the path below the storage directory of the server."""
+    directory, accounts, now = context.directory, context.config.accounts, context.now
     base = accounts.storage_base
     path = mailbox.path(mail, base, accounts, now)
     exempt = _exempt(names.domain_of(mail), base, accounts)
@@ -107,15 +126,7 @@ def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
 
 
 def generated(
-    directory: Directory,
-    records: Records,
-    accounts: AccountSettings,
-    base: str,
-    mail: str,
-    dn: str,
-    now: datetime,
-    first: Choice,
-    found: Iterable[Entry],
+    context: Context, base: str, mail: str, dn: str, first: Choice, found: Iterable[Entry]
 ) -> Place:
     """Choose a path for a new account that touches nobody's.
 
@@ -123,13 +134,10 @@ def generated(
     unusual. The cost of a creation does not grow with the number of accounts.
 
     Args:
-        directory: Where accounts are.
-        records: Where deleted mailboxes are.
-        accounts: The form of new paths.
+        context: Accounts, deleted mailboxes, and the form of new paths.
         base: Directory to lie below.
         mail: Address of the account.
         dn: Its entry.
-        now: Local time.
         first: What `first_choice` gave.
         found: The answer to its query; other entries may be among it.
 
@@ -137,6 +145,8 @@ def generated(
         MailboxInUse: If all paths that it could have belong to others.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
+    directory, records, now = context.directory, context.records, context.now
+    accounts = context.config.accounts
     tree = directory.tree
     is_first = base == first.base
     exempt = first.exempt if is_first else _exempt(names.domain_of(mail), base, accounts)
@@ -188,15 +198,7 @@ def _was_of(mail: str, row: Mailbox) -> bool:
     return row.username.lower() == mail
 
 
-def given(
-    directory: Directory,
-    records: Records,
-    caller: Caller,
-    base: Callable[[], str],
-    mail: str,
-    dn: str,
-    path: str,
-) -> Place:
+def given(context: Context, base: Callable[[], str], mail: str, dn: str, path: str) -> Place:
     """Judge a path that a request names for a mailbox.
 
     A normal admin's lies in the directory of the domain and touches nobody's. A global admin may
@@ -205,9 +207,7 @@ def given(
     a domain of theirs.
 
     Args:
-        directory: Where accounts are.
-        records: Where deleted mailboxes are.
-        caller: Who names it.
+        context: Accounts, deleted mailboxes, and who names the path.
         base: Gives the directory below which new mailboxes of the domain lie.
         mail: Address of the account.
         dn: Its entry.
@@ -218,6 +218,7 @@ def given(
         MailboxInUse: If it touches the mailbox of another account, or one that was deleted.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
     wanted, name = mailbox.normalized(path), names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
@@ -331,13 +332,7 @@ def _owners(
 
 
 def remembering(
-    directory: Directory,
-    records: Records,
-    users: Callable[[], Iterable[Entry]],
-    dn: str,
-    days: int,
-    admin: str,
-    today: date,
+    context: Context, users: Callable[[], Iterable[Entry]], dn: str, days: int
 ) -> Outside:
     """Step: write down the mailboxes of users who are about to go, less those that others use.
 
@@ -348,15 +343,14 @@ def remembering(
     domain whose name is part of the path, or else of any domain, which are read for it.
 
     Args:
-        directory: Where accounts are.
-        records: Where deleted mailboxes are.
+        context: Accounts, deleted mailboxes, and who deletes.
         users: Gives the entries of the users, when it is time.
         dn: Entry that goes, with everything below it.
         days: For which the files are kept; 0: for good.
-        admin: Who takes them away.
-        today: In the time zone of this server, which the job that removes them goes by.
     """
-    due = today + timedelta(days) if days else None
+    directory, records = context.directory, context.records
+    # The job that removes them goes by the time zone of this server, too.
+    due = context.now.date() + timedelta(days) if days else None
 
     def work() -> None:
         going: dict[str, list[Mailbox]] = {}
@@ -382,7 +376,7 @@ def remembering(
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
             used |= _used(directory, ground, dn, mailbox.everybody(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
-        records.iredadmin.remember_mailboxes(gone, due, admin)
+        records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
         # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
         used |= _used(directory, ground, dn, equal)
         if used:

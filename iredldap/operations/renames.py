@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from iredldap import finders
 from iredldap.dit import domain, domain_entry, kinds, names, references, settings, user
 from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, ends_with, equals, every, negated
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -46,6 +47,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, rights
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import users
@@ -111,9 +113,17 @@ class Course:
         return sibling if sibling in held and not self.crosses else self.new
 
 
-def rename(
-    directory: Directory, records: Records, caller: Caller, kind: Kind, mail: str, new_mail: str
-) -> Plan:
+def rename_user(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan another address for a mail user, as `rename` does."""
+    return rename(context, USER, path["mail"], path["new_mail"])
+
+
+def rename_alias(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan another address for a mail alias, as `rename` does."""
+    return rename(context, ALIAS, path["mail"], path["new_mail"])
+
+
+def rename(context: Context, kind: Kind, mail: str, new_mail: str) -> Plan:
     """Plan another address for an account. Every mention of the old one follows; mailbox stays.
 
     Within its domain an account keeps its place and its further addresses. Into another one it does
@@ -140,6 +150,7 @@ def rename(
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
     records.ask()
     found = directory.find(
         finders.domain_and_holders(directory, new_mail, mail, rights=kind is USER)

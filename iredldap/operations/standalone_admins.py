@@ -7,7 +7,6 @@ that nobody had: that is withdrawn.
 from collections.abc import Iterable, Iterator
 
 from iredldap import finders
-from iredldap.config.sections import Config
 from iredldap.dit import admin, filters, names, references, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
@@ -37,10 +36,9 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import rights
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import alias_domains, domain_admins
-from iredldap.operations.login import Caller
 from iredldap.operations.users import users
-from iredldap.operations.users.users import Chance
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
@@ -65,7 +63,21 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
         raise PasswordMismatch(mail)
 
 
-def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chance: Chance) -> Plan:
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show an admin, with the domains that they manage."""
+    entry, managed = get(context.directory, path["mail"])
+    shown = admin.profile(entry, managed, context.config.api.api_hidden_admin_profiles)
+    # The domains are named on their own entries, which leave the state of this one as it is.
+    return Shown(shown, entry.csn, cacheable=False)
+
+
+def check_password(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Verify a password of an admin, as `verify_password` does."""
+    verify_password(context.directory, path["mail"], parsed.value("password") or "")
+    return Shown(None)
+
+
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new standalone admin.
 
     Raises:
@@ -73,6 +85,7 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         CanNotBeLocalDomain: If its domain is hosted here, be it as an alias domain.
         WeakPassword: For each rule that the password breaks.
     """
+    directory, mail = context.directory, path["mail"]
     dn = directory.tree.admin(mail)
     if finders.standalone_admin(directory, mail):
         raise AlreadyExists(f"admin {mail}")
@@ -81,8 +94,8 @@ def create(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         raise refusal
     is_global = parsed.value("isGlobalAdmin") == "yes"
     given = {
-        "userPassword": (users.hashed_password(config, dict, mail, parsed, chance),),
-        "shadowLastChange": (user_entry.days_since_epoch(chance.now.date()),),
+        "userPassword": (users.hashed_password(context, dict, mail, parsed),),
+        "shadowLastChange": (user_entry.days_since_epoch(context.now.date()),),
     }
     attributes = admin.new(mail, admin.changes(parsed, is_global=is_global), given)
 
@@ -117,7 +130,7 @@ def _obstacle(found: Iterable[Entry], mail: str) -> Refusal | None:
     return AlreadyExists(f"{mail} belongs to {holders[0].dn}") if holders else None
 
 
-def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chance: Chance) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a standalone admin.
 
     Raises:
@@ -125,12 +138,13 @@ def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
         PermissionDenied: If the last active global admin would be disabled or demoted.
         WeakPassword: For each rule that the password breaks.
     """
+    directory, mail = context.directory, path["mail"]
     entry = finders.admin(directory, mail)
     role = parsed.value("isGlobalAdmin")
     is_global = role == "yes" or (role is None and user.is_global_admin(entry))
     mods = (
         *modlist(admin.changes(parsed, is_global=is_global), entry),
-        *_new_password(config, mail, parsed, chance),
+        *_new_password(context, mail, parsed),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     rechecks = domain_admins.keep_a_global_admin(directory, entry, mods)
@@ -139,15 +153,15 @@ def update(directory: Directory, config: Config, mail: str, parsed: Parsed, chan
     return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
 
 
-def _new_password(config: Config, mail: str, parsed: Parsed, chance: Chance) -> tuple[Mod, ...]:
+def _new_password(context: Context, mail: str, parsed: Parsed) -> tuple[Mod, ...]:
     if parsed.value("password") is None and parsed.value("password_hash") is None:
         return ()
-    stored = users.hashed_password(config, dict, mail, parsed, chance)
-    return user_entry.dated_password(stored, chance.now.date())
+    stored = users.hashed_password(context, dict, mail, parsed)
+    return user_entry.dated_password(stored, context.now.date())
 
 
-def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
-    """Plan to delete an admin; a mail user who is one keeps the account and loses the rights.
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan the end of an admin; a mail user who is one keeps the account and loses the rights.
 
     The domains of a standalone admin stay with a mail user of the same address who is one too.
 
@@ -155,6 +169,7 @@ def delete(directory: Directory, caller: Caller, mail: str) -> Plan:
         NoSuchAccount: If nobody of this address has rights.
         PermissionDenied: If it is the caller's own account, or the last active global admin.
     """
+    directory, caller, mail = context.directory, context.caller, path["mail"]
     holder = _user_with_rights(directory, mail)
     found = finders.standalone_admin(directory, mail) or holder
     entry = finders.require(found, "admin", mail)

@@ -139,7 +139,7 @@ class Middleware:
         )
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)
-        if endpoint.id not in dispatch.PLANS:
+        if endpoint.operation is None or not dispatch.changes_an_entry(endpoint.id):
             # Nothing that could have such a value already.
             parsed = settled(parsed, lambda _change, _value: None)
         request.context.strict = forms.is_strict(request)

@@ -6,14 +6,15 @@ from iredldap.dit.request import Request
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
+from iredldap.operations.context import Context
 from iredldap.operations.login import find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import permit_changes, permit_names, subject_of
-from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
 
 _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
 
-TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in dispatch.PLANS}
+TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id in OPERATIONS}
 
 
 def plan_for(
@@ -37,4 +38,5 @@ def plan_for(
         (*wanted.parsed.changes, *wanted.parsed.odd),
         config.accounts.default_transport,
     )
-    return dispatch.plan(dispatch.World(directory, config, caller, records), wanted)
+    context = Context(directory, config, caller, records)
+    return dispatch.plan(context, OPERATIONS[wanted.endpoint], wanted)

@@ -1,8 +1,7 @@
 """Standalone admins through the API, judged by what stands in the directory."""
 
-import os
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import admin
+from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.errors import CanNotBeLocalDomain, PermissionDenied
@@ -19,7 +19,6 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import standalone_admins
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.users.users import Chance
 from tests.conftest import (
     ADMIN,
     Client,
@@ -538,12 +537,8 @@ def directory(served: Served) -> Directory:
     return served.gateways.directory
 
 
-CHANCE = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
-
-
-def deletion(directory: Directory, mail: str) -> Plan:
-    caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-    return standalone_admins.delete(directory, caller, mail)
+def deletion(served: Served, mail: str) -> Plan:
+    return standalone_admins.delete(served.context(), {"mail": mail}, Parsed())
 
 
 @pytest.mark.parametrize(
@@ -559,6 +554,7 @@ def deletion(directory: Directory, mail: str) -> Plan:
 )
 def test_deletion_that_broke_off_is_finished(
     api: Client,
+    served: Served,
     directory: Directory,
     world: World,
     eve: str,
@@ -571,7 +567,7 @@ def test_deletion_that_broke_off_is_finished(
     for name in ("corp.test", "other.test"):
         api.post(f"/api/domain/{name}")
         done(api.put(f"/api/domain/admins/{name}", addAdmin=mail))
-    plan = deletion(directory, mail)
+    plan = deletion(served, mail)
     apply(directory, replace(plan, steps=plan.steps[:steps]))
 
     answer = api.delete(f"/api/admin/{mail}")
@@ -583,11 +579,17 @@ def test_deletion_that_broke_off_is_finished(
 
 @pytest.mark.parametrize("mail", [EVE, "ann@corp.test"])
 def test_domain_given_while_he_was_deleted(
-    api: Client, directory: Directory, world: World, eve: str, corp: str, mail: str
+    api: Client,
+    served: Served,
+    directory: Directory,
+    world: World,
+    eve: str,
+    corp: str,
+    mail: str,
 ) -> None:
     """Whoever has the address next shall not find himself its admin."""
     done(api.put(f"/api/domain/admins/{corp}", addAdmin=mail))
-    plan = deletion(directory, mail)
+    plan = deletion(served, mail)
     apply(directory, replace(plan, steps=plan.steps[:-1]))
     world.set(world.tree.domain(corp), domainAdmin=[mail.upper(), "bob@corp.test"])
 
@@ -603,10 +605,10 @@ def test_two_who_end_each_other(
     """One of them stays, as he was."""
     sent = {"demoted": {"isGlobalAdmin": ["no"]}, "disabled": {"accountStatus": ["disabled"]}}
     if change == "deleted":
-        plan = deletion(directory, EVE)
+        plan = deletion(served, EVE)
     else:
         parsed = parse(admin.UPDATE, sent[change])
-        plan = standalone_admins.update(directory, served.config, EVE, parsed, CHANCE)
+        plan = standalone_admins.update(served.context(), {"mail": EVE}, parsed)
     before = world.attributes(world.tree.admin(EVE))
     world.set(world.tree.admin(ADMIN), accountStatus="disabled")
 
@@ -622,7 +624,7 @@ def test_domain_created_while_the_admin_was(
 ) -> None:
     """He is not made after all."""
     parsed = parse(admin.CREATE, {"password": [PASSWORD]})
-    plan = standalone_admins.create(directory, served.config, EVE, parsed, CHANCE)
+    plan = standalone_admins.create(served.context(), {"mail": EVE}, parsed)
     done(api.post("/api/domain/far.test"))
 
     with pytest.raises(CanNotBeLocalDomain):
@@ -640,7 +642,7 @@ def test_admin_created_while_his_domain_was(
         done(api.post(f"/api/user/{ann}", password=PASSWORD))
     done(api.put("/api/domain/admins/corp.test", addAdmin=ann))
     maker = Caller(ann, world.tree.user(ann), is_global=False, stored=())
-    plan = domains.create(directory, served.config, maker, "far.test", parse((), {}))
+    plan = domains.create(served.context(maker), {"domain": "far.test"}, Parsed())
     done(api.post(PATH, password=PASSWORD))
 
     with pytest.raises(PermissionDenied):

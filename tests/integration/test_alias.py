@@ -8,6 +8,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import alias
+from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
@@ -67,7 +68,7 @@ def another(api: Client) -> Client:
 def made_plan(served: Served, form: dict[str, list[str]]) -> Plan:
     tree = served.gateways.directory.tree
     caller = Caller(ADMIN, tree.admin(ADMIN), is_global=True, stored=())
-    return aliases.create(served.gateways.directory, caller, INFO, parse(alias.CREATE, form))
+    return aliases.create(served.context(caller), {"mail": INFO}, parse(alias.CREATE, form))
 
 
 # --- creation ---------------------------------------------------------------------------------
@@ -340,9 +341,9 @@ def test_broken_deletion_is_finished_by_another_call(
     """Wherever it broke off, as long as the alias is there."""
     world.set(world.tree.user(ANN), mailForwardingAddress=[INFO, ANN])
     directory = served.gateways.directory
-    plan = aliases.delete(directory, served.gateways.records, INFO)
+    plan = aliases.delete(served.context(), {"mail": INFO}, Parsed())
     for number in range(len(plan.steps)):
-        plan = aliases.delete(directory, served.gateways.records, INFO)
+        plan = aliases.delete(served.context(), {"mail": INFO}, Parsed())
         apply(directory, replace(plan, steps=plan.steps[:number]))
     done(api.delete(PATH))
     assert world.entry(world.tree.alias(INFO)) is None

@@ -1,9 +1,7 @@
 """One change of every mail user of a domain, judged by what stands in the directory."""
 
-import os
 import threading
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,10 +15,10 @@ from iredldap.dit.plan import Modify, Operation, Sweep
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import PreconditionFailed
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import bulk_update
-from iredldap.operations.users.users import Chance
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.mailservers import Dovecot, Postfix
 from tests.patience import started
@@ -309,10 +307,9 @@ def operations(
 ) -> Iterator[tuple[Entry, Operation]]:
     """What a request would do to which entry as it was read."""
     form: Form = {name: [value] for name, value in sent.items()}
-    chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
     parsed = parse(user.BULK, form)
-    records = Records.open(config)
-    plan = bulk_update.update(directory, records, config, caller, "corp.test", parsed, chance)
+    context = Context(directory, config, caller, Records.open(config))
+    plan = bulk_update.update(context, {"domain": "corp.test"}, parsed)
     *_, sweep = plan.steps
     assert isinstance(sweep, Sweep)
     for entry in directory.find(sweep.query):

@@ -204,10 +204,9 @@ def test_a_standalone_admin_who_comes_before_the_claim(
 
 def alias_plan(served: Served, name: str, alias: str) -> Plan:
     """What a normal admin's request for an alias domain is going to do."""
-    gateways, tree = served.gateways, Tree(SUFFIX)
-    ann = Caller("ann@corp.test", tree.user("ann@corp.test"), is_global=False, stored=())
+    ann = Caller("ann@corp.test", Tree(SUFFIX).user("ann@corp.test"), is_global=False, stored=())
     parsed = parse(rows.UPDATE, {"addAliasDomain": [alias]})
-    return domains.update(gateways.directory, gateways.records, served.config, ann, name, parsed)
+    return domains.update(served.context(ann), {"domain": name}, parsed)
 
 
 def test_profiles_are_taken_and_given_back(api: Client, world: World, corp: str) -> None:
@@ -343,11 +342,8 @@ def test_one_alias_domain_claimed_by_two(api: Client, world: World, corp: str) -
 
 
 def plan_of(served: Served, name: str, **parameters: str) -> Plan:
-    directory = served.gateways.directory
-    caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
     parsed = parse(rows.UPDATE, {key: [value] for key, value in parameters.items()})
-    records = served.gateways.records
-    return domains.update(directory, records, served.config, caller, name, parsed)
+    return domains.update(served.context(), {"domain": name}, parsed)
 
 
 @pytest.mark.parametrize(

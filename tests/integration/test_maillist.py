@@ -8,6 +8,7 @@ import pytest
 
 from iredldap.changes.apply import apply
 from iredldap.dit import maillist
+from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Add, Plan
 from iredldap.embedded.slapd import Slapd
@@ -214,7 +215,7 @@ def test_limit_of_a_domain(
 
 
 def made_plan(served: Served, form: dict[str, list[str]]) -> Plan:
-    return maillists.create(served.gateways.directory, ROOT, CREW, parse(maillist.CREATE, form))
+    return maillists.create(served.context(ROOT), {"mail": CREW}, parse(maillist.CREATE, form))
 
 
 @pytest.mark.parametrize(
@@ -504,7 +505,9 @@ def test_setting_all_members_depends_on_those_that_were_seen(
     done(api.post(PATH))
     directory = served.gateways.directory
     plans = [
-        maillists.update(directory, ROOT, CREW, parse(maillist.UPDATE, {"members": [mail]}))
+        maillists.update(
+            served.context(ROOT), {"mail": CREW}, parse(maillist.UPDATE, {"members": [mail]})
+        )
         for mail in (FAR, INFO)
     ]
     apply(directory, plans[0])
@@ -555,7 +558,7 @@ def test_list_deleted_while_members_join(
 ) -> None:
     """They do not keep its address alive."""
     parsed = parse(maillist.UPDATE, {"addMember": [f"{BOB},{CID}"]})
-    plan = maillists.update(served.gateways.directory, ROOT, CREW, parsed)
+    plan = maillists.update(served.context(ROOT), {"mail": CREW}, parsed)
     done(api.delete(PATH))
 
     with pytest.raises(NoSuchAccount):
@@ -569,7 +572,7 @@ def test_list_that_got_an_address_while_members_join(
 ) -> None:
     """The members are not left without it: the plan is made anew."""
     parsed = parse(maillist.UPDATE, {"addMember": [f"{BOB},{CID}"]})
-    plan = maillists.update(served.gateways.directory, ROOT, CREW, parsed)
+    plan = maillists.update(served.context(ROOT), {"mail": CREW}, parsed)
     world.modify(world.tree.maillist(CREW), (0, "shadowAddress", [b"crew@new.test"]))
 
     with pytest.raises(PreconditionFailed):
@@ -585,7 +588,7 @@ def test_members_who_join_while_the_list_is_deleted(
 ) -> None:
     """The last look finds them."""
     directory = served.gateways.directory
-    plan = maillists.delete(directory, served.gateways.records, CREW)
+    plan = maillists.delete(served.context(ROOT), {"mail": CREW}, Parsed())
     *first, end, recheck = plan.steps
     apply(directory, replace(plan, steps=tuple(first)))
     done(api.put(PATH, addMember=f"{BOB},{ELSE}"))
@@ -681,11 +684,11 @@ def test_broken_change_is_finished_by_another_call(
     after = world.snapshot()
     done(api.put(PATH, members=before))
     parsed = parse(maillist.UPDATE, {name: [value] for name, value in form.items()})
-    plan = maillists.update(served.gateways.directory, ROOT, CREW, parsed)
+    plan = maillists.update(served.context(ROOT), {"mail": CREW}, parsed)
     assert len(plan.steps) > 2
 
     for number in range(len(plan.steps)):
-        plan = maillists.update(served.gateways.directory, ROOT, CREW, parsed)
+        plan = maillists.update(served.context(ROOT), {"mail": CREW}, parsed)
         apply(served.gateways.directory, replace(plan, steps=plan.steps[:number]))
         done(api.put(PATH, **form))
         assert world.snapshot() == after
@@ -702,7 +705,7 @@ def test_broken_deletion_is_finished_by_another_call(
     number, is_there = 0, True
     while is_there:
         done(api.post(PATH, members=f"{ANN},{INFO},{SUB},{FAR}"))
-        plan = maillists.delete(directory, served.gateways.records, CREW)
+        plan = maillists.delete(served.context(ROOT), {"mail": CREW}, Parsed())
         apply(directory, replace(plan, steps=plan.steps[:number]))
         is_there = world.entry(end) is not None
         if is_there:

@@ -16,9 +16,8 @@ from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch, targets
-from iredldap.operations.login import Caller
-from iredldap.web.endpoints.index import ENDPOINTS
-from tests.conftest import ADMIN, Client, Served, World, done, refused
+from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
+from tests.conftest import Client, Served, World, done, refused
 
 PASSWORD = "a good password"
 ANN, BOB, CEO = "ann@corp.test", "bob@other.test", "ceo@other.test"
@@ -41,13 +40,12 @@ def two(api: Client) -> None:
 @pytest.fixture
 def make(served: Served, two: None) -> Make:
     """Make the plan of a request of a global admin, as handlers and jobs do."""
-    directory, records = served.gateways.directory, served.gateways.records
-    caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-    world = dispatch.World(directory, served.config, caller, records)
 
     def made(endpoint: str, names: dict[str, str], **form: str) -> Plan:
         parsed = parse(TABLES[endpoint], {name: [value] for name, value in form.items()})
-        return dispatch.plan(world, Request(endpoint, names, parsed))
+        return dispatch.plan(
+            served.context(), OPERATIONS[endpoint], Request(endpoint, names, parsed)
+        )
 
     return made
 

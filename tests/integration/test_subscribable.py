@@ -18,6 +18,7 @@ from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
+from iredldap.web.endpoints.index import OPERATIONS
 from tests.conftest import (
     READER_PASSWORD,
     SUFFIX,
@@ -309,11 +310,11 @@ def test_leftovers_of_an_older_list_are_archived(
 
 def plan_of(served: Served, endpoint: str, **form: str) -> Plan:
     """The plan of a request, made now, to be carried out later."""
-    gateways = served.gateways
-    world = dispatch.World(gateways.directory, served.config, ROOT, gateways.records)
     table = {"ml_create": subscribable.CREATE, "ml_update": subscribable.UPDATE}[endpoint]
     parsed = parse(table, {name: [value] for name, value in form.items()})
-    return dispatch.plan(world, Request(endpoint, {"mail": NEWS}, parsed))
+    return dispatch.plan(
+        served.context(ROOT), OPERATIONS[endpoint], Request(endpoint, {"mail": NEWS}, parsed)
+    )
 
 
 @pytest.mark.parametrize(

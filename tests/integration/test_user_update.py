@@ -1,9 +1,7 @@
 """Changes of a mail user through the API, judged by what stands in the directory."""
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import ldap
@@ -18,10 +16,10 @@ from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import ExceededDomainQuotaSize, PermissionDenied, PreconditionFailed
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import user_update
-from iredldap.operations.users.users import Chance
 from tests.conftest import (
     ADMIN,
     READER_PASSWORD,
@@ -762,9 +760,8 @@ def planned(directory: Directory, config: Config, mail: str = ANN, **sent: str) 
     """The plan of a global admin's request, as it is before anything is written."""
     form: Form = {name: [value] for name, value in sent.items()}
     caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-    chance = Chance(datetime.now().astimezone(), lambda: os.urandom(16))
-    records, parsed = Records.open(config), parse(user.UPDATE, form)
-    return user_update.update(directory, records, config, caller, mail, parsed, chance)
+    context = Context(directory, config, caller, Records.open(config))
+    return user_update.update(context, {"mail": mail}, parse(user.UPDATE, form))
 
 
 def test_address_taken_while_it_was_added(

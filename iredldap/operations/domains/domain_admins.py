@@ -23,10 +23,11 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import NoAdmins, PermissionDenied
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.login import Caller
 
 
-def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> Plan:
+def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a domain's admins: the role first, the domain's own entry last.
 
     All are withdrawn first, then single ones, then others are assigned.
@@ -35,6 +36,7 @@ def assign(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> P
         NoSuchAccount: If there is no such domain.
         NoAdmins: If none of those to be assigned may be.
     """
+    directory, caller, name = context.directory, context.caller, path["domain"]
     entry = finders.domain(directory, name)
     present = {folded(mail): mail for mail in entry.texts("domainAdmin")}
     wanted, withdrawn = _asked(parsed, "addAdmin"), _asked(parsed, "removeAdmin")

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import date
 from functools import partial
 
 from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import domain, domain_entry, filters, generations, mailbox, names, references
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute
+from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, show
 from iredldap.dit.filters import either, equals, every
 from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
@@ -39,9 +38,9 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, mailboxes
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import alias_domains, creation_limits, domain_admins
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.targets import Judge
 
 _MARKED = either(
@@ -69,7 +68,19 @@ def get(directory: Directory, name: str) -> Entry:
     return finders.domain(directory, name, by_alias=True)
 
 
-def create(directory: Directory, config: Config, caller: Caller, name: str, parsed: Parsed) -> Plan:
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show a domain; its name may be that of one of its alias domains."""
+    entry = get(context.directory, path["domain"])
+    return Shown(show(entry, ()), entry.csn)
+
+
+def services(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """List the services of a domain, sorted."""
+    entry = get(context.directory, path["domain"])
+    return Shown(sorted(entry.texts("enabledService")), entry.csn)
+
+
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new domain: its entry and the four containers.
 
     A creation that was broken off left a domain without all of its containers; asking for the
@@ -84,6 +95,8 @@ def create(directory: Directory, config: Config, caller: Caller, name: str, pars
         InvalidMail: If copies of mail shall go to an address of another domain here that nobody
             has.
     """
+    directory, config, caller = context.directory, context.config, context.caller
+    name = path["domain"]
     taken = Query(directory.tree.base, Scope.ONE, filters.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
     creation_limits.refuse(directory, caller, name, parsed)
@@ -160,14 +173,7 @@ def _is_as_made(directory: Directory, config: Config, entry: Entry) -> bool:
     )
 
 
-def update(
-    directory: Directory,
-    records: Records,
-    config: Config,
-    caller: Caller,
-    name: str,
-    parsed: Parsed,
-) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a domain: its own entry first, then what follows from it.
 
     Raises:
@@ -179,7 +185,8 @@ def update(
         MlmmjadminUnavailable: If an alias domain ends, the domain has subscribable lists, and
             mlmmjadmin does not answer.
     """
-    entry = finders.domain(directory, name)
+    directory, caller = context.directory, context.caller
+    entry = finders.domain(directory, path["domain"])
     aliases = alias_domains.asked(directory, caller, entry, parsed)
     mods = (
         *modlist(
@@ -189,7 +196,7 @@ def update(
             ),
             entry,
         ),
-        *domain_entry.backup_mx(parsed, entry, config.accounts.default_transport),
+        *domain_entry.backup_mx(parsed, entry, context.config.accounts.default_transport),
         *alias_domains.claim_mods(entry, aliases),
     )
     status = parsed.value("accountStatus")
@@ -200,7 +207,7 @@ def update(
     _refuse_copies_to_nobody(judge, parsed, entry)
     catchall, dropped = _catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
-        *_outside(directory, records, entry, parsed, aliases),
+        *_outside(context, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
         *((_unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
@@ -213,11 +220,7 @@ def update(
 
 
 def _outside(
-    directory: Directory,
-    records: Records,
-    entry: Entry,
-    parsed: Parsed,
-    aliases: alias_domains.Change,
+    context: Context, entry: Entry, parsed: Parsed, aliases: alias_domains.Change
 ) -> Iterator[Outside]:
     """What else goes along: names that leave are forgotten, users who come back keep their mail.
 
@@ -225,6 +228,7 @@ def _outside(
     First, as a repeat finds the same to do only while the domain is as it was. A name that is no
     alias domain of this one may be another's.
     """
+    directory, records = context.directory, context.records
     leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
     if leaving:
         records.ask()
@@ -360,18 +364,8 @@ def _mailboxes(entry: Entry) -> Query:
     return replace(finders.users_query(entry.dn), attributes=mailbox.ATTRIBUTES)
 
 
-def delete(
-    directory: Directory, records: Records, caller: Caller, name: str, days: int, today: date
-) -> Plan:
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the end of a domain: switch it off, clear its mentions, take it away leaf first.
-
-    Args:
-        directory: Where it is.
-        records: What else knows of it.
-        caller: Who takes it away.
-        name: Its name.
-        days: For which its mailboxes are kept; 0: for good.
-        today: In the time zone of this server.
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
@@ -380,6 +374,8 @@ def delete(
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
+    name, days = path["domain"], mailboxes.days_kept(context, path)
     entry = finders.domain(directory, name)
     _keep_admins(directory, caller, entry)
     if not caller.is_global:
@@ -396,7 +392,7 @@ def delete(
             *list_mentions.ending_domain(directory, records, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
-            mailboxes.remembering(directory, records, users, entry.dn, days, caller.address, today),
+            mailboxes.remembering(context, users, entry.dn, days),
             records.forgetting_domains(*domains),
             replace(everything_below(entry.dn), meaning="delete everything in the domain"),
             # Late: one of them may be the caller, whose right a repeat stands on.

@@ -58,7 +58,7 @@ def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
 
 DOMAINS = Subject(_domains, key="domainName")
 USERS = Subject(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
-ALIASES = Subject(_aliases, aliases.profile, {"members": (alias.MEMBERS,)})
+ALIASES = Subject(_aliases, aliases.shown, {"members": (alias.MEMBERS,)})
 LISTS = Subject(_lists)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from iredldap import finders
 from iredldap.dit import domain, domain_entry, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.fields import Parsed, Verb
+from iredldap.dit.fields import Parsed, Verb, show
 from iredldap.dit.filters import either, equals
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.modlist import modlist
@@ -29,9 +29,8 @@ from iredldap.dit.plan import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import external_members, list_membership, list_mentions, uniqueness
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.limits import Limit
-from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.uniqueness import NewAccount
 
 
@@ -47,7 +46,15 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
     return found.entry, sorted(members)
 
 
-def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show a list with its members."""
+    entry, members = get(context.directory, path["mail"])
+    shown = show(entry, context.config.api.api_hidden_user_profiles)
+    # A member may leave by their own entry, which leaves the state of the list as it is.
+    return Shown({**shown, "members": members}, entry.csn, cacheable=False)
+
+
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new list with the members that were asked for.
 
     Whoever another tool has marked as a member before there was a list stays one, and is named:
@@ -59,6 +66,7 @@ def create(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
         InvalidMail: If members were asked for, and none of them can be one.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
     """
+    directory, caller, mail = context.directory, context.caller, path["mail"]
     strays, others = _apart(directory, mail)
     home = uniqueness.home_of(others, mail)
     limit = limit_of(home)
@@ -156,13 +164,14 @@ def _newcomer(
     )
 
 
-def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a list.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
         InvalidMail: If members were asked for, and none of them can be one.
     """
+    directory, caller, mail = context.directory, context.caller, path["mail"]
     sets_all = any(change.field.name == "members" for change in parsed.changes)
     found = list_membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
@@ -194,7 +203,7 @@ def update(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> P
     return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored), touches)
 
 
-def delete(directory: Directory, records: Records, mail: str) -> Plan:
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the end of a list: switch it off, dismiss members, clear mentions, take it away.
 
     Raises:
@@ -202,6 +211,7 @@ def delete(directory: Directory, records: Records, mail: str) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
+    directory, records, mail = context.directory, context.records, path["mail"]
     found = list_membership.read(directory, mail, with_members=False)
     records.ask()
     entry, addresses = found.entry, maillist.addresses(found.entry)

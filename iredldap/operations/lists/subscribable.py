@@ -22,7 +22,7 @@ from iredldap.dit import (
     user_entry,
 )
 from iredldap.dit.entry import Entry
-from iredldap.dit.fields import FieldChange, Parsed
+from iredldap.dit.fields import FieldChange, Parsed, show
 from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step, UndoLog
 from iredldap.dit.subscribable import (
@@ -36,8 +36,8 @@ from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
 from iredldap.operations import external_members, list_membership, list_mentions
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.lists import subscribable_members
-from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
@@ -75,6 +75,16 @@ def get(
     if with_members:
         settings["subscribers"] = subscribable_members.shown(directory, lists, entry, mail)
     return entry, settings
+
+
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show a list with its settings, and with its subscribers where they are asked for."""
+    with_members = parsed.value("with_subscribers") == "yes"
+    directory, records = context.directory, context.records
+    entry, settings = get(directory, records, path["mail"], with_members=with_members)
+    shown = show(entry, context.config.api.api_hidden_user_profiles) | settings
+    # mlmmj changes the settings without a new state of the entry.
+    return Shown(shown, entry.csn, cacheable=False)
 
 
 @dataclass(frozen=True)
@@ -142,9 +152,7 @@ def led(
     return tuple(kept), tuple(ignored)
 
 
-def update(
-    directory: Directory, records: Records, caller: Caller, mail: str, parsed: Parsed
-) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a list: its entry, then its settings, then its members.
 
     The entry is changed in any case, so that its state tells of every change.
@@ -156,11 +164,12 @@ def update(
         ParameterConflict: As `list_profile.agreed`.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
+    directory, records, mail = context.directory, context.records, path["mail"]
     entry, lists = _read(directory, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
-    judge = Judge.of(directory, caller)
+    judge = Judge.of(directory, context.caller)
     changes, nobody = led(judge, parsed.changes)
     kept = list_profile.led(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
@@ -205,7 +214,7 @@ def _setting(lists: MailingLists, mail: str, forms: list[dict[str, str]]) -> Ite
         yield Outside("change the settings of the list", work)
 
 
-def delete(directory: Directory, records: Records, mail: str, *, archive: bool) -> Plan:
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the end of a list: switch it off, clear its mentions, take away its directory and it.
 
     Raises:
@@ -213,6 +222,8 @@ def delete(directory: Directory, records: Records, mail: str, *, archive: bool) 
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
+    directory, records, mail = context.directory, context.records, path["mail"]
+    archive = parsed.value("keep_archive") != "no"
     entry, lists = _read(directory, mail), records.mlmmjadmin
     records.ask()
     lists.ask()

@@ -17,28 +17,19 @@ from iredldap.dit.plan import Add, Modify, Outside, Plan, Query, Recheck, Scope,
 from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, uniqueness
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.limits import Limit
 from iredldap.operations.lists import maillists, subscribable_members
 from iredldap.operations.lists.subscribable import addressed, led
 from iredldap.operations.lists.subscribable_members import Joining
-from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
 from iredldap.operations.users import address_rules
-from iredldap.operations.users.users import Chance
 
 _LASTING = ("objectClass", "mail", "mailingListID")
 
 
-def create(
-    directory: Directory,
-    records: Records,
-    caller: Caller,
-    mail: str,
-    parsed: Parsed,
-    chance: Chance,
-) -> Plan:
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new list, or the rest of one whose creation broke off.
 
     Raises:
@@ -50,14 +41,14 @@ def create(
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
-    lists = records.mlmmjadmin
+    directory, lists, mail = context.directory, context.records.mlmmjadmin, path["mail"]
     home, begun = _place(directory, names.subscriber(mail))
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
     limit = maillists.limit_of(home)
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
-    judge = Judge.of(directory, caller)
+    judge = Judge.of(directory, context.caller)
     changes, nobody = led(judge, parsed.changes)
     wanted = list_profile.completed(mail, changes)
     settled = addressed(directory, account, lambda: home, wanted.changes, {})
@@ -66,7 +57,7 @@ def create(
     attributes = subscribable.new(
         mail,
         settled.in_directory,
-        (begun and begun.text("mailingListID")) or _number(directory, chance),
+        (begun and begun.text("mailingListID")) or _number(context),
         account.texts("shadowAddress"),
         is_marked=not home.is_active,
         is_finished=not members.addresses,
@@ -110,12 +101,13 @@ def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Ent
     return Entry(dn, {**account.attributes, "shadowAddress": [*shadows]}), sorted(taken)
 
 
-def _number(directory: Directory, chance: Chance) -> str:
+def _number(context: Context) -> str:
     """A random id that no other list has."""
     while True:
-        number = str(uuid.UUID(bytes=chance.salt(), version=4))
+        number = str(uuid.UUID(bytes=context.salt(), version=4))
         same = filters.every(list_mentions.LISTS, equals("mailingListID", number))
-        if not directory.find(Query(directory.tree.base, Scope.SUBTREE, same, ("1.1",))):
+        query = Query(context.directory.tree.base, Scope.SUBTREE, same, ("1.1",))
+        if not context.directory.find(query):
             return number
 
 

@@ -1,110 +1,128 @@
 """Whom everybody, a domain or an account defers at first, and whom not."""
 
 from dataclasses import replace
-from typing import Any
 
 from iredldap.dit import greylisting, scopes
 from iredldap.dit.fields import Parsed, Verb
+from iredldap.dit.plan import Plan
 from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidDomainName, InvalidMail
-from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit, Iredapd
+from iredldap.gateways.iredapd import GREYLISTING_WIDTH, Edit
+from iredldap.operations.context import Context, PathVariables, Shown
+from iredldap.operations.policies import target
 from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
-def every(iredapd: Iredapd) -> list[dict[str, Any]]:
+def every(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """List all settings, those of one sender among them, in the order in which they are looked at.
 
     Raises:
         ServerDown: If the database does not answer.
     """
-    shown = ("account", "sender", "active", "priority")
-    return [{name: row[name] for name in shown} for row in iredapd.greylistings()]
+    columns = ("account", "sender", "active", "priority")
+    rows = context.records.iredapd.greylistings()
+    return Shown([{name: row[name] for name in columns} for row in rows])
 
 
-def get(iredapd: Iredapd, scope: PolicyTarget) -> dict[str, Any]:
+def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Read a setting; empty: there is none.
 
     Raises:
+        NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    return greylisting.show(iredapd.greylisting(scope.key))
+    whose = target.find(context, path, reading=True)
+    return Shown(greylisting.show(context.records.iredapd.greylisting(whose.key)))
 
 
-def put(iredapd: Iredapd, scope: PolicyTarget, parsed: Parsed) -> None:
-    """Switch greylisting on or off.
+def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan greylisting switched on or off.
 
     Raises:
         NeverApplies: If the account has an extension.
         InvalidDomainName: If the name is too long for greylisting.
         InvalidMail: If the address is.
-        ServerDown: If the database does not answer.
+        NoSuchAccount, PermissionDenied: As `target.find`.
     """
-    iredapd.set_greylisting(_fitting(scope), greylisting.active(parsed))
+    key, active = _fitting(target.find(context, path)), greylisting.active(parsed)
+    return target.change(
+        f"set greylisting of {key}",
+        lambda: context.records.iredapd.set_greylisting(key, active),
+        parsed.dropped,
+    )
 
 
-def drop(iredapd: Iredapd, scope: PolicyTarget) -> None:
-    """Drop a setting, so that a wider one applies; none is no error.
+def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan the end of a setting, so that a wider one applies; none is no error.
 
     Raises:
-        ServerDown: If the database does not answer.
+        NoSuchAccount, PermissionDenied: As `target.find`.
     """
-    iredapd.drop_greylisting(scope.key)
+    key = target.find(context, path).key
+    return target.change(
+        f"drop greylisting of {key}", lambda: context.records.iredapd.drop_greylisting(key)
+    )
 
 
-def exempt(iredapd: Iredapd, scope: PolicyTarget) -> list[str]:
+def exempt(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """List the senders who are exempt.
 
     Raises:
+        NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    return iredapd.exempt(scope.key)
+    whose = target.find(context, path, reading=True)
+    return Shown(context.records.iredapd.exempt(whose.key))
 
 
-def change_exempt(
-    iredapd: Iredapd, scope: PolicyTarget, parsed: Parsed, *, strict: bool
-) -> tuple[str, ...]:
-    """Change the senders who are exempt.
+def change_exempt(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan a change of the senders who are exempt.
 
-    Returns:
-        Those of the senders to be removed that are none, and not exempt either.
+    Senders to be removed that are none, and not exempt either, are ignored.
 
     Raises:
         NeverApplies: If one of them is never looked up, and not exempt already.
-        InvalidParameter: If all that shall be removed are no senders, or any to a strict client.
+        InvalidParameter: If all that shall be removed are no senders.
         InvalidDomainName: If the name is too long for greylisting.
         InvalidMail: If the address is.
+        NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    key, edit = _fitting(scope), _edit(parsed)
+    iredapd = context.records.iredapd
+    key, edit = _fitting(target.find(context, path)), _edit(parsed)
     read = scopes.greylisting_sender
     with naming("senders" if edit.replaces else "addSenders"):
         scopes.refuse_new(read, edit.added, lambda: iredapd.exempt(key))
-    strays: list[str] = []
+    leftovers: list[str] = []
     if edit.removed:
         stored = iredapd.exempt(key)
-        strays = scopes.malformed_leftovers(read, edit.removed, stored)
-        refuse_leftovers("removeSenders", edit.removed, strays, strict=strict)
+        leftovers = scopes.malformed_leftovers(read, edit.removed, stored)
+        refuse_leftovers("removeSenders", edit.removed, leftovers)
         edit = replace(edit, removed=scopes.stored_spellings(read, edit.removed, stored))
-    iredapd.change_exempt(key, edit)
-    return tuple(strays)
+    return target.change(
+        f"change the senders exempt from greylisting of {key}",
+        lambda: iredapd.change_exempt(key, edit),
+        (*parsed.dropped, *leftovers),
+    )
 
 
-def spf_domains(iredapd: Iredapd) -> list[str]:
+def spf_domains(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """List the domains whose hosts are exempt.
 
     Raises:
         ServerDown: If the database does not answer.
     """
-    return iredapd.spf_domains()
+    return Shown(context.records.iredapd.spf_domains())
 
 
-def change_spf_domains(iredapd: Iredapd, parsed: Parsed) -> None:
-    """Change the domains whose hosts are exempt.
-
-    Raises:
-        ServerDown: If the database does not answer.
-    """
-    iredapd.change_spf_domains(_edit(parsed))
+def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan a change of the domains whose hosts are exempt."""
+    edit = _edit(parsed)
+    return target.change(
+        "change the domains whose hosts are exempt from greylisting",
+        lambda: context.records.iredapd.change_spf_domains(edit),
+        parsed.dropped,
+    )
 
 
 def _fitting(scope: PolicyTarget) -> str:

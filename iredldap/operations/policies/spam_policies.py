@@ -1,47 +1,50 @@
 """Spam policies of everybody, a domain or an account."""
 
-from typing import Any
-
 from iredldap.dit import spam_policy
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import PolicyTarget
-from iredldap.gateways.amavisd import Amavisd
+from iredldap.dit.plan import Plan
+from iredldap.operations.context import Context, PathVariables, Shown
+from iredldap.operations.policies import target
 
 
-def get(amavisd: Amavisd, scope: PolicyTarget) -> dict[str, Any]:
+def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Read a policy by the names of the parameters; empty: there is none.
 
     Raises:
+        NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    return spam_policy.show(amavisd.policy(scope.key))
+    whose = target.find(context, path, reading=True)
+    return Shown(spam_policy.show(context.records.amavisd.policy(whose.key)))
 
 
-def put(amavisd: Amavisd, scope: PolicyTarget, parsed: Parsed, prefix: str) -> None:
-    """Change what was sent of a policy, made if there is none and anything was sent.
-
-    Args:
-        amavisd: Where it is.
-        scope: Whose.
-        parsed: What was sent.
-        prefix: What is put before the subject of spam.
+def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan a change of what was sent of a policy, made if there is none and anything was sent.
 
     Raises:
-        ServerDown: If the database does not answer.
+        NoSuchAccount, PermissionDenied: As `target.find`.
     """
-    if parsed.changes:
-        amavisd.change_policy(
-            scope.key,
-            lambda held: spam_policy.columns(parsed, held, prefix),
-            spam_policy.pinned,
-            narrower=spam_policy.bypasses(parsed),
-        )
+    key, prefix = target.find(context, path).key, context.config.amavisd.spam_subject_prefix
+
+    def work() -> None:
+        if parsed.changes:
+            context.records.amavisd.change_policy(
+                key,
+                lambda held: spam_policy.columns(parsed, held, prefix),
+                spam_policy.pinned,
+                narrower=spam_policy.bypasses(parsed),
+            )
+
+    return target.change(f"change the spam policy of {key}", work, parsed.dropped)
 
 
-def drop(amavisd: Amavisd, scope: PolicyTarget) -> None:
-    """Drop a policy, so that wider ones apply; none is no error.
+def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+    """Plan the end of a policy, so that wider ones apply; none is no error.
 
     Raises:
-        ServerDown: If the database does not answer.
+        NoSuchAccount, PermissionDenied: As `target.find`.
     """
-    amavisd.drop_policy(scope.key)
+    key = target.find(context, path).key
+    return target.change(
+        f"drop the spam policy of {key}", lambda: context.records.amavisd.drop_policy(key)
+    )

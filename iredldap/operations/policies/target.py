@@ -1,26 +1,24 @@
 """Find the target of a policy: everybody, a hosted domain, or a hosted account."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from iredldap import finders
 from iredldap.dit import user
 from iredldap.dit.filters import equals, every
-from iredldap.dit.plan import Query, Scope
+from iredldap.dit.plan import Outside, Plan, Query, Scope
 from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.login import Caller
 
 
-def find(
-    directory: Directory, caller: Caller, named: Mapping[str, str], *, reading: bool = False
-) -> PolicyTarget:
+def find(context: Context, named: PathVariables, *, reading: bool = False) -> PolicyTarget:
     """Find the target of a policy.
 
     Args:
-        directory: Where domains and accounts are looked up.
-        caller: Who asks.
+        context: Where domains and accounts are looked up, and who asks.
         named: `domain` or `mail`, as a path names them; neither: everybody.
         reading: Whether a domain may be named by one of its alias domains.
 
@@ -29,9 +27,9 @@ def find(
         PermissionDenied: If a normal admin names the account of a global one.
     """
     if "mail" in named:
-        return _account(directory, caller, named["mail"])
+        return _account(context.directory, context.caller, named["mail"])
     if "domain" in named:
-        entry = finders.domain(directory, named["domain"], by_alias=reading)
+        entry = finders.domain(context.directory, named["domain"], by_alias=reading)
         return PolicyTarget.of_domain(entry.folded("domainName"))
     return PolicyTarget.everyone()
 
@@ -47,6 +45,17 @@ def _account(directory: Directory, caller: Caller, mail: str) -> PolicyTarget:
     return PolicyTarget.of_account(mail)
 
 
+def change(meaning: str, work: Callable[[], None], ignored: Collection[str] = ()) -> Plan:
+    """Return the plan of a change of a policy: one step, outside of the directory.
+
+    Args:
+        meaning: What the step does, in words.
+        work: Does it.
+        ignored: Values that were sent and are no part of it.
+    """
+    return Plan("", (Outside(meaning, work),), ignored=tuple(ignored))
+
+
 @contextmanager
 def naming(parameter: str) -> Iterator[None]:
     """Let refusals of a block name a parameter."""
@@ -57,14 +66,12 @@ def naming(parameter: str) -> Iterator[None]:
         raise
 
 
-def refuse_leftovers(
-    parameter: str, values: Sequence[str], strays: Collection[str], *, strict: bool
-) -> None:
-    """Refuse a list of which nothing is valid; to a strict client, one of which anything is not.
+def refuse_leftovers(parameter: str, values: Sequence[str], strays: Collection[str]) -> None:
+    """Refuse a list of which nothing is valid.
 
     Raises:
         InvalidParameter: If it is such a list.
     """
-    if strays and (strict or len(strays) == len(values)):
+    if strays and len(strays) == len(values):
         words = ", ".join(value[:80] for value in strays)
         raise InvalidParameter(f"not valid: {words[:200]!r}", parameter=parameter)

@@ -1,31 +1,53 @@
 """How much everybody, a domain or an account may send or receive."""
 
-from typing import Any
-
 from iredldap.dit import throttle
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import PolicyTarget
-from iredldap.gateways.iredapd import Iredapd
+from iredldap.dit.plan import Plan
+from iredldap.operations.context import Context, PathVariables, Shown
+from iredldap.operations.policies import target
 
 
-def get(iredapd: Iredapd, scope: PolicyTarget, kind: str) -> dict[str, Any]:
+def get(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> Shown:
     """Read a throttle; empty: none is set.
 
+    Args:
+        context: Where.
+        path: Whose.
+        parsed: Nothing.
+        kind: `inbound` or `outbound`.
+
     Raises:
+        NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    return throttle.show(iredapd.throttle(scope.key, kind))
+    whose = target.find(context, path, reading=True)
+    return Shown(throttle.show(context.records.iredapd.throttle(whose.key, kind)))
 
 
-def put(iredapd: Iredapd, scope: PolicyTarget, kind: str, parsed: Parsed) -> None:
-    """Set a throttle, every limit of it, or remove it.
+def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> Plan:
+    """Plan a throttle with every limit of it, or its removal.
+
+    Args:
+        context: Where.
+        path: Whose.
+        parsed: The limits.
+        kind: `inbound` or `outbound`.
 
     Raises:
         NeverApplies: If the account has an extension, or a limit is more than can be counted.
-        ServerDown: If the database does not answer.
+        NoSuchAccount, PermissionDenied: As `target.find`.
     """
+    whose, iredapd = target.find(context, path), context.records.iredapd
     if throttle.is_removal(parsed):
-        iredapd.remove_throttle(scope.key, kind)
-    else:
-        scope.refuse_extension()
-        iredapd.set_throttle(scope.key, kind, throttle.values(parsed))
+        return target.change(
+            f"remove the {kind} throttle of {whose.key}",
+            lambda: iredapd.remove_throttle(whose.key, kind),
+            parsed.dropped,
+        )
+    whose.refuse_extension()
+    limits = throttle.values(parsed)
+    return target.change(
+        f"set the {kind} throttle of {whose.key}",
+        lambda: iredapd.set_throttle(whose.key, kind, limits),
+        parsed.dropped,
+    )

@@ -1,81 +1,89 @@
 """White- and blacklists of everybody, a domain or an account."""
 
+from dataclasses import dataclass
+
 from iredldap.dit import scopes, wblist
 from iredldap.dit.fields import Parsed
-from iredldap.dit.scopes import PolicyTarget
+from iredldap.dit.plan import Plan
 from iredldap.dit.wblist import Colour, Direction
-from iredldap.gateways.amavisd import Amavisd
+from iredldap.operations.context import Context, PathVariables, Shown
+from iredldap.operations.policies import target
 from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
-def get(amavisd: Amavisd, scope: PolicyTarget, direction: Direction, colour: Colour) -> list[str]:
-    """Read a list, sorted.
+@dataclass(frozen=True)
+class Wblist:
+    """The operations on the lists of one direction and colour."""
 
-    Raises:
-        ServerDown: If the database does not answer.
-    """
-    return amavisd.listed(scope.key, direction, colour)
+    direction: Direction
+    colour: Colour
 
+    def __str__(self) -> str:
+        return f"{self.direction.value} {self.colour.word}"
 
-def add(
-    amavisd: Amavisd,
-    scope: PolicyTarget,
-    direction: Direction,
-    colour: Colour,
-    parsed: Parsed,
-    *,
-    strict: bool,
-) -> tuple[str, ...]:
-    """Put addresses on a list; those on the list of the other colour leave that.
+    def get(self, context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+        """Read a list, sorted.
 
-    Raises:
-        NeverApplies: If one of them is never looked up, and not on the list already.
-        ServerDown: If the database does not answer.
-    """
-    addresses = _addresses(parsed)
-    with naming("addresses"):
-        scopes.refuse_new(
-            wblist.READERS[direction],
-            addresses,
-            lambda: amavisd.listed(scope.key, direction, colour),
+        Raises:
+            NoSuchAccount, PermissionDenied: As `target.find`.
+            ServerDown: If the database does not answer.
+        """
+        return Shown(self._listed(context, target.find(context, path, reading=True).key))
+
+    def add(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+        """Plan addresses put on a list; those on the list of the other colour leave that.
+
+        Raises:
+            NeverApplies: If one of them is never looked up, and not on the list already.
+            NoSuchAccount, PermissionDenied: As `target.find`.
+            ServerDown: If the database does not answer.
+        """
+        key, addresses = target.find(context, path).key, _addresses(parsed)
+        with naming("addresses"):
+            scopes.refuse_new(
+                wblist.READERS[self.direction], addresses, lambda: self._listed(context, key)
+            )
+        return target.change(
+            f"add to the {self} of {key}",
+            lambda: context.records.amavisd.enlist(key, self.direction, self.colour, addresses),
+            parsed.dropped,
         )
-    amavisd.enlist(scope.key, direction, colour, addresses)
-    return ()
 
+    def remove(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+        """Plan addresses taken off a list; those that are not on it are no error.
 
-def remove(
-    amavisd: Amavisd,
-    scope: PolicyTarget,
-    direction: Direction,
-    colour: Colour,
-    parsed: Parsed,
-    *,
-    strict: bool,
-) -> tuple[str, ...]:
-    """Take addresses off a list; those that are not on it are no error.
+        Those that are no addresses, and not on it either, are ignored.
 
-    Returns:
-        Those that are no addresses, and not on it either.
+        Raises:
+            InvalidParameter: If all are such.
+            NoSuchAccount, PermissionDenied: As `target.find`.
+            ServerDown: If the database does not answer.
+        """
+        key, addresses = target.find(context, path).key, _addresses(parsed)
+        read, stored = scopes.wblist_address, self._listed(context, key)
+        leftovers = scopes.malformed_leftovers(read, addresses, stored)
+        refuse_leftovers("addresses", addresses, leftovers)
+        listed = scopes.stored_spellings(read, addresses, stored)
+        return target.change(
+            f"take off the {self} of {key}",
+            lambda: context.records.amavisd.delist(key, self.direction, self.colour, listed),
+            (*parsed.dropped, *leftovers),
+        )
 
-    Raises:
-        InvalidParameter: If all are such, or any to a strict client.
-        ServerDown: If the database does not answer.
-    """
-    addresses, read = _addresses(parsed), scopes.wblist_address
-    stored = amavisd.listed(scope.key, direction, colour)
-    strays = scopes.malformed_leftovers(read, addresses, stored)
-    refuse_leftovers("addresses", addresses, strays, strict=strict)
-    amavisd.delist(scope.key, direction, colour, scopes.stored_spellings(read, addresses, stored))
-    return tuple(strays)
+    def clear(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
+        """Plan an empty list.
 
+        Raises:
+            NoSuchAccount, PermissionDenied: As `target.find`.
+        """
+        key = target.find(context, path).key
+        return target.change(
+            f"empty the {self} of {key}",
+            lambda: context.records.amavisd.clear(key, self.direction, self.colour),
+        )
 
-def clear(amavisd: Amavisd, scope: PolicyTarget, direction: Direction, colour: Colour) -> None:
-    """Empty a list.
-
-    Raises:
-        ServerDown: If the database does not answer.
-    """
-    amavisd.clear(scope.key, direction, colour)
+    def _listed(self, context: Context, key: str) -> list[str]:
+        return context.records.amavisd.listed(key, self.direction, self.colour)
 
 
 def _addresses(parsed: Parsed) -> tuple[str, ...]:

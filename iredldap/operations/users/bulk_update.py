@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.config.sections import Config
 from iredldap.dit import domain, mailbox, names, passwords, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
@@ -22,10 +21,8 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
-from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.users import users
-from iredldap.operations.users.users import Chance
 
 _ATTRIBUTES = (
     "objectClass", "mail", "accountStatus", "preferredLanguage", "mtaTransport",
@@ -33,15 +30,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-def update(
-    directory: Directory,
-    records: Records,
-    config: Config,
-    caller: Caller,
-    name: str,
-    parsed: Parsed,
-    chance: Chance,
-) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
     A normal admin's change leaves global admins alone, a new password also admins of domains
@@ -52,8 +41,9 @@ def update(
         WeakPassword: As the password is.
         PermissionDenied: If no active global admin would be left.
     """
+    directory, caller, name = context.directory, context.caller, path["domain"]
     home = finders.domain(directory, name)
-    secret = _secret(config, home, name, parsed, chance)
+    secret = _secret(context, home, name, parsed)
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_elsewhere(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
@@ -64,7 +54,7 @@ def update(
             return
         if entry.lowered("mail") & kept:
             return
-        today = chance.now.date()
+        today = context.now.date()
         mods = (
             *modlist(parsed.changes, entry),
             *(user_entry.new_password(entry, secret(), today) if secret else ()),
@@ -74,7 +64,7 @@ def update(
             yield Modify(entry.dn, mods, expect=expect, absent_ok=True)
 
     sweep = Sweep("change the users", everybody, change)
-    reclaim = _reclaim(directory, records, everybody, parsed)
+    reclaim = _reclaim(context, everybody, parsed)
     steps: tuple[Step, ...] = (*reclaim, sweep) if parsed.changes else ()
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
     here = (mail for mail in kept if names.domain_of(mail) == name)
@@ -83,26 +73,23 @@ def update(
     return Plan(home.dn, steps, home.csn, ignored, touches)
 
 
-def _reclaim(
-    directory: Directory, records: Records, everybody: Query, parsed: Parsed
-) -> Iterator[Outside]:
+def _reclaim(context: Context, everybody: Query, parsed: Parsed) -> Iterator[Outside]:
     """Keep the mailboxes of those who come back, as for a single one."""
     if parsed.value("accountStatus") != "active":
         return
-    records.ask()
+    context.records.ask()
     idle = every(everybody.filter, negated(equals("accountStatus", "active")))
     query = Query(everybody.base, everybody.scope, idle, mailbox.ATTRIBUTES)
-    yield records.reclaiming(lambda: directory.stream(query))
+    yield context.records.reclaiming(lambda: context.directory.stream(query))
 
 
-def _secret(
-    config: Config, home: Entry, name: str, parsed: Parsed, chance: Chance
-) -> Callable[[], str] | None:
+def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callable[[], str] | None:
     """What gives the hash for one user after the other; None if the password stays.
 
     Each gets a salt of their own, except with a scheme that is slow on purpose, and in a job, which
     was written down with a hash: there one has to do for all of them.
     """
+    config = context.config
     if sealed := parsed.value("password_hash"):
         return lambda: sealed
     password = parsed.value("password")
@@ -115,7 +102,7 @@ def _secret(
     scheme = rules.password_scheme
 
     def hashed() -> str:
-        return passwords.hashed(password, scheme, chance.salt(), rules.bcrypt_rounds)
+        return passwords.hashed(password, scheme, context.salt(), rules.bcrypt_rounds)
 
     if scheme != "BCRYPT":
         return hashed

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from iredldap import finders
-from iredldap.config.sections import Config
 from iredldap.dit import domain, kinds, mailbox, names, references, settings, user, user_entry
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed
@@ -33,23 +32,15 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, mailboxes, targets
+from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.mailboxes import Place
 from iredldap.operations.users import address_rules, users
-from iredldap.operations.users.users import Chance
 
 
-def update(
-    directory: Directory,
-    records: Records,
-    config: Config,
-    caller: Caller,
-    mail: str,
-    parsed: Parsed,
-    chance: Chance,
-) -> Plan:
+def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a mail user: one modification, and looks at what others did meanwhile.
 
     Raises:
@@ -65,10 +56,12 @@ def update(
         MlmmjadminUnavailable: If further addresses go, there are subscribable lists, and
             mlmmjadmin does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
+    mail = path["mail"]
     entry = finders.user(directory, mail)
     users.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
-    place = _place(directory, records, config, caller, entry, home, mail, parsed)
+    place = _place(context, entry, home, mail, parsed)
     _keep_others_rights(directory, caller, mail, parsed)
 
     def judges(name: str) -> bool:
@@ -79,7 +72,7 @@ def update(
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
-        *_new_password(config, home, entry, mail, parsed, chance),
+        *_new_password(context, home, entry, mail, parsed),
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
@@ -112,14 +105,7 @@ def update(
 
 
 def _place(
-    directory: Directory,
-    records: Records,
-    config: Config,
-    caller: Caller,
-    entry: Entry,
-    home: Callable[[], Entry],
-    mail: str,
-    parsed: Parsed,
+    context: Context, entry: Entry, home: Callable[[], Entry], mail: str, parsed: Parsed
 ) -> Place | None:
     """Judge another path for the mailbox; one that the user has already is not judged."""
     path = parsed.value("maildir")
@@ -127,9 +113,9 @@ def _place(
         return None
 
     def base() -> str:
-        return mailboxes.storage_base(domain.limits(home()), config.accounts)
+        return mailboxes.storage_base(domain.limits(home()), context.config.accounts)
 
-    return mailboxes.given(directory, records, caller, base, mail, entry.dn, path)
+    return mailboxes.given(context, base, mail, entry.dn, path)
 
 
 def _mailbox(
@@ -166,17 +152,12 @@ def _keep_others_rights(directory: Directory, caller: Caller, mail: str, parsed:
 
 
 def _new_password(
-    config: Config,
-    home: Callable[[], Entry],
-    entry: Entry,
-    mail: str,
-    parsed: Parsed,
-    chance: Chance,
+    context: Context, home: Callable[[], Entry], entry: Entry, mail: str, parsed: Parsed
 ) -> tuple[Mod, ...]:
     if parsed.value("password") is None and parsed.value("password_hash") is None:
         return ()
-    stored = users.hashed_password(config, lambda: domain.limits(home()), mail, parsed, chance)
-    return user_entry.new_password(entry, stored, chance.now.date())
+    stored = users.hashed_password(context, lambda: domain.limits(home()), mail, parsed)
+    return user_entry.new_password(entry, stored, context.now.date())
 
 
 def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:

@@ -1,8 +1,7 @@
 """What one can do with a mail user."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import replace
 
 from iredldap import finders
 from iredldap.config.sections import Config
@@ -19,7 +18,7 @@ from iredldap.dit import (
     user_entry,
 )
 from iredldap.dit.entry import Entry, distinct
-from iredldap.dit.fields import Parsed
+from iredldap.dit.fields import Parsed, show
 from iredldap.dit.filters import either, ends_with, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
@@ -49,17 +48,9 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_membership, list_mentions, mailboxes, rights, uniqueness
+from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What a new user or password takes from outside the program: the time and random bytes."""
-
-    now: datetime
-    salt: Callable[[], bytes]
 
 
 def get(directory: Directory, caller: Caller, mail: str) -> Entry:
@@ -72,6 +63,22 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
     entry = finders.user(directory, mail)
     refuse_global_admin(caller, entry)
     return entry
+
+
+def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Show a user, with the used quota and the last logins."""
+    mail = path["mail"]
+    entry = get(context.directory, context.caller, mail)
+    used = context.records.usage(mail)
+    shown = show(entry, context.config.api.api_hidden_user_profiles) | used
+    # Dovecot writes the usage without a new state of the entry.
+    return Shown(shown, entry.csn, cacheable=not used)
+
+
+def check_password(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
+    """Verify a password of a user, as `verify_password` does."""
+    verify_password(context.directory, path["mail"], parsed.value("password") or "")
+    return Shown(None)
 
 
 def refuse_global_admin(caller: Caller, entry: Entry) -> None:
@@ -103,15 +110,7 @@ def _is_own(caller: Caller, entry: Entry) -> bool:
     return names.components(caller.dn) == names.components(entry.dn)
 
 
-def create(
-    directory: Directory,
-    records: Records,
-    config: Config,
-    caller: Caller,
-    mail: str,
-    parsed: Parsed,
-    chance: Chance,
-) -> Plan:
+def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new mail user.
 
     Raises:
@@ -125,30 +124,28 @@ def create(
         MailboxInUse: If the mailbox path touches that of another account.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
+    config, mail = context.config, path["mail"]
     query = finders.domain_and_holders(directory, mail, rights=True)
-    choice = mailboxes.first_choice(directory, config.accounts, mail, chance.now)
+    choice = mailboxes.first_choice(context, mail)
     found = directory.find(replace(query, filter=either(query.filter, choice.query.filter)))
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
-    base, path = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
+    base, maildir = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
     dn = names.account_in(home.dn, "Users", mail)
-    place = (
-        mailboxes.given(directory, records, caller, lambda: base, mail, dn, path) if path else None
-    )
-    secret = hashed_password(config, lambda: limits, mail, parsed, chance)
+    place = mailboxes.given(context, lambda: base, mail, dn, maildir) if maildir else None
+    secret = hashed_password(context, lambda: limits, mail, parsed)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, home, limits, wanted)
-    place = place or mailboxes.generated(
-        directory, records, config.accounts, base, mail, dn, chance.now, choice, found
-    )
+    place = place or mailboxes.generated(context, base, mail, dn, choice, found)
     joined = _default_lists(directory, limits)
     given = {
         "userPassword": (secret,),
-        "shadowLastChange": (user_entry.days_since_epoch(chance.now.date()),),
+        "shadowLastChange": (user_entry.days_since_epoch(context.now.date()),),
         "mailQuota": (str(quota),) if quota else (),
         "shadowAddress": tuple(address for address in aliases if address not in taken),
         "homeDirectory": (place.path,),
@@ -203,25 +200,21 @@ def policy(config: Config, limits: settings.Settings) -> Policy:
 
 
 def hashed_password(
-    config: Config,
-    limits: Callable[[], settings.Settings],
-    mail: str,
-    parsed: Parsed,
-    chance: Chance,
+    context: Context, limits: Callable[[], settings.Settings], mail: str, parsed: Parsed
 ) -> str:
     """The hash of the password that was sent for an address, or the one that was sent itself.
 
     Args:
-        config: Server's rules and scheme.
+        context: Rules and scheme of the server, and a salt.
         limits: Gives the settings of the domain; asked only about a password in clear text.
         mail: Address of the user.
         parsed: The request.
-        chance: Random bytes.
 
     Raises:
         WeakPassword: For each rule that is broken.
         InvalidPasswordScheme: If the directory cannot verify the hash.
     """
+    config = context.config
     if ready_made := parsed.value("password_hash"):
         return passwords.with_verified_scheme(ready_made, config.passwords.verified_schemes)
     password = parsed.value("password") or ""
@@ -229,7 +222,7 @@ def hashed_password(
     return passwords.hashed(
         password,
         config.passwords.password_scheme,
-        chance.salt(),
+        context.salt(),
         config.passwords.bcrypt_rounds,
     )
 
@@ -331,18 +324,8 @@ def verify_password(directory: Directory, mail: str, password: str) -> None:
         raise PasswordMismatch(mail)
 
 
-def delete(
-    directory: Directory, records: Records, caller: Caller, mail: str, days: int, today: date
-) -> Plan:
+def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan to delete a mail user: disable the account, clear its mentions, delete it.
-
-    Args:
-        directory: Where the user is.
-        records: Other databases that mention the user.
-        caller: Who deletes the user.
-        mail: The user's address.
-        days: For which the mailbox is kept; 0: for good.
-        today: In the time zone of this server.
 
     Raises:
         NoSuchAccount: If there is none.
@@ -351,6 +334,8 @@ def delete(
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
+    directory, records, caller = context.directory, context.records, context.caller
+    mail, days = path["mail"], mailboxes.days_kept(context, path)
     entry = finders.user(directory, mail)
     refuse_global_admin(caller, entry)
     if _is_own(caller, entry):
@@ -368,9 +353,7 @@ def delete(
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
-            mailboxes.remembering(
-                directory, records, lambda: (entry,), entry.dn, days, caller.address, today
-            ),
+            mailboxes.remembering(context, lambda: (entry,), entry.dn, days),
             records.forgetting(mail),
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),

@@ -1,6 +1,7 @@
 """Endpoints of standalone admins."""
 
 from iredldap.dit import admin
+from iredldap.operations import standalone_admins
 from iredldap.web.endpoints.endpoint import NAMING, PASSWORD_RULES, Endpoint
 
 _PATH = "/api/admin/{mail}"
@@ -10,6 +11,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_get",
         method="GET",
+        read=standalone_admins.profile,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Read a standalone admin; a mail user is none, whatever rights they have.",
@@ -23,6 +25,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_create",
         method="POST",
+        operation=standalone_admins.create,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Create a standalone admin, whose address lies in no domain that is hosted here.",
@@ -41,6 +44,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_delete",
         method="DELETE",
+        operation=standalone_admins.delete,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Delete a standalone admin; of a mail user only the rights. No domain names them"
@@ -51,6 +55,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_update",
         method="PUT",
+        operation=standalone_admins.update,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Change a standalone admin; what is not sent stays as it is.",
@@ -61,6 +66,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_verify_password",
         method="POST",
+        read=standalone_admins.check_password,
         path="/api/verify_password/admin/{mail}",
         auth=_GLOBAL_ADMINS,
         summary="Check a password of a standalone admin, also of a disabled one. If it is wrong the"

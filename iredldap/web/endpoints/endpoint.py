@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from iredldap.dit.fields import Table
+from iredldap.operations.context import Operation, Read
 
 ADMINS = ("global_admin", "domain_admin")
 NAMING = ("NO_SUCH_ACCOUNT", "PERMISSION_DENIED")
@@ -39,7 +40,8 @@ class Endpoint:
     without envelope; where there are no data it is the only one. `route` is the path as the router
     knows it: where one variable stands for the word `global`, a domain or an address, it is
     `{account}`. With `takes_file` the body is a file, and parameters stand in the query string.
-    `load`: what a call costs.
+    `load`: what a call costs. `operation` makes the plan of a change, `read` the answer to a read;
+    an endpoint with neither has a resource of its own.
     """
 
     id: str
@@ -60,6 +62,8 @@ class Endpoint:
     route: str = ""
     takes_file: bool = False
     load: Load = Load.LIGHT
+    operation: Operation | None = None
+    read: Read | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "route", self.route or self.path)

@@ -3,8 +3,15 @@
 The rows feed the router, the permission step, the form reader and the OpenAPI document.
 """
 
+from collections.abc import Mapping
+
 from iredldap.dit import alias, domain, export, maillist, user
+from iredldap.operations import aliases, renames
+from iredldap.operations.context import Operation
+from iredldap.operations.domains import domain_admins, domains
+from iredldap.operations.lists import maillists
 from iredldap.operations.login import LOGIN
+from iredldap.operations.users import bulk_update, user_update, users
 from iredldap.web.endpoints.admins import STANDALONE_ADMINS
 from iredldap.web.endpoints.endpoint import ADMINS as _ADMINS
 from iredldap.web.endpoints.endpoint import NAMING as _NAMING
@@ -51,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_get",
         method="GET",
+        read=domains.profile,
         path=_DOMAIN,
         auth=_ADMINS,
         summary="Read a domain, by its name or that of one of its alias domains.",
@@ -63,6 +71,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_create",
         method="POST",
+        operation=domains.create,
         path=_DOMAIN,
         auth=_ADMINS,
         summary="Create a domain with its containers. A normal admin who may do so becomes its"
@@ -84,6 +93,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_delete",
         method="DELETE",
+        operation=domains.delete,
         path=_DOMAIN,
         auth=_ADMINS,
         summary="Delete a domain with everything in it; mailboxes stay on disk.",
@@ -94,6 +104,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_delete_keep",
         method="DELETE",
+        operation=domains.delete,
         path=f"{_DOMAIN}/keep_mailbox_days/{{number}}",
         auth=_ADMINS,
         summary="Delete a domain, and have its mailboxes removed after so many days; 0: never.",
@@ -105,6 +116,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_update",
         method="PUT",
+        operation=domains.update,
         path=_DOMAIN,
         auth=_ADMINS,
         summary="Change a domain; what is not sent stays as it is.",
@@ -123,6 +135,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_services_get",
         method="GET",
+        read=domains.services,
         path="/api/domain/services/{domain}",
         auth=_ADMINS,
         summary="List the services of a domain.",
@@ -135,6 +148,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_services_update",
         method="PUT",
+        operation=domains.update,
         path="/api/domain/services/{domain}",
         auth=_ADMINS,
         summary="Switch services of a domain; a normal admin switches self-service only.",
@@ -146,6 +160,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_admins_update",
         method="PUT",
+        operation=domain_admins.assign,
         path="/api/domain/admins/{domain}",
         auth=_ADMINS,
         summary="Assign and withdraw the admins of a domain.",
@@ -156,6 +171,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_get",
         method="GET",
+        read=users.profile,
         path=_USER,
         auth=(*_ADMINS, "self"),
         summary="Read a mail user.",
@@ -171,6 +187,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_create",
         method="POST",
+        operation=users.create,
         path=_USER,
         auth=_ADMINS,
         summary="Create a mail user.",
@@ -195,6 +212,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_delete",
         method="DELETE",
+        operation=users.delete,
         path=_USER,
         auth=_ADMINS,
         summary="Delete a mail user and every mention of them; the mailbox stays on disk.",
@@ -209,6 +227,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_delete_keep",
         method="DELETE",
+        operation=users.delete,
         path=f"{_USER}/keep_mailbox_days/{{number}}",
         auth=_ADMINS,
         summary="Delete a mail user and every mention of them, and have the mailbox removed after"
@@ -226,6 +245,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_update",
         method="PUT",
+        operation=user_update.update,
         path=_USER,
         auth=(*_ADMINS, "self"),
         summary="Change a mail user; what is not sent stays as it is.",
@@ -247,6 +267,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="users_update",
         method="PUT",
+        operation=bulk_update.update,
         path="/api/users/{domain}",
         auth=_ADMINS,
         summary="Change every mail user of a domain. A normal admin's change leaves global admins"
@@ -259,6 +280,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_verify_password",
         method="POST",
+        read=users.check_password,
         path="/api/verify_password/user/{mail}",
         auth=("global_admin",),
         summary="Check a password of a mail user, also of a disabled one. If it is wrong the"
@@ -269,6 +291,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_change_email",
         method="POST",
+        operation=renames.rename_user,
         path="/api/user/{mail}/change_email/{new_mail}",
         auth=_ADMINS,
         summary="Rename a mail user, also into another domain; every mention follows, the mailbox"
@@ -289,6 +312,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_change_email",
         method="POST",
+        operation=renames.rename_alias,
         path="/api/alias/{mail}/change_email/{new_mail}",
         auth=_ADMINS,
         summary="Rename a mail alias, also into another domain; every mention follows.",
@@ -304,6 +328,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_get",
         method="GET",
+        read=maillists.profile,
         path=_MAILLIST,
         auth=_ADMINS,
         summary="Read an unsubscribable mailing list.",
@@ -314,6 +339,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_create",
         method="POST",
+        operation=maillists.create,
         path=_MAILLIST,
         auth=_ADMINS,
         summary="Create an unsubscribable mailing list.",
@@ -331,6 +357,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_update",
         method="PUT",
+        operation=maillists.update,
         path=_MAILLIST,
         auth=_ADMINS,
         summary="Change an unsubscribable mailing list; what is not sent stays as it is.",
@@ -340,6 +367,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_delete",
         method="DELETE",
+        operation=maillists.delete,
         path=_MAILLIST,
         auth=_ADMINS,
         summary="Delete an unsubscribable mailing list and every mention of it.",
@@ -349,6 +377,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_get",
         method="GET",
+        read=aliases.profile,
         path=_ALIAS,
         auth=_ADMINS,
         summary="Read a mail alias.",
@@ -360,6 +389,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_create",
         method="POST",
+        operation=aliases.create,
         path=_ALIAS,
         auth=_ADMINS,
         summary="Create a mail alias.",
@@ -377,6 +407,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_update",
         method="PUT",
+        operation=aliases.update,
         path=_ALIAS,
         auth=_ADMINS,
         summary="Change a mail alias; what is not sent stays as it is.",
@@ -386,6 +417,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_delete",
         method="DELETE",
+        operation=aliases.delete,
         path=_ALIAS,
         auth=_ADMINS,
         summary="Delete a mail alias and every mention of it.",
@@ -566,3 +598,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         load=Load.PROBE,
     ),
 )
+
+OPERATIONS: Mapping[str, Operation] = {row.id: row.operation for row in ENDPOINTS if row.operation}
+"""What makes the plans of changes, by the id of the endpoint."""

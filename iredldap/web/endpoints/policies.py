@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from iredldap.dit import greylisting, spam_policy, throttle, wblist
+from iredldap.operations.policies import greylisting as greylisting_operations
+from iredldap.operations.policies import spam_policies, throttling
+from iredldap.operations.policies.wblists import Wblist
 from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 
@@ -60,6 +64,7 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
     yield from _everywhere(
         Endpoint(
             id=f"throttle_*_{kind}_get",
+            read=partial(throttling.get, kind=kind),
             method="GET",
             path=path,
             auth=(),
@@ -72,6 +77,7 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
     yield from _everywhere(
         Endpoint(
             id=f"throttle_*_{kind}_set",
+            operation=partial(throttling.put, kind=kind),
             method="POST",
             path=path,
             auth=(),
@@ -92,6 +98,7 @@ def _greylisting() -> Iterator[Endpoint]:
     path = "/api/greylisting/*"
     yield Endpoint(
         id="greylisting_all_get",
+        read=greylisting_operations.every,
         method="GET",
         path="/api/greylisting/all",
         auth=("global_admin",),
@@ -104,6 +111,7 @@ def _greylisting() -> Iterator[Endpoint]:
     for row in (
         Endpoint(
             id="greylisting_*_get",
+            read=greylisting_operations.get,
             method="GET",
             path=path,
             auth=(),
@@ -115,6 +123,7 @@ def _greylisting() -> Iterator[Endpoint]:
         ),
         Endpoint(
             id="greylisting_*_set",
+            operation=greylisting_operations.put,
             method="POST",
             path=path,
             auth=(),
@@ -126,6 +135,7 @@ def _greylisting() -> Iterator[Endpoint]:
         ),
         Endpoint(
             id="greylisting_*_delete",
+            operation=greylisting_operations.drop,
             method="DELETE",
             path=path,
             auth=(),
@@ -136,6 +146,7 @@ def _greylisting() -> Iterator[Endpoint]:
         ),
         Endpoint(
             id="greylisting_*_whitelists_get",
+            read=greylisting_operations.exempt,
             method="GET",
             path=f"{path}/whitelists",
             auth=(),
@@ -148,6 +159,7 @@ def _greylisting() -> Iterator[Endpoint]:
         ),
         Endpoint(
             id="greylisting_*_whitelists_set",
+            operation=greylisting_operations.change_exempt,
             method="POST",
             path=f"{path}/whitelists",
             auth=(),
@@ -161,6 +173,7 @@ def _greylisting() -> Iterator[Endpoint]:
         yield from _everywhere(row)
     yield Endpoint(
         id="greylisting_spf_domains_set",
+        operation=greylisting_operations.change_spf_domains,
         method="POST",
         path="/api/greylisting/whitelist_spf_domains",
         auth=("global_admin",),
@@ -172,6 +185,7 @@ def _greylisting() -> Iterator[Endpoint]:
     )
     yield Endpoint(
         id="greylisting_spf_domains_get",
+        read=greylisting_operations.spf_domains,
         method="GET",
         path="/api/greylisting/whitelist_spf_domains",
         auth=("global_admin",),
@@ -183,9 +197,10 @@ def _greylisting() -> Iterator[Endpoint]:
 
 
 def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endpoint]:
-    which = f"{direction.value} {colour.word}"
+    which, operations = f"{direction.value} {colour.word}", Wblist(direction, colour)
     row = Endpoint(
         id=f"wblist_{direction.value}_{colour.word}_*_get",
+        read=operations.get,
         method="GET",
         path=f"/api/wblist/{direction.value}/{colour.word}/*",
         auth=(),
@@ -200,6 +215,8 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
     add = replace(
         row,
         id=f"{stem}add",
+        read=None,
+        operation=operations.add,
         method="POST",
         summary=f"Add to the * {which}; an address on the other list leaves it.",
         table=wblist.ADDED[direction],
@@ -209,13 +226,21 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
     remove = replace(
         row,
         id=f"{stem}remove",
+        read=None,
+        operation=operations.remove,
         method="PUT",
         summary=f"Take given addresses off the * {which}.",
         table=wblist.REMOVED,
         returns=None,
     )
     clear = replace(
-        row, id=f"{stem}clear", method="DELETE", summary=f"Empty the * {which}.", returns=None
+        row,
+        read=None,
+        operation=operations.clear,
+        id=f"{stem}clear",
+        method="DELETE",
+        summary=f"Empty the * {which}.",
+        returns=None,
     )
     for each in (row, add, remove, clear):
         yield from _everywhere(each)
@@ -224,6 +249,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
 def _spam_policy() -> Iterator[Endpoint]:
     get = Endpoint(
         id="spampolicy_*_get",
+        read=spam_policies.get,
         method="GET",
         path="/api/spampolicy/*",
         auth=(),
@@ -237,6 +263,8 @@ def _spam_policy() -> Iterator[Endpoint]:
     put = replace(
         get,
         id="spampolicy_*_set",
+        read=None,
+        operation=spam_policies.put,
         method="PUT",
         summary="Change the * spam policy; what is not sent stays as it is.",
         table=spam_policy.SET,
@@ -245,6 +273,8 @@ def _spam_policy() -> Iterator[Endpoint]:
     drop = replace(
         get,
         id="spampolicy_*_delete",
+        read=None,
+        operation=spam_policies.drop,
         method="DELETE",
         summary="Drop the * spam policy.",
         returns=None,

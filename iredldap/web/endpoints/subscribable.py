@@ -1,6 +1,7 @@
 """Endpoints of subscribable mailing lists."""
 
-from iredldap.dit import subscribable
+from iredldap.dit import subscribable as rows
+from iredldap.operations.lists import subscribable, subscribable_create
 from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 _PATH = "/api/ml/{mail}"
@@ -10,10 +11,11 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="ml_get",
         method="GET",
+        read=subscribable.profile,
         path=_PATH,
         auth=ADMINS,
         summary="Read a subscribable mailing list.",
-        table=subscribable.GET,
+        table=rows.GET,
         errors=("INVALID_MAIL", *NAMING, _DOWN),
         returns="Attributes of the list, each a list of texts, and its settings by the names of the"
         " parameters, with others that mlmmj has: yes or no, texts, sorted lists, max_message_size"
@@ -25,10 +27,11 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="ml_create",
         method="POST",
+        operation=subscribable_create.create,
         path=_PATH,
         auth=ADMINS,
         summary="Create a subscribable mailing list.",
-        table=subscribable.CREATE,
+        table=rows.CREATE,
         errors=(
             "INVALID_MAIL",
             *NAMING,
@@ -43,20 +46,22 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="ml_update",
         method="PUT",
+        operation=subscribable.update,
         path=_PATH,
         auth=ADMINS,
         summary="Change a subscribable mailing list; what is not sent stays as it is.",
-        table=subscribable.UPDATE,
+        table=rows.UPDATE,
         errors=("INVALID_MAIL", *NAMING, _DOWN),
         era="later",
     ),
     Endpoint(
         id="ml_delete",
         method="DELETE",
+        operation=subscribable.delete,
         path=_PATH,
         auth=ADMINS,
         summary="Delete a subscribable mailing list and every mention of it.",
-        table=subscribable.DELETE,
+        table=rows.DELETE,
         errors=("INVALID_MAIL", *NAMING, _DOWN),
         era="later",
     ),

@@ -136,12 +136,13 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    changes = endpoint.id in dispatch.PLANS
+    changes = endpoint.operation is not None
+    changes_entry = changes and dispatch.changes_an_entry(endpoint.id)
     if endpoint.tagged:
         yield _header("If-None-Match", "States of the entry that the client has: then 304.")
-    if changes:
+    if changes_entry:
         yield _header("If-Match", "The state in which the entry must be, as an `ETag` said it.")
-    if changes and endpoint.id.endswith("_create"):
+    if changes_entry and endpoint.id.endswith("_create"):
         yield _header("If-None-Match", "`*`: the name must be new, otherwise 412.", "*")
     wishes = [wish for wish, may in ((_STRICTLY, endpoint.table), (_LATER, changes)) if may]
     if wishes:

@@ -106,7 +106,7 @@ def answers(*endpoints: Endpoint) -> dict[str, Any]:
     """
     first = endpoints[0]
     described: dict[str, Any] = {"200": _success(first)}
-    if first.id in dispatch.PLANS:
+    if first.operation:
         described["202"] = _PROMISE
     if first.tagged:
         described["304"] = {"description": "It is in the state that the client has."}
@@ -140,7 +140,7 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield from _OF_PARAMETERS
     if "{" in endpoint.path:
         yield "NO_SUCH_ROUTE"
-    if endpoint.id in dispatch.PLANS:
+    if endpoint.operation:
         yield from _OF_CHANGES
 
 
@@ -178,7 +178,11 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
         answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
     elif not endpoint.bare:
         answer["content"] = {JSON: {"schema": reference("Success")}}
-    tagged = endpoint.tagged or (endpoint.id in dispatch.PLANS and endpoint.method != "DELETE")
+    tagged = endpoint.tagged or (
+        endpoint.operation is not None
+        and dispatch.changes_an_entry(endpoint.id)
+        and endpoint.method != "DELETE"
+    )
     headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
     headers |= _KEPT if endpoint.id == "maillist_create" else {}
     headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}

@@ -1,5 +1,6 @@
 """What the resources share: reading and writing one entry under its entity tag."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import falcon
@@ -8,8 +9,6 @@ from iredldap.changes.apply import Outcome, Turn, execute, judge_state
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
-from iredldap.dit.entry import Entry
-from iredldap.dit.fields import show
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import (
@@ -23,8 +22,10 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
+from iredldap.operations.context import Context
 from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
+from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, names_sent
 
 
@@ -39,47 +40,34 @@ class Resource:
     records: Records
     admin_log: AdminLog
 
-    def answer(
-        self,
-        request: falcon.Request,
-        response: falcon.Response,
-        entry: Entry,
-        hidden: tuple[str, ...] = (),
-    ) -> None:
-        """Answer with an entry, or with 304 to a client that has it in this state."""
-        self.answer_with(request, response, entry, show(entry, hidden))
+    def show(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
+        """Answer a read by its endpoint's row.
 
-    def answer_with(
-        self,
-        request: falcon.Request,
-        response: falcon.Response,
-        entry: Entry,
-        data: object,
-        *,
-        cacheable: bool = True,
-    ) -> None:
-        """Answer with what was made of an entry, under its entity tag.
-
-        `cacheable`: the same state of the entry is the same answer.
+        With 304 to a client that has the entry in the state that it is in.
         """
-        if entry.csn:
-            response.etag = entry.csn
-            if cacheable and entry.csn in forms.states(
-                request.get_header("If-None-Match"), weakly=True
-            ):
+        context = request.context
+        answer = context.endpoint.read(self.context(request), context.names, context.parsed)
+        if answer.state:
+            response.etag = answer.state
+            known = forms.states(request.get_header("If-None-Match"), weakly=True)
+            if answer.cacheable and answer.state in known:
                 response.status = 304
                 return
-        self.responses.done(response, data, read=True)
+        returns_data = context.endpoint.returns is not None
+        self.responses.done(response, answer.data, read=returns_data)
 
-    def change(self, request: falcon.Request, response: falcon.Response, **names: str) -> None:
+    def context(self, request: falcon.Request) -> Context:
+        """Return what plans and answers are made from beside the request."""
+        return Context(self.directory, self.config, request.context.caller, self.records)
+
+    def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Carry out what was asked for under the request's conditions, and answer.
 
         A client that prefers not to wait gets a job to ask about, once nothing is left to refuse.
 
         Args:
-            request: The request; its endpoint has an operation in the index.
+            request: The request; the row of its endpoint has an operation.
             response: The answer.
-            names: Variables of the path.
 
         Raises:
             PreconditionFailed: If the entry is not in a state named by `If-Match`.
@@ -87,19 +75,20 @@ class Resource:
             InvalidParameter: If values would be ignored and the client prefers strictness.
             NotSupportedByDirectory: If parameters have no place in the directory.
         """
-        context = request.context
-        if_match = forms.states(request.get_header("If-Match"))
-        wanted = replace(self.asked(request), names=names, if_match=if_match)
-        world = dispatch.World(self.directory, self.config, context.caller, self.records)
+        endpoint, strict = request.context.endpoint, request.context.strict
+        has_state = dispatch.changes_an_entry(endpoint.id)
+        if_match = forms.states(request.get_header("If-Match")) if has_state else ()
+        wanted = replace(self.asked(request), if_match=if_match)
+        context = self.context(request)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
 
         def checked() -> Plan:
-            plan = dispatch.plan(world, wanted)
+            plan = dispatch.plan(context, endpoint.operation, wanted)
             if only_new and plan.state:
                 raise NameTaken(plan.named)
-            if plan.unplaced and context.strict:
+            if plan.unplaced and strict:
                 raise NotSupportedByDirectory(unplaced=plan.unplaced)
-            if plan.ignored and context.strict:
+            if plan.ignored and strict:
                 raise InvalidParameter(f"would be ignored: {', '.join(plan.ignored)[:200]}")
             return plan
 
@@ -107,7 +96,7 @@ class Resource:
             if forms.is_asynchronous(request):
                 plan = checked()
                 judge_state(plan, if_match)
-                self._promise(request, response, dispatch.sealed(world, wanted), plan)
+                self._promise(request, response, dispatch.sealed(context, wanted), plan)
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
                 outcome = execute(self.directory, checked, if_match, turn=turn)
@@ -155,6 +144,15 @@ class Resource:
         name_unplaced(request, response, plan.unplaced)
         _name_others(response, plan)
         self.responses.done(response, {"job": job}, read=True)
+
+
+class RowResource:
+    """The methods of one path, as the rows of its endpoints have them."""
+
+    def __init__(self, shared: Resource, endpoints: Iterable[Endpoint]) -> None:
+        for endpoint in endpoints:
+            handler = shared.change if endpoint.operation else shared.show
+            setattr(self, f"on_{endpoint.method.lower()}", handler)
 
 
 def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import Client, Served, World, at_once, done, refused
+from tests.conftest import Client, Served, World, at_once, done, refused, wait_until
 from tests.databases import MariaDB, PostgreSQL, Urls, execute, rows
 from tests.iredapd import Reader
 
@@ -574,3 +574,17 @@ class TestDatabaseDown:
 
         limit(api, USER, max_msgs=2)
         assert reader.limits("outbound", ANN) == {"max_msgs": 2}
+
+
+def test_nobody_has_to_wait_for_a_policy(api: Client, reader: Reader) -> None:
+    """A change of a policy goes the way of all others: judged at once, carried out as a job."""
+    later = {"Prefer": "respond-async"}
+    refused(api.post(path("nobody@corp.test"), headers=later, period=60), 404, "NO_SUCH_ACCOUNT")
+    promise = api.post(path(USER), headers=later, period=60, max_msgs=5)
+    assert promise.status_code == 202, promise.text
+    assert promise.headers["Preference-Applied"] == "respond-async"
+
+    job = f"/api/jobs/{promise.json()['_data']['job']}"
+    wait_until(lambda: api.get(job).json()["_data"]["finished"] is not None)
+
+    assert shown(api, USER)["max_msgs"] == 5
