@@ -19,11 +19,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from benchmarks.figures import Reading
-from tests.databases import MariaDB, PostgreSQL
 from tests.races.contest import Contest, Result
 from tests.races.crash import ACCOUNTS, BROKEN, LIMIT, Recovery, site
 from tests.races.servers import contest, directory, on_server, on_sqlite
 from tests.races.table import PAIRS
+from tests.support.databases import MariaDB, PostgreSQL
 
 ROUNDS = 60
 CRASHES = 5

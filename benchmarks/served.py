@@ -20,7 +20,7 @@ from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.installation import configuration
-from tests.databases import Urls, sqlite_databases
+from tests.support.databases import Urls, sqlite_databases
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import bulk_update
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 NAME = "large.test"
 USERS = 10_000

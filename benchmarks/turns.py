@@ -25,7 +25,7 @@ from benchmarks.served import Api, served, sqlite
 from iredldap.dit import alias
 from iredldap.dit.base import Made
 from iredldap.dit.names import Tree
-from tests.databases import PostgreSQL
+from tests.support.databases import PostgreSQL
 
 ROUNDS = int(os.environ.get("TURNS_ROUNDS", "9"))
 TOLD = ROUNDS // 2 + 1

@@ -11,7 +11,7 @@ from functools import partial
 from benchmarks.figures import Row
 from benchmarks.ground import directory, seconds
 from benchmarks.served import Api, served, sqlite
-from tests.databases import MariaDB, PostgreSQL, Urls
+from tests.support.databases import MariaDB, PostgreSQL, Urls
 
 ADDRESSES, ROUNDS = 1000, 5
 DOMAIN = "home.test"

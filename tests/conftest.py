@@ -29,11 +29,11 @@ from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.shipped import shipped
 from tests.contract.table import told
-from tests.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE, TRIES, started
-from tests.patience import at_once as at_once  # noqa: PLC0414 - many tests take it from here
-from tests.patience import wait_until as wait_until  # noqa: PLC0414
+from tests.support.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE, TRIES, started
+from tests.support.patience import at_once as at_once  # noqa: PLC0414 - many tests take it from here
+from tests.support.patience import wait_until as wait_until  # noqa: PLC0414
 
 # A shell that starts the tests in the background has them ignore it, and all that they start, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

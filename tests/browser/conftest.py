@@ -23,8 +23,8 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE, TRIES
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, TRIES
 
 SITE = "example.test"
 

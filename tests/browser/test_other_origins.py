@@ -14,7 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.conftest import SITE, Driver, Page
 from tests.conftest import ADMIN, ADMIN_PASSWORD, World
-from tests.patience import wait_until
+from tests.support.patience import wait_until
 
 DOMAIN = "example.com"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.mlmmjadmin import MlmmjadminServer
+from tests.support.mlmmjadmin import MlmmjadminServer
 
 
 @pytest.fixture

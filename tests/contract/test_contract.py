@@ -21,7 +21,7 @@ from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.responses import COMMON_ERRORS
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
 from tests.contract.table import CONTRACT_FILE, COPY, callers, copied, printed, published, storage
-from tests.mlmmjadmin import MlmmjadminServer
+from tests.support.mlmmjadmin import MlmmjadminServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 

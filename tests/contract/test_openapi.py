@@ -12,7 +12,7 @@ from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.document import described_at
 from tests.conftest import SUFFIX, World, configuration, serving
-from tests.databases import sqlite_urls
+from tests.support.databases import sqlite_urls
 
 PARAMETERS = [(endpoint, row) for endpoint in ENDPOINTS for row in endpoint.table]
 

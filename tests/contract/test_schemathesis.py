@@ -26,10 +26,10 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.web.openapi.document import document
 from tests.conftest import SUFFIX, Client, World, done
-from tests.examples import examples
-from tests.gunicorn import gunicorn
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE
+from tests.support.examples import examples
+from tests.support.gunicorn import gunicorn
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE
 
 EXAMPLES = 8
 

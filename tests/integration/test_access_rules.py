@@ -12,7 +12,7 @@ import ldap
 import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
-from tests.patience import started
+from tests.support.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"

@@ -30,7 +30,7 @@ from tests.conftest import (
     salted,
     wait_until,
 )
-from tests.databases import Urls, execute, rows, sqlite_databases
+from tests.support.databases import Urls, execute, rows, sqlite_databases
 
 PASSWORD = "a good password"
 OTHER = "another good password"

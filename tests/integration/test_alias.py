@@ -16,7 +16,7 @@ from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
 from iredldap.operations import aliases
 from iredldap.operations.login import Caller
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
-from tests.mailservers import Postfix
+from tests.support.mailservers import Postfix
 
 PASSWORD = "a good password"
 INFO = "info@corp.test"

@@ -26,7 +26,7 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.patience import PATIENCE, comes_within, started, wait_until
+from tests.support.patience import PATIENCE, comes_within, started, wait_until
 
 PASSWORD = "a good password"
 HERE, NEIGHBOUR, ELSEWHERE = "192.0.2.7", "192.0.2.200", "198.51.100.7"

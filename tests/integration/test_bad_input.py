@@ -8,7 +8,7 @@ import requests
 
 from iredldap.dit import admin, alias, domain, kinds, maillist, user
 from tests.conftest import Client, Served, World, done, refused
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 

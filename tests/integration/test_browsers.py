@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE
 
 CODE = "CROSS_SITE_REQUEST"
 FOREIGN = [

@@ -20,8 +20,8 @@ from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import bulk_update
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
-from tests.mailservers import Dovecot, Postfix
-from tests.patience import started
+from tests.support.mailservers import Dovecot, Postfix
+from tests.support.patience import started
 
 PASSWORD = "a good password"
 OTHER = "another good password"

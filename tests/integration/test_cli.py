@@ -17,8 +17,8 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE, started
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE, started
 
 ROOT = Path(__file__).resolve().parents[2]
 

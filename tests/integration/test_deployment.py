@@ -22,11 +22,11 @@ from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
 from tests.conftest import SUFFIX, Client, World, done, environment, refused
-from tests.databases import sqlite_urls
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE, launched
-from tests.slow import PROMPT, connected, fill, head, longest
-from tests.tls import certificates
+from tests.support.databases import sqlite_urls
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, launched
+from tests.support.slow import PROMPT, connected, fill, head, longest
+from tests.support.tls import certificates
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNIT = DEPLOY / "iredldap.service"

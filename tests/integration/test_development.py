@@ -18,9 +18,9 @@ import requests
 
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import free_port, refuse_taken_port
-from tests import founding_sample
 from tests.conftest import Client, done, refused
-from tests.patience import PATIENCE, comes_within
+from tests.support import founding_sample
+from tests.support.patience import PATIENCE, comes_within
 
 COMMAND = [sys.executable, "-c", "from iredldap.cli import main; main()"]
 

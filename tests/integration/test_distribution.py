@@ -14,7 +14,7 @@ import pytest
 
 from iredldap import __version__, cli
 from ldif_export import __main__ as exporter
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("deploy/", "docs/", "reference/", "schema/", "gunicorn.conf.py")

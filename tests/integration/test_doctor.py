@@ -14,7 +14,7 @@ from iredldap.dit.consistency.checks import RULES, Violation, examine
 from iredldap.dit.entry import Entry
 from iredldap.embedded.slapd import free_port
 from tests.conftest import ADMIN, SESSION_KEY, SUFFIX, WRITER_PASSWORD, Client, World, done
-from tests.mlmmjadmin import MlmmjadminServer
+from tests.support.mlmmjadmin import MlmmjadminServer
 
 PASSWORD = "a good password"
 

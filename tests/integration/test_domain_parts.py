@@ -17,7 +17,7 @@ from iredldap.errors import PermissionDenied
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from tests.conftest import ADMIN, SUFFIX, Client, Served, World, at_once, done, refused
-from tests.mailservers import Postfix
+from tests.support.mailservers import Postfix
 
 PASSWORD = "a good password"
 

@@ -12,10 +12,10 @@ import pytest
 import requests
 
 from tests.conftest import Client, World, refused
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE, wait_until
-from tests.processes import command, descendants
-from tests.slow import USERS, fill
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.processes import command, descendants
+from tests.support.slow import USERS, fill
 
 STALLED = "2"
 """Seconds after which a download is given up."""

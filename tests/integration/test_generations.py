@@ -34,9 +34,9 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.generations import FIRST, POSTMASTER, slapd, write_schema
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import started, wait_until
+from tests.support.generations import FIRST, POSTMASTER, slapd, write_schema
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import started, wait_until
 
 PASSWORD = "a good password"
 ANN, BOB = "ann@corp.test", "bob@corp.test"

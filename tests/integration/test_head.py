@@ -11,8 +11,8 @@ from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.responses import Responses
 from ldif_export import child_process
 from tests.conftest import Client, Served, World, done
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 NAMES = {

@@ -16,8 +16,8 @@ import ldap
 import requests
 
 from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, World, done, salted
-from tests.gunicorn import gunicorn
-from tests.patience import PATIENCE, wait_until
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, wait_until
 
 CLIENTS = 16
 

@@ -20,8 +20,8 @@ from tests.conftest import (
     refused,
     wait_until,
 )
-from tests.gunicorn import gunicorn
-from tests.proxy import Mode, Proxy
+from tests.support.gunicorn import gunicorn
+from tests.support.proxy import Mode, Proxy
 
 DOMAIN = "corp.test"
 PATH = f"/api/domain/{DOMAIN}"

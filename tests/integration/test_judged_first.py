@@ -35,7 +35,7 @@ from tests.conftest import (
     done,
     salted,
 )
-from tests.patience import PATIENCE, started
+from tests.support.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 CORP, OTHER = "corp.test", "other.test"

@@ -40,8 +40,8 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.databases import sqlite_urls
-from tests.patience import started, wait_until
+from tests.support.databases import sqlite_urls
+from tests.support.patience import started, wait_until
 
 LIMIT = 500
 USERS = 700

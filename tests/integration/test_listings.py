@@ -30,10 +30,10 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.databases import Urls, execute, sqlite_databases
-from tests.gunicorn import gunicorn
 from tests.integration.test_costs import counted
-from tests.patience import PATIENCE, started
+from tests.support.databases import Urls, execute, sqlite_databases
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)

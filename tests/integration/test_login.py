@@ -21,8 +21,8 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.databases import execute
-from tests.patience import comes_within, wait_until
+from tests.support.databases import execute
+from tests.support.patience import comes_within, wait_until
 
 PASSWORD = "a good password"
 COOKIE = "iRedAdmin-LDAP"

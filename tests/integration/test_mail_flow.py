@@ -8,8 +8,8 @@ import pytest
 from iredldap.dit import passwords
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import READER_PASSWORD, SUFFIX, Client, World, done
-from tests.mailservers import Dovecot, Postfix, Security
-from tests.patience import started
+from tests.support.mailservers import Dovecot, Postfix, Security
+from tests.support.patience import started
 
 DOMAIN = "corp.test"
 ANN = f"ann@{DOMAIN}"

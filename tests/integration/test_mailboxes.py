@@ -11,7 +11,7 @@ from iredldap.dit.names import domain_of
 from iredldap.errors import ServerDown
 from iredldap.gateways.iredadmin import Iredadmin
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.databases import Urls, execute, rows
+from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"
 ANN, BOB, CID = "ann@a.test", "bob@a.test", "cid@b.test"

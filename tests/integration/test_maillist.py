@@ -22,7 +22,7 @@ from iredldap.errors import (
 from iredldap.operations.lists import maillists
 from iredldap.operations.login import Caller
 from tests.conftest import READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
-from tests.mailservers import Postfix
+from tests.support.mailservers import Postfix
 
 PASSWORD = "a good password"
 CREW = "crew@corp.test"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from iredldap.embedded.slapd import Slapd, free_port
-from tests.mailservers import Dovecot, MailServerError, Postfix, Security
-from tests.patience import started
+from tests.support.mailservers import Dovecot, MailServerError, Postfix, Security
+from tests.support.patience import started
 
 SUFFIX = "dc=example,dc=com"
 DOMAINS = f"o=domains,{SUFFIX}"

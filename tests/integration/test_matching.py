@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ldap.controls import LDAPControl
 
 from iredldap.dit import matching
-from tests.examples import examples
-from tests.integration.ldif_export.ground import TREE, connected, running
+from tests.support.examples import examples
+from tests.support.exported import TREE, connected, running
 
 # Judges an addition as if it were one, and adds nothing. But back-mdb keeps an attribute in mind
 # that it sees so for the first time, and can not read the entries that are stored with it later:

@@ -13,7 +13,7 @@ import pytest
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import SUFFIX, Client, World, done, refused, salted
-from tests.gunicorn import gunicorn
+from tests.support.gunicorn import gunicorn
 
 CORP, ANN = "corp.test", "ann@corp.test"
 PASSWORD = "a good password"

@@ -36,8 +36,8 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.mailservers import Postfix
-from tests.patience import PATIENCE
+from tests.support.mailservers import Postfix
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 FIRM = "firm.test"

@@ -25,8 +25,8 @@ from tests.conftest import (
     salted,
     wait_until,
 )
-from tests.mailservers import Dovecot, Postfix
-from tests.patience import started
+from tests.support.mailservers import Dovecot, Postfix
+from tests.support.patience import started
 
 PASSWORD = "a good password"
 CORP = "corp.test"

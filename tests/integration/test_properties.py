@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from tests.conftest import Client, Served, World, done
-from tests.examples import examples
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE
+from tests.support.examples import examples
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 MAIL, DOMAIN = "ann@here.test", "here.test"

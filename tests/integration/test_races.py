@@ -11,12 +11,12 @@ import pytest
 
 from iredldap.gateways import turns
 from tests.conftest import World
-from tests.databases import MariaDB, PostgreSQL
 from tests.races.contest import Contest
 from tests.races.crash import BROKEN, site
 from tests.races.pair import Pair
 from tests.races.servers import contest, directory, on_server, on_sqlite
 from tests.races.table import PAIRS
+from tests.support.databases import MariaDB, PostgreSQL
 
 ROUNDS = 2
 SHORT = [pair for pair in PAIRS if pair.is_short]

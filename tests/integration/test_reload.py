@@ -25,7 +25,7 @@ from tests.conftest import (
     environment,
     wait_until,
 )
-from tests.databases import sqlite_urls
+from tests.support.databases import sqlite_urls
 
 PATIENCE = 60
 

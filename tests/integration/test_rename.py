@@ -16,8 +16,8 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import renames
 from iredldap.operations.login import Caller
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
-from tests.mailservers import Dovecot, Postfix
-from tests.patience import started
+from tests.support.mailservers import Dovecot, Postfix
+from tests.support.patience import started
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -9,8 +9,8 @@ import pytest
 
 from ldif_export.restore import execution
 from tests.conftest import Client, Served, World, done, refused
-from tests.databases import Urls, execute, rows
-from tests.patience import PATIENCE
+from tests.support.databases import Urls, execute, rows
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

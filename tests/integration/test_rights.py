@@ -29,8 +29,8 @@ from tests.conftest import (
     salted,
     wait_until,
 )
-from tests.databases import Urls, connected, sqlite_databases
-from tests.mlmmjadmin import MlmmjadminServer
+from tests.support.databases import Urls, connected, sqlite_databases
+from tests.support.mlmmjadmin import MlmmjadminServer
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)

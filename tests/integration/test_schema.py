@@ -14,7 +14,7 @@ import pytest
 from ldap.schema import AttributeType, ObjectClass, SubSchema
 
 from iredldap.embedded.slapd import Slapd, free_port
-from tests.patience import started
+from tests.support.patience import started
 
 SUFFIX = "dc=example,dc=com"
 OURS = ("1.3.6.1.4.1.32349.", "1.3.6.1.4.1.15312.")

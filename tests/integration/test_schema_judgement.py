@@ -9,9 +9,9 @@ from hypothesis import given
 from ldap.controls.simple import ManageDSAITControl
 
 from iredldap.dit.schema import SUBSCHEMA, Schema
-from tests.examples import examples
-from tests.integration.ldif_export.fuzz import Draft, drafts
-from tests.integration.ldif_export.ground import TREE, connected, domain, running
+from tests.support.examples import examples
+from tests.support.exported import TREE, connected, domain, running
+from tests.support.fuzz import Draft, drafts
 
 USERS = TREE.container("a.test", "Users")
 TAKEN_FOR_A_RACE = (ldap.ALREADY_EXISTS, ldap.SERVER_DOWN)

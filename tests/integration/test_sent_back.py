@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import SUFFIX, Client, World, done, refused, salted
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 CORP = "corp.test"

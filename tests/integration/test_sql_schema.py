@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError
 
-from tests.databases import (
+from tests.support.databases import (
     NAMES,
     POSTGRESQL_PATH,
     Holder,
@@ -32,9 +32,9 @@ from tests.databases import (
     execute,
     rows,
 )
-from tests.mailservers import PATH
-from tests.patience import PATIENCE
-from tests.sqlservers import ADMIN, program
+from tests.support.mailservers import PATH
+from tests.support.patience import PATIENCE
+from tests.support.sqlservers import ADMIN, program
 
 FACTS = [
     line.split("\t")

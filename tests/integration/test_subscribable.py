@@ -29,10 +29,10 @@ from tests.conftest import (
     refused,
     wait_until,
 )
-from tests.databases import Urls, execute, rows
-from tests.mailservers import Postfix
-from tests.mlmmjadmin import SWITCHES, MlmmjadminServer
-from tests.patience import PATIENCE
+from tests.support.databases import Urls, execute, rows
+from tests.support.mailservers import Postfix
+from tests.support.mlmmjadmin import SWITCHES, MlmmjadminServer
+from tests.support.patience import PATIENCE
 
 NEWS = "news@corp.test"
 PATH = f"/api/ml/{NEWS}"

@@ -9,8 +9,8 @@ import requests
 
 from iredldap.dit import list_profile
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.mlmmjadmin import HEADER, TOKEN, MlmmjadminServer
-from tests.patience import PATIENCE, wait_until
+from tests.support.mlmmjadmin import HEADER, TOKEN, MlmmjadminServer
+from tests.support.patience import PATIENCE, wait_until
 
 NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
 ANN, BOB, CREW, INFO = "ann@corp.test", "bob@corp.test", "crew@corp.test", "info@corp.test"

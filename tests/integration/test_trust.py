@@ -25,9 +25,9 @@ from iredldap.shipped import shipped
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection
-from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, salted
-from tests.patience import PATIENCE, started
+from tests.support import tls
+from tests.support.patience import PATIENCE, started
 
 TREE = Tree(SUFFIX)
 WAYS = ["starttls", "ldaps"]

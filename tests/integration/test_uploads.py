@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import Client, World
-from tests.gunicorn import gunicorn
-from tests.patience import wait_until
-from tests.processes import descendants, holds_file_in
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import wait_until
+from tests.support.processes import descendants, holds_file_in
 
 SECRET = b"{SSHA512}a-hash-that-nobody-else-may-see"
 FILE = b"version: 1\n\n" + b"# " + SECRET + b"\n" + b"# padding\n" * 200_000

@@ -31,8 +31,8 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.mailservers import Dovecot, Postfix
-from tests.patience import started
+from tests.support.mailservers import Dovecot, Postfix
+from tests.support.patience import started
 
 PASSWORD = "a good password"
 OTHER = "another good password"

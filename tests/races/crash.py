@@ -14,14 +14,14 @@ import requests
 
 from iredldap.dit.consistency import checks
 from tests.conftest import World
-from tests.gunicorn import Running, started
-from tests.mlmmjadmin import MlmmjadminServer
-from tests.patience import PATIENCE, wait_until
-from tests.proxy import Proxy
 from tests.races.hands import Answer, Hands
 from tests.races.pair import CODES, ROOT, Call, Domain, Names, User, delete, new_user, put
 from tests.races.servers import settings
 from tests.races.stage import Stage
+from tests.support.gunicorn import Running, started
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.proxy import Proxy
 
 ACCOUNTS = 200
 LIMIT = 2.0

@@ -13,9 +13,9 @@ from typing import Any
 import requests
 
 from tests.conftest import ADMIN, ADMIN_PASSWORD
-from tests.patience import PATIENCE
 from tests.races.pair import ROOT, Call, Names
 from tests.races.stage import PASSWORD, Stage
+from tests.support.patience import PATIENCE
 
 TOGETHER = 0.35
 """Share of rounds whose calls are sent at the same moment."""

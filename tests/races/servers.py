@@ -18,13 +18,13 @@ from tests.conftest import (
     World,
     salted,
 )
-from tests.databases import MariaDB, PostgreSQL, sqlite_databases
-from tests.gunicorn import Running, started
-from tests.mlmmjadmin import TOKEN, MlmmjadminServer
 from tests.races.contest import Contest
 from tests.races.hands import Hands
 from tests.races.pair import ROOT
 from tests.races.stage import Stage
+from tests.support.databases import MariaDB, PostgreSQL, sqlite_databases
+from tests.support.gunicorn import Running, started
+from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer
 
 STATE = "races"
 """Name of the state database on a server of SQL."""

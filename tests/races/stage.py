@@ -17,8 +17,8 @@ from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, domain_of, local_part
 from iredldap.ldif import writer
 from tests.conftest import ADMIN, World, salted
-from tests.mlmmjadmin import MlmmjadminServer
 from tests.races.pair import Admin, Domain, Names, Plant, Subscribers, User
+from tests.support.mlmmjadmin import MlmmjadminServer
 
 PASSWORD = "a good password"
 Made = tuple[str, dict[str, tuple[bytes, ...]]]

@@ -7,7 +7,7 @@ import ldap
 import pytest
 import sqlalchemy
 
-from tests.examples import TIMES
+from tests.support.examples import TIMES
 
 hypothesis.settings.register_profile(
     "unit",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import pytest_make_parametrize_id
-from tests.patience import PATIENCE, TRIES, started
+from tests.support.patience import PATIENCE, TRIES, started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,7 +116,7 @@ def test_nothing_that_must_happen_has_a_deadline_of_its_own() -> None:
         and 1 <= value.value < PATIENCE
     ]
 
-    assert not short, "\n".join(["use PATIENCE of tests/patience.py:", *short])
+    assert not short, "\n".join(["use PATIENCE of tests/support/patience.py:", *short])
 
 
 def test_names_of_tests_do_not_depend_on_the_time() -> None:

@@ -47,8 +47,8 @@ from iredldap.gateways.ldap import requests
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.ldap.no_op import NotJudged
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
-from tests.patience import PATIENCE
-from tests.proxy import Mode, Proxy
+from tests.support.patience import PATIENCE
+from tests.support.proxy import Mode, Proxy
 
 TREE = Tree(SUFFIX)
 NAME = "made.test"

@@ -14,8 +14,8 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.sql.tables import from_script
-from tests.databases import Urls, execute, rows
-from tests.patience import PATIENCE
+from tests.support.databases import Urls, execute, rows
+from tests.support.patience import PATIENCE
 
 GREYLISTING = sql.Table(
     "greylisting",

@@ -37,10 +37,10 @@ from iredldap.gateways.ldap.errors import Unanswered, ValueAbsent, ValuePresent
 from iredldap.gateways.ldap.pool import ConnectionPool
 from iredldap.shipped import shipped
 from iredldap.web.planner import TABLES
-from tests import tls
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted, wait_until
-from tests.patience import PATIENCE, started
-from tests.proxy import Mode, Proxy
+from tests.support import tls
+from tests.support.patience import PATIENCE, started
+from tests.support.proxy import Mode, Proxy
 
 TREE = Tree(SUFFIX)
 WRITER = f"cn=vmailadmin,{SUFFIX}"

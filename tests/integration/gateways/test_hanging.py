@@ -26,8 +26,8 @@ from iredldap.gateways.sql import engines
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.state import State
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
-from tests.patience import wait_until
-from tests.proxy import Mode, Proxy
+from tests.support.patience import wait_until
+from tests.support.proxy import Mode, Proxy
 
 TREE = Tree(SUFFIX)
 WRITER = f"cn=vmailadmin,{SUFFIX}"

@@ -12,7 +12,7 @@ from iredldap.config.settings import Secret
 from iredldap.embedded.slapd import free_port
 from iredldap.errors import MlmmjadminUnavailable
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
-from tests.mlmmjadmin import TOKEN, MlmmjadminServer
+from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer
 
 NEWS, ANN, BOB = "news@corp.test", "ann@corp.test", "bob@corp.test"
 

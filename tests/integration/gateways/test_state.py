@@ -19,8 +19,8 @@ from sqlalchemy.schema import CreateTable
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, State, Waiting
-from tests.databases import Urls, connected, execute
-from tests.patience import PATIENCE
+from tests.support.databases import Urls, connected, execute
+from tests.support.patience import PATIENCE
 
 NOW = 4_000_000_000
 """Later than any database of the tests is made."""

@@ -18,7 +18,7 @@ from iredldap.gateways import breaker
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.turns import Turns
 from tests.conftest import wait_until
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 _HOLDER = (
     "import sys, time\n"

@@ -17,7 +17,7 @@ from ldif_export.backup import full, snapshot, syncrepl
 from ldif_export.readers import choice
 from ldif_export.readers.base import IDENTITY, Projection
 from ldif_export.selection import Search, Selection
-from tests.integration.ldif_export.ground import (
+from tests.support.exported import (
     TREE,
     Entry,
     account,
@@ -30,7 +30,7 @@ from tests.integration.ldif_export.ground import (
     settings,
     user,
 )
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 LARGE = 100
 """Accounts of 100 kB each: more than all buffers between slapd and a reader hold."""

@@ -16,7 +16,7 @@ from ldif_export.readers import choice, libldap
 from ldif_export.readers.base import Projection
 from ldif_export.readers.choice import ReaderName
 from ldif_export.selection import Selection
-from tests.integration.ldif_export.ground import (
+from tests.support.exported import (
     SUFFIX,
     TREE,
     Entry,

@@ -35,9 +35,9 @@ from ldif_export.readers import choice as readers
 from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord, Projection, Reader
 from ldif_export.readers.choice import ReaderName
 from ldif_export.selection import Search, Selection
-from tests import tls
-from tests.integration.ldif_export.ground import located
-from tests.patience import PATIENCE, started
+from tests.support import tls
+from tests.support.exported import located
+from tests.support.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)

@@ -31,7 +31,7 @@ from ldif_export.restore.validation import RestoreOptions
 from ldif_export.restore.verify import verify
 from ldif_export.selection import Selection
 from tests.conftest import UNFLUSHED
-from tests.patience import PATIENCE, started
+from tests.support.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)

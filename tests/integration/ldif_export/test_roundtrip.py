@@ -26,9 +26,8 @@ from ldif_export.restore.normalize import Normalizer
 from ldif_export.restore.plan import plan_restore
 from ldif_export.restore.validation import RestoreOptions
 from ldif_export.selection import Selection, searches
-from tests.examples import examples
-from tests.integration.ldif_export.fuzz import Draft, drafts
-from tests.integration.ldif_export.ground import (
+from tests.support.examples import examples
+from tests.support.exported import (
     SUFFIX,
     TREE,
     Entry,
@@ -41,6 +40,7 @@ from tests.integration.ldif_export.ground import (
     settings,
     user,
 )
+from tests.support.fuzz import Draft, drafts
 
 USERS = TREE.container("a.test", "Users")
 ANN = TREE.user("ann@a.test")

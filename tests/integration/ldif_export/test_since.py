@@ -23,7 +23,7 @@ from ldif_export.manifest import ExportMode, Manifest, dump, load
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection
-from tests.integration.ldif_export.ground import (
+from tests.support.exported import (
     SECRET,
     SUFFIX,
     TREE,

@@ -13,7 +13,7 @@ import zstandard
 
 from iredldap.embedded.slapd import Slapd
 from ldif_export import manifest
-from tests.integration.ldif_export.ground import (
+from tests.support.exported import (
     SECRET,
     SUFFIX,
     TREE,
@@ -24,7 +24,7 @@ from tests.integration.ldif_export.ground import (
     running,
     user,
 )
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 MEMBER = TREE.user("u1@a.test").encode()
 

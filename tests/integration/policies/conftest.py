@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.databases import Urls
+from tests.support.databases import Urls
 
 
 @pytest.fixture

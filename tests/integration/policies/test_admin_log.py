@@ -7,7 +7,7 @@ import pytest
 
 from iredldap.errors import ServerDown
 from tests.conftest import ADMIN, Client, Served, done, refused, wait_until
-from tests.databases import Urls, execute, rows
+from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -9,9 +9,9 @@ import pytest
 from iredldap.config.settings import Secret
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.amavisd import Amavisd
-from tests.amavisd import CONFIGURED, Readers
-from tests.databases import Urls, execute, rows
-from tests.patience import PATIENCE
+from tests.support.amavisd import CONFIGURED, Readers
+from tests.support.databases import Urls, execute, rows
+from tests.support.patience import PATIENCE
 
 ANN, BOB = "ann@corp.test", "bob@corp.test"
 SENDER = "eve@example.org"

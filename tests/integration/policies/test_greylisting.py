@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.databases import Urls, execute, rows
-from tests.iredapd import STRANGER, Reader
+from tests.support.databases import Urls, execute, rows
+from tests.support.iredapd import STRANGER, Reader
 
 PASSWORD = "a good password"
 ANN, BOB, CHIEF = "ann@corp.test", "bob@corp.test", "chief@corp.test"

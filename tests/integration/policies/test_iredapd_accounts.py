@@ -8,8 +8,8 @@ import pytest
 
 from iredldap.config.settings import Secret
 from iredldap.gateways.iredapd import Edit, Iredapd
-from tests.databases import Urls, execute, rows
-from tests.iredapd import Reader
+from tests.support.databases import Urls, execute, rows
+from tests.support.iredapd import Reader
 
 ANN, ANNE, BOB, EVE = "ann@corp.test", "anne@corp.test", "bob@corp.test", "eve@far.example.org"
 SETTINGS = (

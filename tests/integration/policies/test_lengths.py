@@ -1,7 +1,7 @@
 """Values that are longer than a column, in each kind of database."""
 
 from tests.conftest import Client, done
-from tests.databases import Urls, execute, rows
+from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"
 

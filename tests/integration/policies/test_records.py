@@ -7,7 +7,7 @@ import pytest
 
 from iredldap.errors import ServerDown
 from tests.conftest import Client, Served, World, done, refused
-from tests.databases import Urls, execute, rows
+from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

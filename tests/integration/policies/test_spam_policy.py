@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.amavisd import CONFIGURED, DELIVERED, KINDS, QUARANTINED, Readers
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.databases import Urls, execute, rows
 from tests.integration.policies.test_wblist import (
     ANN,
     BOB,
@@ -17,6 +15,8 @@ from tests.integration.policies.test_wblist import (
     add,
     listed,
 )
+from tests.support.amavisd import CONFIGURED, DELIVERED, KINDS, QUARANTINED, Readers
+from tests.support.databases import Urls, execute, rows
 
 EVERYBODY, DOMAIN, USER = "global", "domain/corp.test", f"user/{ANN}"
 BYPASS = {

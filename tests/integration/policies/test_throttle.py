@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from tests.conftest import Client, Served, World, at_once, done, refused, wait_until
-from tests.databases import MariaDB, PostgreSQL, Urls, execute, rows
-from tests.iredapd import Reader
+from tests.support.databases import MariaDB, PostgreSQL, Urls, execute, rows
+from tests.support.iredapd import Reader
 
 PASSWORD = "a good password"
 ANN, BOB, CHIEF = "ann@corp.test", "bob@corp.test", "chief@corp.test"

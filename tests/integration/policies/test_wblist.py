@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import make_url
 
-from tests.amavisd import Readers
 from tests.conftest import Client, Served, World, at_once, done, refused
-from tests.databases import Urls, execute, rows
+from tests.support.amavisd import Readers
+from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"
 ANN, BOB = "ann@corp.test", "bob@corp.test"

@@ -10,7 +10,7 @@ import pytest
 from iredldap.config.reader import ConfigurationError, read, read_file, variable
 from iredldap.config.sections import Config, sections
 from iredldap.config.settings import Secret
-from tests.tls import certificates
+from tests.support.tls import certificates
 
 PASSWORD = "of the directory"
 KEY = "0123456789abcdef0123456789abcdef"

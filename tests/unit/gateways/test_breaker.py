@@ -9,7 +9,7 @@ import pytest
 
 from iredldap.errors import ServerDown
 from iredldap.gateways.breaker import Breaker, Hanging
-from tests.patience import PATIENCE, at_once, wait_until
+from tests.support.patience import PATIENCE, at_once, wait_until
 
 SLOW = 0.05
 NEVER = float("-inf")

@@ -7,7 +7,7 @@ import pytest
 
 from iredldap.errors import TooManyRequests
 from iredldap.web.slots import Slots
-from tests.patience import at_once
+from tests.support.patience import at_once
 
 
 def test_each_has_so_many() -> None:

@@ -13,7 +13,7 @@ from ldif_export.protocol.connection import LdapConnection
 from ldif_export.readers.base import Projection
 from ldif_export.readers.wire import WireReader
 from ldif_export.selection import Search, Selection
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 Attributes = dict[str, list[bytes]]
 Entry = tuple[str, Attributes]

@@ -38,7 +38,7 @@ from ldif_export.readers import choice, wire
 from ldif_export.readers.base import Projection
 from ldif_export.readers.wire import WireReader
 from ldif_export.selection import Selection
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 from tests.unit.ldif_export.readers.server import (
     EVERYTHING,
     SEARCH,

@@ -11,7 +11,7 @@ import pytest
 from iredldap.errors import ServerDown
 from iredldap.operations.diagnosis import health
 from iredldap.operations.diagnosis.health import Fault, Health
-from tests.patience import PATIENCE, wait_until
+from tests.support.patience import PATIENCE, wait_until
 
 
 class Thing:

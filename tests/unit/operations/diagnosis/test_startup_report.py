@@ -11,7 +11,7 @@ from iredldap.errors import DirectoryDenies, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import startup_report
 from iredldap.operations.diagnosis.startup_report import Introduction
-from tests.patience import wait_until
+from tests.support.patience import wait_until
 
 SETTINGS = LdapSettings(
     uri=("ldap://127.0.0.1",),

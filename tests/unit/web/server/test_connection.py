@@ -11,7 +11,7 @@ import pytest
 
 from iredldap.web.endpoints.endpoint import Load
 from iredldap.web.server.connection import Connection, Lag, Limits
-from tests.patience import PATIENCE, wait_until
+from tests.support.patience import PATIENCE, wait_until
 
 PATIENT = Limits(request=PATIENCE, rate=1000, stalled=PATIENCE, averaged=PATIENCE)
 LARGE = 8 * 1024 * 1024

@@ -11,7 +11,7 @@ import pytest
 from iredldap.web.endpoints.endpoint import Load
 from iredldap.web.server import threads
 from iredldap.web.server.threads import Pool, Shares
-from tests.patience import PATIENCE, wait_until
+from tests.support.patience import PATIENCE, wait_until
 
 MANY = 60
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from tests.amavisd import keys
-from tests.databases import connected, execute
+from tests.support.amavisd import keys
+from tests.support.databases import connected, execute
 
 METRICS = ("msg_size", "max_msgs", "max_quota", "max_rcpts")
 STRANGER = "198.51.100.7"

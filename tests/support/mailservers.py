@@ -18,7 +18,7 @@ from grp import getgrgid
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
 

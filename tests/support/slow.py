@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 from tests.conftest import Client, World, done
-from tests.patience import PATIENCE
+from tests.support.patience import PATIENCE
 
 PASSWORD = "a good password"
 USERS = 60

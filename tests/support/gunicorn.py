@@ -15,8 +15,8 @@ from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.development import gunicorn_command
 from iredldap.installation import configuration
 from tests.conftest import SUFFIX, World, environment
-from tests.databases import sqlite_urls
-from tests.patience import PATIENCE, launched
+from tests.support.databases import sqlite_urls
+from tests.support.patience import PATIENCE, launched
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from iredldap.embedded.child import tied_to_us
 from iredldap.embedded.slapd import free_port, refuse_taken_port
-from tests.mailservers import PATH
-from tests.patience import PATIENCE
+from tests.support.mailservers import PATH
+from tests.support.patience import PATIENCE
 
 ADMIN = "tests"
 

@@ -20,7 +20,7 @@ from ldif_export.backup import full
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
 from ldif_export.selection import Search, Selection, searches
-from tests.patience import PATIENCE, started
+from tests.support.patience import PATIENCE, started
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)

@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from iredldap.shipped import shipped
-from tests.mailservers import PATH
-from tests.sqlservers import ADMIN, Server, program
+from tests.support.mailservers import PATH
+from tests.support.sqlservers import ADMIN, Server, program
 
 NAMES = ("iredapd", "amavisd", "iredadmin")
 

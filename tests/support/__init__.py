@@ -1,0 +1,1 @@
+"""Servers, programs and helpers that tests share."""
