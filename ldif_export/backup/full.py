@@ -101,7 +101,7 @@ class _Export:
         before: Search | None = None
         for search in searches:
             if before and before.base != search.base:
-                yield from self._late(before)
+                yield from self._deferred(before)
                 self._written.close()
                 self._written = WrittenEntries()
             none = True
@@ -112,57 +112,57 @@ class _Export:
                 raise NoSuchAccount(search.base)
             before = search
         if before:
-            yield from self._late(before)
+            yield from self._deferred(before)
 
     def _found(self, search: Search) -> Iterator[_Block]:
         if search.ordered:
             return self._containers(search)
         if search.scope is not Scope.SUBTREE or search.is_one_account:
-            return self._ready(search)
-        return self._apart(search) if self._observe else self._together(search)
+            return self._roots(search)
+        return self._one_by_one(search) if self._observe else self._in_batches(search)
 
     def _containers(self, search: Search) -> Iterator[_Block]:
         with closing(self._reader.records(search)) as arriving:
             found = sorted(arriving, key=lambda record: names.depth(record.dn))
-        self._written.begin([record.dn for record in found])
+        self._written.add_roots([record.dn for record in found])
         for record in found:
-            yield from self._in_turn(record, container=True)
+            yield from self._accept(record, container=True)
 
-    def _ready(self, search: Search) -> Iterator[_Block]:
+    def _roots(self, search: Search) -> Iterator[_Block]:
         """Read entries whose parents are no part of the export."""
         with closing(self._reader.records(search)) as arriving:
             one: Iterable[LdifRecord] = arriving
             if search.names_one:
                 one = search.the_one(arriving, attrgetter("dn"))
             for record in one:
-                self._written.begin((record.dn,))
-                yield from self._in_turn(record)
+                self._written.add_roots((record.dn,))
+                yield from self._accept(record)
 
-    def _apart(self, search: Search) -> Iterator[_Block]:
+    def _one_by_one(self, search: Search) -> Iterator[_Block]:
         with closing(self._reader.records(search)) as arriving:
             for record in arriving:
-                yield from self._in_turn(record)
+                yield from self._accept(record)
 
-    def _together(self, search: Search) -> Iterator[_Block]:
+    def _in_batches(self, search: Search) -> Iterator[_Block]:
         with closing(self._reader.batches(search)) as arriving:
             for batch in arriving:
-                if self._written.takes_all(batch.dns):
+                if self._written.accept_all(batch.dns):
                     yield batch.text, len(batch.dns)
                 else:
-                    for record in batch.apart():
-                        yield from self._in_turn(record)
+                    for record in batch.split():
+                        yield from self._accept(record)
 
-    def _in_turn(self, record: LdifRecord, *, container: bool = False) -> Iterator[_Block]:
-        if self._written.takes(record.dn.encode(), container=container):
-            yield self._told(record)
+    def _accept(self, record: LdifRecord, *, container: bool = False) -> Iterator[_Block]:
+        if self._written.accept(record.dn.encode(), container=container):
+            yield self._text(record)
         else:
             self._waiting.put(record)
 
-    def _late(self, search: Search) -> Iterator[_Block]:
-        with closing(self._waiting.leave(self._written, whole=search.whole)) as late:
-            yield from map(self._told, late)
+    def _deferred(self, search: Search) -> Iterator[_Block]:
+        with closing(self._waiting.release(self._written, whole=search.whole)) as late:
+            yield from map(self._text, late)
 
-    def _told(self, record: LdifRecord) -> _Block:
+    def _text(self, record: LdifRecord) -> _Block:
         if self._observe:
             self._observe(record)
         return record.text, 1

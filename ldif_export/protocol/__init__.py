@@ -1,1 +1,1 @@
-"""The LDAP protocol over sockets, without libldap: BER, messages, connections."""
+"""LDAP over sockets without libldap: BER, messages, connections."""

@@ -1,7 +1,7 @@
-"""The few pieces of BER that LDAP uses: tag, length, content.
+"""Read and write the subset of BER that LDAP uses: tag, length, content.
 
 Lengths may have more bytes than they need, as some servers send them. Nothing is copied before
-its length is known to fit in what it is part of.
+its length is known to fit into the element around it.
 
 Source: X.690; RFC 4511, section 5.1.
 """
@@ -18,11 +18,11 @@ _MOST_LENGTH_BYTES = 8
 
 
 class MalformedReply(InternalError):
-    """What a server sent is not LDAP."""
+    """A server sent bytes that are not a valid LDAP message."""
 
 
 class Element(NamedTuple):
-    """Where an element lies: its content goes from `start` to `end`."""
+    """Position of an element: its content goes from `start` to `end`."""
 
     tag: int
     start: int
@@ -30,24 +30,24 @@ class Element(NamedTuple):
 
 
 def element(data: bytes, at: int, limit: int) -> Element:
-    """Find the element that begins at a position.
+    """Locate the element that begins at a position.
 
     Args:
-        data: What it lies in.
+        data: Bytes that contain it.
         at: Position of its tag.
-        limit: Where what it is part of ends.
+        limit: End of the element around it.
 
     Raises:
         MalformedReply: If there is none, or it goes beyond the limit.
     """
     found = header(data, at, limit)
     if found is None or found.end > limit:
-        raise MalformedReply("an element goes beyond what it is part of")
+        raise MalformedReply("an element goes beyond the one around it")
     return found
 
 
 def header(data: bytes, at: int, limit: int) -> Element | None:
-    """Find an element that may not have arrived yet; None: not even its length has.
+    """Locate an element that may not have arrived completely; None: its length has not.
 
     Raises:
         MalformedReply: If its length is none that LDAP allows.
@@ -60,6 +60,7 @@ def header(data: bytes, at: int, limit: int) -> Element | None:
         more = size - _LONG
         if not 1 <= more <= _MOST_LENGTH_BYTES:
             raise MalformedReply(f"a length has {more} bytes")
+        # The bytes of the length itself may be split between two reads.
         if start + more > limit:
             return None
         size = int.from_bytes(data[start : start + more], "big")
@@ -68,7 +69,7 @@ def header(data: bytes, at: int, limit: int) -> Element | None:
 
 
 def expect(tag: int, data: bytes, at: int, limit: int) -> Element:
-    """Find the element that begins at a position, and insist on its tag.
+    """Locate the element that begins at a position, and check its tag.
 
     Raises:
         MalformedReply: As `element`, or if its tag is another.
@@ -80,7 +81,7 @@ def expect(tag: int, data: bytes, at: int, limit: int) -> Element:
 
 
 def octets(data: bytes, at: int, limit: int) -> tuple[bytes, int]:
-    """Read a string; return it, and where it ends.
+    """Read an OCTET STRING; return its content and its end.
 
     Raises:
         MalformedReply: As `expect`.
@@ -90,7 +91,7 @@ def octets(data: bytes, at: int, limit: int) -> tuple[bytes, int]:
 
 
 def number(tag: int, data: bytes, at: int, limit: int) -> tuple[int, int]:
-    """Read an INTEGER or ENUMERATED of at most eight bytes; return it, and where it ends.
+    """Read an INTEGER or ENUMERATED of at most eight bytes; return it and its end.
 
     Raises:
         MalformedReply: As `expect`, or if it has no bytes or too many.
@@ -102,7 +103,7 @@ def number(tag: int, data: bytes, at: int, limit: int) -> tuple[int, int]:
 
 
 def encoded(tag: int, *parts: bytes) -> bytes:
-    """Write an element; its content is the parts one after another."""
+    """Encode an element whose content is the parts, one after another."""
     content = b"".join(parts)
     size = len(content)
     if size < _LONG:
@@ -112,6 +113,7 @@ def encoded(tag: int, *parts: bytes) -> bytes:
 
 
 def encoded_number(value: int, tag: int = INTEGER) -> bytes:
-    """Write a number in as few bytes as it needs."""
+    """Encode a number in as few bytes as it needs."""
+    # Two's complement: the first bit is the sign, so a number of 8 bits needs a second byte.
     magnitude = value if value >= 0 else ~value
     return encoded(tag, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))

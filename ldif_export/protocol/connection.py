@@ -1,6 +1,6 @@
-"""A connection to one server, in messages: opened, turned to TLS, bound, read, given up.
+"""Exchange LDAP messages with one server: connect, start TLS, bind, read, abandon, unbind.
 
-Nothing is held but what has arrived of one message, or of as many as one read brings.
+Only what has arrived of one message, or of as many as one read returns, is kept in memory.
 
 Source: RFC 4511; RFC 4513 (StartTLS, SASL EXTERNAL).
 """
@@ -19,26 +19,30 @@ from ldif_export.protocol.messages import LdapMessage, LdapResult
 _READ = 256 * 1024
 
 LAST_MESSAGE_ID = 127
-"""Messages are counted up to here, and begin anew: each search is over before the next."""
+"""Largest message number; the next one is 1 again. Each search ends before the next begins, so no
+two are confused, and numbers below 128 are one byte, which the fast path relies on."""
 
 
 class LdapConnection:
-    """Messages to and from one server.
+    """Send messages to a server and receive its answers.
 
     Args:
-        connected: Its socket; timeouts are those of the socket, and count between bytes.
+        connected: A connected socket; its timeout counts between two bytes.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._number = 0
         self.data = b""
-        """What has arrived."""
+        """Bytes that have arrived."""
         self.at = 0
-        """Where in it the next message begins."""
+        """Position of the next message in `data`."""
 
     def send(self, request: Callable[[int], bytes]) -> int:
-        """Send a request, given by its number; return the number.
+        """Send a request and return its message number.
+
+        Args:
+            request: Encodes the request, given its message number.
 
         Raises:
             ServerDown: If the connection is lost.
@@ -51,17 +55,19 @@ class LdapConnection:
         return self._number
 
     def fill(self) -> int:
-        """Read until the next message is there as a whole; return how many bytes came.
+        """Receive until the next message is complete; return the number of bytes received.
 
         Raises:
-            ServerDown: If the connection is lost, or nothing comes for too long.
-            MalformedReply: If what comes is none.
+            ServerDown: If the connection is lost, or a timeout passes without a byte.
+            MalformedReply: If the bytes are no message.
         """
         pieces = [self.data[self.at :]]
         before = len(pieces[0])
         self.data, self.at = b"", 0
         lacking = messages.missing_bytes(pieces[0], 0)
         while lacking > 0:
+            # Pieces are joined only when a whole message can be there: joining after each read
+            # would copy a message of many megabytes once for every read.
             pieces.append(self._received())
             lacking -= len(pieces[-1])
             if lacking <= 0:
@@ -71,23 +77,23 @@ class LdapConnection:
         return len(self.data) - before
 
     def next(self) -> LdapMessage | None:
-        """Take the next message; None: it is not there as a whole.
+        """Take the next message; None: it is not complete yet.
 
         Raises:
-            ServerDown: If it says that the server hangs up.
-            MalformedReply: If it is none.
+            ServerDown: If it is a notice of disconnection.
+            MalformedReply: If it is no message.
         """
         if self.at == len(self.data) or messages.missing_bytes(self.data, self.at):
             return None
         found = messages.message(self.data, self.at)
         if messages.is_disconnection(self.data, found):
             why = result_codes.refusal(messages.result(self.data, found)).detail
-            raise ServerDown(f"the directory hangs up: {why}")
+            raise ServerDown(f"the directory closes the connection: {why}")
         self.at = found.after
         return found
 
     def answer(self, request: Callable[[int], bytes], operation: int) -> messages.LdapResult:
-        """Send a request and wait for its only answer.
+        """Send a request and wait for its only response.
 
         Raises:
             ServerDown, MalformedReply: As `fill` and `next`.
@@ -96,28 +102,30 @@ class LdapConnection:
         while True:
             self.fill()
             found = self.next()
+            # A late response to an abandoned operation is skipped.
             if found and found.number == number:
                 if found.operation != operation:
-                    raise MalformedReply(f"an answer of the kind {found.operation:#x}")
+                    raise MalformedReply(f"a response with the tag {found.operation:#x}")
                 return messages.result(self.data, found)
 
     def secure(self, uri: str, settings: LdapSettings) -> None:
-        """Turn to TLS from here on.
+        """Continue over TLS.
 
         Raises:
-            ServerDown, InternalError: As `channel.secured`.
+            ServerDown, InternalError: As `sockets.start_tls`.
+            MalformedReply: If bytes follow the response to StartTLS.
         """
         if self.at < len(self.data):
-            # It came before TLS, and would pass for a part of what comes by it.
-            raise MalformedReply("something stands behind the answer to StartTLS")
+            # Bytes injected before TLS would be read as if they had come over it.
+            raise MalformedReply("data follows the response to StartTLS")
         self._socket = sockets.start_tls(self._socket, uri, settings)
 
     def wait(self, seconds: float) -> None:
-        """Set how long to wait for the next byte."""
+        """Set the timeout for the next byte, in seconds."""
         self._socket.settimeout(seconds)
 
     def close(self, abandoned: int | None = None) -> None:
-        """Give up a search that may be under way, say goodbye and hang up."""
+        """Abandon a search that may be running, unbind and close the socket."""
         with suppress(ServerDown):
             if abandoned is not None:
                 self.send(lambda number: messages.abandon(number, abandoned))
@@ -128,23 +136,23 @@ class LdapConnection:
         try:
             received = self._socket.recv(_READ)
         except TimeoutError as ex:
-            raise ServerDown("the directory is silent") from ex
+            raise ServerDown("the directory does not answer in time") from ex
         except OSError as ex:
             raise ServerDown(str(ex)) from ex
         if not received:
-            raise ServerDown("the directory has hung up")
+            raise ServerDown("the directory has closed the connection")
         return received
 
 
 def connect(settings: LdapSettings) -> LdapConnection:
-    """Open a connection bound as the service account, on the first server that answers.
+    """Open a connection bound as the service account, to the first server that answers.
 
-    An empty bind DN stands for whoever owns this process, by SASL EXTERNAL on ``ldapi://``.
+    With an empty bind DN it binds as the owner of this process, by SASL EXTERNAL over ``ldapi://``.
 
     Raises:
-        ServerDown: If none answers, or refuses the certificate.
+        ServerDown: If no server answers, or one presents a certificate that is not trusted.
         DirectoryUnable: If the bind is refused.
-        InternalError: If TLS is not to be had.
+        InternalError: If TLS is not available.
     """
     failure = ServerDown("no server configured")
     for uri in settings.uri:
@@ -174,11 +182,11 @@ def _bound(uri: str, settings: LdapSettings) -> LdapConnection:
 def _bind(uri: str, settings: LdapSettings) -> Callable[[int], bytes]:
     if not settings.bind_dn:
         if urlsplit(uri).scheme != "ldapi":
-            raise InternalError(f"{uri}: only a Unix socket says who we are")
+            raise InternalError(f"{uri}: SASL EXTERNAL needs a Unix socket")
         return messages.external_bind
     password = settings.bind_password.reveal()
     if not password:
-        # It would succeed, as nobody.
+        # Without a password a simple bind succeeds as anonymous.
         raise InternalError(f"no password for {settings.bind_dn}")
     return lambda number: messages.simple_bind(number, settings.bind_dn, password)
 

@@ -1,4 +1,4 @@
-"""Search filters: from text to BER.
+"""Encode search filters: from text to BER.
 
 Source: RFC 4515 (text), RFC 4511, section 4.5.1.7 (BER).
 """
@@ -9,6 +9,7 @@ from typing import NoReturn
 from iredldap.errors import InternalError
 from ldif_export.protocol.ber import OCTETS, SEQUENCE, encoded
 
+# Filters come from our own code; the limit keeps a faulty one from exhausting the stack.
 _MOST_NESTING = 64
 
 _SETS = {"&": 0xA0, "|": 0xA1}
@@ -24,14 +25,14 @@ _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})?")
 
 
 class UnsupportedFilter(InternalError):
-    """A filter is malformed, or of a kind that is not written here: an extensible match."""
+    """A filter is malformed, or an extensible match, which is not supported."""
 
 
 def encode(text: str) -> bytes:
-    """Write a filter as BER.
+    """Encode a filter as BER.
 
     Raises:
-        UnsupportedFilter: If it is none.
+        UnsupportedFilter: If it is malformed or not supported.
     """
     term, end = _term(text, 0, _MOST_NESTING)
     if end != len(text):
@@ -87,11 +88,11 @@ def _substrings(written: str) -> bytes:
 def _unescaped(value: bytes) -> bytes:
     def byte(found: re.Match[bytes]) -> bytes:
         if found[1] is None:
-            raise UnsupportedFilter(f"{value!r} ends an escape too early")
+            raise UnsupportedFilter(f"{value!r} has an incomplete escape")
         return bytes.fromhex(found[1].decode())
 
     return _ESCAPE.sub(byte, value)
 
 
 def _refuse(text: str, at: int) -> NoReturn:
-    raise UnsupportedFilter(f"{text!r} is no filter from character {at} on")
+    raise UnsupportedFilter(f"{text!r} is not a valid filter at character {at}")

@@ -1,4 +1,4 @@
-"""The LDAP messages that an export sends and gets, as bytes.
+"""Encode the LDAP requests that an export sends, and decode the responses.
 
 Source: RFC 4511, section 4 and appendix B; RFC 3296 (ManageDsaIT); RFC 4513 (SASL EXTERNAL).
 """
@@ -31,7 +31,7 @@ EXTENDED_RESPONSE = 0x78
 INTERMEDIATE = 0x79
 
 LARGEST_MESSAGE = 256 * 1024 * 1024
-"""Most bytes of one message; a longer one is refused."""
+"""Largest message in bytes; a longer one is refused."""
 
 _BIND_REQUEST, _SEARCH_REQUEST, _EXTENDED_REQUEST = 0x60, 0x63, 0x77
 _UNBIND, _ABANDON = b"\x42\x00", 0x50
@@ -45,9 +45,9 @@ _VERSION = 3
 
 
 class LdapMessage(NamedTuple):
-    """Where a message lies: its operation from `start` to `end`, the next message from `after`.
+    """Position of a message: its operation from `start` to `end`, the next message from `after`.
 
-    Controls may stand between `end` and `after`; none of them changes what is exported.
+    Controls may lie between `end` and `after`; none of them changes what is exported.
     """
 
     number: int
@@ -58,7 +58,7 @@ class LdapMessage(NamedTuple):
 
 
 class LdapResult(NamedTuple):
-    """How an operation ended."""
+    """Result of an operation."""
 
     code: int
     matched: str
@@ -66,7 +66,7 @@ class LdapResult(NamedTuple):
 
 
 class EntryHead(NamedTuple):
-    """Beginning of an entry: its DN, and where its attributes lie."""
+    """Beginning of an entry: its DN, and the position of its attributes."""
 
     dn: bytes
     start: int
@@ -74,14 +74,15 @@ class EntryHead(NamedTuple):
 
 
 def missing_bytes(data: bytes, at: int) -> int:
-    """How many bytes of the message that begins at a position are missing, at least.
+    """Return how many bytes of the message at a position are missing, at least.
 
     Raises:
-        MalformedReply: If it is none, or too long.
+        MalformedReply: If it is no message, or too long.
     """
     if at < len(data) and data[at] != SEQUENCE:
         raise MalformedReply(f"a message begins with {data[at]:#x}")
     found = header(data, at, len(data))
+    # Not even the length has arrived: one byte at least is missing.
     if found is None:
         return 1
     if found.end - found.start > LARGEST_MESSAGE:
@@ -90,10 +91,10 @@ def missing_bytes(data: bytes, at: int) -> int:
 
 
 def message(data: bytes, at: int) -> LdapMessage:
-    """Open a message that is there as a whole.
+    """Decode the envelope of a complete message.
 
     Raises:
-        MalformedReply: If it is none.
+        MalformedReply: If it is no message.
     """
     _, start, after = expect(SEQUENCE, data, at, len(data))
     identity, start = number(INTEGER, data, start, after)
@@ -102,29 +103,29 @@ def message(data: bytes, at: int) -> LdapMessage:
 
 
 def head(data: bytes, found: LdapMessage) -> EntryHead:
-    """Open an entry.
+    """Decode the head of an entry.
 
     Raises:
-        MalformedReply: If it is none.
+        MalformedReply: If it is malformed.
     """
     dn, at = octets(data, found.start, found.end)
     _, start, end = expect(SEQUENCE, data, at, found.end)
     if end != found.end:
-        raise MalformedReply("something stands behind the attributes of an entry")
+        raise MalformedReply("data follows the attributes of an entry")
     return EntryHead(dn, start, end)
 
 
 def attribute(chunk: bytes) -> tuple[bytes, list[bytes]]:
-    """Read an attribute: its name, with options, and its values.
+    """Decode an attribute: its name, with options, and its values.
 
     Raises:
-        MalformedReply: If the bytes are not exactly one.
+        MalformedReply: If the bytes are not exactly one attribute.
     """
     _, at, end = expect(SEQUENCE, chunk, 0, len(chunk))
     name, at = octets(chunk, at, end)
     _, at, last = expect(SET, chunk, at, end)
     if not last == end == len(chunk):
-        raise MalformedReply("something stands behind the values of an attribute")
+        raise MalformedReply("data follows the values of an attribute")
     values = []
     while at < end:
         value, at = octets(chunk, at, end)
@@ -133,10 +134,10 @@ def attribute(chunk: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def result(data: bytes, found: LdapMessage) -> LdapResult:
-    """Read how an operation ended.
+    """Decode the result of an operation.
 
     Raises:
-        MalformedReply: If that is not what the message says.
+        MalformedReply: If the message holds no result.
     """
     code, at = number(ENUMERATED, data, found.start, found.end)
     matched, at = octets(data, at, found.end)
@@ -145,39 +146,42 @@ def result(data: bytes, found: LdapMessage) -> LdapResult:
 
 
 def is_disconnection(data: bytes, found: LdapMessage) -> bool:
-    """Whether a message is a notice of disconnection."""
+    """Return whether a message is a notice of disconnection."""
+    # Unsolicited notifications have the message number 0 (RFC 4511, section 4.4).
     if found.number or found.operation != EXTENDED_RESPONSE:
         return False
     return encoded(_EXTENSION_NAME, _DISCONNECTION) in data[found.start : found.end]
 
 
 def simple_bind(identity: int, dn: str, password: str) -> bytes:
-    """Ask to be somebody."""
+    """Encode a simple bind request."""
     return _bind(identity, dn, encoded(_SIMPLE, password.encode()))
 
 
 def external_bind(identity: int) -> bytes:
-    """Ask to be whom the Unix socket says we are."""
+    """Encode a SASL EXTERNAL bind request: the server takes the identity from the Unix socket."""
     mechanism = encoded(OCTETS, b"EXTERNAL")
     return _bind(identity, "", encoded(_SASL, mechanism, encoded(OCTETS)))
 
 
 def start_tls(identity: int) -> bytes:
-    """Ask to turn to TLS."""
+    """Encode a StartTLS request."""
     return _request(identity, encoded(_EXTENDED_REQUEST, encoded(_EXTENSION, _START_TLS)))
 
 
 def search(
     identity: int, base: str, scope: int, encoded_filter: bytes, attributes: tuple[str, ...]
 ) -> bytes:
-    """Ask for entries, referral objects as entries too, as many as the server gives at most.
+    """Encode a search request with ManageDsaIT: referral objects are returned as entries.
+
+    It asks for as many entries as the server returns at most.
 
     Args:
-        identity: Number of the message.
-        base: DN where it begins.
-        scope: As RFC 4511 counts.
-        encoded_filter: As `filters.parsed` gives it.
-        attributes: What is wanted of each; empty: all but operational ones.
+        identity: Message number.
+        base: Base DN.
+        scope: As RFC 4511 numbers the scopes.
+        encoded_filter: As `filters.encode` returns it.
+        attributes: Attributes to return; empty: all but operational ones.
     """
     never_dereferenced, no_limit = encoded_number(0, ENUMERATED), encoded_number(0)
     most_entries = encoded_number(MOST_ENTRIES)
@@ -199,12 +203,12 @@ def search(
 
 
 def abandon(identity: int, abandoned: int) -> bytes:
-    """Give up an operation."""
+    """Encode an abandon request."""
     return _request(identity, encoded_number(abandoned, _ABANDON))
 
 
 def unbind(identity: int) -> bytes:
-    """Say goodbye."""
+    """Encode an unbind request."""
     return _request(identity, _UNBIND)
 
 

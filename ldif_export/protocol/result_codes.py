@@ -1,6 +1,6 @@
-"""Result codes as refusals, the same ones that python-ldap's errors become.
+"""Turn result codes into refusals, the same ones that python-ldap's errors become.
 
-Source: RFC 4511, appendix A; the words are libldap's.
+Source: RFC 4511, appendix A; the descriptions are libldap's.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ SUCCESS = 0
 NO_SUCH_OBJECT = 32
 UNAVAILABLE = 52
 
-_WORDS = {
+_DESCRIPTIONS = {
     1: "Operations error",
     2: "Protocol error",
     3: "Time limit exceeded",
@@ -54,15 +54,15 @@ _WORDS = {
 
 
 def refusal(result: LdapResult) -> Refusal:
-    """Refusal that a result other than success means."""
-    # Only what failed needs the LDAP library, which takes long to load.
+    """Return the refusal for a result other than success."""
+    # Only a failure needs python-ldap, which takes long to load.
     from iredldap.gateways.ldap.errors import refusal_for  # noqa: PLC0415
 
     return refusal_for(_error(result))
 
 
 def bind_refusal(result: LdapResult, dn: str) -> Refusal:
-    """Refusal that the refused bind of an account means; of nobody's, that by SASL EXTERNAL."""
+    """Return the refusal for a failed bind as an account; without a DN, by SASL EXTERNAL."""
     from iredldap.gateways.ldap import errors  # noqa: PLC0415 - as above
 
     return errors.bind_refusal(_error(result), dn)
@@ -73,7 +73,7 @@ def _error(result: LdapResult) -> Any:
 
     facts = {
         "result": result.code,
-        "desc": _WORDS.get(result.code, f"Result {result.code}"),
+        "desc": _DESCRIPTIONS.get(result.code, f"Result {result.code}"),
         "info": result.diagnostic,
         "matched": result.matched,
     }

@@ -1,4 +1,4 @@
-"""Sockets to a directory: Unix ones, TCP, and TLS on top.
+"""Open sockets to a directory: Unix and TCP, with TLS on top.
 
 Source: RFC 4513, section 3 (TLS); `ldap_int_check_hostname` of OpenLDAP 2.5.
 """
@@ -12,16 +12,16 @@ from iredldap.errors import InternalError, ServerDown
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 
-# Where slapd's Unix socket is if an address does not say: on Debian, and elsewhere.
+# Default paths of slapd's Unix socket: Debian's first.
 _SOCKETS = ("/var/run/slapd/ldapi", "/var/run/openldap/ldapi", "/var/run/ldapi")
 
 
 def open_socket(uri: str, settings: LdapSettings) -> socket.socket:
-    """Connect to a server, with TLS if the address says so; StartTLS is up to the caller.
+    """Connect to a server, over TLS for ``ldaps://``; StartTLS is the caller's task.
 
     Raises:
-        ServerDown: If it does not answer, or its certificate is not to be trusted.
-        InternalError: If the certificates to trust can't be read.
+        ServerDown: If the server does not answer, or its certificate is not trusted.
+        InternalError: If the trusted certificates cannot be read.
     """
     scheme = urlsplit(uri).scheme
     if scheme == "ldapi":
@@ -36,12 +36,12 @@ def open_socket(uri: str, settings: LdapSettings) -> socket.socket:
 
 
 def start_tls(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.socket:
-    """Turn a connection to TLS; one that can't be turned is closed.
+    """Wrap a connected socket in TLS; close it if that fails.
 
     Raises:
-        ServerDown, InternalError: As `opened`.
+        ServerDown, InternalError: As `open_socket`.
     """
-    # Most exports need no TLS, and loading it takes a while.
+    # Most exports use a Unix socket, and loading the ssl module takes long.
     from iredldap import trust  # noqa: PLC0415
 
     try:
@@ -58,7 +58,7 @@ def start_tls(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.
 
 
 def local_path(uri: str) -> str | None:
-    """Path of the Unix socket that an address means; None: it says none, and none is there."""
+    """Return the path of the Unix socket that a URI means; None: no path, and no default exists."""
     path = unquote(urlsplit(uri).netloc)
     return path or next((path for path in _SOCKETS if Path(path).exists()), None)
 

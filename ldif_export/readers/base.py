@@ -1,4 +1,4 @@
-"""What the two ways to read a directory as LDIF have in common."""
+"""Types that the two readers, `wire` and `libldap`, have in common."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -7,22 +7,23 @@ from iredldap.errors import DirectoryFailed
 from ldif_export.selection import Search, Selection
 
 IDENTITY = ("entryCSN", "entryUUID")
-"""Operational attributes that tell the state of an entry, and which one it is."""
+"""Operational attributes that give the state of an entry and identify it."""
 
 OBJECT_CLASS = "objectClass"
 USER_ATTRIBUTES = ("*", "ref")
-"""What clients write; the address of a referral object is an operational attribute."""
+"""The attributes that clients write; the URL of a referral object is an operational attribute."""
 
 
 ENTRY_END = b"\n\n"
-"""Piece of text that ends an entry, and with it the empty line behind it."""
+"""Piece of text that ends an entry, together with the empty line after it."""
 
 
 class Batch(NamedTuple):
     """Entries as LDIF.
 
     Args:
-        parts: Their text in pieces. Of more than one entry, `ENTRY_END` is the last piece of each.
+        parts: Their text in pieces. With more than one entry, `ENTRY_END` is the last piece of
+            each.
         dns: Their DNs, as the directory writes them.
     """
 
@@ -33,8 +34,8 @@ class Batch(NamedTuple):
     def text(self) -> bytes:
         return b"".join(self.parts)
 
-    def apart(self) -> Iterator["LdifRecord"]:
-        """Give each of them by itself."""
+    def split(self) -> Iterator["LdifRecord"]:
+        """Yield each entry by itself."""
         if len(self.dns) == 1:
             yield LdifRecord(self.dns[0].decode(), self.text, {})
             return
@@ -46,11 +47,11 @@ class Batch(NamedTuple):
 
 
 class LdifRecord(NamedTuple):
-    """One entry as LDIF, with what is watched.
+    """One entry as LDIF, with the values of watched attributes.
 
     Args:
         dn: As the directory writes it.
-        text: With an empty line behind it.
+        text: Its content record, with the empty line after it.
         watched: Values of the watched attributes that it has, by name in lower case.
     """
 
@@ -60,12 +61,12 @@ class LdifRecord(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """What of each entry is written, and what is only looked at.
+    """Which attributes of an entry are exported, and which are only watched.
 
     Args:
-        selection: What is written.
-        watched: Attributes whose values come with each `LdifRecord`; those of `IDENTITY` are asked
-            for, and written only with all operational attributes.
+        selection: What is exported.
+        watched: Attributes whose values come with each `LdifRecord`; those of `IDENTITY` are
+            requested, and exported only with all operational attributes.
     """
 
     selection: Selection
@@ -73,43 +74,43 @@ class Projection(NamedTuple):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What to ask the directory for: `USER_ATTRIBUTES`, as a rule."""
+        """Attributes to request from the directory; by default `USER_ATTRIBUTES`."""
         if self.selection.operational:
             return ("*", "+")
         return (*USER_ATTRIBUTES, *(name for name in IDENTITY if name in self.watched))
 
     @property
     def watched_names(self) -> frozenset[str]:
-        """What is looked at, in lower case."""
+        """Watched attributes in lower case."""
         return frozenset(map(str.lower, self.watched))
 
     def keeps(self, attribute: str) -> bool:
-        """Whether an attribute is written."""
+        """Return whether an attribute is exported."""
         is_stored = self.selection.operational or attribute not in IDENTITY
         return is_stored and self.selection.keeps(attribute)
 
 
 class Reader(Protocol):
-    """A connection to the directory that is read from as LDIF; one search at a time.
+    """Read searches of a directory as LDIF, one at a time, over a connection of its own.
 
     Both searches raise:
-        NoSuchAccount: If the base is not there, unless the search says that it may be missing.
+        NoSuchAccount: If the base does not exist, unless the search says that it may be missing.
         ServerDown: If the directory does not answer, or no longer.
-        Refusal: If the result is not whole, by its cause: a limit was hit, or the directory does
-            not give all of it (`DirectoryFailed` where a part lies on another server). An export
-            that silently misses a branch is worse than none.
+        Refusal: If the result is incomplete, by its cause: a limit was hit, or the directory does
+            not return all of it (`DirectoryFailed` where a part lies on another server). An export
+            that silently lacks a branch is worse than none.
     """
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
-        """Read what a search finds, as fast as it comes."""
+        """Read the results of a search, as fast as they arrive."""
 
     def records(self, search: Search) -> Generator[LdifRecord, None, None]:
-        """Read what a search finds, entry by entry."""
+        """Read the results of a search, entry by entry."""
 
     def close(self) -> None:
-        """Give up what is under way, and hang up."""
+        """Abandon a search that is running, and close the connection."""
 
 
 def referral_error(search: Search) -> DirectoryFailed:
-    """Tell that a search got a reference instead of entries, as `gateways.directory` tells it."""
+    """Return the error for a search that got a reference, as `gateways.directory` words it."""
     return DirectoryFailed(f"part of {search.base} lies on another server")

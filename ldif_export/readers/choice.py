@@ -1,4 +1,4 @@
-"""Which way the directory is read: straight from the socket, or by python-ldap."""
+"""Choose the reader: `wire`, straight from the socket, or python-ldap."""
 
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -12,20 +12,20 @@ READER_NAMES: tuple[ReaderName, ...] = get_args(ReaderName)
 
 
 def connect(settings: LdapSettings, wanted: Projection, choice: ReaderName = "auto") -> Reader:
-    """Open a connection to read from.
+    """Connect a reader to the directory.
 
     Args:
-        settings: Where the directory is and who we are there; without a bind DN: whoever owns
+        settings: Servers and bind account; without a bind DN the connection binds as the owner of
             this process, over a Unix socket.
-        wanted: What of each entry.
-        choice: ``auto`` is ``wire``, but where only libldap knows what is meant.
+        wanted: Which attributes of each entry.
+        choice: ``auto`` is ``wire``, unless only libldap knows some of the settings.
 
     Raises:
-        ServerDown: If no server answers, or its certificate is not to be trusted.
-        InternalError: If TLS is not to be had, or the bind is refused.
+        ServerDown: If no server answers, or its certificate is not trusted.
+        InternalError: If TLS is not available, or the bind is refused.
     """
     if choice == "wire" or (choice == "auto" and wire_suffices(settings)):
-        # Each loads what the other does not need.
+        # Each reader loads modules that the other does not need.
         from ldif_export.protocol import connection  # noqa: PLC0415
         from ldif_export.readers import wire  # noqa: PLC0415
 
@@ -36,10 +36,10 @@ def connect(settings: LdapSettings, wanted: Projection, choice: ReaderName = "au
 
 
 def wire_suffices(settings: LdapSettings) -> bool:
-    """Whether the settings say all that the fast reader has to know.
+    """Return whether the settings contain all that the wire reader has to know.
 
-    Which certificates are trusted without `ca_file`, and where a Unix socket without a path is,
-    may stand in libldap's own configuration.
+    The trusted certificates without `ca_file`, and the path of a Unix socket that the URI does not
+    name, may be set in libldap's own configuration.
     """
     return all(_is_plain(uri, settings) for uri in settings.uri)
 

@@ -1,4 +1,4 @@
-"""Which searches an export takes: the domain that it names is found in the directory first."""
+"""Resolve selections to searches: the domain of each is looked up in the directory first."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -12,17 +12,17 @@ from ldif_export.selection import Search, Selection, domain_search, searches
 def resolve_searches(
     reader: Reader, selections: Iterable[Selection], tree: names.Tree
 ) -> tuple[Search, ...]:
-    """Give the searches of some selections, as `selection.searches` does for each.
+    """Return the searches of some selections, as `selection.searches` gives them for each.
 
     A domain costs one search of an indexed attribute, for one entry.
 
     Args:
-        reader: Where the domains are looked for.
+        reader: Where the domains are looked up.
         selections: What to export.
-        tree: Where the accounts lie.
+        tree: The tree that holds the accounts.
 
     Raises:
-        NoSuchAccount: If there is no domain that is named, or that an account would lie in.
+        NoSuchAccount: If a domain does not exist that is named, or that an account is in.
         AmbiguousAccount: If two entries have its name.
         ServerDown, DirectoryUnable: As `Reader`.
     """

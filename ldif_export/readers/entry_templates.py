@@ -1,10 +1,10 @@
-"""Where the values lie in entries that are alike, so that most of an entry needs no parsing.
+"""Find the values in entries that are alike, so that most of an entry needs no parsing.
 
-Accounts of a kind have the same attributes in the same order. An template goes from one value that
+Accounts of a kind have the same attributes in the same order. A template goes from one value that
 varies to the next: all bytes between the two, whole attributes and the head of the next one, are
-one key to what is written there. Equal bytes mean the same, so a key that is found says how long
-the next value is and where it begins. Where one is not found, what was written of the entry is
-taken back, and the entry read attribute by attribute.
+the key to the text that is written for them. Equal bytes mean the same, so a key that is found
+gives the length of the next value and its position. Where a key is not found, the text of the
+entry so far is discarded, and the entry is read attribute by attribute.
 
 Source: RFC 4511, section 4.1.7.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - what it means here
+from struct import error as StructError  # noqa: N812 - an exception, named like one
 from typing import Any, NamedTuple
 
 from iredldap.ldif import writer
@@ -32,32 +32,32 @@ from ldif_export.readers.line_formats import (
 )
 
 _MOST_VARIANTS = 8
-"""Of a constant attribute: more of them, and it varies."""
+"""Of a constant attribute; one with more is taken to vary."""
 
 _LONGEST_GAP = 4096
-_MOST_LESSONS = 1000
+_MAX_LESSONS = 1000
 _MOST_BYTES = 256 * 1024
 _LONGEST_VALUE = 0x7F
 
 _Unpack = Callable[[bytes, int], tuple[bytes, bytes]]
 _Known = tuple[_Unpack, int, bytes, bytes, Splitter | None, bytes, Splitter | None, LineEncoder]
-"""How to take a value and the gap behind it; the size of both; then, twice, the text before the
-value and how it is cut if the line is folded: for a value that stands there itself, with the table
-that leaves it as it is, and for one in base64, with no text if there is none; how to write all
-that otherwise."""
+"""How to take a value and the gap after it; the size of both; then, twice, the text before the
+value and how the value is split if the line is folded: for a value that is written as it is, with
+the table that leaves it unchanged, and for one in base64, with no text if that is not possible; how
+to write all of it otherwise."""
 
 
 class SampleAttribute(NamedTuple):
-    """An attribute of an entry that is looked at.
+    """An attribute of an entry that a template is made from.
 
     Args:
-        written: How its values are written; None: they are not.
+        written: How its values are written; None: they are not exported.
         name: As the entry has it.
-        chunk: Its whole encoding; of a password nothing.
-        head: What of that stands before a single short value; nothing where there is none.
-        size: Of that value.
-        values: None of a password.
-        known: How they are written; None: not known yet.
+        chunk: Its whole encoding; empty for a password.
+        head: The part of that before a single short value; otherwise empty.
+        size: Length of that value.
+        values: Its values; empty for a password.
+        known: Its lines; None: not known yet.
     """
 
     written: writer.AttributeWriter | None
@@ -84,7 +84,7 @@ def sample_attribute(
     kept: bool,
     text: bytes | None = None,
 ) -> SampleAttribute:
-    """Take of an attribute what may be remembered: all but passwords."""
+    """Make a sample of an attribute; it keeps everything but password hashes."""
     size = len(values[0]) if len(values) == 1 else 0
     head = chunk[: len(chunk) - size] if 0 < size <= _LONGEST_VALUE else b""
     if written.secret:
@@ -94,7 +94,7 @@ def sample_attribute(
 
 @dataclass
 class _Step:
-    """From behind one value to the next: attributes that are constant, then one that varies."""
+    """The way from one value to the next: constant attributes, then one that varies."""
 
     constant: list[bytes]
     varying: bytes
@@ -103,18 +103,18 @@ class _Step:
 
 @dataclass
 class EntryTemplate:
-    """What entries have in common that begin with the same attribute.
+    """What entries that begin with the same attribute have in common.
 
     Args:
-        first: Text of that.
-        size: How many bytes it has.
-        lead: And up to the first value.
+        first: Text of that attribute.
+        size: Its length in bytes.
+        lead: Distance from the beginning to the first value.
         steps: From one value to the next.
-        known: By the bytes of a gap.
+        known: How to write values, by the bytes of the gap before them.
         tail: Bytes from the last value to where the entries begin to differ in their attributes.
         tails: Text of those bytes.
         lessons: How many more entries may be learned from.
-        room: How many more bytes may be remembered.
+        room: How many more bytes may be cached.
     """
 
     first: bytes
@@ -124,33 +124,33 @@ class EntryTemplate:
     known: dict[bytes, _Known] = field(default_factory=dict)
     tail: int = 0
     tails: dict[bytes, bytes] = field(default_factory=dict)
-    lessons: int = _MOST_LESSONS
+    lessons: int = _MAX_LESSONS
     room: int = _MOST_BYTES
     _last: list[bytes] = field(default_factory=list)
 
     @classmethod
     def of(cls, samples: Sequence[Sequence[SampleAttribute]]) -> "EntryTemplate":
-        """Make one of entries that begin with the same attribute."""
+        """Make a template from entries that begin with the same attribute."""
         first = samples[0][0]
         template = cls(first.text, len(first.chunk))
-        template._draw(_most_alike(samples))
+        template._find_steps(_most_frequent(samples))
         for sample in samples:
             template.learn(sample)
         return template
 
     def follow(self, data: bytes, start: int, parts: list[bytes]) -> int:
-        """Write attributes of an entry.
+        """Write the attributes of an entry that the template covers.
 
         Args:
-            data: What it lies in, as a whole.
-            start: Where its first attribute begins, which is that of the template.
-            parts: Where the text goes.
+            data: Bytes that contain the whole entry.
+            start: Position of its first attribute, which is the template's.
+            parts: Receives the text.
 
         Returns:
-            Where the first attribute begins that is not written; `start` if the entry is not
-            foreseen, and nothing is.
+            Position of the first attribute that is not written; `start` if the entry does not
+            match, and nothing is written.
         """
-        # The hot path: no calls but those of built-in types.
+        # The hot path: it calls nothing but built-in types, and looks up no attribute in the loop.
         append, known, join, encode = parts.append, self.known, FOLD.join, b2a_base64
         begun = len(parts)
         append(self.first)
@@ -161,6 +161,8 @@ class EntryTemplate:
                 unpack, onward, table, text, cut, coded, coded_cut, line = known[gap]
                 value, gap = unpack(data, at)
                 at += onward
+                # Both give back the same object if they change nothing: the cheapest test for a
+                # safe value.
                 if value.translate(table) is value and value.strip() is value:
                     append(text)
                     append(join(cut(value)) if cut else value)
@@ -177,11 +179,13 @@ class EntryTemplate:
         return at
 
     def learn(self, entry: Sequence[SampleAttribute]) -> None:
-        """Remember what of an entry is not known yet, as far as it is like the others."""
+        """Cache the unknown gaps of an entry, as far as the entry matches the others."""
         self.lessons -= 1
         rest = iter(entry[1:])
         for step, following in zip_longest(self.steps, self.steps[1:]):
             constants, varying = _constants(step.constant, rest), next(rest, None)
+            # The steps before the first difference are cached all the same: `follow` gives up at a
+            # gap that it does not know, and nowhere sooner.
             if constants is None or varying is None or varying.name != step.varying:
                 return
             key, text = constants[0] + varying.head, constants[1]
@@ -199,8 +203,8 @@ class EntryTemplate:
         self.room -= len(key) + len(text)
         return self.room >= 0
 
-    def _draw(self, alike: Sequence[Sequence[SampleAttribute]]) -> None:
-        """See which attributes vary, and how many bytes lie between those."""
+    def _find_steps(self, alike: Sequence[Sequence[SampleAttribute]]) -> None:
+        """Find out which attributes vary, and how many bytes lie between them."""
         constant: list[bytes] = []
         gap = 0
         for column in zip(*(entry[1:] for entry in alike), strict=True):
@@ -209,7 +213,7 @@ class EntryTemplate:
                 constant.append(sample.name)
                 gap += len(sample.chunk)
             elif all(attribute.head for attribute in column):
-                self.steps.append(_Step(constant, sample.name, gap + _usual_head(column)))
+                self.steps.append(_Step(constant, sample.name, gap + _common_head_size(column)))
                 constant, gap = [], 0
             else:
                 break
@@ -218,7 +222,7 @@ class EntryTemplate:
 
 
 def _known(varying: SampleAttribute, before: bytes, gap: int) -> _Known:
-    """How to write a value of this size behind a text, where a gap follows it."""
+    """Return how to write a value of this size after a text, where a gap follows it."""
     unpack: Any = Struct(f"{varying.size}s{gap}s").unpack_from
     taken = unpack, varying.size + gap
     if varying.written is None:
@@ -237,21 +241,21 @@ def _known(varying: SampleAttribute, before: bytes, gap: int) -> _Known:
     )
 
 
-def _most_alike(samples: Sequence[Sequence[SampleAttribute]]) -> list[Sequence[SampleAttribute]]:
-    """Choose those whose attributes are the most usual ones."""
+def _most_frequent(samples: Sequence[Sequence[SampleAttribute]]) -> list[Sequence[SampleAttribute]]:
+    """Return the samples that have the most frequent list of attributes."""
     names = [tuple(attribute.name for attribute in sample) for sample in samples]
     usual, _ = Counter(names).most_common(1)[0]
     return [sample for sample, its in zip(samples, names, strict=True) if its == usual]
 
 
 def _is_constant(column: Sequence[SampleAttribute]) -> bool:
-    """Whether an attribute, no password, has few encodings, all of a size."""
+    """Return whether an attribute, not a password, has few encodings, all of the same size."""
     chunks = {attribute.chunk for attribute in column}
     sizes = {len(chunk) for chunk in chunks}
     return all(sizes) and len(sizes) == 1 and len(chunks) <= _MOST_VARIANTS
 
 
-def _usual_head(column: Sequence[SampleAttribute]) -> int:
+def _common_head_size(column: Sequence[SampleAttribute]) -> int:
     size, _ = Counter(len(attribute.head) for attribute in column).most_common(1)[0]
     return size
 
@@ -259,7 +263,7 @@ def _usual_head(column: Sequence[SampleAttribute]) -> int:
 def _constants(
     names: Sequence[bytes], rest: Iterator[SampleAttribute]
 ) -> tuple[bytes, bytes] | None:
-    """Take the attributes that have to come; return their encodings and their text."""
+    """Take the attributes with these names; return their encodings and their text."""
     found = list(islice(rest, len(names)))
     if [attribute.name for attribute in found] != names:
         return None

@@ -1,7 +1,7 @@
-"""Read entries from the directory with python-ldap, one alive at a time.
+"""Read entries from the directory with python-ldap, holding one at a time.
 
-A plain streamed search: the directory sends as fast as the reader takes. Paging would be slower,
-and would save no memory.
+A plain streamed search: the directory sends as fast as the reader takes. Paging would be slower
+and save no memory.
 
 Source: RFC 4511; `ldap.result3` of python-ldap.
 """
@@ -39,21 +39,21 @@ def entries(
     *,
     timeout: float | None = None,
 ) -> Generator[RawEntry, None, None]:
-    """Read what a selection asks for: DN and attributes, parents before their children.
+    """Read the entries of a selection: DN and attributes, parents before their children.
 
     Closing the iterator abandons the search and leaves the connection usable.
 
     Args:
-        connection: Bound, and used by nobody else meanwhile.
-        tree: Where the accounts lie.
+        connection: Bound, and not used elsewhere meanwhile.
+        tree: The tree that holds the accounts.
         selection: What to read.
         timeout: Seconds to wait for each entry; None: the connection's own.
 
     Raises:
-        NoSuchAccount: If what was named is not there.
+        NoSuchAccount: If the selected account does not exist.
         AmbiguousAccount: If two entries have the name or the address.
         ServerDown: If the directory does not answer, or no longer.
-        Refusal: If the result is not whole, as a `Reader` tells it.
+        Refusal: If the result is incomplete, as for a `Reader`.
     """
     reader = LibldapReader(connection, Projection(selection), timeout)
     searches = resolve_searches(reader, (selection,), tree)
@@ -64,10 +64,10 @@ def entries(
 
 
 class RecordEncoder:
-    """Makes records of entries as python-ldap gives them.
+    """Make LDIF records of entries as python-ldap returns them.
 
     Args:
-        wanted: What of each entry.
+        wanted: Which attributes of each entry.
     """
 
     def __init__(self, wanted: Projection) -> None:
@@ -76,10 +76,10 @@ class RecordEncoder:
         self._formatter = Formatter()
 
     def record(self, dn: str, attributes: dict[str, list[bytes]]) -> LdifRecord:
-        """Make a record.
+        """Make a record, with the values of watched attributes.
 
         Raises:
-            InternalError: If an attribute has no name that LDIF could write.
+            InternalError: If an attribute has a name that LDIF cannot express.
         """
         watched: dict[str, list[bytes]] = {}
         for name, values in attributes.items():
@@ -88,7 +88,7 @@ class RecordEncoder:
         return LdifRecord(dn, self.text(dn, attributes), watched)
 
     def text(self, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
-        """Make its text alone.
+        """Make the text of a record.
 
         Raises:
             InternalError: As `record`.
@@ -101,11 +101,11 @@ class RecordEncoder:
 
 
 class LibldapReader:
-    """A `Reader` on python-ldap: the reference for what the fast one gives.
+    """A `Reader` on python-ldap: the reference for what the wire reader returns.
 
     Args:
-        connection: Bound, and used by nobody else meanwhile.
-        wanted: What of each entry.
+        connection: Bound, and not used elsewhere meanwhile.
+        wanted: Which attributes of each entry.
         timeout: Seconds to wait for each entry; None: the connection's own.
     """
 
@@ -118,19 +118,19 @@ class LibldapReader:
         self._encoder = RecordEncoder(wanted)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
-        """Read what a search finds, one entry at a time."""
+        """Read the results of a search, one entry at a time."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
                 yield Batch((self._encoder.text(dn, attributes),), (dn.encode(),))
 
     def records(self, search: Search) -> Generator[LdifRecord, None, None]:
-        """Read what a search finds, entry by entry."""
+        """Read the results of a search, entry by entry."""
         with closing(self._found(search)) as found:
             for dn, attributes in found:
                 yield self._encoder.record(dn, attributes)
 
     def close(self) -> None:
-        """Hang up."""
+        """Unbind and close the connection."""
         with suppress(ldap.LDAPError):
             self._connection.unbind_ext()
 
@@ -139,7 +139,7 @@ class LibldapReader:
 
 
 def connect(settings: LdapSettings) -> SimpleLDAPObject:
-    """Open a connection as `servers.connect`; without a bind DN by SASL EXTERNAL.
+    """Open a connection as `servers.connect` does; without a bind DN by SASL EXTERNAL.
 
     Raises:
         ServerDown, InternalError: As `servers.connect`.
@@ -155,10 +155,10 @@ def connect(settings: LdapSettings) -> SimpleLDAPObject:
 
 
 def count(connection: SimpleLDAPObject, search: Search) -> int:
-    """Count what a search finds.
+    """Count the results of a search.
 
     Raises:
-        NoSuchAccount, ServerDown, InternalError: As a `Reader`.
+        NoSuchAccount, ServerDown, InternalError: As for a `Reader`.
     """
     with closing(_streamed(connection, search, None, ("1.1",))) as found:
         return sum(1 for _ in found)
@@ -167,6 +167,7 @@ def count(connection: SimpleLDAPObject, search: Search) -> int:
 def _arranged(
     connection: SimpleLDAPObject, searches: Iterable[Search], timeout: float | None
 ) -> Generator[RawEntry, None, None]:
+    # Entries whose parent has not been written yet wait until the others of the same base are.
     late, whole = [], True
     with closing(WrittenEntries()) as written:
         for search in searches:
@@ -174,14 +175,14 @@ def _arranged(
             with closing(_streamed(connection, search, timeout)) as arriving:
                 for entry in _begun(arriving, search, written):
                     none = False
-                    if written.takes(entry[0].encode(), container=search.ordered):
+                    if written.accept(entry[0].encode(), container=search.ordered):
                         yield entry
                     else:
                         late.append(entry)
             if none and search.required:
                 raise NoSuchAccount(search.base)
         for entry in _parents_first(late):
-            if written.takes(entry[0].encode()):
+            if written.accept(entry[0].encode()):
                 yield entry
             elif whole:
                 written.add(entry[0].encode())
@@ -193,12 +194,12 @@ def _begun(
 ) -> Iterator[RawEntry]:
     if search.ordered:
         arriving = _parents_first(arriving)
-        written.begin([dn for dn, _ in arriving])
+        written.add_roots([dn for dn, _ in arriving])
     elif search.names_one:
         arriving = search.the_one(arriving, itemgetter(0))
     for entry in arriving:
         if search.scope is not Scope.SUBTREE or search.is_one_account:
-            written.begin(entry[:1])
+            written.add_roots(entry[:1])
         yield entry
 
 
@@ -212,7 +213,8 @@ def _streamed(
     timeout: float | None,
     attributes: tuple[str, ...] = USER_ATTRIBUTES,
 ) -> Generator[RawEntry, None, None]:
-    """Read what a search finds; what the server does not give at once is read in parts."""
+    """Read the results of a search; what the server does not return at once is read in parts."""
+    # Hashes of the DNs are enough to skip, in the parts, what has been yielded already.
     seen = parts.hashes()
     try:
         with closing(_at_once(connection, search, timeout, attributes)) as found:
@@ -276,6 +278,7 @@ def _at_once(
                 raise referral_error(search)
             yield from data
     finally:
+        # The caller has left early: the server must not send the rest.
         if answering:
             with suppress(ldap.LDAPError):
                 connection.abandon_ext(number)

@@ -1,8 +1,9 @@
-"""Lines of values whose length is known: how they are folded is worked out once.
+"""Encode lines whose value has a known length: where they are folded is computed once per length.
 
-`struct` cuts a value, and `join` puts the pieces together: two calls, whatever the length.
+`struct` splits a value, and `join` joins the pieces: two calls, whatever the length.
 
-A line has its line feed before it here, where it can be one text with the name of the attribute.
+A line is preceded by its line feed here, so that the line feed and the attribute's name are one
+text.
 
 Source: RFC 2849.
 """
@@ -18,29 +19,30 @@ from ldif_export.protocol.ber import MalformedReply
 LineEncoder = Callable[[bytes], bytes]
 Splitter = Callable[[bytes], tuple[bytes, ...]]
 LineFormat = tuple[bytes, Splitter | None]
-"""What stands before a value, line feed and name; how the value is cut if the line is folded."""
+"""Text before a value: line feed and name; how the value is split if the line is folded."""
 
 
-# Translating gives back the same object if nothing changes, which is the fastest look there is.
+# bytes.translate returns the same object if nothing changes: the fastest test there is for the
+# absence of some bytes.
 def _marking(marked: Iterable[int]) -> bytes:
-    """Make a table that leaves a text as it is if no byte of it is one of these."""
+    """Make a table that leaves a text unchanged if it has none of these bytes."""
     flipped = frozenset(marked)
     return bytes(byte ^ 0x80 if byte in flipped else byte for byte in range(0x100))
 
 
 _FOREIGN = (*range(0x20), *b":<", *range(0x7F, 0x100))
 PLAIN = _marking((*_FOREIGN, *b" "))
-"""``value.translate(PLAIN) is value`` tells that a value is written as it is; one that is not
-empty, and has no blank either."""
+"""``value.translate(PLAIN) is value`` holds for values that are written as they are, not empty and
+without a blank."""
 
 SPACED = _marking(_FOREIGN)
-"""The same of a value that neither begins nor ends with a blank."""
+"""The same for values that neither begin nor end with a blank."""
 
 NOTHING = _marking(range(0x100))
-"""No value is left as it is."""
+"""Leaves no value unchanged."""
 
 _INSIDE = _marking((0, *b"\n\r", *range(0x80, 0x100)))
-# As `writer.is_safe` has it, looked up by the byte.
+# The rules of `writer.is_safe`, indexed by the byte.
 _MAY_BEGIN = bytes(
     byte in {*b"!", *range(0x22, 0x3A), 0x3B, *range(0x3D, 0x7F)} for byte in range(0x100)
 )
@@ -50,7 +52,7 @@ _LONGEST_DN = 127
 
 
 def value_encoder(attribute: writer.AttributeWriter, size: int) -> LineEncoder:
-    """How to write a value of this size, not 0."""
+    """Return how to write a value of this size, not 0."""
     plain, encoded = plain_format(attribute, size), base64_format(attribute, size)
     if encoded is None:
         return lambda value: with_leading_newline(attribute.lines((value,)))
@@ -59,12 +61,15 @@ def value_encoder(attribute: writer.AttributeWriter, size: int) -> LineEncoder:
 
 
 def plain_format(attribute: writer.AttributeWriter, size: int) -> LineFormat | None:
-    """Shape of the line of a value of this size that is written as it is; None: there is none."""
+    """Return the format of a line with a value of this size as it is; None: there is none."""
     return None if attribute.secret else _format(attribute.prefix + b" ", size)
 
 
 def base64_format(attribute: writer.AttributeWriter, size: int) -> LineFormat | None:
-    """Shape of the line of a value of this size in base64; None: its name is folded as well."""
+    """Return the format of a line with a value of this size in base64.
+
+    None: the line is folded within the attribute's name already.
+    """
     return _format(attribute.prefix + b": ", 4 * ((size + 2) // 3))
 
 
@@ -95,7 +100,7 @@ def _is_safe(value: bytes) -> bool:
 
 
 def _splitter(start: bytes, size: int) -> Splitter:
-    """How to cut a text of this size for a line that begins like this."""
+    """Return how to split a text of this size for a line that begins like this."""
     sizes = [min(size, COLUMNS - len(start))]
     while rest := size - sum(sizes):
         sizes.append(min(rest, COLUMNS - 1))
@@ -107,11 +112,11 @@ FOLD = b"\n "
 
 DN_PREFIX = b"dn: "
 DN_SPLITTERS = [_splitter(DN_PREFIX, size) for size in range(_LONGEST_DN + 1)]
-"""How the line of a plain DN is cut, by its length."""
+"""How the line of a plain DN is split, by its length."""
 
 
 def with_leading_newline(lines: bytes) -> bytes:
-    """Give lines, or nothing, with the last line feed before the first of them."""
+    """Move the last line feed of some lines before the first one; no lines stay none."""
     return b"\n" + lines[:-1] if lines else b""
 
 
@@ -119,13 +124,13 @@ def dn_line(dn: bytes) -> bytes:
     """Write the line that begins a record, without a line feed.
 
     Raises:
-        MalformedReply: If it is no text.
+        MalformedReply: If the DN is not UTF-8.
     """
     return writer.dn_line(decode_dn(dn))[:-1]
 
 
 def decode_dn(dn: bytes) -> str:
-    """Read a DN.
+    """Decode a DN.
 
     Raises:
         MalformedReply: If it is not UTF-8.

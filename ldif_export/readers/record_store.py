@@ -1,8 +1,8 @@
-"""Records on the disk until all are known: each can be replaced and taken away again.
+"""Store records on the disk until all are known; each can be replaced and removed.
 
-Their texts stand in a temporary file without a name, one behind another; a temporary SQLite
-database without a name tells where. Both go with the process. What was replaced stays in the file,
-and nobody looks at it.
+Their texts are appended to a temporary file without a name; a temporary SQLite database without a
+name holds their positions. Both are removed when the process ends. The text of a record that was
+replaced stays in the file, unused.
 """
 
 import json
@@ -16,6 +16,7 @@ from ldif_export.readers.base import LdifRecord
 
 _BUFFER = 256 * 1024
 _BEHIND_ALL = 1 << 40
+# Nothing of it outlives the process, so neither a journal nor syncing is of use.
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -47,11 +48,11 @@ _ORPHANED = "SELECT parent FROM entry EXCEPT SELECT dn FROM entry"
 class RecordStore:
     """Records by the number of the search that found them and their entryUUID.
 
-    They come in rounds, and stand in the order in which they first came.
+    They come in rounds, and are kept in the order of their first arrival.
     """
 
     def __init__(self) -> None:
-        # Closed with the rest; the generators that read it outlive any `with`.
+        # Closed by `close`: the generators that read it outlive any `with`.
         self._file = tempfile.TemporaryFile(buffering=_BUFFER)  # noqa: SIM115
         self._index = sqlite3.connect("", isolation_level=None)
         self._index.executescript(_SCHEMA)
@@ -60,10 +61,11 @@ class RecordStore:
         self._place = 0
 
     def next_round(self) -> None:
+        """Begin the next round."""
         self._round += 1
 
     def put(self, search: int, uuid: bytes, record: LdifRecord) -> None:
-        """Keep a record in place of the one that this entry had before."""
+        """Store a record in place of the one that this entry had before."""
         watched = json.dumps(_texts(record.watched)).encode()
         if self._file.tell() != self._end:
             self._file.seek(self._end)
@@ -76,43 +78,44 @@ class RecordStore:
         self._end += len(watched) + len(record.text)
 
     def see(self, search: int, uuids: Iterable[bytes]) -> None:
-        """Note that entries are there in this round too."""
+        """Mark entries as present in this round."""
         self._index.executemany(_SEE, ((self._round, search, uuid) for uuid in uuids))
 
     def drop(self, search: int, uuids: Iterable[bytes]) -> bool:
-        """Take entries away; tell whether any of them was there."""
+        """Remove entries; return whether any of them was stored."""
         return bool(self._index.executemany(_DROP, ((search, u) for u in uuids)).rowcount > 0)
 
     def drop_unseen(self, search: int) -> bool:
-        """Take away what neither came nor was seen in this round; tell whether there was any."""
+        """Remove entries neither stored nor seen in this round; return whether there were any."""
         return bool(self._index.execute(_DROP_UNSEEN, (search, self._round)).rowcount > 0)
 
     def is_in_place(self, search: int) -> bool:
-        """Whether all that a search found came in the first round."""
+        """Return whether all results of a search came in the first round."""
         return not self._index.execute(_LATE, (search,)).fetchone()
 
     def arrange(self, search: int, uuids: Iterable[bytes]) -> None:
-        """Put entries into this order; all others stand behind them."""
+        """Put entries into this order; all others follow them."""
+        # Those that are not named come last, in the order that they had.
         self._index.execute(_PUSH, (_BEHIND_ALL, search))
         self._index.executemany(_PLACE, ((n, search, uuid) for n, uuid in enumerate(uuids)))
 
     def orphaned(self) -> list[str]:
-        """DNs above entries that are not themselves there."""
+        """Return the DNs of parents that are not stored themselves."""
         return [dn for (dn,) in self._index.execute(_ORPHANED)]
 
     def records(self, search: int) -> Generator[LdifRecord, None, None]:
-        """Give what a search found."""
+        """Yield the results of a search."""
         with closing(self._index.execute(_FIND, (search,))) as rows:
             for row in rows:
                 yield self._record(*row)
 
     def get(self, search: int, uuid: bytes) -> LdifRecord | None:
-        """Give one record; None: it is not there."""
+        """Return one record; None: it is not stored."""
         row = self._index.execute(_GET, (search, uuid)).fetchone()
         return self._record(*row) if row else None
 
     def close(self) -> None:
-        """Forget all of it."""
+        """Delete the temporary file and database."""
         self._index.close()
         self._file.close()
 

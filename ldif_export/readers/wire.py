@@ -1,4 +1,4 @@
-"""Read entries from a connection without libldap: the fast way to export many.
+"""Read entries from a socket without libldap: the fast way to export many.
 
 Source: RFC 4511, section 4.5.
 """
@@ -19,24 +19,23 @@ from ldif_export.readers.attribute_cache import AttributeCache, EntryBuffer
 from ldif_export.readers.base import Batch, LdifRecord, Projection, referral_error
 from ldif_export.selection import Search
 
-_TOGETHER = 128 * 1024
-"""Bytes from the directory after which entries go out, however few come with one read."""
+_BATCH_SIZE = 128 * 1024
+"""Bytes to receive before entries are passed on, however few come with one read."""
 
-_LITTLE = 32 * 1024
+_SMALL_READ = 32 * 1024
 _PAUSE = 0.002
-"""Seconds for which a slow directory that sends little at a time is left alone: being asked for
-each entry costs it, and us, more than the entry does. What piles up meanwhile fits into the
-socket."""
-_LASTING = 0.9
-"""How much of what was counts at the next read: the last ten or so decide."""
+"""Seconds to sleep when a slow directory sends little at a time: waking up for each entry costs
+both sides more than the entry does. What arrives meanwhile fits into the socket's buffer."""
+_DECAY = 0.9
+"""Weight of the past in the moving average: the last ten or so reads decide."""
 
 
 class WireReader:
-    """A `Reader` on a connection of its own. One that breaks a search off also hangs up.
+    """A `Reader` on a connection of its own. Closing a search early closes the connection too.
 
     Args:
         connection: Bound.
-        wanted: What of each entry.
+        wanted: Which attributes of each entry.
     """
 
     def __init__(self, connection: LdapConnection, wanted: Projection) -> None:
@@ -46,10 +45,10 @@ class WireReader:
         self._blocks = AttributeCache(wanted.keeps, wanted.watched_names)
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
-        """Read what a search finds, as much at a time as one read brings."""
+        """Read the results of a search, as many at a time as one read returns."""
         seen = parts.hashes()
         try:
-            with closing(self.found(search, EntryBuffer)) as found:
+            with closing(self.stream(search, EntryBuffer)) as found:
                 for entries in found:
                     seen.extend(map(hash, entries.dns))
                     yield Batch(entries.parts, entries.dns)
@@ -61,10 +60,10 @@ class WireReader:
             yield Batch((record.text,), (record.dn.encode(),))
 
     def records(self, search: Search) -> Generator[LdifRecord, None, None]:
-        """Read what a search finds, entry by entry."""
+        """Read the results of a search, entry by entry."""
         seen = parts.hashes()
         try:
-            with closing(self.found(search, lambda: EntryBuffer(seen=[]))) as found:
+            with closing(self.stream(search, lambda: EntryBuffer(seen=[]))) as found:
                 for entries in found:
                     seen.extend(map(hash, entries.dns))
                     yield from _records(entries)
@@ -75,18 +74,18 @@ class WireReader:
         yield from self._rest(search, seen)
 
     def close(self) -> None:
-        """Hang up."""
+        """Unbind and close the connection."""
         self._connection.close()
 
     def _rest(self, search: Search, seen: Iterable[int]) -> Generator[LdifRecord, None, None]:
-        """Read in parts what the server does not give at once."""
+        """Read in parts what the server does not return at once."""
         watched = self._wanted.watched | {parts.UUID_NAME}
         wanted = self._wanted._replace(watched=watched)
         reader = WireReader(self._connection, wanted)
 
         def within(part: SubSearch) -> Generator[FoundEntry[LdifRecord], None, None]:
             narrowed = replace(search, base=part.base, scope=part.scope, filter=part.filter)
-            with closing(reader.found(narrowed, lambda: EntryBuffer(seen=[]))) as found:
+            with closing(reader.stream(narrowed, lambda: EntryBuffer(seen=[]))) as found:
                 for entries in found:
                     for dn, record in zip(entries.dns, _records(entries), strict=True):
                         uuid = record.watched.get(parts.UUID_NAME.lower())
@@ -96,13 +95,13 @@ class WireReader:
 
         yield from parts.rest(SubSearch(search.base, search.scope, search.filter), seen, within)
 
-    def found(
+    def stream(
         self, search: Search, empty: Callable[[], EntryBuffer]
     ) -> Generator[EntryBuffer, None, None]:
-        """Read what the server gives at once.
+        """Read what the server returns at once.
 
         Raises:
-            ExceededLdapServerSizelimit: Behind what came, if that is not all.
+            ExceededLdapServerSizelimit: After the entries that came, if there are more.
         """
         wanted = filters.encode(search.filter)
         number = self._connection.send(
@@ -112,7 +111,7 @@ class WireReader:
         )
         ended: messages.LdapResult | None = None
         pace = _Pace()
-        # The first ones go out as soon as they are there.
+        # The first entries are passed on as soon as they arrive: whoever waits sees that it begins.
         entries, awaited = empty(), 0
         try:
             while ended is None:
@@ -122,20 +121,20 @@ class WireReader:
                 ended = self._take(search, number, entries)
                 if entries.dns and (ended or awaited <= 0):
                     yield entries
-                    entries, awaited = empty(), _TOGETHER
+                    entries, awaited = empty(), _BATCH_SIZE
                 pace.worked()
-                if received < _LITTLE and pace.is_slow and not ended:
+                if received < _SMALL_READ and pace.is_slow and not ended:
                     time.sleep(_PAUSE)
         finally:
             if ended is None:
                 self._connection.close(abandoned=number)
-        # What came before the end has gone out, whatever the end is.
-        _judge(search, ended)
+        # After the last entries were passed on: those before an error count as read.
+        _check(search, ended)
 
     def _take(
         self, search: Search, number: int, entries: EntryBuffer
     ) -> messages.LdapResult | None:
-        """Write the entries that have arrived; return how it ended if they were the last ones."""
+        """Convert the entries that have arrived; return the result if they were the last ones."""
         connection = self._connection
         while True:
             data = connection.data
@@ -143,13 +142,13 @@ class WireReader:
             found = connection.next()
             if found is None:
                 return None
-            # An answer to something that was given up before is not ours.
+            # Responses to a search that was abandoned before are skipped.
             if found.number == number and found.operation == messages.SEARCH_DONE:
                 return messages.result(data, found)
             if found.number == number:
-                self._see(search, found, entries)
+                self._other(search, found, entries)
 
-    def _see(self, search: Search, found: LdapMessage, entries: EntryBuffer) -> None:
+    def _other(self, search: Search, found: LdapMessage, entries: EntryBuffer) -> None:
         data = self._connection.data
         match found.operation:
             case messages.SEARCH_ENTRY:
@@ -159,11 +158,11 @@ class WireReader:
             case messages.INTERMEDIATE:
                 pass
             case _:
-                raise MalformedReply(f"an answer of the kind {found.operation:#x}")
+                raise MalformedReply(f"a response with the tag {found.operation:#x}")
 
 
 class _Pace:
-    """How long we wait for the directory, and how long it waits for us, of late."""
+    """Compare the time we wait for the directory with the time we work, of late."""
 
     def __init__(self) -> None:
         self._waiting = 0.0
@@ -172,23 +171,23 @@ class _Pace:
 
     @property
     def is_slow(self) -> bool:
-        """Whether it is the directory that takes the time."""
+        """Whether most of the time is spent waiting for the directory."""
         return self._waiting > self._working
 
     def arrived(self) -> None:
-        """What was waited for is there."""
-        self._waiting = _LASTING * self._waiting + self._lap()
+        """Count the time since the last call as waiting."""
+        self._waiting = _DECAY * self._waiting + self._lap()
 
     def worked(self) -> None:
-        """It is written, and taken by whom it is for."""
-        self._working = _LASTING * self._working + self._lap()
+        """Count the time since the last call as work: conversion, and what the consumer does."""
+        self._working = _DECAY * self._working + self._lap()
 
     def _lap(self) -> float:
         before, self._since = self._since, time.perf_counter()
         return self._since - before
 
 
-def _judge(search: Search, result: messages.LdapResult) -> None:
+def _check(search: Search, result: messages.LdapResult) -> None:
     if result.code == result_codes.SUCCESS:
         return
     refusal = result_codes.refusal(result)
@@ -197,6 +196,6 @@ def _judge(search: Search, result: messages.LdapResult) -> None:
 
 
 def _records(entries: EntryBuffer) -> Iterator[LdifRecord]:
-    found = Batch(entries.parts, entries.dns).apart()
+    found = Batch(entries.parts, entries.dns).split()
     for record, watched in zip(found, entries.seen or (), strict=True):
         yield record._replace(watched=watched)

@@ -155,7 +155,7 @@ def test_entries_can_be_told_apart() -> None:
     several: list[Entry] = [(f"o={n}", {"cn": [b"x" * 50 * n]}) for n in range(9)]
     found = read(AttributeCache(everything), said(*several), marked=True)
     assert found.seen == [{}] * 9
-    apart = [*Batch(found.parts, found.dns).apart()]
+    apart = [*Batch(found.parts, found.dns).split()]
     assert [record.text for record in apart] == [expected(one) for one in several]
     assert [record.dn for record in apart] == [dn for dn, _ in several]
 

@@ -54,13 +54,13 @@ def taught(keeps: Callable[[str], bool] = everything, samples: int = 16) -> Attr
 def unforeseen(cache: AttributeCache, data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many attributes are read one by one."""
     seen = []
-    each = AttributeCache._each
+    each = AttributeCache._write_attributes
 
     def counted(self: AttributeCache, data: bytes, at: int, end: int, parts: list[bytes]) -> None:
         seen.append(end - at)
         each(self, data, at, end, parts)
 
-    monkeypatch.setattr(AttributeCache, "_each", counted)
+    monkeypatch.setattr(AttributeCache, "_write_attributes", counted)
     written(cache, data)
     return sum(seen)
 

@@ -239,7 +239,7 @@ def test_a_silent_server_is_waited_for_only_so_long() -> None:
         slow = LdapConnection(ours)
         slow.wait(0.1)
         begun = time.monotonic()
-        with pytest.raises(ServerDown, match="silent"):
+        with pytest.raises(ServerDown, match="does not answer in time"):
             text(WireReader(slow, EVERYTHING))
         assert time.monotonic() - begun < PATIENCE
 
@@ -366,7 +366,7 @@ BOUND = result(operation=messages.BIND_RESPONSE)
         (result(52, operation=0x61), ServerDown, "unavailable"),
         (result(0), MalformedReply, "0x65"),
         (farewell(), ServerDown, "shutting down"),
-        (b"", ServerDown, "hung up"),
+        (b"", ServerDown, "has closed the connection"),
         (b"SSH-2.0-OpenSSH\r\n", MalformedReply, "0x53"),
     ],
 )
@@ -400,7 +400,7 @@ def test_nobody_is_bound_as_nobody(tmp_path: Path) -> None:
         connection.connect(replace(settings_for(uri), bind_password=Secret("")))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         uri = f"ldap://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(InternalError, match="only a Unix socket"):
+        with pytest.raises(InternalError, match="needs a Unix socket"):
             connection.connect(replace(settings_for(uri), bind_dn=""))
 
 
