@@ -1,8 +1,8 @@
-"""An export in a child process, read as a stream of bytes.
+"""Run an export in a child process, read as a stream of bytes.
 
 Formatting keeps a Python thread so busy that every other request of the same process would wait
-for it; a child costs them nothing. It ends when its reader is gone: the pipe breaks. (The
-kernel's signal at a parent's death is of no use: it comes when the *thread* that started the
+for it; a child process costs them nothing. It ends when its reader is gone: the pipe breaks. (The
+kernel's signal at a parent's death does not help: it is sent when the *thread* that started the
 child ends.)
 """
 
@@ -21,18 +21,18 @@ from ldif_export.selection import Selection
 
 _READ = 64 * 1024
 _GRACE = 2.0
-"""Seconds between asking a child to end and ending it."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 _COMPLAINT = 64 * 1024
-"""Bytes at the end of what a child complains of that are read: all, but for a flood."""
+"""Bytes of the child's error output that are read, from its end: normally all of it."""
 
 _SECRETS = ("IREDLDAP_", "LDIF_EXPORT_")
 
 
 class ExportProcess:
-    """The bytes of a running export; made by `start`.
+    """The output of a running export; made by `start`.
 
-    Iterating gives chunks as they come. `close` may be called by any thread, and more than once.
+    Iterating yields chunks as they come. `close` may be called from any thread, and repeatedly.
     """
 
     def __init__(self, child: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> None:
@@ -51,10 +51,10 @@ class ExportProcess:
         return self
 
     def __next__(self) -> bytes:
-        """Give the next bytes.
+        """Return the next bytes.
 
         Raises:
-            Refusal: The child's, if it failed: what was given so far is not whole.
+            Refusal: The child's, if it failed: what was returned so far is incomplete.
         """
         chunk, self._first = self._first or self._read(), b""
         if not chunk:
@@ -63,11 +63,11 @@ class ExportProcess:
 
     @property
     def pid(self) -> int:
-        """Process number of the child."""
+        """Process ID of the child."""
         return self._child.pid
 
     def close(self) -> None:
-        """End the child if it still runs, and let go of everything."""
+        """End the child if it still runs, and release the pipes and files."""
         self._ended = True
         self._child.terminate()
         try:
@@ -75,7 +75,8 @@ class ExportProcess:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        # Only now has a reader in another thread surely seen the end of the pipe.
+        # The child has ended, so a reader in another thread gets the end of the pipe and releases
+        # the lock; closing the descriptor under it could make it read another file's.
         with self._reading:
             self._first = b""
             self._complaints.close()
@@ -91,7 +92,7 @@ class ExportProcess:
             if chunk:
                 return chunk
             status = self._child.wait()
-            # Someone who closes it wants no more, and needs no error.
+            # After `close` the child's exit status is that of the signal, and no error.
             if status == handover.DONE or self._ended:
                 self._ended = True
                 return b""
@@ -107,7 +108,7 @@ def start(settings: LdapSettings, selection: Selection) -> ExportProcess:
     """Start an export and wait for its first bytes.
 
     Raises:
-        NoSuchAccount: If what was named is not there.
+        NoSuchAccount: If the selected account does not exist.
         ServerDown: If the directory does not answer.
         Refusal: If it fails otherwise before the first byte.
     """
@@ -120,7 +121,7 @@ def start(settings: LdapSettings, selection: Selection) -> ExportProcess:
                 child = _spawn(selection, reader, complaints)
             finally:
                 os.close(reader)
-            # A child that ended at once will say why.
+            # A child that ended at once has written the reason to its error output.
             with suppress(BrokenPipeError):
                 pipe.write(credentials)
         undo.pop_all()
@@ -131,7 +132,7 @@ def _spawn(
     selection: Selection, credentials: int, complaints: IO[bytes]
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", "ldif_export", "--credentials-fd", str(credentials)]
-    # Every argument is ours, or a name that was read; no shell sees them.
+    # Every argument is ours, or a name that was parsed; no shell is involved.
     return subprocess.Popen(  # noqa: S603
         [*command, *_arguments(selection)],
         stdin=subprocess.DEVNULL,
@@ -150,6 +151,7 @@ def _arguments(selection: Selection) -> list[str]:
         *(f"--only={kind}" for kind in sorted(selection.only)),
         *(("--operational",) if selection.operational else ()),
         "--global-admins" if selection.global_admins else "--no-global-admins",
+        # A name that begins with a dash is not an option.
         "--",
         selection.kind,
         *((selection.name,) if selection.name else ()),
@@ -158,7 +160,7 @@ def _arguments(selection: Selection) -> list[str]:
 
 def _environment() -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_SECRETS)}
-    # The child runs the same code as we do, wherever we were started.
+    # The child imports the same code as this process, whatever the working directory.
     home = str(Path(__file__).resolve().parent.parent)
     path = kept.get("PYTHONPATH")
     return kept | {"PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}

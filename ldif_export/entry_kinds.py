@@ -1,4 +1,4 @@
-"""Kinds of entries, and where in iRedMail's tree each of them stands.
+"""Determine the kinds of entries, and where in iRedMail's tree each belongs.
 
 Source: iRedMail's directory, "Tree".
 """
@@ -18,7 +18,7 @@ ADDRESSED: frozenset[EntryKind] = frozenset({"user", "catchall", "maillist", "al
 """Kinds whose addresses no other account may have."""
 
 DnParts = Sequence[Sequence[tuple[str, str]]]
-"""A DN as `names.components` gives it."""
+"""A DN as `names.components` returns it."""
 
 _CLASSES: tuple[tuple[bytes, EntryKind], ...] = (
     (b"maildomain", "domain"),
@@ -37,7 +37,7 @@ _CONTAINERS = frozenset(map(str.lower, names.CONTAINERS))
 _ANY = ""
 _Step = tuple[str, str]
 _DOMAINS: _Step = ("o", "domains")
-# Whatever a tool named the domain, what stands in it is at its place.
+# Whatever RDN a tool gave the domain, entries in it are where they belong.
 _DOMAIN: tuple[_Step, ...] = ((_ANY, _ANY), _DOMAINS)
 _LOCATIONS: dict[EntryKind, tuple[_Step, ...]] = {
     "domain": (("domainname", _ANY), _DOMAINS),
@@ -52,7 +52,7 @@ _LOCATIONS: dict[EntryKind, tuple[_Step, ...]] = {
 
 
 def entry_kind(dn: str, object_classes: Iterable[bytes]) -> EntryKind:
-    """Tell what an entry is by its classes; a user whose address is a domain's is its catch-all."""
+    """Return the kind of an entry by its classes; a user ``mail=@domain`` is a catch-all."""
     have = {name.lower() for name in object_classes}
     for name, found in _CLASSES:
         if name in have:
@@ -62,12 +62,12 @@ def entry_kind(dn: str, object_classes: Iterable[bytes]) -> EntryKind:
 
 
 def dn_key(parts: DnParts) -> bytes:
-    """Short form of a DN, the same however it is spelled; b"" for the DN above all others."""
+    """Return a digest of a DN, the same for each spelling; b"" for the empty DN."""
     return blake2b(repr(parts).encode(), digest_size=16).digest() if parts else b""
 
 
 def suffix_above(parts: DnParts, entry: EntryKind) -> DnParts | None:
-    """What stands above an entry's part of the tree, the suffix; None if it is misplaced."""
+    """Return the suffix above an entry's branch of the tree; None: the entry is misplaced."""
     place = _LOCATIONS.get(entry, ())
     if not place or len(parts) < len(place):
         return None
@@ -85,12 +85,12 @@ def suffix_above(parts: DnParts, entry: EntryKind) -> DnParts | None:
 def missing_rdn_attribute(
     parts: DnParts, lowered: Mapping[str, Sequence[bytes]], equality_of: EqualityOf
 ) -> str | None:
-    """Attribute of the entry's own name whose value is not among its values, or None.
+    """Return an attribute of the RDN whose value the entry lacks, or None.
 
     Args:
         parts: The entry's DN.
         lowered: Its attributes, names in lower case.
-        equality_of: Tells how values of an attribute are compared.
+        equality_of: Returns how values of an attribute are compared.
     """
     for attribute, value in parts[0]:
         form = value.encode("utf-8", "surrogateescape")
@@ -104,7 +104,7 @@ def missing_rdn_attribute(
 
 
 def unique_names(entry: EntryKind, lowered: Mapping[str, Sequence[bytes]]) -> set[str]:
-    """Give what no other entry may have: addresses of an account, names of a domain.
+    """Return what no other entry may have: addresses of an account, names of a domain.
 
     Args:
         entry: Kind of the entry.
@@ -121,10 +121,10 @@ def _address(value: bytes) -> str:
 def foreign_address(
     parts: DnParts, entry: EntryKind, lowered: Mapping[str, Sequence[bytes]]
 ) -> str | None:
-    """Address of an account that is of another domain than the one it stands in, or None.
+    """Return an account's address that is not of the domain that the account is in, or None.
 
     Args:
-        parts: The entry's DN; it is where its kind belongs.
+        parts: The entry's DN; the entry is where its kind belongs.
         entry: Its kind.
         lowered: Its attributes, names in lower case.
     """

@@ -1,6 +1,6 @@
-"""The entry_list of a manifest: a line ``entryUUID DN`` for each entry, sorted.
+"""Read and write the entry list of a manifest: a line ``entryUUID DN`` for each entry, sorted.
 
-A later export tells from it what was deleted and what has moved.
+A later export derives from it what was deleted and what was renamed.
 """
 
 import sqlite3
@@ -9,13 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 _BATCH = 2000
+# A DN may contain line ends, escaped or not; each entry has exactly one line.
 _LINE_ENDS = str.maketrans({"\n": "\\0a", "\r": "\\0d"})
 
 
 class EntryListWriter:
-    """Entries as they come, sorted outside the memory.
+    """Collect entries as they come, and sort them outside the memory.
 
-    A temporary SQLite database without a name holds them; it goes with the process.
+    A temporary SQLite database without a name holds them; it is removed when the process ends.
     """
 
     def __init__(self) -> None:
@@ -27,12 +28,13 @@ class EntryListWriter:
         self._waiting: list[tuple[str, str]] = []
 
     def add(self, uuid: str, dn: str) -> None:
+        """Add an entry."""
         self._waiting.append((uuid, dn))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
     def write(self, path: Path) -> None:
-        """Write the lines, and forget the entries."""
+        """Write the list, and forget the entries."""
         self._flush()
         with closing(self._database) as database, path.open("w", encoding="utf-8") as out:
             for uuid, dn in database.execute("SELECT uuid, dn FROM entry ORDER BY uuid"):
@@ -44,10 +46,10 @@ class EntryListWriter:
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, str]]:
-    """Read the entryUUID and the DN of each line.
+    """Yield the entryUUID and the DN of each line.
 
     Raises:
-        ValueError: If a line is malformed, or not in its order.
+        ValueError: If a line is malformed, or out of order.
     """
     last = ""
     with path.open(encoding="utf-8", newline="\n") as lines:

@@ -1,8 +1,8 @@
-"""What an export in a child process and its parent tell each other.
+"""Exchange settings, exit status and errors between an export in a child process and its parent.
 
-Settings go in through an inherited descriptor, never on the command line or in the environment,
-where others could read them. The exit status comes back, and the line on the standard error that
-says for everybody what went wrong tells the code of the refusal.
+Settings are passed through an inherited descriptor, never on the command line or in the
+environment, where others could read them. The exit status comes back, and the line on standard
+error that explains the failure contains the code of the refusal.
 """
 
 import json
@@ -33,20 +33,24 @@ _ERROR_LINE = re.compile(r"^ldif-export: ([A-Z_]+): ", re.MULTILINE)
 
 
 def error_line(refusal: Refusal) -> str:
-    """Say in one line, without its end, what went wrong; of several refusals the first's code."""
+    """Return the error message for a refusal, one line without its end.
+
+    Of several refusals it has the first one's code.
+    """
+    # One line: a server's diagnostic message may have several.
     sentence = " ".join(refusal.detail.split())
     return f"ldif-export: {refusal.codes[0]}: {sentence}"
 
 
 def exit_status(refusal: Refusal) -> int:
-    """Exit status that tells of a refusal."""
+    """Return the exit status for a refusal."""
     if isinstance(refusal, NoSuchAccount):
         return NO_SUCH_ACCOUNT
     return SERVER_DOWN if isinstance(refusal, ServerDown) else FAILED
 
 
 def refusal(status: int, complaint: str) -> Refusal:
-    """Refusal that an exit status and the child's words tell of.
+    """Return the refusal for an exit status and the child's error output.
 
     Args:
         status: Exit status, or a negative signal number.
@@ -57,7 +61,7 @@ def refusal(status: int, complaint: str) -> Refusal:
         return NoSuchAccount(detail)
     if status == SERVER_DOWN:
         return ServerDown(detail)
-    # Only a child that came to an end by itself has said why.
+    # Only a child that was not killed has reported a code.
     codes = _ERROR_LINE.findall(complaint) if status == FAILED else []
     try:
         kind = of_code(codes[-1])
@@ -67,7 +71,7 @@ def refusal(status: int, complaint: str) -> Refusal:
 
 
 def dump(settings: LdapSettings) -> bytes:
-    """Write connection settings, the password among them, as JSON."""
+    """Write connection settings, including the password, as JSON."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values["bind_password"] = settings.bind_password.reveal()
     return json.dumps(values).encode()

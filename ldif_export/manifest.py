@@ -1,7 +1,8 @@
-"""The record of an export: what it holds, and how exactly.
+"""The manifest of an export: what it holds, and how exactly.
 
-A plain search is no snapshot while others write: such an export is ``fuzzy``, and what changed
-between its first and its last moment may be in it or not. The states seen tell the window.
+A plain search is no snapshot while others write: such an export is ``fuzzy``, and changes between
+its first and its last moment may be in it or not. The smallest and largest entryCSN give the
+window.
 """
 
 import hashlib
@@ -26,22 +27,23 @@ class Manifest:
     """What an export holds.
 
     Args:
-        format: Version of this record.
+        format: Version of this format.
         mode: Whether it is the state of one moment.
-        suffix: Of the tree.
-        selections: What was asked for, in words: ``domain example.com``.
+        suffix: Suffix of the tree.
+        selections: What was selected, as on the command line: ``domain example.com``.
         passwords: Whether password hashes are in it.
-        began: When, in UTC and ISO 8601.
-        ended: When.
-        entries: How many.
-        kinds: How many of each kind; kinds without an entry may be missing.
-        first_csn: Smallest entryCSN seen; None if there was none.
-        last_csn: Largest.
+        began: Time of its beginning, in UTC and ISO 8601.
+        ended: Time of its end.
+        entries: Number of entries.
+        kinds: Number of each kind; kinds without an entry may be missing.
+        first_csn: Smallest entryCSN; None if there was none.
+        last_csn: Largest entryCSN.
         size: Bytes of the LDIF text, before compression.
         sha256: Their digest.
-        since: Digest of the export whose later changes this one tells; None: it is whole. The
-            entries are those that were added or changed, `last_csn` is the largest of all so far.
-        classes: Object classes that entries had, here and in what it tells the changes since.
+        since: Digest of the export that this one holds the changes since; None: it is a full one.
+            In an incremental one, entries are those that were added or changed, and `last_csn` is
+            the largest of all exports so far.
+        classes: Object classes that entries had, in this export and those before it.
     """
 
     format: int = FORMAT
@@ -63,7 +65,7 @@ class Manifest:
 
 _LISTS = frozenset({"selections", "classes"})
 _ADDED = frozenset({"since", "classes"})
-"""What the first manifests did not have."""
+"""Fields that the first manifests did not have."""
 
 
 class ManifestBuilder:
@@ -95,14 +97,14 @@ class ManifestBuilder:
         self._size = 0
 
     def chunk(self, data: bytes) -> None:
-        """See bytes of the text, before compression."""
+        """Count and digest bytes of the text, before compression."""
         self._digest.update(data)
         self._size += len(data)
 
     def entry(
         self, dn: str, object_classes: Sequence[bytes], csn: bytes = b"", uuid: bytes = b""
     ) -> None:
-        """See an entry; entryCSN and entryUUID are empty where they are not known."""
+        """Count an entry; entryCSN and entryUUID are empty where they are not known."""
         self._kinds[self._kind(dn, tuple(object_classes))] += 1
         if csn:
             first, last = self._csns
@@ -111,7 +113,7 @@ class ManifestBuilder:
             self._entry_list.add(uuid.decode(), dn)
 
     def finished(self, ended: str) -> Manifest:
-        """Give the manifest of what has been seen."""
+        """Return the manifest of everything that was counted."""
         first, last = (csn.decode() or None for csn in self._csns)
         return Manifest(
             **self._head,
@@ -127,7 +129,7 @@ class ManifestBuilder:
 
     def _kind(self, dn: str, classes: tuple[bytes, ...]) -> EntryKind:
         known = self._known.get(classes)
-        # Users and catch-alls differ in the name alone.
+        # Users and catch-alls have the same classes, so the DN has to be looked at.
         if known is None or known in {"user", "catchall"}:
             self._classes.update(classes)
             known = entry_kind(dn, classes)
@@ -142,10 +144,10 @@ def dump(manifest: Manifest) -> str:
 
 
 def load(text: str | bytes) -> Manifest:
-    """Read a manifest that `dump` wrote; what a later program added to it is passed over.
+    """Read a manifest that `dump` wrote; fields that a later version added are ignored.
 
     Raises:
-        ValueError: If it is none, or of another format.
+        ValueError: If it is malformed, or of another format.
     """
     try:
         values = json.loads(text)

@@ -1,4 +1,4 @@
-"""What to export: a kind of account and a name, as searches of the directory."""
+"""Turn a selection, a kind of account and a name, into searches of the directory."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -37,7 +37,7 @@ _CONTAINERS = filters.either(
     filters.equals("objectClass", "organizationalUnit"),
     filters.equals("objectClass", "organization"),
 )
-# Every installation has the parent of all domains before anything is restored.
+# The parent of all domains exists in every installation before anything is restored.
 _PARENT = filters.every(
     filters.equals("objectClass", "organization"), filters.equals("o", "domains")
 )
@@ -54,11 +54,11 @@ class Selection:
 
     Args:
         kind: Kind of account; ``all`` is every domain and every standalone admin.
-        name: Its name, as `names.domain` or `names.existing_address` reads it; of ``all`` none.
-        subtree: Of a domain, whether everything below it is exported too.
-        omit: Attributes that are left out, in lower case; options are no way around it.
+        name: Its name, as `names.domain` or `names.existing_address` returns it; empty for `all`.
+        subtree: Whether everything below a domain is exported too.
+        omit: Attributes that are left out, in lower case, whatever their options.
         passwords: Whether ``userPassword`` is exported.
-        only: Kinds of account below domains; none: all. A catch-all account counts as a user.
+        only: Kinds of account below domains; empty: all. A catch-all account counts as a user.
         operational: Whether operational attributes are exported; no server adds them again.
         global_admins: Whether the accounts of global admins below domains are exported.
     """
@@ -74,7 +74,7 @@ class Selection:
 
     @property
     def words(self) -> str:
-        """What is selected, as the command has it: ``domain example.com``."""
+        """The selection as the command line has it: ``domain example.com``."""
         words = [self.kind, self.name, *(f"--only={kind}" for kind in sorted(self.only))]
         words += [f"--omit={name}" for name in sorted(self.omit)]
         words += [] if self.subtree else ["--no-subtree"]
@@ -84,17 +84,17 @@ class Selection:
 
     @property
     def has_passwords(self) -> bool:
-        """Whether password hashes are exported, all wishes taken together."""
+        """Whether password hashes are exported, all options taken together."""
         return self.keeps("userPassword")
 
     def keeps(self, attribute: str) -> bool:
-        """Whether this attribute is exported."""
+        """Return whether an attribute is exported."""
         if is_password(attribute) and not self.passwords:
             return False
         return base_name(attribute) not in self.omit
 
     def thinned(self, attributes: Mapping[str, list[bytes]]) -> dict[str, list[bytes]]:
-        """The attributes that are exported, in their order."""
+        """Return the attributes that are exported, in their order."""
         if self.passwords and not self.omit:
             return dict(attributes)
         return {name: values for name, values in attributes.items() if self.keeps(name)}
@@ -105,13 +105,13 @@ class Search:
     """One search of an export.
 
     Args:
-        base: DN where it begins.
-        scope: How deep it goes.
-        filter: What an entry must be like.
-        ordered: Whether its entries are few, and held until parents can go before children.
-        whole: Whether all below the base is found by this search and those of the same base.
-        required: Whether there is no such account if it finds nothing.
-        is_one_account: Whether its entries are wanted without those above them.
+        base: Base DN.
+        scope: Its scope.
+        filter: Its filter.
+        ordered: Whether its entries are few, and held to be sorted parents first.
+        whole: Whether this search and those of the same base find everything below the base.
+        required: Whether finding nothing means that there is no such account.
+        is_one_account: Whether its entries are exported without their parents.
     """
 
     base: str
@@ -128,14 +128,14 @@ class Search:
         return self.is_one_account and self.required
 
     def the_one(self, found: Iterable[T], dn: Callable[[T], str]) -> list[T]:
-        """Give all that was found, which is one entry or none.
+        """Return the entries found, which must be one or none.
 
         Args:
-            found: What was found.
-            dn: Gives the DN of an entry.
+            found: Entries found.
+            dn: Returns the DN of an entry.
 
         Raises:
-            AmbiguousAccount: If several have the address: nobody can say which one was meant.
+            AmbiguousAccount: If several have the address: which one is meant cannot be decided.
         """
         entries = [*found]
         if len(entries) > 1:
@@ -144,18 +144,18 @@ class Search:
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether its base need not be there.
+        """Whether its base may be absent.
 
-        A domain that goes while it is read must not look like an empty one.
+        A domain that is deleted while it is read must not look like an empty one.
         """
         return not self.required and self.scope == Scope.BASE
 
 
 def parse_name(kind: SelectionKind, text: str) -> str:
-    """Read the name of an account of this kind.
+    """Parse the name of an account of this kind.
 
     Raises:
-        InvalidDomainName, InvalidMail: If it is malformed; a domain names no account.
+        InvalidDomainName, InvalidMail: If it is malformed; a domain is no account's name.
     """
     if kind in NAMED_BY_DOMAIN:
         return names.domain(text)
@@ -166,10 +166,10 @@ def parse_name(kind: SelectionKind, text: str) -> str:
 
 
 def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
-    """Give the search for the domain that a selection names, or that an account of it lies in.
+    """Return the search for the domain that a selection names, or that its account is in.
 
-    Another tool may have given its entry any name, so nobody knows the DN before. None: the
-    selection is of no single domain, or of an account whose name tells none.
+    Another tool may have given its entry any RDN, so the DN is not known beforehand. None: the
+    selection is not of a single domain, or of an account whose name has no domain.
     """
     is_account = selection.kind not in NAMED_BY_DOMAIN
     if selection.kind in _OF_NO_DOMAIN or (is_account and "@" not in selection.name):
@@ -179,16 +179,16 @@ def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
 
 
 def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Search, ...]:
-    """Give the searches of an export, in the order in which their entries can be added again.
+    """Return the searches of an export, in an order in which their entries can be added again.
 
-    Within a domain the containers come first, then the accounts as they arrive: slapd finds
+    Within a domain the containers come first, then the accounts as they arrive: slapd returns
     entries by age, and an account that moved into a younger domain would come before its parent.
-    The few entries that arrive before their parents all the same wait until these are written.
+    The few entries that still arrive before their parents wait until these are written.
 
     Args:
         selection: What to export.
-        tree: Where the accounts lie.
-        home: DN of the domain that `home_search` finds; where there is none to find, nothing.
+        tree: The tree that holds the accounts.
+        home: DN of the domain that `domain_search` finds; empty where there is none to find.
     """
     accounts = _accounts(selection)
     whole = selection.global_admins and not selection.only
@@ -197,7 +197,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
         return (
             Search(tree.base, Scope.SUBTREE, containers, ordered=True, required=False),
             Search(tree.base, Scope.SUBTREE, accounts, required=False, whole=whole),
-            # Few, and wherever another tool has put them.
+            # Few, and possibly nested by another tool: sorted, so that parents come first.
             Search(tree.admin_base, Scope.SUBTREE, _BELOW_ADMINS, ordered=True, required=False),
         )
     if selection.kind == "domain" and selection.subtree:
@@ -212,7 +212,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
 
 
 def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[Search]:
-    """Search for an account by its address, wherever it stands in its domain."""
+    """Yield the searches for an account by its address, wherever in its domain it is."""
     mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
     base = tree.admin_base if selection.kind == "admin" else home or tree.base
     is_kind = filters.equals("objectClass", _ACCOUNTS[selection.kind])
@@ -221,7 +221,8 @@ def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[S
     if selection.kind == "maillist":
         is_externals = filters.equals("objectClass", "mailExternalUser")
         of_list = filters.every(filters.equals("memberOfGroup", mail), is_externals)
-        # As Postfix finds them: another tool may have put them beside the domain of the list.
+        # By the attribute that Postfix looks up: another tool may have put the entry elsewhere than
+        # into the list's domain.
         yield Search(tree.base, Scope.SUBTREE, of_list, required=False, is_one_account=True)
 
 

@@ -1,1 +1,1 @@
-"""LDIF text, below everything that makes or reads entries."""
+"""Write LDIF text."""

@@ -1,7 +1,7 @@
-"""Entries as LDIF text, in bytes.
+"""Write entries as LDIF text, in bytes.
 
 Lines end with a line feed and are folded at 76 columns. A value is base64 only where it has to
-be, and always where it is a password. The same entry always gives the same bytes.
+be, and always if it is a password. The same entry always gives the same bytes.
 
 Source: RFC 2849.
 """
@@ -16,11 +16,11 @@ COLUMNS = 76
 """Longest line, without its line feed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.;_-]*")
-# SAFE-STRING, which may begin and end with blanks and control characters that readers trim: where
-# it does, base64 saves them.
+# SAFE-STRING, which may begin and end with blanks and control characters that some readers trim:
+# such a value is base64, which keeps them.
 _SAFE = re.compile(rb"(?:[!-9;=-~][\x01-\x09\x0b\x0c\x0e-\x7f]*(?<![\x01-\x20\x7f]))?")
 is_safe = _SAFE.fullmatch
-"""Whether a value needs no base64."""
+"""Returns a match if a value needs no base64."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -28,13 +28,13 @@ _MOST_MISSES = 1500
 _MOST_NAMES = 64
 _LARGEST_BLOCK = 2048
 _MOST_BYTES = 256 * 1024
-"""Of one attribute's finished lines."""
+"""Of the cached lines of one attribute."""
 
 
 def comment(text: str) -> bytes:
-    """Write a comment: each line of the text behind a ``#``, long ones on several lines.
+    """Write a comment: each line of the text after a ``#``, long ones on several lines.
 
-    Characters that do not print are escaped, so no text, whoever chose it, can end the comment.
+    Characters that do not print are escaped, so no text, whatever its origin, can end the comment.
     """
     return b"".join(_comment_line(line) for line in _LINE_END.split(text))
 
@@ -43,7 +43,7 @@ def attribute(name: str, value: bytes) -> bytes:
     """Write one value.
 
     Raises:
-        ValueError: If the name is none that an attribute description may have.
+        ValueError: If the name is not a valid attribute description.
     """
     return AttributeWriter(name).lines((value,))
 
@@ -54,7 +54,7 @@ def dn_line(dn: str) -> bytes:
 
 
 def record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
-    """Write one entry as a content record with the empty line behind it, in the order given.
+    """Write one entry as a content record, in the order given, with the empty line after it.
 
     Raises:
         ValueError: As `attribute`.
@@ -63,30 +63,30 @@ def record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
 
 
 def is_password(name: str) -> bool:
-    """Whether an attribute, options or not, holds password hashes."""
+    """Return whether an attribute, with options or not, holds password hashes."""
     return base_name(name) == "userpassword"
 
 
 def base_name(name: str) -> str:
-    """Name of an attribute in lower case, without its options."""
+    """Return the name of an attribute in lower case, without its options."""
     return name.partition(";")[0].lower()
 
 
 class AttributeWriter:
-    """How the values of one attribute are written.
+    """Write the values of one attribute.
 
     Args:
         name: With its options.
 
     Raises:
-        ValueError: If the name is none that an attribute description may have.
+        ValueError: If the name is not a valid attribute description.
     """
 
     __slots__ = ("prefix", "secret")
 
     def __init__(self, name: str) -> None:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no attribute description")
+            raise ValueError(f"{name!r} is not an attribute description")
         self.prefix = name.encode() + b":"
         self.secret = is_password(name)
 
@@ -96,52 +96,52 @@ class AttributeWriter:
 
 
 class Formatter:
-    """Write the records of one export, remembering what repeats.
+    """Write the records of one export, caching what repeats.
 
-    Most accounts share their services, classes and states: an attribute's finished lines are
-    kept by its values. An attribute that proves to vary is no longer looked up. It serves one
+    Most accounts share their services, classes and states: the finished lines of an attribute are
+    cached by its values. An attribute that proves to vary is no longer looked up. It serves one
     export in one thread.
     """
 
     def __init__(self) -> None:
-        self._memos: dict[str, _Memo] = {}
+        self._caches: dict[str, _LineCache] = {}
 
     def record(self, dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
-        """Write one entry as a content record with the empty line behind it, in the order given.
+        """Write one entry as a content record, in the order given, with the empty line after it.
 
         Raises:
             ValueError: As `attribute`.
         """
-        memos = self._memos
+        caches = self._caches
         parts = [dn_line(dn)]
         for name, values in attributes.items():
-            memo = memos.get(name) or self._memo(name)
-            parts.append(memo.lines(values))
+            cache = caches.get(name) or self._cache(name)
+            parts.append(cache.lines(values))
         parts.append(b"\n")
         return b"".join(parts)
 
-    def _memo(self, name: str) -> "_Memo":
-        memo = _Memo(name)
-        if len(self._memos) < _MOST_NAMES:
-            self._memos[name] = memo
-        return memo
+    def _cache(self, name: str) -> "_LineCache":
+        cache = _LineCache(name)
+        if len(self._caches) < _MOST_NAMES:
+            self._caches[name] = cache
+        return cache
 
 
-class _Memo:
-    """Finished lines of one attribute, by its values. Passwords are not remembered."""
+class _LineCache:
+    """Finished lines of one attribute, by its values. Passwords are not cached."""
 
-    __slots__ = ("_attribute", "_blocks", "_hits", "_misses", "_remembers", "_room")
+    __slots__ = ("_attribute", "_blocks", "_hits", "_is_caching", "_misses", "_room")
 
     def __init__(self, name: str) -> None:
         self._attribute = AttributeWriter(name)
-        self._remembers = not self._attribute.secret
+        self._is_caching = not self._attribute.secret
         self._blocks: dict[tuple[bytes, ...], bytes] = {}
         self._room = _MOST_BYTES
         self._hits = 0
         self._misses = 0
 
     def lines(self, values: Sequence[bytes]) -> bytes:
-        if not self._remembers:
+        if not self._is_caching:
             return self._attribute.lines(values)
         key = tuple(values)
         block = self._blocks.get(key)
@@ -158,8 +158,9 @@ class _Memo:
             if len(block) <= min(_LARGEST_BLOCK, self._room):
                 self._room -= len(block)
                 self._blocks[key] = block
+        # An attribute that misses more often than it hits is not worth a lookup.
         elif self._hits < self._misses:
-            self._remembers = False
+            self._is_caching = False
             self._blocks.clear()
 
 
@@ -193,7 +194,7 @@ def _comment_line(line: str) -> bytes:
     pieces = []
     while len(rest) > COLUMNS - 2:
         cut = COLUMNS - 2
-        # Not between the bytes of one character.
+        # A line must not end between the bytes of one character.
         while rest[cut] & 0xC0 == 0x80:
             cut -= 1
         pieces.append(rest[:cut])

@@ -1,1 +1,1 @@
-"""Export entries: full, of one moment, incremental."""
+"""Export entries: full, as a snapshot, incremental."""

@@ -1,8 +1,8 @@
-"""What became of the entries of an earlier export: which went, which came, which have moved.
+"""Compare the entries of an earlier export with today's: which are deleted, added, renamed.
 
-Entries are compared by entryUUID and DN, outside the memory: a temporary SQLite database without
-a name holds them. What follows looks at those entries alone whose line is not the same in both:
-above and below the others nothing has changed its name.
+Entries are compared by entryUUID and DN, outside the memory, in a temporary SQLite database without
+a name. Everything after that looks only at entries whose line differs between the two: no parent
+or child of the others was renamed.
 """
 
 import sqlite3
@@ -36,8 +36,10 @@ INSERT OR REPLACE INTO came
 SELECT uuid, dn, key_of(dn), depth_of(dn)
 FROM (SELECT uuid, dn FROM now EXCEPT SELECT uuid, dn FROM before)
 """
-# Renaming an entry with children would rename these too; it is added and deleted instead, and they
-# follow one by one. So is one that goes deeper: its new parent might need its old name.
+# A rename is used only where its order does not matter. Renaming an entry with children would
+# rename these too, so it is added and deleted instead, and they follow one by one. So is an entry
+# that moves deeper, because its new parent might need its old name, and one whose new name was
+# taken.
 _RENAMED = """
 INSERT INTO renamed
 SELECT came.uuid, went.key FROM came JOIN went USING (uuid)
@@ -46,6 +48,8 @@ AND NOT EXISTS (SELECT 1 FROM went AS occupant WHERE occupant.key = came.key)
 AND NOT EXISTS (SELECT 1 FROM went AS child WHERE child.parent = went.key)
 """
 _COMPARED = (_WENT, _CAME, _RENAMED)
+# Parents first: a step may need the one above it. Within a depth renames come first, because they
+# leave names to others; then entries that replace another one, then additions to free names.
 _STEPS = """
 SELECT
     CASE
@@ -63,6 +67,7 @@ LEFT JOIN went AS occupant ON occupant.key = came.key
     AND NOT EXISTS (SELECT 1 FROM renamed AS other WHERE other.place = occupant.key)
 ORDER BY came.depth, what, came.dn
 """
+# Children first, and after all steps: an entry cannot be deleted while it has children.
 _DELETED = """
 SELECT dn FROM went
 WHERE NOT EXISTS (SELECT 1 FROM came WHERE came.key = went.key)
@@ -72,24 +77,24 @@ ORDER BY depth DESC, dn
 
 
 class StepKind(IntEnum):
-    """What makes a place in the earlier tree as it is now, in the order for one depth."""
+    """How an entry comes to its DN in the earlier tree, in the order within one depth."""
 
     RENAME = 0
     SUPPLANT = 1
-    """Another entry without children has the name: delete it, and add this one."""
+    """Another entry without children has the DN: delete that one, and add this one."""
     ADD = 2
     OVERWRITE = 3
-    """Another entry with children has the name: make it this one."""
+    """Another entry with children has the DN: modify it into this one."""
 
 
 class DiffStep(NamedTuple):
-    """What is to be done for an entry that has come to a place.
+    """What to do for an entry that has a new DN.
 
     Args:
         what: How it comes there.
-        uuid: Which one it is.
-        dn: Where it is now.
-        old_dn: Where it was; None: nowhere.
+        uuid: Its entryUUID.
+        dn: Its DN now.
+        old_dn: Its DN before; None: it is new.
     """
 
     what: StepKind
@@ -99,10 +104,10 @@ class DiffStep(NamedTuple):
 
 
 class EntryDiff:
-    """The entries of an earlier export and those of today.
+    """Compare the entries of an earlier export with those of today.
 
-    Tell of all of them, then `compare`. A search that is no snapshot may find two entries of one
-    name; the one that came last is meant.
+    Register all of them, then call `compare`. A search that is no snapshot may return two entries
+    with one DN; the later one counts.
     """
 
     def __init__(self) -> None:
@@ -112,44 +117,44 @@ class EntryDiff:
         self._database.executescript(_SCHEMA)
 
     def before(self, entries: Iterable[tuple[str, str]]) -> None:
-        """Tell of entryUUID and DN of entries of the earlier export."""
+        """Register entryUUID and DN of entries of the earlier export."""
         self._database.executemany("INSERT OR REPLACE INTO before VALUES (?, ?)", entries)
 
     def now(self, entries: Iterable[tuple[str, str]]) -> None:
-        """Tell of entryUUID and DN of entries that are there."""
+        """Register entryUUID and DN of entries that exist."""
         self._database.executemany("INSERT OR REPLACE INTO now VALUES (?, ?)", entries)
 
     def compare(self) -> None:
-        """Find out what went, what came and what was renamed."""
+        """Find out what was deleted, added and renamed."""
         for statement in _COMPARED:
             self._database.execute(statement)
 
     def leave_out(self, uuid: str) -> None:
-        """Take an entry for one that is not there: a later comparison will find it."""
+        """Treat an entry as absent: a later comparison will find it."""
         for table in ("now", "came", "renamed"):
             self._database.execute(f"DELETE FROM {table} WHERE uuid = ?", (uuid,))  # noqa: S608
 
     def dn(self, uuid: str) -> str | None:
-        """Where an entry is now; None: nowhere."""
+        """Return the DN of an entry now; None: it does not exist."""
         row = self._database.execute("SELECT dn FROM now WHERE uuid = ?", (uuid,)).fetchone()
         return row[0] if row else None
 
     def steps(self) -> Iterator[DiffStep]:
-        """What is to be done for entries that have come to their places, parents first."""
+        """Yield the steps for entries with a new DN, parents first."""
         for what, uuid, dn, old_dn in self._rows(_STEPS):
             yield DiffStep(StepKind(what), uuid, dn, old_dn)
 
     def deleted(self) -> Iterator[str]:
-        """DNs where nothing is any more, children first."""
+        """Yield DNs that no longer exist, children first."""
         for (dn,) in self._rows(_DELETED):
             yield dn
 
     def entries(self) -> Iterator[tuple[str, str]]:
-        """Tell entryUUID and DN of each entry that is there."""
+        """Yield entryUUID and DN of each entry that exists."""
         yield from self._rows("SELECT uuid, dn FROM now ORDER BY uuid")
 
     def close(self) -> None:
-        """Forget all of it."""
+        """Delete the temporary database."""
         self._database.close()
 
     def _rows(self, query: str) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Entries as one LDIF text, in chunks."""
+"""Write entries as one LDIF text, in chunks."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,19 +25,19 @@ def export(
     passwords: bool,
     observe: RecordObserver | None = None,
 ) -> Generator[bytes, None, None]:
-    """Write what searches find, one after another, as one LDIF text.
+    """Write the results of searches, one after another, as one LDIF text.
 
     Args:
-        reader: What to read with.
+        reader: The reader to search with.
         searches: In the order in which their entries can be added again.
-        passwords: Whether hashes are among them; the head comment tells.
-        observe: Sees each record, in the order of the text, with what the reader watches.
-            Without it entries are not even told apart.
+        passwords: Whether hashes are among them; the head comment says so.
+        observe: Called with each record, in the order of the text, with the watched attributes.
+            Without it entries are not even separated.
 
     Raises:
         NoSuchAccount: If a search that has to find something does not.
         AmbiguousAccount: If a search for the one account of an address finds two.
-        ServerDown, InternalError: As `Reader`.
+        ServerDown, InternalError: As for `Reader`.
     """
     with closing(_Export(reader, observe)) as exporting:
         yield from _framed(exporting.blocks(searches), passwords=passwords)
@@ -50,25 +50,26 @@ def text(
 
     Args:
         entries: DN and attributes of each, parents before their children.
-        passwords: Whether hashes are among them; the head comment tells.
+        passwords: Whether hashes are among them; the head comment says so.
     """
     formatter = Formatter()
     return _framed(((formatter.record(*entry), 1) for entry in entries), passwords=passwords)
 
 
 _Block = tuple[bytes, int]
-"""Text of entries, and how many they are."""
+"""Text of entries, and their number."""
 
 
 def _framed(blocks: Iterable[_Block], *, passwords: bool) -> Generator[bytes, None, None]:
     """Put a head and an end around entries.
 
-    The first chunk goes out with the first entry, and no sooner: whatever fails before it fails
-    before any byte. The last line is a comment with the number of entries: a text that was cut
-    off has none.
+    The first chunk is passed on with the first entry, and no sooner: whatever fails before it fails
+    before any byte. The last line is a comment with the number of entries: a text that was cut off
+    has none.
     """
     parts = [VERSION, comment(f"Password hashes: {'included' if passwords else 'left out'}")]
     parts.append(b"\n")
+    # So the head goes out with the first entry, without waiting for a full chunk.
     size = CHUNK
     count = 0
     for block, entries in blocks:
@@ -83,7 +84,7 @@ def _framed(blocks: Iterable[_Block], *, passwords: bool) -> Generator[bytes, No
 
 
 class _Export:
-    """Searches carried out one after another; what comes before its parent waits."""
+    """Carry out searches one after another; an entry that comes before its parent waits."""
 
     def __init__(self, reader: Reader, observe: RecordObserver | None) -> None:
         self._reader = reader
@@ -92,12 +93,12 @@ class _Export:
         self._waiting = DeferredEntries()
 
     def close(self) -> None:
-        """Forget what was written and what waits."""
+        """Release what was kept of written and waiting entries."""
         self._written.close()
         self._waiting.close()
 
     def blocks(self, searches: Iterable[Search]) -> Iterator[_Block]:
-        """Read what searches find; those of one base follow one another."""
+        """Yield the results of searches; those with the same base follow one another."""
         before: Search | None = None
         for search in searches:
             if before and before.base != search.base:
@@ -129,7 +130,7 @@ class _Export:
             yield from self._accept(record, container=True)
 
     def _roots(self, search: Search) -> Iterator[_Block]:
-        """Read entries whose parents are no part of the export."""
+        """Read entries whose parents are not part of the export."""
         with closing(self._reader.records(search)) as arriving:
             one: Iterable[LdifRecord] = arriving
             if search.names_one:

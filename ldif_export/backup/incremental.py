@@ -1,15 +1,15 @@
-"""Incremental exports: what has changed since an earlier one, as LDIF change records.
+"""Export what has changed since an earlier export, as LDIF change records.
 
-`ldapmodify` brings a directory that was restored from the earlier export to the present state. What
-was added or changed is found by entryCSN, what was deleted or renamed by comparing the entries that
-are there with the entry_list of the earlier manifest.
+`ldapmodify` brings a directory that was restored from the earlier export to the present state.
+Additions and changes are found by entryCSN, deletions and renames by comparing the entries that
+exist with the entry list of the earlier manifest.
 
 An entry that stays is modified, never deleted and added again: containers could not be, and an
-account must not be missing, even if an increment is broken off. What attributes it had is not
-known; so each one that its classes allow, or those that entries once had, is replaced, by nothing
-where it has none now. An attribute with options that is gone is not noticed.
+account must not be missing, even if an increment is interrupted. Which attributes it had is not
+known; so every attribute that its classes allow, or those that entries once had, is replaced, by
+nothing where it has none now. An attribute with options that is gone is not noticed.
 
-Modifications may be repeated; additions, deletions and renames that were done may not.
+Modifications may be repeated; additions, deletions and renames may not.
 
 What changes while an increment is gathered may be in it or in the next one.
 
@@ -43,13 +43,13 @@ from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search, Selection
 
 OVERLAP = timedelta(minutes=5)
-"""How much later than its state a change may come to be seen: it waits for others to be written,
-or it comes from another server."""
+"""How much later than its entryCSN a change may become visible: it waits for other writes, or it
+comes from another server."""
 
 _CSN_TIME = "%Y%m%d%H%M%S.%f"
 _SMALLEST = "Z#000000#000#000000"
 _ROUNDED = timedelta(seconds=1)
-"""What may be lost of the time that an export took: manifests tell whole seconds."""
+"""What may be lost of the duration of an export: manifests have whole seconds."""
 
 _WATCHED = frozenset({OBJECT_CLASS, *IDENTITY})
 _SCHEMA = frozenset(SUBSCHEMA.attributes)
@@ -57,7 +57,7 @@ _FOUND = 0
 
 
 class Increment:
-    """What has changed since an earlier export; made by `gather`. Close it."""
+    """What has changed since an earlier export; made by `gather`. It must be closed."""
 
     def __init__(
         self,
@@ -76,13 +76,13 @@ class Increment:
         self._earlier = earlier
 
     def text(self) -> Iterator[bytes]:
-        """Write the change records, in an order in which they can be applied; only once."""
+        """Yield the change records, in an order in which they can be applied; only once."""
         for chunk in _chunks(self._lines()):
             self._builder.chunk(chunk)
             yield chunk
 
     def manifest(self, ended: str) -> Manifest:
-        """Give the manifest, when all of the text is written.
+        """Return the manifest, after all of the text was written.
 
         Args:
             ended: When that was, in UTC and ISO 8601.
@@ -97,14 +97,14 @@ class Increment:
         )
 
     def write_entry_list(self, path: Path) -> None:
-        """Write the entry_list of the manifest: all entries that are there."""
+        """Write the entry list of the manifest: all entries that exist."""
         entries = EntryListWriter()
         for uuid, dn in self._diff.entries():
             entries.add(uuid, dn)
         entries.write(path)
 
     def close(self) -> None:
-        """Forget what was gathered."""
+        """Delete what was gathered."""
         self._diff.close()
         self._store.close()
 
@@ -134,7 +134,7 @@ class Increment:
             return
         record = self._store.get(_FOUND, step.uuid.encode())
         assert record
-        # What is left in the end is modified.
+        # What is left in the store is modified after all steps.
         self._store.drop(_FOUND, [step.uuid.encode()])
         if step.what == StepKind.OVERWRITE:
             yield self._modification(record, is_other=True)
@@ -146,9 +146,9 @@ class Increment:
         yield Add(step.dn, {name: tuple(values) for name, values in attributes.items()})
 
     def _modification(self, record: LdifRecord, *, is_other: bool = False) -> Modify:
-        """Make an entry as the record is.
+        """Return the modification that gives an entry the attributes of the record.
 
-        Of another entry nothing stays, not even what is left out of the export.
+        If the DN was another entry's, nothing of that stays, not even what the export leaves out.
         """
         self._tell(record)
         attributes = _attributes(record)
@@ -180,19 +180,19 @@ def gather(
     """Find out what has changed since an earlier export.
 
     Args:
-        settings: As for `readers.connected`.
+        settings: As for `choice.connect`.
         selections: What the earlier export was of.
         earlier: Manifest of that export, which may itself be an incremental one.
-        entries: Its entry_list.
+        entries: Path of its entry list.
         began: Time of this call, in UTC and ISO 8601.
         reader: How the directory is read.
-        overlap: How late a change may come to be seen.
+        overlap: How late a change may become visible.
 
     Raises:
-        PreconditionFailed: If the earlier export is of something else, or the entry_list is not
-            of its manifest.
-        NoSuchAccount: If an account that is selected by name is not there.
-        ServerDown, InternalError: As `records.Reader`.
+        PreconditionFailed: If the earlier export is of something else, or the entry list is not
+            that of its manifest.
+        NoSuchAccount: If an account that is selected by name does not exist.
+        ServerDown, InternalError: As for `base.Reader`.
     """
     _check_same_selection(settings, selections, earlier)
     selection = selections[0]
@@ -206,11 +206,14 @@ def gather(
         diff.before(_previous_entries(entries, earlier))
         with connected(_Only(selection, frozenset({"entryUUID"}))) as identities:
             every = domain_lookup.resolve_searches(identities, selections, Tree(settings.suffix))
-            # An account that is seen has a container, which then is seen too.
+            # Accounts before their containers: the container of an account that is found exists, so
+            # the later search finds it too, even if it was added between the two.
             for search in reversed(every):
                 diff.now(_identities(identities, search))
         diff.compare()
         with connected(Projection(selection, _WATCHED)) as whole:
+            # After the list of entries: an entry that this search finds and the list lacks is left
+            # to the next increment.
             _store_changed(whole, every, safe_state(earlier, overlap), store)
             _store_moved(whole, diff, store)
         with connected(_Only(selection, _SCHEMA)) as subschema:
@@ -227,10 +230,10 @@ def gather(
 
 
 def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
-    """Give a state that no change is before which the earlier export may have missed; None: any.
+    """Return an entryCSN before which the earlier export missed no change; None: there is none.
 
-    The server's clock alone counts. The last state seen is at most as much later than the
-    beginning as the export took.
+    Only the server's clock counts. The largest entryCSN is later than the beginning of the export
+    by at most its duration.
     """
     if earlier.last_csn is None or earlier.mode == "exact":
         return earlier.last_csn
@@ -241,7 +244,7 @@ def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
 
 
 class _Only(Projection):
-    """What is watched, and nothing else."""
+    """The watched attributes and nothing else."""
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -299,7 +302,7 @@ def _store_changed(
 
 
 def _store_moved(reader: Reader, diff: EntryDiff, store: RecordStore) -> None:
-    """Read what came and did not change: it was moved together with what is above it."""
+    """Read added entries that did not change: they were moved together with an entry above them."""
     lacking = [
         step
         for step in diff.steps()
@@ -309,6 +312,7 @@ def _store_moved(reader: Reader, diff: EntryDiff, store: RecordStore) -> None:
         search = Search(step.dn, Scope.BASE, "(objectClass=*)", required=False)
         for record in reader.records(search):
             store.put(_FOUND, _uuid(record).encode(), record)
+        # It was deleted or moved again meanwhile.
         if _dn(store, step.uuid) != step.dn:
             diff.leave_out(step.uuid)
 

@@ -14,20 +14,20 @@ from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord
 from ldif_export.selection import Selection
 
 WATCHED = frozenset({OBJECT_CLASS, *IDENTITY})
-"""What a manifest has to know of each entry."""
+"""Attributes that a manifest needs of each entry."""
 
 
 @contextmanager
 def gathered(
     path: Path, settings: LdapSettings, selections: Sequence[Selection], mode: ExportMode
 ) -> Iterator[ManifestBuilder]:
-    """Gather a manifest, and write it with its entry_list when all has gone well.
+    """Gather a manifest, and write it with its entry list when the export has succeeded.
 
     Args:
-        path: Where; the entry_list is beside it, with the further suffix `.entries`.
-        settings: Whose suffix is told.
+        path: Of the manifest; the entry list is beside it, with the further suffix `.entries`.
+        settings: Their suffix is recorded.
         selections: What is exported.
-        mode: How exactly.
+        mode: Whether it is a snapshot.
     """
     entry_list = EntryListWriter()
     builder = ManifestBuilder(
@@ -43,10 +43,11 @@ def gathered(
 
 
 def write(path: Path, told: Manifest, write_entry_list: Callable[[Path], None]) -> None:
-    """Write a manifest and its entry_list; each appears when it is whole."""
+    """Write a manifest and its entry list; each appears when it is complete."""
     beside = entry_list_path(path)
     scratch = beside.with_name(f".{beside.name}.{os.getpid()}")
     try:
+        # The entry list first: a manifest that is there has its list.
         write_entry_list(scratch)
         scratch.replace(beside)
         scratch.write_text(dump(told), encoding="utf-8")
@@ -56,12 +57,12 @@ def write(path: Path, told: Manifest, write_entry_list: Callable[[Path], None]) 
 
 
 def entry_list_path(path: Path) -> Path:
-    """Where the entry_list of a manifest is."""
+    """Return the path of the entry list of a manifest."""
     return path.with_name(f"{path.name}.entries")
 
 
 def observer(builder: ManifestBuilder) -> RecordObserver:
-    """Give what a manifest is to see of each record."""
+    """Return a function that registers each record with a manifest."""
 
     def observe(record: LdifRecord) -> None:
         csn, uuid = (b"".join(record.watched.get(name.lower(), ())) for name in IDENTITY)
@@ -71,12 +72,12 @@ def observer(builder: ManifestBuilder) -> RecordObserver:
 
 
 def digested(chunks: Iterable[bytes], builder: ManifestBuilder) -> Iterator[bytes]:
-    """Let a manifest see a text go by."""
+    """Pass chunks on, and register them with a manifest."""
     for chunk in chunks:
         builder.chunk(chunk)
         yield chunk
 
 
 def now() -> str:
-    """The time, as manifests have it."""
+    """Return the current time in the format of manifests."""
     return datetime.now(UTC).isoformat(timespec="seconds")

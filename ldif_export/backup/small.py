@@ -1,4 +1,4 @@
-"""Reading the few entries of a small export, by the searches that the exporter makes as well."""
+"""Read the few entries of a small export with the searches of the exporter."""
 
 from iredldap import finders
 from iredldap.dit.entry import Entry
@@ -8,17 +8,17 @@ from ldif_export.selection import Selection, SelectionKind, searches
 
 
 def entries(directory: Directory, kind: SelectionKind, name: str) -> list[Entry]:
-    """Read the entries of one account, with all that they store.
+    """Read the entries of one account, with all attributes.
 
     Raises:
-        NoSuchAccount: If what was named is not there; in another domain than that of its address
-            it is another's.
-        AmbiguousAccount: If two have the address.
+        NoSuchAccount: If the account does not exist; one in another domain than that of its address
+            is another's.
+        AmbiguousAccount: If two entries have the address.
     """
     tree = directory.tree
     found: list[Entry] = []
     mail = f"@{name}" if kind == "catchall" else name
-    # Below all domains: the account tells which one it stands in, with no search for that.
+    # Below all domains: the account's own DN says which one it is in, without a search for that.
     for search in searches(Selection(kind, name, subtree=False), tree, tree.base):
         here = directory.find(Query(search.base, search.scope, search.filter, ("*",)))
         if search.required:

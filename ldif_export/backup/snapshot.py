@@ -1,8 +1,8 @@
-"""Exports that are the state of one moment, while others write.
+"""Export the state of one moment while others write.
 
-Each search is repeated as a synchronization until a round of all of them tells nothing new: what is
+Each search is repeated as a synchronization until a round of all of them reports no change: what is
 held then is the state that the cookie stands for. Records wait on the disk; those that were
-superseded or deleted meanwhile are dropped before the first byte goes out.
+replaced or deleted meanwhile are dropped before the first byte is written.
 
 The server needs the overlay syncprov, best with a session log. iRedMail leaves it off.
 
@@ -28,14 +28,14 @@ from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search
 
 MOST_ROUNDS = 1000
-"""A tree that is written to a few hundred times a second rests within far fewer."""
+"""A tree with a few hundred writes a second comes to rest within far fewer."""
 
 _STATE = frozenset({"entryCSN"})
 _CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
 
 
 class NotExact(PreconditionFailed):
-    """The server offers no exact export, or it never rests long enough for one."""
+    """The server offers no snapshot, or it never rests long enough for one."""
 
 
 class SnapshotReader:
@@ -49,17 +49,17 @@ class SnapshotReader:
         self._numbers = {search: number for number, search in enumerate(searches)}
 
     def batches(self, search: Search) -> Generator[Batch, None, None]:
-        """Give what a search found, one entry at a time."""
+        """Yield the results of a search, one entry at a time."""
         with closing(self.records(search)) as records:
             for record in records:
                 yield Batch((record.text,), (record.dn.encode(),))
 
     def records(self, search: Search) -> Generator[LdifRecord, None, None]:
-        """Give what a search found, in the order in which a plain search finds it."""
+        """Yield the results of a search, in the order in which a plain search returns them."""
         return self._store.records(self._numbers[search])
 
     def close(self) -> None:
-        """Forget what was found."""
+        """Delete the stored records."""
         self._store.close()
 
 
@@ -70,19 +70,19 @@ def read(
     *,
     most_rounds: int = MOST_ROUNDS,
 ) -> SnapshotReader:
-    """Read what searches find in the state of one moment, onto the disk.
+    """Read the results of searches in the state of one moment, onto the disk.
 
     Args:
-        settings: As for `readers.connected`.
-        searches: All that are to be read from the result.
-        wanted: What of each entry.
+        settings: As for `choice.connect`.
+        searches: All that will be read from the result.
+        wanted: Which attributes of each entry.
         most_rounds: How often to ask for changes before giving up.
 
     Raises:
         NotExact: If the server does not offer it, or others write too much.
-        NoSuchAccount: If the base of a search is not there.
+        NoSuchAccount: If the base of a search does not exist.
         ServerDown: If the directory does not answer, or no longer.
-        InternalError: If it refuses, or the result is not whole.
+        InternalError: If it refuses, or the result is incomplete.
     """
     connection = libldap.connect(settings)
     plain = LibldapReader(connection, wanted._replace(watched=_STATE), settings.operation_timeout)
@@ -96,7 +96,7 @@ def read(
 
 
 class _SnapshotRounds:
-    """Rounds of searches, until one of them tells nothing new."""
+    """Repeat searches in rounds until one of them reports no change."""
 
     def __init__(
         self,
@@ -116,21 +116,21 @@ class _SnapshotRounds:
         self._cookies: dict[int, bytes] = {}
 
     def settled(self, most_rounds: int) -> RecordStore:
-        """Read until all that is held is the state of one moment.
+        """Read until everything that is held is the state of one moment.
 
         Raises:
             NotExact, NoSuchAccount, ServerDown, InternalError: As `read`.
         """
         for _ in range(most_rounds):
-            if self._is_quiet() and not self._is_overtaken():
-                if self._hangs_together():
+            if self._has_settled() and not self._is_overtaken():
+                if self._has_all_parents():
                     self._arrange()
                     return self._store
                 self._start_over()
         raise NotExact(f"others write too much: {most_rounds} rounds, and each told of changes")
 
     def close(self) -> None:
-        """Forget what was read."""
+        """Delete what was read."""
         self._store.close()
 
     def _start_over(self) -> None:
@@ -138,29 +138,30 @@ class _SnapshotRounds:
         self._store = RecordStore()
         self._cookies.clear()
 
-    def _is_quiet(self) -> bool:
-        """Make a round, unless the first answer shows that what is held is of one state.
+    def _has_settled(self) -> bool:
+        """Make a round, unless its first answer shows that what is held is of one state.
 
         The cookies stand for states of the whole directory: if all searches have the same, and one
-        of them has no news, none has.
+        of them reports no change, none has any.
         """
         self._store.next_round()
         searches = dict(self._searches)
         if len(set(self._cookies.values())) == 1:
             asked = next(iter(self._cookies))
-            if not self._has_news(asked, searches.pop(asked)):
+            if not self._read_changes(asked, searches.pop(asked)):
                 return True
-        # In their order: one whose base is missing has no cookie, and is asked between two that do.
+        # In their order: a search whose base is missing has no cookie. It is made between two that
+        # have one; if these agree, the base was missing in their state.
         for number, search in searches.items():
-            self._has_news(number, search)
+            self._read_changes(number, search)
         return False
 
-    def _has_news(self, number: int, search: Search) -> bool:
-        """Search for what has changed, take it in, and tell whether there was anything."""
+    def _read_changes(self, number: int, search: Search) -> bool:
+        """Search for changes, store them, and return whether there were any."""
         before = self._cookies.get(number, b"")
         is_news = False
         try:
-            with closing(self._told(search, self._wanted.attributes, before)) as news:
+            with closing(self._sync_messages(search, self._wanted.attributes, before)) as news:
                 for told in news:
                     is_news |= self._take(number, told)
         except NoSuchAccount:
@@ -170,7 +171,7 @@ class _SnapshotRounds:
             return self._store.drop_unseen(number)
         return is_news
 
-    def _told(
+    def _sync_messages(
         self, search: Search, attributes: tuple[str, ...], cookie: bytes = b""
     ) -> Generator[syncrepl.SyncMessage, None, None]:
         try:
@@ -178,14 +179,14 @@ class _SnapshotRounds:
         except syncrepl.SyncUnsupported as ex:
             raise NotExact(f"the server does not offer exact exports (syncprov): {ex}") from ex
         except ExceededLdapServerSizelimit as ex:
-            # Parts would each be of another moment.
+            # Reading in parts is no way out: each part would be of another moment.
             raise NotExact(
                 "the server gives too few entries at once (sizelimit) for an exact export;"
                 " `iredldap check-config --probe` names the line that lifts it"
             ) from ex
 
     def _take(self, number: int, told: syncrepl.SyncMessage) -> bool:
-        """Take in what a search tells, and say whether it is news."""
+        """Store what a search reports, and return whether it is a change."""
         match told:
             case syncrepl.ChangedEntry(uuid=uuid, dn=dn, attributes=attributes):
                 self._store.put(number, uuid, self._encoder.record(dn, attributes))
@@ -208,10 +209,10 @@ class _SnapshotRounds:
         return self._cookies[number] != before
 
     def _is_overtaken(self) -> bool:
-        """Whether there are entries of a later state.
+        """Return whether there are entries of a later state.
 
         slapd writes an entry first and the state of the directory a moment later: a round between
-        the two leaves the entry out, and the next one does not know of it.
+        the two leaves the entry out, and the next one does not report it.
         """
         newest = max(_CSN.findall(min(self._cookies.values())), default=None)
         if newest is None:
@@ -223,14 +224,15 @@ class _SnapshotRounds:
             for record in self._plain.records(_narrowed(search, later))
         )
 
-    def _hangs_together(self) -> bool:
-        """Whether what stands above each entry is held, or not looked for.
+    def _has_all_parents(self) -> bool:
+        """Return whether the parent of each entry is held, or not searched for.
 
-        The entries below one that is renamed get another DN and keep their state.
+        The entries below one that is renamed get another DN and keep their entryCSN, so that no
+        round reports them.
         """
-        return all(map(self._is_there_or_above, self._store.orphaned()))
+        return all(map(self._is_held_or_outside, self._store.orphaned()))
 
-    def _is_there_or_above(self, dn: str) -> bool:
+    def _is_held_or_outside(self, dn: str) -> bool:
         if not any(names.is_within(dn, search.base) for _, search in self._searches):
             return True
         try:
@@ -241,10 +243,10 @@ class _SnapshotRounds:
         return True
 
     def _arrange(self) -> None:
-        """Put entries that came late to where a plain search finds them."""
+        """Put entries that came in later rounds to where a plain search returns them."""
         for number, search in self._searches:
             if not self._store.is_in_place(number):
-                with closing(self._told(search, ("1.1",))) as told:
+                with closing(self._sync_messages(search, ("1.1",))) as told:
                     uuids = (one.uuid for one in told if isinstance(one, syncrepl.ChangedEntry))
                     self._store.arrange(number, uuids)
 

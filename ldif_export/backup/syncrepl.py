@@ -1,8 +1,8 @@
-"""Searches that tell what has changed since they were last made.
+"""Search for what has changed since the last search, with the content synchronization control.
 
-The server answers with entries, with lists of those that are still there or are gone, and with a
+The server answers with entries, with lists of those that still exist or are deleted, and with a
 cookie that stands for the state of the directory. An entry that changes again while the search
-goes on is left out; the next one tells of it.
+runs is left out; the next search reports it.
 
 Source: RFC 4533, refreshOnly; slapo-syncprov(5).
 """
@@ -58,26 +58,26 @@ class ChangedEntry:
 
 @dataclass(frozen=True, slots=True)
 class UnchangedEntries:
-    """Entries that are there, and as they were."""
+    """Entries that exist and are unchanged."""
 
     uuids: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedEntries:
-    """Entries that are no longer there, or no longer what the search looks for."""
+    """Entries that no longer exist, or no longer match the search."""
 
     uuids: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UnmentionedDeleted:
-    """Of all entries, those that this search has not told of are gone."""
+    """All entries that this search has not mentioned are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncDone:
-    """The end; without a cookie the state is the one that was asked with."""
+    """The end; with an empty cookie the state is that of the request's cookie."""
 
     cookie: bytes
 
@@ -86,7 +86,7 @@ SyncMessage = ChangedEntry | UnchangedEntries | DeletedEntries | UnmentionedDele
 
 
 class SyncUnsupported(Exception):
-    """The server does not synchronize contents, or not those of this database."""
+    """The server does not offer content synchronization, or not for this database."""
 
 
 def refresh(
@@ -96,23 +96,23 @@ def refresh(
     cookie: bytes = b"",
     timeout: float | None = None,
 ) -> Generator[SyncMessage, None, None]:
-    """Search for what has changed; the last thing told is `SyncDone`.
+    """Search for what has changed; the last message is `SyncDone`.
 
     Closing the iterator abandons the search and leaves the connection usable.
 
     Args:
-        connection: Bound, and used by nobody else meanwhile.
-        search: What to look for.
-        attributes: What of each entry; empty: all but operational attributes.
-        cookie: Of the last such search; empty: there was none, and every entry is told of.
-        timeout: Seconds to wait for each answer; None: the connection's own.
+        connection: Bound, and not used elsewhere meanwhile.
+        search: The search.
+        attributes: Attributes to return; empty: all but operational ones.
+        cookie: From the last such search; empty: there was none, and every entry is reported.
+        timeout: Seconds to wait for each message; None: the connection's own.
 
     Raises:
-        SyncUnsupported: If the server can't.
-        NoSuchAccount: If the base is not there.
+        SyncUnsupported: If the server does not offer it.
+        NoSuchAccount: If the base does not exist.
         ServerDown: If the server does not answer, or no longer.
-        MalformedReply: If what it answers is malformed.
-        Refusal: If it refuses.
+        MalformedReply: If a message is malformed.
+        Refusal: If the server refuses.
     """
     control = RequestControl(_REQUEST, criticality=True, encodedControlValue=_request(cookie))
     wanted = list(attributes) or None
@@ -145,7 +145,7 @@ def refresh(
 
 
 class RawControl(ResponseControl):  # type: ignore[misc]
-    """A control as it came."""
+    """A response control with its undecoded value."""
 
     value = b""
 
@@ -157,7 +157,7 @@ _CONTROLS = {_STATE: RawControl, _DONE: RawControl}
 
 
 class _Sequence:
-    """The elements of a sequence, one after another, some of them optional."""
+    """Read the elements of a sequence, one after another, some of them optional."""
 
     def __init__(self, data: bytes, tag: int = SEQUENCE) -> None:
         found = expect(tag, data, 0, len(data))
@@ -207,11 +207,11 @@ def _answer(
 
 
 def read_entry(data: tuple[str, dict[str, list[bytes]], list[RawControl]]) -> SyncMessage:
-    """Read an entry and its state.
+    """Decode an entry and its state.
 
     Raises:
-        SyncUnsupported: If it has none.
-        MalformedReply: If that is malformed.
+        SyncUnsupported: If it has no state.
+        MalformedReply: If the state is malformed.
     """
     dn, attributes, controls = data
     told = _Sequence(_only(controls, _STATE).value)
@@ -224,7 +224,7 @@ def read_entry(data: tuple[str, dict[str, list[bytes]], list[RawControl]]) -> Sy
 
 
 def read_info(data: tuple[str, bytes, list[RawControl]]) -> Iterator[SyncMessage]:
-    """Read what stands between entries. Only the cookie at the end is of a state that is whole.
+    """Decode a message between entries. Only the cookie at the end is of a complete state.
 
     Raises:
         MalformedReply: If it is malformed.
@@ -242,14 +242,14 @@ def read_info(data: tuple[str, bytes, list[RawControl]]) -> Iterator[SyncMessage
         uuids = tuple(told.set_of_octets())
         yield DeletedEntries(uuids) if is_gone else UnchangedEntries(uuids)
     elif tag not in {_NEW_COOKIE, _REFRESH_DELETE}:
-        raise MalformedReply(f"tag {tag:#x} is nothing that a server tells in between")
+        raise MalformedReply(f"a sync info message with the tag {tag:#x}")
 
 
 def read_done(controls: list[RawControl]) -> Iterator[SyncMessage]:
-    """Read what the end tells.
+    """Decode the controls of the last message.
 
     Raises:
-        SyncUnsupported, MalformedReply: As `entry`.
+        SyncUnsupported, MalformedReply: As `read_entry`.
     """
     told = _Sequence(_only(controls, _DONE).value)
     cookie, tells_gone = told.optional_octets(), told.optional_flag()

@@ -1,7 +1,7 @@
-"""LDIF change records, read one at a time as operations of the directory.
+"""Parse LDIF change records, one at a time, into operations of the directory.
 
-They are read by the rules of `reading`. Controls are refused, and so is a rename that keeps the
-old name as a value.
+Lines are read by the rules of `parser`. Controls are refused, and so is a rename that keeps the
+old RDN as a value.
 
 Source: RFC 2849.
 """
@@ -15,7 +15,7 @@ from ldif_export.ldif.decompression import ReadableFile
 from ldif_export.ldif.parser import LARGEST_RECORD, LineError, ParserNote, RecordParser
 
 _Line = tuple[int, str, bytes]
-"""Number, name and value."""
+"""Index, name and value."""
 
 _OPS = {"add": Op.ADD, "delete": Op.DELETE, "replace": Op.REPLACE}
 _END_OF_MOD = b"-"
@@ -23,7 +23,7 @@ _END_OF_MOD = b"-"
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """A change of one entry, and the line where it begins."""
+    """A change of one entry, and its line number."""
 
     operation: Operation
     line: int
@@ -32,11 +32,11 @@ class ChangeRecord:
 def read(
     file: ReadableFile, *, largest: int = LARGEST_RECORD
 ) -> Iterator[ChangeRecord | ParserNote]:
-    """Read LDIF change records; the last item is the `End`.
+    """Parse LDIF change records; the last item is the `EndOfText`.
 
     Args:
-        file: Not compressed any more; see `unpacking.unpacked`.
-        largest: Bytes that a record may have; a larger one ends the reading.
+        file: Decompressed; see `decompression.decompressed`.
+        largest: Largest record in bytes; a larger one ends the reading.
     """
     return parser.parse_records(file, _Changes(), largest)
 
@@ -50,11 +50,11 @@ class _Changes(RecordParser[ChangeRecord]):
             if index > start and not text.startswith(b"#")
         ]
         if not numbered:
-            raise LineError("nothing is to be changed", start)
+            raise LineError("a change record without a changetype", start)
         (index, name, value), *rest = map(_line, numbered)
         make = _MAKERS.get(value.decode("utf-8", "replace")) if name == "changetype" else None
         if make is None:
-            raise LineError("no changetype that is known", index)
+            raise LineError("no known changetype", index)
         return ChangeRecord(make(dn, rest, index), line)
 
 
@@ -95,12 +95,12 @@ def _values(lines: Iterator[_Line], attribute: str, at: int) -> Iterator[bytes]:
         if name.lower() != attribute.lower():
             raise LineError(f"a value of another attribute than {attribute}", index)
         yield value
-    raise LineError("no - behind a modification", at)
+    raise LineError("a modification without its closing -", at)
 
 
 def _deletion(dn: str, lines: list[_Line], at: int) -> Delete:
     if lines:
-        raise LineError("something stands behind a deletion", lines[0][0])
+        raise LineError("a deletion has further lines", lines[0][0])
     return Delete(dn)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the text on its way out: nothing, or less of it."""
+"""Compress the output stream."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ Compression = Literal["none", "gzip", "zstd"]
 
 _SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 _GZIP = zlib.MAX_WBITS + 16
-"""Has zlib write gzip's frame, without a time: the same text gives the same bytes."""
+"""Makes zlib write gzip's header without a time stamp: the same text gives the same bytes."""
 
 _LEVEL = 6
 
@@ -23,15 +23,15 @@ class _Compressor(Protocol):
 
 
 def compression_of(path: Path | None) -> Compression:
-    """The compression that the name of a file promises."""
+    """Return the compression that the suffix of a file name stands for."""
     return _SUFFIXES.get(path.suffix, "none") if path else "none"
 
 
 def compressed(chunks: Iterable[bytes], how: Compression) -> Iterator[bytes]:
-    """Compress a text while it streams.
+    """Compress a stream of chunks.
 
     Raises:
-        InternalError: If zstd is wanted and the module `zstandard` is not installed.
+        InternalError: If zstd is requested and the module `zstandard` is not installed.
     """
     if how == "none":
         yield from chunks
@@ -47,7 +47,7 @@ def _compressor(how: Compression) -> _Compressor:
     if how == "gzip":
         return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     try:
-        # Few exports need it, and none shall wait for it.
+        # Few exports use it, and the others must not wait for it to load.
         import zstandard  # noqa: PLC0415
     except ImportError as ex:
         raise InternalError("zstd needs the extra zstd") from ex

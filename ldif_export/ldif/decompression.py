@@ -1,4 +1,4 @@
-"""Files that may be compressed, read as the plain bytes that they hold."""
+"""Read files, compressed or not, as the plain bytes that they hold."""
 
 import hashlib
 import zlib
@@ -13,23 +13,24 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
-# So much can become 32 MB at most: few bytes can stand for a great many.
+# Compressed bytes decompressed at a time. A kilobyte grows to 32 MB at most, so a file that is made
+# to exhaust the memory does not.
 _PIECE = 1024
 
 
 class CorruptData(Exception):
-    """Compressed data can not be unpacked: they were cut off or changed."""
+    """Compressed data cannot be decompressed: they were cut off or changed."""
 
 
 class ReadableFile(Protocol):
-    """A binary file, as far as it is needed here."""
+    """A binary file, as far as it is used here."""
 
     def read(self, size: int, /) -> bytes:
-        """Give at most so many bytes; none at the end."""
+        """Return at most so many bytes; none at the end."""
 
 
 class DigestingReader:
-    """Count and digest the bytes of a file while somebody reads it."""
+    """Count and digest the bytes of a file while it is read."""
 
     def __init__(self, file: ReadableFile) -> None:
         self._file = file
@@ -48,9 +49,9 @@ class DigestingReader:
 
 
 def decompressed(file: ReadableFile) -> ReadableFile:
-    """Give what a file holds: gzip and zstd are known by their first bytes, the rest is plain.
+    """Return the content of a file: gzip and zstd are recognized by their first bytes.
 
-    Reading it raises `CorruptData` where the compressed data are not whole.
+    Reading it raises `CorruptData` where the compressed data are damaged.
 
     Raises:
         InternalError: If the library for zstd is not installed.
@@ -64,7 +65,7 @@ def decompressed(file: ReadableFile) -> ReadableFile:
 
 def _zstd(file: ReadableFile) -> ReadableFile:
     try:
-        import zstandard  # noqa: PLC0415 - few files are compressed so
+        import zstandard  # noqa: PLC0415 - few files need it
     except ImportError as ex:
         raise InternalError("zstd needs the extra zstd") from ex
     decompressor = zstandard.ZstdDecompressor()
@@ -72,7 +73,7 @@ def _zstd(file: ReadableFile) -> ReadableFile:
 
 
 class _Prefixed:
-    """A file with the bytes that have been read of it put back."""
+    """A file, with the bytes that have been read from it put back."""
 
     def __init__(self, head: bytes, file: ReadableFile) -> None:
         self._head = head

@@ -6,14 +6,14 @@ from typing import IO, Any, Literal, Protocol
 
 
 class Openable(Protocol):
-    """A file that can be opened as often as wanted, as a `Path` can."""
+    """A file that can be opened repeatedly, as a `Path` can."""
 
     def open(self, mode: Literal["rb"], /) -> BufferedReader:
-        """Open it; each reading has a position of its own."""
+        """Open it; each reader has its own position."""
 
 
 class UnnamedFile:
-    """A file that is open already, and has no name: it goes with the process, however that ends.
+    """An open file without a name: it is removed when the process ends, however that happens.
 
     Args:
         file: Written and flushed; it must stay open as long as it is read here.
@@ -30,7 +30,7 @@ class UnnamedFile:
 
 
 class _Reading(RawIOBase):
-    """Read from the beginning, wherever others who read the same descriptor are."""
+    """Read from the beginning, at a position independent of other readers of the descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

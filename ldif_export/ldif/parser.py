@@ -1,11 +1,11 @@
-"""LDIF text, read one record at a time.
+"""Parse LDIF text, one record at a time.
 
 Content records: entries as they are, also where a tool has written them as additions
-(``changetype: add``); `changing` reads changes of them. What is wrong is told with its line, and
-reading goes on with the next record. Nothing is ever fetched from a URL.
+(``changetype: add``); `change_parser` reads other change records. An error is reported with its
+line, and parsing continues with the next record. No URL is ever fetched.
 
-Source: RFC 2849. Beyond it, raw bytes over 127 are taken as they stand, as OpenLDAP's tools do, and
-a byte order mark at the beginning says nothing.
+Source: RFC 2849. Beyond it, raw bytes over 127 are taken as they are, as OpenLDAP's tools do, and
+a byte order mark at the beginning is ignored.
 """
 
 import binascii
@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from ldif_export.ldif.decompression import CorruptData, ReadableFile
 
 LARGEST_RECORD = 16 * 1024 * 1024
-"""Bytes of the largest record that is read."""
+"""Largest record in bytes."""
 
 _CHUNK = 256 * 1024
 _MOST_KNOWN = 4096
@@ -29,7 +29,7 @@ _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.;_-]*")
 
 @dataclass(frozen=True, slots=True)
 class ParsedRecord:
-    """An entry. Attributes stand in the order and the spelling in which they first come."""
+    """An entry. Attributes have the order and the spelling in which they first occur."""
 
     dn: str
     attributes: dict[str, list[bytes]]
@@ -38,7 +38,7 @@ class ParsedRecord:
 
 @dataclass(frozen=True, slots=True)
 class LdifComment:
-    """A line of comment without its ``#``; what a folded one goes on with is left out."""
+    """A comment line without its ``#``; the continuation of a folded one is left out."""
 
     text: str
     line: int
@@ -46,7 +46,7 @@ class LdifComment:
 
 @dataclass(frozen=True, slots=True, order=True)
 class LineIssue:
-    """What is wrong, and the line; 0: no line in particular."""
+    """An error or a warning, and its line; 0: no particular line."""
 
     line: int
     reason: str
@@ -54,7 +54,7 @@ class LineIssue:
 
 @dataclass(frozen=True, slots=True)
 class EndOfText:
-    """The end of the text; `torn` if that is within a line."""
+    """The end of the text; `torn` if it lies within a line."""
 
     line: int
     torn: bool
@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 
 class LineError(Exception):
-    """A logical line is wrong; its number counts from 0 within the block."""
+    """A logical line is malformed; lines are numbered from 0 within the block."""
 
     def __init__(self, reason: str, index: int = 0) -> None:
         super().__init__(reason)
@@ -75,11 +75,11 @@ class LineError(Exception):
 
 
 def read(file: ReadableFile, *, largest: int = LARGEST_RECORD) -> Iterator[ParsedItem]:
-    """Read LDIF text; the last item is the `EndOfText`.
+    """Parse LDIF text; the last item is the `EndOfText`.
 
     Args:
-        file: Not compressed any more; see `unpacking.unpacked`.
-        largest: Bytes that a record may have; a larger one ends the reading.
+        file: Decompressed; see `decompression.decompressed`.
+        largest: Largest record in bytes; a larger one ends the reading.
     """
     return parse_records(file, _Contents(), largest)
 
@@ -87,7 +87,7 @@ def read(file: ReadableFile, *, largest: int = LARGEST_RECORD) -> Iterator[Parse
 def parse_records(
     file: ReadableFile, parser: "RecordParser[T]", largest: int
 ) -> Iterator[T | ParserNote]:
-    """Read LDIF text of other records, as `read` does."""
+    """Parse LDIF text with a parser for other records, as `read` does."""
     blocks = _Blocks(file, largest)
     try:
         for line, block in blocks:
@@ -100,7 +100,7 @@ def parse_records(
 
 
 class _Blocks:
-    """What stands between empty lines, with the number of its first line; line ends made LF."""
+    """Split a text at empty lines, and number the lines; line ends become LF."""
 
     def __init__(self, file: ReadableFile, largest: int) -> None:
         self._file = file
@@ -117,14 +117,14 @@ class _Blocks:
                 self.line += block.count(b"\n") + 2
             if len(rest) > self._largest:
                 raise LineError(f"a record of more than {self._largest} bytes")
-            # Reading as much again as is held keeps the cost of a very long record linear.
+            # Reading as many bytes again as are held keeps the cost of a very long record linear.
             chunk = self._chunk(max(_CHUNK, len(rest)))
         self.torn = bool(rest) and not rest.endswith(b"\n")
         yield self.line, rest
         self.line += rest.count(b"\n")
 
     def _first_chunk(self) -> bytes:
-        """Read the beginning without a byte order mark, which may come in pieces."""
+        """Read the beginning without the byte order mark, which may be split between reads."""
         chunk = b""
         while len(chunk) < len(codecs.BOM_UTF8) and (piece := self._chunk(_CHUNK)):
             chunk += piece
@@ -132,18 +132,25 @@ class _Blocks:
 
     def _chunk(self, size: int) -> bytes:
         chunk = self._file.read(size)
+        # A CR LF that is split between two reads would become an empty line.
         while chunk.endswith(b"\r") and (more := self._file.read(1)):
             chunk += more
         return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
 
 
 class RecordParser(ABC, Generic[T]):
-    """Make records of blocks."""
+    """Make records from blocks."""
 
     def __init__(self) -> None:
         self._begun = False
 
     def items(self, line: int, block: bytes) -> Iterator[T | ParserNote]:
+        """Parse a block: yield its comments, then its record or what is wrong with it.
+
+        Args:
+            line: Number of its first line.
+            block: Its text.
+        """
         text = block.lstrip(b"\n")
         line += len(block) - len(text)
         text = text.rstrip(b"\n")
@@ -164,23 +171,24 @@ class RecordParser(ABC, Generic[T]):
 
     @abstractmethod
     def record(self, lines: list[bytes], start: int, line: int) -> T:
-        """Read a record.
+        """Parse a record.
 
         Args:
-            lines: Logical lines of its block, comments among them.
-            start: Which of them has its DN.
-            line: Number of that one in the text.
+            lines: Logical lines of its block, including comments.
+            start: Index of the line with its DN.
+            line: Number of that line in the text.
 
         Raises:
-            LineError: If it is none.
+            LineError: If it is malformed.
         """
 
     def _start(self, lines: list[bytes]) -> int | None:
-        """Find the line that begins the record, behind comments and the version."""
+        """Return the index of the line that begins the record, after comments and the version."""
         for index, line in enumerate(lines):
             if line.startswith(b"#"):
                 continue
             begun, self._begun = self._begun, True
+            # Only the first line of the text may be the version; later it is an attribute.
             if begun or not line.lower().startswith(b"version:"):
                 return index
             if decode_value(line[len(b"version:") :], index) != b"1":
@@ -189,7 +197,7 @@ class RecordParser(ABC, Generic[T]):
 
 
 class _Contents(RecordParser[ParsedRecord]):
-    """Read entries, remembering lines that repeat: most of an account's do."""
+    """Parse entries, caching lines that repeat: most of an account's do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,7 +236,7 @@ class _Contents(RecordParser[ParsedRecord]):
         if key in {"changetype", "control"}:
             raise LineError("a change record; only entries and their additions are read", index)
         learned = key, text, decode_value(rest, index)
-        # Base64 hides what hardly ever repeats: foreign letters and passwords.
+        # Values in base64 hardly ever repeat: names with foreign letters, and passwords.
         if len(line) <= _LONGEST_KNOWN and not rest.startswith(b":"):
             self._remember(line, learned)
         return learned
@@ -239,11 +247,11 @@ class _Contents(RecordParser[ParsedRecord]):
 
 
 def _first_value(lines: list[bytes], start: int) -> int:
-    """Find where the attributes of an entry begin: behind its DN, or ``changetype: add``."""
+    """Return the index of the first attribute of an entry: after its DN, or ``changetype: add``."""
     for index in range(start + 1, len(lines)):
         name, _, rest = lines[index].partition(b":")
         if name.lower() == b"changetype":
-            # Of any other change the line itself is the fault.
+            # For any other change type this line is reported: attributes are read from here on.
             return index + (decode_value(rest, index).strip(b" ").lower() == b"add")
         if not name.startswith(b"#"):
             break
@@ -251,10 +259,10 @@ def _first_value(lines: list[bytes], start: int) -> int:
 
 
 def split_line(line: bytes, index: int) -> tuple[str, bytes]:
-    """Give the name in a line, and what stands behind its colon.
+    """Split a line into the name and the text after the colon.
 
     Raises:
-        LineError: If there is none.
+        LineError: If it has no name.
     """
     name, colon, rest = line.partition(b":")
     if not colon:
@@ -265,10 +273,10 @@ def split_line(line: bytes, index: int) -> tuple[str, bytes]:
 
 
 def parse_dn_line(line: bytes, index: int) -> str:
-    """Read the line that begins a record.
+    """Parse the line that begins a record.
 
     Raises:
-        LineError: If it does not.
+        LineError: If it is no ``dn:`` line.
     """
     name, colon, rest = line.partition(b":")
     if not colon or name.lower() != b"dn":
@@ -280,10 +288,10 @@ def parse_dn_line(line: bytes, index: int) -> str:
 
 
 def decode_value(rest: bytes, index: int) -> bytes:
-    """Read what stands behind the first colon of a line.
+    """Decode the text after the first colon of a line.
 
     Raises:
-        LineError: If it is malformed, or elsewhere.
+        LineError: If it is malformed, or a URL.
     """
     if rest.startswith(b":"):
         try:
@@ -291,7 +299,7 @@ def decode_value(rest: bytes, index: int) -> bytes:
         except binascii.Error as ex:
             raise LineError("bad base64", index) from ex
     if rest.startswith(b"<"):
-        raise LineError("a value that lies elsewhere; no URL is fetched", index)
+        raise LineError("a value given as a URL; no URL is fetched", index)
     return rest.lstrip(b" ")
 
 
@@ -302,7 +310,7 @@ def _comments(text: bytes, line: int) -> Iterator[LdifComment]:
 
 
 def _physical(text: bytes, index: int) -> int:
-    """Number, from 0, of the physical line where a logical line begins."""
+    """Return the number, from 0, of the physical line where a logical line begins."""
     if not index:
         return 0
     logical = -1

@@ -315,7 +315,7 @@ class AttributeCache:
         is_short = len(chunk) <= _LONGEST_SHORT + 2
         if not value or not (is_short or chunk[1] == _ONE_BYTE):
             return
-        # With lengths in a longer form, these bytes are not those that `_write_attributes` looks up.
+        # With lengths in a longer form, these are not the bytes that `_write_attributes` looks up.
         if len(before) != (8 + chunk[3] if is_short else _head(chunk)):
             return
         name = chunk[4 : 4 + chunk[3]] if is_short else chunk[5 : 5 + chunk[4]]

@@ -61,7 +61,7 @@ def test_a_value_is_base64_only_where_it_has_to_be(name: str, value: bytes, line
 @pytest.mark.parametrize("name", ["", "c n", "cn\n", "cn:", "-", "größe"])
 def test_a_name_can_not_bring_lines_of_its_own(name: str) -> None:
     """What is no attribute description is refused."""
-    with pytest.raises(ValueError, match="no attribute description"):
+    with pytest.raises(ValueError, match="not an attribute description"):
         writer.attribute(name, b"x")
 
 
@@ -111,7 +111,7 @@ def test_what_varies_is_not_remembered_for_ever() -> None:
     for number in range(4000):
         entry = {"mail": [b"%d" % number], "c": [b"x"], "userPassword": [b"{SSHA}"]}
         formatter.record("o=x", entry)
-    kept = {name: len(memo._blocks) for name, memo in formatter._memos.items()}
+    kept = {name: len(memo._blocks) for name, memo in formatter._caches.items()}
     assert kept == {"mail": 0, "c": 1, "userPassword": 0}
 
 
@@ -120,7 +120,7 @@ def test_names_without_number_are_not_remembered_either() -> None:
     formatter = writer.Formatter()
     for number in range(500):
         formatter.record("o=x", {f"cn;x-{number}": [b"x"]})
-    assert len(formatter._memos) <= 64
+    assert len(formatter._caches) <= 64
 
 
 def test_a_comment_is_readable() -> None:
