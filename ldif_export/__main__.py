@@ -1,4 +1,4 @@
-"""The command ``ldif-export``."""
+"""Define the command ``ldif-export`` and its options."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -16,8 +16,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class _Words(click.Group):
-    """A group whose first word may be left out: then it is `export`."""
+class _DefaultExport(click.Group):
+    """A group of commands with `export` as the default one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for option in self.get_params(ctx) for name in option.opts}
@@ -28,12 +28,12 @@ class _Words(click.Group):
 
 _CONNECTION = (
     click.option("--uri", multiple=True, help="Server: ldap://, ldaps:// or ldapi://; repeatable."),
-    click.option("--suffix", help="Suffix of the tree: dc=example,dc=com, say."),
+    click.option("--suffix", help="Suffix of the tree, dc=example,dc=com for example."),
     click.option("--bind-dn", help="Account to bind as."),
     click.option(
         "--password-file",
         type=_PRESENT,
-        help="File with its password; otherwise the variable LDIF_EXPORT_PASSWORD.",
+        help="File with its password.  [default: the variable LDIF_EXPORT_PASSWORD]",
     ),
     click.option(
         "--external", is_flag=True, help="Bind as the caller, by ldapi:// and SASL EXTERNAL."
@@ -43,14 +43,14 @@ _CONNECTION = (
 )
 
 
-def _connecting(command: Callable[..., Any]) -> Callable[..., Any]:
+def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return reduce(lambda made, option: option(made), reversed(_CONNECTION), command)
 
 
-@click.group(cls=_Words, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_DefaultExport, context_settings={"help_option_names": ["-h", "--help"]})
 @version.option()
 def main() -> None:
-    """Write accounts of an iRedMail directory as LDIF, check such files, and bring them back.
+    """Export accounts of an iRedMail directory as LDIF, verify such files, and restore them.
 
     `ldif-export domain example.com` is short for `ldif-export export domain example.com`.
     """
@@ -59,45 +59,45 @@ def main() -> None:
 @main.command()
 @click.argument("kind", type=click.Choice(_KINDS))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@_connecting
-@click.option("--passwords/--no-passwords", default=True, help="With password hashes, or without.")
-@click.option("--omit", multiple=True, metavar="ATTRIBUTE", help="Leave out; repeatable.")
+@_connection_options
+@click.option("--passwords/--no-passwords", default=True, help="Include password hashes, or not.")
+@click.option("--omit", multiple=True, metavar="ATTRIBUTE", help="Leave it out; repeatable.")
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice(_ACCOUNTS),
     help="Kinds of account below domains; repeatable.  [default: all]",
 )
-@click.option("--operational", is_flag=True, help="Also attributes that the server makes itself.")
+@click.option("--operational", is_flag=True, help="Include operational attributes.")
 @click.option(
     "--global-admins/--no-global-admins",
     default=True,
-    help="With the accounts of global admins below domains, or without.",
+    help="Include the accounts of global admins below domains, or not.",
 )
-@click.option("--subtree/--no-subtree", default=True, help="Of a domain, all that is below it.")
+@click.option("--subtree/--no-subtree", default=True, help="Include all that is below a domain.")
 @click.option(
     "--output",
     type=_FILE,
-    help="File, which appears only when it is whole.  [default: standard output]",
+    help="File to write; it appears when it is complete.  [default: standard output]",
 )
 @click.option(
     "--compress",
     type=click.Choice(("none", "gzip", "zstd")),
-    help="[default: as the name of the file ends, .gz or .zst]",
+    help="[default: by the suffix of the output file, .gz or .zst]",
 )
-@click.option("--manifest", type=_FILE, help="Write counts, states and a digest into this file.")
-@click.option("--exact", is_flag=True, help="The state of one moment; the server needs syncprov.")
+@click.option("--manifest", type=_FILE, help="Write counts, entryCSNs and a digest to this file.")
+@click.option("--exact", is_flag=True, help="Export a snapshot; the server needs syncprov.")
 @click.option(
     "--since",
     type=_PRESENT,
     metavar="MANIFEST",
-    help="Only what has changed since that export, as change records.",
+    help="Export only what has changed since that export, as change records.",
 )
 @click.option(
     "--reader",
     type=click.Choice(_READERS),
     default="auto",
-    help="How to read: `wire` is fast, `python-ldap` knows all that libldap does.",
+    help="How to read: `wire` is fast, `python-ldap` reads libldap's configuration.",
 )
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")
 @click.option("--credentials-fd", type=int, hidden=True)
@@ -111,15 +111,15 @@ def export(
     credentials_fd: int | None,
     **given: Any,
 ) -> None:
-    """Write accounts of an iRedMail directory as LDIF.
+    """Export accounts of an iRedMail directory as LDIF.
 
     KIND is what to export; NAMES are domains for `domain` and `catchall`, none for `all`, and
     addresses otherwise.
 
-    It ends with 0, 3 if there is no such account, 4 if the directory does not answer, 2 if the
-    command line is wrong and 1 otherwise.
+    The exit status is 0, 3 if there is no such account, 4 if the directory does not answer, 2 if
+    the command line is wrong and 1 otherwise.
     """
-    # What an export loads takes most of the start-up, and --help needs none of it.
+    # Loading what a command needs takes most of its start-up, and --help needs none of it.
     from ldif_export.cli.export import run  # noqa: PLC0415
 
     context.exit(run(kind, names, credentials_fd, given))
@@ -127,13 +127,13 @@ def export(
 
 @main.command()
 @click.argument("file", type=_PRESENT)
-@click.option("--manifest", type=_PRESENT, help="Compare with what was written beside it.")
-@click.option("--json", "as_json", is_flag=True, help="Tell everything, for programs.")
+@click.option("--manifest", type=_PRESENT, help="Compare with the manifest of its export.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.pass_context
 def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_json: bool) -> None:
-    """Check a file without a server: is it whole, and could it be restored?
+    """Check a file without a server: is it complete, and can it be restored?
 
-    It ends with 0 if so, else with 1.
+    The exit status is 0 if so, else 1.
     """
     from ldif_export.cli.verify import run  # noqa: PLC0415 - as above
 
@@ -142,28 +142,32 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 
 @main.command()
 @click.argument("file", type=_PRESENT)
-@_connecting
-@click.option("--dry-run", is_flag=True, help="Print the plan as LDIF change records, and stop.")
-@click.option("--overwrite", is_flag=True, help="Make entries that differ as the file has them.")
-@click.option("--clear-text", is_flag=True, help="Take passwords in clear text.")
+@_connection_options
+@click.option(
+    "--dry-run", is_flag=True, help="Print the changes as LDIF change records, and write nothing."
+)
+@click.option("--overwrite", is_flag=True, help="Change entries that differ to the file's.")
+@click.option("--clear-text", is_flag=True, help="Accept passwords in clear text.")
 @click.option(
     "--leave-out",
     multiple=True,
     metavar="ATTRIBUTE",
-    help="As though the file did not have it; repeatable.",
+    help="Ignore this attribute in the file; repeatable.",
 )
-@click.option("--old-suffix", default="", help="Suffix in the file, if it is another one.")
-@click.option("--checkpoint", type=_FILE, help="[default: FILE.restoring]")
-@click.option("--json", "as_json", is_flag=True, help="Tell everything, for programs.")
+@click.option("--old-suffix", default="", help="Suffix in the file, if it is not the directory's.")
+@click.option(
+    "--checkpoint", type=_FILE, help="File that keeps the progress.  [default: FILE.restoring]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")
 @click.pass_context
 def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
-    """Bring the entries of a file into a directory that has iRedMail's base tree.
+    """Restore the entries of a file into a directory that has iRedMail's base tree.
 
-    Everything is judged first; if anything is refused nothing is written. What is there already
-    is let be, so a second run finishes what a first one could not.
+    The whole file is checked first; if anything is refused, nothing is written. Entries that exist
+    are left alone, so a second run finishes what a first one could not.
 
-    It ends with 0, 4 if the directory does not answer, 2 if the command line is wrong and 1
+    The exit status is 0, 4 if the directory does not answer, 2 if the command line is wrong and 1
     otherwise.
     """
     from ldif_export.cli.restore import run  # noqa: PLC0415 - as above

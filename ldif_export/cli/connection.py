@@ -1,4 +1,4 @@
-"""Read the connection settings of the command line, or of a parent process."""
+"""Read the connection settings of the command line, or those that a parent process passes."""
 
 import os
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ PASSWORD_VARIABLE = "LDIF_EXPORT_PASSWORD"  # noqa: S105 - the name of a variabl
 
 
 def settings(given: Mapping[str, Any], account: str) -> LdapSettings:
-    """Read where the directory is and who we are there: unless told, `cn=<account>,<suffix>`.
+    """Read servers, bind account and password; by default the account `cn=<account>,<suffix>`.
 
     Raises:
-        click.UsageError: If something is missing.
+        click.UsageError: If an option is missing, or options contradict one another.
     """
     uri, suffix, bind_dn = given["uri"], given["suffix"], given["bind_dn"]
     external = given["external"]
@@ -43,7 +43,7 @@ def inherited_settings(descriptor: int) -> LdapSettings:
     """Read the settings that a parent process wrote.
 
     Raises:
-        click.UsageError: If there are none. It does not show what it read.
+        click.UsageError: If there are none. It does not show what was read.
     """
     try:
         with open(descriptor, "rb") as pipe:
@@ -57,7 +57,7 @@ def _password(file: Path | None) -> Secret:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     else:
         password = os.environ.get(PASSWORD_VARIABLE, "")
-    # A bind with an empty password succeeds, as nobody.
+    # A bind with an empty password succeeds, as anonymous.
     if not password:
         raise click.UsageError(f"--password-file or {PASSWORD_VARIABLE} must give a password")
     return Secret(password)

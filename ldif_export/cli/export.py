@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from ldif_export.manifest import ExportMode
 
 _LARGE = 4 * 1024 * 1024
-"""More bytes than an export asks for at a time, but for single values."""
+"""More bytes than an export allocates at once, except for single values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportJob:
-    """One export: what, how it is read, and where it goes; no output: standard output."""
+    """One export: what is read, how, and where it is written; no output: standard output."""
 
     selections: tuple[Selection, ...]
     reader: ReaderName = "auto"
@@ -48,10 +48,10 @@ class ExportJob:
 def parse_selections(
     kind: str, given_names: Sequence[str], given: Mapping[str, Any]
 ) -> tuple[Selection, ...]:
-    """Read what to export.
+    """Read what to export from the command line.
 
     Raises:
-        click.UsageError: If a name is malformed, missing or too many.
+        click.UsageError: If a name is malformed, missing or superfluous.
     """
     known = cast("SelectionKind", kind)
     if (known == "all") == bool(given_names):
@@ -76,10 +76,10 @@ def parse_selections(
 
 
 def parse_job(selections: tuple[Selection, ...], given: Mapping[str, Any]) -> ExportJob:
-    """Read how to export.
+    """Read how to export from the command line.
 
     Raises:
-        click.UsageError: If the parts do not fit together.
+        click.UsageError: If options exclude each other.
     """
     path = given["output"]
     if given["exact"] and given["since"]:
@@ -144,7 +144,7 @@ def export(settings: LdapSettings, job: ExportJob) -> int:
 def _keep_freed_memory() -> None:
     """Let the C library keep the memory of one chunk for the next one.
 
-    It gives back to the kernel what is larger than the largest block that was ever mapped and
+    It returns memory to the kernel that is larger than the largest block that was ever mapped and
     freed (mallopt(3), M_MMAP_THRESHOLD), and faulting it in again is up to a sixth of an export.
     The block that is mapped and freed here is never touched.
     """
@@ -208,7 +208,7 @@ def _export(
 
 
 def _resolved(settings: LdapSettings, job: ExportJob) -> tuple[Search, ...]:
-    """Find out what to search for, on a connection for that alone."""
+    """Return the searches of an export, resolved on a connection of its own."""
     wanted = Projection(job.selections[0])
     with closing(choice.connect(settings, wanted, job.reader)) as reader:
         return domain_lookup.resolve_searches(reader, job.selections, names.Tree(settings.suffix))
@@ -217,7 +217,7 @@ def _resolved(settings: LdapSettings, job: ExportJob) -> tuple[Search, ...]:
 def _increment(
     settings: LdapSettings, job: ExportJob, earlier: Path, stack: ExitStack
 ) -> Iterator[bytes]:
-    """Give what has changed since an earlier export as change records.
+    """Yield what has changed since an earlier export, as change records.
 
     Raises:
         PreconditionFailed: If that was an export of something else.

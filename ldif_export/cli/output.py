@@ -1,4 +1,4 @@
-"""Write the output of a command: a file that appears only when it is whole, and error messages."""
+"""Write the output of a command: a file that appears only when it is complete, and errors."""
 
 import json
 import os
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[int]:
-    """Open a file that takes its name only when all of it is on the disk; its owner's alone."""
+    """Open a file, readable by its owner only, that gets its name when all of it is on the disk."""
     # Standard output needs no scratch file, and starts sooner without.
     import tempfile  # noqa: PLC0415
 
+    # By default SIGTERM ends Python without running the cleanup below.
     signal.signal(signal.SIGTERM, _terminated)
     descriptor = _unnamed(path.parent)
     scratch = None
@@ -35,9 +36,11 @@ def complete_file(path: Path) -> Iterator[int]:
             yield descriptor
             os.fsync(descriptor)
             if scratch is None:
-                # A link replaces no file: when it is whole it has a name of its own for a moment.
+                # link(2) replaces no file, so the complete file gets a name of its own first, which
+                # then replaces the old one.
                 scratch = str(path.with_name(f".{path.name}.{os.urandom(8).hex()}"))
-                # Any directory: Python follows the link in /proc only if there is one.
+                # src_dir_fd is unused for an absolute path, but without one Python does not follow
+                # the symbolic link in /proc.
                 os.link(f"/proc/self/fd/{descriptor}", scratch, src_dir_fd=0)
         finally:
             if descriptor is not None:
@@ -51,14 +54,15 @@ def complete_file(path: Path) -> Iterator[int]:
 
 
 def _unnamed(directory: Path) -> int | None:
-    """Open a file without a name, which goes with the process; None: there are none here."""
+    """Open a file without a name, removed when the process ends; None: not supported here."""
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not Path("/proc/self/fd").is_dir():
         return None
     try:
         return os.open(directory, os.O_WRONLY | flag, 0o600)
     except OSError:
-        # Some file systems, network ones among them, have none. What else is wrong is told next.
+        # Some file systems, network ones among them, do not support it. Any other error occurs
+        # again when the scratch file is made, and is reported then.
         return None
 
 
@@ -82,7 +86,7 @@ def write_all(descriptor: int, chunk: bytes) -> None:
 
 
 def failed(refusal: Refusal) -> int:
-    """Say in one line what went wrong; give the exit status."""
+    """Print the line that reports a refusal, and return the exit status."""
     click.echo(handover.error_line(refusal), err=True)
     return handover.exit_status(refusal)
 

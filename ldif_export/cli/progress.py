@@ -23,13 +23,13 @@ from ldif_export.readers import libldap
 from ldif_export.selection import Search
 
 _BEGINNING = b"\ndn:"
-"""Begins every record of a text, and nothing else: other lines begin otherwise, or are folded."""
+"""Begins every record and nothing else in a text: other lines begin otherwise or are folded."""
 
 
 def shown(
     chunks: Iterable[bytes], settings: LdapSettings, searches: Sequence[Search]
 ) -> Iterator[bytes]:
-    """Show on the terminal how far a text is: entries, bytes, speed and time left."""
+    """Pass chunks on, and show the progress: entries, bytes, speed and time left."""
     with progress_bar() as progress:
         entries = progress.add_task("entries", total=None)
         size = progress.add_task("bytes", total=None)
@@ -44,7 +44,7 @@ def shown(
 
 
 def progress_bar() -> Progress:
-    """Make a progress bar on standard error; what is counted may be entries or bytes."""
+    """Make a progress bar on standard error; it counts entries or bytes."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,7 +57,7 @@ def progress_bar() -> Progress:
 
 
 class _Amount(TextColumn):
-    """Bytes in their units, entries as they are."""
+    """Show bytes in their units, and entries as a number."""
 
     def __init__(self) -> None:
         super().__init__("")
@@ -71,7 +71,7 @@ class _Amount(TextColumn):
 def _count(
     settings: LdapSettings, searches: Sequence[Search], progress: Progress, task: TaskID
 ) -> None:
-    """Find out how many entries there are, beside the export; without that no time is told."""
+    """Count the entries while the export runs; without the number no time left is shown."""
     try:
         connection = libldap.connect(settings)
         progress.update(task, total=sum(libldap.count(connection, one) for one in searches))

@@ -1,4 +1,4 @@
-"""How far a restore has come, kept on the disk: it goes on from there after a break."""
+"""Keep the progress of a restore on the disk, so that an interrupted one can be resumed."""
 
 import json
 import os
@@ -8,20 +8,23 @@ from pathlib import Path
 
 from iredldap.errors import PreconditionFailed
 
+# Syncing the file after each entry would slow down every restore. Nothing depends on the last
+# entries being recorded: those that are there and equal need no work anyway.
 _ENTRIES = 500
 _SECONDS = 2.0
 
 
 class Checkpoint:
-    """The number of entries that need no more work, of one file for one directory.
+    """The number of entries that need no more work, for one file and one directory.
 
     Args:
         path: Where it is kept; None: nowhere.
         sha256: Digest of the file's text.
-        suffix: Of the directory.
+        suffix: Suffix of the directory.
 
     Raises:
-        PreconditionFailed: If there is one of another file or directory, or something else.
+        PreconditionFailed: If the file at the path is of another file or directory, or no
+            checkpoint.
     """
 
     def __init__(self, path: Path | None, sha256: str, suffix: str) -> None:
@@ -32,13 +35,13 @@ class Checkpoint:
         self._since = time.monotonic()
 
     def reach(self, done: int) -> None:
-        """Tell how far the work has come; the disk hears of it now and then."""
+        """Record the progress; it is written to the disk now and then."""
         self._reached = done
         if done - self._kept >= _ENTRIES or time.monotonic() - self._since >= _SECONDS:
             self.keep()
 
     def keep(self) -> None:
-        """Write how far the work has come, and wait until the disk has it."""
+        """Write the progress to the disk, and wait until it is there."""
         self._since = time.monotonic()
         if not self._path or self._reached == self._kept:
             return
@@ -51,7 +54,7 @@ class Checkpoint:
         self._kept = self._reached
 
     def remove(self) -> None:
-        """Forget it: all is done."""
+        """Remove the file: the restore is complete."""
         if self._path:
             self._path.unlink(missing_ok=True)
 

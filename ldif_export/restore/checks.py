@@ -1,7 +1,6 @@
-"""What is wrong with a file of entries, and what is only odd: one check for whoever reads it.
+"""Check a file of entries for errors and oddities, the same way for `verify` and `restore`.
 
-`verify` and `restore` both ask here, so that they say the same of a file. What only a directory
-knows comes on top of it: what its schema takes, and what is there.
+What only a directory knows is checked beyond this: what its schema allows, and what exists there.
 """
 
 import re
@@ -20,7 +19,7 @@ from ldif_export.restore import mailboxes, password_hashes
 from ldif_export.restore.file_index import FileIndex
 
 MOST_LISTED = 1000
-"""Faults, and warnings, that a report tells one by one; of the others it tells the number."""
+"""Errors, and warnings, that a report lists; of the others it gives the number."""
 
 CLEAR_TEXT = "a password in clear text"
 
@@ -30,7 +29,7 @@ _A = {kind: f"{'an' if kind[0] in 'ae' else 'a'} {kind}" for kind in entry_kinds
 
 
 class IssueList:
-    """Faults as they are found; the first are kept, the others counted."""
+    """Collect issues; the first are kept, the others counted."""
 
     def __init__(self, most: int = MOST_LISTED) -> None:
         self._kept: list[LineIssue] = []
@@ -38,23 +37,25 @@ class IssueList:
         self.count = 0
 
     def add(self, line: int, reason: str) -> None:
+        """Add an issue."""
         self.count += 1
         if self.count <= self._most:
             self._kept.append(LineIssue(line, reason))
 
     def listed(self) -> tuple[LineIssue, ...]:
+        """Return the issues that are kept, by line."""
         return tuple(sorted(self._kept))
 
 
 @dataclass
 class FileCheck:
-    """Judge the entries of a file, one after another, and then all of them together.
+    """Check the entries of a file, one after another, and then all of them together.
 
     Args:
-        index: Where it is noted what was seen.
-        equality_of: Tells how values of an attribute are compared.
+        index: Empty index, which is filled.
+        equality_of: Returns how values of an attribute are compared.
         verified: Password schemes that the server verifies.
-        clear_text: Whether passwords in clear text are taken.
+        clear_text: Whether passwords in clear text are accepted.
     """
 
     index: FileIndex
@@ -69,7 +70,7 @@ class FileCheck:
     _is_ours: bool = False
 
     def note(self, item: parser.ParsedItem) -> None:
-        """See the next item of the text; entries are judged by `entry`, besides."""
+        """Take the next item of the text; entries are checked by `entry`, in addition."""
         match item:
             case ParsedRecord():
                 self.records += 1
@@ -89,16 +90,16 @@ class FileCheck:
                 self._end(line, torn=torn)
 
     def parts(self, dn: str) -> DnParts:
-        """Take a DN apart as it is compared; nothing: it is none."""
+        """Split a DN into components as they are compared; empty: it is malformed."""
         return matching.normalized_components(dn, self.equality_of)
 
     def entry(self, record: ParsedRecord, parts: DnParts, digest: bytes = b"") -> None:
-        """Judge an entry by itself.
+        """Check an entry by itself.
 
         Args:
             record: The entry.
-            parts: Its DN.
-            digest: Of its attributes, where they are to be compared.
+            parts: Components of its DN.
+            digest: Digest of its attributes, if they are compared.
         """
         lowered = self.lowered(record)
         kind = entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ()))
@@ -107,8 +108,8 @@ class FileCheck:
         self.index.entry(
             key, entry_kinds.dn_key(parts[1:]), len(parts), record.line, record.dn, digest
         )
-        for claim in entry_kinds.unique_names(kind, lowered):
-            self.index.claim(claim, key, record.line)
+        for name in entry_kinds.unique_names(kind, lowered):
+            self.index.unique_name(name, key, record.line)
         if path := mailboxes.mailbox_path(lowered):
             self.index.mailbox(path, key, record.line, record.dn)
         for words in self._oddities(record, parts, kind, lowered):
@@ -117,8 +118,8 @@ class FileCheck:
             is_fault = words == CLEAR_TEXT and not self.clear_text
             (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {words}")
 
-    def apart(self, record: ParsedRecord) -> None:
-        """See what no directory takes, whatever its schema; one that is there says more."""
+    def check_structure(self, record: ParsedRecord) -> None:
+        """Check what no directory accepts, whatever its schema; with a schema, more is checked."""
         if "objectclass" not in map(str.lower, record.attributes):
             self.faults.add(record.line, f"{record.dn}: no objectClass")
         for name, values in record.attributes.items():
@@ -129,7 +130,7 @@ class FileCheck:
                 self.faults.add(record.line, f"{record.dn}: {name}: a value twice")
 
     def lowered(self, record: ParsedRecord) -> dict[str, list[bytes]]:
-        """Give the attributes of an entry by the one name of each, in lower case."""
+        """Return the attributes of an entry under one name for each, in lower case."""
         found: dict[str, list[bytes]] = {}
         for name, values in record.attributes.items():
             base, semicolon, options = name.partition(";")
@@ -138,22 +139,22 @@ class FileCheck:
         return found
 
     def conclude(self) -> None:
-        """Judge what only all entries together show."""
+        """Check what only all entries together show."""
         self.index.settle()
         for line, dn, other in self.index.twice():
             self.faults.add(line, f"{dn}: is at line {other} already")
         for line, dn, other in self.index.late():
             words = f"its parent comes after it, at line {other}: a restore sorts them"
             self.warnings.add(line, f"{dn}: {words}")
-        # A copy of a directory where this was so can still be brought back.
-        for line, claim, other in self.index.shared():
-            words = f"{claim}: belongs to the entry at line {other} as well"
+        # A warning only: the copy of a directory with such entries must be restorable.
+        for line, name, other in self.index.shared():
+            words = f"{name}: belongs to the entry at line {other} as well"
             self.warnings.add(line, words)
         for fault in mailboxes.conflicts_in_file(self.index):
             self.warnings.add(fault.line, fault.reason)
 
     def outside(self, line: int, dn: str) -> None:
-        """Tell of an entry that every installation has for itself, or another program."""
+        """Warn of an entry that belongs to the installation itself, or to another program."""
         self.warnings.add(line, f"{dn}: neither below the domains nor the admins, and left out")
 
     def _oddities(
@@ -167,7 +168,7 @@ class FileCheck:
             yield f"{unnamed} lacks the value of its name, which the directory adds"
         if entry_kinds.suffix_above(parts, kind) is None:
             known = kind != "other"
-            yield f"no place for {_A[kind]}" if known else "of no kind that is known"
+            yield f"not where {_A[kind]} belongs" if known else "of an unknown kind"
         elif address := entry_kinds.foreign_address(parts, kind, lowered):
             yield f"{address} is of another domain"
 
@@ -179,13 +180,13 @@ class FileCheck:
             words = "no comment with the number of entries at the end: the text is cut off"
             self.faults.add(line, words)
         elif self._announced is None:
-            # Other programs write none; and an editor leaves out the last line feed.
+            # Other programs write no such comment, and an editor may drop the last line feed.
             end = "the text ends within a line" if torn else "no number of entries at the end"
             self.warnings.add(line, f"{end}: it may be cut off")
 
 
 def password_warnings(record: ParsedRecord, verified: Collection[str]) -> list[str]:
-    """Say what is odd about an entry's stored passwords; no value is shown."""
+    """Return what is odd about an entry's stored passwords; no value is shown."""
     warnings = []
     for name, values in record.attributes.items():
         if is_password(name):
@@ -198,7 +199,7 @@ def password_warnings(record: ParsedRecord, verified: Collection[str]) -> list[s
 
 
 def suffix_of_account(parts: DnParts) -> DnParts | None:
-    """Give the suffix of an entry that lies below the domains or the admins, or None."""
+    """Return the suffix of an entry that is below the domains or the admins, or None."""
     for place, part in enumerate(parts):
         if place and list(part) in ([("o", "domains")], [("o", "domainadmins")]):
             return parts[place + 1 :]
@@ -206,12 +207,12 @@ def suffix_of_account(parts: DnParts) -> DnParts | None:
 
 
 def has_ancestor_in_file(index: FileIndex, parts: DnParts) -> bool:
-    """Whether something above an entry's missing parent is in the file."""
+    """Return whether an ancestor of an entry's missing parent is in the file."""
     return any(index.holds(entry_kinds.dn_key(parts[n:])) for n in range(2, len(parts)))
 
 
 def is_installation(parts: DnParts, suffix: DnParts) -> bool:
-    """Whether an entry is one that every installation has: no account, and not ours to add."""
+    """Return whether an entry is one that every installation has, and thus not restored."""
     cut = len(parts) - len(suffix)
     return cut >= 0 and parts[cut:] == suffix and [*map(list, parts[:cut])] in _INSTALLATION
 

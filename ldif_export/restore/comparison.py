@@ -1,6 +1,6 @@
 """Compare the entries of a file with those of a directory, and decide what to do with each.
 
-Both the plan and the read-back after the last write ask here.
+Both the plan and the read-back after the last write use it.
 """
 
 from collections.abc import Iterator
@@ -17,26 +17,26 @@ from ldif_export.restore.normalize import Normalizer, digests_agree, read_accoun
 from ldif_export.restore.validation import FileValidation, RestoreOptions
 
 MOST_DIFFERENCES = 100
-"""Most entries whose differing attributes a plan lists; of the others it gives the number."""
+"""Most entries whose differing attributes are listed; of the others the number is given."""
 
 
 class Action(IntEnum):
-    """What is to be done with an entry of a file."""
+    """What to do with an entry of a file."""
 
     ADD = 0
     NOTHING = 1
-    """It is in the directory, and equal."""
+    """It exists in the directory, and is equal."""
     REPORT = 2
-    """It is in the directory, and differs."""
+    """It exists in the directory, and differs."""
     CHANGE = 3
-    """The same, and is to be made as the file has it."""
+    """It differs, and is to be changed to the file's."""
     PASS = 4
-    """It was done before a break, whatever happened to it since."""
+    """It was written before an interruption, whatever happened to it since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An entry that is not in the directory as it is in the file, and the attributes."""
+    """An entry that differs between directory and file, and the attributes that do."""
 
     line: int
     dn: str

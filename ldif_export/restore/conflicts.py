@@ -1,6 +1,6 @@
-"""Whether addresses and domains that a restore brings belong to others in the directory.
+"""Find addresses and domains of a restore that belong to other entries of the directory.
 
-The directory itself lets two accounts have an address, and their mail would go to both.
+The directory itself allows two accounts to have an address, and their mail would go to both.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,48 +26,48 @@ def find_conflicts(
     overwrite: bool,
     afterwards: bool = False,
 ) -> Iterator[LineIssue]:
-    """Find what belongs to another entry of the directory.
+    """Yield what belongs to another entry of the directory.
 
-    What the file itself gives to two entries is told elsewhere.
+    What the file itself gives to two entries is reported by `checks`.
 
     Args:
-        index: What the file has.
-        directory: Where it is to be.
-        is_brought: Whether the entry at a position is written.
-        parts: Takes a DN apart as the directory compares it.
+        index: Index of the file.
+        directory: Where it is to be restored.
+        is_brought: Returns whether the entry at a position is written.
+        parts: Splits a DN into components as the directory compares them.
         by_depth: Whether positions are those of parents first.
-        overwrite: Whether entries that differ become as the file has them, and so may lose
-            what the file gives to another one.
-        afterwards: Whether they are written by now. Before that, what an entry has there already
-            is no news.
+        overwrite: Whether entries that differ become as the file has them, and so may lose what the
+            file gives to another one.
+        afterwards: Whether they have been written. Before that, what an entry already has in the
+            directory is no conflict.
 
     Raises:
         ServerDown: If the directory does not answer.
     """
     brought = (
-        claim for claim in index.unique_names(by_depth=by_depth) if is_brought(claim.position)
+        unique for unique in index.unique_names(by_depth=by_depth) if is_brought(unique.position)
     )
     while some := list(islice(brought, _TOGETHER)):
-        having = _having(directory, {claim.claim for claim in some}, parts)
-        for claim in some:
-            holders = having.get(claim.claim, {})
-            if claim.key in holders and not afterwards:
+        having = _holders(directory, {unique.name for unique in some}, parts)
+        for unique in some:
+            holders = having.get(unique.name, {})
+            if unique.key in holders and not afterwards:
                 continue
             for key, dn in holders.items():
                 is_left = overwrite and index.holds(key)
-                if key != claim.key and not (is_left or index.has_unique_name(claim.claim, key)):
-                    yield LineIssue(claim.line, f"{claim.dn}: {claim.claim} belongs to {dn}")
+                if key != unique.key and not (is_left or index.has_unique_name(unique.name, key)):
+                    yield LineIssue(unique.line, f"{unique.dn}: {unique.name} belongs to {dn}")
 
 
-def _having(
-    directory: Directory, claims: set[str], parts: Callable[[str], DnParts]
+def _holders(
+    directory: Directory, names: set[str], parts: Callable[[str], DnParts]
 ) -> dict[str, dict[bytes, str]]:
-    """Who has what, by the key of the DN."""
-    addresses = {claim for claim in claims if "@" in claim}
+    """Return the entries that have each address or domain, by the key of their DN."""
+    addresses = {name for name in names if "@" in name}
     found = finders.holders(directory, addresses, ()) | finders.domains_by_name(
-        directory, claims - addresses
+        directory, names - addresses
     )
     return {
-        claim: {entry_kinds.dn_key(parts(entry.dn)): entry.dn for entry in entries}
-        for claim, entries in found.items()
+        name: {entry_kinds.dn_key(parts(entry.dn)): entry.dn for entry in entries}
+        for name, entries in found.items()
     }

@@ -30,16 +30,16 @@ _READ = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOutcome:
-    """What a restore did, and what the directory held when it was read again afterwards.
+    """What a restore did, and what the directory held when it was read back.
 
     Args:
-        added: Entries.
-        changed: Entries made as in the file.
+        added: Entries that were added.
+        changed: Entries that were changed to the file's.
         equal: Entries that are now as in the file.
-        missing: Entries that are not there all the same.
-        differ: Entries that are there and differ.
+        missing: Entries that are missing nevertheless.
+        differ: Entries that exist and differ.
         differences: What differs, in the first of them.
-        shared: Addresses and domains of entries that were added, which others took meanwhile.
+        shared: Addresses and domains of added entries that other clients gave to others meanwhile.
     """
 
     added: int
@@ -52,11 +52,11 @@ class RestoreOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether all is there; entries that differ may have been let be on purpose."""
+        """Whether everything is there; entries that differ may have been left alone on purpose."""
         return not self.missing and not self.shared
 
     def as_json(self) -> dict[str, object]:
-        """It as a dictionary for `json.dumps`."""
+        """Return it as a dictionary for `json.dumps`."""
         return {"ok": self.ok, **asdict(self)}
 
 
@@ -80,18 +80,18 @@ def execute(
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RestoreOutcome:
-    """Do what a plan says, and read back what the directory holds then.
+    """Carry out a plan, and read back what the directory holds then.
 
     Args:
         plan: Made with the same checkpoint.
-        directory: Where.
-        checkpoint: Where to keep how far it has come; removed when all is done.
-        progress: Is told of the writes done and those to be done in all.
+        directory: Where to write.
+        checkpoint: Where to keep the progress; removed when all is done.
+        progress: Called with the number of writes done and the number of all.
 
     Raises:
-        PreconditionFailed: If the plan refuses anything, or the file is another one by now.
-        Refusal: Of the directory. Its report tells the line, and how many writes were done; a
-            plan made anew finishes them.
+        PreconditionFailed: If the plan refuses anything, or the file has changed.
+        Refusal: Of the directory. Its report has the line, and how many writes were done; a new
+            plan finishes them.
     """
     _check_unchanged(plan)
     mark = Checkpoint(checkpoint, plan.sha256, plan.suffix)
@@ -104,7 +104,7 @@ def execute(
 
 
 def _check_unchanged(plan: RestorePlan) -> None:
-    """See that a plan may be carried out, and is still about the file that it was made of."""
+    """Check that a plan may be carried out, and that its file is still the one it was made of."""
     if not plan.ok:
         raise PreconditionFailed(f"the plan refuses {plan.refused_count} times")
     if _digest(plan.file) != plan.sha256:
@@ -115,12 +115,14 @@ def _write(
     plan: RestorePlan, directory: Directory, mark: Checkpoint, progress: Callable[[int, int], None]
 ) -> None:
     total = plan.add + plan.change
+    # One after another, parents first: a child cannot be added before its parent.
     for done, (position, record, make) in enumerate(_changes(plan, directory), 1):
         try:
             apply.execute(directory, make)
         except Refusal as refusal:
             refusal.report = {**(refusal.report or {}), "line": record.line, "writes": done - 1}
             raise
+        # After the write: what is recorded as done is in the directory.
         mark.reach(position + 1)
         progress(done, total)
 
@@ -146,7 +148,7 @@ def _outcome(done: RestorePlan, directory: Directory) -> RestoreOutcome:
 def _changes(
     plan: RestorePlan, directory: Directory
 ) -> Iterator[tuple[int, ParsedRecord, Callable[[], Plan]]]:
-    """Give the place in the order, the entry, and what makes the change of each."""
+    """Yield the position, the entry, and a function that makes the change of each."""
     normalizer = make_normalizer(directory, plan.options)
     largest = plan.options.largest
     found = read_accounts(plan.file, normalizer, largest=largest, by_depth=plan.by_depth)
@@ -159,11 +161,14 @@ def _changes(
 
 def _addition(record: ParsedRecord) -> Plan:
     attributes = {name: tuple(values) for name, values in record.attributes.items()}
-    # Present: an add whose answer was lost. Reading back tells whether it is that.
+    # An entry that is there is one whose add succeeded and whose response was lost; or another
+    # client's, which the read-back then finds to differ.
     return Plan(record.dn, (Add(record.dn, attributes, present_ok=True),))
 
 
 def _correction(record: ParsedRecord, directory: Directory, normalizer: Normalizer) -> Plan:
+    # Read again just before the write: the plan may be minutes old, and the modification asserts
+    # the state that it was made for.
     entry = directory.read(record.dn)
     if entry is None:
         raise NoSuchAccount(f"{record.dn} has gone since it was planned")

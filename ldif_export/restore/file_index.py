@@ -1,6 +1,6 @@
-"""What has been seen of a file, kept outside the memory: which entries, which addresses and names.
+"""Index a file outside the memory: its entries, addresses, names and mailboxes.
 
-A temporary SQLite database without a name holds it; it goes with the process.
+A temporary SQLite database without a name holds the index; it is removed when the process ends.
 """
 
 import sqlite3
@@ -18,14 +18,14 @@ CREATE TABLE entry (
     number INTEGER PRIMARY KEY, key BLOB, parent BLOB, depth INTEGER, line INTEGER, dn TEXT,
     digest BLOB
 );
-CREATE TABLE claim (claim TEXT, key BLOB, line INTEGER);
+CREATE TABLE unique_name (name TEXT, key BLOB, line INTEGER);
 CREATE TABLE login (mail TEXT);
 CREATE TABLE mailbox (path TEXT, key BLOB, line INTEGER, dn TEXT);
 CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
 _INSERTS = {
     "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
-    "claim": "INSERT INTO claim VALUES (?, ?, ?)",
+    "unique_name": "INSERT INTO unique_name VALUES (?, ?, ?)",
     "login": "INSERT INTO login VALUES (?)",
     "mailbox": "INSERT INTO mailbox VALUES (?, ?, ?, ?)",
     "present": "INSERT OR REPLACE INTO present VALUES (?, ?)",
@@ -38,15 +38,16 @@ JOIN entry ON entry.key = double.key AND entry.number > double.number
 ORDER BY entry.number
 """
 _SHARED = """
-SELECT max(line), claim, min(line) FROM claim
-GROUP BY claim HAVING min(line) < max(line) ORDER BY 1
+SELECT max(line), name, min(line) FROM unique_name
+GROUP BY name HAVING min(line) < max(line) ORDER BY 1
 """
 _UNIQUE_NAMES = """
-SELECT position, claim, entry.key, entry.line, entry.dn
+SELECT position, name, entry.key, entry.line, entry.dn
 FROM (
     SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, key, line, dn FROM entry
 ) AS entry
-JOIN claim ON claim.key = entry.key AND claim.line = entry.line ORDER BY position, claim
+JOIN unique_name ON unique_name.key = entry.key AND unique_name.line = entry.line
+ORDER BY position, name
 """
 _LATE = """
 SELECT child.line, child.dn, parent.line
@@ -74,34 +75,34 @@ ORDER BY path, line
 """
 
 LinePair = tuple[int, str, int]
-"""Line of an entry, its DN or address, and the line of the other one."""
+"""Line of an entry, its DN or address, and the line of another entry."""
 
 
 class UniqueName(NamedTuple):
     """An address or a domain, and the entry of the file that has it.
 
     Args:
-        position: Of the entry, in the order asked for; from 0.
-        claim: In lower case.
-        key: Of the entry.
-        line: Where that stands.
-        dn: For people.
+        position: Position of the entry, in the order asked for; from 0.
+        name: In lower case.
+        key: Key of the entry's DN.
+        line: Line of the entry.
+        dn: The entry's DN, for messages.
     """
 
     position: int
-    claim: str
+    name: str
     key: bytes
     line: int
     dn: str
 
 
 class MailboxPath(NamedTuple):
-    """A mailbox.
+    """The path of an entry's mailbox.
 
     Args:
-        path: Normalised.
-        line: Of the entry in the file; 0: it is in the directory only.
-        dn: For people.
+        path: Normalized.
+        line: Line of the entry in the file; 0: it is in the directory only.
+        dn: The entry's DN, for messages.
     """
 
     path: str
@@ -110,7 +111,7 @@ class MailboxPath(NamedTuple):
 
 
 class FileIndex:
-    """Entries in the order in which they are told; ask when all are in and `settle` was called."""
+    """Index the entries of a file; query it when all are added and `settle` was called."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -132,107 +133,108 @@ class FileIndex:
     def entry(
         self, key: bytes, parent: bytes, depth: int, line: int, dn: str, digest: bytes = b""
     ) -> None:
-        """Tell of an entry of the file.
+        """Add an entry of the file.
 
         Args:
-            key: Of its DN, as `places.key` gives it.
-            parent: Of the DN above.
-            depth: Components of its DN.
-            line: Where it stands.
-            dn: For people.
-            digest: Of its attributes, where they are to be compared.
+            key: Key of its DN, as `entry_kinds.dn_key` returns it.
+            parent: Key of its parent's DN.
+            depth: Number of components of its DN.
+            line: Its line.
+            dn: Its DN, for messages.
+            digest: Digest of its attributes, if they are compared.
         """
-        self._told("entry", (key, parent, depth, line, dn, digest))
+        self._add("entry", (key, parent, depth, line, dn, digest))
 
-    def claim(self, claim: str, key: bytes, line: int) -> None:
-        """Tell of what no other entry may have: an address or a domain, in lower case."""
-        self._told("claim", (claim, key, line))
+    def unique_name(self, name: str, key: bytes, line: int) -> None:
+        """Add an address or a domain, in lower case, that no other entry may have."""
+        self._add("unique_name", (name, key, line))
 
     def login(self, mail: str) -> None:
-        """Tell of a user or an admin of the file, by the address in lower case."""
-        self._told("login", (mail,))
+        """Add a user or an admin of the file, by the address in lower case."""
+        self._add("login", (mail,))
 
     def mailbox(self, path: str, key: bytes, line: int, dn: str) -> None:
-        """Tell of the mailbox of an entry of the file, by its normalised path."""
-        self._told("mailbox", (path, key, line, dn))
+        """Add the mailbox of an entry of the file, by its normalized path."""
+        self._add("mailbox", (path, key, line, dn))
 
     def mailbox_there(self, path: str, key: bytes, dn: str) -> None:
-        """Tell of the mailbox of an entry of the directory."""
-        self._told("mailbox", (path, key, 0, dn))
+        """Add the mailbox of an entry of the directory."""
+        self._add("mailbox", (path, key, 0, dn))
 
     def present(self, key: bytes, digest: bytes) -> None:
-        """Tell of an entry of the directory."""
-        self._told("present", (key, digest))
+        """Add an entry of the directory."""
+        self._add("present", (key, digest))
 
     def settle(self) -> None:
-        """Take in what waits, and prepare for questions."""
+        """Flush what is buffered, and create the indexes for queries."""
         for table in self._waiting:
             self._flush(table)
+        # Only now: an index that exists while rows are inserted is updated for each of them.
         self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON entry (key)")
         self._database.execute("CREATE INDEX IF NOT EXISTS by_parent ON entry (parent)")
-        self._database.execute("CREATE INDEX IF NOT EXISTS by_claim ON claim (claim)")
-        self._database.execute("CREATE INDEX IF NOT EXISTS by_claimant ON claim (key)")
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_name ON unique_name (name)")
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_owner ON unique_name (key)")
 
     def holds(self, key: bytes) -> bool:
-        """Whether the file has this entry."""
+        """Return whether the file has an entry."""
         found = self._database.execute("SELECT 1 FROM entry WHERE key = ? LIMIT 1", (key,))
         return found.fetchone() is not None
 
     def has_login(self, mail: str) -> bool:
-        """Whether the file has a user or an admin of this address; for few of them."""
+        """Return whether the file has a user or an admin with this address; for few addresses."""
         found = self._database.execute("SELECT 1 FROM login WHERE mail = ? LIMIT 1", (mail,))
         return found.fetchone() is not None
 
     def twice(self) -> Iterator[LinePair]:
-        """Entries whose DN came before."""
+        """Yield entries whose DN occurred before."""
         yield from self._rows(_TWICE)
 
     def shared(self) -> Iterator[LinePair]:
-        """Addresses and domains of more than one entry."""
+        """Yield addresses and domains of more than one entry."""
         yield from self._rows(_SHARED)
 
     def mailboxes(self) -> Iterator[MailboxPath]:
-        """Mailboxes of the file, sorted by path."""
+        """Yield the mailboxes of the file, sorted by path."""
         for row in self._rows(_PATHS):
             yield MailboxPath(*row)
 
     def mailboxes_beside(self, *, overwrite: bool) -> Iterator[MailboxPath]:
-        """Mailboxes of the file that are to be written, and those of other entries, by path.
+        """Yield mailboxes of entries that will be written, and those of other entries, by path.
 
         Args:
-            overwrite: Whether entries that are there are written, too.
+            overwrite: Whether entries that exist are written, too.
         """
         for row in self._rows(_PATHS_BESIDE.format(overwrite=int(overwrite))):
             yield MailboxPath(*row)
 
     def unique_names(self, *, by_depth: bool) -> Iterator[UniqueName]:
-        """What each entry has for itself, in the order of `compared`."""
+        """Yield the addresses and domains of each entry, in the order of `compared`."""
         for row in self._rows(_UNIQUE_NAMES.format(order=_order(by_depth=by_depth))):
             yield UniqueName(*row)
 
-    def has_unique_name(self, claim: str, key: bytes) -> bool:
-        """Whether the file gives this to this entry."""
-        rows = self._database.execute("SELECT key FROM claim WHERE claim = ?", (claim,))
+    def has_unique_name(self, name: str, key: bytes) -> bool:
+        """Return whether the file gives an address or a domain to an entry."""
+        rows = self._database.execute("SELECT key FROM unique_name WHERE name = ?", (name,))
         return (key,) in rows.fetchall()
 
     def late(self) -> Iterator[LinePair]:
-        """Entries that stand before their parents."""
+        """Yield entries that come before their parents."""
         yield from self._rows(_LATE)
 
     def roots(self) -> Iterator[tuple[int, str, bool]]:
-        """Line and DN of entries whose parents are not in the file; whether they have children."""
+        """Yield line and DN of entries without a parent in the file; whether they have children."""
         for line, dn, has_children in self._rows(_ROOTS):
             yield line, dn, bool(has_children)
 
     def compared(self, *, by_depth: bool) -> Iterator[tuple[bytes, bytes | None, int, str]]:
-        """Each entry's digest beside that of the directory's (None: not there), line and DN.
+        """Yield the digest of each entry, that of the directory's (None: absent), line and DN.
 
         Args:
             by_depth: Parents first; otherwise as in the file.
         """
         yield from self._rows(_COMPARED.format(order=_order(by_depth=by_depth)))
 
-    def _told(self, table: str, row: tuple[object, ...]) -> None:
+    def _add(self, table: str, row: tuple[object, ...]) -> None:
         waiting = self._waiting[table]
         waiting.append(row)
         if len(waiting) >= _BATCH:

@@ -1,7 +1,7 @@
-"""Mailbox paths that touch in a file, or in a file and the directory that it is restored into.
+"""Find mailbox paths that overlap in a file, or between a file and the directory.
 
-Both are warnings: a directory may have a mailbox that several share on purpose, and a copy of it
-must come back.
+Both are warnings: in a directory, several accounts may share a mailbox on purpose, and a copy of it
+must be restorable.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _SPELLED = {name.lower(): name for name in mailbox.ATTRIBUTES}
 
 
 def mailbox_path(lowered: Mapping[str, Sequence[bytes]]) -> str:
-    """Return the normalised path of an entry's mailbox; empty: none.
+    """Return the normalized path of an entry's mailbox; empty: none.
 
     Args:
         lowered: Its attributes, names in lower case.
@@ -28,7 +28,7 @@ def mailbox_path(lowered: Mapping[str, Sequence[bytes]]) -> str:
 
 
 def conflicts_in_file(index: FileIndex) -> Iterator[LineIssue]:
-    """Yield the paths of a file that touch another one of the file."""
+    """Yield the paths of a file that overlap another one of the file."""
     for one, other in overlapping(index.mailboxes()):
         first, second = sorted((one, other), key=lambda found: found.line)
         words = f"{_relation(one, other)} the mailbox of the entry at line {first.line}"
@@ -38,13 +38,13 @@ def conflicts_in_file(index: FileIndex) -> Iterator[LineIssue]:
 def conflicts_with_directory(
     index: FileIndex, directory: Directory, parts: Callable[[str], DnParts], *, overwrite: bool
 ) -> Iterator[LineIssue]:
-    """Yield the paths of a file, of what is to be written, that touch one of another entry there.
+    """Yield the paths of entries to be written that overlap another entry's in the directory.
 
     Args:
-        index: What the file has, settled.
-        directory: Where it is to be.
-        parts: Takes a DN apart as the directory compares it.
-        overwrite: Whether entries that are there are written, too.
+        index: Index of the file, settled.
+        directory: Where it is to be restored.
+        parts: Splits a DN into components as the directory compares them.
+        overwrite: Whether entries that exist are written, too.
 
     Raises:
         ServerDown: If the directory does not answer.
@@ -65,19 +65,19 @@ def _relation(one: MailboxPath, other: MailboxPath) -> str:
 
 
 def overlapping(ordered: Iterable[MailboxPath]) -> Iterator[tuple[MailboxPath, MailboxPath]]:
-    """Yield each mailbox with those before it whose paths are equal to its own or hold it.
+    """Yield each mailbox with those before it whose paths are equal to its own or contain it.
 
-    Of those that are equal among themselves, the first of the file and the first of the directory.
+    Of several with equal paths, the first of the file and the first of the directory are yielded.
 
     Args:
-        ordered: Sorted by path; what lies in a directory then follows it at once.
+        ordered: Sorted by path; the contents of a folder then follow it directly.
     """
     around: list[MailboxPath] = []
     for found in ordered:
         while around and not found.path.startswith(around[-1].path):
             around.pop()
         yield from ((found, other) for other in around)
-        # Of many that are equal the first is enough to tell of.
+        # Otherwise many equal paths would give a number of pairs that is the square of theirs.
         kind = (found.path, bool(found.line))
         if kind not in {(other.path, bool(other.line)) for other in around[-2:]}:
             around.append(found)

@@ -1,4 +1,4 @@
-"""Entries of a file as one directory has them: its suffix, its spelling, only what it stores."""
+"""Normalize entries of a file for a directory: its suffix, its spelling, only what it stores."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ _MOST_KNOWN = 1000
 
 @dataclass(frozen=True)
 class Normalizer:
-    """How entries of a file become entries of a directory.
+    """Turn entries of a file into those that a directory would have.
 
     Args:
-        tree: Of the directory.
-        schema: Of the directory.
-        old_suffix: Suffix in the file, which the directory's own takes the place of; empty: none.
-        leave_out: Attributes of which nothing is read, neither in the file nor in the directory.
+        tree: The directory's.
+        schema: The directory's.
+        old_suffix: Suffix in the file, to be replaced by the directory's; empty: none.
+        leave_out: Attributes that are ignored, both in the file and in the directory.
     """
 
     tree: Tree
@@ -44,7 +44,7 @@ class Normalizer:
     leave_out: tuple[str, ...] = ()
 
     def normalized(self, record: ParsedRecord) -> ParsedRecord:
-        """Give an entry as the directory would have it; unknown attributes stay as they are."""
+        """Return an entry as the directory would have it; unknown attributes stay as they are."""
         attributes: dict[str, list[bytes]] = {}
         spelled: dict[str, str] = {}
         for name, values in record.attributes.items():
@@ -54,22 +54,22 @@ class Normalizer:
         return ParsedRecord(self._dn(record.dn), attributes, record.line)
 
     def parts(self, dn: str) -> DnParts:
-        """Take a DN apart as the directory compares it; nothing: it is none."""
+        """Split a DN into components as the directory compares them; empty: it is malformed."""
         return matching.normalized_components(dn, self.schema.equality_of)
 
     def operational(self, record: ParsedRecord) -> set[str]:
-        """Names of the attributes that the server keeps for itself."""
+        """Return the names of the attributes that the server maintains itself."""
         return {name for name in record.attributes if self.schema.is_operational(name)}
 
     def omitted(self, record: ParsedRecord) -> set[str]:
-        """Names of the attributes that are left out on request, as the request spells them."""
+        """Return the attributes that are left out on request, in the request's spelling."""
         if not self.leave_out:
             return set()
         named = {self._base(name) for name in record.attributes}
         return {name for name in self.leave_out if self._base(name) in named}
 
     def is_left_out(self, attribute: str) -> bool:
-        """Whether an attribute is left out on request, in whatever spelling, with any options."""
+        """Return whether an attribute is left out on request, in any spelling, with any options."""
         return bool(self.leave_out) and self._base(attribute) in self._left_out
 
     @cached_property
@@ -80,15 +80,15 @@ class Normalizer:
         return self._one_name(attribute).partition(";")[0]
 
     def is_installation(self, parts: DnParts) -> bool:
-        """Whether an entry is one that every installation has: no account, and not ours to add."""
+        """Return whether an entry is one that every installation has, and thus not restored."""
         return checks.is_installation(parts, self._suffix)
 
     def is_account(self, parts: DnParts) -> bool:
-        """Whether an entry lies below the domains or the admins."""
+        """Return whether an entry is below the domains or the admins."""
         return any(len(parts) > len(top) and parts[-len(top) :] == top for top in self._tops)
 
     def is_below_suffix(self, parts: DnParts) -> bool:
-        """Whether an entry is one of the directory's tree."""
+        """Return whether an entry is in the directory's tree."""
         return parts[len(parts) - len(self._suffix) :] == self._suffix
 
     @cached_property
@@ -100,9 +100,9 @@ class Normalizer:
         return self.parts(self.tree.suffix)
 
     def digest(self, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
-        """Give equal bytes for equal entries: values are sets, names have one spelling.
+        """Return equal bytes for equal entries: values are sets, names have one spelling.
 
-        The passwords' part stands behind the first 16 bytes, and is missing where there are none.
+        The digest of the passwords follows the first 16 bytes, and is missing where there are none.
         """
         lowered = self._forms(attributes)
         stored = lowered.pop(_PASSWORD, None)
@@ -110,7 +110,7 @@ class Normalizer:
         return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
 
     def mods(self, record: ParsedRecord, entry: Entry) -> tuple[Mod, ...]:
-        """Give what makes an entry of the directory as the file has it.
+        """Return the modifications that turn an entry of the directory into that of the file.
 
         A file without passwords says nothing about them: they stay.
         """
@@ -133,7 +133,7 @@ class Normalizer:
 
     @cached_property
     def _one_name(self) -> Callable[[str], str]:
-        """Gives an attribute's name and options as all their spellings have in common."""
+        """Returns the form of an attribute's name and options that all their spellings share."""
         return lru_cache(_MOST_KNOWN)(self._find_one_name)
 
     def _find_one_name(self, attribute: str) -> str:
@@ -141,7 +141,7 @@ class Normalizer:
         return ";".join((base, *sorted(options)))
 
     def _forms(self, attributes: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
-        """Give values such that those are equal which the directory stores as the same bytes."""
+        """Return values in a form in which those are equal that the directory takes for equal."""
         found: dict[str, list[bytes]] = {}
         for name, values in attributes.items():
             if self.is_left_out(name):
@@ -181,19 +181,19 @@ class Normalizer:
 
 
 def digests_agree(file: bytes, directory: bytes) -> bool:
-    """Whether two digests are of equal entries; without passwords a file agrees with any."""
+    """Return whether two digests are of equal entries; without passwords a file agrees with any."""
     return directory == file or (len(file) == _DIGEST and directory.startswith(file))
 
 
 def read_accounts(
     file: Openable, normalizer: Normalizer, *, largest: int, by_depth: bool = False
 ) -> Iterator[ParsedRecord]:
-    """Read the entries of a file that is known to be right, in the directory's normalizer.
+    """Read the entries of a file that was validated, normalized for a directory.
 
     Args:
         file: LDIF, compressed or not.
         normalizer: The directory's.
-        largest: Bytes that a record may have.
+        largest: Largest record in bytes.
         by_depth: Parents first; otherwise as in the file.
     """
     found = _accounts(file, normalizer, largest)
@@ -210,7 +210,7 @@ def _accounts(file: Openable, normalizer: Normalizer, largest: int) -> Iterator[
 
 
 def _by_depth(records: Iterable[ParsedRecord]) -> Iterator[ParsedRecord]:
-    """Sort outside the memory: a temporary SQLite database without a name holds the texts."""
+    """Sort parents first, outside the memory: a temporary SQLite database holds the texts."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         database.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;"

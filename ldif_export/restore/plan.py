@@ -15,25 +15,25 @@ from ldif_export.restore.validation import RestoreOptions
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
-    """What a restore would do; nothing as long as anything is refused.
+    """What a restore would do; nothing if anything is refused.
 
     Args:
         sha256: Digest of the file's text.
-        suffix: Of the directory.
+        suffix: Suffix of the directory.
         entries: Accounts, domains and containers in the file.
-        add: How many of them are not in the directory.
-        equal: How many are there as in the file.
-        differ: How many are there and differ.
-        change: How many of these are to be made as in the file.
-        passed: How many were done before a break.
-        installation: Further entries of the file that every installation has; they are let be.
-        refused: Why the file can not be restored, by line.
-        refused_count: Their number, those not told included.
+        add: Number of those that are not in the directory.
+        equal: Number of those that exist and are equal.
+        differ: Number of those that exist and differ.
+        change: Number of the differing ones that will be changed to the file's.
+        passed: Number of those that were written before an interruption.
+        installation: Further entries of the file that every installation has; they are ignored.
+        refused: Why the file cannot be restored, by line.
+        refused_count: Their number, including those not listed.
         warnings: What is odd.
         warning_count: Their number.
         differences: What differs, in the first entries that do.
-        left_out: Operational attributes in the file, which the directory makes itself.
-        omitted: Of how many entries each attribute is left out that was asked to be.
+        left_out: Operational attributes in the file, which the directory maintains itself.
+        omitted: From how many entries each attribute is left out that `leave_out` names.
     """
 
     sha256: str
@@ -62,7 +62,7 @@ class RestorePlan:
         return not self.refused_count
 
     def as_json(self) -> dict[str, object]:
-        """What people want to see of it, for `json.dumps`."""
+        """Return what is shown of it, as a dictionary for `json.dumps`."""
         shown = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.repr}
         return {"ok": self.ok, **shown}
 

@@ -1,4 +1,4 @@
-"""Read a file that is to be restored, and refuse what no directory should be asked to take."""
+"""Validate a file that is to be restored, by its own contents and by the directory."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,8 @@ from ldif_export.restore.file_index import FileIndex
 from ldif_export.restore.normalize import Normalizer
 
 _EACH = 20
-"""Entries below one parent that are looked up one by one; of more the parent's all are read."""
+"""Up to so many entries with the same parent are looked up one by one; of more, all of the parent's
+children are read."""
 
 _WHO_LOG_IN = frozenset({"user", "admin"})
 """Kinds of entries that a domain's admin may be."""
@@ -28,15 +29,15 @@ _WHO_LOG_IN = frozenset({"user", "admin"})
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
-    """How to restore.
+    """Options of a restore.
 
     Args:
-        old_suffix: Suffix in the file, where it is not the directory's.
-        overwrite: Whether entries that exist and differ are made as the file has them.
-        clear_text: Whether passwords in clear text are taken.
+        old_suffix: Suffix in the file, if it is not the directory's.
+        overwrite: Whether entries that exist and differ are changed to the file's.
+        clear_text: Whether passwords in clear text are accepted.
         leave_out: Attributes that are left out, as though the file did not have them.
         verified: Password schemes that the server verifies.
-        largest: Bytes that a record may have.
+        largest: Largest record in bytes.
     """
 
     old_suffix: str = ""
@@ -49,7 +50,7 @@ class RestoreOptions:
 
 @dataclass
 class FileValidation:
-    """What a file holds, and what is wrong with it."""
+    """Read a file, and collect what is wrong with it."""
 
     index: FileIndex
     normalizer: Normalizer
@@ -72,7 +73,7 @@ class FileValidation:
         self.refused, self.warnings = self.check.faults, self.check.warnings
 
     def read(self, file: Openable) -> None:
-        """Read the file and judge each entry by itself, then all of them together."""
+        """Read the file; check each entry by itself, then all of them together."""
         with file.open("rb") as text:
             digesting = DigestingReader(decompressed(text))
             for item in parser.read(digesting, largest=self.options.largest):
@@ -84,7 +85,7 @@ class FileValidation:
         self.by_depth = next(self.index.late(), None) is not None
 
     def look_up(self, directory: Directory) -> None:
-        """Read what the directory has of the entries, and refuse those without a parent."""
+        """Read the directory's entries of the same DNs, and refuse entries without a parent."""
         few: dict[str, list[str]] = {}
         orphans: dict[str, bool] = {}
         for line, dn, has_children in self.index.roots():
@@ -111,13 +112,14 @@ class FileValidation:
             self.warnings.add(fault.line, fault.reason)
         for mail, mention in self._admins.items():
             if not self._exists(directory, mail):
-                reason = f"{mention.reason}: its admin {mail} is neither in the file nor there"
+                where = "neither in the file nor in the directory"
+                reason = f"{mention.reason}: its admin {mail} is {where}"
                 self.warnings.add(mention.line, reason)
 
     def _exists(self, directory: Directory, mail: str) -> bool:
-        """Return whether a user or a standalone admin has an address, here or in the file.
+        """Return whether a user or a standalone admin has an address, in the directory or the file.
 
-        Whatever names the entry: a login looks for the address.
+        The RDN does not matter: a login looks for the address.
         """
         if self.index.has_login(mail):
             return True
@@ -141,8 +143,8 @@ class FileValidation:
         record = self.normalizer.normalized(found)
         parts = self.normalizer.parts(record.dn)
         if not parts or not self.normalizer.schema.is_dn(record.dn):
-            # Nobody can be asked about it.
-            self.refused.add(record.line, f"{record.dn!r} is no DN")
+            # It cannot even be looked up.
+            self.refused.add(record.line, f"{record.dn!r} is not a valid DN")
         elif self.normalizer.is_installation(parts):
             self.installation += 1
         elif self.normalizer.is_account(parts):
@@ -167,13 +169,14 @@ class FileValidation:
                 self.index.login(folded(address.decode("utf-8", "replace")))
         for value in lowered.get("domainadmin", ()):
             mail = folded(value.decode("utf-8", "replace"))
-            # Few: a domain has one or two. The reason is completed when all entries are known.
+            # Kept in memory: a domain has one or two. The reason is completed when all entries are
+            # known.
             self._admins.setdefault(mail, LineIssue(record.line, record.dn))
 
     def _reasons(
         self, record: ParsedRecord, completed: Mapping[str, Sequence[bytes]]
     ) -> Iterator[str]:
-        """Say why the server would not take an entry, and what can be done about it."""
+        """Yield why the server would refuse an entry, and what can be done about it."""
         schema = self.normalizer.schema
         unknown = {name for name in record.attributes if schema.attribute(name) is None}
         known = {name: values for name, values in completed.items() if name not in unknown}

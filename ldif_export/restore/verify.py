@@ -1,4 +1,4 @@
-"""See whether an export is whole and makes sense, without a server."""
+"""Verify that an export is complete and consistent, without a server."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -28,13 +28,13 @@ class VerifyReport:
     """What was found in a file.
 
     Args:
-        faults: Why it is not whole or not right, by line.
-        warnings: What is odd, and harmless to the others.
-        fault_count: Number of faults, those not told included.
+        faults: Why it is incomplete or wrong, by line.
+        warnings: What is odd, and does not affect other entries.
+        fault_count: Number of faults, including those not listed.
         warning_count: Number of warnings.
-        entries: How many there are.
-        kinds: How many of each kind.
-        size: Bytes of the text, unpacked.
+        entries: Number of entries.
+        kinds: Number of each kind.
+        size: Bytes of the text, decompressed.
         sha256: Their digest.
     """
 
@@ -52,7 +52,7 @@ class VerifyReport:
         return not self.fault_count
 
     def as_json(self) -> dict[str, object]:
-        """It as a dictionary for `json.dumps`."""
+        """Return it as a dictionary for `json.dumps`."""
         return {"ok": self.ok, **asdict(self)}
 
 
@@ -63,17 +63,17 @@ def verify(
     verified: Collection[str] = password_hashes.VERIFIED,
     largest: int = parser.LARGEST_RECORD,
 ) -> VerifyReport:
-    """Judge an export by its structure, its manifest and the rules of the tree.
+    """Check an export by its structure, its manifest and the rules of the tree.
 
     Args:
         file: LDIF text, compressed or not.
         manifest: What it should hold.
         verified: Password schemes that the server verifies.
-        largest: Bytes that a record may have.
+        largest: Largest record in bytes.
     """
     digesting = DigestingReader(decompressed(file))
     with FileIndex() as index:
-        check = FileCheck(index, _compared, verified, clear_text=True)
+        check = FileCheck(index, _equality_of, verified, clear_text=True)
         examination = _Examination(check, manifest.suffix if manifest else None)
         for item in parser.read(digesting, largest=largest):
             check.note(item)
@@ -95,7 +95,7 @@ def verify(
 
 
 class _Examination:
-    """What of the check needs the directory's tree, which here is known by the file alone."""
+    """The checks that need the directory's tree, which is known from the file alone here."""
 
     def __init__(self, check: FileCheck, suffix: str | None) -> None:
         self._check = check
@@ -103,12 +103,12 @@ class _Examination:
         self._aside: list[tuple[int, str, DnParts]] = []
 
     def record(self, record: ParsedRecord) -> None:
-        """Judge an entry."""
+        """Check an entry."""
         check = self._check
         parts = check.parts(record.dn)
-        check.apart(record)
+        check.check_structure(record)
         if not parts:
-            check.faults.add(record.line, f"{record.dn!r} is no DN")
+            check.faults.add(record.line, f"{record.dn!r} is not a valid DN")
             check.kinds["other"] += 1
             return
         top = suffix_of_account(parts)
@@ -121,7 +121,7 @@ class _Examination:
         check.entry(record, parts)
 
     def conclude(self) -> None:
-        """Judge what only all entries together show."""
+        """Check what only all entries together show."""
         check = self._check
         check.conclude()
         for line, dn, _ in check.index.roots():
@@ -134,7 +134,7 @@ class _Examination:
                 check.outside(line, dn)
 
     def compare(self, manifest: Manifest, digesting: DigestingReader) -> None:
-        """Judge the text by its manifest."""
+        """Compare the text with its manifest."""
         check = self._check
         for name, expected, found in (
             ("entries", manifest.entries, check.records),
@@ -155,7 +155,7 @@ class _Examination:
 
 
 @lru_cache
-def _compared(attribute: str) -> Equality:
-    """Tell how values are compared; those of attributes of other programs by their bytes."""
+def _equality_of(attribute: str) -> Equality:
+    """Return how values are compared; those of other programs' attributes by their bytes."""
     found = matching.standard_equality(attribute)
     return found if matching.is_standard(found.name) else Equality(found.name, "")

@@ -359,10 +359,10 @@ WRONG: list[tuple[str, bytes, str, bytes]] = [
     (
         "a name twice",
         plus(ANN, (f"cn=a+cn=b,{ANN[0]}", {"objectClass": [b"device"]})),
-        "is no DN",
+        "is not a valid DN",
         RECORD,
     ),
-    ("no DN", plus(account("x", "organization", "o", "x")), "is no DN", RECORD),
+    ("no DN", plus(account("x", "organization", "o", "x")), "is not a valid DN", RECORD),
     ("clear text", plus(ann(userPassword=[b"hunter2"])), "password in clear text", RECORD),
     ("bare hash", plus(ann(userPassword=[b"$6$a$b"])), "password in clear text", RECORD),
     ("change", plus() + b"\ndn: o=x\nchangetype: delete\n", "a change record", b"changetype"),
@@ -725,7 +725,7 @@ def test_admins_who_do_not_exist_are_named(here: Directory, save: Save) -> None:
     parts = [new, *domain("more.test")[1:], user("boss@more.test"), known]
     plan = plan_restore(save(b"".join(full.text(iter(parts), passwords=True))), here)
     told = [fault.reason.partition(": ")[2] for fault in plan.warnings]
-    assert told == ["its admin gone@far.test is neither in the file nor there"]
+    assert told == ["its admin gone@far.test is neither in the file nor in the directory"]
     assert plan.ok
 
 

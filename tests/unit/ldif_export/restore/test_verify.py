@@ -147,7 +147,7 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
     "twice": ([*TOP, moved(TOP[4], respelled(TOP[4][0]))], "is at line 20 already"),
     "no class": ([*TOP, (ANN[0], {"mail": [b"ann@a.test"]})], "no objectClass"),
     "value twice": ([*TOP, given(ANN, title=[b"a", b"a"])], "title: a value twice"),
-    "no DN": ([*TOP, moved(ANN, "ann@a.test")], "is no DN"),
+    "no DN": ([*TOP, moved(ANN, "ann@a.test")], "is not a valid DN"),
     "other suffix": (
         [*TOP, ANN, moved(ALL[-1], Tree("dc=x").admin("root@x.test"))],
         "of another suffix",
@@ -164,18 +164,24 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
 ODD: dict[str, tuple[list[Entry], str]] = {
     "parent comes late": ([*TOP[:1], ANN, *TOP[1:]], "its parent comes after it, at line"),
     "name not among values": ([*TOP, moved(ANN, TREE.user("bo@a.test"))], "mail lacks the value"),
-    "user among lists": ([*TOP, moved(ANN, TREE.maillist("ann@a.test"))], "no place for a user"),
-    "list among users": ([*TOP, moved(ALL[7], TREE.user("l@a.test"))], "no place for a maillist"),
+    "user among lists": (
+        [*TOP, moved(ANN, TREE.maillist("ann@a.test"))],
+        "not where a user belongs",
+    ),
+    "list among users": (
+        [*TOP, moved(ALL[7], TREE.user("l@a.test"))],
+        "not where a maillist belongs",
+    ),
     "domain within a domain": (
         [*TOP, entry(f"domainName=b.test,{DOMAIN[0]}", "mailDomain", "domainName", "b.test")],
-        "no place",
+        "not where a domain",
     ),
-    "unknown container": ([*TOP, unit("Else")], "no place for a container"),
+    "unknown container": ([*TOP, unit("Else")], "not where a container belongs"),
     "admin in a domain": (
         [*TOP, moved(ALL[-1], TREE.user("root@x.test"))],
-        "no place for an admin",
+        "not where an admin belongs",
     ),
-    "unknown kind": ([*TOP, given(ANN, objectClass=[b"device"])], "of no kind that is known"),
+    "unknown kind": ([*TOP, given(ANN, objectClass=[b"device"])], "of an unknown kind"),
     "foreign address": (
         [*TOP, given(ANN, mail=[b"ann@a.test", b"ann@b.test"])],
         "ann@b.test is of another domain",
@@ -214,7 +220,7 @@ def test_what_stands_in_a_domain_that_another_tool_named_is_in_its_place(name: s
     home, base = DOMAIN[0], f"{name},{TREE.base}"
     entries = [(dn.replace(home, base), {**more, "cn": [b"Firm"]}) for dn, more in ALL]
     odd = [fault.reason for fault in judged(written(*entries)).warnings]
-    assert odd == [f"{base}: no place for a domain"]
+    assert odd == [f"{base}: not where a domain belongs"]
     entries[5] = (entries[5][0], {**entries[5][1], "mail": [b"ann@a.test", b"ann@b.test"]})
     odd = [fault.reason for fault in judged(written(*entries)).warnings]
     assert any("of another domain" in words for words in odd) is ("domainName" in name)
