@@ -6,6 +6,12 @@ VENV ?= .venv
 FUZZ ?= 20
 BIN := $(VENV)/bin
 
+# make test AREA=lists: the folders of that name; ARGS is given to pytest as it is.
+AREA ?=
+ARGS ?=
+TESTS := $(if $(AREA),$(wildcard tests/$(AREA) tests/unit/$(AREA) tests/unit/*/$(AREA) tests/integration/$(AREA)))
+$(if $(AREA),$(if $(TESTS),,$(error no folder of tests is called $(AREA))))
+
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
@@ -21,15 +27,15 @@ run: provide-run $(VENV)/program ## start the API on a directory of its own (POR
 
 # Each process has servers of its own; most of the time it waits for them, so one more than cores.
 # A process begins with a row of files, and who has no more takes half of what another one has left.
-test: provide-test $(VENV)/ready ## run every test
-	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal
+test: provide-test $(VENV)/ready ## run every test, or those of an area (AREA=lists ARGS='-k rename')
+	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
 fuzz: provide-test $(VENV)/ready ## run the property tests with many times the examples (FUZZ=20)
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest -m hypothesis \
-		--numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal
+		--numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
 unit: $(VENV)/ready ## run the tests that need no server
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest $(or $(filter tests/unit/%,$(TESTS)),tests/unit) $(ARGS)
 
 check: $(VENV)/ready ## format, lint, types, import contracts, unit tests; changes nothing
 	$(BIN)/ruff format --check .

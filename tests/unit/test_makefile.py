@@ -57,3 +57,25 @@ def test_ci_checks_before_it_tests() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
     assert [line for line in lines if "make" in line.split()] == ["make check", "exec make test"]
+
+
+@pytest.mark.parametrize(
+    ("word", "area", "tests"),
+    [
+        ("test", "lists", "tests/integration/lists"),
+        ("unit", "dit", "tests/unit/dit"),
+        ("test", "nothing", None),
+    ],
+)
+def test_one_area_is_tested_alone(venv: Path, word: str, area: str, tests: str | None) -> None:
+    """A name that no folder has is refused: nothing would be tested, or everything."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--dry-run", word, f"VENV={venv}", f"AREA={area}", "ARGS=-x"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if tests is None:
+        assert done.returncode
+        assert "no folder of tests is called nothing" in done.stderr
+    else:
+        assert done.stdout.rstrip().endswith(f"{tests} -x")

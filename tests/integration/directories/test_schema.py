@@ -46,7 +46,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SubSchema]:
     slapd = Slapd(
         home=tmp_path_factory.mktemp("schema") / "slapd",
         suffix=SUFFIX,
-        schema_dir=Path(__file__).resolve().parents[2] / "schema",
+        schema_dir=Path(__file__).resolve().parents[3] / "schema",
         port=free_port(),
     )
     slapd.prepare(TREE)

@@ -75,7 +75,7 @@ def slapd(
     slapd = Slapd(
         home=tmp_path_factory.mktemp("rules") / "slapd",
         suffix=SUFFIX,
-        schema_dir=Path(__file__).resolve().parents[2] / "schema",
+        schema_dir=Path(__file__).resolve().parents[3] / "schema",
         port=free_port(),
         fast_reads=request.param,
     )

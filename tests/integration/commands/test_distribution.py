@@ -16,7 +16,7 @@ from iredldap import __version__, cli
 from ldif_export import __main__ as exporter
 from tests.support.patience import PATIENCE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ("deploy/", "docs/", "reference/", "schema/", "gunicorn.conf.py")
 """What an installation has besides its modules."""
 

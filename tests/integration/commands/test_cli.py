@@ -20,7 +20,7 @@ from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salt
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE, started
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

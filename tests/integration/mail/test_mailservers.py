@@ -36,7 +36,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     slapd = Slapd(
         home=tmp_path_factory.mktemp("mail") / "slapd",
         suffix=SUFFIX,
-        schema_dir=Path(__file__).resolve().parents[2] / "schema",
+        schema_dir=Path(__file__).resolve().parents[3] / "schema",
         port=free_port(),
     )
     slapd.prepare("\n".join(tree()).encode())

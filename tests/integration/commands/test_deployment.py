@@ -28,7 +28,7 @@ from tests.support.patience import PATIENCE, launched
 from tests.support.slow import PROMPT, connected, fill, head, longest
 from tests.support.tls import certificates
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 UNIT = DEPLOY / "iredldap.service"
 LARGEST_EXPOSURE = 20
 """Of 100, as `systemd-analyze security` counts; a unit that says nothing has 96."""

@@ -30,7 +30,7 @@ from tests.conftest import (
     refused,
     salted,
 )
-from tests.integration.test_costs import counted
+from tests.integration.web.test_costs import counted
 from tests.support.databases import Urls, execute, sqlite_databases
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, started
