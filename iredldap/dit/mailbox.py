@@ -60,7 +60,7 @@ def above(path: str) -> Iterator[str]:
         end = path.rfind("/", 0, end)
 
 
-class Ground:
+class PathSet:
     """Return which of some directories a path touches: is equal to, lies in or holds.
 
     Args:
@@ -71,7 +71,7 @@ class Ground:
         self.paths = frozenset(paths) - {"", "/"}
         self._ordered = sorted(self.paths)
 
-    def touched(self, path: str) -> frozenset[str]:
+    def overlapping(self, path: str) -> frozenset[str]:
         """Return the directories that a normalised path touches; the root touches none."""
         # Nearly all paths that are asked about touch none.
         found: list[str] = []

@@ -238,14 +238,14 @@ class Iredadmin:
         for number, row in rows.items():
             at.setdefault(mailbox.normalized(row.maildir), []).append(number)
         # Of rows there are fewer than of accounts, which are told one by one.
-        ground = mailbox.Ground(at)
-        touched = {
+        path_set = mailbox.PathSet(at)
+        overlapping = {
             path
             for used in chain(first, paths)
-            for path in ground.touched(used)
+            for path in path_set.overlapping(used)
             if inside or used.startswith(path)
         }
-        gone = [number for path in sorted(touched) for number in at[path]]
+        gone = [number for path in sorted(overlapping) for number in at[path]]
         for batch in batches(gone):
             removal = sql.delete(_DELETED).where(_DELETED.c.id.in_(batch))
             self._database.write(lambda connection: connection.execute(removal))  # noqa: B023

@@ -160,7 +160,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.ending(directory, records, entry.dn, alias.addresses(entry)),
+            *list_mentions.remove_account(context, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(
                 directory.tree,
                 entry.dn,

@@ -1,4 +1,6 @@
-"""The entries of a list's members elsewhere: who is in them, who comes and who leaves.
+"""Plan changes of the entries that hold the external members of a list.
+
+An external member is an address of another server.
 
 One entry for a list is usual. Other tools make several, one for several lists, and one for a
 further address of a list alone.
@@ -17,19 +19,19 @@ from iredldap.gateways.directory import Directory
 
 
 def dn_of(directory: Directory, entry: Entry) -> str:
-    """DN of the entry of a list's members elsewhere: beside the list, in its domain."""
+    """Return the DN of the entry of a list's external members: beside the list, in its domain."""
     mail = maillist.addresses(entry)[0]
     home = names.domain_dn(entry.dn)
     return names.externals(home, mail) if home else directory.tree.externals(mail)
 
 
 def held(externals: Iterable[Entry]) -> set[str]:
-    """Addresses of the members elsewhere, in lower case."""
+    """Return the addresses of external members, in lower case."""
     return {mail for entry in externals for mail in entry.lowered("mail")}
 
 
-def whole(entry: Entry, externals: Iterable[Entry]) -> list[Entry]:
-    """Entries of members elsewhere who get the mail to the list's own address."""
+def complete(entry: Entry, externals: Iterable[Entry]) -> list[Entry]:
+    """Return the entries whose members get the mail to the list's own address."""
     mail = maillist.addresses(entry)[0]
     return [one for one in externals if one.has(GROUP, mail)]
 
@@ -38,88 +40,90 @@ def change(
     directory: Directory,
     entry: Entry,
     externals: Sequence[Entry],
-    come: tuple[str, ...],
-    go: tuple[str, ...] = (),
+    added: tuple[str, ...],
+    removed: tuple[str, ...] = (),
 ) -> tuple[Operation | Sweep, ...]:
-    """Change the members elsewhere, on an entry that is made when there is a first one.
+    """Return the steps that change the external members, in an entry made for the first of them.
 
-    An entry that serves other lists too is parted first: each list then has the members in an
-    entry of its own. Who is a member under a further address of the list alone can leave; to come,
-    they need the list's own.
+    An entry that serves other lists too is split first: each list then has the members in an entry
+    of its own. A member under a further address of the list alone can be removed; new ones become
+    members under its own.
 
     Args:
         directory: Where.
         entry: The list.
-        externals: The entries of its members elsewhere.
-        come: Addresses of new members, in lower case.
-        go: Addresses of those who leave; who comes stays.
+        externals: The entries of its external members.
+        added: Addresses of new members, in lower case.
+        removed: Addresses of those to remove; those that are also added stay.
     """
     own = maillist.addresses(entry)
-    there = held(whole(entry, externals))
-    added = tuple(address for address in come if address not in there)
-    gone = held(externals).intersection(go) - {*come}
-    if not added and not gone:
+    present = held(complete(entry, externals))
+    new = tuple(address for address in added if address not in present)
+    gone = held(externals).intersection(removed) - {*added}
+    if not new and not gone:
         return ()
     steps: list[Operation | Sweep] = []
     kept: list[str] = []
-    places: list[str] = []
+    remaining: list[str] = []
     for found in sorted(externals, key=lambda one: one.dn):
-        changes, homeless, stays = _changed(found, own, gone)
+        changes, moved, stays = _remove_from(found, own, gone)
         steps += changes
-        kept += homeless
+        kept += moved
         if stays:
-            places.append(found.dn)
-    standing = held(one for one in externals if one.dn in places)
-    # What an entry named by another list held goes before that one loses this list.
-    missing = encoded(distinct(m for m in (*kept, *added) if folded(m) not in standing))
+            remaining.append(found.dn)
+    staying = held(one for one in externals if one.dn in remaining)
+    missing = encoded(distinct(m for m in (*kept, *new) if folded(m) not in staying))
     if not missing:
         return tuple(steps)
-    if places:
-        return (Modify(places[0], (Mod(Op.ADD, "mail", missing),)), *steps)
+    # Members are added before they are removed elsewhere: a crash in between leaves a member in two
+    # entries, never in none.
+    if remaining:
+        return (Modify(remaining[0], (Mod(Op.ADD, "mail", missing),)), *steps)
     mail, *shadows = own
     is_marked = entry.has("domainStatus", "disabled")
     made = maillist.new_externals(mail, shadows, is_marked=is_marked)
     dn = dn_of(directory, entry)
     container = domain_entry.new_container(names.parent(names.parent(dn)), "Externals")
     return (
+        # Two steps: an entry that is there already, of a request that broke off, gets them too.
         Add(dn, made, present_ok=True, container=container),
         Modify(dn, (Mod(Op.ADD, "mail", missing),)),
         *steps,
     )
 
 
-def _changed(
+def _remove_from(
     found: Entry, own: Sequence[str], gone: Collection[str]
 ) -> tuple[list[Operation | Sweep], list[str], bool]:
-    """Take members off an entry for members elsewhere.
+    """Plan the removal of members from an entry.
 
     Returns:
-        What is to be done; who stays a member and needs another entry for that; whether this entry
-        stays one that has all members to come.
+        The steps; the members that need another entry to stay members; whether this entry remains
+        one that new members can be added to.
     """
     steps: list[Operation | Sweep] = []
     staying = [mail for mail in found.texts("mail") if folded(mail) not in gone]
-    away = encoded(mail for mail in found.texts("mail") if folded(mail) in gone)
+    removed = encoded(mail for mail in found.texts("mail") if folded(mail) in gone)
     is_whole = found.has(GROUP, own[0])
-    if not away and not is_whole:
+    if not removed and not is_whole:
         return steps, [], False
     if others := maillist.other_lists(found, own):
-        steps += _parted(found, own, others)
+        steps += _split(found, own, others)
         if not maillist.is_named_by(found, own):
             return steps, staying, False
     elif folded(names.named_by(found.dn, "mail") or "") in gone:
-        # Its name can't go without it: who stays in it moves to another entry.
+        # The entry is named by the address that is removed: the others move to another entry.
         return [Delete(found.dn, absent_ok=True, with_children=True)], staying, False
-    if away:
-        steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", away),)))
+    if removed:
+        steps.append(Modify(found.dn, (Mod(Op.DELETE, "mail", removed),)))
     return steps, [], is_whole
 
 
-def _parted(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator[Operation | Sweep]:
-    """Part an entry for members elsewhere that serves several lists.
+def _split(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator[Operation | Sweep]:
+    """Split an entry of external members that serves several lists.
 
-    Nobody misses a mail meanwhile: whoever loses the entry has another one first. For the list of
-    these addresses, where it is named by another, that is up to the caller.
+    No member misses a mail meanwhile: a list gets its new entry before it loses the old one. The
+    caller sees to that for the list of these addresses, where another list names the entry.
     """
     if not maillist.is_named_by(found, own):
         yield Modify(found.dn, maillist.without_lists(found, own))
@@ -127,35 +131,38 @@ def _parted(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator
     for other in others:
         dn, attributes = maillist.copied(found, own, other)
         yield Add(dn, attributes, present_ok=True)
-        yield _filled(dn, found.texts("mail"))
+        yield _fill(dn, found.texts("mail"))
     yield Modify(found.dn, maillist.only_lists(found, own))
 
 
-def _filled(dn: str, addresses: Sequence[str]) -> Sweep:
-    """Add to an entry for members elsewhere whom it lacks: it may have been there before."""
+def _fill(dn: str, addresses: Sequence[str]) -> Sweep:
+    """Return the sweep that adds missing members to an entry, which may have existed before."""
 
     def fill(entry: Entry) -> Iterator[Operation]:
-        there = entry.lowered("mail")
-        missing = encoded(mail for mail in addresses if folded(mail) not in there)
+        present = entry.lowered("mail")
+        missing = encoded(mail for mail in addresses if folded(mail) not in present)
         if missing:
             yield Modify(dn, (Mod(Op.ADD, "mail", missing),))
 
     query = Query(dn, Scope.BASE, equals("objectClass", "mailExternalUser"), ("mail",))
-    return Sweep("add members elsewhere", query, fill)
+    return Sweep("add external members", query, fill)
 
 
 def without_list(externals: Iterable[Entry], own: Sequence[str]) -> Iterator[Operation | Sweep]:
-    """Take a list that goes off the entries of its members elsewhere; other lists keep theirs."""
+    """Yield the steps that remove a list from its entries of external members.
+
+    Other lists that an entry serves keep their members.
+    """
     for found in externals:
         others = maillist.other_lists(found, own)
         if others:
-            yield from _parted(found, own, others)
+            yield from _split(found, own, others)
         if not others or maillist.is_named_by(found, own):
             yield Delete(found.dn, absent_ok=True, with_children=True)
 
 
 def ended(found: Entry, own: Sequence[str]) -> Iterator[Operation]:
-    """Take a list that is gone off an entry of members elsewhere."""
+    """Yield the operations that remove a deleted list from an entry of external members."""
     others = maillist.other_lists(found, own)
     if others and not maillist.is_named_by(found, own):
         yield Modify(found.dn, maillist.without_lists(found, own), absent_ok=True)

@@ -1,4 +1,4 @@
-"""The members of an unsubscribable list: who they are, who joins, and who leaves.
+"""Read the members of an unsubscribable list, and plan who joins and who leaves.
 
 Source: iRedMail's directory, "Mailing lists".
 """
@@ -26,8 +26,8 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import external_members as elsewhere
-from iredldap.operations.login import Caller
+from iredldap.operations import external_members
+from iredldap.operations.context import Context
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
 _OF_A_MEMBER_ANYWHERE = (
@@ -37,10 +37,10 @@ _EVERYTHING = ("*", "entryCSN")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A list, the entries of its members elsewhere, and its members here.
+class ListWithMembers:
+    """A list, the entries of its external members, and its members that are accounts.
 
-    One entry for the members elsewhere is usual. Other tools make several for a list, one for
+    One entry for the external members is usual. Other tools make several for a list, one for
     several lists, and one for a further address of a list alone.
     """
 
@@ -49,15 +49,15 @@ class Found:
     members: tuple[Entry, ...]
 
 
-def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
-    """Read a list; of its members here only what membership stands on.
+def read(directory: Directory, mail: str, *, with_members: bool) -> ListWithMembers:
+    """Read a list; of the accounts that are members only the attributes of membership.
 
     It takes one search, and another one if the list has further addresses.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
-    marked = marked_with([mail], with_members=with_members)
+    marked = members_filter([mail], with_members=with_members)
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, marked), _EVERYTHING)
     lists, others = list[Entry](), list[Entry]()
@@ -68,26 +68,31 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> Found:
         finders.choose_account(directory, lists, mail, "mailList"), "list", mail
     )
     if further := maillist.addresses(entry)[1:]:
-        others += _marked(directory, further, with_members=with_members)
-    return Found(entry, *told_apart(entry, others))
+        others += _find_members(directory, further, with_members=with_members)
+    return ListWithMembers(entry, *split_members(entry, others))
 
 
-def of_list(directory: Directory, entry: Entry) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    """Read who has an address of a list as that of a group: entries elsewhere, and accounts."""
-    return told_apart(entry, _marked(directory, maillist.addresses(entry), with_members=True))
+def members_of(directory: Directory, entry: Entry) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Read the members of a list of any type: entries of external members, and accounts."""
+    addresses = maillist.addresses(entry)
+    return split_members(entry, _find_members(directory, addresses, with_members=True))
 
 
-def _marked(
+def _find_members(
     directory: Directory, addresses: Sequence[str], *, with_members: bool
 ) -> Iterator[Entry]:
-    marked = marked_with(addresses, with_members=with_members)
+    marked = members_filter(addresses, with_members=with_members)
     return directory.stream(Query(directory.tree.base, Scope.SUBTREE, marked, _EVERYTHING))
 
 
-def marked_with(addresses: Iterable[str], *, with_members: bool) -> str:
-    """Filter for whoever gets mail to some addresses of a list as a member of it.
+def members_filter(addresses: Iterable[str], *, with_members: bool) -> str:
+    """Return the filter for the members of a list that has some addresses.
 
-    Entries of members elsewhere get that to their further addresses too.
+    Entries of external members get the mail to their further addresses too.
+
+    Args:
+        addresses: Addresses of the list.
+        with_members: Whether it finds accounts as well, or entries of external members alone.
     """
     groups = [equals(GROUP, address) for address in addresses]
     further = (equals("shadowAddress", address) for address in addresses)
@@ -95,8 +100,10 @@ def marked_with(addresses: Iterable[str], *, with_members: bool) -> str:
     return either(externals, *(groups if with_members else ()))
 
 
-def told_apart(entry: Entry, found: Iterable[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    """Tell the entries of a list's members elsewhere from its members here; each comes once."""
+def split_members(
+    entry: Entry, found: Iterable[Entry]
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Split the members of a list into entries of external members and accounts, each once."""
     outside, members = dict[str, Entry](), dict[str, Entry]()
     for one in found:
         if maillist.is_externals(one):
@@ -108,45 +115,44 @@ def told_apart(entry: Entry, found: Iterable[Entry]) -> tuple[tuple[Entry, ...],
 
 
 @dataclass(frozen=True)
-class Told:
-    """Addresses told apart: accounts of ours, addresses elsewhere, and what is neither."""
+class Classified:
+    """Addresses by what they are: accounts of this directory, external addresses, and neither."""
 
-    ours: tuple[Entry, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    accounts: tuple[Entry, ...] = ()
+    externals: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     @property
     def users(self) -> list[str]:
         """DNs of the mail users among them."""
-        return [entry.dn for entry in self.ours if entry.has("objectClass", "mailUser")]
+        return [entry.dn for entry in self.accounts if entry.has("objectClass", "mailUser")]
 
 
-def tell(
-    directory: Directory,
-    caller: Caller,
+def classify(
+    context: Context,
     addresses: Iterable[str],
     own: Sequence[str],
     parameter: str,
     held: Collection[str] = (),
-) -> Told:
-    """Tell addresses of new members apart.
+) -> Classified:
+    """Classify addresses of new members as accounts of this directory, external, or neither.
 
-    Those of the list itself are ignored, and so are those that nobody has in a domain of ours.
-    Who is a member elsewhere already, and no account of ours since, stays one.
-    For a normal admin other people's domains are elsewhere: they neither write to their accounts
-    nor learns which there are; mail to the list reaches them all the same.
+    Ignored are the addresses of the list itself, and those in a domain hosted here that belong to
+    no account. An external member stays external, unless an account has the address by now. For a
+    normal admin, domains that they do not manage are external: they neither change accounts there
+    nor learn which exist; mail to the list reaches those all the same.
 
     Args:
-        directory: Where.
-        caller: Who asks.
-        addresses: What was asked for.
+        context: Where accounts are looked up, and who asks.
+        addresses: Addresses that were sent.
         own: The list's own addresses.
-        parameter: Where it was asked for.
-        held: Addresses of the members elsewhere, in lower case.
+        parameter: The parameter that they were sent in.
+        held: Addresses of the external members, in lower case.
 
     Raises:
         InvalidMail: If none of them is left.
     """
+    directory, caller = context.directory, context.caller
     sent = dict.fromkeys(addresses)
     managed = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
     found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP))
@@ -158,29 +164,29 @@ def tell(
     others = [address for address in sent if address not in holders and address not in own]
     judged = managed.difference(held)
     hosted = finders.hosted_domains(directory, {names.domain_of(m) for m in others if m in judged})
-    elsewhere = [
+    externals = [
         address
         for address in others
         if address not in judged or names.domain_of(address) not in hosted
     ]
-    known = {*holders, *elsewhere}
+    known = {*holders, *externals}
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):
         raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
-    return Told(_distinct(holders), tuple(elsewhere), tuple(ignored))
+    return Classified(_distinct(holders), tuple(externals), tuple(ignored))
 
 
 def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:
     return tuple({entry.dn: entry for found in holders.values() for entry in found}.values())
 
 
-def homes(directory: Directory, members: Iterable[Entry]) -> frozenset[str]:
-    """Return the domains that members stand in: one named by an alias domain stands in another."""
+def domains_of_members(directory: Directory, members: Iterable[Entry]) -> frozenset[str]:
+    """Return the domains that members are entries of, whatever the domains of their addresses."""
     return finders.domain_names(directory, (member.dn for member in members))
 
 
-def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
-    """Members that were sent with this meaning."""
+def requested(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
+    """Return the members that were sent to be added, removed or set, as the verb says."""
     return next(
         (
             change.values
@@ -191,49 +197,51 @@ def asked(parsed: Parsed, verb: Verb) -> tuple[str, ...]:
     )
 
 
-def told_to_go(directory: Directory, found: Found, parsed: Parsed, *, sets_all: bool) -> Told:
-    """Members that shall leave, unless they are also told to come."""
+def members_to_remove(
+    directory: Directory, found: ListWithMembers, parsed: Parsed, *, sets_all: bool
+) -> Classified:
+    """Return the members that a request removes; those that it also adds are among them."""
     if sets_all:
-        return Told(found.members, tuple(sorted(elsewhere.held(found.externals))))
-    unwanted = asked(parsed, Verb.REMOVE)
+        return Classified(found.members, tuple(sorted(external_members.held(found.externals))))
+    unwanted = requested(parsed, Verb.REMOVE)
     ours = _distinct(finders.holders(directory, unwanted, ("objectClass", GROUP)))
-    return Told(ours, unwanted)
+    return Classified(ours, unwanted)
 
 
-def dismissed(
+def remove_members(
     directory: Directory, entry: Entry, addresses: Collection[str], *, everybody: bool
 ) -> tuple[Operation | Sweep, ...]:
-    """Take members off a list that the directory names, whatever its kind.
+    """Return the steps that remove members of a list of any type from the directory.
 
     Args:
         directory: Where.
         entry: The list.
-        addresses: Who leaves, in lower case.
-        everybody: Whether all others leave too.
+        addresses: Addresses of those to remove, in lower case.
+        everybody: Whether all members are removed.
     """
-    externals, members = of_list(directory, entry)
+    externals, members = members_of(directory, entry)
     if not everybody:
         named = {one.dn for one in _distinct(finders.holders(directory, addresses, ("mail",)))}
         members = tuple(one for one in members if one.dn in named)
-    go = tuple(elsewhere.held(externals)) if everybody else tuple(addresses)
+    removed = tuple(external_members.held(externals)) if everybody else tuple(addresses)
     return (
         *leave(directory, entry, members),
-        *elsewhere.change(directory, entry, externals, (), go),
+        *external_members.change(directory, entry, externals, (), removed),
     )
 
 
 def join(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
-    """Make accounts members under every address of a list."""
+    """Yield the steps that make accounts members under every address of a list."""
     own = maillist.addresses(entry)
     lacking = [member for member in members if maillist.is_partial_member(member, own)]
     return _sweeps(directory, "add members", lacking, lambda member: maillist.join(member, own))
 
 
 def leave(directory: Directory, entry: Entry, members: Sequence[Entry]) -> Iterator[Sweep]:
-    """Make accounts members under no address of a list."""
+    """Yield the steps that end the membership of accounts under every address of a list."""
     own = maillist.addresses(entry)
-    there = [member for member in members if maillist.leave(member, own)]
-    return _sweeps(directory, "remove members", there, lambda member: maillist.leave(member, own))
+    leaving = [member for member in members if maillist.leave(member, own)]
+    return _sweeps(directory, "remove members", leaving, lambda member: maillist.leave(member, own))
 
 
 def _sweeps(
@@ -244,26 +252,28 @@ def _sweeps(
 ) -> Iterator[Sweep]:
     meant = {member.dn: member.texts("mail") for member in members}
 
-    def judged(found: Entry) -> Iterable[Operation]:
+    def change_member(found: Entry) -> Iterable[Operation]:
         return change(found) if found.dn in meant else ()
 
     for batch in finders.batches({mail for mails in meant.values() for mail in mails}):
         filter_ = finders.holders_filter(*batch)
         query = Query(directory.tree.base, Scope.SUBTREE, filter_, _OF_A_MEMBER)
-        yield Sweep(meaning, query, judged)
+        yield Sweep(meaning, query, change_member)
 
 
-def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -> Recheck:
-    """The list may have been deleted, or got another address, while members joined.
+def recheck_list(directory: Directory, found: ListWithMembers, joining: Iterable[Entry]) -> Recheck:
+    """Return the recheck of the list itself: it may have been deleted, or changed its addresses.
 
-    They would keep alive what is gone, or miss what is new.
+    Members who joined meanwhile would then name a list that is gone, or lack a new address.
     """
     own = maillist.addresses(found.entry)
     back: list[Operation] = []
     for member in joining:
         missing = encoded(address for address in own if address not in member.lowered(GROUP))
         back.append(Modify(member.dn, (Mod(Op.DELETE, GROUP, missing),), absent_ok=True))
-    externals = Delete(elsewhere.dn_of(directory, found.entry), absent_ok=True, with_children=True)
+    externals = Delete(
+        external_members.dn_of(directory, found.entry), absent_ok=True, with_children=True
+    )
 
     def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
@@ -275,11 +285,11 @@ def recheck_list(directory: Directory, found: Found, joining: Iterable[Entry]) -
 
     attributes = ("mail", "shadowAddress")
     query = Query(found.entry.dn, Scope.BASE, equals("objectClass", "mailList"), attributes)
-    return Recheck("is the list still what it was", query, judge)
+    return Recheck("check that the list still has its addresses", query, judge)
 
 
 def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
-    """Somebody may have joined between the dismissal and the end."""
+    """Return the recheck for members who joined while the list was being deleted."""
 
     def judge(entries: Iterable[Entry]) -> Correction:
         return Correction(
@@ -287,7 +297,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
                 operation
                 for found in entries
                 for operation in (
-                    elsewhere.ended(found, addresses)
+                    external_members.ended(found, addresses)
                     if maillist.is_externals(found)
                     else maillist.leave(found, addresses)
                 )
@@ -296,4 +306,4 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
 
     joined = either(*(equals(GROUP, address) for address in addresses))
     query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER_ANYWHERE)
-    return Recheck("has anybody joined meanwhile", query, judge)
+    return Recheck("remove members who joined meanwhile", query, judge)

@@ -1,8 +1,8 @@
-"""What an account that goes, or gets another address, leaves behind on subscribable lists.
+"""Remove or replace the addresses of deleted and renamed accounts on subscribable lists.
 
-The directory knows who owns and who moderates a list, and mlmmjadmin who is subscribed. It is asked
-only where it is configured and there is a list at all: whoever has none needs it for nothing. Lists
-follow before the directory does, as the directory is what tells a repeat which lists they are.
+The directory knows who owns and who moderates a list, mlmmjadmin who is subscribed. mlmmjadmin is
+asked only where it is configured and there is a list at all. The lists change before the directory
+does: a repeat of the request finds the lists to change by what the directory has.
 
 Source: `docs/decisions/0020-subscribable-lists.md`.
 """
@@ -20,7 +20,7 @@ from iredldap.dit.subscribable import MODERATORS, OWNER
 from iredldap.errors import InvalidMail, MlmmjadminUnavailable
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Broken
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.context import Context
 from iredldap.operations.mlmmj_calls import MailingLists
 
 LISTS = every(equals("objectClass", "mailList"), equals("enabledService", "mlmmj"))
@@ -35,75 +35,78 @@ _Joined = Mapping[str, Mapping[str, set[str]]]
 log = structlog.get_logger("iredldap.subscriptions")
 
 Successor = Callable[[str], str | None]
-"""Says what stands for an address from now on: itself, another one, or nothing."""
+"""Returns what replaces an address: itself (it stays), another one, or None (it is removed)."""
 
 
-def ending(
-    directory: Directory, records: Records, dn: str, addresses: Collection[str]
-) -> tuple[Step, ...]:
-    """Step: take an account that goes off every list, as member, owner and moderator.
+def remove_account(context: Context, dn: str, addresses: Collection[str]) -> tuple[Step, ...]:
+    """Return the steps that remove an account from every list, as member, owner and moderator.
 
     Args:
-        directory: Knows the lists.
-        records: Knows mlmmjadmin.
+        context: Knows the lists, and mlmmjadmin.
         dn: The account's entry, which may be a list itself.
         addresses: All its addresses, in lower case.
 
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    return _of_account(directory, records, dn, dict.fromkeys(addresses))
+    return _replace_in_lists(context, dn, dict.fromkeys(addresses))
 
 
-def moving(
-    directory: Directory, records: Records, dn: str, renamed: Mapping[str, str]
-) -> tuple[Step, ...]:
-    """Step: let an account be on its lists with another address.
+def replace_addresses(context: Context, dn: str, renamed: Mapping[str, str]) -> tuple[Step, ...]:
+    """Return the steps that replace addresses of an account on its lists.
 
     Args:
-        directory: Knows the lists.
-        records: Knows mlmmjadmin.
+        context: Knows the lists, and mlmmjadmin.
         dn: The account's entry.
-        renamed: Addresses that it loses, in lower case, with what stands there instead.
+        renamed: Addresses that it loses, in lower case, each with the one that replaces it.
 
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    return _of_account(directory, records, dn, renamed)
+    return _replace_in_lists(context, dn, renamed)
 
 
-def _of_account(
-    directory: Directory, records: Records, dn: str, successors: Mapping[str, str | None]
+def _replace_in_lists(
+    context: Context, dn: str, successors: Mapping[str, str | None]
 ) -> tuple[Step, ...]:
-    lists = records.mlmmjadmin
-    others = [entry for entry in _found(directory, lists) if not names.same_dn(entry.dn, dn)]
+    directory, lists = context.directory, context.records.mlmmjadmin
+    others = [e for e in _read_lists(directory, lists) if not names.same_dn(e.dn, dn)]
     if not others:
         return ()
     lists.ask()
     joined = _joined(lists, others, successors)
     is_member = any(joined.values())
-    led = [entry for entry in others if _roles(entry) & successors.keys()]
-    holding = set[str]()
+    led = [entry for entry in others if _leaders(entry) & successors.keys()]
+    moderated = set[str]()
 
     def successor(address: str) -> str | None:
         return successors.get(address, address)
 
     def work() -> None:
-        # Once more: they may have joined another list meanwhile.
+        # Again: the addresses may have joined another list since the plan was made.
         again = _joined(lists, others, joined)
         for address, kinds in joined.items():
             now = again[address]
             for kind in sorted(kinds.keys() | now.keys()):
                 for mail in sorted(kinds.get(kind, set()) | now.get(kind, set())):
-                    _succeed(lists, mail, kind, address, successors[address])
-        holding.update(_pass_on(lists, led, successor))
+                    _replace_member(lists, mail, kind, address, successors[address])
+        moderated.update(_replace_leaders(lists, led, successor))
 
     steps: tuple[Step, ...] = ()
     if led or is_member:
-        steps = (Outside("follow on subscribable lists", work),)
+        steps = (Outside("update subscribable lists", work),)
     if led and None in successors.values() and generations.knows_leaders(directory.schema()):
         roles = (equals(role, mail) for role in _LEADERS for mail in sorted(successors))
-        steps += (_inherit(directory, either(*roles), dn, successor, holding),)
+        # After the control files: their settings say whether posts wait for a moderator.
+        steps += (
+            _appoint_leaders(
+                directory,
+                either(*roles),
+                lambda entry: names.same_dn(entry.dn, dn),
+                successor,
+                moderated,
+            ),
+        )
     return steps
 
 
@@ -111,7 +114,7 @@ def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[s
     """Find the lists that some addresses are members of.
 
     mlmmjadmin fails at that as soon as anything below its folders is not called like a list: then
-    the lists that the directory knows are asked one by one.
+    the lists that the directory knows are read one by one.
     """
     wanted = [mail for mail in addresses if _can_subscribe(mail)]
     known = [entry.folded("mail") for entry in entries] if wanted else []
@@ -139,45 +142,43 @@ def _joined_one_by_one(
     return found
 
 
-def _inherit(
+def _appoint_leaders(
     directory: Directory,
     named: str,
-    dn: str,
+    is_removed: Callable[[Entry], bool],
     successor: Successor,
-    holding: Collection[str],
-    *,
-    below: bool = False,
+    moderated: Collection[str],
 ) -> Sweep:
-    """Let the directory name whoever owns or moderates lists that the last one leaves.
+    """Return the sweep that gives lists another owner or moderator for the last one they lose.
 
     Args:
         directory: Knows the lists.
-        named: Filter for those that somebody leaves.
-        dn: An entry that is left alone.
-        successor: As in `_pass_on`.
-        holding: Lists whose posts wait for a moderator, when the sweep is carried out.
-        below: Whether what lies below that entry is left alone, too.
+        named: Filter for lists that lose one.
+        is_removed: Whether a list is about to be removed itself, and stays as it is.
+        successor: As in `_replace_leaders`.
+        moderated: Lists whose posts wait for a moderator, at the time when the sweep is executed.
     """
 
     def change(entry: Entry) -> Iterator[Operation]:
-        if names.is_within(entry.dn, dn) if below else names.same_dn(entry.dn, dn):
+        if is_removed(entry):
             return
         mail = entry.folded("mail")
         after = {
             role: [new for held in sorted(entry.lowered(role)) if (new := successor(held))]
             for role in _LEADERS
         }
-        heirs = {"listOwner": after["listOwner"] or [list_profile.postmaster(mail)]}
-        if mail in holding:
-            heirs["listModerator"] = after["listModerator"] or heirs["listOwner"]
-        heirs[_MAY_POST] = [new for role in heirs for new in heirs[role] if new not in after[role]]
+        wanted = {"listOwner": after["listOwner"] or [list_profile.postmaster(mail)]}
+        if mail in moderated:
+            wanted["listModerator"] = after["listModerator"] or wanted["listOwner"]
+        appointed = [new for role in wanted for new in wanted[role] if new not in after[role]]
+        wanted[_MAY_POST] = appointed
         mods = (
             Mod(
                 Op.ADD,
                 role,
                 encoded(dict.fromkeys(new for new in found if not entry.has(role, new))),
             )
-            for role, found in heirs.items()
+            for role, found in wanted.items()
         )
         added = tuple(mod for mod in mods if mod.values)
         if added:
@@ -186,10 +187,10 @@ def _inherit(
     query = Query(
         directory.tree.base, Scope.SUBTREE, every(LISTS, named), ("mail", *_LEADERS, _MAY_POST)
     )
-    return Sweep("name who leads lists from now on", query, change)
+    return Sweep("appoint owners and moderators of lists", query, change)
 
 
-def _found(directory: Directory, lists: MailingLists) -> list[Entry]:
+def _read_lists(directory: Directory, lists: MailingLists) -> list[Entry]:
     if not lists.is_configured:
         return []
     query = Query(directory.tree.base, Scope.SUBTREE, LISTS, ("mail", *_LEADERS))
@@ -202,7 +203,7 @@ def _found(directory: Directory, lists: MailingLists) -> list[Entry]:
 
 
 def with_leaders(directory: Directory, entry: Entry, profile: Mapping[str, Any]) -> Entry:
-    """Give a list with its owners and moderators, also if the schema has no place for them.
+    """Return a list with its owners and moderators, also if the schema has no attribute for them.
 
     Args:
         directory: Where the list is.
@@ -216,7 +217,7 @@ def with_leaders(directory: Directory, entry: Entry, profile: Mapping[str, Any])
 
 
 def _can_subscribe(address: str) -> bool:
-    """Whether mlmmjadmin knows such addresses at all; of another one it would make an error."""
+    """Return whether mlmmjadmin takes such an address; another one makes its calls fail."""
     try:
         names.subscriber(address)
     except InvalidMail:
@@ -224,11 +225,11 @@ def _can_subscribe(address: str) -> bool:
     return True
 
 
-def _roles(entry: Entry) -> set[str]:
+def _leaders(entry: Entry) -> set[str]:
     return {address for attribute in _LEADERS for address in entry.lowered(attribute)}
 
 
-def _succeed(
+def _replace_member(
     lists: MailingLists, mail: str, kind: str, address: str, successor: str | None
 ) -> None:
     if successor and _can_subscribe(successor) and successor not in _members(lists, mail):
@@ -241,13 +242,13 @@ def _members(lists: MailingLists, mail: str) -> set[str]:
         return {address for held in lists.subscribers(mail).values() for address in held}
 
 
-def _pass_on(lists: MailingLists, led: Iterable[Entry], successor: Successor) -> set[str]:
-    """Change owners and moderators in the control files of lists; the directory's own follow.
+def _replace_leaders(lists: MailingLists, led: Iterable[Entry], successor: Successor) -> set[str]:
+    """Replace owners and moderators in the control files of lists; the directory follows.
 
     Returns:
-        Those of the lists whose posts wait for a moderator.
+        Addresses of those lists whose posts wait for a moderator.
     """
-    holding = set[str]()
+    moderated = set[str]()
     for entry in led:
         mail = entry.folded("mail")
         profile = lists.profile(mail)
@@ -256,26 +257,23 @@ def _pass_on(lists: MailingLists, led: Iterable[Entry], successor: Successor) ->
         for form in list_profile.exchanged(profile, successor, list_profile.postmaster(mail)):
             lists.update(mail, form)
         if list_profile.holds_posts(profile):
-            holding.add(mail)
-    return holding
+            moderated.add(mail)
+    return moderated
 
 
-def ending_domain(
-    directory: Directory, records: Records, dn: str, domains: Collection[str]
-) -> Iterator[Step]:
-    """Step: archive the lists of a domain that goes, and take its accounts off all others.
+def remove_domain(context: Context, dn: str, domains: Collection[str]) -> Iterator[Step]:
+    """Yield the steps that archive the lists of a domain and remove its accounts from all others.
 
     Args:
-        directory: Knows the lists.
-        records: Knows mlmmjadmin.
+        context: Knows the lists, and mlmmjadmin.
         dn: The domain's entry.
         domains: Its name and the names of its alias domains.
 
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    lists = records.mlmmjadmin
-    if not _found(directory, lists):
+    directory, lists = context.directory, context.records.mlmmjadmin
+    if not _read_lists(directory, lists):
         return
     lists.ask()
 
@@ -285,11 +283,11 @@ def ending_domain(
     def successor(address: str) -> str | None:
         return None if is_gone(address) else address
 
-    holding = set[str]()
+    moderated = set[str]()
 
     def work() -> None:
         others: list[Entry] = []
-        for entry in _found(directory, lists):
+        for entry in _read_lists(directory, lists):
             mail = entry.folded("mail")
             if names.is_within(entry.dn, dn):
                 lists.delete(mail, archive=True)
@@ -298,37 +296,40 @@ def ending_domain(
             gone = sorted(filter(is_gone, _members(lists, mail)))
             if gone:
                 lists.unsubscribe(mail, gone)
-        led = (entry for entry in others if any(map(is_gone, _roles(entry))))
-        holding.update(_pass_on(lists, led, successor))
+        led = (entry for entry in others if any(map(is_gone, _leaders(entry))))
+        moderated.update(_replace_leaders(lists, led, successor))
 
-    yield Outside("archive the subscribable lists, and follow on others", work)
+    yield Outside("archive the subscribable lists, and update others", work)
     if not generations.knows_leaders(directory.schema()):
         return
     roles = (ends_with(role, f"@{name}") for role in _LEADERS for name in sorted(domains))
-    yield _inherit(directory, either(*roles), dn, successor, holding, below=True)
+    yield _appoint_leaders(
+        directory,
+        either(*roles),
+        lambda entry: names.is_within(entry.dn, dn),
+        successor,
+        moderated,
+    )
 
 
-def ending_alias_domains(
-    directory: Directory, records: Records, dn: str, domains: Collection[str]
-) -> Iterator[Outside]:
-    """Step: let the lists of a domain forget their addresses in alias domains that end.
+def remove_alias_domains(context: Context, dn: str, domains: Collection[str]) -> Iterator[Outside]:
+    """Yield the step that removes addresses in alias domains from the lists of a domain.
 
     Args:
-        directory: Knows the lists.
-        records: Knows mlmmjadmin.
+        context: Knows the lists, and mlmmjadmin.
         dn: The domain's entry.
-        domains: Names of the alias domains.
+        domains: Names of the alias domains that it loses.
 
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    lists = records.mlmmjadmin
-    if not any(names.is_within(entry.dn, dn) for entry in _found(directory, lists)):
+    lists = context.records.mlmmjadmin
+    if not any(names.is_within(e.dn, dn) for e in _read_lists(context.directory, lists)):
         return
     lists.ask()
 
     def work() -> None:
-        for entry in _found(directory, lists):
+        for entry in _read_lists(context.directory, lists):
             mail = entry.folded("mail")
             profile = lists.profile(mail) if names.is_within(entry.dn, dn) else None
             form = list_profile.without(
@@ -337,4 +338,4 @@ def ending_alias_domains(
             if form:
                 lists.update(mail, form)
 
-    yield Outside("forget addresses of the subscribable lists", work)
+    yield Outside("remove addresses from the subscribable lists", work)

@@ -17,7 +17,7 @@ from itertools import chain
 from iredldap.config.accounts import AccountSettings
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
-from iredldap.dit.mailbox import Ground
+from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Correction, Operation, Outside, Query, Recheck
 from iredldap.errors import (
     InvalidParameter,
@@ -37,7 +37,7 @@ written down as deleted after that time, and rows are found by the time when the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class MailboxAssignment:
     """A path that an account is to have.
 
     Args:
@@ -97,7 +97,7 @@ def storage_base(limits: Mapping[str, object], accounts: AccountSettings) -> str
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PathCandidate:
     """The path that a new account gets where nothing stands against it, and a search for rivals.
 
     It can be asked for together with the domain of the account. That may have a storage directory
@@ -110,13 +110,15 @@ class Choice:
     query: Query
 
 
-def first_choice(context: Context, mail: str) -> Choice:
+def first_candidate(context: Context, mail: str) -> PathCandidate:
     """Return the path below the storage directory of the server."""
     directory, accounts, now = context.directory, context.config.accounts, context.now
     base = accounts.storage_base
     path = mailbox.path(mail, base, accounts, now)
     exempt = _exempt(names.domain_of(mail), base, accounts)
-    return Choice(base, path, exempt, mailbox.lookup(directory.tree.base, (path,), exempt=exempt))
+    return PathCandidate(
+        base, path, exempt, mailbox.lookup(directory.tree.base, (path,), exempt=exempt)
+    )
 
 
 def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
@@ -126,8 +128,8 @@ def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
 
 
 def generated(
-    context: Context, base: str, mail: str, dn: str, first: Choice, found: Iterable[Entry]
-) -> Place:
+    context: Context, base: str, mail: str, dn: str, first: PathCandidate, found: Iterable[Entry]
+) -> MailboxAssignment:
     """Choose a path for a new account that touches nobody's.
 
     Inside a path that ends in a time lies nobody; inside others may lie accounts whose paths are
@@ -138,7 +140,7 @@ def generated(
         base: Directory to lie below.
         mail: Address of the account.
         dn: Its entry.
-        first: What `first_choice` gave.
+        first: What `first_candidate` gave.
         found: The answer to its query; other entries may be among it.
 
     Raises:
@@ -155,21 +157,21 @@ def generated(
         has_time = mailbox.ends_in_a_time(paths[0])
         since = now.replace(tzinfo=None) - _SKEW if has_time else None
         takes_over = _nobodys if has_time else partial(_was_of, mail)
-        ground = Ground(paths)
+        path_set = PathSet(paths)
         taken: set[str] = set()
         others = chain(
             found if paths == (first.path,) else _stream(directory, paths, exempt),
-            () if has_time else records.unusual_paths.touching(directory, ground),
+            () if has_time else records.unusual_paths.touching(directory, path_set),
         )
-        for _, _, path in _owners(others, ground, exempt):
-            taken |= ground.touched(path)
+        for _, _, path in _owners(others, path_set, exempt):
+            taken |= path_set.overlapping(path)
         for row in records.iredadmin.written_down(paths, since).values():
             path = mailbox.normalized(row.maildir)
             if path not in paths or not takes_over(row):
-                taken |= ground.touched(path)
+                taken |= path_set.overlapping(path)
         free = next((path for path in paths if path not in taken), None)
         if free:
-            return Place(
+            return MailboxAssignment(
                 mail=mail,
                 dn=dn,
                 path=free,
@@ -198,7 +200,9 @@ def _was_of(mail: str, row: Mailbox) -> bool:
     return row.username.lower() == mail
 
 
-def given(context: Context, base: Callable[[], str], mail: str, dn: str, path: str) -> Place:
+def given(
+    context: Context, base: Callable[[], str], mail: str, dn: str, path: str
+) -> MailboxAssignment:
     """Judge a path that a request names for a mailbox.
 
     A normal admin's lies in the directory of the domain and touches nobody's. A global admin may
@@ -227,15 +231,15 @@ def given(context: Context, base: Callable[[], str], mail: str, dn: str, path: s
     tree = directory.tree
     query = mailbox.lookup(tree.base, (wanted,))
     others = {}
-    ground = Ground([wanted])
+    path_set = PathSet([wanted])
     at_home = wanted.startswith(mailbox.folders(name, base()))
     near = chain(
         directory.stream(query),
         # The directory of a domain holds the mailboxes of that domain, and unusual ones.
         directory.stream(mailbox.everybody((at_home and names.domain_dn(dn)) or tree.base)),
-        records.unusual_paths.touching(directory, ground) if at_home else (),
+        records.unusual_paths.touching(directory, path_set) if at_home else (),
     )
-    for owner, address, theirs in _owners(near, ground):
+    for owner, address, theirs in _owners(near, path_set):
         if names.same_dn(owner, dn):
             continue
         if theirs != wanted or not caller.is_global:
@@ -245,7 +249,9 @@ def given(context: Context, base: Callable[[], str], mail: str, dn: str, path: s
     def takes_over(row: Mailbox) -> bool:
         return caller.manages(row.domain.lower())
 
-    place = Place(mail=mail, dn=dn, path=wanted, query=query, others=others, takes_over=takes_over)
+    place = MailboxAssignment(
+        mail=mail, dn=dn, path=wanted, query=query, others=others, takes_over=takes_over
+    )
     for row in _rows(records, place):
         if not _is_taken_over(place, row):
             raise MailboxInUse(f"{wanted}: {row.maildir} was {row.username}'s", parameter="maildir")
@@ -258,7 +264,7 @@ def _require_mailbox_in_domain(name: str, base: str, path: str) -> None:
         raise PermissionDenied(f"{path} is not inside {folders[0]}", parameter="maildir")
 
 
-def reclaiming(records: Records, place: Place) -> Iterator[Outside]:
+def reclaiming(records: Records, place: MailboxAssignment) -> Iterator[Outside]:
     """Step: take a deleted mailbox over, before an account uses it; in case there can be one."""
     if place.may_be_taken_over:
         records.ask()
@@ -266,7 +272,10 @@ def reclaiming(records: Records, place: Place) -> Iterator[Outside]:
 
 
 def recheck(
-    directory: Directory, records: Records, place: Place, withdrawn: tuple[Operation, ...]
+    directory: Directory,
+    records: Records,
+    place: MailboxAssignment,
+    withdrawn: tuple[Operation, ...],
 ) -> Recheck:
     """See whether a path, written to an entry by now, is still nobody else's.
 
@@ -279,10 +288,10 @@ def recheck(
         place: The path and its account.
         withdrawn: What takes the change back.
     """
-    ground = Ground([place.path])
+    path_set = PathSet([place.path])
 
     def is_still_free(entries: Iterable[Entry]) -> bool:
-        owners = _owners(entries, ground, place.exempt)
+        owners = _owners(entries, path_set, place.exempt)
         if any(
             not names.same_dn(dn, place.dn)
             and (dn.lower() not in place.others or path != place.path)
@@ -311,23 +320,23 @@ def recheck(
     return Recheck("is the mailbox still nobody else's", place.query, judge)
 
 
-def _rows(records: Records, place: Place) -> list[Mailbox]:
-    ground = Ground([place.path])
+def _rows(records: Records, place: MailboxAssignment) -> list[Mailbox]:
+    path_set = PathSet([place.path])
     rows = records.iredadmin.written_down([place.path], place.since).values()
-    return [row for row in rows if ground.touched(mailbox.normalized(row.maildir))]
+    return [row for row in rows if path_set.overlapping(mailbox.normalized(row.maildir))]
 
 
-def _is_taken_over(place: Place, row: Mailbox) -> bool:
+def _is_taken_over(place: MailboxAssignment, row: Mailbox) -> bool:
     return mailbox.normalized(row.maildir) == place.path and place.takes_over(row)
 
 
 def _owners(
-    entries: Iterable[Entry], ground: Ground, exempt: frozenset[str] = frozenset()
+    entries: Iterable[Entry], path_set: PathSet, exempt: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str, str]]:
     """Yield DN, address and path of the accounts whose mailboxes touch some directories."""
     for entry in entries:
         path = mailbox.location(entry)
-        if path not in exempt and ground.touched(path):
+        if path not in exempt and path_set.overlapping(path):
             yield entry.dn, entry.folded("mail"), path
 
 
@@ -364,21 +373,21 @@ def remembering(
                 going.setdefault(path, []).append(row)
         if not going:
             return
-        ground, everybody = Ground(going), mailbox.everybody(directory.tree.base)
+        path_set, everybody = PathSet(going), mailbox.everybody(directory.tree.base)
         by_index = mailbox.lookup(directory.tree.base, going, spelled=spelled)
         equal = by_index if len(going) <= _FEW else everybody
-        used = _used(directory, ground, dn, equal)
-        used |= _touched(records.unusual_paths.touching(directory, ground), ground, dn)
+        used = _used(directory, path_set, dn, equal)
+        used |= _touched(records.unusual_paths.touching(directory, path_set), path_set, dn)
         open_ = [path for path in going if not mailbox.ends_in_a_time(path)]
         if open_:
             home = names.domain_name_in(dn)
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
-            used |= _used(directory, ground, dn, mailbox.everybody(base))
+            used |= _used(directory, path_set, dn, mailbox.everybody(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
         # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
-        used |= _used(directory, ground, dn, equal)
+        used |= _used(directory, path_set, dn, equal)
         if used:
             # Not what lies inside: it may be a deleted mailbox beside living ones.
             records.iredadmin.reclaim_mailboxes(used, inside=False)
@@ -391,15 +400,15 @@ _FEW = 20
 """Paths that a filter names; of more, all accounts are read and compared here."""
 
 
-def _used(directory: Directory, ground: Ground, gone: str, query: Query) -> set[str]:
+def _used(directory: Directory, path_set: PathSet, gone: str, query: Query) -> set[str]:
     """Return which of some directories are touched by an account that is not below a DN."""
-    return _touched(directory.stream(query), ground, gone)
+    return _touched(directory.stream(query), path_set, gone)
 
 
-def _touched(entries: Iterable[Entry], ground: Ground, gone: str) -> set[str]:
+def _touched(entries: Iterable[Entry], path_set: PathSet, gone: str) -> set[str]:
     return {
         touched
-        for dn, _, path in _owners(entries, ground)
+        for dn, _, path in _owners(entries, path_set)
         if not names.is_within(dn, gone)
-        for touched in ground.touched(path)
+        for touched in path_set.overlapping(path)
     }

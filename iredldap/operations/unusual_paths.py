@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import at_least, every
-from iredldap.dit.mailbox import Ground
+from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Query
 from iredldap.gateways.directory import Directory
 
@@ -39,7 +39,7 @@ class UnusualPaths:
         self._servers: set[str] = set()
         self._read_at = float("-inf")
 
-    def touching(self, directory: Directory, ground: Ground) -> Iterator[Entry]:
+    def touching(self, directory: Directory, path_set: PathSet) -> Iterator[Entry]:
         """Yield the accounts with unusual paths that touch some directories, as they are now.
 
         Raises:
@@ -50,7 +50,7 @@ class UnusualPaths:
             candidates = [
                 entry.dn
                 for entry in self._known.values()
-                if ground.touched(mailbox.location(entry))
+                if path_set.overlapping(mailbox.location(entry))
             ]
         for dn in candidates:
             # It may have gone, or moved, without being read above: deletions leave no trace.

@@ -24,7 +24,7 @@ NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
 
 
 @dataclass(frozen=True)
-class Change:
+class AliasDomainChanges:
     """What a request means: names that join, names that leave, names that others have."""
 
     joining: tuple[str, ...] = ()
@@ -32,7 +32,9 @@ class Change:
     taken: tuple[str, ...] = ()
 
 
-def asked(directory: Directory, caller: Caller, entry: Entry, parsed: Parsed) -> Change:
+def requested(
+    directory: Directory, caller: Caller, entry: Entry, parsed: Parsed
+) -> AliasDomainChanges:
     """Read what a request asks of a domain's aliases.
 
     Names that are aliases already are joined again, and those that are none are left again: a
@@ -60,7 +62,9 @@ def asked(directory: Directory, caller: Caller, entry: Entry, parsed: Parsed) ->
     if joining and joining <= taken:
         raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
     creation_limits.refuse_names_of_admins(directory, caller, joining - taken - present)
-    return Change(tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken)))
+    return AliasDomainChanges(
+        tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken))
+    )
 
 
 def _taken(directory: Directory, entry: Entry, wanted: Iterable[str]) -> set[str]:
@@ -90,7 +94,7 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
     return foreign - finders.hosted_domains(directory, foreign)
 
 
-def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
+def claim_mods(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
     """The first change of the domain's entry: claim what joins, end what leaves."""
     present, pending = entry.lowered("domainAliasName"), entry.lowered("domainPendingAliasName")
     claimed = [name for name in change.joining if name not in present | pending]
@@ -103,7 +107,9 @@ def claim_mods(entry: Entry, change: Change) -> tuple[Mod, ...]:
     )
 
 
-def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.FieldChange]:
+def services(
+    entry: Entry, parsed: Parsed, change: AliasDomainChanges
+) -> Iterator[fields.FieldChange]:
     """Say that the service of alias domains goes from the domain with the last of them.
 
     It comes with the first one that is made effective. A claimed name counts as one: whoever
@@ -116,7 +122,9 @@ def services(entry: Entry, parsed: Parsed, change: Change) -> Iterator[fields.Fi
         yield fields.FieldChange(domain.ALL_SERVICES, ("domainalias",), Verb.REMOVE)
 
 
-def steps(directory: Directory, caller: Caller, entry: Entry, change: Change) -> tuple[Step, ...]:
+def steps(
+    directory: Directory, caller: Caller, entry: Entry, change: AliasDomainChanges
+) -> tuple[Step, ...]:
     """What follows the claim: the accounts, the domain's entry, and the accounts once more.
 
     An account that is created meanwhile is found by the last sweep, or its own recheck finds the
@@ -144,7 +152,7 @@ def steps(directory: Directory, caller: Caller, entry: Entry, change: Change) ->
     )
 
 
-def _recheck_names(entry: Entry, change: Change) -> Recheck:
+def _recheck_names(entry: Entry, change: AliasDomainChanges) -> Recheck:
     """Another program may have changed the alias domains while the accounts got or lost names.
 
     The change is then made anew, as if it had come after the other one.
@@ -161,7 +169,7 @@ def _recheck_names(entry: Entry, change: Change) -> Recheck:
     return Recheck("are its alias domains still those of the accounts", query, judge)
 
 
-def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:
+def _effective(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
     present = entry.lowered("domainAliasName")
     new = [name for name in change.joining if name not in present]
     pending = entry.texts("domainPendingAliasName")
@@ -174,7 +182,7 @@ def _effective(entry: Entry, change: Change) -> tuple[Mod, ...]:
 
 
 def _rechecks(
-    directory: Directory, caller: Caller, entry: Entry, change: Change
+    directory: Directory, caller: Caller, entry: Entry, change: AliasDomainChanges
 ) -> tuple[Recheck, ...]:
     """Another domain may have claimed a name as quickly: then neither keeps the claim."""
     present = entry.lowered("domainAliasName")

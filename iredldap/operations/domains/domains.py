@@ -187,7 +187,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, caller = context.directory, context.caller
     entry = finders.domain(directory, path["domain"])
-    aliases = alias_domains.asked(directory, caller, entry, parsed)
+    aliases = alias_domains.requested(directory, caller, entry, parsed)
     mods = (
         *modlist(
             (
@@ -220,7 +220,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def _outside(
-    context: Context, entry: Entry, parsed: Parsed, aliases: alias_domains.Change
+    context: Context, entry: Entry, parsed: Parsed, aliases: alias_domains.AliasDomainChanges
 ) -> Iterator[Outside]:
     """What else goes along: names that leave are forgotten, users who come back keep their mail.
 
@@ -232,7 +232,7 @@ def _outside(
     leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
     if leaving:
         records.ask()
-        yield from list_mentions.ending_alias_domains(directory, records, entry.dn, leaving)
+        yield from list_mentions.remove_alias_domains(context, entry.dn, leaving)
         yield records.forgetting_domains(*leaving)
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()
@@ -240,7 +240,7 @@ def _outside(
 
 
 def _whole_services(
-    changes: Iterable[FieldChange], entry: Entry, aliases: alias_domains.Change
+    changes: Iterable[FieldChange], entry: Entry, aliases: alias_domains.AliasDomainChanges
 ) -> Iterator[FieldChange]:
     """A new set of services keeps `domainalias` for as long as there are alias domains."""
     present = set(domain.alias_domains(entry)) | set(aliases.joining)
@@ -389,7 +389,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         entry.dn,
         (
             off,
-            *list_mentions.ending_domain(directory, records, entry.dn, domains),
+            *list_mentions.remove_domain(context, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             mailboxes.remembering(context, users, entry.dn, days),

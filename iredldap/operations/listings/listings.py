@@ -22,9 +22,10 @@ from iredldap.dit.plan import Query, Scope
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.operations import aliases
-from iredldap.operations.listings.profiles import Profile, Profiles, Subject, choice
+from iredldap.operations.context import Context
+from iredldap.operations.listings.profiles import ListedKind, Profile, Profiles, choose_attributes
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import USAGE, Records, Usages
+from iredldap.operations.mail_databases import USAGE, Usages
 
 _TOGETHER = 250
 """Most profiles in memory at once, for which the databases are asked together."""
@@ -56,10 +57,10 @@ def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
     return Query(home, Scope.SUBTREE, by_mlmmj)
 
 
-DOMAINS = Subject(_domains, key="domainName")
-USERS = Subject(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
-ALIASES = Subject(_aliases, aliases.shown, {"members": (alias.MEMBERS,)})
-LISTS = Subject(_lists)
+DOMAINS = ListedKind(_domains, key="domainName")
+USERS = ListedKind(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
+ALIASES = ListedKind(_aliases, aliases.shown, {"members": (alias.MEMBERS,)})
+LISTS = ListedKind(_lists)
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,8 @@ class Listing:
     """What is listed for a caller.
 
     Args:
-        directory: Where it is.
-        records: What else is known of accounts.
-        caller: Who asks.
-        subject: What is listed.
+        context: The context of the request.
+        listed: What is listed.
         domain: Where accounts lie: the name of a domain, or of one of its alias domains.
         hidden: Attributes that no answer shows.
         wanted: What was asked for.
@@ -89,22 +88,20 @@ class Listing:
 
     def __init__(
         self,
-        directory: Directory,
-        records: Records,
-        caller: Caller,
-        subject: Subject,
+        context: Context,
+        listed: ListedKind,
         domain: str,
         hidden: tuple[str, ...],
         wanted: ListingOptions,
     ) -> None:
-        self._directory = directory
-        self._caller = caller
-        self._subject = subject
+        self._directory = context.directory
+        self._caller = context.caller
+        self._listed = listed
         self._domain = domain
         self._hidden = hidden
         self._wanted = wanted
-        self._choice = choice(directory, subject, wanted.fields, hidden)
-        self._usages = Usages(records.iredadmin)
+        self._choice = choose_attributes(context.directory, listed, wanted.fields, hidden)
+        self._usages = Usages(context.records.iredadmin)
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -147,13 +144,13 @@ class Listing:
     def _profiles(self, keyed: Iterable[tuple[str, Entry]]) -> Profiles:
         # Entries go as they are read: values that are no text, such as pictures, may be large.
         shown = {key: self._shown(entry) for key, entry in keyed}
-        if not (shown and self._subject.has_usage and self._choice.has(USAGE)):
+        if not (shown and self._listed.has_usage and self._choice.has(USAGE)):
             return shown
         used = self._usages.of([*shown])
         return {key: one | self._choice.of(used.get(key, {})) for key, one in shown.items()}
 
     def _shown(self, entry: Entry) -> Profile:
-        return self._choice.of(self._subject.profile(entry, self._hidden))
+        return self._choice.of(self._listed.profile(entry, self._hidden))
 
     def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
         """Search; only where no domain is called so it takes a look at others and alias domains."""
@@ -167,14 +164,14 @@ class Listing:
         yield from self._directory.stream(self._query(entry.dn, attributes))
 
     def _query(self, home: str, attributes: tuple[str, ...]) -> Query:
-        query = self._subject.query(self._directory, self._caller, home)
+        query = self._listed.query(self._directory, self._caller, home)
         disabled = (negated(equals("accountStatus", "active")),)
         terms = disabled if self._wanted.disabled_only else ()
         return replace(query, filter=every(query.filter, *terms), attributes=attributes)
 
     def _key(self, entry: Entry) -> str:
         """Give the name or address of an entry: that of its DN, unless another tool named it."""
-        attribute = self._subject.key
+        attribute = self._listed.key
         named = names.named_by(entry.dn, attribute)
         if named is None:
             known = entry if entry.values(attribute) else None

@@ -18,7 +18,7 @@ Profiles = Mapping[str, Profile]
 
 
 @dataclass(frozen=True)
-class Subject:
+class ListedKind:
     """What is listed.
 
     Args:
@@ -37,7 +37,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Choice:
+class AttributeChoice:
     """Which parts of a profile are shown.
 
     Args:
@@ -61,14 +61,14 @@ class Choice:
         return self.keys is None or not self.keys.isdisjoint(keys)
 
 
-def choice(
-    directory: Directory, subject: Subject, words: Iterable[str], hidden: Iterable[str]
-) -> Choice:
+def choose_attributes(
+    directory: Directory, listed: ListedKind, words: Iterable[str], hidden: Iterable[str]
+) -> AttributeChoice:
     """Choose what is shown of each profile.
 
     Args:
         directory: Knows the names of attributes.
-        subject: What is listed.
+        listed: What is listed.
         words: Names of attributes or computed keys, in any letter case; none: everything.
         hidden: Attributes that no answer shows.
 
@@ -78,23 +78,23 @@ def choice(
     """
     sent = tuple(words)
     if not sent:
-        return Choice()
+        return AttributeChoice()
     schema = directory.schema()
     withheld = {name.lower() for name in hidden}
-    read = {word: _spelled(schema, subject, word) for word in sent}
+    read = {word: _spelled(schema, listed, word) for word in sent}
     known = {w: s for w, s in read.items() if s is not None and s.lower() not in withheld}
     if not known:
         raise InvalidParameter(f"no attribute in {', '.join(sent)[:80]!r}", parameter="fields")
-    asked = {name for key in known.values() for name in subject.computed.get(key, (key,))}
-    return Choice(
+    asked = {name for key in known.values() for name in listed.computed.get(key, (key,))}
+    return AttributeChoice(
         tuple(sorted(asked)) or ("1.1",),
         frozenset(key.lower() for key in known.values()),
         tuple(word for word in sent if word not in known),
     )
 
 
-def _spelled(schema: Schema, subject: Subject, word: str) -> str | None:
+def _spelled(schema: Schema, listed: ListedKind, word: str) -> str | None:
     """A key as profiles have it; None: they never do."""
-    if word.lower() in subject.computed:
+    if word.lower() in listed.computed:
         return word.lower()
     return None if schema.is_operational(word) else schema.spelled(word)

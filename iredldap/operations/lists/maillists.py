@@ -1,8 +1,8 @@
-"""What one can do with an unsubscribable mailing list.
+"""Plan changes of unsubscribable mailing lists, and show them.
 
-Members come before the list's own entry: that a creation broke off shows in the missing entry,
-and asking again finishes it. Every change of members ends with a change of the list's entry,
-so that its state tells of them.
+Members are written before the list's own entry: a creation that broke off leaves no entry, and a
+repeat finishes it. Every change of members ends with a change of the list's entry, so that its
+state changes with them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,15 +50,15 @@ def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show a list with its members."""
     entry, members = get(context.directory, path["mail"])
     shown = show(entry, context.config.api.api_hidden_user_profiles)
-    # A member may leave by their own entry, which leaves the state of the list as it is.
+    # Membership is stored in the members' entries: other tools change it without a new state here.
     return Shown({**shown, "members": members}, entry.csn, cacheable=False)
 
 
 def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new list with the members that were asked for.
 
-    Whoever another tool has marked as a member before there was a list stays one, and is named:
-    mail to the address has come to them already.
+    Accounts that another tool has marked as members before there was a list stay members, and are
+    named: they get the mail to the address already.
 
     Raises:
         NoSuchAccount: If its domain does not exist.
@@ -66,22 +66,24 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         InvalidMail: If members were asked for, and none of them can be one.
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
     """
-    directory, caller, mail = context.directory, context.caller, path["mail"]
-    strays, others = _apart(directory, mail)
+    directory, mail = context.directory, path["mail"]
+    leftovers, others = _find_leftovers(directory, mail)
     home = uniqueness.home_of(others, mail)
     limit = limit_of(home)
     limit.refuse_another(directory)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
-    asked = list_membership.asked(parsed, Verb.SET)
-    externals = [entry for entry in strays if maillist.is_externals(entry)]
-    told = list_membership.tell(
-        directory, caller, asked, addresses, "members", external_members.held(externals)
+    asked = list_membership.requested(parsed, Verb.SET)
+    externals = [entry for entry in leftovers if maillist.is_externals(entry)]
+    classified = list_membership.classify(
+        context, asked, addresses, "members", external_members.held(externals)
     )
-    marked = [entry for entry in strays if not maillist.is_externals(entry)]
-    wanted = {entry.dn for entry in told.ours}
-    members = replace(told, ours=(*told.ours, *(e for e in marked if e.dn not in wanted)))
+    marked = [entry for entry in leftovers if not maillist.is_externals(entry)]
+    wanted = {entry.dn for entry in classified.accounts}
+    members = replace(
+        classified, accounts=(*classified.accounts, *(e for e in marked if e.dn not in wanted))
+    )
     attributes = maillist.new(
         mail,
         parsed.changes,
@@ -91,63 +93,65 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     dn = names.account_in(home.dn, "Groups", mail)
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
-    new_account = _newcomer(directory, made, aliases, members, externals)
+    new_account = _new_account(directory, made, aliases, members, externals)
     kept = {mail for entry in marked if entry.dn not in wanted for mail in entry.texts("mail")[:1]}
     kept |= external_members.held(externals) - {*asked}
     return Plan(
         dn,
         (
-            *list_membership.join(directory, made, members.ours),
-            *external_members.change(directory, made, externals, members.elsewhere),
+            # Members first: without the entry there is no list yet, and the repeat after a crash
+            # finds the members as leftovers.
+            *list_membership.join(directory, made, members.accounts),
+            *external_members.change(directory, made, externals, members.externals),
             Add(dn, attributes, container=domain_entry.new_container(home.dn, "Groups")),
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),
         ),
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
-        touches=list_membership.homes(directory, (*members.ours, *strays)),
+        touches=list_membership.domains_of_members(directory, (*members.accounts, *leftovers)),
         kept=tuple(sorted(kept)),
     )
 
 
-def _apart(directory: Directory, mail: str) -> tuple[list[Entry], list[Entry]]:
-    """Find who is a member of a list that is not there yet; the others as for any new account.
+def _find_leftovers(directory: Directory, mail: str) -> tuple[list[Entry], list[Entry]]:
+    """Find the members of a list that does not exist, and all that any new account looks for.
 
-    Such members are what a creation or deletion that broke off left behind.
+    Such members are left by a creation or deletion that broke off, or by another tool.
     """
     query = finders.domain_and_holders(directory, mail)
-    strays, others = list[Entry](), list[Entry]()
+    leftovers, others = list[Entry](), list[Entry]()
     for entry in directory.find(replace(query, filter=either(query.filter, equals(GROUP, mail)))):
         is_holder = entry.has("mail", mail) or entry.has("shadowAddress", mail)
-        is_stray = entry.has(GROUP, mail) and (maillist.is_externals(entry) or not is_holder)
-        (strays if is_stray else others).append(entry)
-    return strays, others
+        is_leftover = entry.has(GROUP, mail) and (maillist.is_externals(entry) or not is_holder)
+        (leftovers if is_leftover else others).append(entry)
+    return leftovers, others
 
 
 def limit_of(home: Entry) -> Limit:
-    """How many lists a domain may hold, of whatever kind."""
+    """Return the limit on the lists of a domain, of any type."""
     lists = Query(home.dn, Scope.SUBTREE, equals("objectClass", "mailList"), ("1.1",))
     return Limit.of(domain.limits(home), "numberOfLists", lists)
 
 
-def _newcomer(
+def _new_account(
     directory: Directory,
     made: Entry,
     aliases: tuple[str, ...],
-    members: list_membership.Told,
-    stood: Sequence[Entry],
+    members: list_membership.Classified,
+    before: Sequence[Entry],
 ) -> NewAccount:
-    """Describe a list just added; what its members were marked with before is not taken back."""
+    """Describe a new list; the marks that its members had before are not removed with it."""
     addresses = maillist.addresses(made)
     mail = addresses[0]
     externals = external_members.dn_of(directory, made)
 
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
-        for member in members.ours:
+        for member in members.accounts:
             held = member.lowered(GROUP)
             theirs = encoded(a for a in addresses if a in lost and a not in held)
             if theirs:
                 yield Modify(member.dn, (Mod(Op.DELETE, GROUP, theirs),), absent_ok=True)
-        if stood or not members.elsewhere:
+        if before or not members.externals:
             return
         if mail in lost:
             yield Delete(externals, absent_ok=True, with_children=True)
@@ -159,7 +163,7 @@ def _newcomer(
         mail=mail,
         aliases=aliases,
         is_marked=made.has("domainStatus", "disabled"),
-        parts=(externals,) if members.elsewhere else (),
+        parts=(externals,) if members.externals else (),
         beside=lambda lost: tuple(beside(lost)),
     )
 
@@ -171,40 +175,42 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
         InvalidMail: If members were asked for, and none of them can be one.
     """
-    directory, caller, mail = context.directory, context.caller, path["mail"]
+    directory, mail = context.directory, path["mail"]
     sets_all = any(change.field.name == "members" for change in parsed.changes)
     found = list_membership.read(directory, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
-    asked, held = list_membership.asked(parsed, verb), external_members.held(found.externals)
-    come = list_membership.tell(directory, caller, asked, own, parameter, held)
-    go = list_membership.told_to_go(directory, found, parsed, sets_all=sets_all)
-    staying = {member.dn for member in come.ours}
-    joining = [member for member in come.ours if maillist.is_partial_member(member, own)]
+    asked, held = list_membership.requested(parsed, verb), external_members.held(found.externals)
+    added = list_membership.classify(context, asked, own, parameter, held)
+    removed = list_membership.members_to_remove(directory, found, parsed, sets_all=sets_all)
+    staying = {member.dn for member in added.accounts}
+    joining = [member for member in added.accounts if maillist.is_partial_member(member, own)]
     steps: tuple[Step, ...] = (
         *list_membership.join(directory, entry, joining),
         *list_membership.leave(
-            directory, entry, [member for member in go.ours if member.dn not in staying]
+            directory, entry, [member for member in removed.accounts if member.dn not in staying]
         ),
-        *external_members.change(directory, entry, found.externals, come.elsewhere, go.elsewhere),
+        *external_members.change(
+            directory, entry, found.externals, added.externals, removed.externals
+        ),
     )
-    if joining or {*come.elsewhere} - external_members.held(
-        external_members.whole(entry, found.externals)
+    if joining or {*added.externals} - external_members.held(
+        external_members.complete(entry, found.externals)
     ):
         steps += (list_membership.recheck_list(directory, found, joining),)
-    gone = entry.texts("member") if sets_all else [member.dn for member in go.ours]
-    mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, come.users, gone))
+    gone = entry.texts("member") if sets_all else [member.dn for member in removed.accounts]
+    mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, added.users, gone))
     if steps or mods:
-        # What sets all members depends on those that were read.
+        # Which members are removed depends on those that were read.
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
-    # Members of other domains who are dismissed by name may be about to get another one.
-    touches = list_membership.homes(directory, (*come.ours, *go.ours))
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *come.ignored), touches)
+    # Removed members in other domains may be renamed at the same time.
+    touches = list_membership.domains_of_members(directory, (*added.accounts, *removed.accounts))
+    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *added.ignored), touches)
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of a list: switch it off, dismiss members, clear mentions, take it away.
+    """Plan the deletion of a list: disable it, remove members and mentions, delete the entry.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
@@ -218,14 +224,17 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return Plan(
         entry.dn,
         (
+            # Disabled first: it gets no mail while its members are removed. The entry is deleted
+            # last: as long as it is there, a repeat finds it and does what is left.
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.remove_account(context, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
             *external_members.without_list(found.externals, addresses),
+            # Other programs may mention it until the entry is gone: this look is as late as can be.
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
             list_membership.recheck_members(directory, addresses),

@@ -188,7 +188,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     expect = (entry.csn,) if mods and entry.csn else ()
     undo_log = UndoLog()
     steps: tuple[Step, ...] = (
-        *follow_removed(directory, records, entry, mods, undo_log),
+        *follow_removed(context, entry, mods, undo_log),
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
         *rest,
@@ -228,13 +228,13 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     records.ask()
     lists.ask()
     addresses = maillist.addresses(entry)
-    externals, _ = list_membership.of_list(directory, entry)
+    externals, _ = list_membership.members_of(directory, entry)
     words = "archive the list" if archive else "remove the list for good"
     return Plan(
         entry.dn,
         (
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.remove_account(context, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),

@@ -80,7 +80,7 @@ def leaving(
     gone = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:
         everybody = list_kinds.EVERYBODY in gone
-        yield from list_membership.dismissed(directory, entry, gone, everybody=everybody)
+        yield from list_membership.remove_members(directory, entry, gone, everybody=everybody)
         yield Outside("remove members", lambda: lists.unsubscribe(mail, gone))
 
 
@@ -95,7 +95,7 @@ def shown(
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
     members = lists.subscribers(mail)
-    externals, ours = list_membership.of_list(directory, entry)
+    externals, ours = list_membership.members_of(directory, entry)
     named = external_members.held(externals) | {one.folded("mail") for one in ours}
     members["normal"] = members.get("normal", set()) | named
     return {kind: sorted(members.get(kind, ())) for kind in KINDS}

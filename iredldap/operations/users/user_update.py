@@ -36,7 +36,7 @@ from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
-from iredldap.operations.mailboxes import Place
+from iredldap.operations.mailboxes import MailboxAssignment
 from iredldap.operations.users import address_rules, users
 
 
@@ -86,7 +86,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     steps: tuple[Step, ...] = ()
     undo_log = UndoLog()
     if mods:
-        follow = follow_removed(directory, records, entry, mods, undo_log)
+        follow = follow_removed(context, entry, mods, undo_log)
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(references.removed_addresses(entry, mods))
@@ -106,7 +106,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 def _place(
     context: Context, entry: Entry, home: Callable[[], Entry], mail: str, parsed: Parsed
-) -> Place | None:
+) -> MailboxAssignment | None:
     """Judge another path for the mailbox; one that the user has already is not judged."""
     path = parsed.value("maildir")
     if not path or mailbox.normalized(path) == mailbox.location(entry):
@@ -122,7 +122,7 @@ def _mailbox(
     directory: Directory,
     records: Records,
     entry: Entry,
-    place: Place | None,
+    place: MailboxAssignment | None,
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
     if place:
@@ -214,20 +214,15 @@ def _size(
 
 
 def follow_removed(
-    directory: Directory,
-    records: Records,
-    entry: Entry,
-    mods: tuple[Mod, ...],
-    undo_log: UndoLog,
+    context: Context, entry: Entry, mods: tuple[Mod, ...], undo_log: UndoLog
 ) -> tuple[Step, ...]:
-    """Steps: let others, and lists, name the own address in place of further ones that go.
+    """Return the steps that replace removed further addresses, in references and on lists.
 
-    They come before the change of the entry: as long as that has the address, a repeat finds out
-    what is left to be done.
+    The account's own address replaces them. The steps come before the change of the entry: as long
+    as that has the address, a repeat of the request finds what is left to be done.
 
     Args:
-        directory: Where.
-        records: Knows mlmmjadmin.
+        context: Knows the directory, and mlmmjadmin.
         entry: The account.
         mods: What is about to change in it.
         undo_log: Records what reverts the steps.
@@ -239,8 +234,8 @@ def follow_removed(
     if not renamed:
         return ()
     return (
-        *list_mentions.moving(directory, records, entry.dn, renamed),
-        *map(undo_log.recording, references.follow_removed(directory.tree, entry, mods)),
+        *list_mentions.replace_addresses(context, entry.dn, renamed),
+        *map(undo_log.recording, references.follow_removed(context.directory.tree, entry, mods)),
     )
 
 

@@ -127,8 +127,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, caller = context.directory, context.records, context.caller
     config, mail = context.config, path["mail"]
     query = finders.domain_and_holders(directory, mail, rights=True)
-    choice = mailboxes.first_choice(context, mail)
-    found = directory.find(replace(query, filter=either(query.filter, choice.query.filter)))
+    candidate = mailboxes.first_candidate(context, mail)
+    found = directory.find(replace(query, filter=either(query.filter, candidate.query.filter)))
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
@@ -141,7 +141,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, home, limits, wanted)
-    place = place or mailboxes.generated(context, base, mail, dn, choice, found)
+    place = place or mailboxes.generated(context, base, mail, dn, candidate, found)
     joined = _default_lists(directory, limits)
     given = {
         "userPassword": (secret,),
@@ -179,7 +179,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
         # Lists of other domains may be about to go.
-        touches=list_membership.homes(directory, joined),
+        touches=list_membership.domains_of_members(directory, joined),
         shared_with=place.shared_with,
     )
 
@@ -349,7 +349,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         (
             Modify(entry.dn, off),
             *rechecks,
-            *list_mentions.ending(directory, records, entry.dn, addresses),
+            *list_mentions.remove_account(context, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),

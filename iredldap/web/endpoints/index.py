@@ -6,11 +6,12 @@ The rows feed the router, the permission step, the form reader and the OpenAPI d
 from collections.abc import Mapping
 
 from iredldap.dit import alias, domain, export, maillist, user
-from iredldap.operations import aliases, renames
+from iredldap.operations import aliases
 from iredldap.operations.context import Operation
 from iredldap.operations.domains import domain_admins, domains
 from iredldap.operations.lists import maillists
 from iredldap.operations.login import LOGIN
+from iredldap.operations.renames import rename
 from iredldap.operations.users import bulk_update, user_update, users
 from iredldap.web.endpoints.admins import STANDALONE_ADMINS
 from iredldap.web.endpoints.endpoint import ADMINS as _ADMINS
@@ -291,7 +292,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_change_email",
         method="POST",
-        operation=renames.rename_user,
+        operation=rename.rename_user,
         path="/api/user/{mail}/change_email/{new_mail}",
         auth=_ADMINS,
         summary="Rename a mail user, also into another domain; every mention follows, the mailbox"
@@ -312,7 +313,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_change_email",
         method="POST",
-        operation=renames.rename_alias,
+        operation=rename.rename_alias,
         path="/api/alias/{mail}/change_email/{new_mail}",
         auth=_ADMINS,
         summary="Rename a mail alias, also into another domain; every mention follows.",

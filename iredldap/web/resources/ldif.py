@@ -38,7 +38,7 @@ LDIF = "text/ldif; charset=utf-8"
 log = structlog.get_logger("iredldap.export")
 
 
-class Download:
+class ExportStream:
     """Bytes of an export on their way to the client; closing it ends the child behind them."""
 
     def __init__(self, export: child_process.ExportProcess, *, bare: bool) -> None:
@@ -117,7 +117,7 @@ class _LdifResource(Resource):
         export = child_process.start(self.config.ldap, chosen)
         holding.until_the_end(export.close)
         bare = self._wants_file(request, response, chosen)
-        response.stream = Download(export, bare=bare)
+        response.stream = ExportStream(export, bare=bare)
 
     def _wants_file(
         self, request: falcon.Request, response: falcon.Response, chosen: Selection
@@ -180,10 +180,10 @@ class LdifAllResource(_LdifResource):
             self.responses.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF
-        response.stream = Records(planned_changes(plan, self.directory), stack.pop_all())
+        response.stream = ChangeRecordStream(planned_changes(plan, self.directory), stack.pop_all())
 
 
-class Records:
+class ChangeRecordStream:
     """Change records on their way to the client; closing them lets go of the file."""
 
     def __init__(self, chunks: Iterator[bytes], file: ExitStack) -> None:

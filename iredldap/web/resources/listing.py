@@ -10,7 +10,7 @@ from iredldap.dit.listing import ListingOptions
 from iredldap.errors import InvalidParameter
 from iredldap.operations.listings import listings
 from iredldap.operations.listings.listings import Listing
-from iredldap.operations.listings.profiles import Subject
+from iredldap.operations.listings.profiles import ListedKind
 from iredldap.web.downloads import send
 from iredldap.web.head import is_head
 from iredldap.web.resources.base import Resource, name_ignored
@@ -25,15 +25,13 @@ class _ListingResource(Resource):
         self,
         request: falcon.Request,
         response: falcon.Response,
-        subject: Subject,
+        listed: ListedKind,
         domain: str = "",
         hidden: tuple[str, ...] = (),
     ) -> None:
         context = request.context
         wanted = ListingOptions.read(context.parsed)
-        listing = Listing(
-            self.directory, self.records, context.caller, subject, domain, hidden, wanted
-        )
+        listing = Listing(self.context(request), listed, domain, hidden, wanted)
         ignored = (*context.parsed.dropped, *listing.ignored)
         if ignored and context.strict:
             words = f"would be ignored: {', '.join(ignored)[:200]}"

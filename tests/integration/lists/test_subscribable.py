@@ -981,7 +981,7 @@ def test_deletion_that_broke_off_is_finished(
     assert answer.json()["_data"]["done"][0] == f"modify {dn}"
     not_done = answer.json()["_data"]["not_done"]
     assert not_done[0] == f"archive the list {NEWS}"
-    assert not_done[-2:] == [f"delete {dn}", "has anybody joined meanwhile"]
+    assert not_done[-2:] == [f"delete {dn}", "remove members who joined meanwhile"]
     assert postfix.recipients(NEWS) == set()
     at_peace(mlmmjadmin)
     done(api.delete(PATH))

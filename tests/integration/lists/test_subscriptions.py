@@ -18,7 +18,7 @@ EVE, ANNE, ALIAS = "eve@far.test", "anne@corp.test", "ann@alias.test"
 POSTMASTER, POSTMASTER_THERE = "postmaster@corp.test", "postmaster@other.test"
 PASSWORD = "a good password"
 DOWN = (502, "MLMMJADMIN_UNAVAILABLE")
-STEP = "follow on subscribable lists"
+STEP = "update subscribable lists"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iredldap.dit.mailbox import Ground, normalized
+from iredldap.dit.mailbox import PathSet, normalized
 from iredldap.dit.names import domain_of
 from iredldap.errors import ServerDown
 from iredldap.gateways.iredadmin import Iredadmin
@@ -70,9 +70,9 @@ def agree(world: World, urls: Urls) -> None:
     for path in paths:
         others = [*paths]
         others.remove(path)
-        assert not Ground(others).touched(path)
+        assert not PathSet(others).overlapping(path)
         deleted = [normalized(maildir) for _, maildir in written(urls)]
-        assert not Ground(deleted).touched(path)
+        assert not PathSet(deleted).overlapping(path)
 
 
 # --- paths that are made ----------------------------------------------------------------------

@@ -13,8 +13,9 @@ from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
-from iredldap.operations import renames
 from iredldap.operations.login import Caller
+from iredldap.operations.renames import address_change
+from iredldap.operations.renames.rename import rename
 from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
 from tests.support.mailservers import Dovecot, Postfix
 from tests.support.patience import started
@@ -451,7 +452,7 @@ def test_user_broken_off(
     )
     mention_everywhere(corp, ANN, ann)
     (home,) = corp.attributes(ann)["homeDirectory"]
-    plan = renames.rename(served.context(root), renames.USER, ANN, new)
+    plan = rename(served.context(root), address_change.USER, ANN, new)
     if steps >= len(plan.steps):
         return  # within a domain there is a step less
 
@@ -501,7 +502,7 @@ def test_alias_broken_off(
     old = "desk@corp.test"
     dn = add_alias(corp, old, "bob@corp.test", ELSEWHERE, shadowAddress="desk@corp.example")
     mention_everywhere(corp, old, dn)
-    plan = renames.rename(served.context(root), renames.ALIAS, old, new)
+    plan = rename(served.context(root), address_change.ALIAS, old, new)
     if steps >= len(plan.steps):
         return
 
@@ -528,7 +529,7 @@ def test_an_account_in_a_unit_of_another_tool_broken_off(
     connection = corp.connect()
     connection.rename_s(corp.tree.user(ANN), f"mail={ANN}", sales)
     connection.unbind_s()
-    plan = renames.rename(served.context(root), renames.USER, ANN, BEA)
+    plan = rename(served.context(root), address_change.USER, ANN, BEA)
     moves = [type(step).__name__ for step in plan.steps].index("Rename")
     broken_off(directory, plan, moves + 1)
     mention_everywhere(corp, ANN, f"mail={ANN},{sales}")
@@ -544,7 +545,7 @@ def test_only_the_same_rename_is_finished(
 ) -> None:
     """An unfinished one from Ann is no licence to take another address's mentions."""
     directory = served.gateways.directory
-    plan = renames.rename(served.context(root), renames.USER, ANN, BEA)
+    plan = rename(served.context(root), address_change.USER, ANN, BEA)
     moves = [type(step).__name__ for step in plan.steps].index("Rename")
     broken_off(directory, plan, moves + 1)
     add_alias(corp, "desk@corp.test", "bob@corp.test")
@@ -563,7 +564,7 @@ def test_finished_after_the_old_domain_is_gone(
     """What he held in its alias domains goes too; they are hosted nowhere."""
     corp.set(corp.tree.user(ANN), shadowAddress=["ann@corp.example", "a@corp.example"])
     directory = served.gateways.directory
-    plan = renames.rename(served.context(root), renames.USER, ANN, MOVED)
+    plan = rename(served.context(root), address_change.USER, ANN, MOVED)
     moves = [type(step).__name__ for step in plan.steps].index("Rename")
     broken_off(directory, plan, moves + 1)
     done(api.delete("/api/domain/corp.test"))
@@ -599,7 +600,7 @@ def test_a_domain_that_other_tools_named_its_own_alias_domain(
 def test_what_changes_meanwhile_is_seen(served: Served, corp: World, root: Caller) -> None:
     """A forwarding set, and a domain disabled, after the plan was made."""
     directory = served.gateways.directory
-    plan = renames.rename(served.context(root), renames.USER, ANN, MOVED)
+    plan = rename(served.context(root), address_change.USER, ANN, MOVED)
     moves = [type(step).__name__ for step in plan.steps].index("Rename")
     broken_off(directory, plan, moves)
     corp.set(corp.tree.user(ANN), mailForwardingAddress=[ANN, ELSEWHERE])
@@ -614,7 +615,7 @@ def test_what_changes_meanwhile_is_seen(served: Served, corp: World, root: Calle
 
 def test_deleted_meanwhile_is_told(served: Served, corp: World, root: Caller) -> None:
     directory = served.gateways.directory
-    plan = renames.rename(served.context(root), renames.USER, ANN, BEA)
+    plan = rename(served.context(root), address_change.USER, ANN, BEA)
     moves = [type(step).__name__ for step in plan.steps].index("Rename")
     broken_off(directory, plan, moves + 1)
     connection = corp.connect()
@@ -795,7 +796,7 @@ def test_normal_admin_renames_no_global_one(served: Served, corp: World, root: C
     refused(change(cid, ANN, BEA), 403, code)
     assert corp.snapshot() == before
     directory = served.gateways.directory
-    plan = renames.rename(served.context(root), renames.USER, ANN, BEA)
+    plan = rename(served.context(root), address_change.USER, ANN, BEA)
     broken_off(directory, plan, len(plan.steps) - 1)
     refused(change(cid, ANN, BEA), 403, code)
 

@@ -111,11 +111,11 @@ def test_a_directory_touches_what_is_equal_inside_or_around(paths: set[str], pat
     """As a comparison of each with each finds; the root is nobody's mailbox."""
     touching = {p for p in paths - {"/"} if p.startswith(path) or path.startswith(p)}
     expected = touching if path != "/" else set()
-    assert mailbox.Ground(paths).touched(path) == expected
+    assert mailbox.PathSet(paths).overlapping(path) == expected
 
 
 def test_no_path_touches_nothing() -> None:
-    assert mailbox.Ground(["/a/"]).touched("") == frozenset()
+    assert mailbox.PathSet(["/a/"]).overlapping("") == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.operations.renames import Course
+from iredldap.operations.renames.address_change import AddressChange
 
-WITHIN = Course("ann@a.test", "bea@a.test", ("a.example",), ("a.example",))
-ACROSS = Course("ann@a.test", "bea@b.test", ("a.example",), ("b.example",))
+WITHIN = AddressChange("ann@a.test", "bea@a.test", ("a.example",), ("a.example",))
+ACROSS = AddressChange("ann@a.test", "bea@b.test", ("a.example",), ("b.example",))
 HELD = {
     "ann@a.test", "bea@a.test", "bea@b.test", "ann@a.example", "bea@a.example", "bea@b.example",
     "anne@a.test", "anne@a.example", "anne@b.test", "anne@c.test",
@@ -15,9 +15,9 @@ HELD = {
 
 def test_within_a_domain_further_addresses_stay() -> None:
     """But for the names in alias domains, which are those of the new address."""
-    assert WITHIN.coming == ("bea@a.example",)
-    assert WITHIN.dropped(HELD) == set()
-    assert WITHIN.renamed(HELD) == {
+    assert WITHIN.names_gained == ("bea@a.example",)
+    assert WITHIN.addresses_dropped(HELD) == set()
+    assert WITHIN.replacements(HELD) == {
         "ann@a.test": "bea@a.test",
         "ann@a.example": "bea@a.example",
     }
@@ -26,20 +26,20 @@ def test_within_a_domain_further_addresses_stay() -> None:
 def test_name_in_an_alias_domain_that_was_not_to_be_had() -> None:
     """What mentioned the old name there mentions the new address."""
     held = HELD - {"bea@a.example"}
-    assert WITHIN.renamed(held)["ann@a.example"] == "bea@a.test"
+    assert WITHIN.replacements(held)["ann@a.example"] == "bea@a.test"
 
 
 def test_name_in_an_alias_domain_that_is_not_his() -> None:
     """It may belong to another account: mentions of it stay."""
-    assert WITHIN.renamed({"bea@a.test"}) == {"ann@a.test": "bea@a.test"}
+    assert WITHIN.replacements({"bea@a.test"}) == {"ann@a.test": "bea@a.test"}
 
 
 def test_across_domains_nothing_of_the_old_one_is_taken_along() -> None:
     """Neither the addresses in it nor those in its alias domains; all lead to the new address."""
     lost = {"bea@a.test", "bea@a.example", "anne@a.test", "anne@a.example"}
-    assert ACROSS.coming == ("bea@b.example",)
-    assert ACROSS.dropped(HELD) == lost
-    assert ACROSS.renamed(HELD) == dict.fromkeys(
+    assert ACROSS.names_gained == ("bea@b.example",)
+    assert ACROSS.addresses_dropped(HELD) == lost
+    assert ACROSS.replacements(HELD) == dict.fromkeys(
         {"ann@a.test", "ann@a.example", *lost}, "bea@b.test"
     )
 
@@ -61,15 +61,15 @@ def test_asked_again_the_rest_is_the_same(old: str, new: str, held: frozenset[st
     """
     left = ("a.example",)
     entered = left if new.endswith("@a.test") else ("b.example",)
-    course = Course(old, new, left, entered)
+    change = AddressChange(old, new, left, entered)
     if old == new:
         return
-    has = {*held, old, new, *course.coming}
+    has = {*held, old, new, *change.names_gained}
 
-    renamed = course.renamed(has)
+    renamed = change.replacements(has)
 
     assert old in renamed
     assert new not in renamed
     assert not renamed.keys() & set(renamed.values())
-    assert not renamed.keys() & set(course.coming)
-    assert course.renamed(has - renamed.keys() | {old}) == {old: new}
+    assert not renamed.keys() & set(change.names_gained)
+    assert change.replacements(has - renamed.keys() | {old}) == {old: new}

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from iredldap.dit.entry import Entry
-from iredldap.dit.mailbox import Ground
+from iredldap.dit.mailbox import PathSet
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query
 from iredldap.errors import ServerDown
@@ -48,7 +48,7 @@ def test_only_what_is_new_is_read_again(second: str, since: str) -> None:
     directory = Fake("20260131100000.000000Z#000000#001#000000", second)
     paths = UnusualPaths()
     for _ in range(2):
-        assert [*paths.touching(cast("Directory", directory), Ground(["/x/"]))] == []
+        assert [*paths.touching(cast("Directory", directory), PathSet(["/x/"]))] == []
     first, again = directory.filters
     assert "entryCSN" not in first
     assert f"(entryCSN>={since}#000000#000#000000)" in again
@@ -62,7 +62,7 @@ def test_what_an_answer_that_broke_off_did_not_reach_is_read_again() -> None:
     paths = UnusualPaths()
 
     def ask() -> None:
-        assert [*paths.touching(cast("Directory", directory), Ground(["/x/"]))] == []
+        assert [*paths.touching(cast("Directory", directory), PathSet(["/x/"]))] == []
 
     for _ in range(2):
         directory.breaks = True

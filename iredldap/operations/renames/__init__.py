@@ -1,0 +1,1 @@
+"""Operations that give a mail user or a mail alias another address."""
