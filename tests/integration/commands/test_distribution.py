@@ -134,7 +134,13 @@ def test_an_installation_names_its_commit(built: Built, installation: Path) -> N
 
 
 def test_an_installation_finds_what_came_along(installation: Path) -> None:
-    names = ["deploy", "deploy/iredldap.service", "deploy/nginx/iredldap.conf", "docs/running.md"]
+    names = [
+        "deploy",
+        "deploy/iredldap.service",
+        "deploy/backup/nightly-export",
+        "deploy/nginx/iredldap.conf",
+        "docs/running.md",
+    ]
     asking = f"from iredldap.shipped import shipped; print(*map(shipped, {names}), sep='\\n')"
 
     found = run(installation / "bin" / "python", "-c", asking, cwd=installation).splitlines()
