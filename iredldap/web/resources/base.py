@@ -9,6 +9,7 @@ from iredldap.changes.apply import Outcome, Turn, execute, judge_state
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
+from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import (
@@ -18,6 +19,7 @@ from iredldap.errors import (
     NotSupportedByDirectory,
     Refusal,
     Unplaced,
+    raise_all,
 )
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
@@ -89,7 +91,7 @@ class Resource:
             if plan.unplaced and strict:
                 raise NotSupportedByDirectory(unplaced=plan.unplaced)
             if plan.ignored and strict:
-                raise InvalidParameter(f"would be ignored: {', '.join(plan.ignored)[:200]}")
+                raise_all(_refusals_of_ignored(wanted.parsed, plan.ignored))
             return plan
 
         try:
@@ -144,6 +146,14 @@ class Resource:
         name_unplaced(request, response, plan.unplaced)
         _name_others(response, plan)
         self.responses.done(response, {"job": job}, read=True)
+
+
+def _refusals_of_ignored(parsed: Parsed, ignored: tuple[str, ...]) -> list[InvalidParameter]:
+    """Return a refusal for each parameter whose values would be ignored; at least one."""
+    words, values = f"would be ignored: {', '.join(ignored)[:200]}", {*ignored}
+    changes = (change for change in parsed.changes if values.intersection(change.values))
+    parameters = dict.fromkeys(change.field.name for change in changes)
+    return [InvalidParameter(words, parameter=name) for name in parameters or (None,)]
 
 
 class RowResource:
