@@ -1,8 +1,8 @@
-"""Facts about the directory that more than one operation asks for.
+"""Find domains, accounts and admins, as more than one operation needs them.
 
 Accounts are found as Postfix and Dovecot find them: by `mail`, below the domain of the address.
-What another tool has named by something else, or put elsewhere in the domain, is the same account
-to them. Whatever is done to an account afterwards goes by the DN that was found.
+An account that another tool has named by another attribute, or put into another container, is the
+same account to them. Every later operation on an account uses the DN that was found.
 """
 
 from collections.abc import Collection, Iterable
@@ -34,7 +34,7 @@ def domain(directory: Directory, name: str, *, by_alias: bool = False) -> Entry:
 
 
 def domain_of_entry(directory: Directory, entry: Entry) -> Entry:
-    """Read the domain that an account stands in.
+    """Read the domain that an account is in.
 
     Raises:
         NoSuchAccount: If there is none.
@@ -71,7 +71,7 @@ def user(directory: Directory, mail: str) -> Entry:
 
 
 def require(entry: Entry | None, kind: str, name: str) -> Entry:
-    """Insist that an entry was found.
+    """Require that an entry was found.
 
     Args:
         entry: What was found.
@@ -90,9 +90,9 @@ def require(entry: Entry | None, kind: str, name: str) -> Entry:
 
 
 def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
-    """Whether an account of an address stands where it is found: in the domain of the address.
+    """Return whether an account is in the domain of its address.
 
-    What has no ``@`` tells no domain: such an account is found in any.
+    A name without ``@`` has no domain: such an account is found in any.
     """
     return "@" not in mail or domain_name(directory, dn) == names.domain_of(mail)
 
@@ -116,20 +116,20 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
 
 
 def account_query(directory: Directory, mail: str) -> Query:
-    """Search for the accounts that have an address as their own; `choose_account` chooses one."""
+    """Return the query for accounts whose own address this is; `choose_account` chooses one."""
     return Query(directory.tree.base, Scope.SUBTREE, own_address(mail))
 
 
 def dns_below(directory: Directory, dn: str) -> list[str]:
-    """DNs of the entries below one, which other tools have put there."""
+    """Return DNs of the entries below one, which other tools have put there."""
     query = Query(dn, Scope.SUBTREE, present("objectClass"), ("1.1",))
     return [entry.dn for entry in directory.find(query) if not names.same_dn(entry.dn, dn)]
 
 
 def own_address(mail: str) -> str:
-    """Filter for the entries that have an address as their own.
+    """Return the filter for the entries that have an address as their own.
 
-    Their class is judged here: for a term that says it, slapd reads an index with all accounts of
+    Their class is judged here: for a term on it, slapd reads an index with all accounts of
     that class (of 60 000: 1.8 times as long), and for one that excludes a class it reads none.
     Those that are excluded may be large, and have the addresses of others as values.
     """
@@ -155,13 +155,13 @@ def choose_account(
 
 
 def domain_name(directory: Directory, dn: str) -> str | None:
-    """Name of the domain that an entry stands in, or None.
+    """Return the name of the domain that an entry is in, or None.
 
-    Its DN tells it, but for a domain that another tool named by something else: that is read.
+    Its DN has it, except for a domain that another tool named by another attribute: that is read.
     """
-    told = names.domain_name_in(dn)
-    if told is not None:
-        return told
+    named = names.domain_name_in(dn)
+    if named is not None:
+        return named
     home = names.domain_dn(dn)
     found = directory.read(home, ("objectClass", "domainName")) if home else None
     if found is None or not found.has("objectClass", "mailDomain"):
@@ -170,21 +170,21 @@ def domain_name(directory: Directory, dn: str) -> str | None:
 
 
 def domain_names(directory: Directory, dns: Iterable[str]) -> frozenset[str]:
-    """Names of the domains that some entries stand in; what no DN tells is read once each."""
-    told, homes_ = set[str | None](), set[str | None]()
+    """Return the names of the domains that some entries are in; a domain is read once at most."""
+    named, homes_ = set[str | None](), set[str | None]()
     for dn in dns:
         name = names.domain_name_in(dn)
-        told.add(name)
+        named.add(name)
         if name is None:
             homes_.add(names.domain_dn(dn))
-    return frozenset(filter(None, (*told, *(domain_name(directory, h) for h in homes_ if h))))
+    return frozenset(filter(None, (*named, *(domain_name(directory, h) for h in homes_ if h))))
 
 
 def single(entries: Iterable[Entry], name: str) -> Entry | None:
-    """Give the one entry that has a name, or None.
+    """Return the one entry that has a name, or None.
 
     Raises:
-        AmbiguousAccount: If there are several: nobody can say which one was meant.
+        AmbiguousAccount: If there are several: which one was meant is unknown.
     """
     found = [*entries]
     if len(found) > 1:
@@ -222,13 +222,13 @@ def standalone_admins(directory: Directory, entries: Iterable[Entry]) -> Iterabl
 def managed_domains_query(
     directory: Directory, mail: str, attributes: tuple[str, ...] = ("*", "entryCSN")
 ) -> Query:
-    """Search for the domains that name an address as their admin."""
+    """Return the query for domains that name an address as their admin."""
     named = every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail))
     return Query(directory.tree.base, Scope.ONE, named, attributes)
 
 
 def holders_filter(*addresses: str) -> str:
-    """Filter for the accounts that any of some addresses belong to."""
+    """Return the filter for the accounts that any of some addresses belong to."""
     terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))
     return every(ACCOUNTS, either(*terms))
 
@@ -236,7 +236,7 @@ def holders_filter(*addresses: str) -> str:
 def domain_and_holders(
     directory: Directory, mail: str, *aliases: str, rights: bool = False
 ) -> Query:
-    """One search for the domain of an address and for whoever has the address already.
+    """Return one query for the domain of an address and for the accounts that have the address.
 
     Args:
         directory: Where.
@@ -251,7 +251,7 @@ def domain_and_holders(
 
 
 def domain_and_accounts(entries: Iterable[Entry], mail: str) -> tuple[Entry | None, list[Entry]]:
-    """Tell the domain of an address from the accounts in the answer of `domain_and_holders`.
+    """Split the answer of `domain_and_holders` into the domain and the accounts.
 
     Args:
         entries: The answer; other domains, which name the address as their admin, may be in it.
@@ -268,20 +268,20 @@ def domain_and_accounts(entries: Iterable[Entry], mail: str) -> tuple[Entry | No
 
 
 def users_query(home: str) -> Query:
-    """Search for the users of a domain, with what their limits are counted from.
+    """Return the query for the users of a domain, with the attributes that limits count.
 
-    Wherever they stand in it; the catch-all entry is no user.
+    In any container; the catch-all entry is no user.
 
     Args:
         home: DN of the domain.
     """
-    nobody = negated(begins_with("mail", "@"))
-    users = every(equals("objectClass", "mailUser"), nobody)
+    no_catchall = negated(begins_with("mail", "@"))
+    users = every(equals("objectClass", "mailUser"), no_catchall)
     return Query(home, Scope.SUBTREE, users, ("mailQuota",))
 
 
 def count_users(entries: Iterable[Entry]) -> tuple[int, int]:
-    """How many users there are, and how many bytes of mailbox they may fill together."""
+    """Return the number of users, and the bytes of mailbox that they may fill together."""
     number = size = 0
     for entry in entries:
         number += 1
@@ -290,7 +290,7 @@ def count_users(entries: Iterable[Entry]) -> tuple[int, int]:
 
 
 def global_admins_query(directory: Directory) -> Query:
-    """Search for the global admins; those in a disabled domain are still among them."""
+    """Return the query for global admins; those in a disabled domain are still among them."""
     return Query(
         directory.tree.suffix,
         Scope.SUBTREE,
@@ -299,18 +299,18 @@ def global_admins_query(directory: Directory) -> Query:
     )
 
 
-def require_another_global_admin(directory: Directory, goes: str, *, below: bool = False) -> None:
-    """Refuse to take away the last active global admin.
+def require_another_global_admin(directory: Directory, dn: str, *, below: bool = False) -> None:
+    """Refuse to remove the last active global admin.
 
     Args:
         directory: Where.
-        goes: DN of the account or, with `below`, of the domain that goes.
-        below: Whether everything below goes too.
+        dn: DN of the account or, with `below`, of the domain that is removed.
+        below: Whether everything below is removed too.
 
     Raises:
         PermissionDenied: If no active global admin is left.
     """
-    leaving = names.components(goes)
+    leaving = names.components(dn)
     admins = directory.find(global_admins_query(directory))
 
     def stays(entry: Entry) -> bool:
@@ -323,7 +323,7 @@ def require_another_global_admin(directory: Directory, goes: str, *, below: bool
 
 
 def is_active_with_domain(directory: Directory, entry: Entry) -> bool:
-    """Whether an account is active, and its domain is too."""
+    """Return whether an account is active, and its domain is too."""
     if not entry.is_active or generations.marks_accounts(directory.schema()):
         return entry.is_active
     home = names.domain_dn(entry.dn)
@@ -335,12 +335,12 @@ _BATCH = 100
 
 
 def hosted_domains(directory: Directory, domains: Iterable[str]) -> set[str]:
-    """Which of some domain names are hosted here, as a domain or as an alias domain."""
+    """Return those of some domain names that are hosted here, as a domain or as an alias domain."""
     return set(domains_by_name(directory, domains))
 
 
 def domains_by_name(directory: Directory, domains: Iterable[str]) -> dict[str, list[Entry]]:
-    """The domains that have some names, or alias domains of these names; else a name is absent."""
+    """Return the domains by their names and alias names; a name that none has is absent."""
     asked = set(domains)
     found: dict[str, list[Entry]] = {}
     attributes = ("domainName", "domainAliasName")
@@ -357,7 +357,7 @@ def domains_by_name(directory: Directory, domains: Iterable[str]) -> dict[str, l
 def holders(
     directory: Directory, addresses: Iterable[str], attributes: tuple[str, ...] = ("*", "entryCSN")
 ) -> dict[str, list[Entry]]:
-    """The users, lists and aliases that some addresses belong to; an address of none is absent."""
+    """Return the users, lists and aliases by address; an address that none has is absent."""
     found: dict[str, list[Entry]] = {}
     wanted = attributes if "*" in attributes else (*attributes, "mail", "shadowAddress")
     for batch in batches(set(addresses)):
@@ -378,11 +378,11 @@ def by_address(entries: Iterable[Entry], addresses: Collection[str]) -> dict[str
 
 
 def is_account(entry: Entry) -> bool:
-    """Judge whether an entry is a user, a list or an alias."""
+    """Check whether an entry is a user, a list or an alias."""
     return bool(entry.lowered("objectClass") & _ACCOUNT_CLASSES)
 
 
 def batches(values: Iterable[str]) -> Iterable[list[str]]:
-    """Cut into pieces small enough for one filter."""
+    """Split values into batches small enough for one filter."""
     ordered = sorted(values)
     return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))

@@ -162,7 +162,7 @@ VERIFY: Table = tuple(row.but(era="later") for row in user.VERIFY)
 
 
 def changes(parsed: Parsed, *, is_global: bool) -> tuple[FieldChange, ...]:
-    """Say what a request means for the entry of an admin.
+    """Return the changes of a request to the entry of an admin.
 
     Args:
         parsed: The request.
@@ -176,7 +176,7 @@ def changes(parsed: Parsed, *, is_global: bool) -> tuple[FieldChange, ...]:
 
 
 def ignored_limits(parsed: Parsed, *, is_global: bool) -> tuple[str, ...]:
-    """The limits that were sent and a global admin does not get, as ``name=value``."""
+    """Return the limits that were sent and a global admin does not get, as ``name=value``."""
     sent = _limits(parsed) if is_global else ()
     return tuple(f"{change.field.name}={''.join(change.values)}" for change in sent)
 
@@ -212,7 +212,7 @@ def new(
     Args:
         mail: Address, in a domain that is not hosted here.
         changes: What was asked for; it wins.
-        given: Password, and whatever else nobody asked for.
+        given: Password, and attributes that were not asked for.
     """
     attributes: dict[str, tuple[str, ...]] = {
         "objectClass": ("mailAdmin",),
@@ -238,7 +238,7 @@ def profile(entry: Entry, managed: list[str], hidden: Iterable[str]) -> dict[str
     Args:
         entry: The admin.
         managed: The domains that name them.
-        hidden: Attributes that are left out, along with the keys that tell the same.
+        hidden: Attributes that are left out, along with the keys computed from them.
     """
     computed = {
         "managed_domains": managed,
@@ -246,5 +246,5 @@ def profile(entry: Entry, managed: list[str], hidden: Iterable[str]) -> dict[str
         "isglobaladmin": int(user.is_global_admin(entry)),
     }
     withheld = {name.lower() for name in hidden}
-    told = {k: v for k, v in computed.items() if not {k, _MADE_OF[k].lower()} & withheld}
-    return {**show(entry, withheld), **told}
+    shown = {k: v for k, v in computed.items() if not {k, _MADE_OF[k].lower()} & withheld}
+    return {**show(entry, withheld), **shown}

@@ -72,5 +72,5 @@ def new(
 
 
 def addresses(entry: Entry) -> set[str]:
-    """All addresses of an alias, in lower case."""
+    """Return all addresses of an alias, in lower case."""
     return entry.lowered("mail") | entry.lowered("shadowAddress")

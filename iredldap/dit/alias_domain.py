@@ -1,4 +1,4 @@
-"""What an alias domain means for the accounts of a domain.
+"""Names of a domain's accounts in an alias domain.
 
 There is no mapping of domains: each account carries its name in each alias domain, as
 shadowAddress. Members of a plain list are found by its address alone, so they are members of its
@@ -25,12 +25,12 @@ _NAMED = either(
 
 
 def own_local_part(entry: Entry) -> str:
-    """Local part of an account's own address."""
+    """Return the local part of an account's own address."""
     return names.local_part((entry.text("mail") or "").lower())
 
 
 def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
-    """Local parts of an account's own address; of external members, those of their lists here.
+    """Return the local parts of an account's own address; of external members, their lists'.
 
     Args:
         entry: The account.
@@ -44,7 +44,7 @@ def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
 
 
 def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple[Sweep, Sweep]:
-    """Give every account of a domain its name in an alias domain.
+    """Plan to give every account of a domain its name in an alias domain.
 
     Args:
         tree: The tree.
@@ -67,7 +67,7 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
     def enrol(entry: Entry) -> Iterator[Operation]:
         lists = entry.lowered("memberOfGroup")
         here = [names.local_part(group) for group in lists if names.domain_of(group) == domain]
-        # A membership makes mail of an address come here, whosever that is.
+        # A membership delivers mail of the address here, whoever has the address.
         missing = [
             group
             for local in sorted(here)
@@ -93,12 +93,12 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
 
 
 def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
-    """Take the accounts' names in an alias domain away.
+    """Plan to remove the accounts' names in an alias domain.
 
-    Entries of members elsewhere that another tool made for a list's name in the alias domain alone
+    Entries of external members that another tool made for a list's name in the alias domain alone
     go with that name: mail to it would leave to them for ever.
 
-    The names go last: as long as one is left, it tells that the rest may be there too.
+    The names are removed last: while one is left, a repeat finds that the rest may be there too.
     """
 
     def drop(attribute: str, entry: Entry) -> Iterator[Operation]:
@@ -123,16 +123,16 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
 
     named = ends_with("shadowAddress", f"@{alias}")
     enrolled = ends_with("memberOfGroup", f"@{alias}")
-    elsewhere = Query(tree.base, Scope.SUBTREE, every(enrolled, _EXTERNALS), ("memberOfGroup",))
+    external = Query(tree.base, Scope.SUBTREE, every(enrolled, _EXTERNALS), ("memberOfGroup",))
     return (
         sweep(tree.base, "memberOfGroup", every(enrolled, negated(_EXTERNALS))),
-        Sweep(f"dismiss who is elsewhere from {alias}", elsewhere, dismiss),
+        Sweep(f"remove external members of lists in {alias}", external, dismiss),
         sweep(home.dn, "shadowAddress", named),
     )
 
 
 def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
-    """Domains, other than these, in which an account carries its own local part.
+    """Return the domains, other than these, in which an account carries its own local part.
 
     External members carry those of each of their lists in these domains, the domain and its alias
     domains.

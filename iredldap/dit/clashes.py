@@ -1,7 +1,7 @@
-"""Values that are one to the directory, in what is about to be written.
+"""Find values that the directory compares as equal, in what is about to be written.
 
 slapd takes no two values of an attribute that its rule makes equal. What is sent twice is one
-value; what cannot be told before is named when slapd has refused it.
+value; what cannot be known before is named when slapd has refused it.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def normalized_value(
     Args:
         attribute: Its name.
         value: The value.
-        equality_of: Knows the rule: `Schema.equality_of`, where there is a server to ask.
+        equality_of: Returns the rule: `Schema.equality_of`, where there is a server to ask.
     """
     stored = value.encode() if isinstance(value, str) else value
     return normalized(equality_of(attribute.partition(";")[0]).rule, stored, equality_of)
@@ -32,7 +32,7 @@ def without_duplicates(operation: Operation, equality_of: EqualityOf) -> Operati
 
     Args:
         operation: What is about to be done.
-        equality_of: Knows how the server compares: two values that it keeps apart are two.
+        equality_of: Returns the server's rules: two values that it keeps apart are two.
     """
     match operation:
         case Add(attributes=attributes):

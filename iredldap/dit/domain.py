@@ -39,7 +39,7 @@ _DEFAULT_QUOTA = Field(
     name="defaultQuota",
     stored_as=Setting("defaultQuota"),
     kind=kinds.MEGABYTES,
-    meaning="Mailbox size of a new user for whom none is asked, in MB; 0: unlimited.",
+    meaning="Mailbox size of a new user created without one, in MB; 0: unlimited.",
 )
 _MAX_USER_QUOTA = Field(
     name="maxUserQuota",
@@ -120,24 +120,24 @@ _USER_PREFERENCES = kinds.profiles(
 )
 
 
-def _withdrawn(what: str, key: str, kind: kinds.Kind, whom: str, **limits: str) -> Table:
-    """The two rows that take parts from somebody and give them back."""
+def _withdrawn(what: str, key: str, kind: kinds.Kind, group: str, **limits: str) -> Table:
+    """Return the two rows that withdraw parts of a profile and give them back."""
     disable = Field(
         name=f"disable{what}",
         stored_as=Setting(key, many=True),
         kind=kind,
-        meaning=f"Parts that {whom} may no longer see or change.",
+        meaning=f"Parts that {group} may no longer see or change.",
         era="later",
         verb=Verb.ADD,
     ).but(**limits)
     enable = disable.but(
-        name=f"enable{what}", meaning=f"Gives such parts back to {whom}.", verb=Verb.REMOVE
+        name=f"enable{what}", meaning=f"Gives such parts back to {group}.", verb=Verb.REMOVE
     )
     return disable, enable
 
 
 def _service_rows(names_: dict[str, str], **differences: str) -> Table:
-    """The four rows that switch services; the names of the single ones differ by endpoint."""
+    """Return the four rows that switch services; two of their names differ by endpoint."""
     whole, add, remove = list_rows(
         _SERVICES, "Service", "Services to switch on.", "Services to switch off."
     )
@@ -307,12 +307,12 @@ UPDATE: Table = (
 
 
 def limits(entry: Entry) -> settings.Settings:
-    """The domain's settings, unpacked."""
+    """Return the domain's settings, unpacked."""
     return settings.read(entry.texts(settings.ATTRIBUTE))
 
 
 def alias_domains(entry: Entry) -> list[str]:
-    """Return the names of a domain's alias domains, sorted; its own is none, whoever wrote it."""
+    """Return the names of a domain's alias domains, sorted; its own name is never one."""
     return sorted(entry.lowered("domainAliasName") - entry.lowered("domainName"))
 
 
@@ -322,10 +322,10 @@ def is_backup(entry: Entry) -> bool:
 
 
 def is_managed_by(entry: Entry, admin: str) -> bool:
-    """Whether an address is among the domain's admins."""
+    """Return whether an address is among the domain's admins."""
     return entry.has("domainAdmin", admin)
 
 
 def has_address(entry: Entry, mail: str) -> bool:
-    """Whether an address lies in the domain or one of its alias domains."""
+    """Return whether an address lies in the domain or one of its alias domains."""
     return domain_of(mail) in entry.lowered("domainName") | entry.lowered("domainAliasName")

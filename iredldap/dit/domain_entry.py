@@ -65,12 +65,12 @@ def new_catchall(
 
 
 def new_containers(home: str) -> tuple[Add, ...]:
-    """The four containers of a domain, whose DN is `home`; one that is there is as good."""
+    """Return the four containers of a domain, whose DN is `home`; one that is there is as good."""
     return tuple(new_container(home, unit) for unit in CONTAINERS)
 
 
 def new_container(home: str, unit: str) -> Add:
-    """One container of a domain, whose DN is `home`.
+    """Return one container of a domain, whose DN is `home`.
 
     What is created in it brings it along where it is missing.
     """
@@ -82,7 +82,7 @@ def new_container(home: str, unit: str) -> Add:
 
 
 def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
-    """Say what must change to make a domain a backup MX, or an ordinary one again.
+    """Return what must change to make a domain a backup MX, or an ordinary one again.
 
     Args:
         parsed: The request.

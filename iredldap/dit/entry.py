@@ -32,15 +32,15 @@ class Entry:
         return [value.decode("utf-8", "replace") for value in self.values(name)]
 
     def text(self, name: str) -> str | None:
-        """The first value, or None."""
+        """Return the first value, or None."""
         return next(iter(self.texts(name)), None)
 
     def folded(self, name: str) -> str:
-        """The first value as `lowered` has it; empty, if there is none."""
+        """Return the first value as `lowered` has it; empty, if there is none."""
         return folded(self.text(name) or "")
 
     def lowered(self, name: str) -> set[str]:
-        """The values in the form in which equal ones are the same, as `folded` gives it."""
+        """Return the values in the form in which equal ones are the same, as `folded` gives it."""
         return {folded(text) for text in self.texts(name)}
 
     def has(self, name: str, value: str) -> bool:
@@ -48,17 +48,17 @@ class Entry:
 
     @property
     def csn(self) -> str | None:
-        """State of the entry: every change gives a new one."""
+        """Return the state of the entry: every change gives a new one."""
         return self.text("entryCSN")
 
     @property
     def is_active(self) -> bool:
-        """Whether the account or domain is switched on; a missing status means off."""
+        """Return whether the account or domain is switched on; a missing status means off."""
         return self.has("accountStatus", "active") and not self.has("domainStatus", "disabled")
 
 
 def distinct(values: Iterable[str]) -> tuple[str, ...]:
-    """Texts without repeats; the directory takes no two that it compares as equal."""
+    """Return texts without repeats; the directory takes no two that it compares as equal."""
     found: dict[str, str] = {}
     for value in values:
         found.setdefault(folded(value), value)
@@ -66,5 +66,5 @@ def distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def encoded(values: Iterable[str]) -> tuple[bytes, ...]:
-    """Texts as the directory stores them."""
+    """Return texts as the directory stores them."""
     return tuple(value.encode() for value in values)

@@ -7,7 +7,7 @@ from iredldap.dit.fields import Field, Table, Verb
 
 
 def properties(table: Table) -> dict[str, Any]:
-    """Give the rows as the properties of a JSON schema; older names are marked deprecated."""
+    """Return the rows as the properties of a JSON schema; older names are marked deprecated."""
     described: dict[str, Any] = {}
     for field in table:
         schema = {**field.kind.schema, "description": " ".join(_sentences(field))}

@@ -23,7 +23,7 @@ Form = Mapping[str, Sequence[str]]
 
 
 class Verb(Enum):
-    """What a change does with its values."""
+    """How a change applies its values."""
 
     SET = "set"
     ADD = "add"
@@ -34,7 +34,7 @@ class Verb(Enum):
 class StoredAttribute:
     """Storage in an attribute of the entry. `many` attributes change value by value.
 
-    `service` names a word of `enabledService` that stands while the attribute has a value, and
+    `service` names a word of `enabledService` that is on while the attribute has a value, and
     longer if `service_stays`.
     """
 
@@ -70,7 +70,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Storage that an operation looks after; `where` says it for the reader."""
+    """Storage that an operation looks after; `where` describes it in the docs."""
 
     where: str
 
@@ -86,14 +86,14 @@ def _missing() -> Refusal:
 class Field:
     """One parameter.
 
-    `empty` says what an empty value does; without it, empty counts as not sent, and the name is
+    `empty` is the effect of an empty value; without it, empty counts as not sent, and the name is
     among the ignored ones, unless a value was sent that excludes it. `older_kind` reads the older
     names where they mean something else. `needs` names a service without which the values have no
     effect. `who` and `profile` limit normal admins: to `global_admin` only, or to domains whose
     profile of that name is not taken from them. A required field may be left out when one that
     excludes it was sent. `alone` lists the values that need no companion from `required_with`.
-    `verb` says what the values do to those that are stored. `by_self`: an admin may send it for
-    their own account, whoever manages the domain. `spared`: a directory whose schema has no place
+    `verb` is how the values change those that are stored. `by_self`: an admin may send it for
+    their own account, in any domain. `spared`: a directory whose schema has no place
     for it ignores it.
     """
 
@@ -120,17 +120,17 @@ class Field:
 
     @property
     def service(self) -> str | None:
-        """Service without which the values have no effect."""
+        """Return the service without which the values have no effect."""
         return getattr(self.stored_as, "service", None) or self.needs
 
     @property
     def switches_services(self) -> bool:
-        """Whether the values are words of `enabledService`, or take all of them away."""
+        """Return whether the values are words of `enabledService`, or take all of them away."""
         storage = self.stored_as
         return "enabledService" in (getattr(storage, "name", ""), getattr(storage, "where", ""))
 
     def but(self, **differences: Any) -> "Field":
-        """The same parameter where another request treats it differently."""
+        """Return the same parameter where another request treats it differently."""
         return replace(self, **differences)
 
 
@@ -138,7 +138,7 @@ Table = tuple[Field, ...]
 
 
 def list_rows(field: Field, suffix: str, added: str, removed: str) -> Table:
-    """Give a list's row with the two that add and remove single values, each excluding the first.
+    """Return a list's row with the two that add and remove single values, each excluding the first.
 
     Args:
         field: The row that sets the whole list.
@@ -169,8 +169,8 @@ class FieldChange:
     name: str = ""
     texts: tuple[str, ...] = ()
 
-    def stands_in(self, entry: Entry) -> bool:
-        """Whether the very values of an attribute were sent back, however many and odd they are."""
+    def is_unchanged_in(self, entry: Entry) -> bool:
+        """Return whether the stored values were sent back unchanged, odd ones among them."""
         return bool(self.texts) and sorted(self.texts) == sorted(entry.texts(self.name))
 
 
@@ -189,7 +189,7 @@ class Parsed:
     odd: tuple[FieldChange, ...] = ()
 
     def value(self, name: str) -> str | None:
-        """The single value of a parameter, or None where it was not sent."""
+        """Return the single value of a parameter, or None where it was not sent."""
         for change in self.changes:
             if change.field.name == name and change.values:
                 return change.values[0]
@@ -197,7 +197,7 @@ class Parsed:
 
 
 def known_names(table: Table) -> frozenset[str]:
-    """Give all names of the parameters of a table, older ones among them."""
+    """Return all names of the parameters of a table, older ones among them."""
     return frozenset(name for field in table for name in (field.name, *field.aliases))
 
 
@@ -205,7 +205,7 @@ _NEVER_SHOWN = frozenset({"entrycsn"})
 
 
 def show(entry: Entry, hidden: Iterable[str] = ()) -> dict[str, Any]:
-    """Give an entry as an answer: lists of text, settings unpacked, secrets withheld.
+    """Return an entry as an answer: lists of text, settings unpacked, secrets withheld.
 
     An attribute with a value that is no text is left out; so are those in `hidden`, whatever
     options follow their name.

@@ -63,23 +63,23 @@ def parse(table: Table, form: Form) -> Parsed:
 
 
 def older_names(table: Table, form: Form) -> dict[str, str]:
-    """Give the older names by which parameters were sent, by the names of their rows."""
+    """Return the older names by which parameters were sent, by the names of their rows."""
     sent = ((field.name, _sent(field, form)[0]) for field in table)
     return {row: name for row, name in sent if name and name != row}
 
 
 def _may_be_answered(field: Field, name: str) -> bool:
-    """Whether an answer may have what a parameter sets, under this name: that of an attribute."""
+    """Return whether an answer may have a parameter's value under this name, an attribute's."""
     stored_as = {getattr(field.stored_as, "name", ""), *field.aliases}
     return name in stored_as and not field.kind.secret
 
 
-def settled(parsed: Parsed, stands: Callable[[FieldChange, str], str | None]) -> Parsed:
-    """Decide about odd values: those that stand already become part of the changes.
+def settled(parsed: Parsed, held: Callable[[FieldChange, str], str | None]) -> Parsed:
+    """Decide about odd values: those that the entry has already become part of the changes.
 
     Args:
         parsed: The request.
-        stands: Gives a value of a change as it stands, or None.
+        held: Returns a value of a change as the entry has it, or None.
 
     Raises:
         InvalidMail, InvalidParameter: If nothing is left of a parameter.
@@ -90,13 +90,13 @@ def settled(parsed: Parsed, stands: Callable[[FieldChange, str], str | None]) ->
     for change in parsed.odd:
         name = change.field.name
         try:
-            found = {value: stands(change, value) for value in change.values}
+            found = {value: held(change, value) for value in change.values}
         except Malformed as refusal:
             refusal.parameter = refusal.parameter or name
             refusals.append(refusal)
             continue
         kept = tuple(value for value in found.values() if value is not None)
-        dropped += (value for value, standing in found.items() if standing is None)
+        dropped += (value for value, stored in found.items() if stored is None)
         before = changes[name].values if name in changes else ()
         if before or kept:
             changes[name] = replace(change, values=(*before, *kept))
@@ -108,7 +108,7 @@ def settled(parsed: Parsed, stands: Callable[[FieldChange, str], str | None]) ->
 
 
 def _sent(field: Field, form: Form) -> tuple[str, str | None]:
-    """The name that a parameter was sent by, the new one before older ones, and its text.
+    """Return the name that a parameter was sent by, the new one before older ones, and its text.
 
     None: it counts as not sent. A list of nothing but separators is empty.
     """
@@ -128,10 +128,10 @@ def _sent(field: Field, form: Form) -> tuple[str, str | None]:
 
 
 def _left_blank(table: Table, form: Form) -> set[str]:
-    """Parameters that were left blank beside one that excludes them, as in a form with all fields.
+    """Return the parameters left blank beside one that excludes them, as in a form with all fields.
 
-    What is said wins over what is left empty, unless the empty value has a meaning of its own. A
-    parameter that acts by being there is never blank.
+    A value that was sent wins over one left empty, unless the empty value has a meaning of its own.
+    A parameter that acts by being there is never blank.
     """
     filled = {field.name for field in table if _is_filled(field, form)}
     return {

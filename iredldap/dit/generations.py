@@ -1,7 +1,7 @@
-"""How iRedMail's schema grew from release to release, and what that means for us.
+"""The generations of iRedMail's schema, and what each of them lacks.
 
 An installation keeps the schema that it was made with until its admin replaces it, so a directory
-of today may have that of 2016. Which one a server has is told by what its classes hold.
+of today may have that of 2016. Which one a server has is found from the attributes of its classes.
 
 Source: the differences between iRedMail's releases 0.9.0 to 1.8.5, in our own words.
 """
@@ -22,7 +22,7 @@ class Generation:
 
     `gains` and `loses` are attributes by the class that holds them from here on, or no longer;
     `defines` and `drops` those that the schema knows at all from here on, or no longer. A class
-    may name what is defined before it, and a schema may define what no class of ours holds.
+    may name what is defined before it, and a schema may define what none of its classes holds.
     """
 
     first: str
@@ -132,7 +132,7 @@ class Extent:
 
 
 def extent(generation: Generation) -> Extent:
-    """Say what the schema of a generation has."""
+    """Return what the schema of a generation has."""
     held = set[tuple[str, str]]()
     defined = set[str]()
     for each in GENERATIONS:
@@ -177,7 +177,7 @@ def of(schema: Schema) -> Generation | None:
 
 @lru_cache(maxsize=8)
 def lacking(schema: Schema) -> frozenset[str]:
-    """Attributes, in lower case, that some class of today's iRedMail holds, and here does not."""
+    """Return the attributes, in lower case, of today's iRedMail that no class of a schema holds."""
     return frozenset(attribute for _, attribute in TODAY.held - _found(schema).held)
 
 
@@ -185,7 +185,7 @@ def lacking(schema: Schema) -> frozenset[str]:
 class Want:
     """What a schema lacks, and what then does not work, or works otherwise.
 
-    `covers` is another one that says nothing new where this one is wanting.
+    `covers` is another one that adds nothing where this one applies.
     """
 
     attribute: str
@@ -229,7 +229,7 @@ WANTS = (
     Want(
         "listOwner",
         LIST,
-        "owners and moderators of subscribable lists stand in mlmmj's files alone",
+        "owners and moderators of subscribable lists are in mlmmj's files alone",
     ),
     Want(
         "accessPolicy",
@@ -241,12 +241,12 @@ WANTS = (
 
 
 def wants(schema: Schema) -> tuple[Want, ...]:
-    """Say what does not work with the schema of a server."""
+    """Return what does not work with the schema of a server."""
     return _told(want for want in WANTS if not _has(schema, want))
 
 
 def wants_of(generation: Generation) -> tuple[Want, ...]:
-    """Say what does not work with the schema of a generation."""
+    """Return what does not work with the schema of a generation."""
     held = extent(generation).held
     return _told(
         want
@@ -266,7 +266,7 @@ def _has(schema: Schema, want: Want) -> bool:
 
 
 def told(schema: Schema) -> str:
-    """Name the generation of a server's schema in a few words, for logs and people."""
+    """Describe the generation of a server's schema in a few words, for logs and reports."""
     found = of(schema)
     if found:
         return f"as iRedMail {found.releases} has it"
@@ -274,10 +274,10 @@ def told(schema: Schema) -> str:
 
 
 def marks_accounts(schema: Schema) -> bool:
-    """Whether the accounts of a disabled domain say so themselves."""
+    """Return whether the accounts of a disabled domain have a mark of their own."""
     return all(schema.holds((name,), "domainStatus") for name in (*USER, *LIST, *ALIAS, *EXTERNALS))
 
 
 def knows_leaders(schema: Schema) -> bool:
-    """Whether the entry of a list names its owners and moderators."""
+    """Return whether the entry of a list names its owners and moderators."""
     return all(schema.holds(LIST, name) for name in ("listOwner", "listModerator"))

@@ -1,4 +1,4 @@
-"""Rows of greylisting: who defers strangers at first, and whom nobody defers.
+"""Rows of greylisting: who defers unknown senders at first, and which senders are exempt.
 
 A recipient without a setting has that of the domain, then that of everybody; without any
 there is no greylisting.
@@ -56,12 +56,12 @@ SPF_DOMAINS: Table = list_rows(
 
 
 def active(parsed: Parsed) -> int:
-    """Column of the setting: 1 or 0."""
+    """Return the column of the setting: 1 or 0."""
     return int(parsed.value("status") == "enable")
 
 
 def show(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a row of `greylisting` as an answer; nothing for none."""
+    """Return a row of `greylisting` as an answer; nothing for none."""
     if not row:
         return {}
     is_active = int(row["active"])

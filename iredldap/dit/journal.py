@@ -1,4 +1,4 @@
-"""What the admin log says of a request. Source: `docs/decisions/0015-admin-log.md`."""
+"""Events of the admin log. Source: `docs/decisions/0015-admin-log.md`."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _ACCOUNTS = ("domain", "user", "maillist", "alias", "admin", "ml")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An event in the words of iRedAdmin's list, whom it is about, and what happened."""
+    """An event of iRedAdmin's list, its subject, and a message."""
 
     event: str
     domain: str
@@ -21,17 +21,17 @@ class Note:
 
 
 def note(wanted: Request) -> Note:
-    """Put a request into words; of a password only that there was one."""
+    """Describe a request; of a password only that there was one."""
     mail = wanted.names.get("mail", "")
     domain = wanted.names.get("domain") or (names.domain_of(mail) if mail else "")
     words = [wanted.endpoint.replace("_", " "), mail or domain, *_rest(wanted)]
-    told = ", ".join(_sent(change) for change in wanted.parsed.changes)
-    message = "[API] " + " ".join(filter(None, words)) + (f": {told}" if told else "")
+    sent = ", ".join(_sent(change) for change in wanted.parsed.changes)
+    message = "[API] " + " ".join(filter(None, words)) + (f": {sent}" if sent else "")
     return Note(event(wanted), domain, mail, message[:_LONGEST])
 
 
 def _rest(wanted: Request) -> list[str]:
-    """What a path says beside whom it is about."""
+    """Return the parts of a path beside the subject."""
     return [
         f"{name} {value}" for name, value in wanted.names.items() if name not in {"mail", "domain"}
     ]
@@ -43,7 +43,7 @@ def _sent(change: FieldChange) -> str:
 
 
 def event(wanted: Request) -> str:
-    """The event of a request, one of those that iRedAdmin's pages filter by."""
+    """Return the event of a request, one of those that iRedAdmin's pages filter by."""
     kind, _, rest = wanted.endpoint.partition("_")
     if wanted.endpoint == "ldif_restore":
         return "update"
@@ -55,7 +55,7 @@ def event(wanted: Request) -> str:
 
 
 def _of_single(parsed: Parsed) -> str | None:
-    """The event of a parameter that was sent alone and has one of its own."""
+    """Return the event of a parameter that was sent alone and has one of its own."""
     if len(parsed.changes) != 1 or parsed.changes[0].verb is not Verb.SET:
         return None
     change = parsed.changes[0]

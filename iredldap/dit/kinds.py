@@ -1,4 +1,4 @@
-"""Kinds of parameters: from text to stored values, and how the kind looks as a JSON schema.
+"""Kinds of parameters: how text becomes stored values, and the JSON schema of each.
 
 One kind for each type of the contract; where a unit or a form of storage differs, one more.
 Units live here and nowhere else: megabytes in the API, bytes in the directory.
@@ -39,8 +39,8 @@ LONGEST_PATH = 255
 """Characters that the table of deleted mailboxes holds of a path."""
 
 BLANKS = " \t\r\n\v\f"
-"""What is taken off a password at either end: what a form or an editor leaves there, and no other
-characters that look like blanks."""
+"""Characters stripped from both ends of a password: what a form or an editor leaves there, and no
+other characters that look like blanks."""
 
 _MEGABYTE = 1024 * 1024
 _MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
@@ -51,7 +51,7 @@ _MOST_SECONDS = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text says: values as they are stored, and what was dropped of it.
+    """The values that a text holds, as they are stored, and what was dropped of it.
 
     `odd` are values that no new entry may have, and that one may have all the same: other tools
     write what they like. Who knows the entry decides; see `form_parser.settled`.
@@ -67,7 +67,7 @@ class Kind:
     """A type of the contract, how its text is read, and its JSON schema.
 
     `read` gets a text that is not blank, and raises a `Malformed` for one it does not
-    understand. `many` says that the text is a list, in which `separator` stands between items.
+    understand. `many` says that the text is a list, with `separator` between its items.
     """
 
     type: str
@@ -82,9 +82,9 @@ class Kind:
     domain: Callable[[str], str] | None = None
     """Gives the mail domain that a value mentions, or an empty text; None: no value does."""
     otherwise: Callable[[str], str] | None = None
-    """Reads an odd value that does not stand in the entry."""
+    """Reads an odd value that the entry does not have."""
     refusal: Callable[..., Refusal] = InvalidParameter
-    """Of a request of which nothing but odd values that do not stand is left."""
+    """Raised if nothing but odd values that the entry does not have is left."""
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
@@ -92,7 +92,7 @@ def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
 
 
 def up_to(longest: int, kind: Kind) -> Kind:
-    """Give a kind an upper length; what is longer is refused.
+    """Limit the length of a kind's values; longer ones are refused.
 
     Args:
         longest: Most characters of a value; of a list all values together, with their separators.
@@ -238,7 +238,7 @@ MEGABYTES_OR_STORED_BYTES = Kind(
     _NUMBER,
     otherwise=_bytes_unless_ambiguous,
 )
-"""A size under the name that answers have it by, where it is in bytes: what stands there stays."""
+"""A size under the name that answers have it by, where it is in bytes: the stored value stays."""
 DOMAIN_QUOTA = Kind(
     "int_mb",
     _one(lambda value: f"{megabytes}:MB" if (megabytes := int(_mb(value))) else "0"),

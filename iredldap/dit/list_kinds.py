@@ -18,7 +18,7 @@ EVERYBODY = "ALL"
 STANDARD_HEADERS = frozenset(
     {"precedence", "list-id", "reply-to", "list-post", "list-subscribe", "list-unsubscribe"}
 )
-"""Headers that mlmmjadmin itself adds to every post, and lets nobody set."""
+"""Headers that mlmmjadmin itself adds to every post, and that no request can set."""
 
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 

@@ -1,4 +1,4 @@
-"""What the parameters of a subscribable list mean to mlmmjadmin, and what its profile means to us.
+"""Convert parameters of a subscribable list to mlmmjadmin's profile, and back.
 
 Some settings depend on one another, and mlmmjadmin's defaults are not those of the reference: it
 is told everything.
@@ -42,7 +42,7 @@ _NUMBERS = ("max_message_size", "smtp_port")
 _ROLES = (OWNER, MODERATORS)
 _HEADERS = "custom_headers"
 _HOLDING = (MODERATED.name, STRANGERS_MODERATED.name)
-"""Switches by which posts wait for moderators: nobody else is asked."""
+"""Switches by which posts wait for moderators: no one else is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,19 @@ def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
 
 
 def postmaster(mail: str) -> str:
-    """Address of whoever leads a list that nobody else does."""
+    """Return the address that owns a list without other owners."""
     return f"postmaster@{names.domain_of(mail)}"
 
 
 def holds_posts(profile: Held) -> bool:
-    """Whether posts, of anybody or of strangers, wait for a moderator."""
+    """Return whether posts, of all or of non-members, wait for a moderator."""
     return any(profile.get(name) == "yes" for name in _HOLDING)
 
 
 def led(mail: str, changes: Sequence[FieldChange], profile: Held) -> Agreed:
     """Let a list whose posts wait for moderators have one: else its owners, else postmaster.
 
-    mlmmj asks moderators alone. Without any it keeps each post for a week, tells nobody, and
+    mlmmj asks moderators alone. Without any it keeps each post for a week, notifies no one, and
     discards it.
 
     Args:
@@ -112,7 +112,7 @@ def led(mail: str, changes: Sequence[FieldChange], profile: Held) -> Agreed:
 
 
 def agreed(changes: Sequence[FieldChange], policy: str, profile: Held) -> Agreed:
-    """Let accessPolicy and the two settings of who may post say the same.
+    """Make accessPolicy and the two settings of who may post agree.
 
     Where they are sent and contradict one another accessPolicy counts, else the moderators do.
 
@@ -149,7 +149,7 @@ def agreed(changes: Sequence[FieldChange], policy: str, profile: Held) -> Agreed
 
 
 def _exclusive(posting: Mapping[str, str]) -> dict[str, str]:
-    """What was sent about who may post: setting one of the two unsets the other."""
+    """Return the settings of who may post: setting one of the two unsets the other."""
     chosen = next((name for name in _CLOSED if posting.get(name) == "yes"), None)
     if chosen:
         return {name: "yes" if name == chosen else "no" for name in _CLOSED}
@@ -157,7 +157,7 @@ def _exclusive(posting: Mapping[str, str]) -> dict[str, str]:
 
 
 def _policy(profile: Held, policy: str) -> str:
-    """What a list's policy comes to: that of mlmmj if it has one, else that of iRedAPD."""
+    """Return the policy of a list: that of mlmmj if it has one, else that of iRedAPD."""
     for name, closed in _CLOSED.items():
         if profile.get(name) == "yes":
             return closed
@@ -183,7 +183,7 @@ def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict
         elif name == EXTRA_ADDRESSES.name:
             # An empty list would take the list's own address away too.
             found[name] = text or mail
-    # They share a file. Who is named switches it on; nobody switches it off, unless it was said
+    # They share a file. Naming one switches it on; an empty list switches it off, unless it was set
     # what the switch shall be.
     if found.get(JOIN_MODERATORS.name):
         found.pop(JOINS_MODERATED.name, None)
@@ -194,7 +194,7 @@ def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict
 
 
 def differing(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[str, str]:
-    """Give what of the changes is not in the profile yet, in the words of mlmmjadmin."""
+    """Return the changes that are not in the profile yet, as mlmmjadmin's parameters."""
     wanted = parameters(mail, changes, profile)
     new = {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
     if new.get(FOOTER_TEXT.name) == "":
@@ -205,7 +205,7 @@ def differing(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[
 
 
 def forms(mail: str, changes: Sequence[FieldChange], profile: Held) -> list[dict[str, str]]:
-    """Give what is not in the profile yet, as one form after the other.
+    """Return what is not in the profile yet, as one form after the other.
 
     Joins that are moderated by the owners from now on take two: the first clears the moderators.
     """
@@ -231,7 +231,7 @@ def _holds(mail: str, name: str, text: str, profile: Held) -> bool:
 
 
 def _footer(found: Mapping[str, str], profile: Held) -> dict[str, str]:
-    """A footer of text needs one of HTML beside it, or there is none at all."""
+    """Return a footer with its HTML form: mlmmj adds none without both."""
     if not found.keys() & {FOOTER_TEXT.name, FOOTER_HTML.name}:
         return {}
     before, held = (str(profile.get(row.name) or "") for row in (FOOTER_TEXT, FOOTER_HTML))
@@ -247,16 +247,16 @@ def _as_html(text: str) -> str:
 def exchanged(
     profile: Held, successor: Callable[[str], str | None], heir: str = ""
 ) -> Iterator[dict[str, str]]:
-    """Say how owners and moderators become others, in one form after the other.
+    """Return the forms that replace owners and moderators, in order.
 
-    Where the last owner goes, the heir owns the list; where the last moderator goes and posts wait
-    for one, the owners moderate it. Where the last moderator of joins goes, joins stay moderated,
+    Without its last owner the heir owns the list; without its last moderator, while posts wait
+    for one, the owners moderate it. Without the last moderator of joins, joins stay moderated,
     by the owners: the settings of them share a file, so that it takes two forms.
 
     Args:
         profile: The settings so far.
-        successor: What stands for an address, in lower case, from now on; None: nothing.
-        heir: Owns a list that nobody else does; without one nobody does.
+        successor: Returns the address that replaces one, in lower case; None: it is removed.
+        heir: Owns a list that loses its last owner; None: it has no owner.
     """
     form: dict[str, str] = {}
     after: dict[str, list[str]] = {}
@@ -281,7 +281,7 @@ def exchanged(
 
 
 def _is_taken(address: str) -> bool:
-    """Whether mlmmjadmin takes a text for an address."""
+    """Return whether mlmmjadmin takes a text for an address."""
     try:
         names.subscriber(address)
     except InvalidMail:
@@ -290,7 +290,7 @@ def _is_taken(address: str) -> bool:
 
 
 def without(mail: str, profile: Held, is_gone: Callable[[str], bool]) -> dict[str, str]:
-    """Give the form by which a list loses some of its further addresses; empty: it has none."""
+    """Return the form by which a list loses some of its further addresses; empty: it has none."""
     held = [address.lower() for address in profile.get(EXTRA_ADDRESSES.name) or ()]
     kept = [address for address in held if not is_gone(address)]
     # An empty list would take the list's own address away too.
@@ -298,7 +298,7 @@ def without(mail: str, profile: Held, is_gone: Callable[[str], bool]) -> dict[st
 
 
 def shown(profile: Held) -> dict[str, Any]:
-    """Give a profile as an answer, by the names of our parameters.
+    """Return a profile as an answer, by the names of our parameters.
 
     Headers that mlmmj adds to every post of every list are left out.
     """
@@ -322,6 +322,6 @@ def _own_headers(profile: Held) -> list[str]:
 
 
 def _number(held: object) -> int:
-    """A number as it comes: as text, empty where it is not set."""
+    """Return a number as text, empty where it is not set."""
     digits = str(held)
     return int(digits) if digits.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""Where mailboxes lie: the path of a new user's, and how two paths stand to each other.
+"""Mailbox paths: that of a new user, and whether two paths overlap.
 
 Nothing computes the path again later: only what is stored counts, and it is lower case
 throughout, because Dovecot lowers what it reads.
@@ -21,7 +21,7 @@ from iredldap.dit.kinds import LONGEST_PATH
 from iredldap.dit.plan import Query, Scope
 
 ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore")
-"""What tells whose mailbox lies where."""
+"""Attributes that give the owner and the path of a mailbox."""
 
 
 def stored_path(entry: Entry) -> str:
@@ -95,7 +95,7 @@ _STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}/\Z")
 def is_inside_a_mailbox(path: str) -> bool:
     """Return whether a directory above a normalised path has the name of a generated mailbox.
 
-    Such a directory is somebody's mailbox, was one, or becomes one.
+    Such a directory is a user's mailbox, was one, or becomes one.
     """
     return any(_STAMP.search(directory, directory.rfind("/", 0, -1)) for directory in above(path))
 
@@ -127,7 +127,7 @@ def lookup(
 
     What lies inside is not found: there is neither a substring nor an ordering rule for these
     attributes. Neither are spellings with capitals, or with more than one slash at the end.
-    Accounts with a mailbox elsewhere may be among those found. Those of the older form, without
+    Accounts with another mailbox path may be among those found. Those of the older form, without
     `homeDirectory`, are found where all paths end in a time only if their path is split as in
     iRedMail's trees, behind its second component.
 
@@ -188,7 +188,7 @@ def candidates(
     """Yield paths for a new mailbox, the best first, those that are looked up at once together.
 
     After the path of this second come those of the next ones, also directly in the directory of
-    the domain: a directory named after letters of the address may be somebody's mailbox. A path
+    the domain: a directory named after letters of the address may be a user's mailbox. A path
     without a time, where that is the setting, is followed by those with one.
     """
     yield (path(mail, storage_base, accounts, now),)

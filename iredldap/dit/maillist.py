@@ -1,7 +1,7 @@
 """Rows of an unsubscribable mailing list, a newly made one, and what membership means.
 
-A member of ours carries every address of the list as `memberOfGroup`; the mail server finds them
-by that. Members elsewhere are values of `mail` on an entry of their own beside the list, which
+A local member carries every address of the list as `memberOfGroup`; the mail server finds them
+by that. External members are values of `mail` on an entry of their own beside the list, which
 has the list's further addresses as `shadowAddress`. The list's entry itself takes no part in
 that; it names the mail users among its members by DN.
 
@@ -38,7 +38,7 @@ _MEMBERS = Field(
     name="members",
     stored_as=MEMBERS,
     kind=kinds.ADDRESSES,
-    meaning="Members, local or elsewhere; an unknown address in a domain of ours is ignored.",
+    meaning="Members, local or external; an unknown address in a domain hosted here is ignored.",
 )
 
 CREATE: Table = (NAME, POLICY, _MEMBERS)
@@ -59,7 +59,7 @@ DELETE: Table = (
         name="archive",
         stored_as=Elsewhere("nowhere"),
         kind=kinds.YES_NO,
-        meaning="Whether an archive is kept; such a list has none, so nothing comes of it.",
+        meaning="Whether an archive is kept; such a list has none, so it has no effect.",
         default="yes",
         era="later",
     ),
@@ -100,7 +100,7 @@ def new(
 def new_externals(
     mail: str, shadows: Iterable[str], *, is_marked: bool
 ) -> dict[str, tuple[bytes, ...]]:
-    """Make the attributes of the entry for members elsewhere, yet without any."""
+    """Make the attributes of the entry for external members, yet without any."""
     attributes: dict[str, tuple[str, ...]] = {
         "objectClass": ("mailExternalUser",),
         GROUP: (mail,),
@@ -113,23 +113,23 @@ def new_externals(
 
 
 def other_lists(externals_: Entry, own: Iterable[str]) -> tuple[str, ...]:
-    """Lists, beside the one of these addresses, that an entry of members elsewhere serves."""
+    """Return the other lists, beside that of these addresses, of an external members' entry."""
     return tuple(sorted(externals_.lowered(GROUP) - {*own}))
 
 
 def is_named_by(externals_: Entry, own: Iterable[str]) -> bool:
-    """Whether an entry of members elsewhere is named by the list of these addresses."""
+    """Return whether an entry of external members is named by the list of these addresses."""
     return names.rdn_value(externals_.dn).lower() in own
 
 
 def without_lists(externals_: Entry, own: Iterable[str]) -> tuple[Mod, ...]:
-    """Say what takes a list off an entry of members elsewhere that other lists need too."""
+    """Return the modifications that remove a list from an external members' entry others share."""
     gone = {*own}
     return _deleted(externals_, lambda value: value in gone)
 
 
 def only_lists(externals_: Entry, own: Iterable[str]) -> tuple[Mod, ...]:
-    """Say what leaves an entry of members elsewhere to the list of these addresses."""
+    """Return the modifications that leave an external members' entry to one list alone."""
     kept = {*own}
     return _deleted(externals_, lambda value: value not in kept)
 
@@ -145,7 +145,7 @@ def _deleted(externals_: Entry, is_gone: Callable[[str], bool]) -> tuple[Mod, ..
 def copied(
     externals_: Entry, own: Iterable[str], other: str
 ) -> tuple[str, dict[str, tuple[bytes, ...]]]:
-    """Make an entry of members elsewhere for another list that shared one with these addresses."""
+    """Make an entry of external members for another list that shared one with these addresses."""
     kept = {
         name: tuple(externals_.values(name))
         for name in ("mail", "accountStatus", "enabledService", "domainStatus")
@@ -162,7 +162,7 @@ def copied(
 
 
 def is_maillist(entry: Entry) -> bool:
-    """Whether an entry is a list of this kind; one that mlmmj runs is not."""
+    """Return whether an entry is a list of this kind; one that mlmmj runs is not."""
     return entry.has("objectClass", "mailList") and not entry.has("enabledService", "mlmmj")
 
 
@@ -171,18 +171,18 @@ def is_externals(entry: Entry) -> bool:
 
 
 def addresses(entry: Entry) -> tuple[str, ...]:
-    """All addresses of a list, its own first, in lower case."""
+    """Return all addresses of a list, its own first, in lower case."""
     shadows = sorted(entry.lowered("shadowAddress") - entry.lowered("mail"))
     return (*sorted(entry.lowered("mail")), *shadows)
 
 
 def is_partial_member(member: Entry, addresses_: Iterable[str]) -> bool:
-    """Whether a member does not get the mail for one of the list's addresses."""
+    """Return whether a member does not get the mail for one of the list's addresses."""
     return not member.lowered(GROUP).issuperset(addresses_)
 
 
 def join(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
-    """Say what must change for an account to be a member under all addresses of a list."""
+    """Return the modifications that make an account a member under all addresses of a list."""
     missing = tuple(a for a in addresses_ if a not in member.lowered(GROUP))
     if not missing:
         return ()
@@ -190,7 +190,7 @@ def join(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
 
 
 def leave(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
-    """Say what must change for an account to be a member under none of a list's addresses."""
+    """Return the modifications that end an account's membership under all of a list's addresses."""
     gone = set(addresses_)
     values = tuple(v for v in member.texts(GROUP) if folded(v) in gone)
     if not values:
@@ -199,12 +199,12 @@ def leave(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
 
 
 def member_dn_mods(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tuple[Mod, ...]:
-    """Say what must change in the DNs of a list's members.
+    """Return the modifications of the DNs of a list's members.
 
     Args:
         entry: The list.
-        come: DNs that shall be among them.
-        go: DNs that shall not; those that come stay.
+        come: DNs to add.
+        go: DNs to remove, unless they are in `come`.
     """
     wanted = {_key(dn): dn for dn in come}
     held = {_key(dn): dn for dn in entry.texts("member")}

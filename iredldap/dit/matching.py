@@ -18,7 +18,7 @@ from unicodedata import ucd_3_2_0 as unicode
 from iredldap.dit import names
 
 Parts = list[list[tuple[str, str]]]
-"""A DN, taken apart: attribute and value, each in its normal form, of each component."""
+"""The components of a DN: attribute and value, each in its normal form, of each component."""
 
 _KEPT = "surrogateescape"
 _MOST_KNOWN = 1000
@@ -166,17 +166,17 @@ def standard_equality(attribute: str) -> Equality:
 
 
 def is_standard(attribute: str) -> bool:
-    """Whether an attribute is one of the standards or of iRedMail's schema."""
+    """Return whether an attribute is one of the standards or of iRedMail's schema."""
     return _ALIASES.get(attribute.lower(), attribute.lower()) in _RULES
 
 
 def normalized(rule: str, value: bytes, equality_of: EqualityOf = standard_equality) -> bytes:
-    """Give the normal form of a value; one that is none by its syntax stays as it is.
+    """Return the normal form of a value; one that is none by its syntax stays as it is.
 
     Args:
         rule: Equality rule of its attribute, by name or OID.
         value: As it is stored or sent.
-        equality_of: Tells of the attributes that are named in a DN.
+        equality_of: Returns the rules of the attributes that a DN names.
     """
     found = _NORMAL.get(rule)
     if found is not None:
@@ -192,7 +192,7 @@ def normalized(rule: str, value: bytes, equality_of: EqualityOf = standard_equal
 def has_duplicates(
     rule: str, values: Sequence[bytes], equality_of: EqualityOf = standard_equality
 ) -> bool:
-    """Whether one of the values is equal to another one."""
+    """Return whether one of the values is equal to another one."""
     if len(values) < 2:
         return False
     return len({normalized(rule, value, equality_of) for value in values}) < len(values)
@@ -201,23 +201,23 @@ def has_duplicates(
 def are_equal(
     rule: str, one: bytes, other: bytes, equality_of: EqualityOf = standard_equality
 ) -> bool:
-    """Whether two values are equal by a rule."""
+    """Return whether two values are equal by a rule."""
     return one == other or normalized(rule, one, equality_of) == normalized(
         rule, other, equality_of
     )
 
 
 def normalized_components(dn: str, equality_of: EqualityOf = standard_equality) -> Parts:
-    """Take a DN apart, the same however it is spelled; [] for what is none, and for the empty one.
+    """Split a DN into normalized components; [] for a text that is no DN, and for the empty one.
 
     Args:
         dn: As it is written.
-        equality_of: Tells of the attributes that are named in it.
+        equality_of: Returns the rules of the attributes in it.
     """
     return [_component(tuple(part), equality_of) for part in names.parsed_dn(dn)]
 
 
-# What stands above an entry stands above many.
+# Cached: entries share the components above them.
 @lru_cache(_MOST_KNOWN)
 def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> list[tuple[str, str]]:
     found = []
@@ -288,7 +288,7 @@ def _composed(text: str) -> str:
 
 @lru_cache(_MOST_KNOWN)
 def _lower(character: str) -> str:
-    """One letter as Unicode 3.2 has it in lower case, by the mapping of one to one."""
+    """Return one letter as Unicode 3.2 has it in lower case, by the mapping of one to one."""
     if character == "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}":
         return "i"
     if unicode.category(character) not in {"Lu", "Lt"}:
@@ -312,7 +312,7 @@ _TIME = re.compile(
 
 
 def normalized_time(value: bytes) -> bytes | None:
-    """Give the normal form of a time (generalizedTime); None: there is no such time."""
+    """Return the normal form of a time (generalizedTime); None: there is no such time."""
     found = _TIME.fullmatch(value)
     if not found:
         return None
@@ -342,7 +342,7 @@ _NORMAL: dict[str, Callable[[bytes], bytes]] = {
     **dict.fromkeys(("telephoneNumberMatch", "2.5.13.20"), _without(b" -")),
     **dict.fromkeys(("numericStringMatch", "2.5.13.8"), _without(b" ")),
     **dict.fromkeys(("generalizedTimeMatch", "2.5.13.27"), lambda v: normalized_time(v) or v),
-    # Names of classes; whoever knows the schema makes one name of several first.
+    # Names of classes; with a schema, several names of a class are made one first.
     **dict.fromkeys(("objectIdentifierMatch", "2.5.13.0"), bytes.lower),
     **dict.fromkeys(("UUIDMatch", "1.3.6.1.1.16.2"), bytes.lower),
 }

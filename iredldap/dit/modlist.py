@@ -9,14 +9,14 @@ from iredldap.dit.plan import Mod, Op
 
 
 def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
-    """Say what must change in an entry: only differences, lists value by value.
+    """Return the modifications of an entry: only differences, lists value by value.
 
     What was sent as an answer has it changes nothing. Of one list what is set counts first, then
-    what is removed, then what is added; the services that other values need come last.
+    what is removed, then what is added; the services that other values need are last.
     """
     singles: list[Mod] = []
     lists: dict[str, list[str]] = {}
-    new = (change for change in changes if not change.stands_in(entry))
+    new = (change for change in changes if not change.is_unchanged_in(entry))
     ordered = sorted(new, key=lambda change: _ORDER.index(change.verb))
     for change in ordered:
         match change.field.stored_as:
@@ -79,7 +79,7 @@ def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) ->
     own = settings.of_key(held, setting.key)
     if setting.many:
         sent = _folded(settings.ATTRIBUTE, own, change.verb, sent)
-    # The directory takes no two values that its rule makes equal, whoever wrote the other.
+    # The directory takes no two values that its rule makes equal, also if another tool wrote one.
     folded = {clashes.normalized_value(settings.ATTRIBUTE, value) for value in sent}
     others = [
         value
@@ -109,7 +109,7 @@ def service_mods(wanted: Mapping[str, bool], entry: Entry) -> tuple[Mod, ...]:
 
 
 def new_attributes(changes: Iterable[FieldChange]) -> dict[str, tuple[str, ...]]:
-    """Give the attributes that changes mean for an entry yet to be made."""
+    """Return the attributes that changes mean for an entry yet to be made."""
     attributes: dict[str, tuple[str, ...]] = {}
     for mod in modlist(changes, Entry("", {})):
         if mod.values:

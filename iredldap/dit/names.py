@@ -24,7 +24,7 @@ _SUBSCRIBER = re.compile(r"[a-z0-9_#-].*@.*\.[a-z0-9-]{2,15}")
 _LONGEST_RDN = 245
 """Characters of the first component of a DN that slapd can store (back-mdb, measured).
 
-An entry with a longer one is refused with the result `other`, which says nothing.
+An entry with a longer one is refused with the result `other`, which does not name the cause.
 """
 _LONGEST_ACCOUNT = _LONGEST_RDN - len(r"memberOfGroup=\23")
 """Of an address; the one of a list is also in the name of the entry of its external members."""
@@ -37,7 +37,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def domain(text: str) -> str:
-    """Read a domain name: lower case, Unicode labels in their ASCII form.
+    """Parse a domain name: lower case, Unicode labels in their ASCII form.
 
     Raises:
         InvalidDomainName: Unless it has two or more letter-digit-hyphen labels, at most 255
@@ -65,7 +65,7 @@ def domain(text: str) -> str:
 
 
 def new_domain(text: str) -> str:
-    """Read the name of a domain to be created here.
+    """Parse the name of a domain to be created here.
 
     Raises:
         InvalidDomainName: As `domain`, or if it is longer than 234 characters, which is what slapd
@@ -78,7 +78,7 @@ def new_domain(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """Read any mail address, ours or a stranger's, in lower case.
+    """Parse any mail address, local or external, into lower case.
 
     Raises:
         InvalidMail: If it is malformed.
@@ -87,7 +87,7 @@ def address(text: str) -> str:
 
 
 def existing_address(text: str) -> str:
-    """Read the address of an account that may be there, whatever tool has made it, in lower case.
+    """Parse the address of an account that may exist, made by any tool, into lower case.
 
     The last ``@`` is the one before the domain.
 
@@ -104,7 +104,7 @@ def existing_address(text: str) -> str:
 
 
 def stored_address(text: str) -> str:
-    """Read what an account that is there has in the place of its address, in lower case.
+    """Parse the stored address of an existing account into lower case.
 
     That is an address or, where another tool has made it so, a word without ``@``.
 
@@ -116,12 +116,12 @@ def stored_address(text: str) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Whether an attribute of addresses could hold a text: ASCII that is not too long for a DN."""
+    """Return whether an attribute of addresses could hold a text: ASCII, not too long for a DN."""
     return text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_RDN
 
 
 def new_address(text: str) -> str:
-    """Read the address of an account to be created here, in lower case.
+    """Parse the address of an account to be created here into lower case.
 
     Raises:
         InvalidMail: If it is malformed, longer than 228 characters, which is what slapd can store,
@@ -134,7 +134,7 @@ def new_address(text: str) -> str:
 
 
 def subscriber(text: str) -> str:
-    """Read an address that mlmmjadmin takes, in lower case.
+    """Parse an address that mlmmjadmin accepts into lower case.
 
     Raises:
         InvalidMail: If it is malformed, or of a form that mlmmjadmin would pass over.
@@ -166,19 +166,19 @@ def _address(text: str, local_part: re.Pattern[str]) -> str:
 
 
 def local_part(mail: str) -> str:
-    """What stands before the ``@``."""
+    """Return the local part of an address."""
     return mail.rpartition("@")[0]
 
 
 def domain_of(mail: str) -> str:
-    """What stands behind the ``@``."""
+    """Return the domain of an address."""
     return mail.rpartition("@")[2]
 
 
 def without_extension(mail: str) -> str:
-    """Return an address without what stands behind a ``+`` in its local part.
+    """Remove the extension behind a ``+`` from the local part of an address.
 
-    Postfix looks an address with such an extension up as it stands, and then without.
+    Postfix looks an address with such an extension up unchanged, and then without it.
     """
     local, at, domain = mail.rpartition("@")
     return f"{local.partition('+')[0] or local}{at}{domain}"
@@ -200,12 +200,12 @@ class Tree:
 
     @property
     def base(self) -> str:
-        """Parent of all domains."""
+        """Return the parent of all domains."""
         return f"o=domains,{self.suffix}"
 
     @property
     def admin_base(self) -> str:
-        """Parent of all standalone admins."""
+        """Return the parent of all standalone admins."""
         return f"o=domainAdmins,{self.suffix}"
 
     def domain(self, name: str) -> str:
@@ -224,7 +224,7 @@ class Tree:
         return self.account("Aliases", mail)
 
     def externals(self, list_mail: str) -> str:
-        """Entry that holds the foreign members of a list."""
+        """Return the DN of the entry that holds the external members of a list."""
         return externals(self.domain(domain_of(list_mail)), list_mail)
 
     def catchall(self, domain_name: str) -> str:
@@ -234,22 +234,22 @@ class Tree:
         return f"mail={_escaped(mail)},{self.admin_base}"
 
     def account(self, unit: str, mail: str) -> str:
-        """Account in a container, as iRedMail's own tools name it; others may stand elsewhere."""
+        """Return the DN of an account in a container, as iRedMail's own tools name it."""
         return account_in(self.domain(domain_of(mail)), unit, mail)
 
 
 def container(home: str, unit: str) -> str:
-    """DN of a container of a domain, whose own DN is `home`."""
+    """Return the DN of a container of a domain, whose own DN is `home`."""
     return f"ou={unit},{home}"
 
 
 def account_in(home: str, unit: str, mail: str) -> str:
-    """DN of a new account in a domain, whose own DN is `home`."""
+    """Return the DN of a new account in a domain, whose own DN is `home`."""
     return f"mail={_escaped(mail)},{container(home, unit)}"
 
 
 def externals(home: str, list_mail: str) -> str:
-    """DN of the entry for the foreign members of a list in a domain, whose own DN is `home`."""
+    """Return the DN of the entry for external members of a list; `home` is the domain's DN."""
     return f"memberOfGroup={_escaped(list_mail)},{container(home, 'Externals')}"
 
 
@@ -259,12 +259,12 @@ def _escaped(value: str) -> str:
 
 
 def sibling_dn(dn: str, attribute: str, value: str) -> str:
-    """DN of an entry with this name below the same parent as another one."""
+    """Return the DN of an entry with this name below the same parent as another one."""
     return f"{attribute}={_escaped(value)},{parent(dn)}"
 
 
 def is_dn(text: str) -> bool:
-    """Whether a text is a DN of at least one component."""
+    """Return whether a text is a DN of at least one component."""
     from ldap.dn import is_dn  # noqa: PLC0415
 
     return bool(text) and bool(is_dn(text))
@@ -286,14 +286,14 @@ def _exploded(dn: str) -> list[str]:
 
 
 def rdn_value(dn: str) -> str:
-    """Value of the first component of a DN, unescaped."""
-    # Whoever lists ten thousand entries does without the library.
+    """Return the value of the first component of a DN, unescaped."""
+    # A listing of ten thousand entries avoids the library.
     plain = _PLAIN_RDN.match(dn)
     return plain[1] if plain else str(_parsed(dn)[0][0][1])
 
 
 def named_by(dn: str, attribute: str) -> str | None:
-    """Value of the first component of a DN, if it has this attribute and no other; else None."""
+    """Return the value of the first component of a DN, if this attribute is its only one."""
     if dn.partition("=")[0].lower() != attribute.lower():
         return None
     plain = _PLAIN_RDN.match(dn)
@@ -304,30 +304,30 @@ def named_by(dn: str, attribute: str) -> str | None:
 
 
 def is_named(dn: str, attribute: str, value: str) -> bool:
-    """Whether the first component of a DN is this attribute with this value, and nothing else."""
+    """Return whether the first component of a DN is this attribute with this value alone."""
     named = named_by(dn, attribute)
     return named is not None and named.lower() == value.lower()
 
 
 def rdn(dn: str) -> str:
-    """First component of a DN, escaped as it was."""
+    """Return the first component of a DN, escaped as it was."""
     return _exploded(dn)[0]
 
 
 def parent(dn: str) -> str:
-    """What stands behind the first component of a DN."""
+    """Return the DN of the parent: all components but the first."""
     return ",".join(_exploded(dn)[1:])
 
 
 def parsed_dn(dn: str) -> list[list[tuple[str, str]]]:
-    """Parts of a DN as they are written, but unescaped; [] for what is no DN.
+    """Return parts of a DN as they are written, but unescaped; [] for what is no DN.
 
     A value in BER (``#0401…``) is none that slapd takes.
     """
     return [[*part] for part in _plainly_parsed(dn)]
 
 
-# Whoever judges an entry comes back to its DN some times.
+# The checks of one entry parse its DN several times.
 @lru_cache(16)
 def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
     from ldap import AVA_BINARY, DECODING_ERROR  # noqa: PLC0415
@@ -342,35 +342,35 @@ def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
 
 
 def components(dn: str) -> list[list[tuple[str, str]]]:
-    """Parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+    """Return parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
     return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed_dn(dn)]
 
 
 def same_dn(one: str, other: str) -> bool:
-    """Whether two DNs name the same entry."""
+    """Return whether two DNs name the same entry."""
     return components(one) == components(other)
 
 
 def is_within(dn: str, above: str) -> bool:
-    """Whether a DN names an entry or one below it."""
+    """Return whether a DN names an entry or one below it."""
     parts = components(above)
     return components(dn)[-len(parts) :] == parts
 
 
 def depth(dn: str) -> int:
-    """Number of components of a DN as a server writes it: parents have less than children."""
+    """Count the components of a DN as a server writes it: parents have fewer than children."""
     return _DN_ESCAPE.sub("", dn).count(",") + 1
 
 
 def renamed_dn(dn: str, old: str, new: str) -> str:
-    """Give the name that an entry has after it, or one above it, was renamed; else its own."""
+    """Return the name that an entry has after it, or one above it, was renamed; else its own."""
     if not is_within(dn, old):
         return dn
     return ",".join((*_exploded(dn)[: -len(components(old))], new))
 
 
 def domain_name_in(dn: str) -> str | None:
-    """Name of the mail domain that a DN lies in, as far as the DN tells it; else None.
+    """Return the name of the mail domain that a DN lies in, where the DN has it; else None.
 
     A domain that another tool named by other attributes alone (``cn=Firm,o=domains,…``) has its
     name in its entry only: `operations.lookup` reads it there.
@@ -382,13 +382,13 @@ def domain_name_in(dn: str) -> str | None:
 
 
 def domain_dn(dn: str) -> str | None:
-    """DN of the mail domain that a DN lies in or names, or None: what stands below `o=domains`."""
+    """Return the DN of the mail domain below `o=domains` that a DN is in or names, or None."""
     at = _domain_at(_parsed(dn))
     return None if at is None else ",".join(_exploded(dn)[at:])
 
 
 def _domain_at(parts: list[list[tuple[str, str, Any]]]) -> int | None:
-    """Which component of a DN is that of its mail domain."""
+    """Return which component of a DN is that of its mail domain."""
     for number in range(len(parts) - 1, 0, -1):
         ((attribute, value, _), *others) = parts[number]
         if not others and attribute.lower() == "o" and value.lower() == "domains":

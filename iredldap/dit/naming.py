@@ -1,7 +1,7 @@
 """Values that name an entry, in what is about to be written.
 
 The first component of a DN consists of values of the entry. While they name it, they cannot go
-from it: slapd refuses that (RFC 4511, section 4.6), and says neither which nor why.
+from it: slapd refuses that (RFC 4511, section 4.6), and names neither value nor cause.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ def lost(change: Modify, equality_of: EqualityOf) -> list[str]:
 
     Args:
         change: What is about to be done.
-        equality_of: Tells how values are compared; see `Schema.equality_of`.
+        equality_of: Returns how values are compared; see `Schema.equality_of`.
     """
     first, *_ = names.parsed_dn(change.dn) or [[]]
     found = (_lost(attribute, value, change.mods, equality_of) for attribute, value in first)

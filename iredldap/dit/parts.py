@@ -1,10 +1,10 @@
-"""Searches that find more than the directory gives at once, cut into parts that it gives whole.
+"""Divide a search that exceeds the directory's size limit into searches that do not.
 
-slapd gives everybody but its rootdn no more entries than `sizelimit` says, with paging or without.
-What comes before it breaks off is used. The rest is searched for container by container and, where
-one holds too many, by ranges of ``entryUUID``: every entry has one, it never changes and it can be
-ordered, which addresses in iRedMail's schema cannot be. A range that holds too many is cut
-at one of the entries that came, so what is left becomes less with each search.
+slapd returns no more entries than `sizelimit` to anyone but its rootdn, with paging or without.
+The entries that it sends before it stops are used. The rest is searched for container by container
+and, where one holds too many, by ranges of ``entryUUID``: every entry has one, it never changes and
+it can be ordered, which addresses in iRedMail's schema cannot be. A range that holds too many is
+divided at one of the entries that arrived, so each search leaves fewer.
 
 Who is there all the time, under the same name, is found exactly once, as in a single search.
 
@@ -22,11 +22,11 @@ from iredldap.dit.depth import Scope
 from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
 
 UUID_NAME = "entryUUID"
-"""Attribute that parts are told apart by."""
+"""Attribute by which a search is divided."""
 
 MOST_ENTRIES = 2**31 - 1
 """What a search asks for: as many as its sender may have by the hard limit. Asking for no limit
-gives the soft one only. Source: limits_check() of OpenLDAP 2.4 to 2.6, tried."""
+applies the soft one only. Source: limits_check() of OpenLDAP 2.4 to 2.6, tried."""
 
 _LAST = 2**128 - 1
 _NO_UUID = filters.negated(filters.present(UUID_NAME))
@@ -70,7 +70,7 @@ def without_uuid(part: SubSearch) -> SubSearch:
 
 
 def hashes() -> "array[int]":
-    """Make a place for the hashes of the DNs that come: eight bytes each, and next to no time."""
+    """Make an array for the hashes of the DNs that arrive: eight bytes each, cheap to append to."""
     return array("q")
 
 
@@ -79,7 +79,7 @@ def rest(part: SubSearch, seen: Iterable[int], search: Search[T]) -> Generator[T
 
     Args:
         part: What was searched for.
-        seen: Hashes of the DNs that have come.
+        seen: Hashes of the DNs that have arrived.
         search: How to search.
 
     Raises:
@@ -101,17 +101,17 @@ class _Cut(Generic[T]):
     seen: set[int]
 
     def below(self, part: SubSearch) -> Generator[T, None, None]:
-        """Give what is new of a part that was broken off."""
+        """Return what is new of a part that was broken off."""
         match part.scope:
             case Scope.SUBTREE:
                 yield from self._containers(part)
             case Scope.ONE:
                 yield from self._ranges(part)
             case Scope.BASE:
-                raise ExceededLdapServerSizelimit(f"{part.base}: the directory gives nothing")
+                raise ExceededLdapServerSizelimit(f"{part.base}: the directory returns nothing")
 
     def _containers(self, part: SubSearch) -> Generator[T, None, None]:
-        # They may themselves be more than come at once. Who comes later than this list is new, and
+        # They may themselves exceed the limit. A container added later than this list is new, and
         # what is below it is not looked for.
         children = [*_Cut(self._names, set()).whole(SubSearch(part.base, Scope.ONE, _HAS_CHILDREN))]
         yield from self.whole(part._replace(scope=Scope.BASE))
@@ -130,7 +130,7 @@ class _Cut(Generic[T]):
                 yield FoundEntry(dn, mark, uuid, (dn, mark))
 
     def whole(self, part: SubSearch) -> Generator[T, None, None]:
-        """Give all that a part finds and that is new."""
+        """Return all that a part finds and that is new."""
         if not (yield from self._is_all(part, [])):
             yield from self.below(part)
 
@@ -143,7 +143,7 @@ class _Cut(Generic[T]):
             uuids: list[int] = []
             if (yield from self._is_all(_range(part, first, last), uuids)):
                 continue
-            # Of a server that does not heed the bounds it would never end.
+            # With a server that ignores the bounds the loop would never end.
             uuids = [uuid for uuid in uuids if first <= uuid <= last]
             if not uuids:
                 raise ExceededLdapServerSizelimit(f"{part.base}: no {UUID_NAME} to divide it by")
@@ -153,7 +153,7 @@ class _Cut(Generic[T]):
             raise ExceededLdapServerSizelimit(f"{part.base}: too many entries have no {UUID_NAME}")
 
     def _is_all(self, part: SubSearch, uuids: list[int]) -> Generator[T, None, bool]:
-        """Give what a part finds that is new, and say whether that is all of it."""
+        """Yield what a part finds that is new; return whether that is all of it."""
         came: list[int] = []
         try:
             with closing(self.search(part)) as found:
@@ -172,8 +172,8 @@ class _Cut(Generic[T]):
 def _cut(uuids: list[int]) -> int:
     """Choose where to cut a range in two, by what came of it.
 
-    What was loaded in one go has come in this order, and is all that lies before the last of it:
-    cut there, half as many searches are needed.
+    Entries that were loaded in one go arrive in this order, and are all that precede the last of
+    them: cut there, half as many searches are needed.
     """
     ordered = sorted(uuids)
     return ordered[-1] if uuids == ordered else ordered[len(ordered) // 2]

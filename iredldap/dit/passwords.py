@@ -20,7 +20,7 @@ _DIGEST_BYTES = {
     "SHA256": 32, "SSHA256": 32, "SHA384": 48, "SSHA384": 48, "SHA512": 64, "SSHA512": 64,
 }  # fmt: skip
 _CRYPT_SPELLINGS = {"CRYPT", "BCRYPT", "BLF-CRYPT", "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT"}
-# The forms of libc's crypt(); it fails on others, and nobody could log in.
+# The forms of libc's crypt(); it fails on others, and no log-in would succeed.
 _CRYPT = re.compile(
     r"""
       [./0-9A-Za-z]{13}                                                  # DES
@@ -73,16 +73,16 @@ def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
 
 
 def may_be_one(password: str) -> bool:
-    """Whether a directory may be asked about a password.
+    """Return whether a directory may be asked about a password.
 
-    Not about an empty one, with which a bind succeeds as nobody; nor about one with a NUL, at which
+    Not for an empty one, with which a bind succeeds anonymously; nor about one with a NUL, at which
     crypt() stops; nor about one that is too long to have been set.
     """
     return bool(password) and "\0" not in password and len(password.encode()) <= LONGEST
 
 
 def longest_for(scheme: str) -> int:
-    """Most bytes of a password that a scheme takes into account; 0: all."""
+    """Return most bytes of a password that a scheme takes into account; 0: all."""
     return _BCRYPT_LONGEST if scheme == "BCRYPT" else 0
 
 

@@ -1,7 +1,7 @@
 """What a directory's schema has a place for, of what rows and plans would store.
 
 Three kinds of things can lack a place. A parameter that was sent is refused, or ignored where the
-row says so. What a plan adds by itself, a default or a mark, is left out where the installation
+row has it. What a plan adds by itself, a default or a mark, is left out where the installation
 works without. What it does not work without ends the plan before its first step.
 """
 
@@ -24,19 +24,19 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
 """Classes of the entries that endpoints make and change, by the first word of their ids."""
 
 DISPENSABLE = {
-    "mailboxformat": "Dovecot's configuration says the same to everybody.",
+    "mailboxformat": "Dovecot's configuration sets the same for all users.",
     "mailboxfolder": "Likewise.",
     "domainstatus": "The domain's own accountStatus is what counts there.",
     "domainpendingaliasname": "Our own changes take turns, and others never claim a name.",
     "member": "Members are found by memberOfGroup; SOGo alone reads the DNs.",
-    "listowner": "mlmmj reads its own files, in which owners stand as well.",
+    "listowner": "mlmmj reads its own files, which name the owners as well.",
     "listmoderator": "Likewise.",
 }
 """Attributes that a plan may leave out, in lower case, and why nothing is missed then."""
 
 
 def judged(parsed: Parsed, classes: tuple[str, ...], schema: Schema) -> tuple[Parsed, Unplaced]:
-    """Tell parameters that the schema has no place for from the others.
+    """Return the parameters that the schema has no place for from the others.
 
     Those that something else keeps as well are among the others, and so is one that clears what
     cannot be there.
@@ -71,7 +71,7 @@ _KEPT_BESIDE = {"listOwner", "listModerator"}
 
 
 def _stored_in(change: FieldChange) -> str:
-    """The attribute that a change gives values to; empty: none, or not there alone."""
+    """Return the attribute that a change gives values to; empty: none, or not there alone."""
     storage = change.field.stored_as
     if not isinstance(storage, StoredAttribute) or storage.name in _KEPT_BESIDE:
         return ""

@@ -1,9 +1,9 @@
-"""What a request will do, as a value.
+"""The plan of a request: its writes, as a value.
 
-A plan is a tuple of steps. The operations build it without touching anything; `changes.apply`
-carries it out, and `change_records` prints it as LDIF. There is no transaction over several
-entries, so the order of the steps is chosen such that a plan broken off at any point can be
-made and carried out again, and mail flows meanwhile.
+A plan is a tuple of steps. The operations build it without writing; `changes.apply` executes it,
+and `change_records` prints it as LDIF. There is no transaction over several entries, so steps are
+ordered such that a plan interrupted at any point can be made and executed again, and mail is
+delivered meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ Scope = depth.Scope
 
 
 class Op(IntEnum):
-    """What a modification does with its values; the numbers are those of RFC 4511."""
+    """The operation of a modification; the numbers are those of RFC 4511."""
 
     ADD = 0
     DELETE = 1
@@ -49,7 +49,7 @@ class Query:
 class Add:
     """Add an entry, expecting that there is none of its name.
 
-    `container` is the entry above it, which is made where it is missing.
+    `container` is the entry above it, which is added where it is missing.
     """
 
     dn: str
@@ -63,7 +63,7 @@ class Modify:
     """Change an entry, expecting that it is there.
 
     `expect` lists the states (entryCSN) of which the entry must have one; the directory itself
-    judges that. No modifications and an expectation: a guard, which only makes a new state.
+    asserts that. No modifications and an expectation: a guard, which only makes a new state.
     """
 
     dn: str
@@ -79,18 +79,18 @@ class Delete:
     dn: str
     absent_ok: bool = False
     parent_ok: bool = False
-    """Leave an entry that has children alone; a later round comes back to it."""
+    """Leave an entry that has children alone; a later round deletes it."""
     with_children: bool = False
-    """Remove what other programs have put below it first, if they have."""
+    """Remove entries that other programs have added below it first, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Give an entry another name, and another parent where one is named.
+    """Rename an entry, and move it below another parent where one is named.
 
-    What lies below it goes along. `container` is the new parent, which is made where it is missing.
-    The values of the old name go, unless `keeps_values`: an entry that another tool has named by
-    something else than its address could lack an attribute that it must have.
+    The entries below it move along. `container` is the new parent, which is added where it is
+    missing. The values of the old name are removed, unless `keeps_values`: an entry that another
+    tool has named by another attribute than its address could lack one that it must have.
     """
 
     dn: str
@@ -101,7 +101,7 @@ class Rename:
 
     @property
     def new_dn(self) -> str:
-        """DN that the entry has after it."""
+        """Return the DN of the entry afterwards."""
         return f"{self.new_rdn},{self.new_parent or names.parent(self.dn)}"
 
 
@@ -112,9 +112,9 @@ Operation = Add | Modify | Delete | Rename
 class Sweep:
     """Change many entries: search, and for each entry found the operations it needs.
 
-    It is expanded while it streams. `until_empty` repeats it until nothing is found, for trees
-    that are taken away leaf first. `foreseen` gives the same operations as `change`, where that
-    does more than that.
+    It is expanded while the search streams. `until_empty` repeats it until nothing is found, for
+    trees that are deleted leaf first. `foreseen` returns the same operations as `change`, for the
+    preflight, where `change` has side effects.
     """
 
     meaning: str
@@ -137,7 +137,7 @@ def everything_below(dn: str) -> Sweep:
 
 @dataclass(frozen=True)
 class Correction:
-    """What a recheck orders: operations, and then a refusal where the race was lost."""
+    """The result of a recheck: operations, and then a refusal where a race was lost."""
 
     operations: tuple[Operation, ...] = ()
     refusal: Refusal | None = None
@@ -145,9 +145,9 @@ class Correction:
 
 @dataclass(frozen=True)
 class Recheck:
-    """Look again after the write, where another client could have been as quick.
+    """Search again after the write, where another client could have written at the same time.
 
-    `judge` sees the entries found and says what follows.
+    `judge` gets the entries found and returns the correction.
     """
 
     meaning: str
@@ -177,9 +177,9 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
 
 @dataclass(frozen=True)
 class Outside:
-    """Write to what is beside the directory; done twice it is as done once.
+    """Write outside the directory; idempotent.
 
-    `undo` takes it back, where the entry that it was done for does not come to be.
+    `undo` reverts it, where the entry that it was done for is not added.
     """
 
     meaning: str
@@ -190,7 +190,7 @@ class Outside:
 Step = Operation | Sweep | Recheck | Outside
 
 GLOBAL_ADMINS = "the global admins"
-"""Name that is held by whatever may take away an active global admin; no domain is called so."""
+"""Name that a plan holds which may remove an active global admin; no domain has this name."""
 
 
 @dataclass(frozen=True)
@@ -204,12 +204,12 @@ class Plan:
     gets on purpose (`X-Shared-Mailbox`), and `kept` the members that a new list has beside those
     that were asked for (`X-Kept-Members`). `found` are the accounts that the plan has looked up
     for addresses that it mentions: entryUUID by address, in lower case. `touches` are the names
-    that must be held while the plan is made and carried out, beside those that the request itself
-    tells: mail domains, and `GLOBAL_ADMINS`.
+    that must be held while the plan is made and executed, beside those that the request itself
+    mentions: mail domains, and `GLOBAL_ADMINS`.
 
-    `back` gives what takes back everything that the steps have done so far, in case one of them is
-    refused for good: a change that is refused has changed nothing. It is for plans that must write
-    before they can know; the others find out before their first step.
+    `back` returns the steps that revert everything done so far, in case one of them is
+    refused for good: a refused request has changed nothing. It is for plans that must write before
+    they can know; the others find out before their first step.
     """
 
     named: str
@@ -225,9 +225,9 @@ class Plan:
 
 
 class UndoLog:
-    """Record what reverts sweeps, entry by entry while they are carried out.
+    """Record what reverts sweeps, entry by entry while they are executed.
 
-    An operation is recorded before it is sent. One that was never carried out reverts nothing: the
+    An operation is recorded before it is sent. One that was never executed reverts nothing: the
     values that it would have left are not there.
     """
 
@@ -253,7 +253,7 @@ class UndoLog:
 
 
 def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
-    """Take modifications back, value by value: what others wrote meanwhile is in nobody's way.
+    """Return the modifications that revert some, value by value: others' writes meanwhile stay.
 
     Args:
         mods: What was done.
@@ -270,9 +270,9 @@ def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
 
 
 def undo_modify(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Operation, ...]:
-    """Say what undoes a change of an entry, in case it is there and not as it should be.
+    """Return the operations that revert a change of an entry, if the entry still exists.
 
-    What matters, the attributes named, goes first, in case somebody wrote to the rest meanwhile.
+    The attributes named are reverted first, in case another client wrote to the rest meanwhile.
     """
     mods = tuple(mods)
     first = [mod for mod in mods if mod.attribute in decisive]
@@ -287,7 +287,7 @@ def undo_modify(entry: Entry, mods: Iterable[Mod], *decisive: str) -> tuple[Oper
 def reset_entry(
     entry: Entry, attributes: Mapping[str, tuple[bytes, ...]], kept: Iterable[str]
 ) -> Modify:
-    """Say what makes an entry one with these attributes, and no others but those it keeps."""
+    """Return the modification that gives an entry these attributes, and no others but `kept`."""
     lasting = {"entrycsn", *(name.lower() for name in kept)}
     wanted = {k: v for k, v in attributes.items() if k.lower() not in lasting}
     gone = [k for k in entry.attributes if k.lower() not in lasting and k not in wanted]
@@ -323,7 +323,7 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
         plan: What to print.
         found: Gives the entries of a query; sweeps are expanded with it while streaming.
 
-    Rechecks are printed as comments: what they order depends on what others do meanwhile. So is
+    Rechecks are printed as comments: their corrections depend on what others write meanwhile. So is
     what is written outside the directory.
     """
     yield writer.VERSION
@@ -343,7 +343,7 @@ def change_records(plan: Plan, found: Callable[[Query], Iterable[Entry]]) -> Ite
 
 
 def describe(step: Step) -> str:
-    """Say in a few words what a step does, for reports; no values."""
+    """Describe a step in a few words, for reports; without values."""
     match step:
         case Sweep() | Recheck() | Outside():
             return step.meaning

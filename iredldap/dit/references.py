@@ -1,7 +1,7 @@
-"""Where in the tree an address, or a whole domain of them, is mentioned by other entries.
+"""References: where other entries mention an address, or any address of a domain.
 
-The directory knows no foreign keys: whoever takes an account away clears its mentions, whoever
-renames one replaces them.
+The directory has no foreign keys: deleting an account clears its mentions, renaming one replaces
+them.
 
 Source: iRedMail's directory, "Where an address can occur".
 """
@@ -51,11 +51,11 @@ _REPLACED = (
 def clear_addresses(
     tree: Tree, dn: str, addresses: Iterable[str], below: Iterable[str] = ()
 ) -> tuple[Sweep, ...]:
-    """Clear every mention of an account that goes away, and of what goes along with it.
+    """Clear every mention of an account that is deleted, and of the entries below it.
 
     Args:
         tree: The tree.
-        dn: The account's entry, which is left as it is, and so is what goes along with it.
+        dn: The account's entry, which is left unchanged, as are the entries below it.
         addresses: All its addresses, in lower case.
         below: DNs of the entries below it.
     """
@@ -85,11 +85,11 @@ def clear_addresses(
 
 
 def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
-    """Clear the DN of an entry that goes away, and the DNs of what goes along with it.
+    """Clear the DN of an entry that is deleted, and the DNs of the entries below it.
 
     Args:
         tree: The tree.
-        dn: The entry, which is left as it is, and so is what goes along with it.
+        dn: The entry, which is left unchanged, as are the entries below it.
         below: DNs of the entries below it.
     """
     named = either(*_member_terms(dn, below))
@@ -99,7 +99,7 @@ def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
 
 
 def _member_terms(dn: str, below: Iterable[str]) -> Iterator[str]:
-    """Filter terms for what names an entry, or one below it, as a member by its DN."""
+    """Return filter terms for what names an entry, or one below it, as a member by its DN."""
     dns = dict.fromkeys((dn, *below))
     if len(dns) > _MOST_TERMS:
         # DNs are no texts that one could search a part of: groups are all looked at.
@@ -108,7 +108,7 @@ def _member_terms(dn: str, below: Iterable[str]) -> Iterator[str]:
 
 
 def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
-    """Clear what other programs have said of an account since its mentions were cleared.
+    """Clear mentions of an account that other programs wrote since its mentions were cleared.
 
     Only attributes that every installation has an index for are searched.
 
@@ -129,11 +129,11 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
 
 
 def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
-    """Clear what domains say about the lists that their new users join.
+    """Remove lists from those that a domain's new users join.
 
     Args:
         tree: The tree.
-        addresses: All addresses of a list that goes away, in lower case; or ``@`` with the name
+        addresses: All addresses of a list that is deleted, in lower case; or ``@`` with the name
             of a domain, for all its lists.
     """
     gone = frozenset(addresses)
@@ -158,7 +158,7 @@ def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
 
 
 def _without(setting: str, gone: frozenset[str]) -> str | None:
-    """A setting that lists addresses, kept as it is written, less some of them."""
+    """Return a setting that lists addresses, kept as it is written, less some of them."""
     key, _, listed = setting.partition(":")
 
     def stays(part: str) -> bool:
@@ -204,13 +204,13 @@ def replace_addresses(
 ) -> tuple[Sweep, ...]:
     """Replace every mention of an account that gets other addresses.
 
-    Unlike clearing, this follows personal notes too: what they name is still the same mailbox.
+    Unlike clearing, this follows personal notes too: the mailbox that they name is still the same.
 
     Args:
         tree: The tree.
         dn: The account's entry; neither under this name nor under the new one is it touched.
         new_dn: Its name afterwards.
-        renamed: Addresses that it loses, in lower case, with what stands there instead.
+        renamed: Addresses that it loses, in lower case, with the addresses that replace them.
         below: DNs of the entries below it, under its old name; mentions of them follow too.
     """
     own = (names.components(dn), names.components(new_dn))
@@ -248,7 +248,7 @@ def replace_addresses(
 def follow_removed(tree: Tree, entry: Entry, mods: Iterable[Mod]) -> tuple[Sweep, ...]:
     """Let mentions of further addresses that an account loses name its own address instead.
 
-    What mentioned them meant the account; left as they are, mail to them would come back.
+    The mentions meant the account; left as they are, mail to them would bounce.
 
     Args:
         tree: The tree.
@@ -285,14 +285,14 @@ def removed_addresses(entry: Entry, mods: Iterable[Mod]) -> dict[str, str]:
 def replacements(
     entry: Entry, renamed: Mapping[str, str], dns: tuple[str, str] | None = None
 ) -> Iterator[Mod]:
-    """Say how an entry's mentions of other addresses become those of the new ones.
+    """Return how an entry's mentions of other addresses become those of the new ones.
 
     Its own addresses, `mail` and `shadowAddress`, are no mentions.
 
     Args:
         entry: What mentions them.
         renamed: As in `replace_addresses`.
-        dns: The DN that goes and the one that comes, where members may be named so.
+        dns: The old DN and the new one, where members are named by DN.
     """
 
     def address(value: str) -> str:
@@ -352,7 +352,7 @@ def _sweep(
     inside: str,
 ) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
-        # What goes along is left as it is: a group without members would be refused.
+        # Entries below are deleted too, and left as they are: a group without members is refused.
         if names.is_within(entry.dn, inside):
             return
         mods = tuple(_mods(entry, is_gone, is_gone_dn))
@@ -376,6 +376,6 @@ def _mods(
 
 
 def held(entry: Entry) -> tuple[str, ...]:
-    """Attributes of an entry that hold addresses of others."""
+    """Return attributes of an entry that hold addresses of others."""
     is_external = entry.has("objectClass", "mailExternalUser")
     return (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))

@@ -1,7 +1,7 @@
 """A request for a change, as a value: what a plan is made from, now or again later.
 
-Nothing in it belongs to HTTP, and it can be written down: a job is such a request that somebody
-else may have to finish.
+Nothing in it belongs to HTTP, and it can be stored: a job is such a request that another process
+may have to finish.
 """
 
 import json
@@ -35,7 +35,7 @@ class Request:
 def domains(request: Request) -> frozenset[str]:
     """Return the mail domains that a request mentions, in its path and in its values.
 
-    Whoever carries it out takes turns with all others who mention one of them.
+    Requests that mention the same domain are executed one at a time.
     """
     path = request.names
     addresses = (path[name] for name in ("mail", "new_mail") if name in path)
@@ -94,7 +94,7 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
         tables: The rows of each endpoint.
 
     Raises:
-        ValueError: If endpoint or parameter is none of ours: another version wrote it.
+        ValueError: If endpoint or parameter is unknown: another version wrote it.
     """
     written: dict[str, Any] = json.loads(text)
     endpoint = written["endpoint"]

@@ -1,4 +1,4 @@
-"""The schema of a server as a value: what it knows, and what it would say about an entry.
+"""The schema of a server as a value: its definitions, and the errors that it finds in an entry.
 
 `gateways.directory.Directory.schema` reads it. Source: RFC 4512; `ldap.schema` of python-ldap.
 """
@@ -20,7 +20,7 @@ SUBSCHEMA = Query(
     "(objectClass=subschema)",
     ("attributeTypes", "matchingRules", "objectClasses"),
 )
-"""Finds what a server tells about its schema."""
+"""Query for the definitions of a server's schema."""
 
 _HIDDEN = tuple(
     f"( 1.3.6.1.4.1.4203.666.1.{number} NAME '{name}' EQUALITY CSNMatch ORDERING CSNOrderingMatch"
@@ -30,14 +30,14 @@ _HIDDEN = tuple(
         (25, "contextCSN", "", "dSAOperation"),
     )
 )
-"""Attributes that slapd 2.4 has, and does not tell of."""
+"""Attributes that slapd 2.4 has, and does not publish."""
 
 _USER_APPLICATIONS = 0
 _OBJECT_CLASS = "2.5.4.0"
 _ANYTHING = "1.3.6.1.4.1.1466.101.120.111"
 """The class extensibleObject."""
 _REFERENCE = "2.16.840.1.113730.3.1.34"
-"""The attribute ref: operational by the standards, and given by whoever makes a referral object."""
+"""The attribute ref: operational by the standards, but set by clients that add a referral."""
 _OF_ONE_CLASS = {_REFERENCE: "2.16.840.1.113730.3.2.6", "2.5.4.1": "2.5.6.1"}
 """Attributes of referral objects and aliases, which even extensibleObject does not allow."""
 _DYNAMIC = "1.3.6.1.4.1.1466.101.119.2"
@@ -51,7 +51,7 @@ store (measured): a key has 511, and both are in it."""
 
 
 class ClassKind(IntEnum):
-    """What an object class is for; the numbers are python-ldap's."""
+    """The kind of an object class; the numbers are python-ldap's."""
 
     STRUCTURAL = 0
     ABSTRACT = 1
@@ -76,12 +76,12 @@ class AttributeDefinition:
 
     @property
     def is_dn(self) -> bool:
-        """Whether its values are DNs."""
+        """Return whether its values are DNs."""
         return self.syntax in {syntaxes.DN, syntaxes.DN_AND_UID}
 
     @property
     def is_binary(self) -> bool:
-        """Whether it is transferred with the option ``;binary`` only."""
+        """Return whether it is transferred with the option ``;binary`` only."""
         return self.syntax in syntaxes.BINARY
 
 
@@ -103,18 +103,18 @@ class Schema:
     def __init__(self, found: Mapping[str, Sequence[bytes]]) -> None:
         """Read the attributes of ``cn=subschema``, as `SUBSCHEMA` asks for them."""
         texts = {name.lower(): [v.decode() for v in values] for name, values in found.items()}
-        # First: what the server itself says of them takes their place.
+        # First: definitions that the server itself publishes replace them.
         texts["attributetypes"] = [*_HIDDEN, *texts.get("attributetypes", ())]
         self._schema = SubSchema(texts, check_uniqueness=0)
         self.attribute = lru_cache(_MOST_KNOWN)(self._find_attribute)
         self.object_class = lru_cache(_MOST_KNOWN)(self._find_class)
         self.equality_of = lru_cache(_MOST_KNOWN)(self._find_equality)
-        """Tells how the values of an attribute are compared; unknown ones by their bytes."""
+        """Returns the equality rule of an attribute; unknown ones are compared by their bytes."""
         self._rules = lru_cache(_MOST_KNOWN)(self._find_rules)
         self._settable = lru_cache(_MOST_KNOWN)(self._find_settable)
 
     def spelled(self, attribute: str) -> str | None:
-        """Give an attribute's name, options kept, as the server spells it; None if unknown."""
+        """Return an attribute's name, options kept, as the server spells it; None if unknown."""
         found = self.attribute(attribute)
         if found is None:
             return None
@@ -122,17 +122,17 @@ class Schema:
         return f"{found.name}{semicolon}{options}"
 
     def is_operational(self, attribute: str) -> bool:
-        """Whether the server keeps an attribute for itself."""
+        """Return whether the server keeps an attribute for itself."""
         found = self.attribute(attribute)
         return found is not None and found.is_operational
 
     def holds_dns(self, attribute: str) -> bool:
-        """Whether the values of an attribute are DNs."""
+        """Return whether the values of an attribute are DNs."""
         found = self.attribute(attribute)
         return found is not None and found.is_dn
 
     def holds(self, classes: Iterable[str], attribute: str) -> bool:
-        """Whether an entry of these classes may have an attribute; unknown classes allow none."""
+        """Return whether entries of these classes may have an attribute; unknown ones may not."""
         found = self.attribute(attribute)
         return found is not None and any(
             known.oid == _ANYTHING or found.oid in known.must or found.oid in known.may
@@ -156,7 +156,7 @@ class Schema:
         return matching.Equality(name.lower(), found.equality if found else "")
 
     def faults(self, attributes: Mapping[str, Sequence[bytes]], dn: str = "") -> list[str]:
-        """Say why the server would not take an entry.
+        """Return the reasons for which the server would refuse an entry.
 
         Args:
             attributes: Names as `spelled` gives them.
@@ -169,7 +169,7 @@ class Schema:
         return [*found, *self._values(attributes), *(self._naming(dn) if dn else ())]
 
     def is_dn(self, dn: str) -> bool:
-        """Whether the server takes a DN: known attributes, each with a value of its syntax."""
+        """Return whether the server accepts a DN: known attributes, each with a valid value."""
         return syntaxes.is_valid(syntaxes.DN, dn.encode(), self.equality_of, self._syntax_of)
 
     def completed(
@@ -331,7 +331,7 @@ class Schema:
         return (*missing, *sorted(extra), *foreign)
 
     def _chain(self, classes: Sequence[ObjectClass]) -> str:
-        """Say what is wrong with the classes of an entry; nothing: they go together."""
+        """Return the error in the classes of an entry; empty: there is none."""
         structural = [found for found in classes if found.kind is ClassKind.STRUCTURAL]
         if not structural:
             return "no structural objectClass"
@@ -351,7 +351,7 @@ class Schema:
         return ""
 
     def _above(self, found: ObjectClass) -> frozenset[str]:
-        """OIDs of a class and all above it."""
+        """Return the OIDs of a class and all above it."""
         parents = filter(None, map(self.object_class, found.above))
         return frozenset({found.oid}).union(*map(self._above, parents))
 

@@ -33,7 +33,7 @@ _LONGEST_SENDER = 100
 
 
 class KeyClass(Enum):
-    """What a key stands for, with its priority in tables of iRedAPD and in those of Amavisd.
+    """The class of a key, with its priority in tables of iRedAPD and in those of Amavisd.
 
     iRedAPD's own scripts give networks 0, and it looks only at those that have 70.
     """
@@ -84,7 +84,7 @@ class PolicyTarget:
 
     @property
     def mail(self) -> str | None:
-        """Address of the account, if it is about one."""
+        """Return the address of the account, if it is about one."""
         return self.key if self.key_class is KeyClass.EMAIL else None
 
     def refuse_extension(self) -> None:
@@ -100,7 +100,7 @@ class PolicyTarget:
 
 
 def key_class(key: str) -> KeyClass:
-    """Say what a key stands for.
+    """Return the class of a key.
 
     Raises:
         Malformed: If it is none.
@@ -129,7 +129,7 @@ def wblist_address(text: str) -> str:
     ``@.domain`` (with what is below), ``@.``, ``user@*`` or ``192.168.1.*``.
 
     An e-mail address with ``+extension`` is refused: iRedAPD takes extensions off before it looks,
-    so the entry would never match, and without its extension it would say more than was meant.
+    so the entry would never match, and without its extension it would match more than was meant.
 
     Raises:
         NeverApplies: If it is one that no look-up finds: a network of version 6, one that is wider
@@ -270,7 +270,7 @@ def _refuse_wide(network: str) -> None:
 
 
 def _of_wildcards(key: str) -> tuple[KeyClass, str]:
-    """Give wildcards at the end as a network, except a single one, which is looked up as it is."""
+    """Convert wildcards at the end to a network, except a single one, which is looked up itself."""
     numbers = key.split(".")
     fixed = [number for number in numbers if number != "*"]
     if key == ".".join([*fixed, *["*"] * (4 - len(fixed))]) and len(fixed) < len(numbers) - 1:
@@ -295,7 +295,7 @@ def _ending_in_zeros(network: str) -> str:
 
 
 def _read(text: str) -> tuple[KeyClass, str]:
-    """Give the class of a key and its one spelling: lower case, names in their ASCII form."""
+    """Return the class of a key and its one spelling: lower case, names in their ASCII form."""
     word = text.strip()
     if word.startswith("@"):
         return _pattern(word)

@@ -1,7 +1,7 @@
 """The attribute `accountSetting`: small settings packed into values ``key:value``.
 
 Keys are compared with regard to case, values without; a key that is not known here is kept as
-it is. A value that says nothing (0, empty) is not stored; -1 is.
+it is. A value that has no effect (0, empty) is not stored; -1 is.
 
 Source: iRedMail's directory, accountSetting.
 """
@@ -57,7 +57,7 @@ def read(values: Iterable[str]) -> dict[str, int | str | list[str]]:
 
 
 def number(settings: Settings, key: str) -> int:
-    """A number, 0 where it is not set; -1 means none at all only where accounts are counted.
+    """Return a number, 0 where it is not set; -1 means none at all only where accounts are counted.
 
     Of a size or a length other tools store -1 for one that is not set.
     """
@@ -68,13 +68,13 @@ def number(settings: Settings, key: str) -> int:
 
 
 def words(settings: Settings, key: str) -> list[str]:
-    """A list, empty where it is not set."""
+    """Return a list, empty where it is not set."""
     value = settings.get(key, [])
     return value if isinstance(value, list) else []
 
 
 def domain_quota(settings: Settings) -> int:
-    """Mailbox space of a domain in megabytes, stored as ``<number>:<unit>``; 0 means no limit."""
+    """Return a domain's mailbox space in megabytes, stored as ``<number>:<unit>``; 0: no limit."""
     size, _, unit = str(settings.get("domainQuota", "")).partition(":")
     if not _is_number(size):
         return 0
@@ -92,10 +92,10 @@ def _is_number(word: str) -> bool:
 
 
 def packed(key: str, value: str) -> str | None:
-    """The stored form of one setting, or None for a value that is not stored."""
+    """Return the stored form of one setting, or None for a value that is not stored."""
     return f"{key}:{value}" if value not in {"", "0"} else None
 
 
 def of_key(values: Iterable[str], key: str) -> list[str]:
-    """The stored values of one key."""
+    """Return the stored values of one key."""
     return [value for value in values if value.partition(":")[0] == key and ":" in value]

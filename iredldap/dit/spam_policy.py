@@ -2,10 +2,10 @@
 
 Amavisd takes each column from the nearest policy where it is not NULL: a user's before the
 domain's before everybody's, and in the end from its configuration. There iRedMail has unwanted
-mail discarded, except for a *lover* of it; in quarantine goes what has somewhere to go. So a
-lover gets the message, with or without a copy in quarantine, and for anybody else quarantine keeps
-it, or nobody: that pair of columns must never arise. Three rules see to it, here and with other
-policies behind:
+mail discarded, except for a *lover* of it, and quarantines mail for which a destination is set. So
+a lover gets the message, with or without a copy in quarantine; for any other recipient it is in
+quarantine, or lost: the pair of columns that loses it must never be stored. Three rules prevent it,
+here and with wider policies behind:
 
 - whatever sets a quarantine sets its lover too, so both always come from the same policy;
 - without quarantine the recipient is a lover;
@@ -33,7 +33,7 @@ _EVERY_MESSAGE = -100.0
 """A score below that of any message."""
 
 
-_NO_BYPASS = "no: make it, whatever a wider policy says."
+_NO_BYPASS = "no: make it, whatever a wider policy has."
 
 
 def _row(name: str, meaning: str, column: str = "") -> Field:
@@ -68,16 +68,16 @@ SET: Table = (
     _row("prefix_spam_in_subject", "Put a prefix before the subject of spam.", "spam_subject_tag2"),
     _row(
         "always_insert_x_spam_headers",
-        "Put X-Spam headers into every message; no: as a wider policy says.",
+        "Put X-Spam headers into every message; no: as in a wider policy.",
         "spam_tag_level",
     ),
     _row("spam_score", "Score from which a message is spam.", "spam_tag2_level").but(
-        kind=kinds.DECIMAL, empty="as a wider policy says"
+        kind=kinds.DECIMAL, empty="as in a wider policy"
     ),
     _row(
         "banned_rulenames",
-        "Names of the rules for banned file types, `ALLOW_MS_OFFICE` say; 64 characters together.",
-    ).but(kind=kinds.RULE_NAMES, empty="as a wider policy says"),
+        "Names of rules for banned file types, such as `ALLOW_MS_OFFICE`; 64 characters together.",
+    ).but(kind=kinds.RULE_NAMES, empty="as in a wider policy"),
 )
 
 
@@ -91,17 +91,17 @@ class _Check:
 
     @property
     def quarantine(self) -> str:
-        """The parameter."""
+        """Return the parameter."""
         return f"quarantine_{self.stem}"
 
     @property
     def quarantine_to(self) -> str:
-        """The column: empty, or where such messages go."""
+        """Return the column: empty, or where such messages go."""
         return f"{self.stem}_quarantine_to"
 
     @property
     def place(self) -> str:
-        """Where they go, as iRedMail's configuration names it."""
+        """Return where they go, as iRedMail's configuration names it."""
         return f"{self.stem.replace('_', '-')}-quarantine"
 
 
@@ -121,7 +121,7 @@ COLUMNS = (
 
 
 def columns(parsed: Parsed, stored: Row, prefix: str) -> dict[str, Value]:
-    """Give the columns that a change sets; None: as a wider policy says.
+    """Return the columns that a change sets; None: as in a wider policy.
 
     Args:
         parsed: What was sent; what was not is left alone.
@@ -137,12 +137,12 @@ def columns(parsed: Parsed, stored: Row, prefix: str) -> dict[str, Value]:
 
 
 def pinned(row: Row, wider: Sequence[Row]) -> dict[str, Value]:
-    """Give the columns without which a check that a row wants would be bypassed all the same.
+    """Return the columns without which a check that a row wants would be bypassed all the same.
 
-    A row wants a check if it says so, or puts what is found in quarantine. Where a wider policy
-    bypasses it, the row says for itself whether that policy's lover counts: it gets what the
-    nearest policy says of quarantine now, in the end iRedMail's configuration. Afterwards nothing
-    tells that from what somebody sent, so it does not follow what wider policies say later.
+    A row wants a check if it sets it, or puts what is found in quarantine. Where a wider policy
+    bypasses it, the row itself sets whether that policy's lover counts: it gets the quarantine
+    of the nearest policy now, in the end iRedMail's configuration. Afterwards
+    that cannot be told from a value that was sent, so it does not follow wider policies later.
 
     Args:
         row: A policy.
@@ -162,12 +162,12 @@ def pinned(row: Row, wider: Sequence[Row]) -> dict[str, Value]:
 
 
 def bypasses(parsed: Parsed) -> bool:
-    """Whether a change makes a lover who narrower policies inherit."""
+    """Return whether a change makes a lover who narrower policies inherit."""
     return any(parsed.value(check.bypass) == "yes" for check in _CHECKS)
 
 
 def _first(column: str, rows: Sequence[Row]) -> Any:
-    """What Amavisd takes from some policies, the nearest first; None: none says anything."""
+    """Return what Amavisd takes from some policies, the nearest first; None: none has a value."""
     return next((row[column] for row in rows if row.get(column) is not None), None)
 
 
@@ -179,14 +179,14 @@ def _of_check(check: _Check, parsed: Parsed, stored: Row) -> dict[str, Value]:
         new[check.quarantine_to] = check.place if quarantine == "yes" else ""
     after = {**stored, **new}
     was_bypassed = _is_set(stored.get(check.bypass))
-    # Where none of this holds, a lover whom somebody else has made may stay one.
+    # Where none of this holds, a lover that another client has set may stay one.
     if new and (quarantine or was_bypassed or _lover(check, after) == "Y"):
         new[check.lover] = _lover(check, after)
     return new
 
 
 def _lover(check: _Check, row: Row) -> str | None:
-    """What the two parameters mean for the lover; None: neither says anything."""
+    """Return what the two parameters mean for the lover; None: neither is set."""
     quarantine_to = row.get(check.quarantine_to)
     if _is_set(row.get(check.bypass)) or quarantine_to == "":
         return "Y"
@@ -209,7 +209,7 @@ def _of_scores_and_names(change: FieldChange, prefix: str) -> dict[str, Value]:
 
 
 def show(row: Row) -> dict[str, Any]:
-    """Give a row of `policy` by the names of parameters; what is for a wider policy is left out."""
+    """Return a row of `policy` by the names of parameters; columns that are NULL are left out."""
     shown: dict[str, Any] = {}
     for field in SET:
         match field.stored_as:
@@ -236,7 +236,7 @@ def _is_set(flag: str | None) -> bool:
 
 
 def _is_unset(flag: str | None) -> bool:
-    """Whether a flag says no; one that is NULL says nothing."""
+    """Return whether a flag is no; one that is NULL is not set."""
     return flag is not None and not _is_set(flag)
 
 

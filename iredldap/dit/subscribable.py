@@ -1,7 +1,7 @@
 """Rows of a subscribable mailing list, and a newly made one.
 
-The entry in the directory lets mail reach the list; what becomes of it there is settled by
-control files, which mlmmjadmin keeps. Name, size, owners and moderators stand in both.
+The entry in the directory lets mail reach the list; how it is distributed is settled by
+control files, which mlmmjadmin keeps. Name, size, owners and moderators are in both.
 
 Source: REST API reference, subscribable mailing lists; iRedMail's directory, subscribable list.
 """
@@ -18,7 +18,7 @@ from iredldap.dit.plan import Mod
 NEWSLETTER = "newsletter"
 """The service of a list that is offered on a web page."""
 
-MEMBERS = Elsewhere("the subscribers, whom mlmmj keeps")
+MEMBERS = Elsewhere("the subscribers, kept by mlmmj")
 
 
 def _switch(name: str, meaning: str, default: str | None = None) -> Field:
@@ -67,7 +67,7 @@ MODERATED = _switch(
 )
 STRANGERS_MODERATED = _switch(
     "moderate_non_subscriber_post",
-    "Posts of strangers wait for approval by moderators, instead of being refused.",
+    "Posts of non-members wait for approval by moderators, instead of being refused.",
     "no",
 )
 JOINS_MODERATED = _switch(
@@ -85,7 +85,7 @@ EXTRA_ADDRESSES = _setting(
     "extra_addresses",
     list_kinds.ADDRESSES,
     "Further addresses of the list, in its domain or an alias domain of that; the list's own"
-    " address alone stands for none.",
+    " address alone means none.",
     stored_as=StoredAttribute("shadowAddress", many=True),
 )
 OWNER = _setting(
@@ -138,7 +138,7 @@ _SETTINGS: Table = (
         "disable_retrieving_subscribers", "Owners may not fetch the list of members by mail.", "yes"
     ),
     _switch("disable_send_copy_to_sender", "Who posts gets no copy of their own mail.", "yes"),
-    _switch("notify_owner_when_sub_unsub", "Owners are told about joins and leaves.", "no"),
+    _switch("notify_owner_when_sub_unsub", "Owners are notified of joins and leaves.", "no"),
     _switch(
         "notify_sender_when_moderated",
         "Who posts is notified that the mail waits for approval.",
@@ -219,7 +219,7 @@ GET: Table = (
     _setting(
         "with_subscribers",
         kinds.YES_NO,
-        "Whether the members are told too.",
+        "Whether the members are notified too.",
         stored_as=Elsewhere("the answer"),
         default="no",
     ),
@@ -239,19 +239,19 @@ DELETE: Table = (
 _ALLOWED = _setting(
     "listAllowedUser",
     list_kinds.ADDRESSES,
-    "Owners and moderators, and whoever else may always post.",
+    "Owners, moderators and others who may always post.",
     stored_as=StoredAttribute("listAllowedUser", many=True),
 )
 _STORED_DESCRIPTION = DESCRIPTION.but(stored_as=StoredAttribute("description"))
 
 
 def is_subscribable_list(entry: Entry) -> bool:
-    """Whether an entry is a list that mlmmj runs."""
+    """Return whether an entry is a list that mlmmj runs."""
     return entry.has("objectClass", "mailList") and entry.has("enabledService", "mlmmj")
 
 
 def is_unfinished(entry: Entry) -> bool:
-    """Whether the creation of a list broke off: Postfix knows it when it is finished."""
+    """Return whether the creation of a list broke off: Postfix knows it when it is finished."""
     return is_subscribable_list(entry) and not entry.has("enabledService", "mail")
 
 
@@ -295,7 +295,7 @@ def new(
 
 
 def in_directory(changes: Iterable[FieldChange], entry: Entry) -> list[FieldChange]:
-    """Give the changes of the list's entry: who owns or moderates it may always post."""
+    """Return the changes of the list's entry: owners and moderators may always post."""
     wanted: list[FieldChange] = []
     for change in changes:
         if change.field.name == DESCRIPTION.name:
@@ -318,11 +318,11 @@ def _attribute(row: Field) -> str:
 
 
 def services_of(changes: Iterable[FieldChange]) -> dict[str, bool]:
-    """Say which services some changes switch on and off."""
+    """Return which services some changes switch on and off."""
     asked = next((c.values for c in changes if c.field.name == IS_NEWSLETTER.name), None)
     return {} if asked is None else {NEWSLETTER: asked == ("yes",)}
 
 
 def newsletter_mods(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
-    """Say what some changes mean for the services of a list."""
+    """Return the modifications of a list's services that some changes need."""
     return service_mods(services_of(changes), entry)

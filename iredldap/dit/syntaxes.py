@@ -1,4 +1,4 @@
-"""Which values slapd takes for an attribute, by the syntax of the attribute.
+"""Check values by the syntax of their attribute, as slapd does.
 
 Source: RFC 4517; where OpenLDAP 2.5 takes more or less, what it does (tried on each syntax).
 """
@@ -45,7 +45,7 @@ def _is_text(value: bytes) -> bool:
 
 
 def _is_address(value: bytes) -> bool:
-    """Lines between dollar signs, in which those and backslashes are in hexadecimal."""
+    """Return lines between dollar signs, in which those and backslashes are in hexadecimal."""
     return _UTF8.fullmatch(value) is not None and not re.search(rb"\\(?!24|5[Cc])", value)
 
 
@@ -76,7 +76,7 @@ def _inside(value: bytes, tag: int) -> list[tuple[int, bytes]] | None:
 
 
 def _elements(value: bytes) -> list[tuple[int, bytes]] | None:
-    """Take DER apart; None: it is none."""
+    """Parse DER; None: it is malformed."""
     found = []
     at = 0
     while at < len(value):
@@ -119,12 +119,12 @@ _CHECKS: dict[str, Check] = {
 def is_valid(
     syntax: str, value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str]
 ) -> bool:
-    """Whether a value is one of its syntax; of unknown syntaxes all are.
+    """Return whether a value is one of its syntax; of unknown syntaxes all are.
 
     Args:
         syntax: OID.
         value: As it is stored or sent.
-        equality_of: Tells of the attributes that are named in a DN.
+        equality_of: Returns the rules of the attributes that a DN names.
         syntax_of: Gives the syntax of such an attribute, nothing for one that is unknown.
     """
     if syntax == DN_AND_UID:
@@ -147,7 +147,7 @@ def _is_dn(value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str
 def is_rdn(
     part: list[tuple[str, str]], equality_of: EqualityOf, syntax_of: Callable[[str], str]
 ) -> bool:
-    """Whether slapd takes a component of a DN: known attributes, each once, with valid values."""
+    """Return whether slapd accepts a DN component: known attributes, once each, valid values."""
     kinds = [equality_of(attribute).name for attribute, _ in part]
     # An IA5 text of blanks, or that begins with NUL, is none to the parser of DNs alone.
     return len(set(kinds)) == len(kinds) and all(
@@ -163,7 +163,7 @@ def odd_options(options: str, *, binary: bool) -> Iterator[str]:
     """Name the options of an attribute description that slapd does not take as it is shipped.
 
     Args:
-        options: What stands behind the attribute's name, ``;binary;lang-de``, say.
+        options: The text behind the attribute's name, such as ``;binary;lang-de``.
         binary: Whether the attribute is transferred with ``;binary``.
     """
     found = options.lower().split(";")[1:]

@@ -1,7 +1,7 @@
 """Rows of a throttle: how much an account may send or receive within a period.
 
 Of each limit the row of the highest priority that sets it decides; iRedAPD passes over one that
-says -1, and 0 ends the search without a limit. What stands at a domain or at everybody is a limit
+says -1, and 0 ends the search without a limit. A value of a domain or of everybody is a limit
 for each account, and not one that they share.
 
 Source: REST API reference, "Throttling"; iRedMail's SQL databases, `throttle`.
@@ -23,7 +23,7 @@ _SIZE = Field(
     name="msg_size",
     stored_as=Column("throttle", "msg_size"),
     kind=kinds.THROTTLE_BYTES,
-    meaning="Size of a single message, in bytes; 0: unlimited, -1: what a wider throttle says.",
+    meaning="Size of a single message, in bytes; 0: unlimited, -1: the value of a wider throttle.",
     default=_INHERITED,
 )
 
@@ -42,7 +42,7 @@ SET: Table = (
         stored_as=Column("throttle", "max_msgs"),
         kind=kinds.THROTTLE_COUNT,
         meaning="Messages within the period, each counted once for every recipient; 0: unlimited,"
-        " -1: what a wider throttle says.",
+        " -1: the value of a wider throttle.",
         default=_INHERITED,
     ),
     _SIZE.but(
@@ -55,17 +55,17 @@ SET: Table = (
 
 
 def is_removal(parsed: Parsed) -> bool:
-    """Whether no throttle shall be left; iRedAPD ignores one without a period."""
+    """Return whether no throttle shall be left; iRedAPD ignores one without a period."""
     return parsed.value("period") == "0"
 
 
 def values(parsed: Parsed) -> dict[str, int]:
-    """Give every column that a throttle sets, whether it was sent or not."""
+    """Return every column that a throttle sets, whether it was sent or not."""
     return {row.name: int(parsed.value(row.name) or _INHERITED) for row in SET}
 
 
 def show(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a row of `throttle` as an answer; `max_rcpts` where this release of iRedAPD has it."""
+    """Return a row of `throttle` as an answer; `max_rcpts` where this release of iRedAPD has it."""
     numbers = ("priority", "period", *_METRICS)
     return {name: row[name] for name in ("account", "kind") if name in row} | {
         name: int(row[name]) for name in numbers if name in row

@@ -18,7 +18,7 @@ from iredldap.dit.fields import (
 from iredldap.errors import EmptyPassword, WeakPassword
 
 ROLE = "domainadmin"
-"""Service of a mail user who is an admin; it comes and goes with the role alone."""
+"""Service of a mail user who is an admin; it is set and removed with the role alone."""
 
 _NAME = Field(
     name="name",
@@ -104,7 +104,7 @@ CREATE: Table = (
     ),
     PASSWORD,
     _LANGUAGE.but(by_self=False, empty=None),
-    _QUOTA.but(meaning="Mailbox size in MB; without it or 0: what the domain gives to new users."),
+    _QUOTA.but(meaning="Mailbox size in MB; without it or 0: the domain's default for new users."),
     _PASSWORD_HASH,
     *_MAILBOX,
 )
@@ -286,7 +286,7 @@ VERIFY: Table = (
 
 
 def quota(entry: Entry) -> int:
-    """Size of a mailbox in bytes, 0 for no limit; other tools store -1 for that."""
+    """Return the size of a mailbox in bytes, 0 for no limit; other tools store -1 for that."""
     return max(int(entry.text("mailQuota") or 0), 0)
 
 
@@ -295,6 +295,6 @@ def is_global_admin(entry: Entry) -> bool:
 
 
 def role_words(change: FieldChange, entry: Entry) -> set[str]:
-    """The words in a change of services that would make an admin of somebody, or end that."""
+    """Return the words in a change of services that would grant or revoke the admin role."""
     would_matter = entry.has("enabledService", ROLE) == (change.verb is Verb.REMOVE)
     return {word for word in change.values if would_matter and word.lower() == ROLE}

@@ -43,8 +43,8 @@ def new(
 
     Args:
         mail: Address.
-        changes: What was asked for; it wins.
-        given: What the domain and the server give where nothing was; empty: no attribute.
+        changes: Parameters that were sent; they win.
+        given: Defaults of the domain and the server; empty: no attribute.
     """
     local = names.local_part(mail)
     attributes: dict[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ def new(
 def services(
     withheld: Iterable[str], additional: Iterable[str], disabled: Iterable[str]
 ) -> list[str]:
-    """The services of a new user.
+    """Return the services of a new user.
 
     Args:
         withheld: The domain's `disabledMailService`; a word takes its other spellings along.
@@ -77,7 +77,7 @@ def services(
 
 
 def promotion(entry: Entry) -> tuple[Mod, ...]:
-    """Return what makes a mail user a global admin, who has no limits any more."""
+    """Return the modifications that make a mail user a global admin, without limits."""
     limits = tuple(v for v in entry.values(settings.ATTRIBUTE) if v.startswith(b"create_"))
     return (
         *(() if is_global_admin(entry) else (Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),)),
@@ -87,7 +87,7 @@ def promotion(entry: Entry) -> tuple[Mod, ...]:
 
 
 def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
-    """Say what makes a global admin an ordinary mail user.
+    """Return the modifications that make a global admin an ordinary mail user.
 
     Args:
         entry: The user.
@@ -102,7 +102,7 @@ def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
 
 
 def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
-    """Return what gives a mail user another password, however many they had.
+    """Return the modifications that replace all passwords of a mail user.
 
     Args:
         entry: The user.
@@ -118,7 +118,7 @@ def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
 
 
 def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
-    """Say what replaces every stored password of an admin or user, and the day of its change."""
+    """Return the modifications that replace all passwords of an admin or user, with the day."""
     return (
         Mod(Op.REPLACE, "userPassword", encoded([stored_as])),
         Mod(Op.REPLACE, "shadowLastChange", encoded([days_since_epoch(today)])),
@@ -126,16 +126,16 @@ def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
 
 
 def lasting_services(entry: Entry) -> set[str]:
-    """The services that stay on whatever set of services is asked for."""
+    """Return the services that stay on whatever set of services is asked for."""
     bound = {ROLE} | ({"shadowaddress"} if entry.values("shadowAddress") else set())
     return bound & entry.lowered("enabledService")
 
 
 def names_in(domains: Iterable[str], mail: str) -> set[str]:
-    """The names of an account in alias domains: they belong to these, not to the account."""
+    """Return the names of an account in alias domains: they belong to these, not to the account."""
     return {f"{names.local_part(mail)}@{domain}" for domain in domains}
 
 
 def days_since_epoch(today: date) -> str:
-    """The day of a password change, as `shadowLastChange` has it."""
+    """Return the day of a password change, as `shadowLastChange` has it."""
     return str((today - _EPOCH).days)

@@ -103,7 +103,7 @@ def transport(value: str) -> str:
 
 
 def _is_port(word: str) -> bool:
-    """Whether a TCP port has this number or, as far as one can see, this name."""
+    """Return whether a TCP port has this number or, as far as one can see, this name."""
     return 0 < int(word) < 65536 if word.isdigit() and len(word) <= 19 else word[:1].isalpha()
 
 
@@ -114,7 +114,7 @@ def host(value: str) -> str:
     if not parts or not (_is_address(parts["host"]) or _is_host_name(parts["host"])):
         raise InvalidParameter(f"{value[:80]!r} is no host")
     if ":" in parts["host"] and not parts["open"]:
-        raise InvalidParameter(f"{value[:80]!r}: an IPv6 address stands in square brackets")
+        raise InvalidParameter(f"{value[:80]!r}: an IPv6 address needs square brackets")
     if parts["port"] and not _is_port(parts["port"]):
         raise InvalidParameter(f"{value[:80]!r}: no such port")
     return word
@@ -168,7 +168,7 @@ def phone(value: str) -> str:
 
 
 def comparable_phone(value: str) -> str:
-    """A telephone number as the directory compares it."""
+    """Return a telephone number as the directory compares it."""
     return clashes.normalized_value("telephoneNumber", value).decode().strip()
 
 

@@ -1,4 +1,4 @@
-"""Rules of single accounts: their addresses, their domain, and what they say of themselves."""
+"""Rules of single accounts: their addresses, their domain, their status and services."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def _services(entry: Entry) -> Iterator[Violation]:
 
 
 def shared_addresses(index: Index) -> Iterator[Violation]:
-    """Judge whether addresses belong to one account each: the first by DN is taken for its."""
+    """Check whether addresses belong to one account each: the first by DN is taken for its."""
     for address, holders in index.shared():
         first, *others = sorted(holders, key=lambda account: account.dn.lower())
         for account in others:
@@ -76,7 +76,7 @@ def shared_addresses(index: Index) -> Iterator[Violation]:
 
 
 def foreign_addresses(index: Index) -> Iterator[Violation]:
-    """Judge whether accounts have addresses of their own domain and its alias domains alone.
+    """Check whether accounts have addresses of their own domain and its alias domains alone.
 
     Names in a pending alias domain are there before it is effective.
     """
@@ -100,7 +100,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
 
 
 def missing_alias_names(index: Index) -> Iterator[Violation]:
-    """Judge whether accounts have their names in the alias domains of their domain."""
+    """Check whether accounts have their names in the alias domains of their domain."""
     for account in index.accounts:
         home = index.domains.get(account.home)
         if home is None or not home.aliases or account.kind is AccountKind.EXTERNALS:
@@ -115,7 +115,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
 
 
 def status(index: Index) -> Iterator[Violation]:
-    """Judge whether accounts carry the mark of a disabled domain."""
+    """Check whether accounts carry the mark of a disabled domain."""
     for account in index.accounts:
         home = index.domains.get(account.home)
         if home is None or account.is_marked is not home.is_active:
@@ -129,7 +129,7 @@ def status(index: Index) -> Iterator[Violation]:
 
 
 def misplaced(index: Index) -> Iterator[Violation]:
-    """Judge whether accounts stand where panels look for their kind."""
+    """Check whether accounts are in the container where panels look for their kind."""
     for account in index.accounts:
         if not account.is_in_place:
             reason = f"not directly below ou={account.kind.container} of a domain"

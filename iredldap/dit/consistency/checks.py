@@ -54,7 +54,7 @@ def examine(tree: Tree, entries: Iterable[Entry]) -> Iterator[Violation]:
     Args:
         tree: Names of its parts.
         entries: Everything below `o=domains` and `o=domainAdmins`; others are passed over.
-            Attributes stand under the names of the schema; those of `ATTRIBUTES` suffice.
+            Attributes have the names of the schema; those of `ATTRIBUTES` suffice.
     """
     index = Index(tree)
     found: list[Violation] = []

@@ -1,4 +1,4 @@
-"""Rules of domains, of what stands above accounts, and of admins."""
+"""Rules of domains, of the entries above accounts, and of admins."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from iredldap.dit.consistency.rules import Violation
 
 
 def shared_names(index: Index) -> Iterator[Violation]:
-    """Judge whether names belong to one domain each: whose own it is, else the first by DN."""
+    """Check whether names belong to one domain each: whose own it is, else the first by DN."""
     claims: defaultdict[str, list[tuple[bool, str]]] = defaultdict(list)
     for domain in index.domains.values():
         for name in {domain.name, *domain.aliases, *domain.pending}:
@@ -23,7 +23,7 @@ def shared_names(index: Index) -> Iterator[Violation]:
 
 
 def alias_domains(index: Index) -> Iterator[Violation]:
-    """Judge what domains say about their alias domains."""
+    """Check the alias domains of domains."""
     for domain in index.domains.values():
         if domain.aliases and not domain.takes_aliases:
             held = ", ".join(sorted(domain.aliases))
@@ -38,7 +38,7 @@ def alias_domains(index: Index) -> Iterator[Violation]:
 
 
 def containers(index: Index) -> Iterator[Violation]:
-    """Judge whether domains have their containers."""
+    """Check whether domains have their containers."""
     for domain in index.domains.values():
         for unit in names.CONTAINERS:
             dn = f"ou={unit},{domain.dn}"
@@ -49,7 +49,7 @@ def containers(index: Index) -> Iterator[Violation]:
 
 
 def parents(index: Index) -> Iterator[Violation]:
-    """Judge whether entries below `o=domains` have entries above them."""
+    """Check whether entries below `o=domains` have entries above them."""
     for parent, (example, number) in index.parents.items():
         if not index.has_entry(parent):
             reason = f"no entry, and {number} below it: {example}"
@@ -57,7 +57,7 @@ def parents(index: Index) -> Iterator[Violation]:
 
 
 def hosted_admins(index: Index) -> Iterator[Violation]:
-    """Judge whether standalone admins have addresses elsewhere.
+    """Check whether standalone admins have addresses that are not hosted here.
 
     Rights belong to addresses: a mail user of the same one would have the same rights.
     """
@@ -70,7 +70,7 @@ def hosted_admins(index: Index) -> Iterator[Violation]:
 
 
 def roles(index: Index) -> Iterator[Violation]:
-    """Judge whether mail users have the service of an admin as domains name them."""
+    """Check whether mail users have the service of an admin as domains name them."""
     managed: defaultdict[str, list[str]] = defaultdict(list)
     for domain in index.domains.values():
         for mail in domain.admins:
@@ -88,7 +88,7 @@ def roles(index: Index) -> Iterator[Violation]:
 
 
 def global_admin(index: Index) -> Iterator[Violation]:
-    """Judge whether anybody may do everything."""
+    """Check whether there is an active global admin."""
     if not index.has_global_admin:
         reason = "no active standalone admin or mail user has domainGlobalAdmin=yes"
         yield rules.GLOBAL_ADMIN_MISSING.broken(index.tree.admin_base, reason)

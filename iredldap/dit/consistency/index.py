@@ -1,4 +1,4 @@
-"""What is remembered of a tree in one pass over its entries, in any order.
+"""An index of a tree, made in one pass over its entries, in any order.
 
 A user with a mailbox and a name in one alias domain takes about 1 KB; names that repeat are kept
 once.
@@ -27,7 +27,7 @@ class AccountKind(IntEnum):
 
     @property
     def container(self) -> str:
-        """Container that such an entry stands in."""
+        """Return the container that such an entry belongs in."""
         return _CONTAINERS[self]
 
 
@@ -50,14 +50,14 @@ class Account:
     Args:
         dn: Its DN.
         kind: What it is.
-        home: Key of the DN of the domain that it stands in; empty: it stands in none.
+        home: Key of the DN of the domain that it is in; empty: it is in none.
         mail: Its address in lower case; of external members, that of their list.
         shadows: Further addresses, in lower case.
         groups: Lists that it is a member of, in lower case.
         is_marked: Whether `domainStatus` is `disabled`.
         has_role: Whether it has the service of an admin.
         is_global: Whether it is a global admin.
-        is_in_place: Whether it stands in the container of its kind.
+        is_in_place: Whether it is in the container of its kind.
     """
 
     dn: str
@@ -100,7 +100,7 @@ class Domain:
 
 
 class AddressReference(NamedTuple):
-    """An address of somebody else, in lower case, and where it stands."""
+    """An address that an entry names, not its own, in lower case."""
 
     dn: str
     attribute: str
@@ -155,7 +155,7 @@ class Index:
     def add(self, entry: Entry) -> bool:
         """Remember an entry, and return whether it lies below `o=domains`.
 
-        One elsewhere than there and below `o=domainAdmins` is passed over.
+        One that is neither there nor below `o=domainAdmins` is ignored.
         """
         at = normal_dn(entry.dn)
         if at.key.endswith(f",{self._admin_base}"):
@@ -275,7 +275,7 @@ class Index:
 
     def _hold(self, address: str, account: Account) -> None:
         first = self._holders.setdefault(address, account)
-        # In a file an entry may stand twice.
+        # A file may hold an entry twice.
         if first is not account and key_of(first.dn) != key_of(account.dn):
             self._further_holders.setdefault(address, []).append(account)
 

@@ -10,7 +10,7 @@ from iredldap.dit.consistency.rules import Violation
 
 
 def partial_memberships(index: Index) -> Iterator[Violation]:
-    """Judge whether members of plain lists get the mail for each of their addresses.
+    """Check whether members of plain lists get the mail for each of their addresses.
 
     The entry of external members has the further addresses in another attribute.
     """
@@ -46,7 +46,7 @@ def externals(index: Index) -> Iterator[Violation]:
 
 
 def member_dns(index: Index) -> Iterator[Violation]:
-    """Judge whether the DNs in `member` are those of the mail users who are members.
+    """Check whether the DNs in `member` are those of the mail users who are members.
 
     Lists without any are passed over: older tools write none.
     """

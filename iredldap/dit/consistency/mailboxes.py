@@ -9,9 +9,9 @@ from iredldap.dit.consistency.rules import Violation
 
 
 def mailboxes(index: Index) -> Iterator[Violation]:
-    """Judge mailbox paths without regard to case, and to slashes that stand twice or at the end.
+    """Check mailbox paths without regard to case, and to repeated slashes and one at the end.
 
-    In order, with a slash behind each, a path stands behind all that it lies in, and those that
+    Sorted, with a slash behind each, a path follows all that it lies in, and those that
     lie in one follow it without others in between.
     """
     ordered = sorted(

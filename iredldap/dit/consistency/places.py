@@ -10,7 +10,7 @@ _SPECIAL = re.compile(r"[\\,+]")
 
 
 class NormalDn(NamedTuple):
-    """Where an entry stands.
+    """A DN in its normal form.
 
     Args:
         key: The DN in lower case, without blanks around separators; special characters escaped in
@@ -18,7 +18,7 @@ class NormalDn(NamedTuple):
         parent: Key of the DN above; empty for a DN of one component.
         attribute: Attribute of the first component, in lower case.
         value: Its value, unescaped and in lower case.
-        home: Key of the DN of the mail domain that it stands in, or is; empty: none.
+        home: Key of the DN of the mail domain that it is in, or is; empty: none.
     """
 
     key: str
@@ -29,7 +29,7 @@ class NormalDn(NamedTuple):
 
 
 def normal_dn(dn: str) -> NormalDn:
-    """Return where a DN stands; a text that is no DN gives a place without parent."""
+    """Return the normal form of a DN; a text that is no DN gets one without parent."""
     if _PLAIN.fullmatch(dn):
         # Parsing takes ten times as long, and almost every DN needs none.
         parts = dn.lower().split(",")

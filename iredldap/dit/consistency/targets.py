@@ -8,9 +8,9 @@ from iredldap.dit.consistency.rules import Violation
 
 
 def dangling_references(index: Index) -> Iterator[Violation]:
-    """Judge whether addresses in domains hosted here belong to accounts.
+    """Check whether addresses in domains hosted here belong to accounts.
 
-    Not judged: addresses elsewhere, and in domains that this server is only a backup MX of; values
+    Not judged: external addresses, and in domains that this server is only a backup MX of; values
     without a local part, as `@domain`, and `*@domain`.
     """
     hosted = {
@@ -29,20 +29,20 @@ def dangling_references(index: Index) -> Iterator[Violation]:
 
 
 def admins_without_account(index: Index) -> Iterator[Violation]:
-    """Judge whether there is an account for each admin whom a domain names."""
+    """Check whether there is an account for each admin that a domain names."""
     standalone = {admin.mail for admin in index.admins}
     for domain in index.domains.values():
         for mail in sorted(domain.admins - standalone):
-            # Nobody logs in as an admin by a further address.
+            # An admin logs in by their own address only, not by a further one.
             if not any(a.kind is AccountKind.USER and a.mail == mail for a in index.holders(mail)):
                 reason = f"domainAdmin names {mail}, who has no account: whoever gets it has rights"
                 yield rules.ADMIN_WITHOUT_ACCOUNT.broken(domain.dn, reason)
 
 
 def dangling_member_dns(index: Index) -> Iterator[Violation]:
-    """Judge whether DNs of members below `o=domains` and `o=domainAdmins` are those of entries.
+    """Check whether DNs of members below `o=domains` and `o=domainAdmins` are those of entries.
 
-    Whoever names them: a list, a group of another tool, or an entry of any other class.
+    Whatever names them: a list, a group of another tool, or an entry of any other class.
     """
     for owner, attribute, dns in index.named_dns:
         for dn in sorted(dns):
@@ -52,7 +52,7 @@ def dangling_member_dns(index: Index) -> Iterator[Violation]:
 
 
 def groups_without_list(index: Index) -> Iterator[Violation]:
-    """Judge whether lists exist: Postfix expands a membership without one all the same."""
+    """Check whether lists exist: Postfix expands a membership without one all the same."""
     for account in index.accounts:
         for group in account.groups:
             if not _is_of_list(index, group):
@@ -61,7 +61,7 @@ def groups_without_list(index: Index) -> Iterator[Violation]:
 
 
 def dangling_default_lists(index: Index) -> Iterator[Violation]:
-    """Judge whether the lists exist that new users join."""
+    """Check whether the lists exist that new users join."""
     for domain in index.domains.values():
         for address in sorted(domain.default_lists):
             if not _is_of_list(index, address):
