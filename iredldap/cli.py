@@ -309,9 +309,9 @@ def _probed(settings: LdapSettings) -> tuple[str, ...]:
         directory.close()
     if not {"SSHA", "SSHA512"} & set(verified):
         _fail("the directory verifies neither {SSHA512} nor {SSHA}")
-    click.echo(f"schema: {generations.told(schema)}")
+    click.echo(f"schema: {generations.description(schema)}")
     for want in generations.wants(schema):
-        click.echo(f"without {want.attribute}: {want.told}")
+        click.echo(f"without {want.attribute}: {want.effect}")
     return verified
 
 

@@ -518,7 +518,7 @@ def _generations() -> str:
         for each, lacking in wants
     ]
     meanings = [
-        (f"`{want.attribute}`", ", ".join(f"`{name}`" for name in want.classes), want.told)
+        (f"`{want.attribute}`", ", ".join(f"`{name}`" for name in want.classes), want.effect)
         for want in generations.WANTS
     ]
     return (

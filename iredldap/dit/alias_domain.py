@@ -67,7 +67,7 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
     def enrol(entry: Entry) -> Iterator[Operation]:
         lists = entry.lowered("memberOfGroup")
         here = [names.local_part(group) for group in lists if names.domain_of(group) == domain]
-        # A membership delivers mail of the address here, whoever has the address.
+        # A membership delivers mail of the address here, also if another account has it.
         missing = [
             group
             for local in sorted(here)
@@ -78,6 +78,8 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
 
     attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
     members = every(ends_with("memberOfGroup", f"@{domain}"), negated(_EXTERNALS))
+    # Names first: a list has its address in the alias domain before members are enrolled under it,
+    # so that no membership names an address that no account has.
     return (
         Sweep(
             f"name the accounts in {alias}",
@@ -124,6 +126,7 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
     named = ends_with("shadowAddress", f"@{alias}")
     enrolled = ends_with("memberOfGroup", f"@{alias}")
     external = Query(tree.base, Scope.SUBTREE, every(enrolled, _EXTERNALS), ("memberOfGroup",))
+    # `shadowAddress` last, as said above: it is what a repeat looks for.
     return (
         sweep(tree.base, "memberOfGroup", every(enrolled, negated(_EXTERNALS))),
         Sweep(f"remove external members of lists in {alias}", external, dismiss),

@@ -1,4 +1,4 @@
-"""The entries above all domains, as an installation begins with.
+"""The entries above all domains, as a new installation has them.
 
 Source: iRedMail's directory, "Tree".
 """

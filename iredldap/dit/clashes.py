@@ -88,7 +88,7 @@ def clash(operation: Operation, entry: Entry, equality_of: EqualityOf) -> Clash 
     Args:
         operation: What was refused.
         entry: As it is.
-        equality_of: Knows how the server compares.
+        equality_of: Returns the server's rules.
     """
     there: dict[str, dict[bytes, bytes]] = {}
     for mod in operation.mods if isinstance(operation, Modify) else ():

@@ -25,8 +25,8 @@ def new(
 
     Args:
         name: Domain name.
-        changes: What was asked for.
-        transport: Where none was.
+        changes: Parameters that were sent.
+        transport: Default, where none was sent.
         services: Further words of `enabledService`.
     """
     asked = new_attributes(changes)
@@ -53,11 +53,13 @@ def new_catchall(
         is_active: Whether the domain is.
     """
     attributes = {
+        # mailUser is auxiliary: slapd refuses an entry without a structural class.
         "objectClass": ("inetOrgPerson", "mailUser"),
         "mail": (f"@{entry.text('domainName')}",),
         **dict.fromkeys(("cn", "sn", "uid"), ("catch-all",)),
         "accountStatus": ("active",),
         "mailForwardingAddress": targets,
+        # Postfix looks a catch-all up by its own "@domain", also for an alias domain.
         "shadowAddress": tuple(f"@{alias}" for alias in alias_domains(entry)),
         "domainStatus": () if is_active else ("disabled",),
     }
@@ -65,14 +67,14 @@ def new_catchall(
 
 
 def new_containers(home: str) -> tuple[Add, ...]:
-    """Return the four containers of a domain, whose DN is `home`; one that is there is as good."""
+    """Return the containers of a domain, whose DN is `home`; one that exists is left as it is."""
     return tuple(new_container(home, unit) for unit in CONTAINERS)
 
 
 def new_container(home: str, unit: str) -> Add:
     """Return one container of a domain, whose DN is `home`.
 
-    What is created in it brings it along where it is missing.
+    Adding an entry to it adds it too where it is missing (`Add.container`).
     """
     return Add(
         container_dn(home, unit),
@@ -82,7 +84,7 @@ def new_container(home: str, unit: str) -> Add:
 
 
 def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
-    """Return what must change to make a domain a backup MX, or an ordinary one again.
+    """Return the modifications that make a domain a backup MX, or an ordinary one again.
 
     Args:
         parsed: The request.
@@ -97,6 +99,8 @@ def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
         return ()
     if wanted == "no" and primary:
         raise ParameterConflict("no backup MX, yet a primary one", parameter="primarymx")
+    # Both change together: by `domainBackupMX` the domain is in relay_domains instead of
+    # virtual_mailbox_domains, and by `mtaTransport` Postfix finds the primary.
     if wanted == "yes":
         return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
     if not is_backup(entry):

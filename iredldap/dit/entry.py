@@ -54,11 +54,13 @@ class Entry:
     @property
     def is_active(self) -> bool:
         """Return whether the account or domain is switched on; a missing status means off."""
+        # `domainStatus` marks the accounts of a disabled domain; the filters of Postfix and Dovecot
+        # exclude it.
         return self.has("accountStatus", "active") and not self.has("domainStatus", "disabled")
 
 
 def distinct(values: Iterable[str]) -> tuple[str, ...]:
-    """Return texts without repeats; the directory takes no two that it compares as equal."""
+    """Remove repeated texts; the directory takes no two that it compares as equal."""
     found: dict[str, str] = {}
     for value in values:
         found.setdefault(folded(value), value)
@@ -66,5 +68,5 @@ def distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def encoded(values: Iterable[str]) -> tuple[bytes, ...]:
-    """Return texts as the directory stores them."""
+    """Encode texts as the directory stores them."""
     return tuple(value.encode() for value in values)

@@ -132,7 +132,7 @@ class Extent:
 
 
 def extent(generation: Generation) -> Extent:
-    """Return what the schema of a generation has."""
+    """Return the attributes of a generation's schema, by class."""
     held = set[tuple[str, str]]()
     defined = set[str]()
     for each in GENERATIONS:
@@ -190,7 +190,7 @@ class Want:
 
     attribute: str
     classes: tuple[str, ...]
-    told: str
+    effect: str
     covers: str = ""
 
 
@@ -241,21 +241,21 @@ WANTS = (
 
 
 def wants(schema: Schema) -> tuple[Want, ...]:
-    """Return what does not work with the schema of a server."""
-    return _told(want for want in WANTS if not _has(schema, want))
+    """Return the functions that a server's schema lacks attributes for."""
+    return _uncovered(want for want in WANTS if not _has(schema, want))
 
 
 def wants_of(generation: Generation) -> tuple[Want, ...]:
-    """Return what does not work with the schema of a generation."""
+    """Return the functions that a generation's schema lacks attributes for."""
     held = extent(generation).held
-    return _told(
+    return _uncovered(
         want
         for want in WANTS
         if any((c.lower(), want.attribute.lower()) not in held for c in want.classes)
     )
 
 
-def _told(found: Iterable[Want]) -> tuple[Want, ...]:
+def _uncovered(found: Iterable[Want]) -> tuple[Want, ...]:
     wants = tuple(found)
     covered = {want.covers for want in wants}
     return tuple(want for want in wants if want.attribute not in covered)
@@ -265,7 +265,7 @@ def _has(schema: Schema, want: Want) -> bool:
     return all(schema.holds((name,), want.attribute) for name in want.classes)
 
 
-def told(schema: Schema) -> str:
+def description(schema: Schema) -> str:
     """Describe the generation of a server's schema in a few words, for logs and reports."""
     found = of(schema)
     if found:

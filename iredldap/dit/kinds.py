@@ -141,12 +141,12 @@ def listed(
     same: Callable[[str], str] = str,
     separator: str = ",",
     *,
-    may_stand: bool = False,
+    may_be_stored: bool = False,
 ) -> Callable[[str], Reading]:
     """Make a reader of items, separated by commas as a rule, that drops malformed ones and repeats.
 
     A list of which nothing is left is refused rather than taken for an empty one. Items of which
-    `same` makes the same are repeats. With `may_stand` a malformed one that the directory could
+    `same` makes the same are repeats. With `may_be_stored` a malformed one that the directory could
     hold is odd.
     """
 
@@ -159,7 +159,7 @@ def listed(
                 word = read(item)
                 kept.setdefault(same(word), word)
             except Refusal:
-                if may_stand and names.is_storable(item):
+                if may_be_stored and names.is_storable(item):
                     odd[item.lower()] = None
                 else:
                     dropped.append(item)
@@ -239,6 +239,7 @@ MEGABYTES_OR_STORED_BYTES = Kind(
     otherwise=_bytes_unless_ambiguous,
 )
 """A size under the name that answers have it by, where it is in bytes: the stored value stays."""
+# Stored with its unit, which panels print: iRedAdmin reads `<number>:<unit>` (MB, GB, TB).
 DOMAIN_QUOTA = Kind(
     "int_mb",
     _one(lambda value: f"{megabytes}:MB" if (megabytes := int(_mb(value))) else "0"),
@@ -246,6 +247,7 @@ DOMAIN_QUOTA = Kind(
 )
 COUNT = Kind("int_count", _one(lambda value: str(whole_number(value))), _NUMBER)
 LIMIT = Kind("int_limit", _one(lambda value: str(whole_number(value, least=-1))), _FROM_MINUS_ONE)
+# -1 is read as 0: of `maxDomains` both mean that no domain may be created.
 MOST_DOMAINS = Kind(
     "int_count", _one(lambda value: str(max(whole_number(value, least=-1), 0))), _FROM_MINUS_ONE
 )
@@ -270,13 +272,13 @@ ADDRESS = Kind(
 )
 ADDRESSES = Kind(
     "csv_emails",
-    listed(names.address, InvalidMail, may_stand=True),
+    listed(names.address, InvalidMail, may_be_stored=True),
     _LIST,
     many=True,
     domain=names.domain_of,
     refusal=InvalidMail,
 )
-ACCOUNTS = replace(ADDRESSES, read=listed(names.new_address, InvalidMail, may_stand=True))
+ACCOUNTS = replace(ADDRESSES, read=listed(names.new_address, InvalidMail, may_be_stored=True))
 DOMAINS = Kind(
     "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
 )
@@ -294,6 +296,7 @@ RELAY = up_to(255, Kind("relay", _one(relay)))
 SERVICES = Kind("csv_services", listed(label, InvalidParameter), _LIST, many=True)
 STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, comparable_phone), _LIST, many=True)
 ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), _LIST, many=True)
+# The column `banned_rulenames` of Amavisd's table `policy` has 64 characters.
 RULE_NAMES = up_to(64, Kind("csv_strings", listed(label, InvalidParameter), _LIST, many=True))
 WB_ADDRESSES = _addresses("csv_wb_addresses", scopes.wblist_address)
 OUTBOUND_ADDRESSES = _addresses("csv_wb_addresses", scopes.outbound_address)
@@ -303,6 +306,7 @@ GREYLISTING_DEPARTING = _departing(GREYLISTING_SENDERS, scopes.greylisting_sende
 POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip
+# iRedAPD still takes the older name; the newer one is stored.
 OLDER_POLICIES = {"allowedonly": "moderatorsonly"}
 POLICY = choice(*POLICIES, also=OLDER_POLICIES)
 DN = up_to(500, Kind("string", _one(dn), {"type": "string"}))

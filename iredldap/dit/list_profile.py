@@ -1,7 +1,7 @@
 """Convert parameters of a subscribable list to mlmmjadmin's profile, and back.
 
-Some settings depend on one another, and mlmmjadmin's defaults are not those of the reference: it
-is told everything.
+Some settings depend on one another, and mlmmjadmin's defaults are not those of the reference:
+every setting is sent.
 
 Source: mlmmjadmin 3.6, profile parameters and their interactions.
 """
@@ -26,9 +26,9 @@ from iredldap.dit.subscribable import (
     JOINS_MODERATED,
     MODERATED,
     MODERATORS,
+    NON_MEMBERS_MODERATED,
     OWNER,
     POLICY,
-    STRANGERS_MODERATED,
 )
 from iredldap.errors import InvalidMail, ParameterConflict
 
@@ -41,7 +41,7 @@ _OPEN = ("public", "domain", "subdomain")
 _NUMBERS = ("max_message_size", "smtp_port")
 _ROLES = (OWNER, MODERATORS)
 _HEADERS = "custom_headers"
-_HOLDING = (MODERATED.name, STRANGERS_MODERATED.name)
+_HOLDING = (MODERATED.name, NON_MEMBERS_MODERATED.name)
 """Switches by which posts wait for moderators: no one else is asked."""
 
 
@@ -54,7 +54,7 @@ class Agreed:
 
 
 def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
-    """Make the changes of a new list: what was not sent has the value of the reference.
+    """Complete the changes of a new list with the reference's defaults.
 
     There is nothing to clear, so what clears counts as not sent.
 
@@ -62,7 +62,7 @@ def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
         ParameterConflict: As `agreed`.
     """
     sent = {change.field.name: change for change in changes if change.values}
-    wanted = led(mail, [*sent.values()], {})
+    wanted = with_moderators(mail, [*sent.values()], {})
     posts = agreed(wanted.changes, "", {BY_SUBSCRIBERS.name: "yes"})
     defaults = [
         FieldChange(row, (row.default,))
@@ -86,8 +86,8 @@ def holds_posts(profile: Held) -> bool:
     return any(profile.get(name) == "yes" for name in _HOLDING)
 
 
-def led(mail: str, changes: Sequence[FieldChange], profile: Held) -> Agreed:
-    """Let a list whose posts wait for moderators have one: else its owners, else postmaster.
+def with_moderators(mail: str, changes: Sequence[FieldChange], profile: Held) -> Agreed:
+    """Add moderators where posts wait for them: the owners, else postmaster.
 
     mlmmj asks moderators alone. Without any it keeps each post for a week, notifies no one, and
     discards it.
@@ -165,7 +165,7 @@ def _policy(profile: Held, policy: str) -> str:
 
 
 def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[str, str]:
-    """Put changes into the words of mlmmjadmin.
+    """Convert changes to mlmmjadmin's parameters.
 
     Args:
         mail: The list.
@@ -183,8 +183,8 @@ def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict
         elif name == EXTRA_ADDRESSES.name:
             # An empty list would take the list's own address away too.
             found[name] = text or mail
-    # They share a file. Naming one switches it on; an empty list switches it off, unless it was set
-    # what the switch shall be.
+    # The moderators of joins and the switch share a control file: naming moderators switches
+    # moderation on, an empty list switches it off unless the switch was sent too.
     if found.get(JOIN_MODERATORS.name):
         found.pop(JOINS_MODERATED.name, None)
     elif JOIN_MODERATORS.name in found:
@@ -198,7 +198,7 @@ def differing(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict[
     wanted = parameters(mail, changes, profile)
     new = {name: text for name, text in wanted.items() if not _holds(mail, name, text, profile)}
     if new.get(FOOTER_TEXT.name) == "":
-        # Only with HTML in the same form the text is left empty, and not away, which ends both.
+        # mlmmjadmin removes both footers if the text is empty and the HTML is not in the same form.
         html_after = wanted.get(FOOTER_HTML.name, profile.get(FOOTER_HTML.name))
         new |= {FOOTER_HTML.name: html_after} if html_after else {}
     return new
@@ -274,6 +274,8 @@ def exchanged(
             form[name] = ",".join(after[name])
     if form.get(JOIN_MODERATORS.name) == "":
         del form[JOIN_MODERATORS.name]
+        # "no" deletes the control file and the moderators in it, "yes" makes an empty one, by
+        # which mlmmj asks the owners.
         yield form | {JOINS_MODERATED.name: "no"}
         yield {JOINS_MODERATED.name: "yes"}
     elif form:
@@ -322,6 +324,6 @@ def _own_headers(profile: Held) -> list[str]:
 
 
 def _number(held: object) -> int:
-    """Return a number as text, empty where it is not set."""
+    """Convert a number that mlmmjadmin sends as text; 0 where it is not set."""
     digits = str(held)
     return int(digits) if digits.isdecimal() else 0

@@ -48,12 +48,12 @@ def normalized(path: str) -> str:
 
 
 def is_a_directory_of_its_own(path: str) -> bool:
-    """Return whether a normalised path is absolute, and is not the root: others can be compared."""
+    """Return whether a normalized path is absolute, and is not the root: others can be compared."""
     return path.startswith("/") and path != "/"
 
 
 def above(path: str) -> Iterator[str]:
-    """Yield the directories above a normalised path, the nearest first, without the root."""
+    """Yield the directories above a normalized path, the nearest first, without the root."""
     end = path.rfind("/", 0, -1)
     while end > 0:
         yield path[: end + 1]
@@ -64,7 +64,7 @@ class PathSet:
     """Return which of some directories a path touches: is equal to, lies in or holds.
 
     Args:
-        paths: The directories, normalised.
+        paths: The directories, normalized.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class PathSet:
         self._ordered = sorted(self.paths)
 
     def overlapping(self, path: str) -> frozenset[str]:
-        """Return the directories that a normalised path touches; the root touches none."""
+        """Return the directories that a normalized path touches; the root touches none."""
         # Nearly all paths that are asked about touch none.
         found: list[str] = []
         end = path.rfind("/", 0, -1)
@@ -93,7 +93,7 @@ _STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}/\Z")
 
 
 def is_inside_a_mailbox(path: str) -> bool:
-    """Return whether a directory above a normalised path has the name of a generated mailbox.
+    """Return whether a directory above a normalized path has the name of a generated mailbox.
 
     Such a directory is a user's mailbox, was one, or becomes one.
     """
@@ -101,12 +101,12 @@ def is_inside_a_mailbox(path: str) -> bool:
 
 
 def ends_in_a_time(path: str) -> bool:
-    """Return whether a normalised path is one that nothing but its own account was ever given."""
+    """Return whether a normalized path is one that nothing but its own account was ever given."""
     return bool(_STAMP.search(path))
 
 
 def folders(domain: str, storage_base: str) -> tuple[str, ...]:
-    """Return the directories that hold nothing but mailboxes of a domain, normalised.
+    """Return the directories that hold nothing but mailboxes of a domain, normalized.
 
     The second one is that of `maildir_domain_hashed`. No other domain has a directory above or
     below it, whether the setting is on or off: the directories between have one-letter names,
@@ -116,7 +116,7 @@ def folders(domain: str, storage_base: str) -> tuple[str, ...]:
     return (f"{base}{domain}/", f"{base}{'/'.join(_first_two(domain))}/{domain}/")
 
 
-def lookup(
+def overlap_query(
     base: str,
     paths: Collection[str],
     *,
@@ -133,7 +133,7 @@ def lookup(
 
     Args:
         base: DN below which to search.
-        paths: Normalised.
+        paths: Normalized.
         spelled: Further spellings of them.
         exempt: Directories above them that do not matter.
     """
@@ -154,7 +154,7 @@ def _stores(forms: Iterable[str]) -> list[str]:
 
 
 def query_by_path(base: str, path: str) -> Query:
-    """Search by index for accounts whose mailbox is at a normalised path.
+    """Search by index for accounts whose mailbox is at a normalized path.
 
     Args:
         base: DN below which to search.
@@ -170,7 +170,7 @@ def _usual_stores(forms: Iterable[str]) -> list[str]:
     return sorted({store for stores in rest for store in stores if store})
 
 
-def everybody(base: str) -> Query:
+def mailboxes_query(base: str) -> Query:
     """Search for all accounts with a mailbox below a DN."""
     having = either(present("homeDirectory"), present("mailMessageStore"))
     return Query(base, Scope.SUBTREE, having, ATTRIBUTES)
@@ -200,7 +200,7 @@ def candidates(
 
 
 def trunk(domain: str, storage_base: str, accounts: AccountSettings) -> str:
-    """Return the directory that all generated paths of a domain lie in, normalised."""
+    """Return the directory that all generated paths of a domain lie in, normalized."""
     parts = [storage_base.rstrip("/")]
     if accounts.maildir_domain_hashed:
         parts += [*_first_two(domain), domain]

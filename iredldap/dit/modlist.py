@@ -67,7 +67,7 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
         case Verb.REMOVE:
             return [value for value in held if clashes.normalized_value(name, value) not in sent]
         case Verb.SET:
-            # Another letter case is none of the sender's business; another spelling is meant.
+            # A value sent in another letter case leaves the stored one; other spellings replace it.
             spelled = {folded(value) for value in sent.values()}
             kept = [value for value in held if folded(value) in spelled]
             return _folded(name, kept, Verb.ADD, values)

@@ -65,7 +65,7 @@ came, and `NoSuchAccount` if the base is not there."""
 
 
 def without_uuid(part: SubSearch) -> SubSearch:
-    """Narrow a search to what no range finds; if that is too much, it can't be done in parts."""
+    """Narrow a search to entries without entryUUID, which no range finds."""
     return part._replace(filter=filters.every(part.filter, _NO_UUID))
 
 
@@ -75,7 +75,7 @@ def hashes() -> "array[int]":
 
 
 def rest(part: SubSearch, seen: Iterable[int], search: Search[T]) -> Generator[T, None, None]:
-    """Find what a search would still have found that the directory has broken off.
+    """Find the remaining entries of a search that the directory has stopped at its limit.
 
     Args:
         part: What was searched for.
@@ -101,7 +101,7 @@ class _Cut(Generic[T]):
     seen: set[int]
 
     def below(self, part: SubSearch) -> Generator[T, None, None]:
-        """Return what is new of a part that was broken off."""
+        """Yield the new entries of a search that was stopped at the limit."""
         match part.scope:
             case Scope.SUBTREE:
                 yield from self._containers(part)
@@ -130,7 +130,7 @@ class _Cut(Generic[T]):
                 yield FoundEntry(dn, mark, uuid, (dn, mark))
 
     def whole(self, part: SubSearch) -> Generator[T, None, None]:
-        """Return all that a part finds and that is new."""
+        """Yield all new entries of a search."""
         if not (yield from self._is_all(part, [])):
             yield from self.below(part)
 
@@ -170,7 +170,7 @@ class _Cut(Generic[T]):
 
 
 def _cut(uuids: list[int]) -> int:
-    """Choose where to cut a range in two, by what came of it.
+    """Choose where to divide a range, by the entries that it returned.
 
     Entries that were loaded in one go arrive in this order, and are all that precede the last of
     them: cut there, half as many searches are needed.

@@ -53,7 +53,7 @@ class Policy:
 
 
 def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
-    """Name every rule that a new password for an address breaks."""
+    """Return a refusal for every rule that a new password breaks."""
     if not password:
         return [WeakPassword("PW_EMPTY")]
     rules = (
@@ -82,7 +82,7 @@ def may_be_one(password: str) -> bool:
 
 
 def longest_for(scheme: str) -> int:
-    """Return most bytes of a password that a scheme takes into account; 0: all."""
+    """Return the most bytes of a password that a scheme takes into account; 0: all."""
     return _BCRYPT_LONGEST if scheme == "BCRYPT" else 0
 
 

@@ -36,7 +36,7 @@ DISPENSABLE = {
 
 
 def judged(parsed: Parsed, classes: tuple[str, ...], schema: Schema) -> tuple[Parsed, Unplaced]:
-    """Return the parameters that the schema has no place for from the others.
+    """Separate the parameters that the schema has no place for from the others.
 
     Those that something else keeps as well are among the others, and so is one that clears what
     cannot be there.

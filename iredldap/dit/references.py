@@ -102,7 +102,7 @@ def _member_terms(dn: str, below: Iterable[str]) -> Iterator[str]:
     """Return filter terms for what names an entry, or one below it, as a member by its DN."""
     dns = dict.fromkeys((dn, *below))
     if len(dns) > _MOST_TERMS:
-        # DNs are no texts that one could search a part of: groups are all looked at.
+        # LDAP has no substring match for DNs: every group is read.
         return (present(name) for name in MEMBER_DNS)
     return (equals(name, one) for one in dns for name in MEMBER_DNS)
 
@@ -114,9 +114,11 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
 
     Args:
         tree: The tree.
-        dn: The entry that is about to go.
+        dn: The entry that is about to be deleted.
         addresses: All its addresses, in lower case.
     """
+    # The fence of a deletion: it runs between the mark and the removal of the entry, so it must be
+    # quick; a term without an index would read the whole tree.
     gone = frozenset(addresses)
     terms = (equals(name, mail) for name in (*_INDEXED, *_GROUPS) for mail in sorted(gone))
     return _sweep(
@@ -191,7 +193,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         *(equals("listAllowedUser", name) for name in sorted(bare)),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
-        # DNs are no texts that one could search a part of: groups are all looked at.
+        # LDAP has no substring match for DNs: every group is read.
         *(present(name) for name in MEMBER_DNS),
     )
     return _sweep(
@@ -264,6 +266,7 @@ def follow_removed(tree: Tree, entry: Entry, mods: Iterable[Mod]) -> tuple[Sweep
         if own:
             yield Modify(found.dn, own, absent_ok=True)
 
+    # `replace_addresses` leaves the account's own entry out; here it keeps its name.
     itself = Query(entry.dn, Scope.BASE, present("objectClass"), _REPLACED)
     return (
         *replace_addresses(tree, entry.dn, entry.dn, renamed),

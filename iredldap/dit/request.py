@@ -49,7 +49,7 @@ def domains(request: Request) -> frozenset[str]:
 
 
 def sealed(request: Request, hashed: Callable[[str], str]) -> Request:
-    """Put a hash in place of a password in clear text.
+    """Replace a password in clear text by its hash.
 
     Args:
         request: The request.
@@ -65,7 +65,7 @@ def sealed(request: Request, hashed: Callable[[str], str]) -> Request:
 
 
 def dumped(request: Request) -> str:
-    """Write a request down, as JSON in ASCII.
+    """Serialize a request as JSON in ASCII.
 
     Raises:
         ValueError: If a password in clear text is in it.
@@ -87,7 +87,7 @@ def dumped(request: Request) -> str:
 
 
 def loaded(text: str, tables: Mapping[str, Table]) -> Request:
-    """Read a request that was written down.
+    """Deserialize a request.
 
     Args:
         text: What `dumped` has written.

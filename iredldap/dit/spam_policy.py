@@ -142,7 +142,7 @@ def pinned(row: Row, wider: Sequence[Row]) -> dict[str, Value]:
     A row wants a check if it sets it, or puts what is found in quarantine. Where a wider policy
     bypasses it, the row itself sets whether that policy's lover counts: it gets the quarantine
     of the nearest policy now, in the end iRedMail's configuration. Afterwards
-    that cannot be told from a value that was sent, so it does not follow wider policies later.
+    that looks like a value that was sent, so it does not follow wider policies later.
 
     Args:
         row: A policy.

@@ -65,7 +65,7 @@ MODERATED = _switch(
     "Posts wait for approval by moderators; where there are none, the owners become ones.",
     "no",
 )
-STRANGERS_MODERATED = _switch(
+NON_MEMBERS_MODERATED = _switch(
     "moderate_non_subscriber_post",
     "Posts of non-members wait for approval by moderators, instead of being refused.",
     "no",
@@ -131,7 +131,7 @@ _SETTINGS: Table = (
     _switch("disable_digest_text", "No summary of threads in digests."),
     _switch("disable_nomail_subscription", "No membership without mail."),
     MODERATED,
-    STRANGERS_MODERATED,
+    NON_MEMBERS_MODERATED,
     _switch("disable_retrieving_old_posts", "No fetching of archived posts by mail."),
     _switch("only_subscriber_can_get_old_posts", "Only members may fetch archived posts.", "yes"),
     _switch(

@@ -1,7 +1,7 @@
 """Rows of a throttle: how much an account may send or receive within a period.
 
-Of each limit the row of the highest priority that sets it decides; iRedAPD passes over one that
-says -1, and 0 ends the search without a limit. A value of a domain or of everybody is a limit
+Of each limit the row of the highest priority that sets it decides; iRedAPD ignores one of -1, and 0
+ends the search without a limit. A value of a domain or of everybody is a limit
 for each account, and not one that they share.
 
 Source: REST API reference, "Throttling"; iRedMail's SQL databases, `throttle`.
@@ -14,7 +14,7 @@ from iredldap.dit import kinds
 from iredldap.dit.fields import Column, Field, Parsed, Table
 
 KINDS = ("inbound", "outbound")
-"""Of those who are written to, and of those who write."""
+"""Limits on received messages, and on sent ones."""
 
 _INHERITED = "-1"
 _METRICS = ("msg_size", "max_msgs", "max_quota", "max_rcpts")
@@ -48,8 +48,8 @@ SET: Table = (
     _SIZE.but(
         name="max_quota",
         stored_as=Column("throttle", "max_quota"),
-        meaning="Size of all messages within the period, in bytes; 0: unlimited, -1: what a wider"
-        " throttle says.",
+        meaning="Size of all messages within the period, in bytes; 0: unlimited, -1: the value"
+        " of a wider throttle.",
     ),
 )
 

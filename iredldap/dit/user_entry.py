@@ -47,6 +47,7 @@ def new(
         given: Defaults of the domain and the server; empty: no attribute.
     """
     local = names.local_part(mail)
+    # mailUser is auxiliary and needs a structural class; inetOrgPerson demands cn and sn.
     attributes: dict[str, tuple[str, ...]] = {
         "objectClass": ("inetOrgPerson", "mailUser", "shadowAccount", "amavisAccount"),
         "mail": (mail,),
@@ -54,6 +55,7 @@ def new(
         "sn": (local,),
         "uid": (local,),
         "accountStatus": ("active",),
+        # No program of iRedMail reads it today; every writer of iRedMail sets it, in upper case.
         "amavisLocal": ("TRUE",),
         **given,
         **new_attributes(changes),
@@ -78,6 +80,7 @@ def services(
 
 def promotion(entry: Entry) -> tuple[Mod, ...]:
     """Return the modifications that make a mail user a global admin, without limits."""
+    # Limits left behind would be in effect again after a demotion.
     limits = tuple(v for v in entry.values(settings.ATTRIBUTE) if v.startswith(b"create_"))
     return (
         *(() if is_global_admin(entry) else (Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),)),
@@ -127,6 +130,7 @@ def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
 
 def lasting_services(entry: Entry) -> set[str]:
     """Return the services that stay on whatever set of services is asked for."""
+    # The role follows the rights, and Dovecot accepts further addresses only with its service.
     bound = {ROLE} | ({"shadowaddress"} if entry.values("shadowAddress") else set())
     return bound & entry.lowered("enabledService")
 

@@ -117,7 +117,7 @@ def first_candidate(context: Context, mail: str) -> PathCandidate:
     path = mailbox.path(mail, base, accounts, now)
     exempt = _exempt(names.domain_of(mail), base, accounts)
     return PathCandidate(
-        base, path, exempt, mailbox.lookup(directory.tree.base, (path,), exempt=exempt)
+        base, path, exempt, mailbox.overlap_query(directory.tree.base, (path,), exempt=exempt)
     )
 
 
@@ -189,7 +189,7 @@ def generated(
 def _stream(
     directory: Directory, paths: Collection[str], exempt: frozenset[str]
 ) -> Iterator[Entry]:
-    return directory.stream(mailbox.lookup(directory.tree.base, paths, exempt=exempt))
+    return directory.stream(mailbox.overlap_query(directory.tree.base, paths, exempt=exempt))
 
 
 def _nobodys(_: Mailbox) -> bool:
@@ -229,14 +229,14 @@ def given(
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
     tree = directory.tree
-    query = mailbox.lookup(tree.base, (wanted,))
+    query = mailbox.overlap_query(tree.base, (wanted,))
     others = {}
     path_set = PathSet([wanted])
     at_home = wanted.startswith(mailbox.folders(name, base()))
     near = chain(
         directory.stream(query),
         # The directory of a domain holds the mailboxes of that domain, and unusual ones.
-        directory.stream(mailbox.everybody((at_home and names.domain_dn(dn)) or tree.base)),
+        directory.stream(mailbox.mailboxes_query((at_home and names.domain_dn(dn)) or tree.base)),
         records.unusual_paths.touching(directory, path_set) if at_home else (),
     )
     for owner, address, theirs in _owners(near, path_set):
@@ -373,8 +373,8 @@ def remembering(
                 going.setdefault(path, []).append(row)
         if not going:
             return
-        path_set, everybody = PathSet(going), mailbox.everybody(directory.tree.base)
-        by_index = mailbox.lookup(directory.tree.base, going, spelled=spelled)
+        path_set, everybody = PathSet(going), mailbox.mailboxes_query(directory.tree.base)
+        by_index = mailbox.overlap_query(directory.tree.base, going, spelled=spelled)
         equal = by_index if len(going) <= _FEW else everybody
         used = _used(directory, path_set, dn, equal)
         used |= _touched(records.unusual_paths.touching(directory, path_set), path_set, dn)
@@ -383,7 +383,7 @@ def remembering(
             home = names.domain_name_in(dn)
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
-            used |= _used(directory, path_set, dn, mailbox.everybody(base))
+            used |= _used(directory, path_set, dn, mailbox.mailboxes_query(base))
         gone = [row for path, rows in going.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
         # Who takes a path in this moment looks for rows afterwards, and sees what touches it.

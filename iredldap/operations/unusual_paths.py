@@ -59,7 +59,7 @@ class UnusualPaths:
                 yield found
 
     def _update(self, directory: Directory) -> None:
-        everybody = mailbox.everybody(directory.tree.base)
+        everybody = mailbox.mailboxes_query(directory.tree.base)
         filter_ = everybody.filter
         began = time.monotonic()
         is_anew = began - self._read_at > _LONGEST or not self._latest

@@ -49,7 +49,7 @@ def conflicts_with_directory(
     Raises:
         ServerDown: If the directory does not answer.
     """
-    for entry in directory.stream(mailbox.everybody(directory.tree.base)):
+    for entry in directory.stream(mailbox.mailboxes_query(directory.tree.base)):
         if path := mailbox.location(entry):
             index.mailbox_there(path, entry_kinds.dn_key(parts(entry.dn)), entry.dn)
     index.settle()

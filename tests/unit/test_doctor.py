@@ -65,7 +65,7 @@ def test_broken_rules_are_told_with_dn_and_reason(sick: Path) -> None:
     assert warning.startswith(f"warning: domainalias-stale: {TREE.domain('b.test')}: ")
     assert error == (
         f"error: reference-dangling: {TREE.user('bob@b.test')}: mailForwardingAddress names"
-        " ghost@b.test, which nobody has"
+        " ghost@b.test, which no account has"
     )
     assert summary.startswith("1 errors, 1 warnings in ")
 

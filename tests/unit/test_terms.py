@@ -24,12 +24,47 @@ OLD_TERMS = {
     "amendment": "correction",
     "keep_mailbox_at_home": "require_mailbox_in_domain",
     "list_members": "subscribable_members",
+    "taken_back": "undo_modify",
+    "is_at_home": "is_in_own_domain",
+    "comes of it": "has no effect",
 }
 """Words and phrases that were replaced, in lower case, each with the term that took their place.
 
 Whoever replaces another one adds it here. A word that is an ordinary one elsewhere is listed with
 what made it odd: ``comes too near``, not ``near``.
 """
+
+VAGUE_WORDS = {
+    "anybody": "any sender, all",
+    "heed": "ignore, take into account",
+    "heeds": "ignores, takes into account",
+    "nobody": "no account, no one",
+    "somebody": "an account, another client",
+    "stand": "be in, lie in",
+    "standing": "stored",
+    "stands": "is in, lies in",
+    "strangers": "non-members, external senders",
+    "tell": "return, report, name",
+    "tells": "returns, reports, names",
+    "told": "notified, reported",
+    "whoever": "who, the client that",
+    "whom": "that, the target",
+}
+"""Words that name no operation, state or role: the packages in `PLAIN` do without them."""
+
+PLAIN = (
+    *sorted((ROOT / "iredldap" / "dit").rglob("*.py")),
+    ROOT / "iredldap" / "finders.py",
+)
+"""Sources that have been written in the field's words; each package that follows is added."""
+
+SHARED_NAMES = {
+    "Choice",
+    "Course",
+    "Kind",
+    "Records",
+}
+"""Names of public classes that two modules have: this set only shrinks."""
 
 
 def occurrences(term: str, text: str) -> Iterator[int]:
@@ -58,6 +93,16 @@ def test_an_old_term_is_used_no_more(term: str) -> None:
         f"{path.relative_to(ROOT)}:{line}: {OLD_TERMS[term]!r} instead of {term!r}"
         for path in (*SOURCES, *PAGES)
         for line in occurrences(term, path.read_text(encoding="utf-8"))
+    ]
+    assert not uses, "\n".join(uses)
+
+
+@pytest.mark.parametrize("word", VAGUE_WORDS)
+def test_a_vague_word_is_not_used_in_plain_sources(word: str) -> None:
+    uses = [
+        f"{path.relative_to(ROOT)}:{line}: {VAGUE_WORDS[word]!r} instead of {word!r}"
+        for path in PLAIN
+        for line in occurrences(word, path.read_text(encoding="utf-8"))
     ]
     assert not uses, "\n".join(uses)
 

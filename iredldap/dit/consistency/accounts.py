@@ -16,7 +16,7 @@ _NEEDED = {
 } | {"mailForwardingAddress": "forward"}
 """Services without which a value has no effect, by attribute."""
 
-_EFFECT = {"shadowaddress": "nobody logs in by its further addresses"}
+_EFFECT = {"shadowaddress": "no login by its further addresses"}
 _DELIVERING = {"mail", "deliver"}
 
 
@@ -85,7 +85,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
         if home is None:
             continue
         if account.mail and "@" not in account.mail:
-            reason = f"{account.mail} is no address: nobody can write to it"
+            reason = f"{account.mail} is no address: it receives no mail"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
         elif account.mail and names.domain_of(account.mail) != home.name:
             reason = f"{account.mail} lies not in {home.name}"
@@ -110,7 +110,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
         for alias in sorted(home.aliases):
             address = f"{names.local_part(account.mail)}@{alias}"
             if not index.is_held(address):
-                reason = f"mail to {address} comes back: nobody has this address"
+                reason = f"mail to {address} bounces: no account has this address"
                 yield rules.ALIAS_NAME_MISSING.broken(account.dn, reason)
 
 

@@ -48,7 +48,7 @@ DOMAIN_SHARED = Rule(
 MAIL_COUNT = Rule("mail-count", "A user, list or alias has exactly one `mail`.")
 ADDRESS_FOREIGN = Rule(
     "address-foreign",
-    "`mail` lies in the domain that the account stands in, `shadowAddress` in it or in one of its"
+    "`mail` lies in the domain that the account is in, `shadowAddress` in it or in one of its"
     " alias domains.",
 )
 ALIAS_NAME_MISSING = Rule(
@@ -94,7 +94,7 @@ EXTERNALS_ADDRESSES = Rule(
     "An entry of external members has the list's further addresses as `shadowAddress`.",
 )
 LIST_DN_FOREIGN = Rule(
-    "list-dn-foreign", "A mail user whom a plain list names as `member` is a member of it."
+    "list-dn-foreign", "A mail user that a plain list names as `member` is a member of it."
 )
 LIST_DN_MISSING = Rule(
     "list-dn-missing",
@@ -106,10 +106,10 @@ CONTAINER_MISSING = Rule(
 )
 PARENT_MISSING = Rule("parent-missing", "The entry above an entry exists.")
 ACCOUNT_MISPLACED = Rule(
-    "account-misplaced", "An account stands in the container of its kind.", "warning"
+    "account-misplaced", "An account is in the container of its kind.", "warning"
 )
 ROLE_MISSING = Rule(
-    "role-missing", "A mail user whom a domain names as its admin has the service `domainadmin`."
+    "role-missing", "A mail user that a domain names as its admin has the service `domainadmin`."
 )
 ROLE_UNUSED = Rule(
     "role-unused",

@@ -24,7 +24,7 @@ def dangling_references(index: Index) -> Iterator[Violation]:
         if domain not in hosted or local in {"", "*"} or "@" not in reference.address:
             continue
         if not index.is_held(reference.address) and not index.is_held(f"{local}@{domain}"):
-            reason = f"{reference.attribute} names {reference.address}, which nobody has"
+            reason = f"{reference.attribute} names {reference.address}, which no account has"
             yield rules.REFERENCE_DANGLING.broken(reference.dn, reason)
 
 
@@ -35,7 +35,9 @@ def admins_without_account(index: Index) -> Iterator[Violation]:
         for mail in sorted(domain.admins - standalone):
             # An admin logs in by their own address only, not by a further one.
             if not any(a.kind is AccountKind.USER and a.mail == mail for a in index.holders(mail)):
-                reason = f"domainAdmin names {mail}, who has no account: whoever gets it has rights"
+                reason = (
+                    f"domainAdmin names {mail}, which no account has: its next owner gets rights"
+                )
                 yield rules.ADMIN_WITHOUT_ACCOUNT.broken(domain.dn, reason)
 
 

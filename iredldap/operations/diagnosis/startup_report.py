@@ -55,8 +55,8 @@ class Introduction:
                 # A schema that is not shown to us, say: the next try would end likewise.
                 log.warning("directory", code=ex.code, detail=ex.detail)
                 return
-            wants = [want.told for want in generations.wants(schema)]
-            log.info("directory", schema=generations.told(schema), without=wants)
+            wants = [want.effect for want in generations.wants(schema)]
+            log.info("directory", schema=generations.description(schema), without=wants)
             for finding in found:
                 write = log.warning if finding.warns else log.info
                 write("directory", finding=finding.words)

@@ -171,7 +171,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     policy = entry.text("accessPolicy") or "public"
     judge = Judge.of(directory, context.caller)
     changes, nobody = led(judge, parsed.changes)
-    kept = list_profile.led(mail, changes, profile)
+    kept = list_profile.with_moderators(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     settled = addressed(directory, entry, home, wanted.changes, profile)

@@ -44,7 +44,7 @@ def test_a_schema_between_two_is_of_none() -> None:
     mixed = schema(GENERATIONS[0], ("mailuser", "mailboxformat"))
 
     assert generations.of(mixed) is None
-    assert generations.told(mixed) == "as no release of iRedMail has it"
+    assert generations.description(mixed) == "as no release of iRedMail has it"
     assert "mailboxFormat" not in {want.attribute for want in generations.wants(mixed)}
     assert "member" in {want.attribute for want in generations.wants(mixed)}
 

@@ -281,7 +281,7 @@ def test_a_list_that_holds_posts_is_led(
     form: dict[str, str], profile: dict[str, Any], moderators: tuple[str, ...] | None
 ) -> None:
     """What was not sent, and need not follow, is left alone."""
-    found = list_profile.led(NEWS, changes(**form), profile)
+    found = list_profile.with_moderators(NEWS, changes(**form), profile)
 
     by_name = {change.field.name: change.values for change in found.changes}
     assert by_name.get("moderators") == moderators
