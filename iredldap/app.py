@@ -11,7 +11,7 @@ from iredldap.config.sections import Config
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.state import State
+from iredldap.gateways.state import StateDatabase
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import Introduction
@@ -62,7 +62,7 @@ class Gateways:
     """The outside systems, and the work in the background that uses them."""
 
     directory: Directory
-    state: State
+    state: StateDatabase
     attempts: Attempts
     records: Records
     background: list[Background] = field(default_factory=list)
@@ -71,7 +71,9 @@ class Gateways:
     def open(cls, config: Config) -> "Gateways":
         """Make them; none connects before it is asked something."""
         attempts = Attempts(config.login, config.server.processes)
-        return cls(Directory(config.ldap), State(config.state.url), attempts, Records.open(config))
+        return cls(
+            Directory(config.ldap), StateDatabase(config.state.url), attempts, Records.open(config)
+        )
 
     def start(self) -> None:
         """Begin the work in the background, before any request has."""

@@ -29,7 +29,7 @@ from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.slapd import EmbeddedError, PortRefusedError, free_port
 from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.state import State
+from iredldap.gateways.state import StateDatabase
 from iredldap.installation import (
     SECRETS,
     Value,
@@ -320,7 +320,10 @@ def _faults_beside(config: Config) -> Iterator[str]:
 
     Asking a database makes its file, if it is SQLite.
     """
-    with closing(State(config.state.url)) as state, closing(Records.open(config)) as records:
+    with (
+        closing(StateDatabase(config.state.url)) as state,
+        closing(Records.open(config)) as records,
+    ):
         lists = (records.mlmmjadmin,) if records.mlmmjadmin.is_configured else ()
         for beside in (state, records.iredapd, records.amavisd, records.iredadmin, *lists):
             try:

@@ -402,7 +402,7 @@ def beside() -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let changes wait for each other as long as tests wait; a slow machine is no refusal."""
-    monkeypatch.setattr("iredldap.changes.apply.PATIENCE", PATIENCE)
+    monkeypatch.setattr("iredldap.changes.steps.PATIENCE", PATIENCE)
     monkeypatch.setattr("iredldap.gateways.turns._SHORT_PATIENCE", PATIENCE)
     monkeypatch.setattr("iredldap.gateways.sql.database._PATIENCE", PATIENCE)
 

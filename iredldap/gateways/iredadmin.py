@@ -63,7 +63,7 @@ _FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class DeletedMailbox:
     """A mailbox whose account goes: the address, and the directory it lies in."""
 
     username: str
@@ -83,7 +83,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class LogLine:
     """A line of the admin log; `timestamp` is UTC."""
 
     timestamp: datetime
@@ -100,7 +100,7 @@ _LONGEST_TEXT = 255
 """Characters that every column of text takes, in each release; an address may have more."""
 
 
-def _plain(line: Line) -> Line:
+def _plain(line: LogLine) -> LogLine:
     """Return a line that each table takes: in ASCII, with other characters as escapes, and short.
 
     The table of an older installation has a character set of its own (utf8mb3, latin1).
@@ -111,11 +111,11 @@ def _plain(line: Line) -> Line:
         name: value.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")
         for name, value in texts.items()
     }
-    return Line(**values | {name: value[:_LONGEST_TEXT] for name, value in plain.items()})
+    return LogLine(**values | {name: value[:_LONGEST_TEXT] for name, value in plain.items()})
 
 
 _NEW_LINE = sql.insert(_LOG)
-_COLUMNS_OF_LINE = tuple(column.name for column in fields(Line))
+_COLUMNS_OF_LINE = tuple(column.name for column in fields(LogLine))
 
 # Made once: every answer that shows a user asks them.
 _USAGES = tuple(
@@ -167,7 +167,7 @@ class Iredadmin:
         return bool(self._database.columns(_DELETED.name))
 
     def remember_mailboxes(
-        self, mailboxes: Sequence[Mailbox], due: date | None, admin: str
+        self, mailboxes: Sequence[DeletedMailbox], due: date | None, admin: str
     ) -> None:
         """Write down mailboxes that nobody has any more; said again, the last word counts.
 
@@ -189,7 +189,7 @@ class Iredadmin:
 
     def written_down(
         self, paths: Sequence[str], since: datetime | None = None
-    ) -> dict[int, Mailbox]:
+    ) -> dict[int, DeletedMailbox]:
         """Return deleted mailboxes that are equal to some directories, lie in them or hold them.
 
         Args:
@@ -219,7 +219,7 @@ class Iredadmin:
             if (ex.report or {}).get("missing_table") == _DELETED.name:
                 return {}
             raise
-        return {number: Mailbox(*row) for number, *row in rows}
+        return {number: DeletedMailbox(*row) for number, *row in rows}
 
     def reclaim_mailboxes(self, maildirs: Iterable[str], *, inside: bool = True) -> None:
         """Forget that mailboxes may be removed which an account uses, lies in or holds.
@@ -268,7 +268,7 @@ class Iredadmin:
                         found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
         return {mail: _usage(row) for mail, row in found.items()}
 
-    def write_log(self, line: Line) -> None:
+    def write_log(self, line: LogLine) -> None:
         """Write a line of the admin log; one that the table does not take as it is, in plain words.
 
         Raises:
@@ -281,7 +281,7 @@ class Iredadmin:
             log.warning("a line of the admin log was refused", detail=refusal.detail)
             self._insert(_plain(line))
 
-    def _insert(self, line: Line) -> None:
+    def _insert(self, line: LogLine) -> None:
         # Not by `asdict`, which copies every value deeply.
         row = {column: getattr(line, column) for column in _COLUMNS_OF_LINE}
         self._database.write(lambda connection: connection.execute(_NEW_LINE, row))
@@ -384,7 +384,7 @@ def _touching(paths: Sequence[str]) -> sql.ColumnElement[bool]:
 
 def _remember(
     connection: sql.Connection,
-    mailboxes: Sequence[Mailbox],
+    mailboxes: Sequence[DeletedMailbox],
     due: date | None,
     admin: str,
     columns: Iterable[str],
@@ -407,7 +407,9 @@ def _remember(
         connection.execute(sql.insert(_DELETED), rows)
 
 
-def _sizes(connection: sql.Connection, mailboxes: Sequence[Mailbox]) -> dict[str, dict[str, int]]:
+def _sizes(
+    connection: sql.Connection, mailboxes: Sequence[DeletedMailbox]
+) -> dict[str, dict[str, int]]:
     """Size of each mailbox as Dovecot knew it, so that the row can tell when Dovecot cannot."""
     found = {one.username: {"bytes": 0, "messages": 0} for one in mailboxes}
     if not sql.inspect(connection).has_table(_QUOTA.name):

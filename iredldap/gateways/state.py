@@ -48,7 +48,8 @@ _JOBS = sql.Table(
     sql.Column("id", sql.String(64), primary_key=True),
     sql.Column("owner", sql.String(320), nullable=False),
     sql.Column("request", _LONG, nullable=False),
-    sql.Column("course", _LONG, nullable=False),
+    # Its name in databases of earlier versions, too.
+    sql.Column("course", _LONG, nullable=False, key="state"),
     sql.Column("status", sql.String(16), nullable=False, index=True),
     sql.Column("done", sql.BigInteger, nullable=False),
     sql.Column("total", sql.BigInteger),
@@ -61,6 +62,8 @@ _JOBS = sql.Table(
     sql.Column("created", sql.BigInteger, nullable=False),
     sql.Column("finished", sql.BigInteger, index=True),
 )
+# By the names of `Job`: rows have those of the columns otherwise.
+_WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
 _NAMED_LOCKS = {"mysql", "mariadb"}
 _MAKING = 0x6972656C64617000
 """Number of the lock that a worker holds while it makes the tables."""
@@ -73,7 +76,7 @@ _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 class Job:
     """A change under way in the background. Times are milliseconds since 1970.
 
-    Its `status` is `queued`, `running`, `done` or `failed`. `request` and `course` are texts of
+    Its `status` is `queued`, `running`, `done` or `failed`. `request` and `state` are texts of
     `changes.jobs`: what is to be done, and how far it is. `worker` holds it and gave its last sign
     of life at `heartbeat`; nobody holds a queued one. `attempts` counts workers.
     """
@@ -81,7 +84,7 @@ class Job:
     id: str
     owner: str
     request: str
-    course: str = ""
+    state: str = ""
     status: str = "queued"
     done: int = 0
     total: int | None = None
@@ -96,7 +99,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class UnfinishedJob:
     """What tells whether an unfinished job may be claimed."""
 
     id: str
@@ -105,7 +108,7 @@ class Waiting:
     heartbeat: int
 
 
-class State:
+class StateDatabase:
     """Jobs, and sessions that were ended.
 
     Args:
@@ -195,10 +198,10 @@ class State:
             ServerDown: If the database does not answer.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(sql.select(_JOBS).where(_JOBS.c.id == number)).first()
+            row = connection.execute(_WHOLE_JOB.where(_JOBS.c.id == number)).first()
             return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
 
-    def unfinished_jobs(self) -> list[Waiting]:
+    def unfinished_jobs(self) -> list[UnfinishedJob]:
         """Those that somebody has to finish, the oldest first.
 
         Raises:
@@ -207,9 +210,9 @@ class State:
         columns = (_JOBS.c.id, _JOBS.c.owner, _JOBS.c.worker, _JOBS.c.heartbeat)
         oldest_first = sql.select(*columns).where(_UNFINISHED).order_by(_JOBS.c.created, _JOBS.c.id)
         with self._database.transaction() as connection:
-            return [Waiting(*row) for row in connection.execute(oldest_first)]
+            return [UnfinishedJob(*row) for row in connection.execute(oldest_first)]
 
-    def claim_job(self, waiting: Waiting, worker: str, now: int) -> bool:
+    def claim_job(self, waiting: UnfinishedJob, worker: str, now: int) -> bool:
         """Take an unfinished job, unless somebody did since it was looked at.
 
         Args:

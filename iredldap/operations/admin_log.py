@@ -7,7 +7,7 @@ import structlog
 from iredldap.dit import journal
 from iredldap.dit.request import Request
 from iredldap.errors import Refusal
-from iredldap.gateways.iredadmin import Iredadmin, Line
+from iredldap.gateways.iredadmin import Iredadmin, LogLine
 
 log = structlog.get_logger("iredldap.journal")
 
@@ -31,7 +31,7 @@ class AdminLog:
         """
         note = journal.note(wanted)
         broken_off = f" (broken off: {','.join(refusal.codes)})" if refusal else ""
-        line = Line(
+        line = LogLine(
             timestamp=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
             admin=who,
             ip=wanted.client,
@@ -44,7 +44,7 @@ class AdminLog:
         if not self._written(line):
             log.warning("not in the admin log", who=who, event_=line.event, msg=line.msg)
 
-    def _written(self, line: Line) -> bool:
+    def _written(self, line: LogLine) -> bool:
         try:
             self._iredadmin.write_log(line)
         except Refusal as ex:

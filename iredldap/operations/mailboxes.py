@@ -27,7 +27,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.iredadmin import Mailbox
+from iredldap.gateways.iredadmin import DeletedMailbox
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.mail_databases import Records
 
@@ -58,7 +58,7 @@ class MailboxAssignment:
     since: datetime | None = None
     exempt: frozenset[str] = frozenset()
     others: Mapping[str, str] = field(default_factory=dict)
-    takes_over: Callable[[Mailbox], bool]
+    takes_over: Callable[[DeletedMailbox], bool]
 
     @property
     def shared_with(self) -> tuple[str, ...]:
@@ -192,11 +192,11 @@ def _stream(
     return directory.stream(mailbox.overlap_query(directory.tree.base, paths, exempt=exempt))
 
 
-def _nobodys(_: Mailbox) -> bool:
+def _nobodys(_: DeletedMailbox) -> bool:
     return False
 
 
-def _was_of(mail: str, row: Mailbox) -> bool:
+def _was_of(mail: str, row: DeletedMailbox) -> bool:
     return row.username.lower() == mail
 
 
@@ -246,7 +246,7 @@ def given(
             raise MailboxInUse(f"{wanted}: {owner} has {theirs}", parameter="maildir")
         others[owner.lower()] = address
 
-    def takes_over(row: Mailbox) -> bool:
+    def takes_over(row: DeletedMailbox) -> bool:
         return caller.manages(row.domain.lower())
 
     place = MailboxAssignment(
@@ -320,13 +320,13 @@ def recheck(
     return Recheck("is the mailbox still nobody else's", place.query, judge)
 
 
-def _rows(records: Records, place: MailboxAssignment) -> list[Mailbox]:
+def _rows(records: Records, place: MailboxAssignment) -> list[DeletedMailbox]:
     path_set = PathSet([place.path])
     rows = records.iredadmin.written_down([place.path], place.since).values()
     return [row for row in rows if path_set.overlapping(mailbox.normalized(row.maildir))]
 
 
-def _is_taken_over(place: MailboxAssignment, row: Mailbox) -> bool:
+def _is_taken_over(place: MailboxAssignment, row: DeletedMailbox) -> bool:
     return mailbox.normalized(row.maildir) == place.path and place.takes_over(row)
 
 
@@ -362,14 +362,14 @@ def remembering(
     due = context.now.date() + timedelta(days) if days else None
 
     def work() -> None:
-        going: dict[str, list[Mailbox]] = {}
+        going: dict[str, list[DeletedMailbox]] = {}
         spelled = set()
         for entry in users():
             path = mailbox.location(entry)
             if mailbox.is_a_directory_of_its_own(path):
                 spelled.add(mailbox.stored_path(entry))
                 mail = entry.folded("mail")
-                row = Mailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
+                row = DeletedMailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
                 going.setdefault(path, []).append(row)
         if not going:
             return

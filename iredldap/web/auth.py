@@ -22,7 +22,7 @@ from iredldap.errors import (
     Unauthenticated,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.state import State
+from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web import origins
 from iredldap.web.endpoints.endpoint import Endpoint
@@ -42,7 +42,7 @@ class Sessions:
     """
 
     def __init__(
-        self, config: SessionSettings, tokens: Tokens, directory: Directory, state: State
+        self, config: SessionSettings, tokens: Tokens, directory: Directory, state: StateDatabase
     ) -> None:
         self._config = config
         self._tokens = tokens

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import falcon
 
-from iredldap.changes.apply import Outcome, Turn, execute, judge_state
+from iredldap.changes.apply import ChangeResult, Turn, execute, judge_state
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
@@ -122,7 +122,9 @@ class Resource:
         """Write what was done into the admin log."""
         self.admin_log.note(request.context.caller.address, self.asked(request), refusal)
 
-    def _done(self, request: falcon.Request, response: falcon.Response, outcome: Outcome) -> None:
+    def _done(
+        self, request: falcon.Request, response: falcon.Response, outcome: ChangeResult
+    ) -> None:
         if outcome.state and request.method != "DELETE":
             response.etag = outcome.state
         name_ignored(response, outcome.ignored)
@@ -182,7 +184,7 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
         response.set_header("X-Ignored-Parameters", listed(ignored))
 
 
-def _name_others(response: falcon.Response, done: Plan | Outcome) -> None:
+def _name_others(response: falcon.Response, done: Plan | ChangeResult) -> None:
     """Say in headers who else has the mailbox that an account got, or is a member of a new list."""
     if done.shared_with:
         response.set_header("X-Shared-Mailbox", listed(done.shared_with))

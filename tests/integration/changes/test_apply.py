@@ -11,7 +11,7 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.changes import apply as apply_module
+from iredldap.changes import steps as steps_module
 from iredldap.changes.apply import apply, execute
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
@@ -563,7 +563,7 @@ class TestSweep:
         self, directory: Directory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A parent whose children the sweep does not find, or others keep adding, cannot go."""
-        monkeypatch.setattr(apply_module, "PATIENCE", 0.2)
+        monkeypatch.setattr(steps_module, "PATIENCE", 0.2)
         grow(directory, 1)
         query = Query(DN, Scope.BASE, "(objectClass=*)")
 
@@ -740,7 +740,7 @@ class TestForesight:
         with pytest.raises(ValueExists) as refused:
             execute(others, lambda: Plan(DN, (domain(), again)[-steps:]))
 
-        assert time.monotonic() - began < apply_module.PATIENCE / 2
+        assert time.monotonic() - began < steps_module.PATIENCE / 2
         assert refused.value.report == {
             "attribute": "cn",
             "values": ["OTHER company", "Other  Company"],

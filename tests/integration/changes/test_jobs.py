@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from iredldap.changes.jobs import Course, Jobs
+from iredldap.changes.job_state import JobState
+from iredldap.changes.jobs import Jobs
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.sections import JobSettings
 from iredldap.config.settings import Secret
@@ -32,7 +33,7 @@ from iredldap.dit.plan import (
 from iredldap.dit.request import Request, dumped
 from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.state import Job, State
+from iredldap.gateways.state import Job, StateDatabase
 from iredldap.gateways.turns import Turns
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World, wait_until
 
@@ -48,7 +49,7 @@ class Office:
     """Workers on one state database, with plans that the test gives."""
 
     directory: Directory
-    state: State
+    state: StateDatabase
     make: Callable[[Request, str], Plan] = lambda *_: Plan(DN, ())
     open: list[Jobs] = field(default_factory=list)
     noted: list[tuple[str, Request, str | None]] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Office:
         self.make = lambda *_: plan
         return self.outcome(self.worker().accept(OWNER, wanted))
 
-    def resume(self, course: Course, refusal: Refusal | None = None, **columns: Any) -> Job:
+    def resume(self, state: JobState, refusal: Refusal | None = None, **columns: Any) -> Job:
         """Have a job finished that a worker left in this state."""
         if refusal:
 
@@ -100,7 +101,7 @@ class Office:
         }
         job = Job(
             id="left", owner=OWNER, created=1, status="running",
-            course=course.dumped(), **left | columns,
+            state=state.dumped(), **left | columns,
         )  # fmt: skip
         self.state.add_job(job, 0)
         self.worker().start()
@@ -115,7 +116,7 @@ def office(world: World, tmp_path: Path) -> Iterator[Office]:
         bind_dn=f"cn=vmailadmin,{SUFFIX}",
         bind_password=Secret(WRITER_PASSWORD),
     )
-    made = Office(Directory(settings), State(Secret(f"sqlite:///{tmp_path}/state.sqlite3")))
+    made = Office(Directory(settings), StateDatabase(Secret(f"sqlite:///{tmp_path}/state.sqlite3")))
     yield made
     for jobs in made.open:
         jobs.close()
@@ -213,26 +214,26 @@ class TestReport:
 class TestResumption:
     def test_deleted_is_done(self, office: Office) -> None:
         """Nothing is left of what was to be deleted; nobody is asked whether he may."""
-        begun = Course(DN, "deleted", ("modify it",), ("delete it",), 1)
+        begun = JobState(DN, "deleted", ("modify it",), ("delete it",), 1)
 
         assert office.resume(begun, PermissionDenied("not his any more")).status == "done"
 
     def test_a_deletion_that_had_not_begun_deletes_nothing(self, office: Office) -> None:
         """Somebody else did: then it is as for anybody who comes too late."""
-        job = office.resume(Course(DN, "deleted", (), ("delete it",), 1), NoSuchAccount("gone"))
+        job = office.resume(JobState(DN, "deleted", (), ("delete it",), 1), NoSuchAccount("gone"))
 
         assert (job.status, job.code, job.report) == ("failed", "NO_SUCH_ACCOUNT", None)
 
     def test_renamed_is_done(self, office: Office) -> None:
         """The old name is nobody's, and no trace of an unfinished rename is found."""
-        begun = Course(DN, "renamed", ("modify it",), ("modify the new one",), 1)
+        begun = JobState(DN, "renamed", ("modify it",), ("modify the new one",), 1)
 
         assert office.resume(begun, NoSuchAccount("no such user")).status == "done"
 
     def test_a_rename_that_lost_its_aim_failed(self, office: Office) -> None:
         """The entry still has its old name: it is the new domain that is gone."""
         office.directory.write(domain(DN))
-        begun = Course(DN, "renamed", ("modify it",), ("rename it",), 1)
+        begun = JobState(DN, "renamed", ("modify it",), ("rename it",), 1)
 
         job = office.resume(begun, NoSuchAccount("no such domain"))
 
@@ -240,23 +241,23 @@ class TestResumption:
         assert json.loads(job.report or "") == {"done": ["modify it"], "not_done": ["rename it"]}
 
     @pytest.mark.parametrize(
-        ("course", "status"),
+        ("state", "status"),
         [
-            (Course(DN, "added", ("add it",), ("look again",), 0), "done"),
-            (Course(DN, "added", (), ("add it",), 1), "failed"),
-            (Course(DN, "added", ("add members",), ("add it",), 1), "failed"),
+            (JobState(DN, "added", ("add it",), ("look again",), 0), "done"),
+            (JobState(DN, "added", (), ("add it",), 1), "failed"),
+            (JobState(DN, "added", ("add members",), ("add it",), 1), "failed"),
         ],
     )
-    def test_an_entry_that_is_there(self, office: Office, course: Course, status: str) -> None:
+    def test_an_entry_that_is_there(self, office: Office, state: JobState, status: str) -> None:
         """It is the job's own if the job has noted so; else it may be a rival's."""
-        job = office.resume(course, AlreadyExists("taken"))
+        job = office.resume(state, AlreadyExists("taken"))
 
         assert job.status == status
         assert job.code == (None if status == "done" else "ALREADY_EXISTS")
 
     def test_lost_rights_end_it(self, office: Office) -> None:
         """And what had been done is told."""
-        begun = Course(DN, "", ("modify it",), ("go round",), 1)
+        begun = JobState(DN, "", ("modify it",), ("go round",), 1)
 
         job = office.resume(begun, PermissionDenied("no admin any more"))
 
@@ -267,22 +268,22 @@ class TestResumption:
         """It never goes back, and what is counted anew comes on top."""
         office.make = lambda *_: Plan(DN, (domain(DN), described("x")))
 
-        job = office.resume(Course(), done=40, total=300)
+        job = office.resume(JobState(), done=40, total=300)
 
         assert (job.status, job.done, job.total) == ("done", 42, 42)
 
     def test_what_ends_every_worker_is_given_up(self, office: Office) -> None:
         """Else it would end all of them, for ever."""
-        job = office.resume(Course(), attempts=5)
+        job = office.resume(JobState(), attempts=5)
 
         assert (job.status, job.code) == ("failed", "INTERNAL_ERROR")
 
     def test_steps_are_noted_before_the_next_begins(self, office: Office) -> None:
         """Seen from within the second step, the first is in the database."""
-        noted: list[Course] = []
+        noted: list[JobState] = []
 
         def judge(_: object) -> Correction:
-            noted.append(Course.loaded(office.job("noted").course))
+            noted.append(JobState.loaded(office.job("noted").state))
             return Correction()
 
         look = Recheck("look again", Query(DN, Scope.BASE, "(objectClass=*)"), judge)
@@ -291,7 +292,7 @@ class TestResumption:
         office.worker().start()
         office.outcome("noted")
 
-        assert noted == [Course(DN, "added", (f"add {DN}",), ("look again",), 0)]
+        assert noted == [JobState(DN, "added", (f"add {DN}",), ("look again",), 0)]
 
 
 class TestWorkers:

@@ -24,7 +24,7 @@ from iredldap.gateways.ldap.pool import ConnectionPool
 from iredldap.gateways.ldap.servers import LdapServers
 from iredldap.gateways.sql import engines
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.state import State
+from iredldap.gateways.state import StateDatabase
 from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.support.patience import wait_until
 from tests.support.proxy import Mode, Proxy
@@ -389,7 +389,7 @@ class TestState:
     def test_a_check_leaves_nothing(self, tmp_path: Path) -> None:
         """However often it is made."""
         file = tmp_path / "state.sqlite3"
-        with closing(State(Secret(f"sqlite:///{file}"))) as state:
+        with closing(StateDatabase(Secret(f"sqlite:///{file}"))) as state:
             state.check()
             size, rows = file.stat().st_size, self.rows(file)
             for _ in range(50):
@@ -406,7 +406,7 @@ class TestState:
     def test_a_check_in_a_server(self, servers: str, request: pytest.FixtureRequest) -> None:
         """It leaves nothing there either."""
         url = Secret(request.getfixturevalue(servers).fresh().iredadmin)
-        with closing(State(url)) as state:
+        with closing(StateDatabase(url)) as state:
             state.check()
             state.check()
         engine = sql.create_engine(engines.url_of(url), poolclass=sql.NullPool)
@@ -418,7 +418,7 @@ class TestState:
     ) -> None:
         """It can be read, and every write fails: a disk that is full, a server that takes none."""
         file = tmp_path / "state.sqlite3"
-        with closing(State(Secret(f"sqlite:///{file}"))) as state:
+        with closing(StateDatabase(Secret(f"sqlite:///{file}"))) as state:
             state.check()
             with closing(sqlite3.connect(file)) as other:
                 other.execute(
@@ -432,7 +432,7 @@ class TestState:
 
     def test_a_place_where_none_can_be(self, tmp_path: Path) -> None:
         """A directory instead of a file."""
-        with closing(State(Secret(f"sqlite:///{tmp_path}"))) as state:
+        with closing(StateDatabase(Secret(f"sqlite:///{tmp_path}"))) as state:
             refusal = timed(state.check)[1]
             assert refusal
             assert refusal.report == {"database": "state"}

@@ -18,13 +18,13 @@ from sqlalchemy.schema import CreateTable
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, State, Waiting
+from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, StateDatabase, UnfinishedJob
 from tests.support.databases import Urls, connected, execute
 from tests.support.patience import PATIENCE
 
 NOW = 4_000_000_000
 """Later than any database of the tests is made."""
-Open = Callable[[], State]
+Open = Callable[[], StateDatabase]
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_(file: Path) -> Iterator[Open]:
     """Open the same database as often as asked."""
-    made: list[State] = []
+    made: list[StateDatabase] = []
 
-    def make() -> State:
-        made.append(State(Secret(f"sqlite:///{file}")))
+    def make() -> StateDatabase:
+        made.append(StateDatabase(Secret(f"sqlite:///{file}")))
         return made[-1]
 
     yield make
@@ -107,8 +107,8 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
     there = (
         "import sys\n"
         "from iredldap.config.settings import Secret\n"
-        "from iredldap.gateways.state import State\n"
-        "state = State(Secret(sys.argv[1]))\n"
+        "from iredldap.gateways.state import StateDatabase\n"
+        "state = StateDatabase(Secret(sys.argv[1]))\n"
         f"state.revoke('there', {NOW + 100}, {NOW})\n"
         f"sys.exit(0 if state.is_ended('here', {NOW}) else 1)\n"
     )
@@ -119,7 +119,7 @@ def test_processes_see_one_another(open_: Open, file: Path) -> None:
 
 
 def _first_use(url: str, ready: "multiprocessing.synchronize.Barrier") -> None:
-    with closing(State(Secret(url))) as state:
+    with closing(StateDatabase(Secret(url))) as state:
         ready.wait(PATIENCE)
         state.ask()
 
@@ -139,14 +139,14 @@ def test_all_workers_may_come_first(tmp_path: Path) -> None:
 
 
 def test_all_threads_may_come_first(tmp_path: Path) -> None:
-    """The same for threads with a State of their own."""
+    """The same for threads with a StateDatabase of their own."""
     for attempt in range(20):
         url = Secret(f"sqlite:///{tmp_path}/{attempt}/state.sqlite3")
         ready = threading.Barrier(4)
         faults: list[str] = []
 
         def ask(url: Secret, ready: threading.Barrier, faults: list[str]) -> None:
-            with closing(State(url)) as state:
+            with closing(StateDatabase(url)) as state:
                 ready.wait(PATIENCE)
                 try:
                     state.ask()
@@ -216,7 +216,7 @@ def test_a_forked_child_opens_its_own(open_: Open) -> None:
 )
 def test_what_cannot_be_opened_is_down(url: str) -> None:
     """Each use says so, none earlier, and no word of it holds the password."""
-    with closing(State(Secret(url))) as state:
+    with closing(StateDatabase(Secret(url))) as state:
         for use in (
             state.ask,
             lambda: state.is_ended("session", NOW),
@@ -224,7 +224,7 @@ def test_what_cannot_be_opened_is_down(url: str) -> None:
             lambda: state.add_job(job("any"), 0),
             lambda: state.job("any"),
             state.unfinished_jobs,
-            lambda: state.claim_job(Waiting("any", "ann", "", 0), "worker", NOW),
+            lambda: state.claim_job(UnfinishedJob("any", "ann", "", 0), "worker", NOW),
             lambda: state.update_job("any", "worker", {"done": 1}),
         ):
             with pytest.raises(ServerDown, match="state database") as failed:
@@ -259,7 +259,7 @@ class TestALostDatabase:
     def test_ends_all_sessions_opened_before(self, databases: Urls) -> None:
         """The tables are dropped while we run: the next call makes them again."""
         url = databases.iredadmin
-        with closing(State(Secret(url))) as state:
+        with closing(StateDatabase(Secret(url))) as state:
             kept, ended = state.new_session(), state.new_session()
             state.revoke(ended, NOW, NOW)
             assert [state.is_ended(kept, NOW), state.is_ended(ended, NOW)] == [False, True]
@@ -275,7 +275,7 @@ class TestALostDatabase:
     def test_of_older_versions_ends_those_by_their_time(self, databases: Urls) -> None:
         """Their sessions do not say from which database they are."""
         url = databases.iredadmin
-        with closing(State(Secret(url))) as state:
+        with closing(StateDatabase(Secret(url))) as state:
             made = int(time.time())
             state.ask()
             assert state.is_ended("older", made - 1)
@@ -288,7 +288,7 @@ class TestALostDatabase:
         with connected(url) as connection:
             _REVOKED.create(connection)
             connection.execute(sql.insert(_REVOKED).values(id="ended", expires=NOW))
-        with closing(State(Secret(url))) as state:
+        with closing(StateDatabase(Secret(url))) as state:
             assert not state.is_ended("old", 1)
             assert state.is_ended("ended", 1)
             assert not state.is_ended(state.new_session(), NOW)
@@ -301,7 +301,7 @@ class TestALostDatabase:
         homes: list[str] = []
 
         def open_session() -> None:
-            with closing(State(Secret(url))) as state:
+            with closing(StateDatabase(Secret(url))) as state:
                 ready.wait(PATIENCE)
                 homes.append(state.new_session().partition(".")[0])
 
@@ -312,7 +312,7 @@ class TestALostDatabase:
 
     def test_lost_its_identity_and_gets_another(self, databases: Urls) -> None:
         url = databases.iredadmin
-        with closing(State(Secret(url))) as state:
+        with closing(StateDatabase(Secret(url))) as state:
             before = state.new_session()
             execute(url, "DELETE FROM state_identity")
 
@@ -332,7 +332,7 @@ class TestALostDatabase:
 
         if replaced:
             other = file.with_name("other.sqlite3")
-            with closing(State(Secret(f"sqlite:///{other}"))) as state:
+            with closing(StateDatabase(Secret(f"sqlite:///{other}"))) as state:
                 state.ask()
             other.rename(file)
         else:
@@ -365,7 +365,7 @@ def job(number: str, owner: str = "ann", created: int = NOW, **columns: Any) -> 
     return Job(**{"id": number, "owner": owner, "request": "{}", "created": created, **columns})
 
 
-def waiting(state: State, number: str) -> Waiting:
+def waiting(state: StateDatabase, number: str) -> UnfinishedJob:
     return next(found for found in state.unfinished_jobs() if found.id == number)
 
 
@@ -373,7 +373,7 @@ class TestJobs:
     def test_is_read_as_it_was_written(self, open_: Open) -> None:
         """By another process too, every column of it."""
         full = job(
-            "full", request="x" * 200_000, course="y" * 100_000, status="failed", done=2**40,
+            "full", request="x" * 200_000, state="y" * 100_000, status="failed", done=2**40,
             total=2**40 + 1, failures=3, code="A,B", report='{"done": []}', worker="host:1:abc",
             heartbeat=NOW * 1000, attempts=2, finished=NOW * 1000 + 1,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from iredldap.config.settings import Secret
-from iredldap.gateways.state import State
+from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import digest
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
 from tests.conftest import (
@@ -294,7 +294,7 @@ def test_a_lost_state_database_ends_all_sessions(
 
 def test_an_update_ends_no_session(serve: Any, world: World, tmp_path: Path) -> None:
     """A cookie of the version before says nothing of a database, and one made then has no name."""
-    with closing(State(Secret(f"sqlite:///{tmp_path}/state.sqlite3"))) as state:
+    with closing(StateDatabase(Secret(f"sqlite:///{tmp_path}/state.sqlite3"))) as state:
         state.ask()
     execute(f"sqlite:///{tmp_path}/state.sqlite3", "DROP TABLE state_identity")
     server = serve()

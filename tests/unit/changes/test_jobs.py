@@ -2,7 +2,8 @@
 
 import pytest
 
-from iredldap.changes.jobs import Course, claimable, fate
+from iredldap.changes.job_state import JobState, fate
+from iredldap.changes.jobs import claimable
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Add,
@@ -17,7 +18,7 @@ from iredldap.dit.plan import (
     Step,
     Sweep,
 )
-from iredldap.gateways.state import Waiting
+from iredldap.gateways.state import UnfinishedJob
 
 TREE = Tree("dc=example,dc=com")
 DN = TREE.user("ann@corp.test")
@@ -43,9 +44,9 @@ def test_fate_of_the_named_entry(steps: tuple[Step, ...], expected: str) -> None
     assert fate(Plan(DN, steps)) == expected
 
 
-def test_course_of_a_plan_made_anew() -> None:
+def test_state_of_a_plan_made_anew() -> None:
     """It has the steps of the new plan, and what was named at first: a rename names another one."""
-    first = Course().planned(Plan(DN, (Modify(DN, ()), Rename(DN, "mail=b@c.test"), LOOK)))
+    first = JobState().planned(Plan(DN, (Modify(DN, ()), Rename(DN, "mail=b@c.test"), LOOK)))
     assert (first.named, first.fate, first.writes_left, first.has_begun) == (
         DN,
         "renamed",
@@ -59,23 +60,25 @@ def test_course_of_a_plan_made_anew() -> None:
     assert again.left == ("go round", "look again")
 
 
-@pytest.mark.parametrize("course", [Course(), Course(DN, "added", ("one", "two"), ("three",), 1)])
-def test_course_is_read_as_it_was_written(course: Course) -> None:
-    assert Course.loaded(course.dumped()) == course
+@pytest.mark.parametrize(
+    "state", [JobState(), JobState(DN, "added", ("one", "two"), ("three",), 1)]
+)
+def test_state_is_read_as_it_was_written(state: JobState) -> None:
+    assert JobState.loaded(state.dumped()) == state
 
 
 def test_nothing_written_is_a_beginning() -> None:
-    assert Course.loaded("") == Course()
+    assert JobState.loaded("") == JobState()
 
 
 def test_the_oldest_job_of_each_admin_may_be_taken() -> None:
     """Unless somebody is at it who gave a sign of life; then the others of that admin wait."""
     waiting = [
-        Waiting("1", "ann", "w1", 1000),
-        Waiting("2", "ann", "", 0),
-        Waiting("3", "bob", "w2", 400),
-        Waiting("4", "cid", "", 0),
-        Waiting("5", "cid", "", 0),
+        UnfinishedJob("1", "ann", "w1", 1000),
+        UnfinishedJob("2", "ann", "", 0),
+        UnfinishedJob("3", "bob", "w2", 400),
+        UnfinishedJob("4", "cid", "", 0),
+        UnfinishedJob("5", "cid", "", 0),
     ]
 
     assert [job.id for job in claimable(waiting, 500)] == ["3", "4"]

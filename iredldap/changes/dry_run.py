@@ -190,8 +190,8 @@ class _Judge:
 
     def _again(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
         """Judge an entry again that is not as it was read: by now it may be right."""
-        rivals = Rivals(self._directory)
-        rivals.look(refused, verdict)
+        others = ConcurrentChanges(self._directory)
+        others.look(refused, verdict)
         query = replace(sweep.query, base=refused.dn, scope=Scope.BASE)
         wanted = [
             clashes.without_duplicates(operation, self._directory.equality_of)
@@ -204,7 +204,7 @@ class _Judge:
                     pass
                 case PreconditionFailed():
                     # Another client again: the sweep itself tries often enough for that.
-                    rivals.look(operation, refusal)
+                    others.look(operation, refusal)
                 case _ if not is_tolerated(operation, refusal):
                     self._refuse(operation, refusal)
 
@@ -218,7 +218,7 @@ def _is_account(entry: Entry) -> bool:
     return any(entry.has("objectClass", kind) for kind in _ACCOUNTS)
 
 
-class Rivals:
+class ConcurrentChanges:
     """Tells an entry that others keep changing from one that can never be changed so.
 
     Args:

@@ -14,7 +14,7 @@ from iredldap.gateways.directory import Directory
 _COMMITS = 2
 
 
-def make(directory: Directory, dn: str) -> None:
+def reclaim(directory: Directory, dn: str) -> None:
     """Let the database use what was given back before.
 
     Args:

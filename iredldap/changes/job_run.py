@@ -1,0 +1,184 @@
+"""One run of a job by one worker: its heartbeat, its progress and its result."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from iredldap.changes.job_state import JobState, writes
+from iredldap.changes.progress import Progress
+from iredldap.dit.plan import Plan, Step, Sweep
+from iredldap.dit.request import Request
+from iredldap.errors import Refusal, ServerDown
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.state import Job, StateDatabase
+
+log = structlog.get_logger("iredldap.jobs")
+
+
+class Interrupted(Refusal):
+    """The job is somebody else's from here on."""
+
+
+class JobRun:
+    """One job in the hands of one worker."""
+
+    def __init__(
+        self,
+        job: Job,
+        worker: str,
+        database: StateDatabase,
+        directory: Directory,
+        closing: threading.Event,
+    ) -> None:
+        self.job = job
+        self.state = JobState.loaded(job.state)
+        self.wanted: Request | None = None
+        self._worker = worker
+        self._database = database
+        self._directory = directory
+        self._closing = closing
+        self._taken = threading.Event()
+        self._earlier = self.state.done
+        self._progress = Progress()
+        self._total: int | None = None
+        self._done = job.done
+
+    @contextmanager
+    def beating(self, interval: float) -> Iterator[None]:
+        """Give signs of life meanwhile, whatever takes how long."""
+        over = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(interval, over), name="job", daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beat.join()
+
+    def _beat(self, interval: float, over: threading.Event) -> None:
+        while not over.wait(interval):
+            try:
+                if not self._write(**self._standing()):
+                    self._taken.set()
+            except ServerDown as ex:
+                log.warning("job without a sign of life", job=self.job.id, detail=ex.detail)
+
+    def begin(self, plan: Plan) -> Progress:
+        """Follow a plan; the first is measured, one made anew because of others is not."""
+        if self._total is None:
+            self._total = self.job.done + extent(self._directory, plan)
+        self.state = replace(self.state, done=self._earlier).planned(plan)
+        self._progress = _Followed(self)
+        self._note()
+        return self._progress
+
+    def step_done(self, step: Step) -> None:
+        """Write a step down before the next one begins.
+
+        Raises:
+            Interrupted: If the job is another's, or the note cannot be made: nobody who came
+                next would know of the step.
+        """
+        self.state = replace(
+            self.state,
+            done=(*self._earlier, *self._progress.done),
+            left=self.state.left[1:],
+            writes_left=self.state.writes_left - writes(step),
+        )
+        self._note()
+        self.check()
+
+    def check(self) -> None:
+        """See whether this worker shall go on.
+
+        Raises:
+            Interrupted: If not.
+        """
+        if self._closing.is_set() or self._taken.is_set():
+            raise Interrupted(self.job.id)
+
+    def release(self) -> None:
+        """Leave the job to whoever comes next, at once."""
+        self._write(**self._standing(), status="queued", worker="", attempts=self.job.attempts - 1)
+
+    def finish(self, refusal: Refusal | None) -> None:
+        """Write down how it ended. What only a worker must know is forgotten."""
+        if refusal is None and self._total is not None:
+            self._done = self._total
+        report = self._report(refusal) if refusal else {}
+        self._write(
+            **self._standing(),
+            status="failed" if refusal else "done",
+            failures=len(self._progress.failed) if refusal else 0,
+            code=",".join(refusal.codes) if refusal else None,
+            report=json.dumps(report) if report else None,
+            finished=now_ms(),
+            request="",
+            state="",
+        )
+
+    def _report(self, refusal: Refusal) -> dict[str, object]:
+        """What earlier workers and this one did and did not, and which entries refused."""
+        report: dict[str, Any] = dict(refusal.report or {})
+        if self._earlier:
+            report["done"] = [*self._earlier, *report.get("done", ())]
+            report.setdefault("not_done", self.state.left)
+        if self._progress.failed:
+            report["failed"] = [
+                {"dn": dn, "code": ",".join(why.codes)} for dn, why in self._progress.failed
+            ]
+        return report
+
+    def _note(self) -> None:
+        try:
+            held = self._write(**self._standing(), state=self.state.dumped())
+        except ServerDown as ex:
+            raise Interrupted(f"{self.job.id}: {ex.detail}") from ex
+        if not held:
+            raise Interrupted(f"{self.job.id} is another worker's")
+
+    def _standing(self) -> dict[str, int | None]:
+        """How far it is; the number never goes down, whatever has to be made anew."""
+        total = self.job.total if self._total is None else self._total
+        reached = self.job.done + self._progress.visited
+        self._done = max(self._done, min(reached, total or 0))
+        return {"done": self._done, "total": total, "heartbeat": now_ms()}
+
+    def _write(self, **values: int | str | None) -> bool:
+        return self._database.update_job(self.job.id, self._worker, values)
+
+
+class _Followed(Progress):
+    """Progress of a job: each step is written down, each entry is an occasion to stop."""
+
+    def __init__(self, run: JobRun) -> None:
+        super().__init__()
+        self._run = run
+
+    def visit(self) -> None:
+        super().visit()
+        self._run.check()
+
+    def finished(self, step: Step) -> None:
+        super().finished(step)
+        self._run.step_done(step)
+
+
+def extent(directory: Directory, plan: Plan) -> int:
+    """Count the entries that a plan's sweeps would come by now, and its single steps."""
+    return sum(
+        sum(1 for _ in directory.stream(replace(step.query, attributes=("1.1",))))
+        if isinstance(step, Sweep)
+        else 1
+        for step in plan.steps
+    )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

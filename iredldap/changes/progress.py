@@ -1,0 +1,53 @@
+"""How far a plan has been carried out."""
+
+from dataclasses import dataclass, field
+
+from iredldap.dit.plan import Operation, Step, Sweep, describe
+from iredldap.errors import Refusal
+
+
+@dataclass
+class Progress:
+    """How far a plan has come.
+
+    `done` are the steps carried out, `entries` the operations that the sweep under way has carried
+    out, `visited` the entries that sweeps have come by and the single steps done, `failed` what
+    the directory refused to change, by DN, `refused` the first operation of those, `standing` the
+    steps done that stand. Whoever wants to follow overrides the first two methods; a refusal that
+    they raise ends the work there.
+    """
+
+    done: list[str] = field(default_factory=list)
+    entries: int = 0
+    visited: int = 0
+    failed: list[tuple[str, Refusal]] = field(default_factory=list)
+    refused: Operation | None = None
+    standing: list[Step] = field(default_factory=list)
+
+    def visit(self) -> None:
+        """A sweep has found another entry."""
+        self.visited += 1
+
+    def finished(self, step: Step) -> None:
+        """A step has been carried out."""
+        words = describe(step)
+        self.done.append(f"{words} ({self.entries} entries)" if self.entries else words)
+        self.standing.append(step)
+        self.entries = 0
+        if not isinstance(step, Sweep):
+            self.visited += 1
+
+    def fail(self, operation: Operation, refusal: Refusal) -> None:
+        """An operation has been refused."""
+        self.failed.append((operation.dn, refusal))
+        self.refused = self.refused or operation
+
+    def goes_on(self) -> None:
+        """What was refused is tried again."""
+        self.failed.clear()
+        self.refused = None
+
+    def keep(self, standing: list[Step]) -> None:
+        """Of what has been done only some steps stand any more."""
+        self.standing = standing
+        self.done = [describe(step) for step in standing]

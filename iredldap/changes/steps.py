@@ -1,0 +1,211 @@
+"""Execution of the steps of a plan, one by one: operations, sweeps, rechecks, outside work."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from iredldap.changes import free_space
+from iredldap.changes.dry_run import ConcurrentChanges, is_tolerated
+from iredldap.changes.progress import Progress
+from iredldap.changes.read_back import happened
+from iredldap.dit.clashes import without_duplicates
+from iredldap.dit.plan import (
+    Add,
+    Delete,
+    Operation,
+    Outside,
+    Recheck,
+    Rename,
+    Scope,
+    Step,
+    Sweep,
+    describe,
+    everything_below,
+)
+from iredldap.errors import (
+    DirectoryFull,
+    HasChildren,
+    NoSuchAccount,
+    PreconditionFailed,
+    Refusal,
+    ServerDown,
+)
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
+
+PATIENCE = 5.0
+"""Seconds for which a change is repeated while other clients change the same entries."""
+
+
+def run_step(directory: Directory, step: Step, progress: Progress) -> str | None:
+    left = None
+    match step:
+        case Sweep():
+            _sweep(directory, step, progress)
+        case Recheck():
+            _recheck(directory, step, progress)
+        case Outside():
+            step.work()
+        case _:
+            left = _operate(directory, step)
+    return left
+
+
+def _operate(directory: Directory, operation: Operation) -> str | None:
+    operation = without_duplicates(operation, directory.equality_of)
+    try:
+        return directory.write(operation)
+    except Unanswered as ex:
+        if not happened(directory, operation):
+            raise ServerDown(f"{describe(operation)}: not done") from ex
+        return None
+    except Refusal as refusal:
+        match operation, refusal:
+            case Delete(with_children=True), HasChildren():
+                return _delete_with_children(directory, operation)
+            case Add(container=Add() as container) | Rename(container=Add() as container), (
+                NoSuchAccount()
+            ):
+                _operate(directory, container)
+                return _operate(directory, replace(operation, container=None))
+            case Delete(), DirectoryFull():
+                free_space.reclaim(directory, operation.dn)
+                return directory.write(operation)
+        if not is_tolerated(operation, refusal):
+            raise
+        return None
+
+
+def _delete_with_children(directory: Directory, operation: Delete) -> str | None:
+    """Remove what lies below an entry, then the entry.
+
+    Only where the directory has refused to remove the entry alone: hardly any has children, and
+    each deletion would cost a search for them.
+
+    Raises:
+        HasChildren: If there are children that no search finds.
+        ServerDown: If others keep adding some.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        removed = Progress()
+        _sweep(directory, everything_below(operation.dn), removed)
+        try:
+            return _operate(directory, replace(operation, with_children=False))
+        except HasChildren as ex:
+            if not removed.entries:
+                raise
+            if time.monotonic() > deadline:
+                raise ServerDown(f"others keep adding entries below {operation.dn}") from ex
+
+
+def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
+    first = True
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        before = progress.entries
+        try:
+            sent, stuck = _round(directory, sweep, progress, first=first)
+        except DirectoryFull:
+            # The search of a round keeps what was given back since: another one may find room.
+            if progress.entries == before:
+                raise
+            progress.goes_on()
+            first, deadline = False, time.monotonic() + PATIENCE
+            continue
+        first = False
+        if not sweep.until_empty or not sent:
+            return
+        if stuck < sent:
+            deadline = time.monotonic() + PATIENCE
+        elif time.monotonic() > deadline:
+            # Each entry that is left has children, round after round: others keep adding some, or
+            # there are some that the search does not find.
+            raise ServerDown(f"{sweep.meaning}: others keep adding entries")
+
+
+def _round(
+    directory: Directory, sweep: Sweep, progress: Progress, *, first: bool
+) -> tuple[int, int]:
+    """Go once over all entries; count the operations sent, and those that children prevented.
+
+    What a later round comes back to has been visited before.
+
+    Raises:
+        Refusal: The first that is not tolerated, when all that was under way has been heard of.
+    """
+    sent = stuck = 0
+    failure: Refusal | None = None
+
+    def operations() -> Iterator[Operation]:
+        nonlocal sent
+        for entry in directory.stream(sweep.query):
+            if first:
+                progress.visit()
+            for operation in sweep.change(entry):
+                if failure:
+                    return
+                sent += 1
+                yield without_duplicates(operation, directory.equality_of)
+
+    for operation, refusal in directory.pipeline(operations()):
+        stuck += isinstance(refusal, HasChildren)
+        try:
+            _settle(directory, sweep, operation, refusal, progress)
+        except Refusal as ex:
+            progress.fail(operation, ex)
+            failure = failure or ex
+    if failure:
+        raise failure
+    return sent, stuck
+
+
+def _settle(
+    directory: Directory,
+    sweep: Sweep,
+    operation: Operation,
+    refusal: Refusal | None,
+    progress: Progress,
+) -> None:
+    """Make of one operation's outcome a change, nothing, or the end of the sweep."""
+    match refusal:
+        case PreconditionFailed():
+            _again(directory, sweep, operation.dn)
+            refusal = None
+        case DirectoryFull():
+            free_space.reclaim(directory, sweep.query.base)
+            _operate(directory, operation)
+            refusal = None
+    if refusal is None:
+        progress.entries += 1
+    elif not is_tolerated(operation, refusal):
+        raise refusal
+
+
+def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
+    """Change one entry that somebody else changed while the sweep came by."""
+    query = replace(sweep.query, base=dn, scope=Scope.BASE)
+    deadline = time.monotonic() + PATIENCE
+    others = ConcurrentChanges(directory)
+    while True:
+        operation = None
+        try:
+            for entry in directory.find(query):
+                for operation in sweep.change(entry):
+                    _operate(directory, operation)
+        except PreconditionFailed as ex:
+            others.look(operation, ex)
+            if time.monotonic() > deadline:
+                raise ServerDown(f"others kept changing {dn}") from ex
+        else:
+            return
+
+
+def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None:
+    correction = recheck.judge(directory.stream(recheck.query))
+    for operation in correction.operations:
+        _operate(directory, operation)
+    if correction.refusal:
+        # The operations have taken back what the steps before had done to entries.
+        progress.keep([s for s in progress.standing if isinstance(s, Outside) and s.undo])
+        raise correction.refusal
