@@ -16,7 +16,7 @@ import requests
 from benchmarks import fetch
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.installation import configuration
@@ -91,7 +91,7 @@ def served(
             stdout=subprocess.DEVNULL,
             cwd=tree,
             env=variables,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
         try:
             url = f"http://{address}/api"

@@ -67,7 +67,7 @@ main.add_command(doctor)
 def _certificates(
     context: click.Context, option: click.Parameter, path: Path | None
 ) -> Path | None:
-    """Judge a file of certificates; a fault is told of the variable that named the file, if any."""
+    """Validate a file of CA certificates; an error names the variable that the path comes from."""
     wrong = certificates(str(path)) if path else None
     if not path or not wrong:
         return path
@@ -81,32 +81,32 @@ def _certificates(
 
 @main.command()
 @_config_option
-@click.option("--uri", "uris", multiple=True, required=True, help="Server of the directory.")
-@click.option("--suffix", required=True, help="Suffix of the tree, dc=example,dc=com.")
-@click.option("--bind-dn", help="Account that writes.  [default: cn=vmailadmin,SUFFIX]")
+@click.option("--uri", "uris", multiple=True, required=True, help="URI of an LDAP server.")
+@click.option("--suffix", required=True, help="Suffix of the tree, such as dc=example,dc=com.")
+@click.option("--bind-dn", help="Service account.  [default: cn=vmailadmin,SUFFIX]")
 @click.option(
     "--bind-password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with its password; asked for without.",
+    help="File with its password; without it the password is prompted for.",
 )
 @click.option(
     "--ca-file",
     type=click.Path(path_type=Path),
     callback=_certificates,
     envvar=_CA_VARIABLES,
-    help="Certificates to trust, PEM.  [default: the system's]",
+    help="File of CA certificates, PEM.  [default: the system's]",
 )
 @click.option(
     "--starttls/--no-starttls",
     default=None,
     envvar="IREDLDAP_LDAP_STARTTLS",
-    help="Turn ldap:// to TLS.  [default: unless the server is this machine]",
+    help="Use StartTLS on ldap://.  [default: unless the server is on this machine]",
 )
-@click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Where to listen.")
+@click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Address to listen on.")
 @click.option("--iredapd-url", help="Database of iRedAPD.  [default: SQLite]")
 @click.option("--amavisd-url", help="Database of Amavisd.  [default: SQLite]")
 @click.option("--iredadmin-url", help="Database of iRedAdmin.  [default: SQLite]")
-@click.option("--state-url", help="Our own database.  [default: SQLite]")
+@click.option("--state-url", help="Database of jobs and revoked sessions.  [default: SQLite]")
 def init(
     path: Path,
     uris: tuple[str, ...],
@@ -118,10 +118,10 @@ def init(
     bind: str,
     **urls: str | None,
 ) -> None:
-    """Write a configuration for a directory, with new keys, and switch the API on.
+    """Write a configuration for a directory, with new session keys and the API enabled.
 
-    The directory is asked which password hashes it verifies. Databases are SQLAlchemy URLs; those
-    that are not given are SQLite files in /var/lib/iredldap, which are made.
+    It is tested which password hashes the directory verifies. Databases are SQLAlchemy URLs; those
+    that are not given are SQLite files in /var/lib/iredldap, which are created.
     """
     if path.exists():
         _fail(f"{path} exists; nothing was changed")
@@ -158,20 +158,22 @@ def init(
         write_new({**files, path: (configuration(sections), 0o666)})
     except OSError as ex:
         _fail(f"{ex}; nothing was changed")
-    for fault in _faults_beside(_read(path)):
-        click.echo(f"beware: {fault}", err=True)
+    for error in _errors_beside(_read(path)):
+        click.echo(f"beware: {error}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
 
 
 @main.command("check-config")
 @_config_option
-@click.option("--probe", "probing", is_flag=True, help="Ask the directory, and note its hashes.")
+@click.option(
+    "--probe", "probing", is_flag=True, help="Test the servers too, and store the password schemes."
+)
 def check_config(path: Path, *, probing: bool) -> None:
-    """Read the configuration and tell every fault.
+    """Check the configuration and report all errors.
 
-    With --probe the directory, the databases and mlmmjadmin are asked too, the password schemes
-    that the directory verifies are written into the file, and it is told which release's schema
-    the directory has, and what does not work with it.
+    With --probe the directory, the databases and mlmmjadmin are tested too, the password schemes
+    that the directory verifies are written into the file, and the release of the directory's schema
+    is reported, with what does not work with it.
     """
     config = _read(path)
     if probing:
@@ -183,8 +185,8 @@ def check_config(path: Path, *, probing: bool) -> None:
         text = path.read_text(encoding="utf-8")
         path.write_text(changed(text, "passwords", found), encoding="utf-8")
         click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
-        if faults := list(_faults_beside(config)):
-            _fail("\n".join(faults))
+        if errors := list(_errors_beside(config)):
+            _fail("\n".join(errors))
     click.echo(f"{path}: no faults")
 
 
@@ -194,6 +196,7 @@ def serve(path: Path) -> None:
     """Serve the API with gunicorn."""
     _read(path)
     os.environ[CONFIG_VARIABLE] = str(path.absolute())
+    # In place of this process, so that signals reach gunicorn's master.
     command = gunicorn_command()
     os.execv(command[0], command)  # noqa: S606 - our own command
 
@@ -213,7 +216,7 @@ def serve(path: Path) -> None:
     default=3890,
     envvar="LDAP_PORT",
     show_default=True,
-    help="TCP port of the directory there.",
+    help="TCP port of the directory on 127.0.0.1.",
 )
 @click.option(
     "--var",
@@ -222,10 +225,10 @@ def serve(path: Path) -> None:
     default="var",
     envvar="VAR",
     show_default=True,
-    help="Private directory, made on first use.",
+    help="Directory for all data, created on first use.",
 )
 def dev(port: int, ldap_port: int, home: Path) -> None:
-    """Start a private directory and the API on it, until Ctrl-C."""
+    """Start a private slapd and the API, until Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     development = Development(home, port, ldap_port)
@@ -274,13 +277,13 @@ def _given_password(file: Path | None) -> str:
 
 
 def _secret_setting(name: str) -> tuple[str, str]:
-    """Section and name of the setting that a file of secrets is for."""
+    """Return section and name of the setting that a file of secrets is for."""
     known = {"bind-password": ("ldap", "bind_password"), "session-keys": ("session", "keys")}
     return known.get(name) or (name.removesuffix("-url"), "url")
 
 
 def _judged(sections: Mapping[str, Mapping[str, Value]], secrets: Mapping[str, str]) -> Config:
-    """Read settings before they are written, with the secrets that will lie beside them."""
+    """Validate settings before they are written, with the secrets that belong to them."""
     given = {variable(*_secret_setting(name)): text for name, text in secrets.items()}
     listed = {
         section: {
@@ -315,10 +318,10 @@ def _probed(settings: LdapSettings) -> tuple[str, ...]:
     return verified
 
 
-def _faults_beside(config: Config) -> Iterator[str]:
-    """Say of everything beside the directory that does not answer so.
+def _errors_beside(config: Config) -> Iterator[str]:
+    """Yield an error for each database and mlmmjadmin that does not respond.
 
-    Asking a database makes its file, if it is SQLite.
+    Testing an SQLite database creates its file.
     """
     with (
         closing(StateDatabase(config.state.url)) as state,

@@ -1,14 +1,13 @@
-"""Every refusal, its code and when it happens.
+"""The refusals: error responses to the client, with their codes and causes.
 
-A refusal is an answer to the client: it says no, and nothing was changed unless
-`Refusal.report` says otherwise. The tree::
+Nothing was changed unless `Refusal.report` says otherwise. The class tree::
 
     Refusal
     ├── Malformed                  the request cannot be understood
     │   ├── InvalidParameter  MissingParameter  ParameterConflict
     │   ├── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
     │   └── InvalidLdif  NeverApplies
-    ├── Unauthenticated            nobody, or nobody any more
+    ├── Unauthenticated            there is no valid session
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  known caller without the right
     │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
@@ -21,32 +20,32 @@ A refusal is an answer to the client: it says no, and nothing was changed unless
     │   └── HasChildren  LastMember  ValueExists  DirectoryUnwilling
     ├── Unacceptable               the schema of the directory forbids it
     │   └── SchemaViolation  NamesEntry  NotSupportedByDirectory
-    ├── PasswordMismatch           the result of a password check, not a fault
+    ├── PasswordMismatch           the result of a password check, not an error
     ├── WeakPassword               one class, the broken rule is its code
     │   └── InvalidPasswordScheme
     ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
-    ├── RequestTimeout             the client took too long to send it
-    ├── TooManyRequests            not now
-    ├── ServerDown                 the directory or a database does not answer
-    ├── DirectoryUnable            it answers, and cannot or must not do what we ask
+    ├── RequestTimeout             the client took too long to send the request
+    ├── TooManyRequests            a limit is exceeded for now
+    ├── ServerDown                 the directory or a database does not respond
+    ├── DirectoryUnable            the directory responds, but cannot or must not do it
     │   └── DirectoryFailed  DirectoryReadOnly  DirectoryDenies  DirectoryFull
-    ├── MlmmjadminUnavailable      the program that keeps subscribable lists does not
-    ├── InternalError              our fault, or an answer nobody foresaw
-    └── Several                    more than one of the above, told together
+    ├── MlmmjadminUnavailable      mlmmjadmin does not respond, or fails
+    ├── InternalError              a bug, or an unexpected response
+    └── Several                    more than one of the above
 
-`web/responses.py` knows which HTTP status each branch wears. The codes are those of the public
-reference where it has one; the others are ours.
+`web/responses.py` maps each branch to an HTTP status. Codes are those of the public reference where
+it has one; the others are this API's own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 Unplaced = Sequence[tuple[str, str]]
-"""Parameters that a directory has no place for, and the attributes that they would stand in."""
+"""Parameters that the directory's schema does not support, with their attributes."""
 
 
 class Refusal(Exception):
-    """The request is answered no; `code` is what the client reads.
+    """An error response; `code` is what the client reads.
 
     Args:
         detail: For the log: the value and what was expected. Never a password.
@@ -70,7 +69,7 @@ class Refusal(Exception):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of the answer, in the order in which they were found."""
+        """The codes of the response, in the order in which they were found."""
         return (self.code,)
 
     @property
@@ -86,11 +85,11 @@ class Malformed(Refusal):
 
 
 class InvalidParameter(Malformed):
-    """A value is not of the parameter's kind, or the body is not of its type."""
+    """A value is not valid for its parameter, or the body is not of its content type."""
 
 
 class MissingParameter(Malformed):
-    """A parameter that the others need was not sent."""
+    """A required parameter was not sent."""
 
     code = "MISSING_PARAMETER"
 
@@ -102,7 +101,7 @@ class ParameterConflict(Malformed):
 
 
 class InvalidDomainName(Malformed):
-    """A domain name is no letter-digit-hyphen name of at least two labels."""
+    """A domain name is not made of letters, digits and hyphens in at least two labels."""
 
     code = "INVALID_DOMAIN_NAME"
 
@@ -114,37 +113,37 @@ class InvalidMail(Malformed):
 
 
 class InvalidUsername(Malformed):
-    """The login name is no mail address."""
+    """The login name is not a mail address."""
 
     code = "INVALID_USERNAME"
 
 
 class EmptyPassword(Malformed):
-    """A login or password check carries no password."""
+    """A login or password check has no password."""
 
     code = "EMPTY_PASSWORD"
 
 
 class InvalidLdif(Malformed):
-    """A file cannot be restored; the report says which lines, and why."""
+    """A file cannot be restored; the report lists the lines and the reasons."""
 
     code = "INVALID_LDIF"
 
 
 class NeverApplies(Malformed):
-    """A setting that could be stored, and that no program would ever act on."""
+    """A setting could be stored, but no program would ever apply it."""
 
     code = "NEVER_APPLIES"
 
 
 class NoAdmins(Malformed):
-    """None of the addresses to be assigned as admins may be one."""
+    """None of the addresses to be assigned may be an admin."""
 
     code = "NO_ADMINS"
 
 
 class Unauthenticated(Refusal):
-    """The caller is nobody, or nobody any more."""
+    """There is no valid session."""
 
     code = "LOGIN_REQUIRED"
 
@@ -154,19 +153,19 @@ class LoginRequired(Unauthenticated):
 
 
 class SessionExpired(Unauthenticated):
-    """The cookie was good once and its time is over."""
+    """The cookie has expired."""
 
     code = "SESSION_EXPIRED"
 
 
 class InvalidCredentials(Unauthenticated):
-    """Wrong name, wrong password, disabled account or no admin: all the same answer."""
+    """Wrong name, wrong password, disabled account or no admin: all have the same response."""
 
     code = "INVALID_CREDENTIALS"
 
 
 class Forbidden(Refusal):
-    """The caller is known and may not."""
+    """The caller may not do it."""
 
     code = "PERMISSION_DENIED"
 
@@ -176,7 +175,7 @@ class PermissionDenied(Forbidden):
 
 
 class PermissionDeniedUpdateGlobalAdminProfile(Forbidden):
-    """A normal admin touches the account of a global admin."""
+    """A normal admin would change the account of a global admin."""
 
     code = "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"
 
@@ -200,7 +199,7 @@ class CrossSiteRequest(Forbidden):
 
 
 class NotFound(Refusal):
-    """What was named is not there."""
+    """What was named does not exist."""
 
     code = "NO_SUCH_ACCOUNT"
 
@@ -210,7 +209,7 @@ class NoSuchAccount(NotFound):
 
 
 class NoSuchJob(NotFound):
-    """There is no such job, it is another admin's, or it ended long ago."""
+    """There is no such job, it is another admin's, or it was finished long ago."""
 
     code = "NO_SUCH_JOB"
 
@@ -222,7 +221,7 @@ class NoSuchRoute(NotFound):
 
 
 class ApiDisabled(NotFound):
-    """The configuration does not switch the API on."""
+    """The configuration does not enable the API."""
 
     code = "API_DISABLED"
 
@@ -244,7 +243,7 @@ class AmbiguousAccount(Conflict):
 
     @classmethod
     def of(cls, name: str, dns: Iterable[str]) -> Self:
-        """Refuse an address or a name that several entries have.
+        """Create the refusal for an address or a name that several entries have.
 
         Args:
             name: The address or the name.
@@ -261,13 +260,13 @@ class CanNotBeLocalDomain(Conflict):
 
 
 class NotAllowed(Conflict):
-    """The domain's limit says that no such account may be created."""
+    """The domain's limit does not allow such an account."""
 
     code = "NOT_ALLOWED"
 
 
 class MailboxInUse(Conflict):
-    """A mailbox path is, holds or lies in that of another account, or of a deleted one."""
+    """A mailbox path overlaps that of another account, or of a deleted one."""
 
     code = "MAILBOX_IN_USE"
 
@@ -279,7 +278,7 @@ class ExceededDomainAccountLimit(Conflict):
 
 
 class ExceededDomainQuotaSize(Conflict):
-    """The domain has not that much mailbox space left."""
+    """The domain does not have that much mailbox space left."""
 
     code = "EXCEEDED_DOMAIN_QUOTA_SIZE"
 
@@ -291,43 +290,43 @@ class ExceededMaxUserQuota(Conflict):
 
 
 class ExceededLdapServerSizelimit(Conflict):
-    """The directory gives no more entries at once than it is set up to; what came is not all."""
+    """The size limit of the directory was exceeded; the result is incomplete."""
 
     code = "EXCEEDED_LDAP_SERVER_SIZELIMIT"
 
 
 class ExceededLdapServerTimelimit(Conflict):
-    """The directory searched for as long as it is set up to; what came is not all."""
+    """The time limit of the directory was exceeded; the result is incomplete."""
 
     code = "EXCEEDED_LDAP_SERVER_TIMELIMIT"
 
 
 class ExceededLdapServerAdminlimit(Conflict):
-    """The directory would have to look at more than it is set up to."""
+    """An administrative limit of the directory was exceeded."""
 
     code = "EXCEEDED_LDAP_SERVER_ADMINLIMIT"
 
 
 class HasChildren(Conflict):
-    """An entry to be removed or renamed has children that cannot go along."""
+    """An entry to be deleted or renamed has children that cannot be."""
 
     code = "HAS_CHILDREN"
 
 
 class LastMember(Conflict):
-    """A group that is no list of ours would lose its last member, which its class must have."""
+    """A group that the API does not manage would lose its last member, which its class requires."""
 
     code = "LAST_MEMBER"
 
 
 class ValueExists(Conflict):
-    """A value is equal to another one by the rule that the directory compares them with."""
+    """A value equals another one by the directory's matching rule."""
 
     code = "VALUE_EXISTS"
 
 
 class DirectoryUnwilling(Conflict):
-    """The directory is set up not to do this; the log has its words."""
+    """The directory is configured not to do this; the log has its message."""
 
     code = "DIRECTORY_UNWILLING"
 
@@ -339,37 +338,37 @@ class ExceedLimitDomain(Conflict):
 
 
 class ExceedLimitQuota(Conflict):
-    """The admin has not that much mailbox space left to hand out."""
+    """The admin does not have that much mailbox space left to assign."""
 
     code = "EXCEED_LIMIT_QUOTA"
 
 
 class ExceedLimitUsers(Conflict):
-    """The admin has not that many users left to hand out."""
+    """The admin does not have that many users left to create."""
 
     code = "EXCEED_LIMIT_USERS"
 
 
 class ExceedLimitAliases(Conflict):
-    """The admin has not that many aliases left to hand out."""
+    """The admin does not have that many aliases left to create."""
 
     code = "EXCEED_LIMIT_ALIASES"
 
 
 class ExceedLimitLists(Conflict):
-    """The admin has not that many lists left to hand out."""
+    """The admin does not have that many lists left to create."""
 
     code = "EXCEED_LIMIT_LISTS"
 
 
 class PasswordMismatch(Refusal):
-    """A password check was made, and its result is no."""
+    """A password check was made, and the password is wrong."""
 
     code = "INVALID_CREDENTIALS"
 
 
 class WeakPassword(Refusal):
-    """A new password breaks a rule; the rule's own code is the answer."""
+    """A new password breaks a rule; the response has the rule's own code."""
 
     code = "PW_EMPTY"
 
@@ -383,7 +382,7 @@ class WeakPassword(Refusal):
 
 
 class InvalidPasswordScheme(Refusal):
-    """A ready-made hash is of a scheme that the directory cannot verify."""
+    """A given password hash has a scheme that the directory cannot verify."""
 
     code = "INVALID_PASSWORD_SCHEME"
 
@@ -395,11 +394,11 @@ class Unacceptable(Refusal):
 
 
 class SchemaViolation(Unacceptable):
-    """The classes or the DN of an entry forbid the change: it is not as this API makes it."""
+    """The classes or the DN of an entry, not as this API creates it, forbid the change."""
 
 
 class NamesEntry(SchemaViolation):
-    """A value that is part of the entry's DN would go; `_data` says of which attribute.
+    """A value that is part of the entry's DN would be removed; `_data` names the attribute.
 
     Args:
         detail: For the log.
@@ -420,12 +419,12 @@ class NamesEntry(SchemaViolation):
 
 
 class NotSupportedByDirectory(Unacceptable):
-    """The directory's schema has no place for what was sent; `_data` names it where we know it.
+    """The directory's schema does not support what was sent; `_data` names it where it is known.
 
     Args:
         detail: For the log.
         unplaced: Parameters, and the attributes that they would be stored in.
-        attribute: What no parameter alone is stored in, where it is that.
+        attribute: An attribute that belongs to no single parameter.
     """
 
     code = "NOT_SUPPORTED_BY_DIRECTORY"
@@ -466,25 +465,25 @@ class BodyTooLarge(Refusal):
 
 
 class UnsupportedMediaType(Refusal):
-    """The body is of a type that is not read here."""
+    """The body has a content type that is not supported."""
 
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
 class MethodNotAllowed(Refusal):
-    """The path exists and does not know this method."""
+    """The path exists and does not support this method."""
 
     code = "METHOD_NOT_ALLOWED"
 
 
 class RequestTimeout(Refusal):
-    """The request did not come whole in time."""
+    """The request was not received completely in time."""
 
     code = "REQUEST_TIMEOUT"
 
 
 class TooManyRequests(Refusal):
-    """Too many logins failed, too many jobs wait, or too much is being downloaded or done.
+    """Too many failed logins, waiting jobs, downloads or requests.
 
     Args:
         detail: For the log.
@@ -499,51 +498,51 @@ class TooManyRequests(Refusal):
 
 
 class ServerDown(Refusal):
-    """The directory or a database does not answer; asking again later may help."""
+    """The directory or a database does not respond; a later attempt may succeed."""
 
     code = "SERVER_DOWN"
 
 
 class DirectoryUnable(Refusal):
-    """The directory answers, and cannot or must not do what is asked of it."""
+    """The directory responds, but cannot or must not do what is requested."""
 
     code = "DIRECTORY_FAILED"
 
 
 class DirectoryFailed(DirectoryUnable):
-    """The directory failed at it, or does not know how; the log has its words."""
+    """The directory failed, or does not support it; the log has its message."""
 
 
 class DirectoryReadOnly(DirectoryUnable):
-    """The directory takes no changes: it is read-only, or a copy of another server's."""
+    """The directory accepts no changes: it is read-only, or a replica."""
 
     code = "DIRECTORY_READ_ONLY"
 
 
 class DirectoryDenies(DirectoryUnable):
-    """The access rules of the directory keep the service account from it."""
+    """The access rules of the directory do not allow it to the service account."""
 
     code = "DIRECTORY_DENIES"
 
 
 class DirectoryFull(DirectoryUnable):
-    """The database of the directory is as large as it may be, or its disk is full."""
+    """The database of the directory has reached its maximum size, or its disk is full."""
 
     code = "DIRECTORY_FULL"
 
 
 class MlmmjadminUnavailable(Refusal):
-    """mlmmjadmin is not configured, does not answer, or could not do what it was asked to."""
+    """mlmmjadmin is not configured, does not respond, or failed."""
 
     code = "MLMMJADMIN_UNAVAILABLE"
 
 
 class InternalError(Refusal):
-    """An answer nobody foresaw; the log has it."""
+    """A bug, or an unexpected response; the log has it."""
 
 
 class Several(Refusal):
-    """More than one refusal, told together.
+    """More than one refusal, in one response.
 
     Args:
         refusals: At least one; the first decides the HTTP status.
@@ -563,14 +562,14 @@ class Several(Refusal):
 
 
 def descendants(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
-    """Give every class of refusal below one."""
+    """Yield all subclasses of a class of refusals."""
     for child in kind.__subclasses__():
         yield child
         yield from descendants(child)
 
 
 def of_code(code: str) -> type[Refusal]:
-    """Give the class of a code; of the two of `INVALID_CREDENTIALS` that of a login.
+    """Return the class of a code; of the two of `INVALID_CREDENTIALS` that of a login.
 
     Raises:
         LookupError: If no refusal has it.
@@ -584,7 +583,7 @@ def of_code(code: str) -> type[Refusal]:
 
 
 def raise_all(refusals: Sequence[Refusal]) -> None:
-    """Raise what was collected: nothing, the one, or all of them together."""
+    """Raise collected refusals: none, the only one, or all of them as `Several`."""
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:

@@ -12,22 +12,22 @@ Value = str | bool | Sequence[str]
 
 
 SECRETS = 0o600
-"""Mode of files that hold secrets; the process's umask may take more away."""
+"""Mode of files with secrets; the process's umask may restrict it further."""
 
 
 def new_secret() -> str:
     """Generate a secret of 32 letters, digits and underscores.
 
-    There is no dash in it: at the beginning of an argument it would be taken for an option.
+    It contains no dash: at the start of an argument it would be taken for an option.
     """
     return secrets.token_urlsafe(24).replace("-", "_")
 
 
 def write_secret(path: Path, secret: str | None = None) -> str:
-    """Write a secret that only its owner reads; make one up where none is given.
+    """Write a secret into a file readable by its owner only; by default a new one.
 
     Raises:
-        FileExistsError: If there is a file of this name; it stays as it is.
+        FileExistsError: If there is a file of this name, which is not changed.
     """
     text = secret if secret is not None else new_secret()
     write_new({path: (f"{text}\n", SECRETS)})
@@ -35,20 +35,20 @@ def write_secret(path: Path, secret: str | None = None) -> str:
 
 
 def kept_secret(path: Path) -> str:
-    """Read a secret, or make it on first use."""
+    """Read a secret; the first call generates it."""
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
     return write_secret(path)
 
 
 def write_new(files: Mapping[Path, tuple[str, int]]) -> None:
-    """Write files that are not there yet, and their directories: all of them or none.
+    """Write new files, and their directories: all of them or none.
 
     Args:
-        files: Text and mode of each, in the order in which they are made.
+        files: Text and mode of each, in the order in which they are written.
 
     Raises:
-        OSError: If one exists, or cannot be written; what was made before is taken away again.
+        OSError: If one exists, or cannot be written; those written before are deleted again.
     """
     made: list[Path] = []
     try:
@@ -57,7 +57,8 @@ def write_new(files: Mapping[Path, tuple[str, int]]) -> None:
                 if not folder.exists():
                     folder.mkdir()
                     made.append(folder)
-            # Not written first and closed off later: somebody may have it open by then.
+            # Created with its mode, not changed later: another process could have opened it by
+            # then.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             made.append(path)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -70,13 +71,13 @@ def write_new(files: Mapping[Path, tuple[str, int]]) -> None:
 
 
 def secrets_folder(configuration: Path) -> Path:
-    """Folder of the secrets of a configuration file: ``x.d`` of ``x.toml``, else ``name.d``."""
+    """Return the folder of a configuration's secrets: ``x.d`` for ``x.toml``, else ``name.d``."""
     path = configuration.absolute()
     return path.with_name(f"{path.name.removesuffix('.toml') or path.name}.d")
 
 
 def configuration(sections: Mapping[str, Mapping[str, Value]]) -> str:
-    """Write settings as TOML."""
+    """Format settings as TOML."""
     document = tomlkit.document()
     document.add(tomlkit.comment("Every setting is described in docs/configuration.md."))
     text = tomlkit.dumps(document)
@@ -86,7 +87,7 @@ def configuration(sections: Mapping[str, Mapping[str, Value]]) -> str:
 
 
 def changed(text: str, section: str, settings: Mapping[str, Value]) -> str:
-    """Change settings of one section in a TOML text; its comments and order stay."""
+    """Change settings of one section in a TOML text; comments and order are kept."""
     document = tomlkit.parse(text)
     if section not in document:
         if text.strip():

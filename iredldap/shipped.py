@@ -1,7 +1,7 @@
-"""Find the files that travel with the program: schema, templates, gunicorn's configuration.
+"""Locate the data files of the program: schema, templates, gunicorn's configuration.
 
-In a checkout they stand beside the package; an installed wheel has put them below
-``share/iredldap`` and remembers where.
+In a checkout they are beside the package; an installed wheel has them below ``share/iredldap``, and
+its metadata says where.
 """
 
 from importlib import metadata
@@ -11,10 +11,10 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def shipped(name: str) -> Path:
-    """Path of a shipped file or directory, named as in the checkout (`schema`, say).
+    """Return the path of a data file or directory, named as in the checkout, such as `schema`.
 
     Raises:
-        FileNotFoundError: If the installation has lost it.
+        FileNotFoundError: If it is missing from the installation.
     """
     beside = _CHECKOUT / name
     if (_CHECKOUT / "setup.cfg").exists() and beside.exists():

@@ -1,7 +1,7 @@
-"""Which servers are trusted, and what is wrong with the TLS of one: for libldap and for sockets.
+"""CA certificates to trust, and the diagnosis of failed TLS: for libldap and for sockets.
 
-What libldap says of a certificate depends on how it was built ("unknown error code", with GnuTLS),
-so the sentence is found by a handshake of our own, once one has failed.
+libldap's error message about a certificate depends on how it was built ("unknown error code", with
+GnuTLS). So after a failure the reason is found out by a second handshake with Python's `ssl`.
 
 Source: `docs/decisions/0035-trust.md`; RFC 4511, section 4.14 (StartTLS).
 """
@@ -16,25 +16,25 @@ from urllib.parse import urlsplit
 from iredldap.config.ldap import LdapSettings
 
 VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
-"""Environment variables that name the certificates of the system, the first one first."""
+"""Environment variables that name a file of CA certificates, in order of preference."""
 _START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 _SUCCESS = b"\x0a\x01\x00"
 _EXPIRED, _NOT_YET = 10, 9
 _NAMES = {62, 64}
-"""Codes of X509_verify_cert(3): neither the name of a host nor an address matches."""
+"""Codes of X509_verify_cert(3): neither a host name nor an address matches."""
 
 
 def certificates(settings: LdapSettings) -> str:
-    """Return the file of the certificates to trust: the setting's, else the system's.
+    """Return the file of CA certificates: the setting's, else the system's.
 
-    The system's is what the environment names (`LDAPTLS_CACERT`, `SSL_CERT_FILE`), else what
-    libldap is configured to use (`TLS_CACERT` in ldap.conf), else OpenSSL's. Empty: none is there.
+    The system's is the one that the environment names (`LDAPTLS_CACERT`, `SSL_CERT_FILE`), else
+    that of libldap's configuration (`TLS_CACERT` in ldap.conf), else OpenSSL's. Empty: none.
     """
     return _chosen(settings)[1]
 
 
 def source(settings: LdapSettings) -> str:
-    """Return what names the file of `certificates`: a setting, a variable; the system, else."""
+    """Return where the path of `certificates` comes from: a setting, a variable or the system."""
     return _chosen(settings)[0]
 
 
@@ -48,7 +48,7 @@ def _chosen(settings: LdapSettings) -> tuple[str, str]:
 
 
 def context(settings: LdapSettings) -> ssl.SSLContext:
-    """Make what a socket is turned to TLS with.
+    """Create the TLS context for a socket.
 
     Raises:
         OSError: If the certificates can't be read.
@@ -65,13 +65,13 @@ def context(settings: LdapSettings) -> ssl.SSLContext:
 
 
 def name(uri: str) -> str:
-    """Name that a server's certificate has to bear; that of this machine for itself."""
+    """Return the host name that a certificate must have; for localhost that of this machine."""
     host = urlsplit(uri).hostname or "localhost"
     return socket.getfqdn() if host == "localhost" else host
 
 
-def fault(uri: str, settings: LdapSettings) -> str | None:
-    """Try a handshake, and say what is wrong with it; None: nothing, or nothing that is TLS's."""
+def diagnose(uri: str, settings: LdapSettings) -> str | None:
+    """Try a TLS handshake; return what is wrong with it, or None if nothing, or not with TLS."""
     server = urlsplit(uri)
     starts = settings.turns_to_tls(uri)
     if not (starts or server.scheme == "ldaps"):
@@ -86,12 +86,12 @@ def fault(uri: str, settings: LdapSettings) -> str | None:
             with context(settings).wrap_socket(plain, server_hostname=name(uri)):
                 return None
         except OSError as ex:
-            return told(ex, uri, settings)
+            return explain(ex, uri, settings)
     return None
 
 
-def told(error: OSError, uri: str, settings: LdapSettings) -> str:
-    """Say what went wrong in a handshake, and where to set it right."""
+def explain(error: OSError, uri: str, settings: LdapSettings) -> str:
+    """Return what went wrong in a handshake, and the setting that would correct it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: {_judged(error, uri, settings)}"
     if isinstance(error, ssl.SSLError) and error.reason in {"WRONG_VERSION_NUMBER", "EOF"}:

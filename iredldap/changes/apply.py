@@ -38,15 +38,15 @@ from iredldap.gateways.locks import Busy
 from iredldap.gateways.turns import Turns
 
 _FINAL = (Conflict, DirectoryUnable, Forbidden, Malformed, NotFound, Unacceptable)
-"""Refusals that a repeat of the same request would meet again."""
+"""Refusals that the same request would get again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a change takes before its plan is made.
+    """The names that a change locks before its plan is made.
 
-    `names` is what the request itself tells; a plan may touch more (`Plan.touches`). Who waits for
-    longer than `PATIENCE` waits in pieces, and calls `check` in between, which may end the wait.
+    `names` are those known from the request; a plan may touch more (`Plan.touches`). A wait longer
+    than `PATIENCE` is divided, with calls of `check` in between, which may end it.
     """
 
     turns: Turns
@@ -57,7 +57,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """A plan carried out: the state it left the named entry in, and what its plan tells."""
+    """The result of a plan: the state of the named entry, and the plan's notes for the response."""
 
     state: str | None
     ignored: tuple[str, ...] = ()
@@ -74,30 +74,31 @@ def execute(
     begin: Callable[[Plan], Progress] = lambda _: Progress(),
     turn: Turn | None = None,
 ) -> ChangeResult:
-    """Make a plan and apply it; make it anew while other clients are quicker.
+    """Make a plan and apply it; repeat both while other clients change the same entries.
 
-    All of it happens while the names that the plan touches are held. Whether they are all is known
-    when the plan has been made: where it touches more, everything is released, taken together in
-    sorted order, and the plan is made anew.
+    All of it happens while the names that the plan touches are locked. Which these are is only
+    known when the plan has been made: if it touches more than is locked, all are released, locked
+    together in sorted order, and the plan is made again.
 
     Args:
         directory: Where.
-        make: Reads what it needs and gives the plan. It may be called several times.
-        if_match: States of which the named entry must have one; then nothing is made anew.
-            ``*``: it must exist.
-        patience: Seconds for which the plan is made anew; None: `PATIENCE`.
-        begin: Is told of each plan that is about to be applied; gives what follows it.
-        turn: What to hold meanwhile; None: nothing.
+        make: Reads what it needs and returns the plan. It may be called several times.
+        if_match: States of which the named entry must have one; then nothing is repeated. ``*``: it
+            must exist.
+        patience: Seconds for which the plan is repeated; None: `PATIENCE`.
+        begin: Called with each plan that is about to be applied; returns its progress.
+        turn: The names to lock; None: none.
 
     Raises:
         PreconditionFailed: If the named entry is in another state.
-        ServerDown: If others were quicker, or held one of the names, for too long.
-        Unacceptable: If the schema does not allow it, read again if need be.
+        ServerDown: If other clients changed the entries, or locked one of the names, for too long.
+        Unacceptable: If the schema, read again if need be, does not allow it.
     """
     try:
         return _execute(directory, make, if_match, patience, begin, turn)
     except Unacceptable as refusal:
-        # The plan may have been made for the schema that the server had some minutes ago.
+        # The plan may have been made for the schema that the server had some minutes ago. Not
+        # repeated if a step has been carried out: it would be repeated, too.
         if "done" in (refusal.report or {}) or not directory.has_new_schema():
             raise
         return _execute(directory, make, if_match, patience, begin, turn)
@@ -139,7 +140,7 @@ def _in_turn(
     begin: Callable[[Plan], Progress],
     held: frozenset[str] | None,
 ) -> ChangeResult | frozenset[str]:
-    """Make a plan and apply it while names are held; return what it touches if that is more."""
+    """Make a plan and apply it while names are locked; return what it touches if that is more."""
     deadline = time.monotonic() + patience
     others = ConcurrentChanges(directory)
     is_bound = bool(if_match) and "*" not in if_match
@@ -155,7 +156,7 @@ def _in_turn(
             dry_run.judge(directory, plan, progress.fail)
             return apply(directory, plan, progress)
         except PreconditionFailed as ex:
-            others.look(progress.refused, ex)
+            others.examine(progress.refused, ex)
             if is_bound:
                 raise
             if time.monotonic() > deadline:
@@ -164,7 +165,7 @@ def _in_turn(
 
 
 def judge_state(plan: Plan, if_match: tuple[str, ...]) -> None:
-    """See whether the named entry was read in one of the states that were asked for, if any were.
+    """Check that the named entry was read in one of the states of `If-Match`, if there are any.
 
     Raises:
         PreconditionFailed: If not.
@@ -179,15 +180,16 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
     Args:
         directory: Where.
         plan: The steps.
-        progress: Is told how far it has come.
+        progress: Records what has been carried out.
 
     Raises:
-        ExceededLdapServerSizelimit: If a sweep would not find all; nothing has been done then.
-        Refusal: Of the step that failed. If others had been done before, or nobody knows about
-            this one, its report says which were done and which were not.
+        ExceededLdapServerSizelimit: If a sweep would not find all entries; nothing has been done.
+        Refusal: That of the step that failed. If others had been carried out before, or whether
+            this one was is not known, its report says which were and which were not.
     """
     progress = progress or Progress()
     state, named = plan.state, plan.named
+    # Before the first step: a sweep that finds only some entries would leave the rest unchanged.
     if sweeps := [step.query for step in plan.steps if isinstance(step, Sweep)]:
         directory.refuse_partial(sweeps)
     for number, step in enumerate(plan.steps):
@@ -196,8 +198,9 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         except Refusal as refusal:
             if isinstance(step, Operation):
                 progress.fail(step, refusal)
+            # Not where the step may have been carried out: its entry may need the work outside.
             if not isinstance(refusal, Unanswered):
-                _take_back(progress)
+                _undo_outside(progress)
             if number and isinstance(refusal, _FINAL):
                 _undo(directory, plan, plan.steps[:number], progress)
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
@@ -215,15 +218,15 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
 
 
 def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:
-    """Take back what was done of a plan that a later step has been refused of for good.
+    """Undo the steps carried out before one that is refused finally.
 
-    What others have changed since is theirs, and is left alone. If the directory or another program
-    fails meanwhile, what was done stands, and the report tells of it.
+    Entries that other clients have changed since are left alone. If the directory or another
+    program fails meanwhile, the steps stay carried out, and the report says so.
     """
     if plan.back is None:
         return
     if any(isinstance(step, Rename) for step in done):
-        # The entry has another name by now: asking again finishes the change.
+        # The entry has a new name already: the same request, repeated, finishes the change.
         return
     with suppress(Refusal):
         for step in plan.back():
@@ -233,10 +236,10 @@ def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Pr
         progress.entries = 0
 
 
-def _take_back(progress: Progress) -> None:
-    """Take back what was done outside for an entry, if no change of an entry stands.
+def _undo_outside(progress: Progress) -> None:
+    """Undo work outside the directory, if no change of an entry remains.
 
-    What cannot be taken back now stays among what was done, and the report tells of it.
+    Work that cannot be undone now stays among the steps carried out, and the report says so.
     """
     if progress.entries or not all(isinstance(step, Outside) for step in progress.standing):
         return

@@ -1,9 +1,9 @@
-"""What the directory would refuse of a plan, found out before its first step.
+"""Dry run of a plan: what the directory would refuse, found out before the first step.
 
-One operation is judged by slapd as a whole. A plan of several could be refused in the middle, by
-the classes of an entry that another program has made, say: so each of its operations is shown to
-slapd first, under the No-Op control, as the entries are now. What must not be shown to it is judged
-by the schema, and so is what stands on earlier steps.
+slapd accepts or refuses one operation as a whole. A plan of several could fail in the middle, for
+example because of the classes of an entry that another program has made: so each operation is first
+sent under the No-Op control, on the entries as they are. Operations that must not be sent
+(`gateways/ldap/no_op.py`), or that depend on earlier steps, are checked by the schema.
 
 Source: `docs/decisions/0032-judged-first.md`.
 """
@@ -46,31 +46,31 @@ from iredldap.gateways.ldap.errors import ValueAbsent, ValuePresent
 from iredldap.gateways.ldap.no_op import NotJudged
 
 Fail = Callable[[Operation, Refusal], None]
-"""Is told of an operation that would be refused."""
+"""Called with an operation that would be refused, and its refusal."""
 
-_MOST_TOLD = 20
-"""Entries that a refusal names."""
+_MOST_LISTED = 20
+"""Maximum of entries that a report lists."""
 
 _ACCOUNTS = ("mailUser", "mailList", "mailAlias")
 
 
 def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> None:
-    """See whether the directory would refuse a plan that writes more than once.
+    """Check that the directory would accept a plan that writes more than once.
 
-    Nothing is changed. What others do meanwhile, and a database that is full, show only later.
+    Nothing is changed. Changes by other clients, and a full database, can still make a step fail.
 
     Args:
         directory: Where.
-        plan: What is about to be done.
-        fail: Is told what would be refused.
+        plan: The plan that is about to be applied.
+        fail: Called with what would be refused.
 
     Raises:
-        HasChildren: If an entry would go that has children which no search finds, or accounts
-            below it; the report names these.
-        LastMember: If groups would lose their last members; the report names them.
-        ValueExists: If a value is there already in another spelling.
-        PreconditionFailed: If somebody has changed an entry since the plan was made.
-        Refusal: Whatever else the directory says.
+        HasChildren: If an entry to be deleted has children which no search finds, or accounts
+            below it, which the report lists.
+        LastMember: If groups would lose their last members; the report lists them.
+        ValueExists: If a value exists already in another spelling.
+        PreconditionFailed: If another client has changed an entry since the plan was made.
+        Refusal: Any other of the directory.
     """
     writes = [step for step in plan.steps if isinstance(step, Operation | Sweep)]
     if len(writes) > 1 or any(isinstance(step, Sweep) for step in writes):
@@ -85,7 +85,7 @@ class _Judge:
         self._emptied: set[str] = set()
 
     def judge(self, steps: list[Operation | Sweep]) -> None:
-        """Judge single operations together, then sweeps, each on the directory as it is."""
+        """Check single operations in one pipeline, then each sweep, on the directory as it is."""
         single = [step for step in steps if not isinstance(step, Sweep)]
         self._emptied = {
             step.query.base.lower()
@@ -94,13 +94,13 @@ class _Judge:
         }
         for operation, refusal in self._directory.judged([*self._independent(single)]):
             if refusal and not is_tolerated(operation, refusal):
-                self._answer(operation, refusal)
+                self._handle(operation, refusal)
         for step in steps:
             if isinstance(step, Sweep):
                 self._sweep(step)
 
     def _independent(self, operations: list[Operation]) -> Iterator[Operation]:
-        """Give those that do not stand on earlier ones, and judge what the others add."""
+        """Yield operations that do not depend on earlier ones; check additions among the others."""
         made: set[str] = set()
         for operation in operations:
             dn = operation.dn.lower()
@@ -115,35 +115,35 @@ class _Judge:
             elif isinstance(operation, Rename):
                 made.add(operation.new_dn.lower())
 
-    def _answer(self, operation: Operation, refusal: Refusal) -> None:
-        """Do what can be done about a verdict, or refuse."""
+    def _handle(self, operation: Operation, refusal: Refusal) -> None:
+        """Handle the refusal of an operation: check further, ignore it or raise it."""
         match operation, refusal:
             case _, NotJudged():
                 self._by_schema(operation)
             case Delete(with_children=True), HasChildren():
                 if operation.dn.lower() in self._emptied:
                     return
-                self._spare_accounts(operation, refusal)
+                self._refuse_accounts(operation, refusal)
                 if not self._sweep(everything_below(operation.dn)):
                     self._refuse(operation, refusal)
             case Rename(container=Add()), NoSuchAccount():
-                # The new parent is missing, and is made.
+                # The new parent is missing, and will be created.
                 return
             case _:
                 self._refuse(operation, refusal)
 
-    def _spare_accounts(self, operation: Operation, refusal: Refusal) -> None:
-        """Refuse to take accounts along: each has mentions, a mailbox and rights of its own."""
+    def _refuse_accounts(self, operation: Operation, refusal: Refusal) -> None:
+        """Refuse to delete accounts as children: each has references, a mailbox and rights."""
         query = replace(everything_below(operation.dn).query, attributes=("objectClass",))
         with closing(self._directory.stream(query)) as found:
             others = (one.dn for one in found if _is_account(one))
-            below = [*islice((dn for dn in others if not same_dn(dn, operation.dn)), _MOST_TOLD)]
+            below = [*islice((dn for dn in others if not same_dn(dn, operation.dn)), _MOST_LISTED)]
         if below:
             refusal.report = {"entries": below}
             self._refuse(operation, refusal)
 
     def _by_schema(self, operation: Operation) -> None:
-        """Refuse what makes an entry that the schema forbids, and that it was not before."""
+        """Refuse an operation that leaves an entry against the schema which was not so before."""
         schema = self._directory.schema()
         before: list[str] = []
         after: Mapping[str, Sequence[bytes]]
@@ -161,7 +161,7 @@ class _Judge:
             self._refuse(operation, SchemaViolation("; ".join(new)))
 
     def _sweep(self, sweep: Sweep) -> int:
-        """Judge what a sweep would do as things are now; return how many operations that is."""
+        """Check the operations of a sweep on the entries as they are; return their number."""
         count = 0
         groups: list[str] = []
         for operation, refusal in self._directory.judged(self._wanted(sweep, groups)):
@@ -170,16 +170,16 @@ class _Judge:
                 case None | NotJudged():
                     pass
                 case PreconditionFailed():
-                    self._again(sweep, operation, refusal)
+                    self._repeat(sweep, operation, refusal)
                 case _ if not is_tolerated(operation, refusal):
                     self._refuse(operation, refusal)
         if groups:
-            told = {"groups": groups[:_MOST_TOLD]}
-            raise LastMember(f"{sweep.meaning}: {', '.join(groups)[:500]}", report=told)
+            report = {"groups": groups[:_MOST_LISTED]}
+            raise LastMember(f"{sweep.meaning}: {', '.join(groups)[:500]}", report=report)
         return count
 
     def _wanted(self, sweep: Sweep, groups: list[str]) -> Iterator[Operation]:
-        """Give the operations of a sweep; note the groups that would lose their last members."""
+        """Yield the operations of a sweep; collect groups that would lose their last members."""
         schema = self._directory.schema()
         for entry in self._directory.stream(sweep.query):
             for operation in (sweep.foreseen or sweep.change)(entry):
@@ -188,10 +188,10 @@ class _Judge:
                 elif operation.dn.lower() not in self._touched:
                     yield clashes.without_duplicates(operation, self._directory.equality_of)
 
-    def _again(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
-        """Judge an entry again that is not as it was read: by now it may be right."""
+    def _repeat(self, sweep: Sweep, refused: Operation, verdict: Refusal) -> None:
+        """Check an entry again that another client has changed since it was read."""
         others = ConcurrentChanges(self._directory)
-        others.look(refused, verdict)
+        others.examine(refused, verdict)
         query = replace(sweep.query, base=refused.dn, scope=Scope.BASE)
         wanted = [
             clashes.without_duplicates(operation, self._directory.equality_of)
@@ -204,7 +204,7 @@ class _Judge:
                     pass
                 case PreconditionFailed():
                     # Another client again: the sweep itself tries often enough for that.
-                    others.look(operation, refusal)
+                    others.examine(operation, refusal)
                 case _ if not is_tolerated(operation, refusal):
                     self._refuse(operation, refusal)
 
@@ -219,7 +219,7 @@ def _is_account(entry: Entry) -> bool:
 
 
 class ConcurrentChanges:
-    """Tells an entry that others keep changing from one that can never be changed so.
+    """Distinguishes entries that other clients keep changing from changes that can never succeed.
 
     Args:
         directory: Where.
@@ -229,14 +229,14 @@ class ConcurrentChanges:
         self._directory = directory
         self._seen: dict[str, str | None] = {}
 
-    def look(self, refused: Operation | None, refusal: Refusal) -> None:
-        """Look at an entry of which values were not as a plan had them.
+    def examine(self, refused: Operation | None, refusal: Refusal) -> None:
+        """Examine an entry whose values differ from those that a plan was made for.
 
-        If it is as the operation expected it, or as it was when the last plan was refused, nobody
-        has come between: the plan wants what can never be.
+        If its state is the expected one, or the same as when the last plan was refused, no other
+        client has changed it: the operation can never succeed.
 
         Raises:
-            ValueExists: If it adds a value that is there in another spelling; both are named.
+            ValueExists: If it adds a value that exists in another spelling; the report has both.
             SchemaViolation: If it removes one that the directory does not find.
         """
         if refused is None or not isinstance(refusal, ValuePresent | ValueAbsent):
@@ -244,7 +244,7 @@ class ConcurrentChanges:
         entry = self._directory.read(refused.dn)
         state = entry.csn if entry else None
         expected = refused.expect if isinstance(refused, Modify) else ()
-        # Where entries have no states, the first refusal may be a race as well.
+        # Where entries have no state (`entryCSN`), the first refusal may be a race, too.
         is_known = refused.dn in self._seen and self._seen[refused.dn] == state
         if entry is None or (state not in expected and not is_known):
             self._seen[refused.dn] = state
@@ -253,21 +253,21 @@ class ConcurrentChanges:
         if isinstance(refusal, ValueAbsent):
             raise SchemaViolation(words, report=report) from refusal
         found = clashes.clash(refused, entry, self._directory.equality_of)
-        told = _told(found) if found else {}
-        raise ValueExists(words, report={**(report or {}), **told}) from refusal
+        both = _clash_report(found) if found else {}
+        raise ValueExists(words, report={**(report or {}), **both}) from refusal
 
 
-def _told(found: clashes.Clash) -> dict[str, object]:
+def _clash_report(found: clashes.Clash) -> dict[str, object]:
     values = [value.decode("utf-8", "replace") for value in (found.value, found.other)]
     return {"attribute": found.attribute, "values": values}
 
 
 def empties_group(schema: Schema, operation: Operation, entry: Entry) -> bool:
-    """Whether an operation takes the last member of a group whose class must have one.
+    """Return whether an operation removes the last member of a group whose class requires one.
 
     Args:
-        schema: Of the server.
-        operation: What is about to be done to it.
+        schema: The server's.
+        operation: A change of the group.
         entry: The group, with its classes and all its members.
     """
     if not isinstance(operation, Modify):
@@ -287,7 +287,7 @@ def empties_group(schema: Schema, operation: Operation, entry: Entry) -> bool:
 
 
 def is_tolerated(operation: Operation, refusal: Refusal) -> bool:
-    """Whether the directory is already as the operation wants it."""
+    """Return whether a refusal means that the directory is already as the operation leaves it."""
     match operation:
         case Add(present_ok=True):
             return isinstance(refusal, AlreadyExists)

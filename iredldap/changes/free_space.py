@@ -1,9 +1,9 @@
-"""Room in a database that is nearly full.
+"""Free space in a database that is nearly full.
 
-back-mdb writes copies of pages. Those that a write has left are free for the second write after it,
-and for none while a search goes on that began before. So a deletion needs room before it gives any
-back, and several in a row need more than one: they came to a stop in the middle, with room for
-each of them. A write that changes nothing needs little, and ends the wait.
+back-mdb writes copies of pages. Pages freed by a write can be reused by the second write after it,
+and not while a search goes on that began before. So a deletion needs free pages before it frees
+any, and several in a row need more than one does: they failed in the middle, with space for each of
+them. A write that changes nothing needs few pages, and makes the freed ones reusable.
 
 Source: slapd 2.5.13 with a small `maxsize`, measured.
 """
@@ -12,17 +12,18 @@ from iredldap.dit.plan import Modify
 from iredldap.gateways.directory import Directory
 
 _COMMITS = 2
+"""Writes after which freed pages can be reused."""
 
 
 def reclaim(directory: Directory, dn: str) -> None:
-    """Let the database use what was given back before.
+    """Have the database reuse pages that were freed before.
 
     Args:
         directory: Where.
-        dn: An entry that is there; it gets another state, and nothing else.
+        dn: An existing entry; it gets a new state, and is not changed otherwise.
 
     Raises:
-        DirectoryFull: If there is no room even for that.
+        DirectoryFull: If there is no space even for that.
     """
     for _ in range(_COMMITS):
         directory.write(Modify(dn, ()))

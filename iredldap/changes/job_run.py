@@ -22,11 +22,11 @@ log = structlog.get_logger("iredldap.jobs")
 
 
 class Interrupted(Refusal):
-    """The job is somebody else's from here on."""
+    """The run is ended: another worker has claimed the job, or shall claim it."""
 
 
 class JobRun:
-    """One job in the hands of one worker."""
+    """One run of a job by one worker."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class JobRun:
 
     @contextmanager
     def beating(self, interval: float) -> Iterator[None]:
-        """Give signs of life meanwhile, whatever takes how long."""
+        """Write heartbeats during the block, from a thread of its own."""
         over = threading.Event()
         beat = threading.Thread(target=self._beat, args=(interval, over), name="job", daemon=True)
         beat.start()
@@ -70,7 +70,7 @@ class JobRun:
                 log.warning("job without a sign of life", job=self.job.id, detail=ex.detail)
 
     def begin(self, plan: Plan) -> Progress:
-        """Follow a plan; the first is measured, one made anew because of others is not."""
+        """Start to record the progress of a plan; only the first one is measured."""
         if self._total is None:
             self._total = self.job.done + extent(self._directory, plan)
         self.state = replace(self.state, done=self._earlier).planned(plan)
@@ -79,11 +79,11 @@ class JobRun:
         return self._progress
 
     def step_done(self, step: Step) -> None:
-        """Write a step down before the next one begins.
+        """Store that a step was carried out, before the next one begins.
 
         Raises:
-            Interrupted: If the job is another's, or the note cannot be made: nobody who came
-                next would know of the step.
+            Interrupted: If another worker has claimed the job, or this cannot be stored: the next
+                worker would not know of the step.
         """
         self.state = replace(
             self.state,
@@ -95,7 +95,7 @@ class JobRun:
         self.check()
 
     def check(self) -> None:
-        """See whether this worker shall go on.
+        """Check that this worker is to go on.
 
         Raises:
             Interrupted: If not.
@@ -104,11 +104,11 @@ class JobRun:
             raise Interrupted(self.job.id)
 
     def release(self) -> None:
-        """Leave the job to whoever comes next, at once."""
+        """Give the job back, to be claimed by another worker at once."""
         self._write(**self._standing(), status="queued", worker="", attempts=self.job.attempts - 1)
 
     def finish(self, refusal: Refusal | None) -> None:
-        """Write down how it ended. What only a worker must know is forgotten."""
+        """Store the result; delete request and state, which may contain a password hash."""
         if refusal is None and self._total is not None:
             self._done = self._total
         report = self._report(refusal) if refusal else {}
@@ -124,7 +124,7 @@ class JobRun:
         )
 
     def _report(self, refusal: Refusal) -> dict[str, object]:
-        """What earlier workers and this one did and did not, and which entries refused."""
+        """Return the steps that all runs have carried out and left, and the entries that failed."""
         report: dict[str, Any] = dict(refusal.report or {})
         if self._earlier:
             report["done"] = [*self._earlier, *report.get("done", ())]
@@ -141,10 +141,10 @@ class JobRun:
         except ServerDown as ex:
             raise Interrupted(f"{self.job.id}: {ex.detail}") from ex
         if not held:
-            raise Interrupted(f"{self.job.id} is another worker's")
+            raise Interrupted(f"{self.job.id}: claimed by another worker")
 
     def _standing(self) -> dict[str, int | None]:
-        """How far it is; the number never goes down, whatever has to be made anew."""
+        """Return the progress; the number never decreases, even where a plan is made again."""
         total = self.job.total if self._total is None else self._total
         reached = self.job.done + self._progress.visited
         self._done = max(self._done, min(reached, total or 0))
@@ -155,7 +155,7 @@ class JobRun:
 
 
 class _Followed(Progress):
-    """Progress of a job: each step is written down, each entry is an occasion to stop."""
+    """Progress of a job: each step is stored, and after each entry the run may be ended."""
 
     def __init__(self, run: JobRun) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Followed(Progress):
 
 
 def extent(directory: Directory, plan: Plan) -> int:
-    """Count the entries that a plan's sweeps would come by now, and its single steps."""
+    """Count the entries that a plan's sweeps would find now, and its single steps."""
     return sum(
         sum(1 for _ in directory.stream(replace(step.query, attributes=("1.1",))))
         if isinstance(step, Sweep)

@@ -8,11 +8,11 @@ from iredldap.dit.plan import Add, Delete, Plan, Recheck, Rename, Step, describe
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How far a job has come, as whoever finishes it must know.
+    """How far a job has been carried out.
 
-    `named` is the entry that the request names, and `fate` what becomes of it: `added`, `deleted`,
-    `renamed`, or nothing of these. `done` and `left` are steps in words; `writes_left` counts
-    those of the latter that do more than look again.
+    `named` is the entry that the request names, and `fate` what happens to it: `added`, `deleted`,
+    `renamed`, or none of these. `done` and `left` are descriptions of steps; `writes_left` counts
+    those of the latter that are not rechecks.
     """
 
     named: str = ""
@@ -23,10 +23,11 @@ class JobState:
 
     @property
     def has_begun(self) -> bool:
+        """Whether a step has been carried out."""
         return bool(self.done)
 
     def planned(self, plan: Plan) -> "JobState":
-        """The course with a plan about to be applied; the first one decides what is named."""
+        """Return the state with a plan about to be applied; the first one decides what is named."""
         return JobState(
             self.named or plan.named,
             self.fate or fate(plan),
@@ -36,10 +37,12 @@ class JobState:
         )
 
     def dumped(self) -> str:
+        """Return it as JSON, for the state database."""
         return json.dumps(asdict(self))
 
     @classmethod
     def loaded(cls, text: str) -> "JobState":
+        """Parse the JSON of the state database; empty for a job that no worker has run."""
         if not text:
             return cls()
         written = json.loads(text)
@@ -47,7 +50,7 @@ class JobState:
 
 
 def fate(plan: Plan) -> str:
-    """What becomes of the entry that a plan names; empty: nothing that a repeat would miss."""
+    """Return what happens to the entry that a plan names; empty: nothing that matters."""
     for step in plan.steps:
         match step:
             case Add() if step.dn == plan.named:

@@ -1,13 +1,13 @@
-"""Changes that no client waits for, carried out in the background.
+"""Background jobs: changes that no client waits for.
 
-Each worker process has one thread that takes the oldest job that nobody holds, and carries it out
-while it gives signs of life. A job whose worker has gone silent is taken by another one: the plan
-is made anew, by the rights that the caller has by then, and the repeat finishes what broke off.
+Each worker process has one thread that claims the oldest unclaimed job, and runs it while it writes
+a heartbeat. A job whose heartbeat has stopped is claimed by another worker: the plan is made again,
+by the rights that the caller has by then, and this run finishes what the first one left undone.
 
-What a repeat can not find out from the directory is written down after each step, before the next
-begins: that the state asked for with `If-Match` was there, and that the entry now found under the
-name of a new account is the job's own. Only where a worker dies between such a step and its note,
-some milliseconds, a job fails that has had its effect; it says so with the step's own code.
+What the second run cannot find out from the directory is stored after each step, before the next
+begins: that the state of `If-Match` was matched, and that the entry now found under the name of a
+new account is the job's own. Only if a worker dies between such a step and its note, which takes
+some milliseconds, a job fails that has had its effect; it fails with the step's own code.
 """
 
 import os
@@ -39,19 +39,19 @@ from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
 from iredldap.gateways.turns import Turns
 
 _MOST_ATTEMPTS = 5
-"""Workers that a job may outlive, before it is held to be what ends them."""
+"""Runs after which a job is not claimed again: it may be what makes workers die."""
 
 _BEATS = 5
-"""Signs of life in the time after which a job counts as abandoned, and looks for one."""
+"""Heartbeats, and searches for abandoned jobs, in the time after which a job is abandoned."""
 
 _LONGEST_BEAT, _LONGEST_WAIT = 1.0, 3.0
-"""Seconds between them, however long that time is."""
+"""Maximum of seconds between two heartbeats, and between two searches."""
 
 _GRACE = 5.0
-"""Seconds that a job under way gets to come to a halt when its worker ends."""
+"""Seconds that a running job gets to stop when its worker exits."""
 
 _PATIENCE = 3600.0
-"""Seconds for which a job waits for its turn: nobody waits for the job."""
+"""Seconds for which a job waits for its turn; long, because no client waits for it."""
 
 _NAMES_GO = {"deleted", "renamed"}
 
@@ -59,11 +59,11 @@ log = structlog.get_logger("iredldap.jobs")
 
 
 def claimable(waiting: Iterable[UnfinishedJob], abandoned: int) -> Iterator[UnfinishedJob]:
-    """Choose the jobs that may be taken: the oldest of each admin, if nobody is at it.
+    """Return the jobs that may be claimed: the oldest of each admin, if no worker runs it.
 
     Args:
         waiting: Unfinished jobs, the oldest first.
-        abandoned: Milliseconds since 1970; a job without a sign of life since is nobody's.
+        abandoned: Milliseconds since 1970; a job without a heartbeat since is abandoned.
     """
     first: dict[str, UnfinishedJob] = {}
     for job in waiting:
@@ -76,20 +76,20 @@ Make = Callable[[Request, str], Plan]
 
 
 Note = Callable[[str, Request, Refusal | None], None]
-"""Writes down what an admin changed; the refusal is what broke it off half-way."""
+"""Writes the admin log line of a change; with the refusal that aborted it half-way, if any."""
 
 
 class Jobs:
-    """The jobs of an installation, as one of its processes sees them.
+    """The background jobs of an installation.
 
     Args:
-        settings: How long things last.
-        state: Where jobs are written down.
+        settings: Times and limits.
+        state: Where jobs are stored.
         directory: Where they are carried out.
         make: Looks the caller up, checks their rights and makes the plan.
         tables: The rows of each endpoint.
-        note: Is told of every change that was made, or broken off, by whom and what.
-        turns: A job holds the names that it touches while it runs.
+        note: Called for every change that was made or aborted.
+        turns: Locks on the names that a job touches.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Jobs:
         self._thread: threading.Thread | None = None
 
     def accept(self, owner: str, wanted: Request) -> str:
-        """Write a job down, to be carried out soon; return its id.
+        """Store a job, to be run soon; return its id.
 
         Args:
             owner: Address of the admin who asks.
@@ -123,7 +123,7 @@ class Jobs:
 
         Raises:
             TooManyRequests: If too many of their jobs wait already.
-            ServerDown: If the state database does not answer.
+            ServerDown: If the state database does not respond.
         """
         own = [job for job in self._state.unfinished_jobs() if job.owner == owner]
         if len(own) >= self._settings.queue:
@@ -137,10 +137,10 @@ class Jobs:
         return job.id
 
     def find(self, number: str) -> Job | None:
-        """Read a job by its id; None if it is unknown, or ended too long ago.
+        """Read a job by its id; None if it is unknown, or was finished too long ago.
 
         Raises:
-            ServerDown: If the state database does not answer.
+            ServerDown: If the state database does not respond.
         """
         self.start()
         job = self._state.job(number)
@@ -149,7 +149,7 @@ class Jobs:
         return job
 
     def start(self) -> None:
-        """Begin to take jobs, unless this process does so already."""
+        """Start the thread that claims jobs, unless it is running."""
         with self._lock:
             alive = self._thread and self._thread.is_alive()
             if not alive and not self._closing.is_set():
@@ -157,7 +157,7 @@ class Jobs:
                 self._thread.start()
 
     def close(self) -> None:
-        """Take no more jobs; one under way is left to others, at the next entry it comes by."""
+        """Claim no more jobs; a running one stops at its next entry, for another worker."""
         self._closing.set()
         self._wake.set()
         with self._lock:
@@ -175,14 +175,14 @@ class Jobs:
             try:
                 busy = self._take(worker)
             except ServerDown as ex:
-                # A job that was under way is found again by its heartbeat, by us or by others.
+                # A job that was running is found again by its heartbeat, by this or another worker.
                 log.warning("jobs wait", detail=ex.detail)
                 busy = False
             if not busy:
                 self._wake.wait(min(_LONGEST_WAIT, self._settings.abandoned / _BEATS))
 
     def _take(self, worker: str) -> bool:
-        """Carry out the first job that can be had; tell whether there was one."""
+        """Run the first job that can be claimed; return whether there was one."""
         now = now_ms()
         abandoned = now - int(self._settings.abandoned * 1000)
         for waiting in claimable(self._state.unfinished_jobs(), abandoned):
@@ -206,7 +206,7 @@ class Jobs:
             except Refusal as ex:
                 refusal = ex
             except Exception as ex:
-                # Whatever it is, the thread must live on, and whoever asks must hear of it.
+                # Any error: the thread must go on, and the client must get a result.
                 log.exception("job surprise", job=job.id)
                 refusal = InternalError(type(ex).__name__)
                 refusal.__cause__ = ex
@@ -223,7 +223,7 @@ class Jobs:
 
     def _execute(self, run: JobRun) -> None:
         if run.job.attempts > _MOST_ATTEMPTS:
-            raise InternalError(f"{_MOST_ATTEMPTS} workers ended while they were at it")
+            raise InternalError(f"{_MOST_ATTEMPTS} workers died while they ran it")
         before = run.state
         wanted = run.wanted = request.loaded(run.job.request, self._tables)
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):
@@ -232,7 +232,8 @@ class Jobs:
             execute(
                 self._directory,
                 lambda: self._make(wanted, run.job.owner),
-                # Its own first step left another state; who noted that step found the right one.
+                # Not in a second run: the first step has left another state, and was only carried
+                # out because the state matched.
                 () if before.has_begun else wanted.if_match,
                 begin=run.begin,
                 turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
@@ -242,9 +243,9 @@ class Jobs:
                 raise
 
     def _is_fulfilled(self, state: JobState, refusal: Refusal) -> bool:
-        """Whether no plan can be made any more because an earlier worker got to the end of it."""
+        """Return whether no plan can be made because an earlier run has carried it out."""
         if state.fate == "added":
-            # With nothing noted, or with more to be written, the entry may be a rival's.
+            # With no step stored, or with writes left, the entry may be another client's.
             ours = state.has_begun and not state.writes_left
             return ours and isinstance(refusal, AlreadyExists)
         gone = state.has_begun and state.fate in _NAMES_GO and self._is_gone(state.named)

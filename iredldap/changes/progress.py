@@ -8,13 +8,13 @@ from iredldap.errors import Refusal
 
 @dataclass
 class Progress:
-    """How far a plan has come.
+    """How far a plan has been carried out.
 
-    `done` are the steps carried out, `entries` the operations that the sweep under way has carried
-    out, `visited` the entries that sweeps have come by and the single steps done, `failed` what
-    the directory refused to change, by DN, `refused` the first operation of those, `standing` the
-    steps done that stand. Whoever wants to follow overrides the first two methods; a refusal that
-    they raise ends the work there.
+    `done` are the steps carried out, `entries` the operations that the current sweep has carried
+    out, `visited` the entries that sweeps have found and the single steps done, `failed` what the
+    directory refused to change, by DN, `refused` the first operation of those, `standing` the steps
+    done that were not undone. Subclasses override the first two methods; a refusal that they raise
+    ends the work there.
     """
 
     done: list[str] = field(default_factory=list)
@@ -25,11 +25,11 @@ class Progress:
     standing: list[Step] = field(default_factory=list)
 
     def visit(self) -> None:
-        """A sweep has found another entry."""
+        """Note that a sweep has found another entry."""
         self.visited += 1
 
     def finished(self, step: Step) -> None:
-        """A step has been carried out."""
+        """Note that a step has been carried out."""
         words = describe(step)
         self.done.append(f"{words} ({self.entries} entries)" if self.entries else words)
         self.standing.append(step)
@@ -38,16 +38,16 @@ class Progress:
             self.visited += 1
 
     def fail(self, operation: Operation, refusal: Refusal) -> None:
-        """An operation has been refused."""
+        """Note that an operation has been refused."""
         self.failed.append((operation.dn, refusal))
         self.refused = self.refused or operation
 
     def goes_on(self) -> None:
-        """What was refused is tried again."""
+        """Forget refused operations, which are tried again."""
         self.failed.clear()
         self.refused = None
 
     def keep(self, standing: list[Step]) -> None:
-        """Of what has been done only some steps stand any more."""
+        """Note that all steps but these have been undone."""
         self.standing = standing
         self.done = [describe(step) for step in standing]

@@ -9,17 +9,16 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
 
 _SETTLING = 1.0
-"""Seconds for which an unanswered write may still turn out to be done."""
+"""Seconds for which a write without a response may still be carried out."""
 
 
 def happened(directory: Directory, operation: Operation) -> bool:
-    """Read back whether a write that got no answer took place.
+    """Read the entry to find out whether a write that got no response was carried out.
 
-    The directory may still be about to carry it out, or be on its way back from a restart:
-    that is what the wait is for.
+    Repeated for a second: slapd may still be carrying it out, or be restarting.
 
     Raises:
-        Unanswered: If the directory does not answer that either.
+        Unanswered: If the directory does not respond to that either.
     """
     deadline = time.monotonic() + _SETTLING
     while True:
@@ -33,13 +32,13 @@ def happened(directory: Directory, operation: Operation) -> bool:
             break
         time.sleep(_SETTLING / 20)
     if failure:
-        words = f"{describe(operation)}: sent, and nobody knows whether done"
+        words = f"{describe(operation)}: sent, and not known whether carried out"
         raise Unanswered(words) from failure
     return False
 
 
 def _is_visible(operation: Operation, entry: Entry | None) -> bool:
-    """Whether an entry, None for none, is as the operation leaves it."""
+    """Return whether an entry, None for none, is as the operation leaves it."""
     match operation:
         case Delete() | Rename():
             return entry is None
@@ -48,7 +47,7 @@ def _is_visible(operation: Operation, entry: Entry | None) -> bool:
                 set(values) <= set(entry.values(name)) for name, values in attributes.items()
             )
         case Modify(mods=()):
-            # A guard leaves nothing but a state, and that may be somebody else's.
+            # An empty change leaves only a new state, which another client may have caused.
             return False
         case Modify(mods=mods):
             return entry is not None and all(
@@ -58,7 +57,7 @@ def _is_visible(operation: Operation, entry: Entry | None) -> bool:
 
 
 def _changed(entry: Entry, attribute: str, mods: tuple[Mod, ...]) -> set[bytes]:
-    """Values of an attribute if the modifications were made now (again)."""
+    """Return the values of an attribute as the modifications, applied (again), would leave them."""
     values = set(entry.values(attribute))
     for mod in mods:
         if mod.attribute == attribute:
@@ -68,7 +67,7 @@ def _changed(entry: Entry, attribute: str, mods: tuple[Mod, ...]) -> set[bytes]:
                 case Op.ADD:
                     values |= set(mod.values)
                 case Op.DELETE:
-                    # Most attributes are compared without regard to case.
+                    # Most attributes are compared case-insensitively.
                     gone = {value.lower() for value in mod.values}
                     values = {v for v in values if v.lower() not in gone} if gone else set()
     return values

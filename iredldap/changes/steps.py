@@ -38,6 +38,11 @@ PATIENCE = 5.0
 
 
 def run_step(directory: Directory, step: Step, progress: Progress) -> str | None:
+    """Carry out one step; return the state that an operation leaves.
+
+    Raises:
+        Refusal: If it fails; `progress` has the operations of a sweep that were refused.
+    """
     left = None
     match step:
         case Sweep():
@@ -77,14 +82,14 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
 
 
 def _delete_with_children(directory: Directory, operation: Delete) -> str | None:
-    """Remove what lies below an entry, then the entry.
+    """Delete the entries below an entry, then the entry.
 
-    Only where the directory has refused to remove the entry alone: hardly any has children, and
-    each deletion would cost a search for them.
+    Called only after the directory has refused to delete the entry alone: hardly any has children,
+    and a search before each deletion would cost time.
 
     Raises:
-        HasChildren: If there are children that no search finds.
-        ServerDown: If others keep adding some.
+        HasChildren: If there are children that a search does not find.
+        ServerDown: If other clients keep adding some.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -107,7 +112,8 @@ def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
         try:
             sent, stuck = _round(directory, sweep, progress, first=first)
         except DirectoryFull:
-            # The search of a round keeps what was given back since: another one may find room.
+            # Pages freed since the search of this round began cannot be reused while it goes on: a
+            # new round may find room.
             if progress.entries == before:
                 raise
             progress.goes_on()
@@ -119,20 +125,20 @@ def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
         if stuck < sent:
             deadline = time.monotonic() + PATIENCE
         elif time.monotonic() > deadline:
-            # Each entry that is left has children, round after round: others keep adding some, or
-            # there are some that the search does not find.
+            # All remaining entries have children, round after round: other clients keep adding
+            # some, or there are some that the search does not find.
             raise ServerDown(f"{sweep.meaning}: others keep adding entries")
 
 
 def _round(
     directory: Directory, sweep: Sweep, progress: Progress, *, first: bool
 ) -> tuple[int, int]:
-    """Go once over all entries; count the operations sent, and those that children prevented.
+    """Process all entries once; count the operations sent, and those refused for children.
 
-    What a later round comes back to has been visited before.
+    Only the first round counts entries as visited.
 
     Raises:
-        Refusal: The first that is not tolerated, when all that was under way has been heard of.
+        Refusal: The first that is not tolerated, after the responses to all that was sent.
     """
     sent = stuck = 0
     failure: Refusal | None = None
@@ -167,10 +173,10 @@ def _settle(
     refusal: Refusal | None,
     progress: Progress,
 ) -> None:
-    """Make of one operation's outcome a change, nothing, or the end of the sweep."""
+    """Handle the result of one operation: count it, repeat it, ignore it or raise its refusal."""
     match refusal:
         case PreconditionFailed():
-            _again(directory, sweep, operation.dn)
+            _repeat(directory, sweep, operation.dn)
             refusal = None
         case DirectoryFull():
             free_space.reclaim(directory, sweep.query.base)
@@ -182,8 +188,8 @@ def _settle(
         raise refusal
 
 
-def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
-    """Change one entry that somebody else changed while the sweep came by."""
+def _repeat(directory: Directory, sweep: Sweep, dn: str) -> None:
+    """Repeat the change of one entry that another client changed since the sweep read it."""
     query = replace(sweep.query, base=dn, scope=Scope.BASE)
     deadline = time.monotonic() + PATIENCE
     others = ConcurrentChanges(directory)
@@ -194,7 +200,7 @@ def _again(directory: Directory, sweep: Sweep, dn: str) -> None:
                 for operation in sweep.change(entry):
                     _operate(directory, operation)
         except PreconditionFailed as ex:
-            others.look(operation, ex)
+            others.examine(operation, ex)
             if time.monotonic() > deadline:
                 raise ServerDown(f"others kept changing {dn}") from ex
         else:
@@ -206,6 +212,6 @@ def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None
     for operation in correction.operations:
         _operate(directory, operation)
     if correction.refusal:
-        # The operations have taken back what the steps before had done to entries.
+        # The correction has undone what earlier steps had changed in entries.
         progress.keep([s for s in progress.standing if isinstance(s, Outside) and s.undo])
         raise correction.refusal

@@ -1,4 +1,4 @@
-"""The command `iredldap doctor`: print the broken rules of a directory or an LDIF file."""
+"""The command `iredldap doctor`: report violations of rules in a directory or an LDIF file."""
 
 import gc
 import json
@@ -30,7 +30,7 @@ BROKEN = 1
 """Exit status: an error was found."""
 
 UNREADABLE = 2
-"""Exit status: nothing was judged, as with a wrong command line."""
+"""Exit status: nothing was checked, as with a wrong command line."""
 
 _SPELLED = {name.lower(): name for name in checks.ATTRIBUTES}
 _TOPS = ([("o", "domains")], [("o", "domainadmins")])
@@ -49,23 +49,23 @@ class _UnreadableError(click.ClickException):
     default=DEFAULT_CONFIG,
     envvar=CONFIG_VARIABLE,
     show_default=True,
-    help="Configuration file, which says where the directory is.",
+    help="Configuration file, which names the directory.",
 )
 @click.option(
     "--ldif",
     type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Judge this file instead, plain, gzip or zstd; -: standard input.",
+    help="Check this file instead, plain, gzip or zstd; -: standard input.",
 )
-@click.option("--suffix", help="Suffix of the tree in FILE.  [default: as its entries have it]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, a summary last.")
+@click.option("--suffix", help="Suffix of the tree in FILE.  [default: that of its entries]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
 @click.option(
     "--rule",
     "chosen",
     multiple=True,
     type=click.Choice(sorted(RULES)),
     metavar="NAME",
-    help="Only this rule; repeatable.",
+    help="Check only this rule; repeatable.",
 )
 @click.pass_context
 def doctor(
@@ -78,30 +78,30 @@ def doctor(
     as_json: bool,
     chosen: tuple[str, ...],
 ) -> None:
-    """Judge the tree by the rules of docs/doctor.md, and change nothing.
+    """Check the tree by the rules of docs/doctor.md, without changing anything.
 
-    It ends with 0 if no error was found, with 1 if one was, and with 2 if the command line is wrong
-    or the tree cannot be read. Warnings alone leave it at 0.
+    The exit status is 0 if no error was found, 1 if one was, and 2 if the command line is wrong
+    or the tree cannot be read. Warnings alone do not change it.
     """
     if suffix is not None and (ldif is None or not names.is_dn(suffix)):
-        raise click.UsageError("--suffix is a DN, and goes with --ldif alone")
+        raise click.UsageError("--suffix is a DN, and requires --ldif")
     report = _Report(as_json=as_json)
-    with ExitStack() as stack, _told():
-        # What is remembered has no cycles, and looking for some takes time.
+    with ExitStack() as stack, _exit_status():
+        # The entries in memory have no reference cycles, and searching for some takes time.
         stack.callback(gc.enable)
         gc.disable()
         tree, entries, passed = _file(ldif, suffix, stack) if ldif else _directory(path, stack)
         found = list(checks.examine(tree, report.counted(entries)))
     for violation in found:
         if violation.rule not in passed and (not chosen or violation.rule in chosen):
-            report.tell(violation)
+            report.add(violation)
     report.conclude()
     context.exit(BROKEN if report.severities["error"] else 0)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn what keeps a tree from being read into the exit status that says so."""
+def _exit_status() -> Iterator[None]:
+    """Translate errors that keep a tree from being read into exit status 2."""
     try:
         yield
     except ConfigurationError as ex:
@@ -114,7 +114,7 @@ def _told() -> Iterator[None]:
 
 @dataclass
 class _Report:
-    """What is printed, and what was counted."""
+    """The printed violations, and their counts."""
 
     as_json: bool
     entries: int = 0
@@ -126,14 +126,14 @@ class _Report:
             self.entries += 1
             yield entry
 
-    def tell(self, violation: Violation) -> None:
+    def add(self, violation: Violation) -> None:
         self.severities[violation.severity] += 1
         self.rules[violation.rule] += 1
         if self.as_json:
             click.echo(json.dumps(asdict(violation)))
         else:
-            told = f"{violation.severity}: {violation.rule}: {violation.dn}: {violation.reason}"
-            click.echo(_CONTROL.sub(_escaped, told))
+            line = f"{violation.severity}: {violation.rule}: {violation.dn}: {violation.reason}"
+            click.echo(_CONTROL.sub(_escaped, line))
 
     def conclude(self) -> None:
         errors, warnings = (self.severities[severity] for severity in ("error", "warning"))
@@ -150,7 +150,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 Judged = tuple[Tree, Iterator[Entry], tuple[str, ...]]
-"""The names of a tree, its entries, and the rules that it knows nothing of."""
+"""The names of a tree, its entries, and the rules that do not apply to its schema."""
 
 
 def _directory(path: Path, stack: ExitStack) -> Judged:
@@ -163,10 +163,10 @@ def _directory(path: Path, stack: ExitStack) -> Judged:
 
 
 def _file(name: str, suffix: str | None, stack: ExitStack) -> Judged:
-    """Read a file; without a suffix it is that of the first entry in iRedMail's part of a tree.
+    """Read a file; the default suffix is that of the first entry in iRedMail's part of a tree.
 
     Raises:
-        InvalidLdif: If no entry tells the suffix.
+        InvalidLdif: If no entry is in iRedMail's part of a tree.
     """
     file = stack.enter_context(click.open_file(name, "rb"))
     entries, passed = _entries(decompressed(file)), list[Entry]()
@@ -185,7 +185,7 @@ def _entries(file: ReadableFile) -> Iterator[Entry]:
     """Read the entries of a file, their attributes under the names of the schema.
 
     Raises:
-        InvalidLdif: If part of it cannot be read: to judge the rest would find what is not there.
+        InvalidLdif: If part of it cannot be parsed: checks of the rest would report false errors.
     """
     for item in parser.read(file):
         match item:
@@ -201,7 +201,7 @@ def _entries(file: ReadableFile) -> Iterator[Entry]:
 
 
 def _suffix(dn: str) -> str | None:
-    """Return what stands behind `o=domains` or `o=domainAdmins` in a DN, None where neither is."""
+    """Return the part of a DN after `o=domains` or `o=domainAdmins`; None if it has neither."""
     parts = names.components(dn)
     for part in parts:
         if part in _TOPS:

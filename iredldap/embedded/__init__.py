@@ -1,1 +1,1 @@
-"""A directory of our own: slapd as a child process, for `make run` and for the tests."""
+"""A private directory: slapd as a child process, for `make run` and for the tests."""

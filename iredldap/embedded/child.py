@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us."""
+"""Child processes that end with their parent."""
 
 import ctypes
 import os
@@ -9,15 +9,16 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def tied_to_us() -> Callable[[], None] | None:
-    """Give what a child runs first so that it gets SIGTERM when the starting thread ends.
+def ended_with_parent() -> Callable[[], None] | None:
+    """Return a `preexec_fn` by which a child gets SIGTERM when the thread that started it ends.
 
-    None where the system (other than Linux) has no such tie.
+    None where the system (other than Linux) has no such mechanism.
     """
     parent = os.getpid()
 
     def tie() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # The parent may have ended before the call: then no signal is sent any more.
         if os.getppid() != parent:
             os._exit(1)
 

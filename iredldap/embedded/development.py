@@ -1,4 +1,4 @@
-"""A whole installation in one private directory: slapd, its tree, and gunicorn in front of it."""
+"""A complete installation in one private directory: slapd, its tree, and gunicorn."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.dit import base, passwords, user_entry
 from iredldap.dit.names import Tree
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import EmbeddedError, Slapd, refuse_taken_port
 from iredldap.installation import configuration, kept_secret
 from iredldap.shipped import shipped
@@ -23,18 +23,18 @@ from iredldap.shipped import shipped
 SUFFIX = "dc=example,dc=com"
 ADMIN = "admin@iredldap.test"
 
-# Enough for a machine that is many times slower; a server that ends is noticed at once.
+# Enough for a much slower machine; a server that exits is noticed at once.
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
 
 class Development:
-    """An installation for trying and developing.
+    """An installation for trials and development.
 
     Args:
-        home: Private directory; made on first use.
-        port: Where the API listens on the loopback interface.
-        ldap_port: Where the directory does.
+        home: Private directory; created on first use.
+        port: TCP port of the API on 127.0.0.1.
+        ldap_port: TCP port of the directory on 127.0.0.1.
     """
 
     def __init__(self, home: Path, port: int, ldap_port: int) -> None:
@@ -59,7 +59,7 @@ class Development:
         return self._home / "gunicorn.log"
 
     def facts(self) -> dict[str, str]:
-        """What somebody who wants to use it must know."""
+        """Return addresses and credentials, by name."""
         return {
             "url": self.url,
             "admin": ADMIN,
@@ -71,7 +71,7 @@ class Development:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Keep both servers running; they have answered when it begins, and are gone after it.
+        """Run both servers during the block; both respond when it begins.
 
         Raises:
             PortRefusedError: If a port is taken.
@@ -90,10 +90,10 @@ class Development:
                 self._stop()
 
     def watch(self) -> None:
-        """Wait for as long as both run.
+        """Wait until one of the servers exits.
 
         Raises:
-            EmbeddedError: When one of them ends.
+            EmbeddedError: When one does.
         """
         assert self._gunicorn
         while self.slapd.running:
@@ -105,7 +105,7 @@ class Development:
         raise EmbeddedError(f"slapd ended; see {self.slapd.log}")
 
     def _start(self) -> None:
-        # Both before the first start, which takes a while.
+        # Both before the first start, which takes some seconds.
         refuse_taken_port(self._port)
         refuse_taken_port(self.slapd.port)
         if not self.slapd.prepared:
@@ -119,9 +119,10 @@ class Development:
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
-                # A session of its own: Ctrl-C is for us, who then stop it in order.
+                # A session of its own: Ctrl-C reaches only this process, which then stops both in
+                # order.
                 start_new_session=True,
-                preexec_fn=tied_to_us(),  # noqa: PLW1509
+                preexec_fn=ended_with_parent(),  # noqa: PLW1509
             )
         self._await_answer(time.monotonic() + _START_SECONDS)
 
@@ -196,5 +197,5 @@ class Development:
 
 
 def gunicorn_command() -> list[str]:
-    """The command that serves the API with the shipped settings."""
+    """Return the command that serves the API with the shipped settings."""
     return [sys.executable, "-m", "gunicorn", "--config", str(shipped("gunicorn.conf.py"))]

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import ldap
 
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 
 GIB = 1024**3
 
@@ -42,25 +42,25 @@ _LONGEST_SOCKET_PATH = 100
 # What needs no escaping in slapd.conf, in a DN and, but for the dot, in a regular expression.
 _PLAIN_SUFFIX = re.compile(r"[A-Za-z]+=[\w. -]+(,[A-Za-z]+=[\w. -]+)*", re.ASCII)
 
-# libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
+# Without the defaults of this machine's ldap.conf and the user's ~/.ldaprc.
 _ENVIRONMENT = {"LDAPNOINIT": "1"}
 
-# Linux says here from which port to which it takes those of outgoing connections.
+# The range of ports that Linux uses for outgoing connections.
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LEAST_PORT = 10_000
 _PORT_TRIES = 100
 
 _START_SECONDS = 60.0
-"""Enough for a machine that is many times slower; a server that ends is noticed at once."""
+"""Enough for a much slower machine; a server that exits is noticed at once."""
 _ANSWER_SECONDS = 5
 
 
 class EmbeddedError(Exception):
-    """The private slapd can't be set up or started; the text is for the person who asked."""
+    """The private slapd can't be set up or started; the text is shown to the user."""
 
 
 class PortRefusedError(EmbeddedError):
-    """A TCP port of 127.0.0.1 is taken, or not for this process."""
+    """A TCP port of 127.0.0.1 is taken, or not permitted for this process."""
 
     def __init__(self, port: int, why: str) -> None:
         super().__init__(f"port {port} is {why}")
@@ -68,10 +68,10 @@ class PortRefusedError(EmbeddedError):
 
 
 def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that nobody listens on right now.
+    """Find a TCP port of 127.0.0.1 that is free now.
 
-    It is none of those that the system hands out for outgoing connections, where there are others:
-    such a one could be taken before the server listens, or while it is started again.
+    Not one of those that the system uses for outgoing connections, if there are others: such a port
+    could be taken before the server listens, or while it is restarted.
     """
     for _ in range(_PORT_TRIES):
         with socket.socket() as probe:
@@ -99,7 +99,7 @@ def refuse_taken_port(port: int) -> None:
     """Refuse a TCP port of 127.0.0.1 that is taken: its owner could answer in our server's place.
 
     Raises:
-        PortRefusedError: If somebody has, or we may not have it.
+        PortRefusedError: If it is taken, or not permitted.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,7 +111,7 @@ def refuse_taken_port(port: int) -> None:
 
 
 class Slapd:
-    """One slapd, its configuration and its database below one private directory."""
+    """A slapd with its configuration and database in one private directory."""
 
     def __init__(
         self,
@@ -126,15 +126,15 @@ class Slapd:
         maxsize: int = 2 * GIB,
         tls: tuple[Path, Path, Path] | None = None,
     ) -> None:
-        """Describe the server; nothing is touched yet.
+        """Configure the server; nothing is written yet.
 
         Args:
-            home: Directory for configuration, database, socket and log; made by `prepare`.
+            home: Directory for configuration, database, socket and log; created by `prepare`.
             suffix: Of the tree, such as `dc=example,dc=com`.
             schema_dir: Where `slapd.conf` and our schema files are.
             port: TCP port on 127.0.0.1.
-            fast_reads: Let the service accounts past iRedMail's access rules.
-            syncprov: Offer content synchronization (RFC 4533), which iRedMail leaves off.
+            fast_reads: Exempt reads by the service accounts from iRedMail's access rules.
+            syncprov: Offer content synchronization (RFC 4533), which iRedMail does not enable.
             extra: Lines for slapd.conf at the end of the database section.
             maxsize: Limit of the database in bytes.
             tls: Files of the CA certificate, the certificate and its key, to offer StartTLS.
@@ -170,7 +170,7 @@ class Slapd:
 
     @property
     def prepared(self) -> bool:
-        """Whether there is a database to start with."""
+        """Whether the database exists."""
         return (self._database / "data.mdb").exists()
 
     @property
@@ -179,25 +179,25 @@ class Slapd:
 
     @property
     def pid(self) -> int | None:
-        """Process number while running."""
+        """Process id while running."""
         return self._process.pid if self._process is not None and self.running else None
 
     def prepare(self, ldif: bytes) -> None:
-        """Make the database and load the tree; all of it or nothing.
+        """Create the database and load the tree; all of it or nothing.
 
         Raises:
-            EmbeddedError: With slapd's own words, if it refuses the LDIF; if there is a database
+            EmbeddedError: With slapd's message, if it refuses the LDIF; if there is a database
                 already; if something is not installed.
         """
         if self.prepared:
             raise EmbeddedError(f"{self._database} holds a database already")
         self._make_home()
-        # Loaded beside its final place: an interrupted load must not pass for a database.
+        # Loaded into a temporary directory: an interrupted load must not look like a database.
         loading = self.home / "database.loading"
         shutil.rmtree(loading, ignore_errors=True)
         loading.mkdir(mode=0o700)
         configuration = self._write_configuration("slapadd.conf", loading)
-        # -q: no flush after every entry. A load that is cut short is thrown away anyway.
+        # -q: no flush after every entry. An interrupted load is discarded anyway.
         loaded = subprocess.run(  # noqa: S603
             [self._binary(), "-T", "add", "-q", "-f", configuration, "-b", self.suffix],
             input=ldif,
@@ -215,12 +215,12 @@ class Slapd:
         loading.rename(self._database)
 
     def start(self, deadline: float = _START_SECONDS) -> None:
-        """Start slapd and wait until it answers on both listeners, `deadline` seconds at most.
+        """Start slapd and wait until it responds on both listeners, `deadline` seconds at most.
 
-        It gets SIGTERM when the thread that called this ends: call it from a lasting one.
+        It gets SIGTERM when the calling thread ends: call it from one that lasts.
 
         Raises:
-            EmbeddedError: With the end of the log, if it exits or stays silent; if the port is
+            EmbeddedError: With the end of the log, if it exits or does not respond; if the port is
                 taken; if there is no database.
         """
         if self.running:
@@ -241,7 +241,7 @@ class Slapd:
             raise
 
     def stop(self, deadline: float = 30.0) -> None:
-        """End slapd in an orderly way; by force after `deadline` seconds."""
+        """Stop slapd by SIGTERM; by SIGKILL after `deadline` seconds."""
         if self._process is not None and self.running:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -249,7 +249,7 @@ class Slapd:
         self.kill()
 
     def kill(self) -> None:
-        """End slapd at once, as a crash would."""
+        """Stop slapd by SIGKILL, as in a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -295,8 +295,8 @@ class Slapd:
         binary = _find_binary()
         if not _is_confined():
             return binary
-        # AppArmor's profile (Ubuntu) goes by the program's path and would keep slapd out of
-        # `home`. A copy elsewhere is not confined, and the machine's own slapd stays so.
+        # AppArmor's profile (Ubuntu) applies to the program's path and denies access to `home`. A
+        # copy at another path is not confined; the machine's own slapd still is.
         copy = self.home / "bin" / "slapd"
         copy.parent.mkdir(mode=0o700, exist_ok=True)
         if not copy.exists() or copy.stat().st_mtime < binary.stat().st_mtime:
@@ -306,7 +306,8 @@ class Slapd:
     def _spawn(self, configuration: Path, log: int) -> subprocess.Popen[bytes]:
         # -d keeps it in the foreground; "none" is the level of what is always logged.
         # -s 0: nothing to the machine's syslog.
-        # A session of its own: Ctrl-C at the terminal is for us, who then stop slapd in order.
+        # A session of its own: Ctrl-C at the terminal reaches only this process, which then stops
+        # slapd in order.
         return subprocess.Popen(  # noqa: S603
             [
                 *(self._binary(), "-d", "none", "-s", "0", "-f", configuration),
@@ -318,7 +319,7 @@ class Slapd:
             cwd=self.home,
             env=os.environ | _ENVIRONMENT,
             start_new_session=True,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
 
     def _await_answers(self, until: float, deadline: float, log_start: int) -> None:
@@ -352,12 +353,13 @@ class Slapd:
 
     def _make_socket_folder(self) -> None:
         folder = self._socket_path().parent
-        # After a stop a folder elsewhere is made again, under its old name so that `ldapi` stays.
+        # After a stop a temporary folder is created again under its old name, so that `ldapi` does
+        # not change.
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise EmbeddedError(f"{folder} belongs to somebody else")
+            raise EmbeddedError(f"{folder} belongs to another user")
         self._socket_path().unlink(missing_ok=True)
 
     def _remove_socket(self) -> None:
@@ -368,7 +370,7 @@ class Slapd:
 
 
 def _answers(uri: str) -> bool:
-    """Whether a server reads out its root entry there soon."""
+    """Return whether a server responds to a search of its root entry in time."""
     connection = ldap.initialize(uri)
     connection.set_option(ldap.OPT_NETWORK_TIMEOUT, _ANSWER_SECONDS)
     connection.set_option(ldap.OPT_TIMEOUT, _ANSWER_SECONDS)
@@ -417,7 +419,7 @@ def _first(paths: Iterable[Path]) -> Path | None:
 
 
 def _is_confined() -> bool:
-    """Whether AppArmor is at work and has a profile for slapd."""
+    """Return whether AppArmor is enabled and has a profile for slapd."""
     try:
         return _APPARMOR_ENABLED.read_text("ascii").startswith("Y") and _APPARMOR_PROFILE.exists()
     except OSError:
@@ -425,5 +427,5 @@ def _is_confined() -> bool:
 
 
 def _escape(path: Path) -> str:
-    """Write a path for the inside of slapd.conf's double quotes."""
+    """Escape a path for double quotes in slapd.conf."""
     return re.sub(r'(["\\])', r"\\\1", str(path))

@@ -1,12 +1,11 @@
 """The database of Amavisd: white- and blacklists and spam policies, read on every message.
 
-Its table `users` has a row for each account with a list or a policy of its own, `mailaddr` one for
-each address on a list. Whatever changes an account locks its row of `users` first, so that changes
-of one account come one after another.
+The table `users` has a row for each account with a list or a policy of its own, `mailaddr` one for
+each address on a list. Every change of an account locks its row of `users` first, so that changes
+of one account are serialized.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
@@ -15,8 +14,9 @@ from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.sql.database import Database, Overtaken
-from iredldap.gateways.sql.statements import batches, upsert
+from iredldap.gateways.sql.statements import batches, first_row, upsert
 from iredldap.gateways.sql.tables import from_script
+from iredldap.gateways.tables.amavisd import ADDRESSES, LISTS, NO_POLICY, POLICIES, USERS
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]
@@ -25,81 +25,8 @@ Values = Mapping[str, Any]
 _NAME = "amavisd"
 
 
-class _Octets(sql.TypeDecorator[str]):
-    """Text in a binary column, compared byte by byte."""
-
-    impl = sql.LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sql.Dialect) -> bytes | None:
-        return None if value is None else value.encode()
-
-    def process_result_value(self, value: bytes | None, dialect: sql.Dialect) -> str | None:
-        return None if value is None else value.decode(errors="replace")
-
-
-_METADATA = sql.MetaData()
-_USERS = sql.Table(
-    "users",
-    _METADATA,
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("priority", sql.Integer),
-    sql.Column("policy_id", sql.Integer),
-    sql.Column("email", _Octets),
-)
-_ADDRESSES = sql.Table(
-    "mailaddr",
-    _METADATA,
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("priority", sql.Integer),
-    sql.Column("email", _Octets),
-)
-_TEXTS = (
-    "bypass_spam_checks", "spam_lover", "spam_quarantine_to", "spam_subject_tag2",
-    "bypass_virus_checks", "virus_lover", "virus_quarantine_to",
-    "bypass_banned_checks", "banned_files_lover", "banned_quarantine_to", "banned_rulenames",
-    "bypass_header_checks", "bad_header_lover", "bad_header_quarantine_to",
-)  # fmt: skip
-_SCORES = ("spam_tag_level", "spam_tag2_level", "spam_kill_level")
-_POLICIES = sql.Table(
-    "policy",
-    _METADATA,
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("policy_name", sql.String(255)),
-    *(sql.Column(name, sql.String(64)) for name in _TEXTS),
-    *(sql.Column(name, sql.Float) for name in _SCORES),
-)
-_NO_POLICY = 0
-"""Said explicitly: a new row of `users` would get the global policy, at its own priority."""
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """A table of pairs: a row of `users`, one of `mailaddr`, and the colour."""
-
-    table: sql.Table
-    account: sql.Column[int]
-    address: sql.Column[int]
-
-    @classmethod
-    def of(cls, name: str, account: str, address: str) -> "_Pairs":
-        numbers = (sql.Column(column, sql.Integer, primary_key=True) for column in ("rid", "sid"))
-        table = sql.Table(name, _METADATA, *numbers, sql.Column("wb", sql.String(10)))
-        return cls(table, table.c[account], table.c[address])
-
-    def on(self, account: int, colour: Colour) -> sql.ColumnElement[bool]:
-        """Condition for the pairs of one list."""
-        return sql.and_(self.account == account, self.table.c.wb == colour.letter)
-
-
-_PAIRS = {
-    Direction.INBOUND: _Pairs.of("wblist", account="rid", address="sid"),
-    Direction.OUTBOUND: _Pairs.of("outbound_wblist", account="sid", address="rid"),
-}
-
-
 class Amavisd:
-    """Its tables.
+    """White- and blacklists and spam policies.
 
     Args:
         url: SQLAlchemy URL; read on first use.
@@ -109,7 +36,7 @@ class Amavisd:
         self._database = Database(_NAME, url, from_script(shipped("schema/amavisd.sqlite.sql")))
 
     def ask(self) -> None:
-        """See whether it answers.
+        """Check that the database responds.
 
         Raises:
             ServerDown: If it does not.
@@ -117,32 +44,33 @@ class Amavisd:
         self._database.ask()
 
     def close(self) -> None:
+        """Close all connections."""
         self._database.close()
 
     def listed(self, account: str, direction: Direction, colour: Colour) -> list[str]:
         """Read a list, sorted.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        pairs = _PAIRS[direction]
+        pairs = LISTS[direction]
         wanted = (
-            sql.select(_ADDRESSES.c.email)
-            .join(pairs.table, pairs.address == _ADDRESSES.c.id)
-            .join(_USERS, pairs.account == _USERS.c.id)
-            .where(_USERS.c.email == account, pairs.table.c.wb == colour.letter)
+            sql.select(ADDRESSES.c.email)
+            .join(pairs.table, pairs.address == ADDRESSES.c.id)
+            .join(USERS, pairs.account == USERS.c.id)
+            .where(USERS.c.email == account, pairs.table.c.wb == colour.letter)
         )
         return self._database.read(lambda connection: sorted(connection.scalars(wanted)))
 
     def enlist(
         self, account: str, direction: Direction, colour: Colour, addresses: Sequence[str]
     ) -> None:
-        """Put addresses on a list, and take them off the one of the other colour.
+        """Add addresses to a list, and remove them from the one of the other colour.
 
         Raises:
             ServerDown: If that fails.
         """
-        pairs = _PAIRS[direction]
+        pairs = LISTS[direction]
 
         def work(connection: sql.Connection) -> None:
             own = {pairs.account.name: _own(connection, account), "wb": colour.letter}
@@ -155,15 +83,15 @@ class Amavisd:
     def delist(
         self, account: str, direction: Direction, colour: Colour, addresses: Sequence[str]
     ) -> None:
-        """Take addresses off a list, and off that one only.
+        """Remove addresses from a list, and from that one only.
 
         Raises:
             ServerDown: If that fails.
         """
-        pairs = _PAIRS[direction]
+        pairs = LISTS[direction]
 
         def work(connection: sql.Connection) -> None:
-            found = _locked(connection, _USERS.c.email, account)
+            found = _locked(connection, USERS.c.email, account)
             if not found:
                 return
             for batch in batches(sorted(addresses)):
@@ -175,15 +103,15 @@ class Amavisd:
         self._database.write(work)
 
     def clear(self, account: str, direction: Direction, colour: Colour) -> None:
-        """Empty a list.
+        """Remove all addresses from a list.
 
         Raises:
             ServerDown: If that fails.
         """
-        pairs = _PAIRS[direction]
+        pairs = LISTS[direction]
 
         def work(connection: sql.Connection) -> None:
-            if found := _locked(connection, _USERS.c.email, account):
+            if found := _locked(connection, USERS.c.email, account):
                 connection.execute(sql.delete(pairs.table).where(pairs.on(found["id"], colour)))
                 _drop_idle(connection, found["id"])
 
@@ -193,10 +121,10 @@ class Amavisd:
         """Read the policy of an account; empty: it has none of its own.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        wanted = sql.select(_POLICIES).where(_POLICIES.c.policy_name == account)
-        return self._database.read(lambda connection: _first(connection, wanted))
+        wanted = sql.select(POLICIES).where(POLICIES.c.policy_name == account)
+        return self._database.read(lambda connection: first_row(connection, wanted))
 
     def change_policy(
         self,
@@ -206,14 +134,15 @@ class Amavisd:
         *,
         narrower: bool = False,
     ) -> None:
-        """Change the policy of an account, made if there is none.
+        """Change the policy of an account; it is created if there is none.
 
         Args:
-            account: Whose.
-            change: From what it is to the columns that shall be different; may be asked again.
-            settle: From what it then is, and the policies behind it, the nearest first, to what
-                else must be different.
-            narrower: Whether the policies that this one stands behind are settled too.
+            account: The account's key.
+            change: From the row as it is, returns the columns to change; may be called again.
+            settle: From the changed row, and the wider policies, the nearest first, returns
+                further columns to change.
+            narrower: Whether the narrower policies, for which this one is a wider one, are settled
+                too.
 
         Raises:
             ServerDown: If that fails.
@@ -221,7 +150,7 @@ class Amavisd:
 
         def work(connection: sql.Connection) -> None:
             own = _own(connection, account)
-            held = _ensured(connection, _POLICIES.c.policy_name, account)
+            held = _ensured(connection, POLICIES.c.policy_name, account)
             new = change(held)
             new = {**new, **settle({**held, **new}, _behind(connection, account))}
             _update(connection, held["id"], new)
@@ -233,23 +162,23 @@ class Amavisd:
         self._database.write(work)
 
     def drop_policy(self, account: str) -> None:
-        """Drop the policy of an account, which may be named by another's row, but is not its own.
+        """Delete the policy of an account.
 
         Raises:
             ServerDown: If that fails.
         """
 
         def work(connection: sql.Connection) -> None:
-            found = _locked(connection, _USERS.c.email, account)
-            connection.execute(sql.delete(_POLICIES).where(_POLICIES.c.policy_name == account))
+            found = _locked(connection, USERS.c.email, account)
+            connection.execute(sql.delete(POLICIES).where(POLICIES.c.policy_name == account))
             if found:
-                _link(connection, found["id"], _NO_POLICY)
+                _link(connection, found["id"], NO_POLICY)
                 _drop_idle(connection, found["id"])
 
         self._database.write(work)
 
     def forget(self, mail: str) -> None:
-        """Forget an account that is going: what a later one of this address must not inherit.
+        """Delete all data of an account that is deleted, so that a later one does not inherit it.
 
         Raises:
             ServerDown: If that fails.
@@ -257,7 +186,7 @@ class Amavisd:
         self._forget(lambda column: column == mail)
 
     def forget_domain(self, name: str) -> None:
-        """Forget a domain that is going, and every account in it.
+        """Delete all data of a domain that is deleted, and of every account in it.
 
         Raises:
             ServerDown: If that fails.
@@ -265,7 +194,7 @@ class Amavisd:
         suffix = f"@{name}"
 
         def within(column: sql.Column[str]) -> sql.ColumnElement[bool]:
-            # LIKE is deaf to binary columns in some builds of SQLite.
+            # LIKE does not work on binary columns in some builds of SQLite.
             end = sql.func.substr(column, sql.func.length(column) - (len(suffix) - 1))
             return sql.or_(column == f"@.{name}", end == sql.literal(suffix, column.type))
 
@@ -277,25 +206,26 @@ class Amavisd:
 
     @property
     def _is_in_use(self) -> bool:
-        """A database without tables of Amavisd knows nothing that could go or move."""
-        return bool(self._database.columns(_USERS.name))
+        """Whether the database has Amavisd's tables; else there is nothing to delete or move."""
+        return bool(self._database.columns(USERS.name))
 
     def move(self, old: str, new: str) -> None:
-        """Let everything that is known of an address be known of another one.
+        """Rename an address: all its data belongs to the new one.
 
         Raises:
             ServerDown: If that fails.
         """
 
         def work(connection: sql.Connection) -> None:
-            account = _locked(connection, _USERS.c.email, old)
-            policy = _locked(connection, _POLICIES.c.policy_name, old)
-            # Without either it has been done before: what stands there came with it, or later.
+            account = _locked(connection, USERS.c.email, old)
+            policy = _locked(connection, POLICIES.c.policy_name, old)
+            # Without either it has been done before: rows of the new name came with that, or later,
+            # and are kept.
             if account or policy:
-                # Whoever else is about to make a row of this name waits for ours.
+                # Another transaction that is about to create a row of this name waits for this one.
                 _own(connection, new)
                 _forget(connection, lambda column: column == new)
-                for column in (_USERS.c.email, _POLICIES.c.policy_name):
+                for column in (USERS.c.email, POLICIES.c.policy_name):
                     rename = sql.update(column.table).where(column == old)
                     connection.execute(rename.values({column.name: new}))
 
@@ -304,89 +234,84 @@ class Amavisd:
 
 
 def _locked(connection: sql.Connection, column: sql.Column[Any], name: str) -> Values:
-    """Lock the row of a name; empty: there is none."""
+    """Lock and read the row of a name; empty: there is none."""
     wanted = sql.select(column.table).where(column == name).with_for_update()
-    return _first(connection, wanted)
-
-
-def _first(connection: sql.Connection, wanted: sql.Select[Any]) -> Values:
-    found = connection.execute(wanted).mappings().first()
-    return dict(found) if found else {}
+    return first_row(connection, wanted)
 
 
 def _ensured(
     connection: sql.Connection, column: sql.Column[Any], name: str, **others: object
 ) -> Values:
-    """Lock the row of a name, made if there is none."""
+    """Lock and read the row of a name; it is created if there is none."""
     found = _locked(connection, column, name)
     if not found:
         upsert(connection, column.table, [{column.name: name, **others}], (column.name,))
         found = _locked(connection, column, name)
     if not found:
-        detail = f"somebody else made and removed {name}"
+        detail = f"another client created and deleted {name}"
         raise Overtaken(detail, report={"database": _NAME})
     return found
 
 
 def _own(connection: sql.Connection, account: str) -> int:
-    """Lock the row of an account, made if there is none; give its id."""
+    """Lock the row of an account, which is created if there is none; return its id."""
     priority = key_class(account).amavisd_priority
-    found = _ensured(connection, _USERS.c.email, account, priority=priority, policy_id=_NO_POLICY)
+    found = _ensured(connection, USERS.c.email, account, priority=priority, policy_id=NO_POLICY)
     if found["priority"] != priority:
-        row = sql.update(_USERS).where(_USERS.c.id == found["id"])
+        row = sql.update(USERS).where(USERS.c.id == found["id"])
         connection.execute(row.values(priority=priority))
     return int(found["id"])
 
 
 def _update(connection: sql.Connection, policy: int, new: Values) -> None:
     if new:
-        row = sql.update(_POLICIES).where(_POLICIES.c.id == policy)
+        row = sql.update(POLICIES).where(POLICIES.c.id == policy)
         connection.execute(row.values(dict(new)))
 
 
 def _behind(connection: sql.Connection, account: str) -> list[Values]:
-    """Read the policies that Amavisd looks at after that of an account, the nearest first."""
+    """Read the policies that Amavisd reads after that of an account, the nearest first."""
     wanted = (
-        sql.select(_POLICIES)
-        .join(_USERS, _USERS.c.policy_id == _POLICIES.c.id)
-        .where(_USERS.c.email.in_(wider_keys(account)))
-        .order_by(_USERS.c.priority.desc())
+        sql.select(POLICIES)
+        .join(USERS, USERS.c.policy_id == POLICIES.c.id)
+        .where(USERS.c.email.in_(wider_keys(account)))
+        .order_by(USERS.c.priority.desc())
     )
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
 def _before(connection: sql.Connection, account: str) -> list[Values]:
-    """Lock the policies behind which that of an account stands."""
+    """Lock and read the policies that Amavisd reads before that of an account."""
     if key_class(account) is KeyClass.EMAIL:
         return []
-    name = _POLICIES.c.policy_name
+    name = POLICIES.c.policy_name
     inside = sql.true() if account == EVERYBODY else name.endswith(account, autoescape=True)
-    wanted = sql.select(_POLICIES).where(inside, name != account).order_by(name).with_for_update()
+    wanted = sql.select(POLICIES).where(inside, name != account).order_by(name).with_for_update()
     found = connection.execute(wanted).mappings()
     return [dict(row) for row in found if account in wider_keys(row["policy_name"] or "")]
 
 
 def _link(connection: sql.Connection, account: int, policy: int) -> None:
-    row = sql.update(_USERS).where(_USERS.c.id == account)
+    row = sql.update(USERS).where(USERS.c.id == account)
     connection.execute(row.values(policy_id=policy))
 
 
 def _drop_idle(connection: sql.Connection, account: int) -> None:
-    """Remove the row of an account that has neither a policy nor lists: nobody else does."""
-    lists = [sql.exists().where(pairs.account == account) for pairs in _PAIRS.values()]
+    """Delete the row of an account that has neither a policy nor lists; no other program does."""
+    lists = [sql.exists().where(pairs.account == account) for pairs in LISTS.values()]
     idle = sql.and_(
-        _USERS.c.id == account,
-        _USERS.c.policy_id == _NO_POLICY,
+        USERS.c.id == account,
+        USERS.c.policy_id == NO_POLICY,
         *(sql.not_(some) for some in lists),
     )
-    connection.execute(sql.delete(_USERS).where(idle))
+    connection.execute(sql.delete(USERS).where(idle))
 
 
 def _numbered(connection: sql.Connection, addresses: Sequence[str]) -> Iterator[int]:
-    """Give the ids of addresses, of which each gets a row with the priority of its kind.
+    """Yield the ids of addresses; each gets a row with the priority of its kind.
 
-    The rows stay locked: a daily job removes those that no list names. They are locked in order,
-    and new ones made only where there are none, because each attempt would use up an id.
+    The rows stay locked: a daily job deletes those that are on no list. They are locked in order,
+    and only missing ones are inserted, because each attempt to insert would use up an id.
     """
     for batch in batches(sorted(addresses)):
         found = {row.email: row.priority for row in _known(connection, batch)}
@@ -396,24 +321,24 @@ def _numbered(connection: sql.Connection, addresses: Sequence[str]) -> Iterator[
             for address, priority in wanted.items()
             if found.get(address) != priority
         ]
-        upsert(connection, _ADDRESSES, rows, ("email",), ("priority",))
+        upsert(connection, ADDRESSES, rows, ("email",), ("priority",))
         yield from (row.id for row in _known(connection, batch))
 
 
 def _known(connection: sql.Connection, addresses: Sequence[str]) -> Sequence[sql.Row[Any]]:
-    """Lock the rows of addresses that have one."""
-    wanted = sql.select(_ADDRESSES).where(_ADDRESSES.c.email.in_(addresses))
-    in_order = wanted.order_by(_ADDRESSES.c.email).with_for_update()
+    """Lock and read the rows of addresses that have one."""
+    wanted = sql.select(ADDRESSES).where(ADDRESSES.c.email.in_(addresses))
+    in_order = wanted.order_by(ADDRESSES.c.email).with_for_update()
     return connection.execute(in_order).all()
 
 
 def _forget(
     connection: sql.Connection, named: Callable[[sql.Column[Any]], sql.ColumnElement[bool]]
 ) -> None:
-    """Remove accounts with their lists and policies; addresses stay, for the lists of others."""
-    wanted = sql.select(_USERS.c.id).where(named(_USERS.c.email)).order_by(_USERS.c.email)
+    """Delete accounts with their lists and policies, but not addresses, which others may list."""
+    wanted = sql.select(USERS.c.id).where(named(USERS.c.email)).order_by(USERS.c.email)
     for batch in batches(connection.scalars(wanted.with_for_update()).all()):
-        for pairs in _PAIRS.values():
+        for pairs in LISTS.values():
             connection.execute(sql.delete(pairs.table).where(pairs.account.in_(batch)))
-        connection.execute(sql.delete(_USERS).where(_USERS.c.id.in_(batch)))
-    connection.execute(sql.delete(_POLICIES).where(named(_POLICIES.c.policy_name)))
+        connection.execute(sql.delete(USERS).where(USERS.c.id.in_(batch)))
+    connection.execute(sql.delete(POLICIES).where(named(POLICIES.c.policy_name)))

@@ -1,4 +1,4 @@
-"""How often logins failed, per account and client network, whether or not the account exists.
+"""Counter of failed logins, per account and client network, whether or not the account exists.
 
 Counted by the library `limits`: in memory, or in a storage that workers and machines share. The
 period begins with the first failure and ends for all of them together.
@@ -25,39 +25,43 @@ from iredldap.errors import InvalidCredentials, TooManyRequests
 T = TypeVar("T")
 
 _PATIENCE = 1.0
+"""Seconds to wait for the storage."""
+
 _PAUSE = 10.0
+"""Seconds for which a storage that failed is not used."""
+
 _TIMEOUTS = {"memcached": ("connect_timeout", "timeout")}
-_FAULTS = (StorageError, ConfigurationError, OSError)
+_ERRORS = (StorageError, ConfigurationError, OSError)
 
 log = structlog.get_logger("iredldap.login")
 
 
 def network_of(address: str) -> str:
-    """The network that a client is counted under: a /24, of IPv6 a /64.
+    """Return the network that a client is counted under: a /24, for IPv6 a /64.
 
-    A single customer has that many addresses at will. What is no address (a proxy may hand on
-    anything) stands for itself.
+    A single customer may use that many addresses. A text that is not an address (a proxy may pass
+    on anything) is returned as it is.
     """
     try:
         known = ipaddress.ip_address(address)
     except ValueError:
         return address
     plain = getattr(known, "ipv4_mapped", None) or known
-    # By their numbers: a scope, as in fe80::1%eth0, is no part of a network.
+    # By its number: a scope, as in fe80::1%eth0, is not part of a network.
     if plain.version == 4:
         return str(ipaddress.IPv4Network((int(plain), 24), strict=False))
     return str(ipaddress.IPv6Network((int(plain), 64), strict=False))
 
 
 class Attempts:
-    """Refuses logins after too many failures.
+    """Limit of failed logins.
 
-    Without a shared storage each worker counts up to its share of the limit. So it does while
-    the storage is away: one that fails is asked again after ten seconds.
+    Without a shared storage each worker counts up to its share of the limit; so it does for ten
+    seconds after the shared storage has failed.
 
     Args:
-        login: The limit, and where the count is kept.
-        workers: How many processes serve.
+        login: The limit, and the storage of the counts.
+        workers: Number of worker processes.
     """
 
     def __init__(self, login: LoginSettings, workers: int) -> None:
@@ -68,16 +72,16 @@ class Attempts:
 
     @contextmanager
     def watching(self, account: str, address: str) -> Iterator[None]:
-        """Let an attempt be made, and count it if it ends in `InvalidCredentials`.
+        """Guard a login; it is counted if it raises `InvalidCredentials`.
 
-        The limit is looked at again afterwards: of attempts that are made at once none learns
-        more than it would have learned one after another.
+        The limit is checked again afterwards: concurrent attempts must not learn more than they
+        would one after the other.
 
         Raises:
-            TooManyRequests: If too many have failed, be this one right or wrong.
+            TooManyRequests: If too many have failed, whether this one succeeds or not.
         """
         network = network_of(address)
-        # Hashed, since an address may hold characters that a storage does not take in a key.
+        # Hashed: an address may contain characters that a storage does not accept in a key.
         key = hashlib.sha256(f"{account} {network}".encode()).hexdigest()
 
         def refuse_after(wait: int) -> None:
@@ -96,30 +100,30 @@ class Attempts:
         if self._shared and time.monotonic() >= self._away_until:
             try:
                 return question(self._shared)
-            except _FAULTS as ex:
+            except _ERRORS as ex:
                 self._away_until = time.monotonic() + _PAUSE
                 log.warning("the storage of failed logins is down", cause=repr(ex))
         return question(self._alone)
 
 
 class _Count:
-    """Failures by key, and how many there may be in a period of seconds."""
+    """Failures by key, and the limit in a period of seconds."""
 
     def __init__(self, storage: Storage, most: int, period: int) -> None:
         self._limit = RateLimitItemPerSecond(most, period, namespace="iredldap-login")
         self._limiter = FixedWindowRateLimiter(storage)
-        # Memory loses failures that are counted at the very same time.
+        # The storage in memory loses failures that are counted at the same time.
         self._lock = threading.Lock()
 
     def wait(self, key: str) -> int:
-        """Seconds until another attempt is welcome; 0: now."""
+        """Return the seconds until another attempt is allowed; 0: now."""
         if self._limiter.test(self._limit, key):
             return 0
         end = self._limiter.get_window_stats(self._limit, key).reset_time
         return max(1, math.ceil(end - time.time()))
 
     def add(self, key: str) -> int:
-        """Count a failure; give the seconds to wait if it is one too many, else 0."""
+        """Count a failure; return the seconds to wait if the limit is exceeded, else 0."""
         with self._lock:
             if self._limiter.hit(self._limit, key):
                 return 0
@@ -139,6 +143,6 @@ def _shared(login: LoginSettings) -> _Count | None:
     except ConfigurationError as ex:
         log.warning("the storage of failed logins cannot be used", cause=str(ex))
     except ValueError:
-        # Its message may quote the password.
+        # The message may contain the password: not logged.
         log.warning("the storage of failed logins cannot be used", cause="malformed URL")
     return None

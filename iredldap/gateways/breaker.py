@@ -16,16 +16,16 @@ import structlog
 from iredldap.errors import Refusal, ServerDown
 
 SLOW = 1.0
-"""Seconds from which on a failure has cost its caller a wait."""
+"""Seconds from which on a failure counts as a time-out."""
 
 _PAUSE = 0.3
-"""Seconds between two probes of a server that hangs; a probe itself waits for its time-out."""
+"""Seconds between two probes of a server that hangs, besides the time-out of each."""
 
 _LONG = 3.0
-"""Seconds from which on others wait so long that the server may hang."""
+"""Seconds that the oldest request must wait before a new one probes the server first."""
 
 _GOOD_FOR = 1.0
-"""Seconds for which the outcome of a probe is believed."""
+"""Seconds for which the result of a probe is used."""
 
 log = structlog.get_logger("iredldap.breaker")
 
@@ -35,26 +35,26 @@ _ALL_LOCK = threading.Lock()
 
 
 class Hanging(ServerDown):
-    """The server is known to hang, and was not asked."""
+    """The server is known to hang, and nothing was sent to it."""
 
 
 class Breaker:
-    """Tells whether a server hangs, from what the requests of this process meet.
+    """A circuit breaker for one server, driven by the requests of this process.
 
-    It opens when a probe fails after a wait; what fails at once (a server that is down, or just
-    restarting) costs nobody anything and may be tried again by anybody. While it is open, callers
-    are refused, and a thread probes the server until it answers, or fails at once.
+    It opens when a probe times out. A failure without a wait (a server that is down, or just
+    restarting) does not open it: trying again costs nothing. While it is open, callers are
+    refused at once, and a thread probes the server until it responds, or fails without a wait.
 
-    A failure that a probe does not confirm opens nothing: one slow search, or one locked row, is
-    the misfortune of the request that waited for it.
+    A failure that a probe does not confirm does not open it: one slow search, or one locked row,
+    only affects the request that waited for it.
 
     Args:
-        name: What log and refusals call the server.
-        probe: Asks the server something cheap on a connection of its own, with a time-out; raises a
-            refusal if that fails.
-        slow: Seconds from which on a failure counts as a wait.
-        report: What a refusal tells the client besides its code.
-        opened: Is called when it opens: what waits without a time-out may be broken off.
+        name: Name of the server in the log and in refusals.
+        probe: Sends a small request on a connection of its own, with a time-out; raises a refusal
+            if that fails.
+        slow: Seconds from which on a failure counts as a time-out.
+        report: The report of refusals.
+        opened: Called when it opens, to abort requests that wait without a time-out.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Breaker:
         self._report = report
         self._opened = opened
         self._closed = threading.Event()
-        self._begin()
+        self._reset()
         with _ALL_LOCK:
             _ALL.add(self)
-        ours = weakref.WeakMethod(self._begin)
-        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+        reset = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
-    def _begin(self) -> None:
-        """Begin as for a server that answers; after a fork there is no thread that would probe."""
+    def _reset(self) -> None:
+        """Reset to closed; after a fork, because the child has no thread that would probe."""
         self._lock = threading.Lock()
         self._judging = threading.Lock()
         self._judged = 0.0
@@ -87,7 +87,7 @@ class Breaker:
 
     @property
     def since(self) -> datetime | None:
-        """Since when the server hangs; None: it does not, as far as is known."""
+        """When the breaker opened; None: it is closed."""
         return self._since
 
     @property
@@ -96,7 +96,7 @@ class Breaker:
         return self._since is not None
 
     def refuse(self) -> None:
-        """Refuse to ask a server that hangs.
+        """Raise an error if the server is known to hang.
 
         Raises:
             Hanging: If it does.
@@ -109,18 +109,19 @@ class Breaker:
         """Probe the server, unless it is known to hang.
 
         Args:
-            probe: Another one than that of this breaker.
+            probe: Used instead of the breaker's own.
 
         Raises:
-            Refusal: If it does not answer.
+            Refusal: If it does not respond.
         """
         self.refuse()
         with self._judging:
+            # Another thread may have opened it while this one waited for the lock.
             self.refuse()
             self._judge(probe or self._probe)
 
     def failed(self, began: float) -> None:
-        """Note that something as cheap as a probe has failed.
+        """Note that a request as small as a probe has failed.
 
         Args:
             began: When it began, on the monotonic clock.
@@ -129,9 +130,9 @@ class Breaker:
             self._open()
 
     def suspect(self, began: float) -> None:
-        """Note that something else has failed; if that took long, find out whether it hangs.
+        """Note that another request has failed; if that took long, probe the server.
 
-        Returns when that is known. Of callers at the same time one probes, and all wait for that.
+        Returns when the result is known. Of concurrent callers one probes, and all wait for it.
 
         Args:
             began: When it began, on the monotonic clock.
@@ -141,6 +142,7 @@ class Breaker:
             return
         with self._judging:
             if self.is_open or self._judged > now:
+                # The probe of another thread has answered the question meanwhile.
                 return
             try:
                 self._judge(self._probe)
@@ -149,9 +151,9 @@ class Breaker:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Let a block ask the server, unless it hangs.
+        """Guard a block that sends requests to the server.
 
-        When others have been waiting for long, a probe tells whether it is any use to join them.
+        If other requests have waited for long already, the server is probed first.
 
         Raises:
             Hanging: If the server hangs.
@@ -167,14 +169,14 @@ class Breaker:
             self._waiting.pop(ticket, None)
 
     def look_after(self) -> None:
-        """Probe the server if somebody has been waiting for it for long."""
+        """Probe the server if a request has waited for long."""
         now = time.monotonic()
         oldest = min([*self._waiting.values()], default=now)
         if now - oldest > _LONG and now - self._judged > _GOOD_FOR:
             self.suspect(oldest)
 
     def close(self) -> None:
-        """Stop probing; what is asked later is not refused."""
+        """Stop probing; later requests are not refused."""
         self._closed.set()
         self._since = None
 
@@ -198,7 +200,7 @@ class Breaker:
         threading.Thread(target=self._retry, name=f"probe {self.name}", daemon=True).start()
 
     def _retry(self) -> None:
-        """Probe until the server answers, or fails at once."""
+        """Probe until the server responds, or fails without a wait."""
         while not self._closed.wait(_PAUSE):
             began = time.monotonic()
             try:
@@ -208,7 +210,7 @@ class Breaker:
                     continue
                 log.warning("fails at once", server=self.name, detail=ex.detail)
             except Exception:
-                # Nobody may be refused for good because of it.
+                # An error of the probe itself must not leave the breaker open for ever.
                 log.exception("probe", server=self.name)
             else:
                 log.warning("answers again", server=self.name)
@@ -217,9 +219,9 @@ class Breaker:
 
 
 def look_after_all() -> None:
-    """Probe every server of this process that somebody has been waiting for for long.
+    """Probe every server of this process that a request has waited for long.
 
-    Called again and again: when all threads wait, no request comes that would notice.
+    Called periodically: when all threads wait, no new request comes that would notice.
     """
     with _ALL_LOCK:
         breakers = [*_ALL]

@@ -27,19 +27,20 @@ log = structlog.get_logger("iredldap.turns")
 class DatabaseLocks:
     """Advisory locks of a session in PostgreSQL, or named ones in MariaDB and MySQL.
 
-    Behind a pooler that changes sessions between transactions (pgbouncer's transaction mode, say)
-    they exclude nobody: `docs/running.md` says so.
+    They do not work behind a pooler that changes sessions between transactions, such as pgbouncer
+    in transaction mode: `docs/running.md` says so.
     """
 
     def __init__(self, url: Secret) -> None:
-        # A change holds one for its domains, and another for a list in between: none may have to
-        # wait for a connection that only its own end would free.
+        # Without a maximum of connections: a change holds one for its domains, and another one for
+        # a list meanwhile; it must not wait for a connection that only its own end would free.
         self._database = Database("state", url, lambda _: None, most=None, sessions=True)
 
     def take(self, names: list[str], deadline: float) -> HeldLocks:
         def acquire(connection: sql.Connection, stack: ExitStack) -> None:
             locks = _locks_of(connection)
-            # Releases all: of a lock whose acquisition was not answered nobody knows.
+            # Before the first one is acquired, and all at once: whether a lock was acquired is not
+            # known where the response was lost.
             stack.callback(_release, connection, locks)
             for name in names:
                 while not locks.acquire(name, _seconds(deadline)):
@@ -78,12 +79,13 @@ def _locks_of(connection: sql.Connection) -> _Locks:
 
 
 class _PostgresLocks:
-    # In a target list the time-out is set before the lock is waited for.
+    # PostgreSQL evaluates a target list from left to right: the time-out is set first.
     _ACQUIRE = sql.text(
         "SELECT set_config('lock_timeout', :timeout, false), pg_advisory_lock(:number)"
     )
     _RELEASE = sql.text("SELECT pg_advisory_unlock_all()")
-    # PostgreSQL has it since version 14; 0 is its default, but a server may be set up otherwise.
+    # Never end the session while it is idle. The setting exists since PostgreSQL 14; 0 is its
+    # default, but a server may have another.
     _STAY = sql.text(
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
     )
@@ -95,7 +97,7 @@ class _PostgresLocks:
             connection.info["stays"] = True
 
     def acquire(self, name: str, seconds: float) -> bool:
-        # 0 would be no time-out at all.
+        # At least 1: 0 means no time-out.
         timeout = f"{max(1, int(seconds * 1000))}ms"
         parameters = {"timeout": timeout, "number": number_of(f"iredldap turn {name}")}
         try:
@@ -111,7 +113,7 @@ class _PostgresLocks:
 
 
 class _NamedLocks:
-    # The server knows one set of names for all its databases.
+    # Lock names are shared by all databases of a server.
     _ACQUIRE = sql.text(
         "SELECT GET_LOCK(CONCAT('iredldap-', LEFT(SHA1(CONCAT(DATABASE(), ' ', :name)), 40)),"
         " :seconds)"
@@ -131,7 +133,7 @@ class _NamedLocks:
         if found != 1:
             self._names.remove(name)
         if found is None:
-            # Not a wait that was in vain, but an error, which would come back at once.
+            # NULL is an error, not a time-out: waiting again would fail at once.
             raise ServerDown(f"the database gives no lock for {name}")
         return bool(found == 1)
 

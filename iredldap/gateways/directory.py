@@ -142,7 +142,7 @@ class Directory:
         return self._size_limit.limit
 
     def refuse_partial(self, queries: Iterable[Query]) -> None:
-        """Check that searches can be made completely, in parts if need be.
+        """Check that searches can return all entries, in parts if need be.
 
         Where no limit has been seen this sends nothing.
 

@@ -22,20 +22,20 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.008
 
 
 class FileLocks:
-    """Locks bytes of one file; without a file, only threads of this process are excluded.
+    """Locks on bytes of one file; without a file, only threads of this process are excluded.
 
-    Open file description locks, unlike those of POSIX, exclude each other also within a process,
-    and are not lost when somebody closes another descriptor of the file.
+    Open file description locks, unlike POSIX locks, exclude each other also within a process, and
+    are not lost when another descriptor of the file is closed.
     """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._begin()
-        ours = weakref.WeakMethod(self._begin)
-        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+        self._reset()
+        reset = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
-    def _begin(self) -> None:
-        """Begin without locks; those of the process that forked this one stay its own."""
+    def _reset(self) -> None:
+        """Start without locks, after a fork: those of the parent process are still its own."""
         self._queues = _Queues()
         self._lock = threading.Lock()
         self._descriptors: list[int] = []
@@ -55,9 +55,9 @@ class FileLocks:
         try:
             descriptor = self._opened(self._file)
             main = 2 * number_of(name)
-            # The second byte is the place of whoever waits. Without it, a process with many threads
-            # would hand a busy name from one of them to the next, and others would hardly find the
-            # moment between.
+            # The second byte is held by the process that is next. Without it, a process with many
+            # threads would pass a busy name from one of them to the next, and other processes would
+            # hardly ever get it.
             gate = main + 1
             _lock_byte(descriptor, gate, deadline, name)
             try:
@@ -69,13 +69,13 @@ class FileLocks:
         stack.callback(_set_lock, descriptor, fcntl.F_UNLCK, main)
 
     def _opened(self, file: Path) -> int:
-        """Return a descriptor of the file that other processes find under this name now.
+        """Return a descriptor of the file that has this name now.
 
-        If it was deleted or replaced, those who came later would lock another file. Descriptors of
-        former ones stay open, as turns may be held by them.
+        If it was deleted or replaced, other processes lock the new file. Descriptors of former
+        files stay open, because locks may be held by them.
         """
         with self._lock:
-            if not self._descriptors or not _is_there(file, self._descriptors[-1]):
+            if not self._descriptors or not _is_current(file, self._descriptors[-1]):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                 self._descriptors.append(os.open(file, flags, 0o600))
@@ -88,8 +88,8 @@ class FileLocks:
             os.close(descriptor)
 
 
-def _is_there(file: Path, descriptor: int) -> bool:
-    """Return whether a descriptor is of the file that has this name now."""
+def _is_current(file: Path, descriptor: int) -> bool:
+    """Return whether a descriptor is that of the file which has this name now."""
     try:
         return os.path.samestat(os.stat(file), os.fstat(descriptor))  # noqa: PTH116 - its twin
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def _lock_byte(descriptor: int, offset: int, deadline: float, name: str) -> None
     while not _set_lock(descriptor, fcntl.F_WRLCK, offset):
         if time.monotonic() > deadline:
             raise busy(name)
-        time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the rivals
+        time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the attempts
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
@@ -109,22 +109,22 @@ def _set_lock(descriptor: int, kind: int, offset: int) -> bool:
     """Lock or unlock one byte; return whether that succeeded, or others hold it.
 
     Raises:
-        OSError: If the file system knows no locks.
+        OSError: If the file system does not support locks.
     """
-    # struct flock of Linux; the process id must be 0 for these locks.
+    # struct flock of Linux; its process id must be 0 for open file description locks.
     request = struct.pack("@hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
     except BlockingIOError:
         return False
     except PermissionError:
-        # POSIX lets systems say EACCES for the same.
+        # POSIX allows EACCES for the same case.
         return False
     return True
 
 
 class _Queues:
-    """Lets the threads of one process take each name in the order in which they came."""
+    """First-in, first-out queues, in which the threads of one process wait for each name."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -1,6 +1,6 @@
 """The database of iRedAPD: throttling and greylisting, which it reads on every message."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,8 +12,23 @@ from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.statements import batches, move_rows, upsert
+from iredldap.gateways.sql.statements import batches, first_row, move_rows, reserve, upsert
 from iredldap.gateways.sql.tables import from_script, most_of
+from iredldap.gateways.tables.iredapd import (
+    ACCOUNT_COLUMNS,
+    COUNTED,
+    COUNTED_IN,
+    COUNTERS,
+    GREYLISTING,
+    METRICS,
+    NARROW,
+    RESOLVED,
+    SPF_DOMAINS,
+    THROTTLES,
+    TRIPLETS,
+    WHITELISTS,
+    AccountColumn,
+)
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]
@@ -21,67 +36,12 @@ Values = Mapping[str, Any]
 
 Condition = sql.ColumnElement[bool]
 
-GREYLISTING_WIDTH = 100
-"""Characters of an account or sender in MariaDB; PostgreSQL would take more."""
-
 _UNSET = -1
-
-_METADATA = sql.MetaData()
-
-
-def _table(name: str, texts: Iterable[str], numbers: Iterable[str] = ()) -> sql.Table:
-    columns = [sql.Column(column, sql.String) for column in texts]
-    counts = [sql.Column(column, sql.BigInteger) for column in numbers]
-    return sql.Table(name, _METADATA, *columns, *counts)
-
-
-_METRICS = ("msg_size", "max_msgs", "max_quota")
-_THROTTLES = _table(
-    "throttle", ("account", "kind"), ("id", "priority", "period", *_METRICS, "max_rcpts")
-)
-_COUNTERS = _table("throttle_tracking", ("account",), ("tid",))
-_COUNTED = {_THROTTLES, _COUNTERS}
-_COUNTED_IN = {"max_msgs": ("cur_msgs", 0), "max_quota": ("cur_quota", 1)}
-"""Columns in which limits are counted, and by how much a count must pass one before it refuses."""
-
-_NARROW = 2**15
-"""What a column of any type can count."""
-_GREYLISTING = _table(
-    "greylisting", ("account", "sender"), ("priority", "sender_priority", "active")
-)
-_WHITELISTS = _table("greylisting_whitelists", ("account", "sender", "comment"))
-_RESOLVED = _table("greylisting_whitelist_domain_spf", ("account", "sender", "comment"))
-_SPF_DOMAINS = _table("greylisting_whitelist_domains", ("domain",))
-_TRIPLETS = _table("greylisting_tracking", ("sender", "recipient", "client_address", "rcpt_domain"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where accounts are named, and what tells several rows of one apart."""
-
-    table: sql.Table
-    name: str
-    key: tuple[str, ...]
-    width: int = 255
-
-    @property
-    def column(self) -> sql.Column[Any]:
-        return self.table.c[self.name]
-
-
-# What refers to throttles goes before them.
-_PLACES = (
-    _Place(_COUNTERS, "account", ("tid",)),
-    _Place(_THROTTLES, "account", ("kind",)),
-    _Place(_GREYLISTING, "account", ("sender",), GREYLISTING_WIDTH),
-    _Place(_WHITELISTS, "account", ("sender",), GREYLISTING_WIDTH),
-    _Place(_TRIPLETS, "recipient", ("sender", "client_address")),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of a list: what goes and what comes; if it `replaces`, all the rest goes too."""
+    """A change of a list: values added and removed; if it `replaces`, all others go, too."""
 
     added: Sequence[str] = ()
     removed: Sequence[str] = ()
@@ -89,7 +49,7 @@ class Edit:
 
 
 class Iredapd:
-    """Its tables. Accounts are named by their keys, as `dit.scopes` makes them.
+    """Throttles and greylisting. Accounts are given by their keys, as `dit.scopes` builds them.
 
     Args:
         url: SQLAlchemy URL; read on first use.
@@ -99,7 +59,7 @@ class Iredapd:
         self._database = Database("iredapd", url, from_script(shipped("schema/iredapd.sqlite.sql")))
 
     def ask(self) -> None:
-        """See whether it answers.
+        """Check that the database responds.
 
         Raises:
             ServerDown: If it does not.
@@ -107,56 +67,57 @@ class Iredapd:
         self._database.ask()
 
     def close(self) -> None:
+        """Close all connections."""
         self._database.close()
 
     def throttle(self, account: str, kind: str) -> Values:
-        """Read a throttle; empty: none is set, or only one without a period, which nobody heeds.
+        """Read a throttle; empty: none is set, or only one without a period, which is ignored.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        columns = [c for c in _THROTTLES.c if c.name != "max_rcpts" or self._limits_recipients]
-        # PostgreSQL keeps nobody from adding a second one.
+        columns = [c for c in THROTTLES.c if c.name != "max_rcpts" or self._limits_recipients]
+        # PostgreSQL has no unique key here: there may be a second row.
         wanted = (
             sql.select(*columns)
-            .where(_own(account, kind), _THROTTLES.c.period != 0)
-            .order_by(_THROTTLES.c.priority.desc(), _THROTTLES.c.id)
+            .where(_own(account, kind), THROTTLES.c.period != 0)
+            .order_by(THROTTLES.c.priority.desc(), THROTTLES.c.id)
         )
-        return self._database.read(lambda connection: _first(connection, wanted))
+        return self._database.read(lambda connection: first_row(connection, wanted))
 
     def set_throttle(self, account: str, kind: str, values: Values) -> None:
-        """Set the period and the limits of a throttle; counters go on, other columns stay.
+        """Set the period and the limits of a throttle; counters and other columns are kept.
 
         Raises:
-            NeverApplies: If the counter of a limit ends before it: iRedAPD cannot write more into
-                it, and the other one of the row stands still from then on.
+            NeverApplies: If a limit is larger than its counter can hold: iRedAPD fails to write
+                it, and the other counter of the row is not updated either from then on.
             ServerDown: If that fails.
         """
         self._refuse_uncounted(values)
         row = {"account": account, "kind": kind, "priority": _priority(account), **values}
 
         def work(connection: sql.Connection) -> None:
-            _reserve(connection, account, kind)
+            reserve(connection, account, kind)
             _put_throttle(connection, row)
-            _raise_users(connection, _THROTTLES, account, _THROTTLES.c.kind == kind)
+            _raise_users(connection, THROTTLES, account, THROTTLES.c.kind == kind)
 
         self._database.write(work)
 
     def _refuse_uncounted(self, values: Values) -> None:
         limits = {
-            name: counter for name, counter in _COUNTED_IN.items() if values.get(name, 0) >= _NARROW
+            name: counter for name, counter in COUNTED_IN.items() if values.get(name, 0) >= NARROW
         }
         if not limits:
             return
-        most = self._database.read(lambda connection: most_of(connection, _COUNTERS.name))
+        most = self._database.read(lambda connection: most_of(connection, COUNTERS.name))
         for name, (column, passes) in limits.items():
             if column in most and values[name] + passes > most[column]:
                 raise NeverApplies(f"{column} counts up to {most[column]}", parameter=name)
 
     def remove_throttle(self, account: str, kind: str) -> None:
-        """Remove a throttle and what was counted for it; none is no error.
+        """Delete a throttle and its counters; if there is none, that is no error.
 
-        A limit of recipients, which is not ours, keeps its row.
+        A row with a limit of recipients, which the API does not manage, is kept.
 
         Raises:
             ServerDown: If that fails.
@@ -164,40 +125,40 @@ class Iredapd:
         own = _own(account, kind)
         gone = own
         if self._limits_recipients:
-            needed = sql.and_(_THROTTLES.c.max_rcpts > _UNSET, _THROTTLES.c.period != 0)
+            needed = sql.and_(THROTTLES.c.max_rcpts > _UNSET, THROTTLES.c.period != 0)
             gone = sql.and_(own, sql.not_(needed))
-        unset = dict.fromkeys(_METRICS, _UNSET)
+        unset = dict.fromkeys(METRICS, _UNSET)
 
         def work(connection: sql.Connection) -> None:
-            _reserve(connection, account, kind)
+            reserve(connection, account, kind)
             _drop_counters(connection, own)
-            connection.execute(sql.delete(_THROTTLES).where(gone))
-            connection.execute(sql.update(_THROTTLES).where(own).values(unset))
+            connection.execute(sql.delete(THROTTLES).where(gone))
+            connection.execute(sql.update(THROTTLES).where(own).values(unset))
 
         self._database.write(work)
 
     def greylisting(self, account: str) -> Values:
-        """Read whether an account greylists strangers; empty: it has no setting of its own.
+        """Read whether an account greylists all senders; empty: it has no setting of its own.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        wanted = sql.select(_GREYLISTING).where(_towards_all(account))
-        return self._database.read(lambda connection: _first(connection, wanted))
+        wanted = sql.select(GREYLISTING).where(_towards_all(account))
+        return self._database.read(lambda connection: first_row(connection, wanted))
 
     def greylistings(self) -> Sequence[Values]:
-        """Read all settings of greylisting, in the order in which they are looked at.
+        """Read all settings of greylisting, in the order in which iRedAPD evaluates them.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        table = _GREYLISTING.c
+        table = GREYLISTING.c
         order = (table.priority.desc(), table.account, table.sender_priority.desc(), table.sender)
-        wanted = sql.select(_GREYLISTING).order_by(*order)
+        wanted = sql.select(GREYLISTING).order_by(*order)
         return self._database.read(lambda c: [dict(row) for row in c.execute(wanted).mappings()])
 
     def set_greylisting(self, account: str, active: int) -> None:
-        """Say whether an account greylists strangers; what it says of some senders stays.
+        """Set whether an account greylists all senders; its settings for single senders are kept.
 
         Raises:
             ServerDown: If that fails.
@@ -207,66 +168,68 @@ class Iredapd:
         row = {"account": account, "sender": EVERYBODY, **priority, **others}
 
         def work(connection: sql.Connection) -> None:
-            upsert(connection, _GREYLISTING, [row], ("account", "sender"), (*priority, *others))
-            own = sql.update(_GREYLISTING).where(_GREYLISTING.c.account == account)
+            upsert(connection, GREYLISTING, [row], ("account", "sender"), (*priority, *others))
+            own = sql.update(GREYLISTING).where(GREYLISTING.c.account == account)
             connection.execute(own.values(priority))
-            _raise_users(connection, _GREYLISTING, account)
+            _raise_users(connection, GREYLISTING, account)
 
         self._database.write(work)
 
     def drop_greylisting(self, account: str) -> None:
-        """Take away what an account says of all senders; nothing said is no error.
+        """Delete an account's setting for all senders; if there is none, that is no error.
 
         Raises:
             ServerDown: If that fails.
         """
-        gone = sql.delete(_GREYLISTING).where(_towards_all(account))
+        gone = sql.delete(GREYLISTING).where(_towards_all(account))
         self._database.write(lambda connection: connection.execute(gone))
 
     def exempt(self, account: str) -> list[str]:
         """Read the senders that an account exempts from greylisting, sorted.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        wanted = sql.select(_WHITELISTS.c.sender).where(_WHITELISTS.c.account == account)
+        wanted = sql.select(WHITELISTS.c.sender).where(WHITELISTS.c.account == account)
         return self._database.read(lambda connection: sorted(connection.scalars(wanted)))
 
     def change_exempt(self, account: str, edit: Edit) -> None:
-        """Change the senders that an account exempts; from now on they are nobody else's.
+        """Change the senders that an account exempts.
 
-        iRedAPD's own scripts mark theirs by a comment, and remove them again.
+        The comment by which iRedAPD's own scripts mark their rows is removed, so that they do not
+        delete these again.
 
         Raises:
             ServerDown: If that fails.
         """
         owner = {"account": account}
         self._database.write(
-            lambda connection: _change(connection, _WHITELISTS.c.sender, owner, edit, comment="")
+            lambda connection: _change(connection, WHITELISTS.c.sender, owner, edit, comment="")
         )
 
     def spf_domains(self) -> list[str]:
         """Read the domains whose hosts are exempt from greylisting, sorted.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
-        wanted = sql.select(_SPF_DOMAINS.c.domain)
+        wanted = sql.select(SPF_DOMAINS.c.domain)
         return self._database.read(lambda connection: sorted(connection.scalars(wanted)))
 
     def change_spf_domains(self, edit: Edit) -> None:
         """Change the domains whose hosts are exempt.
 
-        What was resolved for one that goes, goes with it: nobody else looks after that.
+        Addresses that were resolved for a removed domain are deleted with it; no other program
+        does.
 
         Raises:
             ServerDown: If that fails.
         """
-        # Older releases have only the first, and put there what is resolved.
-        present = [table for table in (_WHITELISTS, _RESOLVED) if self._has(table)]
+        # Older releases have only the first table, and keep resolved addresses in it.
+        present = [table for table in (WHITELISTS, RESOLVED) if self._has(table)]
 
         def work(connection: sql.Connection) -> None:
-            gone = _change(connection, _SPF_DOMAINS.c.domain, {}, edit)
+            gone = _change(connection, SPF_DOMAINS.c.domain, {}, edit)
             comments = [f"AUTO-UPDATE: {name}" for name in gone]
             for table in present:
                 _delete(connection, table.c.comment, comments)
@@ -274,7 +237,7 @@ class Iredapd:
         self._database.write(work)
 
     def forget(self, mail: str) -> None:
-        """Forget an account that is going: what a later one of this address must not inherit.
+        """Delete all data of an account that is deleted, so that a later one does not inherit it.
 
         Raises:
             ServerDown: If that fails.
@@ -282,7 +245,7 @@ class Iredapd:
         self._forget(lambda column: column == mail)
 
     def forget_domain(self, name: str) -> None:
-        """Forget a domain that is going, and every account in it.
+        """Delete all data of a domain that is deleted, and of every account in it.
 
         Raises:
             ServerDown: If that fails.
@@ -290,60 +253,55 @@ class Iredapd:
         self._forget(lambda column: sql.or_(column == f"@.{name}", _within(column, name)))
 
     def move(self, old: str, new: str) -> None:
-        """Let everything that is known of an address be known of another one.
+        """Rename an address: all its data belongs to the new one.
 
-        What a table has no room for under the new one is forgotten.
+        Data of a table whose columns are too short for the new one is deleted.
 
         Raises:
             ServerDown: If that fails.
         """
-        places = self._places()
+        places = self._account_columns()
         moving = [place for place in places if len(new) <= place.width]
         ending = [place for place in places if len(new) > place.width]
 
         def work(connection: sql.Connection) -> None:
             _clear(connection, ending, lambda column: column == old)
-            if {place.table for place in moving} >= _COUNTED:
+            if {place.table for place in moving} >= COUNTED:
                 _drop_counters(connection, _in_the_way(connection, old, new))
             for place in moving:
                 values = {place.name: new}
-                if place.table is _TRIPLETS:
+                if place.table is TRIPLETS:
                     values["rcpt_domain"] = domain_of(new)
                 move_rows(connection, place.column, place.key, old, values)
 
         self._database.write(work)
 
     def _forget(self, named: Callable[[sql.Column[Any]], Condition]) -> None:
-        places = self._places()
+        places = self._account_columns()
         self._database.write(lambda connection: _clear(connection, places, named))
 
-    def _places(self) -> list[_Place]:
-        """Those that this release of iRedAPD has."""
-        return [place for place in _PLACES if self._has(place.table)]
+    def _account_columns(self) -> list[AccountColumn]:
+        """Return those that this release of iRedAPD has."""
+        return [place for place in ACCOUNT_COLUMNS if self._has(place.table)]
 
     def _has(self, table: sql.Table) -> bool:
         return bool(self._database.columns(table.name))
 
     @property
     def _limits_recipients(self) -> bool:
-        return "max_rcpts" in self._database.columns(_THROTTLES.name)
-
-
-def _first(connection: sql.Connection, wanted: sql.Select[Any]) -> Values:
-    found = connection.execute(wanted).mappings().first()
-    return dict(found) if found else {}
+        return "max_rcpts" in self._database.columns(THROTTLES.name)
 
 
 def _own(account: str, kind: str) -> Condition:
-    return sql.and_(_THROTTLES.c.account == account, _THROTTLES.c.kind == kind)
+    return sql.and_(THROTTLES.c.account == account, THROTTLES.c.kind == kind)
 
 
 def _towards_all(account: str) -> Condition:
-    return sql.and_(_GREYLISTING.c.account == account, _GREYLISTING.c.sender == EVERYBODY)
+    return sql.and_(GREYLISTING.c.account == account, GREYLISTING.c.sender == EVERYBODY)
 
 
 def _within(column: sql.Column[Any], name: str) -> Condition:
-    """Condition for a domain and every address in it."""
+    """Return the condition for a domain and every address in it."""
     return column.endswith(f"@{name}", autoescape=True)
 
 
@@ -351,34 +309,24 @@ def _priority(account: str) -> int:
     return key_class(account).policy_priority
 
 
-def _reserve(connection: sql.Connection, *words: str) -> None:
-    """Keep others from what no lock on a row protects, while there may be no row.
-
-    MariaDB locks what it looks for, and SQLite has one writer.
-    """
-    if connection.dialect.name == "postgresql":
-        numbers = (sql.func.hashtext(word) for word in words)
-        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(*numbers)))
-
-
 def _put_throttle(connection: sql.Connection, row: Values) -> None:
     key = ("account", "kind")
     if connection.dialect.name != "postgresql":
-        upsert(connection, _THROTTLES, [row], key, [name for name in row if name not in key])
+        upsert(connection, THROTTLES, [row], key, [name for name in row if name not in key])
         return
-    # No key there is unique, and nothing has kept others from adding a second row before.
+    # PostgreSQL has no unique key here, and there may be several rows: all are updated.
     own = _own(row["account"], row["kind"])
-    if not connection.execute(sql.update(_THROTTLES).where(own).values(row)).rowcount:
-        connection.execute(sql.insert(_THROTTLES).values(row))
+    if not connection.execute(sql.update(THROTTLES).where(own).values(row)).rowcount:
+        connection.execute(sql.insert(THROTTLES).values(row))
 
 
 def _raise_users(
     connection: sql.Connection, table: sql.Table, account: str, *conditions: Condition
 ) -> None:
-    """Keep the settings of users before the one of their domain, which has just been set.
+    """Raise the priority of users' settings above that of their domain, which has just been set.
 
-    Releases of iRedAdmin wrote Amavisd's priorities here, of which the highest is below that of a
-    domain on this scale.
+    Some releases of iRedAdmin wrote Amavisd's priorities here, the highest of which is below that
+    of a domain on this scale.
     """
     if key_class(account) is not KeyClass.DOMAIN:
         return
@@ -389,24 +337,24 @@ def _raise_users(
 
 
 def _drop_counters(connection: sql.Connection, throttles: Condition) -> None:
-    """Remove what was counted for some throttles; until the end nothing more can be."""
-    wanted = sql.select(_THROTTLES.c.id).where(throttles).order_by(_THROTTLES.c.id)
-    _delete(connection, _COUNTERS.c.tid, connection.scalars(wanted.with_for_update()).all())
+    """Delete the counters of some throttles, whose rows stay locked until the transaction ends."""
+    wanted = sql.select(THROTTLES.c.id).where(throttles).order_by(THROTTLES.c.id)
+    _delete(connection, COUNTERS.c.tid, connection.scalars(wanted.with_for_update()).all())
 
 
 def _in_the_way(connection: sql.Connection, old: str, new: str) -> Condition:
-    """Condition for throttles of a new name that give way to those of an old one."""
-    kinds = connection.scalars(sql.select(_THROTTLES.c.kind).where(_THROTTLES.c.account == old))
-    return sql.and_(_THROTTLES.c.account == new, _THROTTLES.c.kind.in_(kinds.all()))
+    """Return the condition for throttles of the new name that those of the old one replace."""
+    kinds = connection.scalars(sql.select(THROTTLES.c.kind).where(THROTTLES.c.account == old))
+    return sql.and_(THROTTLES.c.account == new, THROTTLES.c.kind.in_(kinds.all()))
 
 
 def _clear(
     connection: sql.Connection,
-    places: Collection[_Place],
+    places: Collection[AccountColumn],
     named: Callable[[sql.Column[Any]], Condition],
 ) -> None:
-    if {place.table for place in places} >= _COUNTED:
-        _drop_counters(connection, named(_THROTTLES.c.account))
+    if {place.table for place in places} >= COUNTED:
+        _drop_counters(connection, named(THROTTLES.c.account))
     for place in places:
         connection.execute(sql.delete(place.table).where(named(place.column)))
 
@@ -418,21 +366,22 @@ def _change(
     edit: Edit,
     **others: str,
 ) -> list[str]:
-    """Change a list; give what is no longer on it.
+    """Change a list; return the values that were removed.
 
     Args:
         connection: In a transaction.
-        column: Holds the values.
-        owner: Whose list it is, by the name of the column; a table may be one list.
+        column: Contains the values.
+        owner: The owner of the list, by the name of the column; empty: the table is one list.
         edit: The change.
-        others: What else a row has, new or not.
+        others: Further columns that are set in all rows of added values.
     """
-    _reserve(connection, column.table.name, owner.get("account", ""))
+    reserve(connection, column.table.name, owner.get("account", ""))
     gone = sorted(set(edit.removed) - set(edit.added))
     rows = [{column.name: value, **owner, **others} for value in sorted(edit.added)]
     upsert(connection, column.table, rows, (*owner, column.name), (column.name, *others))
     if edit.replaces:
-        # Afterwards: two clients who replace the same list then wait for one another.
+        # After the insertion, whose locks make two clients that replace the same list wait for each
+        # other.
         own = [column.table.c[name] == value for name, value in owner.items()]
         held = connection.scalars(sql.select(column).where(*own).with_for_update())
         gone += sorted(set(held) - set(edit.added))

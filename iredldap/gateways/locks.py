@@ -1,4 +1,4 @@
-"""Exclusive locks on names: what the two kinds of `file_locks.py` and `database_locks.py` share."""
+"""Exclusive locks on names: what `file_locks.py` and `database_locks.py` have in common."""
 
 import hashlib
 from contextlib import ExitStack
@@ -8,32 +8,32 @@ from iredldap.errors import ServerDown
 
 
 class Busy(ServerDown):
-    """Others hold a name, and went on holding it."""
+    """Others have held a name for the whole time of the wait."""
 
 
 class LockBackend(Protocol):
-    """Excludes other processes."""
+    """Locks that exclude other threads and processes."""
 
     def take(self, names: list[str], deadline: float) -> "HeldLocks":
         """Acquire names in this order.
 
         Args:
             names: Sorted, without repeats.
-            deadline: On the monotonic clock.
+            deadline: When to give up, on the monotonic clock.
 
         Raises:
-            ServerDown: If others held one of them for too long, or the database does not answer.
+            ServerDown: If others held one of them for too long, or the database does not respond.
         """
 
     def close(self) -> None:
-        """Release everything."""
+        """Release all locks."""
 
 
 class HeldLocks(Protocol):
     """Names that are held."""
 
     def release(self) -> None:
-        """Let others take them."""
+        """Release them."""
 
 
 class HeldUntilClosed:
@@ -47,9 +47,10 @@ class HeldUntilClosed:
 
 
 def number_of(name: str) -> int:
-    """Map a name to a whole number of 62 bits; no two names that occur together share one."""
+    """Map a name to a number of 62 bits, unique in practice."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 2
 
 
 def busy(name: str) -> Busy:
+    """Return the refusal for a name that others hold."""
     return Busy(f"others are changing {name}")

@@ -1,7 +1,7 @@
-"""mlmmjadmin's HTTP interface: the directories and control files of subscribable lists.
+"""Client of mlmmjadmin's HTTP interface: the directories and control files of subscribable lists.
 
-It answers 200 to success and failure alike, and passes over in silence what it does not
-understand. Whoever calls has therefore judged everything before, and sends nothing but lower case.
+mlmmjadmin responds 200 to success and failure alike, and silently ignores what it does not
+understand. Callers must therefore validate everything before, and send lower case only.
 
 Source: mlmmjadmin 3.6, HTTP interface, with the backend `bk_none`.
 """
@@ -19,29 +19,29 @@ from iredldap.config.sections import MlmmjadminSettings
 from iredldap.errors import MlmmjadminUnavailable
 
 _NO_SUCH_LIST = "NO_SUCH_ACCOUNT"
-_NOBODY = "nobody@iredldap.invalid"
+_UNKNOWN_LIST = "nobody@iredldap.invalid"
 _TYPE = "application/x-www-form-urlencoded"
 
 _NAME = re.compile(r"[\w#-][\w.+=/&#-]*@[\w.-]+\.[a-z0-9-]{2,15}", re.ASCII)
-"""What it takes for the address of a list; of another one it says that there is no such page."""
+"""Addresses of lists that it accepts; for others it says that there is no such page."""
 
-_FAULTS = (OSError, http.client.HTTPException, ValueError)
+_ERRORS = (OSError, http.client.HTTPException, ValueError)
 
 T = TypeVar("T")
 Form = Mapping[str, str]
 Settings = Mapping[str, Any]
-"""A profile: values by the names of its parameters, as they come."""
+"""A profile: values by the names of its parameters, as received."""
 
 
 class Broken(MlmmjadminUnavailable):
-    """It answers, but could not do what it was asked for: something that it looks at is odd."""
+    """mlmmjadmin responds, but failed, at a file with an unexpected name for example."""
 
 
 class Mlmmjadmin:
-    """mlmmjadmin, asked on a connection of its own each time.
+    """mlmmjadmin; each request uses a new connection.
 
     Args:
-        settings: Where it is.
+        settings: Its address and token.
     """
 
     def __init__(self, settings: MlmmjadminSettings) -> None:
@@ -50,18 +50,19 @@ class Mlmmjadmin:
 
     @property
     def is_configured(self) -> bool:
+        """Whether the configuration names one."""
         return bool(self._settings.url)
 
     def ask(self) -> None:
-        """See whether it answers, and takes our token.
+        """Check that it responds and accepts the token.
 
         Raises:
             MlmmjadminUnavailable: If not.
         """
-        self.profile(_NOBODY)
+        self.profile(_UNKNOWN_LIST)
 
     def profile(self, mail: str) -> Settings | None:
-        """Read the settings of a list; None: there is no directory of this name, or can be none.
+        """Read the settings of a list; None: it does not exist, or its name is not valid there.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -71,10 +72,10 @@ class Mlmmjadmin:
         answer = self._answer("GET", _path(mail))
         if answer.get("_msg") == _NO_SUCH_LIST:
             return None
-        return dict(_insist(answer, dict))
+        return dict(_required(answer, dict))
 
     def create(self, mail: str, profile: Form) -> None:
-        """Make a list; one that is there is made anew, but keeps its members.
+        """Create a list; an existing one is created again, but keeps its members.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -82,7 +83,7 @@ class Mlmmjadmin:
         self._do("POST", _path(mail), profile)
 
     def update(self, mail: str, profile: Form) -> None:
-        """Change those settings of a list that are given.
+        """Change the given settings of a list.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -90,17 +91,17 @@ class Mlmmjadmin:
         self._do("PUT", _path(mail), profile)
 
     def delete(self, mail: str, *, archive: bool) -> None:
-        """Take a list away, into the archive or for good; one that is gone is as it should be.
+        """Delete a list, or move it into the archive; if there is none, that is no error.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        # Of a DELETE it reads the query string alone.
+        # Of a DELETE request it reads only the query string.
         if _NAME.fullmatch(mail):
             self._do("DELETE", f"{_path(mail)}?archive={'yes' if archive else 'no'}")
 
     def subscribers(self, mail: str) -> dict[str, set[str]]:
-        """Read the members of a list: addresses by the kind of membership; there may be several.
+        """Read the members of a list: addresses by the kind of membership; one may have several.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -108,7 +109,7 @@ class Mlmmjadmin:
         return self._by_kind(f"{_path(mail)}/subscribers") if _NAME.fullmatch(mail) else {}
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
-        """Make addresses members of a list, or ask them by mail whether they want to be.
+        """Add members to a list, or ask them for confirmation by mail.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -121,7 +122,7 @@ class Mlmmjadmin:
         self._do("POST", f"{_path(mail)}/subscribers", form)
 
     def unsubscribe(self, mail: str, addresses: Iterable[str]) -> None:
-        """Take members off a list, whatever their kind; ``ALL``: everybody.
+        """Remove members from a list, whatever their kind; ``ALL``: all of them.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -133,13 +134,13 @@ class Mlmmjadmin:
         """Find the lists that an address is a member of, by the kind of membership.
 
         Raises:
-            Broken: If there is anything in its folders that is not called like a list.
+            Broken: If its folders contain a name that is not that of a list.
             MlmmjadminUnavailable: If that fails.
         """
         return self._by_kind(f"{_path('subscriber', address)}/subscribed?query_all_lists=yes")
 
     def _by_kind(self, path: str) -> dict[str, set[str]]:
-        rows = _insist(self._answer("GET", path), list)
+        rows = _required(self._answer("GET", path), list)
         kinds: dict[str, set[str]] = {}
         try:
             for row in rows:
@@ -149,7 +150,7 @@ class Mlmmjadmin:
         return kinds
 
     def _do(self, method: str, path: str, form: Form | None = None) -> None:
-        _insist(self._answer(method, path, form))
+        _required(self._answer(method, path, form))
 
     def _answer(self, method: str, path: str, form: Form | None = None) -> dict[str, Any]:
         if not self.is_configured:
@@ -157,7 +158,7 @@ class Mlmmjadmin:
         try:
             status, body = self._sent(method, path, form)
             answer = json.loads(body) if status == 200 else None
-        except _FAULTS as ex:
+        except _ERRORS as ex:
             words = f"mlmmjadmin, {method} {path}: {type(ex).__name__}: {ex}"
             raise MlmmjadminUnavailable(words) from ex
         if not isinstance(answer, dict):
@@ -168,7 +169,7 @@ class Mlmmjadmin:
         headers = {self._settings.auth_header: self._settings.token.reveal()}
         body = None if form is None else urlencode(form).encode("ascii")
         if body is not None:
-            # A body in JSON it would ignore, and answer success.
+            # It ignores a body in JSON, and reports success.
             headers["Content-Type"] = f"{_TYPE}; charset=utf-8"
         with closing(self._connection()) as connection:
             connection.request(method, self._address.path.rstrip("/") + path, body, headers)
@@ -190,8 +191,8 @@ def _path(*words: str) -> str:
     return "".join(f"/{quote(word, safe='@')}" for word in words)
 
 
-def _insist(answer: Mapping[str, Any], kind: type[T] | None = None) -> T:
-    """Insist on success, and on data of some type where any are wanted."""
+def _required(answer: Mapping[str, Any], kind: type[T] | None = None) -> T:
+    """Require success, and data of a type if one is given; return the data."""
     if answer.get("_success") is not True:
         raise MlmmjadminUnavailable(f"mlmmjadmin says {str(answer.get('_msg'))[:300]}")
     data: T = answer.get("_data")  # type: ignore[assignment]

@@ -1,7 +1,7 @@
-"""Our own database: jobs, and sessions that were ended before their time.
+"""The program's own database: jobs and revoked sessions.
 
-SQLite by default, made on first use; MariaDB or PostgreSQL where several machines serve.
-Transactions are short, so that SQLite's one writer is soon free again.
+SQLite by default, created on first use; MariaDB or PostgreSQL where several machines serve.
+Transactions are short, because SQLite has one writer at a time.
 """
 
 import secrets
@@ -20,8 +20,8 @@ from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import upsert
 
 _METADATA = sql.MetaData()
-# One row: which database this is, and when it was made, in seconds since 1970; 0 if that was before
-# there was this table.
+# One row: the id of this database, and when it was created, in seconds since 1970; 0 if by a
+# version without this table.
 _IDENTITY = sql.Table(
     "state_identity",
     _METADATA,
@@ -38,9 +38,9 @@ _REVOKED = sql.Table(
 _STANDING = sql.select(_IDENTITY.c.id, _IDENTITY.c.born, _REVOKED.c.id).select_from(
     _IDENTITY.outerjoin(_REVOKED, _REVOKED.c.id == sql.bindparam("session"))
 )
-"""Made once: every second of every session needs it."""
+"""Built once: each session is checked every second."""
 
-# Of a whole request body: TEXT of MySQL and MariaDB ends at 64 KB.
+# For a whole request body: TEXT of MySQL and MariaDB is limited to 64 KB.
 _LONG = sql.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 _JOBS = sql.Table(
     "jobs",
@@ -66,19 +66,19 @@ _JOBS = sql.Table(
 _WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
 _NAMED_LOCKS = {"mysql", "mariadb"}
 _MAKING = 0x6972656C64617000
-"""Number of the lock that a worker holds while it makes the tables."""
+"""Number of the lock that a worker holds while it creates the tables."""
 _PATIENCE = 10
-"""Seconds for which another one waits."""
+"""Seconds for which another one waits for it."""
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A change under way in the background. Times are milliseconds since 1970.
+    """A background job. Times are milliseconds since 1970.
 
     Its `status` is `queued`, `running`, `done` or `failed`. `request` and `state` are texts of
-    `changes.jobs`: what is to be done, and how far it is. `worker` holds it and gave its last sign
-    of life at `heartbeat`; nobody holds a queued one. `attempts` counts workers.
+    `changes.jobs`: the request, and how far it is. `worker` runs it and gave its last sign of life
+    at `heartbeat`; both are empty for a queued one. `attempts` counts workers.
     """
 
     id: str
@@ -100,7 +100,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedJob:
-    """What tells whether an unfinished job may be claimed."""
+    """The columns that decide whether an unfinished job may be claimed."""
 
     id: str
     owner: str
@@ -109,25 +109,25 @@ class UnfinishedJob:
 
 
 class StateDatabase:
-    """Jobs, and sessions that were ended.
+    """Jobs and revoked sessions.
 
     Args:
-        url: SQLAlchemy URL; read on first use, so that a wrong one is a database that is down.
+        url: SQLAlchemy URL; parsed on first use, so that an invalid one is a database that is down.
     """
 
     def __init__(self, url: Secret) -> None:
         self._database = Database("state", url, _make_tables, _probing_row)
 
     def revoke(self, session: str, until: int, now: int) -> None:
-        """Remember a session as ended.
+        """Revoke a session.
 
         Args:
             session: Its id.
-            until: Seconds since 1970 when it would have ended by itself.
-            now: Seconds since 1970; what ended by itself before is forgotten.
+            until: When it would expire, in seconds since 1970.
+            now: Seconds since 1970; revoked sessions that have expired are deleted.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._database.transaction(writes=True) as connection:
             connection.execute(sql.delete(_REVOKED).where(_REVOKED.c.expires < now))
@@ -135,14 +135,14 @@ class StateDatabase:
                 with connection.begin_nested():
                     connection.execute(sql.insert(_REVOKED).values(id=session, expires=until))
             except IntegrityError:
-                # Ended twice is ended.
+                # It is revoked already.
                 return
 
     def new_session(self) -> str:
         """Return an id for a new session: that of this database, a dot, and 32 hex digits.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
             identity = connection.execute(sql.select(_IDENTITY.c.id)).scalar()
@@ -151,18 +151,18 @@ class StateDatabase:
         return f"{identity}.{secrets.token_hex(16)}"
 
     def is_ended(self, session: str, since: int) -> bool:
-        """Judge whether a session was ended, or was opened before this database was made.
+        """Return whether a session was revoked, or was opened before this database was created.
 
-        The list of ended sessions went with the database that was lost: all that it may have held
-        have ended. No clock tells which these are, but the id of the database in theirs; only
-        sessions of versions without it go by time.
+        The list of revoked sessions is lost with a database: all sessions of a former one count as
+        revoked. They are recognised by the id of the database in theirs, which depends on no clock;
+        only sessions of versions without it are judged by time.
 
         Args:
             session: Its id.
             since: Seconds since 1970 when it was opened.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
             row = connection.execute(_STANDING, {"session": session}).first()
@@ -173,19 +173,19 @@ class StateDatabase:
         return revoked is not None or (home != identity if dot else since < born)
 
     def _without_identity(self) -> ServerDown:
-        """Have the row made again; somebody has deleted it."""
+        """Have the row of the identity created again, which was deleted; return the refusal."""
         self._database.open_anew()
         return ServerDown("state database without an identity", report={"database": "state"})
 
     def add_job(self, job: Job, forgotten: int) -> None:
-        """Write down a job.
+        """Store a new job.
 
         Args:
             job: The job.
-            forgotten: Milliseconds since 1970; what was finished before goes.
+            forgotten: Milliseconds since 1970; jobs finished before are deleted.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._database.transaction(writes=True) as connection:
             connection.execute(sql.delete(_JOBS).where(_JOBS.c.finished < forgotten))
@@ -195,17 +195,17 @@ class StateDatabase:
         """Read a job by its id.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
             row = connection.execute(_WHOLE_JOB.where(_JOBS.c.id == number)).first()
             return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
 
     def unfinished_jobs(self) -> list[UnfinishedJob]:
-        """Those that somebody has to finish, the oldest first.
+        """Return the unfinished jobs, the oldest first.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         columns = (_JOBS.c.id, _JOBS.c.owner, _JOBS.c.worker, _JOBS.c.heartbeat)
         oldest_first = sql.select(*columns).where(_UNFINISHED).order_by(_JOBS.c.created, _JOBS.c.id)
@@ -213,15 +213,15 @@ class StateDatabase:
             return [UnfinishedJob(*row) for row in connection.execute(oldest_first)]
 
     def claim_job(self, waiting: UnfinishedJob, worker: str, now: int) -> bool:
-        """Take an unfinished job, unless somebody did since it was looked at.
+        """Claim an unfinished job for a worker, unless another one has claimed it meanwhile.
 
         Args:
-            waiting: The job as it was seen.
-            worker: Who takes it.
+            waiting: The job as it was read.
+            worker: The worker.
             now: Milliseconds since 1970.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         unchanged = sql.and_(
             _UNFINISHED,
@@ -240,18 +240,18 @@ class StateDatabase:
             return result.rowcount == 1
 
     def update_job(self, number: str, worker: str, values: Mapping[str, int | str | None]) -> bool:
-        """Write how a running job stands, unless another worker has taken it.
+        """Update a running job, unless another worker has claimed it.
 
         Args:
             number: Its id.
-            worker: Who holds it.
-            values: Columns.
+            worker: The worker that runs it.
+            values: By the names of columns.
 
         Returns:
-            Whether that worker still holds it.
+            Whether that worker still runs it.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         held = sql.and_(_JOBS.c.id == number, _JOBS.c.worker == worker, _JOBS.c.status == "running")
         with self._database.transaction(writes=True) as connection:
@@ -259,7 +259,7 @@ class StateDatabase:
             return result.rowcount == 1
 
     def ask(self) -> None:
-        """See whether it answers.
+        """Check that the database responds.
 
         Raises:
             ServerDown: If it does not.
@@ -268,7 +268,7 @@ class StateDatabase:
             connection.execute(sql.select(_REVOKED.c.id).limit(1))
 
     def check(self) -> None:
-        """See whether it can be read and written; nothing stays written.
+        """Check that it can be read and written; what is written is rolled back.
 
         Raises:
             ServerDown: If not; `fault` in its report is "cannot be written" where only that fails.
@@ -276,11 +276,12 @@ class StateDatabase:
         self._database.check()
 
     def close(self) -> None:
+        """Close all connections."""
         self._database.close()
 
 
 def _probing_row() -> sql.Executable:
-    """Insert a row of a name of its own: two workers that probe need not wait for each other."""
+    """Return the insertion of a row with a random id, so that probes do not wait for each other."""
     return sql.insert(_REVOKED).values(id=f"probe-{secrets.token_hex(16)}", expires=0)
 
 
@@ -293,8 +294,8 @@ def _make_tables(engine: sql.Engine) -> None:
         is_older = sql.inspect(connection).has_table(_REVOKED.name)
         born = 0 if is_older else int(time.time())
         identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
-        # Before the list of ended sessions: MariaDB keeps what was made until it breaks off here,
-        # and a list without an identity is taken for one of the version before.
+        # Before the list of revoked sessions: in MariaDB each table stays where a later step fails,
+        # and a list without an identity would be taken for one of an earlier version.
         _IDENTITY.create(connection, checkfirst=True)
         upsert(connection, _IDENTITY, [identity], ("number",))
         _METADATA.create_all(connection)
@@ -302,10 +303,10 @@ def _make_tables(engine: sql.Engine) -> None:
 
 @contextmanager
 def _alone(connection: sql.Connection) -> Iterator[None]:
-    """Have other workers that make the tables wait until the block has ended.
+    """Serialize the creation of tables by several workers.
 
-    MariaDB refuses to look at a table that another connection is making, and PostgreSQL to make it
-    as well. In SQLite the transaction itself is alone.
+    MariaDB refuses to read a table that another connection is creating, and PostgreSQL to create it
+    at the same time. In SQLite the transaction itself is exclusive.
 
     Raises:
         TimeoutError: If another worker takes too long.
@@ -316,12 +317,13 @@ def _alone(connection: sql.Connection) -> Iterator[None]:
     if kind not in _NAMED_LOCKS:
         yield
         return
-    # Of the server, not of the database; and of the connection, so that no commit ends it.
+    # Lock names are shared by all databases of a server. The lock belongs to the connection: no
+    # commit releases it.
     name = sql.func.concat(
         "iredldap-", sql.func.sha1(sql.func.concat(sql.func.database(), _MAKING))
     )
     if connection.execute(sql.select(sql.func.get_lock(name, _PATIENCE))).scalar() != 1:
-        raise TimeoutError("another worker makes the tables")
+        raise TimeoutError("another worker is creating the tables")
     try:
         yield
     finally:

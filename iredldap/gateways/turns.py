@@ -1,11 +1,11 @@
 """Turns: exclusive locks on names, held while a change is planned and carried out.
 
-A name is a mail domain, a mailing list or another word that changes have in common. Whoever changes
-something takes all names that the change touches before it reads what it decides on, in sorted
-order, so that two changes never wait for each other. Reading takes nothing.
+A name is a mail domain, a mailing list or another word that changes have in common. A change locks
+all names that it touches before it reads anything that it depends on, in sorted order, so that two
+changes cannot deadlock. Reads take no locks.
 
 A turn excludes other threads, other worker processes and, where the state database is a server,
-other machines; it ends with the process that holds it, however that ends:
+other machines. It ends with the process that holds it, even when that crashes:
 
 * beside an SQLite state database, one file with a byte for each name (`fcntl(2)`, open file
   description locks), which the kernel releases when the process ends;
@@ -36,12 +36,12 @@ _SHORT_PATIENCE = 0.5
 
 
 class Turns:
-    """The turns of an installation, as one of its processes takes them.
+    """The turns of an installation.
 
     Args:
         url: SQLAlchemy URL of the state database.
         threads: Request threads of this process. When half of them wait for a turn, others wait
-            for a shorter time, so that reads always find a thread.
+            for a shorter time, so that threads remain for reads.
     """
 
     def __init__(self, url: Secret, threads: int = 4) -> None:
@@ -53,22 +53,23 @@ class Turns:
 
     @contextmanager
     def take(self, names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
-        """HeldLocks names while the block runs. A thread takes all names of one kind at once.
+        """Hold names during the block. A thread takes all names of one kind in one call.
 
         Args:
-            names: What the change touches; letter case matters.
+            names: What the change touches; case-sensitive.
             patience: Seconds to wait.
 
         Raises:
             Busy: If others hold one of them for longer.
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         wanted = sorted(set(names))
         if not wanted:
             yield
             return
         depth = getattr(self._mine, "depth", 0)
-        # A change that has begun, and needs a list in between, would break off half-done.
+        # Always patient inside another turn: a change that has begun, and needs a list meanwhile,
+        # would be aborted half-done.
         with nullcontext(True) if depth else self._one_more_waiting() as patient:
             seconds = patience if patient else min(patience, _SHORT_PATIENCE)
             hold = self._backend.take(wanted, time.monotonic() + seconds)
@@ -91,7 +92,7 @@ class Turns:
                 self._waiting -= 1
 
     def close(self) -> None:
-        """Release what is held, and close the file or the connections."""
+        """Release all locks, and close the file or the connections."""
         self._backend.close()
 
 
@@ -99,7 +100,7 @@ def _backend(url: Secret) -> LockBackend:
     try:
         parsed = url_of(url)
     except ArgumentError:
-        # Taking a turn then says that the database is down, like everything else that needs it.
+        # Taking a turn then fails as with a database that is down, like all other uses of it.
         return DatabaseLocks(url)
     if parsed.get_backend_name() != "sqlite":
         return DatabaseLocks(url)

@@ -54,7 +54,7 @@ def start_tls(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.
         return context.wrap_socket(plain, server_hostname=trust.name(uri))
     except OSError as ex:
         plain.close()
-        raise ServerDown(trust.told(ex, uri, settings)) from ex
+        raise ServerDown(trust.explain(ex, uri, settings)) from ex
 
 
 def local_path(uri: str) -> str | None:

@@ -20,7 +20,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from iredldap.dit.names import Tree
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import Slapd
 from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 from tests.support.gunicorn import gunicorn
@@ -165,7 +165,7 @@ def opened(options: webdriver.ChromeOptions) -> Driver:
 
 def service() -> Service:
     """The program that controls the browser; both end with the tests, however these end."""
-    return Service(shutil.which("chromedriver"), popen_kw={"preexec_fn": tied_to_us()})
+    return Service(shutil.which("chromedriver"), popen_kw={"preexec_fn": ended_with_parent()})
 
 
 @pytest.fixture

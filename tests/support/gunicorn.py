@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.installation import configuration
 from tests.conftest import SUFFIX, World, environment
@@ -90,7 +90,7 @@ def launch(variables: dict[str, str], log: Path, port: int) -> subprocess.Popen[
             stderr=output,
             # Ctrl-C at the terminal is for the tests, which then stop it.
             start_new_session=True,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError
 
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import free_port, refuse_taken_port
 from tests.support.mailservers import PATH
 from tests.support.patience import PATIENCE
@@ -96,7 +96,7 @@ class Server(ABC):
                 stderr=log,
                 # Ctrl-C at the terminal is for the tests, which then stop it.
                 start_new_session=True,
-                preexec_fn=tied_to_us(),  # noqa: PLW1509
+                preexec_fn=ended_with_parent(),  # noqa: PLW1509
                 **self._surroundings(),
             )
         try:

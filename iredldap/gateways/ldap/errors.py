@@ -1,4 +1,4 @@
-"""What slapd answers, and what python-ldap raises, as refusals.
+"""Translation of LDAP result codes, and exceptions of python-ldap, into refusals.
 
 Source: RFC 4511, appendix A; RFC 3909, RFC 4370, RFC 4528; slapd's own texts.
 """
@@ -35,19 +35,19 @@ from iredldap.errors import (
 
 
 class Unanswered(ServerDown):
-    """A write was sent and its answer never came: it may or may not have happened."""
+    """A write was sent and no response came: it may or may not have been carried out."""
 
 
 class ValueAbsent(PreconditionFailed):
-    """A value to be deleted is not there (any more)."""
+    """A value to be deleted does not exist (any more)."""
 
 
 class ValuePresent(PreconditionFailed):
-    """A value to be added is there already, or was sent twice, in whatever spelling."""
+    """A value to be added exists already, or was sent twice, in the same or another spelling."""
 
 
 NO_OPERATION = 16654
-"""What slapd answers to a request under the No-Op control that it would have carried out."""
+"""Result code of a request under the No-Op control that slapd would have carried out."""
 
 RESULTS: Mapping[int, type[Refusal]] = MappingProxyType(
     {
@@ -107,11 +107,11 @@ _LOCAL: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (ldap.CONNECT_ERROR, ServerDown),
     (ldap.TIMEOUT, ServerDown),
 )
-"""What the library says without having heard of the server."""
+"""Errors that the library raises by itself, without a result of the server."""
 
 _WORDS: tuple[tuple[int, re.Pattern[str], type[Refusal]], ...] = (
     (53, re.compile(r"shadow context|read.?only|operation restricted"), DirectoryReadOnly),
-    # back-mdb's words for a write that found no room; the cause itself is in slapd's log only.
+    # back-mdb's texts for a write that found no room; the cause itself is only in slapd's log.
     (
         80,
         re.compile(
@@ -123,17 +123,17 @@ _WORDS: tuple[tuple[int, re.Pattern[str], type[Refusal]], ...] = (
         DirectoryFull,
     ),
 )
-"""Result codes that mean several things, told apart by slapd's text."""
+"""Result codes with several meanings, told apart by slapd's diagnostic message."""
 
 LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE)
 NO_TLS = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.PROTOCOL_ERROR)
-"""What libldap raises where TLS is not to be had; the last: a server that refuses StartTLS."""
+"""What libldap raises where TLS fails; the last: the server refuses StartTLS."""
 WRONG_PASSWORD = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn python-ldap's exceptions into refusals; the original stays as the cause."""
+    """Translate python-ldap's exceptions within the block into refusals, with them as the cause."""
     try:
         yield
     except ldap.LDAPError as ex:
@@ -141,11 +141,11 @@ def translated() -> Iterator[None]:
 
 
 def refusal_for(error: ldap.LDAPError) -> Refusal:
-    """Give the refusal that an LDAP error means.
+    """Return the refusal for an LDAP error.
 
-    Limits of the server are among them: a result that stops early must never look whole. A code
-    that is not in the table is a failure of the server. What is no answer of a server is a fault of
-    ours, but for a connection that is lost.
+    Limits of the server are errors, too: an incomplete result must never look complete. A code
+    that is not in the table is a failure of the server. An error of the library is an internal
+    error, except for a lost connection.
     """
     for foreign, ours in _LOCAL:
         if isinstance(error, foreign):
@@ -160,18 +160,18 @@ def refusal_for(error: ldap.LDAPError) -> Refusal:
 
 
 def bind_refusal(error: ldap.LDAPError, dn: str) -> Refusal:
-    """Give the refusal that a refused bind of the service account means, by its own cause.
+    """Return the refusal for a failed bind of the service account.
 
-    Whatever the server answers, it is no matter of the request: the configuration, the account or
-    the server must be mended, and then the same request succeeds. `/readyz` tells the `fault`.
+    Whatever its result code is, the request is not to blame: the configuration, the account or the
+    server must be repaired, and then the same request succeeds. `/readyz` shows the `fault`.
     """
     found = refusal_for(error)
     if isinstance(found, ServerDown):
         return found
-    whom = dn or "whoever we are"
-    words = f"bind as {whom}: {sentence(error)}"
+    account = dn or "the external identity"
+    words = f"bind as {account}: {sentence(error)}"
     if result_code(error) <= 0 or isinstance(error, ldap.PROTOCOL_ERROR):
-        # Of the library, or of a server that refused to begin TLS.
+        # An error of the library, or a server that refuses StartTLS.
         return type(found)(words)
     kind = type(found) if isinstance(found, DirectoryUnable) else DirectoryDenies
     named = "ldap.bind_dn, ldap.bind_password"
@@ -179,12 +179,12 @@ def bind_refusal(error: ldap.LDAPError, dn: str) -> Refusal:
 
 
 def result_code(error: ldap.LDAPError) -> int:
-    """Return the result code that an LDAP error stands for; negative: one of the library."""
+    """Return the result code of an LDAP error; negative: one of the library."""
     return int(_facts(error).get("result", getattr(type(error), "errnum", -1)))
 
 
 def sentence(error: Exception) -> str:
-    """Return what an LDAP error says, for the log."""
+    """Return the message of an LDAP error, for the log."""
     facts = _facts(error)
     if not facts:
         return str(error)

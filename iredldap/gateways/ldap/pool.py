@@ -1,4 +1,4 @@
-"""Bound connections to the directory, kept and lent by one process."""
+"""Pool of bound connections to the directory, one for each process."""
 
 import os
 import select
@@ -17,68 +17,69 @@ from iredldap.gateways.ldap.errors import LOST
 from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServers, close
 
 _MAX_IDLE = 240.0
+"""Seconds after which an idle connection is not used again."""
 
 _SLICE = 0.5
-"""Seconds between two looks whether the directory hangs, while a connection is waited for."""
+"""Seconds between two checks of the breaker, while a thread waits for a connection."""
 
 
 class ConnectionPool:
-    """Bound connections of one process, the youngest first.
+    """Bound connections of one process, last in, first out.
 
-    It is made anew after a fork: a connection shared by two processes mixes their answers.
+    The pool is emptied after a fork: a connection shared by two processes mixes their responses.
 
-    A thread that holds a connection gets further ones beyond the limit: else threads that hold
-    one each, and need a second to get on, would wait for one another.
+    A thread that holds a connection gets further ones beyond the limit: otherwise threads that
+    hold one each, and need a second one to continue, would deadlock.
 
     Args:
-        settings: How many there may be, and how long they are waited for.
-        servers: Open them; by default those of the settings, with nothing known about them.
+        settings: Maximum of connections, and how long to wait for one.
+        servers: Where they are opened; by default the servers of the settings.
     """
 
     def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
         self._settings = settings
         self._servers = servers or LdapServers(settings)
         self._idle: list[tuple[float, DirectoryConnection]] = []
-        self._begin()
-        ours = weakref.WeakMethod(self._begin)
-        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+        self._reset()
+        reset = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         inherited, self._idle = self._idle, []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(self._settings.connections)
         self._mine = threading.local()
         for _, connection in inherited:
-            _drop(connection)
+            _abandon(connection)
 
     def connection(self, *, fresh: bool = False) -> "Lease":
-        """Lend a connection for a block; it comes back unless it broke.
+        """Return a context manager that lends a connection; a broken one is not kept.
 
         Args:
-            fresh: Open a new one rather than take one that waited.
+            fresh: Open a new connection rather than use an idle one.
 
         Raises:
-            Hanging: When the block begins, if all servers are known to hang.
-            ServerDown: When it begins, if no server answers, or every connection is busy for too
+            Hanging: On entering, if all servers are known to hang.
+            ServerDown: On entering, if no server responds, or every connection is busy for too
                 long.
         """
-        return Lease(partial(self._borrow, fresh), self._give_back)
+        return Lease(partial(self._borrow, fresh), self._return)
 
     def _borrow(self, fresh: bool) -> tuple[DirectoryConnection, "_Slot"]:
         self._servers.refuse()
         held: set[object] = self._mine.__dict__.setdefault("held", set())
-        place = _Slot(held, None if held else self._free)
-        if place.free and not place.free.acquire(blocking=False):
-            self._acquire(place.free)
-        held.add(place)
+        slot = _Slot(held, None if held else self._free)
+        if slot.free and not slot.free.acquire(blocking=False):
+            self._acquire(slot.free)
+        held.add(slot)
         try:
-            return (None if fresh else self._waiting()) or self._servers.connect(), place
+            return (None if fresh else self._idle_one()) or self._servers.connect(), slot
         except BaseException:
-            place.leave()
+            slot.release()
             raise
 
-    def _give_back(
-        self, connection: DirectoryConnection, place: "_Slot", error: BaseException | None
+    def _return(
+        self, connection: DirectoryConnection, slot: "_Slot", error: BaseException | None
     ) -> None:
         try:
             if error is None:
@@ -86,18 +87,18 @@ class ConnectionPool:
             elif isinstance(error, GeneratorExit):
                 close(connection)
             elif isinstance(error, Exception):
-                self._after(connection, error)
+                self._return_after(connection, error)
         finally:
-            place.leave()
+            slot.release()
 
-    def _after(self, connection: DirectoryConnection, error: Exception) -> None:
+    def _return_after(self, connection: DirectoryConnection, error: Exception) -> None:
         if not _breaks(error):
             self._keep(connection)
             return
-        _forget(connection)
+        _discard(connection)
         if _is_timeout(error):
-            # Of one operation, be it a slow one: others are refused only if a probe waits in
-            # vain, too.
+            # That may be one slow operation: other requests are refused only if a probe times
+            # out, too. Minus infinity: however long this one has waited.
             connection.breaker.suspect(float("-inf"))
 
     def _acquire(self, free: threading.Semaphore) -> None:
@@ -108,24 +109,25 @@ class ConnectionPool:
                 raise ServerDown("every connection to the directory is busy")
 
     def close(self) -> None:
-        """Close what waits."""
+        """Close the idle connections."""
         self._servers.close()
         with self._lock:
             idle, self._idle = self._idle, []
         for _, connection in idle:
             close(connection)
 
-    def _waiting(self) -> DirectoryConnection | None:
+    def _idle_one(self) -> DirectoryConnection | None:
         while True:
             with self._lock:
                 if not self._idle:
                     return None
                 since, connection = self._idle.pop()
             young = time.monotonic() - since < _MAX_IDLE
-            # Of a server that hangs none is kept: when it answers again, they may be dead.
+            # Idle connections to a server that hangs are dropped: when it responds again, they may
+            # be dead.
             if young and not connection.breaker.is_open and _is_alive(connection):
                 return connection
-            _forget(connection)
+            _discard(connection)
 
     def _keep(self, connection: DirectoryConnection) -> None:
         with self._lock:
@@ -133,7 +135,7 @@ class ConnectionPool:
 
 
 class _Slot:
-    """A place in the pool that a thread holds; one beyond its first takes none from others."""
+    """A slot of the pool that a thread holds; only its first counts against the limit."""
 
     __slots__ = ("_held", "free")
 
@@ -141,8 +143,9 @@ class _Slot:
         self._held = held
         self.free = free
 
-    def leave(self) -> None:
-        # Another thread may end what this one began; its own places are not meant then.
+    def release(self) -> None:
+        # A generator may be closed by another thread than began it: `_held` is the set of the
+        # thread that began.
         self._held.discard(self)
         if self.free:
             self.free.release()
@@ -151,10 +154,10 @@ class _Slot:
 class Lease:
     """A connection that is lent for a block.
 
-    Each request needs several; as a generator, this took twice the time.
+    A class, not a generator: each request needs several, and a generator took twice the time.
     """
 
-    __slots__ = ("_borrow", "_connection", "_give_back", "_place")
+    __slots__ = ("_borrow", "_connection", "_return", "_slot")
 
     def __init__(
         self,
@@ -162,25 +165,26 @@ class Lease:
         give_back: Callable[[DirectoryConnection, _Slot, BaseException | None], None],
     ) -> None:
         self._borrow = borrow
-        self._give_back = give_back
+        self._return = give_back
 
     def __enter__(self) -> DirectoryConnection:
-        self._connection, self._place = self._borrow()
+        self._connection, self._slot = self._borrow()
         return self._connection
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._give_back(self._connection, self._place, error)
+        self._return(self._connection, self._slot, error)
 
 
 def _breaks(error: BaseException) -> bool:
-    """Whether a connection is not to be used again after this error."""
+    """Return whether a connection must not be used again after this error."""
     if isinstance(error, Refusal):
         return isinstance(error, ServerDown) or isinstance(error.__cause__, LOST)
     return isinstance(error, LOST) or not isinstance(error, ldap.LDAPError)
 
 
-def _forget(connection: DirectoryConnection) -> None:
-    """Close a connection, perhaps of a server that has ended: its database may be another one."""
+def _discard(connection: DirectoryConnection) -> None:
+    """Close a connection whose server may have restarted, perhaps with another database."""
+    # What the new database has stored is not known: see `no_op.py`.
     connection.stored.clear()
     close(connection)
 
@@ -190,20 +194,22 @@ def _is_timeout(error: BaseException) -> bool:
 
 
 def _is_alive(connection: DirectoryConnection) -> bool:
-    """Whether the server has not hung up while the connection waited; nothing is sent."""
-    # Unlike select(), poll() knows descriptors beyond 1023.
+    """Return whether an idle connection has not been closed by the server; nothing is sent."""
+    # Not select(), which fails on descriptors beyond 1023.
     poll = select.poll()
     try:
         poll.register(connection.fileno(), select.POLLIN)
     except (OSError, ValueError, ldap.LDAPError):
         return False
-    # Nobody owes us an answer, so anything to read is the end, or a notice of it.
+    # No response is outstanding, so anything to read is the end of the connection, or a notice
+    # of disconnection.
     return not poll.poll(0)
 
 
-def _drop(connection: DirectoryConnection) -> None:
-    """Close a connection that another process goes on using: it must not see our unbind."""
+def _abandon(connection: DirectoryConnection) -> None:
+    """Close a connection that the parent process still uses, without sending an unbind."""
     with suppress(OSError, ValueError, ldap.LDAPError):
+        # libldap sends an unbind request when it closes: into /dev/null.
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, connection.fileno())
         os.close(null)

@@ -1,4 +1,4 @@
-"""The servers of the directory: how connections to them are opened, and which of them hang.
+"""The servers of the directory: opening connections to them, and which of them hang.
 
 Source: `docs/decisions/0027-health.md`.
 """
@@ -21,9 +21,9 @@ from iredldap.gateways.ldap.errors import LOST, NO_TLS, bind_refusal, refusal_fo
 
 
 class DirectoryConnection(SimpleLDAPObject):  # type: ignore[misc]
-    """A connection that knows whether its server hangs, and what that has stored.
+    """A connection with the breaker of its server, and what that has stored.
 
-    `stored` are attributes that entries of the server have been seen with.
+    `stored` holds the attributes that entries of the server were seen with.
     """
 
     breaker: Breaker
@@ -35,14 +35,14 @@ class LdapServer:
 
     Args:
         uri: Its address.
-        settings: How to speak to it, and who we are there.
+        settings: Time-outs, TLS and the service account.
     """
 
     def __init__(self, uri: str, settings: LdapSettings) -> None:
         self.uri = uri
         self.stored: set[str] = set()
         self._settings = settings
-        # Whoever has waited for as long as a connection may take has met a hang.
+        # Below the time-out of connections, so that a connection that times out counts as a hang.
         self.breaker = Breaker(uri, self._probe, min(SLOW, 0.8 * settings.network_timeout))
 
     def bound(self, dn: str, password: str) -> DirectoryConnection:
@@ -60,12 +60,12 @@ class LdapServer:
             connection.simple_bind_s(dn, password)
         except NO_TLS as ex:
             close(connection)
-            if words := trust.fault(self.uri, self._settings):
+            if words := trust.diagnose(self.uri, self._settings):
                 raise ldap.SERVER_DOWN({"desc": words}) from ex
             raise
         except (ldap.LDAPError, InternalError):
-            # Not for an interrupt: it may have come while python-ldap held the connection's
-            # lock, and closing would wait for that.
+            # Not on KeyboardInterrupt: it may be raised while python-ldap holds the connection's
+            # lock, and closing would wait for that for ever.
             close(connection)
             raise
         return connection
@@ -93,7 +93,7 @@ class LdapServers:
     """The servers of one directory, in order of preference.
 
     Args:
-        settings: Where they are and who we are there.
+        settings: Their addresses, time-outs and the service account.
     """
 
     def __init__(self, settings: LdapSettings) -> None:
@@ -101,11 +101,11 @@ class LdapServers:
         self._all = [LdapServer(uri, settings) for uri in settings.uri]
 
     def connect(self) -> DirectoryConnection:
-        """Open a connection bound as the service account, on the first server that answers.
+        """Open a connection bound as the service account, on the first server that responds.
 
         Raises:
             Hanging: If all are known to hang.
-            ServerDown: If none answers, or refuses the certificate.
+            ServerDown: If none responds, or its certificate is refused.
             DirectoryUnable: If the service account's own bind is refused.
             InternalError: If the settings of TLS are wrong.
         """
@@ -118,17 +118,17 @@ class LdapServers:
         return connection
 
     def bind(self, dn: str, password: str) -> None:
-        """Bind as somebody else, on the first server that answers, and end the connection.
+        """Bind as another account, on the first server that responds, and close the connection.
 
         Raises:
             Hanging: If all are known to hang.
-            ServerDown: If none answers.
+            ServerDown: If none responds.
             ldap.LDAPError: As the server judges.
         """
         close(self._bound(dn, password))
 
     def refuse(self) -> None:
-        """Refuse to ask a directory whose servers all hang.
+        """Raise an error if all servers are known to hang.
 
         Raises:
             Hanging: If they do.
@@ -137,13 +137,13 @@ class LdapServers:
             self._all[0].breaker.refuse()
 
     def check(self) -> None:
-        """See whether a server answers something cheap on a connection of its own.
+        """Check that a server responds to a small request on a new connection.
 
-        One that hangs is known to hang afterwards.
+        One that hangs is noted as hanging.
 
         Raises:
-            ServerDown: If none answers.
-            Refusal: What the last one refuses.
+            ServerDown: If none responds.
+            Refusal: That of the last one.
         """
         failure: Refusal = ServerDown("no server configured")
         for server in self._all:
@@ -156,12 +156,12 @@ class LdapServers:
         raise failure
 
     def close(self) -> None:
-        """Stop to look after servers that hang."""
+        """Stop probing servers that hang."""
         for server in self._all:
             server.breaker.close()
 
     def _bound(self, dn: str, password: str) -> DirectoryConnection:
-        """Bind on the first server that answers; what it answers is the answer of all."""
+        """Bind on the first server that responds; a refusal of one is not tried on the next."""
         failure: Exception = ldap.SERVER_DOWN({"desc": "no server configured"})
         self.refuse()
         for server in self._all:
@@ -179,15 +179,15 @@ class LdapServers:
         if dn == self._settings.bind_dn:
             server.breaker.failed(began)
         else:
-            # The hash of somebody's password may take any time.
+            # Verifying an account's password hash may take any time: only a probe can tell.
             server.breaker.suspect(began)
 
 
 def connect(settings: LdapSettings) -> DirectoryConnection:
-    """Open one connection bound as the service account, on the first server that answers.
+    """Open one connection bound as the service account, on the first server that responds.
 
     Raises:
-        ServerDown: If none answers, or refuses the certificate.
+        ServerDown: If none responds, or its certificate is refused.
         DirectoryUnable: If the service account's own bind is refused.
         InternalError: If the settings of TLS are wrong.
     """
@@ -196,7 +196,7 @@ def connect(settings: LdapSettings) -> DirectoryConnection:
 
 
 def close(connection: SimpleLDAPObject) -> None:
-    """End a connection; one that is broken already has ended."""
+    """Close a connection; errors of one that is broken already are ignored."""
     with suppress(ldap.LDAPError):
         connection.unbind_ext()
 
@@ -205,7 +205,7 @@ def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> 
     connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
     connection.set_option(ldap.OPT_REFERRALS, 0)
     connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.network_timeout)
-    # The first is libldap's, which StartTLS heeds; the second python-ldap's, for all the rest.
+    # Two time-outs: libldap's, which StartTLS uses, and python-ldap's, for everything else.
     connection.set_option(ldap.OPT_TIMEOUT, settings.network_timeout)
     connection.timeout = settings.network_timeout
     if settings.turns_to_tls(uri):
@@ -217,7 +217,7 @@ def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> 
 
 
 def _set_trust(connection: SimpleLDAPObject, settings: LdapSettings) -> None:
-    """Say which certificates a connection trusts.
+    """Set the CA certificates that a connection trusts.
 
     That reads all of the system's: 5 ms of computing, which a plain connection does without.
 
@@ -233,18 +233,18 @@ def _set_trust(connection: SimpleLDAPObject, settings: LdapSettings) -> None:
     try:
         connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     except ValueError as ex:
-        # What libldap with OpenSSL makes of a file that is no longer what it was at the start.
+        # libldap with OpenSSL fails so if the file has become invalid since the start.
         words = f"{trust.source(settings)}: {trust.certificates(settings)}: {ex}"
         raise InternalError(words) from ex
 
 
 def _refuse_silence(uri: str, seconds: float) -> None:
-    """See whether a server for ``ldaps://`` shakes hands at all; nothing else is judged here.
+    """Check that a server for ``ldaps://`` responds to a TLS handshake at all.
 
-    libldap waits for that without end, and nobody can break it off.
+    libldap waits for that without a time-out, and cannot be interrupted.
 
     Raises:
-        ldap.TIMEOUT: If it stays silent.
+        ldap.TIMEOUT: If it does not.
     """
     server = urlsplit(uri)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -259,5 +259,5 @@ def _refuse_silence(uri: str, seconds: float) -> None:
     except TimeoutError as ex:
         raise ldap.TIMEOUT({"desc": "no answer to a TLS handshake"}) from ex
     except OSError:
-        # libldap has the better words.
+        # Not reported here: libldap's own attempt follows, with the better message.
         return

@@ -1,6 +1,7 @@
-"""One SQL database: its connections, transactions and upserts, and what is wrong when it fails.
+"""One SQL database: its connections and transactions, and the refusals when it fails.
 
-SQLite is made on first use; nothing is ever made in MariaDB or PostgreSQL but by `make`.
+SQLite files are created on first use; nothing is ever created in MariaDB or PostgreSQL except by
+`make`.
 """
 
 import os
@@ -38,16 +39,16 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 _PATIENCE = 5.0
-"""Seconds for which a transaction that others undo is made again."""
+"""Seconds for which a transaction that the database rolls back is repeated."""
 
 _SLOW = 0.8
-"""Seconds from which on a failure has cost its caller a wait; less than any time-out."""
+"""Seconds from which on a failure counts as a time-out; less than any time-out."""
 
-# Of the last three: a file that is no database, before SQLAlchemy knows of it; a driver that is not
-# installed; and a port that is no number.
-_FAULTS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
+# The last three: a file that is not a database, before SQLAlchemy wraps the error; a driver that is
+# not installed; a port that is not a number.
+_ERRORS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
 
-# As libpq numbers them: a statement is under way.
+# libpq's number of the transaction status "a statement is in progress".
 _ACTIVE = 1
 
 # Deadlock and lock wait timeout of MariaDB; serialization failure and deadlock of PostgreSQL.
@@ -58,20 +59,20 @@ _QUOTED = re.compile(r"""["'`](?:\w+\.)?(\w+)["'`]""")
 
 
 class Overtaken(ServerDown):
-    """Another transaction stood in the way; the same one may succeed now."""
+    """Another transaction was in conflict; the same one may succeed now."""
 
 
 class Database:
-    """A database, reached by an SQLAlchemy URL.
+    """A database, given by an SQLAlchemy URL.
 
     Args:
-        name: What refusals call it.
-        url: Read on first use, so that a wrong one is a database that is down.
-        make: Is given each new engine once, to make tables where that is ours to do.
-        touch: A statement that needs a lock for writing, to see whether there is one to be had. It
-            is undone.
-        most: Connections at once, beyond the five that are kept; None: any number.
-        sessions: Whether it is used by `session` alone.
+        name: Its name in refusals.
+        url: Parsed on first use, so that an invalid one is a database that is down.
+        make: Called once with each new engine, to create tables where the program does that.
+        touch: Returns a statement that needs a write lock, to test whether one can be had. It is
+            rolled back.
+        most: Maximum of connections beyond the five that are kept; None: any number.
+        sessions: Whether only `session` is used.
     """
 
     def __init__(
@@ -90,10 +91,10 @@ class Database:
         self._touch = touch
         self._most = most
         self._sessions = sessions
-        # Readers may go on where writers hang.
+        # Two breakers: reads may succeed where writes hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
-        self._reading = Breaker(f"{name} database", read, _SLOW, report, self._break_off)
+        self._reading = Breaker(f"{name} database", read, _SLOW, report, self._abort_statements)
         self._writing = Breaker(f"writing to the {name} database", write, _SLOW, report)
         self._lock = threading.Lock()
         self._opening = threading.Lock()
@@ -101,11 +102,11 @@ class Database:
         self._made: sql.Engine | None = None
         self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
-        ours = weakref.WeakMethod(self._begin_again)
-        os.register_at_fork(after_in_child=lambda: (begin := ours()) and begin())
+        reset = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
-    def _begin_again(self) -> None:
-        """Leave the connections to the process that forked us."""
+    def _reset(self) -> None:
+        """Forget the connections, after a fork: they are the parent process's."""
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._raws = weakref.WeakSet()
@@ -113,19 +114,19 @@ class Database:
             self._made.dispose(close=False)
 
     def read(self, work: Callable[[sql.Connection], T]) -> T:
-        """Do something in a transaction that only reads.
+        """Call a function in a transaction that only reads.
 
         Raises:
-            ServerDown: If the database does not answer, or lacks a table; the report says which.
+            ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
         with self.transaction() as connection:
             return work(connection)
 
     def write(self, work: Callable[[sql.Connection], T]) -> T:
-        """Do something in a transaction, from its beginning again if others undo it.
+        """Call a function in a transaction; again, if the database rolls it back for a conflict.
 
         Raises:
-            ServerDown: If the database does not answer, or lacks a table; the report says which.
+            ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -135,14 +136,14 @@ class Database:
             except Overtaken:
                 if time.monotonic() > deadline:
                     raise
-            time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the rivals
+            time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts
 
     @contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[sql.Connection]:
         """Open a transaction that ends with the block.
 
         Raises:
-            ServerDown: If the database does not answer, or lacks a table; the report says which.
+            ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
         with self._asking(writes=writes):
             engine = self._engine()
@@ -154,48 +155,48 @@ class Database:
 
     @contextmanager
     def _asking(self, *, writes: bool) -> Iterator[None]:
-        """Let a block ask the database, unless it hangs; what goes wrong becomes a refusal."""
+        """Guard a block that uses the database; its errors are translated into refusals."""
         self._reading.refuse()
         with (self._writing if writes else self._reading).asking():
             began = time.monotonic()
             try:
                 yield
             except (sql.exc.DataError, UnicodeError) as ex:
-                # A value that its column, or the character set of the connection, does not hold: no
-                # second attempt would be more lucky, and the database is well.
+                # A value that its column, or the character set of the connection, cannot hold: a
+                # second attempt would fail too, and the database is not at fault.
                 raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
-            except _FAULTS as ex:
+            except _ERRORS as ex:
                 if writes:
                     self._writing.suspect(began)
                 if not writes or self._writing.is_open:
                     self._reading.suspect(began)
                 down = self._down(ex)
                 if down.report and "missing_table" in down.report:
-                    # It may have been there: whose tables are ours to make are made again.
+                    # It may have been dropped: tables that the program creates are created again.
                     self.open_anew()
                 raise down from ex
 
     def session(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
-        """Open a connection without a transaction, for what lasts longer than a statement.
+        """Open a connection without a transaction, for a session longer than a statement.
 
-        A connection that the server has ended while nobody used it is replaced.
+        A connection that the server has closed while it was idle is replaced.
 
         Args:
-            begin: Asks the first things on it, and tells the stack what to do before it ends. Only
-                for so long somebody waits for the database; how long the session lasts then tells
-                nothing about that. It is called again where the connection turns out to be lost.
+            begin: Executes the first statements, and registers with the stack what to do before
+                the session ends. The breaker watches only this function; the duration of the
+                session says nothing about the server. Called again if the connection was lost.
 
         Returns:
-            What ends the session when it is closed.
+            A stack that ends the session when it is closed.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         with self._asking(writes=False):
             try:
                 return self._begun(begin)
             except DBAPIError as ex:
-                # One loss invalidates all idle connections: the next one is a new one.
+                # SQLAlchemy drops all idle connections when one is lost: the next one is new.
                 if not ex.connection_invalidated:
                     raise
             return self._begun(begin)
@@ -206,10 +207,10 @@ class Database:
             return stack.pop_all()
 
     def columns(self, table: str) -> frozenset[str]:
-        """Names of a table's columns, which differ from release to release; none: no such table.
+        """Return the names of a table's columns, which differ between releases; none: no table.
 
         Raises:
-            ServerDown: If the database does not answer.
+            ServerDown: If the database does not respond.
         """
         found = self._columns.get(table)
         if found is None:
@@ -219,7 +220,7 @@ class Database:
         return found
 
     def ask(self) -> None:
-        """See whether it answers, and is not known to hang for writers.
+        """Check that it responds to reads, and is not known to hang for writes.
 
         Raises:
             ServerDown: If not.
@@ -229,14 +230,14 @@ class Database:
             connection.execute(question(connection))
 
     def check(self) -> None:
-        """See whether it can be read and written; nothing stays written.
+        """Check that it can be read and written; what is written is rolled back.
 
         Raises:
-            ServerDown: If not; the report says so where it can be read alone.
+            ServerDown: If not; the report says so if only writing fails.
         """
         with self._asking(writes=False):
             self._engine()
-        # On connections of their own: those of the pool may wait without a time-out.
+        # On new connections: statements on pooled ones may wait without a time-out.
         self._reading.check(partial(self._probe, writes=False, arguments=PATIENT_ARGUMENTS))
         try:
             self._writing.check(partial(self._probe, writes=True, arguments=PATIENT_ARGUMENTS))
@@ -253,18 +254,18 @@ class Database:
             self._made.dispose()
 
     def open_anew(self) -> None:
-        """Have the next transaction open the database as the first one did."""
+        """Drop the engine, so that the next transaction opens the database again."""
         with self._lock:
-            self._leave()
+            self._drop_engine()
 
-    def _leave(self) -> None:
+    def _drop_engine(self) -> None:
         if self._made:
             self._made.dispose()
         self._made = None
         self._columns.clear()
 
     def _probe(self, *, writes: bool, arguments: Arguments = SHORT_ARGUMENTS) -> None:
-        """Ask the database on a connection of its own, with short time-outs."""
+        """Send a small statement on a connection of its own, with short time-outs."""
         try:
             engine = new_engine(url_of(self._url), arguments, poolclass=sql.NullPool)
             with (
@@ -275,23 +276,24 @@ class Database:
                 if writes and self._touch:
                     connection.execute(self._touch())
                 transaction.rollback()
-        except _FAULTS as ex:
+        except _ERRORS as ex:
             raise self._down(ex) from ex
 
     def _note_opened(self, raw: Any, _: object) -> None:
         with self._opening:
             self._raws.add(raw)
 
-    def _break_off(self) -> None:
-        """Break off statements that wait for an answer, where only the server would end them.
+    def _abort_statements(self) -> None:
+        """Abort statements that wait for a response, where only the server would end them.
 
-        psycopg has no time-out of its own for statements. Whoever waits gets an error, as from a
-        server that is gone. A session without a statement may hold a turn, and stays.
+        psycopg has no client-side time-out for statements. The waiting thread gets an error, as
+        from a server that is gone. A session without a running statement may hold a turn, and is
+        left open.
         """
         with self._opening:
             ours = [*self._raws]
         for raw in ours:
-            # One that is closed already is of a class of errors that only the driver knows.
+            # For a closed one the driver raises a class of its own, which is not imported here.
             with suppress(Exception):
                 if raw.info.transaction_status == _ACTIVE:
                     with socket.socket(fileno=os.dup(raw.fileno())) as connection:
@@ -300,11 +302,11 @@ class Database:
     def _engine(self) -> sql.Engine:
         with self._lock:
             if self._made and file_of(self._made) != self._file:
-                # Somebody has deleted or replaced it. We would go on with the file that nobody
-                # else finds any more: SQLite refuses to write into it, yet reads.
-                self._leave()
+                # The file was deleted or replaced. The engine would continue with the old one,
+                # which no other process finds: SQLite refuses to write to it, but reads.
+                self._drop_engine()
             if self._made is None:
-                # Whoever waited for the lock may have waited for one that tried in vain.
+                # The thread that held the lock may have opened the breaker meanwhile.
                 self._reading.refuse()
                 self._writing.refuse()
                 self._made, self._file = opened(
@@ -312,26 +314,26 @@ class Database:
                 )
             return self._made
 
-    def _down(self, fault: Exception) -> ServerDown:
-        detail = f"{self.name} database: {type(fault).__name__}"
+    def _down(self, error: Exception) -> ServerDown:
+        detail = f"{self.name} database: {type(error).__name__}"
         report: dict[str, object] = {"database": self.name}
-        if isinstance(fault, DBAPIError):
-            code = _code(fault)
+        if isinstance(error, DBAPIError):
+            code = _code(error)
             if code in _OVERTAKEN:
                 return Overtaken(detail, report=report)
-            missing = _SQLITE_NO_TABLE.search(str(fault.orig))
+            missing = _SQLITE_NO_TABLE.search(str(error.orig))
             if code in _NO_TABLE:
-                missing = _QUOTED.search(str(fault.orig))
+                missing = _QUOTED.search(str(error.orig))
             if missing:
                 detail = f"{self.name} database has no table {missing[1]}"
                 report["missing_table"] = missing[1]
         return ServerDown(detail, report=report)
 
 
-def _code(fault: Exception) -> str:
-    """Error number of MariaDB, or SQLSTATE of PostgreSQL; of what no server said, its class."""
-    if not isinstance(fault, DBAPIError):
-        return type(fault).__name__
-    first = next(iter(getattr(fault.orig, "args", ())), None)
-    # PyMySQL tells a state too, which several errors share.
-    return str(first if isinstance(first, int) else getattr(fault.orig, "sqlstate", ""))
+def _code(error: Exception) -> str:
+    """Return the error number of MariaDB or SQLSTATE of PostgreSQL, else the name of the class."""
+    if not isinstance(error, DBAPIError):
+        return type(error).__name__
+    first = next(iter(getattr(error.orig, "args", ())), None)
+    # Not the SQLSTATE of PyMySQL, which several errors share.
+    return str(first if isinstance(first, int) else getattr(error.orig, "sqlstate", ""))

@@ -1,4 +1,4 @@
-"""Statements that each database has in a form of its own, or takes in pieces."""
+"""Statements whose syntax differs between databases, or that are sent in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 """A row by the names of its columns."""
 
 _BATCH = 500
-"""Values in one statement; SQLite may be built to take no more than 999."""
+"""Values in one statement; SQLite may be built to accept no more than 999."""
 
 
 def upsert(
@@ -21,14 +21,14 @@ def upsert(
     key: Iterable[str],
     changed: Iterable[str] = (),
 ) -> None:
-    """Insert rows, or change those that are there already.
+    """Insert rows, or update those that exist already.
 
     Args:
         connection: In a transaction.
-        table: Where; the key is unique there, in the database itself.
-        rows: All with the same columns. In a fixed order, two writers cannot wait for each other.
-        key: Columns that tell rows apart.
-        changed: Columns that a row which is there gets from the new one; none: it stays.
+        table: Where; the key must be unique in the database itself.
+        rows: All with the same columns. In a fixed order, so that two writers cannot deadlock.
+        key: Columns of the unique key.
+        changed: Columns of an existing row that are updated; none: it is left as it is.
     """
     if not rows:
         return
@@ -55,7 +55,7 @@ def upsert(
 
 
 def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into pieces that one statement takes."""
+    """Split values into batches for one statement each."""
     return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
 
 
@@ -66,14 +66,14 @@ def move_rows(
     old: str,
     values: Row,
 ) -> None:
-    """Rename rows; those of the new name that are in their way go, but only then.
+    """Rename rows; rows of the new name are deleted where they have the same key.
 
     Args:
         connection: In a transaction.
-        column: Holds the name.
-        rest: Columns that tell the rows of one name apart.
-        old: The name.
-        values: The new name by the name of its column, and what follows from it.
+        column: Contains the name.
+        rest: The other columns of the key.
+        old: The old name.
+        values: The new name by the name of its column, and columns that depend on it.
     """
     table = column.table
     keys = [table.c[name] for name in rest]
@@ -86,3 +86,19 @@ def move_rows(
     places = [{f"at_{n}": v for n, v in zip(rest, key, strict=True)} for _, *key in moving]
     connection.execute(stale, places)
     connection.execute(sql.update(table).where(column == old).values(**values))
+
+
+def first_row(connection: sql.Connection, wanted: sql.Select[Any]) -> Row:
+    """Return the first row that a statement selects; empty: there is none."""
+    found = connection.execute(wanted).mappings().first()
+    return dict(found) if found else {}
+
+
+def reserve(connection: sql.Connection, *words: str) -> None:
+    """Lock a name until the transaction ends, where there may be no row to lock.
+
+    Only in PostgreSQL: MariaDB locks what it searches for, and SQLite has one writer.
+    """
+    if connection.dialect.name == "postgresql":
+        numbers = (sql.func.hashtext(word) for word in words)
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(*numbers)))

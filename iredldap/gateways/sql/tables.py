@@ -20,7 +20,10 @@ _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT":
 
 
 def most_of(connection: sql.Connection, table: str) -> dict[str, int]:
-    """Return the largest numbers that the columns of a table hold; SQLite has but one type."""
+    """Return the largest number that each column of a table can hold; empty for SQLite.
+
+    SQLite has one integer type for all columns.
+    """
     if connection.dialect.name == "sqlite":
         return {}
     most = {}
@@ -35,7 +38,7 @@ def most_of(connection: sql.Connection, table: str) -> dict[str, int]:
 
 
 def from_script(script: Path) -> Callable[[sql.Engine], None]:
-    """Say how tables are made: by a script, in an SQLite database that has none yet."""
+    """Return a function that creates tables by a script, in an SQLite database without any."""
 
     def make(engine: sql.Engine) -> None:
         if engine.dialect.name != "sqlite":
@@ -44,7 +47,7 @@ def from_script(script: Path) -> Callable[[sql.Engine], None]:
         with engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             try:
-                # Whoever comes second waits here, and finds the tables made.
+                # A second process waits here, and then finds the tables.
                 driver.execute("BEGIN IMMEDIATE")
                 if not driver.execute("SELECT 1 FROM sqlite_master").fetchone():
                     for statement in _statements(text):
@@ -58,7 +61,7 @@ def from_script(script: Path) -> Callable[[sql.Engine], None]:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Cut a script of SQLite into statements, of which one may hold semicolons."""
+    """Split a script of SQLite into statements, which may contain semicolons."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

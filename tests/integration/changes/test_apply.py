@@ -192,7 +192,7 @@ class TestOutside:
 
         assert failed.value.report == {"done": ["do it elsewhere"], "not_done": [f"add {DN}"]}
 
-    def test_nobody_knows(self, proxy: Proxy) -> None:
+    def test_not_known_whether_carried_out(self, proxy: Proxy) -> None:
         """The entry may be there: what was done for it stays."""
         elsewhere = Elsewhere()
         hasty = Directory(settings(proxy.uri, seconds=1.0))
@@ -439,7 +439,7 @@ class TestUnanswered:
 
         assert world.entry(DN)
 
-    def test_nobody_knows(self, shaky: Directory, proxy: Proxy) -> None:
+    def test_not_known_whether_carried_out(self, shaky: Directory, proxy: Proxy) -> None:
         """While the server stays away the report neither claims nor denies it."""
         steps = (domain(), described("unheard"), described("never"))
 
@@ -451,7 +451,7 @@ class TestUnanswered:
                 return Directory.write(self, operation)
 
         away = Away(settings(proxy.uri))
-        with pytest.raises(ServerDown, match="nobody knows") as failed:
+        with pytest.raises(ServerDown, match="not known whether") as failed:
             apply(away, Plan(DN, steps))
         away.close()
 
@@ -461,12 +461,12 @@ class TestUnanswered:
             "not_done": [f"modify {DN}"],
         }
 
-    def test_nobody_knows_from_the_start(self, shaky: Directory, proxy: Proxy) -> None:
+    def test_not_known_from_the_start(self, shaky: Directory, proxy: Proxy) -> None:
         """Also when it was the first step."""
         proxy.mode = Mode.REFUSE
         lost = _Lossy(settings(proxy.uri))
 
-        with pytest.raises(ServerDown, match="nobody knows") as failed:
+        with pytest.raises(ServerDown, match="not known whether") as failed:
             apply(lost, Plan(DN, (domain(), described("x"))))
 
         assert failed.value.report == {

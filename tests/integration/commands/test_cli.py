@@ -14,7 +14,7 @@ from iredldap.cli import main
 from iredldap.config.reader import read_file
 from iredldap.dit import base
 from iredldap.dit.names import Tree
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 from tests.support.mlmmjadmin import MlmmjadminServer
@@ -241,7 +241,7 @@ def test_wheel_carries_all_that_it_needs(tmp_path: Path) -> None:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=tied_to_us(),  # noqa: PLW1509
+        preexec_fn=ended_with_parent(),  # noqa: PLW1509
     )
     try:
         assert process.stdout

@@ -17,7 +17,7 @@ import requests
 
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.config.sections import ServerSettings
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
@@ -129,7 +129,7 @@ def test_systemd_is_told_when_the_api_is_ready(world: World, tmp_path: Path) -> 
             gunicorn_command(),
             env=variables,
             stderr=subprocess.DEVNULL,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
         try:
             assert b"READY=1" in told.recv(4096)
@@ -164,7 +164,7 @@ def launch_nginx(home: Path, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [program, "-c", str(main)],
         stderr=subprocess.DEVNULL,
-        preexec_fn=tied_to_us(),  # noqa: PLW1509
+        preexec_fn=ended_with_parent(),  # noqa: PLW1509
     )
 
 

@@ -16,7 +16,7 @@ import ldap
 import pytest
 import requests
 
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import free_port, refuse_taken_port
 from tests.conftest import Client, done, refused
 from tests.support import founding_sample
@@ -74,7 +74,7 @@ def running(home: Path, **environment: str) -> Iterator[Running]:
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | ports | environment,
-        preexec_fn=tied_to_us(),  # noqa: PLW1509
+        preexec_fn=ended_with_parent(),  # noqa: PLW1509
     )
     watchdog = threading.Timer(3 * PATIENCE, process.kill)
     watchdog.start()

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import Value, configuration
@@ -100,7 +100,7 @@ def master(world: World, tmp_path: Path) -> Iterator[Master]:
             env=environ,
             stdout=output,
             stderr=output,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
     started = Master(process, file, log, f"http://127.0.0.1:{port}")
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from iredldap.config.settings import Secret
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.errors import ServerDown
 from iredldap.gateways import breaker
 from iredldap.gateways.breaker import Breaker
@@ -127,7 +127,7 @@ def test_a_turn_ends_with_the_process_that_holds_it(url: str, open_: Open) -> No
         [sys.executable, "-c", _HOLDER, url, "a.test"],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=tied_to_us(),  # noqa: PLW1509
+        preexec_fn=ended_with_parent(),  # noqa: PLW1509
     )
     assert held.stdout
     assert held.stdout.readline() == "held\n"

@@ -14,7 +14,7 @@ import redis
 import requests
 from structlog.testing import capture_logs
 
-from iredldap.embedded.child import tied_to_us
+from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import free_port
 from tests.conftest import (
     ADMIN,
@@ -244,7 +244,7 @@ class Redis:
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            preexec_fn=tied_to_us(),  # noqa: PLW1509
+            preexec_fn=ended_with_parent(),  # noqa: PLW1509
         )
         try:
             wait_until(self._answers, deadline)
