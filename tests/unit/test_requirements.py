@@ -83,7 +83,7 @@ def test_extras_are_what_the_program_has_and_more() -> None:
 
 def test_instructions_name_the_files_in_order() -> None:
     """What builds python-ldap comes first, as pip would fetch it without looking at digests."""
-    for page in ("README.md", "docs/deployment.md"):
+    for page in ("README.md", "docs/deployment.md", "docs/upgrade.md"):
         text = Path(lock.ROOT, page).read_text(encoding="utf-8")
         commands = re.findall(r"^/opt/iredldap/bin/pip (install .+)$", text, re.MULTILINE)
         assert commands[:3] == [
