@@ -73,14 +73,14 @@ class Selection:
     global_admins: bool = True
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The selection as the command line has it: ``domain example.com``."""
-        words = [self.kind, self.name, *(f"--only={kind}" for kind in sorted(self.only))]
-        words += [f"--omit={name}" for name in sorted(self.omit)]
-        words += [] if self.subtree else ["--no-subtree"]
-        words += ["--operational"] if self.operational else []
-        words += [] if self.global_admins else ["--no-global-admins"]
-        return " ".join(filter(None, words))
+        options = [self.kind, self.name, *(f"--only={kind}" for kind in sorted(self.only))]
+        options += [f"--omit={name}" for name in sorted(self.omit)]
+        options += [] if self.subtree else ["--no-subtree"]
+        options += ["--operational"] if self.operational else []
+        options += [] if self.global_admins else ["--no-global-admins"]
+        return " ".join(filter(None, options))
 
     @property
     def has_passwords(self) -> bool:

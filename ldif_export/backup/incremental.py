@@ -222,7 +222,7 @@ def gather(
     builder = ManifestBuilder(
         mode="fuzzy",
         suffix=settings.suffix,
-        selections=[chosen.words for chosen in selections],
+        selections=[chosen.description for chosen in selections],
         passwords=selection.has_passwords,
         began=began,
     )
@@ -259,13 +259,13 @@ def _check_same_selection(
 ) -> None:
     if any(selection.operational for selection in selections):
         raise PreconditionFailed("operational attributes can not be changed, nor exported so")
-    wanted = tuple(selection.words for selection in selections)
+    wanted = tuple(selection.description for selection in selections)
     if wanted != earlier.selections or not names.same_dn(settings.suffix, earlier.suffix):
         what = f"{', '.join(earlier.selections)} of {earlier.suffix}"
         raise PreconditionFailed(f"the earlier export is of something else: {what}")
     if selections[0].has_passwords != earlier.passwords:
-        words = "with" if earlier.passwords else "without"
-        raise PreconditionFailed(f"the earlier export is {words} passwords")
+        either = "with" if earlier.passwords else "without"
+        raise PreconditionFailed(f"the earlier export is {either} passwords")
 
 
 def _previous_entries(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ def gathered(
     builder = ManifestBuilder(
         mode=mode,
         suffix=settings.suffix,
-        selections=[chosen.words for chosen in selections],
+        selections=[chosen.description for chosen in selections],
         passwords=selections[0].has_passwords,
         began=now(),
         entry_list=entry_list,
@@ -42,7 +42,7 @@ def gathered(
     write(path, builder.finished(now()), entry_list.write)
 
 
-def write(path: Path, told: Manifest, write_entry_list: Callable[[Path], None]) -> None:
+def write(path: Path, manifest: Manifest, write_entry_list: Callable[[Path], None]) -> None:
     """Write a manifest and its entry list; each appears when it is complete."""
     beside = entry_list_path(path)
     scratch = beside.with_name(f".{beside.name}.{os.getpid()}")
@@ -50,7 +50,7 @@ def write(path: Path, told: Manifest, write_entry_list: Callable[[Path], None]) 
         # The entry list first: a manifest that is there has its list.
         write_entry_list(scratch)
         scratch.replace(beside)
-        scratch.write_text(dump(told), encoding="utf-8")
+        scratch.write_text(dump(manifest), encoding="utf-8")
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

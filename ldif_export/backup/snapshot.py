@@ -127,7 +127,7 @@ class _SnapshotRounds:
                     self._arrange()
                     return self._store
                 self._start_over()
-        raise NotExact(f"others write too much: {most_rounds} rounds, and each told of changes")
+        raise NotExact(f"others write too much: {most_rounds} rounds, each with changes")
 
     def close(self) -> None:
         """Delete what was read."""
@@ -161,9 +161,9 @@ class _SnapshotRounds:
         before = self._cookies.get(number, b"")
         is_news = False
         try:
-            with closing(self._sync_messages(search, self._wanted.attributes, before)) as news:
-                for told in news:
-                    is_news |= self._take(number, told)
+            with closing(self._sync_messages(search, self._wanted.attributes, before)) as messages:
+                for message in messages:
+                    is_news |= self._take(number, message)
         except NoSuchAccount:
             if not search.may_be_missing:
                 raise
@@ -185,9 +185,9 @@ class _SnapshotRounds:
                 " `iredldap check-config --probe` names the line that lifts it"
             ) from ex
 
-    def _take(self, number: int, told: syncrepl.SyncMessage) -> bool:
+    def _take(self, number: int, message: syncrepl.SyncMessage) -> bool:
         """Store what a search reports, and return whether it is a change."""
-        match told:
+        match message:
             case syncrepl.ChangedEntry(uuid=uuid, dn=dn, attributes=attributes):
                 self._store.put(number, uuid, self._encoder.record(dn, attributes))
                 return True
@@ -205,7 +205,7 @@ class _SnapshotRounds:
         before = self._cookies.get(number, b"")
         self._cookies[number] = cookie or before
         if not self._cookies[number]:
-            raise NotExact("the server does not tell the state of the directory")
+            raise NotExact("the server does not return a cookie for the state of the directory")
         return self._cookies[number] != before
 
     def _is_overtaken(self) -> bool:
@@ -246,8 +246,8 @@ class _SnapshotRounds:
         """Put entries that came in later rounds to where a plain search returns them."""
         for number, search in self._searches:
             if not self._store.is_in_place(number):
-                with closing(self._sync_messages(search, ("1.1",))) as told:
-                    uuids = (one.uuid for one in told if isinstance(one, syncrepl.ChangedEntry))
+                with closing(self._sync_messages(search, ("1.1",))) as messages:
+                    uuids = (one.uuid for one in messages if isinstance(one, syncrepl.ChangedEntry))
                     self._store.arrange(number, uuids)
 
 

@@ -214,8 +214,8 @@ def read_entry(data: tuple[str, dict[str, list[bytes]], list[RawControl]]) -> Sy
         MalformedReply: If the state is malformed.
     """
     dn, attributes, controls = data
-    told = _Sequence(_only(controls, _STATE).value)
-    state, uuid = told.number(ENUMERATED), told.octets()
+    sequence = _Sequence(_only(controls, _STATE).value)
+    state, uuid = sequence.number(ENUMERATED), sequence.octets()
     if state in {_ADDED, _MODIFIED}:
         return ChangedEntry(uuid, dn, attributes)
     if state not in {_STAYED, _DELETED}:
@@ -236,11 +236,11 @@ def read_info(data: tuple[str, bytes, list[RawControl]]) -> Iterator[SyncMessage
     if tag == _REFRESH_PRESENT:
         yield UnmentionedDeleted()
     elif tag == _ID_SET:
-        told = _Sequence(value, _ID_SET)
-        told.optional_octets()
-        is_gone = told.optional_flag()
-        uuids = tuple(told.set_of_octets())
-        yield DeletedEntries(uuids) if is_gone else UnchangedEntries(uuids)
+        sequence = _Sequence(value, _ID_SET)
+        sequence.optional_octets()
+        is_deleted = sequence.optional_flag()
+        uuids = tuple(sequence.set_of_octets())
+        yield DeletedEntries(uuids) if is_deleted else UnchangedEntries(uuids)
     elif tag not in {_NEW_COOKIE, _REFRESH_DELETE}:
         raise MalformedReply(f"a sync info message with the tag {tag:#x}")
 
@@ -251,9 +251,9 @@ def read_done(controls: list[RawControl]) -> Iterator[SyncMessage]:
     Raises:
         SyncUnsupported, MalformedReply: As `read_entry`.
     """
-    told = _Sequence(_only(controls, _DONE).value)
-    cookie, tells_gone = told.optional_octets(), told.optional_flag()
-    if not tells_gone:
+    sequence = _Sequence(_only(controls, _DONE).value)
+    cookie, lists_deleted = sequence.optional_octets(), sequence.optional_flag()
+    if not lists_deleted:
         yield UnmentionedDeleted()
     yield SyncDone(cookie)
 

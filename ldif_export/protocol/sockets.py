@@ -48,8 +48,8 @@ def start_tls(plain: socket.socket, uri: str, settings: LdapSettings) -> socket.
         context = trust.context(settings)
     except OSError as ex:
         plain.close()
-        words = f"{trust.source(settings)}: {trust.certificates(settings)}: {ex}"
-        raise InternalError(words) from ex
+        reason = f"{trust.source(settings)}: {trust.certificates(settings)}: {ex}"
+        raise InternalError(reason) from ex
     try:
         return context.wrap_socket(plain, server_hostname=trust.name(uri))
     except OSError as ex:

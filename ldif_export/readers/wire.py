@@ -111,7 +111,7 @@ class WireReader:
         )
         ended: messages.LdapResult | None = None
         pace = _Pace()
-        # The first entries are passed on as soon as they arrive: whoever waits sees that it begins.
+        # The first entries are passed on as soon as they arrive: the client sees that it begins.
         entries, awaited = empty(), 0
         try:
             while ended is None:

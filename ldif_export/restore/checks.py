@@ -81,8 +81,8 @@ class FileCheck:
                 if text.startswith(_HEAD) and not self.records:
                     self._is_ours = True
                     if text == f"{_HEAD} left out":
-                        words = "no passwords: accounts that are new can not log in"
-                        self.warnings.add(line, words)
+                        reason = "no passwords: accounts that are new can not log in"
+                        self.warnings.add(line, reason)
             case LineIssue(line=line, reason=reason):
                 self._announced = None
                 self.faults.add(line, reason)
@@ -112,11 +112,11 @@ class FileCheck:
             self.index.unique_name(name, key, record.line)
         if path := mailboxes.mailbox_path(lowered):
             self.index.mailbox(path, key, record.line, record.dn)
-        for words in self._oddities(record, parts, kind, lowered):
-            self.warnings.add(record.line, f"{record.dn}: {words}")
-        for words in password_warnings(record, self.verified):
-            is_fault = words == CLEAR_TEXT and not self.clear_text
-            (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {words}")
+        for reason in self._oddities(record, parts, kind, lowered):
+            self.warnings.add(record.line, f"{record.dn}: {reason}")
+        for reason in password_warnings(record, self.verified):
+            is_fault = reason == CLEAR_TEXT and not self.clear_text
+            (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {reason}")
 
     def check_structure(self, record: ParsedRecord) -> None:
         """Check what no directory accepts, whatever its schema; with a schema, more is checked."""
@@ -144,12 +144,12 @@ class FileCheck:
         for line, dn, other in self.index.twice():
             self.faults.add(line, f"{dn}: is at line {other} already")
         for line, dn, other in self.index.late():
-            words = f"its parent comes after it, at line {other}: a restore sorts them"
-            self.warnings.add(line, f"{dn}: {words}")
+            reason = f"its parent comes after it, at line {other}: a restore sorts them"
+            self.warnings.add(line, f"{dn}: {reason}")
         # A warning only: the copy of a directory with such entries must be restorable.
         for line, name, other in self.index.shared():
-            words = f"{name}: belongs to the entry at line {other} as well"
-            self.warnings.add(line, words)
+            reason = f"{name}: belongs to the entry at line {other} as well"
+            self.warnings.add(line, reason)
         for fault in mailboxes.conflicts_in_file(self.index):
             self.warnings.add(fault.line, fault.reason)
 
@@ -174,11 +174,11 @@ class FileCheck:
 
     def _end(self, line: int, *, torn: bool) -> None:
         if self._announced is not None and self._announced != self.records:
-            words = f"{self._announced} entries are announced, {self.records} are there"
-            self.faults.add(line, words)
+            reason = f"{self._announced} entries are announced, {self.records} are there"
+            self.faults.add(line, reason)
         elif self._announced is None and (self._is_ours or not self.records):
-            words = "no comment with the number of entries at the end: the text is cut off"
-            self.faults.add(line, words)
+            reason = "no comment with the number of entries at the end: the text is cut off"
+            self.faults.add(line, reason)
         elif self._announced is None:
             # Other programs write no such comment, and an editor may drop the last line feed.
             end = "the text ends within a line" if torn else "no number of entries at the end"

@@ -31,8 +31,8 @@ def conflicts_in_file(index: FileIndex) -> Iterator[LineIssue]:
     """Yield the paths of a file that overlap another one of the file."""
     for one, other in overlapping(index.mailboxes()):
         first, second = sorted((one, other), key=lambda found: found.line)
-        words = f"{_relation(one, other)} the mailbox of the entry at line {first.line}"
-        yield LineIssue(second.line, f"{second.path}: {words}")
+        reason = f"{_relation(one, other)} the mailbox of the entry at line {first.line}"
+        yield LineIssue(second.line, f"{second.path}: {reason}")
 
 
 def conflicts_with_directory(
@@ -56,8 +56,8 @@ def conflicts_with_directory(
     for one, other in overlapping(index.mailboxes_beside(overwrite=overwrite)):
         if bool(one.line) != bool(other.line):
             ours, theirs = (one, other) if one.line else (other, one)
-            words = f"{_relation(one, other)} the mailbox of {theirs.dn}"
-            yield LineIssue(ours.line, f"{ours.path}: {words}")
+            reason = f"{_relation(one, other)} the mailbox of {theirs.dn}"
+            yield LineIssue(ours.line, f"{ours.path}: {reason}")
 
 
 def _relation(one: MailboxPath, other: MailboxPath) -> str:

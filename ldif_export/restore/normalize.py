@@ -122,14 +122,14 @@ class Normalizer:
             if not self.is_left_out(name)
             and set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
         ]
-        gone = [
+        removed = [
             Mod(Op.REPLACE, name)
             for name in entry.attributes
             if self._one_name(name) not in {*wanted, _PASSWORD}
             and not self.schema.is_operational(name)
             and not self.is_left_out(name)
         ]
-        return (*changed, *gone)
+        return (*changed, *removed)
 
     @cached_property
     def _one_name(self) -> Callable[[str], str]:

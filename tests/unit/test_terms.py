@@ -27,6 +27,13 @@ OLD_TERMS = {
     "taken_back": "undo_modify",
     "is_at_home": "is_in_own_domain",
     "comes of it": "has no effect",
+    "ledger": "file index",
+    "spool": "record store",
+    "turnover": "entry diff",
+    "telling": "progress, manifest writer",
+    "outlines": "entry templates",
+    "goodbye": "unbind",
+    "let be": "left alone",
 }
 """Words and phrases that were replaced, in lower case, each with the term that took their place.
 

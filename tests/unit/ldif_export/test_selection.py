@@ -72,7 +72,9 @@ def test_global_admins_are_left_out() -> None:
     assert thinned.filter == f"(&{rest.filter}(!(domainGlobalAdmin=yes)))"
     users = "(|(objectClass=mailUser))"
     assert some.filter == f"(&(!{containers.filter}){users}(!(domainGlobalAdmin=yes)))"
-    assert Selection("domain", "a.test", global_admins=False).words.endswith("--no-global-admins")
+    assert Selection("domain", "a.test", global_admins=False).description.endswith(
+        "--no-global-admins"
+    )
 
 
 def test_a_domain_without_its_subtree_is_one_entry() -> None:
