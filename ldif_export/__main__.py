@@ -20,6 +20,7 @@ class _DefaultExport(click.Group):
     """A group of commands with `export` as the default one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Options of the group itself, --help and --version, keep their meaning.
         own = {name for option in self.get_params(ctx) for name in option.opts}
         if args and args[0] not in self.commands and args[0] not in own:
             args = ["export", *args]

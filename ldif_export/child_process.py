@@ -88,6 +88,7 @@ class ExportProcess:
             if self._ended:
                 return b""
             assert self._child.stdout
+            # Unbuffered: the reader gets what is there, and does not wait for a full buffer.
             chunk = os.read(self._child.stdout.fileno(), _READ)
             if chunk:
                 return chunk

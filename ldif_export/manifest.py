@@ -133,6 +133,8 @@ class ManifestBuilder:
         if known is None or known in {"user", "catchall"}:
             self._classes.update(classes)
             known = entry_kind(dn, classes)
+            # Accounts have few combinations of classes; a foreign tree with many must not fill the
+            # memory.
             if len(self._known) < _MOST_KNOWN:
                 self._known[classes] = known
         return known
@@ -157,6 +159,7 @@ def load(text: str | bytes) -> Manifest:
         raise ValueError("no manifest: not a JSON object")  # noqa: TRY004 - a fault of the text
     if values.get("format") != FORMAT:
         raise ValueError(f"a manifest of format {FORMAT} is expected")
+    # Manifests of earlier versions must stay readable, also without the fields added since.
     needed = {field.name for field in fields(Manifest)} - _ADDED
     if missing := sorted(needed - values.keys()):
         raise ValueError(f"no manifest: {', '.join(missing)} missing")

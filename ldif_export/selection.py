@@ -171,6 +171,7 @@ def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
     Another tool may have given its entry any RDN, so the DN is not known beforehand. None: the
     selection is not of a single domain, or of an account whose name has no domain.
     """
+    # Accounts of other tools may be named by a word without a domain.
     is_account = selection.kind not in NAMED_BY_DOMAIN
     if selection.kind in _OF_NO_DOMAIN or (is_account and "@" not in selection.name):
         return None

@@ -155,6 +155,7 @@ class _LineCache:
     def _missed(self, key: tuple[bytes, ...], block: bytes) -> None:
         self._misses += 1
         if self._misses <= _MOST_MISSES:
+            # Photos and certificates do not repeat and would fill the cache.
             if len(block) <= min(_LARGEST_BLOCK, self._room):
                 self._room -= len(block)
                 self._blocks[key] = block
@@ -183,6 +184,7 @@ def _lines(prefix: bytes, values: Iterable[bytes], *, secret: bool) -> bytes:
 def _folded(line: bytes) -> bytes:
     if len(line) <= COLUMNS:
         return line + b"\n"
+    # Further lines begin with a blank, which counts.
     rest = range(COLUMNS, len(line), COLUMNS - 1)
     pieces = [line[:COLUMNS], *(line[start : start + COLUMNS - 1] for start in rest)]
     return b"\n ".join(pieces) + b"\n"

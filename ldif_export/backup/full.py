@@ -101,6 +101,8 @@ class _Export:
         """Yield the results of searches; those with the same base follow one another."""
         before: Search | None = None
         for search in searches:
+            # Entries that wait do so for parents below the same base; of another base nothing that
+            # follows helps them.
             if before and before.base != search.base:
                 yield from self._deferred(before)
                 self._written.close()
@@ -124,6 +126,7 @@ class _Export:
 
     def _containers(self, search: Search) -> Iterator[_Block]:
         with closing(self._reader.records(search)) as arriving:
+            # Few, so that they are sorted in memory: all others then find their containers written.
             found = sorted(arriving, key=lambda record: names.depth(record.dn))
         self._written.add_roots([record.dn for record in found])
         for record in found:
@@ -147,6 +150,8 @@ class _Export:
     def _in_batches(self, search: Search) -> Iterator[_Block]:
         with closing(self._reader.batches(search)) as arriving:
             for batch in arriving:
+                # The usual case, a few set lookups per batch: the text goes out as it came, without
+                # being split.
                 if self._written.accept_all(batch.dns):
                     yield batch.text, len(batch.dns)
                 else:

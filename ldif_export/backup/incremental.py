@@ -88,11 +88,15 @@ class Increment:
             ended: When that was, in UTC and ISO 8601.
         """
         found = self._builder.finished(ended)
+        # An increment without changes has no entryCSN of its own, and the next one must not begin
+        # at the beginning.
         states = [state for state in (self._earlier.last_csn, found.last_csn) if state]
         return replace(
             found,
             last_csn=max(states, default=None),
             since=self._earlier.sha256,
+            # Also those of before: an entry may have lost a class, whose attributes must then be
+            # cleared.
             classes=tuple(sorted({*self._earlier.classes, *found.classes})),
         )
 
@@ -120,6 +124,8 @@ class Increment:
         yield comment(f"changes: {count}")
 
     def _operations(self) -> Iterator[Operation]:
+        # New DNs first, because modifications name entries by them; deletions last, because an
+        # entry may have left the branch that is deleted.
         for step in self._diff.steps():
             yield from self._arrival(step)
         for record in self._store.records(_FOUND):
@@ -154,6 +160,8 @@ class Increment:
         attributes = _attributes(record)
         have = {name.lower() for name in attributes}
         classes = (name.decode() for name in record.watched.get(OBJECT_CLASS.lower(), ()))
+        # Replacing by nothing is no error where the attribute is absent, so the modification can be
+        # repeated.
         lost = sorted(
             name
             for name in self._schema.settable(classes, self._earlier.classes)
@@ -218,6 +226,7 @@ def gather(
             _store_moved(whole, diff, store)
         with connected(_Only(selection, _SCHEMA)) as subschema:
             schema = _schema(subschema)
+        # From here on the increment closes the store and the comparison.
         undo.pop_all()
     builder = ManifestBuilder(
         mode="fuzzy",
@@ -235,6 +244,7 @@ def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
     Only the server's clock counts. The largest entryCSN is later than the beginning of the export
     by at most its duration.
     """
+    # A snapshot contains every change up to its largest entryCSN, so nothing needs to overlap.
     if earlier.last_csn is None or earlier.mode == "exact":
         return earlier.last_csn
     last = datetime.strptime(earlier.last_csn.partition("#")[0], f"{_CSN_TIME}%z")
@@ -276,6 +286,7 @@ def _previous_entries(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]
             count += 1
     except ValueError as ex:
         raise PreconditionFailed(str(ex)) from ex
+    # The manifest of an increment counts changes and not entries.
     if earlier.since is None and count != earlier.entries:
         raise PreconditionFailed(f"{path} has {count} entries, its manifest {earlier.entries}")
 

@@ -89,6 +89,7 @@ def read(
     with closing(plain):
         settling = _SnapshotRounds(connection, plain, searches, wanted, settings.operation_timeout)
         with ExitStack() as undo:
+            # The store is the result; only a failure removes it.
             undo.callback(settling.close)
             store = settling.settled(most_rounds)
             undo.pop_all()
@@ -126,6 +127,8 @@ class _SnapshotRounds:
                 if self._has_all_parents():
                     self._arrange()
                     return self._store
+                # A parent that is missing was renamed or deleted between the searches; nothing that
+                # is held tells what its children are called now.
                 self._start_over()
         raise NotExact(f"others write too much: {most_rounds} rounds, each with changes")
 
@@ -203,6 +206,7 @@ class _SnapshotRounds:
 
     def _moves(self, number: int, cookie: bytes) -> bool:
         before = self._cookies.get(number, b"")
+        # A server may leave out a cookie that has not changed.
         self._cookies[number] = cookie or before
         if not self._cookies[number]:
             raise NotExact("the server does not return a cookie for the state of the directory")
@@ -214,6 +218,7 @@ class _SnapshotRounds:
         slapd writes an entry first and the state of the directory a moment later: a round between
         the two leaves the entry out, and the next one does not report it.
         """
+        # Of the smallest cookie: what is newer than it is of a later state.
         newest = max(_CSN.findall(min(self._cookies.values())), default=None)
         if newest is None:
             return False

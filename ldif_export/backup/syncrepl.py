@@ -114,6 +114,8 @@ def refresh(
         MalformedReply: If a message is malformed.
         Refusal: If the server refuses.
     """
+    # Critical: a server without the control must refuse the search and not answer it as a plain
+    # one.
     control = RequestControl(_REQUEST, criticality=True, encodedControlValue=_request(cookie))
     wanted = list(attributes) or None
     with translated():
@@ -200,6 +202,7 @@ def _answer(
                 sent, 0, timeout, add_ctrls=1, add_intermediates=1, resp_ctrl_classes=_CONTROLS
             )
     except DirectoryFailed as ex:
+        # The answer of a server without the overlay, or of another database on the same server.
         if isinstance(ex.__cause__, ldap.UNAVAILABLE_CRITICAL_EXTENSION):
             raise SyncUnsupported(ex.detail) from ex
         raise
@@ -216,6 +219,7 @@ def read_entry(data: tuple[str, dict[str, list[bytes]], list[RawControl]]) -> Sy
     dn, attributes, controls = data
     sequence = _Sequence(_only(controls, _STATE).value)
     state, uuid = sequence.number(ENUMERATED), sequence.octets()
+    # Both mean the entry as it is now.
     if state in {_ADDED, _MODIFIED}:
         return ChangedEntry(uuid, dn, attributes)
     if state not in {_STAYED, _DELETED}:
@@ -237,6 +241,7 @@ def read_info(data: tuple[str, bytes, list[RawControl]]) -> Iterator[SyncMessage
         yield UnmentionedDeleted()
     elif tag == _ID_SET:
         sequence = _Sequence(value, _ID_SET)
+        # A cookie in the middle of a refresh stands for no complete state, and is not kept.
         sequence.optional_octets()
         is_deleted = sequence.optional_flag()
         uuids = tuple(sequence.set_of_octets())
@@ -253,6 +258,8 @@ def read_done(controls: list[RawControl]) -> Iterator[SyncMessage]:
     """
     sequence = _Sequence(_only(controls, _DONE).value)
     cookie, lists_deleted = sequence.optional_octets(), sequence.optional_flag()
+    # RFC 4533, section 3.3: without refreshDeletes the server has sent or named all entries that
+    # exist, and those that it has not are deleted.
     if not lists_deleted:
         yield UnmentionedDeleted()
     yield SyncDone(cookie)

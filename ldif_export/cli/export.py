@@ -57,6 +57,7 @@ def parse_selections(
     if (known == "all") == bool(given_names):
         raise click.UsageError("`all` takes no name" if given_names else "a name is missing")
     try:
+        # Each name once, in the given order: an entry must not be in the text twice.
         read = dict.fromkeys(parse_name(known, name) for name in given_names)
     except (InvalidDomainName, InvalidMail) as ex:
         raise click.UsageError(f"{ex.code}: {ex.detail}") from ex
@@ -133,6 +134,7 @@ def export(settings: LdapSettings, job: ExportJob) -> int:
             with output.complete_file(job.output) as descriptor:
                 _copy(settings, job, descriptor)
     except BrokenPipeError:
+        # As a shell reports SIGPIPE: the reader has left, and nothing has failed.
         return handover.READER_GONE
     except OSError as ex:
         return output.failed(InternalError(str(ex)))

@@ -44,6 +44,7 @@ def read(
 class _Changes(RecordParser[ChangeRecord]):
     def record(self, lines: list[bytes], start: int, line: int) -> ChangeRecord:
         dn = parser.parse_dn_line(lines[start], start)
+        # Comments may be anywhere in a record, also before the changetype.
         numbered = [
             (index, text)
             for index, text in enumerate(lines)
@@ -106,6 +107,7 @@ def _deletion(dn: str, lines: list[_Line], at: int) -> Delete:
 
 def _renaming(dn: str, lines: list[_Line], at: int) -> Rename:
     found = {name: value for _, name, value in lines}
+    # A rename that keeps the old RDN as a value has no operation of ours.
     is_whole = found.keys() - {"newsuperior"} == {"newrdn", "deleteoldrdn"}
     if not is_whole or len(found) != len(lines) or found["deleteoldrdn"] != b"1":
         raise LineError("newrdn:, deleteoldrdn: 1 and at most a newsuperior: make a rename", at)

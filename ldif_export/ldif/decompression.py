@@ -114,6 +114,7 @@ class _Decompressed:
         while not (given := self._ready.read(size)):
             piece = self._waiting or self._file.read(_PIECE)
             if not piece:
+                # The stream has begun and not ended.
                 if self._frame:
                     raise CorruptData(f"{self._name}: the data end too early")
                 return b""
@@ -126,6 +127,7 @@ class _Decompressed:
             given = frame.decompress(piece)
         except self._fault as ex:
             raise CorruptData(f"{self._name}: {ex}") from ex
+        # A file may hold several compressed streams, one after another.
         self._waiting = frame.unused_data if frame.eof else b""
         self._frame = None if frame.eof else frame
         return given

@@ -159,6 +159,7 @@ class RecordParser(ABC, Generic[T]):
         if text.startswith(b" "):
             yield LineIssue(line, "a continued line, and none before it to continue")
             return
+        # Unfolded all at once; `_physical` finds the line number again if there is an error.
         lines = text.replace(b"\n ", b"").split(b"\n")
         if text.startswith(b"#") or b"\n#" in text:
             yield from _comments(text, line)
@@ -232,6 +233,7 @@ class _Contents(RecordParser[ParsedRecord]):
         text, rest = split_line(line, index)
         key = text.lower()
         if key == "dn":
+            # Two records run together would otherwise become one entry.
             raise LineError("a second dn: without an empty line before it", index)
         if key in {"changetype", "control"}:
             raise LineError("a change record; only entries and their additions are read", index)
@@ -295,6 +297,8 @@ def decode_value(rest: bytes, index: int) -> bytes:
     """
     if rest.startswith(b":"):
         try:
+            # Strict: characters that are no base64 are an error and not skipped, so that a damaged
+            # file is noticed.
             return binascii.a2b_base64(rest[1:].strip(b" "), strict_mode=True)
         except binascii.Error as ex:
             raise LineError("bad base64", index) from ex

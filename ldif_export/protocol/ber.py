@@ -97,6 +97,7 @@ def number(tag: int, data: bytes, at: int, limit: int) -> tuple[int, int]:
         MalformedReply: As `expect`, or if it has no bytes or too many.
     """
     _, start, end = expect(tag, data, at, limit)
+    # Longer ones occur in no message of LDAP; a limit keeps a broken one from making a huge number.
     if not 1 <= end - start <= 8:
         raise MalformedReply(f"a number has {end - start} bytes")
     return int.from_bytes(data[start:end], "big", signed=True), end

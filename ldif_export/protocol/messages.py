@@ -183,6 +183,7 @@ def search(
         encoded_filter: As `filters.encode` returns it.
         attributes: Attributes to return; empty: all but operational ones.
     """
+    # Aliases are exported and not followed, or an entry would be in the text twice.
     never_dereferenced, no_limit = encoded_number(0, ENUMERATED), encoded_number(0)
     most_entries = encoded_number(MOST_ENTRIES)
     return _request(

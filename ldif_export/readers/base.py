@@ -41,6 +41,7 @@ class Batch(NamedTuple):
             return
         begin = 0
         for dn in self.dns:
+            # Compared by identity first: each reader appends this very object.
             end = self.parts.index(ENTRY_END, begin) + 1
             yield LdifRecord(dn.decode(), b"".join(self.parts[begin:end]), {})
             begin = end
@@ -86,6 +87,8 @@ class Projection(NamedTuple):
 
     def keeps(self, attribute: str) -> bool:
         """Return whether an attribute is exported."""
+        # IDENTITY is requested for manifests and snapshots, and must not appear in the text for
+        # that reason.
         is_stored = self.selection.operational or attribute not in IDENTITY
         return is_stored and self.selection.keeps(attribute)
 

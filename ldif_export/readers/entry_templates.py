@@ -180,6 +180,7 @@ class EntryTemplate:
 
     def learn(self, entry: Sequence[SampleAttribute]) -> None:
         """Cache the unknown gaps of an entry, as far as the entry matches the others."""
+        # Bounded: entries that never match would otherwise be read twice to the end of the export.
         self.lessons -= 1
         rest = iter(entry[1:])
         for step, following in zip_longest(self.steps, self.steps[1:]):
@@ -209,9 +210,12 @@ class EntryTemplate:
         gap = 0
         for column in zip(*(entry[1:] for entry in alike), strict=True):
             sample = column[0]
+            # A few longer gaps would use up the bytes that may be cached.
             if _is_constant(column) and gap + len(sample.chunk) <= _LONGEST_GAP:
                 constant.append(sample.name)
                 gap += len(sample.chunk)
+            # Several values, or a long one: the template ends here, and the rest is read attribute
+            # by attribute.
             elif all(attribute.head for attribute in column):
                 self.steps.append(_Step(constant, sample.name, gap + _common_head_size(column)))
                 constant, gap = [], 0

@@ -93,6 +93,7 @@ class RecordEncoder:
         Raises:
             InternalError: As `record`.
         """
+        # What is watched and not exported has been requested all the same.
         kept = {name: values for name, values in attributes.items() if self._wanted.keeps(name)}
         try:
             return self._formatter.record(dn, kept)
@@ -225,6 +226,7 @@ def _streamed(
         pass
     else:
         return
+    # Parts are ranges of entryUUID, which is dropped again unless it was requested.
     wanted = (*attributes, parts.UUID_NAME)
     is_shown = "+" in wanted or parts.UUID_NAME in attributes
 

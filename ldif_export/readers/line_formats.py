@@ -75,6 +75,7 @@ def base64_format(attribute: writer.AttributeWriter, size: int) -> LineFormat | 
 
 def _format(start: bytes, size: int) -> LineFormat | None:
     room = COLUMNS - len(start)
+    # The name alone fills the line, so that folding depends on more than the value's length.
     if room <= 0:
         return None
     return b"\n" + start, _splitter(start, size) if size > room else None
@@ -88,6 +89,7 @@ def _encoder(start: bytes, cut: Splitter | None) -> LineEncoder:
 
 def _chooser(start: bytes, cut: Splitter | None, coded: LineEncoder) -> LineEncoder:
     def line(value: bytes) -> bytes:
+        # The first test covers nearly all values; the second allows blanks and colons inside.
         if value.translate(PLAIN) is value or _is_safe(value):
             return start + (FOLD.join(cut(value)) if cut else value)
         return coded(value)

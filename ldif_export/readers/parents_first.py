@@ -48,6 +48,7 @@ class WrittenEntries:
         # A DN with a comma in its RDN is cut wrongly here, and then checked by itself.
         if not {dn.partition(b",")[2] for dn in dns} <= self._parents:
             return False
+        # Mostly leaves of the tree: registering one costs a hash.
         self._hashes.add(dns)
         return True
 
@@ -164,6 +165,7 @@ class _Hashes:
         self._looked_up = True
         self._loose.update(self._new)
         del self._new[:]
+        # A set of integers takes several times the memory of a sorted array.
         if len(self._loose) >= _CHUNK:
             self._sorted.append(array("q", sorted(self._loose)))
             self._loose.clear()

@@ -67,6 +67,7 @@ class RecordStore:
     def put(self, search: int, uuid: bytes, record: LdifRecord) -> None:
         """Store a record in place of the one that this entry had before."""
         watched = json.dumps(_texts(record.watched)).encode()
+        # Records are read while others are still written.
         if self._file.tell() != self._end:
             self._file.seek(self._end)
         self._file.write(watched + record.text)

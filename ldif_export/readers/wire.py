@@ -81,6 +81,7 @@ class WireReader:
         """Read in parts what the server does not return at once."""
         watched = self._wanted.watched | {parts.UUID_NAME}
         wanted = self._wanted._replace(watched=watched)
+        # Another one with a cache of its own, because it also watches the entryUUID.
         reader = WireReader(self._connection, wanted)
 
         def within(part: SubSearch) -> Generator[FoundEntry[LdifRecord], None, None]:
@@ -123,10 +124,14 @@ class WireReader:
                     yield entries
                     entries, awaited = empty(), _BATCH_SIZE
                 pace.worked()
+                # Sleeping pays only if the directory is what takes the time; a fast one fills the
+                # buffer anyway.
                 if received < _SMALL_READ and pace.is_slow and not ended:
                     time.sleep(_PAUSE)
         finally:
             if ended is None:
+                # Its remaining messages are in the socket: no other search could use the
+                # connection.
                 self._connection.close(abandoned=number)
         # After the last entries were passed on: those before an error count as read.
         _check(search, ended)

@@ -77,7 +77,11 @@ class FileCheck:
                 self._announced = None
             case LdifComment(text=text, line=line):
                 count = _COUNT.fullmatch(text)
+                # Only a number after the last entry counts: files may have been put together of
+                # several exports.
                 self._announced = int(count[1]) if count else None
+                # Our own exports have this head, and then must have the number of entries at their
+                # end.
                 if text.startswith(_HEAD) and not self.records:
                     self._is_ours = True
                     if text == f"{_HEAD} left out":
@@ -115,6 +119,8 @@ class FileCheck:
         for reason in self._oddities(record, parts, kind, lowered):
             self.warnings.add(record.line, f"{record.dn}: {reason}")
         for reason in password_warnings(record, self.verified):
+            # The one difference between both commands: `verify` accepts what `restore` does on
+            # request only.
             is_fault = reason == CLEAR_TEXT and not self.clear_text
             (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {reason}")
 

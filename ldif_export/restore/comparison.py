@@ -120,6 +120,7 @@ def compare(
     unlike: set[int] = set()
     for wanted, there, line, _ in index.compared(by_depth=validation.by_depth):
         action = _action(wanted, there, overwrite=options.overwrite)
+        # Listing the differences reads each of these entries again.
         if action in {Action.REPORT, Action.CHANGE} and len(unlike) < MOST_DIFFERENCES:
             unlike.add(line)
         actions.append(action)

@@ -51,9 +51,12 @@ def find_conflicts(
         having = _holders(directory, {unique.name for unique in some}, parts)
         for unique in some:
             holders = having.get(unique.name, {})
+            # It had the address before, shared or not; the restore changes nothing about that.
             if unique.key in holders and not afterwards:
                 continue
             for key, dn in holders.items():
+                # The other entry is in the file too and will become as the file has it, thus lose
+                # the address.
                 is_left = overwrite and index.holds(key)
                 if key != unique.key and not (is_left or index.has_unique_name(unique.name, key)):
                     yield LineIssue(unique.line, f"{unique.dn}: {unique.name} belongs to {dn}")

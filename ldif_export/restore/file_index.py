@@ -182,6 +182,7 @@ class FileIndex:
 
     def has_login(self, mail: str) -> bool:
         """Return whether the file has a user or an admin with this address; for few addresses."""
+        # No index on this table: a domain has one or two admins to look up.
         found = self._database.execute("SELECT 1 FROM login WHERE mail = ? LIMIT 1", (mail,))
         return found.fetchone() is not None
 

@@ -116,12 +116,14 @@ class Normalizer:
         """
         completed = self.schema.completed(record.dn, record.attributes)
         wanted, there = self._forms(completed), self._forms(entry.attributes)
+        # Compared in normal form, written as the file spells it.
         changed = [
             Mod(Op.REPLACE, name, tuple(values))
             for name, values in completed.items()
             if not self.is_left_out(name)
             and set(wanted[self._one_name(name)]) != set(there.get(self._one_name(name), ()))
         ]
+        # Attributes that the directory has and the file has not; operational ones are the server's.
         removed = [
             Mod(Op.REPLACE, name)
             for name in entry.attributes
@@ -182,6 +184,7 @@ class Normalizer:
 
 def digests_agree(file: bytes, directory: bytes) -> bool:
     """Return whether two digests are of equal entries; without passwords a file agrees with any."""
+    # The digest of the passwords comes last, so that it can be compared or ignored.
     return directory == file or (len(file) == _DIGEST and directory.startswith(file))
 
 

@@ -91,6 +91,7 @@ def plan_restore(
         validation = compared.validation
         done = Checkpoint(checkpoint, validation.sha256, directory.tree.suffix).done
         actions = _resumed(compared.actions, done)
+        # Only of entries that will be written: those that exist and stay are no new conflict.
         for fault in compared.conflicts(actions, {Action.ADD, Action.CHANGE}):
             validation.refused.add(fault.line, fault.reason)
     return _plan(compared, actions)

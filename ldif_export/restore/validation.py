@@ -90,10 +90,12 @@ class FileValidation:
         orphans: dict[str, bool] = {}
         for line, dn, has_children in self.index.roots():
             above = names.parent(dn)
+            # One lookup per parent and not per entry: an account's siblings have the same one.
             if above not in orphans:
                 orphans[above] = directory.read(above, ("1.1",)) is None
             if orphans[above]:
                 self.refused.add(line, f"{dn}: its parent is neither in the file nor there")
+            # The root of a branch in the file: one search reads all that exists of it.
             elif has_children:
                 self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", USER_ATTRIBUTES))
             elif len(few.setdefault(above, [])) <= _EACH:
@@ -149,6 +151,7 @@ class FileValidation:
             self.installation += 1
         elif self.normalizer.is_account(parts):
             self._account(record, parts)
+            # Of the record before normalization, which drops them.
             self.left_out |= self.normalizer.operational(found)
             self.omitted.update(self.normalizer.omitted(found))
         elif self.normalizer.is_below_suffix(parts):

@@ -115,6 +115,7 @@ class _Examination:
         if top is None:
             self._put_aside(record, parts)
             return
+        # Without a manifest, the first account determines the suffix; others must agree.
         self._top = top if self._top is None else self._top
         if top != self._top:
             check.faults.add(record.line, f"{record.dn}: of another suffix")
@@ -148,6 +149,7 @@ class _Examination:
     def _put_aside(self, record: ParsedRecord, parts: DnParts) -> None:
         kind = entry_kinds.entry_kind(record.dn, self._check.lowered(record).get("objectclass", ()))
         self._check.kinds[kind] += 1
+        # Checked at the end, when the suffix is known; beyond this number they only get a warning.
         if len(self._aside) < MOST_LISTED:
             self._aside.append((record.line, record.dn, parts))
         else:
