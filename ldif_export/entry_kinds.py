@@ -29,6 +29,7 @@ _CLASSES: tuple[tuple[bytes, EntryKind], ...] = (
     (b"mailadmin", "admin"),
     (b"organizationalunit", "container"),
 )
+_ALIAS_OBJECTS = frozenset({b"alias", b"2.5.6.1"})
 _OWN: dict[EntryKind, tuple[str, ...]] = {
     "domain": ("domainname", "domainaliasname"),
     **dict.fromkeys(ADDRESSED, ("mail", "shadowaddress")),
@@ -59,6 +60,14 @@ def entry_kind(dn: str, object_classes: Iterable[bytes]) -> EntryKind:
             is_catchall = found == "user" and dn[:6].lower() == "mail=@"
             return "catchall" if is_catchall else found
     return "other"
+
+
+def is_alias(object_classes: Iterable[bytes]) -> bool:
+    """Return whether an entry is an alias object, below which no server takes entries.
+
+    Not iRedMail's mail aliases. Source: RFC 4512, section 2.6.
+    """
+    return not _ALIAS_OBJECTS.isdisjoint(name.lower() for name in object_classes)
 
 
 def dn_key(parts: DnParts) -> bytes:

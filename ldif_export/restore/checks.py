@@ -22,6 +22,7 @@ MOST_LISTED = 1000
 """Errors, and warnings, that a report lists; of the others it gives the number."""
 
 CLEAR_TEXT = "a password in clear text"
+BELOW_ALIAS = "its parent is an alias object, which has no entries below it"
 
 _HEAD = "Password hashes:"
 _COUNT = re.compile(r"entries: ([0-9]+)")
@@ -110,7 +111,13 @@ class FileCheck:
         self.kinds[kind] += 1
         key = entry_kinds.dn_key(parts)
         self.index.entry(
-            key, entry_kinds.dn_key(parts[1:]), len(parts), record.line, record.dn, digest
+            key,
+            entry_kinds.dn_key(parts[1:]),
+            len(parts),
+            record.line,
+            record.dn,
+            digest,
+            is_alias=entry_kinds.is_alias(lowered.get("objectclass", ())),
         )
         for name in entry_kinds.unique_names(kind, lowered):
             self.index.unique_name(name, key, record.line)
@@ -149,6 +156,8 @@ class FileCheck:
         self.index.settle()
         for line, dn, other in self.index.twice():
             self.faults.add(line, f"{dn}: is at line {other} already")
+        for line, dn, other in self.index.below_aliases():
+            self.faults.add(line, f"{dn}: {BELOW_ALIAS}, at line {other}")
         for line, dn, other in self.index.late():
             reason = f"its parent comes after it, at line {other}: a restore sorts them"
             self.warnings.add(line, f"{dn}: {reason}")

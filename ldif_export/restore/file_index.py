@@ -16,7 +16,7 @@ PRAGMA synchronous = OFF;
 PRAGMA cache_size = -16000;
 CREATE TABLE entry (
     number INTEGER PRIMARY KEY, key BLOB, parent BLOB, depth INTEGER, line INTEGER, dn TEXT,
-    digest BLOB
+    digest BLOB, is_alias INTEGER
 );
 CREATE TABLE unique_name (name TEXT, key BLOB, line INTEGER);
 CREATE TABLE login (mail TEXT);
@@ -24,7 +24,10 @@ CREATE TABLE mailbox (path TEXT, key BLOB, line INTEGER, dn TEXT);
 CREATE TABLE present (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
 _INSERTS = {
-    "entry": "INSERT INTO entry (key, parent, depth, line, dn, digest) VALUES (?, ?, ?, ?, ?, ?)",
+    "entry": (
+        "INSERT INTO entry (key, parent, depth, line, dn, digest, is_alias)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    ),
     "unique_name": "INSERT INTO unique_name VALUES (?, ?, ?)",
     "login": "INSERT INTO login VALUES (?)",
     "mailbox": "INSERT INTO mailbox VALUES (?, ?, ?, ?)",
@@ -53,6 +56,11 @@ _LATE = """
 SELECT child.line, child.dn, parent.line
 FROM entry AS child JOIN entry AS parent ON parent.key = child.parent
 WHERE parent.number > child.number ORDER BY child.number
+"""
+_BELOW_ALIASES = """
+SELECT child.line, child.dn, parent.line
+FROM entry AS child JOIN entry AS parent ON parent.key = child.parent
+WHERE parent.is_alias ORDER BY child.number
 """
 _ROOTS = """
 SELECT line, dn, EXISTS (SELECT 1 FROM entry AS child WHERE child.parent = root.key)
@@ -131,7 +139,15 @@ class FileIndex:
         self._database.close()
 
     def entry(
-        self, key: bytes, parent: bytes, depth: int, line: int, dn: str, digest: bytes = b""
+        self,
+        key: bytes,
+        parent: bytes,
+        depth: int,
+        line: int,
+        dn: str,
+        digest: bytes = b"",
+        *,
+        is_alias: bool = False,
     ) -> None:
         """Add an entry of the file.
 
@@ -142,8 +158,9 @@ class FileIndex:
             line: Its line.
             dn: Its DN, for messages.
             digest: Digest of its attributes, if they are compared.
+            is_alias: Whether it stands for another entry, and may have none below it.
         """
-        self._add("entry", (key, parent, depth, line, dn, digest))
+        self._add("entry", (key, parent, depth, line, dn, digest, is_alias))
 
     def unique_name(self, name: str, key: bytes, line: int) -> None:
         """Add an address or a domain, in lower case, that no other entry may have."""
@@ -221,6 +238,10 @@ class FileIndex:
     def late(self) -> Iterator[LinePair]:
         """Yield entries that come before their parents."""
         yield from self._rows(_LATE)
+
+    def below_aliases(self) -> Iterator[LinePair]:
+        """Yield entries whose parents are aliases."""
+        yield from self._rows(_BELOW_ALIASES)
 
     def roots(self) -> Iterator[tuple[int, str, bool]]:
         """Yield line and DN of entries without a parent in the file; whether they have children."""

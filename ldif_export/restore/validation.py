@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iredldap.dit import filters, names
-from iredldap.dit.entry import folded
+from iredldap.dit.entry import Entry, folded
 from iredldap.dit.plan import Query, Scope
 from iredldap.gateways.directory import Directory
 from ldif_export import entry_kinds
@@ -15,7 +15,7 @@ from ldif_export.ldif.files import Openable
 from ldif_export.ldif.parser import LineIssue, ParsedRecord
 from ldif_export.readers.base import USER_ATTRIBUTES
 from ldif_export.restore import mailboxes, password_hashes
-from ldif_export.restore.checks import FileCheck
+from ldif_export.restore.checks import BELOW_ALIAS, FileCheck
 from ldif_export.restore.file_index import FileIndex
 from ldif_export.restore.normalize import Normalizer
 
@@ -87,14 +87,14 @@ class FileValidation:
     def look_up(self, directory: Directory) -> None:
         """Read the directory's entries of the same DNs, and refuse entries without a parent."""
         few: dict[str, list[str]] = {}
-        orphans: dict[str, bool] = {}
+        why_not: dict[str, str] = {}
         for line, dn, has_children in self.index.roots():
             above = names.parent(dn)
             # One lookup per parent and not per entry: an account's siblings have the same one.
-            if above not in orphans:
-                orphans[above] = directory.read(above, ("1.1",)) is None
-            if orphans[above]:
-                self.refused.add(line, f"{dn}: its parent is neither in the file nor there")
+            if above not in why_not:
+                why_not[above] = _why_no_parent(directory.read(above, ("objectClass",)))
+            if why_not[above]:
+                self.refused.add(line, f"{dn}: {why_not[above]}")
             # The root of a branch in the file: one search reads all that exists of it.
             elif has_children:
                 self._note(directory, Query(dn, Scope.SUBTREE, "(objectClass=*)", USER_ATTRIBUTES))
@@ -190,6 +190,13 @@ class FileValidation:
             yield f"unknown attribute {name}: {way}"
         for name in filter(self.normalizer.is_left_out, completed):
             yield f"{name} is part of its name, and can not be left out"
+
+
+def _why_no_parent(entry: Entry | None) -> str:
+    """Return why nothing can be added below an entry of the directory; empty: it can."""
+    if entry is None:
+        return "its parent is neither in the file nor in the directory"
+    return BELOW_ALIAS if entry_kinds.is_alias(entry.values("objectClass")) else ""
 
 
 def _queries(above: str, alone: list[str]) -> list[Query]:

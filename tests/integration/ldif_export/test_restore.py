@@ -314,6 +314,15 @@ def ann(**more: list[bytes]) -> Entry:
 
 
 ANN = ann()
+LINK: Entry = (
+    f"cn=link,{TREE.container('new.test', 'Users')}",
+    {
+        "objectClass": [b"alias", b"extensibleObject"],
+        "cn": [b"link"],
+        "aliasedObjectName": [b"o=x"],
+    },
+)
+BELOW_LINK = account(f"cn=below,{LINK[0]}", "device", "cn", "below")
 UNIT = "organizationalUnit"
 RECORD, VALUE, LAST = b"dn: ", b"userPassword:: ", b""
 """Where a fault is: at the last of these lines, or at the end of the text."""
@@ -362,6 +371,7 @@ WRONG: list[tuple[str, bytes, str, bytes]] = [
         "is not a valid DN",
         RECORD,
     ),
+    ("below an alias object", plus(LINK, BELOW_LINK), "its parent is an alias object", RECORD),
     ("no DN", plus(account("x", "organization", "o", "x")), "is not a valid DN", RECORD),
     ("clear text", plus(ann(userPassword=[b"hunter2"])), "password in clear text", RECORD),
     ("bare hash", plus(ann(userPassword=[b"$6$a$b"])), "password in clear text", RECORD),
@@ -397,6 +407,18 @@ def test_a_wrong_file_is_refused_whole(
     with pytest.raises(PreconditionFailed):
         list(planned_changes(plan, untouched))
     assert contents(untouched) == before
+
+
+def test_nothing_is_planned_below_an_alias_object_of_the_directory(
+    here: Directory, save: Save
+) -> None:
+    """No server takes an entry below one: the plan refuses it, before anything is written."""
+    assert execution.execute(plan_restore(save(plus(LINK)), here), here).ok
+
+    alone = b"".join(full.text([BELOW_LINK], passwords=True))
+    (fault,) = plan_restore(save(alone), here).refused
+
+    assert fault.reason.endswith("its parent is an alias object, which has no entries below it")
 
 
 def test_a_file_that_changes_after_the_plan_is_refused(untouched: Directory, save: Save) -> None:

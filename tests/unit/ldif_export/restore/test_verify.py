@@ -160,6 +160,14 @@ FAULTS: dict[str, tuple[list[Entry], str]] = {
         ],
         "is at line 20 already",
     ),
+    "below an alias object": (
+        [
+            *TOP,
+            given(ANN, objectClass=[b"Alias", b"extensibleObject"], aliasedObjectName=[b"o=x"]),
+            entry(f"cn=a,{ANN[0]}", "device", "cn", "a"),
+        ],
+        "its parent is an alias object",
+    ),
 }
 ODD: dict[str, tuple[list[Entry], str]] = {
     "parent comes late": ([*TOP[:1], ANN, *TOP[1:]], "its parent comes after it, at line"),
