@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from iredldap.dit.domain import alias_domains, is_backup
 from iredldap.dit.entry import Entry, distinct, encoded
-from iredldap.dit.fields import (
-    FieldChange,
-    Parsed,
-)
+from iredldap.dit.fields import FieldChange, Parsed
 from iredldap.dit.modlist import new_attributes
 from iredldap.dit.names import CONTAINERS
 from iredldap.dit.names import container as container_dn

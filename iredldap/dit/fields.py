@@ -13,10 +13,7 @@ from typing import Any
 from iredldap.dit import settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.kinds import Kind
-from iredldap.errors import (
-    MissingParameter,
-    Refusal,
-)
+from iredldap.errors import MissingParameter, Refusal
 
 Form = Mapping[str, Sequence[str]]
 """Parameters as sent: each name with its values, in order."""
