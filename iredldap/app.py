@@ -1,4 +1,4 @@
-"""The wiring, on one screen."""
+"""Wire gateways, middleware and resources into the WSGI application."""
 
 from dataclasses import dataclass, field
 from functools import partial

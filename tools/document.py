@@ -1,4 +1,4 @@
-"""Print what is made from the program: settings, the HTTP API, iRedMail's releases, manual pages.
+"""Print what is made from the program: settings, the API, releases, packages, manual pages.
 
 `python -m tools.document` writes them, with `--check` it only says which ones are stale.
 """
@@ -27,6 +27,7 @@ from iredldap.web.openapi.responses import COMMON_ERRORS
 from iredldap.web.responses import _STATUSES
 from ldif_export import __main__ as exporter
 from ldif_export.cli.connection import PASSWORD_VARIABLE
+from tools import layers
 from tools.manual import manual
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -493,17 +494,27 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def migration_page() -> str:
     """The page about migration, its table of releases made anew."""
-    page = _MIGRATION.read_text(encoding="utf-8")
-    before, _, rest = page.partition(_TABLE_BEGINS)
-    _, _, after = rest.partition(_TABLE_ENDS)
-    return f"{before}{_TABLE_BEGINS}\n{_generations()}{_TABLE_ENDS}{after}"
+    return _refilled("migration.md", "iredldap/dit/generations.py", _generations())
 
 
-_MIGRATION = DOCS / "migration.md"
-"""Written by hand, but for one table."""
+def architecture_page() -> str:
+    """The page about the architecture, its table and its figure of packages made anew."""
+    head = ("Package or module", "Modules", "What it is for")
+    rows = [row for package in layers.CONTRACTS for row in layers.members(package)]
+    made = f"{_table(head, rows)}\n{layers.figure()}\n"
+    return _refilled("architecture.md", "setup.cfg and the imports", made)
 
-_TABLE_BEGINS = "<!-- Made by `make docs` from iredldap/dit/generations.py. -->\n"
-_TABLE_ENDS = "<!-- The end of it. -->\n"
+
+def _refilled(name: str, source: str, made: str) -> str:
+    """A page that is written by hand, but for one part that is made from a source."""
+    begins = f"<!-- Made by `make docs` from {source}. -->\n"
+    before, _, rest = (_HAND_WRITTEN / name).read_text(encoding="utf-8").partition(begins)
+    _, _, after = rest.partition(_PART_ENDS)
+    return f"{before}{begins}\n{made}{_PART_ENDS}{after}"
+
+
+_HAND_WRITTEN = DOCS
+_PART_ENDS = "<!-- The end of it. -->\n"
 
 
 def _generations() -> str:
@@ -533,6 +544,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "api.md": api_page,
     "migration.md": migration_page,
+    "architecture.md": architecture_page,
     "man/iredldap.1": lambda: manual("iredldap", cli.main, "ldif-export"),
     "man/ldif-export.1": lambda: manual(
         "ldif-export",

@@ -1,1 +1,1 @@
-"""Second floor: plans carried out."""
+"""Execute plans, at once or as background jobs."""

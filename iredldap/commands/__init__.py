@@ -1,1 +1,1 @@
-"""Words of the command `iredldap` that have modules of their own."""
+"""Subcommands of `iredldap` that have modules of their own."""

@@ -1,1 +1,1 @@
-"""Ground floor: what the directory looks like. Computes only; no I/O."""
+"""The layout of the directory: attributes, parameters, rules. Computes only; no I/O."""

@@ -1,1 +1,1 @@
-"""First floor: one module per outside system."""
+"""Outside systems, a module for each: the directory, databases, mlmmjadmin."""

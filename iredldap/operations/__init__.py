@@ -1,1 +1,1 @@
-"""Third floor: what one can do, a function per verb."""
+"""What callers can do: functions that make plans, and those that read."""

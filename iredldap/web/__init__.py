@@ -1,1 +1,1 @@
-"""Roof: everything that knows HTTP."""
+"""Everything that knows HTTP: requests, sessions, responses."""
