@@ -116,7 +116,7 @@ def late(text: bytes) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda selection: selection.words)
+@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda selection: selection.description)
 def test_every_entry_comes_behind_its_parent(
     server: Slapd, tmp_path: Path, selection: Selection
 ) -> None:

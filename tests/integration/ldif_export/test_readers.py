@@ -191,7 +191,7 @@ SELECTIONS = [
 ]
 
 
-@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda chosen: chosen.words)
+@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda chosen: chosen.description)
 def test_both_readers_give_the_same_bytes(slapd: Slapd, selection: Selection) -> None:
     """Of the worst tree, and they are those that the directory holds."""
     fast, library = (exported(settings(slapd.ldapi), one, selection) for one in CHOICES)
@@ -200,7 +200,7 @@ def test_both_readers_give_the_same_bytes(slapd: Slapd, selection: Selection) ->
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("selection", SELECTIONS[:5], ids=lambda chosen: chosen.words)
+@pytest.mark.parametrize("selection", SELECTIONS[:5], ids=lambda chosen: chosen.description)
 def test_a_limit_of_the_server_leaves_nothing_out(
     slapd: Slapd, selection: Selection, choice: ReaderName
 ) -> None:
