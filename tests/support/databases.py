@@ -202,6 +202,8 @@ class MariaDB(Holder):
             # First, or it is not understood.
             "--no-defaults",
             f"--datadir={self.home / 'data'}",
+            # Several servers that share /tmp delete each other's temporary tables.
+            f"--tmpdir={self._temporary()}",
             "--skip-name-resolve",
             "--skip-log-bin",
             "--innodb-flush-log-at-trx-commit=2",
@@ -210,6 +212,14 @@ class MariaDB(Holder):
             "--innodb-buffer-pool-size=32M",
             "--innodb-log-file-size=8M",
         ]
+
+    def _temporary(self) -> Path:
+        folder = self.home / "tmp"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            # mariadbd and its installer may run as another user than root.
+            folder.chmod(0o777)
+        return folder
 
     def _makings(self, database: str, *, owns: bool) -> list[str]:
         return [
