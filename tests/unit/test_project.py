@@ -36,6 +36,28 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     assert list(_broken(page)) == []
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    """Where to change something is found by its path."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:iredldap|ldif_export|tests|tools|docs|deploy)/[\w./]*)`", text))
+
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_names_to_change_are_defined_where_the_page_says() -> None:
+    """`NAME` in `file.py`, as the table of CONTRIBUTING.md has it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*?\| ?[^|]*?((?:`\w+`(?: and )?)+) in `(\S+\.py)`", text, re.MULTILINE)
+    named = [(name, file) for names, file in rows for name in re.findall(r"`(\w+)`", names)]
+
+    assert {"SERVICES", "COLUMNS", "operation_timeout"} <= {name for name, _ in named}
+    for name, file in named:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^\s*{name}\b[^=\n]*=", source, re.MULTILINE), f"{name} in {file}"
+
+
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
