@@ -254,7 +254,7 @@ class Index:
             home=home,
             mail=mail,
             shadows=tuple(sorted(entry.lowered("shadowAddress"))),
-            groups=() if kind is AccountKind.EXTERNALS else self._groups(entry),
+            groups=self._groups(entry),
             is_marked=entry.has("domainStatus", "disabled"),
             has_role=is_user and entry.has("enabledService", user.ROLE),
             is_global=is_user and user.is_global_admin(entry),

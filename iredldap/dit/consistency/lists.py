@@ -1,7 +1,7 @@
 """Rules of lists: every address of a list reaches the same members."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import LISTS, Account, AccountKind, Index
@@ -15,7 +15,7 @@ def partial_memberships(index: Index) -> Iterator[Violation]:
     The entry of external members has the further addresses in another attribute.
     """
     for account in index.accounts:
-        if not account.groups:
+        if not account.groups or account.kind is AccountKind.EXTERNALS:
             continue
         lists = {
             a.dn: a for group in account.groups for a in _lists(index, group, {AccountKind.LIST})
@@ -28,21 +28,28 @@ def partial_memberships(index: Index) -> Iterator[Violation]:
 
 
 def externals(index: Index) -> Iterator[Violation]:
-    """Judge entries of external members by their lists."""
+    """Judge entries of external members by all lists that they name; ours name one each."""
     for account in index.accounts:
         if account.kind is not AccountKind.EXTERNALS:
             continue
-        found = next(_lists(index, account.mail, LISTS), None)
-        if found is None:
-            reason = f"{account.mail} is no list: its mail goes to external addresses"
-            yield rules.EXTERNALS_WITHOUT_LIST.broken(account.dn, reason)
-            continue
-        if missing := sorted({*found.shadows} - {*account.shadows}):
+        lists = {group: next(_lists(index, group, LISTS), None) for group in account.groups}
+        for group, found in lists.items():
+            if found is None:
+                reason = f"{group} is no list: its mail goes to external addresses"
+                yield rules.EXTERNALS_WITHOUT_LIST.broken(account.dn, reason)
+        yield from _external_addresses(account, {a.mail: a for a in lists.values() if a})
+
+
+def _external_addresses(account: Account, lists: Mapping[str, Account]) -> Iterator[Violation]:
+    reached = {*account.shadows, *account.groups}
+    for found in lists.values():
+        if missing := sorted({*found.shadows} - reached):
             reason = f"shadowAddress lacks {', '.join(missing)} of {found.mail}"
             yield rules.EXTERNALS_ADDRESSES.broken(account.dn, reason)
-        if surplus := sorted({*account.shadows} - {*found.shadows}):
-            reason = f"shadowAddress has {', '.join(surplus)}, no address of {found.mail}"
-            yield rules.EXTERNALS_ADDRESSES.broken(account.dn, reason)
+    known = {address for found in lists.values() for address in found.shadows}
+    if lists and (surplus := sorted({*account.shadows} - known)):
+        reason = f"shadowAddress has {', '.join(surplus)}, no address of {', '.join(lists)}"
+        yield rules.EXTERNALS_ADDRESSES.broken(account.dn, reason)
 
 
 def member_dns(index: Index) -> Iterator[Violation]:

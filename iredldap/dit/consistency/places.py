@@ -4,9 +4,12 @@ import re
 from typing import NamedTuple
 
 from iredldap.dit import names
+from iredldap.dit.filters import hex_escaped
 
 _PLAIN = re.compile(r"[A-Za-z0-9._@=,/&-]+")
-_SPECIAL = re.compile(r"[\\,+]")
+# Without "=", which the short way of `normal_dn` leaves as it is.
+_SPECIAL = re.compile(r'[\\,+"<>;]|^[ #]| \Z')
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 
 
 class NormalDn(NamedTuple):
@@ -49,9 +52,9 @@ def _placed(parts: list[str], attribute: str, value: str) -> NormalDn:
 
 
 def key_of(dn: str) -> str:
-    """Return a DN in its one spelling."""
+    """Return a DN in its one spelling, which is the key of that spelling too."""
     return normal_dn(dn).key
 
 
 def _escaped(value: str) -> str:
-    return _SPECIAL.sub(r"\\\g<0>", value)
+    return _CONTROL.sub(hex_escaped, _SPECIAL.sub(r"\\\g<0>", value))

@@ -70,7 +70,7 @@ DEFAULT_LIST_DANGLING = Rule(
     "default-list-dangling", "The `defaultList` of a domain names lists that exist."
 )
 EXTERNALS_WITHOUT_LIST = Rule(
-    "externals-without-list", "An entry of external members belongs to a list that exists."
+    "externals-without-list", "An entry of external members names lists that exist."
 )
 DOMAIN_STATUS = Rule(
     "domain-status",

@@ -258,6 +258,7 @@ FAULTS: list[tuple[str, str, Fault]] = [
             "mail": ["y@far.test"],
         }}),
     ),
+    ("externals-without-list", OUTSIDERS, more(OUTSIDERS, "memberOfGroup", "ghosts@b.test")),
     *(("domain-status", dn, more(dn, "domainStatus", "disabled"))
       for dn in (ANN, TEAM, SALES, OUTSIDERS, TREE.catchall("a.test"))),
     ("domain-status", CARL, changed(CARL, "domainStatus")),
@@ -456,6 +457,41 @@ def test_a_new_installation_breaks_no_rule(tree: Healthy) -> None:
 def test_equal_dns_stand_at_one_place(dn: str, same: str) -> None:
     """Whatever their spelling."""
     assert normal_dn(dn) == normal_dn(same)
+
+
+@pytest.mark.parametrize(
+    "dn",
+    [
+        r"mail=a@b.test+uid=\23h\3Dx,dc=x",
+        r"cn=\22x\22 \3Cy\3E\3B \2B\2C\5C,dc=x",
+        r"cn=\20a b\20,dc=x",
+        r"cn=\0Aa\0D,dc=x",
+        r"mail=a=b#c@d.test,dc=x",
+    ],
+)
+def test_a_key_is_its_own_key(dn: str) -> None:
+    """What is found by the key of a DN is what is found by the DN."""
+    key = normal_dn(dn).key
+    assert normal_dn(key) == normal_dn(dn)
+    assert normal_dn(f"ou=book,{key}").parent == key
+
+
+def test_an_entry_of_external_members_may_serve_several_lists() -> None:
+    """It has the further addresses of all of them, as `memberOfGroup` or `shadowAddress`."""
+    tree = healthy()
+    del tree[OUTSIDERS]
+    shared = f"mail=y@far.test,{TREE.container('a.test', 'Externals')}"
+    tree[shared] = {
+        "objectClass": ["mailExternalUser"],
+        "mail": ["y@far.test"],
+        "memberOfGroup": ["team@a.test", "team@a1.test", "news@a.test"],
+        "shadowAddress": ["team@a2.test", "news@a1.test", "news@a2.test"],
+        "accountStatus": ["active"],
+    }
+    assert found(tree) == []
+
+    tree[shared]["shadowAddress"].remove("news@a2.test")
+    assert [(broken.rule, broken.dn) for broken in found(tree)] == [("externals-addresses", shared)]
 
 
 def test_a_place_knows_its_parent_its_name_and_its_domain() -> None:
