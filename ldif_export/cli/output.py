@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ldif_export.ldif.parser import LineIssue
 
 
+_REPEAT = 2.0
+"""Seconds after which a termination that had no effect is repeated."""
+
+
 @contextmanager
 def complete_file(path: Path) -> Iterator[int]:
     """Open a file, readable by its owner only, that gets its name when all of it is on the disk."""
@@ -75,6 +79,11 @@ def _sync_directory(path: Path) -> None:
 
 
 def _terminated(_number: int, _frame: object) -> NoReturn:
+    # Python prints and drops an exception that is raised in a destructor or in a callback of the
+    # import system (seen in 1 of 6 runs on a busy machine). So the signal is raised again until the
+    # process has ended; the cleanup takes a few milliseconds.
+    signal.signal(signal.SIGALRM, _terminated)
+    signal.setitimer(signal.ITIMER_REAL, _REPEAT)
     raise SystemExit(handover.TERMINATED)
 
 
