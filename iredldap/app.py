@@ -14,7 +14,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
-from iredldap.operations.diagnosis.startup_report import Introduction
+from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
 from iredldap.web.downloads import Holding
@@ -99,7 +99,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     jobs = Jobs(config.jobs, state, directory, make, TABLES, admin_log.note, records.turns)
     probes = {"directory": directory.check, "state": state.check}
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
-    gateways.background.extend((jobs, health, Introduction(directory, config.ldap)))
+    gateways.background.extend((jobs, health, StartupReport(directory, config.ldap)))
     shared = (config, directory, responses, jobs, records, admin_log)
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions)])

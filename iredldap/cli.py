@@ -303,7 +303,7 @@ def _probed(settings: LdapSettings) -> tuple[str, ...]:
     try:
         verified = probe.verified_schemes(directory)
         schema = directory.schema()
-        for finding in findings.told(directory, settings):
+        for finding in findings.find_all(directory, settings):
             words = f"beware: {finding.words}" if finding.warns else finding.words
             click.echo(words, err=finding.warns)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""The admin log: who changed what, from where."""
+"""Write the admin log: who changed what, from where."""
 
 from datetime import UTC, datetime
 
@@ -13,16 +13,16 @@ log = structlog.get_logger("iredldap.journal")
 
 
 class AdminLog:
-    """Writes down what was done. That it cannot is no reason to refuse what was asked for.
+    """Writes changes to the admin log. A failure to do so does not fail the request.
 
-    A database that hangs is waited for once: the gateway knows it from then on.
+    A database that hangs is waited for once: the gateway fails at once from then on.
     """
 
     def __init__(self, iredadmin: Iredadmin) -> None:
         self._iredadmin = iredadmin
 
     def note(self, who: str, wanted: Request, refusal: Refusal | None = None) -> None:
-        """Write a change down; into the program's own log, if the database fails.
+        """Write a change to the admin log; to the program's own log if the database fails.
 
         Args:
             who: Address of the admin.

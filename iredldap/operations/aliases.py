@@ -1,4 +1,4 @@
-"""What one can do with a mail alias."""
+"""Plan changes of mail aliases, and show them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -34,7 +34,7 @@ def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 
 
 def shown(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
-    """Give an alias as an answer: beside its attributes, the sorted addresses it expands to."""
+    """Return an alias as answers show it, with the sorted addresses that it expands to."""
     return {**show(entry, hidden), "members": sorted(entry.texts(alias.MEMBERS))}
 
 
@@ -67,6 +67,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
                 alias.new(mail, changes, ours, is_marked=is_marked),
                 container=domain_entry.new_container(home.dn, "Aliases"),
             ),
+            # After the write: slapd accepts the same address in two entries, and two requests that
+            # add it at once both find it free before.
             uniqueness.recheck(directory, new_account),
             *limit.recheck(new_account),
         ),
@@ -83,9 +85,9 @@ def _limit(home: Entry) -> Limit:
 def _with_reachable(
     judge: targets.Judge, own: Collection[str], parsed: Parsed, held: Collection[str] = ()
 ) -> tuple[list[FieldChange], list[str]]:
-    """Leave out new members that are the alias itself, or nobody in a domain of the caller's.
+    """Leave out new members that are the alias itself, or no account in a domain of the caller.
 
-    Those that it holds already are not judged again.
+    Present members are not judged again.
 
     Raises:
         InvalidMail: If nothing is left of those that were sent.
@@ -137,7 +139,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         held = entry.lowered(alias.MEMBERS)
         changes, ignored = _with_reachable(judge, alias.addresses(entry), parsed, held)
     mods = modlist(changes, entry)
-    # Single members are added and removed whatever the others are.
+    # Adding and removing single members does not depend on the others, so it asserts no state.
     depends = not all(_is_of_members(c) and c.verb is not Verb.SET for c in changes)
     expect = (entry.csn,) if depends and entry.csn else ()
     steps = (Modify(entry.dn, mods, expect),) if mods else ()
@@ -146,7 +148,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of an alias: switch it off, clear its mentions, take it away.
+    """Plan the deletion of an alias: disable it, clear its mentions, delete the entry.
 
     Raises:
         NoSuchAccount: If there is none.
@@ -159,6 +161,8 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return Plan(
         entry.dn,
         (
+            # Disabled first: Postfix delivers to it no longer while its mentions are cleared. The
+            # entry is deleted last: as long as it is there, a repeat does what is left.
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *list_mentions.remove_account(context, entry.dn, alias.addresses(entry)),
             *references.clear_addresses(
@@ -168,6 +172,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
                 finders.dns_below(directory, entry.dn),
             ),
             records.forgetting(mail),
+            # Other programs may mention it until the entry is gone: this look is as late as can be.
             references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),

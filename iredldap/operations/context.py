@@ -1,4 +1,4 @@
-"""What operations are made from beside the request: one value, passed first."""
+"""Hold what operations need beside the request in one value, which is passed first."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ PathVariables = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Context:
-    """What a plan or an answer is made from beside the request.
+    """What a plan or an answer depends on beside the request.
 
     Args:
         directory: The directory.
@@ -43,7 +43,7 @@ class Shown:
 
     Args:
         data: What is shown, as JSON has it.
-        state: entryCSN of the entry that it is about, for its entity tag; None: it has none.
+        state: entryCSN of the entry that is shown, for the entity tag; None: it has none.
         cacheable: Whether the same state of the entry is the same answer.
     """
 
@@ -53,7 +53,7 @@ class Shown:
 
 
 Read = Callable[[Context, PathVariables, Parsed], Shown]
-"""Answers a request that only reads."""
+"""Answers a read."""
 
 Operation = Callable[[Context, PathVariables, Parsed], Plan]
-"""Makes the plan of a request for a change."""
+"""Makes the plan of a change."""

@@ -1,4 +1,4 @@
-"""Make the plan of a request, as a handler and a job do: the same operation, the same judgement."""
+"""Make the plan of a request, for handlers and jobs alike: same operation, same checks."""
 
 from dataclasses import replace
 
@@ -21,29 +21,29 @@ def changes_an_entry(endpoint: str) -> bool:
 def plan(context: Context, operation: Operation, wanted: Request) -> Plan:
     """Make the plan of a request, for the schema that the directory has.
 
-    It ends with a look at the targets of what it mentions.
+    The plan ends with a recheck of the references that it writes.
 
     Raises:
-        NamesEntry: If a value that is part of an entry's DN would go from it.
-        NotSupportedByDirectory: If the schema has no place for what was sent, or what is needed.
+        NamesEntry: If a value that is part of an entry's DN would be removed.
+        NotSupportedByDirectory: If the schema has no attribute for what was sent, or is needed.
         Refusal: As the operation says.
     """
     if not changes_an_entry(wanted.endpoint):
         return operation(context, wanted.names, wanted.parsed)
     directory = context.directory
     classes = placement.CLASSES[wanted.endpoint.partition("_")[0]]
-    wanted = replace(wanted, parsed=stored_values.decided(directory, wanted))
+    wanted = replace(wanted, parsed=stored_values.resolve(directory, wanted))
     parsed, unplaced = placement.judged(wanted.parsed, classes, directory.schema())
     made = operation(context, wanted.names, parsed)
-    _keep_names(directory.schema(), made, parsed)
-    plan = schema_fit.fitted(directory, targets.watched(directory, made))
+    _refuse_unnaming(directory.schema(), made, parsed)
+    plan = schema_fit.fit_plan(directory, targets.with_rechecks(directory, made))
     return replace(plan, unplaced=unplaced) if unplaced else plan
 
 
-def _keep_names(schema: Schema, made: Plan, parsed: Parsed) -> None:
-    """Refuse to take away what names an entry, by the parameters that would do it.
+def _refuse_unnaming(schema: Schema, made: Plan, parsed: Parsed) -> None:
+    """Refuse to remove the value that names an entry; the refusal names the parameters.
 
-    The entry does not get another name for that: groups and rights of other tools may name it.
+    The entry is not renamed for that: groups and rights of other tools may name it.
     """
     changes = [step for step in made.steps if isinstance(step, Modify)]
     lost = [
@@ -62,7 +62,7 @@ def _keep_names(schema: Schema, made: Plan, parsed: Parsed) -> None:
 
 
 def sealed(context: Context, wanted: Request) -> Request:
-    """The request as it may be written down: with a hash of the server's scheme for a password."""
+    """Return the request as it may be stored: with a hash of the server's scheme for a password."""
     rules = context.config.passwords
     return request.sealed(
         wanted,

@@ -1,4 +1,4 @@
-"""How many lists or aliases a domain may hold: counted before one is added, and again after it.
+"""Limit the lists or aliases of a domain: count them before one is added, and again after it.
 
 Nothing is counted where no limit is set.
 """
@@ -30,7 +30,7 @@ class Limit:
         return cls(settings.number(limits, key), query)
 
     def refuse_another(self, directory: Directory) -> None:
-        """See whether one more may be added.
+        """Refuse one more where the limit is reached.
 
         Raises:
             NotAllowed: If none may be there at all.
@@ -44,7 +44,7 @@ class Limit:
                 raise ExceededDomainAccountLimit(f"{number} of {self.most}")
 
     def recheck(self, new_account: NewAccount) -> tuple[Recheck, ...]:
-        """Count again after the add: if it was one too many, it goes."""
+        """Return the recheck that counts again, and removes an account above the limit."""
         if self.most <= 0:
             return ()
 
@@ -55,7 +55,7 @@ class Limit:
             refusal = ExceededDomainAccountLimit(f"{number} of {self.most}")
             return Correction(new_account.withdrawn(), refusal)
 
-        return (Recheck("is the domain still within its limits", self.query, judge),)
+        return (Recheck("check that the domain is within its limits", self.query, judge),)
 
 
 def _counted(entries: Iterable[Entry]) -> int:

@@ -1,4 +1,4 @@
-"""Who is calling, and with what rights."""
+"""Find out who is calling, with which rights, and check their password."""
 
 import hashlib
 import hmac
@@ -74,15 +74,15 @@ class Caller:
 
     @property
     def may_create_domains(self) -> bool:
-        """Whether they may; a normal admin where their own settings say so."""
+        """Whether the caller may create domains; a normal admin, if their own settings allow it."""
         return self.is_global or "create_new_domains" in self.limits
 
     def manages(self, domain: str, *, by_alias: bool = False) -> bool:
-        """Whether they may change a domain, for reading also by an alias name."""
+        """Return whether the caller manages a domain; `by_alias`: also by an alias name."""
         return self.is_global or self.home(domain, by_alias=by_alias) is not None
 
     def manages_place(self, dn: str) -> bool:
-        """Whether they may change an entry in the domain that this DN lies in."""
+        """Return whether the caller may change entries in the domain of a DN."""
         if self.is_global:
             return True
         name, home = names.domain_name_in(dn), names.domain_dn(dn)
@@ -91,7 +91,7 @@ class Caller:
         return any(names.same_dn(home, domain.dn) for domain in self.managed.values())
 
     def home(self, domain: str, *, by_alias: bool = False) -> Entry | None:
-        """Give a domain that a normal admin manages, for reading also by an alias name."""
+        """Return a domain that a normal admin manages; `by_alias`: also by an alias name."""
         found = self.managed.get(domain)
         if found or not by_alias:
             return found
@@ -100,7 +100,7 @@ class Caller:
 
 
 def digest(stored: tuple[bytes, ...], key: str) -> str:
-    """A keyed digest of stored password values: it changes when the password does."""
+    """Return a keyed digest of stored password values, which changes when the password does."""
     mac = hmac.new(key.encode(), b"password", hashlib.sha256)
     for value in sorted(stored):
         mac.update(hashlib.sha256(value).digest())
@@ -117,7 +117,7 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
         account = finders.choose_account(directory, found, mail, "mailUser")
         standalone = finders.single(finders.standalone_admins(directory, found), mail)
     except AmbiguousAccount:
-        # Which of them was meant nobody can say: neither is let in.
+        # It cannot be decided which of them was meant, so neither may log in.
         return None
     for entry in (account, standalone):
         if entry and finders.is_active_with_domain(directory, entry):
@@ -142,8 +142,8 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
 def log_in(directory: Directory, config: Config, username: str, password: str) -> Caller:
     """Check name and password of an admin.
 
-    A wrong name costs a bind as a right one does, and the work of a hash where hashes are slow,
-    so that the time of the answer tells no more than its code.
+    A wrong name costs a bind as a right one does, and a hash where hashes are slow on purpose:
+    the time of the answer must not reveal which names exist.
 
     Raises:
         InvalidCredentials: For every mismatch alike.

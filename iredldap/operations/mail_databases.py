@@ -1,7 +1,7 @@
-"""What the databases beside the directory know of an account, as one thing.
+"""Change what the databases beside the directory store about an account, in one step.
 
-They change before the entry in the directory goes, and after it has its new name: whatever breaks
-off, the entry is still there to be named again, and the repeat finishes the rest.
+They change before an entry is deleted, and after it is renamed: whatever breaks off, the entry
+exists under the name that a repeat of the request looks for, and the repeat does the rest.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,14 +26,14 @@ log = structlog.get_logger("iredldap.records")
 
 
 USAGE = ("stored_bytes", "stored_messages", "last_login")
-"""What answers show of a mailbox that was used."""
+"""What answers show of a mailbox that has been used."""
 
 
 class Usages:
-    """What Dovecot wrote about mailboxes, as one answer shows it; of a database that fails nothing.
+    """What Dovecot wrote about mailboxes, for one answer; nothing if the database fails.
 
-    It is shown beside an entry, which is no reason to refuse the entry. A database that has failed
-    is not asked again.
+    Usage is shown beside an entry, and its absence does not fail the request. A database that has
+    failed is not asked again.
     """
 
     def __init__(self, iredadmin: Iredadmin) -> None:
@@ -41,7 +41,7 @@ class Usages:
         self._has_failed = False
 
     def of(self, mails: Sequence[str]) -> dict[str, dict[str, object]]:
-        """Give it for each of some addresses that has any."""
+        """Return the usage of those of some addresses that have any."""
         if self._has_failed:
             return {}
         try:
@@ -60,7 +60,7 @@ def _shown(usage: Usage) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Records:
-    """What there is beside the directory.
+    """The systems beside the directory.
 
     The three databases of an iRedMail server, the program that keeps its subscribable lists, and
     the turns in which changes are made.
@@ -75,7 +75,7 @@ class Records:
 
     @classmethod
     def open(cls, config: Config) -> "Records":
-        """Make them; none connects before it is asked something."""
+        """Open them; none connects before its first use."""
         turns = Turns(config.state.url, config.server.threads)
         return cls(
             Iredapd(config.iredapd.url),
@@ -91,7 +91,7 @@ class Records:
         self.turns.close()
 
     def ask(self) -> None:
-        """See whether all databases answer, before the first step of a plan that needs them.
+        """Check that all databases answer, before the first step of a plan that needs them.
 
         Raises:
             ServerDown: If one does not.
@@ -100,7 +100,7 @@ class Records:
             database.ask()
 
     def ask_for_mailboxes(self, days: int) -> None:
-        """See whether all of them answer, and mailboxes can be removed when their days are over.
+        """Check that all of them answer, and can store when mailboxes are to be removed.
 
         Raises:
             ServerDown: If not; also if there is no table of mailboxes, and they are to be removed.
@@ -111,11 +111,11 @@ class Records:
             raise ServerDown("iredadmin database has no table deleted_mailboxes", report=report)
 
     def usage(self, mail: str) -> dict[str, object]:
-        """What Dovecot wrote about a mailbox, as `Usages` gives it."""
+        """Return what Dovecot wrote about a mailbox, as `Usages` does."""
         return Usages(self.iredadmin).of([mail]).get(mail, {})
 
     def forgetting(self, *addresses: str) -> Outside:
-        """Step: forget accounts, so that later ones of their addresses begin anew."""
+        """Return the step that deletes all rows about accounts."""
 
         def work() -> None:
             for mail in addresses:
@@ -126,7 +126,7 @@ class Records:
         return Outside(f"forget the policies and records of {', '.join(addresses)}", work)
 
     def forgetting_domains(self, *domains: str) -> Outside:
-        """Step: forget domains, with every account in them."""
+        """Return the step that deletes all rows about domains, and every account in them."""
 
         def work() -> None:
             for name in domains:
@@ -137,7 +137,7 @@ class Records:
         return Outside(f"forget the policies and records of {', '.join(domains)}", work)
 
     def moving(self, old: str, new: str) -> Outside:
-        """Step: let what is known of an address be known of another one."""
+        """Return the step that moves all rows about an address to another one."""
 
         def work() -> None:
             self.iredapd.move(old, new)
@@ -147,12 +147,12 @@ class Records:
         return Outside(f"move the policies and records of {old} to {new}", work)
 
     def reclaiming(self, users: Callable[[], Iterable[Entry]]) -> Outside:
-        """Step: take back that the mailboxes of some users may be removed: they stay users."""
+        """Return the step that keeps the mailboxes of users from being removed."""
         return Outside(
             "keep the mailboxes",
             lambda: self.iredadmin.reclaim_mailboxes(map(mailbox.stored_path, users())),
         )
 
     def reclaiming_paths(self, *paths: str) -> Outside:
-        """Step: take back that the mailboxes at some paths may be removed: they are used again."""
+        """Return the step that keeps the mailboxes at some paths from being removed."""
         return Outside("keep the mailboxes", lambda: self.iredadmin.reclaim_mailboxes(paths))

@@ -1,9 +1,10 @@
-"""Whose mailbox lies where: a path belongs to one account, living or deleted.
+"""Assign mailbox paths: a path belongs to one account, existing or deleted.
 
-Two accounts in one directory read each other's mail, and the end of one is the end of the other's
-mail. Before a path is written to an entry it is looked up among the accounts, then among the
-deleted mailboxes, and both are looked at again afterwards. A deletion looks for living accounts,
-writes the path down, and looks again. Whichever of two rivals looks second sees the other.
+Two accounts with one directory read each other's mail, and the deletion of one removes the other's
+mail. Before a path is written to an entry it is searched for among the accounts, then among the
+deleted mailboxes, and both are searched again afterwards. A deletion searches for existing
+accounts, records the path, and searches again. Of two competing requests, the one that searches
+second finds the other.
 
 Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 """
@@ -32,8 +33,8 @@ from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.mail_databases import Records
 
 _SKEW = timedelta(days=2)
-"""How far clocks and time zones may be apart: a mailbox whose path tells when it was made is
-written down as deleted after that time, and rows are found by the time when they were written."""
+"""How far clocks and time zones may differ. A mailbox whose path has the time of its creation is
+recorded as deleted after that time, and rows are found by the time when they were written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ class MailboxAssignment:
         query: Finds the accounts whose mailboxes can touch the path.
         since: When the oldest row that can touch it was written, local time; None: any may.
         exempt: Directories in which mailboxes are made all the same, whoever has them.
-        others: Accounts that the mailbox is shared with on purpose: addresses by DN, lower case.
-        takes_over: Whether the deleted mailbox of a row, at the same path, may become this one.
+        others: Accounts that the mailbox is deliberately shared with: addresses by DN, lower case.
+        takes_over: Returns whether the deleted mailbox of a row may become this one.
     """
 
     mail: str
@@ -72,7 +73,7 @@ class MailboxAssignment:
 
 
 def days_kept(context: Context, path: PathVariables) -> int:
-    """Return for how many days the files of deleted mailboxes are kept; 0: for good.
+    """Return the number of days for which files of deleted mailboxes are kept; 0: for good.
 
     Raises:
         InvalidParameter: If a normal admin may not choose that many.
@@ -98,12 +99,13 @@ def storage_base(limits: Mapping[str, object], accounts: AccountSettings) -> str
 
 @dataclass(frozen=True, slots=True)
 class PathCandidate:
-    """The path that a new account gets where nothing stands against it, and a search for rivals.
+    """The path that a new account gets if it is free, and the search for accounts that touch it.
 
-    It can be asked for together with the domain of the account. That may have a storage directory
-    of its own: then `generated` asks again.
+    The search can be combined with that for the domain of the account. If the domain turns out to
+    have a storage directory of its own, `generate` searches again.
     """
 
+    mail: str
     base: str
     path: str
     exempt: frozenset[str]
@@ -111,13 +113,13 @@ class PathCandidate:
 
 
 def first_candidate(context: Context, mail: str) -> PathCandidate:
-    """Return the path below the storage directory of the server."""
+    """Return the path below the storage directory of the server, which is tried first."""
     directory, accounts, now = context.directory, context.config.accounts, context.now
     base = accounts.storage_base
     path = mailbox.path(mail, base, accounts, now)
     exempt = _exempt(names.domain_of(mail), base, accounts)
     return PathCandidate(
-        base, path, exempt, mailbox.overlap_query(directory.tree.base, (path,), exempt=exempt)
+        mail, base, path, exempt, mailbox.overlap_query(directory.tree.base, (path,), exempt=exempt)
     )
 
 
@@ -127,27 +129,27 @@ def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
     return frozenset({trunk, *mailbox.above(trunk)})
 
 
-def generated(
-    context: Context, base: str, mail: str, dn: str, first: PathCandidate, found: Iterable[Entry]
+def generate(
+    context: Context, base: str, dn: str, first: PathCandidate, found: Iterable[Entry]
 ) -> MailboxAssignment:
-    """Choose a path for a new account that touches nobody's.
+    """Choose a path for a new account that touches no other mailbox.
 
-    Inside a path that ends in a time lies nobody; inside others may lie accounts whose paths are
-    unusual. The cost of a creation does not grow with the number of accounts.
+    No mailbox lies inside a path that ends in a time; inside others there may be unusual paths. The
+    cost of a creation does not grow with the number of accounts.
 
     Args:
         context: Accounts, deleted mailboxes, and the form of new paths.
-        base: Directory to lie below.
-        mail: Address of the account.
-        dn: Its entry.
-        first: What `first_candidate` gave.
-        found: The answer to its query; other entries may be among it.
+        base: Directory that the path lies below.
+        dn: The entry of the account.
+        first: The result of `first_candidate`.
+        found: The entries that its query found; others may be among them.
 
     Raises:
-        MailboxInUse: If all paths that it could have belong to others.
+        MailboxInUse: If other accounts have all paths that it could get.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
     directory, records, now = context.directory, context.records, context.now
+    mail = first.mail
     accounts = context.config.accounts
     tree = directory.tree
     is_first = base == first.base
@@ -156,7 +158,7 @@ def generated(
     for paths in chain([(first.path,)] if is_first else [], candidates):
         has_time = mailbox.ends_in_a_time(paths[0])
         since = now.replace(tzinfo=None) - _SKEW if has_time else None
-        takes_over = _nobodys if has_time else partial(_was_of, mail)
+        takes_over = _never if has_time else partial(_was_of, mail)
         path_set = PathSet(paths)
         taken: set[str] = set()
         others = chain(
@@ -175,9 +177,9 @@ def generated(
                 mail=mail,
                 dn=dn,
                 path=free,
-                # What lies around it has been asked for before the write, in the domain's turn.
-                # That an account of another domain comes to lie there in this moment is left to
-                # `iredldap doctor`: a second look would cost each creation as much as the first.
+                # What lies around it is searched before the write, in the domain's turn. An account
+                # of another domain that moves there in this moment is left to `iredldap doctor`: a
+                # second search would cost each creation as much as the first.
                 query=mailbox.query_by_path(tree.base, free),
                 since=since,
                 exempt=exempt,
@@ -192,7 +194,7 @@ def _stream(
     return directory.stream(mailbox.overlap_query(directory.tree.base, paths, exempt=exempt))
 
 
-def _nobodys(_: DeletedMailbox) -> bool:
+def _never(_: DeletedMailbox) -> bool:
     return False
 
 
@@ -200,19 +202,19 @@ def _was_of(mail: str, row: DeletedMailbox) -> bool:
     return row.username.lower() == mail
 
 
-def given(
+def check_requested(
     context: Context, base: Callable[[], str], mail: str, dn: str, path: str
 ) -> MailboxAssignment:
-    """Judge a path that a request names for a mailbox.
+    """Check a path that a request names for a mailbox.
 
-    A normal admin's lies in the directory of the domain and touches nobody's. A global admin may
-    name the very path of other accounts, which then share the mailbox; nobody's mailbox lies
-    inside another one. A deleted mailbox at the path is taken over, by a normal admin only one of
-    a domain of theirs.
+    A normal admin's lies in the directory of the domain and touches no other mailbox. A global
+    admin may name exactly the path of other accounts, which then share the mailbox; no mailbox may
+    lie inside another one. A deleted mailbox at the path is taken over, by a normal admin only one
+    of a domain that they manage.
 
     Args:
         context: Accounts, deleted mailboxes, and who names the path.
-        base: Gives the directory below which new mailboxes of the domain lie.
+        base: Returns the directory below which new mailboxes of the domain lie.
         mail: Address of the account.
         dn: Its entry.
         path: The path.
@@ -265,7 +267,7 @@ def _require_mailbox_in_domain(name: str, base: str, path: str) -> None:
 
 
 def reclaiming(records: Records, place: MailboxAssignment) -> Iterator[Outside]:
-    """Step: take a deleted mailbox over, before an account uses it; in case there can be one."""
+    """Yield the step that takes over a deleted mailbox, if there can be one at the path."""
     if place.may_be_taken_over:
         records.ask()
         yield records.reclaiming_paths(place.path)
@@ -277,16 +279,16 @@ def recheck(
     place: MailboxAssignment,
     withdrawn: tuple[Operation, ...],
 ) -> Recheck:
-    """See whether a path, written to an entry by now, is still nobody else's.
+    """Return the recheck of a path after it was written to an entry.
 
-    If not, the change is taken back and made anew, which finds another path or refuses. What a
-    deletion has written down meanwhile is taken over, as it would have been before.
+    If another account has it, the change is reverted and the plan made again, which finds another
+    path or refuses. A mailbox that a deletion recorded meanwhile is taken over.
 
     Args:
         directory: Where accounts are.
         records: Where deleted mailboxes are.
         place: The path and its account.
-        withdrawn: What takes the change back.
+        withdrawn: Reverts the change.
     """
     path_set = PathSet([place.path])
 
@@ -299,8 +301,8 @@ def recheck(
         ):
             return False
         if not place.may_be_taken_over:
-            # A deletion that writes this path down now had its account there when the path was
-            # chosen, and then it was not chosen.
+            # A deletion that records this path now had its account there when the path was chosen,
+            # so the path would not have been chosen.
             return True
         rows = _rows(records, place)
         if not all(_is_taken_over(place, row) for row in rows):
@@ -317,7 +319,7 @@ def recheck(
             return Correction(withdrawn, ex)
         return Correction(withdrawn, PreconditionFailed(f"others use {place.path} too"))
 
-    return Recheck("is the mailbox still nobody else's", place.query, judge)
+    return Recheck("check that no other account has the mailbox", place.query, judge)
 
 
 def _rows(records: Records, place: MailboxAssignment) -> list[DeletedMailbox]:
@@ -340,29 +342,29 @@ def _owners(
             yield entry.dn, entry.folded("mail"), path
 
 
-def remembering(
+def record_deleted(
     context: Context, users: Callable[[], Iterable[Entry]], dn: str, days: int
 ) -> Outside:
-    """Step: write down the mailboxes of users who are about to go, less those that others use.
+    """Return the step that records the mailboxes of users to be deleted, unless others use them.
 
-    What another account uses, lies in or holds is not written down, and is taken out of
-    `deleted_mailboxes` if it is there: an account may have come while it was written. The root,
-    and a relative path, which may be any directory, are never written down. Inside a path that
-    ends in a time lies nobody whose path is a usual one; inside others may lie accounts of the
-    domain whose name is part of the path, or else of any domain, which are read for it.
+    A directory that another account uses, lies in or contains is not recorded, and is removed from
+    `deleted_mailboxes` if it is there: the account may have been added during the step. The root,
+    and a relative path, which may be any directory, are never recorded. No usual mailbox lies
+    inside a path that ends in a time; inside others may lie accounts of the domain whose name is
+    part of the path, or else of any domain, which are read for it.
 
     Args:
         context: Accounts, deleted mailboxes, and who deletes.
-        users: Gives the entries of the users, when it is time.
-        dn: Entry that goes, with everything below it.
+        users: Returns the entries of the users, when the step is executed.
+        dn: Entry that is deleted, with everything below it.
         days: For which the files are kept; 0: for good.
     """
     directory, records = context.directory, context.records
-    # The job that removes them goes by the time zone of this server, too.
+    # Local time: the job that removes them uses the time zone of this server, too.
     due = context.now.date() + timedelta(days) if days else None
 
     def work() -> None:
-        going: dict[str, list[DeletedMailbox]] = {}
+        deleted: dict[str, list[DeletedMailbox]] = {}
         spelled = set()
         for entry in users():
             path = mailbox.location(entry)
@@ -370,38 +372,39 @@ def remembering(
                 spelled.add(mailbox.stored_path(entry))
                 mail = entry.folded("mail")
                 row = DeletedMailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
-                going.setdefault(path, []).append(row)
-        if not going:
+                deleted.setdefault(path, []).append(row)
+        if not deleted:
             return
-        path_set, everybody = PathSet(going), mailbox.mailboxes_query(directory.tree.base)
-        by_index = mailbox.overlap_query(directory.tree.base, going, spelled=spelled)
-        equal = by_index if len(going) <= _FEW else everybody
+        path_set, everybody = PathSet(deleted), mailbox.mailboxes_query(directory.tree.base)
+        by_index = mailbox.overlap_query(directory.tree.base, deleted, spelled=spelled)
+        equal = by_index if len(deleted) <= _FEW else everybody
         used = _used(directory, path_set, dn, equal)
         used |= _touched(records.unusual_paths.touching(directory, path_set), path_set, dn)
-        open_ = [path for path in going if not mailbox.ends_in_a_time(path)]
+        open_ = [path for path in deleted if not mailbox.ends_in_a_time(path)]
         if open_:
             home = names.domain_name_in(dn)
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
             used |= _used(directory, path_set, dn, mailbox.mailboxes_query(base))
-        gone = [row for path, rows in going.items() if path not in used for row in rows]
+        gone = [row for path, rows in deleted.items() if path not in used for row in rows]
         records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
-        # Who takes a path in this moment looks for rows afterwards, and sees what touches it.
+        # After the rows are written: an account that got a path before them is found here; one that
+        # gets it after them finds the rows by its own recheck.
         used |= _used(directory, path_set, dn, equal)
         if used:
-            # Not what lies inside: it may be a deleted mailbox beside living ones.
+            # Not what lies inside: that may be a deleted mailbox beside existing ones.
             records.iredadmin.reclaim_mailboxes(used, inside=False)
 
     words = f"until {due}" if due else "for good"
-    return Outside(f"write down that mailboxes are kept {words}", work)
+    return Outside(f"record that mailboxes are kept {words}", work)
 
 
 _FEW = 20
-"""Paths that a filter names; of more, all accounts are read and compared here."""
+"""Most paths that a filter names; for more, all accounts are read and compared here."""
 
 
 def _used(directory: Directory, path_set: PathSet, gone: str, query: Query) -> set[str]:
-    """Return which of some directories are touched by an account that is not below a DN."""
+    """Return those of some directories that an account touches which is not below a DN."""
     return _touched(directory.stream(query), path_set, gone)
 
 

@@ -1,11 +1,10 @@
-"""mlmmjadmin, called by one change at a time for each list, and read back after each write.
+"""Call mlmmjadmin for one change of a list at a time, and read back after each write.
 
 It keeps members in files that it reads, truncates and writes again, without a lock: of two calls
-that meet, both answer success, and members are lost, those of the list that nobody named among
-them. So whatever writes takes the turn of its list, over all workers and machines, and so does
-whatever decides by what it reads: who is read while the file is empty is no member. What other
-programs write meanwhile (a member who joins by mail) is found by reading back, and members who are
-missing are put back.
+at the same time both answer success, and members are lost, also such that neither call named. So
+every write takes the turn of its list, over all workers and machines, and so does every decision by
+what is read: a file read while it is empty shows no members. What other programs write meanwhile (a
+member who joins by mail) is found by reading back, and missing members are added again.
 
 Source: mlmmjadmin 3.6.3, run by five processes as iRedMail does: of 520 members 1 to 12 were left.
 """
@@ -22,7 +21,7 @@ from iredldap.gateways.turns import Turns
 _EVERYBODY = "ALL"
 
 _MOST_REPAIRS = 3
-"""Attempts to put members back, before the call counts as failed."""
+"""Attempts to repair the members, before the call counts as failed."""
 
 Membership = tuple[str, str]
 """Kind of membership, and address."""
@@ -47,7 +46,7 @@ class MailingLists:
         return self._mlmmjadmin.is_configured
 
     def ask(self) -> None:
-        """See whether mlmmjadmin answers, and takes our token.
+        """Check that mlmmjadmin answers, and accepts our token.
 
         Raises:
             MlmmjadminUnavailable: If not.
@@ -64,10 +63,10 @@ class MailingLists:
 
     @contextmanager
     def held(self, mails: Iterable[str]) -> Iterator[None]:
-        """Keep our own changes off the members of some lists, so that reading finds all of them.
+        """Exclude our own changes of some lists, so that a read finds all of their members.
 
-        A file that is written anew is empty for a moment. Whoever decides something by what is read
-        reads it so. No list may be changed meanwhile, as that takes the same turn.
+        A file that is written again is empty for a moment, so every read that decides something is
+        done inside. The lists must not be changed inside: changes take the same turn.
 
         Raises:
             ServerDown: If others are changing one of the lists for too long.
@@ -92,7 +91,7 @@ class MailingLists:
         return self._mlmmjadmin.subscribed(address)
 
     def create(self, mail: str, profile: Form) -> None:
-        """Make a list; one that is there is made anew, but keeps its members.
+        """Create a list; one that exists gets new settings, and keeps its members.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -111,7 +110,7 @@ class MailingLists:
             self._mlmmjadmin.update(mail, profile)
 
     def delete(self, mail: str, *, archive: bool) -> None:
-        """Take a list away, into the archive or for good; one that is gone is as it should be.
+        """Delete a list, into the archive or for good; a missing list is no error.
 
         Raises:
             MlmmjadminUnavailable: If that fails.
@@ -120,7 +119,7 @@ class MailingLists:
             self._mlmmjadmin.delete(mail, archive=archive)
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
-        """Make addresses members of a list, or ask them by mail whether they want to be.
+        """Subscribe addresses to a list, or ask them by mail to confirm.
 
         Raises:
             MlmmjadminUnavailable: If that fails, or members are missing afterwards for good.
@@ -129,12 +128,12 @@ class MailingLists:
         with self.held([mail]):
             before = self._memberships(mail)
             self._mlmmjadmin.subscribe(mail, new, kind, confirm=confirm)
-            # Who is asked becomes a member when they have answered.
+            # Those who are asked become members when they confirm.
             added = set() if confirm else {(kind, address) for address in new}
             self._repair(mail, before | added, gone=frozenset())
 
     def unsubscribe(self, mail: str, addresses: Iterable[str]) -> None:
-        """Take members off a list, whatever their kind; ``ALL``: everybody.
+        """Unsubscribe members of a list, whatever their kind of membership; ``ALL``: everybody.
 
         Raises:
             MlmmjadminUnavailable: If that fails, or other members are missing afterwards for good.
@@ -151,12 +150,12 @@ class MailingLists:
         return _flat(self._mlmmjadmin.subscribers(mail))
 
     def _repair(self, mail: str, wanted: set[Membership], gone: frozenset[str]) -> None:
-        """Read the members back, and put right what is not as it should be.
+        """Read the members back, and repair what other writers have changed.
 
         Args:
             mail: The list.
-            wanted: Who was a member before, and is to be one now.
-            gone: Addresses that are to be members no more. Others may have joined by themselves.
+            wanted: The memberships that are to be there.
+            gone: Addresses that are to be no members. Others may have joined by themselves.
         """
         for _ in range(_MOST_REPAIRS):
             there = self._memberships(mail)
@@ -164,7 +163,7 @@ class MailingLists:
             left = sorted({address for _, address in there if address in gone})
             if not missing and not left:
                 return
-            log.warning("members put right", list=mail, missing=len(missing), left=len(left))
+            log.warning("members repaired", list=mail, missing=len(missing), left=len(left))
             for kind in sorted({kind for kind, _ in missing}):
                 back = sorted(address for k, address in missing if k == kind)
                 self._mlmmjadmin.subscribe(mail, back, kind, confirm=False)

@@ -1,7 +1,7 @@
-"""Rights that were left behind: a domain names an address as its admin, and nobody has it.
+"""Withdraw rights of addresses without an account: a domain names an admin who does not exist.
 
-A restore leaves such values, and so do other tools. A right belongs to whoever was given it: an
-account that gets the address later does not inherit it.
+A restore leaves such values, and so do other tools. A right belongs to the account that it was
+given to: one that gets the address later does not inherit it.
 
 Source: `docs/decisions/0023-references-and-rights.md`.
 """
@@ -26,10 +26,10 @@ def naming(entries: Iterable[Entry], mail: str) -> list[Entry]:
 
 
 def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> None:
-    """Refuse that somebody gives an address which stands for rights that they do not have.
+    """Refuse an address that carries rights which the caller does not have.
 
     Args:
-        caller: Who makes an account of this address, or gives it to one.
+        caller: Who adds an account of this address, or gives it to one.
         mail: The address.
         domains: Those that name it.
 
@@ -43,12 +43,12 @@ def refuse_inheritance(caller: Caller, mail: str, domains: Iterable[Entry]) -> N
 
 
 def are_left_behind(directory: Directory, mail: str, domains: Iterable[Entry]) -> bool:
-    """Return whether domains name an address that nobody had: no standalone admin has it either."""
+    """Return whether domains name an address that no account had, not even a standalone admin."""
     return any(True for _ in domains) and finders.standalone_admin(directory, mail) is None
 
 
 def withdraw(domain: Entry, mail: str) -> Iterator[Modify]:
-    """Take an address off the admins of a domain."""
+    """Yield the step that removes an address from the admins of a domain."""
     gone = [value for value in domain.texts("domainAdmin") if folded(value) == mail]
     if gone:
         yield Modify(domain.dn, (Mod(Op.DELETE, "domainAdmin", encoded(gone)),), absent_ok=True)

@@ -1,8 +1,8 @@
-"""Plans for the schema that a directory has.
+"""Adapt plans to the schema that a directory has.
 
-Plans are made for today's schema. Where the server's is older, they are cut to it before their
-first step: what is dispensable is left out, and what is not ends the plan. A server with today's
-schema costs nothing here.
+Plans are made for the current schema. Where the server's is older, they are reduced to it before
+their first step: dispensable attributes are left out, others refuse the plan. With the current
+schema this costs nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +30,8 @@ from iredldap.errors import NotSupportedByDirectory
 from iredldap.gateways.directory import Directory
 
 
-def fitted(directory: Directory, plan: Plan) -> Plan:
-    """Cut a plan to what the directory's schema has a place for.
+def fit_plan(directory: Directory, plan: Plan) -> Plan:
+    """Reduce a plan to the attributes that the directory's schema has.
 
     Raises:
         NotSupportedByDirectory: If it needs something else.
@@ -56,7 +56,7 @@ Change = Callable[[Entry], Iterable[Operation]]
 
 @dataclass(frozen=True)
 class _Fit:
-    """Cuts operations; `lacking` are the attributes, in lower case, that may have no place."""
+    """Reduces operations; `lacking` are the attributes, in lower case, that the schema may lack."""
 
     directory: Directory
     schema: Schema
@@ -126,22 +126,22 @@ class _Fit:
                 )
             case Modify(mods=mods):
                 kept = tuple(mod for mod in mods if self._stays(mod, classes))
-                # What is left empty still tells that the entry is as it was expected.
+                # Without modifications it still asserts the state of the entry.
                 if kept or not mods or operation.expect:
                     yield replace(operation, mods=kept)
             case _:
                 yield operation
 
     def _stays(self, mod: Mod, classes: Classes) -> bool:
-        """Whether a modification can be made; what would take away from nothing is left out."""
+        """Return whether a modification can be made; a removal from nothing is left out."""
         gives = mod.op is not Op.DELETE and bool(mod.values)
         return self._has_place(mod.attribute, classes, is_needed=gives)
 
     def _has_place(self, attribute: str, classes: Classes, *, is_needed: bool = True) -> bool:
-        """Whether an attribute can be written; False: it can be left out.
+        """Return whether an attribute can be written; False: it can be left out.
 
         Raises:
-            NotSupportedByDirectory: If it can not.
+            NotSupportedByDirectory: If it can be neither.
         """
         name = attribute.lower()
         if name not in self.lacking:

@@ -42,10 +42,10 @@ from iredldap.operations.users import users
 
 
 def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
-    """Read a standalone admin, with the names of the domains that name them.
+    """Read a standalone admin, and the sorted names of the domains that they manage.
 
     Raises:
-        NoSuchAccount: If there is none; a mail user is none, whatever rights they have.
+        NoSuchAccount: If there is none; mail users with rights are none.
     """
     entry = finders.admin(directory, mail)
     managed = directory.find(finders.managed_domains_query(directory, mail, ("domainName",)))
@@ -53,7 +53,7 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
 
 
 def verify_password(directory: Directory, mail: str, password: str) -> None:
-    """See whether a bind with a password succeeds; a disabled admin's does, too.
+    """Verify a password by a bind; that of a disabled admin succeeds too.
 
     Raises:
         NoSuchAccount: If there is no such admin.
@@ -81,7 +81,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new standalone admin.
 
     Raises:
-        AlreadyExists: If there is one of this address, or an account has it.
+        AlreadyExists: If a standalone admin or an account has the address.
         CanNotBeLocalDomain: If its domain is hosted here, be it as an alias domain.
         WeakPassword: For each rule that the password breaks.
     """
@@ -107,15 +107,15 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         dn,
         (
             Add(dn, attributes),
-            Recheck("is the address still nobody else's", claims, judge),
-            *(() if _user_with_rights(directory, mail) else (_late_dismissal(directory, mail),)),
+            Recheck("check that no other account has the address", claims, judge),
+            *(() if _user_with_rights(directory, mail) else (_recheck_domains(directory, mail),)),
         ),
         ignored=(*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global)),
     )
 
 
 def _claims(directory: Directory, mail: str) -> Query:
-    """Search for the domain of an address, and for accounts that have it."""
+    """Return the search for the domain of an address, and for accounts that have it."""
     hosted = filters.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
     claimed = either(hosted, finders.holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
@@ -147,7 +147,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_new_password(context, mail, parsed),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    rechecks = domain_admins.keep_a_global_admin(directory, entry, mods)
+    rechecks = domain_admins.require_global_admin(directory, entry, mods)
     ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
     touches = frozenset({GLOBAL_ADMINS} if mods and user.is_global_admin(entry) else ())
     return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
@@ -161,12 +161,12 @@ def _new_password(context: Context, mail: str, parsed: Parsed) -> tuple[Mod, ...
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of an admin; a mail user who is one keeps the account and loses the rights.
+    """Plan the deletion of an admin; a mail user keeps the account and loses the rights.
 
-    The domains of a standalone admin stay with a mail user of the same address who is one too.
+    A mail user of the same address who is an admin too keeps the standalone admin's domains.
 
     Raises:
-        NoSuchAccount: If nobody of this address has rights.
+        NoSuchAccount: If no account of this address has rights.
         PermissionDenied: If it is the caller's own account, or the last active global admin.
     """
     directory, caller, mail = context.directory, context.caller, path["mail"]
@@ -176,9 +176,9 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if names.same_dn(caller.dn, entry.dn):
         raise PermissionDenied("an admin cannot delete their own account")
     if entry is holder:
-        steps = _withdrawal(directory, entry, mail)
+        steps = _demote(directory, entry, mail)
     else:
-        steps = _removal(directory, entry, None if holder else mail)
+        steps = _remove(directory, entry, None if holder else mail)
     touches = frozenset({GLOBAL_ADMINS} if user.is_global_admin(entry) else ())
     return Plan(entry.dn, tuple(steps), entry.csn, touches=touches)
 
@@ -190,36 +190,44 @@ def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
     return None
 
 
-def _removal(directory: Directory, entry: Entry, dismissed: str | None) -> Iterator[Step]:
+def _remove(directory: Directory, entry: Entry, withdrawn: str | None) -> Iterator[Step]:
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
+    # Disabled first: no login while the rights are withdrawn. The entry is deleted after all
+    # mentions: as long as it is there, a repeat does what is left.
     yield Modify(entry.dn, off)
-    yield from domain_admins.keep_a_global_admin(directory, entry, off)
-    if dismissed:
-        yield _dismissal(directory, dismissed)
+    yield from domain_admins.require_global_admin(directory, entry, off)
+    if withdrawn:
+        yield _withdraw_domains(directory, withdrawn)
     yield references.clear_dns(directory.tree, entry.dn, finders.dns_below(directory, entry.dn))
     yield Delete(entry.dn, absent_ok=True, with_children=True)
-    if dismissed:
-        yield _late_dismissal(directory, dismissed)
+    if withdrawn:
+        yield _recheck_domains(directory, withdrawn)
 
 
-def _withdrawal(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
-    """Revoke the role last: while the user has it, a repeat finds out what is left to do."""
+def _demote(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
+    """Yield the steps that end the role of a mail user.
+
+    The role is revoked last: while the user has it, a repeat finds what is left to do.
+    """
     mods = user_entry.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
-    yield _dismissal(directory, mail)
+    yield _withdraw_domains(directory, mail)
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    yield from domain_admins.keep_a_global_admin(directory, entry, mods)
-    yield _late_dismissal(directory, mail)
+    yield from domain_admins.require_global_admin(directory, entry, mods)
+    yield _recheck_domains(directory, mail)
 
 
-def _dismissal(directory: Directory, mail: str) -> Sweep:
+def _withdraw_domains(directory: Directory, mail: str) -> Sweep:
     query = finders.managed_domains_query(directory, mail, ("domainAdmin",))
     return Sweep(
         "withdraw the admin's domains", query, lambda domain: rights.withdraw(domain, mail)
     )
 
 
-def _late_dismissal(directory: Directory, mail: str) -> Recheck:
-    """Withdraw what was granted meanwhile: the next holder of the address would have it."""
+def _recheck_domains(directory: Directory, mail: str) -> Recheck:
+    """Return the recheck that withdraws what was granted meanwhile.
+
+    The next account of the address would inherit it.
+    """
 
     def judge(domains: Iterable[Entry]) -> Correction:
         return Correction(
@@ -227,4 +235,4 @@ def _late_dismissal(directory: Directory, mail: str) -> Recheck:
         )
 
     query = finders.managed_domains_query(directory, mail, ("domainAdmin",))
-    return Recheck("does a domain name the admin", query, judge)
+    return Recheck("withdraw domains granted meanwhile", query, judge)

@@ -1,6 +1,6 @@
-"""Values that stand in the directory although no new entry may have them.
+"""Accept values that the directory has although no new entry may have them.
 
-The grammar of addresses is for what is new. What another tool has stored may be sent again and
+The grammar of addresses is for new values. What another tool has stored may be sent again and
 stays, may be removed by its exact value, and an account with such an address may be referred to.
 
 Source: `docs/decisions/0037-the-grammar-is-for-what-is-new.md`.
@@ -21,13 +21,13 @@ from iredldap.gateways.directory import Directory
 _EVERYWHERE = ("shadowAddress", *sorted(references.ADDRESSES))
 
 
-def decided(directory: Directory, wanted: Request) -> Parsed:
-    """Decide about the odd values of a request by what stands in the entries that it names.
+def resolve(directory: Directory, wanted: Request) -> Parsed:
+    """Resolve the odd values of a request by the values that the entries of its path have.
 
     It costs a search or two, and only where there are such values.
 
     Raises:
-        InvalidMail, InvalidParameter: If nothing is left of a parameter.
+        InvalidMail, InvalidParameter: If no value of a parameter is left.
     """
     parsed = wanted.parsed
     if not parsed.odd:
@@ -42,7 +42,7 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
     }
     accounts = finders.holders(directory, referred, ("objectClass",))
 
-    def stands(change: FieldChange, value: str) -> str | None:
+    def accepted(change: FieldChange, value: str) -> str | None:
         for stored in _stored(wanted, change, found):
             if folded(stored) == value:
                 return stored if isinstance(change.field.stored_as, StoredAttribute) else value
@@ -51,7 +51,7 @@ def decided(directory: Directory, wanted: Request) -> Parsed:
         otherwise = change.field.older_kind and change.field.older_kind.otherwise
         return otherwise(value) if otherwise else None
 
-    return settled(parsed, stands)
+    return settled(parsed, accepted)
 
 
 def _query(directory: Directory, wanted: Request) -> Query:
@@ -73,13 +73,13 @@ def _query(directory: Directory, wanted: Request) -> Query:
 
 
 def _plain(wanted: Request) -> set[str]:
-    """Attributes that the odd values of a request are stored in."""
+    """Return the attributes that the odd values of a request are stored in."""
     rows = (change.field.stored_as for change in wanted.parsed.odd)
     return {storage.name for storage in rows if isinstance(storage, StoredAttribute)}
 
 
 def _stored(wanted: Request, change: FieldChange, found: Iterable[Entry]) -> Iterable[str]:
-    """Give the values that a parameter has in the entries that were found."""
+    """Yield the values that a parameter has in the entries that were found."""
     storage, name = change.field.stored_as, wanted.names.get("mail") or wanted.names["domain"]
     for entry in found:
         if storage == maillist.MEMBERS:

@@ -1,9 +1,9 @@
-"""References that a change writes: whether their targets exist, before the write and after it.
+"""Check that the targets of references exist, before a change writes them and after it.
 
 Our own changes take turns. Other programs take none: an account that a plan refers to may be
-taken away, or get another name, between the look at it and the write. So every reference is looked
-at again afterwards. One whose target was there and is gone is struck, or follows the account to its
-new name; one that never had a target is left as it was asked for.
+deleted or renamed between the search for it and the write. So every reference is checked again
+afterwards. If its target existed and is gone, the reference is removed, or replaced by the new name
+of a renamed account; one that never had a target stays as it was sent.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,11 +32,12 @@ from iredldap.operations.login import Caller
 _ATTRIBUTES = ("mail", "shadowAddress", "entryUUID")
 
 _FEW = 20
-"""Destinations that are looked up along with the account that they are for: whole entries come."""
+"""Most destinations that are looked up in the search for the account itself, which returns whole
+entries: of more, a search of their own is cheaper."""
 
 
 class Judge:
-    """Judges destinations that were asked for, and keeps what it has found.
+    """Finds out which destinations exist, and remembers what it has found.
 
     Args:
         directory: Where.
@@ -44,8 +45,8 @@ class Judge:
             judged.
 
     Attributes:
-        found: entryUUID by address of the accounts that were there. As `Plan.found` it spares
-            `watched` a search.
+        found: entryUUID by address of the accounts that exist. As `Plan.found` it spares
+            `with_rechecks` a search.
     """
 
     def __init__(self, directory: Directory, judges: Callable[[str], bool]) -> None:
@@ -62,14 +63,14 @@ class Judge:
     def find_with(self, query: Query, addresses: Iterable[str]) -> list[Entry]:
         """Search, and find the accounts of a few destinations in the same search.
 
-        `unreachable` then asks for these no more.
+        `unreachable` then does not search for these again.
 
         Args:
             query: Below the parent of all domains.
             addresses: Destinations, in lower case.
 
         Returns:
-            The answer; the accounts are among it.
+            All entries found, the accounts of the destinations among them.
         """
         wanted = _forms(self._judged(addresses))
         if not 0 < len(wanted) <= _FEW:
@@ -85,7 +86,7 @@ class Judge:
         return {mail for mail in addresses if "@" in mail and self._judges(names.domain_of(mail))}
 
     def unreachable(self, addresses: Iterable[str]) -> set[str]:
-        """Return those of some addresses that lie in a domain hosted here and belong to nobody.
+        """Return those of some addresses that lie in a domain hosted here and belong to no account.
 
         An address with an extension is that of the account without it.
 
@@ -107,7 +108,7 @@ class Judge:
 
 
 def _forms(addresses: Iterable[str]) -> set[str]:
-    """Return addresses, and what they are without an extension."""
+    """Return addresses with and without their extensions."""
     return {form for mail in addresses for form in (mail, names.without_extension(mail))}
 
 
@@ -117,7 +118,7 @@ def _number(account: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One value that a plan writes into an entry, and the address that it stands for."""
+    """A value that a plan writes into an entry, and the address that it refers to."""
 
     dn: str
     attribute: str
@@ -132,7 +133,7 @@ class Reference:
         return (names.rdn_value(self.value) if self.is_dn else self.value).lower()
 
 
-def written(steps: Iterable[Step]) -> Iterator[Reference]:
+def references_written(steps: Iterable[Step]) -> Iterator[Reference]:
     """Yield the references that the steps of a plan write; those of sweeps are not among them."""
     for step in steps:
         match step:
@@ -148,13 +149,13 @@ def written(steps: Iterable[Step]) -> Iterator[Reference]:
                     yield Reference(dn, attribute, value.decode("utf-8", "replace"))
 
 
-def watched(directory: Directory, plan: Plan) -> Plan:
-    """Let a plan end with a look at the targets of the references that it writes."""
-    found = [reference for reference in written(plan.steps) if _is_watched(reference)]
+def with_rechecks(directory: Directory, plan: Plan) -> Plan:
+    """Return a plan that ends with rechecks of the references that it writes."""
+    found = [reference for reference in references_written(plan.steps) if _is_rechecked(reference)]
     rechecks: list[Recheck] = []
     for batch in finders.batches({reference.address for reference in found}):
         # What the plan has found is not searched for again: in a plan for one reference that would
-        # be one of four searches, and an account that goes in between would not be missed.
+        # be one of four searches. An account deleted in between is noticed by the recheck.
         numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
         if unknown := set(batch) - numbers.keys():
             known = finders.by_address(directory.find(_query(directory, unknown)), unknown)
@@ -165,13 +166,13 @@ def watched(directory: Directory, plan: Plan) -> Plan:
     return replace(plan, steps=(*plan.steps, *rechecks)) if rechecks else plan
 
 
-def _is_watched(reference: Reference) -> bool:
-    """Return whether a reference is to somebody else: an account may name itself."""
+def _is_rechecked(reference: Reference) -> bool:
+    """Return whether a reference is to another account: one may name itself."""
     return "@" in reference.address and reference.address != names.rdn_value(reference.dn).lower()
 
 
 def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Query:
-    """Search for whoever may be a target: users, lists, aliases, and standalone admins."""
+    """Return the search for targets: users, lists, aliases, and standalone admins."""
     mails = [*addresses]
     admins = every(
         equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
@@ -182,13 +183,13 @@ def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Que
 
 
 def _recheck(
-    directory: Directory, watched_: tuple[Reference, ...], numbers: Mapping[str, str]
+    directory: Directory, written: tuple[Reference, ...], numbers: Mapping[str, str]
 ) -> Recheck:
-    """Look again at some references.
+    """Return the recheck of some references.
 
     Args:
         directory: Where.
-        watched_: References whose targets were there.
+        written: References whose targets existed.
         numbers: entryUUID of the target of each address: it stays with an account that is renamed.
     """
 
@@ -198,22 +199,24 @@ def _recheck(
         renamed = {entry.text("entryUUID"): entry for entry in there}
         return Correction(
             tuple(
-                _amended(reference, renamed.get(numbers[reference.address]))
-                for reference in watched_
-                if not any(_stands(reference, one) for one in holders.get(reference.address, ()))
+                _corrected(reference, renamed.get(numbers[reference.address]))
+                for reference in written
+                if not any(
+                    _has_target(reference, one) for one in holders.get(reference.address, ())
+                )
             )
         )
 
     query = _query(directory, numbers, *numbers.values())
-    return Recheck("are those whom it mentions still there", query, judge)
+    return Recheck("check that the accounts it refers to still exist", query, judge)
 
 
-def _stands(reference: Reference, holder: Entry) -> bool:
+def _has_target(reference: Reference, holder: Entry) -> bool:
     return not reference.is_dn or names.same_dn(holder.dn, reference.value)
 
 
-def _amended(reference: Reference, successor: Entry | None) -> Operation:
-    """Strike a reference, or let it follow its target to another name."""
+def _corrected(reference: Reference, successor: Entry | None) -> Operation:
+    """Return the operation that removes a reference, or gives it the new name of its target."""
     mods = [Mod(Op.DELETE, reference.attribute, encoded([reference.value]))]
     if successor:
         name = successor.dn if reference.is_dn else (successor.text("mail") or "")

@@ -1,7 +1,7 @@
-"""Whether an address is nobody else's: asked before a new account is added, and again after it.
+"""Check that an address belongs to no other account, before one is added and again after it.
 
-The directory itself lets a user, a list and an alias have the same address, and their mail would
-then go to all of them.
+The directory itself accepts a user, a list and an alias of the same address; mail to it would then
+go to all of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from iredldap.operations import rights
 
 
 def home_of(found: Iterable[Entry], mail: str) -> Entry:
-    """Give the domain of a new account from the answer to `finders.domain_and_holders`.
+    """Return the domain of a new account, from the entries of `finders.domain_and_holders`.
 
     Raises:
         NoSuchAccount: If the domain does not exist.
@@ -28,60 +28,61 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
     if home is None:
         raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
     for holder in holders:
-        # Others may have been asked for along with them.
+        # The search may have been for other addresses too.
         if mail in _addresses(holder):
             raise AlreadyExists(f"{mail} belongs to {holder.dn}")
     return home
 
 
 def in_alias_domains(home: Entry, mail: str) -> tuple[str, ...]:
-    """The names that the alias domains of its domain give an account."""
+    """Return the names that an account has in the alias domains of its domain."""
     return tuple(f"{names.local_part(mail)}@{alias}" for alias in domain.alias_domains(home))
 
 
 def taken(directory: Directory, addresses: Iterable[str]) -> set[str]:
-    """Which of some addresses belong to accounts already."""
+    """Return those of some addresses that belong to accounts."""
     return set(finders.holders(directory, addresses, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewAccount:
-    """An account just added, as those who look again afterwards must know it.
+    """An account just added, as rechecks need to know it.
 
-    `aliases` are its names in alias domains, `further` other addresses that were asked for,
-    `is_marked` says whether it was added as one of a disabled domain. `is_owed_nothing`: it could
-    be an admin, and what domains say of its address from before is withdrawn. `parts` are entries
-    beside its own that carry that mark too. `beside` says what must change on other
-    entries when it loses some of its addresses.
+    `aliases` are its names in alias domains, `further` other addresses that were sent,
+    `is_marked` says whether it was added as one of a disabled domain. `drops_old_rights`: it could
+    be an admin, and rights that domains gave its address before are withdrawn. `parts` are entries
+    beside its own that carry the mark too. `beside` returns the changes of other entries that are
+    due when it loses some of its addresses.
     """
 
     dn: str
     mail: str
     aliases: tuple[str, ...]
     is_marked: bool
-    is_owed_nothing: bool = False
+    drops_old_rights: bool = False
     further: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     beside: Callable[[tuple[str, ...]], tuple[Operation, ...]] = lambda _: ()
 
     def withdrawn(self) -> tuple[Operation, ...]:
-        """Take back everything that was made for it."""
+        """Return the operations that remove everything that was added for it."""
         return (*self.beside((self.mail, *self.aliases)), Delete(self.dn, absent_ok=True))
 
 
 def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
-    """Another may have taken an address, or switched the domain, while this account was added.
+    """Return the recheck of a new account's addresses, and of its domain.
 
-    For the address itself the account goes again; for a name in an alias domain only that name.
-    If alias domains came or went, or a further address is taken, the account goes too, and the
-    plan is to be made anew.
+    If another client took the address itself meanwhile, the account is removed again; for a name in
+    an alias domain, only that name. If alias domains were added or removed, or a further address is
+    taken, the account is removed and the plan is made again. If the domain was enabled or disabled,
+    the account follows.
     """
     own, further = names.components(new_account.dn), set(new_account.further)
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        there = [*entries]
+        found = [*entries]
         try:
-            home, holders = finders.domain_and_accounts(there, new_account.mail)
+            home, holders = finders.domain_and_accounts(found, new_account.mail)
         except AmbiguousAccount as ex:
             return Correction(new_account.withdrawn(), ex)
         ours, theirs = set[str](), set[str]()
@@ -96,12 +97,12 @@ def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
             return Correction(new_account.withdrawn(), others)
         lost = tuple(alias for alias in new_account.aliases if alias in ours & theirs)
         return Correction(
-            (*_marks(new_account, home), *_without(new_account, lost), *_rights(new_account, there))
+            (*_marks(new_account, home), *_without(new_account, lost), *_rights(new_account, found))
         )
 
     addresses = (new_account.mail, *new_account.aliases, *new_account.further)
-    query = finders.domain_and_holders(directory, *addresses, rights=new_account.is_owed_nothing)
-    return Recheck("are the addresses still nobody else's", query, judge)
+    query = finders.domain_and_holders(directory, *addresses, rights=new_account.drops_old_rights)
+    return Recheck("check that no other account has the addresses", query, judge)
 
 
 def _addresses(entry: Entry) -> set[str]:
@@ -117,7 +118,7 @@ def _marks(new_account: NewAccount, home: Entry) -> tuple[Operation, ...]:
 
 
 def _rights(new_account: NewAccount, entries: Iterable[Entry]) -> tuple[Operation, ...]:
-    if not new_account.is_owed_nothing:
+    if not new_account.drops_old_rights:
         return ()
     return tuple(
         operation

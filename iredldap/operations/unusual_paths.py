@@ -1,9 +1,9 @@
-"""Mailboxes that do not lie where those of their domain are expected.
+"""Cache the mailboxes that lie outside the directory of their domain.
 
-Whose mailbox lies inside a directory cannot be searched for: `homeDirectory` has neither a
-substring nor an ordering rule. All paths would have to be read for it, in a large directory for
-seconds. Of nearly all of them the path tells that it lies inside nothing but the directory of its
-domain; only the others are remembered here, and brought up to date by what has changed since.
+An LDAP search cannot find the mailboxes inside a directory: `homeDirectory` has neither a substring
+nor an ordering rule. All paths would have to be read, which takes seconds in a large directory.
+Nearly all lie in the directory of their domain, as their paths show; only the others are kept here,
+and updated by the entries that have changed since.
 """
 
 import threading
@@ -53,7 +53,7 @@ class UnusualPaths:
                 if path_set.overlapping(mailbox.location(entry))
             ]
         for dn in candidates:
-            # It may have gone, or moved, without being read above: deletions leave no trace.
+            # It may have been deleted or renamed meanwhile: the update above finds changes only.
             found = directory.read(dn, mailbox.ATTRIBUTES)
             if found:
                 yield found
@@ -77,8 +77,8 @@ class UnusualPaths:
                 known[entry.dn.lower()] = entry
             else:
                 known.pop(entry.dn.lower(), None)
-        # Not before the answer is whole: entries come in no order of their states, and one that was
-        # not reached would not be asked for again.
+        # Not before the answer is complete: entries come in no order of their states, and one that
+        # was not reached would not be read the next time.
         self._known, self._latest, self._servers = known, latest, servers
         if is_anew:
             self._read_at = began

@@ -34,6 +34,17 @@ OLD_TERMS = {
     "outlines": "entry templates",
     "goodbye": "unbind",
     "let be": "left alone",
+    "told_to_go": "members_to_remove",
+    "told_apart": "split_members, classify",
+    "newcomer": "new account",
+    "jobless": "admins of no other domain",
+    "homeless": "moved",
+    "astray": "foreign",
+    "dismissal": "revoke_role",
+    "spare_global_admins": "refuse_global_admins",
+    "keep_a_global_admin": "require_global_admin",
+    "admins_elsewhere": "admins_of_other_domains",
+    "is_owed_nothing": "drops_old_rights",
 }
 """Words and phrases that were replaced, in lower case, each with the term that took their place.
 

@@ -1,7 +1,7 @@
-"""What whoever runs a directory should know of it, found out by looking.
+"""Find what the admin of a directory should know about it.
 
-One function a finding. `iredldap check-config --probe` prints what they say, and each worker logs
-it at its start.
+One function a finding. `iredldap check-config --probe` prints them, and each worker logs them when
+it starts.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 
 _FULL = 0.8
-"""Share of a database's room that is told of: there is time left to give it more."""
+"""Share of a database's space from which a finding warns: there is time left to enlarge it."""
 
 _DATABASES = "cn=Databases,cn=Monitor"
 _PAGES = ("olmMDBPagesUsed", "olmMDBPagesFree", "olmMDBPagesMax")
@@ -32,7 +32,7 @@ Probe = Callable[[Directory, LdapSettings], Iterator[Finding]]
 
 
 def size_limit(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
-    """Tell of a limit on the entries that a search gives, and of the lines that lift it."""
+    """Report a limit on the entries that a search returns, and the lines that lift it."""
     limit = directory.size_limit()
     if limit is None:
         return
@@ -51,7 +51,7 @@ def size_limit(directory: Directory, settings: LdapSettings) -> Iterator[Finding
 
 
 def fill(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
-    """Tell how full the database is, where ``cn=Monitor`` can be read and says so (from 2.5 on)."""
+    """Report how full the database is, where ``cn=Monitor`` can be read and has it (since 2.5)."""
     query = Query(_DATABASES, Scope.ONE, filters.present(_PAGES[2]), ("namingContexts", *_PAGES))
     try:
         databases = directory.find(query)
@@ -78,7 +78,7 @@ def _filled(suffix: str, share: float) -> Finding:
 
 
 def foresight(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
-    """Tell whether the directory judges writes that it does not carry out."""
+    """Report whether the directory has the No-Op control, which checks writes without executing."""
     can, rest = "is offered", "what only slapd knows is found out before the first write"
     if not directory.can_judge():
         # A server that takes no changes does not say.
@@ -89,8 +89,8 @@ def foresight(directory: Directory, settings: LdapSettings) -> Iterator[Finding]
 PROBES: tuple[Probe, ...] = (size_limit, fill, foresight)
 
 
-def told(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
-    """Look for everything, and tell of what was found.
+def find_all(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
+    """Yield all findings.
 
     Raises:
         ServerDown: If the directory does not answer.

@@ -1,8 +1,8 @@
-"""Whether the service is ready, judged from what probes in the background last saw.
+"""Report whether the service is ready, by the last results of probes in the background.
 
-Each thing that the service stands on has a thread that probes it again and again. Whoever asks
-waits a moment for a result that is just being made; a probe that takes longer counts by the age of
-the result before it, so no answer here waits for what may hang.
+Each system that the service depends on has a thread that probes it repeatedly. A caller waits a
+moment for a probe that is running; one that takes longer counts by the age of the result before it,
+so no answer waits for a system that hangs.
 
 Source: `docs/decisions/0027-health.md`.
 """
@@ -18,10 +18,10 @@ import structlog
 from iredldap.errors import Refusal
 
 _INTERVAL = 2.0
-"""Seconds between two probes of what answers."""
+"""Seconds between two probes of a system that answers."""
 
 _SHORT_INTERVAL = 0.5
-"""Seconds between two probes of what does not."""
+"""Seconds between two probes of one that does not."""
 
 _MOMENT = 1.0
 """Seconds for which an answer waits for a probe that has just begun."""
@@ -36,7 +36,7 @@ log = structlog.get_logger("iredldap.health")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What does not work.
+    """A system that does not work.
 
     Args:
         what: The name of the probe.
@@ -48,8 +48,8 @@ class Fault:
     why: str
     since: datetime
 
-    def told(self) -> dict[str, object]:
-        """Make an object of JSON of it."""
+    def as_json(self) -> dict[str, object]:
+        """Return the fault as a JSON object."""
         since = self.since.isoformat(timespec="seconds").replace("+00:00", "Z")
         return {"what": self.what, "why": self.why, "since": since}
 
@@ -58,10 +58,10 @@ class Health:
     """Probes in the background.
 
     Args:
-        probes: By name; each raises a refusal if it fails. A `fault` in the report of that is told.
+        probes: By name; each raises a refusal if it fails. A `fault` in its report is shown.
         patience: Seconds that a probe may take before it counts as failed.
-        interval: Seconds between two probes of what answers.
-        beside: Called as often, by a thread of its own; how it ends is no matter of readiness.
+        interval: Seconds between two probes of a system that answers.
+        beside: Called as often, by a thread of its own; its result does not affect readiness.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Health:
                     watch.start()
 
     def faults(self) -> list[Fault]:
-        """Return what does not work, within 1.5 seconds; empty: the service is ready."""
+        """Return the faults, within 1.5 seconds; empty: the service is ready."""
         self.start()
         asked = [(watch, watch.hurry()) for watch in self._watches]
         found = (watch.fault(number) for watch, number in asked)
@@ -100,7 +100,7 @@ class Health:
 
 
 class _Watch:
-    """One probe, its thread, and what it last saw. Times are of the monotonic clock."""
+    """A probe, its thread, and its last result. Times are of the monotonic clock."""
 
     def __init__(self, name: str, probe: Callable[[], None], interval: float, late: float) -> None:
         self._name = name
@@ -123,7 +123,7 @@ class _Watch:
         with self._changed:
             if self._thread and self._thread.is_alive():
                 return
-            # A fork has no threads; what the process before it saw may be old.
+            # A forked process has no threads, and the results of its parent may be old.
             self._begun = self._ended = 0
             self._probing = False
             self._began, self._seen_at = time.monotonic(), datetime.now(UTC)
@@ -144,7 +144,7 @@ class _Watch:
             return self._begun + 1
 
     def fault(self, number: int) -> Fault | None:
-        """Wait a moment for a probe, and return what was last seen."""
+        """Wait a moment for a probe, and return the last result."""
         with self._changed:
             moment = _MOMENT if self._ended else _FIRST_MOMENT
             until = self._began + moment
@@ -153,7 +153,7 @@ class _Watch:
             )
             if self._ended and time.monotonic() - self._seen < self._late:
                 return self._fault
-            # It hangs, or has not come to an end even once.
+            # It hangs, or has not ended even once.
             since = self._fault.since if self._ended and self._fault else self._seen_at
             return Fault(self._name, NO_ANSWER, since)
 

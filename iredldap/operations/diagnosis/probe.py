@@ -1,4 +1,4 @@
-"""What a directory can do, found out by trying.
+"""Find out by trying which password schemes a directory verifies.
 
 Source: whether slapd verifies a scheme depends on its build and modules, and no attribute says.
 """
@@ -42,7 +42,7 @@ def verified_schemes(directory: Directory) -> tuple[str, ...]:
 
 
 def best_scheme(verified: tuple[str, ...]) -> str:
-    """The scheme for new passwords."""
+    """Return the scheme for new passwords."""
     return "SSHA512" if "SSHA512" in verified else "SSHA"
 
 

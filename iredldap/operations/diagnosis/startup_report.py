@@ -1,4 +1,4 @@
-"""Say at the start which release's schema the directory has, and what else is to be known of it."""
+"""Log at the start which release's schema the directory has, and the findings about it."""
 
 import threading
 
@@ -19,10 +19,10 @@ _GRACE = 5.0
 log = structlog.get_logger("iredldap.directory")
 
 
-class Introduction:
-    """Logs it once, as soon as the directory answers; meanwhile nobody waits.
+class StartupReport:
+    """Logs the report once, as soon as the directory answers, in a thread of its own.
 
-    It also has the schema read before the first request needs it.
+    It also reads the schema before the first request needs it.
     """
 
     def __init__(self, directory: Directory, settings: LdapSettings) -> None:
@@ -32,27 +32,27 @@ class Introduction:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to try."""
-        self._thread = threading.Thread(target=self._tell, name="introduction", daemon=True)
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._report, name="startup report", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Try no more."""
+        """Stop the thread."""
         self._closing.set()
         if self._thread:
             self._thread.join(_GRACE)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         while not self._closing.is_set():
             try:
                 schema = self._directory.schema()
-                found = [*findings.told(self._directory, self._settings)]
+                found = [*findings.find_all(self._directory, self._settings)]
             except ServerDown:
-                # That it does not answer is logged by whoever probes it.
+                # The health probe logs that it does not answer.
                 self._closing.wait(_INTERVAL)
                 continue
             except Refusal as ex:
-                # A schema that is not shown to us, say: the next try would end likewise.
+                # For example, a schema that we may not read: a retry would fail the same way.
                 log.warning("directory", code=ex.code, detail=ex.detail)
                 return
             wants = [want.effect for want in generations.wants(schema)]

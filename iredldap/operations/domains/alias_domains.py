@@ -1,8 +1,8 @@
-"""Alias domains: claimed on the domain, given to every account, made effective; or taken away.
+"""Plan the alias domains of a domain: claim a name, give it to every account, make it effective.
 
-The new name is first claimed as pending, which no mail server looks at but every check for taken
-names does. Then the accounts get their names, and last it becomes an alias domain. It goes the
-other way round: first it ends being one, then the accounts lose their names.
+The new name is first claimed as pending: mail servers ignore it, and every check for taken names
+finds it. Then the accounts get their names, and last it becomes an alias domain. A removal goes the
+other way round: first it ceases to be an alias domain, then the accounts lose their names.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,45 +25,45 @@ NAMES = ("domainName", "domainAliasName", "domainPendingAliasName")
 
 @dataclass(frozen=True)
 class AliasDomainChanges:
-    """What a request means: names that join, names that leave, names that others have."""
+    """Names that a request adds, names that it removes, and names that other domains have."""
 
-    joining: tuple[str, ...] = ()
-    leaving: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
 
 
 def requested(
     directory: Directory, caller: Caller, entry: Entry, parsed: Parsed
 ) -> AliasDomainChanges:
-    """Read what a request asks of a domain's aliases.
+    """Read which alias domains a request adds and removes.
 
-    Names that are aliases already are joined again, and those that are none are left again: a
-    change that broke off is finished so.
+    Names that are aliases already are added again, and those that are none are removed again: this
+    finishes a change that broke off.
 
     Raises:
         AlreadyExists: If every name asked for is taken by another domain.
-        PermissionDenied: If a normal admin asks for the domain of a standalone admin's address.
+        PermissionDenied: If a normal admin names the domain of a standalone admin's address.
     """
     own = entry.text("domainName") or ""
     present = set(domain.alias_domains(entry))
-    joining: set[str] = set()
-    leaving: set[str] = set()
+    added: set[str] = set()
+    removed: set[str] = set()
     for change in parsed.changes:
         match change.field.name, change.verb:
             case "aliasDomains", _:
-                joining |= set(change.values)
-                leaving |= (present | _left_over(directory, entry)) - joining
+                added |= set(change.values)
+                removed |= (present | _left_over(directory, entry)) - added
             case "addAliasDomain", Verb.ADD:
-                joining |= set(change.values)
+                added |= set(change.values)
             case "removeAliasDomain", Verb.REMOVE:
-                leaving |= set(change.values) - {own}
-    leaving -= joining
-    taken = _taken(directory, entry, joining) | (joining & {own})
-    if joining and joining <= taken:
+                removed |= set(change.values) - {own}
+    removed -= added
+    taken = _taken(directory, entry, added) | (added & {own})
+    if added and added <= taken:
         raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
-    creation_limits.refuse_names_of_admins(directory, caller, joining - taken - present)
+    creation_limits.refuse_names_of_admins(directory, caller, added - taken - present)
     return AliasDomainChanges(
-        tuple(sorted(joining - taken)), tuple(sorted(leaving)), tuple(sorted(taken))
+        tuple(sorted(added - taken)), tuple(sorted(removed)), tuple(sorted(taken))
     )
 
 
@@ -83,7 +83,7 @@ def _claims(directory: Directory, wanted: Iterable[str]) -> Query:
 
 
 def _left_over(directory: Directory, entry: Entry) -> set[str]:
-    """Names of alias domains that a removal, broken off, has left on accounts."""
+    """Return the names of alias domains that a removal which broke off has left on accounts."""
     own = entry.text("domainName") or ""
     hosted = {own, *domain.alias_domains(entry)}
     foreign = {
@@ -95,11 +95,11 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
 
 
 def claim_mods(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
-    """The first change of the domain's entry: claim what joins, end what leaves."""
+    """Return the first change of the domain's entry: claim added names, end removed ones."""
     present, pending = entry.lowered("domainAliasName"), entry.lowered("domainPendingAliasName")
-    claimed = [name for name in change.joining if name not in present | pending]
-    ended = [v for v in entry.texts("domainAliasName") if folded(v) in change.leaving]
-    dropped = [v for v in entry.texts("domainPendingAliasName") if folded(v) in change.leaving]
+    claimed = [name for name in change.added if name not in present | pending]
+    ended = [v for v in entry.texts("domainAliasName") if folded(v) in change.removed]
+    dropped = [v for v in entry.texts("domainPendingAliasName") if folded(v) in change.removed]
     return (
         *_mod(Op.DELETE, "domainAliasName", ended),
         *_mod(Op.DELETE, "domainPendingAliasName", dropped),
@@ -110,14 +110,14 @@ def claim_mods(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
 def services(
     entry: Entry, parsed: Parsed, change: AliasDomainChanges
 ) -> Iterator[fields.FieldChange]:
-    """Say that the service of alias domains goes from the domain with the last of them.
+    """Yield the removal of the alias domain service, with the last alias domain.
 
-    It comes with the first one that is made effective. A claimed name counts as one: whoever
-    claimed it may have seen the service there.
+    It is added with the first one that becomes effective. A claimed name counts as one: the request
+    that claimed it may have found the service there.
     """
     of_aliases = {"aliasDomains", "removeAliasDomain"}
     claimed = entry.lowered("domainAliasName") | entry.lowered("domainPendingAliasName")
-    left = (claimed | set(change.joining)) - set(change.leaving)
+    left = (claimed | set(change.added)) - set(change.removed)
     if not left and any(sent.field.name in of_aliases for sent in parsed.changes):
         yield fields.FieldChange(domain.ALL_SERVICES, ("domainalias",), Verb.REMOVE)
 
@@ -125,53 +125,52 @@ def services(
 def steps(
     directory: Directory, caller: Caller, entry: Entry, change: AliasDomainChanges
 ) -> tuple[Step, ...]:
-    """What follows the claim: the accounts, the domain's entry, and the accounts once more.
-
-    An account that is created meanwhile is found by the last sweep, or its own recheck finds the
-    alias domain.
-    """
+    """Return the steps after the claim: accounts, the domain's entry, and accounts again."""
     tree = directory.tree
-    leaving = [step for name in change.leaving for step in alias_domain.leave(tree, entry, name)]
-    look = (_recheck_names(entry, change),) if change.joining or change.leaving else ()
-    if not change.joining:
-        return (*leaving, *look)
-    taken = {name: _conflicts(directory, entry, name) for name in change.joining}
-    joining = [
-        step
-        for name in change.joining
-        for step in alias_domain.join(tree, entry, name, taken[name])
+    removed = [step for name in change.removed for step in alias_domain.leave(tree, entry, name)]
+    recheck = (_recheck_names(entry, change),) if change.added or change.removed else ()
+    if not change.added:
+        return (*removed, *recheck)
+    taken = {name: _conflicts(directory, entry, name) for name in change.added}
+    added = [
+        step for name in change.added for step in alias_domain.join(tree, entry, name, taken[name])
     ]
     effective = _effective(entry, change)
     return (
-        *leaving,
+        *removed,
+        # Before any account gets the name: until then removing the claim reverts everything.
         *_rechecks(directory, caller, entry, change),
-        *joining,
+        *added,
+        # Effective only now: Postfix accepts mail to the alias domain from here on, and every
+        # account must have its name by then.
         *((Modify(entry.dn, effective),) if effective else ()),
-        *joining,
-        *look,
+        # Again: an account that was added since is found here, or was added so late that its own
+        # recheck finds the alias domain.
+        *added,
+        *recheck,
     )
 
 
 def _recheck_names(entry: Entry, change: AliasDomainChanges) -> Recheck:
-    """Another program may have changed the alias domains while the accounts got or lost names.
+    """Return the recheck of the domain's names, which other programs may have changed meanwhile.
 
-    The change is then made anew, as if it had come after the other one.
+    The plan is then made again, as if the request had come after the other change.
     """
 
     def judge(entries: Iterable[Entry]) -> Correction:
         for found in entries:
             present = found.lowered("domainAliasName")
-            if present & set(change.leaving) or not present.issuperset(change.joining):
+            if present & set(change.removed) or not present.issuperset(change.added):
                 return Correction(refusal=PreconditionFailed(f"others have changed {entry.dn}"))
         return Correction()
 
     query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("domainAliasName",))
-    return Recheck("are its alias domains still those of the accounts", query, judge)
+    return Recheck("check that the alias domains are those of the accounts", query, judge)
 
 
 def _effective(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
     present = entry.lowered("domainAliasName")
-    new = [name for name in change.joining if name not in present]
+    new = [name for name in change.added if name not in present]
     pending = entry.texts("domainPendingAliasName")
     spelt = [next((v for v in pending if folded(v) == name), name) for name in new]
     return (
@@ -184,27 +183,29 @@ def _effective(entry: Entry, change: AliasDomainChanges) -> tuple[Mod, ...]:
 def _rechecks(
     directory: Directory, caller: Caller, entry: Entry, change: AliasDomainChanges
 ) -> tuple[Recheck, ...]:
-    """Another domain may have claimed a name as quickly: then neither keeps the claim."""
+    """Return the rechecks of the claim: if another domain claimed a name too, neither keeps it."""
     present = entry.lowered("domainAliasName")
     pending = entry.lowered("domainPendingAliasName")
-    claimed = [name for name in change.joining if name not in present | pending]
+    claimed = [name for name in change.added if name not in present | pending]
     mods = _mod(Op.DELETE, "domainPendingAliasName", claimed)
     back = (Modify(entry.dn, mods, absent_ok=True),) if mods else ()
 
     def judge(entries: Iterable[Entry]) -> Correction:
         if all(names.same_dn(other.dn, entry.dn) for other in entries):
             return Correction()
-        return Correction(back, AlreadyExists(f"taken: {', '.join(change.joining)}"))
+        return Correction(back, AlreadyExists(f"taken: {', '.join(change.added)}"))
 
-    new = [name for name in change.joining if name not in present]
+    new = [name for name in change.added if name not in present]
     return (
-        Recheck("are the names still nobody else's", _claims(directory, change.joining), judge),
+        Recheck(
+            "check that no other domain has the names", _claims(directory, change.added), judge
+        ),
         *creation_limits.recheck_names_of_admins(directory, caller, new, back),
     )
 
 
 def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:
-    """Addresses in a new alias domain that belong to other accounts than would get them."""
+    """Return addresses in a new alias domain that belong to other accounts than would get them."""
     held = either(ends_with("mail", f"@{name}"), ends_with("shadowAddress", f"@{name}"))
     attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
     accounts = Query(directory.tree.base, Scope.SUBTREE, held, attributes)

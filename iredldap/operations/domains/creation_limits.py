@@ -1,8 +1,6 @@
-"""Whether a normal admin may have a new domain: asked before it is added, and again after it.
+"""Check whether a normal admin may add a domain, before it is added and again after it.
 
-The same holds for alias domains, as far as standalone admins are concerned.
-
-A global admin may have any.
+Alias domains are checked as far as standalone admins are concerned. A global admin may add any.
 """
 
 from collections.abc import Iterable
@@ -29,11 +27,11 @@ from iredldap.operations.login import Caller
 
 
 def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> None:
-    """Check a normal admin's limits against all domains that they manage by now.
+    """Refuse a domain that exceeds a normal admin's limits over all domains that they manage.
 
     Raises:
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
-        ExceedLimitLists: If they would hand out more than they may.
+        ExceedLimitLists: If they would give out more than they may.
         PermissionDenied: If it is the domain of a standalone admin's address.
     """
     if caller.is_global:
@@ -50,7 +48,7 @@ def refuse(directory: Directory, caller: Caller, name: str, parsed: Parsed) -> N
 
 
 def refuse_names_of_admins(directory: Directory, caller: Caller, wanted: Iterable[str]) -> None:
-    """See whether names of domains are not those of standalone admins' addresses.
+    """Refuse names of domains that are those of standalone admins' addresses.
 
     Raises:
         PermissionDenied: If a normal admin wants one that is.
@@ -63,13 +61,13 @@ def refuse_names_of_admins(directory: Directory, caller: Caller, wanted: Iterabl
 def recheck_names_of_admins(
     directory: Directory, caller: Caller, wanted: Iterable[str], away: tuple[Operation, ...]
 ) -> tuple[Recheck, ...]:
-    """A standalone admin may have been made meanwhile.
+    """Return the recheck for standalone admins who were added meanwhile.
 
     Args:
         directory: Where.
         caller: Who wants the names.
         wanted: The names.
-        away: What takes them away again.
+        away: Removes them again.
     """
     wanted = sorted(wanted)
     if caller.is_global or not wanted:
@@ -79,20 +77,20 @@ def recheck_names_of_admins(
         return Correction(away, _of_an_admin(wanted)) if any(True for _ in found) else Correction()
 
     query = _standalone_admins(directory, wanted)
-    return (Recheck("is there still no admin of this domain's name", query, judge),)
+    return (Recheck("check that no standalone admin has the domain", query, judge),)
 
 
 def rechecks(
     directory: Directory, caller: Caller, name: str, parsed: Parsed, away: tuple[Operation, ...]
 ) -> tuple[Recheck, ...]:
-    """Check again after the write: the admin or another client may have been as quick.
+    """Return the rechecks after the write: the admin may add several domains at once.
 
     Args:
         directory: Where.
         caller: Who adds the domain.
         name: Its name.
         parsed: The request.
-        away: What takes it away again.
+        away: Removes it again.
     """
     if caller.is_global:
         return ()
@@ -103,7 +101,7 @@ def rechecks(
 
     managed = finders.managed_domains_query(directory, caller.address)
     return (
-        Recheck("is the admin still within their limits", managed, judge_excess),
+        Recheck("check that the admin is within their limits", managed, judge_excess),
         *recheck_names_of_admins(directory, caller, [name], away),
     )
 
@@ -140,10 +138,10 @@ def _excess(
 
 
 def _standalone_admins(directory: Directory, wanted: list[str]) -> Query:
-    """Search for standalone admins whose address lies in a domain of one of these names.
+    """Return the search for standalone admins whose addresses lie in domains of some names.
 
-    Rights belong to addresses: who makes a mail user of the same address makes themselves a second
-    admin of that one's domains.
+    Rights belong to addresses: an admin who could add a mail user of the same address would get
+    the standalone admin's domains.
     """
     in_domains = either(*(filters.ends_with("mail", f"@{name}") for name in wanted))
     of_domain = every(equals("objectClass", "mailAdmin"), in_domains)

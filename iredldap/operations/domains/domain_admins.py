@@ -1,4 +1,4 @@
-"""Who manages a domain, and that somebody manages all of them."""
+"""Plan who manages a domain, and keep one active global admin."""
 
 from collections.abc import Iterable, Iterator
 
@@ -30,7 +30,7 @@ from iredldap.operations.login import Caller
 def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a domain's admins: the role first, the domain's own entry last.
 
-    All are withdrawn first, then single ones, then others are assigned.
+    A request that removes and assigns removes all first, then single ones, then assigns.
 
     Raises:
         NoSuchAccount: If there is no such domain.
@@ -61,8 +61,10 @@ def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return Plan(
         entry.dn,
         (
+            # The domain's entry last: it says who is left to promote or to demote, so a repeat
+            # after a crash finds the same to do.
             *promoted,
-            *dismissal(directory, entry.dn, withdrawn),
+            *revoke_role(directory, entry.dn, withdrawn),
             *((Modify(entry.dn, mods),) if mods else ()),
         ),
         entry.csn,
@@ -77,9 +79,9 @@ def _asked(parsed: Parsed, name: str) -> set[str]:
 
 
 def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[str, Entry]:
-    """Those who exist, and whom the caller may name: a normal admin, users of their domains.
+    """Find those who exist and may be named: by a normal admin, users of their domains only.
 
-    Global admins' accounts are not theirs to change, and they need no domain.
+    A normal admin cannot name global admins, whose accounts they may not change.
     """
     if not wanted:
         return {}
@@ -99,8 +101,10 @@ def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[
     }
 
 
-def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Sweep, ...]:
-    """Take the role from mail users who manage no other domain; global admins keep it.
+def revoke_role(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Sweep, ...]:
+    """Return the sweep that revokes the role of mail users who manage no other domain.
+
+    Global admins keep it.
 
     Args:
         directory: Where.
@@ -115,8 +119,8 @@ def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Swe
     domains = directory.find(Query(directory.tree.base, Scope.ONE, filter_, ("domainAdmin",)))
     others = (domain for domain in domains if not names.same_dn(domain.dn, dn))
     busy = {mail for domain in others for mail in domain.lowered("domainAdmin")}
-    jobless = [mail for mail in asked if mail not in busy]
-    if not jobless:
+    without_domain = [mail for mail in asked if mail not in busy]
+    if not without_domain:
         return ()
 
     def change(entry: Entry) -> Iterator[Operation]:
@@ -124,17 +128,17 @@ def dismissal(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[Swe
         if mods and not entry.has("domainGlobalAdmin", "yes"):
             yield Modify(entry.dn, mods, absent_ok=True)
 
-    mails = either(*(equals("mail", mail) for mail in jobless))
+    mails = either(*(equals("mail", mail) for mail in without_domain))
     accounts = every(equals("objectClass", "mailUser"), mails)
     attributes = ("enabledService", "domainGlobalAdmin")
     query = Query(directory.tree.base, Scope.SUBTREE, accounts, attributes)
-    return (Sweep("dismiss admins of no other domain", query, change),)
+    return (Sweep("revoke the role of admins of no other domain", query, change),)
 
 
-def keep_a_global_admin(
+def require_global_admin(
     directory: Directory, entry: Entry, mods: tuple[Mod, ...]
 ) -> Iterator[Recheck]:
-    """Keep one active global admin, also when two take the role from each other at once.
+    """Require another active global admin, also when two demote each other at once.
 
     Args:
         directory: Where.
@@ -148,19 +152,23 @@ def keep_a_global_admin(
         return
     finders.require_another_global_admin(directory, entry.dn)
 
+    # Two requests may each find the other's admin before either writes. Both look again after the
+    # write and find none; one or both revert.
     def judge(admins: Iterable[Entry]) -> Correction:
         if any(finders.is_active_with_domain(directory, admin) for admin in admins):
             return Correction()
         undone = undo_modify(entry, mods, *_ROLE)
         return Correction(undone, PermissionDenied("the last active global admin"))
 
-    yield Recheck("is there a global admin left", finders.global_admins_query(directory), judge)
+    yield Recheck(
+        "check that there is an active global admin", finders.global_admins_query(directory), judge
+    )
 
 
 _ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}
-"""What an active global admin has."""
+"""Attributes of an active global admin."""
 
 
 def ends_a_role(mod: Mod) -> bool:
-    """Whether a modification of an active global admin's entry makes it that of another account."""
+    """Return whether a modification ends the role of an active global admin."""
     return mod.attribute in _ROLE and mod.values != _ROLE[mod.attribute]

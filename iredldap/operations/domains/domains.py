@@ -1,4 +1,4 @@
-"""What one can do with a domain."""
+"""Plan changes of domains, and show them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ _MADE = frozenset((
     "accountSetting", "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress",
     "entryCSN",
 ))  # fmt: skip
-"""What a creation writes."""
+"""Attributes that a creation writes."""
 
 
 def get(directory: Directory, name: str) -> Entry:
@@ -83,17 +83,17 @@ def services(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a new domain: its entry and the four containers.
 
-    A creation that was broken off left a domain without all of its containers; asking for the
-    domain again finishes it, unless somebody has changed it meanwhile. A domain of another tool
-    that lacks some is there already: they come with the first account that needs them.
+    A creation that broke off leaves a domain without all of its containers; a repeat of the request
+    finishes it, unless the domain was changed meanwhile. A domain of another tool that lacks some
+    exists already: its containers are added with the first account that needs them.
 
     Raises:
         AlreadyExists: If the name is that of a domain or alias domain, also a pending one.
         ExceedLimitDomain, ExceedLimitQuota, ExceedLimitUsers, ExceedLimitAliases,
-        ExceedLimitLists: If a normal admin would hand out more than they may.
+        ExceedLimitLists: If a normal admin would give out more than they may.
         PermissionDenied: If a normal admin names the domain of a standalone admin's address.
-        InvalidMail: If copies of mail shall go to an address of another domain here that nobody
-            has.
+        InvalidMail: If copies of mail would be sent to an address in another domain hosted here
+            that belongs to no account.
     """
     directory, config, caller = context.directory, context.config, context.caller
     name = path["domain"]
@@ -101,12 +101,12 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     found = directory.find(taken)
     creation_limits.refuse(directory, caller, name, parsed)
     if not caller.is_global and find_admin(directory, caller.address) is None:
-        # While they waited for their turn the account may have gone; a domain that names it then
-        # would belong to nobody.
+        # The account may have been deleted while the request waited for its turn: no account would
+        # have the right to the new domain.
         raise PermissionDenied(f"{caller.address} is no admin any more")
-    # The accounts of the new domain are yet to come.
+    # The new domain has no accounts yet, so its own addresses are not judged.
     others = Judge(directory, lambda place: place != name and caller.manages(place, by_alias=True))
-    _refuse_copies_to_nobody(others, parsed)
+    _refuse_unreachable_copies(others, parsed)
     attributes = domain_entry.new(
         name,
         parsed.changes,
@@ -115,7 +115,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     if not caller.is_global:
         attributes["domainAdmin"] = (caller.address.encode(),)
-    # Their limits are about all domains that they manage, and so are their rights.
+    # Limits and rights of a normal admin depend on all domains that they manage.
     touches = frozenset() if caller.is_global else names.domains_of((caller.address,))
     if found and not _is_unfinished(directory, config, caller, found, name):
         raise AlreadyExists(f"domain {name}")
@@ -134,7 +134,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         return Correction(away, AlreadyExists(f"domain {name}"))
 
     rechecks = (
-        Recheck("is the name still free elsewhere", taken, judge),
+        Recheck("check that no other domain has the name", taken, judge),
         *creation_limits.rechecks(directory, caller, name, parsed, away),
     )
     steps = (Add(dn, attributes), *containers, *rechecks)
@@ -144,10 +144,10 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 def _is_unfinished(
     directory: Directory, config: Config, caller: Caller, found: list[Entry], name: str
 ) -> bool:
-    """Whether a domain is one whose creation by this caller, or by any global admin, broke off.
+    """Return whether the creation of a domain by this caller, or any global admin, broke off.
 
-    Domains made by other tools may lack a container too. To finish one takes away what was not
-    asked for: so it has to be as our account made it, untouched since, and without accounts.
+    Domains of other tools may lack a container too. Finishing a creation resets the entry: so it
+    has to be as our account added it, unchanged since, and without accounts.
     """
     if len(found) != 1 or not found[0].has("domainName", name):
         return False
@@ -163,7 +163,7 @@ def _is_unfinished(
 
 
 def _is_as_made(directory: Directory, config: Config, entry: Entry) -> bool:
-    """Whether our account has made a domain, and nobody has changed it since."""
+    """Return whether our account added a domain, and it was not changed since."""
     origin = directory.read(entry.dn, _ORIGIN)
     return (
         entry.attributes.keys() <= _MADE
@@ -174,15 +174,15 @@ def _is_as_made(directory: Directory, config: Config, entry: Entry) -> bool:
 
 
 def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan a change of a domain: its own entry first, then what follows from it.
+    """Plan a change of a domain: its own entry first, then the accounts that depend on it.
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
         PermissionDenied: If it would disable the caller, or the last global admin; if a normal
             admin names the domain of a standalone admin's address as an alias domain.
-        AlreadyExists: If every alias domain asked for is taken.
+        AlreadyExists: If every alias domain that was sent is taken.
         InvalidMail: If no destination of the catch-all exists, or one of copies does not.
-        MlmmjadminUnavailable: If an alias domain ends, the domain has subscribable lists, and
+        MlmmjadminUnavailable: If an alias domain is removed, the domain has subscribable lists, and
             mlmmjadmin does not answer.
     """
     directory, caller = context.directory, context.caller
@@ -191,7 +191,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     mods = (
         *modlist(
             (
-                *_whole_services(parsed.changes, entry, aliases),
+                *_with_alias_service(parsed.changes, entry, aliases),
                 *alias_domains.services(entry, parsed, aliases),
             ),
             entry,
@@ -202,12 +202,12 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     status = parsed.value("accountStatus")
     marks = status if generations.marks_accounts(directory.schema()) else None
     if status == "disabled":
-        _keep_admins(directory, caller, entry)
+        _require_admins_left(directory, caller, entry)
     judge = Judge.of(directory, caller)
-    _refuse_copies_to_nobody(judge, parsed, entry)
+    _refuse_unreachable_copies(judge, parsed, entry)
     catchall, dropped = _catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
-        *_outside(context, entry, parsed, aliases),
+        *_external_steps(context, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
         *((_unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
@@ -215,36 +215,36 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *catchall,
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
-    touches = frozenset({*aliases.leaving, *((GLOBAL_ADMINS,) if status == "disabled" else ())})
+    touches = frozenset({*aliases.removed, *((GLOBAL_ADMINS,) if status == "disabled" else ())})
     return Plan(entry.dn, steps, entry.csn, ignored, touches, found=judge.found)
 
 
-def _outside(
+def _external_steps(
     context: Context, entry: Entry, parsed: Parsed, aliases: alias_domains.AliasDomainChanges
 ) -> Iterator[Outside]:
-    """What else goes along: names that leave are forgotten, users who come back keep their mail.
+    """Yield the steps outside the directory: rows of removed names, mailboxes of enabled users.
 
-    The mailboxes of a domain whose deletion was broken off may have been written down already.
-    First, as a repeat finds the same to do only while the domain is as it was. A name that is no
-    alias domain of this one may be another's.
+    The mailboxes of a domain whose deletion broke off may be recorded as deleted. The steps come
+    first: a repeat finds them only while the domain is as it was. Names that are no alias domains
+    of this one may be another domain's, and are left out.
     """
     directory, records = context.directory, context.records
-    leaving = sorted(set(aliases.leaving) & set(domain.alias_domains(entry)))
-    if leaving:
+    removed = sorted(set(aliases.removed) & set(domain.alias_domains(entry)))
+    if removed:
         records.ask()
-        yield from list_mentions.remove_alias_domains(context, entry.dn, leaving)
-        yield records.forgetting_domains(*leaving)
+        yield from list_mentions.remove_alias_domains(context, entry.dn, removed)
+        yield records.forgetting_domains(*removed)
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()
         yield records.reclaiming(lambda: directory.stream(_mailboxes(entry)))
 
 
-def _whole_services(
+def _with_alias_service(
     changes: Iterable[FieldChange], entry: Entry, aliases: alias_domains.AliasDomainChanges
 ) -> Iterator[FieldChange]:
-    """A new set of services keeps `domainalias` for as long as there are alias domains."""
-    present = set(domain.alias_domains(entry)) | set(aliases.joining)
-    kept = ("domainalias",) if present - set(aliases.leaving) else ()
+    """Yield the changes; a new set of services keeps `domainalias` if there are alias domains."""
+    present = set(domain.alias_domains(entry)) | set(aliases.added)
+    kept = ("domainalias",) if present - set(aliases.removed) else ()
     for change in changes:
         if change.field.name == "removeAllServices":
             yield FieldChange(domain.ALL_SERVICES, kept)
@@ -257,7 +257,7 @@ def _whole_services(
 def _catchall(
     directory: Directory, judge: Judge, entry: Entry, parsed: Parsed
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """Say what must change in the catch-all account, and which destinations nobody has."""
+    """Return the steps for the catch-all account, and the destinations that do not exist."""
     change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
     if change is None:
         return (), ()
@@ -266,17 +266,19 @@ def _catchall(
     if not change.values:
         return (_without_catchall(directory, account.dn) if account else ()), ()
     held = account.lowered("mailForwardingAddress") if account else set[str]()
-    nobody = judge.unreachable(value for value in change.values if folded(value) not in held)
-    kept = tuple(mail for mail in change.values if mail not in nobody)
+    unreachable = judge.unreachable(value for value in change.values if folded(value) not in held)
+    kept = tuple(mail for mail in change.values if mail not in unreachable)
     if not kept:
-        raise InvalidMail(f"nobody has {', '.join(sorted(nobody))[:200]}", parameter="catchall")
+        raise InvalidMail(
+            f"nobody has {', '.join(sorted(unreachable))[:200]}", parameter="catchall"
+        )
     if account is None:
         attributes = domain_entry.new_catchall(entry, kept, is_active=entry.is_active)
         dn = names.account_in(entry.dn, "Users", f"@{name}")
         made = Add(dn, attributes, container=domain_entry.new_container(entry.dn, "Users"))
-        return (made,), tuple(sorted(nobody))
+        return (made,), tuple(sorted(unreachable))
     mods = modlist((FieldChange(domain.CATCHALL_TARGETS, kept),), account)
-    return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(nobody))
+    return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(unreachable))
 
 
 def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
@@ -289,10 +291,10 @@ def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
 _COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}
 
 
-def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None = None) -> None:
-    """Refuse an address that shall get copies of all mail, is hosted here, and belongs to nobody.
+def _refuse_unreachable_copies(judge: Judge, parsed: Parsed, entry: Entry | None = None) -> None:
+    """Refuse to send copies of all mail to an address hosted here that belongs to no account.
 
-    One that the domain has already is not judged again.
+    An address that the domain has already is not judged again.
 
     Raises:
         InvalidMail: If there is such an address.
@@ -303,30 +305,30 @@ def _refuse_copies_to_nobody(judge: Judge, parsed: Parsed, entry: Entry | None =
             and change.field.stored_as.name in _COPIES
         ):
             held = entry.lowered(change.field.stored_as.name) if entry else set[str]()
-            nobody = judge.unreachable(v for v in change.values if folded(v) not in held)
-            if nobody:
+            unreachable = judge.unreachable(v for v in change.values if folded(v) not in held)
+            if unreachable:
                 raise InvalidMail(
-                    f"nobody has {', '.join(sorted(nobody))}", parameter=change.field.name
+                    f"nobody has {', '.join(sorted(unreachable))}", parameter=change.field.name
                 )
 
 
-def _keep_admins(directory: Directory, caller: Caller, entry: Entry) -> None:
+def _require_admins_left(directory: Directory, caller: Caller, entry: Entry) -> None:
     if names.is_within(caller.dn, entry.dn):
         raise PermissionDenied("the caller's own account is in this domain")
     finders.require_another_global_admin(directory, entry.dn, below=True)
 
 
-def _spare_global_admins(directory: Directory, entry: Entry) -> None:
+def _refuse_global_admins(directory: Directory, entry: Entry) -> None:
     global_admins = every(equals("objectClass", "mailUser"), equals("domainGlobalAdmin", "yes"))
     if directory.find(Query(entry.dn, Scope.SUBTREE, global_admins, ("1.1",))):
         raise PermissionDenied(f"a global admin's account is in {entry.dn}")
 
 
 def _mark(dn: str) -> Sweep:
-    """Mark every account of a disabled domain.
+    """Return the sweep that marks every account of a disabled domain.
 
-    The head is disabled before: an account that is created meanwhile is either found by the
-    sweep, or its own recheck finds the head disabled.
+    The domain's entry is disabled before: an account that is added meanwhile is either found by the
+    sweep, or its own recheck finds the domain disabled.
     """
     unmarked = every(_MARKED, filters.negated(equals("domainStatus", "disabled")))
     return _status_sweep(dn, "disable the accounts", unmarked, (b"disabled",))
@@ -346,9 +348,10 @@ def _status_sweep(dn: str, meaning: str, which: str, status: tuple[bytes, ...]) 
 
 
 def _recheck_status(entry: Entry, wanted: str) -> Recheck:
-    """Another program may have switched the domain meanwhile: then accounts and domain disagree.
+    """Return the recheck of the domain's status, which other programs may have changed meanwhile.
 
-    The change is then made anew, as if it had come after the other one.
+    Accounts and domain would disagree. The plan is then made again, as if the request had come
+    after the other change.
     """
 
     def judge(found: Iterable[Entry]) -> Correction:
@@ -357,7 +360,7 @@ def _recheck_status(entry: Entry, wanted: str) -> Recheck:
         return Correction(refusal=PreconditionFailed(f"others have switched {entry.dn}"))
 
     query = Query(entry.dn, Scope.BASE, equals("objectClass", "mailDomain"), ("accountStatus",))
-    return Recheck("is the domain still as its accounts are", query, judge)
+    return Recheck("check that the domain has the status of its accounts", query, judge)
 
 
 def _mailboxes(entry: Entry) -> Query:
@@ -365,7 +368,7 @@ def _mailboxes(entry: Entry) -> Query:
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of a domain: switch it off, clear its mentions, take it away leaf first.
+    """Plan the deletion of a domain: disable it, clear its mentions, delete it leaf first.
 
     Raises:
         NoSuchAccount: If there is none of this name; that of an alias domain is none.
@@ -377,9 +380,9 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, caller = context.directory, context.records, context.caller
     name, days = path["domain"], mailboxes.days_kept(context, path)
     entry = finders.domain(directory, name)
-    _keep_admins(directory, caller, entry)
+    _require_admins_left(directory, caller, entry)
     if not caller.is_global:
-        _spare_global_admins(directory, entry)
+        _refuse_global_admins(directory, entry)
     records.ask_for_mailboxes(days)
     off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
@@ -388,15 +391,19 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return Plan(
         entry.dn,
         (
+            # Disabled first: no mail is accepted while its accounts go.
             off,
+            # Lists, references and databases before the accounts: the directory says which of them
+            # there are, so a repeat after a crash finds what is left.
             *list_mentions.remove_domain(context, entry.dn, domains),
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
-            mailboxes.remembering(context, users, entry.dn, days),
+            # While the entries of the users can still be read.
+            mailboxes.record_deleted(context, users, entry.dn, days),
             records.forgetting_domains(*domains),
             replace(everything_below(entry.dn), meaning="delete everything in the domain"),
-            # Late: one of them may be the caller, whose right a repeat stands on.
-            *domain_admins.dismissal(directory, entry.dn, entry.lowered("domainAdmin")),
+            # Late: one of them may be the caller, who needs the right to repeat the request.
+            *domain_admins.revoke_role(directory, entry.dn, entry.lowered("domainAdmin")),
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,

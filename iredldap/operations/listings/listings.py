@@ -1,9 +1,9 @@
-"""Listings: the domains of a caller, and the accounts of one kind in a domain.
+"""List the domains of a caller, and the accounts of one type in a domain.
 
 Whole listings of profiles come in the directory's order, as the entries arrive. Names, and pages,
 are sorted by key: the name of the domain or the address, in lower case. The directory does not
-order, so each page is a search of its own that keeps the smallest keys above the cursor: who is
-there all the time is on exactly one page, whoever comes and goes meanwhile.
+sort, so each page is a search of its own that keeps the smallest keys above the cursor: an entry
+that exists all the time is on exactly one page, whatever is added and deleted meanwhile.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -28,10 +28,10 @@ from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import USAGE, Usages
 
 _TOGETHER = 250
-"""Most profiles in memory at once, for which the databases are asked together."""
+"""Most profiles in memory at once; the databases are queried once for all of these."""
 
 _LARGE = 1024 * 1024
-"""Bytes of values after which there are as few as there may be."""
+"""Bytes of values in memory after which no further profile is added."""
 
 
 def _domains(directory: Directory, caller: Caller, _: str) -> Query:
@@ -41,7 +41,7 @@ def _domains(directory: Directory, caller: Caller, _: str) -> Query:
 
 
 def _users(_: Directory, caller: Caller, home: str) -> Query:
-    """Find users; of global admins a normal one may read none."""
+    """Find users; a normal admin may not read global ones."""
     query = finders.users_query(home)
     if caller.is_global:
         return query
@@ -72,17 +72,17 @@ class Page:
 
 
 class Listing:
-    """What is listed for a caller.
+    """A listing for a caller.
 
     Args:
         context: The context of the request.
         listed: What is listed.
         domain: Where accounts lie: the name of a domain, or of one of its alias domains.
         hidden: Attributes that no answer shows.
-        wanted: What was asked for.
+        wanted: The options that were sent.
 
     Raises:
-        InvalidParameter: If all of the attributes asked for are unknown.
+        InvalidParameter: If all attributes that were sent are unknown.
         ServerDown: If the directory does not answer.
     """
 
@@ -105,11 +105,11 @@ class Listing:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Names of attributes that were sent and mean nothing here."""
+        """Names that were sent and are no attributes."""
         return self._choice.ignored
 
     def page(self) -> Page:
-        """Give what is small enough to be sorted: names, or a page.
+        """Return what is small enough to be sorted: names, or a page.
 
         Raises:
             NoSuchAccount: If there is no such domain.
@@ -130,7 +130,7 @@ class Listing:
         return Page(data, more)
 
     def profiles(self) -> Generator[Profiles, None, None]:
-        """Give all profiles as they arrive, some at a time.
+        """Yield all profiles as they arrive, some at a time.
 
         Raises:
             NoSuchAccount, ExceededLdapServerSizelimit, ServerDown: As `page`; the last two also
@@ -153,7 +153,7 @@ class Listing:
         return self._choice.of(self._listed.profile(entry, self._hidden))
 
     def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
-        """Search; only where no domain is called so it takes a look at others and alias domains."""
+        """Search below the usual DN of the domain, or else below the domain of this name."""
         try:
             query = self._query(self._directory.tree.domain(self._domain), attributes)
             yield from self._directory.stream(query, must_exist=True)
@@ -170,7 +170,7 @@ class Listing:
         return replace(query, filter=every(query.filter, *terms), attributes=attributes)
 
     def _key(self, entry: Entry) -> str:
-        """Give the name or address of an entry: that of its DN, unless another tool named it."""
+        """Return the name or address of an entry, by its DN unless that has neither."""
         attribute = self._listed.key
         named = names.named_by(entry.dn, attribute)
         if named is None:
@@ -181,7 +181,7 @@ class Listing:
 
 
 def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
-    """The next ones, no more than are to be in memory at once."""
+    """Yield the next ones, as many as may be in memory at once."""
     size = 0
     for number, (key, entry) in enumerate(keyed, 1):
         yield key, entry

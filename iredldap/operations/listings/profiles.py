@@ -1,4 +1,4 @@
-"""What is shown of each entry in a listing, and how little the directory has to send for it."""
+"""Choose what is shown of each entry in a listing, and request only that of the directory."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ Profiles = Mapping[str, Profile]
 
 @dataclass(frozen=True)
 class ListedKind:
-    """What is listed.
+    """A kind of entry that is listed.
 
     Args:
-        query: Finds it; of a domain, below the DN of that.
-        profile: What a read of one shows, but for `usage`; without the hidden attributes.
-        computed: Keys of a profile that are no attributes, and the attributes they stand on.
+        query: Returns the search for it; for accounts, below the DN of a domain.
+        profile: Returns what a read of one shows, without `usage` and the hidden attributes.
+        computed: Keys of a profile that are no attributes, and the attributes they come from.
         has_usage: Whether what Dovecot wrote is shown as well.
         key: Attribute that has the name or address.
     """
@@ -41,9 +41,9 @@ class AttributeChoice:
     """Which parts of a profile are shown.
 
     Args:
-        attributes: What to ask the directory for.
+        attributes: What to request of the directory.
         keys: Keys of a profile, in lower case; None: all.
-        ignored: Names that were sent and mean nothing here.
+        ignored: Names that were sent and are no attributes.
     """
 
     attributes: tuple[str, ...] = ("*",)
@@ -51,13 +51,13 @@ class AttributeChoice:
     ignored: tuple[str, ...] = ()
 
     def of(self, profile: Profile) -> Profile:
-        """Thin a profile."""
+        """Reduce a profile to the parts that are shown."""
         if self.keys is None:
             return profile
         return {k: v for k, v in profile.items() if k.partition(";")[0].lower() in self.keys}
 
     def has(self, keys: Iterable[str]) -> bool:
-        """Whether any of these is shown."""
+        """Return whether any of some keys is shown."""
         return self.keys is None or not self.keys.isdisjoint(keys)
 
 
@@ -68,12 +68,12 @@ def choose_attributes(
 
     Args:
         directory: Knows the names of attributes.
-        listed: What is listed.
+        listed: The kind of entry.
         words: Names of attributes or computed keys, in any letter case; none: everything.
         hidden: Attributes that no answer shows.
 
     Raises:
-        InvalidParameter: If none of the names means anything here.
+        InvalidParameter: If none of the names is an attribute.
         ServerDown: If the directory does not answer.
     """
     sent = tuple(words)
@@ -94,7 +94,7 @@ def choose_attributes(
 
 
 def _spelled(schema: Schema, listed: ListedKind, word: str) -> str | None:
-    """A key as profiles have it; None: they never do."""
+    """Return a key in the spelling of profiles; None: no profile has it."""
     if word.lower() in listed.computed:
         return word.lower()
     return None if schema.is_operational(word) else schema.spelled(word)

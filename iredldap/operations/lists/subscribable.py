@@ -1,9 +1,8 @@
-"""What one can do with a subscribable mailing list.
+"""Plan changes of subscribable mailing lists, and show them.
 
-The entry in the directory is ours, the list behind it mlmmjadmin's. It is asked before the first
-write: what cannot be done there is not begun here. What it has to do is a step of the plan, which
-may be done twice. A list that goes is switched off, loses its directory and, last, its entry: what
-broke off can be asked for again.
+The directory has an entry, mlmmjadmin keeps the list itself. It is called before the first write:
+what fails there is not begun here. Its part is a step of the plan, which may be repeated. A deleted
+list is disabled, loses its folder and, last, its entry: a repeat finishes what broke off.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,7 +53,7 @@ def _read(directory: Directory, mail: str) -> Entry:
 def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
     profile = lists.profile(mail)
     if profile is None:
-        # As after a restore of the entry alone: it can be deleted, and the list made anew.
+        # As after a restore of the entry alone: it can be deleted, and the list created again.
         raise NoSuchAccount(f"mlmmj has no list {mail}", report={"without_list": entry.dn})
     return profile
 
@@ -62,18 +61,18 @@ def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
 def get(
     directory: Directory, records: Records, mail: str, *, with_members: bool
 ) -> tuple[Entry, dict[str, Any]]:
-    """Read a list: its entry, and its settings, as answers show them.
+    """Read a list: its entry, and its settings as answers show them.
 
     Raises:
-        NoSuchAccount: If there is none, or it is one that nobody subscribes to; or there is its
-            entry alone, which the report tells.
-        MlmmjadminUnavailable: If its settings cannot be had.
+        NoSuchAccount: If there is none, or it is an unsubscribable one; or if it has an entry
+            alone, which the report names.
+        MlmmjadminUnavailable: If its settings cannot be read.
     """
     entry, lists = _read(directory, mail), records.mlmmjadmin
     settings = list_profile.shown(_profile(lists, mail, entry))
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
-        settings["subscribers"] = subscribable_members.shown(directory, lists, entry, mail)
+        settings["subscribers"] = subscribable_members.read(directory, lists, entry, mail)
     return entry, settings
 
 
@@ -88,79 +87,79 @@ def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 
 
 @dataclass(frozen=True)
-class Addressed:
-    """Changes with the further addresses that may stand: all in the directory, fewer in mlmmj."""
+class CheckedAddresses:
+    """Changes with the allowed further addresses: all for the directory, fewer for mlmmj."""
 
     in_directory: tuple[FieldChange, ...]
     in_profile: tuple[FieldChange, ...]
     ignored: tuple[str, ...] = ()
 
 
-def addressed(
+def check_addresses(
     directory: Directory,
     entry: Entry,
     home: Callable[[], Entry],
     changes: Sequence[FieldChange],
     profile: Settings,
-) -> Addressed:
-    """Judge further addresses as those of users are; names in alias domains are not touched.
+) -> CheckedAddresses:
+    """Check further addresses as those of users are; names in alias domains stay.
 
     Raises:
-        InvalidMail, AlreadyExists: As `user_lists.judged`.
+        InvalidMail, AlreadyExists: As `address_rules.apply`.
     """
     asked = next((c for c in changes if c.field.name == EXTRA_ADDRESSES.name), None)
     if asked is None:
-        return Addressed(tuple(changes), tuple(changes))
+        return CheckedAddresses(tuple(changes), tuple(changes))
     own = entry.lowered("mail")
     wanted = replace(asked, values=tuple(v for v in asked.values if v not in own))
-    (kept, *_), ignored = address_rules.judged(directory, entry, home, [wanted])
+    (kept, *_), ignored = address_rules.apply(directory, entry, home, [wanted])
     given = user_entry.names_in(domain.alias_domains(home()), *own)
     spared = given - {mail.lower() for mail in profile.get("extra_addresses") or ()}
     control = replace(kept, values=tuple(v for v in kept.values if v not in spared))
     others = [change for change in changes if change is not asked]
-    return Addressed((*others, kept), (*others, control), tuple(ignored))
+    return CheckedAddresses((*others, kept), (*others, control), tuple(ignored))
 
 
 _LEADERS = {row.name for row in (OWNER, MODERATORS, JOIN_MODERATORS)}
 
 
-def led(
+def check_leaders(
     judge: Judge, changes: Iterable[FieldChange]
 ) -> tuple[tuple[FieldChange, ...], tuple[str, ...]]:
-    """Leave out owners and moderators who are nobody here, and name them.
+    """Leave out owners and moderators who do not exist, and name them.
 
-    Postmaster is expected in every domain, whether or not an account has that name.
+    Postmaster is accepted in every domain, whether or not an account has that name.
 
     Args:
-        judge: Knows who exists, as far as the caller may learn it.
+        judge: Finds out which addresses exist, as far as the caller may learn it.
         changes: What was sent.
 
     Raises:
-        InvalidMail: If nothing is left of those that were sent.
+        InvalidMail: If none of those that were sent is left.
     """
     kept, ignored = [], list[str]()
     for change in changes:
         others = {v for v in change.values if names.local_part(v) != "postmaster"}
         is_judged = change.field.name in _LEADERS
-        nobody = judge.unreachable(others) if is_judged else set[str]()
-        values = tuple(value for value in change.values if value not in nobody)
-        if nobody and not values:
-            words = f"nobody has {', '.join(sorted(nobody))[:200]}"
+        missing = judge.unreachable(others) if is_judged else set[str]()
+        values = tuple(value for value in change.values if value not in missing)
+        if missing and not values:
+            words = f"nobody has {', '.join(sorted(missing))[:200]}"
             raise InvalidMail(words, parameter=change.field.name)
         kept.append(replace(change, values=values))
-        ignored += sorted(nobody)
+        ignored += sorted(missing)
     return tuple(kept), tuple(ignored)
 
 
 def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of a list: its entry, then its settings, then its members.
 
-    The entry is changed in any case, so that its state tells of every change.
+    The entry is changed in any case, so that its state changes with settings and members.
 
     Raises:
         NoSuchAccount: As `get`.
-        InvalidMail, AlreadyExists: As the further addresses are; and if nobody but the list itself
-            is among those who shall join.
+        InvalidMail, AlreadyExists: As the further addresses are; and if the list itself is
+            the only member to add.
         ParameterConflict: As `list_profile.agreed`.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
@@ -170,24 +169,26 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
     judge = Judge.of(directory, context.caller)
-    changes, nobody = led(judge, parsed.changes)
+    changes, missing = check_leaders(judge, parsed.changes)
     kept = list_profile.with_moderators(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
-    settled = addressed(directory, entry, home, wanted.changes, profile)
-    joining = subscribable_members.asked(parsed, ADD_SUBSCRIBERS, entry)
+    settled = check_addresses(directory, entry, home, wanted.changes, profile)
+    joining = subscribable_members.requested(parsed, ADD_SUBSCRIBERS, entry)
     mods = (
         *modlist(subscribable.in_directory(settled.in_directory, entry), entry),
         *subscribable.newsletter_mods(wanted.changes, entry),
     )
     rest = (
         *_setting(lists, mail, list_profile.forms(mail, settled.in_profile, profile)),
-        *subscribable_members.leaving(directory, lists, entry, mail, parsed),
-        *subscribable_members.joining(lists, mail, joining),
+        *subscribable_members.unsubscribe(directory, lists, entry, mail, parsed),
+        *subscribable_members.subscribe(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
     undo_log = UndoLog()
     steps: tuple[Step, ...] = (
+        # References first, as with users; the entry before mlmmj, so that a request whose state is
+        # outdated is refused before the list changes.
         *follow_removed(context, entry, mods, undo_log),
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
@@ -195,7 +196,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     ignored = (
         *parsed.dropped,
-        *nobody,
+        *missing,
         *kept.overruled,
         *wanted.overruled,
         *settled.ignored,
@@ -215,10 +216,10 @@ def _setting(lists: MailingLists, mail: str, forms: list[dict[str, str]]) -> Ite
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of a list: switch it off, clear its mentions, take away its directory and it.
+    """Plan the deletion of a list: disable it, clear its mentions, delete its folder and entry.
 
     Raises:
-        NoSuchAccount: If there is none, or it is one that nobody subscribes to.
+        NoSuchAccount: If there is none, or it is an unsubscribable one.
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
@@ -233,6 +234,8 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return Plan(
         entry.dn,
         (
+            # Disabled first: it gets no mail while it is taken apart. The entry is deleted last: as
+            # long as it is there, a repeat does what is left, and can name the folder.
             Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
             *list_mentions.remove_account(context, entry.dn, addresses),
             *references.clear_addresses(

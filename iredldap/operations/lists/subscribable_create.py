@@ -1,7 +1,7 @@
-"""Creating a subscribable list.
+"""Plan the creation of a subscribable list.
 
-It gets its directory, then its entry, then its members. Only then Postfix knows it, by which a
-creation that broke off can be told, and finished when it is asked for again.
+It gets its folder, then its entry, then its members. Only then the entry gets the service that
+Postfix looks for. Without that, a repeat recognizes a creation that broke off, and finishes it.
 """
 
 import uuid
@@ -20,8 +20,8 @@ from iredldap.operations import list_mentions, uniqueness
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.limits import Limit
 from iredldap.operations.lists import maillists, subscribable_members
-from iredldap.operations.lists.subscribable import addressed, led
-from iredldap.operations.lists.subscribable_members import Joining
+from iredldap.operations.lists.subscribable import check_addresses, check_leaders
+from iredldap.operations.lists.subscribable_members import NewSubscribers
 from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
 from iredldap.operations.users import address_rules
@@ -34,7 +34,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
     Raises:
         InvalidMail: If the address is none that mlmmjadmin takes, or a further one lies elsewhere;
-            or if nobody but the list itself is among its members.
+            or if the list itself is its only member.
         NoSuchAccount: If its domain does not exist.
         AlreadyExists: If the address belongs to any account.
         ParameterConflict: As `list_profile.agreed`.
@@ -49,15 +49,15 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
     judge = Judge.of(directory, context.caller)
-    changes, nobody = led(judge, parsed.changes)
+    changes, missing = check_leaders(judge, parsed.changes)
     wanted = list_profile.completed(mail, changes)
-    settled = addressed(directory, account, lambda: home, wanted.changes, {})
-    members = subscribable_members.asked(parsed, SUBSCRIBERS, account)
+    settled = check_addresses(directory, account, lambda: home, wanted.changes, {})
+    members = subscribable_members.requested(parsed, SUBSCRIBERS, account)
     lists.ask()
     attributes = subscribable.new(
         mail,
         settled.in_directory,
-        (begun and begun.text("mailingListID")) or _number(context),
+        (begun and begun.text("mailingListID")) or _new_id(context),
         account.texts("shadowAddress"),
         is_marked=not home.is_active,
         is_finished=not members.addresses,
@@ -65,16 +65,17 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
     profile = list_profile.parameters(mail, settled.in_profile, {})
     steps: tuple[Step, ...] = (
-        _making(directory, lists, dn, mail, profile),
+        # The folder before the entry: Postfix must not hand mail to a list that mlmmj lacks.
+        _create_folder(directory, lists, dn, mail, profile),
         reset_entry(begun, attributes, _LASTING)
         if begun
         else Add(dn, attributes, container=domain_entry.new_container(home.dn, "Groups")),
         *_rechecks(directory, home, made, limit),
-        *_finishing(lists, made, members),
+        *_finish(lists, made, members),
     )
     ignored = (
         *parsed.dropped,
-        *nobody,
+        *missing,
         *wanted.overruled,
         *settled.ignored,
         *members.ignored,
@@ -93,7 +94,7 @@ def _place(directory: Directory, mail: str) -> tuple[Entry, Entry | None]:
 
 
 def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Entry, list[str]]:
-    """Give the list with its names in alias domains, and those that others have."""
+    """Return the list with its names in alias domains, and the names that other accounts have."""
     account = Entry(dn, {"mail": [mail.encode()]})
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = address_rules.taken(directory, account, set(aliases))
@@ -101,8 +102,8 @@ def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Ent
     return Entry(dn, {**account.attributes, "shadowAddress": [*shadows]}), sorted(taken)
 
 
-def _number(context: Context) -> str:
-    """A random id that no other list has."""
+def _new_id(context: Context) -> str:
+    """Return a random id that no other list has."""
     while True:
         number = str(uuid.UUID(bytes=context.salt(), version=4))
         same = filters.every(list_mentions.LISTS, equals("mailingListID", number))
@@ -111,23 +112,26 @@ def _number(context: Context) -> str:
             return number
 
 
-def _making(
+def _create_folder(
     directory: Directory, lists: MailingLists, dn: str, mail: str, profile: dict[str, str]
 ) -> Outside:
-    """Make the directory. One without an entry is archived before: its members are not ours."""
+    """Return the step that creates the folder of a list.
 
-    def is_nobodys() -> bool:
+    A folder without an entry is archived before: its members subscribed to another list.
+    """
+
+    def has_no_entry() -> bool:
         entry = directory.read(dn)
         return entry is None or not subscribable.is_subscribable_list(entry)
 
     def make() -> None:
-        if is_nobodys() and lists.profile(mail) is not None:
+        if has_no_entry() and lists.profile(mail) is not None:
             lists.delete(mail, archive=True)
         lists.create(mail, profile)
 
     def undo() -> None:
-        # Another client may have been quicker: then the entry is the one of its list.
-        if is_nobodys():
+        # If another request added the entry first, the folder belongs to its list.
+        if has_no_entry():
             lists.delete(mail, archive=False)
 
     return Outside(f"make the list {mail}", make, undo)
@@ -147,7 +151,7 @@ def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> I
     yield from limit.recheck(new_account)
 
 
-def _finishing(lists: MailingLists, made: Entry, members: Joining) -> Iterator[Step]:
-    for step in subscribable_members.joining(lists, made.text("mail") or "", members):
+def _finish(lists: MailingLists, made: Entry, members: NewSubscribers) -> Iterator[Step]:
+    for step in subscribable_members.subscribe(lists, made.text("mail") or "", members):
         yield step
         yield Modify(made.dn, service_mods(subscribable.FINISHED, made))

@@ -1,4 +1,4 @@
-"""Who joins and who leaves a subscribable list."""
+"""Plan who joins and who leaves a subscribable list, and read its members."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ KINDS = ("normal", "digest", "nomail")
 
 
 @dataclass(frozen=True)
-class Joining:
-    """The members to add, of which kind, whether they are asked, and who cannot be one."""
+class NewSubscribers:
+    """Members to add, their kind of membership, whether they confirm, and addresses left out."""
 
     addresses: tuple[str, ...]
     kind: str
@@ -26,8 +26,8 @@ class Joining:
     ignored: tuple[str, ...] = ()
 
 
-def asked(parsed: Parsed, row: Field, entry: Entry) -> Joining:
-    """Read who shall join; the list itself never does.
+def requested(parsed: Parsed, row: Field, entry: Entry) -> NewSubscribers:
+    """Read the members to add from a request; the list itself is left out.
 
     Args:
         parsed: The request.
@@ -35,14 +35,14 @@ def asked(parsed: Parsed, row: Field, entry: Entry) -> Joining:
         entry: The list.
 
     Raises:
-        InvalidMail: If nobody but the list itself is among them.
+        InvalidMail: If the list itself is the only one.
     """
     sent = next((c.values for c in parsed.changes if c.field.name == row.name), ())
     own = entry.lowered("mail") | entry.lowered("shadowAddress")
     addresses = tuple(mail for mail in sent if mail not in own)
     if sent and not addresses:
         raise InvalidMail("a list is no member of itself", parameter=row.name)
-    return Joining(
+    return NewSubscribers(
         addresses,
         parsed.value("subscription") or "normal",
         parsed.value("require_confirm") != "no",
@@ -50,32 +50,32 @@ def asked(parsed: Parsed, row: Field, entry: Entry) -> Joining:
     )
 
 
-def joining(lists: MailingLists, mail: str, members: Joining) -> Iterator[Outside]:
-    """Step: add members; each in one way only, unless they have still to confirm the second."""
+def subscribe(lists: MailingLists, mail: str, members: NewSubscribers) -> Iterator[Outside]:
+    """Yield the step that adds members, each of one kind unless they have still to confirm."""
     if members.addresses:
         yield Outside("add members", lambda: _join(lists, mail, members))
 
 
-def _join(lists: MailingLists, mail: str, members: Joining) -> None:
+def _join(lists: MailingLists, mail: str, members: NewSubscribers) -> None:
     with lists.held([mail]):
         held = lists.subscribers(mail)
-    there = held.pop(members.kind, set())
+    present = held.pop(members.kind, set())
     others = {address for addresses in held.values() for address in addresses}
     moving = others.intersection(members.addresses)
     if moving and not members.confirm:
         lists.unsubscribe(mail, sorted(moving))
-        there -= moving
-    new = [address for address in members.addresses if address not in there]
+        present -= moving
+    new = [address for address in members.addresses if address not in present]
     if new:
         lists.subscribe(mail, new, members.kind, confirm=members.confirm)
 
 
-def leaving(
+def unsubscribe(
     directory: Directory, lists: MailingLists, entry: Entry, mail: str, parsed: Parsed
 ) -> Iterator[Step]:
-    """Steps: remove the members that a request names, whatever their kind.
+    """Yield the steps that remove the members a request names, of any kind of membership.
 
-    Also those whom the directory names: mail to the list comes to them beside mlmmj.
+    Also members that the directory names: mail to the list reaches them without mlmmj.
     """
     gone = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:
@@ -84,12 +84,12 @@ def leaving(
         yield Outside("remove members", lambda: lists.unsubscribe(mail, gone))
 
 
-def shown(
+def read(
     directory: Directory, lists: MailingLists, entry: Entry, mail: str
 ) -> dict[str, list[str]]:
     """Read the members of a list: sorted addresses by the kind of membership.
 
-    Whom the directory names gets each mail, as normal members do.
+    Members that the directory names get each mail, as normal members do.
 
     Raises:
         MlmmjadminUnavailable: If mlmmjadmin does not answer.

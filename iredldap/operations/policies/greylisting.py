@@ -1,4 +1,4 @@
-"""Whom everybody, a domain or an account defers at first, and whom not."""
+"""Read and plan greylisting settings, of everybody, a domain or an account."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from iredldap.operations.policies.target import naming, refuse_leftovers
 
 
 def every(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
-    """List all settings, those of one sender among them, in the order in which they are looked at.
+    """List all settings, also those for single senders, in the order in which iRedAPD reads them.
 
     Raises:
         ServerDown: If the database does not answer.
@@ -37,7 +37,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan greylisting switched on or off.
+    """Plan to enable or disable greylisting.
 
     Raises:
         NeverApplies: If the account has an extension.
@@ -54,7 +54,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of a setting, so that a wider one applies; none is no error.
+    """Plan the deletion of a setting, so that a wider one applies; a missing one is no error.
 
     Raises:
         NoSuchAccount, PermissionDenied: As `target.find`.
@@ -79,11 +79,11 @@ def exempt(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 def change_exempt(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan a change of the senders who are exempt.
 
-    Senders to be removed that are none, and not exempt either, are ignored.
+    Values to remove that are no senders, and are not stored either, are ignored.
 
     Raises:
         NeverApplies: If one of them is never looked up, and not exempt already.
-        InvalidParameter: If all that shall be removed are no senders.
+        InvalidParameter: If none of those to remove is a sender.
         InvalidDomainName: If the name is too long for greylisting.
         InvalidMail: If the address is.
         NoSuchAccount, PermissionDenied: As `target.find`.
@@ -127,7 +127,7 @@ def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) ->
 
 
 def _fitting(scope: PolicyTarget) -> str:
-    """Give the key of a scope if the columns take it, and iRedAPD looks for it."""
+    """Return the key of a scope that fits the columns, and that iRedAPD looks for."""
     scope.refuse_extension()
     if len(scope.key) > GREYLISTING_WIDTH:
         refusal = InvalidMail if scope.mail else InvalidDomainName

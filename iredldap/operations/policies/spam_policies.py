@@ -1,4 +1,4 @@
-"""Spam policies of everybody, a domain or an account."""
+"""Read and plan spam policies of everybody, a domain or an account."""
 
 from iredldap.dit import spam_policy
 from iredldap.dit.fields import Parsed
@@ -19,7 +19,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan a change of what was sent of a policy, made if there is none and anything was sent.
+    """Plan a change of a policy, which is added if there is none and anything was sent.
 
     Raises:
         NoSuchAccount, PermissionDenied: As `target.find`.
@@ -39,7 +39,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan the end of a policy, so that wider ones apply; none is no error.
+    """Plan the deletion of a policy, so that wider ones apply; a missing one is no error.
 
     Raises:
         NoSuchAccount, PermissionDenied: As `target.find`.

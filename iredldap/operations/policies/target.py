@@ -58,7 +58,7 @@ def change(meaning: str, work: Callable[[], None], ignored: Collection[str] = ()
 
 @contextmanager
 def naming(parameter: str) -> Iterator[None]:
-    """Let refusals of a block name a parameter."""
+    """Add the name of a parameter to refusals of a block."""
     try:
         yield
     except Malformed as refusal:
@@ -66,12 +66,12 @@ def naming(parameter: str) -> Iterator[None]:
         raise
 
 
-def refuse_leftovers(parameter: str, values: Sequence[str], strays: Collection[str]) -> None:
-    """Refuse a list of which nothing is valid.
+def refuse_leftovers(parameter: str, values: Sequence[str], malformed: Collection[str]) -> None:
+    """Refuse a list without any valid value.
 
     Raises:
         InvalidParameter: If it is such a list.
     """
-    if strays and len(strays) == len(values):
-        words = ", ".join(value[:80] for value in strays)
+    if malformed and len(malformed) == len(values):
+        words = ", ".join(value[:80] for value in malformed)
         raise InvalidParameter(f"not valid: {words[:200]!r}", parameter=parameter)

@@ -1,4 +1,4 @@
-"""How much everybody, a domain or an account may send or receive."""
+"""Read and plan how much everybody, a domain or an account may send or receive."""
 
 from iredldap.dit import throttle
 from iredldap.dit.fields import Parsed
@@ -25,7 +25,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> Plan:
-    """Plan a throttle with every limit of it, or its removal.
+    """Plan a throttle with all of its limits, or its removal.
 
     Args:
         context: Where.

@@ -1,4 +1,4 @@
-"""White- and blacklists of everybody, a domain or an account."""
+"""Read and plan white- and blacklists of everybody, a domain or an account."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Wblist:
         return Shown(self._listed(context, target.find(context, path, reading=True).key))
 
     def add(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-        """Plan addresses put on a list; those on the list of the other colour leave that.
+        """Plan to add addresses to a list; those on the list of the other colour are removed there.
 
         Raises:
             NeverApplies: If one of them is never looked up, and not on the list already.
@@ -50,9 +50,9 @@ class Wblist:
         )
 
     def remove(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-        """Plan addresses taken off a list; those that are not on it are no error.
+        """Plan to remove addresses from a list; those that are not on it are no error.
 
-        Those that are no addresses, and not on it either, are ignored.
+        Values that are no addresses, and are not on it either, are ignored.
 
         Raises:
             InvalidParameter: If all are such.
@@ -65,13 +65,13 @@ class Wblist:
         refuse_leftovers("addresses", addresses, leftovers)
         listed = scopes.stored_spellings(read, addresses, stored)
         return target.change(
-            f"take off the {self} of {key}",
+            f"remove from the {self} of {key}",
             lambda: context.records.amavisd.delist(key, self.direction, self.colour, listed),
             (*parsed.dropped, *leftovers),
         )
 
     def clear(self, context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-        """Plan an empty list.
+        """Plan to remove all addresses from a list.
 
         Raises:
             NoSuchAccount, PermissionDenied: As `target.find`.

@@ -1,6 +1,6 @@
-"""Which forwardings, further addresses and services a mail user may be given.
+"""Check the forwardings, further addresses and services that a mail user is given.
 
-Single items that may not stand are left out and named; a list of which nothing is left is refused.
+Single items that are not allowed are left out and named; a list of which none is left is refused.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -19,34 +19,34 @@ _DESTINATIONS = {"mailForwardingAddress", "userSenderBccAddress", "userRecipient
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is left out of a list, what to answer when nothing remains, what a new list keeps."""
+    """Items left out of a list, the refusal if none remains, and items that a new list keeps."""
 
     left_out: Collection[str] = ()
     nothing_left: type[Refusal] = InvalidParameter
-    lasting: Collection[str] = ()
+    preserved: Collection[str] = ()
 
 
-def judged(
+def apply(
     directory: Directory,
     entry: Entry,
     home: Callable[[], Entry],
     changes: Iterable[FieldChange],
     judge: targets.Judge | None = None,
 ) -> tuple[list[FieldChange], list[str]]:
-    """Leave out of the changes what may not stand; name it.
+    """Apply the rules to changes: return those that are allowed, and the items left out.
 
     Args:
         directory: Where.
         entry: The user.
-        home: Gives the user's domain; asked only if it matters.
+        home: Returns the user's domain; called only where a rule depends on it.
         changes: What was sent.
-        judge: Of destinations; None: they are not judged.
+        judge: Finds out which destinations exist; None: they are not checked.
 
     Raises:
         InvalidMail: For forwardings and copies none of which exist, for an address that lies
             neither in the user's domain nor in its alias domains, and for removing nothing but
             names that belong to an alias domain.
-        AlreadyExists: If somebody else has every further address.
+        AlreadyExists: If other accounts have every further address.
         InvalidParameter: If the role of an admin is the only service.
     """
     kept: list[FieldChange] = []
@@ -68,8 +68,8 @@ def _remaining(change: FieldChange, verdict: Verdict) -> FieldChange:
     values = tuple(value for value in change.values if value not in verdict.left_out)
     if change.values and not values:
         raise verdict.nothing_left(f"nothing left of {', '.join(change.values)[:200]}")
-    lasting = sorted(verdict.lasting) if change.verb is Verb.SET else ()
-    return replace(change, values=(*values, *lasting))
+    preserved = sorted(verdict.preserved) if change.verb is Verb.SET else ()
+    return replace(change, values=(*values, *preserved))
 
 
 def _verdict(
@@ -92,7 +92,7 @@ def _verdict(
 
 
 def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None) -> Verdict:
-    """Leave out new addresses hosted here that nobody has: mail to them would come back."""
+    """Leave out new addresses hosted here that belong to no account: mail to them would bounce."""
     storage = change.field.stored_as
     held = entry.lowered(storage.name) if isinstance(storage, StoredAttribute) else set()
     others = {folded(value) for value in change.values} - entry.lowered("mail") - held
@@ -107,14 +107,14 @@ def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldCha
     if change.verb is Verb.REMOVE:
         return Verdict(given.intersection(change.values), InvalidMail)
     wanted = set(change.values) - held
-    astray = sorted(mail for mail in wanted if not domain.has_address(home, mail))
-    if astray:
-        raise InvalidMail(f"not of this domain: {', '.join(astray)[:200]}")
+    foreign = sorted(mail for mail in wanted if not domain.has_address(home, mail))
+    if foreign:
+        raise InvalidMail(f"not of this domain: {', '.join(foreign)[:200]}")
     return Verdict(taken(directory, entry, wanted), AlreadyExists, given & held)
 
 
 def taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:
-    """Those that another account has, or that are the account's own address already."""
+    """Return those that another account has, and the account's own address."""
     found = finders.holders(directory, addresses, ())
     return {
         address

@@ -1,4 +1,4 @@
-"""Changing every mail user of a domain."""
+"""Plan the same change of every mail user of a domain."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,8 +33,8 @@ _ATTRIBUTES = (
 def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
-    A normal admin's change leaves global admins alone, a new password also admins of domains
-    that the caller does not manage, and names them.
+    A normal admin's change leaves out global admins, a new password also admins of domains that the
+    caller does not manage; they are named in `X-Ignored-Values`.
 
     Raises:
         NoSuchAccount: If there is no such domain.
@@ -45,7 +45,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     home = finders.domain(directory, name)
     secret = _secret(context, home, name, parsed)
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
-    kept = users.admins_elsewhere(directory, caller) if secret else set()
+    kept = users.admins_of_other_domains(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
         finders.require_another_global_admin(directory, everybody.base, below=True)
 
@@ -74,7 +74,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def _reclaim(context: Context, everybody: Query, parsed: Parsed) -> Iterator[Outside]:
-    """Keep the mailboxes of those who come back, as for a single one."""
+    """Yield the step that keeps the mailboxes of users who are enabled, as for a single one."""
     if parsed.value("accountStatus") != "active":
         return
     context.records.ask()
@@ -84,10 +84,10 @@ def _reclaim(context: Context, everybody: Query, parsed: Parsed) -> Iterator[Out
 
 
 def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callable[[], str] | None:
-    """What gives the hash for one user after the other; None if the password stays.
+    """Return what makes the hash for one user after the other; None if the password stays.
 
     Each gets a salt of their own, except with a scheme that is slow on purpose, and in a job, which
-    was written down with a hash: there one has to do for all of them.
+    is stored with a hash: all users get that one.
     """
     config = context.config
     if sealed := parsed.value("password_hash"):
@@ -95,7 +95,7 @@ def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callabl
     password = parsed.value("password")
     if password is None:
         return None
-    # The rule against one's own address, for all users at once.
+    # The rule against a password that is the user's own address, for all users at once.
     mail = password if names.domain_of(password.lower()) == name else ""
     raise_all(passwords.check(password, users.policy(config, domain.limits(home)), mail))
     rules = config.passwords

@@ -1,4 +1,4 @@
-"""Changing a mail user."""
+"""Plan the change of a mail user."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -41,7 +41,7 @@ from iredldap.operations.users import address_rules, users
 
 
 def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
-    """Plan a change of a mail user: one modification, and looks at what others did meanwhile.
+    """Plan a change of a mail user: one modification, and rechecks after it.
 
     Raises:
         NoSuchAccount: If there is none.
@@ -52,8 +52,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MailboxInUse: If the mailbox path touches that of another account.
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
-        InvalidMail, AlreadyExists, InvalidParameter: As the lists are.
-        MlmmjadminUnavailable: If further addresses go, there are subscribable lists, and
+        InvalidMail, AlreadyExists, InvalidParameter: As `address_rules.apply`.
+        MlmmjadminUnavailable: If further addresses are removed, there are subscribable lists, and
             mlmmjadmin does not answer.
     """
     directory, records, caller = context.directory, context.records, context.caller
@@ -62,13 +62,13 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     users.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)
-    _keep_others_rights(directory, caller, mail, parsed)
+    _refuse_password_of_admin(directory, caller, mail, parsed)
 
     def judges(name: str) -> bool:
         return caller.manages(name, by_alias=True) or domain.has_address(home(), f"@{name}")
 
     judge = targets.Judge(directory, judges)
-    changes, ignored = address_rules.judged(directory, entry, home, parsed.changes, judge)
+    changes, ignored = address_rules.apply(directory, entry, home, parsed.changes, judge)
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
@@ -76,7 +76,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
-        *domain_admins.keep_a_global_admin(directory, entry, mods),
+        *domain_admins.require_global_admin(directory, entry, mods),
         *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
@@ -87,6 +87,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     undo_log = UndoLog()
     if mods:
         follow = follow_removed(context, entry, mods, undo_log)
+        # The mailbox is kept before the account is active, references change before the addresses
+        # that they name are removed: a repeat after a crash finds both still to do. The rechecks
+        # compare with what was written, and revert it.
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(references.removed_addresses(entry, mods))
@@ -107,7 +110,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 def _place(
     context: Context, entry: Entry, home: Callable[[], Entry], mail: str, parsed: Parsed
 ) -> MailboxAssignment | None:
-    """Judge another path for the mailbox; one that the user has already is not judged."""
+    """Check a new path of the mailbox; the present path is not checked."""
     path = parsed.value("maildir")
     if not path or mailbox.normalized(path) == mailbox.location(entry):
         return None
@@ -115,7 +118,7 @@ def _place(
     def base() -> str:
         return mailboxes.storage_base(domain.limits(home()), context.config.accounts)
 
-    return mailboxes.given(context, base, mail, entry.dn, path)
+    return mailboxes.check_requested(context, base, mail, entry.dn, path)
 
 
 def _mailbox(
@@ -131,23 +134,25 @@ def _mailbox(
 
 
 def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:
-    """Keep the mailbox of somebody who comes back, or takes over another one.
+    """Yield the step that keeps the mailbox of a user who is enabled, or gets another path.
 
-    If the user's deletion was broken off, it may have been written down as one to be removed.
+    If the user's deletion broke off, the mailbox may be recorded as one to be removed.
     """
-    comes_back = parsed.value("accountStatus") == "active" and not entry.has(
+    is_enabled = parsed.value("accountStatus") == "active" and not entry.has(
         "accountStatus", "active"
     )
     path = parsed.value("maildir")
-    if comes_back or path:
+    if is_enabled or path:
         records.ask()
         taken = Entry(entry.dn, {"homeDirectory": [*encoded([path])]}) if path else entry
         yield records.reclaiming(lambda: (taken,))
 
 
-def _keep_others_rights(directory: Directory, caller: Caller, mail: str, parsed: Parsed) -> None:
+def _refuse_password_of_admin(
+    directory: Directory, caller: Caller, mail: str, parsed: Parsed
+) -> None:
     secret = parsed.value("password") or parsed.value("password_hash")
-    if secret and not caller.is_global and mail in users.admins_elsewhere(directory, caller):
+    if secret and not caller.is_global and mail in users.admins_of_other_domains(directory, caller):
         raise PermissionDenied(f"{mail} manages domains of others", parameter="password")
 
 
@@ -171,7 +176,7 @@ def _role(entry: Entry, parsed: Parsed, *, manages: bool) -> tuple[Mod, ...]:
 
 
 def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
-    """Whether a domain names the user as its admin; asked only when they lose the global role."""
+    """Return whether a domain names the user as its admin; only when they lose the global role."""
     asked = parsed.value("isGlobalAdmin") == "no"
     return asked and bool(directory.find(finders.managed_domains_query(directory, mail, ("1.1",))))
 
@@ -183,7 +188,7 @@ def _size(
     parsed: Parsed,
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
-    """Let a mailbox grow as far as domain and limits allow; what does not grow is not judged."""
+    """Check a larger mailbox against the limits of the domain; a smaller one is not checked."""
     current, asked = user.quota(entry), parsed.value("quota")
     if asked is None or int(asked) == current or 0 < int(asked) <= current:
         return
@@ -210,7 +215,7 @@ def _size(
         refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
         return Correction(undo_modify(entry, mods, "mailQuota"), refusal)
 
-    yield Recheck("is the domain still within its quota", query, judge)
+    yield Recheck("check that the domain is within its quota", query, judge)
 
 
 def follow_removed(
@@ -242,10 +247,10 @@ def follow_removed(
 def recheck_addresses(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...]
 ) -> Iterator[Recheck]:
-    """See whether new addresses are still nobody else's, and still of the domain.
+    """Yield the rechecks of new addresses: no other account has them, and the domain has them.
 
-    If not, everything is taken back and made anew: then the address is known to be taken. Two
-    rivals may do so at once, and one of them gets it in the end.
+    If not, the change is reverted and the plan made again, which then finds the address taken. Two
+    competing requests may both revert, and one of them gets the address in the end.
     """
     added = [
         folded(value.decode())
@@ -254,10 +259,10 @@ def recheck_addresses(
         for value in mod.values
     ]
     for batch in finders.batches(added):
-        yield _still_free(directory, mail, entry, mods, batch)
+        yield _recheck_batch(directory, mail, entry, mods, batch)
 
 
-def _still_free(
+def _recheck_batch(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], addresses: list[str]
 ) -> Recheck:
     def judge(found: Iterable[Entry]) -> Correction:
@@ -277,13 +282,13 @@ def _still_free(
         return Correction(undo_modify(entry, mods, "shadowAddress"), refusal)
 
     query = finders.domain_and_holders(directory, mail, *addresses)
-    return Recheck("are the addresses still nobody else's", query, judge)
+    return Recheck("check that no other account has the addresses", query, judge)
 
 
 def _management(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], *, manages: bool
 ) -> Iterator[Recheck]:
-    """Check whether a domain has named the user as its admin while they lost the role."""
+    """Yield the recheck for domains that named the user as their admin while they lost the role."""
     if manages or not any(mod.attribute == "domainGlobalAdmin" and not mod.values for mod in mods):
         return
     role = Modify(entry.dn, (Mod(Op.ADD, "enabledService", encoded([user.ROLE])),), absent_ok=True)
@@ -292,4 +297,4 @@ def _management(
         return Correction((role,) if any(True for _ in domains) else ())
 
     query = finders.managed_domains_query(directory, mail, ("1.1",))
-    yield Recheck("does a domain name the user as its admin", query, judge)
+    yield Recheck("restore the role if a domain names the user as its admin", query, judge)

@@ -82,7 +82,7 @@ def check_password(context: Context, path: PathVariables, parsed: Parsed) -> Sho
 
 
 def refuse_global_admin(caller: Caller, entry: Entry) -> None:
-    """Keep a normal admin away from the account of a global one.
+    """Refuse a normal admin who names the account of a global one, unless it is their own.
 
     Raises:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin changes a global one.
@@ -91,10 +91,10 @@ def refuse_global_admin(caller: Caller, entry: Entry) -> None:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
 
 
-def admins_elsewhere(directory: Directory, caller: Caller) -> set[str]:
-    """Users of a normal admin's domains who manage domains that they do not; no other users.
+def admins_of_other_domains(directory: Directory, caller: Caller) -> set[str]:
+    """Find the users of a normal admin's domains who manage domains that the caller does not.
 
-    Who sets their password has their rights.
+    Setting their password would give the caller their rights.
     """
     if caller.is_global:
         return set()
@@ -135,13 +135,13 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     limits = domain.limits(home)
     base, maildir = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
     dn = names.account_in(home.dn, "Users", mail)
-    place = mailboxes.given(context, lambda: base, mail, dn, maildir) if maildir else None
+    place = mailboxes.check_requested(context, lambda: base, mail, dn, maildir) if maildir else None
     secret = hashed_password(context, lambda: limits, mail, parsed)
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, home, limits, wanted)
-    place = place or mailboxes.generated(context, base, mail, dn, candidate, found)
+    place = place or mailboxes.generate(context, base, dn, candidate, found)
     joined = _default_lists(directory, limits)
     given = {
         "userPassword": (secret,),
@@ -152,7 +152,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         "memberOfGroup": distinct(mail for entry in joined for mail in _reaching_members(entry)),
         **_from_domain(config, home, limits),
     }
-    # An explicit size has been judged above; 0 was none, and `given` has what the domain gives.
+    # An explicit size is judged above. 0 means none was sent, and `given` has the domain's default.
     asked = [change for change in parsed.changes if change.field.name != "quota"]
     attributes = user_entry.new(mail, asked, given)
     new_account = uniqueness.NewAccount(
@@ -160,17 +160,20 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         mail=mail,
         aliases=aliases,
         is_marked=not home.is_active,
-        is_owed_nothing=not named_by or rights.are_left_behind(directory, mail, named_by),
+        drops_old_rights=not named_by or rights.are_left_behind(directory, mail, named_by),
     )
     return Plan(
         dn,
         (
+            # The mailbox is taken over before the account exists: the job that removes deleted
+            # mailboxes must not find it once mail is delivered there.
             *mailboxes.reclaiming(records, place),
             Add(
                 dn,
                 attributes,
                 container=domain_entry.new_container(home.dn, "Users"),
             ),
+            # After the write, as slapd accepts two accounts of one address or mailbox.
             merge_rechecks(
                 uniqueness.recheck(directory, new_account),
                 mailboxes.recheck(directory, records, place, new_account.withdrawn()),
@@ -178,14 +181,14 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             *_recheck_limits(directory, limits, dn, home),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
-        # Lists of other domains may be about to go.
+        # Lists of other domains that the user joins may be deleted at the same time.
         touches=list_membership.domains_of_members(directory, joined),
         shared_with=place.shared_with,
     )
 
 
 def policy(config: Config, limits: settings.Settings) -> Policy:
-    """The password rules of a domain: its own lengths first, else the server's."""
+    """Return the password rules of a domain: its own lengths, or else the server's."""
     rules = config.passwords
     longest = settings.number(limits, "maxPasswordLength") or rules.max_length
     ceiling = passwords.longest_for(rules.password_scheme)
@@ -202,11 +205,11 @@ def policy(config: Config, limits: settings.Settings) -> Policy:
 def hashed_password(
     context: Context, limits: Callable[[], settings.Settings], mail: str, parsed: Parsed
 ) -> str:
-    """The hash of the password that was sent for an address, or the one that was sent itself.
+    """Return the hash of the password that was sent, or the hash that was sent itself.
 
     Args:
         context: Rules and scheme of the server, and a salt.
-        limits: Gives the settings of the domain; asked only about a password in clear text.
+        limits: Returns the settings of the domain; called only for a password in clear text.
         mail: Address of the user.
         parsed: The request.
 
@@ -228,7 +231,10 @@ def hashed_password(
 
 
 def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted: int) -> int:
-    """Size of the mailbox in bytes, 0 for no limit; the domain is counted only if it must be."""
+    """Return the size of the mailbox in bytes, 0 for no limit.
+
+    The users of the domain are read only where a limit depends on them.
+    """
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     most_users = settings.number(limits, "numberOfUsers")
@@ -270,7 +276,7 @@ def _from_domain(
 
 
 def _default_lists(directory: Directory, limits: settings.Settings) -> list[Entry]:
-    """Find the lists that a new user joins: a name without a list would become an address."""
+    """Find the lists that a new user joins; names of lists that do not exist are left out."""
     wanted = [word.strip().lower() for word in str(limits.get("defaultList", "")).split(",")]
     if not any(wanted):
         return []
@@ -283,9 +289,9 @@ def _default_lists(directory: Directory, limits: settings.Settings) -> list[Entr
 
 
 def _reaching_members(entry: Entry) -> tuple[str, ...]:
-    """Addresses of a list whose mail goes to whoever has them as `memberOfGroup`.
+    """Return the addresses of a list whose mail goes to accounts with them as `memberOfGroup`.
 
-    A member of a plain list gets the mail for each of its addresses.
+    A member of an unsubscribable list gets the mail for each of its addresses.
     """
     addresses = maillist.addresses(entry)
     return addresses if maillist.is_maillist(entry) else addresses[:1]
@@ -309,15 +315,15 @@ def _recheck_limits(
         return Correction((Delete(dn, absent_ok=True),), refusal) if refusal else Correction()
 
     query = finders.users_query(home.dn)
-    return (Recheck("is the domain still within its limits", query, judge),)
+    return (Recheck("check that the domain is within its limits", query, judge),)
 
 
 def verify_password(directory: Directory, mail: str, password: str) -> None:
-    """See whether a bind with a password succeeds; a disabled user's does, too.
+    """Verify a password by a bind; that of a disabled user succeeds too.
 
     Raises:
         NoSuchAccount: If there is no such user.
-        PasswordMismatch: If it does not.
+        PasswordMismatch: If the bind fails.
     """
     entry = finders.user(directory, mail)
     if not directory.verifies(entry.dn, password):
@@ -341,20 +347,26 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if _is_own(caller, entry):
         raise PermissionDenied("an admin cannot delete their own account")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
-    rechecks = tuple(domain_admins.keep_a_global_admin(directory, entry, off))
+    rechecks = tuple(domain_admins.require_global_admin(directory, entry, off))
     records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
         entry.dn,
         (
+            # Disabled first: no delivery and no login while the mentions go.
             Modify(entry.dn, off),
+            # Before anything else: if two global admins delete each other, enabling the account
+            # reverts everything.
             *rechecks,
+            # Mentions, mailbox and databases before the entry: as long as that is there, a repeat
+            # finds the account and does what is left.
             *list_mentions.remove_account(context, entry.dn, addresses),
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
-            mailboxes.remembering(context, lambda: (entry,), entry.dn, days),
+            mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
             records.forgetting(mail),
+            # Other programs may mention it until the entry is gone: this look is as late as can be.
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),
@@ -364,10 +376,10 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 
 def touched(entry: Entry) -> frozenset[str]:
-    """Return the names that the end of an account touches.
+    """Return the names that the deletion of an account touches.
 
-    They are the domains of all its addresses, which others may be about to mention, and the global
-    admins, if it is one of them.
+    They are the domains of all its addresses, which other requests may mention at the same time,
+    and the global admins, if it is one of them.
     """
     domains = names.domains_of((*entry.texts("mail"), *entry.texts("shadowAddress")))
     return domains | ({GLOBAL_ADMINS} if user.is_global_admin(entry) else set())

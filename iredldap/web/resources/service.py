@@ -29,7 +29,7 @@ class ReadyResource(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         faults = self.health.faults()
         if faults:
-            report: dict[str, object] = {"failed": [fault.told() for fault in faults]}
+            report: dict[str, object] = {"failed": [fault.as_json() for fault in faults]}
             if any(fault.what == "state" for fault in faults):
                 # As other answers name it.
                 report["database"] = "state"

@@ -127,7 +127,7 @@ def test_somebody_who_goes_while_the_plan_is_made_is_missed(
     attribute: str,
 ) -> None:
     """What was there when it was judged is what has to be there in the end."""
-    watched = targets.watched
+    watched = targets.with_rechecks
 
     def delayed(directory: Directory, plan: Plan) -> Plan:
         connection = world.connect()

@@ -20,7 +20,7 @@ from iredldap.dit import generations
 from iredldap.dit.generations import ALIAS, DOMAIN, EXTERNALS, LIST, USER
 from iredldap.dit.names import Tree
 from iredldap.gateways.directory import Directory
-from iredldap.operations.diagnosis.startup_report import Introduction
+from iredldap.operations.diagnosis.startup_report import StartupReport
 from ldif_export.restore.verify import verify
 from tests.conftest import (
     ADMIN_PASSWORD,
@@ -170,10 +170,10 @@ def test_the_generation_is_named(
         assert "senderRelayHost" not in output
 
     with closing(Directory(served.config.ldap)) as directory, capture_logs() as lines:
-        introduction = Introduction(directory, served.config.ldap)
-        introduction.start()
+        startup_report = StartupReport(directory, served.config.ldap)
+        startup_report.start()
         wait_until(lambda: bool(lines))
-        introduction.close()
+        startup_report.close()
     assert (lines[0]["event"], lines[0]["schema"]) == ("directory", words)
     assert "accessPolicy of an alias is ignored" in lines[0]["without"]
 

@@ -25,7 +25,7 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
-from iredldap.operations.diagnosis.startup_report import Introduction
+from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.shipped import shipped
 from tests.conftest import (
     ADMIN,
@@ -255,10 +255,10 @@ def test_the_start_tells_of_the_limit(world: Judged) -> None:
     """In the log, as a warning."""
     where = settings(world.slapd)
     with closing(Directory(where)) as directory, capture_logs() as lines:
-        introduction = Introduction(directory, where)
-        introduction.start()
+        startup_report = StartupReport(directory, where)
+        startup_report.start()
         wait_until(lambda: len(lines) > 2)
-        introduction.close()
+        startup_report.close()
     (told,) = [line["finding"] for line in lines if line["log_level"] == "warning"]
     assert f"{LIMIT} entries at once" in told
 

@@ -59,7 +59,7 @@ def told(shown: Shown) -> list[findings.Finding]:
 
 
 def everything(shown: Shown) -> list[findings.Finding]:
-    return [*findings.told(cast("Directory", shown), SETTINGS)]
+    return [*findings.find_all(cast("Directory", shown), SETTINGS)]
 
 
 @pytest.mark.parametrize(

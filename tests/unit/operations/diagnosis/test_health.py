@@ -73,7 +73,7 @@ def test_it_tells_since_when(thing: Thing) -> None:
         later = watched.faults()[0]
     assert before <= first.since == later.since <= datetime.now(UTC)
     assert later.why == "cannot be written"
-    told = Fault("it", "no answer", datetime(2026, 1, 2, 3, 4, 5, 6, UTC)).told()
+    told = Fault("it", "no answer", datetime(2026, 1, 2, 3, 4, 5, 6, UTC)).as_json()
     assert told == {"what": "it", "why": "no answer", "since": "2026-01-02T03:04:05Z"}
 
 

@@ -10,7 +10,7 @@ from iredldap.config.settings import Secret
 from iredldap.errors import DirectoryDenies, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import startup_report
-from iredldap.operations.diagnosis.startup_report import Introduction
+from iredldap.operations.diagnosis.startup_report import StartupReport
 from tests.support.patience import wait_until
 
 SETTINGS = LdapSettings(
@@ -38,7 +38,7 @@ def test_a_directory_that_shows_no_schema_is_told_of_once(monkeypatch: pytest.Mo
     monkeypatch.setattr(startup_report, "_INTERVAL", 0.01)
     directory = Deaf(away=2)
     with capture_logs() as lines:
-        started = Introduction(cast("Directory", directory), SETTINGS)
+        started = StartupReport(cast("Directory", directory), SETTINGS)
         started.start()
         wait_until(lambda: bool(lines))
         started.close()
