@@ -17,7 +17,7 @@ from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import AdminAddresses, Clients, Sessions
-from iredldap.web.downloads import Holding
+from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
@@ -50,7 +50,7 @@ from iredldap.web.tokens import Tokens
 
 
 class Background(Protocol):
-    """Work that goes on between requests."""
+    """Work in threads of its own, between requests."""
 
     def start(self) -> None: ...
 
@@ -69,14 +69,14 @@ class Gateways:
 
     @classmethod
     def open(cls, config: Config) -> "Gateways":
-        """Make them; none connects before it is asked something."""
+        """Open them; none connects before its first use."""
         attempts = Attempts(config.login, config.server.processes)
         return cls(
             Directory(config.ldap), StateDatabase(config.state.url), attempts, Records.open(config)
         )
 
     def start(self) -> None:
-        """Begin the work in the background, before any request has."""
+        """Start the work in the background, before the first request."""
         for work in self.background:
             work.start()
 
@@ -89,7 +89,7 @@ class Gateways:
 
 
 def create_app(config: Config, gateways: Gateways) -> Any:
-    """Put the parts together into a WSGI application."""
+    """Return the WSGI application of a configuration."""
     directory, state, records = gateways.directory, gateways.state, gateways.records
     clients = Clients(config.api)
     sessions = Sessions(config.session, Tokens(config.session), directory, state)
@@ -135,4 +135,4 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     for path, endpoints in rows.items():
         app.add_route(path, resources.get(path) or RowResource(plain, endpoints))
     slots = Slots(config.api.downloads, config.api.downloads_per_admin)
-    return Holding(HeadAsGet(Paths(app)), slots)
+    return ReleaseAfterAnswer(HeadAsGet(Paths(app)), slots)

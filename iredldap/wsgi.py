@@ -1,4 +1,4 @@
-"""Entry point for gunicorn: ``iredldap.wsgi:application``, made anew in every worker."""
+"""Entry point for gunicorn: ``iredldap.wsgi:application``, made in every worker."""
 
 from iredldap.app import Gateways, create_app
 from iredldap.config import current

@@ -35,10 +35,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Sessions:
-    """Turns cookies into callers, and callers into cookies.
+    """Opens sessions, and finds the callers of cookies.
 
-    What it last saw of a caller it believes for `recheck` seconds; then it looks again, so a
-    cookie ends soon after the password, the account or the role it stands on.
+    A caller is read from the directory again after `recheck` seconds, so a cookie ends soon after
+    the password, the account or the role that it depends on.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Sessions:
         return [*dict.fromkeys(request.get_cookie_values(self._config.cookie_name) or ())]
 
     def caller(self, cookies: Sequence[str]) -> tuple[Caller, str]:
-        """Return the caller behind the first good one of several cookies, and that cookie.
+        """Return the caller of the first valid one of several cookies, and that cookie.
 
         Raises:
-            LoginRequired: If there is no cookie, or what it stands on is gone.
-            SessionExpired: If none is good, and the time of one is over.
+            LoginRequired: If there is no cookie, or its password, account or role has changed.
+            SessionExpired: If none is valid, and one has expired.
             ServerDown: If that cannot be found out.
         """
         refusal: Unauthenticated = LoginRequired("no cookie")
@@ -94,7 +94,7 @@ class Sessions:
             return seen[2]
         looked = time.monotonic()
         caller = find_admin(self._directory, token.address)
-        if not caller or not self._stands(token, caller):
+        if not caller or not self._is_current(token, caller):
             raise LoginRequired(f"session of {token.address}")
         if self._state.is_ended(token.session, token.since):
             raise LoginRequired(f"ended session of {token.address}")
@@ -102,19 +102,19 @@ class Sessions:
         return caller
 
     def refreshed(self, cookie: str) -> str | None:
-        """The cookie with a new time of use, where idle sessions end."""
+        """Return the cookie with a new time of use, where idle sessions end; or None."""
         if not self._config.idle_age:
             return None
         now = int(time.time())
         return self._tokens.dump(self._tokens.load(cookie, now), now)
 
     def leave(self, cookies: Sequence[str]) -> None:
-        """End the sessions of all cookies that are good, on every worker.
+        """End the sessions of all valid cookies, on every worker.
 
         Raises:
             LoginRequired: If there is no cookie, or none that was signed here.
-            SessionExpired: If none is good, and the time of one is over.
-            ServerDown: If that cannot be written down.
+            SessionExpired: If none is valid, and one has expired.
+            ServerDown: If that cannot be stored.
         """
         now = int(time.time())
         refusal: Unauthenticated = LoginRequired("no cookie")
@@ -133,7 +133,7 @@ class Sessions:
             with self._lock:
                 self._seen.pop(token.session, None)
 
-    def _stands(self, token: Token, caller: Caller) -> bool:
+    def _is_current(self, token: Token, caller: Caller) -> bool:
         return any(
             hmac.compare_digest(token.digest, digest(caller.stored, key))
             for key in self._tokens.keys
@@ -147,7 +147,7 @@ class Sessions:
 
 
 class Clients:
-    """Which machines may call, and which of them speak for others."""
+    """Checks which machines may call, and which of them are proxies of others."""
 
     def __init__(self, api: ApiSettings) -> None:
         self._api = api
@@ -157,7 +157,7 @@ class Clients:
         self._restricted = bool(self._listed) if flag is None else flag
 
     def admit(self, request: falcon.Request) -> None:
-        """Let a request in.
+        """Admit a request, or refuse it.
 
         Raises:
             ApiDisabled: If the API is switched off.
@@ -170,7 +170,7 @@ class Clients:
             raise NotAuthorized(f"client {address}")
 
     def address(self, request: falcon.Request) -> str:
-        """Address of the client: the nearest one that is no trusted proxy."""
+        """Return the address of the client: the nearest one that is no trusted proxy."""
         address = request.remote_addr or "127.0.0.1"
         hops = [hop.strip() for hop in (request.get_header("X-Forwarded-For") or "").split(",")]
         while hops and _within(address, self._proxies):
@@ -178,28 +178,28 @@ class Clients:
         return address
 
     def speaks_tls(self, request: falcon.Request) -> bool:
-        """Whether the request came to us, or to a trusted proxy, over TLS."""
+        """Return whether the request came to us, or to a trusted proxy, over TLS."""
         if request.scheme == "https":
             return True
         return (self._forwarded(request, "X-Forwarded-Proto") or "").lower() == "https"
 
     def is_foreign(self, request: falcon.Request) -> bool:
-        """Judge whether another site's page had a browser send the request."""
+        """Return whether a browser sent the request for a page of another site."""
         site = request.get_header("Sec-Fetch-Site")
         sender = request.get_header("Origin")
         return origins.is_foreign(site, sender, self._origin(request))
 
     def _origin(self, request: falcon.Request) -> origins.Origin | None:
-        """Return the origin under which the client reaches us; None if it cannot be told."""
+        """Return the origin under which the client reaches us; None if that is unknown."""
         # Not `request.host`: without a header Host that is a name which no client has seen.
         host = self._forwarded(request, "X-Forwarded-Host") or request.get_header("Host")
         scheme = "https" if self.speaks_tls(request) else "http"
         return origins.origin(scheme, host) if host else None
 
     def _forwarded(self, request: falcon.Request, name: str) -> str | None:
-        """Return what a trusted proxy says of the client's request; of several, the first did.
+        """Return the first value of a header that a trusted proxy sets; None without such a proxy.
 
-        Another proxy before it may have said something too; what stands first is the client's.
+        Several proxies append to the header; the first value is about the client.
         """
         if not _within(request.remote_addr or "127.0.0.1", self._proxies):
             return None
@@ -207,14 +207,14 @@ class Clients:
 
 
 class AdminAddresses:
-    """From where admins may log in. A session that has begun is not tied to it."""
+    """Checks from which addresses admins may log in; open sessions are not limited to these."""
 
     def __init__(self, login: LoginSettings) -> None:
         self._admins = _networks(login.admin_login_ip_list)
         self._global_admins = _networks(login.global_admin_ip_list)
 
     def admit(self, address: str) -> None:
-        """Let a client try to log in: before account and password, of which this tells nothing.
+        """Admit a client that logs in, before account and password are looked at.
 
         Raises:
             NotAllowedIp: If no admin may log in from there.
@@ -223,7 +223,9 @@ class AdminAddresses:
             raise NotAllowedIp(f"admin from {address}")
 
     def admit_caller(self, address: str, caller: Caller) -> None:
-        """Let an admin in whose password is right: to anybody else this tells nothing either.
+        """Admit an admin whose password was verified.
+
+        After the password, so that the refusal does not reveal which addresses are admins.
 
         Raises:
             NotAllowedIp: If they are a global admin, who may not log in from there.
@@ -247,11 +249,11 @@ def _within(address: str, networks: Iterable[Network]) -> bool:
 
 
 def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | None) -> None:
-    """Judge whether a caller may use an endpoint at all.
+    """Refuse an endpoint that a caller may not use at all.
 
     Args:
-        caller: Who.
-        endpoint: What.
+        caller: Who calls.
+        endpoint: The endpoint.
         subject: The mail domain that the path names, directly or by an address.
         own: The address that the path names.
 
@@ -276,7 +278,7 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
 
 
 def permit_names(caller: Caller, endpoint: Endpoint, params: Mapping[str, str]) -> None:
-    """Judge whether a caller may use an endpoint for what its path names.
+    """Refuse an endpoint that a caller may not use for what its path names.
 
     Raises:
         PermissionDenied: If not, as `permit` says; of a rename, both domains are judged.
@@ -293,7 +295,7 @@ def permit_changes(
     changes: Iterable[FieldChange],
     default_transport: str,
 ) -> None:
-    """Judge whether a caller may send these parameters.
+    """Refuse parameters that a caller may not send.
 
     Raises:
         PermissionDenied: If a normal admin sends one that is for global admins, belongs to a
@@ -324,13 +326,13 @@ def permit_changes(
 
 
 def _is_self_service(change: FieldChange) -> bool:
-    """Whether a change, if it is one of a domain's services, is of self-service alone."""
+    """Return whether a change switches no service of a domain, or self-service alone."""
     if not change.field.switches_services:
         return True
     return change.verb is not Verb.SET and all(v.lower() == "self-service" for v in change.values)
 
 
 def subject_of(params: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The mail domain and the address that a path names."""
+    """Return the mail domain and the address that a path names."""
     mail = params.get("mail")
     return params.get("domain") or (names.domain_of(mail) if mail else None), mail

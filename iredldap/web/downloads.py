@@ -1,4 +1,4 @@
-"""Answers of any length: what leaves as it is made, and clients who do not take it."""
+"""Send answers of any length as they are made, and release what they hold at their end."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -9,14 +9,14 @@ import falcon
 from iredldap.web.slots import Slots
 
 _AHEAD = 2 * 1024 * 1024
-"""Bytes of an answer that are made before the first of them leaves."""
+"""Bytes of an answer that are made before the first is sent: errors up to there are refusals."""
 
 
 _KEY = "iredldap.held"
 
 
-class Held:
-    """What a request holds until its answer has left."""
+class HeldResources:
+    """Resources that a request holds until its answer is sent."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
@@ -24,15 +24,15 @@ class Held:
         self.is_empty = True
 
     def until_the_end(self, release: Callable[[], object]) -> None:
-        """Have something done when the answer has left, or cannot."""
+        """Register a function that is called when the answer is sent, or failed."""
         self._stack.callback(release)
         self.is_empty = False
 
     def place(self, who: str) -> None:
-        """Take one of the places for downloads.
+        """Take one of the slots for downloads.
 
         Raises:
-            TooManyRequests: If there is none for this caller.
+            TooManyRequests: If none is free for this caller.
         """
         self.until_the_end(self._slots.take(who))
 
@@ -40,12 +40,11 @@ class Held:
         self._stack.close()
 
 
-class Holding:
+class ReleaseAfterAnswer:
     """WSGI wrapper that releases what a request holds, however its answer ends.
 
-    The server closes an answer when the client has it, is gone, or when making it failed. What a
-    framework puts aside on the way, as the body of an answer to HEAD, is no answer; so it is not
-    left to the body to release anything.
+    The server closes an answer when the client has it, has disconnected, or when making it failed.
+    The body cannot release anything itself: a framework may discard it unclosed, as with HEAD.
     """
 
     def __init__(self, application: Any, slots: Slots) -> None:
@@ -53,7 +52,7 @@ class Holding:
         self._slots = slots
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        held = environ[_KEY] = Held(self._slots)
+        held = environ[_KEY] = HeldResources(self._slots)
         try:
             body = self._application(environ, start_response)
         except BaseException:
@@ -63,9 +62,9 @@ class Holding:
 
 
 class _Body:
-    """An answer, and what is held for it."""
+    """An answer, and the resources held for it."""
 
-    def __init__(self, body: Iterable[bytes], held: Held) -> None:
+    def __init__(self, body: Iterable[bytes], held: HeldResources) -> None:
         self._body = body
         self._held = held
 
@@ -81,14 +80,14 @@ class _Body:
             self._held.release()
 
 
-def held(request: falcon.Request) -> Held:
-    """What a request holds."""
-    found: Held = request.env[_KEY]
+def held(request: falcon.Request) -> HeldResources:
+    """Return the resources that a request holds."""
+    found: HeldResources = request.env[_KEY]
     return found
 
 
-class Rest:
-    """An answer whose beginning is there already; closing it ends the source of the rest."""
+class StartedAnswer:
+    """An answer whose beginning has been made; closing it closes the source of the rest."""
 
     def __init__(self, beginning: bytes, rest: Generator[bytes, None, None]) -> None:
         self._beginning = beginning
@@ -101,25 +100,25 @@ class Rest:
         yield from self._rest
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or is gone."""
+        """Called by the server when the client has everything, or has disconnected."""
         self._rest.close()
 
 
 def send(
     request: falcon.Request, response: falcon.Response, chunks: Generator[bytes, None, None]
 ) -> None:
-    """Send an answer as it is made, the headers not before its beginning is there.
+    """Send an answer as it is made, the headers after its beginning was made.
 
-    What goes wrong until then is a refusal like any other; a short answer goes as a whole. What
-    goes wrong later breaks the connection. An answer that goes in pieces is a download.
+    An error until then is a refusal like any other; later it breaks the connection. A short answer
+    is sent as a whole; one that is sent in pieces counts as a download.
 
     Args:
-        request: Whose answer it is.
-        response: Gets it.
-        chunks: Give it.
+        request: The request.
+        response: Gets the answer.
+        chunks: The bytes of the answer.
 
     Raises:
-        TooManyRequests: If there is no place for a download of this caller.
+        TooManyRequests: If no slot for a download of this caller is free.
     """
     beginning = bytearray()
     for chunk in chunks:
@@ -128,6 +127,6 @@ def send(
             holding = held(request)
             holding.until_the_end(chunks.close)
             holding.place(request.context.caller.address)
-            response.stream = Rest(bytes(beginning), chunks)
+            response.stream = StartedAnswer(bytes(beginning), chunks)
             return
     response.data = bytes(beginning)

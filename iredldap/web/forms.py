@@ -1,7 +1,7 @@
-"""What a client sent: query string, form, multipart or JSON, as one form.
+"""Read query string, form, multipart or JSON into one form.
 
-Falcon's own readers are not used for bodies: they refuse raw UTF-8, and take a body without a
-type for JSON, while existing clients send forms in both ways.
+Falcon's own readers are not used for bodies: they refuse raw UTF-8, and read a body without a
+type as JSON, while existing clients send forms in both ways.
 """
 
 import io
@@ -42,8 +42,8 @@ def read(request: falcon.Request, largest: int, known: Collection[str] | None = 
     Args:
         request: The request.
         largest: Most bytes of a body.
-        known: Names that mean something. In JSON, what stands under another one may be anything,
-            as in the answer of a read, and counts as empty. None: all.
+        known: Names of the endpoint's parameters. In JSON, the value of another name may be of any
+            type, as in the answer of a read, and counts as empty. None: all names are known.
 
     Raises:
         BodyTooLarge, UnsupportedMediaType, InvalidParameter: As the body is.
@@ -66,10 +66,10 @@ def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
     """Write a file that was sent, as the body or as a part of a multipart form, piece by piece.
 
     Args:
-        request: Its parameters stand in the query string. A body that is said to be a plain form
-            is the file all the same: that is what curl says of any.
+        request: Its parameters are in the query string. A body with the type of a plain form is the
+            file all the same: curl sends any file with that type.
         largest: Most bytes of the body.
-        target: Where it goes.
+        target: File to write to.
 
     Raises:
         BodyTooLarge: If it is larger.
@@ -101,11 +101,11 @@ def _save_part(request: falcon.Request, largest: int, target: IO[bytes]) -> None
 
 
 def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
-    """Give the body in pieces, so that a large one needs no memory.
+    """Yield the body in pieces, so that a large one needs no memory.
 
     Raises:
-        BodyTooLarge: As soon as it is known.
-        InvalidParameter: If it is not made of chunks as HTTP has them, or ends before its end.
+        BodyTooLarge: As soon as that is known.
+        InvalidParameter: If its chunks are malformed, or it ends early.
         RequestTimeout: If the client sends it too slowly.
     """
     if (request.content_length or 0) > largest:
@@ -177,7 +177,7 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:
 
 
 def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
-    """Gather repeats; the items of an array, as PHP names them, are repeats too."""
+    """Collect repeated names; items of an array in PHP's notation are repetitions too."""
     form: Form = {}
     for name, value in pairs:
         form.setdefault(_ITEM.sub("", name), []).append(value)
@@ -222,9 +222,9 @@ def _text(name: str, value: object) -> str:
 
 
 def _number(word: str) -> str | None:
-    """Write a JSON number without an exponent and without zeros at its end: ``1e2`` is ``100``.
+    """Return a JSON number without exponent and trailing zeros: ``1e2`` is ``100``.
 
-    None: one that is too long, or beyond what any program holds.
+    None: one that is too long, or beyond what programs can store.
     """
     if len(word) > _LONGEST_NUMBER:
         return None
@@ -260,17 +260,17 @@ def states(header: str | None, *, weakly: bool = False) -> tuple[str, ...]:
 
 
 def is_strict(request: falcon.Request) -> bool:
-    """Whether the client prefers a refusal to silence about what is ignored."""
+    """Return whether the client prefers a refusal of what would be ignored."""
     return _prefers(request, "handling=strict")
 
 
 def is_asynchronous(request: falcon.Request) -> bool:
-    """Whether the client prefers not to wait for a change."""
+    """Return whether the client prefers not to wait for a change."""
     return _prefers(request, "respond-async")
 
 
 def _prefers(request: falcon.Request, preference: str) -> bool:
-    """Whether a preference is stated (RFC 7240), whatever parameters follow it."""
+    """Return whether a preference is sent (RFC 7240), with any parameters."""
     preferences = (request.get_header("Prefer") or "").lower().split(",")
     return any(
         re.sub(r'[\s"]', "", word.split(";")[0]).removesuffix("=") == preference

@@ -1,7 +1,7 @@
-"""HEAD, which is answered as GET is, without the body (RFC 9110, 9.3.2).
+"""Answer HEAD as GET, without the body (RFC 9110, 9.3.2).
 
-Everything behind the wrapper sees a GET, so that rights, refusals and headers are the same. Only
-what a long answer is made of need not begin: its handler asks `is_head`.
+Everything behind the wrapper gets a GET, so that rights, refusals and headers are the same. Only
+the handlers of long answers call `is_head`, and do not begin to make the answer.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _ASKED = "iredldap.head"
 
 
 class HeadAsGet:
-    """WSGI wrapper that hands on HEAD as GET, and drops the body of the answer."""
+    """WSGI wrapper that passes HEAD on as GET, and drops the body of the answer."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -25,24 +25,24 @@ class HeadAsGet:
         environ["REQUEST_METHOD"] = "GET"
         environ[_ASKED] = True
         body = self._application(environ, start_response)
-        # What is behind it may be a search, or an export in a child process.
+        # Its source may be a search, or an export in a child process.
         if close := getattr(body, "close", None):
             close()
         return ()
 
 
 def is_head(request: falcon.Request) -> bool:
-    """Whether only the headers of the answer are wanted."""
+    """Return whether the client sent HEAD."""
     return _ASKED in request.env
 
 
 def method(request: falcon.Request) -> str:
-    """The method that the client sent."""
+    """Return the method that the client sent."""
     return "HEAD" if is_head(request) else str(request.method)
 
 
 def allow_head(response: falcon.Response) -> None:
-    """Name HEAD where an answer says that GET is allowed."""
+    """Add HEAD to the allowed methods of an answer that has GET among them."""
     if allowed := response.get_header("Allow"):
         words = [word.strip() for word in allowed.split(",")]
         if "GET" in words and "HEAD" not in words:

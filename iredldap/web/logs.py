@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, on standard error, without secrets."""
+"""Write log lines to standard error: one JSON object each, without secrets."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def write_json_lines(level: str) -> None:
-    """Let this process log as JSON, from a level on."""
+    """Configure this process to log as JSON, from a level on."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""What happens to every request before its handler, and to every answer after it."""
+"""Process every request before its handler, and every answer after it."""
 
 import re
 import time
@@ -35,9 +35,9 @@ log = structlog.get_logger("iredldap.access")
 class Middleware:
     """Admits clients, finds the caller, checks their right and reads the form.
 
-    A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names`, the
-    variables of the path, read, `client`, the address of the machine that asks, and `older_names`,
-    those by which parameters were sent.
+    A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names` (the
+    variables of the path, read), `client` (the address of the machine that calls) and `older_names`
+    (those by which parameters were sent).
     """
 
     def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
@@ -47,7 +47,7 @@ class Middleware:
         self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Name the request, refuse what another site's page sends, and admit the client."""
+        """Give the request its id, refuse what another site's page sends, and admit the client."""
         self._begin(request, response)
         self._refuse_cross_site(request)
         if request.path == "/api" or request.path.startswith("/api/"):
@@ -71,9 +71,9 @@ class Middleware:
     def _refuse_cross_site(self, request: falcon.Request) -> None:
         """Refuse a change that a page of another site would make with the caller's cookie.
 
-        Whether the cookie is good is not asked, so that the answer does not tell. A login is
-        refused without a cookie too: it would put the browser into somebody else's session, or
-        count as a failed one.
+        The cookie is not verified, so that the answer does not reveal whether it is valid. A login
+        is refused without a cookie too: it would log the browser in as another admin, or count as a
+        failed login.
 
         Raises:
             CrossSiteRequest: If it is one; nothing was judged or counted before.
@@ -150,7 +150,10 @@ class Middleware:
         return parsed
 
     def _largest_body(self, endpoint: Endpoint) -> int:
-        """Of callers whom nobody knows no body is read that did not come before its thread."""
+        """Return the most bytes of a body that are read.
+
+        Of unknown callers, only what the worker gathers before it gives the request to a thread.
+        """
         most = self._config.api.max_body
         return min(most, arrivals.MOST) if endpoint.is_open else most
 
@@ -163,14 +166,14 @@ class Middleware:
     ) -> None:
         """Add what every answer has, and write the line of the access log.
 
-        Neither parameters nor cookies are in that.
+        The line has neither parameters nor cookies.
         """
-        # Browsers would take a text that a client has stored for a page or a script of ours.
+        # Without it browsers could take a text that a client has stored for a page or a script.
         response.set_header("X-Content-Type-Options", "nosniff")
         head.allow_head(response)
         context = request.context
         if "began" not in context:
-            # Falcon answers some methods, such as WEBSOCKET, before it asks us.
+            # Falcon answers some methods, such as WEBSOCKET, before it calls the middleware.
             self._begin(request, response)
         refusal = context.get("refusal")
         log.info(
@@ -188,14 +191,17 @@ class Middleware:
 
 
 def _variable(endpoint: Endpoint) -> str | None:
-    """What stands for `{account}` in the path of an endpoint; None: there is no such place."""
+    """Return the variable behind `{account}` in the path of an endpoint; None: there is none."""
     if endpoint.route == endpoint.path:
         return None
     return next((name for name in ("domain", "mail") if f"{{{name}}}" in endpoint.path), "")
 
 
 def _named_by_account(params: dict[str, str]) -> dict[str, str] | None:
-    """Take `account` out of the variables of a path, and say what it names: nothing if `global`."""
+    """Return what the variable `account` of a path names: nothing, a domain or an address.
+
+    It is removed from the variables. None: there is no such variable.
+    """
     account = params.pop("account", None)
     if account is None:
         return None
@@ -218,9 +224,9 @@ def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
 
 
 def _refuse_no_address(caller: Caller, params: dict[str, str]) -> None:
-    """Refuse a name that is no address, unless a global admin asks.
+    """Refuse a name that is no address, unless the caller is a global admin.
 
-    It tells no domain: nobody else could have a right to what is called so.
+    Rights of other callers depend on the domain, which such a name does not have.
 
     Raises:
         InvalidMail: If it is refused.
@@ -238,7 +244,7 @@ def _days(word: str) -> int:
 
 
 def set_cookie(response: falcon.Response, config: Config, cookie: str, *, tls: bool) -> None:
-    """Give the client a cookie. `Secure` on plain HTTP would keep clients from sending it."""
+    """Set the session cookie. `Secure` on plain HTTP would keep clients from sending it."""
     response.set_cookie(
         config.session.cookie_name,
         cookie,

@@ -1,8 +1,8 @@
-"""Whether a browser sends a request for a page of ours or for that of another site.
+"""Find out whether a browser sends a request for our own page or for one of another site.
 
-A browser adds the cookie to requests that any page makes: `SameSite=Strict` keeps foreign sites
-out, but neither other hosts of our site nor other ports of our host. It says, in headers that no
-page can set, where a request comes from.
+A browser adds the cookie to requests of any page: `SameSite=Strict` excludes foreign sites, but
+neither other hosts of our site nor other ports of our host. Headers that no page can set say where
+a request comes from.
 
 Source: `docs/decisions/0025-requests-of-other-sites.md`.
 """
@@ -10,10 +10,10 @@ Source: `docs/decisions/0025-requests-of-other-sites.md`.
 import re
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing, whoever has them sent."""
+"""Methods that change nothing, so that any page may send them."""
 
 _OWN_SITES = {"same-origin", "none"}
-"""Values of `Sec-Fetch-Site`: a page of ours, or nobody's (the address bar, say)."""
+"""Values of `Sec-Fetch-Site`: our own page, or none (for example the address bar)."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"(https?)://(.+)")
@@ -47,15 +47,15 @@ def parse(header: str) -> Origin | None:
 
 
 def is_foreign(site: str | None, sender: str | None, ours: Origin | None) -> bool:
-    """Judge whether another site's page had a request sent.
+    """Return whether a request was sent for a page of another site.
 
     Args:
         site: The header `Sec-Fetch-Site`; None if it is missing.
         sender: The header `Origin`; None if it is missing.
-        ours: The origin under which the client reaches us; None if it cannot be told.
+        ours: The origin under which the client reaches us; None if that is unknown.
 
     Returns:
-        False for clients that send neither header, which are no browsers of today.
+        False for clients that send neither header: current browsers send them.
     """
     if site is not None:
         return site.strip().lower() not in _OWN_SITES

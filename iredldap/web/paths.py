@@ -1,4 +1,4 @@
-"""The one spelling of a path, whatever clients send."""
+"""Normalize the spelling of paths that clients send."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 
 def one_spelling(path: str) -> tuple[str, str]:
-    """Give a path as the router knows it, and the prefix that was taken off it."""
+    """Return a path as the router has it, and the prefix that was removed."""
     path, prefix = re.sub(r"/{2,}", "/", path), ""
     if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
         path, prefix = path.removeprefix("/iredadmin"), "/iredadmin"
@@ -23,11 +23,11 @@ _SENT_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 def with_names(path: str, raw: str) -> str:
-    """Give a path whose names keep their slashes apart from those that separate them.
+    """Return a path in which encoded slashes differ from those that separate names.
 
     Args:
-        path: As WSGI has it: decoded, so that one cannot tell them apart.
-        raw: What the client sent, with its query string; empty: the server does not say.
+        path: As WSGI has it: decoded, so that both are the same.
+        raw: What the client sent, with its query string; empty: unknown.
     """
     sent = raw.partition("?")[0]
     if not _SENT_SLASH.search(sent):
@@ -39,9 +39,9 @@ def with_names(path: str, raw: str) -> str:
 
 
 class Paths:
-    """WSGI wrapper that brings the spellings of a path that clients use into one.
+    """WSGI wrapper that normalizes the spelling of paths.
 
-    The prefix of the public documents goes, repeated slashes collapse, one at the end is
+    The prefix of the public documents is removed, repeated slashes collapse, one at the end is
     ignored. An encoded slash (``%2F``) is part of a name, and separates none.
     """
 

@@ -20,7 +20,7 @@ TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id i
 def plan_for(
     directory: Directory, config: Config, records: Records, wanted: Request, owner: str
 ) -> Plan:
-    """Make the plan of a request whose caller has gone, as the gate and a handler would.
+    """Make the plan of a stored request, with the checks of the middleware and a handler.
 
     Raises:
         PermissionDenied: If the caller is no admin any more, or may not (any more).

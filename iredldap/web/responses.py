@@ -1,4 +1,4 @@
-"""The envelope of every answer, and the HTTP status of every refusal.
+"""Write the envelope of every answer, and the HTTP status of every refusal.
 
 Source: `docs/decisions/0007-answers.md`.
 """
@@ -55,17 +55,17 @@ log = structlog.get_logger("iredldap.web")
 
 
 def status_of(refusal: Refusal) -> int:
-    """The HTTP status of a refusal; the first of several decides."""
+    """Return the HTTP status of a refusal; the first of several decides."""
     if isinstance(refusal, errors.Several):
         return status_of(refusal.refusals[0])
     return _status_of_kind(type(refusal))
 
 
 def status_of_code(code: str) -> int:
-    """The HTTP status of a code; of the two of `INVALID_CREDENTIALS` that of a login.
+    """Return the HTTP status of a code; of the two of `INVALID_CREDENTIALS` that of a login.
 
     Raises:
-        LookupError: If no refusal has it.
+        LookupError: If no refusal has the code.
     """
     return _status_of_kind(errors.of_code(code))
 
@@ -85,14 +85,14 @@ class Responses:
         self._api = api
 
     def done(self, response: falcon.Response, data: Any = None, *, read: bool = False) -> None:
-        """Answer yes; a read carries data."""
+        """Answer success; a read with data."""
         envelope: dict[str, Any] = {"_success": True}
         if read:
             envelope["_data"] = data
         self._write(response, envelope)
 
     def members(self, batches: Iterable[Mapping[str, object]]) -> Generator[bytes, None, None]:
-        """Answer yes with an object, as its members come; no name comes twice."""
+        """Yield a success envelope around an object, as its members come; names must be unique."""
         yield b'{"_success": true, '
         if self._api.legacy_keys:
             yield b'"success": true, '
@@ -104,7 +104,7 @@ class Responses:
         yield b"}}"
 
     def refused(self, request: falcon.Request, response: falcon.Response, no: Refusal) -> None:
-        """Answer no."""
+        """Answer a refusal."""
         status = status_of(no)
         envelope: dict[str, Any] = {"_success": False, "_msg": ",".join(no.codes)}
         if no.report:
@@ -128,7 +128,7 @@ class Responses:
         response.data = _ENCODER.encode(envelope).encode("utf-8", "replace")
 
     def install(self, app: falcon.App[Any, Any]) -> None:
-        """Register the one place where errors become answers."""
+        """Register the handlers that turn errors into answers."""
         app.add_error_handler(Exception, self._surprise)
         app.add_error_handler(falcon.HTTPError, self._from_falcon)
         app.add_error_handler(Refusal, self._refusal)
@@ -159,7 +159,7 @@ class Responses:
 
 
 def names_sent(request: falcon.Request, parameters: Iterable[str]) -> list[str]:
-    """Give the names by which the client sent some parameters; the rest of us know the new ones."""
+    """Return the names by which the client sent some parameters, which may be older ones."""
     older: dict[str, str] = request.context.get("older_names") or {}
     return [older.get(parameter, parameter) for parameter in parameters]
 
@@ -180,7 +180,7 @@ def _with_names_sent(request: falcon.Request, report: Any) -> Any:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Make a header value of words a client sent: percent-encoded, cut at 1 KB."""
+    """Return a header value of words that a client sent: percent-encoded, cut at 1 KB."""
     return ", ".join(_fitting(quote(word, safe="@.+=/:*[]") for word in words))
 
 
@@ -197,7 +197,7 @@ def _fitting(words: Iterable[str]) -> Iterator[str]:
 
 
 def json_text(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Wrap a stream of UTF-8 text into a success envelope, as it comes."""
+    """Yield a success envelope around a stream of text, as it comes."""
     yield b'{"_success": true, "_data": "'
     for chunk in chunks:
         yield json.dumps(chunk.decode("ascii")).encode()[1:-1]

@@ -1,8 +1,8 @@
-"""Places for downloads, counted over all worker processes of a machine.
+"""Limit downloads by slots, over all worker processes of a machine.
 
-Each place is a file in memory that whoever downloads holds a lock on. The kernel takes the lock
-away with the process that held it, however it ends, so no place is ever lost. The files are made
-before gunicorn forks, and each worker inherits them.
+A slot is a file in memory, locked by the worker that sends the download. The kernel releases the
+lock with the process, however that ends, so no slot is ever lost. The files are made before
+gunicorn forks, and each worker inherits them.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ _shared: "Files | None" = None
 
 
 class Files:
-    """Files in memory, one for each place, and one to take turns by."""
+    """Files in memory, one for each slot, and one that is locked while a slot is chosen."""
 
     def __init__(self, count: int) -> None:
         self._turn, *self._places = (
@@ -32,11 +32,14 @@ class Files:
         return len(self._places)
 
     def turn(self) -> int:
-        """Open the file to take turns by; the lock is that of the opened file, not the process."""
+        """Open the file that is locked while a slot is chosen.
+
+        The lock belongs to the opened file, not to the process: threads exclude each other too.
+        """
         return _opened(self._turn)
 
     def place(self, number: int) -> int:
-        """Open the file of a place."""
+        """Open the file of a slot."""
         return _opened(self._places[number])
 
     def close(self) -> None:
@@ -45,31 +48,31 @@ class Files:
 
 
 def share(count: int) -> None:
-    """Make places for the workers that are forked from now on."""
+    """Make the slots of the workers that are forked from now on."""
     global _shared  # noqa: PLW0603 - it is how a forked process inherits them
     if _shared:
-        # Of a configuration before; its workers have opened them for themselves.
+        # Those of the configuration before a reload: its workers have opened them.
         _shared.close()
     _shared = Files(count)
 
 
 class Slots:
-    """Lends places to callers.
+    """Gives slots to callers.
 
     Args:
-        count: Of places, where they are not shared with other processes.
-        each: Most of one caller.
+        count: Number of slots, where they are not shared with other processes.
+        each: Most slots of one caller.
     """
 
     def __init__(self, count: int, each: int) -> None:
         self._files = _shared or Files(count)
         self._each = each
         if self._files is not _shared:
-            # Whoever makes one application after the other would run out of descriptors.
+            # A process that makes many applications would run out of file descriptors.
             weakref.finalize(self, self._files.close)
 
     def take(self, who: str) -> Callable[[], None]:
-        """Take a place for a caller; call what is returned to give it back.
+        """Take a slot for a caller; call the result to release it.
 
         Raises:
             TooManyRequests: If all are taken, or the caller has as many as they may.
@@ -85,7 +88,7 @@ class Slots:
         return lambda: os.close(place)
 
     def _free_place(self, owner: bytes) -> int:
-        """Find a free place, and lock it."""
+        """Find a free slot, and lock it."""
         free: list[int] = []
         held = 0
         try:

@@ -1,6 +1,6 @@
-"""The cookie: who logged in, when, and under which password; signed.
+"""Sign and read session cookies: who logged in, when, and with which password.
 
-It holds no secret. The digest ties it to the stored password, so that it ends with it.
+A cookie has no secret. Its digest depends on the stored password, so that it ends with it.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ for which an ended session is remembered. The age at which a cookie ends is not 
 
 
 _MOST_READ = 1024
-"""Cookies that a worker remembers; verifying one takes a twentieth of a request."""
+"""Verified cookies in memory of a worker: verifying one takes a twentieth of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a cookie says.
+    """The content of a cookie.
 
     `since` is the time of the login, in seconds since 1970.
     """
@@ -50,14 +50,14 @@ class Tokens:
         self._settings = settings
         self.keys: Sequence[str] = [key.reveal() for key in settings.keys]
         self._serializer = URLSafeSerializer(list(self.keys), salt=_SALT)
-        # What a cookie says and whether we signed it never changes; how old it is does.
+        # Content and signature of a cookie never change; its age does.
         self._signed = lru_cache(maxsize=_MOST_READ)(self._verified)
 
     def dump(self, token: Token, now: int) -> str:
         """Sign a token.
 
         Args:
-            token: What the cookie shall say.
+            token: The content of the cookie.
             now: Seconds since 1970; the time of its last use.
         """
         fields = [token.address, token.session, token.digest, token.since]

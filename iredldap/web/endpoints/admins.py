@@ -14,7 +14,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
         read=standalone_admins.profile,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
-        summary="Read a standalone admin; a mail user is none, whatever rights they have.",
+        summary="Read a standalone admin; mail users with rights are none.",
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the admin, each a list of texts; accountSetting as an object, and as"
         " settings too; managed_domains: sorted names of the domains that name them; isglobaladmin:"
@@ -47,8 +47,8 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
         operation=standalone_admins.delete,
         path=_PATH,
         auth=_GLOBAL_ADMINS,
-        summary="Delete a standalone admin; of a mail user only the rights. No domain names them"
-        " any more.",
+        summary="Delete a standalone admin; of a mail user only the rights. The address is"
+        " removed from the admins of all domains.",
         errors=("INVALID_MAIL", *NAMING),
         era="later",
     ),

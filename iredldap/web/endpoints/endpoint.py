@@ -1,4 +1,4 @@
-"""What there is to say of one endpoint of the API."""
+"""The row of an endpoint of the API."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,6 +8,7 @@ from iredldap.operations.context import Operation, Read
 
 ADMINS = ("global_admin", "domain_admin")
 NAMING = ("NO_SUCH_ACCOUNT", "PERMISSION_DENIED")
+LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
 PASSWORD_RULES = (
     "PW_EMPTY", "PW_NON_ASCII", "PW_SHORTER_THAN_MIN_LENGTH", "PW_GREATER_THAN_MAX_LENGTH",
     "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
@@ -16,7 +17,7 @@ PASSWORD_RULES = (
 
 
 class Load(Enum):
-    """What a call costs, which decides how many may run at once; see `web/server/threads.py`."""
+    """Cost of a call, by which `web/server/threads.py` limits how many run at once."""
 
     LIVE = "live"
     PROBE = "probe"
@@ -32,15 +33,15 @@ class Endpoint:
 
     `auth` lists who may call: `anonymous`, `global_admin`, `domain_admin` (of the domain
     concerned), `self` (an admin on their own account), `admin` (any admin, on what is their own).
-    `profiles` is the domain's setting that takes parts of such objects from normal admins, and
+    `profiles` is the domain's setting that withdraws parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
     has. `returns` describes the data of a read, and `shape` names its schema in
     `web/openapi/schemas.py`.
     `tagged`: it is one entry, whose state is the `ETag`. `bare` lists the media types of an answer
-    without envelope; where there are no data it is the only one. `route` is the path as the router
-    knows it: where one variable stands for the word `global`, a domain or an address, it is
-    `{account}`. With `takes_file` the body is a file, and parameters stand in the query string.
-    `load`: what a call costs. `operation` makes the plan of a change, `read` the answer to a read;
+    without envelope; without data it is the only one. `route` is the path as the router
+    knows it: where one variable is the word `global`, a domain or an address, it is
+    `{account}`. With `takes_file` the body is a file, and parameters are in the query string.
+    `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
     an endpoint with neither has a resource of its own.
     """
 

@@ -1,4 +1,4 @@
-"""Endpoints of the policies: each once for everybody, for a domain and for one account."""
+"""Endpoints of the policies: each for everybody, for a domain and for one account."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 
 @dataclass(frozen=True)
-class _Reach:
-    """About whom a policy is; `word` stands in ids, `place` in paths, behind `folder` in some."""
+class _Target:
+    """The target of a policy: `word` is part of ids, `place` of paths, behind `folder` in some."""
 
     word: str
     folder: str
@@ -23,9 +23,9 @@ class _Reach:
     profiles: str = ""
 
 
-_REACHES = (
-    _Reach("global", "", "global", ("global_admin",), ()),
-    _Reach(
+_TARGETS = (
+    _Target("global", "", "global", ("global_admin",), ()),
+    _Target(
         "domain",
         "domain/",
         "{domain}",
@@ -33,29 +33,29 @@ _REACHES = (
         ("INVALID_DOMAIN_NAME", *NAMING),
         "disabledDomainProfile",
     ),
-    _Reach("user", "user/", "{mail}", ADMINS, ("INVALID_MAIL", *NAMING), "disabledUserProfile"),
+    _Target("user", "user/", "{mail}", ADMINS, ("INVALID_MAIL", *NAMING), "disabledUserProfile"),
 )
 
 
 def _everywhere(row: Endpoint, *, in_folders: bool = False) -> Iterator[Endpoint]:
-    """Give an endpoint for each reach.
+    """Yield an endpoint for each target.
 
     Args:
-        row: Has `*` in id, path and summary, where the reach stands.
-        in_folders: Whether the path itself tells domains from accounts.
+        row: Has `*` in id, path and summary, for the target.
+        in_folders: Whether the path itself distinguishes domains and accounts.
     """
-    for reach in _REACHES:
-        place = reach.folder + reach.place if in_folders else reach.place
+    for target in _TARGETS:
+        place = target.folder + target.place if in_folders else target.place
         yield replace(
             row,
-            id=row.id.replace("*", reach.word),
+            id=row.id.replace("*", target.word),
             path=row.path.replace("*", place),
             route=row.path.replace("*", place if in_folders else "{account}"),
-            summary=row.summary.replace("*", reach.word),
-            auth=reach.auth,
-            errors=tuple(dict.fromkeys((*reach.errors, *row.errors))),
-            profiles=reach.profiles,
-            profile=row.profile if reach.profiles else None,
+            summary=row.summary.replace("*", target.word),
+            auth=target.auth,
+            errors=tuple(dict.fromkeys((*target.errors, *row.errors))),
+            profiles=target.profiles,
+            profile=row.profile if target.profiles else None,
         )
 
 
@@ -81,7 +81,7 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
             method="POST",
             path=path,
             auth=(),
-            summary=f"Set the * {kind} throttle, replacing the old one; with period=0 none is set.",
+            summary=f"Set the * {kind} throttle, replacing the old one; period=0 removes it.",
             table=throttle.SET,
             errors=(
                 "INVALID_PARAMETER",
@@ -139,7 +139,7 @@ def _greylisting() -> Iterator[Endpoint]:
             method="DELETE",
             path=path,
             auth=(),
-            summary="Drop the * greylisting setting, so that a wider one applies.",
+            summary="Delete the * greylisting setting, so that a wider one applies.",
             profile="greylisting",
             errors=("PERMISSION_DENIED",),
             era="later",
@@ -189,7 +189,7 @@ def _greylisting() -> Iterator[Endpoint]:
         method="GET",
         path="/api/greylisting/whitelist_spf_domains",
         auth=("global_admin",),
-        summary="List these domains.",
+        summary="List the sender domains whose SPF and MX hosts are exempt from greylisting.",
         returns="Domain names, sorted.",
         shape="Texts",
         era="ours",
@@ -218,7 +218,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         read=None,
         operation=operations.add,
         method="POST",
-        summary=f"Add to the * {which}; an address on the other list leaves it.",
+        summary=f"Add to the * {which}; an address on the other list is removed there.",
         table=wblist.ADDED[direction],
         errors=(*row.errors, "NEVER_APPLIES"),
         returns=None,
@@ -229,7 +229,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         read=None,
         operation=operations.remove,
         method="PUT",
-        summary=f"Take given addresses off the * {which}.",
+        summary=f"Remove addresses from the * {which}.",
         table=wblist.REMOVED,
         returns=None,
     )
@@ -239,7 +239,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         operation=operations.clear,
         id=f"{stem}clear",
         method="DELETE",
-        summary=f"Empty the * {which}.",
+        summary=f"Remove all addresses from the * {which}.",
         returns=None,
     )
     for each in (row, add, remove, clear):
@@ -276,7 +276,7 @@ def _spam_policy() -> Iterator[Endpoint]:
         read=None,
         operation=spam_policies.drop,
         method="DELETE",
-        summary="Drop the * spam policy.",
+        summary="Delete the * spam policy.",
         returns=None,
     )
     for row in (get, put, drop):

@@ -2,10 +2,9 @@
 
 from iredldap.dit import subscribable as rows
 from iredldap.operations.lists import subscribable, subscribable_create
-from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
+from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _PATH = "/api/ml/{mail}"
-_DOWN = "MLMMJADMIN_UNAVAILABLE"
 
 SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -16,11 +15,11 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
         auth=ADMINS,
         summary="Read a subscribable mailing list.",
         table=rows.GET,
-        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        errors=("INVALID_MAIL", *NAMING, LISTS_DOWN),
         returns="Attributes of the list, each a list of texts, and its settings by the names of the"
         " parameters, with others that mlmmj has: yes or no, texts, sorted lists, max_message_size"
         " a number, 0 for any size. With with_subscribers `subscribers`: sorted addresses under"
-        " normal, digest and nomail; members whom the directory names are normal ones.",
+        " normal, digest and nomail; members that the directory names are normal ones.",
         shape="SubscribableList",
         era="later",
     ),
@@ -38,7 +37,7 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
             "ALREADY_EXISTS",
             "NOT_ALLOWED",
             "EXCEEDED_DOMAIN_ACCOUNT_LIMIT",
-            _DOWN,
+            LISTS_DOWN,
         ),
         era="later",
         names_new_account=True,
@@ -51,7 +50,7 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
         auth=ADMINS,
         summary="Change a subscribable mailing list; what is not sent stays as it is.",
         table=rows.UPDATE,
-        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        errors=("INVALID_MAIL", *NAMING, LISTS_DOWN),
         era="later",
     ),
     Endpoint(
@@ -62,7 +61,7 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
         auth=ADMINS,
         summary="Delete a subscribable mailing list and every mention of it.",
         table=rows.DELETE,
-        errors=("INVALID_MAIL", *NAMING, _DOWN),
+        errors=("INVALID_MAIL", *NAMING, LISTS_DOWN),
         era="later",
     ),
 )

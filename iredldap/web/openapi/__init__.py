@@ -1,1 +1,1 @@
-"""The OpenAPI document, made from the rows of endpoints and parameters."""
+"""Make the OpenAPI document from the rows of endpoints and parameters."""

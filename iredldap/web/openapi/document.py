@@ -1,4 +1,4 @@
-"""The index of the API as an OpenAPI 3.1 document."""
+"""Describe the index of the API as an OpenAPI 3.1 document."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from iredldap import __version__
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi import requests
-from iredldap.web.openapi.groups import AREAS, area_of
+from iredldap.web.openapi.groups import GROUPS, group_of
 from iredldap.web.openapi.responses import answers
 from iredldap.web.openapi.schemas import SCHEMAS
 
@@ -14,7 +14,7 @@ _DESCRIPTION = """\
 Manages an iRedMail installation directly in its OpenLDAP directory.
 
 Every path below `/api` is also served below `/iredadmin/api`. `POST /api/login` opens a session;
-its cookie identifies the later calls. Parameters of a body may stand in the query string as well.
+its cookie identifies the later calls. Parameters of a body may be sent in the query string as well.
 Refusals have the statuses below unless the setting `always_ok_status` makes all of them 200.
 """
 
@@ -47,18 +47,21 @@ def document(cookie: str) -> dict[str, Any]:
 
 
 def described_at(endpoint: Endpoint) -> str:
-    """The path of an endpoint here: no two may differ in nothing but the name of a variable."""
+    """Return the path of an endpoint in the document.
+
+    Two paths may not differ in the name of a variable alone.
+    """
     return endpoint.route if "{" in endpoint.path else endpoint.path
 
 
 def callers(endpoint: Endpoint) -> str:
-    """Say who may call an endpoint."""
+    """Return the sentence that says who may call an endpoint."""
     return f"For {', '.join(_CALLERS[caller] for caller in endpoint.auth)}."
 
 
 def _areas() -> list[Any]:
-    used = {area_of(endpoint) for endpoint in ENDPOINTS}
-    return [area for area in AREAS if area in used]
+    used = {group_of(endpoint) for endpoint in ENDPOINTS}
+    return [area for area in GROUPS if area in used]
 
 
 def _forms() -> dict[str, Any]:
@@ -73,9 +76,9 @@ def _operations() -> dict[tuple[str, str], list[Endpoint]]:
 
 
 def _operation(path: str, endpoint: Endpoint, *twins: Endpoint) -> dict[str, Any]:
-    """Describe an endpoint, together with those that are told apart by a value in the path."""
+    """Describe an endpoint, with those that differ from it by a value in the path."""
     described: dict[str, Any] = {
-        "tags": [area_of(endpoint).name],
+        "tags": [group_of(endpoint).name],
         "operationId": endpoint.id.replace("_domain", "_account") if twins else endpoint.id,
         "summary": " ".join(row.summary for row in (endpoint, *twins)),
         "description": callers(endpoint),

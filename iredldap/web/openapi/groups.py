@@ -1,4 +1,4 @@
-"""What endpoints are about: the groups in which the OpenAPI document shows them."""
+"""Group the endpoints in the OpenAPI document by what they are about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from iredldap.web.endpoints.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
-class Area:
+class EndpointGroup:
     """A group of endpoints: those whose path begins with one of some words."""
 
     name: str
@@ -15,28 +15,32 @@ class Area:
     words: tuple[str, ...]
 
 
-AREAS = (
-    Area("Session", "Logging in and out.", ("login", "logout")),
-    Area("Domains", "Mail domains, their services and admins.", ("domain", "domains")),
-    Area("Users", "Mail users.", ("user", "users")),
-    Area("Aliases", "Mail aliases.", ("alias", "aliases")),
-    Area("Mailing lists", "Lists that nobody subscribes to.", ("maillist", "maillists")),
-    Area("Subscribable lists", "Lists that mlmmj keeps.", ("ml", "mls")),
-    Area("Admins", "Standalone admins.", ("admin", "admins")),
-    Area("Throttling", "How much may be sent and received.", ("throttle",)),
-    Area("Greylisting", "Whose mail is deferred at first.", ("greylisting",)),
-    Area("White- and blacklists", "Whose mail is always or never taken.", ("wblist",)),
-    Area("Spam policies", "What becomes of spam and viruses.", ("spampolicy",)),
-    Area("LDIF", "Exports, and the way back.", ("ldif",)),
-    Area("Jobs", "Changes that go on in the background.", ("jobs",)),
-    Area("Service", "The server itself.", ("openapi.json", "docs", "livez", "readyz")),
+GROUPS = (
+    EndpointGroup("Session", "Logging in and out.", ("login", "logout")),
+    EndpointGroup("Domains", "Mail domains, their services and admins.", ("domain", "domains")),
+    EndpointGroup("Users", "Mail users.", ("user", "users")),
+    EndpointGroup("Aliases", "Mail aliases.", ("alias", "aliases")),
+    EndpointGroup(
+        "Mailing lists",
+        "Unsubscribable lists, whose members the directory has.",
+        ("maillist", "maillists"),
+    ),
+    EndpointGroup("Subscribable lists", "Lists that mlmmj keeps.", ("ml", "mls")),
+    EndpointGroup("Admins", "Standalone admins.", ("admin", "admins")),
+    EndpointGroup("Throttling", "How much may be sent and received.", ("throttle",)),
+    EndpointGroup("Greylisting", "Whose mail is deferred at first.", ("greylisting",)),
+    EndpointGroup("White- and blacklists", "Whose mail is always or never taken.", ("wblist",)),
+    EndpointGroup("Spam policies", "What becomes of spam and viruses.", ("spampolicy",)),
+    EndpointGroup("LDIF", "Exports and restores.", ("ldif",)),
+    EndpointGroup("Jobs", "Changes in the background.", ("jobs",)),
+    EndpointGroup("Service", "The server itself.", ("openapi.json", "docs", "livez", "readyz")),
 )
 
-_BY_WORD: Mapping[str, Area] = {word: area for area in AREAS for word in area.words}
+_BY_WORD: Mapping[str, EndpointGroup] = {word: area for area in GROUPS for word in area.words}
 
 
-def area_of(endpoint: Endpoint) -> Area:
-    """Give the area of an endpoint, by the first word of its path that names one.
+def group_of(endpoint: Endpoint) -> EndpointGroup:
+    """Return the group of an endpoint, by the first word of its path that names one.
 
     Raises:
         LookupError: If there is none.

@@ -1,4 +1,4 @@
-"""What an endpoint takes, as the OpenAPI document describes it: path, query, headers, body."""
+"""Describe what an endpoint takes: path, query, headers and body."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -79,7 +79,7 @@ _EXAMPLES: Mapping[str, Any] = {
 
 
 def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Describe what stands in the path, the query string and the headers."""
+    """Describe the parameters in the path, the query string and the headers."""
     described = [_path(name) for name in re.findall(r"\{(\w+)\}", path)]
     if endpoint.table and not has_form(endpoint):
         described += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
@@ -98,12 +98,12 @@ def body(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def has_form(endpoint: Endpoint) -> bool:
-    """Whether its parameters are described as a body; they may stand in the query string too."""
+    """Return whether its parameters are described as a body; the query string may have them too."""
     return bool(endpoint.table) and endpoint.method != "GET" and not endpoint.takes_file
 
 
 def form(table: Table) -> dict[str, Any]:
-    """Give the JSON schema of a body."""
+    """Return the JSON schema of a body."""
     described = properties(table)
     for field in table:
         described[field.name]["examples"] = [_example(field)]
@@ -113,7 +113,7 @@ def form(table: Table) -> dict[str, Any]:
 
 
 def example(table: Table) -> dict[str, Any]:
-    """Give a body that is accepted: what is required, or else the first parameter."""
+    """Return a valid body: the required parameters, or else the first one."""
     shown = [field for field in table if field.required] or table[:1]
     return {field.name: _example(field) for field in shown}
 
@@ -141,7 +141,7 @@ def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
     if endpoint.tagged:
         yield _header("If-None-Match", "States of the entry that the client has: then 304.")
     if changes_entry:
-        yield _header("If-Match", "The state in which the entry must be, as an `ETag` said it.")
+        yield _header("If-Match", "The state in which the entry must be, as an `ETag` has it.")
     if changes_entry and endpoint.id.endswith("_create"):
         yield _header("If-None-Match", "`*`: the name must be new, otherwise 412.", "*")
     wishes = [wish for wish, may in ((_STRICTLY, endpoint.table), (_LATER, changes)) if may]

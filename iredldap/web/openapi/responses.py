@@ -1,4 +1,4 @@
-"""The answers of an endpoint, by status, as the OpenAPI document describes them."""
+"""Describe the answers of an endpoint, by status."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -145,7 +145,7 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _status(endpoint: Endpoint, code: str) -> int:
-    """The status of a code: that a password does not match is a result, except of a login."""
+    """Return the status of a code; a wrong password is a result with 200, except of a login."""
     if code == PasswordMismatch.code and not endpoint.is_open:
         return HTTPStatus.OK
     return status_of_code(code)
@@ -162,7 +162,7 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def _add_result(answer: dict[str, Any], codes: list[str]) -> None:
-    """Say that an answer with status 200 may also be no."""
+    """Add to the answer with status 200 that it may be a refusal."""
     media = answer["content"][JSON]
     media["schema"] = {"anyOf": [media["schema"], reference("Failure")]}
     answer["description"] += f" Or not so: {', '.join(codes)}."

@@ -1,4 +1,4 @@
-"""JSON schemas of what answers hold, by the names that the rows of endpoints use."""
+"""JSON schemas of answers, by the names that the rows of endpoints use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -80,7 +80,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
 
 
 def envelope(data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Give the schema of an answer that says yes, with data or without."""
+    """Return the schema of a success envelope, with data or without."""
     fields: dict[str, Any] = {"_success": {"const": True}}
     if data:
         fields["_data"] = data
@@ -112,5 +112,5 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
 
 
 def reference(name: str) -> dict[str, str]:
-    """Give a reference to one of the document's schemas."""
+    """Return a reference to one of the document's schemas."""
     return {"$ref": f"#/components/schemas/{name}"}

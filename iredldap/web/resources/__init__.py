@@ -1,1 +1,1 @@
-"""Falcon resource classes, one module per kind of account."""
+"""Falcon resource classes, for paths that do more than their rows say."""

@@ -1,4 +1,4 @@
-"""What the resources share: reading and writing one entry under its entity tag."""
+"""Answer reads and changes by the rows of endpoints, with entity tags and preferences."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ from iredldap.web.responses import Responses, listed, names_sent
 
 @dataclass(frozen=True)
 class Resource:
-    """A thing with a path."""
+    """A resource: handlers of the methods of a path."""
 
     config: Config
     directory: Directory
@@ -43,10 +43,7 @@ class Resource:
     admin_log: AdminLog
 
     def show(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
-        """Answer a read by its endpoint's row.
-
-        With 304 to a client that has the entry in the state that it is in.
-        """
+        """Answer a read by its endpoint's row; with 304 if the client has the current state."""
         context = request.context
         answer = context.endpoint.read(self.context(request), context.names, context.parsed)
         if answer.state:
@@ -59,13 +56,13 @@ class Resource:
         self.responses.done(response, answer.data, read=returns_data)
 
     def context(self, request: falcon.Request) -> Context:
-        """Return what plans and answers are made from beside the request."""
+        """Return the context of a request."""
         return Context(self.directory, self.config, request.context.caller, self.records)
 
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
-        """Carry out what was asked for under the request's conditions, and answer.
+        """Execute a change under the conditions of the request, and answer.
 
-        A client that prefers not to wait gets a job to ask about, once nothing is left to refuse.
+        A client that prefers not to wait gets a job, after all checks.
 
         Args:
             request: The request; the row of its endpoint has an operation.
@@ -114,12 +111,12 @@ class Resource:
             raise
 
     def asked(self, request: falcon.Request) -> Request:
-        """What was asked for, as a value."""
+        """Return what was sent as a value."""
         context = request.context
         return Request(context.endpoint.id, context.names, context.parsed, client=context.client)
 
     def note(self, request: falcon.Request, refusal: Refusal | None = None) -> None:
-        """Write what was done into the admin log."""
+        """Write a change to the admin log."""
         self.admin_log.note(request.context.caller.address, self.asked(request), refusal)
 
     def _done(
@@ -159,7 +156,7 @@ def _refusals_of_ignored(parsed: Parsed, ignored: tuple[str, ...]) -> list[Inval
 
 
 class RowResource:
-    """The methods of one path, as the rows of its endpoints have them."""
+    """Handlers of the methods of one path, made from the rows of its endpoints."""
 
     def __init__(self, shared: Resource, endpoints: Iterable[Endpoint]) -> None:
         for endpoint in endpoints:
@@ -168,15 +165,15 @@ class RowResource:
 
 
 def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:
-    """Say in a header which values were sent and are no part of what was done."""
+    """Name the values in a header that were sent and ignored."""
     if values:
         response.set_header("X-Ignored-Values", listed(values))
 
 
 def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: Unplaced) -> None:
-    """Say in a header which parameters are ignored, those that the directory has no place for too.
+    """Name the ignored parameters in a header, with those that the schema has no attribute for.
 
-    Without any of these the gate has named the others already.
+    Without any of the latter the middleware has named the others already.
     """
     if unplaced:
         names = names_sent(request, (parameter for parameter, _ in unplaced))
@@ -185,7 +182,7 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
 
 
 def _name_others(response: falcon.Response, done: Plan | ChangeResult) -> None:
-    """Say in headers who else has the mailbox that an account got, or is a member of a new list."""
+    """Name others in headers: who shares the mailbox, or was a member before a list was added."""
     if done.shared_with:
         response.set_header("X-Shared-Mailbox", listed(done.shared_with))
     if done.kept:

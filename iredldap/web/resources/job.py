@@ -1,4 +1,4 @@
-"""`/api/jobs/{id}`: how a change stands that its client does not wait for."""
+"""`/api/jobs/{id}`: the state of a change in the background."""
 
 import json
 from datetime import UTC, datetime

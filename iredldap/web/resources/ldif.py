@@ -39,7 +39,7 @@ log = structlog.get_logger("iredldap.export")
 
 
 class ExportStream:
-    """Bytes of an export on their way to the client; closing it ends the child behind them."""
+    """Bytes of an export that are sent to the client; closing it ends the child process."""
 
     def __init__(self, export: child_process.ExportProcess, *, bare: bool) -> None:
         self._export = export
@@ -49,7 +49,7 @@ class ExportStream:
         return self._chunks
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or is gone."""
+        """Called by the server when the client has everything, or has disconnected."""
         self._export.close()
 
 
@@ -133,7 +133,7 @@ class _LdifResource(Resource):
 
 
 class LdifAllResource(_LdifResource):
-    """Everything: all of it out, or a file in."""
+    """All domains and admins: export, and restore of a file."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         chosen = self._selection(request, "all", "", self.config.api.api_hidden_user_profiles)
@@ -149,15 +149,15 @@ class LdifAllResource(_LdifResource):
             verified=self.config.passwords.verified_schemes,
         )
         with ExitStack() as stack:
-            # Without a name: hashes of passwords are in it, and nobody would take it away after a
-            # process that was killed.
+            # Without a name: it has hashes of passwords, and would remain after a process that was
+            # killed.
             saved = stack.enter_context(tempfile.TemporaryFile())
             forms.save_file(request, self.config.api.max_upload, saved)
             saved.flush()
             file = UnnamedFile(saved)
             is_rehearsal = parsed.value("dry_run") == "yes"
             if not is_rehearsal:
-                # From the judgement to the last entry: what was judged must not change meanwhile.
+                # From the check to the last entry: what was checked must not change meanwhile.
                 stack.enter_context(self.records.turns.take(_domains(file)))
             plan = plan_restore(file, self.directory, options)
             if not plan.ok:
@@ -165,8 +165,8 @@ class LdifAllResource(_LdifResource):
             if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
             else:
-                # The files of whoever comes back may have been due to be removed; and a deletion
-                # that looks for living accounts finds those only that are back by then.
+                # Mailboxes of restored users may be recorded for removal. Twice: a deletion in
+                # between that searches for existing accounts finds only those restored by then.
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
                 outcome = execution.execute(plan, self.directory)
                 self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
@@ -184,7 +184,7 @@ class LdifAllResource(_LdifResource):
 
 
 class ChangeRecordStream:
-    """Change records on their way to the client; closing them lets go of the file."""
+    """Change records that are sent to the client; closing them releases the file."""
 
     def __init__(self, chunks: Iterator[bytes], file: ExitStack) -> None:
         self._chunks = chunks
@@ -194,7 +194,7 @@ class ChangeRecordStream:
         return self._chunks
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or is gone."""
+        """Called by the server when the client has everything, or has disconnected."""
         self._file.close()
 
 
@@ -226,7 +226,7 @@ class LdifUserResource(_LdifResource):
 
 
 class LdifCatchallResource(_LdifResource):
-    """The account that gets the mail for names a domain does not have."""
+    """The catch-all account of a domain."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
         name = domains.get(self.directory, domain).text("domainName") or domain
@@ -243,7 +243,7 @@ class LdifAdminResource(_LdifResource):
 
 
 class LdifMaillistResource(_LdifResource):
-    """A mailing list, with the entry of its members elsewhere."""
+    """A mailing list, with its external members."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         hidden = self.config.api.api_hidden_user_profiles
@@ -261,7 +261,7 @@ class LdifAliasResource(_LdifResource):
 def _domains(file: Openable) -> set[str]:
     """Return the domains that the entries of a file lie in, or have addresses in.
 
-    Lines that are no LDIF are passed over: the judgement that follows names them.
+    Lines that are no LDIF are left out here: the plan of the restore reports them.
     """
     found: set[str] = set()
     with file.open("rb") as opened:

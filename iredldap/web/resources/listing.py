@@ -61,7 +61,7 @@ class _ListingResource(Resource):
 
 
 def _with_cursor(request: falcon.Request, cursor: str) -> str:
-    """The same request for the page behind a key, as a relative reference."""
+    """Return the request for the page after a key, as a relative reference."""
     changes = request.context.parsed.changes
     sent = {change.field.name: ",".join(change.values) for change in changes}
     return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"

@@ -38,7 +38,7 @@ class ReferenceResource(Resource):
 
 
 class ReferenceFileResource(Resource):
-    """What the page is made of."""
+    """The files of the page."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, file: str) -> None:
         if file not in _FILES:
@@ -78,13 +78,13 @@ def _file(name: str) -> _File:
 
 
 def _guard(response: falcon.Response) -> None:
-    """Tell the browser what the page may do: nothing but show this API."""
+    """Restrict the page to what it needs by headers: show this API."""
     response.set_header("Content-Security-Policy", POLICY)
     response.set_header("Referrer-Policy", "no-referrer")
 
 
 def _takes_gzip(request: falcon.Request) -> bool:
-    """Whether the client takes a compressed answer; a weight of nothing says that it does not."""
+    """Return whether the client accepts gzip; a weight of 0 refuses it."""
     for word in (request.get_header("Accept-Encoding") or "").lower().split(","):
         coding, _, weight = (part.strip() for part in word.partition(";"))
         if coding == "gzip":

@@ -14,7 +14,7 @@ from iredldap.web.responses import JSON
 
 
 class LiveResource(Resource):
-    """Says that the process answers."""
+    """Reports that the process answers."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         self.responses.done(response)
@@ -22,7 +22,7 @@ class LiveResource(Resource):
 
 @dataclass(frozen=True)
 class ReadyResource(Resource):
-    """Says whether what it stands on answers, as was seen last."""
+    """Reports whether the systems that it depends on answer, by the last probes."""
 
     health: Health
 

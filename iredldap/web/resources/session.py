@@ -15,7 +15,7 @@ from iredldap.web.resources.base import Resource
 
 @dataclass(frozen=True)
 class LoginResource(Resource):
-    """The door."""
+    """Opens a session."""
 
     sessions: Sessions
     clients: Clients
@@ -42,7 +42,7 @@ class LoginResource(Resource):
 
 @dataclass(frozen=True)
 class LogoutResource(Resource):
-    """The way out."""
+    """Ends a session."""
 
     sessions: Sessions
 

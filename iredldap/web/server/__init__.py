@@ -1,1 +1,1 @@
-"""gunicorn's worker: connections, threads, and what a request costs."""
+"""gunicorn's worker: connections, threads, and the costs of requests."""

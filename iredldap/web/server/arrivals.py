@@ -1,8 +1,7 @@
-"""What has arrived of a request, and whether a thread can begin with it.
+"""Gather the bytes of a request, and find out when a thread can begin with it.
 
-A thread that reads a request waits for whoever sends it. So requests are gathered before, up to a
-size that fits in memory a thousand times; a larger body is read by the thread that carries the
-request out.
+A thread that reads a request waits for its client. So requests are gathered before, up to a size
+that fits in memory a thousand times; a larger body is read by the thread that handles the request.
 """
 
 import re
@@ -18,11 +17,11 @@ _FIRST_LINE = re.compile(rb"\s*([!-~]{1,40}) ([!-~]+) HTTP/1\.(\d)\r\n")
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 
-class Arrival:
-    """One request as it comes in. What is odd about it is left to gunicorn's parser to refuse.
+class IncomingRequest:
+    """A request that is being received. gunicorn's parser refuses what is malformed.
 
     Args:
-        beginning: Bytes that are there already.
+        beginning: Bytes received so far.
     """
 
     def __init__(self, beginning: bytes = b"") -> None:
@@ -37,7 +36,7 @@ class Arrival:
         self.add(beginning)
 
     def add(self, data: bytes) -> None:
-        """Take what came."""
+        """Add received bytes."""
         self.data += data
         if not self._head:
             self._look_for_head()
@@ -50,7 +49,7 @@ class Arrival:
 
     @property
     def is_too_large(self) -> bool:
-        """Whether this can be no head of a request."""
+        """Whether its head is too large."""
         return not self._head and len(self.data) > MOST
 
     @property
@@ -61,16 +60,16 @@ class Arrival:
 
     @property
     def is_large(self) -> bool:
-        """Whether the body is too large to be waited for here."""
+        """Whether the body is too large to be gathered here."""
         if not self._head or self.is_whole:
             return False
         wanted = self._length if self._length is not None else len(self.data) - self._head
         return wanted > MOST
 
     def continues(self) -> bool:
-        """Tell once whether the client waits to be told to send a body that is gathered here.
+        """Return once whether the client waits for "100 Continue" before its body.
 
-        The header that says so is gone then: it has been answered.
+        Its header `Expect` is removed then: it has been answered.
         """
         if not self._expects or not self._head or self.is_whole or self.is_large:
             return False
@@ -104,7 +103,7 @@ class Arrival:
             self._length = int(lengths[0]) if lengths else 0
 
     def _walk_chunks(self) -> None:
-        """Go on from chunk to chunk; the last one, and what follows it, ends the body."""
+        """Continue from chunk to chunk; the last one, and what follows it, ends the body."""
         while (end := self.data.find(b"\r\n", self._chunk)) >= 0:
             size = _SIZE.fullmatch(self.data, self._chunk, end)
             if not size:

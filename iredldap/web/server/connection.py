@@ -1,9 +1,9 @@
-"""A client's connection that waits for its client only so long.
+"""Limit how long a connection waits for its client.
 
-Sockets wait for ever, or for so long per call: a client that takes or sends a byte now and then
-holds a thread for hours. Here the time that a thread waits for the client is added up, and what the
-client moves meanwhile is taken off at the least rate that is asked of it. Time in which the client
-waits for us does not count.
+Sockets wait for ever, or for a time per call: a client that takes or sends a byte now and then
+blocks a thread for hours. Here the time that a thread waits for the client is added up, and what
+the client transfers meanwhile is subtracted at the least rate that is required. Time in which the
+client waits for us does not count.
 """
 
 import errno
@@ -33,7 +33,7 @@ log = structlog.get_logger("iredldap.connection")
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a thread waits for a client.
+    """Limits on how long a thread waits for a client.
 
     Args:
         request: Seconds for a request, beside what its bytes take at the least rate.
@@ -50,7 +50,7 @@ class Limits:
 
 
 class Lag:
-    """By how many seconds a client is behind the least rate.
+    """The seconds by which a client is behind the least rate.
 
     Args:
         most: Seconds that are allowed.
@@ -77,7 +77,7 @@ class Lag:
         self._seconds += seconds
 
     def moved(self, size: int) -> None:
-        """Take off the time that so many bytes may take."""
+        """Subtract the time that transferred bytes may take."""
         behind = self._seconds - size / self._rate if self._rate else 0.0
         self._seconds = max(-self._ahead, behind)
 
@@ -101,10 +101,10 @@ class Connection(socket.socket):
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def begin(self, load: Load, *, is_large: bool = False, waited: float = 0.0) -> None:
-        """Count anew for a request.
+        """Start to count for a request.
 
         Args:
-            load: What it costs.
+            load: Its cost.
             is_large: Whether its body is still to come.
             waited: Seconds for which the client was waited for already.
         """
@@ -126,10 +126,10 @@ class Connection(socket.socket):
             self._receiving = Lag(min(limits.request, _BRIEF), limits.rate)
 
     def take(self, most: int) -> bytes:
-        """Receive what is there.
+        """Receive what has arrived.
 
         Raises:
-            BlockingIOError: If nothing is.
+            BlockingIOError: If nothing has.
         """
         return super().recv(most, socket.MSG_DONTWAIT)
 
@@ -156,7 +156,7 @@ class Connection(socket.socket):
         """Send, as long as the client takes it fast enough.
 
         Raises:
-            BrokenPipeError: If it does not: what it has is not whole.
+            BrokenPipeError: If it does not: its answer is incomplete.
         """
         rest = memoryview(data).cast("B")
         while rest:
@@ -187,7 +187,7 @@ class Connection(socket.socket):
             self.waiting = False
 
     def _cut(self, reason: str) -> None:
-        """Give the client up, and what the kernel still holds for it."""
+        """Disconnect the client, and discard what the kernel still has for it."""
         self.is_cut = True
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         # The application is done with the request by now, and its log line is written.

@@ -1,4 +1,4 @@
-"""What a request costs, by its first line: known before a thread has it."""
+"""Find the cost of a request by its first line, before it gets a thread."""
 
 import re
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
 
 class Loads:
-    """Finds the endpoint of a request, and what a call of it costs.
+    """Finds the endpoint of a request, and its cost.
 
     Args:
-        endpoints: All of them; what is none of them is light.
+        endpoints: All endpoints; requests for others are light.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
@@ -24,7 +24,7 @@ class Loads:
         ]
 
     def of(self, method: str, target: str) -> Load:
-        """What a request costs.
+        """Return the cost of a request.
 
         Args:
             method: As it was sent; HEAD costs what GET does.

@@ -1,8 +1,8 @@
-"""Which calls get a thread: so that slow ones never keep all of them.
+"""Share out threads among calls, so that slow ones never occupy all of them.
 
-gunicorn would give threads to calls as they come, so as many slow calls as there are threads make
-everybody else wait. Here each kind of call has a share of its own, and a call that turns out to be
-slow, whatever its kind, gives its place among the quick ones to others.
+gunicorn gives threads to calls as they come, so as many slow calls as there are threads block all
+other requests. Here each load has a limit of its own, and a call that turns out to be slow,
+whatever its load, no longer counts against the limit of quick ones.
 """
 
 import threading
@@ -25,8 +25,8 @@ _ALWAYS = (Load.LIVE, Load.PROBE)
 
 
 @dataclass(frozen=True)
-class Shares:
-    """How many calls at once.
+class ThreadLimits:
+    """Limits on the calls that run at once.
 
     Those that wait for their client are not counted: each costs a thread that sleeps, and there may
     be as many of them as connections.
@@ -63,12 +63,12 @@ class _Call:
 
 
 class Pool:
-    """Threads for calls, in the place of the executor that gunicorn would use.
+    """Threads for calls, in place of the executor that gunicorn would use.
 
-    A call is a function and the connection it is about, whose `sock` says the `load`.
+    A call is a function and its connection, whose `sock` has the `load`.
     """
 
-    def __init__(self, shares: Shares) -> None:
+    def __init__(self, shares: ThreadLimits) -> None:
         self._shares = shares
         self._lock = threading.Lock()
         self._queues: dict[Load, deque[_Call]] = {load: deque() for load in Load}
@@ -76,7 +76,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(shares.threads, "call")
 
     def submit(self, work: Callable[[Any], Any], connection: Any) -> "Future[Any]":
-        """Carry out a call as soon as there is a thread for its kind."""
+        """Execute a call as soon as a thread is free for its load."""
         load = getattr(connection.sock, "load", Load.LIGHT)
         call = _Call(work, connection, load)
         with self._lock:
@@ -98,7 +98,7 @@ class Pool:
         return any(self._queues.values())
 
     def tick(self) -> None:
-        """Start what may start because others have become slow, or because it waited too long."""
+        """Start calls for which threads became free, and refuse those that waited too long."""
         with self._lock:
             self._start()
             oldest = time.monotonic() - self._shares.patience
@@ -107,7 +107,7 @@ class Pool:
                     self._refuse(queue.popleft())
 
     def _refuse(self, call: _Call) -> None:
-        """Have a call answered that it waited too long, which takes no time."""
+        """Have a call answered at once with the refusal that it waited too long."""
         call.connection.sock.overdue = True
         call.load = Load.LIVE
         self._begin(call)

@@ -1,9 +1,9 @@
-"""gunicorn's worker, with threads for whoever has sent a whole request, and for slow calls apart.
+"""Run gunicorn's worker with threads for complete requests, and limits on slow calls.
 
-gunicorn gives a connection to a thread as soon as it is accepted; whoever sends a request slowly,
-or none, holds that thread. Here the worker's own loop, which waits for all connections at once,
-gathers requests (`web/server/arrivals.py`), and the threads are shared out by what calls cost
-(`web/server/threads.py`).
+gunicorn gives a connection to a thread as soon as it is accepted; a client that sends a request
+slowly, or none, blocks that thread. Here the worker's own loop, which waits for all connections at
+once, gathers requests (`web/server/arrivals.py`), and the threads are shared out by the cost of
+calls (`web/server/threads.py`).
 
 It builds upon what `gunicorn.workers.gthread.ThreadWorker` has in versions 24 to 27: `enqueue_req`,
 which the loop calls for a connection that is new or sends again, `handle_request`, which a thread
@@ -26,13 +26,13 @@ from gunicorn.workers.gthread import ThreadWorker
 from iredldap.config.sections import Config
 from iredldap.errors import InvalidParameter, Refusal, RequestTimeout
 from iredldap.web.endpoints.endpoint import Load
-from iredldap.web.server.arrivals import Arrival
+from iredldap.web.server.arrivals import IncomingRequest
 from iredldap.web.server.connection import Connection, Limits
-from iredldap.web.server.threads import Pool, Shares
+from iredldap.web.server.threads import Pool, ThreadLimits
 
 _PIECE = 16 * 1024
 _TICK = 0.1
-"""Seconds between two looks for who has waited too long."""
+"""Seconds between two looks for connections and calls that waited too long."""
 
 _LINGER = 2.0
 """Seconds for a client to close a connection after its last answer, since closing with bytes unread
@@ -48,7 +48,7 @@ _REFUSAL = (
 
 
 class _Poller(selectors.DefaultSelector):
-    """A poller that has something done each time before it waits, and never waits for long."""
+    """A poller that calls a function before each wait, which returns the longest time to wait."""
 
     def __init__(self, between: Callable[[], float]) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class _Poller(selectors.DefaultSelector):
 
 @dataclass
 class _Arriving:
-    """A request that a connection sends, and since when."""
+    """A request that a connection sends, and the time of its beginning."""
 
-    request: Arrival
+    request: IncomingRequest
     since: float = field(default_factory=time.monotonic)
 
 
@@ -85,7 +85,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Make the threads."""
         server = self.config.server
         heavy = max(1, server.threads // 2)
-        return Pool(Shares(server.threads, heavy, server.queue_timeout, self.worker_connections))
+        return Pool(
+            ThreadLimits(server.threads, heavy, server.queue_timeout, self.worker_connections)
+        )
 
     def run(self) -> None:
         """Serve until the end."""
@@ -112,10 +114,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         # What was sent along with the request before.
         unread = conn.parser.unreader.buf.getvalue()
         conn.parser.unreader.buf = BytesIO()
-        self._receive(conn, _Arriving(Arrival(unread)))
+        self._receive(conn, _Arriving(IncomingRequest(unread)))
 
     def _receive(self, conn: Any, arriving: "_Arriving") -> None:
-        """Take what is there of a request, and give it to a thread if that is enough."""
+        """Receive what has arrived of a request, and give it to a thread if that is enough."""
         arrival = arriving.request
         if not (arrival.is_whole or arrival.is_large):
             try:
@@ -163,14 +165,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().enqueue_req(conn)
 
     def _refuse(self, conn: Any, status: str, refusal: type[Refusal]) -> None:
-        """Answer what is no whole request, without a thread."""
+        """Answer an incomplete request, without a thread."""
         envelope = json.dumps({"_success": False, "_msg": refusal.code})
         text = _REFUSAL.format(status=status, length=len(envelope), envelope=envelope)
         self._say(conn.sock, text.encode())
         self._give_up(conn, graceful=True)
 
     def _say(self, sock: Connection, data: bytes) -> None:
-        """Send a few bytes, if the client takes them: nobody waits here."""
+        """Send a few bytes, without waiting for the client to take them."""
         try:
             sock.send(data, socket.MSG_DONTWAIT)
         except OSError as ex:
@@ -184,14 +186,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- requests that are carried out --------------------------------------------------------
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Carry out a request, in a thread."""
+        """Handle a request, in a thread."""
         if getattr(conn.sock, "is_large", False):
-            # What the application leaves unread of a body nobody waits for.
+            # Close the connection after the answer: the rest of the body is not waited for.
             req.force_close()
         return super().handle_request(req, conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        """Go on with a connection whose request has been answered."""
+        """Continue with a connection whose request has been answered."""
         if not fs.cancelled() and not fs.exception() and fs.result() and self._has_more(conn):
             # Versions before 27 would wait for the socket, which has no more to show.
             self.enqueue_req(conn)
@@ -206,7 +208,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- what is too late, and what ends ------------------------------------------------------
 
     def _look_around(self) -> float:
-        """See who has waited too long; say in how many seconds to look again at the latest."""
+        """Close what waited too long; return the seconds until the next look at the latest."""
         now = time.monotonic()
         if self.alive:
             self._stopping = now
@@ -233,7 +235,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._refuse(conn, "408 Request Timeout", RequestTimeout)
 
     def _close(self, conn: Any, graceful: bool = False) -> None:
-        """Close a connection, without ever waiting for its client."""
+        """Close a connection without waiting for its client."""
         sock: Connection = conn.sock
         if sock.is_cut or not (graceful or sock.is_large):
             sock.close()

@@ -9,7 +9,7 @@ from falcon.testing import create_environ
 
 from iredldap.errors import ServerDown
 from iredldap.web import downloads
-from iredldap.web.downloads import Held, Rest, send
+from iredldap.web.downloads import HeldResources, StartedAnswer, send
 from iredldap.web.slots import Slots
 
 CHUNK = b"x" * 100_000
@@ -39,13 +39,13 @@ class Source:
 def request(places: int = 8) -> falcon.Request:
     """A request of an admin, as the WSGI wrapper leaves it."""
     asked = falcon.Request(create_environ())
-    asked.env["iredldap.held"] = Held(Slots(places, places))
+    asked.env["iredldap.held"] = HeldResources(Slots(places, places))
     asked.context.caller = SimpleNamespace(address="ann@corp.test")
     return asked
 
 
-def stream_of(response: falcon.Response) -> Rest:
-    assert isinstance(response.stream, Rest)
+def stream_of(response: falcon.Response) -> StartedAnswer:
+    assert isinstance(response.stream, StartedAnswer)
     return response.stream
 
 

@@ -6,7 +6,7 @@ from iredldap.dit.fields import Field
 from iredldap.dit.form_parser import parse
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
-from iredldap.web.openapi.groups import AREAS, area_of
+from iredldap.web.openapi.groups import GROUPS, group_of
 from iredldap.web.openapi.requests import example, form, has_form
 from iredldap.web.openapi.schemas import DATA
 
@@ -20,9 +20,9 @@ ROWS = [
 
 def test_every_endpoint_has_an_area() -> None:
     """No area is without an endpoint, and no word is in two of them."""
-    words = [word for area in AREAS for word in area.words]
+    words = [word for area in GROUPS for word in area.words]
 
-    assert {area_of(endpoint) for endpoint in ENDPOINTS} == {*AREAS}
+    assert {group_of(endpoint) for endpoint in ENDPOINTS} == {*GROUPS}
     assert sorted(words) == sorted({*words})
 
 

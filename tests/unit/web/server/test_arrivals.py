@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.web.server.arrivals import MOST, Arrival
+from iredldap.web.server.arrivals import MOST, IncomingRequest
 
 GET = b"GET /api/user/ann@corp.test?a=b HTTP/1.1\r\nHost: a.test\r\n\r\n"
 POST = b"POST /api/login HTTP/1.1\r\ncontent-length:  5 \r\n\r\na=b&c"
@@ -24,7 +24,7 @@ WHOLE = {
 @pytest.mark.parametrize("request_", WHOLE.values(), ids=WHOLE)
 def test_a_request_is_whole_with_its_last_byte(request_: bytes) -> None:
     """Not before, when it comes byte by byte."""
-    arrival = Arrival()
+    arrival = IncomingRequest()
     for number in range(len(request_)):
         assert not arrival.is_whole, number
         arrival.add(request_[number : number + 1])
@@ -40,7 +40,7 @@ def test_pieces_and_what_follows_change_nothing(
     """The next request may come along; nothing is lost of it."""
     text = request_ + following
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
-    arrival = Arrival()
+    arrival = IncomingRequest()
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         arrival.add(text[start:end])
     assert arrival.is_whole
@@ -48,14 +48,14 @@ def test_pieces_and_what_follows_change_nothing(
 
 
 def test_the_first_line_is_known() -> None:
-    arrival = Arrival(GET)
+    arrival = IncomingRequest(GET)
     assert (arrival.method, arrival.target) == ("GET", "/api/user/ann@corp.test?a=b")
 
 
 @pytest.mark.parametrize("head", [b"\x16\x03\x01\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n"])
 def test_odd_requests_are_left_to_the_parser(head: bytes) -> None:
     """They are whole, and are of no path."""
-    arrival = Arrival(head)
+    arrival = IncomingRequest(head)
     assert (arrival.is_whole, arrival.method, arrival.target) == (True, "", "")
 
 
@@ -63,21 +63,21 @@ def test_odd_requests_are_left_to_the_parser(head: bytes) -> None:
 def test_odd_chunks_are_left_to_the_parser(size: bytes) -> None:
     """Nobody waits for more of them."""
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert Arrival(head + size + b"\r\n").is_whole
+    assert IncomingRequest(head + size + b"\r\n").is_whole
 
 
 def test_a_long_body_is_large_at_once() -> None:
     """It is not waited for; one that is there already is as good as a short one."""
     head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
-    arrival = Arrival(head % (MOST + 1))
+    arrival = IncomingRequest(head % (MOST + 1))
     assert (arrival.is_whole, arrival.is_large) == (False, True)
-    assert not Arrival(head % MOST).is_large
+    assert not IncomingRequest(head % MOST).is_large
     arrival.add(b"x" * (MOST + 1))
     assert (arrival.is_whole, arrival.is_large) == (True, False)
 
 
 def test_many_chunks_become_large() -> None:
-    arrival = Arrival(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    arrival = IncomingRequest(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     sent = 0
     while not arrival.is_large:
         assert sent <= MOST
@@ -88,9 +88,9 @@ def test_many_chunks_become_large() -> None:
 
 
 def test_an_endless_head_is_too_large() -> None:
-    arrival = Arrival(b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * MOST)
+    arrival = IncomingRequest(b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * MOST)
     assert arrival.is_too_large
-    assert not Arrival(GET + b"x" * MOST).is_too_large
+    assert not IncomingRequest(GET + b"x" * MOST).is_too_large
 
 
 EXPECTING = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
@@ -98,7 +98,7 @@ EXPECTING = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r
 
 def test_who_waits_is_told_to_go_on_once() -> None:
     """Their header is gone then: nobody tells them again."""
-    arrival = Arrival(EXPECTING)
+    arrival = IncomingRequest(EXPECTING)
     assert arrival.continues()
     assert not arrival.continues()
     arrival.add(b"a=b")
@@ -108,7 +108,7 @@ def test_who_waits_is_told_to_go_on_once() -> None:
 
 def test_who_waits_with_chunks_is_told_to_go_on() -> None:
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-Continue\r\n\r\n"
-    arrival = Arrival(head)
+    arrival = IncomingRequest(head)
     assert arrival.continues()
     arrival.add(b"1\r\na\r\n0\r\n\r\n")
     assert arrival.is_whole
@@ -127,12 +127,12 @@ def test_who_waits_with_chunks_is_told_to_go_on() -> None:
 )
 def test_others_are_not_told_so_here(request_: bytes) -> None:
     """A large body is told to go on by the thread that reads it."""
-    assert not Arrival(request_).continues()
+    assert not IncomingRequest(request_).continues()
 
 
 def test_empty_lines_are_no_request() -> None:
     """A thread would wait for what comes after them."""
-    arrival = Arrival()
+    arrival = IncomingRequest()
     for _ in range(5):
         arrival.add(b"\r\n")
         assert not arrival.is_whole

@@ -10,7 +10,7 @@ import pytest
 
 from iredldap.web.endpoints.endpoint import Load
 from iredldap.web.server import threads
-from iredldap.web.server.threads import Pool, Shares
+from iredldap.web.server.threads import Pool, ThreadLimits
 from tests.support.patience import PATIENCE, wait_until
 
 MANY = 60
@@ -47,7 +47,7 @@ class Calls:
     """Calls that were given to a pool."""
 
     def __init__(self, patience: float = 1000) -> None:
-        self.pool = Pool(Shares(quick=4, heavy=2, patience=patience, threads=200))
+        self.pool = Pool(ThreadLimits(quick=4, heavy=2, patience=patience, threads=200))
         self._made: list[tuple[Call, Future[Any]]] = []
 
     def make(self, load: Load, count: int = 1) -> list[Call]:

@@ -1,0 +1,69 @@
+"""Endpoints of jobs, documents and health."""
+
+from iredldap.web.endpoints.endpoint import Endpoint, Load
+
+SERVICE: tuple[Endpoint, ...] = (
+    Endpoint(
+        id="job_get",
+        method="GET",
+        path="/api/jobs/{id}",
+        auth=("admin",),
+        summary="Read the state of a change that was sent with `Prefer: respond-async`. Global"
+        " admins may read any, other admins their own; for a week after it ended.",
+        errors=("NO_SUCH_JOB",),
+        returns="id; status: queued, running, done or failed; done and total: entries and single"
+        " steps, total is null until they have been counted; failures: entries that the directory"
+        " refused to change; code and report of a failed one, as its answer would have had them in"
+        " _msg and _data, and under failed the DN and code of each of those entries; created and"
+        " finished, in UTC.",
+        shape="Job",
+        era="ours",
+    ),
+    Endpoint(
+        id="openapi",
+        method="GET",
+        path="/openapi.json",
+        auth=("anonymous",),
+        summary="Return this API as an OpenAPI 3.1 document.",
+        bare=("application/json",),
+        era="ours",
+    ),
+    Endpoint(
+        id="reference",
+        method="GET",
+        path="/docs",
+        auth=("anonymous",),
+        summary="That document as a page, on which one can log in and try each call.",
+        bare=("text/html",),
+        era="ours",
+    ),
+    Endpoint(
+        id="reference_file",
+        method="GET",
+        path="/docs/{file}",
+        auth=("anonymous",),
+        summary="A script or style sheet of the page.",
+        errors=("NO_SUCH_ROUTE",),
+        bare=("text/javascript", "text/css"),
+        era="ours",
+    ),
+    Endpoint(
+        id="livez",
+        method="GET",
+        path="/livez",
+        auth=("anonymous",),
+        summary="Report whether the process answers.",
+        era="ours",
+        load=Load.LIVE,
+    ),
+    Endpoint(
+        id="readyz",
+        method="GET",
+        path="/readyz",
+        auth=("anonymous",),
+        summary="Report whether the directory answers and the state database can be written.",
+        errors=("SERVER_DOWN",),
+        era="ours",
+        load=Load.PROBE,
+    ),
+)
