@@ -21,7 +21,6 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Correction, Operation, Outside, Query, Recheck
 from iredldap.errors import (
-    InvalidParameter,
     MailboxInUse,
     PermissionDenied,
     PreconditionFailed,
@@ -29,7 +28,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.iredadmin import DeletedMailbox
-from iredldap.operations.context import Context, PathVariables
+from iredldap.operations.context import Context
 from iredldap.operations.mail_databases import Records
 
 _SKEW = timedelta(days=2)
@@ -47,7 +46,7 @@ class MailboxAssignment:
         path: Normalised.
         query: Finds the accounts whose mailboxes can touch the path.
         since: When the oldest row that can touch it was written, local time; None: any may.
-        exempt: Directories in which mailboxes are made all the same, whoever has them.
+        exempt: Directories in which mailboxes are made even if another account has them.
         others: Accounts that the mailbox is deliberately shared with: addresses by DN, lower case.
         takes_over: Returns whether the deleted mailbox of a row may become this one.
     """
@@ -70,20 +69,6 @@ class MailboxAssignment:
     def may_be_taken_over(self) -> bool:
         """Whether a deleted mailbox can be at this path and become this one."""
         return self.since is None
-
-
-def days_kept(context: Context, path: PathVariables) -> int:
-    """Return the number of days for which files of deleted mailboxes are kept; 0: for good.
-
-    Raises:
-        InvalidParameter: If a normal admin may not choose that many.
-    """
-    days = int(path.get("number", 0))
-    choices = context.config.accounts.mailbox_days
-    if days and not context.caller.is_global and days not in choices:
-        words = f"{days} is none of {', '.join(map(str, choices))}"
-        raise InvalidParameter(words, parameter="number")
-    return days
 
 
 def storage_base(limits: Mapping[str, object], accounts: AccountSettings) -> str:
@@ -124,7 +109,7 @@ def first_candidate(context: Context, mail: str) -> PathCandidate:
 
 
 def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
-    """Return the directories in which mailboxes of a domain are made, whoever has them."""
+    """Return the directories in which a domain's mailboxes are made even if an account has them."""
     trunk = mailbox.trunk(name, base, accounts)
     return frozenset({trunk, *mailbox.above(trunk)})
 
@@ -165,7 +150,7 @@ def generate(
             found if paths == (first.path,) else _stream(directory, paths, exempt),
             () if has_time else records.unusual_paths.touching(directory, path_set),
         )
-        for _, _, path in _owners(others, path_set, exempt):
+        for _, _, path in owners_of(others, path_set, exempt):
             taken |= path_set.overlapping(path)
         for row in records.iredadmin.written_down(paths, since).values():
             path = mailbox.normalized(row.maildir)
@@ -241,7 +226,7 @@ def check_requested(
         directory.stream(mailbox.mailboxes_query((at_home and names.domain_dn(dn)) or tree.base)),
         records.unusual_paths.touching(directory, path_set) if at_home else (),
     )
-    for owner, address, theirs in _owners(near, path_set):
+    for owner, address, theirs in owners_of(near, path_set):
         if names.same_dn(owner, dn):
             continue
         if theirs != wanted or not caller.is_global:
@@ -293,7 +278,7 @@ def recheck(
     path_set = PathSet([place.path])
 
     def is_still_free(entries: Iterable[Entry]) -> bool:
-        owners = _owners(entries, path_set, place.exempt)
+        owners = owners_of(entries, path_set, place.exempt)
         if any(
             not names.same_dn(dn, place.dn)
             and (dn.lower() not in place.others or path != place.path)
@@ -332,7 +317,7 @@ def _is_taken_over(place: MailboxAssignment, row: DeletedMailbox) -> bool:
     return mailbox.normalized(row.maildir) == place.path and place.takes_over(row)
 
 
-def _owners(
+def owners_of(
     entries: Iterable[Entry], path_set: PathSet, exempt: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str, str]]:
     """Yield DN, address and path of the accounts whose mailboxes touch some directories."""
@@ -340,78 +325,3 @@ def _owners(
         path = mailbox.location(entry)
         if path not in exempt and path_set.overlapping(path):
             yield entry.dn, entry.folded("mail"), path
-
-
-def record_deleted(
-    context: Context, users: Callable[[], Iterable[Entry]], dn: str, days: int
-) -> Outside:
-    """Return the step that records the mailboxes of users to be deleted, unless others use them.
-
-    A directory that another account uses, lies in or contains is not recorded, and is removed from
-    `deleted_mailboxes` if it is there: the account may have been added during the step. The root,
-    and a relative path, which may be any directory, are never recorded. No usual mailbox lies
-    inside a path that ends in a time; inside others may lie accounts of the domain whose name is
-    part of the path, or else of any domain, which are read for it.
-
-    Args:
-        context: Accounts, deleted mailboxes, and who deletes.
-        users: Returns the entries of the users, when the step is executed.
-        dn: Entry that is deleted, with everything below it.
-        days: For which the files are kept; 0: for good.
-    """
-    directory, records = context.directory, context.records
-    # Local time: the job that removes them uses the time zone of this server, too.
-    due = context.now.date() + timedelta(days) if days else None
-
-    def work() -> None:
-        deleted: dict[str, list[DeletedMailbox]] = {}
-        spelled = set()
-        for entry in users():
-            path = mailbox.location(entry)
-            if mailbox.is_a_directory_of_its_own(path):
-                spelled.add(mailbox.stored_path(entry))
-                mail = entry.folded("mail")
-                row = DeletedMailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
-                deleted.setdefault(path, []).append(row)
-        if not deleted:
-            return
-        path_set, everybody = PathSet(deleted), mailbox.mailboxes_query(directory.tree.base)
-        by_index = mailbox.overlap_query(directory.tree.base, deleted, spelled=spelled)
-        equal = by_index if len(deleted) <= _FEW else everybody
-        used = _used(directory, path_set, dn, equal)
-        used |= _touched(records.unusual_paths.touching(directory, path_set), path_set, dn)
-        open_ = [path for path in deleted if not mailbox.ends_in_a_time(path)]
-        if open_:
-            home = names.domain_name_in(dn)
-            at_home = bool(home) and all(f"/{home}/" in path for path in open_)
-            base = (at_home and names.domain_dn(dn)) or directory.tree.base
-            used |= _used(directory, path_set, dn, mailbox.mailboxes_query(base))
-        gone = [row for path, rows in deleted.items() if path not in used for row in rows]
-        records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
-        # After the rows are written: an account that got a path before them is found here; one that
-        # gets it after them finds the rows by its own recheck.
-        used |= _used(directory, path_set, dn, equal)
-        if used:
-            # Not what lies inside: that may be a deleted mailbox beside existing ones.
-            records.iredadmin.reclaim_mailboxes(used, inside=False)
-
-    words = f"until {due}" if due else "for good"
-    return Outside(f"record that mailboxes are kept {words}", work)
-
-
-_FEW = 20
-"""Most paths that a filter names; for more, all accounts are read and compared here."""
-
-
-def _used(directory: Directory, path_set: PathSet, gone: str, query: Query) -> set[str]:
-    """Return those of some directories that an account touches which is not below a DN."""
-    return _touched(directory.stream(query), path_set, gone)
-
-
-def _touched(entries: Iterable[Entry], path_set: PathSet, gone: str) -> set[str]:
-    return {
-        touched
-        for dn, _, path in _owners(entries, path_set)
-        if not names.is_within(dn, gone)
-        for touched in path_set.overlapping(path)
-    }

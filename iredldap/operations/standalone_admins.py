@@ -1,7 +1,7 @@
-"""What one can do with an admin who is no mail user.
+"""Plan changes of standalone admins, who are no mail users, and show them.
 
-Domains name an admin by the address. A new admin does not inherit what domains say of an address
-that nobody had: that is withdrawn.
+Domains name an admin by the address. A new admin does not inherit rights that domains give to an
+address without an account: these are withdrawn.
 """
 
 from collections.abc import Iterable, Iterator

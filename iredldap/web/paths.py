@@ -14,7 +14,7 @@ def one_spelling(path: str) -> tuple[str, str]:
 
 
 SLASH = "\uf02f"
-"""Stands in paths for a slash that is part of a name: no address and no domain has it."""
+"""Replaces a slash that is part of a name in a path: no address and no domain has it."""
 
 _RAW_SLASH = SLASH.encode().decode("latin-1")
 """The same, as WSGI has it."""

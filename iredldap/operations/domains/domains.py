@@ -7,8 +7,8 @@ from functools import partial
 from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import domain, domain_entry, filters, generations, mailbox, names, references
-from iredldap.dit.entry import Entry, folded
-from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, show
+from iredldap.dit.entry import Entry
+from iredldap.dit.fields import FieldChange, Parsed, show
 from iredldap.dit.filters import either, equals, every
 from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import (
@@ -32,14 +32,18 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     AlreadyExists,
-    InvalidMail,
     PermissionDenied,
     PreconditionFailed,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import list_mentions, mailboxes
+from iredldap.operations import deleted_mailboxes, list_mentions
 from iredldap.operations.context import Context, PathVariables, Shown
-from iredldap.operations.domains import alias_domains, creation_limits, domain_admins
+from iredldap.operations.domains import (
+    alias_domains,
+    creation_limits,
+    destinations,
+    domain_admins,
+)
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.targets import Judge
 
@@ -106,7 +110,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         raise PermissionDenied(f"{caller.address} is no admin any more")
     # The new domain has no accounts yet, so its own addresses are not judged.
     others = Judge(directory, lambda place: place != name and caller.manages(place, by_alias=True))
-    _refuse_unreachable_copies(others, parsed)
+    destinations.refuse_unreachable_copies(others, parsed)
     attributes = domain_entry.new(
         name,
         parsed.changes,
@@ -204,8 +208,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if status == "disabled":
         _require_admins_left(directory, caller, entry)
     judge = Judge.of(directory, caller)
-    _refuse_unreachable_copies(judge, parsed, entry)
-    catchall, dropped = _catchall(directory, judge, entry, parsed)
+    destinations.refuse_unreachable_copies(judge, parsed, entry)
+    catchall, dropped = destinations.change_catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
         *_external_steps(context, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
@@ -252,64 +256,6 @@ def _with_alias_service(
             yield FieldChange(change.field, (*change.values, *kept))
         else:
             yield change
-
-
-def _catchall(
-    directory: Directory, judge: Judge, entry: Entry, parsed: Parsed
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """Return the steps for the catch-all account, and the destinations that do not exist."""
-    change = next((c for c in parsed.changes if c.field.name == "catchall"), None)
-    if change is None:
-        return (), ()
-    name = entry.text("domainName") or ""
-    account = finders.account(directory, f"@{name.lower()}", "mailUser")
-    if not change.values:
-        return (_without_catchall(directory, account.dn) if account else ()), ()
-    held = account.lowered("mailForwardingAddress") if account else set[str]()
-    unreachable = judge.unreachable(value for value in change.values if folded(value) not in held)
-    kept = tuple(mail for mail in change.values if mail not in unreachable)
-    if not kept:
-        raise InvalidMail(
-            f"nobody has {', '.join(sorted(unreachable))[:200]}", parameter="catchall"
-        )
-    if account is None:
-        attributes = domain_entry.new_catchall(entry, kept, is_active=entry.is_active)
-        dn = names.account_in(entry.dn, "Users", f"@{name}")
-        made = Add(dn, attributes, container=domain_entry.new_container(entry.dn, "Users"))
-        return (made,), tuple(sorted(unreachable))
-    mods = modlist((FieldChange(domain.CATCHALL_TARGETS, kept),), account)
-    return ((Modify(account.dn, mods),) if mods else ()), tuple(sorted(unreachable))
-
-
-def _without_catchall(directory: Directory, dn: str) -> tuple[Step, ...]:
-    return (
-        references.clear_dns(directory.tree, dn, finders.dns_below(directory, dn)),
-        Delete(dn, absent_ok=True, with_children=True),
-    )
-
-
-_COPIES = {"domainSenderBccAddress", "domainRecipientBccAddress"}
-
-
-def _refuse_unreachable_copies(judge: Judge, parsed: Parsed, entry: Entry | None = None) -> None:
-    """Refuse to send copies of all mail to an address hosted here that belongs to no account.
-
-    An address that the domain has already is not judged again.
-
-    Raises:
-        InvalidMail: If there is such an address.
-    """
-    for change in parsed.changes:
-        if (
-            isinstance(change.field.stored_as, StoredAttribute)
-            and change.field.stored_as.name in _COPIES
-        ):
-            held = entry.lowered(change.field.stored_as.name) if entry else set[str]()
-            unreachable = judge.unreachable(v for v in change.values if folded(v) not in held)
-            if unreachable:
-                raise InvalidMail(
-                    f"nobody has {', '.join(sorted(unreachable))}", parameter=change.field.name
-                )
 
 
 def _require_admins_left(directory: Directory, caller: Caller, entry: Entry) -> None:
@@ -378,7 +324,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     directory, records, caller = context.directory, context.records, context.caller
-    name, days = path["domain"], mailboxes.days_kept(context, path)
+    name, days = path["domain"], deleted_mailboxes.days_kept(context, path)
     entry = finders.domain(directory, name)
     _require_admins_left(directory, caller, entry)
     if not caller.is_global:
@@ -399,7 +345,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             references.clear_domains(directory.tree, entry.dn, domains),
             references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
             # While the entries of the users can still be read.
-            mailboxes.record_deleted(context, users, entry.dn, days),
+            deleted_mailboxes.record_deleted(context, users, entry.dn, days),
             records.forgetting_domains(*domains),
             replace(everything_below(entry.dn), meaning="delete everything in the domain"),
             # Late: one of them may be the caller, who needs the right to repeat the request.

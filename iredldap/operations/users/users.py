@@ -47,7 +47,14 @@ from iredldap.errors import (
     raise_all,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import list_membership, list_mentions, mailboxes, rights, uniqueness
+from iredldap.operations import (
+    deleted_mailboxes,
+    list_membership,
+    list_mentions,
+    mailboxes,
+    rights,
+    uniqueness,
+)
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import domain_admins
 from iredldap.operations.login import Caller
@@ -341,7 +348,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     directory, records, caller = context.directory, context.records, context.caller
-    mail, days = path["mail"], mailboxes.days_kept(context, path)
+    mail, days = path["mail"], deleted_mailboxes.days_kept(context, path)
     entry = finders.user(directory, mail)
     refuse_global_admin(caller, entry)
     if _is_own(caller, entry):
@@ -364,7 +371,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             *references.clear_addresses(
                 directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
             ),
-            mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
+            deleted_mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
             records.forgetting(mail),
             # Other programs may mention it until the entry is gone: this look is as late as can be.
             references.clear_late_mentions(directory.tree, entry.dn, addresses),

@@ -107,7 +107,7 @@ LDIF: tuple[Endpoint, ...] = (
         errors=("INVALID_LDIF", "BODY_TOO_LARGE"),
         returns="How many entries were added, changed, are equal, differ or are missing; with"
         " `dry_run` what would be done, and what is odd, by line. A file that is refused is refused"
-        " with `dry_run` too; then the plan tells why, by line.",
+        " with `dry_run` too; then the plan has the reasons, by line.",
         bare=_LDIF,
         era="ours",
         takes_file=True,

@@ -78,7 +78,7 @@ _SHARED = {
 }
 _KEPT = {
     "X-Kept-Members": {
-        "description": "Members that a new list has, although nobody asked for them: they had been"
+        "description": "Members of a new list that the request did not name: they had been"
         " marked before.",
         **_TEXT,
     }
