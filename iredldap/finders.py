@@ -230,7 +230,9 @@ def managed_domains_query(
 def holders_filter(*addresses: str) -> str:
     """Return the filter for the accounts that any of some addresses belong to."""
     terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))
-    return every(ACCOUNTS, either(*terms))
+    # Addresses first: where no account has any of them, slapd stops there. The index of classes,
+    # which it would read first otherwise, names all accounts.
+    return every(either(*terms), ACCOUNTS)
 
 
 def domain_and_holders(
@@ -245,7 +247,7 @@ def domain_and_holders(
         rights: Whether to find the domains that name the address as their admin, too.
     """
     home = domain_filter(names.domain_of(mail), "domainName")
-    named = (every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail)),)
+    named = (every(equals("domainAdmin", mail), equals("objectClass", "mailDomain")),)
     filter_ = either(home, holders_filter(mail, *aliases), *(named if rights else ()))
     return Query(directory.tree.base, Scope.SUBTREE, filter_)
 

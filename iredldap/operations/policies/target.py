@@ -35,7 +35,7 @@ def find(context: Context, named: PathVariables, *, reading: bool = False) -> Po
 
 
 def _account(directory: Directory, caller: Caller, mail: str) -> PolicyTarget:
-    filter_ = every(finders.ACCOUNTS, equals("mail", mail))
+    filter_ = every(equals("mail", mail), finders.ACCOUNTS)
     query = Query(directory.tree.base, Scope.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
     found = directory.find(query)
     if not found:
