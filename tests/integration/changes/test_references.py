@@ -127,15 +127,15 @@ def test_somebody_who_goes_while_the_plan_is_made_is_missed(
     attribute: str,
 ) -> None:
     """What was there when it was judged is what has to be there in the end."""
-    watched = targets.with_rechecks
+    original = targets.with_rechecks
 
     def delayed(directory: Directory, plan: Plan) -> Plan:
         connection = world.connect()
         connection.delete_s(world.tree.user(BOB))
         connection.unbind_s()
-        return watched(directory, plan)
+        return original(directory, plan)
 
-    monkeypatch.setattr(targets, "watched", delayed)
+    monkeypatch.setattr(targets, "with_rechecks", delayed)
 
     apply(served.gateways.directory, make(endpoint, names, **form))
 
