@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from iredldap.dit import depth, filters, names
+from iredldap.dit.change_log import TouchedRows
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal, Unplaced
 from iredldap.ldif import writer
@@ -179,12 +180,13 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
 class Outside:
     """Write outside the directory; idempotent.
 
-    `undo` reverts it, where the entry that it was done for is not added.
+    `work` returns the rows that it has changed, for the change log; None: it does not say. `undo`
+    reverts it, where the entry that it was done for is not added.
     """
 
     meaning: str
-    work: Callable[[], None]
-    undo: Callable[[], None] | None = None
+    work: Callable[[], Iterable[TouchedRows] | None]
+    undo: Callable[[], Iterable[TouchedRows] | None] | None = None
 
 
 Step = Operation | Sweep | Recheck | Outside
