@@ -71,13 +71,20 @@ class Directory:
         found = self.find(Query(dn, Scope.BASE, "(objectClass=*)", attributes))
         return found[0] if found else None
 
-    def find(self, query: Query) -> list[Entry]:
-        """Search, for results known to be few. A base that does not exist has none."""
+    def find(self, query: Query, meanwhile: Callable[[], object] = lambda: None) -> list[Entry]:
+        """Search, for results known to be few. A base that does not exist has none.
+
+        Args:
+            query: What to search for.
+            meanwhile: Called while the directory searches; again if the search is repeated.
+        """
 
         def search(connection: DirectoryConnection) -> list[Entry]:
             try:
                 try:
-                    return list(requests.results(connection, query, at_once=True))
+                    return list(
+                        requests.results(connection, query, at_once=True, meanwhile=meanwhile)
+                    )
                 except ldap.SIZELIMIT_EXCEEDED:
                     return list(self._size_limit.whole(connection, query))
             except ldap.NO_SUCH_OBJECT:

@@ -10,6 +10,7 @@ Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -87,7 +88,8 @@ class PathCandidate:
     """The path that a new account gets if it is free, and the search for accounts that touch it.
 
     The search can be combined with that for the domain of the account. If the domain turns out to
-    have a storage directory of its own, `generate` searches again.
+    have a storage directory of its own, `generate` searches again. `deleted` is what
+    `search_deleted` found: rows by their ids, or the refusal of the database.
     """
 
     mail: str
@@ -95,6 +97,7 @@ class PathCandidate:
     path: str
     exempt: frozenset[str]
     query: Query
+    deleted: Future[dict[int, DeletedMailbox]] = field(default_factory=Future)
 
 
 def first_candidate(context: Context, mail: str) -> PathCandidate:
@@ -106,6 +109,29 @@ def first_candidate(context: Context, mail: str) -> PathCandidate:
     return PathCandidate(
         mail, base, path, exempt, mailbox.overlap_query(directory.tree.base, (path,), exempt=exempt)
     )
+
+
+def search_deleted(context: Context, candidate: PathCandidate) -> None:
+    """Search for deleted mailboxes that touch a path, for `generate`.
+
+    Called while the directory searches for accounts, which takes as long (0.2 ms each, of the 11 ms
+    of a creation).
+    """
+    if candidate.deleted.done():
+        return
+    since = _oldest(candidate.path, context.now)
+    try:
+        rows = context.records.iredadmin.written_down([candidate.path], since)
+    except ServerDown as ex:
+        # Raised by `generate`: a request that is refused for the entries does not need the answer.
+        candidate.deleted.set_exception(ex)
+    else:
+        candidate.deleted.set_result(rows)
+
+
+def _oldest(path: str, now: datetime) -> datetime | None:
+    """Return when the oldest row that can touch a path was written, local time; None: any may."""
+    return now.replace(tzinfo=None) - _SKEW if mailbox.ends_in_a_time(path) else None
 
 
 def _exempt(name: str, base: str, accounts: AccountSettings) -> frozenset[str]:
@@ -126,7 +152,7 @@ def generate(
         context: Accounts, deleted mailboxes, and the form of new paths.
         base: Directory that the path lies below.
         dn: The entry of the account.
-        first: The result of `first_candidate`.
+        first: The result of `first_candidate`, with what `search_deleted` found for it.
         found: The entries that its query found; others may be among them.
 
     Raises:
@@ -141,18 +167,23 @@ def generate(
     exempt = first.exempt if is_first else _exempt(names.domain_of(mail), base, accounts)
     candidates = mailbox.candidates(mail, base, accounts, now)
     for paths in chain([(first.path,)] if is_first else [], candidates):
-        has_time = mailbox.ends_in_a_time(paths[0])
-        since = now.replace(tzinfo=None) - _SKEW if has_time else None
-        takes_over = _never if has_time else partial(_was_of, mail)
+        since = _oldest(paths[0], now)
+        takes_over = _never if since else partial(_was_of, mail)
         path_set = PathSet(paths)
         taken: set[str] = set()
+        is_searched = paths == (first.path,)
         others = chain(
-            found if paths == (first.path,) else _stream(directory, paths, exempt),
-            () if has_time else records.unusual_paths.touching(directory, path_set),
+            found if is_searched else _stream(directory, paths, exempt),
+            () if since else records.unusual_paths.touching(directory, path_set),
         )
         for _, _, path in owners_of(others, path_set, exempt):
             taken |= path_set.overlapping(path)
-        for row in records.iredadmin.written_down(paths, since).values():
+        rows = (
+            first.deleted.result(timeout=0)
+            if is_searched
+            else records.iredadmin.written_down(paths, since)
+        )
+        for row in rows.values():
             path = mailbox.normalized(row.maildir)
             if path not in paths or not takes_over(row):
                 taken |= path_set.overlapping(path)

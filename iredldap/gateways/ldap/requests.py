@@ -57,7 +57,11 @@ _RESPONSE_CONTROLS = {_POST_READ_OID: _PostReadResponse}
 
 
 def results(
-    connection: DirectoryConnection, query: Query, *, at_once: bool = False
+    connection: DirectoryConnection,
+    query: Query,
+    *,
+    at_once: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Generator[Entry, None, None]:
     """Search, and yield the entries found.
 
@@ -66,6 +70,7 @@ def results(
         query: What.
         at_once: Wait for the whole result before the first entry is yielded: for few entries that
             takes less time than one call of libldap for each.
+        meanwhile: Called when the request has been sent, before the result is awaited.
 
     Raises:
         DirectoryFailed: If the result contains a reference to another server.
@@ -81,6 +86,7 @@ def results(
     )
     done = False
     try:
+        meanwhile()
         while True:
             kind, data, _, _ = _message(connection, number, at_once=at_once)
             done = kind == ldap.RES_SEARCH_RESULT

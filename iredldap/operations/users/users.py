@@ -134,13 +134,16 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, caller = context.directory, context.records, context.caller
     config, mail = context.config, path["mail"]
     query = finders.domain_and_holders(directory, mail, rights=True)
-    candidate = mailboxes.first_candidate(context, mail)
-    found = directory.find(replace(query, filter=either(query.filter, candidate.query.filter)))
+    candidate, maildir = mailboxes.first_candidate(context, mail), parsed.value("maildir")
+    found = directory.find(
+        replace(query, filter=either(query.filter, candidate.query.filter)),
+        meanwhile=lambda: None if maildir else mailboxes.search_deleted(context, candidate),
+    )
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
-    base, maildir = mailboxes.storage_base(limits, config.accounts), parsed.value("maildir")
+    base = mailboxes.storage_base(limits, config.accounts)
     dn = names.account_in(home.dn, "Users", mail)
     place = mailboxes.check_requested(context, lambda: base, mail, dn, maildir) if maildir else None
     secret = hashed_password(context, lambda: limits, mail, parsed)

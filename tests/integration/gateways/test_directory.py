@@ -296,6 +296,35 @@ class TestLostConnections:
 
         assert proxy.connections == 2
 
+    def test_work_in_the_meantime_is_done_after_the_request_is_sent(
+        self, directory: Directory, proxy: Proxy
+    ) -> None:
+        """A search that is repeated on a new connection repeats what is done meanwhile."""
+        directory.ask()
+        proxy.cut_after_next_write()
+        done: list[int] = []
+
+        found = directory.find(
+            Query(TREE.base, Scope.BASE, "(objectClass=*)"),
+            meanwhile=lambda: done.append(proxy.connections),
+        )
+
+        assert [entry.dn for entry in found] == [TREE.base]
+        assert done == [1, 2]
+
+    def test_a_fault_in_the_meantime_spoils_no_other_search(self, directory: Directory) -> None:
+        """The search is abandoned; the next one gets its own result."""
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            directory.find(Query(TREE.base, Scope.BASE, "(objectClass=*)"), meanwhile=fail)
+
+        found = directory.read(TREE.admin_base)
+        assert found
+        assert found.dn == TREE.admin_base
+
     def test_a_stale_connection_costs_a_read_nothing(
         self, directory: Directory, proxy: Proxy
     ) -> None:

@@ -197,6 +197,9 @@ def test_a_creation_asks_the_database(api: Client, company: World, monkeypatch: 
     monkeypatch.setattr(Iredadmin, "written_down", down)
     answer = api.post(f"/api/user/{BOB}", password=PASSWORD)
     refused(answer, 503, "SERVER_DOWN")
+    # What the directory refuses is refused all the same: the database would not change that.
+    refused(api.post(f"/api/user/{ANN}", password=PASSWORD), 409, "ALREADY_EXISTS")
+    refused(api.post("/api/user/bob@none.test", password=PASSWORD), 404, "NO_SUCH_ACCOUNT")
     assert company.snapshot() == before
 
 
