@@ -4,7 +4,7 @@ Source: iRedMail's directory, "Mailing lists".
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iredldap import finders
 from iredldap.dit import maillist, names
@@ -26,7 +26,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import InvalidMail, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
-from iredldap.operations import external_members
+from iredldap.operations import external_members, targets
 from iredldap.operations.context import Context
 
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
@@ -116,11 +116,15 @@ def split_members(
 
 @dataclass(frozen=True)
 class Classified:
-    """Addresses by what they are: accounts of this directory, external addresses, and neither."""
+    """Addresses by what they are: accounts of this directory, external addresses, and neither.
+
+    `found` is as that of a plan.
+    """
 
     accounts: tuple[Entry, ...] = ()
     externals: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    found: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def users(self) -> list[str]:
@@ -155,7 +159,7 @@ def classify(
     directory, caller = context.directory, context.caller
     sent = dict.fromkeys(addresses)
     managed = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
-    found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP))
+    found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP, "entryUUID"))
     holders = {
         address: entries
         for address, entries in found.items()
@@ -173,7 +177,8 @@ def classify(
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):
         raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
-    return Classified(_distinct(holders), tuple(externals), tuple(ignored))
+    numbers = {address: targets.number(entries[-1]) for address, entries in holders.items()}
+    return Classified(_distinct(holders), tuple(externals), tuple(ignored), numbers)
 
 
 def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:

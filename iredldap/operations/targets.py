@@ -97,7 +97,7 @@ class Judge:
         wanted = _forms(asked)
         holders = {mail: self._known[mail] for mail in wanted & self._known.keys()}
         holders |= finders.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
-        self.found |= {mail: _number(found[-1]) for mail, found in holders.items() if found}
+        self.found |= {mail: number(found[-1]) for mail, found in holders.items() if found}
         missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
         homes = (
             finders.domains_by_name(self._directory, names.domains_of(missing)) if missing else {}
@@ -112,7 +112,8 @@ def _forms(addresses: Iterable[str]) -> set[str]:
     return {form for mail in addresses for form in (mail, names.without_extension(mail))}
 
 
-def _number(account: Entry) -> str:
+def number(account: Entry) -> str:
+    """Return the entryUUID of an account that was read with it, as `Plan.found` has it."""
     return account.text("entryUUID") or ""
 
 
@@ -159,7 +160,7 @@ def with_rechecks(directory: Directory, plan: Plan) -> Plan:
         numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
         if unknown := set(batch) - numbers.keys():
             known = finders.by_address(directory.find(_query(directory, unknown)), unknown)
-            numbers |= {mail: _number(accounts[-1]) for mail, accounts in known.items()}
+            numbers |= {mail: number(accounts[-1]) for mail, accounts in known.items()}
         references_ = tuple(reference for reference in found if reference.address in numbers)
         if references_:
             rechecks.append(_recheck(directory, references_, numbers))

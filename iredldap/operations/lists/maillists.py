@@ -110,6 +110,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ignored=(*parsed.dropped, *members.ignored, *sorted(taken)),
         touches=list_membership.domains_of_members(directory, (*members.accounts, *leftovers)),
         kept=tuple(sorted(kept)),
+        found=members.found,
     )
 
 
@@ -206,7 +207,14 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         steps += (Modify(entry.dn, mods, expect),)
     # Removed members in other domains may be renamed at the same time.
     touches = list_membership.domains_of_members(directory, (*added.accounts, *removed.accounts))
-    return Plan(entry.dn, steps, entry.csn, (*parsed.dropped, *added.ignored), touches)
+    return Plan(
+        entry.dn,
+        steps,
+        entry.csn,
+        (*parsed.dropped, *added.ignored),
+        touches,
+        found=added.found,
+    )
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:

@@ -87,3 +87,17 @@ def test_a_member_costs_the_same_whatever_the_others(api: Client, world: World) 
         assert add == {"search": 3, "modify": 1}
         # A few are looked up along with the alias, more of them by a search of their own.
         assert whole == {"search": 3 if number == 2 else 4, "modify": 1}
+
+
+def test_a_new_member_of_a_list_is_looked_up_once(api: Client, world: World) -> None:
+    """Searches: list, member; the member to be judged and to be written; two rechecks.
+
+    Modifications: that of the member and that of the list, each judged and made.
+    """
+    done(api.post("/api/domain/corp.test"))
+    for name in ("ann", "bob"):
+        done(api.post(f"/api/user/{name}@corp.test", password=PASSWORD))
+    done(api.post("/api/maillist/all@corp.test", members="ann@corp.test"))
+    path = "/api/maillist/all@corp.test"
+    add = counted(world, api, lambda: done(api.put(path, addMember="bob@corp.test")))
+    assert add == {"search": 6, "modify": 4}
