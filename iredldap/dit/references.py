@@ -247,29 +247,26 @@ def replace_addresses(
     )
 
 
-def follow_removed(tree: Tree, entry: Entry, mods: Iterable[Mod]) -> tuple[Sweep, ...]:
+def follow_removed(tree: Tree, dn: str, removed: Mapping[str, str]) -> tuple[Sweep, ...]:
     """Let mentions of further addresses that an account loses name its own address instead.
 
     The mentions meant the account; left as they are, mail to them would bounce.
 
     Args:
         tree: The tree.
-        entry: The account, as it was.
-        mods: What changes in it.
+        dn: DN of the account.
+        removed: As `removed_addresses` returns them; at least one.
     """
-    renamed = removed_addresses(entry, mods)
-    if not renamed:
-        return ()
 
     def change(found: Entry) -> Iterator[Operation]:
-        own = tuple(replacements(found, renamed))
+        own = tuple(replacements(found, removed))
         if own:
             yield Modify(found.dn, own, absent_ok=True)
 
     # `replace_addresses` leaves the account's own entry out; here it keeps its name.
-    itself = Query(entry.dn, Scope.BASE, present("objectClass"), _REPLACED)
+    itself = Query(dn, Scope.BASE, present("objectClass"), _REPLACED)
     return (
-        *replace_addresses(tree, entry.dn, entry.dn, renamed),
+        *replace_addresses(tree, dn, dn, removed),
         Sweep("replace its own mentions", itself, change),
     )
 

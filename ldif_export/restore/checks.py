@@ -98,13 +98,18 @@ class FileCheck:
         """Split a DN into components as they are compared; empty: it is malformed."""
         return matching.normalized_components(dn, self.equality_of)
 
-    def entry(self, record: ParsedRecord, parts: DnParts, digest: bytes = b"") -> None:
+    def entry(
+        self, record: ParsedRecord, parts: DnParts, digest: bytes = b""
+    ) -> tuple[EntryKind, dict[str, list[bytes]]]:
         """Check an entry by itself.
 
         Args:
             record: The entry.
             parts: Components of its DN.
             digest: Digest of its attributes, if they are compared.
+
+        Returns:
+            Its kind, and its values by attribute as `lowered` names them.
         """
         lowered = self.lowered(record)
         kind = entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ()))
@@ -130,6 +135,7 @@ class FileCheck:
             # request only.
             is_fault = reason == CLEAR_TEXT and not self.clear_text
             (self.faults if is_fault else self.warnings).add(record.line, f"{record.dn}: {reason}")
+        return kind, lowered
 
     def check_structure(self, record: ParsedRecord) -> None:
         """Check what no directory accepts, whatever its schema; with a schema, more is checked."""

@@ -163,11 +163,10 @@ class FileValidation:
     def _account(self, record: ParsedRecord, parts: entry_kinds.DnParts) -> None:
         self.entries += 1
         completed = self.normalizer.schema.completed(record.dn, record.attributes)
-        self.check.entry(record, parts, self.normalizer.digest(completed))
+        kind, lowered = self.check.entry(record, parts, self.normalizer.digest(completed))
         for reason in self._reasons(record, completed):
             self.refused.add(record.line, f"{record.dn}: {reason}")
-        lowered = self.check.lowered(record)
-        if entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ())) in _WHO_LOG_IN:
+        if kind in _WHO_LOG_IN:
             for address in lowered.get("mail", ()):
                 self.index.login(folded(address.decode("utf-8", "replace")))
         for value in lowered.get("domainadmin", ()):

@@ -185,11 +185,12 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *subscribable_members.subscribe(lists, mail, joining),
     )
     expect = (entry.csn,) if mods and entry.csn else ()
+    removed = references.removed_addresses(entry, mods)
     undo_log = UndoLog()
     steps: tuple[Step, ...] = (
         # References first, as with users; the entry before mlmmj, so that a request whose state is
         # outdated is refused before the list changes.
-        *follow_removed(context, entry, mods, undo_log),
+        *follow_removed(context, entry, removed, undo_log),
         *((Modify(entry.dn, mods, expect),) if mods or rest else ()),
         *recheck_addresses(directory, mail, entry, mods),
         *rest,
@@ -202,7 +203,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *settled.ignored,
         *joining.ignored,
     )
-    touches = names.domains_of(references.removed_addresses(entry, mods))
+    touches = names.domains_of(removed)
     return Plan(entry.dn, steps, entry.csn, ignored, touches, back=undo_log.undo, found=judge.found)
 
 

@@ -1,6 +1,6 @@
 """Plan the change of a mail user."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 from iredldap import finders
@@ -84,15 +84,16 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
+    removed = references.removed_addresses(entry, mods)
     undo_log = UndoLog()
     if mods:
-        follow = follow_removed(context, entry, mods, undo_log)
+        follow = follow_removed(context, entry, removed, undo_log)
         # The mailbox is kept before the account is active, references change before the addresses
         # that they name are removed: a repeat after a crash finds both still to do. The rechecks
         # compare with what was written, and revert it.
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
-    touches = names.domains_of(references.removed_addresses(entry, mods))
+    touches = names.domains_of(removed)
     if ends_a_role:
         touches |= {GLOBAL_ADMINS}
     return Plan(
@@ -219,7 +220,7 @@ def _size(
 
 
 def follow_removed(
-    context: Context, entry: Entry, mods: tuple[Mod, ...], undo_log: UndoLog
+    context: Context, entry: Entry, removed: Mapping[str, str], undo_log: UndoLog
 ) -> tuple[Step, ...]:
     """Return the steps that replace removed further addresses, in references and on lists.
 
@@ -229,18 +230,18 @@ def follow_removed(
     Args:
         context: Knows the directory, and mlmmjadmin.
         entry: The account.
-        mods: What is about to change in it.
+        removed: As `references.removed_addresses` returns them.
         undo_log: Records what reverts the steps.
 
     Raises:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    renamed = references.removed_addresses(entry, mods)
-    if not renamed:
+    if not removed:
         return ()
+    sweeps = references.follow_removed(context.directory.tree, entry.dn, removed)
     return (
-        *list_mentions.replace_addresses(context, entry.dn, renamed),
-        *map(undo_log.recording, references.follow_removed(context.directory.tree, entry, mods)),
+        *list_mentions.replace_addresses(context, entry.dn, removed),
+        *map(undo_log.recording, sweeps),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import falcon
 
@@ -79,6 +80,7 @@ class Resource:
         if_match = forms.states(request.get_header("If-Match")) if has_state else ()
         wanted = replace(self.asked(request), if_match=if_match)
         context = self.context(request)
+        note = partial(self.admin_log.note, context.caller.address, wanted)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
 
         def checked() -> Plan:
@@ -99,7 +101,7 @@ class Resource:
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
                 outcome = execute(self.directory, checked, if_match, turn=turn)
-                self.note(request)
+                note()
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:
             if only_new:
@@ -107,7 +109,7 @@ class Resource:
             raise
         except Refusal as refusal:
             if refusal.report and "done" in refusal.report:
-                self.note(request, refusal)
+                note(refusal)
             raise
 
     def asked(self, request: falcon.Request) -> Request:
@@ -115,9 +117,9 @@ class Resource:
         context = request.context
         return Request(context.endpoint.id, context.names, context.parsed, client=context.client)
 
-    def note(self, request: falcon.Request, refusal: Refusal | None = None) -> None:
-        """Write a change to the admin log."""
-        self.admin_log.note(request.context.caller.address, self.asked(request), refusal)
+    def note(self, request: falcon.Request) -> None:
+        """Write what was sent to the admin log."""
+        self.admin_log.note(request.context.caller.address, self.asked(request))
 
     def _done(
         self, request: falcon.Request, response: falcon.Response, outcome: ChangeResult
