@@ -1,4 +1,4 @@
-"""Trace which modules a call enters, and write docs/walks.md.
+"""Trace which modules a call enters and which handle its value, and write docs/walks.md.
 
 `python -m tools.walks VAR` plays each walk once against the directory of a running `make run`,
 whose private directory is VAR. It makes a domain `walks.test` there and deletes it at the end.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlencode
 
 import grimp
 from falcon import testing
@@ -23,6 +24,7 @@ from iredldap.app import Gateways, create_app
 from iredldap.config.reader import read_file
 from ldif_export import __main__ as exporter
 from tools.document import DOCS
+from tools.value_trace import ValueTrace
 
 PACKAGES = ("iredldap", "ldif_export")
 HEAD = """\
@@ -30,21 +32,34 @@ HEAD = """\
 
 <!-- Made by `python -m tools.walks VAR` from real calls; VAR is that of a running `make run`. -->
 
-Which modules five calls enter, by layer, from above; within a layer in the order in which they are
-first entered. [architecture.md](architecture.md) says what the layers are.
+Which modules five calls enter, and which of them handle the value that the call is about: the
+quota, the member, the number of messages, the name of the user. [architecture.md](architecture.md)
+says what the layers are, [a decision](decisions/0050-walks.md) what the counts are compared with.
 
-Calls go down. Functions that a module was handed by one above it are called from below, such as the
-one that makes the plan anew; they are named after each table.
+First comes the way of the value: the modules that are handed it, alone or within another value, in
+the order in which they first are, and how often where it is more than once. A stay begins whenever
+it gets from one module to another; back up are the stays in a module that stands higher than the
+one before, by the imports.
+
+Then come all modules by layer, from above; within a layer in the order in which they are first
+entered. Calls go down. Functions that a module was handed by one above it are called from below,
+such as the one that makes the plan anew; they are named after each table.
 """
+# Names that are not in anything else, by which a value is recognized.
 DOMAIN = "walks.test"
-USER = f"ann@{DOMAIN}"
+USER = f"zebulon@{DOMAIN}"
+NAME = "Quibbleton"
 LIST = f"all@{DOMAIN}"
+QUOTA = 1789
+MEGABYTE = 1024 * 1024
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass
 class Walk:
     """The modules that a call entered, in the order of their first call, and who called whom."""
 
+    value: ValueTrace
     modules: list[str] = field(default_factory=list)
     calls: set[tuple[str, str]] = field(default_factory=set)
 
@@ -57,15 +72,20 @@ class Walk:
         finally:
             sys.setprofile(None)
 
-    def _note(self, frame: FrameType, event: str, _: Any) -> None:
+    def _note(self, frame: FrameType, event: str, returned: Any) -> None:
         # Methods that dataclasses generate have no file.
-        if event != "call" or frame.f_code.co_filename == "<string>":
+        if event not in ("call", "return") or frame.f_code.co_filename == "<string>":
             return
-        # To resume a generator is no call of what is above: it was made there and iterated here.
-        resumed = frame.f_code.co_flags & inspect.CO_GENERATOR
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in PACKAGES:
             return
+        # What a comprehension is made of is its function's.
+        if not frame.f_code.co_name.startswith("<") or frame.f_code.co_name == "<lambda>":
+            self.value.note(module, frame, event, returned)
+        if event == "return":
+            return
+        # To resume a generator is no call of what is above: it was made there and iterated here.
+        resumed = frame.f_code.co_flags & inspect.CO_GENERATOR
         if module not in self.modules:
             self.modules.append(module)
         if not resumed and (caller := _caller(frame)):
@@ -96,21 +116,28 @@ def _caller(frame: FrameType) -> str | None:
 def requests(client: testing.TestClient) -> Iterator[tuple[str, Walk]]:
     """Play the walks that begin with a request."""
     client.simulate_post(f"/api/domain/{DOMAIN}", params={"defaultQuota": "1024"})
-    client.simulate_post(f"/api/user/{USER}", params={"name": "Ann", "password": "long-enough"})
+    client.simulate_post(f"/api/user/{USER}", params={"name": NAME, "password": "long-enough"})
     client.simulate_post(f"/api/maillist/{LIST}")
-    for title, method, path, params in (
-        ("The quota of a user", "PUT", f"/api/user/{USER}", {"quota": "2048"}),
-        ("A member of a list", "PUT", f"/api/maillist/{LIST}", {"addMember": USER}),
+    for title, method, path, params, value in (
+        (
+            "The quota of a user",
+            "PUT",
+            f"/api/user/{USER}",
+            {"quota": str(QUOTA)},
+            {str(QUOTA), str(QUOTA * MEGABYTE)},
+        ),
+        ("A member of a list", "PUT", f"/api/maillist/{LIST}", {"addMember": USER}, {"zebulon"}),
         (
             "A throttle setting",
             "POST",
             f"/api/throttle/{USER}/inbound",
-            {"period": "60", "max_msgs": "9"},
+            {"period": "60", "max_msgs": "98231"},
+            {"98231"},
         ),
     ):
-        walk = Walk()
+        walk = Walk(ValueTrace(frozenset(value)))
         with walk.traced():
-            answer = client.simulate_request(method, path, params=params)
+            answer = client.simulate_request(method, path, body=urlencode(params), headers=FORM)
         _insist(answer.json == {"_success": True}, f"{method} {path}: {answer.text}")
         yield title, walk
 
@@ -124,7 +151,7 @@ def files(uri: str, suffix: str, secrets: Path, client: testing.TestClient) -> I
             ("An entry to LDIF", ["user", USER, *words, f"{secrets}/vmail", "--output", file]),
             ("A line of LDIF to an add", ["restore", file, *words, f"{secrets}/vmailadmin"]),
         ):
-            walk = Walk()
+            walk = Walk(ValueTrace(frozenset({NAME})))
             with walk.traced():
                 status = exporter.main.main(command, standalone_mode=False)
             _insist(not status, f"{command} ended with {status}")
@@ -177,7 +204,19 @@ def _section(title: str, walk: Walk, graph: grimp.ImportGraph) -> str:
     table = "\n".join(["| Layer | Modules |", "| --- | --- |", *rows])
     handed = walk.upward(graph)
     told = "\n".join(f"- `{caller}` calls what `{called}` handed down" for caller, called in handed)
-    return f"## {title}\n\n{len(walk.modules)} modules.\n\n{table}\n\n{told}\n"
+    way = _way(walk.value, graph)
+    return f"## {title}\n\n{way}\n\n{len(walk.modules)} modules in all.\n\n{table}\n\n{told}\n"
+
+
+def _way(value: ValueTrace, graph: grimp.ImportGraph) -> str:
+    """Write which modules handle the value."""
+    modules = value.modules
+    named = ", ".join(
+        f"`{module}`" + (f" ({count} times)" if count > 1 else "")
+        for module, count in modules.items()
+    )
+    stays = f"{len(value.stays)} stays, {value.climbs(graph)} of them back up"
+    return f"The value: {len(modules)} modules, {stays}.\n\n{named}"
 
 
 def _below(module: str, layer: str) -> str:

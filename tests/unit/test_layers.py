@@ -43,6 +43,8 @@ def _walked() -> Iterator[str]:
     for layer, modules in re.findall(r"^\| `([\w.]+)` \| (.+) \|$", page, re.MULTILINE):
         for name in re.findall(r"`([\w.]+)`", modules):
             yield layer if layer.endswith(f".{name}") else f"{layer}.{name}"
+    for way in re.findall(r"^`.+`.*$", page, re.MULTILINE):
+        yield from re.findall(r"`([\w.]+)`", way)
 
 
 def test_the_modules_of_the_walks_exist() -> None:
