@@ -22,9 +22,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import Slapd
-from tests.conftest import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, TRIES
+from tests.support.world import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 
 SITE = "example.test"
 
@@ -33,6 +33,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Driver = webdriver.Chrome
 
 UNSTEADY = (StaleElementReferenceException, ElementClickInterceptedException)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.import_plugin("tests.support.fixtures")
 
 
 class Page:

@@ -13,8 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.conftest import SITE, Driver, Page
-from tests.conftest import ADMIN, ADMIN_PASSWORD, World
 from tests.support.patience import wait_until
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World
 
 DOMAIN = "example.com"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import SITE, Driver, Page
-from tests.conftest import ADMIN, World
+from tests.support.world import ADMIN, World
 
 DOMAIN = "example.com"
 

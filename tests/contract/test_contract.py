@@ -19,9 +19,11 @@ from iredldap.dit.fields import Column, Elsewhere, Field, Profile, Setting, Stor
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.responses import COMMON_ERRORS
-from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
 from tests.contract.table import CONTRACT_FILE, COPY, callers, copied, printed, published, storage
+from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.serving import Served
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 

@@ -11,8 +11,9 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi.document import described_at
-from tests.conftest import SUFFIX, World, configuration, serving
 from tests.support.databases import sqlite_urls
+from tests.support.serving import configuration, serving
+from tests.support.world import SUFFIX, World
 
 PARAMETERS = [(endpoint, row) for endpoint in ENDPOINTS for row in endpoint.table]
 

@@ -25,11 +25,12 @@ from iredldap.config.sections import SessionSettings
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
 from iredldap.web.openapi.document import document
-from tests.conftest import SUFFIX, Client, World, done
+from tests.support.client import Client, done
 from tests.support.examples import examples
 from tests.support.gunicorn import gunicorn
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE
+from tests.support.world import SUFFIX, World
 
 EXAMPLES = 8
 

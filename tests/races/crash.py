@@ -13,7 +13,6 @@ import ldap
 import requests
 
 from iredldap.dit.consistency import checks
-from tests.conftest import World
 from tests.races.hands import Answer, Hands
 from tests.races.pair import CODES, ROOT, Call, Domain, Names, User, delete, new_user, put
 from tests.races.servers import settings
@@ -22,6 +21,7 @@ from tests.support.gunicorn import Running, started
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.proxy import Proxy
+from tests.support.world import World
 
 ACCOUNTS = 200
 LIMIT = 2.0

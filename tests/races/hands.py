@@ -12,10 +12,10 @@ from typing import Any
 
 import requests
 
-from tests.conftest import ADMIN, ADMIN_PASSWORD
 from tests.races.pair import ROOT, Call, Names
 from tests.races.stage import PASSWORD, Stage
 from tests.support.patience import PATIENCE
+from tests.support.world import ADMIN, ADMIN_PASSWORD
 
 TOGETHER = 0.35
 """Share of rounds whose calls are sent at the same moment."""

@@ -8,7 +8,14 @@ from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
-from tests.conftest import (
+from tests.races.contest import Contest
+from tests.races.hands import Hands
+from tests.races.pair import ROOT
+from tests.races.stage import Stage
+from tests.support.databases import MariaDB, PostgreSQL, sqlite_databases
+from tests.support.gunicorn import Running, started
+from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer
+from tests.support.world import (
     ADMIN,
     ADMIN_PASSWORD,
     READER_PASSWORD,
@@ -18,13 +25,6 @@ from tests.conftest import (
     World,
     salted,
 )
-from tests.races.contest import Contest
-from tests.races.hands import Hands
-from tests.races.pair import ROOT
-from tests.races.stage import Stage
-from tests.support.databases import MariaDB, PostgreSQL, sqlite_databases
-from tests.support.gunicorn import Running, started
-from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer
 
 STATE = "races"
 """Name of the state database on a server of SQL."""

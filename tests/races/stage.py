@@ -16,9 +16,9 @@ from iredldap.dit import admin, domain_entry, user, user_entry
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree, domain_of, local_part
 from iredldap.ldif import writer
-from tests.conftest import ADMIN, World, salted
 from tests.races.pair import Admin, Domain, Names, Plant, Subscribers, User
 from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.world import ADMIN, World, salted
 
 PASSWORD = "a good password"
 Made = tuple[str, dict[str, tuple[bytes, ...]]]

@@ -14,9 +14,10 @@ from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.installation import configuration
-from tests.conftest import SUFFIX, World, environment
 from tests.support.databases import sqlite_urls
 from tests.support.patience import PATIENCE, launched
+from tests.support.serving import environment
+from tests.support.world import SUFFIX, World
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-from tests.conftest import Client, World, done
+from tests.support.client import Client, done
 from tests.support.patience import PATIENCE
+from tests.support.world import World
 
 PASSWORD = "a good password"
 USERS = 60

@@ -19,18 +19,11 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import standalone_admins
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller, find_admin
-from tests.conftest import (
-    ADMIN,
-    Client,
-    Served,
-    World,
-    at_once,
-    done,
-    refused,
-    salted,
-    wait_until,
-)
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows, sqlite_databases
+from tests.support.patience import at_once, wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, World, salted
 
 PASSWORD = "a good password"
 OTHER = "another good password"

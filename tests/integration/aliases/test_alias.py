@@ -15,8 +15,10 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
 from iredldap.operations import aliases
 from iredldap.operations.login import Caller
-from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Postfix
+from tests.support.serving import Served
+from tests.support.world import ADMIN, READER_PASSWORD, SUFFIX, World
 
 PASSWORD = "a good password"
 INFO = "info@corp.test"

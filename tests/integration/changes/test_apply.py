@@ -46,9 +46,9 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap import requests
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.ldap.no_op import NotJudged
-from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.support.patience import PATIENCE
 from tests.support.proxy import Mode, Proxy
+from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
 TREE = Tree(SUFFIX)
 NAME = "made.test"

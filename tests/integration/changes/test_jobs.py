@@ -35,7 +35,8 @@ from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refu
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, StateDatabase
 from iredldap.gateways.turns import Turns
-from tests.conftest import SUFFIX, WRITER_PASSWORD, World, wait_until
+from tests.support.patience import wait_until
+from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
 TREE = Tree(SUFFIX)
 DN = TREE.domain("named.test")

@@ -12,16 +12,12 @@ import ldap
 import pytest
 import requests
 
-from tests.conftest import (
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    wait_until,
-)
+from tests.support.client import Client, done, refused
 from tests.support.gunicorn import gunicorn
+from tests.support.patience import wait_until
 from tests.support.proxy import Mode, Proxy
+from tests.support.serving import Served
+from tests.support.world import World
 
 DOMAIN = "corp.test"
 PATH = f"/api/domain/{DOMAIN}"

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
-from tests.conftest import Client, Served, World, done
+from tests.support.client import Client, done
 from tests.support.examples import examples
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 MAIL, DOMAIN = "ann@here.test", "here.test"

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from iredldap.gateways import turns
-from tests.conftest import World
 from tests.races.contest import Contest
 from tests.races.crash import BROKEN, site
 from tests.races.pair import Pair
 from tests.races.servers import contest, directory, on_server, on_sqlite
 from tests.races.table import PAIRS
 from tests.support.databases import MariaDB, PostgreSQL
+from tests.support.world import World
 
 ROUNDS = 2
 SHORT = [pair for pair in PAIRS if pair.is_short]

@@ -17,7 +17,9 @@ from iredldap.dit.request import Request
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch, targets
 from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
-from tests.conftest import Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN, BOB, CEO = "ann@corp.test", "bob@other.test", "ceo@other.test"

@@ -16,9 +16,9 @@ from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import Slapd, free_port
-from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE, started
+from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 
 ROOT = Path(__file__).resolve().parents[3]
 

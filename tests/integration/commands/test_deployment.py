@@ -21,12 +21,14 @@ from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
-from tests.conftest import SUFFIX, Client, World, done, environment, refused
+from tests.support.client import Client, done, refused
 from tests.support.databases import sqlite_urls
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, launched
+from tests.support.serving import environment
 from tests.support.slow import PROMPT, connected, fill, head, longest
 from tests.support.tls import certificates
+from tests.support.world import SUFFIX, World
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 UNIT = DEPLOY / "iredldap.service"

@@ -18,8 +18,8 @@ import requests
 
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import free_port, refuse_taken_port
-from tests.conftest import Client, done, refused
 from tests.support import founding_sample
+from tests.support.client import Client, done, refused
 from tests.support.patience import PATIENCE, comes_within
 
 COMMAND = [sys.executable, "-c", "from iredldap.cli import main; main()"]

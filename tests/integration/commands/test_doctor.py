@@ -13,8 +13,10 @@ from iredldap.cli import main
 from iredldap.dit.consistency.checks import RULES, Violation, examine
 from iredldap.dit.entry import Entry
 from iredldap.embedded.slapd import free_port
-from tests.conftest import ADMIN, SESSION_KEY, SUFFIX, WRITER_PASSWORD, Client, World, done
+from tests.support.client import Client, done
 from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.serving import SESSION_KEY
+from tests.support.world import ADMIN, SUFFIX, WRITER_PASSWORD, World
 
 PASSWORD = "a good password"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import READER_PASSWORD, SUFFIX, World
 from tests.integration.commands.test_deployment import LARGEST_EXPOSURE, analyzed
 from tests.support.patience import PATIENCE
+from tests.support.world import READER_PASSWORD, SUFFIX, World
 
 BACKUP = Path(__file__).parents[3] / "deploy" / "backup"
 DAY = 24 * 60 * 60

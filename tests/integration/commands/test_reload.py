@@ -16,16 +16,11 @@ from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import Value, configuration
-from tests.conftest import (
-    SESSION_KEY,
-    SUFFIX,
-    WRITER_PASSWORD,
-    Client,
-    World,
-    environment,
-    wait_until,
-)
+from tests.support.client import Client
 from tests.support.databases import sqlite_urls
+from tests.support.patience import wait_until
+from tests.support.serving import SESSION_KEY, environment
+from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
 PATIENCE = 60
 

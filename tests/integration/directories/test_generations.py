@@ -22,21 +22,19 @@ from iredldap.dit.names import Tree
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from ldif_export.restore.verify import verify
-from tests.conftest import (
+from tests.support.client import Client, done, refused
+from tests.support.generations import FIRST, POSTMASTER, slapd, write_schema
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import started, wait_until
+from tests.support.serving import Served
+from tests.support.world import (
     ADMIN_PASSWORD,
     READER_PASSWORD,
     SUFFIX,
     WRITER_PASSWORD,
-    Client,
-    Served,
     World,
-    done,
-    refused,
     salted,
 )
-from tests.support.generations import FIRST, POSTMASTER, slapd, write_schema
-from tests.support.mlmmjadmin import MlmmjadminServer
-from tests.support.patience import started, wait_until
 
 PASSWORD = "a good password"
 ANN, BOB = "ann@corp.test", "bob@corp.test"

@@ -23,19 +23,18 @@ from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.operations.mail_databases import Records
 from iredldap.shipped import shipped
-from tests.conftest import (
+from tests.support.client import Client, done
+from tests.support.patience import PATIENCE, started
+from tests.support.serving import Served
+from tests.support.world import (
     ADMIN,
     ADMIN_PASSWORD,
     READER_PASSWORD,
     SUFFIX,
     WRITER_PASSWORD,
-    Client,
-    Served,
     World,
-    done,
     salted,
 )
-from tests.support.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 CORP, OTHER = "corp.test", "other.test"

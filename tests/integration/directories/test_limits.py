@@ -27,21 +27,19 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.shipped import shipped
-from tests.conftest import (
+from tests.support.client import Client, done, refused
+from tests.support.databases import sqlite_urls
+from tests.support.patience import started, wait_until
+from tests.support.serving import environment
+from tests.support.world import (
     ADMIN,
     ADMIN_PASSWORD,
     READER_PASSWORD,
     SUFFIX,
     WRITER_PASSWORD,
-    Client,
     World,
-    done,
-    environment,
-    refused,
     salted,
 )
-from tests.support.databases import sqlite_urls
-from tests.support.patience import started, wait_until
 
 LIMIT = 500
 USERS = 700

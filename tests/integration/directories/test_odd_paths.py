@@ -12,8 +12,9 @@ import pytest
 
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
-from tests.conftest import SUFFIX, Client, World, done, refused, salted
+from tests.support.client import Client, done, refused
 from tests.support.gunicorn import gunicorn
+from tests.support.world import SUFFIX, World, salted
 
 CORP, ANN = "corp.test", "ann@corp.test"
 PASSWORD = "a good password"

@@ -13,20 +13,11 @@ import pytest
 
 from iredldap.dit import names
 from iredldap.embedded.slapd import Slapd
-from tests.conftest import (
-    ADMIN,
-    READER_PASSWORD,
-    SUFFIX,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-    wait_until,
-)
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
-from tests.support.patience import started
+from tests.support.patience import started, wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, READER_PASSWORD, SUFFIX, World, salted
 
 PASSWORD = "a good password"
 CORP = "corp.test"

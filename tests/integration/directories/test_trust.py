@@ -25,9 +25,9 @@ from iredldap.shipped import shipped
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
 from ldif_export.selection import Selection
-from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, salted
 from tests.support import tls
 from tests.support.patience import PATIENCE, started
+from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, salted
 
 TREE = Tree(SUFFIX)
 WAYS = ["starttls", "ldaps"]

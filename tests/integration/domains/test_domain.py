@@ -6,7 +6,10 @@ from typing import Any
 import ldap
 import pytest
 
-from tests.conftest import ADMIN, Client, Served, World, done, refused, wait_until
+from tests.support.client import Client, done, refused
+from tests.support.patience import wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, World
 
 PASSWORD = "a good password"
 

@@ -16,8 +16,11 @@ from iredldap.dit.plan import Plan
 from iredldap.errors import PermissionDenied
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from tests.conftest import ADMIN, SUFFIX, Client, Served, World, at_once, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Postfix
+from tests.support.patience import at_once
+from tests.support.serving import Served
+from tests.support.world import ADMIN, SUFFIX, World
 
 PASSWORD = "a good password"
 

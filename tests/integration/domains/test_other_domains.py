@@ -25,19 +25,11 @@ from ldif_export.readers.choice import ReaderName
 from ldif_export.restore import execution, verify
 from ldif_export.restore.plan import plan_restore
 from ldif_export.selection import Selection, SelectionKind
-from tests.conftest import (
-    READER_PASSWORD,
-    SUFFIX,
-    WRITER_PASSWORD,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-)
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Postfix
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 
 PASSWORD = "a good password"
 FIRM = "firm.test"

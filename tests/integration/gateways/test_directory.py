@@ -37,10 +37,10 @@ from iredldap.gateways.ldap.errors import Unanswered, ValueAbsent, ValuePresent
 from iredldap.gateways.ldap.pool import ConnectionPool
 from iredldap.shipped import shipped
 from iredldap.web.planner import TABLES
-from tests.conftest import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted, wait_until
 from tests.support import tls
-from tests.support.patience import PATIENCE, started
+from tests.support.patience import PATIENCE, started, wait_until
 from tests.support.proxy import Mode, Proxy
+from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted
 
 TREE = Tree(SUFFIX)
 WRITER = f"cn=vmailadmin,{SUFFIX}"

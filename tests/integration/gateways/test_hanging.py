@@ -25,9 +25,9 @@ from iredldap.gateways.ldap.servers import LdapServers
 from iredldap.gateways.sql import engines
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.state import StateDatabase
-from tests.conftest import SUFFIX, WRITER_PASSWORD, World
 from tests.support.patience import wait_until
 from tests.support.proxy import Mode, Proxy
+from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
 TREE = Tree(SUFFIX)
 WRITER = f"cn=vmailadmin,{SUFFIX}"

@@ -17,8 +17,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways import breaker
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.turns import Turns
-from tests.conftest import wait_until
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, wait_until
 
 _HOLDER = (
     "import sys, time\n"

@@ -35,8 +35,7 @@ from ldif_export import child_process, handover
 from ldif_export.backup import full as stream
 from ldif_export.readers import libldap
 from ldif_export.selection import Selection
-from tests.conftest import wait_until
-from tests.support.patience import PATIENCE, started
+from tests.support.patience import PATIENCE, started, wait_until
 from tests.support.processes import holds_file_in
 
 ROOT = Path(ldif_export.__file__).parent.parent

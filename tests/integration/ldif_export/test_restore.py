@@ -30,8 +30,8 @@ from ldif_export.restore.plan import plan_restore
 from ldif_export.restore.validation import RestoreOptions
 from ldif_export.restore.verify import verify
 from ldif_export.selection import Selection
-from tests.conftest import UNFLUSHED
 from tests.support.patience import PATIENCE, started
+from tests.support.world import UNFLUSHED
 
 SUFFIX = "dc=example,dc=org"
 TREE = Tree(SUFFIX)

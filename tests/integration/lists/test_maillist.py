@@ -21,8 +21,10 @@ from iredldap.errors import (
 )
 from iredldap.operations.lists import maillists
 from iredldap.operations.login import Caller
-from tests.conftest import READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Postfix
+from tests.support.serving import Served
+from tests.support.world import READER_PASSWORD, SUFFIX, World
 
 PASSWORD = "a good password"
 CREW = "crew@corp.test"

@@ -19,20 +19,13 @@ from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
 from iredldap.web.endpoints.index import OPERATIONS
-from tests.conftest import (
-    READER_PASSWORD,
-    SUFFIX,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    wait_until,
-)
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
 from tests.support.mailservers import Postfix
 from tests.support.mlmmjadmin import SWITCHES, MlmmjadminServer
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.serving import Served
+from tests.support.world import READER_PASSWORD, SUFFIX, World
 
 NEWS = "news@corp.test"
 PATH = f"/api/ml/{NEWS}"

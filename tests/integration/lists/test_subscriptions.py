@@ -8,9 +8,11 @@ import pytest
 import requests
 
 from iredldap.dit import list_profile
-from tests.conftest import Client, Served, World, at_once, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import HEADER, TOKEN, MlmmjadminServer
-from tests.support.patience import PATIENCE, wait_until
+from tests.support.patience import PATIENCE, at_once, wait_until
+from tests.support.serving import Served
+from tests.support.world import World
 
 NEWS, TALK, OTHER = "news@corp.test", "talk@corp.test", "misc@other.test"
 ANN, BOB, CREW, INFO = "ann@corp.test", "bob@corp.test", "crew@corp.test", "info@corp.test"

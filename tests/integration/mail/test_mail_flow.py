@@ -7,9 +7,10 @@ import pytest
 
 from iredldap.dit import passwords
 from iredldap.embedded.slapd import Slapd
-from tests.conftest import READER_PASSWORD, SUFFIX, Client, World, done
+from tests.support.client import Client, done
 from tests.support.mailservers import Dovecot, Postfix, Security
 from tests.support.patience import started
+from tests.support.world import READER_PASSWORD, SUFFIX, World
 
 DOMAIN = "corp.test"
 ANN = f"ann@{DOMAIN}"

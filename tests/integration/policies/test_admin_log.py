@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from iredldap.errors import ServerDown
-from tests.conftest import ADMIN, Client, Served, done, refused, wait_until
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
+from tests.support.patience import wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -9,9 +9,12 @@ from urllib.parse import unquote
 import pytest
 import requests
 
-from tests.conftest import Client, Served, World, at_once, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
 from tests.support.iredapd import STRANGER, Reader
+from tests.support.patience import at_once
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN, BOB, CHIEF = "ann@corp.test", "bob@corp.test", "chief@corp.test"

@@ -1,6 +1,6 @@
 """Values that are longer than a column, in each kind of database."""
 
-from tests.conftest import Client, done
+from tests.support.client import Client, done
 from tests.support.databases import Urls, execute, rows
 
 PASSWORD = "a good password"

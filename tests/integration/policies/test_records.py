@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from iredldap.errors import ServerDown
-from tests.conftest import Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Client, Served, World, at_once, done, refused
 from tests.integration.policies.test_wblist import (
     ANN,
     BOB,
@@ -16,7 +15,11 @@ from tests.integration.policies.test_wblist import (
     listed,
 )
 from tests.support.amavisd import CONFIGURED, DELIVERED, KINDS, QUARANTINED, Readers
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
+from tests.support.patience import at_once
+from tests.support.serving import Served
+from tests.support.world import World
 
 EVERYBODY, DOMAIN, USER = "global", "domain/corp.test", f"user/{ANN}"
 BYPASS = {

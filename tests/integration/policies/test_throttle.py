@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import Client, Served, World, at_once, done, refused, wait_until
+from tests.support.client import Client, done, refused
 from tests.support.databases import MariaDB, PostgreSQL, Urls, execute, rows
 from tests.support.iredapd import Reader
+from tests.support.patience import at_once, wait_until
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN, BOB, CHIEF = "ann@corp.test", "bob@corp.test", "chief@corp.test"

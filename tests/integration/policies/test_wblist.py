@@ -8,9 +8,12 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import make_url
 
-from tests.conftest import Client, Served, World, at_once, done, refused
 from tests.support.amavisd import Readers
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
+from tests.support.patience import at_once
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN, BOB = "ann@corp.test", "bob@corp.test"

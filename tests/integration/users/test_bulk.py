@@ -19,9 +19,11 @@ from iredldap.operations.context import Context
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import bulk_update
-from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
 from tests.support.patience import started
+from tests.support.serving import Served
+from tests.support.world import ADMIN, READER_PASSWORD, SUFFIX, World
 
 PASSWORD = "a good password"
 OTHER = "another good password"

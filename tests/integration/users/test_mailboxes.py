@@ -10,8 +10,11 @@ from iredldap.dit.mailbox import PathSet, normalized
 from iredldap.dit.names import domain_of
 from iredldap.errors import ServerDown
 from iredldap.gateways.iredadmin import Iredadmin
-from tests.conftest import Client, Served, World, at_once, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
+from tests.support.patience import at_once
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN, BOB, CID = "ann@a.test", "bob@a.test", "cid@b.test"

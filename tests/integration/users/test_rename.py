@@ -16,9 +16,11 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
 from iredldap.operations.renames import address_change
 from iredldap.operations.renames.rename import rename
-from tests.conftest import ADMIN, READER_PASSWORD, SUFFIX, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
 from tests.support.patience import started
+from tests.support.serving import Served
+from tests.support.world import ADMIN, READER_PASSWORD, SUFFIX, World
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -8,7 +8,9 @@ import ldap
 import pytest
 
 from iredldap.dit import user_entry
-from tests.conftest import ADMIN, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
+from tests.support.serving import Served
+from tests.support.world import ADMIN, World
 
 PASSWORD = "a good password"
 

@@ -20,19 +20,11 @@ from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.users import user_update
-from tests.conftest import (
-    ADMIN,
-    READER_PASSWORD,
-    SUFFIX,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-)
+from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
 from tests.support.patience import started
+from tests.support.serving import Served
+from tests.support.world import ADMIN, READER_PASSWORD, SUFFIX, World, salted
 
 PASSWORD = "a good password"
 OTHER = "another good password"

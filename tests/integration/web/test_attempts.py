@@ -16,17 +16,10 @@ from structlog.testing import capture_logs
 
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.slapd import free_port
-from tests.conftest import (
-    ADMIN,
-    ADMIN_PASSWORD,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-)
+from tests.support.client import Client, done, refused
 from tests.support.patience import PATIENCE, comes_within, started, wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World, salted
 
 PASSWORD = "a good password"
 HERE, NEIGHBOUR, ELSEWHERE = "192.0.2.7", "192.0.2.200", "198.51.100.7"

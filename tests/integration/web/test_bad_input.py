@@ -7,8 +7,10 @@ import pytest
 import requests
 
 from iredldap.dit import admin, alias, domain, kinds, maillist, user
-from tests.conftest import Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 

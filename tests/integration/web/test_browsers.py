@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World
 
 CODE = "CROSS_SITE_REQUEST"
 FOREIGN = [

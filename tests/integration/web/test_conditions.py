@@ -5,7 +5,8 @@ import threading
 import ldap
 import pytest
 
-from tests.conftest import Client, World, done, refused
+from tests.support.client import Client, done, refused
+from tests.support.world import World
 
 PASSWORD = "a good password"
 

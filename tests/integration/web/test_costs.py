@@ -6,7 +6,8 @@ from typing import Any
 import ldap
 import pytest
 
-from tests.conftest import Client, World, done
+from tests.support.client import Client, done
+from tests.support.world import World
 
 PASSWORD = "a good password"
 

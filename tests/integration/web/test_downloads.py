@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import Client, World, refused
+from tests.support.client import Client, refused
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.processes import command, descendants
 from tests.support.slow import USERS, fill
+from tests.support.world import World
 
 STALLED = "2"
 """Seconds after which a download is given up."""

@@ -10,9 +10,11 @@ from iredldap.operations.admin_log import AdminLog
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.responses import Responses
 from ldif_export import child_process
-from tests.conftest import Client, Served, World, done
+from tests.support.client import Client, done
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 NAMES = {

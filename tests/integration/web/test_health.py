@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import ldap
 import requests
 
-from tests.conftest import ADMIN, ADMIN_PASSWORD, Client, World, done, salted
+from tests.support.client import Client, done
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, wait_until
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World, salted
 
 CLIENTS = 16
 

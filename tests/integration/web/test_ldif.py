@@ -11,7 +11,9 @@ import pytest
 from ldif_export.backup import full
 from ldif_export.readers import libldap
 from ldif_export.selection import Selection, SelectionKind
-from tests.conftest import ADMIN, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
+from tests.support.serving import Served
+from tests.support.world import ADMIN, World
 
 PASSWORD = "a good password"
 

@@ -10,7 +10,9 @@ from iredldap.dit import passwords
 from iredldap.gateways.directory import Directory
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.server import arrivals
-from tests.conftest import ADMIN, Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
+from tests.support.serving import Served
+from tests.support.world import ADMIN, World
 
 PASSWORD = "a good password"
 LONGEST = "p" * passwords.LONGEST

@@ -17,23 +17,21 @@ from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
-from tests.conftest import (
+from tests.integration.web.test_costs import counted
+from tests.support.client import Client, done, refused
+from tests.support.databases import Urls, execute, sqlite_databases
+from tests.support.gunicorn import gunicorn
+from tests.support.patience import PATIENCE, started
+from tests.support.serving import Served
+from tests.support.world import (
     ADMIN,
     ADMIN_PASSWORD,
     READER_PASSWORD,
     SUFFIX,
     WRITER_PASSWORD,
-    Client,
-    Served,
     World,
-    done,
-    refused,
     salted,
 )
-from tests.integration.web.test_costs import counted
-from tests.support.databases import Urls, execute, sqlite_databases
-from tests.support.gunicorn import gunicorn
-from tests.support.patience import PATIENCE, started
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)

@@ -11,18 +11,11 @@ from iredldap.config.settings import Secret
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import digest
 from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
-from tests.conftest import (
-    ADMIN,
-    ADMIN_PASSWORD,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-)
+from tests.support.client import Client, done, refused
 from tests.support.databases import execute
 from tests.support.patience import comes_within, wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, ADMIN_PASSWORD, World, salted
 
 PASSWORD = "a good password"
 COOKIE = "iRedAdmin-LDAP"
@@ -353,14 +346,14 @@ def test_session_has_an_end(serve: Any) -> None:
 
 def test_keys_rotate(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cookie under an older key is good for as long as that key is configured."""
-    from tests import conftest
+    from tests.support import serving
 
     old = serve()
     client = old.client().log_in()
-    monkeypatch.setattr(conftest, "SESSION_KEY", f"{conftest.SESSION_KEY} {'n' * 40}")
+    monkeypatch.setattr(serving, "SESSION_KEY", f"{serving.SESSION_KEY} {'n' * 40}")
     rotated = Client(serve().url, client.session)
     refused(rotated.get("/api/domain/x.test"), 404, "NO_SUCH_ACCOUNT")
-    monkeypatch.setattr(conftest, "SESSION_KEY", "n" * 40)
+    monkeypatch.setattr(serving, "SESSION_KEY", "n" * 40)
     refused(Client(serve().url, client.session).get("/api/domain/x.test"), 401, "LOGIN_REQUIRED")
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from ldif_export.restore import execution
-from tests.conftest import Client, Served, World, done, refused
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
 from tests.support.patience import PATIENCE
+from tests.support.serving import Served
+from tests.support.world import World
 
 PASSWORD = "a good password"
 ANN = "ann@corp.test"

@@ -17,20 +17,12 @@ import sqlalchemy as sql
 
 from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.web.endpoints.index import ENDPOINTS
-from tests.conftest import (
-    ADMIN,
-    ADMIN_PASSWORD,
-    SUFFIX,
-    Client,
-    Served,
-    World,
-    done,
-    refused,
-    salted,
-    wait_until,
-)
+from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, connected, sqlite_databases
 from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.patience import wait_until
+from tests.support.serving import Served
+from tests.support.world import ADMIN, ADMIN_PASSWORD, SUFFIX, World, salted
 
 PASSWORD = "a good password"
 STORED = salted(PASSWORD)

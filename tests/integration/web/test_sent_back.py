@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SUFFIX, Client, World, done, refused, salted
+from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE
+from tests.support.world import SUFFIX, World, salted
 
 PASSWORD = "a good password"
 CORP = "corp.test"

@@ -16,10 +16,11 @@ import requests
 
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd
-from tests.conftest import SUFFIX, Client, World, done
+from tests.support.client import Client, done
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.slow import PASSWORD, PROMPT, answer, connected, fill, head, longest
+from tests.support.world import SUFFIX, World
 
 MANY = 24
 """More than there are threads, of which there are four in each of two workers."""

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import Client, World
+from tests.support.client import Client
 from tests.support.gunicorn import gunicorn
 from tests.support.patience import wait_until
 from tests.support.processes import descendants, holds_file_in
+from tests.support.world import World
 
 SECRET = b"{SSHA512}a-hash-that-nobody-else-may-see"
 FILE = b"version: 1\n\n" + b"# " + SECRET + b"\n" + b"# padding\n" * 200_000
