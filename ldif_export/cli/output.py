@@ -81,9 +81,10 @@ def _sync_directory(path: Path) -> None:
 def _terminated(_number: int, _frame: object) -> NoReturn:
     # Python prints and drops an exception that is raised in a destructor or in a callback of the
     # import system (seen in 1 of 6 runs on a busy machine). So the signal is raised again until the
-    # process has ended; the cleanup takes a few milliseconds.
+    # process has ended; the cleanup takes a few milliseconds. More than once: a signal that comes
+    # just before a system call begins is handled only when that returns, or by the next signal.
     signal.signal(signal.SIGALRM, _terminated)
-    signal.setitimer(signal.ITIMER_REAL, _REPEAT)
+    signal.setitimer(signal.ITIMER_REAL, _REPEAT, _REPEAT)
     raise SystemExit(handover.TERMINATED)
 
 
