@@ -112,6 +112,8 @@ def _execute(
     begin: Callable[[Plan], Progress],
     turn: Turn | None,
 ) -> ChangeResult:
+    # What the request mentions. A plan knows more names, such as the alias domains of an account
+    # that is deleted: they are added below, when it has been made.
     names = turn.names if turn else frozenset()
     seconds = steps.PATIENCE if patience is None else patience
     until = time.monotonic() + (turn.patience if turn else 0)
@@ -120,6 +122,8 @@ def _execute(
         with ExitStack() as stack:
             if turn:
                 try:
+                    # Released and taken again together, in sorted order: who holds one name and
+                    # waits for another could wait for a client that does the reverse.
                     stack.enter_context(turn.turns.take(names, min(left, steps.PATIENCE)))
                 except Busy:
                     if left <= steps.PATIENCE:
@@ -143,9 +147,13 @@ def _in_turn(
     """Make a plan and apply it while names are locked; return what it touches if that is more."""
     deadline = time.monotonic() + patience
     others = ConcurrentChanges(directory)
+    # With a state given, a repeat would find another one and be refused. `*` names none.
     is_bound = bool(if_match) and "*" not in if_match
     while True:
+        # Made in the turn: what it reads cannot be changed by our own changes until it is carried
+        # out. Other programs take no turns, which is what repeats and rechecks are for.
         plan = make()
+        # Nothing has been written yet, so the locks can be given back.
         if held is not None and not plan.touches <= held:
             return plan.touches
         judge_state(plan, if_match)
@@ -156,6 +164,8 @@ def _in_turn(
             dry_run.judge(directory, plan, progress.fail)
             return apply(directory, plan, progress)
         except PreconditionFailed as ex:
+            # Raises where no other client is the cause: the plan would be refused for ever, with
+            # 503 at the end.
             others.examine(progress.refused, ex)
             if is_bound:
                 raise
@@ -201,6 +211,8 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             # Not where the step may have been carried out: its entry may need the work outside.
             if not isinstance(refusal, Unanswered):
                 _undo_outside(progress)
+            # Not after a race or an outage: those are repeated, by us or by the client, and go on
+            # from here.
             if number and isinstance(refusal, _FINAL):
                 _undo(directory, plan, plan.steps[:number], progress)
             if progress.done or progress.entries or isinstance(refusal, Unanswered):
@@ -209,9 +221,12 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
                     **_report(progress, plan.steps[number:], refusal),
                 }
             raise
+        # The last operation on the named entry leaves the state that becomes the ETag of the
+        # answer.
         if isinstance(step, Operation) and step.dn == named:
             state = left
         if isinstance(step, Rename) and step.dn == named:
+            # Later steps change it under its new name.
             named = step.new_dn
         progress.finished(step)
     return ChangeResult(state, plan.ignored, plan.shared_with, plan.unplaced, plan.kept)
@@ -230,6 +245,7 @@ def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Pr
         return
     with suppress(Refusal):
         for step in plan.back():
+            # Another client has changed the entry since: what it wrote is not ours to revert.
             with suppress(PreconditionFailed):
                 run_step(directory, step, Progress())
         progress.keep([])
@@ -243,6 +259,7 @@ def _undo_outside(progress: Progress) -> None:
     """
     if progress.entries or not all(isinstance(step, Outside) for step in progress.standing):
         return
+    # Last first: a later one may depend on an earlier one.
     for step in [*reversed(progress.standing)]:
         if isinstance(step, Outside) and step.undo:
             with suppress(Refusal):
@@ -253,6 +270,7 @@ def _undo_outside(progress: Progress) -> None:
 def _report(progress: Progress, rest: tuple[Step, ...], refusal: Refusal) -> dict[str, object]:
     report: dict[str, object] = {"done": progress.done}
     if isinstance(refusal, Unanswered):
+        # Neither done nor not done: the answer was lost, and reading the entry did not tell.
         report["unknown"] = [describe(rest[0])]
         rest = rest[1:]
     report["not_done"] = [describe(step) for step in rest]

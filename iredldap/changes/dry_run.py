@@ -72,6 +72,7 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
         PreconditionFailed: If another client has changed an entry since the plan was made.
         Refusal: Any other of the directory.
     """
+    # A single operation is accepted or refused as a whole: to ask beforehand would only cost time.
     writes = [step for step in plan.steps if isinstance(step, Operation | Sweep)]
     if len(writes) > 1 or any(isinstance(step, Sweep) for step in writes):
         _Judge(directory, fail).judge(writes)
@@ -87,6 +88,8 @@ class _Judge:
     def judge(self, steps: list[Operation | Sweep]) -> None:
         """Check single operations in one pipeline, then each sweep, on the directory as it is."""
         single = [step for step in steps if not isinstance(step, Sweep)]
+        # Sweeps that delete all entries below an entry; its deletion then finds no children any
+        # more.
         self._emptied = {
             step.query.base.lower()
             for step in steps
@@ -104,6 +107,8 @@ class _Judge:
         made: set[str] = set()
         for operation in operations:
             dn = operation.dn.lower()
+            # The second change of an entry is made for what the first one leaves, which slapd does
+            # not have.
             is_changed_twice = isinstance(operation, Modify) and dn in self._touched
             if not is_changed_twice and dn not in made:
                 yield clashes.without_duplicates(operation, self._directory.equality_of)
@@ -113,6 +118,7 @@ class _Judge:
             if isinstance(operation, Add):
                 made.add(dn)
             elif isinstance(operation, Rename):
+                # Under its new name there is no entry yet that slapd could check.
                 made.add(operation.new_dn.lower())
 
     def _handle(self, operation: Operation, refusal: Refusal) -> None:
@@ -124,6 +130,8 @@ class _Judge:
                 if operation.dn.lower() in self._emptied:
                     return
                 self._refuse_accounts(operation, refusal)
+                # Refused for children that no search returns, such as subentries: the deletion
+                # would be refused as well.
                 if not self._sweep(everything_below(operation.dn)):
                     self._refuse(operation, refusal)
             case Rename(container=Add()), NoSuchAccount():
@@ -153,6 +161,7 @@ class _Judge:
             case Modify() if entry := self._directory.read(operation.dn, ("*",)):
                 if found := clashes.clash(operation, entry, schema.equality_of):
                     self._refuse(operation, ValuePresent(f"{found.attribute}: {found.value!r}"))
+                # An entry may have faults already, of other programs. They do not forbid a change.
                 before = schema.faults(entry.attributes)
                 after = clashes.changed(entry, operation.mods, schema.equality_of)
             case _:
@@ -185,6 +194,8 @@ class _Judge:
             for operation in (sweep.foreseen or sweep.change)(entry):
                 if empties_group(schema, operation, entry):
                     groups.append(entry.dn)
+                # An entry that a single operation changes was checked with that; for the sweep, it
+                # is another entry by then.
                 elif operation.dn.lower() not in self._touched:
                     yield clashes.without_duplicates(operation, self._directory.equality_of)
 
@@ -281,6 +292,8 @@ def empties_group(schema: Schema, operation: Operation, entry: Entry) -> bool:
         mods = [mod for mod in operation.mods if mod.attribute == attribute]
         gone = {value for mod in mods if mod.op is Op.DELETE for value in mod.values}
         comes = any(mod.values for mod in mods if mod.op is not Op.DELETE)
+        # The class makes the attribute mandatory, so slapd would refuse the change in the middle of
+        # a sweep.
         if gone and not comes and gone >= set(entry.values(attribute)):
             return True
     return False

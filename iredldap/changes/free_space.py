@@ -26,4 +26,6 @@ def reclaim(directory: Directory, dn: str) -> None:
         DirectoryFull: If there is no space even for that.
     """
     for _ in range(_COMMITS):
+        # An empty modification changes nothing but the state of the entry, and is a commit of its
+        # own.
         directory.write(Modify(dn, ()))

@@ -53,6 +53,7 @@ class JobRun:
     def beating(self, interval: float) -> Iterator[None]:
         """Write heartbeats during the block, from a thread of its own."""
         over = threading.Event()
+        # A thread, as a step may take longer than the time after which a job counts as abandoned.
         beat = threading.Thread(target=self._beat, args=(interval, over), name="job", daemon=True)
         beat.start()
         try:
@@ -65,6 +66,7 @@ class JobRun:
         while not over.wait(interval):
             try:
                 if not self._write(**self._standing()):
+                    # No row matched: another worker has claimed the job, and must not be joined in.
                     self._taken.set()
             except ServerDown as ex:
                 log.warning("job without a sign of life", job=self.job.id, detail=ex.detail)
@@ -72,6 +74,8 @@ class JobRun:
     def begin(self, plan: Plan) -> Progress:
         """Start to record the progress of a plan; only the first one is measured."""
         if self._total is None:
+            # Measured once. A plan that is made again after a race finds less to do, and the
+            # progress shown would go back.
             self._total = self.job.done + extent(self._directory, plan)
         self.state = replace(self.state, done=self._earlier).planned(plan)
         self._progress = _Followed(self)
@@ -105,6 +109,8 @@ class JobRun:
 
     def release(self) -> None:
         """Give the job back, to be claimed by another worker at once."""
+        # This run does not count: workers that are restarted often must not use up the attempts of
+        # a job.
         self._write(**self._standing(), status="queued", worker="", attempts=self.job.attempts - 1)
 
     def finish(self, refusal: Refusal | None) -> None:
@@ -139,6 +145,8 @@ class JobRun:
         try:
             held = self._write(**self._standing(), state=self.state.dumped())
         except ServerDown as ex:
+            # To go on without the note would be worse than to wait: the next run would take the
+            # step for another client's.
             raise Interrupted(f"{self.job.id}: {ex.detail}") from ex
         if not held:
             raise Interrupted(f"{self.job.id}: claimed by another worker")
@@ -173,6 +181,7 @@ class _Followed(Progress):
 def extent(directory: Directory, plan: Plan) -> int:
     """Count the entries that a plan's sweeps would find now, and its single steps."""
     return sum(
+        # No attributes: only the number of entries matters.
         sum(1 for _ in directory.stream(replace(step.query, attributes=("1.1",))))
         if isinstance(step, Sweep)
         else 1

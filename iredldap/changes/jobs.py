@@ -67,6 +67,8 @@ def claimable(waiting: Iterable[UnfinishedJob], abandoned: int) -> Iterator[Unfi
     """
     first: dict[str, UnfinishedJob] = {}
     for job in waiting:
+        # One at a time for each admin, in the order in which they were accepted: jobs of one admin
+        # must not overtake one another.
         first.setdefault(job.owner, job)
     return (job for job in first.values() if not job.worker or job.heartbeat < abandoned)
 
@@ -163,6 +165,8 @@ class Jobs:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread:
+            # A job stops after its current entry. If it does not in time, its heartbeat ends with
+            # the process, and another worker takes it.
             thread.join(_GRACE)
 
     def _forgotten(self, now: int) -> int:
@@ -171,6 +175,7 @@ class Jobs:
     def _work(self) -> None:
         worker = f"{socket.gethostname()[:200]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         while not self._closing.is_set():
+            # Before the search: a job accepted during it wakes the thread at once.
             self._wake.clear()
             try:
                 busy = self._take(worker)
@@ -186,6 +191,7 @@ class Jobs:
         now = now_ms()
         abandoned = now - int(self._settings.abandoned * 1000)
         for waiting in claimable(self._state.unfinished_jobs(), abandoned):
+            # Another worker may have been quicker since the list was read; the database decides.
             if self._state.claim_job(waiting, worker, now):
                 job = self._state.job(waiting.id)
                 assert job
@@ -210,6 +216,7 @@ class Jobs:
                 log.exception("job surprise", job=job.id)
                 refusal = InternalError(type(ex).__name__)
                 refusal.__cause__ = ex
+        # What was refused before its first step has changed nothing, and is not logged.
         if run.wanted and (refusal is None or run.state.has_begun):
             self._note(job.owner, run.wanted, refusal)
         run.finish(refusal)
@@ -226,6 +233,8 @@ class Jobs:
             raise InternalError(f"{_MOST_ATTEMPTS} workers died while they ran it")
         before = run.state
         wanted = run.wanted = request.loaded(run.job.request, self._tables)
+        # The entry went with the last step. Without it no plan can be made, and nothing is left to
+        # do.
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):
             return
         try:
@@ -239,6 +248,7 @@ class Jobs:
                 turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
             )
         except (AlreadyExists, NoSuchAccount) as refusal:
+            # A plan was made in this run, so the refusal is of its own steps.
             if run.state is not before or not self._is_fulfilled(before, refusal):
                 raise
 

@@ -31,6 +31,7 @@ class Progress:
     def finished(self, step: Step) -> None:
         """Note that a step has been carried out."""
         words = describe(step)
+        # Texts, not steps: they are shown in reports, and stored with jobs.
         self.done.append(f"{words} ({self.entries} entries)" if self.entries else words)
         self.standing.append(step)
         self.entries = 0

@@ -30,6 +30,8 @@ def happened(directory: Directory, operation: Operation) -> bool:
             failure = ex
         if time.monotonic() > deadline:
             break
+        # Often enough that a change which has arrived costs its client little more than the lost
+        # answer.
         time.sleep(_SETTLING / 20)
     if failure:
         words = f"{describe(operation)}: sent, and not known whether carried out"

@@ -61,6 +61,8 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
     try:
         return directory.write(operation)
     except Unanswered as ex:
+        # Never sent again: slapd may still carry out the first one, and the second would then be
+        # refused, or revert what another client has written in between.
         if not happened(directory, operation):
             raise ServerDown(f"{describe(operation)}: not done") from ex
         return None
@@ -71,8 +73,12 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
             case Add(container=Add() as container) | Rename(container=Add() as container), (
                 NoSuchAccount()
             ):
+                # Containers are made when their first entry comes: domains that other tools have
+                # made lack some, and looking for each beforehand would cost every creation a
+                # search.
                 _operate(directory, container)
                 return _operate(directory, replace(operation, container=None))
+            # A deletion needs free pages before it frees any.
             case Delete(), DirectoryFull():
                 free_space.reclaim(directory, operation.dn)
                 return directory.write(operation)
@@ -117,9 +123,12 @@ def _sweep(directory: Directory, sweep: Sweep, progress: Progress) -> None:
             if progress.entries == before:
                 raise
             progress.goes_on()
+            # Progress was made, so the time starts anew: it limits standstill, not the size of the
+            # domain.
             first, deadline = False, time.monotonic() + PATIENCE
             continue
         first = False
+        # With `until_empty` a round that sends nothing is the proof that nothing is left.
         if not sweep.until_empty or not sent:
             return
         if stuck < sent:
@@ -152,6 +161,7 @@ def _round(
                 if failure:
                     return
                 sent += 1
+                # slapd refuses a value that is sent twice, or is in the entry in another spelling.
                 yield without_duplicates(operation, directory.equality_of)
 
     for operation, refusal in directory.pipeline(operations()):
@@ -160,6 +170,8 @@ def _round(
             _settle(directory, sweep, operation, refusal, progress)
         except Refusal as ex:
             progress.fail(operation, ex)
+            # Not raised at the first refusal: responses to operations that are under way must be
+            # read, and counted.
             failure = failure or ex
     if failure:
         raise failure
@@ -190,6 +202,7 @@ def _settle(
 
 def _repeat(directory: Directory, sweep: Sweep, dn: str) -> None:
     """Repeat the change of one entry that another client changed since the sweep read it."""
+    # With the filter of the sweep: the entry may not need the change any more.
     query = replace(sweep.query, base=dn, scope=Scope.BASE)
     deadline = time.monotonic() + PATIENCE
     others = ConcurrentChanges(directory)
