@@ -55,6 +55,7 @@ class ReleaseAfterAnswer:
         held = environ[_KEY] = HeldResources(self._slots)
         try:
             body = self._application(environ, start_response)
+        # Without a body there is nothing that the server would close.
         except BaseException:
             held.release()
             raise
@@ -74,6 +75,8 @@ class _Body:
     def close(self) -> None:
         """Called by the server, once."""
         try:
+            # The answer's own end first: it may stop a child process that reads from what is
+            # released after it.
             if close := getattr(self._body, "close", None):
                 close()
         finally:
@@ -94,6 +97,7 @@ class StartedAnswer:
         self._rest = rest
 
     def __iter__(self) -> Iterator[bytes]:
+        # The 2 MB are not kept for the whole download, which may take minutes on a slow line.
         beginning, self._beginning = self._beginning, b""
         yield beginning
         del beginning
@@ -125,6 +129,8 @@ def send(
         beginning += chunk
         if len(beginning) >= _AHEAD:
             holding = held(request)
+            # Before the slot: if none is free, the source of the answer is closed with the refusal,
+            # too.
             holding.until_the_end(chunks.close)
             holding.place(request.context.caller.address)
             response.stream = StartedAnswer(bytes(beginning), chunks)

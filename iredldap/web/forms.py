@@ -50,6 +50,7 @@ def read(request: falcon.Request, largest: int, known: Collection[str] | None = 
     """
     sent = query(request)
     body = b"".join(_body(request, largest))
+    # A body without bytes is none, whatever its type says: clients send a type with every request.
     return sent | _decoded(body, request.content_type or "", known) if body else sent
 
 
@@ -86,6 +87,7 @@ def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
 
 def _save_part(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
     """Write the first file of a multipart form."""
+    # On disk: the parser of multipart forms needs to seek, and the file may have gigabytes.
     with tempfile.TemporaryFile() as whole:
         whole.writelines(_body(request, largest))
         size = whole.tell()
@@ -111,8 +113,10 @@ def _body(request: falcon.Request, largest: int) -> Iterator[bytes]:
     if (request.content_length or 0) > largest:
         raise BodyTooLarge(f"{request.content_length} of at most {largest} bytes")
     chunked = "chunked" in (request.get_header("Transfer-Encoding") or "").lower()
+    # The bounded one ends after the announced length, and a chunked body announces none.
     stream = request.stream if chunked else request.bounded_stream
     size = 0
+    # One byte more than allowed is read, which tells a body of the largest size from a larger one.
     while piece := _piece(stream, min(_PIECE, largest + 1 - size)):
         size += len(piece)
         if size > largest:
@@ -125,6 +129,8 @@ def _piece(stream: Any, most: int) -> bytes:
         return bytes(stream.read(most))
     except TimeoutError as ex:
         raise RequestTimeout(str(ex)) from ex
+    # Malformed chunks are found by gunicorn while the body is read, and a client that has gone,
+    # too.
     except (ParseException, OSError) as ex:
         raise InvalidParameter(f"the body cannot be read: {ex!r}") from ex
 
@@ -133,6 +139,7 @@ def _decoded(body: bytes, content_type: str, known: Collection[str] | None) -> F
     name, _, options = content_type.partition(";")
     kind = name.strip().lower() or _FORM
     match kind:
+        # Also without a type: existing clients send forms that way.
         case "application/x-www-form-urlencoded":
             if _charset(options) not in _UTF8:
                 raise UnsupportedMediaType(f"forms are UTF-8, not {content_type!r}")
@@ -157,8 +164,10 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
             raw.decode("utf-8"),
+            # An empty value is sent on purpose: it removes what is stored.
             keep_blank_values=True,
             errors="strict",
+            # Each field costs time before any right is checked.
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError as ex:
@@ -169,6 +178,7 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:
     try:
         reader = MultipartFormHandler()
         reader.parse_options.max_body_part_count = _MOST_FIELDS
+        # The body is in memory already, so no part needs a limit of its own.
         reader.parse_options.max_body_part_buffer_size = len(body)
         form: Any = reader.deserialize(io.BytesIO(body), content_type, len(body))
         return [(part.name or "", part.get_data().decode("utf-8")) for part in form]
@@ -180,6 +190,7 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> Form:
     """Collect repeated names; items of an array in PHP's notation are repetitions too."""
     form: Form = {}
     for name, value in pairs:
+        # ``name[]`` and ``name[0]`` are the name: clients in PHP send arrays so.
         form.setdefault(_ITEM.sub("", name), []).append(value)
     return form
 
@@ -193,6 +204,7 @@ def _from_json(body: bytes, known: Collection[str] | None) -> Form:
             parse_float=_number,
         )
         document_is_object = isinstance(document, dict)
+    # Deeply nested brackets exhaust the stack of the parser before they are found to be of no use.
     except (ValueError, RecursionError) as ex:
         raise InvalidParameter(f"the JSON cannot be read: {ex}") from ex
     if not document_is_object:
@@ -214,6 +226,7 @@ def _text(name: str, value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case str():
+            # JSON can spell half a surrogate pair, which no other program could store or read.
             if any("\ud800" <= char <= "\udfff" for char in value):
                 raise InvalidParameter("half a character", parameter=name or None)
             return value
@@ -255,7 +268,11 @@ def states(header: str | None, *, weakly: bool = False) -> tuple[str, ...]:
     if weakly:
         words = (word.removeprefix("W/") for word in words)
     return tuple(
-        word if word[:2] in {"*", "W/", '"*'} else word.strip('"') for word in words if word
+        # A weak tag keeps its mark, so that it differs from all states; `"*"` in quotes is an odd
+        # `*`.
+        word if word[:2] in {"*", "W/", '"*'} else word.strip('"')
+        for word in words
+        if word
     )
 
 
@@ -273,6 +290,7 @@ def _prefers(request: falcon.Request, preference: str) -> bool:
     """Return whether a preference is sent (RFC 7240), with any parameters."""
     preferences = (request.get_header("Prefer") or "").lower().split(",")
     return any(
+        # Quotes and blanks around the equals sign are allowed there.
         re.sub(r'[\s"]', "", word.split(";")[0]).removesuffix("=") == preference
         for word in preferences
     )

@@ -10,6 +10,8 @@ def write_json_lines(level: str) -> None:
     """Configure this process to log as JSON, from a level on."""
     structlog.configure(
         processors=[
+            # Every line of a request has its id, also those of modules that know nothing of
+            # requests.
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -19,5 +21,6 @@ def write_json_lines(level: str) -> None:
             logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
         ),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        # The processors are not looked up again for each line.
         cache_logger_on_first_use=True,
     )

@@ -57,6 +57,7 @@ def is_foreign(site: str | None, sender: str | None, ours: Origin | None) -> boo
     Returns:
         False for clients that send neither header: current browsers send them.
     """
+    # First, as it says so directly: `Origin` is compared with what a proxy says of our own name.
     if site is not None:
         return site.strip().lower() not in _OWN_SITES
     if sender is not None:

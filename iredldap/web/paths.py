@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 
 def one_spelling(path: str) -> tuple[str, str]:
     """Return a path as the router has it, and the prefix that was removed."""
+    # As nginx does by default; behind another proxy, or none, clients see no difference.
     path, prefix = re.sub(r"/{2,}", "/", path), ""
     if path.startswith("/iredadmin/api/") or path == "/iredadmin/api":
         path, prefix = path.removeprefix("/iredadmin"), "/iredadmin"
@@ -35,6 +36,7 @@ def with_names(path: str, raw: str) -> str:
     kept = unquote(_SENT_SLASH.sub(quote(SLASH), sent), "latin-1")
     # An absolute form has the name of the server in front.
     kept = kept[kept.find("/", kept.find("://") + 3) :] if "://" in kept else kept
+    # A server in front may have rewritten the path. Then the raw one is not what was routed to us.
     return kept if kept.replace(_RAW_SLASH, "/") == path else path
 
 

@@ -26,6 +26,8 @@ def plan_for(
         PermissionDenied: If the caller is no admin any more, or may not (any more).
         Refusal: As the operation says.
     """
+    # Read again: the job may run long after it was accepted, and its owner may have lost the
+    # rights.
     caller = find_admin(directory, owner)
     if caller is None:
         raise PermissionDenied(f"{owner} is no admin any more")

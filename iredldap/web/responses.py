@@ -23,6 +23,8 @@ _RETRY_AFTER = "5"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
+    # The first class that matches decides, so a subclass comes before its base, as DirectoryFull
+    # does. A wrong password is the result that a check was asked for.
     (errors.PasswordMismatch, 200),
     (errors.Malformed, 400),
     (errors.Unauthenticated, 401),
@@ -45,6 +47,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
 )
 
 _FALCON: dict[int, type[Refusal]] = {
+    # What the framework itself refuses, before any endpoint of ours is called.
     404: errors.NoSuchRoute,
     405: errors.MethodNotAllowed,
     413: errors.BodyTooLarge,
@@ -97,6 +100,8 @@ class Responses:
         if self._api.legacy_keys:
             yield b'"success": true, '
         yield b'"_data": {'
+        # The braces of each batch are cut off: together they become one object, which never is in
+        # memory as a whole.
         separator = b""
         for batch in filter(None, batches):
             yield separator + _ENCODER.encode(batch)[1:-1].encode("utf-8", "replace")
@@ -113,22 +118,29 @@ class Responses:
             response.set_header("X-Invalid-Parameters", listed(names_sent(request, no.parameters)))
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
+        # All of these pass by themselves, when the directory, a database or mlmmjadmin answers
+        # again.
         elif status in {502, 503}:
             response.set_header("Retry-After", _RETRY_AFTER)
+        # For clients whose library raises an exception on any 4xx, and which look at `_success`.
         response.status = 200 if self._api.always_ok_status else status
         self._write(response, envelope)
         request.context.refusal = no
 
     def _write(self, response: falcon.Response, envelope: dict[str, Any]) -> None:
+        # A login has carried both spellings from the beginning; other answers only on request.
         if self._api.legacy_keys or response.context.get("twins"):
             envelope["success"] = envelope["_success"]
             if "_msg" in envelope:
                 envelope["msg"] = envelope["_msg"]
         response.content_type = JSON
+        # A lone surrogate in a text must not make the answer itself fail.
         response.data = _ENCODER.encode(envelope).encode("utf-8", "replace")
 
     def install(self, app: falcon.App[Any, Any]) -> None:
         """Register the handlers that turn errors into answers."""
+        # Falcon calls the handler that was registered for the most specific class, whatever the
+        # order.
         app.add_error_handler(Exception, self._surprise)
         app.add_error_handler(falcon.HTTPError, self._from_falcon)
         app.add_error_handler(Refusal, self._refusal)
@@ -138,6 +150,7 @@ class Responses:
     ) -> None:
         if status_of(no) >= 500:
             cause = repr(no.__cause__) if no.__cause__ else None
+            # Refusals below 500 are in the access log already.
             log.error("refused", code=no.code, detail=no.detail, cause=cause)
         self.refused(request, response, no)
 
@@ -146,6 +159,7 @@ class Responses:
     ) -> None:
         kind = _FALCON.get(int(error.status_code))
         if kind is None:
+            # Other statuses of the framework are about headers and bodies that cannot be read.
             kind = errors.Malformed if error.status_code < 500 else errors.InternalError
         for name, value in dict(error.headers or {}).items():
             response.set_header(name, value)
@@ -154,6 +168,8 @@ class Responses:
     def _surprise(
         self, request: falcon.Request, response: falcon.Response, error: Exception, _: object
     ) -> None:
+        # The client gets the class only: texts of foreign exceptions may hold values, even
+        # passwords.
         log.error("surprise", traceback="".join(traceback.format_exception(error)))
         self.refused(request, response, errors.InternalError(type(error).__name__))
 
@@ -200,5 +216,7 @@ def json_text(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a success envelope around a stream of text, as it comes."""
     yield b'{"_success": true, "_data": "'
     for chunk in chunks:
+        # LDIF is ASCII: other values are in Base64. So no character is cut at the border of two
+        # chunks.
         yield json.dumps(chunk.decode("ascii")).encode()[1:-1]
     yield b'"}'

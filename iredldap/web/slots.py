@@ -77,9 +77,12 @@ class Slots:
         Raises:
             TooManyRequests: If all are taken, or the caller has as many as they may.
         """
+        # A digest, as all owners must be equally long in the file.
         owner = hashlib.sha256(who.encode()).digest()
         turn = self._files.turn()
         try:
+            # One at a time chooses: two requests of one caller could otherwise both count one slot
+            # fewer than they hold together.
             fcntl.flock(turn, fcntl.LOCK_EX)
             place = self._free_place(owner)
             os.pwrite(place, owner, 0)
@@ -94,9 +97,13 @@ class Slots:
         try:
             for number in range(len(self._files)):
                 place = self._files.place(number)
+                # The first free one is kept; the others are only looked at to count those of the
+                # caller.
                 if not free and _locked(place):
                     free.append(place)
                     continue
+                # A slot that is not locked has the owner of a download that has ended. Closing the
+                # file ends a lock that the test has taken.
                 held += os.pread(place, len(owner), 0) == owner and not _locked(place)
                 os.close(place)
             if held >= self._each:
@@ -111,6 +118,7 @@ class Slots:
 
 
 def _opened(file: int) -> int:
+    # Opened anew rather than duplicated: a duplicate would share the lock of the original.
     return os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
 
 

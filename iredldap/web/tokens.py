@@ -60,6 +60,7 @@ class Tokens:
             token: The content of the cookie.
             now: Seconds since 1970; the time of its last use.
         """
+        # The time of use comes first, so that the rest is the content of the token.
         fields = [token.address, token.session, token.digest, token.since]
         return str(self._serializer.dumps([now, *fields]))
 
@@ -77,6 +78,7 @@ class Tokens:
         """
         used, token = self._signed(cookie)
         idle_age = self._settings.idle_age
+        # From the future as well: a cookie signed by a clock that was wrong would not end in time.
         if idle_age and not -CLOCK_TOLERANCE <= now - used <= idle_age + CLOCK_TOLERANCE:
             raise SessionExpired(f"idle session of {token.address}")
         if not -CLOCK_TOLERANCE <= now - token.since <= self._settings.max_age:
@@ -92,5 +94,6 @@ class Tokens:
         try:
             used, *fields = self._serializer.loads(cookie)
             return used, Token(*fields)
+        # A good signature over other fields is a cookie of another release.
         except (BadData, TypeError, ValueError) as ex:
             raise LoginRequired("not a cookie of ours") from ex
