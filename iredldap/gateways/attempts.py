@@ -65,6 +65,7 @@ class Attempts:
     """
 
     def __init__(self, login: LoginSettings, workers: int) -> None:
+        # Together the workers then allow about as many as a shared storage would.
         share = max(1, login.failures // workers)
         self._alone = _Count(MemoryStorage(), share, login.period)
         self._shared = _shared(login)
@@ -94,6 +95,8 @@ class Attempts:
         except InvalidCredentials:
             refuse_after(self._ask(lambda count: count.add(key)))
             raise
+        # The right password is refused as well if the limit was exceeded meanwhile: many attempts
+        # at once would otherwise be a way around it.
         refuse_after(self._ask(lambda count: count.wait(key)))
 
     def _ask(self, question: "Callable[[_Count], T]") -> T:
@@ -101,6 +104,7 @@ class Attempts:
             try:
                 return question(self._shared)
             except _ERRORS as ex:
+                # Without the pause each login would wait for the time-out of the storage.
                 self._away_until = time.monotonic() + _PAUSE
                 log.warning("the storage of failed logins is down", cause=repr(ex))
         return question(self._alone)

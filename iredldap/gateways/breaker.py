@@ -74,6 +74,8 @@ class Breaker:
         self._reset()
         with _ALL_LOCK:
             _ALL.add(self)
+        # Weak, as the registration lasts as long as the process; a breaker of a closed gateway
+        # should not.
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
@@ -138,6 +140,7 @@ class Breaker:
             began: When it began, on the monotonic clock.
         """
         now = time.monotonic()
+        # Quick failures need no probe, and with the breaker open one is running already.
         if self.is_open or now - began < self._slow:
             return
         with self._judging:
@@ -161,6 +164,7 @@ class Breaker:
         self.refuse()
         self.look_after()
         self.refuse()
+        # An object of its own for each request, so that two that began at the same time differ.
         ticket = object()
         self._waiting[ticket] = time.monotonic()
         try:
@@ -172,6 +176,7 @@ class Breaker:
         """Probe the server if a request has waited for long."""
         now = time.monotonic()
         oldest = min([*self._waiting.values()], default=now)
+        # Probed by a request that comes, rather than by a clock: on an idle server nothing is sent.
         if now - oldest > _LONG and now - self._judged > _GOOD_FOR:
             self.suspect(oldest)
 
@@ -194,8 +199,12 @@ class Breaker:
         with self._lock:
             if self.is_open or self._closed.is_set():
                 return
+            # Under the lock: only one of the threads that time out together starts the thread that
+            # probes.
             self._since = datetime.now(UTC)
         log.error("hangs", server=self.name)
+        # Outside the lock: it aborts requests of other threads, which then ask for the state of the
+        # breaker.
         self._opened()
         threading.Thread(target=self._retry, name=f"probe {self.name}", daemon=True).start()
 

@@ -54,6 +54,8 @@ class DatabaseLocks:
 
 
 def _seconds(deadline: float) -> float:
+    # Several short waits rather than a long one, which the time-out of the connection would end as
+    # a failure of the database.
     return min(max(deadline - time.monotonic(), 0.0), _LONGEST_STATEMENT)
 
 
@@ -94,6 +96,7 @@ class _PostgresLocks:
         self._connection = connection
         if not connection.info.get("stays"):
             connection.execute(self._STAY)
+            # Once for each connection: it belongs to the session, not to the transaction.
             connection.info["stays"] = True
 
     def acquire(self, name: str, seconds: float) -> bool:
@@ -127,6 +130,7 @@ class _NamedLocks:
         self._names: list[str] = []
 
     def acquire(self, name: str, seconds: float) -> bool:
+        # Before the statement, so that it is released even if its response is lost.
         self._names.append(name)
         parameters = {"name": name, "seconds": round(seconds, 3)}
         found = self._connection.execute(self._ACQUIRE, parameters).scalar()

@@ -86,6 +86,8 @@ class Directory:
                         requests.results(connection, query, at_once=True, meanwhile=meanwhile)
                     )
                 except ldap.SIZELIMIT_EXCEEDED:
+                    # What came so far is dropped: the same search is divided into parts, each below
+                    # the limit.
                     return list(self._size_limit.whole(connection, query))
             except ldap.NO_SUCH_OBJECT:
                 return []
@@ -159,6 +161,7 @@ class Directory:
         if self.size_limit() is None:
             return
         for query in queries:
+            # All others are found by ranges of entryUUID, however many there are.
             narrowed = parts.without_uuid(sub_search_of(query))
             with closing(self.stream(query_of(narrowed, ("1.1",)))) as found:
                 for _ in found:
@@ -194,6 +197,7 @@ class Directory:
         with self._pool.connection() as connection, requests.sent():
             yield from requests.pipeline(
                 operations,
+                # No step depends on the states that a sweep leaves.
                 lambda one: InFlight(requests.send(connection, one, return_state=False), one),
                 lambda one: requests.refusal_of(connection, one.number),
                 window,

@@ -43,6 +43,8 @@ class FileLocks:
     def take(self, names: list[str], deadline: float) -> HeldLocks:
         with ExitStack() as stack:
             for name in names:
+                # Threads of this process queue for the name first: the kernel does not order those
+                # who try a byte, and one thread of a busy process could be overtaken for ever.
                 if not self._queues.acquire(name, deadline):
                     raise busy(name)
                 stack.callback(self._queues.release, name)
@@ -139,6 +141,7 @@ class _Queues:
                 lambda: queue[0] is ticket, max(0.0, deadline - time.monotonic())
             ):
                 return True
+            # It gave up: who comes after it must not wait for it.
             queue.remove(ticket)
             return False
 
