@@ -210,9 +210,11 @@ def show(entry: Entry, hidden: Iterable[str] = ()) -> dict[str, Any]:
     withheld = _NEVER_SHOWN | {name.lower() for name in hidden}
     shown: dict[str, Any] = {}
     for name, values in entry.attributes.items():
+        # A hidden attribute is hidden with any option, such as a language tag.
         if name.partition(";")[0].lower() in withheld:
             continue
         try:
+            # All values or none: a client that sends a list back must not lose the others by it.
             shown[name] = [value.decode("utf-8") for value in values]
         except UnicodeDecodeError:
             continue

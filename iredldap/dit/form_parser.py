@@ -38,14 +38,20 @@ def parse(table: Table, form: Form) -> Parsed:
     blank = _left_blank(table, form)
     for field in table:
         try:
+            # Left blank beside a parameter that excludes it: it must not be reported as a conflict.
             name, sent = ("", None) if field.name in blank else _sent(field, form)
             if sent is None:
+                # A required one is reported as missing, not as ignored.
                 empty += [name] if name and not field.required else []
                 continue
+            # The older name may have another unit or spelling, as the public documents of its time
+            # say.
             kind = field.older_kind if field.older_kind and name != field.name else field.kind
             reading = kind.read(sent) if sent or kind.present else None
             values = reading.values if reading else ()
             dropped += reading.dropped if reading else ()
+            # What a read returned may be sent back as it was, values that are not valid today among
+            # them.
             texts = tuple(form[name]) if _may_be_answered(field, name) else ()
             change = FieldChange(field, values, field.verb, name if texts else "", texts)
             if values or not reading:
@@ -53,11 +59,13 @@ def parse(table: Table, form: Form) -> Parsed:
             if reading and reading.odd:
                 odd.append(replace(change, values=reading.odd))
         except Malformed as refusal:
+            # All parameters are read before anything is refused: a client corrects them in one go.
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
     refusals += _lacking(table, [*changes, *odd], refusals)
     raise_all(refusals)
     known = known_names(table)
+    # In the order in which they were sent, which is that of the header that names them.
     unknown = (*(n for n in form if n not in known), *empty)
     return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
 
@@ -117,12 +125,15 @@ def _sent(field: Field, form: Form) -> tuple[str, str | None]:
         if name in form:
             values = form[name]
             separator = field.kind.separator
+            # A name that was repeated: a list has all values, of others the last one counts.
             text = separator.join(values) if field.kind.many else values[-1]
             filled = text.replace(separator, " ") if field.kind.many else text
+            # Of a secret only what a form or an editor leaves at its ends: the rest may be meant.
             if filled.strip(BLANKS if field.kind.secret else None) or field.kind.present:
                 return name, text
             if field.empty is not None:
                 return name, ""
+            # Empty under this name; an older name may have a value.
             sent = sent or name
     return sent, None
 
@@ -156,6 +167,7 @@ def _lacking(
     yield from _switched_off(changes)
     refused = {name for refusal in refusals for name in refusal.parameters}
     for field in table:
+        # Reported for both of the pair, so that the client sees which ones exclude each other.
         excluded = sent.intersection(field.conflicts_with)
         if field.name in sent and excluded:
             yield ParameterConflict(
@@ -167,6 +179,7 @@ def _lacking(
             yield refusal
     for change in changes:
         for companion in change.field.required_with:
+            # Not where the companion was refused for its value: one error is enough.
             if companion not in sent | refused and not set(change.values) & set(change.field.alone):
                 yield MissingParameter(
                     f"{change.field.name} needs {companion}", parameter=companion

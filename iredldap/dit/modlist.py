@@ -17,10 +17,13 @@ def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
     singles: list[Mod] = []
     lists: dict[str, list[str]] = {}
     new = (change for change in changes if not change.is_unchanged_in(entry))
+    # Whatever the order in the form: a value that is both removed and added stays.
     ordered = sorted(new, key=lambda change: _ORDER.index(change.verb))
     for change in ordered:
         match change.field.stored_as:
             case Setting() as setting:
+                # Several parameters are packed into this attribute; each starts from what the one
+                # before has left.
                 held = lists.get(settings.ATTRIBUTE, entry.texts(settings.ATTRIBUTE))
                 lists[settings.ATTRIBUTE] = _with_setting(held, setting, change)
             case StoredAttribute(many=True, name=name):
@@ -29,6 +32,8 @@ def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
             case StoredAttribute() as attribute:
                 singles += _replaced(attribute, change, entry)
     for change in ordered:
+        # After all lists: a request may set the services themselves, and those that other values
+        # need must be among them.
         for name, verb, word in _services(change):
             held = lists.get(name, entry.texts(name))
             lists[name] = _folded(name, held, verb, (word,))
@@ -42,7 +47,9 @@ _ORDER = (Verb.SET, Verb.REMOVE, Verb.ADD)
 
 
 def _replaced(attribute: StoredAttribute, change: FieldChange, entry: Entry) -> list[Mod]:
+    # 0 is no limit, as is an absent attribute, and iRedMail's own tools omit it then.
     new = [v for v in change.values if not (attribute.zero_is_absent and v == "0")]
+    # No modification: the entry would get a new state, and clients another ETag.
     same = new == entry.texts(attribute.name)
     return [] if same else [Mod(Op.REPLACE, attribute.name, encoded(new))]
 
@@ -58,6 +65,7 @@ def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
 
 def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
     """Apply one change to a list whose values are compared by the rule of their attribute."""
+    # Reversed twice: of two spellings of one value the first one is kept, in the order of sending.
     sent = {clashes.normalized_value(name, value): value for value in reversed([*values])}
     match verb:
         case Verb.ADD:
@@ -69,6 +77,7 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
         case Verb.SET:
             # A value sent in another letter case leaves the stored one; other spellings replace it.
             spelled = {folded(value) for value in sent.values()}
+            # Those that stay keep their place and spelling, and only differences are written.
             kept = [value for value in held if folded(value) in spelled]
             return _folded(name, kept, Verb.ADD, values)
 
@@ -92,6 +101,7 @@ def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) ->
 def _difference(attribute: str, new: Sequence[str], entry: Entry) -> tuple[Mod, ...]:
     old = entry.texts(attribute)
     wanted, held = set(new), set(old)
+    # Value by value, not REPLACE: values that another client adds meanwhile are kept.
     gone = tuple(value for value in old if value not in wanted)
     added = tuple(value for value in new if value not in held)
     return (

@@ -58,6 +58,7 @@ def domain(text: str) -> str:
         or len(labels) < 2
         or not all(_LABEL.fullmatch(label) for label in labels)
         or len(labels[-1]) < 2
+        # An IPv4 address is no domain.
         or labels[-1].isdigit()
     ):
         raise InvalidDomainName(f"{text!r} is no domain name")
@@ -153,6 +154,7 @@ def _address(text: str, local_part: re.Pattern[str]) -> str:
     is_ascii, local = local.isascii(), local.lower()
     if (
         not (at and is_ascii)
+        # RFC 5321, section 4.5.3.1.1.
         or len(local) > 64
         or not local_part.fullmatch(local)
         or ".." in local
@@ -336,6 +338,7 @@ def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
         parts = _parsed(dn)
     except (DECODING_ERROR, UnicodeError):
         return []
+    # libldap decodes it, slapd refuses it.
     if any(flags & AVA_BINARY for part in parts for _, _, flags in part):
         return []
     return [[(attribute, value) for attribute, value, _ in part] for part in parts]
@@ -343,6 +346,7 @@ def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
 
 def components(dn: str) -> list[list[tuple[str, str]]]:
     """Return parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+    # Sorted: the values of a multi-valued component have no order.
     return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed_dn(dn)]
 
 
@@ -354,6 +358,7 @@ def same_dn(one: str, other: str) -> bool:
 def is_within(dn: str, above: str) -> bool:
     """Return whether a DN names an entry or one below it."""
     parts = components(above)
+    # By components: an escaped comma may be part of a value.
     return components(dn)[-len(parts) :] == parts
 
 

@@ -129,7 +129,10 @@ def everything_below(dn: str) -> Sweep:
     """Return the sweep that removes all entries below one, leaf first."""
 
     def take(found: Entry) -> Iterator[Operation]:
+        # The search finds the entry itself, too, which the last step deletes.
         if not names.same_dn(found.dn, dn):
+            # An entry with children is refused and tried again in the next round, when its children
+            # are gone. To sort the entries leaf first, all of them would have to be in memory.
             yield Delete(found.dn, absent_ok=True, parent_ok=True)
 
     query = Query(dn, Scope.SUBTREE, "(objectClass=*)", ("1.1",))
@@ -163,6 +166,7 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
     """
 
     def judge(entries: Iterable[Entry]) -> Correction:
+        # A list, as both judge it; a recheck finds few entries.
         there = [*entries]
         found = first.judge(there)
         if found.refusal:
@@ -243,6 +247,8 @@ class UndoLog:
             for operation in sweep.change(entry):
                 if isinstance(operation, Modify):
                     undone = inverse(operation.mods, entry)
+                    # Recorded before it is sent: if its answer is lost, it may have been carried
+                    # out.
                     self._undone.append(Modify(operation.dn, undone, absent_ok=True))
                 yield operation
 
@@ -262,8 +268,11 @@ def inverse(mods: Iterable[Mod], entry: Entry) -> tuple[Mod, ...]:
         entry: The entry as it was before.
     """
     undone: list[Mod] = []
+    # The last first: it was made for the values that the others had left.
     for mod in reversed([*mods]):
         before = tuple(entry.values(mod.attribute))
+        # Deletions of what was added and additions of what went, never a REPLACE: that would also
+        # revert what other clients have written since.
         added = mod.values if mod.op is not Op.DELETE else ()
         gone = {Op.ADD: (), Op.DELETE: mod.values or before, Op.REPLACE: before}[mod.op]
         undone += [Mod(Op.DELETE, mod.attribute, added)] if added else []
