@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import islice
 
 from iredldap.dit import clashes
+from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import same_dn
 from iredldap.dit.plan import (
@@ -29,7 +30,6 @@ from iredldap.dit.plan import (
     describe,
     everything_below,
 )
-from iredldap.dit.references import MEMBER_DNS
 from iredldap.dit.schema import Schema
 from iredldap.errors import (
     AlreadyExists,
@@ -276,6 +276,8 @@ def _clash_report(found: clashes.Clash) -> dict[str, object]:
 def empties_group(schema: Schema, operation: Operation, entry: Entry) -> bool:
     """Return whether an operation removes the last member of a group whose class requires one.
 
+    Any other value that names an account by its DN counts as a member.
+
     Args:
         schema: The server's.
         operation: A change of the group.
@@ -285,7 +287,7 @@ def empties_group(schema: Schema, operation: Operation, entry: Entry) -> bool:
         return False
     classes = filter(None, map(schema.object_class, entry.texts("objectClass")))
     must = {oid for kind in classes for oid in kind.must}
-    for attribute in MEMBER_DNS:
+    for attribute in ACCOUNT_DNS:
         known = schema.attribute(attribute)
         if known is None or known.oid not in must:
             continue

@@ -8,7 +8,8 @@ Source: iRedMail's directory, "Where an address can occur".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from iredldap.dit import names, settings
+from iredldap.dit import dn_references, names, settings
+from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.filters import contains, either, ends_with, equals, every, present
 from iredldap.dit.names import Tree
@@ -24,26 +25,21 @@ _INDEXED = (
     "listAllowedUser",
 )
 _ON_LISTS = ("listModerator", "listOwner")
-MEMBER_DNS = ("member", "uniqueMember")
-"""Attributes that name members by their DNs."""
 _ON_USERS = ("userManager",)
 _GROUPS = ("memberOfGroup",)
 _NOTES = ("backupMailAddress",)
 _NOTES_ON_USERS = ("recoveryEmail",)
 _DEFAULT_LISTS = "defaultList"
 
-_MOST_TERMS = 100
-"""DNs that one filter names."""
-
 ADDRESSES = frozenset((*_INDEXED, *_ON_LISTS, *_ON_USERS))
 """Attributes that name accounts by their addresses."""
 
 # A filter term on an attribute without an index makes slapd look at every entry, unless it is
-# tied to one that has: lists and aliases are few.
+# tied to one that has: lists, aliases, groups and roles are few.
 _LISTS = either(equals("objectClass", "mailList"), equals("objectClass", "mailAlias"))
 _EXTERNALS = equals("objectClass", "mailExternalUser")
 _REPLACED = (
-    "objectClass", "mail", *_INDEXED, *_ON_LISTS, *MEMBER_DNS, *_ON_USERS, *_GROUPS, *_NOTES,
+    "objectClass", "mail", *_INDEXED, *_ON_LISTS, *ACCOUNT_DNS, *_ON_USERS, *_GROUPS, *_NOTES,
     *_NOTES_ON_USERS, settings.ATTRIBUTE,
 )  # fmt: skip
 
@@ -67,44 +63,39 @@ def clear_addresses(
     def terms(*attributes: str) -> list[str]:
         return [equals(name, address) for name in attributes for address in sorted(gone)]
 
-    mentioned = either(
+    dns = [dn, *below]
+    everywhere = either(
         *terms(*_INDEXED, *_GROUPS),
-        *_member_terms(dn, below),
+        *dn_references.outside_persons(dns),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
     )
-    everywhere = _sweep(
-        tree.base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn
-    )
+
+    def sweep(base: str, mentioned: str) -> Sweep:
+        return _sweep(base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn)
+
     colleagues = names.domain_dn(dn)
     if colleagues is None:
-        return (everywhere,)
-    # userManager has no index: look for it among the colleagues only, not in the whole tree.
-    managed = either(*terms(*_ON_USERS))
-    return (everywhere, _sweep(colleagues, managed, is_gone, lambda _: False, inside=dn))
+        return (sweep(tree.base, everywhere),)
+    # What persons say of others has no index: look for it among the colleagues only.
+    on_users = either(*terms(*_ON_USERS), *dn_references.terms(dn_references.UNINDEXED, dns))
+    return (sweep(tree.base, everywhere), sweep(colleagues, on_users))
 
 
 def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
     """Clear the DN of an entry that is deleted, and the DNs of the entries below it.
+
+    The whole tree is read, as this is rare: what persons say of others has no index.
 
     Args:
         tree: The tree.
         dn: The entry, which is left unchanged, as are the entries below it.
         below: DNs of the entries below it.
     """
-    named = either(*_member_terms(dn, below))
+    named = either(*dn_references.terms(ACCOUNT_DNS, [dn, *below]))
     return _sweep(
         tree.base, named, lambda _: False, lambda value: names.is_within(value, dn), inside=dn
     )
-
-
-def _member_terms(dn: str, below: Iterable[str]) -> Iterator[str]:
-    """Return filter terms for what names an entry, or one below it, as a member by its DN."""
-    dns = dict.fromkeys((dn, *below))
-    if len(dns) > _MOST_TERMS:
-        # LDAP has no substring match for DNs: every group is read.
-        return (present(name) for name in MEMBER_DNS)
-    return (equals(name, one) for one in dns for name in MEMBER_DNS)
 
 
 def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
@@ -193,8 +184,8 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         *(equals("listAllowedUser", name) for name in sorted(bare)),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
-        # LDAP has no substring match for DNs: every group is read.
-        *(present(name) for name in MEMBER_DNS),
+        # LDAP has no substring match for DNs: every value is read.
+        *(present(name) for name in ACCOUNT_DNS),
     )
     return _sweep(
         tree.base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn
@@ -215,7 +206,7 @@ def replace_addresses(
         renamed: Addresses that it loses, in lower case, with the addresses that replace them.
         below: DNs of the entries below it, under its old name; mentions of them follow too.
     """
-    own = (names.components(dn), names.components(new_dn))
+    own, dns = (names.components(dn), names.components(new_dn)), [dn, *below]
 
     def terms(*attributes: str) -> list[str]:
         return [equals(name, address) for name in attributes for address in sorted(renamed)]
@@ -233,14 +224,16 @@ def replace_addresses(
     named = (contains(settings.ATTRIBUTE, address) for address in sorted(renamed))
     everywhere = either(
         *terms(*_INDEXED, *_GROUPS, *_NOTES),
-        *_member_terms(dn, below),
+        *dn_references.outside_persons(dns),
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
         every(equals("objectClass", "mailDomain"), either(*named)),
     )
     # Without an index, as in `clear_addresses`: colleagues only, those of yesterday and tomorrow.
     homes = dict.fromkeys(filter(None, (names.domain_dn(dn), names.domain_dn(new_dn))))
-    on_users = either(*terms(*_ON_USERS, *_NOTES_ON_USERS))
+    on_users = either(
+        *terms(*_ON_USERS, *_NOTES_ON_USERS), *dn_references.terms(dn_references.UNINDEXED, dns)
+    )
     return (
         sweep(tree.base, everywhere),
         *(sweep(home, on_users) for home in homes),
@@ -292,7 +285,7 @@ def replacements(
     Args:
         entry: What mentions them.
         renamed: As in `replace_addresses`.
-        dns: The old DN and the new one, where members are named by DN.
+        dns: The old DN and the new one, for what names accounts by DN.
     """
 
     def address(value: str) -> str:
@@ -304,13 +297,13 @@ def replacements(
             return value
         return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
 
-    def member(value: str) -> str:
+    def named(value: str) -> str:
         return names.renamed_dn(value, *dns) if dns else value
 
     for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
-    for attribute in MEMBER_DNS:
-        yield from exchange(entry, attribute, member)
+    for attribute in ACCOUNT_DNS:
+        yield from exchange(entry, attribute, named)
     if renamed.keys() & default_lists(entry):
         yield from exchange(entry, settings.ATTRIBUTE, setting)
 
@@ -359,7 +352,7 @@ def _sweep(
         if mods:
             yield Modify(entry.dn, mods, absent_ok=True)
 
-    attributes = ("objectClass", "mail", *_INDEXED, *_ON_LISTS, *MEMBER_DNS, *_ON_USERS, *_GROUPS)
+    attributes = ("objectClass", "mail", *_INDEXED, *_ON_LISTS, *ACCOUNT_DNS, *_ON_USERS, *_GROUPS)
     return Sweep("clear references", Query(base, Scope.SUBTREE, mentioned, attributes), change)
 
 
@@ -368,7 +361,7 @@ def _mods(
 ) -> Iterator[Mod]:
     for attribute, judge in (
         *((name, is_gone) for name in held(entry)),
-        *((name, is_gone_dn) for name in MEMBER_DNS),
+        *((name, is_gone_dn) for name in ACCOUNT_DNS),
     ):
         values = tuple(v for v in entry.values(attribute) if judge(v.decode("utf-8", "replace")))
         if values:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from iredldap import finders
 from iredldap.dit import domain, names, references
+from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import (
@@ -127,7 +128,7 @@ class Reference:
 
     @property
     def is_dn(self) -> bool:
-        return self.attribute in references.MEMBER_DNS
+        return self.attribute in ACCOUNT_DNS
 
     @property
     def address(self) -> str:
@@ -145,7 +146,7 @@ def references_written(steps: Iterable[Step]) -> Iterator[Reference]:
             case _:
                 continue
         for attribute, values in added:
-            if attribute in references.ADDRESSES or attribute in references.MEMBER_DNS:
+            if attribute in references.ADDRESSES or attribute in ACCOUNT_DNS:
                 for value in values:
                     yield Reference(dn, attribute, value.decode("utf-8", "replace"))
 

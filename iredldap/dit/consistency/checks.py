@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from iredldap.dit.consistency import accounts, domains, lists, mailboxes, targets
 from iredldap.dit.consistency.index import Index
 from iredldap.dit.consistency.rules import RULES, Rule, Violation
+from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 
@@ -15,7 +16,7 @@ ATTRIBUTES = (
     "domainName", "domainAliasName", "domainPendingAliasName", "domainBackupMX", "domainAdmin",
     "domainGlobalAdmin", "domainSenderBccAddress", "domainRecipientBccAddress", "accountSetting",
     "mailForwardingAddress", "userSenderBccAddress", "userRecipientBccAddress", "userManager",
-    "memberOfGroup", "member", "uniqueMember", "listAllowedUser", "listModerator", "listOwner",
+    "memberOfGroup", *ACCOUNT_DNS, "listAllowedUser", "listModerator", "listOwner",
     "homeDirectory", "storageBaseDirectory", "mailMessageStore",
 )  # fmt: skip
 """Attributes that the rules look at: a search needs to ask for no others."""
@@ -28,7 +29,7 @@ _OF_THE_TREE: tuple[Callable[[Index], Iterator[Violation]], ...] = (
     accounts.misplaced,
     targets.dangling_references,
     targets.admins_without_account,
-    targets.dangling_member_dns,
+    targets.dangling_dns,
     targets.groups_without_list,
     targets.dangling_default_lists,
     lists.partial_memberships,

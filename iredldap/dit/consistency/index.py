@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from iredldap.dit import mailbox, maillist, names, references, subscribable, user
 from iredldap.dit.consistency.places import NormalDn, key_of, normal_dn
+from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 
@@ -126,7 +127,7 @@ class Index:
         references: Addresses named by others, but for an account's own.
         mailboxes: Paths without the slash at the end, in lower case, with their accounts.
         member_dns: Of each list: keys of the DNs in `member`.
-        named_dns: Of each entry with members by DN: its own DN, the attribute, and their keys.
+        named_dns: Of each entry that names others by DN: its own DN, the attribute, their keys.
         parents: Key of each entry with others below it, with one of these and their number.
         has_global_admin: Whether an active one was seen.
     """
@@ -288,8 +289,8 @@ class Index:
             self.mailboxes.append((path, account))
 
     def _add_members(self, entry: Entry) -> frozenset[str]:
-        """Remember the members that an entry names by their DNs; return those in `member`."""
-        named = {name: frozenset(map(key_of, entry.texts(name))) for name in references.MEMBER_DNS}
+        """Remember the accounts that an entry names by their DNs; return those in `member`."""
+        named = {name: frozenset(map(key_of, entry.texts(name))) for name in ACCOUNT_DNS}
         self.named_dns.extend((entry.dn, name, keys) for name, keys in named.items() if keys)
         return named["member"]
 

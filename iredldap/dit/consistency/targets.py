@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import LISTS, AccountKind, Index, local_and_domain
 from iredldap.dit.consistency.rules import Violation
+from iredldap.dit.dn_references import MEMBER_DNS
 
 
 def dangling_references(index: Index) -> Iterator[Violation]:
@@ -41,8 +42,8 @@ def admins_without_account(index: Index) -> Iterator[Violation]:
                 yield rules.ADMIN_WITHOUT_ACCOUNT.broken(domain.dn, reason)
 
 
-def dangling_member_dns(index: Index) -> Iterator[Violation]:
-    """Check whether DNs of members below `o=domains` and `o=domainAdmins` are those of entries.
+def dangling_dns(index: Index) -> Iterator[Violation]:
+    """Check whether DNs below `o=domains` and `o=domainAdmins` are those of entries.
 
     Whatever names them: a list, a group of another tool, or an entry of any other class.
     """
@@ -50,7 +51,9 @@ def dangling_member_dns(index: Index) -> Iterator[Violation]:
         for dn in sorted(dns):
             if index.is_read(dn) and not index.has_entry(dn):
                 reason = f"{attribute} names {dn}, which is no entry"
-                yield rules.MEMBER_DN_DANGLING.broken(owner, reason)
+                is_member = attribute in MEMBER_DNS
+                rule = rules.MEMBER_DN_DANGLING if is_member else rules.DN_DANGLING
+                yield rule.broken(owner, reason)
 
 
 def groups_without_list(index: Index) -> Iterator[Violation]:

@@ -254,7 +254,7 @@ def _follow(
         *list_mentions.replace_addresses(context, old_dn, renamed),
         *map(undo_log.recording, mentions),
         *((move,) if move else ()),
-        _conform(directory, renaming, new_dn),
+        _conform(directory, renaming, old_dn, new_dn),
         # The databases follow the name: a crash before leaves rows under the old address, which the
         # repeat moves as long as the mark is there.
         context.records.moving(change.old, change.new),
@@ -299,7 +299,7 @@ def _recheck_addresses(
     return Recheck("check that no other account has the new addresses", query, judge)
 
 
-def _conform(directory: Directory, renaming: Renaming, dn: str) -> Recheck:
+def _conform(directory: Directory, renaming: Renaming, old_dn: str, dn: str) -> Recheck:
     """Return the recheck that removes the old name from the account's own attributes.
 
     It reads the account and its domain after the move, so that it also adopts what other clients
@@ -311,17 +311,17 @@ def _conform(directory: Directory, renaming: Renaming, dn: str) -> Recheck:
         entry = next((entry for entry in holders if names.same_dn(entry.dn, dn)), None)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")
-        mods = (*_own_mods(renaming, entry), *_status(entry, home))
+        mods = (*_own_mods(renaming, entry, (old_dn, dn)), *_status(entry, home))
         return Correction((Modify(dn, mods),) if mods else ())
 
     query = finders.domain_and_holders(directory, renaming.change.new)
     return Recheck("replace the old name in the account itself", query, judge)
 
 
-def _own_mods(renaming: Renaming, entry: Entry) -> Iterator[Mod]:
+def _own_mods(renaming: Renaming, entry: Entry, dns: tuple[str, str]) -> Iterator[Mod]:
     change, held = renaming.change, entry.lowered("shadowAddress")
     renamed = change.replacements(held)
-    yield from references.replacements(entry, renamed)
+    yield from references.replacements(entry, renamed, dns)
     lost = renamed.keys() & held - {change.old}
     if lost:
         yield Mod(Op.DELETE, "shadowAddress", encoded(sorted(lost)))

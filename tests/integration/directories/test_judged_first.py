@@ -179,6 +179,48 @@ class TestGroups:
         attribute = "uniqueMember" if unique else "member"
         assert corp.attributes(GROUP)[attribute] == {corp.tree.user(BOB)}
 
+    def test_owners_managers_and_roles_lose_who_goes(self, api: Client, corp: World) -> None:
+        """As members do: an account of the same name would be taken for them."""
+        ann, bob = map(corp.tree.user, (ANN, BOB))
+        plant_group(corp, bob)
+        corp.set(GROUP, owner=[ann, bob], seeAlso=ann)
+        corp.set(bob, manager=ann, secretary=[ann, bob], seeAlso=bob)
+        role = f"cn=head,domainName={OTHER},o=domains,{SUFFIX}"
+        corp.add(role, objectClass="organizationalRole", cn="head", roleOccupant=[ann])
+
+        done(api.delete(f"/api/user/{ANN}"))
+
+        assert corp.attributes(GROUP)["owner"] == {bob}
+        assert "seeAlso" not in corp.attributes(GROUP)
+        left = corp.attributes(bob)
+        assert "manager" not in left
+        assert (left["secretary"], left["seeAlso"]) == ({bob}, {bob})
+        assert "roleOccupant" not in corp.attributes(role)
+        assert not [one for one in examine(corp.tree, corp.find()) if one.rule == "dn-dangling"]
+
+    def test_a_domain_leaves_the_persons_of_others(self, api: Client, corp: World) -> None:
+        done(api.post(f"/api/user/cid@{OTHER}", password=PASSWORD))
+        cid = corp.tree.user(f"cid@{OTHER}")
+        corp.set(cid, manager=[corp.tree.user(ANN)], seeAlso=[f"ou=Users,{DOMAIN}", cid])
+
+        done(api.delete(f"/api/domain/{CORP}"))
+
+        assert "manager" not in corp.attributes(cid)
+        assert corp.attributes(cid)["seeAlso"] == {cid}
+
+    def test_an_alias_object_keeps_what_it_stands_for(self, api: Client, corp: World) -> None:
+        """Its class requires the name; a rename is followed."""
+        pointer = f"cn=pointer,domainName={OTHER},o=domains,{SUFFIX}"
+        classes = ["alias", "extensibleObject"]
+        ann = corp.tree.user(ANN)
+        corp.add(pointer, objectClass=classes, cn="pointer", aliasedObjectName=ann)
+
+        assert refused(api.delete(f"/api/user/{ANN}"), 409, "LAST_MEMBER")["groups"] == [pointer]
+        done(api.post(f"/api/user/{ANN}/change_email/anna@{CORP}"))
+
+        named = corp.attributes(pointer)["aliasedObjectName"]
+        assert named == {corp.tree.user(f"anna@{CORP}")}
+
     def test_a_domain_with_a_last_member_of_a_group_elsewhere_stays(
         self, api: Client, corp: World
     ) -> None:

@@ -13,6 +13,8 @@ import ldap
 import pytest
 from ldap.schema import AttributeType, ObjectClass, SubSchema
 
+from iredldap.dit.dn_references import ACCOUNT_DNS, MEMBER_DNS
+from iredldap.dit.schema import Schema
 from iredldap.embedded.slapd import Slapd, free_port
 from tests.support.patience import started
 
@@ -39,6 +41,11 @@ FACTS = [
     tuple(line.split("\t"))
     for line in Path(__file__).with_name("schema_facts.tsv").read_text("utf-8").splitlines()
 ]
+
+
+_OF_THE_SERVER = ("olc", "monitor")
+_NAMED_BY_NOBODY = {"distinguishedName"}
+"""Supertype of others: no class has it."""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,23 @@ def test_object_class(published: SubSchema, fact: tuple[str, ...]) -> None:
 
     assert definition is not None
     assert as_class_fact(definition) == folded(fact)
+
+
+def test_what_names_accounts_by_their_dns_is_known(published: SubSchema) -> None:
+    """Deletions and renames find all of it."""
+    schema = Schema({
+        name: [str(published.get_obj(kind, oid)).encode() for oid in published.listall(kind)]
+        for name, kind in (("attributeTypes", AttributeType), ("objectClasses", ObjectClass))
+    })  # fmt: skip
+    named = {
+        found.name
+        for oid in published.listall(AttributeType)
+        if (found := schema.attribute(oid)) and found.is_dn and not found.is_operational
+    }
+    kept = {name for name in named if not name.startswith(_OF_THE_SERVER)} - _NAMED_BY_NOBODY
+
+    assert kept <= set(ACCOUNT_DNS)
+    assert len(kept) > len(MEMBER_DNS)
 
 
 @pytest.mark.parametrize(("kind", "word"), [(AttributeType, "attribute"), (ObjectClass, "class")])

@@ -124,7 +124,19 @@ def mention_everywhere(world: World, address: str, dn: str) -> None:
         backupMailAddress=address,
     )
     world.set(
-        tree.user("bob@corp.test"), userManager=[address, "cid@other.test"], recoveryEmail=address
+        tree.user("bob@corp.test"),
+        userManager=[address, "cid@other.test"],
+        recoveryEmail=address,
+        manager=[dn, tree.user("cid@other.test")],
+        seeAlso=dn,
+    )
+    world.add(
+        f"cn=sales,{tree.domain('other.test')}",
+        objectClass="groupOfNames",
+        cn="sales",
+        member=tree.user("cid@other.test"),
+        owner=[dn, tree.user("cid@other.test")],
+        seeAlso=dn,
     )
     world.add(
         tree.catchall("other.test"),
@@ -162,6 +174,11 @@ def assert_mentioned_everywhere(world: World, address: str, dn: str) -> None:
     bob = world.attributes(tree.user("bob@corp.test"))
     assert bob["userManager"] == {address, "cid@other.test"}
     assert bob["recoveryEmail"] == {address}
+    assert bob["manager"] == {dn, tree.user("cid@other.test")}
+    assert bob["seeAlso"] == {dn}
+    sales = world.attributes(f"cn=sales,{tree.domain('other.test')}")
+    assert sales["owner"] == {dn, tree.user("cid@other.test")}
+    assert sales["seeAlso"] == {dn}
     catchall = world.attributes(tree.catchall("other.test"))
     assert catchall["mailForwardingAddress"] == {address}
     info = world.attributes(tree.alias("info@other.test"))
@@ -178,6 +195,15 @@ def assert_mentioned_everywhere(world: World, address: str, dn: str) -> None:
 
 
 # --- what becomes of the account --------------------------------------------------------------
+
+
+def test_who_names_their_own_entry_names_it_afterwards(api: Client, corp: World) -> None:
+    """Head of their own department, within a domain and across; and after a second call."""
+    corp.set(corp.tree.user(ANN), manager=corp.tree.user(ANN))
+    done(change(api, ANN, BEA))
+    assert corp.attributes(corp.tree.user(BEA))["manager"] == {corp.tree.user(BEA)}
+    done(change(api, BEA, MOVED))
+    assert corp.attributes(corp.tree.user(MOVED))["manager"] == {corp.tree.user(MOVED)}
 
 
 def test_user_within_the_domain(api: Client, corp: World) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from iredldap.dit.consistency.checks import ATTRIBUTES, RULES, Violation, examine
 from iredldap.dit.consistency.places import normal_dn
+from iredldap.dit.dn_references import UNINDEXED
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import CONTAINERS, Tree
 
@@ -75,6 +76,8 @@ def healthy() -> Healthy:
             userSenderBccAddress="bob@b.test",
             userRecipientBccAddress="annie@a.test",
             userManager="bob@b.test",
+            manager=[bob, "cn=boss,ou=people,dc=example,dc=org"],
+            seeAlso=TREE.alias("sales@a.test"),
             memberOfGroup=["team@a.test", "team@a1.test", "team@a2.test"],
         ),
         TREE.catchall("a.test"): account(
@@ -244,6 +247,10 @@ FAULTS: list[tuple[str, str, Fault]] = [
             TREE.user("ghost@b.test"), f"cn=contact,{ANN}", f"cn=group,{TREE.domain('gone.test')}",
             TREE.admin("ghost@far.test"),
         )
+    ),
+    *(
+        ("dn-dangling", BOB, more(BOB, attribute, TREE.user("ghost@b.test")))
+        for attribute in UNINDEXED
     ),
     ("group-without-list", BOB, more(BOB, "memberOfGroup", "ghosts@a.test")),
     ("group-without-list", BOB, more(BOB, "memberOfGroup", "team@gone.test")),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from iredldap.dit import references
+from iredldap.dit import dn_references, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Scope, Sweep
@@ -69,6 +69,7 @@ BY_ADDRESS: list[tuple[Held, Held | None]] = [
     ),
     ({"member": [f"cn=x,{ANN}", "no dn", ""]}, {"member": [f"cn=x,{ANN}"]}),
     ({"member": [f"cn=x{ANN}", "no dn", ""]}, None),
+    *(({name: [ANN.upper(), BOB]}, {name: [ANN.upper()]}) for name in dn_references.UNINDEXED),
     (
         {"objectClass": ["mailExternalUser"], "mail": ["ann@a.test", "x@c.test"]},
         {"mail": ["ann@a.test"]},
@@ -91,12 +92,13 @@ def test_the_account_itself_is_left_alone() -> None:
 
 
 def test_managers_are_looked_for_among_colleagues() -> None:
-    """The attribute has no index: the whole tree would be read."""
+    """The attributes have no index: the whole tree would be read."""
     everywhere, colleagues = ADDRESSES
     assert (everywhere.query.base, everywhere.query.scope) == (TREE.base, Scope.SUBTREE)
     assert "userManager" not in everywhere.query.filter
     assert colleagues.query.base == TREE.domain("a.test")
     assert "(userManager=ann@a.test)" in colleagues.query.filter
+    assert f"(manager={ANN})" in colleagues.query.filter
 
 
 def test_a_standalone_admin_has_no_colleagues() -> None:
@@ -191,6 +193,16 @@ def test_what_is_judged_was_asked_for(sweep: Sweep) -> None:
     named = set(re.findall(r"\((\w+)=", sweep.query.filter))
     assert named <= set(sweep.query.attributes)
     assert sweep.query.filter.count("(") == sweep.query.filter.count(")")
+
+
+@pytest.mark.parametrize("name", dn_references.UNINDEXED)
+def test_groups_and_roles_that_name_an_account_are_few(name: str) -> None:
+    """Persons are looked at in the domain of the account alone."""
+    everywhere = ADDRESSES[0].query.filter
+    before = everywhere[: everywhere.index(f"({name}=")]
+    assert before.rindex("(&(|(objectClass=groupOfNames)") > before.rindex("(member=")
+    assert "Person" not in before
+    assert "mailUser" not in before
 
 
 @pytest.mark.parametrize("name", ["listModerator", "listOwner", "mail"])

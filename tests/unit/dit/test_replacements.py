@@ -2,7 +2,7 @@
 
 import pytest
 
-from iredldap.dit import references
+from iredldap.dit import dn_references, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Modify, Op, Scope, Sweep
@@ -79,6 +79,10 @@ def test_address_is_replaced(attribute: str) -> None:
                 (Op.ADD, "uniqueMember", [BEA]),
             ],
         ),
+        *(
+            ({name: [ANN]}, [(Op.DELETE, name, [ANN]), (Op.ADD, name, [BEA])])
+            for name in dn_references.UNINDEXED
+        ),
         (
             {"member": [f"cn=x,{ANN}", "no dn", ""]},
             [(Op.DELETE, "member", [f"cn=x,{ANN}"]), (Op.ADD, "member", [f"cn=x,{BEA}"])],
@@ -111,6 +115,7 @@ def test_what_has_no_index_is_looked_for_among_colleagues() -> None:
     for attribute in ("userManager", "recoveryEmail"):
         assert attribute not in everywhere.query.filter
         assert all(f"({attribute}=ann@a.test)" in sweep.query.filter for sweep in colleagues)
+    assert all(f"(manager={ANN})" in sweep.query.filter for sweep in colleagues)
     assert [sweep.query.base for sweep in colleagues] == [
         TREE.domain("a.test"),
         TREE.domain("b.test"),
