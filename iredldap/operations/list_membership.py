@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from iredldap import finders
-from iredldap.dit import maillist, names
+from iredldap.dit import domain, maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, equals, every
@@ -76,6 +76,27 @@ def members_of(directory: Directory, entry: Entry) -> tuple[tuple[Entry, ...], t
     """Read the members of a list of any type: entries of external members, and accounts."""
     addresses = maillist.addresses(entry)
     return split_members(entry, _find_members(directory, addresses, with_members=True))
+
+
+def all_addresses(directory: Directory, entry: Entry) -> tuple[str, ...]:
+    """Return all addresses by which members may name a list, its own first.
+
+    Its name in an alias domain of its domain is among them, also where the list lacks it: Postfix
+    finds members by the address that they name alone. One that another account has is that one's.
+    """
+    own = maillist.addresses(entry)
+    home = names.domain_dn(entry.dn)
+    found = directory.read(home, ("domainAliasName",)) if home else None
+    local = names.local_part(own[0])
+    implied = {f"{local}@{alias}" for alias in domain.alias_domains(found)} if found else set()
+    lacking = implied.difference(own)
+    return (*own, *sorted(lacking - finders.holders(directory, lacking, ("1.1",)).keys()))
+
+
+def externals_of(directory: Directory, entry: Entry, addresses: Sequence[str]) -> tuple[Entry, ...]:
+    """Read the entries of the external members that name a list by any of some addresses."""
+    found = _find_members(directory, addresses, with_members=False)
+    return split_members(entry, found)[0]
 
 
 def _find_members(

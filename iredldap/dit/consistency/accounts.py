@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from iredldap.dit import domain, names, subscribable, user
 from iredldap.dit.consistency import rules
-from iredldap.dit.consistency.index import AccountKind, Index, kind_of
+from iredldap.dit.consistency.index import AccountKind, Domain, Index, kind_of
 from iredldap.dit.consistency.rules import Violation
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import StoredAttribute
@@ -84,19 +84,30 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
         home = index.domains.get(account.home)
         if home is None:
             continue
+        if account.kind is AccountKind.EXTERNALS:
+            if account.groups and not any(_is_of(home, group) for group in account.groups):
+                lists = ", ".join(account.groups)
+                reason = (
+                    f"{lists}: its lists lie neither in {home.name} nor in an alias domain of it"
+                )
+                yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
+            continue
         if account.mail and "@" not in account.mail:
             reason = f"{account.mail} is no address: it receives no mail"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
         elif account.mail and names.domain_of(account.mail) != home.name:
             reason = f"{account.mail} lies not in {home.name}"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
-        if account.kind is AccountKind.EXTERNALS or not account.shadows:
-            continue
         for address in account.shadows:
-            place = names.domain_of(address)
-            if place != home.name and place not in home.aliases and place not in home.pending:
+            if not _is_of(home, address):
                 reason = f"{address} lies neither in {home.name} nor in an alias domain of it"
                 yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
+
+
+def _is_of(home: Domain, address: str) -> bool:
+    """Return whether an address lies in a domain, or in an effective or pending alias of it."""
+    place = names.domain_of(address)
+    return place == home.name or place in home.aliases or place in home.pending
 
 
 def missing_alias_names(index: Index) -> Iterator[Violation]:

@@ -52,7 +52,7 @@ class Account:
         dn: Its DN.
         kind: What it is.
         home: Key of the DN of the domain that it is in; empty: it is in none.
-        mail: Its address in lower case; of external members, that of their list.
+        mail: Its address in lower case; of external members, one of their lists'.
         shadows: Further addresses, in lower case.
         groups: Lists that it is a member of, in lower case.
         is_marked: Whether `domainStatus` is `disabled`.

@@ -228,7 +228,8 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, mail = context.directory, context.records, path["mail"]
     found = list_membership.read(directory, mail, with_members=False)
     records.ask()
-    entry, addresses = found.entry, maillist.addresses(found.entry)
+    entry, addresses = found.entry, list_membership.all_addresses(directory, found.entry)
+    externals = list_membership.externals_of(directory, entry, addresses)
     return Plan(
         entry.dn,
         (
@@ -241,7 +242,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             ),
             references.clear_default_lists(directory.tree, addresses),
             records.forgetting(mail),
-            *external_members.without_list(found.externals, addresses),
+            *external_members.without_list(externals, addresses),
             # Other programs may mention it until the entry is gone: this look is as late as can be.
             references.clear_late_mentions(directory.tree, entry.dn, addresses),
             Delete(entry.dn, absent_ok=True, with_children=True),

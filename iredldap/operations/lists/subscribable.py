@@ -14,7 +14,6 @@ from iredldap import finders
 from iredldap.dit import (
     domain,
     list_profile,
-    maillist,
     names,
     references,
     subscribable,
@@ -229,8 +228,8 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     entry, lists = _read(directory, mail), records.mlmmjadmin
     records.ask()
     lists.ask()
-    addresses = maillist.addresses(entry)
-    externals, _ = list_membership.members_of(directory, entry)
+    addresses = list_membership.all_addresses(directory, entry)
+    externals = list_membership.externals_of(directory, entry, addresses)
     words = "archive the list" if archive else "remove the list for good"
     return Plan(
         entry.dn,

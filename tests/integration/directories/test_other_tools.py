@@ -1033,6 +1033,41 @@ def test_members_of_a_name_in_an_alias_domain_go_with_it(
     assert postfix.recipients(f"crew@{corp}") == {f"bob@{corp}", "y@far.test", "z@far.test"}
 
 
+def test_members_under_a_name_that_a_list_lacks_go_with_it(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """A list of another tool lacks its name in an alias domain; mail to that reaches them."""
+    done(api.post("/api/user/eve@other.test", password=PASSWORD))
+    done(api.put(f"/api/domain/{corp}", addAliasDomain="alias.test"))
+    for name in ("crew", "team"):
+        done(api.post(f"/api/maillist/{name}@{corp}", members="y@far.test"))
+        world.set(world.tree.maillist(f"{name}@{corp}"), shadowAddress=None)
+    done(api.post("/api/user/team@other.test", password=PASSWORD))
+    eve, other = (world.tree.user(f"{name}@other.test") for name in ("eve", "team"))
+    world.set(other, shadowAddress="team@alias.test")
+    world.set(eve, memberOfGroup=["crew@alias.test", "team@alias.test"])
+    unit = f"ou=Externals,{DOMAIN}"
+    for name in ("crew", "team"):
+        world.add(
+            f"mail={name}@far.test,{unit}",
+            objectClass="mailExternalUser",
+            mail=f"{name}@far.test",
+            memberOfGroup=f"{name}@alias.test",
+            accountStatus="active",
+            enabledService=["mail", "deliver"],
+        )
+    assert postfix.recipients("crew@alias.test") >= {"crew@far.test", "eve@other.test"}
+
+    for name in ("crew", "team"):
+        done(api.delete(f"/api/maillist/{name}@{corp}"))
+
+    assert not postfix.recipients("crew@alias.test")
+    assert world.entry(f"mail=crew@far.test,{unit}") is None
+    # The name in the alias domain was another account's.
+    assert world.attributes(eve)["memberOfGroup"] == {"team@alias.test"}
+    assert world.entry(f"mail=team@far.test,{unit}")
+
+
 def test_an_entry_named_by_a_member_goes_with_that_member(
     api: Client, world: World, corp: str, postfix: Postfix
 ) -> None:

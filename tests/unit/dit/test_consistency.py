@@ -501,6 +501,20 @@ def test_an_entry_of_external_members_may_serve_several_lists() -> None:
     assert [(broken.rule, broken.dn) for broken in found(tree)] == [("externals-addresses", shared)]
 
 
+def test_external_members_may_name_a_list_in_an_alias_domain() -> None:
+    """One of their lists lies in their domain; those of lists elsewhere alone are foreign."""
+    tree, dn = healthy(), f"mail=x@far.test,ou=Externals,{A}"
+    tree[dn] = {**tree[OUTSIDERS], "mail": ["x@far.test"]}
+    for lists, foreign in (
+        (["team@a1.test", "team@a2.test"], False),
+        (["elsewhere@b.test", "team@a1.test"], False),
+        (["elsewhere@b.test"], True),
+    ):
+        tree[dn]["memberOfGroup"] = lists
+        named = [one for one in found(tree) if one.rule == "address-foreign"]
+        assert [one.dn for one in named] == ([dn] if foreign else [])
+
+
 def test_a_place_knows_its_parent_its_name_and_its_domain() -> None:
     """Unescaped, and in lower case."""
     at = normal_dn(r"mail=O\+x@a.test,ou=Users,domainName=A.test,o=domains,dc=x,dc=y")
