@@ -1,6 +1,6 @@
 """Turn a selection, a kind of account and a name, into searches of the directory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
@@ -81,6 +81,11 @@ class Selection:
         options += ["--operational"] if self.operational else []
         options += [] if self.global_admins else ["--no-global-admins"]
         return " ".join(filter(None, options))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Attributes of the account that is selected which decide what else is searched for."""
+        return frozenset({"shadowAddress"} if self.kind == "maillist" else ())
 
     @property
     def has_passwords(self) -> bool:
@@ -179,7 +184,21 @@ def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
     return Search(tree.base, Scope.ONE, filters.domain_filter(name, "domainName"))
 
 
-def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Search, ...]:
+def account_search(selection: Selection, tree: names.Tree, home: str = "") -> Search:
+    """Return the search for the entry of the account that is selected, as `searches` has it.
+
+    By its address, wherever in its domain it is.
+    """
+    mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
+    base = tree.admin_base if selection.kind == "admin" else home or tree.base
+    is_kind = filters.equals("objectClass", _ACCOUNTS[selection.kind])
+    own = filters.every(filters.equals("mail", mail), is_kind)
+    return Search(base, Scope.SUBTREE, own, is_one_account=True)
+
+
+def searches(
+    selection: Selection, tree: names.Tree, home: str = "", further: Iterable[str] = ()
+) -> tuple[Search, ...]:
     """Return the searches of an export, in an order in which their entries can be added again.
 
     Within a domain the containers come first, then the accounts as they arrive: slapd returns
@@ -190,6 +209,7 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
         selection: What to export.
         tree: The tree that holds the accounts.
         home: DN of the domain that `domain_search` finds; empty where there is none to find.
+        further: Further addresses of the list that is selected, in lower case.
     """
     accounts = _accounts(selection)
     whole = selection.global_admins and not selection.only
@@ -209,22 +229,22 @@ def searches(selection: Selection, tree: names.Tree, home: str = "") -> tuple[Se
     if selection.kind == "domain":
         is_domain = filters.equals("objectClass", "mailDomain")
         return (Search(home, Scope.BASE, is_domain),)
-    return tuple(_of_account(selection, tree, home))
-
-
-def _of_account(selection: Selection, tree: names.Tree, home: str) -> Iterator[Search]:
-    """Yield the searches for an account by its address, wherever in its domain it is."""
-    mail = f"@{selection.name}" if selection.kind == "catchall" else selection.name
-    base = tree.admin_base if selection.kind == "admin" else home or tree.base
-    is_kind = filters.equals("objectClass", _ACCOUNTS[selection.kind])
-    own = filters.every(filters.equals("mail", mail), is_kind)
-    yield Search(base, Scope.SUBTREE, own, is_one_account=True)
+    account = account_search(selection, tree, home)
     if selection.kind == "maillist":
-        is_externals = filters.equals("objectClass", "mailExternalUser")
-        of_list = filters.every(filters.equals("memberOfGroup", mail), is_externals)
-        # By the attribute that Postfix looks up: another tool may have put the entry elsewhere than
-        # into the list's domain.
-        yield Search(tree.base, Scope.SUBTREE, of_list, required=False, is_one_account=True)
+        return account, _external_members(tree, selection.name, *further)
+    return (account,)
+
+
+def _external_members(tree: names.Tree, *addresses: str) -> Search:
+    """Return the search for the external members of the list that has some addresses.
+
+    By the attribute that Postfix looks up: another tool may have put an entry elsewhere than into
+    the list's domain, and name a further address of the list alone.
+    """
+    is_externals = filters.equals("objectClass", "mailExternalUser")
+    named = [filters.equals("memberOfGroup", mail) for mail in sorted({*addresses})]
+    of_list = filters.every(filters.either(*named) if len(named) > 1 else named[0], is_externals)
+    return Search(tree.base, Scope.SUBTREE, of_list, required=False, is_one_account=True)
 
 
 def _accounts(selection: Selection) -> str:

@@ -258,7 +258,7 @@ class _Only(Projection):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        return tuple(sorted(self.watched))
+        return tuple(sorted(self.watched | self.selection.needs))
 
     def keeps(self, attribute: str) -> bool:
         return False

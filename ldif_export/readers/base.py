@@ -82,8 +82,8 @@ class Projection(NamedTuple):
 
     @property
     def watched_names(self) -> frozenset[str]:
-        """Watched attributes in lower case."""
-        return frozenset(map(str.lower, self.watched))
+        """Watched attributes in lower case, and those that the selection needs."""
+        return frozenset(map(str.lower, self.watched | self.selection.needs))
 
     def keeps(self, attribute: str) -> bool:
         """Return whether an attribute is exported."""

@@ -1,4 +1,4 @@
-"""Resolve selections to searches: the domain of each is looked up in the directory first."""
+"""Resolve selections to searches: what these depend on is looked up in the directory first."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -6,7 +6,7 @@ from contextlib import closing
 from iredldap.dit import names
 from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from ldif_export.readers.base import Reader
-from ldif_export.selection import Search, Selection, domain_search, searches
+from ldif_export.selection import Search, Selection, account_search, domain_search, searches
 
 
 def resolve_searches(
@@ -14,7 +14,8 @@ def resolve_searches(
 ) -> tuple[Search, ...]:
     """Return the searches of some selections, as `selection.searches` gives them for each.
 
-    A domain costs one search of an indexed attribute, for one entry.
+    A domain costs one search of an indexed attribute, for one entry; so do the further addresses of
+    a mailing list.
 
     Args:
         reader: Where the domains are looked up.
@@ -30,8 +31,21 @@ def resolve_searches(
     for selection in selections:
         search = domain_search(selection, tree)
         home = _home(reader, search, names.domain_of(selection.name)) if search else ""
-        found += searches(selection, tree, home)
+        found += searches(selection, tree, home, _further(reader, selection, tree, home))
     return tuple(found)
+
+
+def _further(reader: Reader, selection: Selection, tree: names.Tree, home: str) -> set[str]:
+    """Return the values of the attributes that a selection needs of its account, in lower case."""
+    if not selection.needs:
+        return set()
+    with closing(reader.records(account_search(selection, tree, home))) as records:
+        return {
+            value.decode("utf-8", "replace").strip().lower()
+            for record in records
+            for name in selection.needs
+            for value in record.watched.get(name.lower(), ())
+        }
 
 
 def _home(reader: Reader, search: Search, name: str) -> str:

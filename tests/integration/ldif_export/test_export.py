@@ -104,8 +104,8 @@ def user(mail: str, **more: list[bytes]) -> Entry:
     }
 
 
-def account(dn: str, object_class: str, name: str, value: str) -> Entry:
-    return dn, {"objectClass": [object_class.encode()], name: [value.encode()]}
+def account(dn: str, object_class: str, name: str, value: str, **more: list[bytes]) -> Entry:
+    return dn, {"objectClass": [object_class.encode()], name: [value.encode()], **more}
 
 
 def accounts() -> list[Entry]:
@@ -116,9 +116,13 @@ def accounts() -> list[Entry]:
         user("-x@a.test"),
         user("plus+tag@a.test"),
         user("@a.test"),
-        account(TREE.maillist("list@a.test"), "mailList", "mail", "list@a.test"),
+        account(
+            *(TREE.maillist("list@a.test"), "mailList", "mail", "list@a.test"),
+            shadowAddress=[b"List-2@a.test ", b"list-3@a.test"],
+        ),
         account(TREE.maillist("bare@a.test"), "mailList", "mail", "bare@a.test"),
         account(TREE.externals("list@a.test"), "mailExternalUser", "memberOfGroup", "list@a.test"),
+        account(ELSEWHERE, "mailExternalUser", "memberOfGroup", "list-2@a.test"),
         account(TREE.alias("alias@a.test"), "mailAlias", "mail", "alias@a.test"),
         account(TREE.admin("root@else.test"), "mailAdmin", "mail", "root@else.test"),
         user("mover@a.test"),
@@ -128,6 +132,10 @@ def accounts() -> list[Entry]:
         *domain("split.test"),
         user("here@split.test"),
     ]
+
+
+ELSEWHERE = f"mail=x@far.test,{TREE.container('a.test', 'Externals')}"
+"""External members of another tool, who name a further address of a list."""
 
 
 def settings(server: Slapd, name: str = "vmail") -> LdapSettings:
@@ -267,12 +275,18 @@ def test_odd_values_survive(full: Slapd) -> None:
 
 
 def test_a_list_comes_with_its_external_members(full: Slapd) -> None:
-    """Two entries where there are two, one where there is one."""
-    both = parsed(library(full, Selection("maillist", "list@a.test")))
-    assert [dn for dn, _ in both] == [
+    """All entries that name any of its addresses, and none where there is none."""
+    text = library(full, Selection("maillist", "list@a.test"))
+    assert [dn for dn, _ in parsed(text)] == [
         TREE.maillist("list@a.test"),
         TREE.externals("list@a.test"),
+        ELSEWHERE,
     ]
+    # Also if the attribute with the further addresses is left out of the text.
+    thinned = Selection("maillist", "list@a.test", omit=frozenset({"shadowaddress"}))
+    assert library(full, thinned).endswith(b"\nmail: x@far.test\n\n# entries: 3\n")
+    ran = command(full.ldapi, "maillist", "list@a.test", "--omit", "shadowAddress")
+    assert ran.stdout == library(full, thinned)
     assert len(parsed(library(full, Selection("maillist", "bare@a.test")))) == 1
 
 

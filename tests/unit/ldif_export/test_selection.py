@@ -48,6 +48,9 @@ def test_a_list_brings_its_external_members_if_it_has_any() -> None:
     assert (entry.filter, entry.required) == ("(&(mail=l@a.test)(objectClass=mailList))", True)
     assert externals.filter == "(&(memberOfGroup=l@a.test)(objectClass=mailExternalUser))"
     assert not externals.required
+    _, externals = searches(Selection("maillist", "l@a.test"), TREE, DOMAIN, {"l@x.test"})
+    either = "(|(memberOfGroup=l@a.test)(memberOfGroup=l@x.test))"
+    assert externals.filter == f"(&{either}(objectClass=mailExternalUser))"
 
 
 def test_a_domain_is_its_containers_and_then_the_rest() -> None:

@@ -87,8 +87,8 @@ def test_an_entry_of_another_kind_is_none() -> None:
 
 
 def test_a_list_may_have_no_external_members() -> None:
-    """No entry has them."""
-    assert read(Connection([LIST], []), Selection("maillist", "l@a.test")) == [LIST]
+    """No entry has them. The list is read once more, for its further addresses."""
+    assert read(Connection([LIST], [LIST], []), Selection("maillist", "l@a.test")) == [LIST]
 
 
 def test_a_domain_that_goes_meanwhile_is_no_empty_domain() -> None:
