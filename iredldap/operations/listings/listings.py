@@ -121,9 +121,9 @@ class Listing:
         with closing(self._found(asked)) as found:
             keyed = ((self._key(entry), entry) for entry in found)
             if wanted.limit is None:
-                return Page(sorted(key for key, _ in keyed))
+                return Page(sorted({key for key, _ in keyed}))
             above = (pair for pair in keyed if pair[0] > wanted.cursor)
-            kept = nsmallest(wanted.limit + 1, above, key=itemgetter(0))
+            kept = _smallest(wanted.limit + 1, above)
         more = kept[wanted.limit - 1][0] if len(kept) > wanted.limit else None
         del kept[wanted.limit :]
         data = [key for key, _ in kept] if wanted.names_only else self._profiles(kept)
@@ -178,6 +178,16 @@ class Listing:
             known = known or self._directory.read(entry.dn, (attribute,)) or entry
             named = known.text(attribute) or names.rdn_value(entry.dn)
         return folded(named)
+
+
+def _smallest(number: int, keyed: Iterable[tuple[str, Entry]]) -> list[tuple[str, Entry]]:
+    """Return the entries with the smallest keys, sorted; of several with one key the first."""
+    kept: dict[str, Entry] = {}
+    for key, entry in keyed:
+        kept.setdefault(key, entry)
+        if len(kept) > 2 * number:
+            kept = dict(nsmallest(number, kept.items(), key=itemgetter(0)))
+    return nsmallest(number, kept.items(), key=itemgetter(0))
 
 
 def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:

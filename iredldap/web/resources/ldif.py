@@ -219,7 +219,8 @@ class LdifUserResource(_LdifResource):
     """A mail user."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
-        entry = users.get(self.directory, request.context.caller, mail)
+        (entry,) = small.entries(self.directory, "user", mail)
+        users.refuse_global_admin(request.context.caller, entry)
         hidden = self.config.api.api_hidden_user_profiles
         chosen = self._selection(request, "user", mail, hidden)
         self._send_entries(request, response, chosen, entry)

@@ -248,12 +248,18 @@ def test_two_domains_of_one_name_are_refused(api: Client, world: World) -> None:
         api.post(f"/api/maillist/{CREW}", members="x@far.test"),
         api.post(f"/api/user/eve@far.test/change_email/eve@{FIRM}"),
         api.get(f"/api/ldif/domain/{FIRM}"),
+        api.get(f"/api/ldif/user/{ANN}"),
+        api.get(f"/api/ldif/maillist/{CREW}"),
+        api.get(f"/api/ldif/catchall/{FIRM}"),
     ):
         assert (answer.status_code, answer.json().get("_msg")) == (409, "AMBIGUOUS_ACCOUNT")
         assert answer.json()["_data"] == {"entries": both}
-    # Which account is meant nobody doubts; the command looks for the domain first.
-    for path in (f"/api/user/{ANN}", f"/api/ldif/user/{ANN}"):
-        assert api.get(path).status_code == 200
+    # Which account is meant nobody doubts; an export is restored into one of them.
+    assert api.get(f"/api/user/{ANN}").status_code == 200
+    assert api.get("/api/domains", name_only="yes").json()["_data"] == ["far.test", FIRM]
+    paged = api.get("/api/domains", name_only="yes", limit=2)
+    assert paged.json()["_data"] == ["far.test", FIRM]
+    assert "X-Next-Cursor" not in paged.headers
     assert world.snapshot() == before
     kinds: list[tuple[SelectionKind, str]] = [("domain", FIRM), ("user", ANN)]
     for kind, name in kinds:
