@@ -21,6 +21,9 @@ from ldif_export.ldif.decompression import CorruptData, ReadableFile
 LARGEST_RECORD = 16 * 1024 * 1024
 """Largest record in bytes."""
 
+CHANGE_RECORD = "a change record; only entries and their additions are read"
+"""Reason for which a record is no entry."""
+
 _CHUNK = 256 * 1024
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
@@ -236,7 +239,7 @@ class _Contents(RecordParser[ParsedRecord]):
             # Two records run together would otherwise become one entry.
             raise LineError("a second dn: without an empty line before it", index)
         if key in {"changetype", "control"}:
-            raise LineError("a change record; only entries and their additions are read", index)
+            raise LineError(CHANGE_RECORD, index)
         learned = key, text, decode_value(rest, index)
         # Values in base64 hardly ever repeat: names with foreign letters, and passwords.
         if len(line) <= _LONGEST_KNOWN and not rest.startswith(b":"):

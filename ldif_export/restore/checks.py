@@ -26,6 +26,8 @@ BELOW_ALIAS = "its parent is an alias object, which has no entries below it"
 
 _HEAD = "Password hashes:"
 _COUNT = re.compile(r"entries: ([0-9]+)")
+_INCREMENT = re.compile(r"changes since: ([0-9a-f]+)")
+_CHANGES = re.compile(r"changes: ([0-9]+)")
 _A = {kind: f"{'an' if kind[0] in 'ae' else 'a'} {kind}" for kind in entry_kinds.KINDS}
 
 
@@ -57,6 +59,9 @@ class FileCheck:
         equality_of: Returns how values of an attribute are compared.
         verified: Password schemes that the server verifies.
         clear_text: Whether passwords in clear text are accepted.
+
+    Attributes:
+        is_increment: Whether it is an increment of ours, whose change records are not checked.
     """
 
     index: FileIndex
@@ -67,17 +72,23 @@ class FileCheck:
     warnings: IssueList = field(default_factory=IssueList)
     kinds: Counter[EntryKind] = field(default_factory=Counter)
     records: int = 0
+    is_increment: bool = False
     _announced: int | None = None
     _is_ours: bool = False
+    _changes: int = 0
 
     def note(self, item: parser.ParsedItem) -> None:
         """Take the next item of the text; entries are checked by `entry`, in addition."""
         match item:
             case ParsedRecord():
                 self.records += 1
+                self._changes += 1
                 self._announced = None
             case LdifComment(text=text, line=line):
-                count = _COUNT.fullmatch(text)
+                if (since := _INCREMENT.fullmatch(text)) and self._is_ours and not self.records:
+                    self.is_increment = True
+                    self.faults.add(line, _increment(since[1]))
+                count = (_CHANGES if self.is_increment else _COUNT).fullmatch(text)
                 # Only a number after the last entry counts: files may have been put together of
                 # several exports.
                 self._announced = int(count[1]) if count else None
@@ -88,6 +99,10 @@ class FileCheck:
                     if text == f"{_HEAD} left out":
                         reason = "no passwords: accounts that are new can not log in"
                         self.warnings.add(line, reason)
+            case LineIssue(reason=parser.CHANGE_RECORD) if self.is_increment:
+                # What it is has been said once.
+                self._changes += 1
+                self._announced = None
             case LineIssue(line=line, reason=reason):
                 self._announced = None
                 self.faults.add(line, reason)
@@ -194,16 +209,26 @@ class FileCheck:
             yield f"{address} is of another domain"
 
     def _end(self, line: int, *, torn: bool) -> None:
-        if self._announced is not None and self._announced != self.records:
-            reason = f"{self._announced} entries are announced, {self.records} are there"
+        what = "changes" if self.is_increment else "entries"
+        number = self._changes if self.is_increment else self.records
+        if self._announced is not None and self._announced != number:
+            reason = f"{self._announced} {what} are announced, {number} are there"
             self.faults.add(line, reason)
         elif self._announced is None and (self._is_ours or not self.records):
-            reason = "no comment with the number of entries at the end: the text is cut off"
+            reason = f"no comment with the number of {what} at the end: the text is cut off"
             self.faults.add(line, reason)
         elif self._announced is None:
             # Other programs write no such comment, and an editor may drop the last line feed.
             end = "the text ends within a line" if torn else "no number of entries at the end"
             self.warnings.add(line, f"{end}: it may be cut off")
+
+
+def _increment(since: str) -> str:
+    """Return the reason for which an increment is neither verified nor restored."""
+    return (
+        "an increment, no whole export: restore the export that it follows, whose text has the"
+        f" SHA-256 {since[:12]}…, then apply this one by `ldapmodify -f`"
+    )
 
 
 def password_warnings(record: ParsedRecord, verified: Collection[str]) -> list[str]:
