@@ -14,6 +14,7 @@ _ACCOUNTS = ("user", "maillist", "alias")
 _READERS = ("auto", "wire", "python-ldap")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
+_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class _DefaultExport(click.Group):
@@ -127,12 +128,14 @@ def export(
 
 
 @main.command()
-@click.argument("file", type=_PRESENT)
+@click.argument("file", type=_INPUT)
 @click.option("--manifest", type=_PRESENT, help="Compare with the manifest of its export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.pass_context
 def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_json: bool) -> None:
     """Check a file without a server: is it complete, and can it be restored?
+
+    FILE is LDIF, plain, gzip or zstd; -: standard input.
 
     The exit status is 0 if so, else 1.
     """
@@ -142,7 +145,7 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 
 
 @main.command()
-@click.argument("file", type=_PRESENT)
+@click.argument("file", type=_INPUT)
 @_connection_options
 @click.option(
     "--dry-run", is_flag=True, help="Print the changes as LDIF change records, and write nothing."
@@ -157,13 +160,18 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 )
 @click.option("--old-suffix", default="", help="Suffix in the file, if it is not the directory's.")
 @click.option(
-    "--checkpoint", type=_FILE, help="File that keeps the progress.  [default: FILE.restoring]"
+    "--checkpoint",
+    type=_FILE,
+    help="File that keeps the progress.  [default: FILE.restoring; none for a pipe]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")
 @click.pass_context
 def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
     """Restore the entries of a file into a directory that has iRedMail's base tree.
+
+    FILE is LDIF, plain, gzip or zstd; -: standard input. A pipe is copied to a temporary file
+    first, as it is read more than once.
 
     The whole file is checked first; if anything is refused, nothing is written. Entries that exist
     are left alone, so a second run finishes what a first one could not.

@@ -13,6 +13,7 @@ from iredldap.gateways.directory import Directory
 from ldif_export import handover
 from ldif_export.cli import connection, output
 from ldif_export.cli.output import print_findings, print_json, shows_progress
+from ldif_export.ldif import files
 from ldif_export.restore.execution import RestoreOutcome, execute, planned_changes
 from ldif_export.restore.plan import RestorePlan, plan_restore
 from ldif_export.restore.validation import RestoreOptions
@@ -24,7 +25,7 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
     """Restore a file into a directory and return the exit status.
 
     Args:
-        file: LDIF, compressed or not.
+        file: LDIF, compressed or not; ``-``: standard input.
         given: The options of the command line.
 
     Raises:
@@ -32,8 +33,8 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
     """
     settings = connection.settings(given, "vmailadmin")
     try:
-        with closing(Directory(settings)) as directory:
-            return _restore(file, directory, given)
+        with files.rereadable(file) as source, closing(Directory(settings)) as directory:
+            return _restore(file, source, directory, given)
     except OSError as ex:
         return output.failed(InternalError(str(ex)))
     except Refusal as ex:
@@ -42,10 +43,14 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
         return output.failed(ex)
 
 
-def _restore(file: Path, directory: Directory, given: Mapping[str, Any]) -> int:
-    checkpoint = given["checkpoint"] or file.with_name(f"{file.name}.restoring")
+def _restore(
+    file: Path, source: files.Openable, directory: Directory, given: Mapping[str, Any]
+) -> int:
+    # What cannot be read again is not continued where it broke off, unless the caller says so.
+    beside = file.with_name(f"{file.name}.restoring") if files.is_kept(file) else None
+    checkpoint = given["checkpoint"] or beside
     options = RestoreOptions(**{name: given[name] for name in _OPTIONS})
-    planned = plan_restore(file, directory, options, checkpoint=checkpoint)
+    planned = plan_restore(source, directory, options, checkpoint=checkpoint)
     if given["dry_run"] and planned.ok:
         _print_omitted(planned)
         for record in planned_changes(planned, directory):
@@ -74,7 +79,7 @@ def _print_plan(file: Path, planned: RestorePlan, *, as_json: bool) -> None:
         attributes = ", ".join(difference.attributes)
         click.echo(f"line {difference.line}: differs: {difference.dn}: {attributes}", err=True)
     if not planned.ok:
-        click.echo(f"{file}: refused, and nothing was written", err=True)
+        click.echo(f"{files.label(file)}: refused, and nothing was written", err=True)
 
 
 def _print_omitted(planned: RestorePlan) -> None:

@@ -1,8 +1,15 @@
 """Files that are read more than once, with a name or without."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader, RawIOBase
-from typing import IO, Any, Literal, Protocol
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Literal, Protocol
+
+STANDARD_INPUT = Path("-")
+"""Name of standard input on the command line."""
 
 
 class Openable(Protocol):
@@ -27,6 +34,48 @@ class UnnamedFile:
 
     def open(self, mode: Literal["rb"], /) -> BufferedReader:
         return BufferedReader(_Reading(self._file.fileno()))
+
+
+def label(file: Path) -> str:
+    """Return what a file of the command line is called in messages."""
+    return "standard input" if file == STANDARD_INPUT else str(file)
+
+
+def open_once(file: Path) -> AbstractContextManager[BinaryIO]:
+    """Open a file of the command line, to be read once; ``-`` is standard input.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    return nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else file.open("rb")
+
+
+@contextmanager
+def rereadable(file: Path) -> Iterator[Openable]:
+    """Return a file of the command line as one that can be read repeatedly.
+
+    Standard input and pipes, which can be read once, are copied to a file without a name first.
+
+    Raises:
+        OSError: If it cannot be read, or the copy not be written.
+    """
+    if is_kept(file):
+        yield file
+        return
+    # Most files are no pipes, and loading these takes time.
+    import shutil  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryFile() as copy:
+        with open_once(file) as source:
+            shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield UnnamedFile(copy)
+
+
+def is_kept(file: Path) -> bool:
+    """Return whether a file of the command line is still there when it has been read."""
+    return file != STANDARD_INPUT and file.is_file()
 
 
 class _Reading(RawIOBase):

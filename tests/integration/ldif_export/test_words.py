@@ -58,9 +58,10 @@ def empty(tmp_path: Path) -> Iterator[Slapd]:
         yield server
 
 
-def ran(*words: str | Path) -> "subprocess.CompletedProcess[bytes]":
+def ran(*words: str | Path, piped: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         [sys.executable, "-m", "ldif_export", *map(str, words)],
+        input=piped,
         env=os.environ | {"LDIF_EXPORT_PASSWORD": SECRET},
         capture_output=True,
         check=False,
@@ -279,6 +280,41 @@ def test_one_moment_is_not_promised_in_vain(full: Slapd, tmp_path: Path) -> None
     assert not output.exists()
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input_is_a_file_as_others(
+    full: Slapd, empty: Slapd, tmp_path: Path, name: str
+) -> None:
+    """Checked, planned and restored as it is; it is read more than once, and nothing is left."""
+    beside = tmp_path / "all.json"
+    text = gzip.compress(exported(full, "all", "--manifest", beside))
+    checked = ran("verify", name, "--manifest", beside, piped=text)
+    assert (checked.returncode, b": whole: 44 entries" in checked.stdout) == (0, True)
+    rehearsed = ran("restore", name, "--dry-run", *at(empty), piped=text)
+    assert (rehearsed.returncode, rehearsed.stdout.count(b"changetype: add")) == (0, 44)
+    cut = ran("restore", name, *at(empty), piped=text[:-100])
+    assert (cut.returncode, b"refused, and nothing was written" in cut.stderr) == (1, True)
+    done = ran("restore", name, *at(empty), piped=text)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert exported(empty, "all") == exported(full, "all")
+    assert [*tmp_path.glob("*.restoring")] == []
+
+
+def _assert_told_as_an_increment(changes: Path, beside: Path, server: Slapd) -> None:
+    """Ask both judges; a cut one is told apart, and nothing is written."""
+    said = ran("verify", changes, "--manifest", beside)
+    assert (said.returncode, said.stdout.count(b"\n")) == (1, 2)
+    assert b"line 3: an increment" in said.stdout
+    assert b"ldapmodify" in said.stdout
+    before = exported(server, "all")
+    refused = ran("restore", changes, *at(server))
+    assert (refused.returncode, b"line 3: refused: an increment" in refused.stderr) == (1, True)
+    assert b"change record" not in refused.stderr
+    assert exported(server, "all") == before
+    lines = changes.read_bytes().splitlines(keepends=True)
+    cut = ran("verify", "-", piped=b"".join(lines[:-1]))
+    assert b"no comment with the number of changes" in cut.stdout
+
+
 def test_what_changed_since(full: Slapd, tmp_path: Path) -> None:
     """Applied to a copy of the first export it gives the second; so does the next one."""
     first, second, third = (tmp_path / f"{number}.json" for number in range(3))
@@ -295,6 +331,7 @@ def test_what_changed_since(full: Slapd, tmp_path: Path) -> None:
             changes = tmp_path / "changes.ldif"
             exported(here, "all", "--since", earlier, "--manifest", later, "--output", changes)
 
+            _assert_told_as_an_increment(changes, later, there)
             bind = ("-x", "-H", there.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}", "-w", SECRET)
             subprocess.run(["ldapmodify", *bind, "-f", changes], check=True, capture_output=True)
             assert sorted(parsed(exported(there, "all"))) == sorted(parsed(exported(here, "all")))
