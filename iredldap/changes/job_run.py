@@ -13,7 +13,7 @@ import structlog
 from iredldap.changes.job_state import JobState, writes
 from iredldap.changes.progress import Progress
 from iredldap.dit.plan import Plan, Step, Sweep
-from iredldap.dit.request import Request
+from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, StateDatabase
@@ -139,7 +139,10 @@ class JobRun:
             report["failed"] = [
                 {"dn": dn, "code": ",".join(why.codes)} for dn, why in self._progress.failed
             ]
-        return report
+        # As a direct answer has them.
+        sent_as = self.wanted.older_names if self.wanted else {}
+        named: dict[str, object] = with_names_sent(sent_as, report)
+        return named
 
     def _note(self) -> None:
         try:

@@ -22,7 +22,8 @@ class Request:
 
     `endpoint` is the id of its row in the index of the API, `names` are the variables of the path,
     read, and `if_match` the states of which the named entry must have one. `client` is the address
-    of the machine that it came from.
+    of the machine that it came from. `older_names` are the names by which parameters were sent, by
+    the names of their rows.
     """
 
     endpoint: str
@@ -30,6 +31,28 @@ class Request:
     parsed: Parsed = field(default_factory=Parsed)
     if_match: tuple[str, ...] = ()
     client: str = ""
+    older_names: Mapping[str, str] = field(default_factory=dict)
+
+
+def names_sent(older_names: Mapping[str, str], parameters: Iterable[str]) -> list[str]:
+    """Return the names by which the client sent some parameters, which may be older ones."""
+    return [older_names.get(parameter, parameter) for parameter in parameters]
+
+
+def with_names_sent(older_names: Mapping[str, str], report: Any) -> Any:
+    """Return the report of a refusal with the names by which the client sent its parameters."""
+    match report:
+        case Mapping():
+            return {
+                key: names_sent(older_names, [value])[0]
+                if key == "parameter"
+                else with_names_sent(older_names, value)
+                for key, value in report.items()
+            }
+        case list() | tuple():
+            return [with_names_sent(older_names, one) for one in report]
+        case _:
+            return report
 
 
 def domains(request: Request) -> frozenset[str]:
@@ -82,6 +105,7 @@ def dumped(request: Request) -> str:
             "odd": _written(request.parsed.odd),
             "if_match": request.if_match,
             "client": request.client,
+            "older_names": dict(request.older_names),
         }
     )
 
@@ -114,8 +138,9 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
 
     parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
     if_match = tuple(written["if_match"])
-    # Jobs of the release before have none.
-    return Request(endpoint, written["names"], parsed, if_match, written.get("client", ""))
+    # Jobs of releases before have neither.
+    client, older_names = written.get("client", ""), written.get("older_names", {})
+    return Request(endpoint, written["names"], parsed, if_match, client, older_names)
 
 
 def _written(changes: Iterable[FieldChange]) -> list[tuple[object, ...]]:

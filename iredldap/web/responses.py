@@ -15,6 +15,7 @@ import structlog
 
 from iredldap import errors
 from iredldap.config.sections import ApiSettings
+from iredldap.dit.request import names_sent, with_names_sent
 from iredldap.errors import Refusal
 
 JSON = "application/json"
@@ -113,9 +114,10 @@ class Responses:
         status = status_of(no)
         envelope: dict[str, Any] = {"_success": False, "_msg": ",".join(no.codes)}
         if no.report:
-            envelope["_data"] = _with_names_sent(request, no.report)
+            envelope["_data"] = with_names_sent(older_names(request), no.report)
         if no.parameters:
-            response.set_header("X-Invalid-Parameters", listed(names_sent(request, no.parameters)))
+            invalid = names_sent(older_names(request), no.parameters)
+            response.set_header("X-Invalid-Parameters", listed(invalid))
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
         # All of these pass by themselves, when the directory, a database or mlmmjadmin answers
@@ -174,25 +176,10 @@ class Responses:
         self.refused(request, response, errors.InternalError(type(error).__name__))
 
 
-def names_sent(request: falcon.Request, parameters: Iterable[str]) -> list[str]:
-    """Return the names by which the client sent some parameters, which may be older ones."""
-    older: dict[str, str] = request.context.get("older_names") or {}
-    return [older.get(parameter, parameter) for parameter in parameters]
-
-
-def _with_names_sent(request: falcon.Request, report: Any) -> Any:
-    match report:
-        case Mapping():
-            return {
-                key: names_sent(request, [value])[0]
-                if key == "parameter"
-                else _with_names_sent(request, value)
-                for key, value in report.items()
-            }
-        case list() | tuple():
-            return [_with_names_sent(request, one) for one in report]
-        case _:
-            return report
+def older_names(request: falcon.Request) -> Mapping[str, str]:
+    """Return the older names by which parameters were sent, by the names of their rows."""
+    found: Mapping[str, str] | None = request.context.get("older_names")
+    return found or {}
 
 
 def listed(words: Iterable[str]) -> str:

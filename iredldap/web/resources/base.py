@@ -29,7 +29,7 @@ from iredldap.operations.context import Context
 from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
-from iredldap.web.responses import Responses, listed, names_sent
+from iredldap.web.responses import Responses, listed, older_names
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,13 @@ class Resource:
     def asked(self, request: falcon.Request) -> Request:
         """Return what was sent as a value."""
         context = request.context
-        return Request(context.endpoint.id, context.names, context.parsed, client=context.client)
+        return Request(
+            context.endpoint.id,
+            context.names,
+            context.parsed,
+            client=context.client,
+            older_names=older_names(request),
+        )
 
     def note(self, request: falcon.Request) -> None:
         """Write what was sent to the admin log."""
@@ -178,7 +184,8 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
     Without any of the latter the middleware has named the others already.
     """
     if unplaced:
-        names = names_sent(request, (parameter for parameter, _ in unplaced))
+        sent_as = older_names(request)
+        names = requests.names_sent(sent_as, (parameter for parameter, _ in unplaced))
         ignored = (*request.context.parsed.unknown, *names)
         response.set_header("X-Ignored-Parameters", listed(ignored))
 

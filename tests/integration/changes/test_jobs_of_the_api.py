@@ -421,6 +421,25 @@ class TestFailure:
         assert (ended["status"], ended["code"]) == ("failed", "NO_SUCH_ACCOUNT")
         assert ended["report"] is None
 
+    def test_a_report_has_the_names_that_were_sent(
+        self, served: Served, api: Client, corp: World, serve: Any
+    ) -> None:
+        """Older ones, as a direct answer has them; another tool names the entry meanwhile."""
+        rest(served)
+        job = later(api, "PUT", f"/api/user/user1@{DOMAIN}", cn="x")
+        dn = corp.tree.user(f"user1@{DOMAIN}")
+        corp.set(dn, cn="First")
+        connection = corp.connect()
+        connection.rename_s(dn, "cn=First", delold=0)
+        connection.unbind_s()
+
+        serve().gateways.start()
+
+        ended = outcome(api, job)
+        assert (ended["status"], ended["code"]) == ("failed", "SCHEMA_VIOLATION")
+        direct = api.put(f"/api/user/user1@{DOMAIN}", cn="x").json()["_data"]
+        assert ended["report"] == direct == {"naming": [{"parameter": "cn", "attribute": "cn"}]}
+
     def test_directory_that_goes_away(self, corp: World, slow: Served, proxy: Proxy) -> None:
         """The report tells what was done, and what was not."""
         client = slow.client().log_in()

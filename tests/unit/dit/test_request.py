@@ -26,6 +26,7 @@ def requests(draw: st.DrawFn) -> Request:
         draw(st.dictionaries(st.sampled_from(["mail", "domain", "new_mail"]), st.text())),
         Parsed(tuple(FieldChange(row, draw(texts), row.verb) for row in rows), dropped=draw(texts)),
         draw(texts),
+        older_names=draw(st.dictionaries(st.text(), st.text(), max_size=2)),
     )
 
 
