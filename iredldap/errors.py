@@ -398,19 +398,27 @@ class SchemaViolation(Unacceptable):
 
 
 class NamesEntry(SchemaViolation):
-    """A value that is part of the entry's DN would be removed; `_data` names the attribute.
+    """A value that is part of an entry's DN would be removed; `_data` names the attribute.
 
     Args:
         detail: For the log.
         naming: The attributes, each with the parameter that is stored in it; empty: none is.
+        entries: DNs of the entries, unless it is the one that the request names.
     """
 
-    def __init__(self, detail: str = "", *, naming: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        naming: Sequence[tuple[str, str]] = (),
+        entries: Sequence[str] = (),
+    ) -> None:
         named = [
             ({"parameter": parameter} if parameter else {}) | {"attribute": attribute}
             for parameter, attribute in naming
         ]
-        super().__init__(detail, report={"naming": named} if named else None)
+        report = ({"naming": named} if named else {}) | ({"entries": [*entries]} if entries else {})
+        super().__init__(detail, report=report or None)
         self._parameters = tuple(parameter for parameter, _ in naming if parameter)
 
     @property

@@ -240,7 +240,8 @@ alias is ignored there, and refused under strict handling.
 
 A value that is part of the entry's DN cannot be changed, as `name` where another tool named the
 entry `cn=…`: that is `SCHEMA_VIOLATION`, and `_data` names parameter and attribute in the same way,
-under `naming`. An account with a new address is named by that, and has no such limit any more.
+under `naming`, and under `entries` the DNs of other entries that the change would have to take such
+a value from. An account with a new address is named by that, and has no such limit any more.
 
 ## Answers
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 
-from iredldap.dit import clashes
+from iredldap.dit import clashes, naming
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import same_dn
@@ -35,6 +35,7 @@ from iredldap.errors import (
     AlreadyExists,
     HasChildren,
     LastMember,
+    NamesEntry,
     NoSuchAccount,
     PreconditionFailed,
     Refusal,
@@ -68,6 +69,8 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
         HasChildren: If an entry to be deleted has children which no search finds, or accounts
             below it, which the report lists.
         LastMember: If groups would lose their last members; the report lists them.
+        NamesEntry: If entries that sweeps find would lose values of their DNs; the report lists
+            them.
         ValueExists: If a value exists already in another spelling.
         PreconditionFailed: If another client has changed an entry since the plan was made.
         Refusal: Any other of the directory.
@@ -75,13 +78,14 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
     # A single operation is accepted or refused as a whole: to ask beforehand would only cost time.
     writes = [step for step in plan.steps if isinstance(step, Operation | Sweep)]
     if len(writes) > 1 or any(isinstance(step, Sweep) for step in writes):
-        _Judge(directory, fail).judge(writes)
+        _Judge(directory, fail, plan.parameters).judge(writes)
 
 
 class _Judge:
-    def __init__(self, directory: Directory, fail: Fail) -> None:
+    def __init__(self, directory: Directory, fail: Fail, parameters: Mapping[str, str]) -> None:
         self._directory = directory
         self._fail = fail
+        self._parameters = parameters
         self._touched: set[str] = set()
         self._emptied: set[str] = set()
 
@@ -173,19 +177,44 @@ class _Judge:
         """Check the operations of a sweep on the entries as they are; return their number."""
         count = 0
         groups: list[str] = []
+        unnamed: dict[str, list[str]] = {}
         for operation, refusal in self._directory.judged(self._wanted(sweep, groups)):
             count += 1
             match refusal:
-                case None | NotJudged():
+                case None:
+                    pass
+                case NotJudged() | SchemaViolation() if lost := self._lost(operation):
+                    self._fail(operation, NamesEntry())
+                    unnamed[operation.dn] = lost
+                case NotJudged():
                     pass
                 case PreconditionFailed():
                     self._repeat(sweep, operation, refusal)
                 case _ if not is_tolerated(operation, refusal):
+                    if isinstance(refusal, SchemaViolation):
+                        # The client has not named the entry.
+                        refusal.report = {**(refusal.report or {}), "entries": [operation.dn]}
                     self._refuse(operation, refusal)
+        if unnamed:
+            self._refuse_unnaming(sweep, unnamed)
         if groups:
             report = {"groups": groups[:_MOST_LISTED]}
             raise LastMember(f"{sweep.meaning}: {', '.join(groups)[:500]}", report=report)
         return count
+
+    def _lost(self, operation: Operation) -> list[str]:
+        """Name the attributes of which an operation takes the value that names the entry."""
+        if not isinstance(operation, Modify):
+            return []
+        return naming.lost(operation, self._directory.equality_of)
+
+    def _refuse_unnaming(self, sweep: Sweep, unnamed: Mapping[str, Sequence[str]]) -> None:
+        lost = dict.fromkeys(name for attributes in unnamed.values() for name in attributes)
+        raise NamesEntry(
+            f"{sweep.meaning}: {', '.join(unnamed)[:500]}",
+            naming=[(self._parameters.get(name, ""), name) for name in lost],
+            entries=[*unnamed][:_MOST_LISTED],
+        )
 
     def _wanted(self, sweep: Sweep, groups: list[str]) -> Iterator[Operation]:
         """Yield the operations of a sweep; collect groups that would lose their last members."""

@@ -209,7 +209,8 @@ class Plan:
     directory (`X-Ignored-Parameters`). `shared_with` are the accounts whose mailbox the named one
     gets on purpose (`X-Shared-Mailbox`), and `kept` the members that a new list has beside those
     that were asked for (`X-Kept-Members`). `found` are the accounts that the plan has looked up
-    for addresses that it mentions: entryUUID by address, in lower case. `touches` are the names
+    for addresses that it mentions: entryUUID by address, in lower case. `parameters` are those that
+    replace or remove values, by the attributes that they are stored in. `touches` are the names
     that must be held while the plan is made and executed, beside those that the request itself
     mentions: mail domains, and `GLOBAL_ADMINS`.
 
@@ -228,6 +229,7 @@ class Plan:
     kept: tuple[str, ...] = ()
     found: Mapping[str, str] = field(default_factory=dict)
     unplaced: Unplaced = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class UndoLog:

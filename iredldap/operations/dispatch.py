@@ -35,15 +35,25 @@ def plan(context: Context, operation: Operation, wanted: Request) -> Plan:
     wanted = replace(wanted, parsed=stored_values.resolve(directory, wanted))
     parsed, unplaced = placement.judged(wanted.parsed, classes, directory.schema())
     made = operation(context, wanted.names, parsed)
-    _refuse_unnaming(directory.schema(), made, parsed)
-    plan = schema_fit.fit_plan(directory, targets.with_rechecks(directory, made))
-    return replace(plan, unplaced=unplaced) if unplaced else plan
+    made = replace(made, unplaced=unplaced, parameters=_stored_in(parsed))
+    _refuse_unnaming(directory.schema(), made)
+    return schema_fit.fit_plan(directory, targets.with_rechecks(directory, made))
 
 
-def _refuse_unnaming(schema: Schema, made: Plan, parsed: Parsed) -> None:
+def _stored_in(parsed: Parsed) -> dict[str, str]:
+    return {
+        storage.name: change.field.name
+        for change in parsed.changes
+        if change.verb is not Verb.ADD
+        if isinstance(storage := change.field.stored_as, StoredAttribute)
+    }
+
+
+def _refuse_unnaming(schema: Schema, made: Plan) -> None:
     """Refuse to remove the value that names an entry; the refusal names the parameters.
 
-    The entry is not renamed for that: groups and rights of other tools may name it.
+    The entry is not renamed for that: groups and rights of other tools may name it. What sweeps
+    would remove is found by their dry run.
     """
     changes = [step for step in made.steps if isinstance(step, Modify)]
     lost = [
@@ -51,13 +61,7 @@ def _refuse_unnaming(schema: Schema, made: Plan, parsed: Parsed) -> None:
     ]
     if not lost:
         return
-    stored_in = {
-        storage.name: change.field.name
-        for change in parsed.changes
-        if change.verb is not Verb.ADD
-        if isinstance(storage := change.field.stored_as, StoredAttribute)
-    }
-    named = dict.fromkeys((stored_in.get(name, ""), name) for _, name in lost)
+    named = dict.fromkeys((made.parameters.get(name, ""), name) for _, name in lost)
     raise NamesEntry(f"the DN has the value: {dict(lost)}", naming=[*named])
 
 

@@ -982,6 +982,30 @@ def test_blanks_around_what_is_stored_are_none(
     assert "member" not in world.attributes(world.tree.maillist(f"crew@{corp}"))
 
 
+def test_entries_that_a_change_of_many_would_unname_are_told(
+    api: Client, world: World, corp: str
+) -> None:
+    """With the parameter, if one was sent for it; nothing is changed."""
+    german = f"preferredLanguage=de_DE,{USERS}"
+    plant(world, german, f"ann@{corp}", preferredLanguage="de_DE")
+    follower = f"mailForwardingAddress=bob@{corp},ou=Users,domainName=other.test,o=domains,{SUFFIX}"
+    plant(world, follower, "eve@other.test", mailForwardingAddress=f"bob@{corp}")
+    before = world.snapshot()
+    for answer, named, dn in (
+        (
+            api.put(f"/api/users/{corp}", preferredLanguage="en_US"),
+            {"parameter": "preferredLanguage", "attribute": "preferredLanguage"},
+            german,
+        ),
+        (api.delete(f"/api/user/bob@{corp}"), {"attribute": "mailForwardingAddress"}, follower),
+        (api.delete(f"/api/domain/{corp}"), {"attribute": "mailForwardingAddress"}, follower),
+    ):
+        assert (answer.status_code, answer.json()["_msg"]) == (422, "SCHEMA_VIOLATION")
+        assert answer.json()["_data"] == {"naming": [named], "entries": [dn]}
+    assert world.snapshot() == before
+    done(api.put(f"/api/users/{corp}", language="de_DE"))
+
+
 def test_an_account_below_another_one_stays(api: Client, world: World, corp: str) -> None:
     """Nobody asked for its end: who has one below is not deleted; mentions of both are renamed."""
     bob = world.tree.user(f"bob@{corp}")
