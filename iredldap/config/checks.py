@@ -20,6 +20,9 @@ DRIVERS = {
 }
 """Default driver of each kind of database, for URLs that name none."""
 
+_EXTRAS = {"psycopg": "postgresql"}
+"""Extras of this program by the drivers that they install."""
+
 
 def networks(items: tuple[str, ...]) -> str | None:
     """Check addresses and networks (CIDR) of clients."""
@@ -61,8 +64,15 @@ def database_url(url: Secret) -> str | None:
         # A port that is not a number raises a ValueError.
         return "no SQLAlchemy URL of a known database"
     except ImportError as ex:
-        return f"its driver cannot be loaded: {ex}"
+        return missing_driver(ex)
     return None
+
+
+def missing_driver(error: ImportError) -> str:
+    """Return what is missing for a database, and what installs it."""
+    extra = _EXTRAS.get(error.name or "")
+    way = f"; pip install 'iredldap[{extra}]' installs it" if extra else ""
+    return f"its driver cannot be loaded: {error}{way}"
 
 
 def hash_scheme(name: str) -> str | None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from iredldap.config.settings import Secret
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.breaker import Breaker
+from iredldap.gateways.sql.causes import cause
 from iredldap.gateways.sql.engines import (
     PATIENT_ARGUMENTS,
     SHORT_ARGUMENTS,
@@ -315,7 +316,7 @@ class Database:
             return self._made
 
     def _down(self, error: Exception) -> ServerDown:
-        detail = f"{self.name} database: {type(error).__name__}"
+        detail = f"{self.name} database: {cause(error)}"
         report: dict[str, object] = {"database": self.name}
         if isinstance(error, DBAPIError):
             code = _code(error)

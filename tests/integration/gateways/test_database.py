@@ -1,5 +1,6 @@
 """What SQLite, MariaDB and PostgreSQL have in common, as the gateways need it."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -141,6 +142,46 @@ def test_a_server_that_comes_back_is_used_again(
         database.ask()
 
 
+@pytest.mark.parametrize("backend", ["mariadb", "postgresql"])
+def test_what_to_do_about_a_server_is_said(backend: str, request: pytest.FixtureRequest) -> None:
+    """By kind, and with nothing of the URL: a password could be in the wrong place of that."""
+    good = sql.make_url(request.getfixturevalue(backend).fresh().iredapd)
+    for wrong, words in (
+        ({"port": 1}, "nothing listens there"),
+        ({"host": "no-such.invalid"}, "the host of its URL is unknown"),
+        ({"database": "no-such"}, "the server has no database of the name in its URL"),
+        ({"password": "secret"}, "access denied"),
+        ({"username": "no-such"}, "access denied"),
+    ):
+        url = Secret(good.set(**wrong).render_as_string(hide_password=False))
+        with (
+            closing(Database("iredapd", url, lambda _: None)) as database,
+            pytest.raises(ServerDown, match=f"^iredapd database: \\w+: {words}") as failed,
+        ):
+            database.ask()
+        assert not re.search("no-such|secret|127", failed.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:////dev/null/x/y", "/dev/null/x: Not a directory"),
+        ("sqlite:////dev", "its file cannot be opened"),
+        ("nosuch://x", "the kind of database in its URL is unknown"),
+        ("mysql+nosuch://x", "the kind of database in its URL is unknown"),
+        ("mysql://x:port/x", "its URL is malformed"),
+        ("mysql+asyncmy://x/x", "its driver cannot be loaded: No module named 'asyncmy'"),
+    ],
+)
+def test_what_to_do_about_a_url_is_said(url: str, words: str) -> None:
+    """Before anything is sent."""
+    with (
+        closing(Database("iredapd", Secret(url), lambda _: None)) as database,
+        pytest.raises(ServerDown, match=words),
+    ):
+        database.ask()
+
+
 def test_a_file_that_is_no_database_is_a_database_that_is_down(tmp_path: Path) -> None:
     """And stays as it is."""
     file = tmp_path / "state.sqlite3"
@@ -149,7 +190,7 @@ def test_a_file_that_is_no_database_is_a_database_that_is_down(tmp_path: Path) -
     script.write_text("CREATE TABLE made (id INTEGER);")
     with (
         closing(Database("state", Secret(f"sqlite:///{file}"), from_script(script))) as opened,
-        pytest.raises(ServerDown),
+        pytest.raises(ServerDown, match="its file is not an SQLite database"),
     ):
         opened.ask()
     assert file.read_text().startswith("something else")
