@@ -356,6 +356,16 @@ FAULTS: list[tuple[str, Callable[[World], str], Fault]] = [
         group_of_nobody,
     ),
     (
+        "dn-dangling",
+        user("dora@b.test"),
+        change(
+            user("dora@b.test"),
+            ADD,
+            "manager",
+            f"mail=ghost@b.test,ou=Users,domainName=b.test,o=domains,{SUFFIX}",
+        ),
+    ),
+    (
         "group-without-list",
         user("dora@b.test"),
         change(user("dora@b.test"), ADD, "memberOfGroup", "ghost@b.test"),
