@@ -71,7 +71,7 @@ def database_url(url: Secret) -> str | None:
 def missing_driver(error: ImportError) -> str:
     """Return what is missing for a database, and what installs it."""
     extra = _EXTRAS.get(error.name or "")
-    way = f"; pip install 'iredldap[{extra}]' installs it" if extra else ""
+    way = f"; the extra {extra} installs it, as docs/deployment.md says" if extra else ""
     return f"its driver cannot be loaded: {error}{way}"
 
 
