@@ -60,14 +60,14 @@ def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -
     return entry or next(iter(found), None)
 
 
-def user(directory: Directory, mail: str) -> Entry:
-    """Read a mail user.
+def user(directory: Directory, mail: str, *, anywhere: bool = False) -> Entry:
+    """Read a mail user; `anywhere` as for `choose_account`.
 
     Raises:
         NoSuchAccount: If there is none.
         AmbiguousAccount: If two have the address.
     """
-    return require(account(directory, mail, "mailUser"), "user", mail)
+    return require(account(directory, mail, "mailUser", anywhere=anywhere), "user", mail)
 
 
 def require(entry: Entry | None, kind: str, name: str) -> Entry:
@@ -97,7 +97,9 @@ def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
     return "@" not in mail or domain_name(directory, dn) == names.domain_of(mail)
 
 
-def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
+def account(
+    directory: Directory, mail: str, object_class: str, *, anywhere: bool = False
+) -> Entry | None:
     """Find the user, list or alias that has an address as its own, in the domain of that.
 
     It costs no more than to read an entry by its DN.
@@ -106,13 +108,13 @@ def account(directory: Directory, mail: str, object_class: str) -> Entry | None:
         directory: Where.
         mail: The address, in lower case; ``@`` and a domain for its catch-all account.
         object_class: That of the kind.
+        anywhere: As for `choose_account`.
 
     Raises:
         AmbiguousAccount: If two have it.
     """
-    return choose_account(
-        directory, directory.find(account_query(directory, mail)), mail, object_class
-    )
+    found = directory.find(account_query(directory, mail))
+    return choose_account(directory, found, mail, object_class, anywhere=anywhere)
 
 
 def account_query(directory: Directory, mail: str) -> Query:
@@ -137,21 +139,33 @@ def own_address(mail: str) -> str:
 
 
 def choose_account(
-    directory: Directory, entries: Iterable[Entry], mail: str, object_class: str
+    directory: Directory,
+    entries: Iterable[Entry],
+    mail: str,
+    object_class: str,
+    *,
+    anywhere: bool = False,
 ) -> Entry | None:
     """Choose the account of an address, as `account` does, from entries that were found.
+
+    Args:
+        directory: Where.
+        entries: What was found.
+        mail: The address.
+        object_class: That of the kind.
+        anywhere: Whether the one that another domain has is chosen where its own has none. For
+            global admins alone: the domain of an address says who else may do something with it.
 
     Raises:
         AmbiguousAccount: If there are two.
     """
-    found = (
+    found = [
         entry
         for entry in entries
-        if entry.has("mail", mail)
-        and entry.has("objectClass", object_class)
-        and is_in_own_domain(directory, entry.dn, mail)
-    )
-    return single(found, mail)
+        if entry.has("mail", mail) and entry.has("objectClass", object_class)
+    ]
+    own = [entry for entry in found if is_in_own_domain(directory, entry.dn, mail)]
+    return single(own or (found if anywhere else own), mail)
 
 
 def domain_name(directory: Directory, dn: str) -> str | None:

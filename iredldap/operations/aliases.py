@@ -12,24 +12,25 @@ from iredldap.dit.filters import equals
 from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
-from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, targets, uniqueness
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.limits import Limit
 
 
-def get(directory: Directory, mail: str) -> Entry:
+def get(context: Context, mail: str) -> Entry:
     """Read an alias.
 
     Raises:
         NoSuchAccount: If there is none.
     """
-    return finders.require(finders.account(directory, mail, "mailAlias"), "alias", mail)
+    anywhere = context.caller.is_global
+    found = finders.account(context.directory, mail, "mailAlias", anywhere=anywhere)
+    return finders.require(found, "alias", mail)
 
 
 def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show an alias, as `shown` does."""
-    entry = get(context.directory, path["mail"])
+    entry = get(context, path["mail"])
     return Shown(shown(entry, context.config.api.api_hidden_user_profiles), entry.csn)
 
 
@@ -131,9 +132,10 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, mail = context.directory, path["mail"]
     judge = targets.Judge.of(directory, context.caller)
     found = judge.find_with(finders.account_query(directory, mail), _sent(parsed))
-    entry = finders.require(
-        finders.choose_account(directory, found, mail, "mailAlias"), "alias", mail
+    chosen = finders.choose_account(
+        directory, found, mail, "mailAlias", anywhere=context.caller.is_global
     )
+    entry = finders.require(chosen, "alias", mail)
     changes, ignored = [*parsed.changes], list[str]()
     if any(_adds(change) and change.values for change in changes):
         held = entry.lowered(alias.MEMBERS)
@@ -156,7 +158,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     directory, records, mail = context.directory, context.records, path["mail"]
-    entry = get(directory, mail)
+    entry = get(context, mail)
     records.ask()
     return Plan(
         entry.dn,

@@ -49,7 +49,7 @@ class ListWithMembers:
     members: tuple[Entry, ...]
 
 
-def read(directory: Directory, mail: str, *, with_members: bool) -> ListWithMembers:
+def read(context: Context, mail: str, *, with_members: bool) -> ListWithMembers:
     """Read a list; of the accounts that are members only the attributes of membership.
 
     It takes one search, and another one if the list has further addresses.
@@ -57,6 +57,7 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> ListWithMemb
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
+    directory = context.directory
     marked = members_filter([mail], with_members=with_members)
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, marked), _EVERYTHING)
@@ -64,9 +65,10 @@ def read(directory: Directory, mail: str, *, with_members: bool) -> ListWithMemb
     for found in directory.stream(query):
         is_itself = maillist.is_maillist(found) and found.has("mail", mail)
         (lists if is_itself else others).append(found)
-    entry = finders.require(
-        finders.choose_account(directory, lists, mail, "mailList"), "list", mail
+    chosen = finders.choose_account(
+        directory, lists, mail, "mailList", anywhere=context.caller.is_global
     )
+    entry = finders.require(chosen, "list", mail)
     if further := maillist.addresses(entry)[1:]:
         others += _find_members(directory, further, with_members=with_members)
     return ListWithMembers(entry, *split_members(entry, others))

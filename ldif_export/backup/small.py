@@ -10,12 +10,20 @@ from iredldap.gateways.directory import Directory
 from ldif_export.selection import Search, Selection, SelectionKind, domain_search, searches
 
 
-def entries(directory: Directory, kind: SelectionKind, name: str) -> list[Entry]:
+def entries(
+    directory: Directory, kind: SelectionKind, name: str, *, anywhere: bool = False
+) -> list[Entry]:
     """Read the entries of one account, with all attributes.
 
+    Args:
+        directory: Where.
+        kind: Kind of account.
+        name: Its name.
+        anywhere: Whether one in another domain than that of its address is meant where there is
+            none in that, as for `finders.choose_account`.
+
     Raises:
-        NoSuchAccount: If the account does not exist; one in another domain than that of its address
-            is another's.
+        NoSuchAccount: If the account does not exist.
         AmbiguousAccount: If two entries have the address, or the name of its domain.
     """
     tree = directory.tree
@@ -32,7 +40,8 @@ def entries(directory: Directory, kind: SelectionKind, name: str) -> list[Entry]
         domains = [one for one in domains if names.same_dn(names.parent(one.dn), home.base)]
         finders.single(domains, names.domain_of(name))
     if kind != "admin":
-        found = [e for e in found if finders.is_in_own_domain(directory, e.dn, mail)]
+        own = [e for e in found if finders.is_in_own_domain(directory, e.dn, mail)]
+        found = own or (found if anywhere else own)
     account = finders.require(finders.single(found, name), kind, mail)
     _, *others = searches(selection, tree, tree.base, account.lowered("shadowAddress"))
     return [account, *(entry for search in others for entry in _find(directory, search))]

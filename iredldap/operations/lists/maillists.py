@@ -34,13 +34,13 @@ from iredldap.operations.limits import Limit
 from iredldap.operations.uniqueness import NewAccount
 
 
-def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
+def get(context: Context, mail: str) -> tuple[Entry, list[str]]:
     """Read a list and the sorted addresses of its members.
 
     Raises:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
-    found = list_membership.read(directory, mail, with_members=True)
+    found = list_membership.read(context, mail, with_members=True)
     members = {address for member in found.members for address in member.texts("mail")[:1]}
     members.update(address for one in found.externals for address in one.texts("mail"))
     return found.entry, sorted(members)
@@ -48,7 +48,7 @@ def get(directory: Directory, mail: str) -> tuple[Entry, list[str]]:
 
 def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show a list with its members."""
-    entry, members = get(context.directory, path["mail"])
+    entry, members = get(context, path["mail"])
     shown = show(entry, context.config.api.api_hidden_user_profiles)
     # Membership is stored in the members' entries: other tools change it without a new state here.
     return Shown({**shown, "members": members}, entry.csn, cacheable=False)
@@ -178,7 +178,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, mail = context.directory, path["mail"]
     sets_all = any(change.field.name == "members" for change in parsed.changes)
-    found = list_membership.read(directory, mail, with_members=sets_all)
+    found = list_membership.read(context, mail, with_members=sets_all)
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
     asked, held = list_membership.requested(parsed, verb), external_members.held(found.externals)
@@ -226,7 +226,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     directory, records, mail = context.directory, context.records, path["mail"]
-    found = list_membership.read(directory, mail, with_members=False)
+    found = list_membership.read(context, mail, with_members=False)
     records.ask()
     entry, addresses = found.entry, list_membership.all_addresses(directory, found.entry)
     externals = list_membership.externals_of(directory, entry, addresses)

@@ -36,15 +36,14 @@ from iredldap.gateways.mlmmjadmin import Settings
 from iredldap.operations import external_members, list_membership, list_mentions
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.lists import subscribable_members
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.targets import Judge
 from iredldap.operations.users import address_rules
 from iredldap.operations.users.user_update import follow_removed, recheck_addresses
 
 
-def _read(directory: Directory, mail: str) -> Entry:
-    entry = finders.account(directory, mail, "mailList")
+def _read(context: Context, mail: str) -> Entry:
+    entry = finders.account(context.directory, mail, "mailList", anywhere=context.caller.is_global)
     is_one = entry is not None and subscribable.is_subscribable_list(entry)
     return finders.require(entry if is_one else None, "subscribable list", mail)
 
@@ -57,9 +56,7 @@ def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
     return profile
 
 
-def get(
-    directory: Directory, records: Records, mail: str, *, with_members: bool
-) -> tuple[Entry, dict[str, Any]]:
+def get(context: Context, mail: str, *, with_members: bool) -> tuple[Entry, dict[str, Any]]:
     """Read a list: its entry, and its settings as answers show them.
 
     Raises:
@@ -67,19 +64,18 @@ def get(
             alone, which the report names.
         MlmmjadminUnavailable: If its settings cannot be read.
     """
-    entry, lists = _read(directory, mail), records.mlmmjadmin
+    entry, lists = _read(context, mail), context.records.mlmmjadmin
     settings = list_profile.shown(_profile(lists, mail, entry))
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
-        settings["subscribers"] = subscribable_members.read(directory, lists, entry, mail)
+        settings["subscribers"] = subscribable_members.read(context.directory, lists, entry, mail)
     return entry, settings
 
 
 def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show a list with its settings, and with its subscribers where they are asked for."""
     with_members = parsed.value("with_subscribers") == "yes"
-    directory, records = context.directory, context.records
-    entry, settings = get(directory, records, path["mail"], with_members=with_members)
+    entry, settings = get(context, path["mail"], with_members=with_members)
     shown = show(entry, context.config.api.api_hidden_user_profiles) | settings
     # mlmmj changes the settings without a new state of the entry.
     return Shown(shown, entry.csn, cacheable=False)
@@ -163,7 +159,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
     directory, records, mail = context.directory, context.records, path["mail"]
-    entry, lists = _read(directory, mail), records.mlmmjadmin
+    entry, lists = _read(context, mail), records.mlmmjadmin
     profile = _profile(lists, mail, entry)
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
@@ -225,7 +221,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, records, mail = context.directory, context.records, path["mail"]
     archive = parsed.value("keep_archive") != "no"
-    entry, lists = _read(directory, mail), records.mlmmjadmin
+    entry, lists = _read(context, mail), records.mlmmjadmin
     records.ask()
     lists.ask()
     addresses = list_membership.all_addresses(directory, entry)

@@ -96,7 +96,9 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
         finders.domain_and_holders(directory, new_mail, mail, rights=account_type is USER)
     )
     target, holders = finders.domain_and_accounts(found, new_mail)
-    entry = finders.choose_account(directory, holders, mail, account_type.object_class)
+    entry = finders.choose_account(
+        directory, holders, mail, account_type.object_class, anywhere=caller.is_global
+    )
     # One that another tool had named keeps its old address for a moment longer than its old name.
     has_moved = entry is None or (mail != new_mail and names.is_named(entry.dn, "mail", new_mail))
     if has_moved:

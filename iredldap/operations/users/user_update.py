@@ -58,7 +58,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, records, caller = context.directory, context.records, context.caller
     mail = path["mail"]
-    entry = finders.user(directory, mail)
+    entry = finders.user(directory, mail, anywhere=caller.is_global)
     users.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)

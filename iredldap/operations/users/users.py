@@ -67,7 +67,7 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
-    entry = finders.user(directory, mail)
+    entry = finders.user(directory, mail, anywhere=caller.is_global)
     refuse_global_admin(caller, entry)
     return entry
 
@@ -83,8 +83,16 @@ def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
 
 
 def check_password(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
-    """Verify a password of a user, as `verify_password` does."""
-    verify_password(context.directory, path["mail"], parsed.value("password") or "")
+    """Verify a password of a user by a bind; that of a disabled user succeeds too.
+
+    Raises:
+        NoSuchAccount: If there is no such user.
+        PasswordMismatch: If the bind fails.
+    """
+    mail, anywhere = path["mail"], context.caller.is_global
+    entry = finders.user(context.directory, mail, anywhere=anywhere)
+    if not context.directory.verifies(entry.dn, parsed.value("password") or ""):
+        raise PasswordMismatch(mail)
     return Shown(None)
 
 
@@ -328,18 +336,6 @@ def _recheck_limits(
     return (Recheck("check that the domain is within its limits", query, judge),)
 
 
-def verify_password(directory: Directory, mail: str, password: str) -> None:
-    """Verify a password by a bind; that of a disabled user succeeds too.
-
-    Raises:
-        NoSuchAccount: If there is no such user.
-        PasswordMismatch: If the bind fails.
-    """
-    entry = finders.user(directory, mail)
-    if not directory.verifies(entry.dn, password):
-        raise PasswordMismatch(mail)
-
-
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan to delete a mail user: disable the account, clear its mentions, delete it.
 
@@ -352,7 +348,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, records, caller = context.directory, context.records, context.caller
     mail, days = path["mail"], deleted_mailboxes.days_kept(context, path)
-    entry = finders.user(directory, mail)
+    entry = finders.user(directory, mail, anywhere=caller.is_global)
     refuse_global_admin(caller, entry)
     if _is_own(caller, entry):
         raise PermissionDenied("an admin cannot delete their own account")
@@ -389,7 +385,8 @@ def touched(entry: Entry) -> frozenset[str]:
     """Return the names that the deletion of an account touches.
 
     They are the domains of all its addresses, which other requests may mention at the same time,
-    and the global admins, if it is one of them.
+    the one that it is in, and the global admins, if it is one of them.
     """
     domains = names.domains_of((*entry.texts("mail"), *entry.texts("shadowAddress")))
+    domains |= {*filter(None, (names.domain_name_in(entry.dn),))}
     return domains | ({GLOBAL_ADMINS} if user.is_global_admin(entry) else set())

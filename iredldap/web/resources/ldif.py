@@ -90,7 +90,8 @@ class _LdifResource(Resource):
         name: str,
         hidden: tuple[str, ...],
     ) -> None:
-        entries = small.entries(self.directory, kind, name)
+        anywhere = request.context.caller.is_global
+        entries = small.entries(self.directory, kind, name, anywhere=anywhere)
         chosen = self._selection(request, kind, name, hidden)
         self._send_entries(request, response, chosen, *entries)
 
@@ -219,8 +220,9 @@ class LdifUserResource(_LdifResource):
     """A mail user."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
-        (entry,) = small.entries(self.directory, "user", mail)
-        users.refuse_global_admin(request.context.caller, entry)
+        caller: Caller = request.context.caller
+        (entry,) = small.entries(self.directory, "user", mail, anywhere=caller.is_global)
+        users.refuse_global_admin(caller, entry)
         hidden = self.config.api.api_hidden_user_profiles
         chosen = self._selection(request, "user", mail, hidden)
         self._send_entries(request, response, chosen, entry)

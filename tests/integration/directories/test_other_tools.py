@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from iredldap.dit import names
+from iredldap.dit.consistency.checks import examine
 from iredldap.embedded.slapd import Slapd
 from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
@@ -1090,6 +1091,56 @@ def test_members_under_a_name_that_a_list_lacks_go_with_it(
     # The name in the alias domain was another account's.
     assert world.attributes(eve)["memberOfGroup"] == {"team@alias.test"}
     assert world.entry(f"mail=team@far.test,{unit}")
+
+
+def test_an_account_in_another_domain_than_that_of_its_address(
+    api: Client, world: World, corp: str, postfix: Postfix
+) -> None:
+    """Listed where it stands and delivered to: a global admin does with it what they like."""
+    done(api.post(f"/api/user/boss@{corp}", password=PASSWORD))
+    done(api.post("/api/user/chief@other.test", password=PASSWORD))
+    for mail in (f"boss@{corp}", "chief@other.test"):
+        done(api.put(f"/api/domain/admins/{mail.partition('@')[2]}", addAdmin=mail))
+    plant(world, f"mail=ann@other.test,{USERS}", "ann@other.test")
+    plant(world, f"mail=eve@far.test,{USERS}", "eve@far.test")
+    info = f"mail=info@other.test,ou=Aliases,{DOMAIN}"
+    crew = f"mail=crew@other.test,ou=Groups,{DOMAIN}"
+    common: dict[str, Any] = {"accountStatus": "active", "enabledService": ["mail", "deliver"]}
+    world.add(info, objectClass="mailAlias", mail="info@other.test", **common)
+    world.add(crew, objectClass="mailList", mail="crew@other.test", **common)
+    told = {violation.dn for violation in examine(world.tree, world.find())
+            if violation.rule == "address-foreign"}  # fmt: skip
+    assert told == {f"mail={m},{USERS}" for m in ("ann@other.test", "eve@far.test")} | {info, crew}
+    assert postfix.recipients("ann@other.test") == {"ann@other.test"}
+    paths = [
+        *("user/ann@other.test", "user/eve@far.test", "alias/info@other.test"),
+        "maillist/crew@other.test",
+    ]
+    before = world.snapshot()
+    for mail in (f"boss@{corp}", "chief@other.test"):
+        # The one manages the entry, the other the address.
+        admin = Client(api.url)
+        admin.log_in(mail, PASSWORD)
+        for path in paths:
+            for answer in (
+                admin.get(f"/api/{path}"),
+                admin.get(f"/api/ldif/{path}"),
+                admin.put(f"/api/{path}", name="x"),
+                admin.delete(f"/api/{path}"),
+            ):
+                assert answer.status_code in {403, 404}, answer.text
+    assert world.snapshot() == before
+    for path in paths:
+        assert api.get(f"/api/{path}").json()["_success"]
+        assert ",ou=" in exported(api, path)
+        done(api.put(f"/api/{path}", name="New"))
+    done(api.put("/api/user/eve@far.test", accountStatus="disabled", quota=5))
+    done(api.post("/api/verify_password/user/ann@other.test", password=PASSWORD))
+    done(api.post(f"/api/user/ann@other.test/change_email/ann@{corp}"))
+    assert world.attributes(world.tree.user(f"ann@{corp}"))["cn"] == {"New"}
+    for path in (f"user/ann@{corp}", *paths[1:]):
+        done(api.delete(f"/api/{path}"))
+    assert not world.find("(|(mail=*@far.test)(mail=info@*)(mail=crew@*))")
 
 
 def test_an_entry_named_by_a_member_goes_with_that_member(
