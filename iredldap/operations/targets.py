@@ -6,8 +6,9 @@ afterwards. If its target existed and is gone, the reference is removed, or repl
 of a renamed account; one that never had a target stays as it was sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from iredldap import finders
 from iredldap.dit import domain, names, references
@@ -132,7 +133,16 @@ class Reference:
 
     @property
     def address(self) -> str:
-        return (names.rdn_value(self.value) if self.is_dn else self.value).lower()
+        """The address of its target in lower case; empty: another tool named that otherwise."""
+        if not self.is_dn:
+            return self.value.lower()
+        mail = names.named_by(self.value, "mail") or ""
+        return mail.lower() if "@" in mail else ""
+
+    @property
+    def key(self) -> str:
+        """What its target is looked up by: its address, else its DN."""
+        return self.address or self.value
 
 
 def references_written(steps: Iterable[Step]) -> Iterator[Reference]:
@@ -154,62 +164,111 @@ def references_written(steps: Iterable[Step]) -> Iterator[Reference]:
 def with_rechecks(directory: Directory, plan: Plan) -> Plan:
     """Return a plan that ends with rechecks of the references that it writes."""
     found = [reference for reference in references_written(plan.steps) if _is_rechecked(reference)]
-    rechecks: list[Recheck] = []
-    for batch in finders.batches({reference.address for reference in found}):
-        # What the plan has found is not searched for again: in a plan for one reference that would
-        # be one of four searches. An account deleted in between is noticed by the recheck.
-        numbers = {mail: plan.found[mail] for mail in batch if mail in plan.found}
-        if unknown := set(batch) - numbers.keys():
-            known = finders.by_address(directory.find(_query(directory, unknown)), unknown)
-            numbers |= {mail: number(accounts[-1]) for mail, accounts in known.items()}
-        references_ = tuple(reference for reference in found if reference.address in numbers)
-        if references_:
-            rechecks.append(_recheck(directory, references_, numbers))
+    rechecks = (
+        *_rechecks(directory, [one for one in found if one.address], _ByAddress(), plan.found),
+        *_rechecks(directory, [one for one in found if not one.address], _ByDn(), {}),
+    )
     return replace(plan, steps=(*plan.steps, *rechecks)) if rechecks else plan
 
 
 def _is_rechecked(reference: Reference) -> bool:
     """Return whether a reference is to another account: one may name itself."""
-    return "@" in reference.address and reference.address != names.rdn_value(reference.dn).lower()
+    if not reference.address:
+        return names.is_dn(reference.value) and not names.same_dn(reference.value, reference.dn)
+    own = names.rdn_value(reference.dn).lower()
+    return "@" in reference.address and reference.address != own
 
 
-def _query(directory: Directory, addresses: Iterable[str], *numbers: str) -> Query:
-    """Return the search for targets: users, lists, aliases, and standalone admins."""
-    mails = [*addresses]
-    admins = every(
-        equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
-    )
+class _Index(Protocol):
+    """How targets are found by the keys of references."""
+
+    def filter(self, keys: Iterable[str]) -> str:
+        """Return the filter for the targets of some keys."""
+
+    def holders(self, entries: Iterable[Entry], keys: Collection[str]) -> dict[str, list[Entry]]:
+        """Return which of some entries are the targets of each key; one of none is absent."""
+
+
+class _ByAddress:
+    """Users, lists, aliases and standalone admins, by their addresses."""
+
+    def filter(self, keys: Iterable[str]) -> str:
+        mails = [*keys]
+        admins = every(
+            equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
+        )
+        return either(finders.holders_filter(*mails), admins)
+
+    def holders(self, entries: Iterable[Entry], keys: Collection[str]) -> dict[str, list[Entry]]:
+        return finders.by_address(entries, keys)
+
+
+class _ByDn:
+    """Whatever entries other tools have named otherwise, by their DNs."""
+
+    def filter(self, keys: Iterable[str]) -> str:
+        return either(*(equals("entryDN", dn) for dn in keys))
+
+    def holders(self, entries: Iterable[Entry], keys: Collection[str]) -> dict[str, list[Entry]]:
+        there = {_comparable(entry.dn): entry for entry in entries}
+        return {dn: [there[same]] for dn in keys if (same := _comparable(dn)) in there}
+
+
+def _comparable(dn: str) -> object:
+    return tuple(map(tuple, names.components(dn)))
+
+
+def _rechecks(
+    directory: Directory, found: Sequence[Reference], index: _Index, known: Mapping[str, str]
+) -> Iterator[Recheck]:
+    """Yield the rechecks of some references; `known` are the entryUUIDs of targets by key."""
+    for batch in finders.batches({reference.key for reference in found}):
+        # What the plan has found is not searched for again: in a plan for one reference that would
+        # be one of four searches. An account deleted in between is noticed by the recheck.
+        numbers = {key: known[key] for key in batch if key in known}
+        if unknown := set(batch) - numbers.keys():
+            holders = index.holders(directory.find(_query(directory, index, unknown)), unknown)
+            numbers |= {key: number(accounts[-1]) for key, accounts in holders.items()}
+        references_ = tuple(reference for reference in found if reference.key in numbers)
+        if references_:
+            yield _recheck(directory, references_, index, numbers)
+
+
+def _query(directory: Directory, index: _Index, keys: Iterable[str], *numbers: str) -> Query:
+    """Return the search for targets, by their keys and by their entryUUIDs."""
     same = (equals("entryUUID", number) for number in numbers if number)
-    filter_ = either(finders.holders_filter(*mails), admins, *same)
+    filter_ = either(index.filter(keys), *same)
     return Query(directory.tree.suffix, Scope.SUBTREE, filter_, _ATTRIBUTES)
 
 
 def _recheck(
-    directory: Directory, written: tuple[Reference, ...], numbers: Mapping[str, str]
+    directory: Directory,
+    written: tuple[Reference, ...],
+    index: _Index,
+    numbers: Mapping[str, str],
 ) -> Recheck:
     """Return the recheck of some references.
 
     Args:
         directory: Where.
         written: References whose targets existed.
-        numbers: entryUUID of the target of each address: it stays with an account that is renamed.
+        index: How these are found.
+        numbers: entryUUID of the target of each key: it stays with an account that is renamed.
     """
 
     def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
-        holders = finders.by_address(there, numbers.keys())
+        holders = index.holders(there, numbers.keys())
         renamed = {entry.text("entryUUID"): entry for entry in there}
         return Correction(
             tuple(
-                _corrected(reference, renamed.get(numbers[reference.address]))
+                _corrected(reference, renamed.get(numbers[reference.key]))
                 for reference in written
-                if not any(
-                    _has_target(reference, one) for one in holders.get(reference.address, ())
-                )
+                if not any(_has_target(reference, one) for one in holders.get(reference.key, ()))
             )
         )
 
-    query = _query(directory, numbers, *numbers.values())
+    query = _query(directory, index, numbers, *numbers.values())
     return Recheck("check that the accounts it refers to still exist", query, judge)
 
 

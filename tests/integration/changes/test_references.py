@@ -170,6 +170,31 @@ def test_reference_to_somebody_who_was_renamed_follows(
     assert not [value for value in values if BOB in value]
 
 
+@pytest.mark.parametrize("rdn", ["uid=bob", "uid=bob+mail=bob@other.test", "cn=bob\\2C B."])
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "renamed"])
+def test_a_member_named_by_anything_is_looked_at_again(
+    served: Served, make: Make, world: World, rdn: str, *, is_gone: bool
+) -> None:
+    """Another tool named the entry; its DN goes with it, or follows."""
+    connection = world.connect()
+    if rdn.startswith("cn"):
+        world.set(world.tree.user(BOB), cn="bob, B.")
+    connection.rename_s(world.tree.user(BOB), rdn, delold=0)
+    users = world.tree.container("other.test", "Users")
+    named = f"{rdn},{users}"
+    plan = make("maillist_update", {"mail": "crew@corp.test"}, addMember=BOB)
+    if is_gone:
+        connection.delete_s(named)
+    else:
+        connection.rename_s(named, "mobile=1", delold=0)
+    connection.unbind_s()
+
+    apply(served.gateways.directory, plan)
+
+    held = world.attributes(world.tree.maillist("crew@corp.test")).get("member", set())
+    assert held == {world.tree.user(ANN)} | (set() if is_gone else {f"mobile=1,{users}"})
+
+
 def test_a_member_who_shares_the_address_with_a_standalone_admin_stays(
     api: Client, world: World, two: None
 ) -> None:
