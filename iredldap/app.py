@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import falcon
 
+from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
 from iredldap.gateways.attempts import Attempts
@@ -65,14 +66,20 @@ class Gateways:
     state: StateDatabase
     attempts: Attempts
     records: Records
+    change_log: ChangeLog
     background: list[Background] = field(default_factory=list)
 
     @classmethod
     def open(cls, config: Config) -> "Gateways":
         """Open them; none connects before its first use."""
         attempts = Attempts(config.login, config.server.processes)
+        directory = Directory(config.ldap)
         return cls(
-            Directory(config.ldap), StateDatabase(config.state.url), attempts, Records.open(config)
+            directory,
+            StateDatabase(config.state.url),
+            attempts,
+            Records.open(config),
+            ChangeLog.open(config, directory),
         )
 
     def start(self) -> None:
@@ -96,11 +103,14 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
     make = partial(plan_for, directory, config, records)
-    jobs = Jobs(config.jobs, state, directory, make, TABLES, admin_log.note, records.turns)
+    change_log = gateways.change_log
+    jobs = Jobs(
+        config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log
+    )
     probes = {"directory": directory.check, "state": state.check}
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
-    gateways.background.extend((jobs, health, StartupReport(directory, config.ldap)))
-    shared = (config, directory, responses, jobs, records, admin_log)
+    gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
+    shared = (config, directory, responses, jobs, records, admin_log, change_log)
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions)])
     responses.install(app)

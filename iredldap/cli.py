@@ -106,7 +106,7 @@ def _certificates(
 @click.option("--iredapd-url", help="Database of iRedAPD.  [default: SQLite]")
 @click.option("--amavisd-url", help="Database of Amavisd.  [default: SQLite]")
 @click.option("--iredadmin-url", help="Database of iRedAdmin.  [default: SQLite]")
-@click.option("--state-url", help="Database of jobs and revoked sessions.  [default: SQLite]")
+@click.option("--state-url", help="The program's own database.  [default: SQLite]")
 def init(
     path: Path,
     uris: tuple[str, ...],
@@ -118,7 +118,7 @@ def init(
     bind: str,
     **urls: str | None,
 ) -> None:
-    """Write a configuration for a directory, with new session keys and the API enabled.
+    """Write a configuration for a directory, with new keys and the API enabled.
 
     It is tested which password hashes the directory verifies. Databases are SQLAlchemy URLs; those
     that are not given are SQLite files in /var/lib/iredldap, which are created.
@@ -127,7 +127,11 @@ def init(
         _fail(f"{path} exists; nothing was changed")
     secret = _given_password(bind_password_file)
     folder = secrets_folder(path)
-    secrets = {"bind-password": secret, "session-keys": new_secret()}
+    secrets = {
+        "bind-password": secret,
+        "session-keys": new_secret(),
+        "change-log-keys": new_secret(),
+    }
     secrets |= {name.replace("_", "-"): url for name, url in urls.items() if url}
     for name in secrets:
         if (folder / name).exists():
@@ -278,7 +282,11 @@ def _given_password(file: Path | None) -> str:
 
 def _secret_setting(name: str) -> tuple[str, str]:
     """Return section and name of the setting that a file of secrets is for."""
-    known = {"bind-password": ("ldap", "bind_password"), "session-keys": ("session", "keys")}
+    known = {
+        "bind-password": ("ldap", "bind_password"),
+        "session-keys": ("session", "keys"),
+        "change-log-keys": ("changes", "keys"),
+    }
     return known.get(name) or (name.removesuffix("-url"), "url")
 
 

@@ -27,6 +27,7 @@ Nothing was changed unless `Refusal.report` says otherwise. The class tree::
     ├── RequestTimeout             the client took too long to send the request
     ├── TooManyRequests            a limit is exceeded for now
     ├── ServerDown                 the directory or a database does not respond
+    ├── ChangeLogUnavailable       a change could not be recorded
     ├── DirectoryUnable            the directory responds, but cannot or must not do it
     │   └── DirectoryFailed  DirectoryReadOnly  DirectoryDenies  DirectoryFull
     ├── MlmmjadminUnavailable      mlmmjadmin does not respond, or fails
@@ -509,6 +510,15 @@ class ServerDown(Refusal):
     """The directory or a database does not respond; a later attempt may succeed."""
 
     code = "SERVER_DOWN"
+
+
+class ChangeLogUnavailable(Refusal):
+    """The change log cannot be written, and `changes.on_failure` is `refuse`.
+
+    Of a change that had begun, the report says what was done.
+    """
+
+    code = "CHANGE_LOG_UNAVAILABLE"
 
 
 class DirectoryUnable(Refusal):

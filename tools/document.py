@@ -291,6 +291,10 @@ refused at once; otherwise the answer is 202 with the id of a job, `{"_success":
 | `X-Ignored-Values` | answer | Values that were dropped. |
 | `X-Shared-Mailbox` | answer | Other accounts whose mailbox a global admin gave to this one. |
 | `X-Kept-Members` | answer | Members of a new list that had been marked before it was made. |
+| `X-Change-Id` | answer | Of a change, also of one that broke off: its id in the change log, \
+`GET /api/changes/{id}`. Absent where nothing was written. |
+| `X-Change-Log` | answer | `late`: the change could not be written to the change log; it will be, \
+when the database responds. |
 | `X-Next-Cursor`, `Link` | answer | Where the next page of a listing is, if there is one. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused, \
 by the names they were sent by. |
@@ -323,6 +327,7 @@ _ANYWHERE = (
     "UNSUPPORTED_MEDIA_TYPE",
     "INTERNAL_ERROR",
     "SERVER_DOWN",
+    "CHANGE_LOG_UNAVAILABLE",
 )
 
 _RULES = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from iredldap.changes import dry_run, steps
 from iredldap.changes.dry_run import ConcurrentChanges
 from iredldap.changes.progress import Progress
+from iredldap.changes.recording import Recording
 from iredldap.changes.steps import run_step
 from iredldap.dit.plan import (
     Operation,
@@ -73,6 +74,7 @@ def execute(
     patience: float | None = None,
     begin: Callable[[Plan], Progress] = lambda _: Progress(),
     turn: Turn | None = None,
+    recording: Recording | None = None,
 ) -> ChangeResult:
     """Make a plan and apply it; repeat both while other clients change the same entries.
 
@@ -88,20 +90,22 @@ def execute(
         patience: Seconds for which the plan is repeated; None: `PATIENCE`.
         begin: Called with each plan that is about to be applied; returns its progress.
         turn: The names to lock; None: none.
+        recording: Records the change; its end is the caller's. None: it is not recorded.
 
     Raises:
         PreconditionFailed: If the named entry is in another state.
+        ChangeLogUnavailable: If it cannot be recorded, and is refused then.
         ServerDown: If other clients changed the entries, or locked one of the names, for too long.
         Unacceptable: If the schema, read again if need be, does not allow it.
     """
     try:
-        return _execute(directory, make, if_match, patience, begin, turn)
+        return _execute(directory, make, if_match, patience, begin, turn, recording)
     except Unacceptable as refusal:
         # The plan may have been made for the schema that the server had some minutes ago. Not
         # repeated if a step has been carried out: it would be repeated, too.
         if "done" in (refusal.report or {}) or not directory.has_new_schema():
             raise
-        return _execute(directory, make, if_match, patience, begin, turn)
+        return _execute(directory, make, if_match, patience, begin, turn, recording)
 
 
 def _execute(
@@ -111,6 +115,7 @@ def _execute(
     patience: float | None,
     begin: Callable[[Plan], Progress],
     turn: Turn | None,
+    recording: Recording | None,
 ) -> ChangeResult:
     # What the request mentions. A plan knows more names, such as the alias domains of an account
     # that is deleted: they are added below, when it has been made.
@@ -130,7 +135,8 @@ def _execute(
                         raise
                     turn.check()
                     continue
-            done = _in_turn(directory, make, if_match, seconds, begin, names if turn else None)
+            held = names if turn else None
+            done = _in_turn(directory, make, if_match, seconds, begin, held, recording)
         if isinstance(done, ChangeResult):
             return done
         names |= done
@@ -143,10 +149,12 @@ def _in_turn(
     patience: float,
     begin: Callable[[Plan], Progress],
     held: frozenset[str] | None,
+    recording: Recording | None,
 ) -> ChangeResult | frozenset[str]:
     """Make a plan and apply it while names are locked; return what it touches if that is more."""
     deadline = time.monotonic() + patience
     others = ConcurrentChanges(directory)
+    written = recording.of(directory) if recording else directory
     # With a state given, a repeat would find another one and be refused. `*` names none.
     is_bound = bool(if_match) and "*" not in if_match
     while True:
@@ -160,9 +168,11 @@ def _in_turn(
         if is_bound:
             plan = conditional_on_state(plan)
         progress = begin(plan)
+        if recording:
+            recording.planned(plan)
         try:
             dry_run.judge(directory, plan, progress.fail)
-            return apply(directory, plan, progress)
+            return apply(written, plan, progress)
         except PreconditionFailed as ex:
             # Raises where no other client is the cause: the plan would be refused for ever, with
             # 503 at the end.
@@ -210,7 +220,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
                 progress.fail(step, refusal)
             # Not where the step may have been carried out: its entry may need the work outside.
             if not isinstance(refusal, Unanswered):
-                _undo_outside(progress)
+                _undo_outside(directory, progress)
             # Not after a race or an outage: those are repeated, by us or by the client, and go on
             # from here.
             if number and isinstance(refusal, _FINAL):
@@ -252,7 +262,7 @@ def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Pr
         progress.entries = 0
 
 
-def _undo_outside(progress: Progress) -> None:
+def _undo_outside(directory: Directory, progress: Progress) -> None:
     """Undo work outside the directory, if no change of an entry remains.
 
     Work that cannot be undone now stays among the steps carried out, and the report says so.
@@ -263,7 +273,7 @@ def _undo_outside(progress: Progress) -> None:
     for step in [*reversed(progress.standing)]:
         if isinstance(step, Outside) and step.undo:
             with suppress(Refusal):
-                step.undo()
+                directory.recorder.record_outside(step.undo())
                 progress.keep([other for other in progress.standing if other is not step])
 
 

@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import structlog
 
 from iredldap.changes.apply import Turn, execute
+from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_run import Interrupted, JobRun, now_ms
 from iredldap.changes.job_state import JobState
+from iredldap.changes.recording import Recording
 from iredldap.config.sections import JobSettings
 from iredldap.dit import request
 from iredldap.dit.fields import Table
+from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import (
@@ -92,6 +95,7 @@ class Jobs:
         tables: The rows of each endpoint.
         note: Called for every change that was made or aborted.
         turns: Locks on the names that a job touches.
+        change_log: Where its change is recorded.
     """
 
     def __init__(
@@ -103,8 +107,10 @@ class Jobs:
         tables: Mapping[str, Table],
         note: Note,
         turns: Turns,
+        change_log: ChangeLog,
     ) -> None:
         self._turns = turns
+        self._change_log = change_log
         self._settings = settings
         self._state = state
         self._directory = directory
@@ -238,18 +244,28 @@ class Jobs:
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):
             return
         try:
-            execute(
-                self._directory,
-                lambda: self._make(wanted, run.job.owner),
-                # Not in a second run: the first step has left another state, and was only carried
-                # out because the state matched.
-                () if before.has_begun else wanted.if_match,
-                begin=run.begin,
-                turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
-            )
+            self._apply(run, wanted)
         except (AlreadyExists, NoSuchAccount) as refusal:
             # A plan was made in this run, so the refusal is of its own steps.
             if run.state is not before or not self._is_fulfilled(before, refusal):
+                raise
+
+    def _apply(self, run: JobRun, wanted: Request) -> None:
+        owner, again = run.job.owner, run.state.has_begun
+        with Recording(self._change_log, logged(wanted, owner, job=run.job.id)) as recording:
+            try:
+                execute(
+                    self._directory,
+                    lambda: self._make(wanted, owner),
+                    # Not in a second run: the first step has left another state, and was only
+                    # carried out because the state matched.
+                    () if again else wanted.if_match,
+                    begin=run.begin,
+                    turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
+                    recording=recording,
+                )
+            except Interrupted:
+                recording.interrupted = True
                 raise
 
     def _is_fulfilled(self, state: JobState, refusal: Refusal) -> bool:

@@ -22,6 +22,7 @@ from iredldap.dit.plan import (
     describe,
     everything_below,
 )
+from iredldap.dit.touched import touched_by
 from iredldap.errors import (
     DirectoryFull,
     HasChildren,
@@ -50,7 +51,8 @@ def run_step(directory: Directory, step: Step, progress: Progress) -> str | None
         case Recheck():
             _recheck(directory, step, progress)
         case Outside():
-            step.work()
+            directory.recorder.announce_outside(step.meaning)
+            directory.recorder.record_outside(step.work())
         case _:
             left = _operate(directory, step)
     return left
@@ -64,7 +66,9 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
         # Never sent again: slapd may still carry out the first one, and the second would then be
         # refused, or revert what another client has written in between.
         if not happened(directory, operation):
+            directory.recorder.dismiss(operation)
             raise ServerDown(f"{describe(operation)}: not done") from ex
+        directory.recorder.record(operation, touched_by(operation, None))
         return None
     except Refusal as refusal:
         match operation, refusal:

@@ -45,9 +45,13 @@ def is_web_address(url: str) -> bool:
 
 def signing_keys(keys: tuple[Secret, ...]) -> str | None:
     """Check the keys that sign cookies."""
-    if any(len(key.reveal()) < 32 for key in keys):
-        return "a key has less than 32 characters"
-    return None if keys else "missing"
+    return sealing_keys(keys) if keys else "missing"
+
+
+def sealing_keys(keys: tuple[Secret, ...]) -> str | None:
+    """Check the keys that encrypt values of the change log; there may be none."""
+    short = any(len(key.reveal()) < 32 for key in keys)
+    return "a key has less than 32 characters" if short else None
 
 
 def database_url(url: Secret) -> str | None:

@@ -20,6 +20,7 @@ from iredldap.config.checks import (
     is_web_address,
     listening,
     networks,
+    sealing_keys,
     signing_keys,
 )
 from iredldap.config.ldap import LdapSettings
@@ -292,6 +293,35 @@ class JobSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChangeSettings:
+    """The change log: who changed what, with the values before and after.
+
+    It is stored in the state database; where that is an SQLite file, in one beside it with the
+    suffix `.changes`.
+    """
+
+    keep_days: int = setting(
+        "Days for which a change is kept; older ones are deleted in the background.",
+        between(1),
+        default=90,
+    )
+    on_failure: str = setting(
+        "What happens to a change if the log cannot be written: `refuse` it before anything is"
+        " done, with `CHANGE_LOG_UNAVAILABLE`; or `go_on`, which the header `X-Change-Log` and the"
+        " program's log say.",
+        holds(lambda word: word in {"refuse", "go_on"}, "refuse or go_on"),
+        default="refuse",
+    )
+    keys: tuple[Secret, ...] = setting(
+        "Keys that encrypt stored passwords in the log, separated by white space: the last one"
+        " encrypts, the others still decrypt. At least 32 characters each. Without one, passwords"
+        " are not kept, and an undo cannot restore them.",
+        sealing_keys,
+        default=(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """The server's processes; read by `gunicorn.conf.py`."""
 
@@ -363,6 +393,7 @@ class Config:
     mlmmjadmin: MlmmjadminSettings
     state: StateSettings
     jobs: JobSettings
+    changes: ChangeSettings
     server: ServerSettings
 
 

@@ -167,7 +167,9 @@ class Development:
         path = self._home / "iredldap.toml"
         if path.exists():
             return
-        kept_secret(self._secrets / "session-keys")
+        keys = [self._secrets / name for name in ("session-keys", "change-log-keys")]
+        for key in keys:
+            kept_secret(key)
         path.write_text(
             configuration(
                 {
@@ -178,7 +180,8 @@ class Development:
                         "bind_dn": f"cn=vmailadmin,{SUFFIX}",
                         "bind_password_file": str(self._secrets / "vmailadmin"),
                     },
-                    "session": {"keys_file": str(self._secrets / "session-keys")},
+                    "session": {"keys_file": str(keys[0])},
+                    "changes": {"keys_file": str(keys[1])},
                 }
             ),
             encoding="utf-8",

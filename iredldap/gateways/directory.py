@@ -25,6 +25,7 @@ from iredldap.gateways.ldap.requests import WINDOW, InFlight
 from iredldap.gateways.ldap.schema_cache import SchemaCache
 from iredldap.gateways.ldap.search import SizeLimit, query_of, sub_search_of
 from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServers
+from iredldap.gateways.recorder import Recorder
 
 T = TypeVar("T")
 
@@ -32,9 +33,13 @@ T = TypeVar("T")
 class Directory:
     """Reads and writes of one directory.
 
+    `recorder` is what `RecordedDirectory` reports to; of this class itself it records nothing.
+
     Args:
         settings: The servers and the service account.
     """
+
+    recorder: Recorder = Recorder()
 
     def __init__(self, settings: LdapSettings) -> None:
         self._servers = LdapServers(settings)
@@ -42,6 +47,7 @@ class Directory:
         self._schema = SchemaCache(self.find)
         self._size_limit = SizeLimit()
         self._can_judge: bool | None = None
+        self._controls: list[frozenset[str]] = []
         self.tree = names.Tree(settings.suffix)
 
     def close(self) -> None:
@@ -176,7 +182,7 @@ class Directory:
             ServerDown: If it was not sent.
         """
         with self._pool.connection() as connection, requests.sent():
-            return requests.response(connection, requests.send(connection, operation))
+            return requests.response(connection, requests.send(connection, operation)).state
 
     def pipeline(
         self, operations: Iterable[Operation], window: int = WINDOW
@@ -224,6 +230,17 @@ class Directory:
         # Not `sent`: a dry run that got no response has changed nothing.
         with self._pool.connection() as connection, translated():
             yield from no_op.judged(connection, operations, WINDOW)
+
+    def controls(self) -> frozenset[str]:
+        """Return the OIDs of the controls that the directory publishes; read once.
+
+        Raises:
+            ServerDown: If it does not respond.
+        """
+        if not self._controls:
+            root = self.read("", ("supportedControl",))
+            self._controls.append(frozenset(root.texts("supportedControl") if root else ()))
+        return self._controls[0]
 
     def can_judge(self) -> bool:
         """Return whether the directory judges writes without carrying them out; tested once.

@@ -6,8 +6,7 @@ Transactions are short, because SQLite has one writer at a time.
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sql
@@ -16,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
+from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import upsert
 
@@ -64,11 +64,6 @@ _JOBS = sql.Table(
 )
 # By the names of `Job`: rows have those of the columns otherwise.
 _WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
-_NAMED_LOCKS = {"mysql", "mariadb"}
-_MAKING = 0x6972656C64617000
-"""Number of the lock that a worker holds while it creates the tables."""
-_PATIENCE = 10
-"""Seconds for which another one waits for it."""
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 
@@ -286,11 +281,7 @@ def _probing_row() -> sql.Executable:
 
 
 def _make_tables(engine: sql.Engine) -> None:
-    with (
-        engine.connect().execution_options(writes=True) as connection,
-        connection.begin(),
-        _alone(connection),
-    ):
+    with creating(engine) as connection:
         is_older = sql.inspect(connection).has_table(_REVOKED.name)
         born = 0 if is_older else int(time.time())
         identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
@@ -299,32 +290,3 @@ def _make_tables(engine: sql.Engine) -> None:
         _IDENTITY.create(connection, checkfirst=True)
         upsert(connection, _IDENTITY, [identity], ("number",))
         _METADATA.create_all(connection)
-
-
-@contextmanager
-def _alone(connection: sql.Connection) -> Iterator[None]:
-    """Serialize the creation of tables by several workers.
-
-    MariaDB refuses to read a table that another connection is creating, and PostgreSQL to create it
-    at the same time. In SQLite the transaction itself is exclusive.
-
-    Raises:
-        TimeoutError: If another worker takes too long.
-    """
-    kind = connection.dialect.name
-    if kind == "postgresql":
-        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
-    if kind not in _NAMED_LOCKS:
-        yield
-        return
-    # Lock names are shared by all databases of a server. The lock belongs to the connection: no
-    # commit releases it.
-    name = sql.func.concat(
-        "iredldap-", sql.func.sha1(sql.func.concat(sql.func.database(), _MAKING))
-    )
-    if connection.execute(sql.select(sql.func.get_lock(name, _PATIENCE))).scalar() != 1:
-        raise TimeoutError("another worker is creating the tables")
-    try:
-        yield
-    finally:
-        connection.execute(sql.select(sql.func.release_lock(name)))

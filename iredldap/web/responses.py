@@ -45,6 +45,7 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.DirectoryFull, 507),
     (errors.DirectoryUnable, 503),
     (errors.ServerDown, 503),
+    (errors.ChangeLogUnavailable, 503),
 )
 
 _FALCON: dict[int, type[Refusal]] = {

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from iredldap.changes import apply
+from iredldap.changes.recording import Recording
 from iredldap.dit.plan import Add, Modify, Plan, change_records
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
@@ -79,6 +80,7 @@ def execute(
     *,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    recording: Recording | None = None,
 ) -> RestoreOutcome:
     """Carry out a plan, and read back what the directory holds then.
 
@@ -87,6 +89,7 @@ def execute(
         directory: Where to write.
         checkpoint: Where to keep the progress; removed when all is done.
         progress: Called with the number of writes done and the number of all.
+        recording: Records what is written; None: it is not recorded.
 
     Raises:
         PreconditionFailed: If the plan refuses anything, or the file has changed.
@@ -96,7 +99,7 @@ def execute(
     _check_unchanged(plan)
     mark = Checkpoint(checkpoint, plan.sha256, plan.suffix)
     try:
-        _write(plan, directory, mark, progress)
+        _write(plan, directory, mark, progress, recording)
     finally:
         mark.keep()
     mark.remove()
@@ -112,13 +115,17 @@ def _check_unchanged(plan: RestorePlan) -> None:
 
 
 def _write(
-    plan: RestorePlan, directory: Directory, mark: Checkpoint, progress: Callable[[int, int], None]
+    plan: RestorePlan,
+    directory: Directory,
+    mark: Checkpoint,
+    progress: Callable[[int, int], None],
+    recording: Recording | None,
 ) -> None:
     total = plan.add + plan.change
     # One after another, parents first: a child cannot be added before its parent.
     for done, (position, record, make) in enumerate(_changes(plan, directory), 1):
         try:
-            apply.execute(directory, make)
+            apply.execute(directory, make, recording=recording)
         except Refusal as refusal:
             refusal.report = {**(refusal.report or {}), "line": record.line, "writes": done - 1}
             raise

@@ -19,6 +19,7 @@ from tests.support.patience import PATIENCE
 from tests.support.world import ADMIN, SUFFIX, WRITER_PASSWORD, World
 
 SESSION_KEY = "0123456789abcdef0123456789abcdef"
+SEALING_KEY = "fedcba9876543210fedcba9876543210"
 
 
 @dataclass
@@ -70,6 +71,7 @@ def environment(folder: Path, urls: Urls) -> dict[str, str]:
     return {
         "IREDLDAP_LDAP_BIND_PASSWORD": WRITER_PASSWORD,
         "IREDLDAP_SESSION_KEYS": SESSION_KEY,
+        "IREDLDAP_CHANGES_KEYS": SEALING_KEY,
         "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
         "IREDLDAP_IREDAPD_URL": urls.iredapd,
         "IREDLDAP_AMAVISD_URL": urls.amavisd,

@@ -3,7 +3,6 @@
 Source: RFC 4511; RFC 3296 (ManageDsaIT), RFC 4527 (post-read), RFC 4528 (assertion).
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ldap
-from ldap.controls import RequestControl, ResponseControl
+from ldap.controls import RequestControl
 from ldap.controls.libldap import AssertionControl
 from ldap.controls.simple import ManageDSAITControl
 
@@ -20,6 +19,13 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename
 from iredldap.errors import DirectoryFailed, Refusal
 from iredldap.gateways.ldap.errors import LOST, Unanswered, refusal_for, sentence, translated
+from iredldap.gateways.ldap.read_entry import (
+    POST_READ,
+    RESPONSES,
+    ReadControl,
+    ReadWithWrite,
+    read_with,
+)
 from iredldap.gateways.ldap.servers import DirectoryConnection
 
 MANAGE = ManageDSAITControl()
@@ -32,28 +38,8 @@ directory's threads to other clients."""
 _SLICE = 0.5
 """Seconds between two checks of the breaker, while a search waits for its response."""
 
-_POST_READ_OID = "1.3.6.1.1.13.2"
-_ENTRY_CSN = b"\x30\x0a\x04\x08entryCSN"
-_CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
-
-
-class _PostRead(RequestControl):  # type: ignore[misc]
-    """Request the `entryCSN` that a write leaves."""
-
-    def __init__(self) -> None:
-        super().__init__(_POST_READ_OID, False, _ENTRY_CSN)
-
-
-class _PostReadResponse(ResponseControl):  # type: ignore[misc]
-    controlType = _POST_READ_OID
-    csn: str | None = None
-
-    def decodeControlValue(self, encodedControlValue: bytes) -> None:  # noqa: N802, N803
-        found = _CSN.search(encodedControlValue)
-        self.csn = found.group().decode() if found else None
-
-
-_RESPONSE_CONTROLS = {_POST_READ_OID: _PostReadResponse}
+_STATE = ReadControl(POST_READ, ("entryCSN",))
+"""Request the state that a write leaves."""
 
 
 def results(
@@ -160,7 +146,7 @@ def send(
     """
     controls: list[RequestControl] = [MANAGE, *others]
     if return_state and not isinstance(operation, Delete):
-        controls.append(_PostRead())
+        controls.append(_STATE)
     match operation:
         case Add(dn=dn, attributes=attributes):
             return int(
@@ -182,14 +168,28 @@ def _any_state(states: tuple[str, ...]) -> str:
     return filters.either(*(filters.equals("entryCSN", state) for state in states))
 
 
-def response(connection: DirectoryConnection, number: int) -> str | None:
-    """Wait for the response to an operation; return the state that it left, if requested.
+def response(connection: DirectoryConnection, number: int) -> ReadWithWrite:
+    """Wait for the response to an operation; return what was read with it, if requested.
 
     Raises:
         ldap.LDAPError: If it is anything but success.
     """
-    _, _, _, controls, _, _ = connection.result4(number, resp_ctrl_classes=_RESPONSE_CONTROLS)
-    return next((c.csn for c in controls if isinstance(c, _PostReadResponse)), None)
+    _, _, _, controls, _, _ = connection.result4(number, resp_ctrl_classes=RESPONSES)
+    return read_with(controls)
+
+
+def outcome(connection: DirectoryConnection, number: int) -> ReadWithWrite | Refusal:
+    """Wait for the response to an operation; return what was read with it, or its refusal.
+
+    Raises:
+        ldap.LDAPError: If the connection is lost.
+    """
+    try:
+        return response(connection, number)
+    except LOST:
+        raise
+    except ldap.LDAPError as ex:
+        return refusal_for(ex)
 
 
 def refusal_of(connection: DirectoryConnection, number: int) -> Refusal | None:
@@ -198,13 +198,8 @@ def refusal_of(connection: DirectoryConnection, number: int) -> Refusal | None:
     Raises:
         ldap.LDAPError: If the connection is lost.
     """
-    try:
-        response(connection, number)
-    except LOST:
-        raise
-    except ldap.LDAPError as ex:
-        return refusal_for(ex)
-    return None
+    found = outcome(connection, number)
+    return found if isinstance(found, Refusal) else None
 
 
 @dataclass(frozen=True, slots=True)

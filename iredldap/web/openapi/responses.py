@@ -44,6 +44,7 @@ _OF_CALLERS = (
 _OF_BROWSERS = ("CROSS_SITE_REQUEST",)
 _OF_PARAMETERS = ("MISSING_PARAMETER", "PARAMETER_CONFLICT")
 _OF_CHANGES = (
+    "CHANGE_LOG_UNAVAILABLE",
     "PRECONDITION_FAILED",
     "HAS_CHILDREN",
     "LAST_MEMBER",
@@ -82,6 +83,10 @@ _KEPT = {
         " marked before.",
         **_TEXT,
     }
+}
+_LOGGED = {
+    "X-Change-Id": {"description": "Id in the change log, if anything was written.", **_TEXT},
+    "X-Change-Log": {"description": "`late`: the log will have it later.", **_TEXT},
 }
 _NEXT = {
     "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
@@ -184,6 +189,7 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
         and endpoint.method != "DELETE"
     )
     headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
+    headers |= _LOGGED if endpoint.operation or endpoint.id == "ldif_restore" else {}
     headers |= _KEPT if endpoint.id == "maillist_create" else {}
     headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}
     headers |= _NEXT if endpoint.shape == "Listing" else {}

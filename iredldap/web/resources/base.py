@@ -1,16 +1,20 @@
 """Answer reads and changes by the rows of endpoints, with entity tags and preferences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import falcon
 
 from iredldap.changes.apply import ChangeResult, Turn, execute, judge_state
+from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
+from iredldap.changes.recording import Recording
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
 from iredldap.dit.fields import Parsed
+from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import (
@@ -42,6 +46,7 @@ class Resource:
     jobs: Jobs
     records: Records
     admin_log: AdminLog
+    change_log: ChangeLog
 
     def show(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Answer a read by its endpoint's row; with 304 if the client has the current state."""
@@ -100,7 +105,10 @@ class Resource:
                 self._promise(request, response, dispatch.sealed(context, wanted), plan)
             else:
                 turn = Turn(self.records.turns, requests.domains(wanted))
-                outcome = execute(self.directory, checked, if_match, turn=turn)
+                with self.recording(request, response, wanted) as recording:
+                    outcome = execute(
+                        self.directory, checked, if_match, turn=turn, recording=recording
+                    )
                 note()
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:
@@ -122,6 +130,20 @@ class Resource:
             client=context.client,
             older_names=older_names(request),
         )
+
+    @contextmanager
+    def recording(
+        self, request: falcon.Request, response: falcon.Response, wanted: Request
+    ) -> Iterator[Recording]:
+        """Record a change in the change log, during the block; the answer names it."""
+        admin = request.context.caller.address
+        change = logged(wanted, admin, request_id=request.context.id)
+        recording = Recording(self.change_log, change)
+        try:
+            with recording:
+                yield recording
+        finally:
+            _name_change(response, recording)
 
     def note(self, request: falcon.Request) -> None:
         """Write what was sent to the admin log."""
@@ -188,6 +210,14 @@ def name_unplaced(request: falcon.Request, response: falcon.Response, unplaced: 
         names = requests.names_sent(sent_as, (parameter for parameter, _ in unplaced))
         ignored = (*request.context.parsed.unknown, *names)
         response.set_header("X-Ignored-Parameters", listed(ignored))
+
+
+def _name_change(response: falcon.Response, recording: Recording) -> None:
+    """Name the change in headers; `X-Change-Log` where the log does not have it yet."""
+    if recording.id:
+        response.set_header("X-Change-Id", recording.id)
+    if recording.fault:
+        response.set_header("X-Change-Log", "late")
 
 
 def _name_others(response: falcon.Response, done: Plan | ChangeResult) -> None:

@@ -9,6 +9,7 @@ from typing import cast
 import falcon
 import structlog
 
+from iredldap.changes.recording import Recording
 from iredldap.dit import names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
@@ -166,13 +167,18 @@ class LdifAllResource(_LdifResource):
             if is_rehearsal:
                 self._show(response, plan, stack, as_ldif=parsed.value("format") == "ldif")
             else:
-                # Mailboxes of restored users may be recorded for removal. Twice: a deletion in
-                # between that searches for existing accounts finds only those restored by then.
-                self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
-                outcome = execution.execute(plan, self.directory)
-                self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
+                with self.recording(request, response, self.asked(request)) as recording:
+                    # Mailboxes of restored users may be recorded for removal. Twice: a deletion in
+                    # between that searches for existing accounts finds only those restored by then.
+                    self._keep_mailboxes(file, recording)
+                    outcome = execution.execute(plan, self.directory, recording=recording)
+                    self._keep_mailboxes(file, recording)
                 self.note(request)
                 self.responses.done(response, outcome.as_json(), read=True)
+
+    def _keep_mailboxes(self, file: Openable, recording: Recording) -> None:
+        recording.announce_outside("keep the mailboxes")
+        self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
 
     def _show(
         self, response: falcon.Response, plan: RestorePlan, stack: ExitStack, *, as_ldif: bool

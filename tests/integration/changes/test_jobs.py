@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_state import JobState
 from iredldap.changes.jobs import Jobs
 from iredldap.config.ldap import LdapSettings
-from iredldap.config.sections import JobSettings
+from iredldap.config.sections import ChangeSettings, JobSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
@@ -51,6 +52,7 @@ class Office:
 
     directory: Directory
     state: StateDatabase
+    change_log: ChangeLog
     make: Callable[[Request, str], Plan] = lambda *_: Plan(DN, ())
     open: list[Jobs] = field(default_factory=list)
     noted: list[tuple[str, Request, str | None]] = field(default_factory=list)
@@ -63,7 +65,10 @@ class Office:
         chosen = JobSettings(**{"abandoned": 0.5, **settings})
         turns = Turns(Secret("sqlite://"))
         self.open.append(
-            Jobs(chosen, self.state, self.directory, self.plan, TABLES, self.note, turns)
+            Jobs(
+                *(chosen, self.state, self.directory, self.plan, TABLES, self.note, turns),
+                self.change_log,
+            )
         )
         return self.open[-1]
 
@@ -117,10 +122,12 @@ def office(world: World, tmp_path: Path) -> Iterator[Office]:
         bind_dn=f"cn=vmailadmin,{SUFFIX}",
         bind_password=Secret(WRITER_PASSWORD),
     )
-    made = Office(Directory(settings), StateDatabase(Secret(f"sqlite:///{tmp_path}/state.sqlite3")))
+    directory, url = Directory(settings), Secret(f"sqlite:///{tmp_path}/state.sqlite3")
+    made = Office(directory, StateDatabase(url), ChangeLog(url, ChangeSettings(), 0.5, directory))
     yield made
     for jobs in made.open:
         jobs.close()
+    made.change_log.close()
     made.directory.close()
     made.state.close()
 

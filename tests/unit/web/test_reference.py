@@ -23,7 +23,7 @@ def client() -> testing.TestClient:
     """Nothing but the page and its files."""
     app = falcon.App()
     Responses(ApiSettings()).install(app)
-    shared = [cast("Any", SimpleNamespace())] * 6
+    shared = [cast("Any", SimpleNamespace())] * 7
     app.add_route("/docs", ReferenceResource(*shared))
     app.add_route("/docs/{file}", ReferenceFileResource(*shared))
     return testing.TestClient(app)

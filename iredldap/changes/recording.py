@@ -1,0 +1,250 @@
+"""Record one change: its intent before the first write, and its completion before the answer.
+
+What was touched is kept in memory and stored with the completion; what a sweep touches is stored in
+pieces meanwhile. A change of which nothing was written leaves nothing in the log.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from iredldap.changes.change_log import ChangeLog
+from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows
+from iredldap.dit.plan import Add, Operation, Plan, Rename, Step, describe
+from iredldap.dit.touched import targets, touched_by
+from iredldap.dit.touched_text import line, packed
+from iredldap.errors import ChangeLogUnavailable, InternalError, Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.recorded_directory import RecordedDirectory
+from iredldap.gateways.recorder import Recorder
+
+_PIECE = 250
+"""Writes after which a piece is stored."""
+
+_PIECE_BYTES = 256 * 1024
+"""Bytes of their text after which it is stored, too."""
+
+_MOST_FORESEEN = 50
+"""Writes that an intent lists."""
+
+_INTERRUPTED = "INTERRUPTED"
+"""In place of the codes of a refusal, of the run of a job that another one goes on with."""
+
+log = structlog.get_logger("iredldap.changes")
+
+
+class Recording(Recorder):
+    """The recording of one change; a context, at whose end the change is complete.
+
+    `fault` is why the log does not have all of it; empty: it has. `interrupted`: another worker
+    goes on with it.
+
+    Args:
+        kept: The change log.
+        change: The change.
+    """
+
+    def __init__(self, kept: ChangeLog, change: LoggedChange) -> None:
+        self._kept = kept
+        self._change = change
+        self._plan: Plan | None = None
+        self._coming: list[Operation] = []
+        self._pending: list[Operation] = []
+        self._lines: list[str] = []
+        self._size = 0
+        self._pieces = 0
+        self._entries = 0
+        self._attributes: set[str] = set()
+        self._targets: set[str] = set()
+        self._has_begun = False
+        self._acted_outside = False
+        self.fault = ""
+        self.interrupted = False
+
+    @property
+    def id(self) -> str:
+        """Return the id of the change; empty, if nothing was written."""
+        return self._change.id if self._has_begun else ""
+
+    def of(self, directory: Directory) -> Directory:
+        """Return the directory whose writes are recorded here."""
+        return RecordedDirectory(directory, self)
+
+    def planned(self, plan: Plan) -> None:
+        """Note the plan that is about to be applied; the last one is stored."""
+        self._plan = plan
+
+    def announce(self, operation: Operation, *, streamed: bool = False) -> None:
+        self._pending.append(operation)
+        try:
+            if not self._has_begun:
+                self._begin()
+            elif not streamed and not self._foresees(operation):
+                self._store(partial(self._kept.store.intend, self._change.id, self._intent()))
+            elif self.fault:
+                self._refuse()
+        except Refusal:
+            self.dismiss(operation)
+            raise
+
+    def record(self, operation: Operation, touched: TouchedEntry) -> None:
+        self.dismiss(operation)
+        self._add(touched)
+
+    def dismiss(self, operation: Operation) -> None:
+        self._pending = [one for one in self._pending if one is not operation]
+        for one in self._coming:
+            if one.dn == operation.dn:
+                self._coming.remove(one)
+                break
+
+    def _foresees(self, operation: Operation) -> bool:
+        return any(one.dn == operation.dn for one in self._coming)
+
+    def announce_outside(self, meaning: str) -> None:
+        if not self._has_begun:
+            self._begin()
+        elif self.fault:
+            self._refuse()
+        # Of one that fails it is not known how far it got.
+        self._acted_outside = True
+
+    def record_outside(self, rows: Iterable[TouchedRows] | None) -> None:
+        for touched in rows or ():
+            self._add(touched)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._has_begun:
+            return
+        self._kept.ended(self._change.id)
+        if not (self._entries or self._pending or self._acted_outside):
+            self._has_begun = False
+            self._end(partial(self._kept.store.forget, self._change.id))
+            return
+        ended = replace(
+            self._described(),
+            # Whether what got no response was carried out is found out later.
+            result="open" if self._pending else "broken off" if error else "done",
+            codes=self._codes(error),
+            duration=time.time_ns() // 1_000_000 - self._change.began,
+            entries=self._entries,
+            attributes=tuple(sorted(self._attributes)),
+        )
+        pending = packed(map(self._line, map(_intended, self._pending))) if self._pending else b""
+        touched = packed(self._lines)
+        self._end(partial(self._kept.store.finish, ended, touched, self._others(), pending))
+
+    def _codes(self, error: BaseException | None) -> tuple[str, ...]:
+        if self.interrupted:
+            return (_INTERRUPTED,)
+        if isinstance(error, Refusal):
+            return error.codes
+        return (InternalError.code,) if error else ()
+
+    def _end(self, work: Callable[[], None]) -> None:
+        """Store the end of a change; later, if that fails: the change itself has been made."""
+        try:
+            work()
+        except Refusal as ex:
+            self._fail(ex)
+            self._kept.later(work)
+
+    def _begin(self) -> None:
+        self._coming = [
+            write
+            for step in (self._plan.steps[:_MOST_FORESEEN] if self._plan else ())
+            for write in _writes(step)
+        ]
+        change = self._described()
+        self._store(partial(self._kept.store.begin, change, self._intent(), change.began))
+        self._has_begun = True
+        self._kept.began(change.id)
+
+    def _described(self) -> LoggedChange:
+        if self._change.steps or self._plan is None:
+            return self._change
+        return replace(self._change, steps=tuple(map(describe, self._plan.steps)))
+
+    def _intent(self) -> bytes:
+        """Return what may be written, without the values that only the directory knows."""
+        beside = (one for one in self._pending if not self._foresees(one))
+        return packed(self._line(_intended(one)) for one in (*self._coming, *beside))
+
+    def _add(self, touched: Touched) -> None:
+        self._entries += 1
+        self._targets |= targets(touched)
+        if isinstance(touched, TouchedEntry):
+            self._attributes.update(map(str.lower, touched.attributes))
+        text = self._line(touched)
+        self._lines.append(text)
+        self._size += len(text)
+        if len(self._lines) >= _PIECE or self._size >= _PIECE_BYTES:
+            self._store_piece()
+
+    def _line(self, touched: Touched) -> str:
+        return line(self._kept.seals.sealed(touched))
+
+    def _others(self) -> set[str]:
+        """Return whose entries were touched, beside those that the request names."""
+        return self._targets - {self._change.account, self._change.domain}
+
+    def _store_piece(self) -> None:
+        if self.fault:
+            # Kept for the completion.
+            return
+        piece, intent = packed(self._lines), self._intent()
+        try:
+            self._kept.store.add_chunk(self._change.id, self._pieces, piece, self._others(), intent)
+        except Refusal as ex:
+            # Not raised: the write has been carried out. The next one is refused.
+            self._fail(ex)
+            return
+        self._pieces += 1
+        self._lines, self._size, self._targets = [], 0, set()
+
+    def _store(self, work: Callable[[], None]) -> None:
+        """Store something before a write.
+
+        Raises:
+            ChangeLogUnavailable: If that fails, and changes are refused then.
+        """
+        if not self.fault:
+            try:
+                work()
+            except Refusal as ex:
+                self._fail(ex)
+        if self.fault:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self._kept.refuses:
+            raise ChangeLogUnavailable(self.fault)
+
+    def _fail(self, error: Refusal) -> None:
+        self.fault = error.detail or error.code
+        log.error("change log", change=self._change.id, detail=error.detail)
+
+
+def _writes(step: Step) -> Iterator[Operation]:
+    """Yield the writes of a step that are known before it; none of a sweep or a recheck."""
+    if isinstance(step, Add | Rename) and step.container:
+        yield step.container
+    if isinstance(step, Operation):
+        yield step
+
+
+def _intended(operation: Operation) -> TouchedEntry:
+    return touched_by(operation, None)

@@ -1,0 +1,60 @@
+"""The beginning of a logged change: who asked for what, without secrets."""
+
+import time
+from collections.abc import Iterator
+
+from iredldap.dit import names
+from iredldap.dit.change_ids import new_id
+from iredldap.dit.change_log import LoggedChange
+from iredldap.dit.request import Request
+
+REDACTED = "{redacted}"
+"""Takes the place of a secret."""
+
+_TARGETS = ("mail", "domain")
+
+
+def logged(
+    wanted: Request,
+    admin: str,
+    *,
+    token: str | None = None,
+    request_id: str = "",
+    job: str = "",
+    steps: tuple[str, ...] = (),
+) -> LoggedChange:
+    """Return the change that a request asks for, with an id of this moment.
+
+    Args:
+        wanted: The request.
+        admin: Who asks: an address, or ``unix:NAME``.
+        token: Id of the token that was used.
+        request_id: Its `X-Request-Id`.
+        job: Id of the background job.
+        steps: What it does, where no single plan says so.
+    """
+    mail = wanted.names.get("mail", "")
+    return LoggedChange(
+        id=new_id(),
+        began=time.time_ns() // 1_000_000,
+        admin=admin,
+        endpoint=wanted.endpoint,
+        token=token,
+        client=wanted.client,
+        request=request_id,
+        account=mail.lower(),
+        domain=(wanted.names.get("domain") or (names.domain_of(mail) if mail else "")).lower(),
+        parameters=dict(_parameters(wanted)),
+        steps=steps,
+        job=job,
+    )
+
+
+def _parameters(wanted: Request) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the parameters, and the variables of the path that do not name the target."""
+    for name, value in wanted.names.items():
+        if name not in _TARGETS:
+            yield name, (value,)
+    for change in (*wanted.parsed.changes, *wanted.parsed.odd):
+        secret = change.field.kind.secret
+        yield change.field.name, (REDACTED,) if secret else change.values

@@ -1,0 +1,336 @@
+"""The stored change log: an intent before the first write of a change, its completion afterwards.
+
+It is in the state database; beside an SQLite file in one of its own, whose write-ahead log needs no
+flush to the disk for a commit. What was committed survives the end of every process, and a power
+failure up to the last moments.
+
+Source: `docs/decisions/0051-change-log.md`.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError
+
+from iredldap.config.settings import Secret
+from iredldap.dit.change_ids import first_id
+from iredldap.dit.change_log import LoggedChange
+from iredldap.gateways.sql.creation import creating
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.engines import url_of
+from iredldap.gateways.sql.statements import batches, upsert
+from iredldap.gateways.tables.changes import CHANGES, CHUNKS, METADATA, NAME_LENGTH, TARGETS
+
+_OPEN = "open"
+_BATCH = 500
+"""Changes that one transaction prunes."""
+
+_SHOWN = sql.select(*(c for c in CHANGES.c if c.name not in {"heartbeat", "pending", "touched"}))
+_COLUMNS = tuple(CHANGES.c.keys())
+_ENDED = ("result", "codes", "duration", "entries", "attributes", "steps", "pending", "touched")
+"""Columns that the completion of a change updates."""
+# Built once: each change executes them.
+_BEGIN = sql.insert(CHANGES)
+_FINISH = (
+    sql.update(CHANGES)
+    .where(CHANGES.c.id == sql.bindparam("of"))
+    .values({name: sql.bindparam(f"new_{name}") for name in _ENDED})
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeFilter:
+    """Which changes are wanted; empty and None: any.
+
+    `since` and `until` are milliseconds since 1970, the latter exclusive, `before` the id behind
+    which a page begins, and `after` that behind which the newer ones do. `account` and `domain` are
+    those that the request names or that were touched, `attribute` is in lower case. `domains` are
+    all that the reader may see; None: everything.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    before: str = ""
+    after: str = ""
+    admin: str = ""
+    token: str = ""
+    account: str = ""
+    domain: str = ""
+    attribute: str = ""
+    endpoint: str = ""
+    domains: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChange:
+    """A change that is not finished, with the last sign of life of its worker."""
+
+    id: str
+    heartbeat: int
+
+
+class ChangeStore:
+    """The change log of an installation.
+
+    Args:
+        url: SQLAlchemy URL of the state database.
+    """
+
+    def __init__(self, url: Secret) -> None:
+        self._database = Database("change log", _own_url(url), _make, _probing_row)
+
+    def begin(self, change: LoggedChange, pending: bytes, heartbeat: int) -> None:
+        """Store the intent of a change.
+
+        Args:
+            change: The change.
+            pending: What it may be writing, as the recorder wrote it.
+            heartbeat: Milliseconds since 1970.
+
+        Raises:
+            ServerDown: If the database does not respond, as every method here.
+        """
+        with self._database.transaction(writes=True) as connection:
+            connection.execute(_BEGIN, _row(change) | {"pending": pending, "heartbeat": heartbeat})
+
+    def intend(self, number: str, pending: bytes) -> None:
+        """Replace what an open change may be writing."""
+        self._update(number, pending=pending)
+
+    def add_chunk(
+        self, number: str, position: int, touched: bytes, targets: Iterable[str], pending: bytes
+    ) -> None:
+        """Store a piece of what a change has touched, and what it may be writing since.
+
+        Args:
+            number: Id of the change.
+            position: Of the piece, from 0.
+            touched: The piece.
+            targets: Domains and addresses of accounts in it.
+            pending: As `begin`.
+        """
+        with self._database.transaction(writes=True) as connection:
+            row = {"change": number, "number": position, "touched": touched}
+            connection.execute(sql.insert(CHUNKS), row)
+            _add_targets(connection, number, targets)
+            connection.execute(_pending_of(number, pending))
+
+    def finish(
+        self, change: LoggedChange, touched: bytes, targets: Iterable[str], pending: bytes = b""
+    ) -> None:
+        """Store the completion of a change; also of one whose intent could not be stored.
+
+        Args:
+            change: The change as it ended; `open`, if that is not known.
+            touched: What was touched behind the last piece.
+            targets: Domains and addresses of accounts in it, but those that the change names.
+            pending: What may have been written, of an open one.
+        """
+        row = _row(change) | {"pending": pending, "touched": touched}
+        new = {f"new_{name}": row[name] for name in _ENDED}
+        with self._database.transaction(writes=True) as connection:
+            if connection.execute(_FINISH, new | {"of": change.id}).rowcount == 0:
+                connection.execute(_BEGIN, row | {"heartbeat": change.began})
+            _add_targets(connection, change.id, targets)
+
+    def forget(self, number: str) -> None:
+        """Delete a change that did nothing."""
+        with self._database.transaction(writes=True) as connection:
+            connection.execute(sql.delete(CHANGES).where(CHANGES.c.id == number))
+
+    def beat(self, numbers: Iterable[str], now: int) -> None:
+        """Store a sign of life of the worker of open changes."""
+        for batch in batches([*numbers]):
+            statement = sql.update(CHANGES).where(CHANGES.c.id.in_(batch)).values(heartbeat=now)
+            with self._database.transaction(writes=True) as connection:
+                connection.execute(statement)
+
+    def abandoned(self, before: int) -> list[OpenChange]:
+        """Return the open changes without a sign of life since a time, the oldest first."""
+        stale = sql.and_(CHANGES.c.result == _OPEN, CHANGES.c.heartbeat < before)
+        wanted = sql.select(CHANGES.c.id, CHANGES.c.heartbeat).where(stale).order_by(CHANGES.c.id)
+        with self._database.transaction() as connection:
+            return [OpenChange(*row) for row in connection.execute(wanted)]
+
+    def claim(self, found: OpenChange, now: int) -> tuple[LoggedChange, bytes, bytes] | None:
+        """Claim an abandoned change, unless another worker did; return it, touched and pending."""
+        unchanged = sql.and_(
+            CHANGES.c.id == found.id,
+            CHANGES.c.result == _OPEN,
+            CHANGES.c.heartbeat == found.heartbeat,
+        )
+        with self._database.transaction(writes=True) as connection:
+            taken = sql.update(CHANGES).where(unchanged).values(heartbeat=now)
+            if connection.execute(taken).rowcount != 1:
+                return None
+            row = connection.execute(sql.select(CHANGES).where(CHANGES.c.id == found.id)).one()
+            return _change(row._mapping), row.touched or b"", row.pending or b""  # noqa: SLF001
+
+    def prune(self, before: int) -> int:
+        """Delete the changes that began before a time, in milliseconds; return how many."""
+        old = sql.select(CHANGES.c.id).where(CHANGES.c.id < first_id(before))
+        pruned = 0
+        while True:
+            with self._database.transaction(writes=True) as connection:
+                ids = [*connection.execute(old.limit(_BATCH)).scalars()]
+                for column in (CHUNKS.c.change, TARGETS.c.change, CHANGES.c.id):
+                    for batch in batches(ids):
+                        connection.execute(sql.delete(column.table).where(column.in_(batch)))
+            pruned += len(ids)
+            if len(ids) < _BATCH:
+                return pruned
+
+    def find(self, wanted: ChangeFilter, limit: int) -> list[LoggedChange]:
+        """Return the newest changes that match; behind `after` the oldest, oldest first."""
+        ascending = bool(wanted.after)
+        order = CHANGES.c.id.asc() if ascending else CHANGES.c.id.desc()
+        statement = _SHOWN.where(*_conditions(wanted)).order_by(order).limit(limit)
+        with self._database.transaction() as connection:
+            return [_change(row) for row in connection.execute(statement).mappings()]
+
+    def change(self, number: str) -> LoggedChange | None:
+        """Read a change by its id."""
+        with self._database.transaction() as connection:
+            found = connection.execute(_SHOWN.where(CHANGES.c.id == number)).mappings().first()
+        return _change(found) if found else None
+
+    def touched(self, number: str) -> Iterator[bytes]:
+        """Yield what a change has touched, piece by piece, as it was stored."""
+        yield from self.pieces(number)
+        last = sql.select(CHANGES.c.touched).where(CHANGES.c.id == number)
+        with self._database.transaction() as connection:
+            rest = connection.execute(last).scalar()
+        if rest:
+            yield rest
+
+    def pieces(self, number: str) -> Iterator[bytes]:
+        """Yield the pieces that were stored before a change was finished."""
+        position = 0
+        pieces = sql.select(CHUNKS.c.touched).where(CHUNKS.c.change == number)
+        while True:
+            with self._database.transaction() as connection:
+                piece = connection.execute(pieces.where(CHUNKS.c.number == position)).scalar()
+            if piece is None:
+                return
+            yield piece
+            position += 1
+
+    def check(self) -> None:
+        """Check that it can be read and written; what is written is rolled back."""
+        self._database.check()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def _update(self, number: str, **values: object) -> None:
+        with self._database.transaction(writes=True) as connection:
+            connection.execute(sql.update(CHANGES).where(CHANGES.c.id == number).values(values))
+
+
+def _own_url(url: Secret) -> Secret:
+    """Return the URL of the log: that of the state database, or of a file beside an SQLite one."""
+    try:
+        parsed = url_of(url)
+    except ArgumentError:
+        # A database that is down, as for all other uses of it.
+        return url
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not name or name.startswith((":", "file:")):
+        return url
+    return Secret(parsed.set(database=f"{name}.changes").render_as_string(hide_password=False))
+
+
+def _make(engine: sql.Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        _write_ahead(engine)
+    with creating(engine) as connection:
+        METADATA.create_all(connection)
+
+
+def _write_ahead(engine: sql.Engine) -> None:
+    """Have commits survive the end of a process without a flush, and a power failure mostly."""
+
+    @sql.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    # The connection that is open already is in another mode.
+    engine.dispose()
+
+
+def _probing_row() -> sql.Executable:
+    return sql.insert(TARGETS).values(target=f"probe-{secrets.token_hex(16)}", change="")
+
+
+def _row(change: LoggedChange) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(change, name, None) for name in _COLUMNS}
+    for name in ("admin", "account", "domain"):
+        row[name] = row[name][:NAME_LENGTH]
+    for name in ("parameters", "steps"):
+        row[name] = json.dumps(row[name])
+    return row | {name: " ".join(row[name]) for name in ("codes", "attributes")}
+
+
+def _change(row: Mapping[Any, Any]) -> LoggedChange:
+    left_out = {"heartbeat", "pending", "touched"}
+    values = {name: value for name, value in row.items() if name not in left_out}
+    parameters = json.loads(values["parameters"])
+    return LoggedChange(
+        **values
+        | {
+            "parameters": {name: tuple(sent) for name, sent in parameters.items()},
+            "steps": tuple(json.loads(values["steps"])),
+            "codes": tuple(values["codes"].split()),
+            "attributes": tuple(values["attributes"].split()),
+        }
+    )
+
+
+def _pending_of(number: str, pending: bytes) -> sql.Update:
+    return sql.update(CHANGES).where(CHANGES.c.id == number).values(pending=pending)
+
+
+def _add_targets(connection: sql.Connection, number: str, targets: Iterable[str]) -> None:
+    rows = [{"target": target[:NAME_LENGTH], "change": number} for target in sorted(targets)]
+    for batch in batches(rows):
+        upsert(connection, TARGETS, batch, ("target", "change"))
+
+
+def _conditions(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
+    yield from _limits(wanted)
+    columns = CHANGES.c
+    for name in ("admin", "token", "endpoint"):
+        if text := getattr(wanted, name):
+            yield columns[name] == text
+    if wanted.account:
+        yield _concerns(columns.account, [wanted.account])
+    if wanted.domain:
+        yield _concerns(columns.domain, [wanted.domain])
+    if wanted.domains is not None:
+        yield _concerns(columns.domain, sorted(wanted.domains))
+    if wanted.attribute:
+        words = " " + columns.attributes + " "
+        yield words.contains(f" {wanted.attribute} ", autoescape=True)
+
+
+def _limits(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
+    number = CHANGES.c.id
+    if wanted.since is not None:
+        yield number >= first_id(wanted.since)
+    if wanted.until is not None:
+        yield number < first_id(wanted.until)
+    if wanted.before:
+        yield number < wanted.before
+    if wanted.after:
+        yield number > wanted.after
+
+
+def _concerns(named: sql.Column[Any], targets: Sequence[str]) -> sql.ColumnElement[bool]:
+    touched = sql.select(TARGETS.c.change).where(TARGETS.c.target.in_(targets))
+    return sql.or_(named.in_(targets), CHANGES.c.id.in_(touched))

@@ -1,0 +1,93 @@
+"""A directory whose writes are reported to a recorder, with the values before and after.
+
+The values come with the write itself, by the pre-read and post-read controls: no other write can be
+between. Of a server without the former they are read before the write.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.dit.entry import Attributes
+from iredldap.dit.plan import Operation
+from iredldap.dit.touched import read_after, read_before, touched_by
+from iredldap.errors import Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap import requests
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.ldap.read_entry import POST_READ, PRE_READ, ReadControl, ReadWithWrite
+from iredldap.gateways.ldap.requests import WINDOW, InFlight
+from iredldap.gateways.ldap.servers import DirectoryConnection
+from iredldap.gateways.recorder import Recorder
+
+
+class RecordedDirectory(Directory):
+    """The same directory as another one, and its connections; each write is recorded.
+
+    Args:
+        directory: The other one.
+        recorder: What gets the writes.
+    """
+
+    def __init__(self, directory: Directory, recorder: Recorder) -> None:
+        # Not `super().__init__`: pool, schema and what is known of the servers are shared.
+        self.__dict__.update(directory.__dict__)
+        self.recorder = recorder
+
+    def write(self, operation: Operation) -> str | None:
+        self.recorder.announce(operation)
+        try:
+            first = self._read_first(operation)
+            with self._pool.connection() as connection, requests.sent():
+                done = requests.response(connection, _send(connection, operation))
+        except Unanswered:
+            # The caller finds out whether it was carried out.
+            raise
+        except Refusal:
+            self.recorder.dismiss(operation)
+            raise
+        self._record(operation, first, done)
+        return done.state
+
+    def pipeline(
+        self, operations: Iterable[Operation], window: int = WINDOW
+    ) -> Iterator[tuple[Operation, Refusal | None]]:
+        first: dict[int, Attributes | None] = {}
+
+        def announced() -> Iterator[Operation]:
+            for operation in operations:
+                self.recorder.announce(operation, streamed=True)
+                yield operation
+
+        def send(operation: Operation) -> InFlight:
+            before = self._read_first(operation)
+            number = _send(connection, operation)
+            first[number] = before
+            return InFlight(number, operation)
+
+        def receive(one: InFlight) -> Refusal | None:
+            done, before = requests.outcome(connection, one.number), first.pop(one.number)
+            if isinstance(done, Refusal):
+                self.recorder.dismiss(one.operation)
+                return done
+            self._record(one.operation, before, done)
+            return None
+
+        with self._pool.connection() as connection, requests.sent():
+            yield from requests.pipeline(announced(), send, receive, window)
+
+    def _record(self, operation: Operation, first: Attributes | None, done: ReadWithWrite) -> None:
+        before = done.before or first
+        self.recorder.record(operation, touched_by(operation, before, done.after))
+
+    def _read_first(self, operation: Operation) -> Attributes | None:
+        """Read what the write itself will not return."""
+        wanted = read_before(operation)
+        if not wanted or PRE_READ in self.controls():
+            return None
+        entry = self.read(operation.dn, wanted)
+        return entry.attributes if entry else None
+
+
+def _send(connection: DirectoryConnection, operation: Operation) -> int:
+    wanted = ((PRE_READ, read_before(operation)), (POST_READ, read_after(operation)))
+    controls = (ReadControl(oid, names) for oid, names in wanted if names)
+    return requests.send(connection, operation, *controls, return_state=False)
