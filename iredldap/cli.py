@@ -26,7 +26,8 @@ from iredldap.config.reader import (
 from iredldap.config.sections import Config
 from iredldap.dit import generations
 from iredldap.embedded.development import Development, gunicorn_command
-from iredldap.embedded.slapd import EmbeddedError, PortRefusedError, free_port
+from iredldap.embedded.errors import EmbeddedError, PortRefusedError
+from iredldap.embedded.slapd import free_port
 from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase

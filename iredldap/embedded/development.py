@@ -16,7 +16,8 @@ from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.dit import base, passwords, user_entry
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import EmbeddedError, Slapd, refuse_taken_port
+from iredldap.embedded.errors import EmbeddedError
+from iredldap.embedded.slapd import Slapd, refuse_taken_port
 from iredldap.installation import configuration, kept_secret
 from iredldap.shipped import shipped
 

@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -19,22 +18,11 @@ from urllib.parse import quote
 
 import ldap
 
+from iredldap.embedded import installed
 from iredldap.embedded.child import ended_with_parent
+from iredldap.embedded.errors import EmbeddedError, PortRefusedError
 
 GIB = 1024**3
-
-_BINARIES = ("/usr/sbin/slapd", "/usr/libexec/slapd", "/usr/local/libexec/slapd")
-_MODULES = tuple(
-    Path(root, lib, name)
-    for root in ("/usr", "/usr/local")
-    for lib in ("lib", "lib64", "libexec")
-    for name in ("ldap", "openldap")
-)
-_STANDARD_SCHEMA = tuple(
-    Path(etc, name, "schema") for etc in ("/etc", "/usr/local/etc") for name in ("ldap", "openldap")
-)
-_APPARMOR_ENABLED = Path("/sys/module/apparmor/parameters/enabled")
-_APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.slapd")
 
 # A Unix socket's path may have 107 bytes on Linux, 103 elsewhere.
 _LONGEST_SOCKET_PATH = 100
@@ -53,18 +41,6 @@ _PORT_TRIES = 100
 _START_SECONDS = 60.0
 """Enough for a much slower machine; a server that exits is noticed at once."""
 _ANSWER_SECONDS = 5
-
-
-class EmbeddedError(Exception):
-    """The private slapd can't be set up or started; the text is shown to the user."""
-
-
-class PortRefusedError(EmbeddedError):
-    """A TCP port of 127.0.0.1 is taken, or not permitted for this process."""
-
-    def __init__(self, port: int, why: str) -> None:
-        super().__init__(f"port {port} is {why}")
-        self.port = port
 
 
 def free_port() -> int:
@@ -269,8 +245,8 @@ class Slapd:
         text = template.substitute(
             home=_escape(self.home),
             schema=_escape(self._schema_dir),
-            standard_schema=_escape(_find_standard_schema()),
-            modules=_escape(_find_modules()),
+            standard_schema=_escape(installed.find_standard_schema()),
+            modules=_escape(installed.find_modules()),
             database=_escape(database),
             suffix=self.suffix,
             suffix_pattern=self.suffix.replace(".", "[.]"),
@@ -292,8 +268,8 @@ class Slapd:
         )
 
     def _binary(self) -> Path:
-        binary = _find_binary()
-        if not _is_confined():
+        binary = installed.find_binary()
+        if not installed.is_confined():
             return binary
         # AppArmor's profile (Ubuntu) applies to the program's path and denies access to `home`. A
         # copy at another path is not confined; the machine's own slapd still is.
@@ -381,49 +357,6 @@ def _answers(uri: str) -> bool:
     finally:
         connection.unbind_s()
     return True
-
-
-def _find_binary() -> Path:
-    found = shutil.which("slapd") or _first(map(Path, _BINARIES))
-    if found is None:
-        raise EmbeddedError(
-            "slapd is not installed; on Debian and Ubuntu it is in the packages"
-            " slapd and slapd-contrib"
-        )
-    return Path(found)
-
-
-def _find_modules() -> Path:
-    # Debian 12 has the .la file, later releases only the .so.
-    module = _first(folder / name for folder in _MODULES for name in ("pw-sha2.la", "pw-sha2.so"))
-    if module is None:
-        raise EmbeddedError(
-            "slapd's module pw-sha2 is not installed; on Debian and Ubuntu it is in the package"
-            " slapd-contrib"
-        )
-    return module.parent
-
-
-def _find_standard_schema() -> Path:
-    file = _first(folder / "inetorgperson.schema" for folder in _STANDARD_SCHEMA)
-    if file is None:
-        raise EmbeddedError(
-            "slapd's schema files are not installed; on Debian and Ubuntu they are in the package"
-            " slapd"
-        )
-    return file.parent
-
-
-def _first(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if path.exists()), None)
-
-
-def _is_confined() -> bool:
-    """Return whether AppArmor is enabled and has a profile for slapd."""
-    try:
-        return _APPARMOR_ENABLED.read_text("ascii").startswith("Y") and _APPARMOR_PROFILE.exists()
-    except OSError:
-        return False
 
 
 def _escape(path: Path) -> str:

@@ -18,6 +18,13 @@ from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import batches, move_rows
 from iredldap.gateways.sql.tables import from_script
+from iredldap.gateways.tables.deleted_mailboxes import (
+    ROWS,
+    YOUNG_ROWS,
+    DeletedMailbox,
+    remember,
+    touching,
+)
 from iredldap.gateways.tables.iredadmin import (
     CONFIRMS,
     DELETED,
@@ -36,15 +43,6 @@ log = structlog.get_logger("iredldap.iredadmin")
 
 _FEW = 20
 """Directories that one statement compares; for more, all rows are read and compared here."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedMailbox:
-    """The mailbox of a deleted account: the address, and its directory."""
-
-    username: str
-    domain: str
-    maildir: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,6 @@ _USAGES = tuple(
     for table, wanted in ((QUOTA, ("bytes", "messages")), (LOGINS, ("imap", "pop3", "lda")))
     for named in [table.c.username.in_(sql.bindparam("mails", expanding=True))]
 )
-
-_ROWS = sql.select(
-    DELETED.c.id,
-    DELETED.c.username,
-    DELETED.c.domain,
-    DELETED.c.maildir,
-).where(DELETED.c.maildir != "")
-_YOUNG_ROWS = _ROWS.where(DELETED.c.timestamp >= sql.bindparam("since"))
 
 
 class Iredadmin:
@@ -165,7 +155,7 @@ class Iredadmin:
             log.warning("no table deleted_mailboxes", kept=names)
             return
         for batch in batches(mailboxes):
-            self._database.write(lambda c: _remember(c, batch, due, admin, columns))  # noqa: B023
+            self._database.write(lambda c: remember(c, batch, due, admin, columns))  # noqa: B023
 
     def written_down(
         self, paths: Sequence[str], since: datetime | None = None
@@ -185,12 +175,12 @@ class Iredadmin:
         """
         if not paths:
             return {}
-        wanted, parameters = _ROWS, dict[str, object]()
+        wanted, parameters = ROWS, dict[str, object]()
         if since:
             # These are few: comparing them here is faster than a condition for each directory.
-            wanted, parameters = _YOUNG_ROWS, {"since": since}
+            wanted, parameters = YOUNG_ROWS, {"since": since}
         elif len(paths) <= _FEW:
-            wanted = wanted.where(_touching(paths))
+            wanted = wanted.where(touching(paths))
         try:
             rows = self._database.read(
                 lambda connection: connection.execute(wanted, parameters).all()
@@ -348,55 +338,3 @@ def _usage(row: Mapping[str, Any]) -> Usage:
     # Dovecot writes negative sizes at times.
     sizes = {name: max(row.get(name) or 0, 0) for name in ("bytes", "messages")}
     return Usage(**{**row, **sizes})
-
-
-def _touching(paths: Sequence[str]) -> sql.ColumnElement[bool]:
-    """Return a condition for rows that overlap a few directories.
-
-    Other programs write paths with upper-case letters, or without a final slash; those are found.
-    Other spellings are found only where all rows are read.
-    """
-    column = sql.func.lower(DELETED.c.maildir)
-    around = {form for path in paths for form in (path, *mailbox.above(path))}
-    forms = sorted(around | {form.rstrip("/") for form in around})
-    inside = (column.startswith(path, autoescape=True, escape="|") for path in paths)
-    return sql.or_(column.in_(forms), *inside)
-
-
-def _remember(
-    connection: sql.Connection,
-    mailboxes: Sequence[DeletedMailbox],
-    due: date | None,
-    admin: str,
-    columns: Iterable[str],
-) -> None:
-    named = DELETED.c.username.in_([one.username for one in mailboxes])
-    known = {
-        (username, maildir): number
-        for number, username, maildir in connection.execute(
-            sql.select(DELETED.c.id, DELETED.c.username, DELETED.c.maildir).where(named)
-        )
-    }
-    again = [known[m.username, m.maildir] for m in mailboxes if (m.username, m.maildir) in known]
-    values = {"delete_date": due, "admin": admin}
-    if again:
-        connection.execute(sql.update(DELETED).where(DELETED.c.id.in_(again)).values(values))
-    new = [m for m in mailboxes if (m.username, m.maildir) not in known]
-    if new:
-        sizes = _sizes(connection, new) if "bytes" in columns else {}
-        rows = [asdict(m) | values | sizes.get(m.username, {}) for m in new]
-        connection.execute(sql.insert(DELETED), rows)
-
-
-def _sizes(
-    connection: sql.Connection, mailboxes: Sequence[DeletedMailbox]
-) -> dict[str, dict[str, int]]:
-    """Return the size of each mailbox as Dovecot recorded it, whose own record is deleted."""
-    found = {one.username: {"bytes": 0, "messages": 0} for one in mailboxes}
-    if not sql.inspect(connection).has_table(QUOTA.name):
-        return found
-    wanted = sql.select(QUOTA).where(QUOTA.c.username.in_(found))
-    for row in connection.execute(wanted):
-        sizes = {"bytes": max(row.bytes or 0, 0), "messages": max(row.messages or 0, 0)}
-        found[row.username.lower()] = sizes
-    return found

@@ -1,8 +1,6 @@
 """The database of iRedAPD: throttling and greylisting, which it reads on every message."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sql
@@ -12,7 +10,15 @@ from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.statements import batches, first_row, move_rows, reserve, upsert
+from iredldap.gateways.sql.statements import (
+    Edit,
+    change_list,
+    delete_values,
+    first_row,
+    move_rows,
+    reserve,
+    upsert,
+)
 from iredldap.gateways.sql.tables import from_script, most_of
 from iredldap.gateways.tables.iredapd import (
     ACCOUNT_COLUMNS,
@@ -37,15 +43,6 @@ Values = Mapping[str, Any]
 Condition = sql.ColumnElement[bool]
 
 _UNSET = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A change of a list: values added and removed; if it `replaces`, all others go, too."""
-
-    added: Sequence[str] = ()
-    removed: Sequence[str] = ()
-    replaces: bool = False
 
 
 class Iredapd:
@@ -204,7 +201,7 @@ class Iredapd:
         """
         owner = {"account": account}
         self._database.write(
-            lambda connection: _change(connection, WHITELISTS.c.sender, owner, edit, comment="")
+            lambda connection: change_list(connection, WHITELISTS.c.sender, owner, edit, comment="")
         )
 
     def spf_domains(self) -> list[str]:
@@ -229,10 +226,10 @@ class Iredapd:
         present = [table for table in (WHITELISTS, RESOLVED) if self._has(table)]
 
         def work(connection: sql.Connection) -> None:
-            gone = _change(connection, SPF_DOMAINS.c.domain, {}, edit)
+            gone = change_list(connection, SPF_DOMAINS.c.domain, {}, edit)
             comments = [f"AUTO-UPDATE: {name}" for name in gone]
             for table in present:
-                _delete(connection, table.c.comment, comments)
+                delete_values(connection, table.c.comment, comments)
 
         self._database.write(work)
 
@@ -339,7 +336,7 @@ def _raise_users(
 def _drop_counters(connection: sql.Connection, throttles: Condition) -> None:
     """Delete the counters of some throttles, whose rows stay locked until the transaction ends."""
     wanted = sql.select(THROTTLES.c.id).where(throttles).order_by(THROTTLES.c.id)
-    _delete(connection, COUNTERS.c.tid, connection.scalars(wanted.with_for_update()).all())
+    delete_values(connection, COUNTERS.c.tid, connection.scalars(wanted.with_for_update()).all())
 
 
 def _in_the_way(connection: sql.Connection, old: str, new: str) -> Condition:
@@ -357,45 +354,3 @@ def _clear(
         _drop_counters(connection, named(THROTTLES.c.account))
     for place in places:
         connection.execute(sql.delete(place.table).where(named(place.column)))
-
-
-def _change(
-    connection: sql.Connection,
-    column: sql.Column[Any],
-    owner: Mapping[str, str],
-    edit: Edit,
-    **others: str,
-) -> list[str]:
-    """Change a list; return the values that were removed.
-
-    Args:
-        connection: In a transaction.
-        column: Contains the values.
-        owner: The owner of the list, by the name of the column; empty: the table is one list.
-        edit: The change.
-        others: Further columns that are set in all rows of added values.
-    """
-    reserve(connection, column.table.name, owner.get("account", ""))
-    gone = sorted(set(edit.removed) - set(edit.added))
-    rows = [{column.name: value, **owner, **others} for value in sorted(edit.added)]
-    upsert(connection, column.table, rows, (*owner, column.name), (column.name, *others))
-    if edit.replaces:
-        # After the insertion, whose locks make two clients that replace the same list wait for each
-        # other.
-        own = [column.table.c[name] == value for name, value in owner.items()]
-        held = connection.scalars(sql.select(column).where(*own).with_for_update())
-        gone += sorted(set(held) - set(edit.added))
-    _delete(connection, column, gone, owner)
-    return gone
-
-
-def _delete(
-    connection: sql.Connection,
-    column: sql.Column[Any],
-    values: Sequence[Any],
-    owner: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    table = column.table
-    own = [table.c[name] == value for name, value in owner.items()]
-    for batch in batches(values):
-        connection.execute(sql.delete(table).where(column.in_(batch), *own))

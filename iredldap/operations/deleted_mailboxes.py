@@ -12,7 +12,7 @@ from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Outside, Query
 from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.iredadmin import DeletedMailbox
+from iredldap.gateways.tables.deleted_mailboxes import DeletedMailbox
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.mailboxes import owners_of
 

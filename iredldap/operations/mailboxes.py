@@ -28,7 +28,7 @@ from iredldap.errors import (
     ServerDown,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.iredadmin import DeletedMailbox
+from iredldap.gateways.tables.deleted_mailboxes import DeletedMailbox
 from iredldap.operations.context import Context
 from iredldap.operations.mail_databases import Records
 

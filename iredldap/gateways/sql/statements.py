@@ -1,6 +1,8 @@
-"""Statements whose syntax differs between databases, or that are sent in batches."""
+"""Statements that gateways have in common: those that differ by database, batches, lists."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
@@ -12,6 +14,15 @@ Row = Mapping[str, Any]
 
 _BATCH = 500
 """Values in one statement; SQLite may be built to accept no more than 999."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of a list: values added and removed; if it `replaces`, all others go, too."""
+
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    replaces: bool = False
 
 
 def upsert(
@@ -102,3 +113,46 @@ def reserve(connection: sql.Connection, *words: str) -> None:
     if connection.dialect.name == "postgresql":
         numbers = (sql.func.hashtext(word) for word in words)
         connection.execute(sql.select(sql.func.pg_advisory_xact_lock(*numbers)))
+
+
+def change_list(
+    connection: sql.Connection,
+    column: sql.Column[Any],
+    owner: Mapping[str, str],
+    edit: Edit,
+    **others: str,
+) -> list[str]:
+    """Change a list; return the values that were removed.
+
+    Args:
+        connection: In a transaction.
+        column: Contains the values.
+        owner: The owner of the list, by the name of the column; empty: the table is one list.
+        edit: The change.
+        others: Further columns that are set in all rows of added values.
+    """
+    reserve(connection, column.table.name, owner.get("account", ""))
+    gone = sorted(set(edit.removed) - set(edit.added))
+    rows = [{column.name: value, **owner, **others} for value in sorted(edit.added)]
+    upsert(connection, column.table, rows, (*owner, column.name), (column.name, *others))
+    if edit.replaces:
+        # After the insertion, whose locks make two clients that replace the same list wait for each
+        # other.
+        own = [column.table.c[name] == value for name, value in owner.items()]
+        held = connection.scalars(sql.select(column).where(*own).with_for_update())
+        gone += sorted(set(held) - set(edit.added))
+    delete_values(connection, column, gone, owner)
+    return gone
+
+
+def delete_values(
+    connection: sql.Connection,
+    column: sql.Column[Any],
+    values: Sequence[Any],
+    owner: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Delete rows by the values of a column, of one owner or of all."""
+    table = column.table
+    own = [table.c[name] == value for name, value in owner.items()]
+    for batch in batches(values):
+        connection.execute(sql.delete(table).where(column.in_(batch), *own))

@@ -7,7 +7,7 @@ from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.plan import Plan
 from iredldap.dit.scopes import PolicyTarget
 from iredldap.errors import InvalidDomainName, InvalidMail
-from iredldap.gateways.iredapd import Edit
+from iredldap.gateways.sql.statements import Edit
 from iredldap.gateways.tables.iredapd import GREYLISTING_WIDTH
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.policies import target

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from iredldap.config.settings import Secret
-from iredldap.gateways.iredapd import Edit, Iredapd
+from iredldap.gateways.iredapd import Iredapd
+from iredldap.gateways.sql.statements import Edit
 from tests.support.databases import Urls, execute, rows
 from tests.support.iredapd import Reader
 
