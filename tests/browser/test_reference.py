@@ -12,7 +12,7 @@ DOMAIN = "example.com"
 
 
 def test_an_admin_logs_in_and_tries_calls(page: Page, world: World, tmp_path: Path) -> None:
-    """He makes a domain, with nothing but what he typed, and finds it in the list.
+    """They make a domain, with nothing but what they typed, and find it in the list.
 
     `REFERENCE_PNG` names a file for a picture of that.
     """

@@ -872,7 +872,7 @@ def test_empty_value_in_a_change(api: Client, world: World, endpoint: Endpoint, 
 def test_empty_value_in_a_creation(
     serve: Any, world: World, endpoint: Endpoint, row: Field
 ) -> None:
-    """There is nothing to clear: the same comes of it as without the parameter."""
+    """There is nothing to clear: the effect is that of leaving the parameter out."""
     api = serve(accounts={"maildir_append_timestamp": False}).client().log_in()
     prepare(api, endpoint)
     dn = dn_of(world, endpoint)
@@ -1045,7 +1045,7 @@ def test_no_backup_mx_has_no_primary_one(api: Client, world: World) -> None:
 def test_login(
     served: Served, world: World, changes: dict[str, str | None], status: int, code: str | None
 ) -> None:
-    """Only an admin with his password gets a cookie; the older twin keys say the same."""
+    """Only an admin with their password gets a cookie; the older twin keys say the same."""
     client = served.client()
     before = world.snapshot()
     credentials = {"username": ADMIN, "password": ADMIN_PASSWORD, **changes}

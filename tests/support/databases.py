@@ -73,7 +73,7 @@ class Holder(Server):
     def create(self, database: str, schema: str) -> str:
         """Make a database with its user and the tables of a schema; give that user's URL.
 
-        As on an iRedMail server, he owns everything, but may only read and write in `amavisd`.
+        As on an iRedMail server, they own everything, but may only read and write in `amavisd`.
         """
         owns = schema != "amavisd"
         self.administer(self.system_database, *self._makings(database, owns=owns))

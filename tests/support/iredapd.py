@@ -56,7 +56,7 @@ class Reader:
         return True
 
     def defers(self, recipient: str, sender: str, client: str = STRANGER) -> bool:
-        """Whether a stranger is told to come back later, when he comes for the first time."""
+        """Return whether an unknown sender is deferred at the first attempt."""
         with connected(self.url) as connection:
             local, senders = keys(_bare(recipient)), {*keys(_bare(sender)), client}
             for table in ("greylisting_whitelists", "greylisting_whitelist_domain_spf"):

@@ -359,9 +359,9 @@ class Dovecot:
         return not refused
 
     def mailbox(self, user: str, service: str = "doveadm") -> dict[str, str] | None:
-        """Look a user up: his fields, among them `home`, `mail` and `quota_rule`.
+        """Look a user up: their fields, among them `home`, `mail` and `quota_rule`.
 
-        `user` is there if his own address is another than the one asked for.
+        `user` is there if their own address is another than the one asked for.
 
         Raises:
             MailServerError: If there is no answer.

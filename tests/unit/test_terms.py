@@ -77,6 +77,17 @@ PLAIN = (
 """Sources that have been written in the field's words; each package that follows is added."""
 
 
+# This one names the terms.
+TESTS = sorted({*(ROOT / "tests").rglob("*.py")} - {Path(__file__)})
+
+
+def described(path: Path) -> str:
+    """Return the names and docstrings of the module, the classes and the functions of a file."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, kinds)]
+    return "\n".join(f"{getattr(node, 'name', '')}\n{ast.get_docstring(node)}" for node in nodes)
+
+
 def occurrences(term: str, text: str) -> Iterator[int]:
     """Yield the numbers of the lines that hold a term as a whole word, in any case.
 
@@ -103,6 +114,18 @@ def test_an_old_term_is_used_no_more(term: str) -> None:
         f"{path.relative_to(ROOT)}:{line}: {OLD_TERMS[term]!r} instead of {term!r}"
         for path in (*SOURCES, *PAGES)
         for line in occurrences(term, path.read_text(encoding="utf-8"))
+    ]
+    assert not uses, "\n".join(uses)
+
+
+def test_old_terms_are_not_used_in_tests() -> None:
+    """Neither in a name nor in a docstring; the data of a test may hold any word."""
+    uses = [
+        f"{path.relative_to(ROOT)}: {OLD_TERMS[term]!r} instead of {term!r}: {lines[line - 1]}"
+        for path in TESTS
+        for lines in [described(path).splitlines()]
+        for term in OLD_TERMS
+        for line in occurrences(term, "\n".join(lines))
     ]
     assert not uses, "\n".join(uses)
 

@@ -73,7 +73,7 @@ def twin(api: Client) -> Client:
 
 
 def test_new_admin(api: Client, served: Served, world: World) -> None:
-    """He is stored as iRedAdmin stores one, can log in, and has no rights yet."""
+    """They are stored as iRedAdmin stores one, can log in, and have no rights yet."""
     answer = done(api.post(PATH.upper().replace("/API/ADMIN", "/api/admin"), password=PASSWORD))
 
     attributes = world.attributes(world.tree.admin(EVE))
@@ -154,7 +154,7 @@ def test_rules_for_passwords(serve: Any, world: World, password: str, codes: str
 
 
 def test_two_creations_at_once(api: Client, world: World) -> None:
-    """One of them makes him."""
+    """One of them makes the other."""
     answers = at_once(*(partial(twin(api).post, PATH, password=PASSWORD) for _ in range(4)))
 
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
@@ -165,7 +165,7 @@ def test_two_creations_at_once(api: Client, world: World) -> None:
 
 
 def test_limits_hold(api: Client, served: Served, world: World) -> None:
-    """He creates domains as far as they allow, and may manage and delete what he created."""
+    """They create domains as far as their limits allow, and may manage and delete these."""
     done(
         api.post(
             PATH,
@@ -199,8 +199,8 @@ def test_limits_hold(api: Client, served: Served, world: World) -> None:
     done(eve.delete("/api/domain/two.test"))
 
 
-def test_limits_hold_however_quick_he_is(api: Client, served: Served, world: World) -> None:
-    """Of several domains created at once, no more are left than he may have."""
+def test_limits_hold_for_domains_created_at_once(api: Client, served: Served, world: World) -> None:
+    """Of several domains created at once, no more are left than the admin may have."""
     done(api.post(PATH, password=PASSWORD, maxDomains="1"))
     eve = served.client().log_in(EVE, PASSWORD)
 
@@ -213,7 +213,7 @@ def test_limits_hold_however_quick_he_is(api: Client, served: Served, world: Wor
 
 
 def test_no_more_domains(api: Client, served: Served, world: World, eve: str) -> None:
-    """0 takes it away again, for sessions that have begun too; what he has he keeps."""
+    """0 takes it away again, for sessions that have begun too; what they have they keep."""
     done(api.put(PATH, maxDomains="5"))
     client = served.client().log_in(EVE, PASSWORD)
     done(client.post("/api/domain/one.test"))
@@ -330,7 +330,7 @@ def test_nobody(api: Client, world: World, corp: str, method: str) -> None:
 
 
 def test_what_is_read(api: Client, world: World, eve: str) -> None:
-    """His attributes less his password, and the keys of the SQL edition."""
+    """Their attributes less their password, and the keys of the SQL edition."""
     done(api.put(PATH, maxDomains="2", maxQuota="2", quotaUnit="TB", disableViewingMailLog="yes"))
     for name in ("two.test", "one.test"):
         done(api.post(f"/api/domain/{name}"))
@@ -364,7 +364,7 @@ def test_what_is_read(api: Client, world: World, eve: str) -> None:
 
 
 def test_domain_given_since_it_was_read(api: Client, eve: str, corp: str) -> None:
-    """It is told to a client that has his entry in the same state."""
+    """It is told to a client that has their entry in the same state."""
     state = api.get(PATH).headers["ETag"]
     done(api.put(f"/api/domain/admins/{corp}", addAdmin=EVE))
 
@@ -446,7 +446,7 @@ def test_last_global_admins_who_delete_each_other_at_once(
     assert world.find("(&(domainGlobalAdmin=yes)(accountStatus=active))")
 
 
-def test_nobody_deletes_himself(chief: Client, world: World) -> None:
+def test_no_admin_deletes_their_own_account(chief: Client, world: World) -> None:
     before = world.snapshot()
     refused(chief.delete(PATH), 403, "PERMISSION_DENIED")
     assert world.snapshot() == before
@@ -456,7 +456,7 @@ def test_nobody_deletes_himself(chief: Client, world: World) -> None:
 
 
 def test_deletion(api: Client, served: Served, world: World, eve: str, corp: str) -> None:
-    """No domain names him any more; mail to his address goes where it went."""
+    """No domain names them any more; mail to their address goes where it went."""
     done(api.put(f"/api/domain/admins/{corp}", addAdmin=f"{EVE},ann@corp.test"))
     done(api.post("/api/domain/other.test"))
     world.set(world.tree.domain("other.test"), domainAdmin=EVE.upper())
@@ -477,7 +477,7 @@ def test_deletion(api: Client, served: Served, world: World, eve: str, corp: str
 def test_mail_user_with_rights_only_loses_them(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
-    """He is no standalone admin to be read or changed; his account and mailbox stay."""
+    """They are no standalone admin to be read or changed; their account and mailbox stay."""
     path, dn = "/api/admin/ann@corp.test", world.tree.user("ann@corp.test")
     before = world.attributes(dn)
     done(api.put(f"/api/domain/admins/{corp}", addAdmin="ann@corp.test"))
@@ -496,7 +496,7 @@ def test_mail_user_with_rights_only_loses_them(
     assert world.attributes(dn) == before
 
 
-def test_mail_user_does_not_withdraw_his_own_rights(
+def test_mail_user_does_not_withdraw_their_own_rights(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
     done(api.put("/api/user/ann@corp.test", isGlobalAdmin="yes"))
@@ -571,7 +571,7 @@ def test_deletion_that_broke_off_is_finished(
 
 
 @pytest.mark.parametrize("mail", [EVE, "ann@corp.test"])
-def test_domain_given_while_he_was_deleted(
+def test_domain_given_while_its_admin_was_deleted(
     api: Client,
     served: Served,
     directory: Directory,
@@ -580,7 +580,7 @@ def test_domain_given_while_he_was_deleted(
     corp: str,
     mail: str,
 ) -> None:
-    """Whoever has the address next shall not find himself its admin."""
+    """The next account with the address must not become its admin by that."""
     done(api.put(f"/api/domain/admins/{corp}", addAdmin=mail))
     plan = deletion(served, mail)
     apply(directory, replace(plan, steps=plan.steps[:-1]))
@@ -595,7 +595,7 @@ def test_domain_given_while_he_was_deleted(
 def test_two_who_end_each_other(
     chief: Client, served: Served, directory: Directory, world: World, change: str
 ) -> None:
-    """One of them stays, as he was."""
+    """One of them stays, unchanged."""
     sent = {"demoted": {"isGlobalAdmin": ["no"]}, "disabled": {"accountStatus": ["disabled"]}}
     if change == "deleted":
         plan = deletion(served, EVE)
@@ -615,7 +615,7 @@ def test_two_who_end_each_other(
 def test_domain_created_while_the_admin_was(
     api: Client, served: Served, directory: Directory, world: World
 ) -> None:
-    """He is not made after all."""
+    """They are not made after all."""
     parsed = parse(admin.CREATE, {"password": [PASSWORD]})
     plan = standalone_admins.create(served.context(), {"mail": EVE}, parsed)
     done(api.post("/api/domain/far.test"))
@@ -626,10 +626,10 @@ def test_domain_created_while_the_admin_was(
     assert world.entry(world.tree.admin(EVE)) is None
 
 
-def test_admin_created_while_his_domain_was(
+def test_admin_created_while_their_domain_was(
     api: Client, served: Served, directory: Directory, world: World, corp: str
 ) -> None:
-    """A normal admin does not get the domain of his address: rights belong to addresses."""
+    """A normal admin does not get the domain of their address: rights belong to addresses."""
     ann = "ann@corp.test"
     if world.entry(world.tree.user(ann)) is None:
         done(api.post(f"/api/user/{ann}", password=PASSWORD))
@@ -658,7 +658,7 @@ def test_admin_created_while_his_domain_was(
 def test_session_ends_with_what_it_stands_on(
     api: Client, chief: Client, corp: str, change: dict[str, str], status: int, code: str
 ) -> None:
-    """What he loses, his password, his account or his role, ends at once."""
+    """Without the password, the account or the role, the session ends at once."""
     assert chief.get(f"/api/domain/{corp}").status_code == 200
 
     done(api.put(PATH, **change))
@@ -667,7 +667,9 @@ def test_session_ends_with_what_it_stands_on(
     refused(chief.get(f"/api/domain/{corp}"), status, code)
 
 
-def test_session_gains_what_he_is_given(api: Client, served: Served, eve: str, corp: str) -> None:
+def test_session_gains_what_its_admin_is_given(
+    api: Client, served: Served, eve: str, corp: str
+) -> None:
     client = served.client().log_in(EVE, PASSWORD)
     refused(client.get(f"/api/domain/{corp}"), 403, "PERMISSION_DENIED")
 
@@ -701,7 +703,7 @@ def finished(api: Client, answer: Any) -> dict[str, Any]:
 
 
 def test_jobs(api: Client, world: World) -> None:
-    """He is made, changed and deleted by those who do not wait; what is refused is so at once."""
+    """They are made, changed and deleted without a wait; what is refused is so at once."""
     dn = world.tree.admin(EVE)
     made = api.call("POST", PATH, headers=ASYNC, password=PASSWORD, maxUsers="5")
     assert finished(api, made)["status"] == "done"

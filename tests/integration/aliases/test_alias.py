@@ -356,7 +356,7 @@ def test_broken_deletion_is_finished_by_another_call(
 
 
 def test_normal_admin_and_aliases(api: Client, served: Served, world: World, info: str) -> None:
-    """Aliases of his domains only; another's look like none."""
+    """Aliases of their domains only; another's look like none."""
     world.modify(world.tree.user(ANN), (0, "enabledService", [b"domainadmin"]))
     world.set(world.tree.domain("corp.test"), domainAdmin=[ANN])
     done(api.post("/api/alias/info@other.test", members=FAR))

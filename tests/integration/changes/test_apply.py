@@ -143,7 +143,7 @@ def recheck(correction: Correction) -> Recheck:
 class TestOutside:
     """What is done beside the directory for an entry goes with it."""
 
-    def test_it_is_taken_back_when_the_entry_cannot_be_added(self, directory: Directory) -> None:
+    def test_it_is_undone_when_the_entry_cannot_be_added(self, directory: Directory) -> None:
         """Then nothing was done, and nothing is told."""
         elsewhere = Elsewhere()
         apply(directory, Plan(DN, (domain(),)))
@@ -154,7 +154,7 @@ class TestOutside:
         assert not elsewhere.is_done
         assert failed.value.report is None
 
-    def test_it_is_taken_back_when_the_entry_is(self, directory: Directory) -> None:
+    def test_it_is_undone_when_the_entry_is(self, directory: Directory) -> None:
         """As a look behind the add may order."""
         elsewhere = Elsewhere()
         lost = Correction((Delete(DN),), AlreadyExists("a rival"))
@@ -179,7 +179,7 @@ class TestOutside:
         assert failed.value.report["done"] == ["do it elsewhere", f"add {DN}"]
 
     @pytest.mark.parametrize("more", [{}, {"undo": None}])
-    def test_what_cannot_be_taken_back_is_told(
+    def test_what_cannot_be_undone_is_reported(
         self, directory: Directory, more: dict[str, Any]
     ) -> None:
         """With the reason for which the plan ended."""
@@ -545,7 +545,7 @@ class TestSweep:
         assert peaks[1] < 1.5 * peaks[0] + 50_000
 
     def test_entries_may_vanish_meanwhile(self, directory: Directory, world: World) -> None:
-        """Somebody else who deletes the same is no obstacle, even if he is always quicker."""
+        """Somebody else who deletes the same is no obstacle, even if they are always quicker."""
         grow(directory, 5)
 
         def change(entry: Entry) -> Iterable[Operation]:
@@ -673,7 +673,7 @@ class TestRecheck:
         assert seen == [DN]
         assert outcome.state == state_of(directory)
 
-    def test_what_was_done_is_taken_back(self, directory: Directory) -> None:
+    def test_what_was_done_is_undone(self, directory: Directory) -> None:
         """A race that was lost leaves nothing, so there is nothing to report."""
 
         def judge(found: Iterable[Entry]) -> Correction:
@@ -695,7 +695,7 @@ class TestRecheck:
 
         assert text_of(directory, "description") == "put right"
 
-    def test_what_cannot_be_taken_back_is_told(self, directory: Directory) -> None:
+    def test_what_cannot_be_undone_is_reported(self, directory: Directory) -> None:
         """If the correction fails, the steps before remain and the report says so."""
 
         def judge(found: Iterable[Entry]) -> Correction:

@@ -221,7 +221,7 @@ class TestReport:
 
 class TestResumption:
     def test_deleted_is_done(self, office: Office) -> None:
-        """Nothing is left of what was to be deleted; nobody is asked whether he may."""
+        """Nothing is left of what was to be deleted; no right is asked for."""
         begun = JobState(DN, "deleted", ("modify it",), ("delete it",), 1)
 
         assert office.resume(begun, PermissionDenied("not his any more")).status == "done"

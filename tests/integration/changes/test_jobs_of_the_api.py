@@ -351,7 +351,7 @@ class TestSecrets:
     def test_own_password_of_an_admin_from_elsewhere(
         self, served: Served, api: Client, corp: World
     ) -> None:
-        """He may change few things of his account; a password is one of them in a job, too."""
+        """They may change few things of their account; a password is one of them in a job, too."""
         mail = "guest@home.test"
         done(api.post("/api/domain/home.test"))
         done(api.post(f"/api/user/{mail}", password=PASSWORD))
@@ -467,7 +467,7 @@ class TestFailure:
     def test_rights_are_judged_when_it_is_done(
         self, served: Served, api: Client, corp: World, serve: Any, loss: str
     ) -> None:
-        """An admin who has lost his own meanwhile changes nothing any more."""
+        """An admin who has lost their own meanwhile changes nothing any more."""
         add_admin(corp, api)
         done(api.post("/api/domain/other.test"))
         client = served.client().log_in(f"admin@{DOMAIN}", PASSWORD)

@@ -199,7 +199,7 @@ def test_the_api_works_behind_nginx(front: Client) -> None:
 
 
 def test_nobody_speaks_for_another_through_nginx(front: Client) -> None:
-    """An address that the client claims to have is not taken for his."""
+    """An address that the client claims to have is not taken for their."""
     headers = {"X-Forwarded-For": "192.0.2.7"}
     url = f"{front.url}/api/domain/front.test"
     refused(front.session.get(url, headers=headers), 401, "LOGIN_REQUIRED")

@@ -1,4 +1,4 @@
-"""Whoever binds may read and write what an iRedMail server's access rules let him, no more."""
+"""Whoever binds may read and write what an iRedMail server's access rules let them, no more."""
 
 import base64
 import hashlib
@@ -92,7 +92,7 @@ def slapd(
     "row", [pytest.param(row, id=f"{row[0]}-{row[1].partition(',')[0]}-{row[2]}") for row in RULES]
 )
 def test_rule(slapd: Slapd, row: tuple[int, str, str, str, str], caller: str) -> None:
-    """Each rule gives each caller his right; the switch lifts the two service accounts only."""
+    """Each rule gives each caller their right; the switch lifts the two service accounts only."""
     _, dn, attribute, value, rights = row
     expected = rights[CALLERS.index(caller)]
     if slapd_is_fast(slapd):
@@ -115,7 +115,7 @@ def test_every_password_is_hashed_and_verified(slapd: Slapd) -> None:
 
 
 def test_own_password(slapd: Slapd) -> None:
-    """A user changes his own password, and nobody else's."""
+    """A user changes their own password, and no other one."""
     ann = bound(slapd, ANN)
 
     ann.modify_s(ANN, replacing("userPassword", ssha512("new")))
@@ -137,7 +137,7 @@ def test_own_entry_of_a_service_account(slapd: Slapd, caller: str) -> None:
 
 
 def test_neighbours_are_seen_and_strangers_are_not(slapd: Slapd) -> None:
-    """A user's search finds his own domain's entries, and of another domain none."""
+    """A user's search finds the entries of their own domain, and of another domain none."""
     found = bound(slapd, ANN).search_s(
         DOMAINS, ldap.SCOPE_SUBTREE, "(objectClass=*)", attrlist=["mail", "userPassword"]
     )
@@ -278,7 +278,7 @@ def ssha512(password: str) -> str:
 
 
 def tree() -> Iterator[str]:
-    """Make the entries of the rules; everybody's password is his DN."""
+    """Make the entries of the rules; everybody's password is their DN."""
     yield record(SUFFIX, "dcObject organization", dc="example", o="example")
     for dn in (VMAIL, VMAILADMIN, BACKUP):
         yield record(dn, "person shadowAccount", sn="x", uid="x", userPassword=ssha512(dn))

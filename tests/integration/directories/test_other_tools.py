@@ -191,7 +191,7 @@ def test_an_address_of_another_tool_is_taken(api: Client, world: World, corp: st
 def test_an_admin_of_another_tool_logs_in(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
-    """A mail user named by `uid` manages his domain; a standalone admin is found as well."""
+    """A mail user named by `uid` manages their domain; a standalone admin is found as well."""
     plant(world, NAMES["uid"], f"ann@{corp}")
     done(api.put(f"/api/domain/admins/{corp}", addAdmin=f"ann@{corp}"))
     ann = served.client().log_in(f"ann@{corp}", PASSWORD)

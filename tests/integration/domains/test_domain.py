@@ -428,7 +428,7 @@ def test_missing_domain(api: Client, path: str) -> None:
 
 
 def test_normal_admin(api: Client, served: Served, world: World) -> None:
-    """His own domains only; what is missing and what is another's look alike."""
+    """Their own domains only; what is missing and what is another's look alike."""
     tree = world.tree
     for domain in ("corp.test", "other.test"):
         done(api.post(f"/api/domain/{domain}"))
@@ -463,8 +463,10 @@ def test_normal_admin(api: Client, served: Served, world: World) -> None:
     )
 
 
-def test_normal_admin_creates_within_his_limits(api: Client, served: Served, world: World) -> None:
-    """Who may create domains manages what he creates, and hands out no more than he may."""
+def test_normal_admin_creates_within_their_limits(
+    api: Client, served: Served, world: World
+) -> None:
+    """Who may create domains manages what they create, and hands out no more than they may."""
     tree = world.tree
     done(api.post("/api/domain/home.test"))
     done(api.post("/api/user/adm@home.test", password=PASSWORD))

@@ -428,7 +428,7 @@ def test_admins_are_assigned_and_withdrawn(
 
 
 def test_global_admin_keeps_the_role(api: Client, world: World, corp: str) -> None:
-    """Though the last domain is withdrawn from him."""
+    """Though the last domain is withdrawn from them."""
     ann = world.tree.user("ann@corp.test")
     done(api.put("/api/domain/admins/corp.test", addAdmin="ann@corp.test"))
     world.set(ann, domainGlobalAdmin="yes")
@@ -437,7 +437,7 @@ def test_global_admin_keeps_the_role(api: Client, world: World, corp: str) -> No
 
 
 def test_withdrawal_that_broke_off(api: Client, world: World, corp: str) -> None:
-    """The role went, the domain still names him: a repeat withdraws him."""
+    """The role went, the domain still names them: a repeat withdraws them."""
     done(api.put("/api/domain/admins/corp.test", addAdmin="ann@corp.test"))
     world.modify(
         world.tree.user("ann@corp.test"), (ldap.MOD_DELETE, "enabledService", [b"domainadmin"])
@@ -446,7 +446,7 @@ def test_withdrawal_that_broke_off(api: Client, world: World, corp: str) -> None
     assert "domainAdmin" not in world.attributes(corp)
 
 
-def test_normal_admin_names_users_of_his_domains(
+def test_normal_admin_names_users_of_their_domains(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
     """And switches no service but self-service."""

@@ -18,10 +18,9 @@ from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from ldif_export import child_process
 from ldif_export.backup import full
-from ldif_export.readers import choice as readers
 from ldif_export.readers import domain_lookup
 from ldif_export.readers.base import Projection
-from ldif_export.readers.choice import ReaderName
+from ldif_export.readers.choice import READER_NAMES, ReaderName, connect
 from ldif_export.restore import execution, verify
 from ldif_export.restore.plan import plan_restore
 from ldif_export.selection import Selection, SelectionKind
@@ -61,7 +60,7 @@ def settings(world: World, account: str = "vmail", password: str = READER_PASSWO
 
 
 def plant(world: World, home: str, name: str = FIRM) -> None:
-    """Make a domain as another tool does, with a user who has a name of his own kind."""
+    """Make a domain as another tool does, with a user who has a name of their own kind."""
     world.add(
         home,
         objectClass="mailDomain",
@@ -89,7 +88,7 @@ def plant(world: World, home: str, name: str = FIRM) -> None:
 def exported(world: World, kind: SelectionKind, name: str, choice: ReaderName = "wire") -> bytes:
     """Export as the command does."""
     selection = Selection(kind, name)
-    with closing(readers.connect(settings(world), Projection(selection), choice)) as reader:
+    with closing(connect(settings(world), Projection(selection), choice)) as reader:
         searches = domain_lookup.resolve_searches(reader, (selection,), world.tree)
         with closing(full.export(reader, searches, passwords=True)) as text:
             return b"".join(text)
@@ -151,7 +150,7 @@ def test_accounts_of_such_a_domain(api: Client, world: World, postfix: Postfix, 
 
 @every_name
 def test_an_admin_of_such_a_domain(api: Client, served: Served, world: World, home: str) -> None:
-    """He logs in, and manages what stands in it and nothing else."""
+    """They log in, and manage what is in it and nothing else."""
     plant(world, home)
     done(api.post("/api/domain/other.test"))
     done(api.post("/api/user/eve@other.test", password=PASSWORD))
@@ -288,6 +287,6 @@ def test_two_accounts_of_one_address_are_refused_by_the_command(world: World) ->
         uid="anna",
         mail=ANN,
     )
-    for choice in readers.READER_NAMES:
+    for choice in READER_NAMES:
         with pytest.raises(AmbiguousAccount, match="uid=ann"):
             exported(world, "user", ANN, choice)

@@ -527,7 +527,7 @@ class TestPasswords:
         assert proxy.connections == 0
 
     def test_a_check_leaves_no_connection(self, directory: Directory, proxy: Proxy) -> None:
-        """It has one of its own, whatever comes of it."""
+        """It has one of its own, whatever its result."""
         for password in (WRITER_PASSWORD, "wrong"):
             directory.verifies(WRITER, password)
 

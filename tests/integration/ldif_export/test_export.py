@@ -32,7 +32,7 @@ from iredldap.errors import (
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from ldif_export import child_process, handover
-from ldif_export.backup import full as stream
+from ldif_export.backup.full import text
 from ldif_export.readers import libldap
 from ldif_export.selection import Selection
 from tests.support.patience import PATIENCE, started, wait_until
@@ -192,7 +192,7 @@ def empty(tmp_path: Path) -> Iterator[Slapd]:
 def library(server: Slapd, selection: Selection) -> bytes:
     with connected(server) as connection:
         found = libldap.entries(connection, TREE, selection)
-        return b"".join(stream.text(found, passwords=selection.has_passwords))
+        return b"".join(text(found, passwords=selection.has_passwords))
 
 
 def in_child(server: Slapd, selection: Selection) -> bytes:
@@ -337,7 +337,7 @@ def test_a_wrong_name_gives_no_byte(full: Slapd, selection: Selection) -> None:
     with connected(full) as connection:
         found = libldap.entries(connection, TREE, selection)
         with pytest.raises(NoSuchAccount):
-            next(stream.text(found, passwords=True))
+            next(text(found, passwords=True))
     with pytest.raises(NoSuchAccount):
         child_process.start(settings(full), selection)
     ran = command(full.ldapi, selection.kind, selection.name)
@@ -346,7 +346,7 @@ def test_a_wrong_name_gives_no_byte(full: Slapd, selection: Selection) -> None:
     assert ran.stderr.count(b"\n") == 1
 
 
-def test_a_directory_that_is_not_there_is_told_apart(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_has_its_own_status(tmp_path: Path) -> None:
     """Nobody listens: the caller may try again later."""
     nobody = LdapSettings(
         uri=(f"ldapi://{str(tmp_path).replace('/', '%2F')}%2Fnone",),
@@ -379,7 +379,7 @@ def test_a_wrong_password_is_an_error_that_does_not_show_it(full: Slapd) -> None
         ("--password-file", os.devnull, "domain", "a.test"),
     ],
 )
-def test_a_wrong_command_line_is_told_apart(full: Slapd, words: tuple[str, ...]) -> None:
+def test_a_wrong_command_line_has_its_own_status(full: Slapd, words: tuple[str, ...]) -> None:
     """Status 2, nothing on the standard output, no traceback."""
     ran = command(full.ldapi, *words)
     assert (ran.returncode, ran.stdout) == (2, b"")

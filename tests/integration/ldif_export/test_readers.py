@@ -31,9 +31,8 @@ from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
-from ldif_export.readers import choice as readers
 from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord, Projection, Reader
-from ldif_export.readers.choice import ReaderName
+from ldif_export.readers.choice import ReaderName, connect
 from ldif_export.selection import Search, Selection
 from tests.support import tls
 from tests.support.exported import located
@@ -161,7 +160,7 @@ def settings(uri: str, name: str = "vmail") -> LdapSettings:
 
 
 def opened(where: LdapSettings, choice: ReaderName, wanted: Projection) -> Reader:
-    return readers.connect(where, wanted, choice)
+    return connect(where, wanted, choice)
 
 
 def exported(where: LdapSettings, choice: ReaderName, selection: Selection) -> bytes:

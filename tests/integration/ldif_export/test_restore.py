@@ -253,7 +253,7 @@ def test_ldapadd_takes_the_same_file(
 def test_a_break_is_finished_by_the_next_run(
     server: Slapd, here: Directory, save: Save, tmp_path: Path
 ) -> None:
-    """The server dies; the rest comes later, and what was done by then is let be."""
+    """The server dies; the rest comes later, and what was done by then is left alone."""
     file = save(b"".join(full.text(list(accounts(400)), passwords=True)))
     mark = tmp_path / "mark"
     plan = plan_restore(file, here)

@@ -452,7 +452,7 @@ def test_nothing_valid_to_add_is_refused(api: Client, world: World, crew: str) -
 
 
 def test_member_elsewhere_who_has_moved_in(api: Client, world: World, crew: str) -> None:
-    """Once his domain is hosted here he counts as one of ours."""
+    """Once their domain is hosted here they count as one of ours."""
     done(api.post("/api/domain/far.test"))
     done(api.post("/api/user/x@far.test", password=PASSWORD))
     world.set(world.tree.externals(CREW), mail=["x@far.test"])
@@ -471,7 +471,7 @@ def test_same_condition_holds_once(api: Client, world: World, crew: str) -> None
 
 
 def test_rivals_with_the_same_state(api: Client, world: World, crew: str) -> None:
-    """Of eight who set all members in the same state one succeeds, and it is his members."""
+    """Of eight that set all members in the same state one succeeds; the list has its members."""
     tag = api.get(PATH).headers["ETag"]
     wishes = [{BOB, f"r{number}@far.test"} for number in range(8)]
     won: list[set[str]] = []
@@ -489,7 +489,7 @@ def test_rivals_with_the_same_state(api: Client, world: World, crew: str) -> Non
 
 
 def test_rivals_who_set_all_members(api: Client, world: World, crew: str) -> None:
-    """Nobody sends a condition: all succeed, one is last, and it is his members alone."""
+    """Without a condition all succeed, and the list has the members of the last one alone."""
     wishes = [{(ANN, BOB, CID, INFO)[number], f"r{number}@far.test"} for number in range(4)]
 
     def change(wish: set[str]) -> None:
@@ -721,7 +721,7 @@ def test_broken_deletion_is_finished_by_another_call(
 
 
 def test_normal_admin_and_lists(api: Client, served: Served, world: World, crew: str) -> None:
-    """Lists of his domains only; another's look like none."""
+    """Lists of their domains only; another's look like none."""
     world.modify(world.tree.user(ANN), (0, "enabledService", [b"domainadmin"]))
     world.set(world.tree.domain("corp.test"), domainAdmin=[ANN])
     done(api.post("/api/maillist/crew@other.test", members=CID))
@@ -769,7 +769,7 @@ def test_postfix_expands_a_list(api: Client, world: World, postfix: Postfix, cor
 def test_normal_admin_and_accounts_of_others(
     api: Client, served: Served, world: World, postfix: Postfix
 ) -> None:
-    """He neither writes to them nor learns which there are; mail reaches them all the same."""
+    """They neither write to them nor learn which there are; mail reaches them all the same."""
     tree = world.tree
     for domain in ("corp.test", "foreign.test"):
         done(api.post(f"/api/domain/{domain}"))

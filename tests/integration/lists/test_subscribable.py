@@ -640,7 +640,7 @@ def test_setting(
 
 
 def test_owners_and_moderators_may_always_post(api: Client, world: World, news: str) -> None:
-    """So may whoever else was told he may."""
+    """So may all others who were permitted to."""
     world.modify(world.tree.maillist(NEWS), (0, "listAllowedUser", [b"*@friends.test"]))
 
     done(api.put(PATH, owner=EVE))
@@ -828,10 +828,10 @@ def test_members(
     assert mlmmjadmin.members(NEWS) == left
 
 
-def test_member_who_is_asked_stays_what_he_is(
+def test_member_who_is_asked_stays_of_the_same_kind(
     api: Client, news: str, mlmmjadmin: MlmmjadminServer
 ) -> None:
-    """Until he has confirmed; who is one of that kind already is not asked."""
+    """Until they have confirmed; who is one of that kind already is not asked."""
     before = mlmmjadmin.members(NEWS)
 
     done(api.put(PATH, add_subscribers=f"{ANN},{FAR},{BOB}"))

@@ -85,7 +85,7 @@ def go_on(mlmmjadmin: MlmmjadminServer) -> None:
 def test_deleted_user_is_on_no_list(
     api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer, path: str
 ) -> None:
-    """By none of his addresses; neither as member nor as owner or moderator."""
+    """By none of the user's addresses; neither as member nor as owner or moderator."""
     done(api.delete(path))
 
     assert mlmmjadmin.members(NEWS) == {(EVE, "normal"), (CREW, "normal"), (INFO, "normal")}
@@ -106,7 +106,7 @@ def test_joins_stay_moderated(
 def test_deletion_of_a_user_that_broke_off_is_finished(
     api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
 ) -> None:
-    """The directory still knows on which lists he is."""
+    """The directory still knows on which lists the user is."""
     break_off(mlmmjadmin)
 
     answer = api.delete(f"/api/user/{ANN}")
@@ -141,7 +141,7 @@ def test_other_accounts_are_members_too(
     assert mail not in {address for address, _ in mlmmjadmin.members(NEWS)}
 
 
-def test_renamed_user_stays_on_his_lists(
+def test_renamed_user_stays_on_their_lists(
     api: Client, world: World, lists: tuple[str, ...], mlmmjadmin: MlmmjadminServer
 ) -> None:
     """In the same kind of membership, without being asked, as owner and moderator too."""

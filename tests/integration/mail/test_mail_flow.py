@@ -39,7 +39,7 @@ def ann(api: Client) -> str:
 
 
 def assert_alive(postfix: Postfix, dovecot: Dovecot, mail: str) -> None:
-    """Insist that mail for a user arrives, and that he logs in and sends."""
+    """Insist that mail for a user arrives, and that they log in and send."""
     assert postfix.recipients(mail) == {mail}
     assert postfix.lookup("virtual_mailbox_maps", mail)
     assert postfix.lookup("sender_login_maps", mail) == mail
@@ -93,7 +93,7 @@ def test_transport_of_a_domain(api: Client, postfix: Postfix) -> None:
 
 
 def test_new_user_gets_mail(world: World, ann: str, postfix: Postfix) -> None:
-    """Postfix finds the mailbox of a new user, delivers to it, and lets him send as himself."""
+    """Postfix finds the mailbox of a new user, delivers to it, and lets the user send."""
     (home,) = world.attributes(world.tree.user(ann))["homeDirectory"]
 
     assert postfix.lookup("virtual_mailbox_maps", ann) == f"{home}/Maildir/"
@@ -219,7 +219,7 @@ def test_disabled_user(world: World, ann: str, postfix: Postfix, dovecot: Doveco
 def test_disabled_user_in_an_enabled_domain(
     api: Client, world: World, ann: str, postfix: Postfix, dovecot: Dovecot
 ) -> None:
-    """Enabling a domain does not enable a user who was disabled on his own."""
+    """Enabling a domain does not enable a user who was disabled on their own."""
     world.set(world.tree.user(ann), accountStatus="disabled")
 
     for status in ("disabled", "active"):
@@ -283,7 +283,7 @@ def test_disabled_backup_mx(api: Client, postfix: Postfix) -> None:
 
 
 def test_deleted_user(api: Client, ann: str, postfix: Postfix, dovecot: Dovecot) -> None:
-    """A deleted user is gone, and so is every forwarding to him; others stay."""
+    """A deleted user is gone, and so is every forwarding to them; others stay."""
     bob = f"bob@{DOMAIN}"
     done(api.post(f"/api/user/{bob}", password=PASSWORD))
 
@@ -296,7 +296,7 @@ def test_deleted_user(api: Client, ann: str, postfix: Postfix, dovecot: Dovecot)
 def test_forwarding_to_a_deleted_user(
     api: Client, world: World, ann: str, postfix: Postfix
 ) -> None:
-    """Who forwarded to a deleted user still gets his own copy, and nothing goes astray."""
+    """Who forwarded to a deleted user still gets their own copy, and no mail is lost."""
     bob = f"bob@{DOMAIN}"
     done(api.post(f"/api/user/{bob}", password=PASSWORD))
     world.set(world.tree.user(bob), mailForwardingAddress=[bob, ann, "x@far.test"])

@@ -118,7 +118,7 @@ def test_addresses(
     member: str | None,
     login: str | None,
 ) -> None:
-    """A living user has a mailbox, forwarding and a sender's login as his services say."""
+    """A living user has a mailbox, forwarding and a sender's login as their services say."""
     domain = "off.test" if address.endswith("off.test") else "here.test"
 
     def found(name: str, who: str | None, expected: str = "{0}@{1}") -> None:
@@ -226,7 +226,7 @@ def test_circle_of_aliases(postfix: Postfix) -> None:
     ],
 )
 def test_routes_and_copies(postfix: Postfix, name: str, key: str, result: str | None) -> None:
-    """Transports, copies and relay hosts: a user's by his own domain, a domain's by any name."""
+    """Transports, copies and relay hosts: a user's by their own domain, a domain's by any name."""
     assert values(postfix.lookup(name, key)) == values(result)
 
 
@@ -272,7 +272,7 @@ def test_login(dovecot: Dovecot, service: str, secured: Security) -> None:
     ],
 )
 def test_refused_login(dovecot: Dovecot, login: str, password: str) -> None:
-    """Nobody gets in with a wrong password, a disabled user not even with his own."""
+    """Nobody gets in with a wrong password, a disabled user not even with their own."""
     assert not dovecot.accepts(login, password)
 
 
@@ -291,7 +291,7 @@ def test_refused_login(dovecot: Dovecot, login: str, password: str) -> None:
     ],
 )
 def test_login_names(dovecot: Dovecot, login: str, accepted: bool) -> None:
-    """A login name is any address of a living user, if he may use the further ones."""
+    """A login name is any address of a living user, if they may use the further ones."""
     assert dovecot.accepts(login, "secret", "imap", "tls") == accepted
 
 
@@ -320,7 +320,7 @@ def test_password_schemes(dovecot: Dovecot, scheme: str, accepted: bool) -> None
 
 
 def test_mailbox(dovecot: Dovecot) -> None:
-    """A user's home is in lower case, folder and format are his own, the quota is in bytes."""
+    """A user's home is in lower case, folder and format are their own, the quota is in bytes."""
     found = dovecot.mailbox("A.NN@here.test")
 
     assert found is not None

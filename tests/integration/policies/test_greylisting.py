@@ -87,7 +87,7 @@ def put_exempt(
 
 @pytest.mark.parametrize("near", ["enable", "disable"])
 def test_the_nearest_setting_decides(api: Client, reader: Reader, near: str) -> None:
-    """A user's before his domain's before everybody's."""
+    """A user's before their domain's before everybody's."""
     far = {"enable": "disable", "disable": "enable"}[near]
     is_on = near == "enable"
 
@@ -568,7 +568,7 @@ def boss(api: Client, served: Served) -> Client:
     return served.client().log_in("boss@corp.test", PASSWORD)
 
 
-def test_a_normal_admin_has_his_domain(boss: Client, reader: Reader) -> None:
+def test_a_normal_admin_has_their_domain(boss: Client, reader: Reader) -> None:
     switch(boss, DOMAIN, "disable")
     switch(boss, USER, "enable")
     done(boss.post(whitelist(USER), senders=EVE))
@@ -580,7 +580,7 @@ def test_a_normal_admin_has_his_domain(boss: Client, reader: Reader) -> None:
 
 
 def test_a_normal_admin_has_nobody_else(boss: Client, urls: Urls) -> None:
-    """Foreign, missing and global look alike to him; a global admin's account is closed."""
+    """Foreign, missing and global look alike to them; a global admin's account is closed."""
     before = settings(urls)
 
     foreign = (EVERYBODY, "other.test", "x@other.test", "missing.test", "x@missing.test", CHIEF)

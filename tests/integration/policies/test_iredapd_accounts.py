@@ -112,7 +112,7 @@ def test_an_account_is_forgotten(iredapd: Iredapd, urls: Urls) -> None:
 
 
 def test_a_mere_sender_is_not_forgotten(iredapd: Iredapd, urls: Urls) -> None:
-    """What others say of him is theirs."""
+    """What others have stored about the user stays."""
     iredapd.change_exempt(BOB, Edit(added=[ANN]))
     put(urls, "greylisting", account=BOB, sender=ANN, active=0)
     defer(urls, BOB, sender=ANN)

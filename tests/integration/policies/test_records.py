@@ -110,7 +110,7 @@ def test_days_are_a_whole_number(api: Client, corp: str, urls: Urls, number: str
 def test_a_normal_admin_chooses_among_the_days_of_the_server(
     api: Client, served: Served, corp: str, urls: Urls
 ) -> None:
-    """Fewer days than asked for would cost somebody his mail; for good he may always."""
+    """Fewer days than asked for would cost a user their mail; for good is always permitted."""
     for mail in ("boss@corp.test", "bo@corp.test"):
         done(api.post(f"/api/user/{mail}", password=PASSWORD))
     done(api.put("/api/domain/admins/corp.test", addAdmin="boss@corp.test"))
@@ -127,7 +127,7 @@ def test_a_normal_admin_chooses_among_the_days_of_the_server(
     ]
 
 
-def test_a_user_shows_what_his_mailbox_holds(api: Client, corp: str, urls: Urls) -> None:
+def test_a_user_shows_what_their_mailbox_holds(api: Client, corp: str, urls: Urls) -> None:
     """From Dovecot's tables, once it has been used; the entity tag is of the entry alone."""
     before = api.get(f"/api/user/{ANN}")
     assert "stored_bytes" not in before.json()["_data"]
@@ -326,7 +326,7 @@ def test_a_rename_that_broke_off_is_finished_by_asking_again(
     assert "shadowAddress" not in world.attributes(world.tree.user(new))
 
 
-def test_whoever_comes_back_keeps_his_mailbox(
+def test_a_user_who_is_created_again_keeps_the_mailbox(
     api: Client, served: Served, world: World, corp: str, urls: Urls, monkeypatch: Any
 ) -> None:
     """A deletion that broke off had written it down as one to be removed."""

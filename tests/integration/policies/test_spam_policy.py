@@ -140,7 +140,7 @@ def test_dropping_never_takes_the_policy_of_all(api: Client, readers: Readers, u
     assert policy(api, EVERYBODY)["spam_score"] == 9
 
 
-def test_a_user_who_named_the_policy_of_all_gets_one_of_his_own(
+def test_a_user_who_named_the_policy_of_all_gets_one_of_their_own(
     api: Client, readers: Readers, urls: Urls
 ) -> None:
     execute(

@@ -82,7 +82,7 @@ def counters(urls: Urls) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_nearest_throttle_decides(api: Client, reader: Reader, kind: str) -> None:
-    """A user's before his domain's before everybody's, and of its own kind alone."""
+    """A user's before their domain's before everybody's, and of its own kind alone."""
     other = {"inbound": "outbound", "outbound": "inbound"}[kind]
 
     limit(api, EVERYBODY, kind, max_msgs=300)
@@ -466,7 +466,7 @@ def boss(api: Client, served: Served, world: World) -> Client:
     return served.client().log_in("boss@corp.test", PASSWORD)
 
 
-def test_a_normal_admin_limits_his_domain(boss: Client, reader: Reader) -> None:
+def test_a_normal_admin_limits_their_domain(boss: Client, reader: Reader) -> None:
     limit(boss, DOMAIN, max_msgs=5)
     limit(boss, USER, max_msgs=6)
 
@@ -475,7 +475,7 @@ def test_a_normal_admin_limits_his_domain(boss: Client, reader: Reader) -> None:
 
 
 def test_a_normal_admin_limits_nobody_else(boss: Client, urls: Urls) -> None:
-    """Foreign, missing and global look alike to him; a global admin's account is closed."""
+    """Foreign, missing and global look alike to them; a global admin's account is closed."""
     foreign = (EVERYBODY, "other.test", "x@other.test", "missing.test", "x@missing.test", CHIEF)
     for account in foreign:
         for answer in both_calls(boss, account):

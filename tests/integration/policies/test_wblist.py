@@ -115,7 +115,7 @@ def test_an_address_with_a_wrong_priority_is_put_right(
 
 
 def test_directions_do_not_meet(api: Client, readers: Readers) -> None:
-    """What a user may send is another list than what reaches him."""
+    """What a user may send is another list than what reaches them."""
     add(api, "blacklist", USER, NOTED_SENDER, "outbound")
     add(api, "whitelist", DOMAIN, "@far.example.org", "outbound")
 

@@ -131,7 +131,7 @@ def test_slow_hash_is_made_once(serve: Any, world: World, corp: str) -> None:
 
 
 def test_user_who_has_the_value_is_not_written(api: Client, world: World, corp: str) -> None:
-    """He keeps his state."""
+    """Their state stays."""
 
     def state(mail: str) -> str | None:
         entry = world.entry(world.tree.user(mail))
@@ -192,7 +192,7 @@ def test_no_such_domain(api: Client, world: World, corp: str) -> None:
 def test_last_global_admin_is_not_disabled(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
-    """With everybody else in his domain."""
+    """With everybody else in their domain."""
     world.set(world.tree.user(USERS[4]), domainGlobalAdmin="yes")
     world.set(world.tree.admin(ADMIN), accountStatus="disabled")
     boss = served.client().log_in(USERS[4], PASSWORD)

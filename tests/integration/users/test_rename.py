@@ -238,7 +238,7 @@ def test_user_within_the_domain(api: Client, corp: World) -> None:
 def test_user_into_another_domain(api: Client, corp: World) -> None:
     """Further addresses in the old domain are dropped, told, and mentions of them follow.
 
-    His names in alias domains are those of the new one.
+    Their names in alias domains are those of the new one.
     """
     dn, new_dn = corp.tree.user(ANN), corp.tree.user(MOVED)
     corp.set(
@@ -589,7 +589,7 @@ def test_only_the_same_rename_is_finished(
 def test_finished_after_the_old_domain_is_gone(
     api: Client, served: Served, corp: World, root: Caller
 ) -> None:
-    """What he held in its alias domains goes too; they are hosted nowhere."""
+    """The addresses in its alias domains go too; they are hosted nowhere."""
     corp.set(corp.tree.user(ANN), shadowAddress=["ann@corp.example", "a@corp.example"])
     directory = served.gateways.directory
     plan = rename(served.context(root), address_change.USER, ANN, MOVED)
@@ -725,7 +725,7 @@ def test_alias_refused(api: Client, corp: World) -> None:
 def test_limits_of_another_domain(
     api: Client, corp: World, limits: dict[str, Any], quota: str, codes: str | None
 ) -> None:
-    """A user who comes is judged as a new one with his mailbox; the catch-all is no user."""
+    """A user who comes is judged as a new one with their mailbox; the catch-all is no user."""
     done(api.post("/api/user/first@away.test", password=PASSWORD, quota=40))
     corp.add(
         corp.tree.catchall("away.test"),
@@ -792,7 +792,7 @@ def manager_of(served: Served, world: World, *domains: str) -> Client:
 
 
 def test_normal_admin_needs_both_domains(served: Served, corp: World) -> None:
-    """One that does not exist looks to him like one that is not his."""
+    """One that does not exist looks to them like one that is not theirs."""
     cid = manager_of(served, corp, "corp.test")
     add_alias(corp, "info@corp.test", "bob@corp.test")
     before = corp.snapshot()
@@ -836,8 +836,8 @@ def test_nobody_else(served: Served, corp: World) -> None:
     assert corp.snapshot() == before
 
 
-def test_admin_keeps_his_domains(served: Served, api: Client, corp: World) -> None:
-    """A renamed admin logs in under the new address; his old cookie is worth nothing."""
+def test_admin_keeps_their_domains(served: Served, api: Client, corp: World) -> None:
+    """A renamed admin logs in under the new address; their old cookie is worth nothing."""
     cid = manager_of(served, corp, "corp.test")
     done(change(api, "cid@other.test", "sid@other.test"))
     sid = served.client().log_in("sid@other.test", PASSWORD)
@@ -854,7 +854,7 @@ def test_admin_keeps_his_domains(served: Served, api: Client, corp: World) -> No
     refused(answer, 401, "LOGIN_REQUIRED")
 
 
-def test_global_admin_renames_himself(served: Served, corp: World) -> None:
+def test_global_admin_renames_their_own_account(served: Served, corp: World) -> None:
     corp.set(corp.tree.user(ANN), domainGlobalAdmin="yes")
     done(change(served.client().log_in(ANN, PASSWORD), ANN, BEA))
     served.client().log_in(BEA, PASSWORD)

@@ -74,7 +74,7 @@ def test_new_user_takes_every_parameter(api: Client, world: World, corp: str) ->
     assert attributes["homeDirectory"] == {"/srv/mail/corp.test/ann/"}
 
 
-def test_new_user_takes_after_his_domain(api: Client, world: World) -> None:
+def test_new_user_takes_after_their_domain(api: Client, world: World) -> None:
     """Quota, language, storage, alias names, lists and withheld services come from the domain."""
     done(api.post("/api/domain/corp.test", defaultQuota=100, language="ja_JP"))
     dn = world.tree.domain("corp.test")
@@ -359,7 +359,7 @@ def test_read_withholds_secrets(api: Client, serve: Any, world: World, corp: str
 
 
 def test_deleted_user_leaves_no_mention(api: Client, world: World, corp: str) -> None:
-    """All his addresses go from forwardings, aliases, lists, copies, admins and managers."""
+    """All their addresses go from forwardings, aliases, lists, copies, admins and managers."""
     tree = world.tree
     done(api.post("/api/domain/other.test"))
     for mail in ("ann@corp.test", "bob@corp.test", "cid@other.test"):
@@ -417,7 +417,7 @@ def test_deleted_user_leaves_no_mention(api: Client, world: World, corp: str) ->
     refused(api.delete("/api/user/ann@corp.test"), 404, "NO_SUCH_ACCOUNT")
 
 
-def test_nobody_deletes_himself_or_the_last_global_admin(
+def test_no_admin_deletes_their_own_account_or_the_last_global_admin(
     api: Client, served: Served, world: World, corp: str
 ) -> None:
     """Somebody must be left who can log in."""
@@ -434,7 +434,7 @@ def test_nobody_deletes_himself_or_the_last_global_admin(
 
 
 def test_normal_admin_and_users(api: Client, served: Served, world: World, corp: str) -> None:
-    """Users of his domains, but no global admin's account, and no mailbox outside his domain."""
+    """Users of their domains, but no global admin's account, and no mailbox outside the domain."""
     tree = world.tree
     done(api.post("/api/domain/other.test"))
     for mail in ("adm@corp.test", "boss@corp.test", "x@other.test"):

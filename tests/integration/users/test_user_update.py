@@ -286,7 +286,7 @@ def test_size_of_a_mailbox(
 
 
 def test_two_mailboxes_that_grow_at_once(api: Client, world: World, ann: str) -> None:
-    """What the domain has left is not given twice; who loses keeps his old size."""
+    """What the domain has left is not given twice; who loses keeps the old size."""
     for mail in (ANN, BOB):
         done(api.put(f"/api/user/{mail}", quota=100))
     done(api.put("/api/domain/corp.test", quota=300))
@@ -525,7 +525,7 @@ def test_copies_need_their_service(
 def test_global_admin_is_made_and_unmade(
     api: Client, served: Served, world: World, ann: str
 ) -> None:
-    """He loses his limits, and logs in as one; afterwards nothing is left of it."""
+    """They lose their limits, and log in as one; afterwards nothing is left of it."""
     before = world.attributes(ann)
     world.set(ann, accountSetting=["create_new_domains:yes", "create_max_users:5", "timezone:UTC"])
 
@@ -556,7 +556,7 @@ def test_global_admin_who_manages_a_domain_goes_on_as_its_admin(
 
 
 def test_normal_admin_is_no_global_one_to_be_demoted(api: Client, world: World, ann: str) -> None:
-    """He keeps his role, also while he manages no domain yet."""
+    """They keep their role, also while they manage no domain yet."""
     world.set(ann, enabledService=["mail", "domainadmin"], accountSetting="create_new_domains:yes")
     before = world.snapshot()
     done(api.put(PATH, isGlobalAdmin="no"))
@@ -567,7 +567,7 @@ def test_normal_admin_is_no_global_one_to_be_demoted(api: Client, world: World, 
 def test_last_active_global_admin_stays(
     api: Client, served: Served, world: World, ann: str, change: dict[str, str]
 ) -> None:
-    """Neither demoted nor disabled, by himself either; one of two may go."""
+    """Neither demoted nor disabled, by their own request either; one of two may go."""
     done(api.put(PATH, isGlobalAdmin="yes"))
     done(api.put(f"/api/user/{BOB}", isGlobalAdmin="yes"))
     world.set(world.tree.admin(ADMIN), accountStatus="disabled")
@@ -580,8 +580,8 @@ def test_last_active_global_admin_stays(
     assert world.snapshot() == before
 
 
-def test_normal_admin_and_his_users(api: Client, manager: Client, world: World) -> None:
-    """Everything about his users but the role, and nothing about others."""
+def test_normal_admin_and_their_users(api: Client, manager: Client, world: World) -> None:
+    """Everything about their users but the role, and nothing about others."""
     done(api.post("/api/domain/other.test"))
     done(api.post("/api/user/x@other.test", password=PASSWORD))
     done(api.put(f"/api/user/{BOB}", isGlobalAdmin="yes"))
@@ -666,7 +666,7 @@ NOT_SELF = {
 
 
 def test_own_account_outside_ones_domains(api: Client, served: Served, world: World) -> None:
-    """An admin may change a few things of his own, and of nobody else in his domain."""
+    """An admin may change a few things of their own, and of nobody else in their domain."""
     for name in ("home.test", "corp.test"):
         done(api.post(f"/api/domain/{name}"))
     for mail in ("adm@home.test", "x@home.test"):
@@ -826,7 +826,7 @@ def test_other_admin_gone_while_one_was_demoted(
 def test_domain_given_while_a_global_admin_was_demoted(
     api: Client, served: Served, directory: Directory, world: World, ann: str
 ) -> None:
-    """Its new admin keeps the role that he needs for it."""
+    """Its new admin keeps the role that it needs."""
     done(api.put(PATH, isGlobalAdmin="yes"))
     plan = planned(directory, served.config, isGlobalAdmin="no")
     world.set(world.tree.domain("corp.test"), domainAdmin=[ANN])
@@ -929,7 +929,7 @@ def test_status_transport_and_mailbox_of_a_user(
 
 
 def test_check_of_a_disabled_users_password(api: Client, world: World, ann: str) -> None:
-    """A password is right when a bind succeeds; whether he may use it is another question."""
+    """A password is right when a bind succeeds, even if the account may not be used."""
     done(api.put(PATH, accountStatus="disabled"))
     check = f"/api/verify_password/user/{ANN}"
     done(api.post(check, password=PASSWORD))
@@ -944,7 +944,7 @@ def test_check_of_a_disabled_users_password(api: Client, world: World, ann: str)
 
 
 def test_password_of_an_admin_of_other_domains(api: Client, served: Served, world: World) -> None:
-    """A normal admin does not set it: he would have the other's rights. All else he may."""
+    """A normal admin does not set it: it would give them the other's rights. All else they may."""
     for domain in ("near.test", "far.test"):
         done(api.post(f"/api/domain/{domain}"))
     for mail in ("adm@near.test", "both@near.test", "plain@near.test"):

@@ -110,7 +110,7 @@ def test_it_passes_when_the_answer_says_so(serve: Any) -> None:
 def test_owner_gets_in_from_another_network(
     door: Served, here: str, neighbour: str, elsewhere: str
 ) -> None:
-    """Whoever guesses shuts out his own network only, not the owner of the account."""
+    """A client that guesses shuts out its own network only, not the owner of the account."""
     lock_out(door, address=here)
     assert codes([log_in(door, ADMIN_PASSWORD, address=neighbour)]) == ["TOO_MANY_REQUESTS"]
     assert codes([log_in(door, ADMIN_PASSWORD, address=elsewhere)]) == ["in"]

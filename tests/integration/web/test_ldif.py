@@ -99,7 +99,7 @@ def test_hashes_can_be_left_out(api: Client, serve: Any, corp: None, path: str) 
 def test_normal_admin_gets_neither_hashes_nor_hidden_attributes(
     api: Client, serve: Any, world: World, corp: None
 ) -> None:
-    """Whatever he asks for."""
+    """Whatever they ask for."""
     server: Served = serve(api={"api_hidden_user_profiles": ["mobile"]})
     world.modify(
         world.tree.user("bob@corp.test"), (ldap.MOD_ADD, "enabledService", [b"domainadmin"])
@@ -203,7 +203,7 @@ def test_further_exports_are_those_of_the_command(
 
 
 def test_list_export_restores_its_entries(api: Client, world: World, further: None) -> None:
-    """Those that it holds; who is a member himself says so in his own entry."""
+    """Those that it holds; an account that is a member says so in its own entry."""
     text = api.get("/api/ldif/maillist/crew@corp.test", format="ldif").content
     before = world.snapshot()
     connection = world.connect()
@@ -237,7 +237,7 @@ def test_catchall_by_the_name_of_an_alias_domain(api: Client, world: World, furt
 def test_normal_admin_and_further_exports(
     api: Client, serve: Any, world: World, further: None
 ) -> None:
-    """His domains' accounts less what is hidden from him; never an admin, not even himself."""
+    """Accounts of their domains less what is hidden; never an admin, not even themselves."""
     server: Served = serve(api={"api_hidden_user_profiles": ["mailForwardingAddress", "member"]})
     bob = world.tree.user("bob@corp.test")
     world.modify(bob, (ldap.MOD_ADD, "enabledService", [b"domainadmin"]))

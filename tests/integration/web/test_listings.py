@@ -254,7 +254,7 @@ def test_envelope_of_older_clients(serve: Any, corp: Client, parameters: dict[st
 
 @pytest.fixture
 def normal(corp: Client, served: Served, world: World) -> Client:
-    """An admin of corp.test, where a global admin has his account; another domain is not his."""
+    """An admin of corp.test, where a global admin has an account; another domain is not theirs."""
     done(corp.post("/api/domain/far.test"))
     world.set(world.tree.user(ANN), enabledService=["mail", "domainadmin"])
     world.set(world.tree.domain("corp.test"), domainAdmin=ANN)
@@ -262,7 +262,7 @@ def normal(corp: Client, served: Served, world: World) -> Client:
     return served.client().log_in(ANN, PASSWORD)
 
 
-def test_a_normal_admin_sees_his_domains(normal: Client) -> None:
+def test_a_normal_admin_sees_their_domains(normal: Client) -> None:
     assert listed(normal, "/api/domains", name_only="yes") == ["corp.test"]
     assert listed(normal, "/api/domains", limit=5).keys() == {"corp.test"}
     for kind in ("users", "aliases", "mls"):
@@ -274,7 +274,7 @@ def test_a_normal_admin_sees_his_domains(normal: Client) -> None:
 
 
 def test_a_normal_admin_sees_no_global_one(normal: Client, corp: Client) -> None:
-    """Single reads refuse him that account, too."""
+    """Single reads refuse them that account, too."""
     for parameters in ({}, {"limit": 9}, {"email_only": "yes"}, {"fields": "mail"}):
         assert set(listed(normal, "/api/users/corp.test", **parameters)) == {ANN, BOB}
         assert set(listed(corp, "/api/users/corp.test", **parameters)) == {*USERS}

@@ -66,7 +66,7 @@ def test_what_went_out_comes_back(api: Client, world: World, corp: str) -> None:
     )  # no admin, but no 503 either
 
 
-def test_who_comes_back_keeps_his_mailbox(api: Client, corp: str, urls: Urls) -> None:
+def test_a_user_who_is_restored_keeps_the_mailbox(api: Client, corp: str, urls: Urls) -> None:
     """It was written down as one to be removed when the domain was deleted."""
     text = everything(api)
     done(api.delete("/api/domain/corp.test/keep_mailbox_days/1"))

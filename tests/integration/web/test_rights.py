@@ -352,7 +352,7 @@ def company(world: World) -> World:
 
 
 def enter(served: Served, caller: str) -> Client:
-    """A client of this caller, logged in if he can be."""
+    """A client of this caller, logged in if they can be."""
     client = served.client()
     if caller in {NOBODY, PLAIN}:
         return client
@@ -447,7 +447,7 @@ def test_policies_of_another(served: Served, company: World, urls: Urls, caller:
 def test_policies_of_a_global_admin(
     served: Served, company: World, urls: Urls, caller: str
 ) -> None:
-    """In a normal admin's own domain they are out of his reach all the same."""
+    """In a normal admin's own domain they are out of their reach all the same."""
     client = enter(served, caller)
     before = policies(urls)
     for id_, case in POLICIES.items():
@@ -475,7 +475,7 @@ def test_policy_taken_from_the_admins_of_a_domain(
 
 
 def test_mail_user_cannot_log_in(served: Served, company: World) -> None:
-    """His password is good for his mail, not for the API."""
+    """Their password is good for their mail, not for the API."""
     company.connect(company.tree.user(NAMES[PLAIN]), PASSWORD).unbind_s()
     answer = served.client().post("/api/login", username=NAMES[PLAIN], password=PASSWORD)
     assert outcome(answer) == (401, "INVALID_CREDENTIALS")
@@ -525,7 +525,7 @@ def test_alias_domain(served: Served, company: World, method: str) -> None:
 def test_account_is_not_moved_into_a_domain_of_another(
     served: Served, company: World, kind: str, domain: str, caller: str
 ) -> None:
-    """Both domains of a change of address must be his."""
+    """Both domains of a change of address must be their."""
     mail = {"user": "ann", "alias": "team"}[kind] + f"@{HERE}"
     client = enter(served, caller)
     before = company.snapshot()
@@ -555,7 +555,7 @@ def test_account_is_moved_between_own_domains(served: Served, company: World) ->
     ],
 )
 def test_account_of_a_global_admin(served: Served, company: World, id_: str, caller: str) -> None:
-    """In a normal admin's own domain it is out of his reach all the same."""
+    """In a normal admin's own domain it is out of their reach all the same."""
     client = enter(served, caller)
     before = company.snapshot()
     answer = call(client, id_, TABLE[id_].path.replace("ann@", "boss@"))
@@ -578,7 +578,7 @@ def test_change_of_all_users_spares_global_admins(
 
 
 def test_domain_with_a_global_admin_in_it(served: Served, company: World) -> None:
-    """A normal admin does not delete him along with the domain; a global admin may."""
+    """A normal admin does not delete a global one along with the domain; a global admin may."""
     before = company.snapshot()
     refused(enter(served, MAKER).delete(f"/api/domain/{HERE}"), *DENIED)
     assert company.snapshot() == before
@@ -586,10 +586,8 @@ def test_domain_with_a_global_admin_in_it(served: Served, company: World) -> Non
 
 
 @pytest.mark.parametrize("way", ["removeAdmin", "removeAllAdmins"])
-def test_global_admin_stays_one_when_he_loses_a_domain(
-    served: Served, company: World, way: str
-) -> None:
-    """His account is not touched by a normal admin in this way either."""
+def test_global_admin_stays_one_without_a_domain(served: Served, company: World, way: str) -> None:
+    """Their account is not touched by a normal admin in this way either."""
     boss = company.tree.user(f"boss@{HERE}")
     company.modify(boss, (ldap.MOD_ADD, "enabledService", [b"domainadmin"]))
     company.modify(
@@ -615,7 +613,7 @@ def test_global_admin_stays_one_when_he_loses_a_domain(
         ("ldif_user", DENIED),
     ],
 )
-def test_own_account_in_a_domain_that_is_not_his(
+def test_own_account_in_a_domain_that_is_not_theirs(
     served: Served, company: World, id_: str, expected: Outcome
 ) -> None:
     """An admin may read it and change what is personal."""
@@ -628,7 +626,7 @@ def test_own_account_in_a_domain_that_is_not_his(
 
 
 @pytest.mark.parametrize("caller", [NORMAL, MAKER, STRANGER, PROMOTED])
-def test_nobody_deletes_himself(served: Served, company: World, caller: str) -> None:
+def test_no_admin_deletes_their_own_account(served: Served, company: World, caller: str) -> None:
     before = company.snapshot()
     refused(enter(served, caller).delete(f"/api/user/{NAMES[caller]}"), *DENIED)
     assert company.snapshot() == before
@@ -645,7 +643,7 @@ LIMIT_NAMES = (
 
 @pytest.mark.parametrize("caller", [NORMAL, MAKER])
 @pytest.mark.parametrize("kind", ["user", "admin", "domain"])
-def test_limits_of_his_own(served: Served, company: World, caller: str, kind: str) -> None:
+def test_limits_of_their_own(served: Served, company: World, caller: str, kind: str) -> None:
     """No name of a limit, on no path, does anything to those of a normal admin."""
     client, name = enter(served, caller), NAMES[caller]
     own = company.tree.user(name)
@@ -671,7 +669,7 @@ def test_limits_of_his_own(served: Served, company: World, caller: str, kind: st
 def test_global_admin_is_not_made_by_a_normal_one(
     served: Served, company: World, caller: str, form: dict[str, str]
 ) -> None:
-    """Neither of himself nor of a user of his domain."""
+    """Neither of their own account nor of a user of their domain."""
     client = enter(served, caller)
     for mail in (NAMES[caller], f"ann@{HERE}"):
         client.put(f"/api/user/{mail}", **form)
@@ -704,7 +702,7 @@ def test_admin_is_not_made_by_a_service(
 def test_admin_from_elsewhere_is_not_assigned(
     served: Served, company: World, stranger: str
 ) -> None:
-    """A normal admin names users of domains that he manages, and no global admin."""
+    """A normal admin names users of domains that they manage, and no global admin."""
     client = enter(served, NORMAL)
     before = company.snapshot()
     answer = client.put(f"/api/domain/admins/{HERE}", addAdmin=stranger)
@@ -761,7 +759,7 @@ def test_mail_user_does_not_hide_a_standalone_admin(served: Served, company: Wor
 def test_limits_of_a_normal_admin(
     served: Served, company: World, limit: str, form: dict[str, str], code: str
 ) -> None:
-    """They hold when he creates a domain, and not for a global admin."""
+    """They hold when the admin creates a domain, and not for a global admin."""
     company.set(company.tree.user(NAMES[MAKER]), accountSetting=["create_new_domains:yes", limit])
     before = company.snapshot()
     answer = enter(served, MAKER).post("/api/domain/new.test", **form)
@@ -771,7 +769,7 @@ def test_limits_of_a_normal_admin(
 
 
 def test_new_domain_is_its_creators(served: Served, company: World) -> None:
-    """He may go on with it at once, and nobody else who is no global admin may."""
+    """They may go on with it at once, and no other normal admin may."""
     maker, stranger = enter(served, MAKER), enter(served, STRANGER)
     done(maker.post("/api/domain/new.test"))
     wait_until(lambda: maker.get("/api/domain/new.test").status_code == 200)
@@ -798,7 +796,7 @@ def global_only(value: str) -> Sent:
 
 
 def personal(value: str, profile: str | None = None) -> Sent:
-    """One that an admin may send for his own account, in whosever domain."""
+    """One that an admin may send for their own account, in any domain."""
     return Sent(value, by="oneself", profile=profile)
 
 
@@ -956,7 +954,7 @@ def path_to(id_: str) -> Callable[[], str]:
 
 @pytest.mark.parametrize("id_", PARAMETERS)
 def test_parameters_of_an_admin_of_the_domain(served: Served, company: World, id_: str) -> None:
-    """Those for global admins are refused to him by name, the others are not."""
+    """Those for global admins are refused to them by name, the others are not."""
     client = enter(served, MAKER)
     expected, found = {}, {}
     for name, sent, answer in tried(client, id_, path_to(id_)):
@@ -968,7 +966,7 @@ def test_parameters_of_an_admin_of_the_domain(served: Served, company: World, id
 
 @pytest.mark.parametrize("id_", PARAMETERS)
 def test_parameters_of_a_global_admin(served: Served, company: World, id_: str) -> None:
-    """He may send all of them, whatever is taken from normal admins."""
+    """They may send all of them, whatever is taken from normal admins."""
     every = {word for _, words in PROFILES.values() for word in words}
     take_away(company, "disabledDomainProfile", *every)
     client = enter(served, PROMOTED)
@@ -1010,7 +1008,7 @@ def test_services_are_a_profile_too(served: Served, company: World) -> None:
 
 
 def test_own_account_parameters(served: Served, company: World) -> None:
-    """An admin's own account in a domain that is not his: what is personal, and no more."""
+    """An admin's own account in a domain that is not their: what is personal, and no more."""
     own = f"/api/user/{NAMES[MAKER]}"
     client = enter(served, MAKER)
     expected, found = {}, {}
@@ -1061,7 +1059,7 @@ def test_services_of_a_domain(
 def test_transport_of_a_normal_admin(
     served: Served, company: World, id_: str, transport: str, expected: Outcome
 ) -> None:
-    """A transport names a program: he relays, or takes the server's own."""
+    """A transport names a program: they may relay, or take the server's own."""
     before = company.snapshot()
     assert outcome(call(enter(served, NORMAL), id_, transport=transport)) == expected
     assert expected == DONE or company.snapshot() == before
@@ -1079,7 +1077,7 @@ def test_mailbox_path_of_a_normal_admin(served: Served, company: World) -> None:
 
 
 def test_export_of_a_normal_admin_holds_no_hashes(served: Served, company: World) -> None:
-    """Not even when he asks for them."""
+    """Not even on request."""
     client = enter(served, NORMAL)
     for id_ in ("ldif_domain", "ldif_user"):
         text = call(client, id_, passwords="yes").json()["_data"]

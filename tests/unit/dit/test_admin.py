@@ -1,4 +1,4 @@
-"""A new standalone admin, what a request means for one, and what is shown of him."""
+"""A new standalone admin, what a request means for one, and what is shown of them."""
 
 import pytest
 
@@ -144,7 +144,7 @@ LIMITED = entry(
 )  # fmt: skip
 
 
-def test_a_new_global_admin_loses_his_limits() -> None:
+def test_a_new_global_admin_loses_their_limits() -> None:
     """Those that are sent along are ignored, and named."""
     form = {"isGlobalAdmin": ["yes"], "maxUsers": ["9"], "maxQuota": ["1"], "quotaUnit": ["TB"]}
     limits = tuple(v for v in LIMITED.values("accountSetting") if v != b"timezone:UTC")
@@ -163,7 +163,7 @@ def test_a_global_admin_keeps_what_was_not_sent() -> None:
 
 
 def test_what_is_shown_of_an_admin() -> None:
-    """His settings twice, under the names of both editions of iRedAdmin."""
+    """Their settings twice, under the names of both editions of iRedAdmin."""
     held = entry(cn=["A"], domainGlobalAdmin=["YES"], accountSetting=["create_max_users:5"])
     assert admin.profile(held, ["b.test"], ()) == {
         "cn": ["A"],

@@ -168,7 +168,7 @@ def test_a_domain_holds_the_addresses_of_its_alias_domains() -> None:
 
 
 def test_an_admin_is_known_in_any_letter_case() -> None:
-    """Others may have written his address."""
+    """Others may have written their address."""
     entry = Entry("o=x", {"domainAdmin": [b"Ann@B.test"]})
     assert domain.is_managed_by(entry, "ann@b.test")
     assert not domain.is_managed_by(entry, "nn@b.test")

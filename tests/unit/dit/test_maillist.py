@@ -74,7 +74,7 @@ def test_addresses_begin_with_its_own() -> None:
         ([CREW, ALIAS], []),
     ],
 )
-def test_who_joins_gets_what_he_lacks(held: list[str], missing: list[str]) -> None:
+def test_a_new_member_gets_what_is_missing(held: list[str], missing: list[str]) -> None:
     member = entry(memberOfGroup=held)
     mods = tuple(
         Modify(ANN, (Mod(Op.ADD, "memberOfGroup", tuple(v.encode() for v in missing)),),
@@ -93,7 +93,7 @@ def test_who_joins_gets_what_he_lacks(held: list[str], missing: list[str]) -> No
         (["xcrew@a.test"], []),
     ],
 )
-def test_who_leaves_loses_what_he_has(held: list[str], gone: list[str]) -> None:
+def test_a_former_member_loses_what_is_there(held: list[str], gone: list[str]) -> None:
     """In the spelling in which it is stored."""
     mods = tuple(
         Modify(ANN, (Mod(Op.DELETE, "memberOfGroup", tuple(v.encode() for v in gone)),),

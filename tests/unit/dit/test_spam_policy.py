@@ -175,7 +175,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize(("row", "form", "lover"), FOREIGN)
 def test_a_row_that_others_made(row: Row, form: Form, lover: str) -> None:
-    """A lover stays one until something is said about him; a row that loses mail is mended."""
+    """A lover stays one until something is set for them; a row that loses mail is mended."""
     assert put(row, form)["spam_lover"] == lover
 
 
@@ -225,7 +225,7 @@ def test_columns_that_rows_name() -> None:
 
 
 def together(user: Form, domain: Form, everybody: Form, *, narrow_first: bool) -> list[Row]:
-    """Rows of a user, his domain and everybody, in one order of the requests or the other."""
+    """Rows of a user, their domain and everybody, in one order of the requests or the other."""
     rows: list[Row] = [{}, {}, {}]
     requests = [(2, everybody), (1, domain), (0, user)]
     for number, form in reversed(requests) if narrow_first else requests:

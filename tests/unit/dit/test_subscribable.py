@@ -112,7 +112,7 @@ def mods(held: Entry, **form: str) -> set[Mod]:
 
 
 def test_changes_of_the_entry() -> None:
-    """Owners and moderators together may always post; others who may are let be."""
+    """Owners and moderators together may always post; others who may are left alone."""
     held = entry(
         listOwner=["A@corp.test"],
         listModerator=["a@corp.test", "b@corp.test"],

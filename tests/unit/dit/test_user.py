@@ -181,7 +181,7 @@ def changes(**form: str) -> tuple[FieldChange, ...]:
     return parse(user.UPDATE, {name: [value] for name, value in form.items()}).changes
 
 
-def test_an_admin_may_send_these_for_himself() -> None:
+def test_an_admin_may_send_these_for_their_own_account() -> None:
     """Of a change of a user; nothing of a creation or of a change of many."""
     own = {field.name for field in user.UPDATE if field.by_self}
     assert own == {

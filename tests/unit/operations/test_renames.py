@@ -29,7 +29,7 @@ def test_name_in_an_alias_domain_that_was_not_to_be_had() -> None:
     assert WITHIN.replacements(held)["ann@a.example"] == "bea@a.test"
 
 
-def test_name_in_an_alias_domain_that_is_not_his() -> None:
+def test_name_in_an_alias_domain_that_is_not_theirs() -> None:
     """It may belong to another account: mentions of it stay."""
     assert WITHIN.replacements({"bea@a.test"}) == {"ann@a.test": "bea@a.test"}
 

@@ -103,7 +103,7 @@ def test_no_result_code_is_a_fault_of_ours() -> None:
         (80, "", DirectoryFailed),
     ],
 )
-def test_a_code_of_several_meanings_is_told_apart_by_its_text(
+def test_a_code_of_several_meanings_is_distinguished_by_its_text(
     code: int, text: str, kind: type[Refusal]
 ) -> None:
     assert type(refusal_for(answer(code, text))) is kind

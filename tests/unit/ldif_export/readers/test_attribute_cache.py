@@ -150,7 +150,7 @@ def test_what_nobody_takes_is_not_kept() -> None:
     assert cache._seen == {"cn": [b"99"]}
 
 
-def test_entries_can_be_told_apart() -> None:
+def test_entries_can_be_distinguished() -> None:
     """Each is found again among the pieces, in both ways of writing."""
     several: list[Entry] = [(f"o={n}", {"cn": [b"x" * 50 * n]}) for n in range(9)]
     found = read(AttributeCache(everything), said(*several), marked=True)

@@ -96,7 +96,7 @@ def test_an_endless_head_is_too_large() -> None:
 EXPECTING = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
 
 
-def test_who_waits_is_told_to_go_on_once() -> None:
+def test_a_client_that_waits_gets_one_continue() -> None:
     """Their header is gone then: nobody tells them again."""
     arrival = IncomingRequest(EXPECTING)
     assert arrival.continues()
@@ -106,7 +106,7 @@ def test_who_waits_is_told_to_go_on_once() -> None:
     assert arrival.data == EXPECTING.replace(b"Expect: 100-continue\r\n", b"") + b"a=b"
 
 
-def test_who_waits_with_chunks_is_told_to_go_on() -> None:
+def test_a_client_that_waits_with_chunks_gets_a_continue() -> None:
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-Continue\r\n\r\n"
     arrival = IncomingRequest(head)
     assert arrival.continues()
