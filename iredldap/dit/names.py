@@ -378,7 +378,7 @@ def domain_name_in(dn: str) -> str | None:
     """Return the name of the mail domain that a DN lies in, where the DN has it; else None.
 
     A domain that another tool named by other attributes alone (``cn=Firm,o=domains,…``) has its
-    name in its entry only: `operations.lookup` reads it there.
+    name in its entry only: `finders.domain_name` reads it there.
     """
     parts = _parsed(dn)
     at = _domain_at(parts)

@@ -115,7 +115,7 @@ class Sweep:
 
     It is expanded while the search streams. `until_empty` repeats it until nothing is found, for
     trees that are deleted leaf first. `foreseen` returns the same operations as `change`, for the
-    preflight, where `change` has side effects.
+    dry run, where `change` has side effects.
     """
 
     meaning: str
@@ -254,7 +254,7 @@ class UndoLog:
                     self._undone.append(Modify(operation.dn, undone, absent_ok=True))
                 yield operation
 
-        # The preflight expands a sweep too, and changes nothing: it takes the unrecorded change.
+        # A dry run expands a sweep too, and changes nothing: it takes the unrecorded change.
         return replace(sweep, change=change, foreseen=sweep.change)
 
     def undo(self) -> tuple[Modify, ...]:

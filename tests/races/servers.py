@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from iredldap.dit import base
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.shipped import shipped
 from tests.races.contest import Contest
 from tests.races.hands import Hands
 from tests.races.pair import ROOT
@@ -16,14 +13,9 @@ from tests.support.databases import MariaDB, PostgreSQL, sqlite_databases
 from tests.support.gunicorn import Running, started
 from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer
 from tests.support.world import (
-    ADMIN,
-    ADMIN_PASSWORD,
-    READER_PASSWORD,
     SUFFIX,
-    UNFLUSHED,
-    WRITER_PASSWORD,
     World,
-    salted,
+    new_server,
 )
 
 STATE = "races"
@@ -33,20 +25,10 @@ STATE = "races"
 @contextmanager
 def directory(home: Path) -> Iterator[World]:
     """A slapd of its own with nothing in it but the first admin."""
-    slapd = Slapd(
-        home=home,
-        suffix=SUFFIX,
-        schema_dir=shipped("schema"),
-        port=free_port(),
-        extra=UNFLUSHED,
-    )
-    tree = Tree(SUFFIX)
-    first = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
-    made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), first]
-    slapd.prepare(base.ldif(iter(made)))
+    slapd = new_server(home)
     slapd.start()
     try:
-        yield World(slapd, tree)
+        yield World(slapd, Tree(SUFFIX))
     finally:
         slapd.stop()
 

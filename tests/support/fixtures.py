@@ -11,42 +11,25 @@ from typing import Any
 
 import pytest
 
-from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.dit.schema import Schema
-from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.shipped import shipped
+from iredldap.embedded.slapd import Slapd
 from tests.support.client import Client
 from tests.support.databases import MariaDB, PostgreSQL, Urls, sqlite_databases, sqlite_urls
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE, started
 from tests.support.serving import Served, configuration, serving
 from tests.support.world import (
-    ADMIN,
-    ADMIN_PASSWORD,
-    READER_PASSWORD,
     SUFFIX,
-    UNFLUSHED,
-    WRITER_PASSWORD,
     World,
-    salted,
+    new_server,
 )
 
 
 @pytest.fixture(scope="session")
 def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     """A slapd with the base tree and the first admin."""
-    server = Slapd(
-        home=tmp_path_factory.mktemp("slapd"),
-        suffix=SUFFIX,
-        schema_dir=shipped("schema"),
-        port=free_port(),
-        extra=UNFLUSHED,
-    )
-    tree = Tree(SUFFIX)
-    admin = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
-    made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
-    server.prepare(base.ldif(iter(made)))
+    server = new_server(tmp_path_factory.mktemp("slapd"))
     yield started(server)
     server.stop()
 

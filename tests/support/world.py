@@ -2,14 +2,16 @@
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
-from iredldap.dit import passwords
+from iredldap.dit import base, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.shipped import shipped
 from tests.support.patience import PATIENCE
 
 SUFFIX = "dc=example,dc=com"
@@ -24,6 +26,22 @@ UNFLUSHED = "dbnosync"
 
 def salted(password: str) -> str:
     return passwords.hashed(password, "SSHA", os.urandom(16))
+
+
+def new_server(home: Path) -> Slapd:
+    """Make a slapd, not started, with nothing in its directory but the first admin."""
+    server = Slapd(
+        home=home,
+        suffix=SUFFIX,
+        schema_dir=shipped("schema"),
+        port=free_port(),
+        extra=UNFLUSHED,
+    )
+    tree = Tree(SUFFIX)
+    admin = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
+    made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
+    server.prepare(base.ldif(iter(made)))
+    return server
 
 
 @dataclass

@@ -37,6 +37,8 @@ OLD_TERMS = {
     "told_to_go": "members_to_remove",
     "told_apart": "split_members, classify",
     "newcomer": "new account",
+    "foresight": "dry run",
+    "preflight": "dry run",
     "jobless": "admins of no other domain",
     "homeless": "moved",
     "astray": "foreign",

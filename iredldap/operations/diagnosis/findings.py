@@ -77,7 +77,7 @@ def _filled(suffix: str, share: float) -> Finding:
     )
 
 
-def foresight(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
+def dry_run(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Report whether the directory has the No-Op control, which checks writes without executing."""
     can, rest = "is offered", "what only slapd knows is found out before the first write"
     if not directory.can_judge():
@@ -86,7 +86,7 @@ def foresight(directory: Directory, settings: LdapSettings) -> Iterator[Finding]
     yield Finding(f"the No-Op control {can} to {settings.bind_dn}: {rest}", warns=False)
 
 
-PROBES: tuple[Probe, ...] = (size_limit, fill, foresight)
+PROBES: tuple[Probe, ...] = (size_limit, fill, dry_run)
 
 
 def find_all(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
