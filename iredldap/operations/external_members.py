@@ -65,6 +65,7 @@ def change(
     steps: list[Operation | Sweep] = []
     kept: list[str] = []
     remaining: list[str] = []
+    # Sorted, so that a repeat chooses the same entry for new members.
     for found in sorted(externals, key=lambda one: one.dn):
         changes, moved, stays = _remove_from(found, own, gone)
         steps += changes

@@ -74,6 +74,8 @@ def _replace_in_lists(
     if not others:
         return ()
     lists.ask()
+    # When the plan is made, not when it is carried out: if mlmmjadmin does not answer, nothing has
+    # been changed yet.
     joined = _joined(lists, others, successors)
     is_member = any(joined.values())
     led = [entry for entry in others if _leaders(entry) & successors.keys()]
@@ -123,6 +125,8 @@ def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[s
             return {mail: lists.subscribed(mail) for mail in wanted}
         except Broken as ex:
             log.warning("is there anything odd below mlmmj's folder", detail=ex.detail)
+            # Kept for the report: an admin needs the first error, not only that of the second
+            # attempt.
             cause = ex.detail
         try:
             return _joined_one_by_one(lists, known, wanted)
@@ -232,6 +236,7 @@ def _leaders(entry: Entry) -> set[str]:
 def _replace_member(
     lists: MailingLists, mail: str, kind: str, address: str, successor: str | None
 ) -> None:
+    # Subscribed before the old address is unsubscribed, so that no post is missed in between.
     if successor and _can_subscribe(successor) and successor not in _members(lists, mail):
         lists.subscribe(mail, [successor], kind, confirm=False)
     lists.unsubscribe(mail, [address])
@@ -254,6 +259,8 @@ def _replace_leaders(lists: MailingLists, led: Iterable[Entry], successor: Succe
         profile = lists.profile(mail)
         if profile is None:
             continue
+        # The control files before the directory, which names the lists that a repeat has to look
+        # at.
         for form in list_profile.exchanged(profile, successor, list_profile.postmaster(mail)):
             lists.update(mail, form)
         if list_profile.holds_posts(profile):

@@ -103,6 +103,7 @@ def digest(stored: tuple[bytes, ...], key: str) -> str:
     """Return a keyed digest of stored password values, which changes when the password does."""
     mac = hmac.new(key.encode(), b"password", hashlib.sha256)
     for value in sorted(stored):
+        # Digests of equal length: values joined as they are could be divided in another way.
         mac.update(hashlib.sha256(value).digest())
     return mac.hexdigest()[:32]
 
@@ -135,6 +136,7 @@ def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
     managed = directory.find(finders.managed_domains_query(directory, mail))
+    # Read with the caller, so that rights are judged without another search in the same request.
     by_name = {domain.folded("domainName"): domain for domain in managed}
     return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
 
@@ -154,6 +156,8 @@ def log_in(directory: Directory, config: Config, username: str, password: str) -
     dn = caller.dn if caller else directory.tree.admin(username)
     if caller is None and passwords.longest_for(config.passwords.password_scheme):
         passwords.hashed(password, "BCRYPT", bytes(16), config.passwords.bcrypt_rounds)
+    # The bind first, also without a caller: that it is left out would show in the time of the
+    # answer.
     if not directory.verifies(dn, password) or caller is None:
         raise InvalidCredentials(f"login as {username}")
     return caller

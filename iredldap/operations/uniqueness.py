@@ -90,11 +90,16 @@ def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
             (ours if names.components(entry.dn) == own else theirs).update(_addresses(entry))
         if home is None:
             return Correction(new_account.withdrawn(), NoSuchAccount("the domain is gone"))
+        # Both clients withdraw, as neither can know who was first; a repeat of either then
+        # succeeds.
         if new_account.mail in theirs:
             return Correction(new_account.withdrawn(), AlreadyExists(new_account.mail))
+        # The attributes of the account depend on them, so the whole plan is made again.
         if in_alias_domains(home, new_account.mail) != new_account.aliases or theirs & further:
             others = PreconditionFailed(f"others changed the addresses of {new_account.mail}")
             return Correction(new_account.withdrawn(), others)
+        # A name in an alias domain was not asked for: without it the account is still the one that
+        # was.
         lost = tuple(alias for alias in new_account.aliases if alias in ours & theirs)
         return Correction(
             (*_marks(new_account, home), *_without(new_account, lost), *_rights(new_account, found))

@@ -118,6 +118,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         config.accounts.additional_domain_services,
     )
     if not caller.is_global:
+        # Without it they could neither use the new domain nor finish its creation if that breaks
+        # off.
         attributes["domainAdmin"] = (caller.address.encode(),)
     # Limits and rights of a normal admin depend on all domains that they manage.
     touches = frozenset() if caller.is_global else names.domains_of((caller.address,))
@@ -126,10 +128,14 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     dn = found[0].dn if found else directory.tree.domain(name)
     containers = domain_entry.new_containers(dn)
     if found:
+        # The repeat may have other parameters than the creation that broke off: the last one
+        # counts.
         unfinished = reset_entry(found[0], attributes, ("objectClass", "domainName"))
         steps: tuple[Step, ...] = (unfinished, *containers)
         return Plan(dn, steps, found[0].csn, parsed.dropped, touches)
 
+    # Leaf first. Nothing else is in them yet, unless another client has used the domain already:
+    # then the deletion is refused, and it stays.
     away = (*(Delete(container.dn, absent_ok=True) for container in containers), Delete(dn))
 
     def judge(entries: Iterable[Entry]) -> Correction:
@@ -141,6 +147,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         Recheck("check that no other domain has the name", taken, judge),
         *creation_limits.rechecks(directory, caller, name, parsed, away),
     )
+    # The entry first, as its containers lie below it. The rechecks last: they may take all of it
+    # back.
     steps = (Add(dn, attributes), *containers, *rechecks)
     return Plan(dn, steps, ignored=parsed.dropped, touches=touches)
 
@@ -204,6 +212,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *alias_domains.claim_mods(entry, aliases),
     )
     status = parsed.value("accountStatus")
+    # In an older schema some kinds of accounts have no attribute for the mark.
     marks = status if generations.marks_accounts(directory.schema()) else None
     if status == "disabled":
         _require_admins_left(directory, caller, entry)
@@ -211,6 +220,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     destinations.refuse_unreachable_copies(judge, parsed, entry)
     catchall, dropped = destinations.change_catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (
+        # Outside first, as it is what may fail: then the domain is as it was, and a repeat finds
+        # the same to do. The entry next, and its accounts after it:
+        # `docs/decisions/0003-changes-are-plans.md`.
         *_external_steps(context, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
@@ -238,6 +250,7 @@ def _external_steps(
         records.ask()
         yield from list_mentions.remove_alias_domains(context, entry.dn, removed)
         yield records.forgetting_domains(*removed)
+    # Before users may log in again: the job that removes deleted mailboxes must not remove theirs.
     if parsed.value("accountStatus") == "active" and not entry.is_active:
         records.ask()
         yield records.reclaiming(lambda: directory.stream(_mailboxes(entry)))

@@ -93,6 +93,8 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
     directory, records, caller = context.directory, context.records, context.caller
     records.ask()
     found = directory.find(
+        # One search for the domain, both addresses and the rights: each of them would cost another
+        # one.
         finders.domain_and_holders(directory, new_mail, mail, rights=account_type is USER)
     )
     target, holders = finders.domain_and_accounts(found, new_mail)
@@ -117,6 +119,7 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(renaming))
     if mail == new_mail or addresses_of_others(entry.dn, holders, {new_mail}):
         raise AlreadyExists(f"{new_mail} is taken")
+    # An address that the account has already carries its own rights, not those of another account.
     named_by = [] if new_mail in held else rights.naming(found, new_mail)
     rights.refuse_inheritance(caller, new_mail, named_by)
     if change.crosses_domains:
@@ -180,6 +183,8 @@ def _begin(context: Context, renaming: Renaming, left_behind: tuple[Modify, ...]
     def back() -> Iterator[Step]:
         # Everything can be reverted until the account has its new name. The mark is removed last:
         # with it, a repeat of the request finds what is left to revert or to do.
+        # Reversed: where several addresses become the same one, its return is to the first, the old
+        # address.
         returned = {new: old for old, new in reversed(change.replacements(held).items())}
         yield from list_mentions.replace_addresses(context, entry.dn, returned)
         yield from undo_log.undo()
@@ -328,8 +333,11 @@ def _own_mods(renaming: Renaming, entry: Entry, dns: tuple[str, str]) -> Iterato
     if lost:
         yield Mod(Op.DELETE, "shadowAddress", encoded(sorted(lost)))
     if entry.has("mail", change.old) and entry.has("mail", change.new):
+        # The new name has removed it already, except from an entry that another tool had named by
+        # another attribute.
         yield Mod(Op.DELETE, "mail", encoded((change.old,)))
     before, now = names.local_part(change.old), names.local_part(change.new)
+    # iRedMail's tools fill these with the local part where no name is given; a real name stays.
     for attribute in ("cn", "sn", "givenName"):
         yield from references.exchange(entry, attribute, lambda v: now if v == before else v)
     if renaming.account_type is USER and entry.texts("uid") != [now]:
