@@ -37,6 +37,7 @@ def without_duplicates(operation: Operation, equality_of: EqualityOf) -> Operati
     match operation:
         case Add(attributes=attributes):
             single = {name: _once(name, values, equality_of) for name, values in attributes.items()}
+            # The same object where nothing changed: most operations have no value twice.
             return replace(operation, attributes=single) if single != attributes else operation
         case Modify(mods=mods):
             once = tuple(
@@ -48,11 +49,13 @@ def without_duplicates(operation: Operation, equality_of: EqualityOf) -> Operati
 
 
 def _once(attribute: str, values: tuple[bytes, ...], equality_of: EqualityOf) -> tuple[bytes, ...]:
+    # Before the rule is looked up: sweeps send thousands of single values.
     if len(values) < 2:
         return values
     rule = equality_of(attribute.partition(";")[0]).rule
     kept: dict[bytes, bytes] = {}
     for value in values:
+        # The first spelling stays, as in the directory.
         kept.setdefault(normalized(rule, value, equality_of), value)
     return tuple(kept.values())
 
@@ -64,6 +67,7 @@ def changed(entry: Entry, mods: Iterable[Mod], equality_of: EqualityOf) -> dict[
         held = left.setdefault(mod.attribute, [])
         gone = {normalized_value(mod.attribute, value, equality_of) for value in mod.values}
         if mod.op is Op.REPLACE or not mod.values:
+            # DELETE without values removes the whole attribute, as REPLACE does before it adds.
             held.clear()
         if mod.op is Op.DELETE:
             held[:] = [

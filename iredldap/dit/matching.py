@@ -225,6 +225,7 @@ def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> li
         # slapd takes an option there, and forgets it.
         equality = equality_of(attribute.partition(";")[0])
         form = normalized(equality.rule, value.encode("utf-8", _KEPT), equality_of)
+        # By the one name of the attribute: ``gn=`` and ``givenName=`` are the same.
         found.append((equality.name, form.decode("utf-8", _KEPT)))
     return sorted(found)
 
@@ -232,10 +233,12 @@ def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> li
 def _normal_dn(value: bytes, equality_of: EqualityOf) -> bytes:
     text = _decoded(value)
     parts = normalized_components(text, equality_of) if text else []
+    # Only to be compared: a text in which no two different DNs are the same.
     return repr(parts).encode("utf-8", _KEPT) if parts else value
 
 
 def _ignoring_case(value: bytes) -> bytes:
+    # Nearly all values are, and need no Unicode tables.
     if value.isascii():
         return _blanks(value.lower())
     text = _decoded(value)
@@ -290,10 +293,12 @@ def _composed(text: str) -> str:
 def _lower(character: str) -> str:
     """Return one letter as Unicode 3.2 has it in lower case, by the mapping of one to one."""
     if character == "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}":
+        # Two characters in Python, but OpenLDAP maps one to one.
         return "i"
     if unicode.category(character) not in {"Lu", "Lt"}:
         return character
     lowered = character.lower()
+    # Python maps some letters to ones that Unicode 3.2 does not know yet.
     return lowered if unicode.category(lowered) != "Cn" else character
 
 
@@ -321,12 +326,14 @@ def normalized_time(value: bytes) -> bytes | None:
     try:
         year, month, day, hour, minute = (int(number or 0) for number in numbers[:5])
         when = datetime(year, month, day, hour, minute, tzinfo=UTC)
+        # Added, not given to the constructor: 60, a leap second, is allowed.
         when += timedelta(seconds=int(seconds))
         if sign:
             away = timedelta(hours=int(hours), minutes=int(minutes or 0))
             when += -away if sign == b"+" else away
     except (ValueError, OverflowError):
         return None
+    # As text: a float would lose digits of a fraction.
     rest = (fraction or b"").rstrip(b"0")
     return when.strftime("%Y%m%d%H%M%S").encode() + (b"." + rest if rest else b"") + b"Z"
 

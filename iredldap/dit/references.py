@@ -76,6 +76,7 @@ def clear_addresses(
 
     colleagues = names.domain_dn(dn)
     if colleagues is None:
+        # A standalone admin is in no domain, and has no colleagues.
         return (sweep(tree.base, everywhere),)
     # What persons say of others has no index: look for it among the colleagues only.
     on_users = either(*terms(*_ON_USERS), *dn_references.terms(dn_references.UNINDEXED, dns))
@@ -134,10 +135,12 @@ def clear_default_lists(tree: Tree, addresses: Iterable[str]) -> Sweep:
     def change(entry: Entry) -> Iterator[Operation]:
         old = settings.of_key(entry.texts(settings.ATTRIBUTE), _DEFAULT_LISTS)
         dropped = [value for value in old if _without(value, gone) != value]
+        # A setting that is left after the removal may equal another one that is there already.
         kept = {folded(value) for value in old if value not in dropped}
         thinned = distinct(filter(None, (_without(value, gone) for value in dropped)))
         added = [value for value in thinned if folded(value) not in kept]
         mods = (
+            # By value: other settings of the domain are packed into the same attribute.
             Mod(Op.DELETE, settings.ATTRIBUTE, encoded(dropped)),
             Mod(Op.ADD, settings.ATTRIBUTE, encoded(added)),
         )
@@ -171,6 +174,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         domains: Its name and the names of its alias domains.
     """
     gone = frozenset(domains)
+    # The forms in which senders that may post are given: a domain, and all below it.
     bare = gone | {f".{name}" for name in gone}
 
     def is_gone(value: str) -> bool:
@@ -212,6 +216,7 @@ def replace_addresses(
         return [equals(name, address) for name in attributes for address in sorted(renamed)]
 
     def change(entry: Entry) -> Iterator[Operation]:
+        # Its own entry is changed by the rename itself, after its references.
         if names.components(entry.dn) in own:
             return
         mods = tuple(replacements(entry, renamed, (dn, new_dn)))
@@ -316,6 +321,7 @@ def exchange(entry: Entry, attribute: str, successor: Callable[[str], str]) -> I
     gone: list[bytes] = []
     coming: list[str] = []
     kept: set[str] = set()
+    # Deleted by the stored bytes, which may be no valid text or in another letter case.
     for value, text in zip(entry.values(attribute), entry.texts(attribute), strict=True):
         new = successor(text)
         if new == text:
@@ -325,6 +331,7 @@ def exchange(entry: Entry, attribute: str, successor: Callable[[str], str]) -> I
             coming.append(new)
     added = [new.encode() for new in distinct(coming) if folded(new) not in kept]
     if gone:
+        # Single values, not the whole list: what others add meanwhile stays.
         yield Mod(Op.DELETE, attribute, tuple(gone))
     if added:
         yield Mod(Op.ADD, attribute, tuple(added))

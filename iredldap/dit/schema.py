@@ -135,6 +135,7 @@ class Schema:
         """Return whether entries of these classes may have an attribute; unknown ones may not."""
         found = self.attribute(attribute)
         return found is not None and any(
+            # By OID: a class may name an attribute by another of its names.
             known.oid == _ANYTHING or found.oid in known.must or found.oid in known.may
             for known in map(self.object_class, classes)
             if known
@@ -164,6 +165,7 @@ class Schema:
                 which an entry lacks itself; `completed` does as well.
         """
         by_name = {name.lower(): values for name, values in attributes.items()}
+        # The rules depend on names only, so entries of one kind are judged by one cached result.
         classes = tuple(v.decode("utf-8", "replace") for v in by_name.get("objectclass", ()))
         found = self._rules(classes, tuple(attributes))
         return [*found, *self._values(attributes), *(self._naming(dn) if dn else ())]
@@ -180,6 +182,7 @@ class Schema:
         for attribute, value in next(iter(names.parsed_dn(dn)), ()):
             equality = self.equality_of(attribute)
             own = value.encode("utf-8", "surrogateescape")
+            # The entry may have the attribute by another of its names than the DN.
             name = next((n for n in made if n.lower() == equality.name), None)
             form = matching.normalized(equality.rule, own, self.equality_of)
             if name is None:
@@ -205,6 +208,7 @@ class Schema:
             for attribute, value in written
             if (equality := self.equality_of(attribute))
         ]
+        # back-mdb stores both forms of a name in one key.
         if _rdn_size(written) + _rdn_size(compared) > _LONGEST_RDNS:
             yield "a name longer than the directory can store"
 
@@ -278,6 +282,7 @@ class Schema:
 
     def _inherited(self, kind: AttributeType, what: str) -> str:
         """Find what an attribute may have from the one that it is derived of."""
+        # A derived attribute leaves out what it shares with the one above.
         while not getattr(kind, what) and kind.sup:
             kind = self._schema.get_obj(AttributeType, kind.sup[0])
             if kind is None:
@@ -306,6 +311,7 @@ class Schema:
     def _find_rules(self, classes: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
         """Judge names alone; entries of one kind have the same."""
         unknown = [name for name in classes if self.object_class(name) is None]
+        # Alone: without the class it is not known which attributes are allowed.
         if unknown:
             return tuple(f"unknown objectClass {name}" for name in unknown)
         known = [*filter(None, map(self.object_class, classes))]
