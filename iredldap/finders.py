@@ -57,6 +57,7 @@ def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -
         if entry.has("objectClass", "mailDomain")
     ]
     entry = single((entry for entry in found if entry.has("domainName", name)), name)
+    # Its own name before that of an alias: another tool may have given one name as both.
     return entry or next(iter(found), None)
 
 
@@ -298,6 +299,7 @@ def users_query(home: str) -> Query:
 
 def count_users(entries: Iterable[Entry]) -> tuple[int, int]:
     """Return the number of users, and the bytes of mailbox that they may fill together."""
+    # Counted while the entries stream in: a domain may have ten thousand users.
     number = size = 0
     for entry in entries:
         number += 1

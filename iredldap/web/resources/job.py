@@ -15,6 +15,7 @@ class JobResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:  # noqa: A002
         caller, job = request.context.caller, self.jobs.find(id)
+        # The same answer: whether the job of another admin exists is not shown.
         if job is None or not (caller.is_global or job.owner == caller.address):
             raise NoSuchJob(id[:80])
         if job.finished is None:

@@ -67,10 +67,13 @@ class _LdifResource(Resource):
             name=name,
             subtree=parsed.value("subtree") != "no",
             omit=frozenset(attribute.lower() for attribute in omit),
+            # Only global admins, as a hash of any account could be tried at leisure outside of the
+            # server.
             passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
             only=_only(parsed),
             global_admins=caller.is_global,
         )
+        # An export of which no byte is sent is none to be logged.
         if is_head(request):
             return selection
         log.info(
@@ -115,6 +118,7 @@ class _LdifResource(Resource):
             response.stream = ()
             return
         holding = held(request)
+        # Before the child process is started: a refused download must not cost one.
         holding.place(request.context.caller.address)
         export = child_process.start(self.config.ldap, chosen)
         holding.until_the_end(export.close)
@@ -126,9 +130,12 @@ class _LdifResource(Resource):
     ) -> bool:
         asked = request.context.parsed.value("format")
         accepted = (request.get_header("Accept") or "").lower()
+        # The parameter wins: browsers send an `Accept` of their own.
         bare = asked == "ldif" if asked else "text/ldif" in accepted
         response.content_type = LDIF if bare else JSON
         if bare:
+            # A name may have quotes or slashes, which would end the header's value, or name another
+            # folder.
             name = re.sub(r"[^A-Za-z0-9@._-]", "_", chosen.name or chosen.kind)
             response.set_header("Content-Disposition", f'attachment; filename="{name}.ldif"')
         return bare
@@ -155,6 +162,7 @@ class LdifAllResource(_LdifResource):
             # killed.
             saved = stack.enter_context(tempfile.TemporaryFile())
             forms.save_file(request, self.config.api.max_upload, saved)
+            # It is read again by its descriptor, past the buffer of this object.
             saved.flush()
             file = UnnamedFile(saved)
             is_rehearsal = parsed.value("dry_run") == "yes"
@@ -187,6 +195,7 @@ class LdifAllResource(_LdifResource):
             self.responses.done(response, plan.as_json(), read=True)
             return
         response.content_type = LDIF
+        # The file is needed until the last record is sent, long after this method.
         response.stream = ChangeRecordStream(planned_changes(plan, self.directory), stack.pop_all())
 
 
@@ -276,6 +285,8 @@ def _domains(file: Openable) -> set[str]:
     with file.open("rb") as opened:
         for item in parser.read(decompressed(opened)):
             if isinstance(item, parser.ParsedRecord) and names.is_dn(item.dn):
+                # By DN and by addresses: an entry of another tool may lie in another domain than
+                # its address.
                 found.update(filter(None, (names.domain_name_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
                 found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))

@@ -62,6 +62,8 @@ class _ListingResource(Resource):
 
 def _with_cursor(request: falcon.Request, cursor: str) -> str:
     """Return the request for the page after a key, as a relative reference."""
+    # From what was read, not from what was sent: an unknown parameter would be reported on every
+    # page.
     changes = request.context.parsed.changes
     sent = {change.field.name: ",".join(change.values) for change in changes}
     return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"

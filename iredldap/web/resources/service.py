@@ -46,6 +46,7 @@ class OpenApiResource(Resource):
         response.data = _document(self.config.session.cookie_name)
 
 
+# The rows of the endpoints do not change while the process runs.
 @cache
 def _document(cookie: str) -> bytes:
     return json.dumps(document(cookie), ensure_ascii=False).encode()

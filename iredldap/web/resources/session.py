@@ -33,7 +33,9 @@ class LoginResource(Resource):
 
     def _caller(self, parsed: Parsed, address: str) -> Caller:
         username, password = parsed.value("username") or "", parsed.value("password") or ""
+        # Before the password: from other addresses none may be tried.
         self.addresses.admit(address)
+        # Around the check alone: a refusal of the address of a global admin is no failed login.
         with self.attempts.watching(username, address):
             caller = log_in(self.directory, self.config, username, password)
         self.addresses.admit_caller(address, caller)

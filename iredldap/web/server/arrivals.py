@@ -87,6 +87,8 @@ class IncomingRequest:
             # Empty lines before a request mean nothing, and are no head.
             del self.data[:2]
             self._searched = 0
+        # From where the last search ended: searching from the beginning each time would let a
+        # client that sends single bytes cost a multiple of what it sends.
         end = self.data.find(_END, max(0, self._searched - len(_END)))
         self._searched = len(self.data)
         if end < 0:
@@ -96,9 +98,12 @@ class IncomingRequest:
         line = _FIRST_LINE.match(head)
         if line:
             self.method, self.target = line[1].decode(), line[2].decode()
+            # HTTP/1.0 has no such answer, and a client of it would take it for the answer to its
+            # request.
             self._expects = line[3] != b"0" and bool(_EXPECTS.search(head))
         self._is_chunked = bool(_CHUNKED.search(head))
         lengths = _LENGTH.findall(head)
+        # With both headers the chunks count (RFC 9112, 6.3); gunicorn judges the rest.
         if not self._is_chunked:
             self._length = int(lengths[0]) if lengths else 0
 
@@ -116,6 +121,7 @@ class IncomingRequest:
                 if last >= 0:
                     self._length = last + len(_END) - self._head
                 return
+            # The line of the size, the bytes, and the line break behind them.
             following = end + 2 + int(size[1], 16) + 2
             if following > len(self.data):
                 return

@@ -98,6 +98,7 @@ class Connection(socket.socket):
         self._limits = limits
         self.begin(Load.LIGHT)
         if self.family in {socket.AF_INET, socket.AF_INET6}:
+            # Unix sockets have no such option.
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def begin(self, load: Load, *, is_large: bool = False, waited: float = 0.0) -> None:
@@ -114,6 +115,7 @@ class Connection(socket.socket):
         self.overdue = False
         limits = self._limits
         is_probe = load in {Load.LIVE, Load.PROBE}
+        # Probes have threads of their own, of which there are few.
         self._stalled = min(limits.stalled, _BRIEF) if is_probe else limits.stalled
         self._sending = Lag(
             _BRIEF if is_probe else limits.averaged,
@@ -140,6 +142,7 @@ class Connection(socket.socket):
             TimeoutError: If nothing came in that time, or in that of `settimeout`.
         """
         own = self.gettimeout()
+        # A time-out of 0 asks for what has arrived already, which is no wait.
         if own != 0:
             left = self._receiving.left
             seconds = left if own is None else min(own, left)
@@ -161,6 +164,8 @@ class Connection(socket.socket):
         rest = memoryview(data).cast("B")
         while rest:
             try:
+                # Without waiting, so that the time of a wait is measured, and bytes that the kernel
+                # takes at once cost none.
                 sent = super().send(rest, flags | socket.MSG_DONTWAIT)
             except BlockingIOError:
                 self._await_room()

@@ -84,6 +84,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def get_thread_pool(self) -> Pool:
         """Make the threads."""
         server = self.config.server
+        # Half of them for calls that take long, so that short ones always find the others.
         heavy = max(1, server.threads // 2)
         return Pool(
             ThreadLimits(server.threads, heavy, server.queue_timeout, self.worker_connections)
@@ -96,6 +97,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         from iredldap.web.server.loads import Loads  # noqa: PLC0415
 
         self._loads = Loads(ENDPOINTS)
+        # Before the first connection is registered: gunicorn has made one of its own in the
+        # meantime.
         self.poller.close()
         self.poller = _Poller(self._look_around)
         super().run()
@@ -104,6 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Gather the next request of a connection, then give it to a thread."""
+        # gunicorn's own TLS is read by the thread; behind nginx there is none here.
         if self.cfg.is_ssl:
             super().enqueue_req(conn)
             return
@@ -119,6 +123,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _receive(self, conn: Any, arriving: "_Arriving") -> None:
         """Receive what has arrived of a request, and give it to a thread if that is enough."""
         arrival = arriving.request
+        # What came along with the request before may be a whole one already.
         if not (arrival.is_whole or arrival.is_large):
             try:
                 data = conn.sock.take(_PIECE)
@@ -180,6 +185,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _give_up(self, conn: Any, *, graceful: bool = False) -> None:
         self._no_longer_await(conn)
+        # gunicorn counts connections, and accepts no more above its maximum.
         self.nr_conns -= 1
         conn.close(graceful=graceful)
 
