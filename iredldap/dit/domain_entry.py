@@ -27,6 +27,7 @@ def new(
         services: Further words of `enabledService`.
     """
     asked = new_attributes(changes)
+    # `mail` in any case: without it Postfix does not know the domain.
     enabled = distinct(("mail", *services, *asked.pop("enabledService", ())))
     attributes = {
         "objectClass": ("mailDomain",),
@@ -76,6 +77,7 @@ def new_container(home: str, unit: str) -> Add:
     return Add(
         container_dn(home, unit),
         {"objectClass": (b"organizationalUnit", b"top"), "ou": (unit.encode(),)},
+        # A repeat of a creation that broke off finds some of them.
         present_ok=True,
     )
 

@@ -157,12 +157,14 @@ def listed(
         for item in filter(None, (part.strip() for part in value.split(separator))):
             try:
                 word = read(item)
+                # The first spelling stays, and so does the order, which matters in some lists.
                 kept.setdefault(same(word), word)
             except Refusal:
                 if may_be_stored and names.is_storable(item):
                     odd[item.lower()] = None
                 else:
                     dropped.append(item)
+        # Nothing but separators is an empty list on purpose; nothing but mistakes is none.
         if dropped and not kept and not odd:
             raise nothing_valid(f"nothing valid in {value[:80]!r}")
         return Reading(tuple(kept.values()), tuple(dropped), tuple(odd))
@@ -192,6 +194,7 @@ def choice(*words: str, also: Mapping[str, str] = MappingProxyType({})) -> Kind:
     known = {word.lower(): word for word in words} | dict(also)
 
     def read(value: str) -> str:
+        # In the spelling of the row, whatever was sent: programs compare some of these exactly.
         found = known.get(value.strip().lower())
         if found is None:
             raise InvalidParameter(f"{value[:40]!r} is none of {', '.join(words)}")
@@ -330,4 +333,5 @@ def bytes_of(megabytes: int) -> int:
 
 def megabytes_of(size: int) -> int:
     """Convert a mailbox size from the directory's unit to the API's, rounded up."""
+    # Rounded up, as 0 means no limit: a mailbox of some bytes must not be shown as one without.
     return -(-size // _MEGABYTE)

@@ -77,6 +77,8 @@ class PathSet:
         found: list[str] = []
         end = path.rfind("/", 0, -1)
         while end > 0:
+            # Looked up by its parents, and then the sorted neighbours: both cost the depth of a
+            # path, not the number of mailboxes.
             if path[: end + 1] in self.paths:
                 found.append(path[: end + 1])
             end = path.rfind("/", 0, end)

@@ -58,7 +58,6 @@ def domain(text: str) -> str:
         or len(labels) < 2
         or not all(_LABEL.fullmatch(label) for label in labels)
         or len(labels[-1]) < 2
-        # An IPv4 address is no domain.
         or labels[-1].isdigit()
     ):
         raise InvalidDomainName(f"{text!r} is no domain name")

@@ -24,6 +24,8 @@ SERVICES = (
 
 
 _WITHHELD = {
+    # One word of the domain's setting means all words of the same service: those for a
+    # connection that turns to TLS, and `sieve`, as managesieve calls itself.
     "smtpsecured": {"smtpsecured", "smtptls"},
     "pop3secured": {"pop3secured", "pop3tls"},
     "imapsecured": {"imapsecured", "imaptls"},
@@ -57,6 +59,7 @@ def new(
         "accountStatus": ("active",),
         # No program of iRedMail reads it today; every writer of iRedMail sets it, in upper case.
         "amavisLocal": ("TRUE",),
+        # Parameters after defaults: a later key of the same name wins.
         **given,
         **new_attributes(changes),
     }
@@ -132,6 +135,7 @@ def lasting_services(entry: Entry) -> set[str]:
     """Return the services that stay on whatever set of services is asked for."""
     # The role follows the rights, and Dovecot accepts further addresses only with its service.
     bound = {ROLE} | ({"shadowaddress"} if entry.values("shadowAddress") else set())
+    # Only what the entry has: the set that was sent adds no right by itself.
     return bound & entry.lowered("enabledService")
 
 

@@ -45,6 +45,8 @@ def whole_number(value: str, *, least: int = 0, most: int = _MOST) -> int:
     """
     stripped = value.strip()
     digits = stripped.removeprefix("-")
+    # Unicode has digits that Python reads and other programs do not; a long text of digits would
+    # take time to convert.
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
         raise InvalidParameter(f"{value[:40]!r} is no whole number")
     number = int(stripped)
@@ -95,6 +97,7 @@ def transport(value: str) -> str:
     name, _, hops = word.partition(":")
     # What follows these is a text, and what follows "unix:" a path.
     if name.lower() not in _UNCONNECTED and not hops.startswith("unix:"):
+        # Postfix 3.5 and later take several next hops.
         for hop in hops.split(","):
             port = _HOP_PORT.fullmatch(hop)
             if port and not _is_port(port["port"]):
@@ -104,6 +107,7 @@ def transport(value: str) -> str:
 
 def _is_port(word: str) -> bool:
     """Return whether a TCP port has this number or, as far as one can see, this name."""
+    # Which names of services there are depends on the mail server, whose list is not here.
     return 0 < int(word) < 65536 if word.isdigit() and len(word) <= 19 else word[:1].isalpha()
 
 
@@ -134,6 +138,7 @@ def _is_host_name(word: str) -> bool:
     return (
         len(word) <= 255
         and all(_HOST_LABEL.fullmatch(label) for label in labels)
+        # Else an address with a mistake in it, such as 192.0.2.256, would be a host name.
         and not labels[-1].isdigit()
     )
 

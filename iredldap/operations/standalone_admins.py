@@ -211,6 +211,7 @@ def _demote(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
     """
     mods = user_entry.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
     yield _withdraw_domains(directory, mail)
+    # With the state: by another change meanwhile they may have become a global admin.
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     yield from domain_admins.require_global_admin(directory, entry, mods)
     yield _recheck_domains(directory, mail)

@@ -71,6 +71,7 @@ class Health:
         interval: float = _INTERVAL,
         beside: Callable[[], None] = lambda: None,
     ) -> None:
+        # The oldest that the last result can be while the probe works: a pause and a whole probe.
         late = interval + patience + _MOMENT
         self._watches = [_Watch(name, probe, interval, late) for name, probe in probes.items()]
         self._beside = _Watch("what others wait for", beside, interval, late)
@@ -87,6 +88,7 @@ class Health:
     def faults(self) -> list[Fault]:
         """Return the faults, within 1.5 seconds; empty: the service is ready."""
         self.start()
+        # All of them are asked first and waited for afterwards, so that the moments do not add up.
         asked = [(watch, watch.hurry()) for watch in self._watches]
         found = (watch.fault(number) for watch, number in asked)
         return [fault for fault in found if fault]
@@ -186,6 +188,7 @@ class _Watch:
             self._probe()
         except Refusal as ex:
             if self._fault is None:
+                # Once, when it begins, not twice a second.
                 log.error("not ready", what=self._name, detail=ex.detail)  # noqa: TRY400
             return str((ex.report or {}).get("fault", NO_ANSWER))
         except Exception as ex:

@@ -57,6 +57,8 @@ def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
     return Query(home, Scope.SUBTREE, by_mlmmj)
 
 
+# Members of an alias are computed, and requested only where they are shown. A list's members are on
+# other entries: a listing does not search for them.
 DOMAINS = ListedKind(_domains, key="domainName")
 USERS = ListedKind(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
 ALIASES = ListedKind(_aliases, aliases.shown, {"members": (alias.MEMBERS,)})
@@ -121,8 +123,10 @@ class Listing:
         with closing(self._found(asked)) as found:
             keyed = ((self._key(entry), entry) for entry in found)
             if wanted.limit is None:
+                # Without a limit all names, which are short; whole profiles are never sorted.
                 return Page(sorted({key for key, _ in keyed}))
             above = (pair for pair in keyed if pair[0] > wanted.cursor)
+            # One more than the page has: whether there is a further one decides about the cursor.
             kept = _smallest(wanted.limit + 1, above)
         more = kept[wanted.limit - 1][0] if len(kept) > wanted.limit else None
         del kept[wanted.limit :]
@@ -155,6 +159,7 @@ class Listing:
     def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
         """Search below the usual DN of the domain, or else below the domain of this name."""
         try:
+            # Nearly always its DN, so that the domain need not be searched for first.
             query = self._query(self._directory.tree.domain(self._domain), attributes)
             yield from self._directory.stream(query, must_exist=True)
         except NoSuchAccount:
@@ -185,6 +190,7 @@ def _smallest(number: int, keyed: Iterable[tuple[str, Entry]]) -> list[tuple[str
     kept: dict[str, Entry] = {}
     for key, entry in keyed:
         kept.setdefault(key, entry)
+        # Cut when it has doubled, not for each entry: the memory stays small, and sorting cheap.
         if len(kept) > 2 * number:
             kept = dict(nsmallest(number, kept.items(), key=itemgetter(0)))
     return nsmallest(number, kept.items(), key=itemgetter(0))
@@ -196,5 +202,6 @@ def _some(keyed: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
     for number, (key, entry) in enumerate(keyed, 1):
         yield key, entry
         size += sum(map(len, chain.from_iterable(entry.attributes.values())))
+        # By bytes as well: photos make some profiles a thousand times as large as others.
         if number == _TOGETHER or size > _LARGE:
             return

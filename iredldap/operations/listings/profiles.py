@@ -87,6 +87,7 @@ def choose_attributes(
         raise InvalidParameter(f"no attribute in {', '.join(sent)[:80]!r}", parameter="fields")
     asked = {name for key in known.values() for name in listed.computed.get(key, (key,))}
     return AttributeChoice(
+        # None at all would be a request for all of them.
         tuple(sorted(asked)) or ("1.1",),
         frozenset(key.lower() for key in known.values()),
         tuple(word for word in sent if word not in known),
@@ -97,4 +98,5 @@ def _spelled(schema: Schema, listed: ListedKind, word: str) -> str | None:
     """Return a key in the spelling of profiles; None: no profile has it."""
     if word.lower() in listed.computed:
         return word.lower()
+    # Operational attributes are not among the profiles of single reads either.
     return None if schema.is_operational(word) else schema.spelled(word)
