@@ -225,10 +225,11 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # `docs/decisions/0003-changes-are-plans.md`.
         *_external_steps(context, entry, parsed, aliases),
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
+        # Before the sweeps: a new catch-all account is one of those that they mark and name.
+        *catchall,
         *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
         *((_unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
         *alias_domains.steps(directory, caller, entry, aliases),
-        *catchall,
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
     touches = frozenset({*aliases.removed, *((GLOBAL_ADMINS,) if status == "disabled" else ())})

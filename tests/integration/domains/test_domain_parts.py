@@ -245,6 +245,21 @@ def test_outbound_relay(api: Client, world: World, corp: str, postfix: Postfix) 
     assert postfix.lookup("sender_dependent_relayhost_maps_domain", "@corp.test") is None
 
 
+def test_a_new_catchall_follows_the_rest_of_its_request(
+    api: Client, world: World, corp: str
+) -> None:
+    """Its name in the alias domain that comes, none in one that goes, and the domain's status."""
+    path, dn = "/api/domain/corp.test", world.tree.catchall("corp.test")
+    done(api.put(path, addAliasDomain="former.example"))
+    sent = {"addAliasDomain": "corp.example", "removeAliasDomain": "former.example"}
+    done(api.put(path, catchall="bob@corp.test", accountStatus="disabled", **sent))
+    made = world.attributes(dn)
+    assert (made["shadowAddress"], made["domainStatus"]) == ({"@corp.example"}, {"disabled"})
+    done(api.put(path, catchall=""))
+    done(api.put(path, catchall="bob@corp.test", accountStatus="active"))
+    assert "domainStatus" not in world.attributes(dn)
+
+
 def test_catchall(api: Client, world: World, corp: str, postfix: Postfix) -> None:
     """Names that the domain does not have reach it; destinations nobody has are named."""
     path = "/api/domain/corp.test"
