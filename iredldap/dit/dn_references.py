@@ -3,6 +3,7 @@
 Source: the schemas `core`, `cosine`, `inetorgperson` and `dyngroup`; iRedMail's indexes.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from iredldap.dit.filters import either, equals, every, present
@@ -29,6 +30,15 @@ _FEW = (
 
 _MOST_TERMS = 100
 """DNs that one filter names."""
+
+_UID = re.compile(r"#'[01]*'B\Z")
+"""What a value of `uniqueMember` may have behind its DN (RFC 4517, Name and Optional UID)."""
+
+
+def split_uid(value: str) -> tuple[str, str]:
+    """Split a value into its DN and the unique identifier behind that, which is mostly empty."""
+    found = _UID.search(value) if value.endswith("'B") else None
+    return (value[: found.start()], found[0]) if found else (value, "")
 
 
 def terms(attributes: Iterable[str], dns: Iterable[str]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def clear_addresses(
     )
 
     def sweep(base: str, mentioned: str) -> Sweep:
-        return _sweep(base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn)
+        return _sweep(base, mentioned, is_gone, inside=dn)
 
     colleagues = names.domain_dn(dn)
     if colleagues is None:
@@ -94,9 +94,7 @@ def clear_dns(tree: Tree, dn: str, below: Iterable[str] = ()) -> Sweep:
         below: DNs of the entries below it.
     """
     named = either(*dn_references.terms(ACCOUNT_DNS, [dn, *below]))
-    return _sweep(
-        tree.base, named, lambda _: False, lambda value: names.is_within(value, dn), inside=dn
-    )
+    return _sweep(tree.base, named, lambda _: False, inside=dn)
 
 
 def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
@@ -117,7 +115,6 @@ def clear_late_mentions(tree: Tree, dn: str, addresses: Iterable[str]) -> Sweep:
         tree.base,
         either(*terms),
         lambda value: folded(value) in gone,
-        lambda value: names.is_within(value, dn),
         inside=dn,
     )
 
@@ -191,9 +188,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
         # LDAP has no substring match for DNs: every value is read.
         *(present(name) for name in ACCOUNT_DNS),
     )
-    return _sweep(
-        tree.base, mentioned, is_gone, lambda value: names.is_within(value, dn), inside=dn
-    )
+    return _sweep(tree.base, mentioned, is_gone, inside=dn)
 
 
 def replace_addresses(
@@ -303,7 +298,9 @@ def replacements(
         return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
 
     def named(value: str) -> str:
-        return names.renamed_dn(value, *dns) if dns else value
+        named_dn, uid = dn_references.split_uid(value)
+        new = names.renamed_dn(named_dn, *dns) if dns else named_dn
+        return value if new == named_dn else f"{new}{uid}"
 
     for attribute in (*held(entry), *_NOTES, *_NOTES_ON_USERS):
         yield from exchange(entry, attribute, address)
@@ -348,9 +345,11 @@ def _sweep(
     base: str,
     mentioned: str,
     is_gone: Callable[[str], bool],
-    is_gone_dn: Callable[[str], bool],
     inside: str,
 ) -> Sweep:
+    def is_gone_dn(value: str) -> bool:
+        return names.is_within(dn_references.split_uid(value)[0], inside)
+
     def change(entry: Entry) -> Iterator[Operation]:
         # Entries below are deleted too, and left as they are: a group without members is refused.
         if names.is_within(entry.dn, inside):

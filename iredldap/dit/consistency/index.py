@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from iredldap.dit import mailbox, maillist, names, references, subscribable, user
 from iredldap.dit.consistency.places import NormalDn, key_of, normal_dn
-from iredldap.dit.dn_references import ACCOUNT_DNS
+from iredldap.dit.dn_references import ACCOUNT_DNS, split_uid
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 
@@ -290,7 +290,10 @@ class Index:
 
     def _add_members(self, entry: Entry) -> frozenset[str]:
         """Remember the accounts that an entry names by their DNs; return those in `member`."""
-        named = {name: frozenset(map(key_of, entry.texts(name))) for name in ACCOUNT_DNS}
+        named = {
+            name: frozenset(key_of(split_uid(value)[0]) for value in entry.texts(name))
+            for name in ACCOUNT_DNS
+        }
         self.named_dns.extend((entry.dn, name, keys) for name, keys in named.items() if keys)
         return named["member"]
 

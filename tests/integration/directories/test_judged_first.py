@@ -198,6 +198,22 @@ class TestGroups:
         assert "roleOccupant" not in corp.attributes(role)
         assert not [one for one in examine(corp.tree, corp.find()) if one.rule == "dn-dangling"]
 
+    def test_a_member_with_an_identifier_goes_with_its_domain(
+        self, api: Client, corp: World
+    ) -> None:
+        """Slapd finds no such value by its DN alone: of a single account the doctor names it."""
+        done(api.post(f"/api/user/cid@{OTHER}", password=PASSWORD))
+        ann, bob, cid = map(corp.tree.user, (ANN, BOB, f"cid@{OTHER}"))
+        plant_group(corp, *(f"{dn}#'01'B" for dn in (ann, bob)), cid, unique=True)
+
+        done(api.delete(f"/api/user/{ANN}"))
+        told = [one.dn for one in examine(corp.tree, corp.find())
+                if one.rule == "member-dn-dangling"]  # fmt: skip
+        assert told == [GROUP]
+        done(api.delete(f"/api/domain/{CORP}"))
+
+        assert corp.attributes(GROUP)["uniqueMember"] == {cid}
+
     def test_a_domain_leaves_the_persons_of_others(self, api: Client, corp: World) -> None:
         done(api.post(f"/api/user/cid@{OTHER}", password=PASSWORD))
         cid = corp.tree.user(f"cid@{OTHER}")

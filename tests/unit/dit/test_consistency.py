@@ -238,6 +238,7 @@ FAULTS: list[tuple[str, str, Fault]] = [
     ("admin-without-account", B, more(B, "domainAdmin", "sales@a.test")),
     ("member-dn-dangling", TEAM, more(TEAM, "member", TREE.user("ghost@b.test"))),
     ("member-dn-dangling", TEAM, more(TEAM, "uniqueMember", TREE.user("ghost@b.test"))),
+    ("member-dn-dangling", TEAM, more(TEAM, "uniqueMember", f"{TREE.user('ghost@b.test')}#'1'B")),
     *(
         ("member-dn-dangling", f"cn=group,{B}", added({f"cn=group,{B}": {
             "objectClass": [kind], "cn": ["group"], attribute: [ANN, gone_],

@@ -69,6 +69,7 @@ BY_ADDRESS: list[tuple[Held, Held | None]] = [
     ),
     ({"member": [f"cn=x,{ANN}", "no dn", ""]}, {"member": [f"cn=x,{ANN}"]}),
     ({"member": [f"cn=x{ANN}", "no dn", ""]}, None),
+    ({"uniqueMember": [f"{ANN}#'01'B", f"{BOB}#'01'B"]}, {"uniqueMember": [f"{ANN}#'01'B"]}),
     *(({name: [ANN.upper(), BOB]}, {name: [ANN.upper()]}) for name in dn_references.UNINDEXED),
     (
         {"objectClass": ["mailExternalUser"], "mail": ["ann@a.test", "x@c.test"]},

@@ -79,6 +79,13 @@ def test_address_is_replaced(attribute: str) -> None:
                 (Op.ADD, "uniqueMember", [BEA]),
             ],
         ),
+        (
+            {"uniqueMember": [f"cn=x,{ANN}#'01'B"]},
+            [
+                (Op.DELETE, "uniqueMember", [f"cn=x,{ANN}#'01'B"]),
+                (Op.ADD, "uniqueMember", [f"cn=x,{BEA}#'01'B"]),
+            ],
+        ),
         *(
             ({name: [ANN]}, [(Op.DELETE, name, [ANN]), (Op.ADD, name, [BEA])])
             for name in dn_references.UNINDEXED
