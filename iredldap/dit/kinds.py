@@ -329,9 +329,3 @@ def _mb(value: str) -> str:
 def bytes_of(megabytes: int) -> int:
     """Convert a mailbox size from the API's unit to the directory's."""
     return megabytes * _MEGABYTE
-
-
-def megabytes_of(size: int) -> int:
-    """Convert a mailbox size from the directory's unit to the API's, rounded up."""
-    # Rounded up, as 0 means no limit: a mailbox of some bytes must not be shown as one without.
-    return -(-size // _MEGABYTE)

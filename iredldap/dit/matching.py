@@ -198,15 +198,6 @@ def has_duplicates(
     return len({normalized(rule, value, equality_of) for value in values}) < len(values)
 
 
-def are_equal(
-    rule: str, one: bytes, other: bytes, equality_of: EqualityOf = standard_equality
-) -> bool:
-    """Return whether two values are equal by a rule."""
-    return one == other or normalized(rule, one, equality_of) == normalized(
-        rule, other, equality_of
-    )
-
-
 def normalized_components(dn: str, equality_of: EqualityOf = standard_equality) -> Parts:
     """Split a DN into normalized components; [] for a text that is no DN, and for the empty one.
 

@@ -44,10 +44,6 @@ class IncomingRequest:
             self._walk_chunks()
 
     @property
-    def has_head(self) -> bool:
-        return bool(self._head)
-
-    @property
     def is_too_large(self) -> bool:
         """Whether its head is too large."""
         return not self._head and len(self.data) > MOST

@@ -257,13 +257,6 @@ def test_addresses_of_accounts_hold_less_than_foreign_ones() -> None:
     )
 
 
-@given(st.integers(min_value=0, max_value=2**63 - 1))
-def test_megabytes_are_rounded_up(size: int) -> None:
-    """A mailbox of one byte more than a megabyte needs two."""
-    megabytes = kinds.megabytes_of(size)
-    assert kinds.bytes_of(megabytes) >= size > kinds.bytes_of(megabytes - 1)
-
-
 EVERY_KIND = [
     kind for kind in vars(kinds).values() if isinstance(kind, Kind) and not kind.present
 ]  # fmt: skip
