@@ -12,7 +12,7 @@ from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import begins_with, domain_filter, either, equals, every, negated, present
 from iredldap.dit.plan import Query, Scope
-from iredldap.errors import AmbiguousAccount, InvalidMail, NoSuchAccount, PermissionDenied
+from iredldap.errors import AmbiguousAccount, InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 
 ACCOUNTS = either(
@@ -305,39 +305,6 @@ def count_users(entries: Iterable[Entry]) -> tuple[int, int]:
         number += 1
         size += user_rows.quota(entry)
     return number, size
-
-
-def global_admins_query(directory: Directory) -> Query:
-    """Return the query for global admins; those in a disabled domain are still among them."""
-    return Query(
-        directory.tree.suffix,
-        Scope.SUBTREE,
-        every(equals("domainGlobalAdmin", "yes"), equals("accountStatus", "active")),
-        ("accountStatus", "domainStatus"),
-    )
-
-
-def require_another_global_admin(directory: Directory, dn: str, *, below: bool = False) -> None:
-    """Refuse to remove the last active global admin.
-
-    Args:
-        directory: Where.
-        dn: DN of the account or, with `below`, of the domain that is removed.
-        below: Whether everything below is removed too.
-
-    Raises:
-        PermissionDenied: If no active global admin is left.
-    """
-    leaving = names.components(dn)
-    admins = directory.find(global_admins_query(directory))
-
-    def stays(entry: Entry) -> bool:
-        place = names.components(entry.dn)
-        goes_too = (place[-len(leaving) :] if below else place) == leaving
-        return not goes_too and is_active_with_domain(directory, entry)
-
-    if not any(stays(entry) for entry in admins):
-        raise PermissionDenied("the last active global admin")
 
 
 def is_active_with_domain(directory: Directory, entry: Entry) -> bool:

@@ -37,7 +37,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import rights
 from iredldap.operations.context import Context, PathVariables, Shown
-from iredldap.operations.domains import alias_domains, domain_admins
+from iredldap.operations.domains import alias_domains, global_admins
 from iredldap.operations.users import users
 
 
@@ -147,7 +147,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_new_password(context, mail, parsed),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    rechecks = domain_admins.require_global_admin(directory, entry, mods)
+    rechecks = global_admins.require_active(directory, entry, mods)
     ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
     touches = frozenset({GLOBAL_ADMINS} if mods and user.is_global_admin(entry) else ())
     return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
@@ -195,7 +195,7 @@ def _remove(directory: Directory, entry: Entry, withdrawn: str | None) -> Iterat
     # Disabled first: no login while the rights are withdrawn. The entry is deleted after all
     # mentions: as long as it is there, a repeat does what is left.
     yield Modify(entry.dn, off)
-    yield from domain_admins.require_global_admin(directory, entry, off)
+    yield from global_admins.require_active(directory, entry, off)
     if withdrawn:
         yield _withdraw_domains(directory, withdrawn)
     yield references.clear_dns(directory.tree, entry.dn, finders.dns_below(directory, entry.dn))
@@ -213,7 +213,7 @@ def _demote(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
     yield _withdraw_domains(directory, mail)
     # With the state: by another change meanwhile they may have become a global admin.
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
-    yield from domain_admins.require_global_admin(directory, entry, mods)
+    yield from global_admins.require_active(directory, entry, mods)
     yield _recheck_domains(directory, mail)
 
 

@@ -44,7 +44,7 @@ OLD_TERMS = {
     "astray": "foreign",
     "dismissal": "revoke_role",
     "spare_global_admins": "refuse_global_admins",
-    "keep_a_global_admin": "require_global_admin",
+    "keep_a_global_admin": "require_active",
     "admins_elsewhere": "admins_of_other_domains",
     "is_owed_nothing": "drops_old_rights",
 }

@@ -1,4 +1,4 @@
-"""Plan who manages a domain, and keep one active global admin."""
+"""Plan who manages a domain."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,19 +9,16 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
 from iredldap.dit.modlist import service_mods
 from iredldap.dit.plan import (
-    Correction,
     Mod,
     Modify,
     Op,
     Operation,
     Plan,
     Query,
-    Recheck,
     Scope,
     Sweep,
-    undo_modify,
 )
-from iredldap.errors import NoAdmins, PermissionDenied
+from iredldap.errors import NoAdmins
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.login import Caller
@@ -133,42 +130,3 @@ def revoke_role(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[S
     attributes = ("enabledService", "domainGlobalAdmin")
     query = Query(directory.tree.base, Scope.SUBTREE, accounts, attributes)
     return (Sweep("revoke the role of admins of no other domain", query, change),)
-
-
-def require_global_admin(
-    directory: Directory, entry: Entry, mods: tuple[Mod, ...]
-) -> Iterator[Recheck]:
-    """Require another active global admin, also when two demote each other at once.
-
-    Args:
-        directory: Where.
-        entry: An account as it is.
-        mods: What is about to change in it.
-
-    Raises:
-        PermissionDenied: If it is the last one, and would be disabled or demoted.
-    """
-    if not (user.is_global_admin(entry) and entry.is_active and any(map(ends_a_role, mods))):
-        return
-    finders.require_another_global_admin(directory, entry.dn)
-
-    # Two requests may each find the other's admin before either writes. Both look again after the
-    # write and find none; one or both revert.
-    def judge(admins: Iterable[Entry]) -> Correction:
-        if any(finders.is_active_with_domain(directory, admin) for admin in admins):
-            return Correction()
-        undone = undo_modify(entry, mods, *_ROLE)
-        return Correction(undone, PermissionDenied("the last active global admin"))
-
-    yield Recheck(
-        "check that there is an active global admin", finders.global_admins_query(directory), judge
-    )
-
-
-_ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}
-"""Attributes of an active global admin."""
-
-
-def ends_a_role(mod: Mod) -> bool:
-    """Return whether a modification ends the role of an active global admin."""
-    return mod.attribute in _ROLE and mod.values != _ROLE[mod.attribute]

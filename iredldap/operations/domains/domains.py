@@ -43,6 +43,7 @@ from iredldap.operations.domains import (
     creation_limits,
     destinations,
     domain_admins,
+    global_admins,
 )
 from iredldap.operations.login import Caller, find_admin
 from iredldap.operations.targets import Judge
@@ -275,7 +276,7 @@ def _with_alias_service(
 def _require_admins_left(directory: Directory, caller: Caller, entry: Entry) -> None:
     if names.is_within(caller.dn, entry.dn):
         raise PermissionDenied("the caller's own account is in this domain")
-    finders.require_another_global_admin(directory, entry.dn, below=True)
+    global_admins.require_another(directory, entry.dn, below=True)
 
 
 def _refuse_global_admins(directory: Directory, entry: Entry) -> None:

@@ -39,6 +39,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, rights
 from iredldap.operations.context import Context, PathVariables
+from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
 from iredldap.operations.renames import domain_limits
 from iredldap.operations.renames.address_change import (
@@ -145,7 +146,7 @@ def _require_admins_left(directory: Directory, caller: Caller, renaming: Renamin
     if names.same_dn(renaming.entry.dn, caller.dn):
         raise PermissionDenied("the caller's own account would be disabled")
     if user.is_global_admin(renaming.entry):
-        finders.require_another_global_admin(directory, renaming.entry.dn)
+        global_admins.require_another(directory, renaming.entry.dn)
 
 
 def _withdraw_rights(

@@ -22,6 +22,7 @@ from iredldap.dit.plan import (
 from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context, PathVariables
+from iredldap.operations.domains import global_admins
 from iredldap.operations.users import users
 
 _ATTRIBUTES = (
@@ -47,7 +48,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_of_other_domains(directory, caller) if secret else set()
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
-        finders.require_another_global_admin(directory, everybody.base, below=True)
+        global_admins.require_another(directory, everybody.base, below=True)
 
     def change(entry: Entry) -> Iterator[Operation]:
         if user.is_global_admin(entry) and not caller.is_global:

@@ -33,7 +33,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, mailboxes, targets
 from iredldap.operations.context import Context, PathVariables
-from iredldap.operations.domains import domain_admins
+from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.mailboxes import MailboxAssignment
@@ -76,7 +76,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
-        *domain_admins.require_global_admin(directory, entry, mods),
+        *global_admins.require_active(directory, entry, mods),
         *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
@@ -92,7 +92,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # that they name are removed: a repeat after a crash finds both still to do. The rechecks
         # compare with what was written, and revert it.
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
-    ends_a_role = any(map(domain_admins.ends_a_role, mods)) and user.is_global_admin(entry)
+    ends_a_role = any(map(global_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = names.domains_of(removed)
     if ends_a_role:
         touches |= {GLOBAL_ADMINS}

@@ -56,7 +56,7 @@ from iredldap.operations import (
     uniqueness,
 )
 from iredldap.operations.context import Context, PathVariables, Shown
-from iredldap.operations.domains import domain_admins
+from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
 
 
@@ -353,7 +353,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if _is_own(caller, entry):
         raise PermissionDenied("an admin cannot delete their own account")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
-    rechecks = tuple(domain_admins.require_global_admin(directory, entry, off))
+    rechecks = tuple(global_admins.require_active(directory, entry, off))
     records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
