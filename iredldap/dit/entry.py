@@ -63,6 +63,7 @@ def distinct(values: Iterable[str]) -> tuple[str, ...]:
     """Remove repeated texts; the directory takes no two that it compares as equal."""
     found: dict[str, str] = {}
     for value in values:
+        # The first spelling stays.
         found.setdefault(folded(value), value)
     return tuple(found.values())
 

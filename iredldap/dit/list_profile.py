@@ -61,6 +61,7 @@ def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
     Raises:
         ParameterConflict: As `agreed`.
     """
+    # A new list has nothing to be cleared.
     sent = {change.field.name: change for change in changes if change.values}
     wanted = with_moderators(mail, [*sent.values()], {})
     posts = agreed(wanted.changes, "", {BY_SUBSCRIBERS.name: "yes"})
@@ -71,6 +72,7 @@ def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
     ] + [FieldChange(row, (postmaster(mail),)) for row in _ROLES]
     taken = {change.field.name for change in posts.changes}
     if JOIN_MODERATORS.name in taken:
+        # Both are in one control file; the default of the switch would delete the moderators again.
         taken.add(JOINS_MODERATED.name)
     rest = (change for change in defaults if change.field.name not in taken)
     return Agreed((*posts.changes, *rest), posts.overruled)
@@ -107,6 +109,7 @@ def with_moderators(mail: str, changes: Sequence[FieldChange], profile: Held) ->
     held = sent.get(OWNER.name) or profile.get(OWNER.name) or ()
     owners = tuple(dict.fromkeys(owner.lower() for owner in held if _is_taken(owner)))
     others = [change for change in changes if change.field.name != MODERATORS.name]
+    # A setting rather than a refusal: a post about which no one is asked is lost after a week.
     heirs = FieldChange(MODERATORS, owners or (postmaster(mail),))
     return Agreed((*others, heirs), (f"{MODERATORS.name}=",) if MODERATORS.name in sent else ())
 
@@ -134,6 +137,7 @@ def agreed(changes: Sequence[FieldChange], policy: str, profile: Held) -> Agreed
         {name: profile.get(name) for name in _CLOSED} | _exclusive(posting), policy
     )
     is_new = not policy
+    # Nothing but "no" to what is off already: the form of a page sends all its fields.
     if not is_new and now == before and set(posting.values()) <= {"no"}:
         return Agreed(tuple(changes))
     wanted = {name: "yes" if closed == now else "no" for name, closed in _CLOSED.items()}
@@ -222,8 +226,10 @@ def forms(mail: str, changes: Sequence[FieldChange], profile: Held) -> list[dict
 def _holds(mail: str, name: str, text: str, profile: Held) -> bool:
     held = profile.get(name)
     if name == _HEADERS:
+        # Without the headers that mlmmj adds by itself, which a client does not send back.
         return {*filter(None, text.split("\n"))} == {*_own_headers(profile)}
     if isinstance(held, list):
+        # The own address is always in the file, whether it was sent or not.
         return set(text.split(",")) - {mail, ""} == {*held} - {mail}
     if name in _NUMBERS:
         return int(text) == _number(held)
@@ -235,6 +241,7 @@ def _footer(found: Mapping[str, str], profile: Held) -> dict[str, str]:
     if not found.keys() & {FOOTER_TEXT.name, FOOTER_HTML.name}:
         return {}
     before, held = (str(profile.get(row.name) or "") for row in (FOOTER_TEXT, FOOTER_HTML))
+    # HTML that was made of the text follows it; HTML of the list's own stays.
     own = "" if held == _as_html(before) else held
     wanted = found.get(FOOTER_HTML.name, own) or _as_html(found.get(FOOTER_TEXT.name, before))
     return {FOOTER_HTML.name: wanted} if wanted != held else {}
@@ -270,6 +277,7 @@ def exchanged(
             after[name] = [heir]
         if heir and name == MODERATORS.name and holds_posts(profile) and not after[name]:
             after[name] = [*filter(_is_taken, after[OWNER.name])] or [heir]
+        # Only what differs is sent: each form writes control files, which mlmmj may be reading.
         if after[name] != held:
             form[name] = ",".join(after[name])
     if form.get(JOIN_MODERATORS.name) == "":

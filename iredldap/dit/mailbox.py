@@ -196,6 +196,7 @@ def candidates(
     yield (path(mail, storage_base, accounts, now),)
     stamped = replace(accounts, maildir_append_timestamp=True)
     forms = {stamped: None, replace(stamped, maildir_hashed=False): None}
+    # Fifty at once: one search for all of them costs little more than one for a single path.
     for first in range(0, LATEST, _TOGETHER):
         moments = [now + timedelta(seconds=first + more) for more in range(_TOGETHER)]
         yield tuple(path(mail, storage_base, form, at) for form in forms for at in moments)
@@ -228,6 +229,7 @@ def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime)
     above = trunk(names.domain_of(mail), storage_base, accounts)
     if accounts.maildir_hashed:
         above += "/".join(_first_three(local)).lower() + "/"
+    # The time at the end stays whole: it is what makes the path unlike all others.
     room = LONGEST_PATH - len(above) - len(f"{stamp}/")
     return f"{above}{local[: max(room, 1)].lower()}{stamp}/"
 

@@ -67,6 +67,7 @@ def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
         ("PW_NO_UPPERCASE", policy.uppercase and not any(c.isupper() for c in password)),
         ("PW_NO_DIGIT_NUMBER", policy.digit and not any(c.isdigit() for c in password)),
         ("PW_NO_SPECIAL_CHAR", policy.special and not _SPECIAL.intersection(password)),
+        # Checked last, with the others: the client sees all rules that are broken at once.
         ("PW_IS_ADDRESS", password.lower() == mail.lower()),
     )
     return [WeakPassword(rule) for rule, broken in rules if broken]
@@ -97,6 +98,8 @@ def hashed(password: str, scheme: str, salt: bytes, rounds: int = 12) -> str:
     """
     secret = password.encode()
     if scheme == "BCRYPT":
+        # bcrypt looks at no more; newer versions of the library refuse longer ones rather than cut
+        # them.
         return "{CRYPT}" + _bcrypt(secret[:_BCRYPT_LONGEST], salt, rounds)
     function = {"SSHA512": hashlib.sha512, "SSHA": hashlib.sha1}[scheme]
     digest = function(secret + salt[:8]).digest()
@@ -151,5 +154,6 @@ def _is_well_formed(scheme: str, rest: str) -> bool:
     digest = _DIGEST_BYTES.get(scheme)
     if digest is None:
         return False
+    # A salted one is longer by its salt, whose length is free; of the others each byte counts.
     salted = scheme.startswith("SS") or scheme == "SMD5"
     return size > digest if salted else size == digest

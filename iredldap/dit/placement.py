@@ -75,5 +75,6 @@ def _stored_in(change: FieldChange) -> str:
     storage = change.field.stored_as
     if not isinstance(storage, StoredAttribute) or storage.name in _KEPT_BESIDE:
         return ""
+    # To remove or clear what cannot be there needs no place.
     gives = change.values and change.verb is not Verb.REMOVE
     return storage.name if gives or change.field.spared else ""

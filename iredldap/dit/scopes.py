@@ -119,6 +119,7 @@ def wider_keys(key: str) -> list[str]:
         return []
     labels = name.split(".")
     below = [f"@.{'.'.join(labels[start:])}" for start in range(len(labels))]
+    # Of a domain not its own key, which is the first.
     return [f"@{name}", *below, EVERYBODY][key.startswith("@") :]
 
 
@@ -236,6 +237,7 @@ def refuse_new(read: Read, values: Iterable[str], stored: Callable[[], Collectio
         try:
             read(value)
         except NeverApplies:
+            # Read once, and only if there is such an address at all.
             held = stored() if held is None else held
             if value not in held:
                 raise
@@ -273,6 +275,7 @@ def _of_wildcards(key: str) -> tuple[KeyClass, str]:
     """Convert wildcards at the end to a network, except a single one, which is looked up itself."""
     numbers = key.split(".")
     fixed = [number for number in numbers if number != "*"]
+    # Two wildcards or more at the end are a network, which iRedAPD does look up.
     if key == ".".join([*fixed, *["*"] * (4 - len(fixed))]) and len(fixed) < len(numbers) - 1:
         return KeyClass.CIDR, ".".join([*fixed, *["0"] * (4 - len(fixed))]) + f"/{8 * len(fixed)}"
     if "*" in numbers[:2] or len(fixed) < len(numbers) - 1:

@@ -45,6 +45,7 @@ def read(values: Iterable[str]) -> dict[str, int | str | list[str]]:
     lists: dict[str, set[str]] = {}
     for value in values:
         key, colon, word = value.partition(":")
+        # No reader of iRedMail takes it for a setting.
         if not colon:
             continue
         if key in LISTS:
@@ -98,4 +99,5 @@ def packed(key: str, value: str) -> str | None:
 
 def of_key(values: Iterable[str], key: str) -> list[str]:
     """Return the stored values of one key."""
+    # As stored: they are removed by their exact values.
     return [value for value in values if value.partition(":")[0] == key and ":" in value]
