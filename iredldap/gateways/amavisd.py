@@ -74,8 +74,10 @@ class Amavisd:
 
         def work(connection: sql.Connection) -> None:
             own = {pairs.account.name: _own(connection, account), "wb": colour.letter}
+            # Sorted, so that two clients lock the rows in one order.
             numbers = sorted(_numbered(connection, addresses))
             rows = [{pairs.address.name: number, **own} for number in numbers]
+            # The key has no colour: an address that is on the other list moves to this one.
             upsert(connection, pairs.table, rows, ("rid", "sid"), ("wb",))
 
         self._database.write(work)
@@ -150,6 +152,8 @@ class Amavisd:
 
         def work(connection: sql.Connection) -> None:
             own = _own(connection, account)
+            # By its name, which is the account's: other tools give policies names of their own,
+            # which are left alone.
             held = _ensured(connection, POLICIES.c.policy_name, account)
             new = change(held)
             new = {**new, **settle({**held, **new}, _behind(connection, account))}
@@ -172,6 +176,7 @@ class Amavisd:
             found = _locked(connection, USERS.c.email, account)
             connection.execute(sql.delete(POLICIES).where(POLICIES.c.policy_name == account))
             if found:
+                # Before the row may be deleted: it stays as long as the account has lists.
                 _link(connection, found["id"], NO_POLICY)
                 _drop_idle(connection, found["id"])
 
@@ -257,6 +262,7 @@ def _own(connection: sql.Connection, account: str) -> int:
     """Lock the row of an account, which is created if there is none; return its id."""
     priority = key_class(account).amavisd_priority
     found = _ensured(connection, USERS.c.email, account, priority=priority, policy_id=NO_POLICY)
+    # By this priority Amavisd chooses among the rows of an address, whoever has added them.
     if found["priority"] != priority:
         row = sql.update(USERS).where(USERS.c.id == found["id"])
         connection.execute(row.values(priority=priority))

@@ -149,6 +149,7 @@ class Iredadmin:
         Raises:
             ServerDown: If that fails; also if there is no table for it and a day was given.
         """
+        # Releases differ: PostgreSQL had no such table for long, and sizes came later.
         columns = self._database.columns(DELETED.name)
         if not columns and due is None:
             names = [one.username for one in mailboxes]
@@ -186,6 +187,7 @@ class Iredadmin:
                 lambda connection: connection.execute(wanted, parameters).all()
             )
         except ServerDown as ex:
+            # Without the table no mailbox is ever removed, so none is in the way either.
             if (ex.report or {}).get("missing_table") == DELETED.name:
                 return {}
             raise
@@ -235,6 +237,7 @@ class Iredadmin:
             with self._database.transaction() as connection:
                 for _, wanted, select in asked:
                     for mail, *values in connection.execute(select, {"mails": batch}):
+                        # Two tables, two rows: either may be missing.
                         found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
         return {mail: _usage(row) for mail, row in found.items()}
 
@@ -317,6 +320,7 @@ class Iredadmin:
 
         def work(connection: sql.Connection) -> None:
             for table, column, rest, others in present:
+                # MariaDB would cut the name, or refuse it, by its mode.
                 if table is SHARES and len(new) > SHARES_WIDTH:
                     connection.execute(sql.delete(table).where(table.c[column] == old))
                 else:

@@ -91,9 +91,11 @@ class Iredapd:
             ServerDown: If that fails.
         """
         self._refuse_uncounted(values)
+        # With the priority: some releases of iRedAdmin have written that of Amavisd's scale.
         row = {"account": account, "kind": kind, "priority": _priority(account), **values}
 
         def work(connection: sql.Connection) -> None:
+            # In PostgreSQL no unique key keeps two clients from adding the same row.
             reserve(connection, account, kind)
             _put_throttle(connection, row)
             _raise_users(connection, THROTTLES, account, THROTTLES.c.kind == kind)
@@ -106,6 +108,7 @@ class Iredapd:
         }
         if not limits:
             return
+        # Only for limits that a narrow counter could not hold: it costs a query of the columns.
         most = self._database.read(lambda connection: most_of(connection, COUNTERS.name))
         for name, (column, passes) in limits.items():
             if column in most and values[name] + passes > most[column]:
@@ -128,8 +131,10 @@ class Iredapd:
 
         def work(connection: sql.Connection) -> None:
             reserve(connection, account, kind)
+            # Before the row: counters name it by its number, which no row would have afterwards.
             _drop_counters(connection, own)
             connection.execute(sql.delete(THROTTLES).where(gone))
+            # What is left is a row with a limit of recipients; its other limits end.
             connection.execute(sql.update(THROTTLES).where(own).values(unset))
 
         self._database.write(work)
@@ -167,6 +172,7 @@ class Iredapd:
         def work(connection: sql.Connection) -> None:
             upsert(connection, GREYLISTING, [row], ("account", "sender"), (*priority, *others))
             own = sql.update(GREYLISTING).where(GREYLISTING.c.account == account)
+            # The other rows of the account follow: iRedAPD reads them in the order of priorities.
             connection.execute(own.values(priority))
             _raise_users(connection, GREYLISTING, account)
 
@@ -263,11 +269,13 @@ class Iredapd:
 
         def work(connection: sql.Connection) -> None:
             _clear(connection, ending, lambda column: column == old)
+            # Counters of throttles that the moved ones replace would be counted on.
             if {place.table for place in moving} >= COUNTED:
                 _drop_counters(connection, _in_the_way(connection, old, new))
             for place in moving:
                 values = {place.name: new}
                 if place.table is TRIPLETS:
+                    # A column that repeats a part of the address.
                     values["rcpt_domain"] = domain_of(new)
                 move_rows(connection, place.column, place.key, old, values)
 

@@ -67,6 +67,7 @@ class Mlmmjadmin:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
+        # mlmmjadmin has no such list, and would answer as for an unknown page.
         if not _NAME.fullmatch(mail):
             return None
         answer = self._answer("GET", _path(mail))
