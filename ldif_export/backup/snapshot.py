@@ -139,6 +139,7 @@ class _SnapshotRounds:
     def _start_over(self) -> None:
         self._store.close()
         self._store = RecordStore()
+        # Without them the next round reads everything again.
         self._cookies.clear()
 
     def _has_settled(self) -> bool:

@@ -92,6 +92,7 @@ def write_all(descriptor: int, chunk: bytes) -> None:
     """Write all bytes of a chunk to a descriptor."""
     rest = memoryview(chunk)
     while rest:
+        # A pipe takes what its reader has room for.
         rest = rest[os.write(descriptor, rest) :]
 
 

@@ -190,6 +190,8 @@ class AttributeCache:
 
     def _write(self, data: bytes, dn: bytes, start: int, end: int, parts: list[bytes]) -> None:
         size = len(dn)
+        # `translate` returns the same object where nothing is to be replaced, which no comparison
+        # is faster than.
         if 0 < size < len(DN_SPLITTERS) and dn.translate(PLAIN) is dn:
             parts.append(DN_PREFIX)
             parts.append(FOLD.join(DN_SPLITTERS[size](dn)))
@@ -222,6 +224,7 @@ class AttributeCache:
                 begin = at + _head(data, at)
             else:
                 after = element(data, at, end).end
+            # By what is before the value first: attributes that vary are the more frequent ones.
             line = lines.get(data[at:begin])
             if line:
                 append(line(data[begin:after]))
@@ -251,6 +254,7 @@ class AttributeCache:
             return
         samples = self._samples.setdefault(first, [])
         samples.append(self._samples_of(data, start, end))
+        # Enough to tell what varies; a template of the first entry would match no other.
         if len(samples) == self._samples_needed:
             self._templates[first] = EntryTemplate.of(samples)
             samples.clear()

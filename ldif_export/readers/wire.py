@@ -50,6 +50,8 @@ class WireReader:
         try:
             with closing(self.stream(search, EntryBuffer)) as found:
                 for entries in found:
+                    # Hashes, not names: of a million entries they take eight bytes each, for the
+                    # case that the server stops at its limit.
                     seen.extend(map(hash, entries.dns))
                     yield Batch(entries.parts, entries.dns)
         except ExceededLdapServerSizelimit:
@@ -71,6 +73,7 @@ class WireReader:
             pass
         else:
             return
+        # Outside of the handler: an error of the second search is not one of the first.
         yield from self._rest(search, seen)
 
     def close(self) -> None:
@@ -161,6 +164,7 @@ class WireReader:
             case messages.SEARCH_REFERENCE:
                 raise referral_error(search)
             case messages.INTERMEDIATE:
+                # Progress of a synchronization, which no search of this reader asks for.
                 pass
             case _:
                 raise MalformedReply(f"a response with the tag {found.operation:#x}")
@@ -196,6 +200,7 @@ def _check(search: Search, result: messages.LdapResult) -> None:
     if result.code == result_codes.SUCCESS:
         return
     refusal = result_codes.refusal(result)
+    # A domain without a container has nothing in it.
     if not (isinstance(refusal, NoSuchAccount) and search.may_be_missing):
         raise refusal
 

@@ -35,6 +35,7 @@ class IssueList:
     """Collect issues; the first are kept, the others counted."""
 
     def __init__(self, most: int = MOST_LISTED) -> None:
+        # Bounded: a file of another kind has an error in every line.
         self._kept: list[LineIssue] = []
         self._most = most
         self.count = 0
@@ -130,6 +131,7 @@ class FileCheck:
         kind = entry_kinds.entry_kind(record.dn, lowered.get("objectclass", ()))
         self.kinds[kind] += 1
         key = entry_kinds.dn_key(parts)
+        # On the disk, not in memory: a file may have a million entries.
         self.index.entry(
             key,
             entry_kinds.dn_key(parts[1:]),

@@ -50,6 +50,7 @@ class Normalizer:
         for name, values in record.attributes.items():
             if not self.schema.is_operational(name) and not self.is_left_out(name):
                 first = spelled.setdefault(self._one_name(name), self.schema.spelled(name) or name)
+                # Two spellings of one attribute in a record become one, as slapd makes them.
                 attributes.setdefault(first, []).extend(self._moved(name, values))
         return ParsedRecord(self._dn(record.dn), attributes, record.line)
 
@@ -106,7 +107,10 @@ class Normalizer:
         """
         lowered = self._forms(attributes)
         stored = lowered.pop(_PASSWORD, None)
+        # Sorted, as the order of values says nothing.
         plain = sorted((name, sorted(set(values))) for name, values in lowered.items())
+        # Apart, as files may have been exported without passwords, and are compared without them
+        # then.
         return _digest(plain) + (_digest(sorted(set(stored))) if stored else b"")
 
     def mods(self, record: ParsedRecord, entry: Entry) -> tuple[Mod, ...]:
@@ -216,6 +220,7 @@ def _by_depth(records: Iterable[ParsedRecord]) -> Iterator[ParsedRecord]:
     """Sort parents first, outside the memory: a temporary SQLite database holds the texts."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         database.executescript(
+            # Nothing is to be recovered: with the process the sorted texts are of no use.
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;"
             "CREATE TABLE record (number INTEGER PRIMARY KEY, depth INTEGER, line INTEGER, text);"
             "CREATE INDEX by_depth ON record (depth, number); BEGIN;"

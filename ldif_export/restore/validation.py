@@ -81,6 +81,7 @@ class FileValidation:
                 if isinstance(item, ParsedRecord):
                     self._record(item)
         self.sha256 = digesting.sha256
+        # When all entries are known, in whatever order the file has them.
         self.check.conclude()
         self.by_depth = next(self.index.late(), None) is not None
 
@@ -101,6 +102,7 @@ class FileValidation:
             elif len(few.setdefault(above, [])) <= _EACH:
                 few[above].append(dn)
         for above, alone in few.items():
+            # After all roots are known: only then is the number of siblings that are wanted.
             for query in _queries(above, alone):
                 self._note(directory, query)
         self.index.settle()
@@ -123,6 +125,7 @@ class FileValidation:
 
         The RDN does not matter: a login looks for the address.
         """
+        # In the file first: it costs no search.
         if self.index.has_login(mail):
             return True
         query = Query(
@@ -148,6 +151,7 @@ class FileValidation:
             # It cannot even be looked up.
             self.refused.add(record.line, f"{record.dn!r} is not a valid DN")
         elif self.normalizer.is_installation(parts):
+            # Every installation has these entries already, with passwords of its own.
             self.installation += 1
         elif self.normalizer.is_account(parts):
             self._account(record, parts)
