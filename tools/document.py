@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from iredldap import cli, errors
+from iredldap.changes.preview import MOST_PRINTED
 from iredldap.config import reader, sections
 from iredldap.config.reader import ConfigurationError
 from iredldap.config.settings import Secret
@@ -270,6 +271,38 @@ and what was not. Such a request can be sent again.
 Answers of `POST /api/login` repeat `_success` and `_msg` under the older names `success` and
 `msg`; the setting `legacy_keys` does that for all answers.
 
+## Dry runs
+
+Every call that writes takes `dry_run=yes`, in the query string or in the body. It then changes
+nothing: it is refused as the call would be, or answers with what the call would do.
+
+```
+{dry_run_example}```
+
+| In `_data` | Meaning |
+| --- | --- |
+| `judged_by` | `directory`: slapd itself has judged each operation, without carrying it out. \
+`schema`: some could not be shown to it, additions always, and were judged by its schema. `null`: \
+no entry would be written. |
+| `steps` | The steps in words, in their order. |
+| `ldif` | LDIF change records, as `ldapmodify` reads them. Passwords are `{redacted}`. |
+| `records`, `records_left_out` | How many there are, and how many of them are not in `ldif`: \
+of each sweep the first {most_printed} are. |
+| `sweeps` | Steps that search, each with the number of entries that it would change. |
+| `outside` | What would be written outside the directory: rows of databases, subscribable \
+lists. |
+| `rechecks` | What would be looked up again after the write, as others may change it at the \
+same time. |
+| `ignored_values`, `unplaced`, `shared_with`, `kept_members` | What the headers \
+`X-Ignored-Values`, `X-Ignored-Parameters`, `X-Shared-Mailbox` and `X-Kept-Members` of the call \
+name; these are sent too. |
+
+The answer, also a refusal, has `X-Dry-Run: yes`; a server that does not send it has not known the
+word. The `ETag` is the state that was judged: sent as `If-Match` with the call, it makes sure that
+this state is what is changed. Another value than `yes` or `no`, an empty one, and other spellings
+of the name are `INVALID_PARAMETER`, and so is the word for a call that has no dry run: login,
+logout and checks of passwords. `POST /api/ldif` has a plan of its own form.
+
 ## Headers
 
 | Header | In | Meaning |
@@ -286,6 +319,7 @@ creation: 412 if the name exists, with `PRECONDITION_FAILED,ALREADY_EXISTS`. |
 refused at once; otherwise the answer is 202 with the id of a job, `{"_success": true, "_data": \
 {"job": "…"}}`, and `Preference-Applied`. An admin with too many unfinished jobs is told \
 `TOO_MANY_REQUESTS`. |
+| `X-Dry-Run` | answer | `yes`: this was a [dry run](#dry-runs). |
 | `Location` | answer | Of a 202: where to ask about the job. |
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |
 | `X-Ignored-Values` | answer | Values that were dropped. |
@@ -386,6 +420,32 @@ _PARAMETER_TYPES = {
 }
 
 
+_DRY_RUN_EXAMPLE = r"""$ curl -sb cookies -X DELETE "$url/user/ann@test.com?dry_run=yes" > answer
+$ jq -r '._data | .judged_by, .outside[], .ldif' answer
+directory
+record that mailboxes are kept for good
+forget the policies and records of ann@test.com
+version: 1
+dn: mail=ann@test.com,ou=Users,domainName=test.com,o=domains,dc=example,dc=c
+ om
+changetype: modify
+replace: accountStatus
+accountStatus: disabled
+-
+
+dn: mail=sales@test.com,ou=Aliases,domainName=test.com,o=domains,dc=example,
+ dc=com
+changetype: modify
+delete: mailForwardingAddress
+mailForwardingAddress: ann@test.com
+-
+
+dn: mail=ann@test.com,ou=Users,domainName=test.com,o=domains,dc=example,dc=c
+ om
+changetype: delete
+"""
+
+
 def api_page() -> str:
     """The page about the HTTP API."""
     index = [
@@ -394,7 +454,9 @@ def api_page() -> str:
     ]
     return "\n".join(
         [
-            _API_HEAD.replace("{anywhere}", _names(_ANYWHERE)),
+            _API_HEAD.replace("{anywhere}", _names(_ANYWHERE))
+            .replace("{most_printed}", str(MOST_PRINTED))
+            .replace("{dry_run_example}", _DRY_RUN_EXAMPLE),
             _table(("Status", "Code", "Meaning"), _codes()),
             "## Endpoints\n",
             _table(("Endpoint", "What it does"), index),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from iredldap.changes import dry_run, steps
 from iredldap.changes.dry_run import ConcurrentChanges
@@ -37,6 +38,11 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.locks import Busy
 from iredldap.gateways.turns import Turns
+
+T = TypeVar("T")
+
+Handle = Callable[[Plan, Progress], T]
+"""Does something with a plan that has just been made: carries it out, or shows it."""
 
 _FINAL = (Conflict, DirectoryUnable, Forbidden, Malformed, NotFound, Unacceptable)
 """Refusals that the same request would get again."""
@@ -98,25 +104,46 @@ def execute(
         ServerDown: If other clients changed the entries, or locked one of the names, for too long.
         Unacceptable: If the schema, read again if need be, does not allow it.
     """
+    written = recording.of(directory) if recording else directory
+
+    def handle(plan: Plan, progress: Progress) -> ChangeResult:
+        if recording:
+            recording.planned(plan)
+        dry_run.judge(directory, plan, progress.fail)
+        return apply(written, plan, progress)
+
+    return repeated(directory, make, handle, if_match, patience, begin, turn)
+
+
+def repeated(
+    directory: Directory,
+    make: Callable[[], Plan],
+    handle: Handle[T],
+    if_match: tuple[str, ...] = (),
+    patience: float | None = None,
+    begin: Callable[[Plan], Progress] = lambda _: Progress(),
+    turn: Turn | None = None,
+) -> T:
+    """Make a plan and call `handle` with it; repeat both, as `execute` does."""
     try:
-        return _execute(directory, make, if_match, patience, begin, turn, recording)
+        return _execute(directory, make, handle, if_match, patience, begin, turn)
     except Unacceptable as refusal:
         # The plan may have been made for the schema that the server had some minutes ago. Not
         # repeated if a step has been carried out: it would be repeated, too.
         if "done" in (refusal.report or {}) or not directory.has_new_schema():
             raise
-        return _execute(directory, make, if_match, patience, begin, turn, recording)
+        return _execute(directory, make, handle, if_match, patience, begin, turn)
 
 
 def _execute(
     directory: Directory,
     make: Callable[[], Plan],
+    handle: Handle[T],
     if_match: tuple[str, ...],
     patience: float | None,
     begin: Callable[[Plan], Progress],
     turn: Turn | None,
-    recording: Recording | None,
-) -> ChangeResult:
+) -> T:
     # What the request mentions. A plan knows more names, such as the alias domains of an account
     # that is deleted: they are added below, when it has been made.
     names = turn.names if turn else frozenset()
@@ -136,25 +163,31 @@ def _execute(
                     turn.check()
                     continue
             held = names if turn else None
-            done = _in_turn(directory, make, if_match, seconds, begin, held, recording)
-        if isinstance(done, ChangeResult):
+            done = _in_turn(directory, make, handle, if_match, seconds, begin, held)
+        if not isinstance(done, _MoreNames):
             return done
-        names |= done
+        names |= done.names
+
+
+@dataclass(frozen=True, slots=True)
+class _MoreNames:
+    """The names that a plan touches, some of which are not locked."""
+
+    names: frozenset[str]
 
 
 def _in_turn(
     directory: Directory,
     make: Callable[[], Plan],
+    handle: Handle[T],
     if_match: tuple[str, ...],
     patience: float,
     begin: Callable[[Plan], Progress],
     held: frozenset[str] | None,
-    recording: Recording | None,
-) -> ChangeResult | frozenset[str]:
-    """Make a plan and apply it while names are locked; return what it touches if that is more."""
+) -> T | _MoreNames:
+    """Make a plan and carry it out while names are locked; or return what it touches beside."""
     deadline = time.monotonic() + patience
     others = ConcurrentChanges(directory)
-    written = recording.of(directory) if recording else directory
     # With a state given, a repeat would find another one and be refused. `*` names none.
     is_bound = bool(if_match) and "*" not in if_match
     while True:
@@ -163,16 +196,13 @@ def _in_turn(
         plan = make()
         # Nothing has been written yet, so the locks can be given back.
         if held is not None and not plan.touches <= held:
-            return plan.touches
+            return _MoreNames(plan.touches)
         judge_state(plan, if_match)
         if is_bound:
             plan = conditional_on_state(plan)
         progress = begin(plan)
-        if recording:
-            recording.planned(plan)
         try:
-            dry_run.judge(directory, plan, progress.fail)
-            return apply(written, plan, progress)
+            return handle(plan, progress)
         except PreconditionFailed as ex:
             # Raises where no other client is the cause: the plan would be refused for ever, with
             # 503 at the end.

@@ -8,15 +8,16 @@ sent under the No-Op control, on the entries as they are. Operations that must n
 Source: `docs/decisions/0032-judged-first.md`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
+from typing import Literal
 
 from iredldap.dit import clashes, naming
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
-from iredldap.dit.names import same_dn
+from iredldap.dit.names import key, parent, same_dn
 from iredldap.dit.plan import (
     Add,
     Delete,
@@ -49,13 +50,18 @@ from iredldap.gateways.ldap.no_op import NotJudged
 Fail = Callable[[Operation, Refusal], None]
 """Called with an operation that would be refused, and its refusal."""
 
+JudgedBy = Literal["directory", "schema"]
+"""`directory`: slapd has judged each operation; `schema`: some it could not be asked about."""
+
 _MOST_LISTED = 20
 """Maximum of entries that a report lists."""
 
 _ACCOUNTS = ("mailUser", "mailList", "mailAlias")
 
 
-def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> None:
+def judge(
+    directory: Directory, plan: Plan, fail: Fail = lambda *_: None, *, thorough: bool = False
+) -> JudgedBy | None:
     """Check that the directory would accept a plan that writes more than once.
 
     Nothing is changed. Changes by other clients, and a full database, can still make a step fail.
@@ -64,6 +70,11 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
         directory: Where.
         plan: The plan that is about to be applied.
         fail: Called with what would be refused.
+        thorough: Whether a single write is judged too, and the name of each addition is looked up:
+            where the plan is not carried out, nothing else will find out.
+
+    Returns:
+        Who judged; None: nothing was to be judged.
 
     Raises:
         HasChildren: If an entry to be deleted has children which no search finds, or accounts
@@ -77,19 +88,25 @@ def judge(directory: Directory, plan: Plan, fail: Fail = lambda *_: None) -> Non
     """
     # A single operation is accepted or refused as a whole: to ask beforehand would only cost time.
     writes = [step for step in plan.steps if isinstance(step, Operation | Sweep)]
-    if len(writes) > 1 or any(isinstance(step, Sweep) for step in writes):
-        _Judge(directory, fail, plan.parameters).judge(writes)
+    if len(writes) > 1 or any(isinstance(step, Sweep) for step in writes) or (thorough and writes):
+        return _Judge(directory, fail, plan.parameters, thorough=thorough).judge(writes)
+    return None
 
 
 class _Judge:
-    def __init__(self, directory: Directory, fail: Fail, parameters: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Directory, fail: Fail, parameters: Mapping[str, str], *, thorough: bool
+    ) -> None:
         self._directory = directory
         self._fail = fail
         self._parameters = parameters
+        self._thorough = thorough
+        self._judged_by: JudgedBy = "directory"
         self._touched: set[str] = set()
+        self._made: set[Hashable] = set()
         self._emptied: set[str] = set()
 
-    def judge(self, steps: list[Operation | Sweep]) -> None:
+    def judge(self, steps: list[Operation | Sweep]) -> JudgedBy:
         """Check single operations in one pipeline, then each sweep, on the directory as it is."""
         single = [step for step in steps if not isinstance(step, Sweep)]
         # Sweeps that delete all entries below an entry; its deletion then finds no children any
@@ -105,6 +122,7 @@ class _Judge:
         for step in steps:
             if isinstance(step, Sweep):
                 self._sweep(step)
+        return self._judged_by
 
     def _independent(self, operations: list[Operation]) -> Iterator[Operation]:
         """Yield operations that do not depend on earlier ones; check additions among the others."""
@@ -118,9 +136,12 @@ class _Judge:
                 yield clashes.without_duplicates(operation, self._directory.equality_of)
             elif isinstance(operation, Add):
                 self._by_schema(operation)
+            else:
+                self._judged_by = "schema"
             self._touched.add(dn)
             if isinstance(operation, Add):
                 made.add(dn)
+                self._made.add(key(dn))
             elif isinstance(operation, Rename):
                 # Under its new name there is no entry yet that slapd could check.
                 made.add(operation.new_dn.lower())
@@ -156,11 +177,14 @@ class _Judge:
 
     def _by_schema(self, operation: Operation) -> None:
         """Refuse an operation that leaves an entry against the schema which was not so before."""
+        self._judged_by = "schema"
         schema = self._directory.schema()
         before: list[str] = []
         after: Mapping[str, Sequence[bytes]]
         match operation:
             case Add():
+                if self._thorough:
+                    self._place(operation)
                 after = operation.attributes
             case Modify() if entry := self._directory.read(operation.dn, ("*",)):
                 if found := clashes.clash(operation, entry, schema.equality_of):
@@ -172,6 +196,15 @@ class _Judge:
                 return
         if new := [fault for fault in schema.faults(after) if fault not in before]:
             self._refuse(operation, SchemaViolation("; ".join(new)))
+
+    def _place(self, operation: Add) -> None:
+        """Refuse an addition whose name is taken, or that has no parent."""
+        if not operation.present_ok and self._directory.read(operation.dn, ("1.1",)):
+            self._refuse(operation, AlreadyExists(operation.dn))
+        above = parent(operation.dn)
+        is_coming = operation.container is not None or key(above) in self._made
+        if not is_coming and self._directory.read(above, ("1.1",)) is None:
+            self._refuse(operation, NoSuchAccount(above))
 
     def _sweep(self, sweep: Sweep) -> int:
         """Check the operations of a sweep on the entries as they are; return their number."""
@@ -187,7 +220,7 @@ class _Judge:
                     self._fail(operation, NamesEntry())
                     unnamed[operation.dn] = lost
                 case NotJudged():
-                    pass
+                    self._judged_by = "schema"
                 case PreconditionFailed():
                     self._repeat(sweep, operation, refusal)
                 case _ if not is_tolerated(operation, refusal):

@@ -206,14 +206,10 @@ def member_dn_mods(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tupl
         come: DNs to add.
         go: DNs to remove, unless they are in `come`.
     """
-    wanted = {_key(dn): dn for dn in come}
-    held = {_key(dn): dn for dn in entry.texts("member")}
-    unwanted = {_key(dn) for dn in go} - wanted.keys()
+    wanted = {names.key(dn): dn for dn in come}
+    held = {names.key(dn): dn for dn in entry.texts("member")}
+    unwanted = {names.key(dn) for dn in go} - wanted.keys()
     added = tuple(dn for key, dn in wanted.items() if key not in held)
     removed = tuple(dn for key, dn in held.items() if key in unwanted)
     mods = (Mod(Op.DELETE, "member", encoded(removed)), Mod(Op.ADD, "member", encoded(added)))
     return tuple(mod for mod in mods if mod.values)
-
-
-def _key(dn: str) -> object:
-    return tuple(tuple(part) for part in names.components(dn)) or dn

@@ -7,7 +7,7 @@ Source: RFC 4514 (DNs), iRedMail's tree.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -347,6 +347,14 @@ def components(dn: str) -> list[list[tuple[str, str]]]:
     """Return parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
     # Sorted: the values of a multi-valued component have no order.
     return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed_dn(dn)]
+
+
+def key(dn: str) -> Hashable:
+    """Return what all spellings of a DN have in common, for sets and mappings.
+
+    Of a text that is no DN it is the text.
+    """
+    return tuple(tuple(part) for part in components(dn)) or dn
 
 
 def same_dn(one: str, other: str) -> bool:

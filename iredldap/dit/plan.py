@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from iredldap.dit import depth, filters, names
-from iredldap.dit.change_log import TouchedRows
+from iredldap.dit.change_log import TouchedRows, is_secret
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal, Unplaced
 from iredldap.ldif import writer
@@ -151,12 +151,14 @@ class Correction:
 class Recheck:
     """Search again after the write, where another client could have written at the same time.
 
-    `judge` gets the entries found and returns the correction.
+    `judge` gets the entries found and returns the correction. `foreseen` are its operations if no
+    other client writes meanwhile, where there are any.
     """
 
     meaning: str
     query: Query
     judge: Callable[[Iterable[Entry]], Correction]
+    foreseen: tuple[Operation, ...] = ()
 
 
 def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
@@ -177,7 +179,7 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
     filter_ = filters.either(first.query.filter, second.query.filter)
     attributes = tuple(dict.fromkeys((*first.query.attributes, *second.query.attributes)))
     query = replace(first.query, filter=filter_, attributes=attributes)
-    return Recheck(first.meaning, query, judge)
+    return Recheck(first.meaning, query, judge, (*first.foreseen, *second.foreseen))
 
 
 @dataclass(frozen=True)
@@ -367,18 +369,34 @@ def describe(step: Step) -> str:
 _OP_WORDS = {Op.ADD: "add", Op.DELETE: "delete", Op.REPLACE: "replace"}
 
 
-def change_record(operation: Operation) -> bytes:
-    """Print one operation as an LDIF change record, with the empty line behind it."""
+REDACTED = "{redacted}"
+"""Printed in place of a secret value."""
+
+
+def change_record(operation: Operation, *, redacted: bool = False) -> bytes:
+    """Print one operation as an LDIF change record, with the empty line behind it.
+
+    Args:
+        operation: What to print.
+        redacted: Whether `REDACTED` is printed in place of secrets; else they are printed in
+            base64.
+    """
+
+    def line(name: str, value: bytes) -> bytes:
+        # Not by the writer, which has every value of such an attribute in base64.
+        hidden = redacted and is_secret(name)
+        return f"{name}: {REDACTED}\n".encode() if hidden else writer.attribute(name, value)
+
     lines = [writer.dn_line(operation.dn)]
     match operation:
         case Add(attributes=attributes):
             lines.append(b"changetype: add\n")
-            lines += [writer.attribute(n, v) for n, values in attributes.items() for v in values]
+            lines += [line(n, v) for n, values in attributes.items() for v in values]
         case Modify(mods=mods):
             lines.append(b"changetype: modify\n")
             for mod in mods:
                 lines.append(writer.attribute(_OP_WORDS[mod.op], mod.attribute.encode()))
-                lines += [writer.attribute(mod.attribute, value) for value in mod.values]
+                lines += [line(mod.attribute, value) for value in mod.values]
                 lines.append(b"-\n")
         case Delete():
             lines.append(b"changetype: delete\n")

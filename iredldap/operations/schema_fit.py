@@ -99,16 +99,17 @@ class _Fit:
             cut = (one for each in correction.operations for one in self._operations(each))
             return replace(correction, operations=tuple(cut))
 
-        return replace(recheck, judge=judge)
+        foreseen = (one for each in recheck.foreseen for one in self._operations(each))
+        return replace(recheck, judge=judge, foreseen=tuple(foreseen))
 
     def _operations(self, operation: Operation) -> Iterator[Operation]:
         yield from self._cut(operation, self._of(operation.dn))
         match operation:
             case Add(dn=dn, attributes=attributes):
                 entry = Entry(dn, {name: [*values] for name, values in attributes.items()})
-                self.coming[_key(dn)] = _classes(entry)
+                self.coming[names.key(dn)] = _classes(entry)
             case Rename(dn=dn, new_dn=new_dn):
-                self.coming[_key(new_dn)] = self._of(dn)
+                self.coming[names.key(new_dn)] = self._of(dn)
 
     def _cut(self, operation: Operation, classes: Classes) -> Iterator[Operation]:
         match operation:
@@ -153,7 +154,7 @@ class _Fit:
         return False
 
     def _of(self, dn: str) -> Classes:
-        if coming := self.coming.get(_key(dn)):
+        if coming := self.coming.get(names.key(dn)):
             return coming
 
         def read() -> Iterable[str]:
@@ -172,7 +173,3 @@ def _with_classes(query: Query) -> Query:
     if asked & {"*", "objectclass"}:
         return query
     return replace(query, attributes=(*(a for a in query.attributes if a != "1.1"), "objectClass"))
-
-
-def _key(dn: str) -> object:
-    return tuple(tuple(part) for part in names.components(dn))

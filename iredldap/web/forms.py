@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 from urllib.parse import parse_qsl
@@ -63,7 +63,12 @@ def query(request: falcon.Request) -> Form:
     return _gathered(_pairs(request.env.get("QUERY_STRING", "").encode("latin-1")))
 
 
-def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
+def save_file(
+    request: falcon.Request,
+    largest: int,
+    target: IO[bytes],
+    refuse: Callable[[str], None] = lambda _: None,
+) -> None:
     """Write a file that was sent, as the body or as a part of a multipart form, piece by piece.
 
     Args:
@@ -71,6 +76,8 @@ def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
             file all the same: curl sends any file with that type.
         largest: Most bytes of the body.
         target: File to write to.
+        refuse: Called with the name of each part that is no file, to refuse what must not be
+            ignored.
 
     Raises:
         BodyTooLarge: If it is larger.
@@ -78,14 +85,16 @@ def save_file(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
         MissingParameter: If there is no file, or an empty one.
     """
     if (request.content_type or "").lower().startswith("multipart/form-data"):
-        _save_part(request, largest, target)
+        _save_part(request, largest, target, refuse)
     else:
         target.writelines(_body(request, largest))
     if not target.tell():
         raise MissingParameter("no file was sent", parameter="file")
 
 
-def _save_part(request: falcon.Request, largest: int, target: IO[bytes]) -> None:
+def _save_part(
+    request: falcon.Request, largest: int, target: IO[bytes], refuse: Callable[[str], None]
+) -> None:
     """Write the first file of a multipart form."""
     # On disk: the parser of multipart forms needs to seek, and the file may have gigabytes.
     with tempfile.TemporaryFile() as whole:
@@ -94,10 +103,13 @@ def _save_part(request: falcon.Request, largest: int, target: IO[bytes]) -> None
         whole.seek(0)
         try:
             form: Any = MultipartFormHandler().deserialize(whole, request.content_type, size)
+            is_saved = False
             for part in form:
-                if part.filename:
+                if not part.filename:
+                    refuse(part.name or "")
+                elif not is_saved:
                     shutil.copyfileobj(part.stream, target)
-                    return
+                    is_saved = True
         except (falcon.HTTPError, ValueError) as ex:
             raise InvalidParameter(f"the form cannot be read: {ex}") from ex
 

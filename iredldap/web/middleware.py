@@ -16,7 +16,7 @@ from iredldap.dit.value_readers import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.web import forms, head, origins, paths, responses
+from iredldap.web import dry_runs, forms, head, origins, paths, responses
 from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
@@ -36,8 +36,8 @@ class Middleware:
     """Admits clients, finds the caller, checks their right and reads the form.
 
     A handler finds in `request.context`: `caller`, `parsed`, `endpoint`, `strict`, `names` (the
-    variables of the path, read), `client` (the address of the machine that calls) and `older_names`
-    (those by which parameters were sent).
+    variables of the path, read), `client` (the address of the machine that calls), `older_names`
+    (those by which parameters were sent) and `dry_run` (nothing may be changed).
     """
 
     def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
@@ -132,11 +132,13 @@ class Middleware:
     def _parsed(
         self, request: falcon.Request, response: falcon.Response, endpoint: Endpoint
     ) -> Parsed:
-        form = (
-            forms.query(request)
-            if endpoint.takes_file
-            else forms.read(request, self._largest_body(endpoint), known_names(endpoint.table))
-        )
+        sent = forms.query(request)
+        form = sent if endpoint.takes_file else self._form(request, endpoint)
+        request.context.dry_run = dry_runs.is_wanted(endpoint, sent, form)
+        if request.context.dry_run:
+            response.set_header(dry_runs.HEADER, "yes")
+        if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
+            form = {name: values for name, values in form.items() if name != dry_runs.NAME}
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)
         if endpoint.operation is None or not dispatch.changes_an_entry(endpoint.id):
@@ -148,6 +150,10 @@ class Middleware:
         if parsed.unknown:
             response.set_header("X-Ignored-Parameters", responses.listed(parsed.unknown))
         return parsed
+
+    def _form(self, request: falcon.Request, endpoint: Endpoint) -> forms.Form:
+        known = {*known_names(endpoint.table), dry_runs.NAME}
+        return forms.read(request, self._largest_body(endpoint), known)
 
     def _largest_body(self, endpoint: Endpoint) -> int:
         """Return the most bytes of a body that are read.

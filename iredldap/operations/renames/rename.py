@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from iredldap import finders
 from iredldap.dit import domain_entry, names, references, user
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import (
     Correction,
@@ -262,7 +262,7 @@ def _follow(
         *list_mentions.replace_addresses(context, old_dn, renamed),
         *map(undo_log.recording, mentions),
         *((move,) if move else ()),
-        _conform(directory, renaming, old_dn, new_dn),
+        _conform(directory, renaming, old_dn, _moved(renaming, held, move) if move else entry),
         # The databases follow the name: a crash before leaves rows under the old address, which the
         # repeat moves as long as the mark is there.
         context.records.moving(change.old, change.new),
@@ -307,23 +307,47 @@ def _recheck_addresses(
     return Recheck("check that no other account has the new addresses", query, judge)
 
 
-def _conform(directory: Directory, renaming: Renaming, old_dn: str, dn: str) -> Recheck:
+def _moved(renaming: Renaming, held: set[str], move: Rename) -> Entry:
+    """Return the account as it is once it was marked and has its new name."""
+    entry, change = renaming.entry, renaming.change
+    mails = [
+        mail for mail in entry.texts("mail") if move.keeps_values or folded(mail) != change.old
+    ]
+    own = {
+        "mail": [*encoded(distinct((*mails, change.new)))],
+        "shadowAddress": [*encoded(distinct((*entry.texts("shadowAddress"), *sorted(held))))],
+    }
+    return Entry(move.new_dn, {**entry.attributes, **own})
+
+
+def _conform(directory: Directory, renaming: Renaming, old_dn: str, moved: Entry) -> Recheck:
     """Return the recheck that removes the old name from the account's own attributes.
 
     It reads the account and its domain after the move, so that it also adopts what other clients
     changed meanwhile, and the state of the new domain.
+
+    Args:
+        directory: Where.
+        renaming: The account.
+        old_dn: Its name before.
+        moved: As it will be found, if no other client changes it.
     """
+    dn = moved.dn
+
+    def changes(entry: Entry, home: Entry) -> tuple[Modify, ...]:
+        mods = (*_own_mods(renaming, entry, (old_dn, dn)), *_status(entry, home))
+        return (Modify(dn, mods),) if mods else ()
 
     def judge(entries: Iterable[Entry]) -> Correction:
         home, holders = finders.domain_and_accounts(entries, renaming.change.new)
         entry = next((entry for entry in holders if names.same_dn(entry.dn, dn)), None)
         if home is None or entry is None:
             raise NoSuchAccount(f"{dn} is gone")
-        mods = (*_own_mods(renaming, entry, (old_dn, dn)), *_status(entry, home))
-        return Correction((Modify(dn, mods),) if mods else ())
+        return Correction(changes(entry, home))
 
     query = finders.domain_and_holders(directory, renaming.change.new)
-    return Recheck("replace the old name in the account itself", query, judge)
+    words = "replace the old name in the account itself"
+    return Recheck(words, query, judge, changes(moved, renaming.target))
 
 
 def _own_mods(renaming: Renaming, entry: Entry, dns: tuple[str, str]) -> Iterator[Mod]:

@@ -7,6 +7,7 @@ from typing import Any
 from iredldap.dit.field_schemas import properties
 from iredldap.dit.fields import Field, Table
 from iredldap.operations import dispatch
+from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.openapi.schemas import reference
 
@@ -32,6 +33,8 @@ _WISHES = {
     _STRICTLY: "Refuse what would be ignored.",
     _LATER: "Do not wait for the change.",
 }
+
+_DRY_RUN = {"description": dry_runs.MEANING, "type": "string", "enum": ["yes", "no"]}
 
 _BODIES = (
     "application/x-www-form-urlencoded",
@@ -83,6 +86,8 @@ def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
     described = [_path(name) for name in re.findall(r"\{(\w+)\}", path)]
     if endpoint.table and not has_form(endpoint):
         described += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
+    if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
+        described.append(_query(dry_runs.NAME, _DRY_RUN))
     return [*described, *_headers(endpoint)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
+from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.openapi.schemas import envelope, reference
 from iredldap.web.origins import SAFE_METHODS
@@ -91,6 +92,12 @@ _LOGGED = {
 _NEXT = {
     "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
     "Link": {"description": 'The next page, if there is one, with `rel="next"`.', **_TEXT},
+}
+_DRY = {
+    dry_runs.HEADER: {
+        "description": "`yes`: this was a dry run, and nothing has been changed.",
+        "schema": {"const": "yes"},
+    }
 }
 _PROMISE = {
     "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and the"
@@ -181,6 +188,9 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.returns:
         data = {**reference(endpoint.shape), "description": endpoint.returns}
         answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
+    elif endpoint.operation:
+        either = [reference("Success"), envelope(reference("DryRun"))]
+        answer["content"] = {JSON: {"schema": {"anyOf": either}}}
     elif not endpoint.bare:
         answer["content"] = {JSON: {"schema": reference("Success")}}
     tagged = endpoint.tagged or (
@@ -193,6 +203,7 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     headers |= _KEPT if endpoint.id == "maillist_create" else {}
     headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}
     headers |= _NEXT if endpoint.shape == "Listing" else {}
+    headers |= _DRY if dry_runs.is_offered(endpoint) else {}
     return answer | ({"headers": headers} if headers else {})
 
 

@@ -76,6 +76,34 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         },
         "required": ["id", "status", "done", "total", "failures", "created", "finished"],
     },
+    "DryRun": {
+        "type": "object",
+        "description": "What a change would do; nothing has been changed.",
+        "properties": {
+            "judged_by": {"enum": ["directory", "schema", None]},
+            "steps": _TEXTS,
+            "ldif": {**_TEXT, "description": "LDIF change records, secrets redacted."},
+            "records": _COUNT,
+            "records_left_out": _COUNT,
+            "sweeps": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"step": _TEXT, "entries": _COUNT}},
+            },
+            "outside": _TEXTS,
+            "rechecks": _TEXTS,
+            "ignored_values": _TEXTS,
+            "unplaced": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"parameter": _TEXT, "attribute": _TEXT},
+                },
+            },
+            "shared_with": _TEXTS,
+            "kept_members": _TEXTS,
+        },
+        "required": ["judged_by", "steps", "ldif", "records", "records_left_out"],
+    },
 }
 
 

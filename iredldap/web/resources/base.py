@@ -10,6 +10,7 @@ import falcon
 from iredldap.changes.apply import ChangeResult, Turn, execute, judge_state
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
+from iredldap.changes.preview import Preview, preview
 from iredldap.changes.recording import Recording
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
@@ -68,7 +69,8 @@ class Resource:
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Execute a change under the conditions of the request, and answer.
 
-        A client that prefers not to wait gets a job, after all checks.
+        A client that prefers not to wait gets a job, after all checks; one that asks for a dry run
+        gets what the change would do.
 
         Args:
             request: The request; the row of its endpoint has an operation.
@@ -80,26 +82,17 @@ class Resource:
             InvalidParameter: If values would be ignored and the client prefers strictness.
             NotSupportedByDirectory: If parameters have no place in the directory.
         """
-        endpoint, strict = request.context.endpoint, request.context.strict
-        has_state = dispatch.changes_an_entry(endpoint.id)
+        has_state = dispatch.changes_an_entry(request.context.endpoint.id)
         if_match = forms.states(request.get_header("If-Match")) if has_state else ()
         wanted = replace(self.asked(request), if_match=if_match)
         context = self.context(request)
         note = partial(self.admin_log.note, context.caller.address, wanted)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
-
-        def checked() -> Plan:
-            plan = dispatch.plan(context, endpoint.operation, wanted)
-            if only_new and plan.state:
-                raise NameTaken(plan.named)
-            if plan.unplaced and strict:
-                raise NotSupportedByDirectory(unplaced=plan.unplaced)
-            if plan.ignored and strict:
-                raise_all(_refusals_of_ignored(wanted.parsed, plan.ignored))
-            return plan
-
+        checked = partial(self._plan, request, context, wanted, only_new=only_new)
         try:
-            if forms.is_asynchronous(request):
+            if request.context.dry_run:
+                self._show_plan(request, response, preview(self.directory, checked, if_match))
+            elif forms.is_asynchronous(request):
                 plan = checked()
                 judge_state(plan, if_match)
                 self._promise(request, response, dispatch.sealed(context, wanted), plan)
@@ -119,6 +112,20 @@ class Resource:
             if refusal.report and "done" in refusal.report:
                 note(refusal)
             raise
+
+    def _plan(
+        self, request: falcon.Request, context: Context, wanted: Request, *, only_new: bool
+    ) -> Plan:
+        """Make the plan of a request, under the conditions that do not depend on its execution."""
+        strict = request.context.strict
+        plan = dispatch.plan(context, request.context.endpoint.operation, wanted)
+        if only_new and plan.state:
+            raise NameTaken(plan.named)
+        if plan.unplaced and strict:
+            raise NotSupportedByDirectory(unplaced=plan.unplaced)
+        if plan.ignored and strict:
+            raise_all(_refusals_of_ignored(wanted.parsed, plan.ignored))
+        return plan
 
     def asked(self, request: falcon.Request) -> Request:
         """Return what was sent as a value."""
@@ -158,6 +165,17 @@ class Resource:
         name_unplaced(request, response, outcome.unplaced)
         _name_others(response, outcome)
         self.responses.done(response)
+
+    def _show_plan(
+        self, request: falcon.Request, response: falcon.Response, shown: Preview
+    ) -> None:
+        plan = shown.plan
+        if plan.state:
+            response.etag = plan.state
+        name_ignored(response, plan.ignored)
+        name_unplaced(request, response, plan.unplaced)
+        _name_others(response, plan)
+        self.responses.done(response, shown.as_json(), read=True)
 
     def _promise(
         self,

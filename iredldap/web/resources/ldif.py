@@ -17,7 +17,7 @@ from iredldap.errors import InvalidLdif
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
 from iredldap.operations.users import users
-from iredldap.web import forms
+from iredldap.web import dry_runs, forms
 from iredldap.web.downloads import held
 from iredldap.web.head import is_head
 from iredldap.web.resources.base import Resource
@@ -161,7 +161,7 @@ class LdifAllResource(_LdifResource):
             # Without a name: it has hashes of passwords, and would remain after a process that was
             # killed.
             saved = stack.enter_context(tempfile.TemporaryFile())
-            forms.save_file(request, self.config.api.max_upload, saved)
+            forms.save_file(request, self.config.api.max_upload, saved, dry_runs.refuse_part)
             # It is read again by its descriptor, past the buffer of this object.
             saved.flush()
             file = UnnamedFile(saved)

@@ -23,6 +23,7 @@ from iredldap.dit.plan import (
     Recheck,
     Scope,
     Sweep,
+    change_record,
     change_records,
     conditional_on_state,
     describe,
@@ -55,6 +56,15 @@ def test_operations_are_printed_as_change_records() -> None:
         "add: mail\nmail: a\nmail: b\n-\n\n"
         f"dn: {DN}\nchangetype: delete\n\n"
     )
+
+
+def test_secrets_are_redacted() -> None:
+    """Whatever the options and the letter case of the attribute."""
+    made = change_record(Add(DN, {"cn": (b"U",), "UserPassword;x-old": (b"x",)}), redacted=True)
+    changed = change_record(Modify(DN, (Mod(Op.DELETE, "userPassword", (b"x",)),)), redacted=True)
+
+    assert made.endswith(b"cn: U\nUserPassword;x-old: {redacted}\n\n")
+    assert changed.endswith(b"delete: userPassword\nuserPassword: {redacted}\n-\n\n")
 
 
 def test_a_sweep_is_expanded_and_a_recheck_is_a_comment() -> None:

@@ -1,0 +1,115 @@
+"""Preview a change: make its plan, have it judged, and describe what it would do.
+
+Nothing is written. Neither turns nor jobs nor the admin log are touched: other changes can be made
+between a preview and the change itself.
+
+Source: `docs/decisions/0055-dry-runs.md`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iredldap.changes import apply, dry_run
+from iredldap.changes.dry_run import JudgedBy
+from iredldap.changes.forecast import Forecast
+from iredldap.changes.progress import Progress
+from iredldap.dit.plan import Outside, Plan, Recheck, Sweep, change_record, describe
+from iredldap.gateways.directory import Directory
+from iredldap.ldif import writer
+
+MOST_PRINTED = 1000
+"""Change records printed of each sweep; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change would do.
+
+    `ldif` are change records (RFC 2849) that leave the directory as the change would; of each sweep
+    the first `MOST_PRINTED`. `records` counts all, `left_out` those not printed. `sweeps` has the
+    number of entries that each sweep would change, with what it does. `judged_by` is None if no
+    entry would be written.
+    """
+
+    plan: Plan
+    judged_by: JudgedBy | None
+    ldif: str
+    records: int
+    left_out: int
+    sweeps: tuple[tuple[str, int], ...]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it as an answer has it."""
+        plan = self.plan
+        return {
+            "judged_by": self.judged_by,
+            "steps": [describe(step) for step in plan.steps],
+            "ldif": self.ldif,
+            "records": self.records,
+            "records_left_out": self.left_out,
+            "sweeps": [{"step": words, "entries": count} for words, count in self.sweeps],
+            "outside": [step.meaning for step in plan.steps if isinstance(step, Outside)],
+            "rechecks": [step.meaning for step in plan.steps if isinstance(step, Recheck)],
+            "ignored_values": [*plan.ignored],
+            "unplaced": [
+                {"parameter": parameter, "attribute": attribute}
+                for parameter, attribute in plan.unplaced
+            ],
+            "shared_with": [*plan.shared_with],
+            "kept_members": [*plan.kept],
+        }
+
+
+def preview(
+    directory: Directory,
+    make: Callable[[], Plan],
+    if_match: tuple[str, ...] = (),
+    *,
+    redacted: bool = True,
+) -> Preview:
+    """Make the plan of a change, and find out what it would do and whether it would be refused.
+
+    Args:
+        directory: Where.
+        make: Reads what it needs and returns the plan. It may be called several times.
+        if_match: States of which the named entry must have one, as for `apply.execute`.
+        redacted: Whether secrets are left out of the change records.
+
+    Raises:
+        Refusal: That of the change, as far as it can be known before the first write.
+    """
+
+    def foresee(plan: Plan, progress: Progress) -> Preview:
+        directory.refuse_partial(step.query for step in plan.steps if isinstance(step, Sweep))
+        judged_by = dry_run.judge(directory, plan, progress.fail, thorough=True)
+        return described(directory, plan, judged_by, redacted=redacted)
+
+    return apply.repeated(directory, make, foresee, if_match)
+
+
+def described(
+    directory: Directory, plan: Plan, judged_by: JudgedBy | None, *, redacted: bool
+) -> Preview:
+    """Describe what a plan would do to the directory as it is.
+
+    Raises:
+        Refusal: That of a search.
+    """
+    forecast = Forecast(directory)
+    printed = [writer.VERSION]
+    sweeps: list[tuple[str, int]] = []
+    records = left_out = 0
+    for step in plan.steps:
+        changed: set[str] = set()
+        for number, operation in enumerate(forecast.operations(step)):
+            records += 1
+            changed.add(operation.dn)
+            if isinstance(step, Sweep) and number >= MOST_PRINTED:
+                left_out += 1
+            else:
+                printed.append(change_record(operation, redacted=redacted))
+        if isinstance(step, Sweep):
+            sweeps.append((step.meaning, len(changed)))
+    text = b"".join(printed).decode("ascii")
+    return Preview(plan, judged_by, text, records, left_out, tuple(sweeps))
