@@ -1,11 +1,11 @@
 """Ask real Postfix and Dovecot what they make of a directory.
 
-Both run on private configurations with the look-ups of an iRedMail server. Of Postfix only the
-map reader `postmap` runs, of Dovecot only the authentication; neither listens on the network.
+Both run on private configurations with the look-ups of an iRedMail server, of which
+`tests.support.mail_lookups` is the table. Of Postfix only the map reader `postmap` runs, of Dovecot
+only the authentication; neither listens on the network.
 """
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from grp import getgrgid
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from tests.support.dovecot_dialects import CONFIGURATION, LOG, STATE, Mailbox, Site, dialect
+from tests.support.mail_lookups import ALIAS_MAPS, MAPS
 from tests.support.patience import PATIENCE
 
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
@@ -33,99 +34,6 @@ MOST_ALIASES = 1000
 
 NOT_FOUND = 1  # of postmap
 NO_USER = 67  # of doveadm
-
-ACTIVE = "(accountStatus=active)(!(domainStatus=disabled))"
-LIVING = f"{ACTIVE}(enabledService=mail)"
-NAMED = "(|(mail=%s)(shadowAddress=%s))"
-USER = f"(objectClass=mailUser){LIVING}"
-USERS = "ou=Users,domainName=%d,"
-DOMAIN = "(objectClass=mailDomain)(accountStatus=active)(enabledService=mail)"
-HOSTED = "(|(domainName=%s)(&(enabledService=domainalias)(domainAliasName=%s)))"
-PART = "(|(domainName=%d)(domainAliasName=%d))"
-MLMMJ = "(objectClass=mailList)(enabledService=mlmmj)"
-FORWARDING = "(&(objectClass=mailUser)(enabledService=forward))"
-PERSONS = "(|(objectClass=mailUser)(objectClass=mailExternalUser))"
-GROUPS = "(|(objectClass=mailAlias)(objectClass=mailList))"
-MEMBERS = (
-    f"(&{PERSONS}(|(memberOfGroup=%s)(shadowAddress=%s)))"
-    f"(&{GROUPS}(memberOfGroup=%s)(!(shadowAddress=%s)))"
-)
-
-# %s is the service, %c how the connection is secured, %u the login name, %L lower case.
-LOGIN = (
-    f"{USER}(enabledService=%Ls%Lc)(|(mail=%u)(&(enabledService=shadowaddress)(shadowAddress=%u)))"
-)
-USER_FIELDS = (
-    "mail=user",
-    "mail=master_user",
-    "=home=%L{ldap:homeDirectory}",
-    "=mail=%L{ldap:mailboxFormat:maildir}:~/%{ldap:mailboxFolder:Maildir}/",
-    "mailQuota=quota_rule=*:bytes=%$",
-)
-
-
-class Map(NamedTuple):
-    """A look-up: what it searches for, which attribute answers, where and how deep."""
-
-    filter: str
-    attribute: str
-    below: str = ""  # of the domains' base
-    scope: str = "sub"
-    format: str = "%s"
-
-
-MAPS = {
-    "virtual_mailbox_domains": Map(
-        f"{DOMAIN}{HOSTED}(!(domainBackupMX=yes))", "domainName", scope="one"
-    ),
-    "relay_domains": Map(f"{DOMAIN}{HOSTED}(domainBackupMX=yes)", "domainName", scope="one"),
-    "transport_maps_user": Map(
-        f"(|(objectClass=mailUser)(&{MLMMJ})){LIVING}{NAMED}",
-        "mtaTransport",
-        below="domainName=%d,",
-    ),
-    "transport_maps_domain": Map(
-        f"{DOMAIN}(|(domainName=%s)(domainAliasName=%s))", "mtaTransport", scope="one"
-    ),
-    "virtual_mailbox_maps": Map(
-        f"{USER}{NAMED}(enabledService=deliver)", "homeDirectory", format="%s/Maildir/"
-    ),
-    "virtual_alias_maps": Map(
-        f"{LIVING}{NAMED}(enabledService=deliver)(|(objectClass=mailAlias){FORWARDING})",
-        "mailForwardingAddress",
-    ),
-    "virtual_group_maps": Map(
-        f"{LIVING}(enabledService=deliver)(|{MEMBERS}(&{MLMMJ}{NAMED}))", "mail"
-    ),
-    "virtual_group_members_maps": Map(f"{USER}{NAMED}(enabledService=deliver)", "mail"),
-    # No service is asked for, unlike everywhere else.
-    "catchall_maps": Map(f"(objectClass=mailUser){NAMED}{ACTIVE}", "mailForwardingAddress"),
-    "sender_login_maps": Map(f"{USER}{NAMED}(enabledService=smtp)", "mail"),
-    "sender_bcc_maps_user": Map(
-        f"{USER}{NAMED}(enabledService=senderbcc)", "userSenderBccAddress", USERS, "one"
-    ),
-    "sender_bcc_maps_domain": Map(
-        f"{DOMAIN}{PART}(enabledService=senderbcc)", "domainSenderBccAddress", scope="one"
-    ),
-    "recipient_bcc_maps_user": Map(
-        f"{USER}{NAMED}(enabledService=recipientbcc)", "userRecipientBccAddress", USERS, "one"
-    ),
-    "recipient_bcc_maps_domain": Map(
-        f"{DOMAIN}{PART}(enabledService=recipientbcc)", "domainRecipientBccAddress", scope="one"
-    ),
-    "sender_dependent_relayhost_maps_user": Map(
-        f"{USER}(mail=%s)", "senderRelayHost", USERS, "one"
-    ),
-    "sender_dependent_relayhost_maps_domain": Map(
-        f"{DOMAIN}{PART}", "senderRelayHost", scope="one"
-    ),
-}
-ALIAS_MAPS = (
-    "virtual_alias_maps",
-    "virtual_group_maps",
-    "virtual_group_members_maps",
-    "catchall_maps",
-)
 
 Security = Literal["", "secured", "tls"]
 
@@ -250,33 +158,27 @@ class Dovecot:
             reader_password: Of ``cn=vmail``.
 
         Raises:
-            MailServerError: If another Dovecot than 2.3 is installed.
+            MailServerError: If another Dovecot than 2.3 or 2.4 is installed.
         """
         self._home = home.absolute()
         self._dovecot, self._doveadm = _program("dovecot"), _program("doveadm")
-        version = _run(self._dovecot, "--version").stdout
-        if not version.startswith("2.3."):
-            raise MailServerError(f"the tests need Dovecot 2.3; this is {version.strip()}")
+        version = _run(self._dovecot, "--version").stdout.strip()
+        known = dialect(version)
+        if known is None:
+            raise MailServerError(f"the tests need Dovecot 2.3 or 2.4; this is {version}")
+        self._dialect = known
+        self._directory = (uri, suffix, reader_password)
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._configuration = self._home / "dovecot.conf"
-        self._log = self._home / "dovecot.log"
+        self._configuration = self._home / CONFIGURATION
+        self._log = self._home / LOG
         self._base = self._home / "run"
         self._temporary: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._ldap = (
-            f"uris = {uri}",
-            "ldap_version = 3",
-            "auth_bind = yes",
-            f"dn = cn=vmail,{suffix}",
-            f"dnpass = {reader_password}",
-            f"base = o=domains,{suffix}",
-            "scope = subtree",
-            f"iterate_filter = (&{USER})",
-            "iterate_attrs = mail=user",
-            *(f"{word}_filter = (&{LOGIN})" for word in ("pass", "user")),
-            "pass_attrs = mail=user,allowNets=allow_nets",
-            f"user_attrs = {','.join(USER_FIELDS)}",
-        )
+
+    @property
+    def verifies_by_bind(self) -> bool:
+        """Whether the directory verifies passwords, or Dovecot by the hash that it reads."""
+        return self._dialect.verifies_by_bind
 
     def start(self, deadline: float = PATIENCE) -> None:
         """Start it and wait until it answers, `deadline` seconds at most.
@@ -358,10 +260,8 @@ class Dovecot:
             raise MailServerError(f"{user}: {answer.stdout}{answer.stderr}{self._log_end()}")
         return not refused
 
-    def mailbox(self, user: str, service: str = "doveadm") -> dict[str, str] | None:
-        """Look a user up: their fields, among them `home`, `mail` and `quota_rule`.
-
-        `user` is there if their own address is another than the one asked for.
+    def mailbox(self, user: str, service: str = "doveadm") -> Mailbox | None:
+        """Look a user up as one of Dovecot's services.
 
         Raises:
             MailServerError: If there is no answer.
@@ -372,7 +272,8 @@ class Dovecot:
         if answer.returncode:
             raise MailServerError(f"{user}: {answer.stderr}{self._log_end()}")
         _, *lines = answer.stdout.splitlines()
-        return {name: value for name, _, value in (line.partition("\t") for line in lines)}
+        fields = {name: value for name, _, value in (line.partition("\t") for line in lines)}
+        return self._dialect.mailbox(user, fields)
 
     def users(self) -> set[str]:
         """List all users.
@@ -390,32 +291,11 @@ class Dovecot:
 
     def _write_configuration(self) -> None:
         # Dovecot itself insists on rights for all; the folder above is private.
-        for folder in (self._base, self._home / "state"):
+        for folder in (self._base, self._home / STATE):
             folder.mkdir(mode=0o755, exist_ok=True)
-        ldap = self._home / "ldap.conf"
-        _write(ldap, *self._ldap)
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        group = getgrgid(os.getegid()).gr_name
-        _write(
-            self._configuration,
-            f"base_dir = {self._base}",
-            f"state_dir = {self._home / 'state'}",
-            f"log_path = {self._log}",
-            "auth_verbose = yes",
-            "import_environment = $import_environment LDAPNOINIT=1",
-            # No protocol, so no port either.
-            "protocols =",
-            "ssl = no",
-            # Dovecot's own users could not enter a private directory.
-            *(f"default_{role}_user = {user}" for role in ("internal", "login")),
-            f"default_internal_group = {group}",
-            *(f"service {name} {{\n  chroot =\n}}" for name in ("anvil", "stats")),
-            # Failures must not slow down what comes after them.
-            "auth_failure_delay = 0",
-            "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}",
-            *("mail_uid = 2000", "mail_gid = 2000"),
-            *(f"{word} {{\n  driver = ldap\n  args = {ldap}\n}}" for word in ("passdb", "userdb")),
-        )
+        site = Site(self._home, self._base, *self._directory)
+        for name, lines in self._dialect.files(site).items():
+            _write(self._home / name, *lines)
 
     def _await_answer(self, deadline: float) -> None:
         until = time.monotonic() + deadline

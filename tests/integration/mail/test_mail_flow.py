@@ -8,6 +8,7 @@ import pytest
 from iredldap.dit import passwords
 from iredldap.embedded.slapd import Slapd
 from tests.support.client import Client, done
+from tests.support.dovecot_dialects import Mailbox
 from tests.support.mailservers import Dovecot, Postfix, Security
 from tests.support.patience import started
 from tests.support.world import READER_PASSWORD, SUFFIX, World
@@ -117,16 +118,13 @@ def test_new_users_mailbox(world: World, ann: str, dovecot: Dovecot, service: st
     """Dovecot's own services find the home as it is stored, the Maildir and the quota."""
     (home,) = world.attributes(world.tree.user(ann))["homeDirectory"]
 
-    found = dovecot.mailbox(ann, service)
-
-    assert found is not None
-    assert found["home"] == home
-    assert found["mail"] == "maildir:~/Maildir/"
-    assert found["quota_rule"] == f"*:bytes={100 * 1024 * 1024}"
+    assert dovecot.mailbox(ann, service) == Mailbox(
+        ann, home, "maildir", f"{home}Maildir", 100 * 1024 * 1024
+    )
 
 
 def test_mailbox_as_asked_for(api: Client, ann: str, dovecot: Dovecot) -> None:
-    """Path, format and folder reach Dovecot; without a quota there is no rule."""
+    """Path, format and folder reach Dovecot; without a quota there is no limit."""
     bob = f"bob@{DOMAIN}"
     done(
         api.post(
@@ -138,12 +136,7 @@ def test_mailbox_as_asked_for(api: Client, ann: str, dovecot: Dovecot) -> None:
         )
     )
 
-    found = dovecot.mailbox(bob)
-
-    assert found is not None
-    assert found["home"] == "/srv/mail/bob/"
-    assert found["mail"] == "mdbox:~/Mails/"
-    assert "quota_rule" not in found
+    assert dovecot.mailbox(bob) == Mailbox(bob, "/srv/mail/bob/", "mdbox", "/srv/mail/bob/Mails", 0)
 
 
 @pytest.mark.parametrize("scheme", ["SSHA", "SSHA512"])

@@ -439,7 +439,7 @@ def test_mail_and_login(
         assert not dovecot.accepts(ANN, PASSWORD)
         mailbox = dovecot.mailbox(MOVED)
         assert mailbox is not None
-        assert mailbox["home"] == home
+        assert mailbox.home == home
     finally:
         dovecot.stop()
 

@@ -916,7 +916,7 @@ def test_status_transport_and_mailbox_of_a_user(
     assert postfix.lookup("transport_maps_user", ANN) == "smtp:[mx.test]:25"
     found = dovecot.mailbox(ANN)
     assert found
-    assert (found["home"], found["quota_rule"]) == ("/srv/m/ann/", f"*:bytes={7 * MB}")
+    assert (found.home, found.quota) == ("/srv/m/ann/", 7 * MB)
     done(api.put(PATH, accountStatus="disabled", transport=""))
     assert postfix.recipients(ANN) == set()
     assert not dovecot.accepts(ANN, PASSWORD)
