@@ -2,7 +2,7 @@
 
 import atexit
 import gc
-from pathlib import Path
+import os
 from typing import Any
 
 from iredldap.config import current
@@ -61,8 +61,9 @@ accesslog = None
 errorlog = "-"
 loglevel = _config.server.log_level
 
-# A heartbeat file on a disk can stall a worker; memory does not.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# A heartbeat file on a disk can stall a worker; memory does not. In some containers and chroots
+# only root may write there, and gunicorn would start no worker.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 
 
 def post_fork(server: Any, worker: Any) -> None:

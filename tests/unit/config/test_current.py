@@ -1,6 +1,7 @@
 """The configuration that is held while gunicorn executes its own file again."""
 
 import logging
+import os
 import runpy
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def executed() -> dict[str, Any]:
     return {
         name: found[name] for name in ("bind", "workers", "threads", "graceful_timeout", "loglevel")
     }
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_heartbeats_are_in_memory_where_it_can_be_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """Else gunicorn takes the folder for temporary files, in place of ending every worker."""
+    file.write_text(TEXT)
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    found = runpy.run_path(str(shipped("gunicorn.conf.py")))
+    assert found["worker_tmp_dir"] == ("/dev/shm" if writable else None)
 
 
 def test_without_one_before_a_fault_is_raised(file: Path) -> None:
