@@ -126,7 +126,8 @@ def init(
     """
     if path.exists():
         _fail(f"{path} exists; nothing was changed")
-    secret = _given_password(bind_password_file)
+    account = bind_dn or f"cn=vmailadmin,{suffix}"
+    secret = _given_password(bind_password_file, account)
     folder = secrets_folder(path)
     secrets = {
         "bind-password": secret,
@@ -139,11 +140,7 @@ def init(
             _fail(f"{folder / name} exists; nothing was changed")
     sections: dict[str, dict[str, Value]] = {
         "api": {"enable_restful_api": True},
-        "ldap": {
-            "uri": list(uris),
-            "suffix": suffix,
-            "bind_dn": bind_dn or f"cn=vmailadmin,{suffix}",
-        },
+        "ldap": {"uri": list(uris), "suffix": suffix, "bind_dn": account},
         "server": {"bind": bind},
     }
     if ca_file is not None:
@@ -272,9 +269,9 @@ def _read(path: Path) -> Config:
         _fail("\n".join(ex.errors))
 
 
-def _given_password(file: Path | None) -> str:
+def _given_password(file: Path | None, account: str) -> str:
     if file is None:
-        return str(click.prompt("Password", hide_input=True))
+        return str(click.prompt(f"Password of {account}", hide_input=True))
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as ex:

@@ -31,11 +31,11 @@ def password_file(tmp_path: Path) -> Path:
     return path
 
 
-def init(world: World, config: Path, *options: str | Path) -> Result:
+def init(world: World, config: Path, *options: str | Path, typed: str | None = None) -> Result:
     arguments = ["init", "--config", config, "--uri", world.slapd.uri, "--suffix", SUFFIX]
     for name in ("iredapd", "amavisd", "iredadmin", "state"):
         arguments += [f"--{name}-url", f"sqlite:///{config.parent / name}.sqlite3"]
-    return CliRunner().invoke(main, [*map(str, [*arguments, *options])])
+    return CliRunner().invoke(main, [*map(str, [*arguments, *options])], input=typed)
 
 
 def check(config: Path, *options: str) -> Result:
@@ -64,6 +64,20 @@ def test_init_writes_a_configuration_that_works(
     assert check(path, "--probe").exit_code == 0
     again = init(world, path, "--bind-password-file", password_file)
     assert (again.exit_code, "nothing was changed" in again.output) == (1, True)
+
+
+def test_init_asks_for_the_password_of_the_account_that_it_names(
+    world: World, tmp_path: Path
+) -> None:
+    """What is typed is not shown."""
+    path = tmp_path / "iredldap.toml"
+
+    done = init(world, path, typed=f"{WRITER_PASSWORD}\n")
+
+    assert done.exit_code == 0, done.output
+    assert f"Password of cn=vmailadmin,{SUFFIX}: " in done.output
+    assert WRITER_PASSWORD not in done.output
+    assert read_file(path, {}).ldap.bind_password.reveal() == WRITER_PASSWORD
 
 
 def test_a_second_configuration_has_secrets_of_its_own(
