@@ -67,7 +67,7 @@ def _stamped(package: Path) -> str | None:
 
 
 def _checked_out(root: Path) -> str | None:
-    """What is checked out in a directory; None if nothing is, or git does not tell."""
+    """Return what is checked out in a directory; None if nothing is, or git does not say."""
     # Of a repository around an installation git would name a commit that is not ours.
     if not (root / ".git").exists():
         return None
@@ -81,7 +81,7 @@ def _checked_out(root: Path) -> str | None:
 
 
 def _git(root: Path, *words: str) -> str | None:
-    """What git answers; None if it is not installed or refuses, as in another user's checkout."""
+    """Return git's answer; None if it is not there or refuses, as in another user's checkout."""
     import subprocess  # noqa: PLC0415 - see above
 
     # A hook of git has variables that name its own repository.

@@ -73,7 +73,7 @@ class _Body:
         return iter(self._body)
 
     def close(self) -> None:
-        """Called by the server, once."""
+        """Release what is held; called by the server, once."""
         try:
             # The answer's own end first: it may stop a child process that reads from what is
             # released after it.
@@ -104,7 +104,7 @@ class StartedAnswer:
         yield from self._rest
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or has disconnected."""
+        """End the source; called by the server when the client has everything, or has gone."""
         self._rest.close()
 
 

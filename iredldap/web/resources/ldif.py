@@ -50,7 +50,7 @@ class ExportStream:
         return self._chunks
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or has disconnected."""
+        """End the source; called by the server when the client has everything, or has gone."""
         self._export.close()
 
 
@@ -210,7 +210,7 @@ class ChangeRecordStream:
         return self._chunks
 
     def close(self) -> None:
-        """Called by the server when the client has everything, or has disconnected."""
+        """End the source; called by the server when the client has everything, or has gone."""
         self._file.close()
 
 

@@ -208,7 +208,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     @staticmethod
     def _has_more(conn: Any) -> bool:
-        """Whether the next request, or a part of it, came along with the last one."""
+        """Return whether the next request, or a part of it, came along with the last one."""
         return conn.initialized and bool(conn.parser.unreader.buf.getvalue())
 
     # --- what is too late, and what ends ------------------------------------------------------
