@@ -28,6 +28,8 @@ def networks(items: tuple[str, ...]) -> str | None:
     """Check addresses and networks (CIDR) of clients."""
     for item in items:
         try:
+            # Host bits are allowed: an address with the length of its network is a usual way to
+            # write one.
             ipaddress.ip_network(item, strict=False)
         except ValueError:
             return f"{item!r} is neither an address nor a network"
@@ -117,6 +119,7 @@ def listening(addresses: str) -> str | None:
     """
     words = [word.strip() for word in addresses.split(",") if word.strip()]
     for word in words:
+        # Whether such a socket can be opened is known only when it is.
         if re.fullmatch(r"unix:.+|fd://[0-9]+", word):
             continue
         parts = _TCP.fullmatch(word)

@@ -96,6 +96,8 @@ def _section(
     before = len(errors)
     allowed = {key if not is_secret(hint) else f"{key}_file" for key, hint in hints.items()}
     for key in given:
+        # A secret in the file itself is an error, so that the file may be readable, copied and
+        # shown.
         if key in hints and key not in allowed:
             errors.append(f"{name}.{key}: a secret; use {key}_file or {variable(name, key)}")
         elif key not in allowed:
@@ -103,6 +105,7 @@ def _section(
     for row in dataclasses.fields(record):
         named = f"{name}.{row.name}"
         if variable(name, row.name) in environment and not is_secret(hints[row.name]):
+            # The variable wins, so the file may be right and the error elsewhere.
             named += f" ({variable(name, row.name)})"
         try:
             found = _find(name, row.name, hints[row.name], given, environment)
@@ -114,6 +117,8 @@ def _section(
                 errors.append(f"{named}: missing")
         except (ValueError, OSError) as ex:
             errors.append(f"{named}: {ex}")
+    # Without all of its values the record cannot be made; other sections are still read and
+    # checked.
     return values if len(errors) == before else None
 
 
@@ -150,6 +155,7 @@ def _number(hint: Any, value: Any) -> Any:
     wanted = "whole number" if hint is int else "number"
     taken = (int, str) if hint is int else (int, float, str)
     try:
+        # In Python a boolean is a number.
         if isinstance(value, taken) and not isinstance(value, bool):
             number = hint(value)
             if abs(number) < _END_OF_NUMBERS:

@@ -69,6 +69,7 @@ def _services(entry: Entry) -> Iterator[Violation]:
 def shared_addresses(index: Index) -> Iterator[Violation]:
     """Check whether addresses belong to one account each: the first by DN is taken for its."""
     for address, holders in index.shared():
+        # One of them is taken for right, so that two findings do not name each other.
         first, *others = sorted(holders, key=lambda account: account.dn.lower())
         for account in others:
             reason = f"{address} belongs to {first.dn} as well"
@@ -82,6 +83,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
     """
     for account in index.accounts:
         home = index.domains.get(account.home)
+        # Of no domain that is known: another rule names its missing parent.
         if home is None:
             continue
         if account.kind is AccountKind.EXTERNALS:
@@ -120,6 +122,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
             continue
         for alias in sorted(home.aliases):
             address = f"{names.local_part(account.mail)}@{alias}"
+            # By any account: a name that another one holds is not lost, and reported as shared.
             if not index.is_held(address):
                 reason = f"mail to {address} bounces: no account has this address"
                 yield rules.ALIAS_NAME_MISSING.broken(account.dn, reason)

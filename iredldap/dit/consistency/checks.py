@@ -61,6 +61,7 @@ def examine(tree: Tree, entries: Iterable[Entry]) -> Iterator[Violation]:
     found: list[Violation] = []
     for entry in entries:
         if index.add(entry):
+            # At once, as the entry is not kept.
             found.extend(accounts.by_itself(entry))
     for rule in _OF_THE_TREE:
         found.extend(rule(index))

@@ -15,6 +15,8 @@ def shared_names(index: Index) -> Iterator[Violation]:
     claims: defaultdict[str, list[tuple[bool, str]]] = defaultdict(list)
     for domain in index.domains.values():
         for name in {domain.name, *domain.aliases, *domain.pending}:
+            # Sorted with the domain's own name first: the other domain, an alias, is what is
+            # reported.
             claims[name].append((name != domain.name, domain.dn))
     for name, found in claims.items():
         (_, first), *others = sorted(found)
@@ -74,6 +76,7 @@ def roles(index: Index) -> Iterator[Violation]:
     managed: defaultdict[str, list[str]] = defaultdict(list)
     for domain in index.domains.values():
         for mail in domain.admins:
+            # Collected once: there are more accounts than domains, and each is looked up.
             managed[mail].append(domain.name)
     for account in index.accounts:
         if account.kind is not AccountKind.USER or account.is_global:

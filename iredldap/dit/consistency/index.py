@@ -199,6 +199,7 @@ class Index:
         at = normal_dn(dn_key)
         if at.attribute != "mail":
             return None
+        # Found by the address in the DN, so that no index of all DNs is needed.
         return next((a for a in self.holders(at.value) if key_of(a.dn) == at.key), None)
 
     def _add_admin(self, entry: Entry) -> None:
@@ -246,6 +247,7 @@ class Index:
     def _add_account(self, entry: Entry, at: NormalDn, kind: AccountKind) -> Account:
         own = entry.lowered(maillist.GROUP if kind is AccountKind.EXTERNALS else "mail")
         mail = at.value if at.value in own else min(own, default="")
+        # One text for all accounts of a domain: half a million of them repeat some hundred names.
         home = self._interned.setdefault(at.home, at.home)
         container = f"ou={kind.container.lower()},{home}"
         is_user = kind in USERS
