@@ -81,6 +81,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     marked = [entry for entry in leftovers if not maillist.is_externals(entry)]
     wanted = {entry.dn for entry in classified.accounts}
+    # Marked before there was a list, by another tool: they get its mail, and lose nothing by that.
     members = replace(
         classified, accounts=(*classified.accounts, *(e for e in marked if e.dn not in wanted))
     )
@@ -199,6 +200,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         external_members.complete(entry, found.externals)
     ):
         steps += (list_membership.recheck_list(directory, found, joining),)
+    # All DNs, also of accounts that are gone: a whole set of members leaves nothing of the old one.
     gone = entry.texts("member") if sets_all else [member.dn for member in removed.accounts]
     mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, added.users, gone))
     if steps or mods:

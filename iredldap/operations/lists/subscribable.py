@@ -179,6 +179,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *subscribable_members.unsubscribe(directory, lists, entry, mail, parsed),
         *subscribable_members.subscribe(lists, mail, joining),
     )
+    # A change of settings alone does not depend on what was read of the entry.
     expect = (entry.csn,) if mods and entry.csn else ()
     removed = references.removed_addresses(entry, mods)
     undo_log = UndoLog()

@@ -45,6 +45,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     home, begun = _place(directory, names.subscriber(mail))
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
     limit = maillists.limit_of(home)
+    # The entry of a creation that broke off is counted already.
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
@@ -57,9 +58,11 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     attributes = subscribable.new(
         mail,
         settled.in_directory,
+        # The id of the first attempt stays: a client may have read it by now.
         (begun and begun.text("mailingListID")) or _new_id(context),
         account.texts("shadowAddress"),
         is_marked=not home.is_active,
+        # Marked as unfinished until its members are there, so that a repeat finds the rest to do.
         is_finished=not members.addresses,
     )
     made = Entry(dn, {name: [*values] for name, values in attributes.items()})
@@ -148,10 +151,12 @@ def _rechecks(directory: Directory, home: Entry, made: Entry, limit: Limit) -> I
         is_marked=not home.is_active,
     )
     yield uniqueness.recheck(directory, new_account)
+    # After the entry: two clients that add one list each may both have found room for it.
     yield from limit.recheck(new_account)
 
 
 def _finish(lists: MailingLists, made: Entry, members: NewSubscribers) -> Iterator[Step]:
     for step in subscribable_members.subscribe(lists, made.text("mail") or "", members):
         yield step
+        # Last: from here on Postfix hands mail to the list.
         yield Modify(made.dn, service_mods(subscribable.FINISHED, made))

@@ -39,6 +39,7 @@ def requested(parsed: Parsed, row: Field, entry: Entry) -> NewSubscribers:
     """
     sent = next((c.values for c in parsed.changes if c.field.name == row.name), ())
     own = entry.lowered("mail") | entry.lowered("shadowAddress")
+    # A list among its own members would send each post to itself again.
     addresses = tuple(mail for mail in sent if mail not in own)
     if sent and not addresses:
         raise InvalidMail("a list is no member of itself", parameter=row.name)
@@ -62,6 +63,7 @@ def _join(lists: MailingLists, mail: str, members: NewSubscribers) -> None:
     present = held.pop(members.kind, set())
     others = {address for addresses in held.values() for address in addresses}
     moving = others.intersection(members.addresses)
+    # Who has still to confirm stays of the kind that they are: they may never do so.
     if moving and not members.confirm:
         lists.unsubscribe(mail, sorted(moving))
         present -= moving
@@ -80,6 +82,8 @@ def unsubscribe(
     gone = next((c.values for c in parsed.changes if c.verb is Verb.REMOVE), ())
     if gone:
         everybody = list_kinds.EVERYBODY in gone
+        # The directory first: mlmmj is what may fail, and a repeat finds the rest by the request
+        # alone.
         yield from list_membership.remove_members(directory, entry, gone, everybody=everybody)
         yield Outside("remove members", lambda: lists.unsubscribe(mail, gone))
 
