@@ -242,11 +242,12 @@ class Slapd:
 
     def _write_configuration(self, name: str, database: Path) -> Path:
         template = Template((self._schema_dir / "slapd.conf").read_text("utf-8"))
+        binary = installed.find_binary()
         text = template.substitute(
             home=_escape(self.home),
             schema=_escape(self._schema_dir),
-            standard_schema=_escape(installed.find_standard_schema()),
-            modules=_escape(installed.find_modules()),
+            standard_schema=_escape(installed.find_standard_schema(binary)),
+            modules=_escape(installed.find_modules(binary)),
             database=_escape(database),
             suffix=self.suffix,
             suffix_pattern=self.suffix.replace(".", "[.]"),
