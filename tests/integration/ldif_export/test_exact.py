@@ -11,6 +11,7 @@ from typing import Any, Self
 import ldap
 import pytest
 
+from iredldap.dit.plan import Scope
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, ServerDown
 from ldif_export.backup import full, snapshot, syncrepl
@@ -137,6 +138,24 @@ def test_a_server_that_gives_too_few_entries_at_once_is_refused(tmp_path: Path) 
         pytest.raises(snapshot.NotExact, match=r"sizelimit.*--probe"),
     ):
         exported(server, WHOLE)
+
+
+def test_a_later_round_tells_only_of_changes(tmp_path: Path) -> None:
+    """Rounds that begin anew would never come to an end where others write."""
+    search = Search(TREE.base, Scope.SUBTREE, "(objectClass=*)")
+    with (
+        running(tmp_path / "slapd", domain("a.test"), syncprov=True) as server,
+        connected(server) as writer,
+        connected(server, "vmail") as reader,
+    ):
+        *_, done = syncrepl.refresh(reader, search)
+        assert isinstance(done, syncrepl.SyncDone)
+        writer.modify_s(TREE.domain("a.test"), [(ldap.MOD_REPLACE, "cn", [b"changed"])])
+
+        told = [*syncrepl.refresh(reader, search, ("cn",), done.cookie)]
+
+    changed = [one.dn for one in told if isinstance(one, syncrepl.ChangedEntry)]
+    assert changed == [TREE.domain("a.test")]
 
 
 def test_rounds_are_bounded(quiet: Slapd) -> None:
