@@ -37,19 +37,37 @@ def certificates(home: Path) -> Path:
             check=True,
             capture_output=True,
         )
-    _expire(home, *ca)
+    _expire(home)
     return home
 
 
-def _expire(home: Path, *signed_by: str) -> None:
-    """Make a certificate for 127.0.0.1 that was good until yesterday."""
-    key, wanted = ("-keyout", "expired.key"), ("-out", "expired.csr")
+_CA_CONFIGURATION = """\
+[ca]
+default_ca = private
+[private]
+database = issued.txt
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = anybody
+copy_extensions = copy
+[anybody]
+commonName = supplied
+"""
+
+
+def _expire(home: Path) -> None:
+    """Make a certificate for 127.0.0.1 that was good for a day, long ago."""
+    (home / "ca.cnf").write_text(_CA_CONFIGURATION, "utf-8")
+    (home / "issued.txt").touch()
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     named = ("-subj", "/CN=expired.test", "-addext", "subjectAltName=IP:127.0.0.1")
-    signing = ("-days", "-1", "-copy_extensions", "copy", *signed_by, "-CAcreateserial")
+    # Not by `openssl x509 -days -1`, which OpenSSL 3.5 refuses.
+    signing = ("-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key", "-batch", "-notext")
+    dates = ("-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
     for words in (
-        ("req", *new, *named, *key, *wanted),
-        ("x509", "-req", "-in", "expired.csr", *signing, "-out", "expired.pem"),
+        ("req", *new, *named, "-keyout", "expired.key", "-out", "expired.csr"),
+        ("ca", *signing, *dates, "-in", "expired.csr", "-out", "expired.pem"),
     ):
         subprocess.run(["openssl", *words], cwd=home, check=True, capture_output=True)
 
