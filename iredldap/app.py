@@ -26,6 +26,7 @@ from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.resources.base import Resource, RowResource
+from iredldap.web.resources.changes import ChangeResource, ChangesResource
 from iredldap.web.resources.job import JobResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
@@ -132,6 +133,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
+        "/api/changes": ChangesResource(*shared),
+        "/api/changes/{id}": ChangeResource(*shared),
         "/openapi.json": OpenApiResource(*shared),
         "/docs": ReferenceResource(*shared),
         "/docs/{file}": ReferenceFileResource(*shared),

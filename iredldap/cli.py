@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from iredldap import trust, version
+from iredldap.commands.changes import changes
 from iredldap.commands.doctor import doctor
 from iredldap.config.checks import certificates
 from iredldap.config.ldap import LdapSettings
@@ -63,6 +64,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(changes)
 
 
 def _certificates(

@@ -13,7 +13,7 @@ Nothing was changed unless `Refusal.report` says otherwise. The class tree::
     │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
     │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest
     ├── NotFound
-    │   └── NoSuchAccount  NoSuchJob  NoSuchRoute  ApiDisabled
+    │   └── NoSuchAccount  NoSuchJob  NoSuchChange  NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
     │   ├── AmbiguousAccount
     │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
@@ -213,6 +213,12 @@ class NoSuchJob(NotFound):
     """There is no such job, it is another admin's, or it was finished long ago."""
 
     code = "NO_SUCH_JOB"
+
+
+class NoSuchChange(NotFound):
+    """There is no such change, it touched nothing that the caller may see, or it was pruned."""
+
+    code = "NO_SUCH_CHANGE"
 
 
 class NoSuchRoute(NotFound):

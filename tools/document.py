@@ -413,6 +413,7 @@ _PARAMETER_TYPES = {
     "ip_or_host": "host or address",
     "relay": "transport, next hop, or both",
     "transport": "Postfix transport",
+    "time": "time, or how long ago",
     "lang": "language, `en_US` say",
     "password": "password",
     "password_hash": "hash with `{SCHEME}`",

@@ -110,6 +110,22 @@ class Responses:
             separator = b", "
         yield b"}}"
 
+    def with_array(
+        self, data: Mapping[str, object], name: str, items: Iterable[object]
+    ) -> Generator[bytes, None, None]:
+        """Yield a success envelope around an object with one more member, an array as it comes."""
+        envelope: dict[str, Any] = {"_success": True}
+        if self._api.legacy_keys:
+            envelope["success"] = True
+        envelope["_data"] = {**data, name: []}
+        beginning, end = _ENCODER.encode(envelope).rsplit("]", 1)
+        yield beginning.encode("utf-8", "replace")
+        separator = ""
+        for item in items:
+            yield (separator + _ENCODER.encode(item)).encode("utf-8", "replace")
+            separator = ", "
+        yield f"]{end}".encode()
+
     def refused(self, request: falcon.Request, response: falcon.Response, no: Refusal) -> None:
         """Answer a refusal."""
         status = status_of(no)

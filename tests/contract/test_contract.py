@@ -340,7 +340,7 @@ every_parameter = pytest.mark.parametrize(("endpoint", "row"), cases(ROWS))
 
 
 LATEST = {"id": "none", "file": "page.js"}
-"""The job that was made last, and a file of the reference."""
+"""The job or the change that was made last, and a file of the reference."""
 
 
 def path_of(endpoint: Endpoint) -> str:
@@ -374,6 +374,9 @@ def prepare(api: Client, endpoint: Endpoint) -> None:
     if endpoint.id == "job_get":
         nothing = api.call("PUT", f"/api/domain/{DOMAIN}", headers={"Prefer": "respond-async"})
         LATEST["id"] = nothing.json()["_data"]["job"]
+        return
+    if endpoint.id == "change_get":
+        LATEST["id"] = api.get("/api/changes").json()["_data"][0]["id"]
         return
     if endpoint.id.endswith("_create"):
         return

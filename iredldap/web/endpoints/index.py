@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from iredldap.operations.context import Operation
 from iredldap.web.endpoints.admins import STANDALONE_ADMINS
 from iredldap.web.endpoints.aliases import ALIASES
+from iredldap.web.endpoints.changes import CHANGES
 from iredldap.web.endpoints.domains import DOMAINS
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.ldif import LDIF
@@ -31,6 +32,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *STANDALONE_ADMINS,
     *POLICIES,
     *LDIF,
+    *CHANGES,
     *SERVICE,
 )
 

@@ -33,6 +33,7 @@ GROUPS = (
     EndpointGroup("Spam policies", "What becomes of spam and viruses.", ("spampolicy",)),
     EndpointGroup("LDIF", "Exports and restores.", ("ldif",)),
     EndpointGroup("Jobs", "Changes in the background.", ("jobs",)),
+    EndpointGroup("Changes", "Who changed what, with the values before and after.", ("changes",)),
     EndpointGroup("Service", "The server itself.", ("openapi.json", "docs", "livez", "readyz")),
 )
 

@@ -9,6 +9,35 @@ _COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
 _TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
 _OBJECT: Mapping[str, Any] = {"type": "object"}
 
+_ANY_TEXT: Mapping[str, Any] = {"type": ["string", "null"]}
+_CHANGE: Mapping[str, Any] = {
+    "type": "object",
+    "description": "A change. Members about the request are absent where the caller may not see"
+    " what it names.",
+    "properties": {
+        "id": _TEXT,
+        "time": _TIME,
+        "admin": _TEXT,
+        "token": _ANY_TEXT,
+        "client": _TEXT,
+        "request": _TEXT,
+        "job": _ANY_TEXT,
+        "endpoint": _TEXT,
+        "account": _ANY_TEXT,
+        "domain": _ANY_TEXT,
+        "parameters": {"type": "object", "additionalProperties": _TEXTS},
+        "steps": _TEXTS,
+        "result": {"enum": ["open", "done", "broken off", "unconfirmed"]},
+        "codes": _TEXTS,
+        "duration_ms": {"type": ["integer", "null"]},
+        "entries": _COUNT,
+        "undoes": _ANY_TEXT,
+        "touched": {"type": "array", "items": _OBJECT},
+        "more": {"type": "boolean"},
+    },
+    "required": ["id", "time", "admin", "endpoint", "result", "touched"],
+}
+
 DATA: Mapping[str, Mapping[str, Any]] = {
     "Text": _TEXT,
     "Texts": _TEXTS,
@@ -104,6 +133,8 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         },
         "required": ["judged_by", "steps", "ldif", "records", "records_left_out"],
     },
+    "Change": _CHANGE,
+    "Changes": {"type": "array", "items": _CHANGE},
 }
 
 

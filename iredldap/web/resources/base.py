@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from urllib.parse import quote, urlencode
 
 import falcon
 
@@ -210,6 +211,21 @@ class RowResource:
         for endpoint in endpoints:
             handler = shared.change if endpoint.operation else shared.show
             setattr(self, f"on_{endpoint.method.lower()}", handler)
+
+
+def link_next(request: falcon.Request, response: falcon.Response, cursor: str) -> None:
+    """Lead to the next page in headers, by a cursor that a header can carry."""
+    response.set_header("X-Next-Cursor", cursor)
+    response.set_header("Link", f'<{_with_cursor(request, cursor)}>; rel="next"')
+
+
+def _with_cursor(request: falcon.Request, cursor: str) -> str:
+    """Return the request for the page after a key, as a relative reference."""
+    # From what was read, not from what was sent: an unknown parameter would be reported on every
+    # page.
+    changes = request.context.parsed.changes
+    sent = {change.field.name: ",".join(change.values) for change in changes}
+    return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"
 
 
 def name_ignored(response: falcon.Response, values: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import string
 from contextlib import closing
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import falcon
 
@@ -13,7 +13,7 @@ from iredldap.operations.listings.listings import Listing
 from iredldap.operations.listings.profiles import ListedKind
 from iredldap.web.downloads import send
 from iredldap.web.head import is_head
-from iredldap.web.resources.base import Resource, name_ignored
+from iredldap.web.resources.base import Resource, link_next, name_ignored
 from iredldap.web.responses import JSON
 
 _AS_IT_IS = string.punctuation.replace("%", "")
@@ -54,19 +54,8 @@ class _ListingResource(Resource):
     ) -> None:
         page = listing.page()
         if page.next is not None:
-            cursor = quote(page.next, safe=_AS_IT_IS)
-            response.set_header("X-Next-Cursor", cursor)
-            response.set_header("Link", f'<{_with_cursor(request, cursor)}>; rel="next"')
+            link_next(request, response, quote(page.next, safe=_AS_IT_IS))
         self.responses.done(response, page.data, read=True)
-
-
-def _with_cursor(request: falcon.Request, cursor: str) -> str:
-    """Return the request for the page after a key, as a relative reference."""
-    # From what was read, not from what was sent: an unknown parameter would be reported on every
-    # page.
-    changes = request.context.parsed.changes
-    sent = {change.field.name: ",".join(change.values) for change in changes}
-    return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"
 
 
 class DomainsResource(_ListingResource):

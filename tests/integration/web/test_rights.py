@@ -55,6 +55,7 @@ NORMAL_ADMINS = (NORMAL, MAKER, STRANGER)
 DONE = (200, None)
 LOGIN = (401, "LOGIN_REQUIRED")
 NO_JOB = (404, "NO_SUCH_JOB")
+NO_CHANGE = (404, "NO_SUCH_CHANGE")
 DENIED = (403, "PERMISSION_DENIED")
 GLOBAL_ADMINS_ACCOUNT = (403, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE")
 
@@ -166,6 +167,10 @@ TABLE = {
     ),
     "job_get": reading(
         {**dict.fromkeys(CALLERS, NO_JOB), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/jobs/of-nobody"
+    ),
+    "changes_list": reading(WHOEVER_IS_IN, "/api/changes"),
+    "change_get": reading(
+        {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/changes/of-none"
     ),
     "ldif_domain": reading(ADMINS_OF_THE_DOMAIN, f"/api/ldif/domain/{HERE}"),
     "ldif_catchall": reading(ADMINS_OF_THE_DOMAIN, f"/api/ldif/catchall/{HERE}"),
