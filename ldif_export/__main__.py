@@ -164,6 +164,12 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
     type=_FILE,
     help="File that keeps the progress.  [default: FILE.restoring; none for a pipe]",
 )
+@click.option(
+    "--config",
+    type=_PRESENT,
+    help="Configuration of iredldap, in whose change log the restore is recorded."
+    "  [default: /etc/iredldap.toml, if it is there and of this directory]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")
 @click.pass_context

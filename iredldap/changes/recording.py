@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from iredldap.changes.change_log import ChangeLog
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows
 from iredldap.dit.plan import Add, Operation, Plan, Rename, Step, describe
 from iredldap.dit.touched import targets, touched_by
@@ -22,6 +21,10 @@ from iredldap.errors import ChangeLogUnavailable, InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.recorded_directory import RecordedDirectory
 from iredldap.gateways.recorder import Recorder
+
+if TYPE_CHECKING:
+    # It loads a database, which a restore without a log does not need.
+    from iredldap.changes.change_log import ChangeLog
 
 _PIECE = 250
 """Writes after which a piece is stored."""
@@ -49,7 +52,7 @@ class Recording(Recorder):
         change: The change.
     """
 
-    def __init__(self, kept: ChangeLog, change: LoggedChange) -> None:
+    def __init__(self, kept: "ChangeLog", change: LoggedChange) -> None:
         self._kept = kept
         self._change = change
         self._plan: Plan | None = None

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 
-from iredldap import finders
 from iredldap.changes.change_log import ChangeLog
 from iredldap.config.sections import ApiSettings
 from iredldap.dit import names
@@ -26,6 +25,8 @@ from iredldap.dit.change_log import (
 )
 from iredldap.dit.change_query import milliseconds
 from iredldap.dit.fields import Parsed
+from iredldap.dit.filters import equals
+from iredldap.dit.plan import Query, Scope
 from iredldap.dit.touched import targets
 from iredldap.dit.touched_text import unpacked
 from iredldap.errors import NoSuchChange
@@ -137,7 +138,8 @@ class ChangeReader:
     def _protected(self) -> frozenset[str]:
         """Return the addresses of global admins, whose profiles other admins do not see."""
         if not self._cached:
-            query = replace(finders.global_admins_query(self.directory), attributes=("mail",))
+            role = equals("domainGlobalAdmin", "yes")
+            query = Query(self.directory.tree.suffix, Scope.SUBTREE, role, ("mail",))
             found = (entry.lowered("mail") for entry in self.directory.find(query))
             self._cached.append(frozenset(chain.from_iterable(found)) - {self.caller.address})
         return self._cached[0]

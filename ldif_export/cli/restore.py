@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from iredldap.config.sections import Config
 from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from ldif_export import handover
-from ldif_export.cli import connection, output
+from ldif_export.cli import change_log, connection, output
 from ldif_export.cli.output import print_findings, print_json, shows_progress
 from ldif_export.ldif import files
 from ldif_export.restore.execution import RestoreOutcome, execute, planned_changes
@@ -29,12 +30,13 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
         given: The options of the command line.
 
     Raises:
-        click.UsageError: If connection settings are missing.
+        click.UsageError: If connection settings are missing, or a configuration is wrong.
     """
     settings = connection.settings(given, "vmailadmin")
+    config = change_log.configuration(given["config"], settings)
     try:
         with files.rereadable(file) as source, closing(Directory(settings)) as directory:
-            return _restore(file, source, directory, given)
+            return _restore(file, source, directory, config, given)
     except OSError as ex:
         return output.failed(InternalError(str(ex)))
     except Refusal as ex:
@@ -44,7 +46,11 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
 
 
 def _restore(
-    file: Path, source: files.Openable, directory: Directory, given: Mapping[str, Any]
+    file: Path,
+    source: files.Openable,
+    directory: Directory,
+    config: Config | None,
+    given: Mapping[str, Any],
 ) -> int:
     # What cannot be read again is not continued where it broke off, unless the caller says so.
     beside = file.with_name(f"{file.name}.restoring") if files.is_kept(file) else None
@@ -59,8 +65,13 @@ def _restore(
     _print_plan(file, planned, as_json=given["as_json"])
     if not planned.ok:
         return handover.FAILED
-    with _progress(shown=shows_progress(given)) as progress:
-        outcome = execute(planned, directory, checkpoint=checkpoint, progress=progress)
+    with (
+        change_log.recording(config, directory, file) as recording,
+        _progress(shown=shows_progress(given)) as progress,
+    ):
+        outcome = execute(
+            planned, directory, checkpoint=checkpoint, progress=progress, recording=recording
+        )
     _print_outcome(outcome, as_json=given["as_json"])
     return handover.DONE if outcome.ok else handover.FAILED
 

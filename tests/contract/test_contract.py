@@ -363,6 +363,19 @@ def kind_of(endpoint: Endpoint) -> str:
     return "user" if "{mail}" in endpoint.path or endpoint.id == "users_update" else "domain"
 
 
+def _new_job(api: Client) -> str:
+    nothing = api.call("PUT", f"/api/domain/{DOMAIN}", headers={"Prefer": "respond-async"})
+    return str(nothing.json()["_data"]["job"])
+
+
+def _last_change(api: Client) -> str:
+    return str(api.get("/api/changes").json()["_data"][0]["id"])
+
+
+LAST_MADE = {"job_get": _new_job, "change_get": _last_change}
+"""Gives the id that the path of an endpoint needs."""
+
+
 def prepare(api: Client, endpoint: Endpoint) -> None:
     """Make what the endpoint needs to be there, and nothing that it makes itself."""
     if endpoint.id == "ldif_all":
@@ -371,12 +384,8 @@ def prepare(api: Client, endpoint: Endpoint) -> None:
     if "{" not in endpoint.path or endpoint.id == "domain_create":
         return
     done(api.post(f"/api/domain/{DOMAIN}"))
-    if endpoint.id == "job_get":
-        nothing = api.call("PUT", f"/api/domain/{DOMAIN}", headers={"Prefer": "respond-async"})
-        LATEST["id"] = nothing.json()["_data"]["job"]
-        return
-    if endpoint.id == "change_get":
-        LATEST["id"] = api.get("/api/changes").json()["_data"][0]["id"]
+    if endpoint.id in LAST_MADE:
+        LATEST["id"] = LAST_MADE[endpoint.id](api)
         return
     if endpoint.id.endswith("_create"):
         return

@@ -7,7 +7,7 @@ NDJSON = "application/x-ndjson"
 
 CHANGES: tuple[Endpoint, ...] = (
     Endpoint(
-        id="changes_list",
+        id="changes_find",
         method="GET",
         path="/api/changes",
         auth=("admin",),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from iredldap.cli import main
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.dit.change_log import Sealed, TouchedEntry
 from iredldap.dit.touched_text import unpacked
+from ldif_export.__main__ import main as exporter
 from tests.support import gunicorn
 from tests.support.client import Client, done, refused
 from tests.support.patience import wait_until
@@ -378,6 +380,10 @@ def put_and_kill(client: Client, running: gunicorn.Running, world: World) -> Non
         killer.join()
 
 
+def served_user(served: Served) -> str:
+    return served.gateways.directory.tree.user(ANN)
+
+
 class TestCommand:
     @pytest.fixture
     def config(
@@ -419,6 +425,33 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         printed = [json.loads(line) for line in result.output.splitlines()]
         assert printed == logged(filled, limit="3")[::-1]
+
+    def test_a_restore_by_the_exporter_is_in_the_log(
+        self, filled: Client, config: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Under the name of the user who ran it; not, if the configuration is of another tree."""
+        settings, file = served.config.ldap, config.with_name("all.ldif")
+        headers = {"Accept": "text/ldif"}
+        file.write_bytes(filled.session.get(f"{filled.url}/api/ldif", headers=headers).content)
+        done(filled.delete(f"/api/user/{ANN}"))
+        monkeypatch.setenv("LDIF_EXPORT_PASSWORD", settings.bind_password.reveal())
+        command = [
+            *("restore", str(file), "--config", str(config), "--no-progress"),
+            *("--uri", settings.uri[0], "--suffix"),
+        ]
+
+        other = CliRunner().invoke(exporter, [*command, "dc=other"])
+        result = CliRunner().invoke(exporter, [*command, settings.suffix])
+
+        assert other.exit_code == 2
+        assert "has the suffix dc=example,dc=com" in other.output
+        assert result.exit_code == 0, result.output
+        change = logged(filled)[0]
+        assert (change["endpoint"], change["result"]) == ("ldif_export_restore", "done")
+        assert change["admin"] == f"unix:{pwd.getpwuid(os.getuid()).pw_name}"
+        assert change["steps"] == ["restore all.ldif"]
+        assert [one["dn"] for one in change["touched"]] == [served_user(served)]
+        assert ids(filled, account=ANN)[0] == change["id"]
 
     def test_a_wrong_time_is_refused(self, config: Path) -> None:
         result = CliRunner().invoke(main, ["changes", "--since", "once"])

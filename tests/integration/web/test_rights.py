@@ -168,7 +168,7 @@ TABLE = {
     "job_get": reading(
         {**dict.fromkeys(CALLERS, NO_JOB), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/jobs/of-nobody"
     ),
-    "changes_list": reading(WHOEVER_IS_IN, "/api/changes"),
+    "changes_find": reading(WHOEVER_IS_IN, "/api/changes"),
     "change_get": reading(
         {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/changes/of-none"
     ),
