@@ -24,6 +24,7 @@ NAMES = (
     "wblist",
     "races",
     "turns",
+    "changes",
     "slow_clients",
 )
 

@@ -18,31 +18,31 @@ _PACKAGES = ("iredldap", "ldif_export")
 
 
 @contextmanager
-def release_before() -> Iterator[Path]:
-    """Give a folder with the files of `COMMIT`, compiled like those of this tree.
+def release_before(commit: str = COMMIT) -> Iterator[Path]:
+    """Give a folder with the files of a commit, compiled like those of this tree.
 
     Raises:
         SystemExit: If the commit is not in this clone, or this is no clone.
     """
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(_archive())) as archive:
+        with tarfile.open(fileobj=io.BytesIO(_archive(commit))) as archive:
             archive.extractall(folder, filter="data")
         for package in _PACKAGES:
             if not compileall.compile_dir(Path(folder) / package, quiet=1):
-                sys.exit(f"{package} of {COMMIT[:7]} can not be compiled")
+                sys.exit(f"{package} of {commit[:7]} can not be compiled")
         yield Path(folder)
 
 
-def _archive() -> bytes:
-    """Return the files of the commit as a tar archive."""
-    command = ["git", "-C", str(_REPOSITORY), "archive", "--format=tar", COMMIT]
+def _archive(commit: str) -> bytes:
+    """Return the files of a commit as a tar archive."""
+    command = ["git", "-C", str(_REPOSITORY), "archive", "--format=tar", commit]
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except FileNotFoundError:
         sys.exit("git is not installed: the release before is taken from the repository's history")
     if done.returncode:
         sys.exit(
-            f"the release before, commit {COMMIT[:7]}, is not in this repository; a shallow clone"
+            f"the release before, commit {commit[:7]}, is not in this repository; a shallow clone"
             f" gets it with `git fetch --unshallow`. git said: {done.stderr.decode().strip()}"
         )
     return done.stdout

@@ -65,6 +65,13 @@ class Api:
 
 
 @contextmanager
+def state_file() -> Iterator[Path]:
+    """Give the path of a new SQLite state database."""
+    with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
+        yield Path(folder) / "state.sqlite3"
+
+
+@contextmanager
 def served(
     slapd: Slapd, urls: Urls, tree: Path | None = None, state: str | None = None
 ) -> Iterator[Api]:
@@ -82,7 +89,10 @@ def served(
         if state:
             variables["IREDLDAP_STATE_URL"] = state
         command = gunicorn_command()
-        if tree:
+        if tree is None:
+            # As `iredldap init` leaves it; a version from before the change log knows no such key.
+            variables["IREDLDAP_CHANGES_KEYS"] = "0" * 32
+        else:
             variables["PYTHONPATH"] = str(tree)
             command = _command_of(tree, variables)
         gunicorn = subprocess.Popen(
