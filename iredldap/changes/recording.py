@@ -56,6 +56,7 @@ class Recording(Recorder):
         self._kept = kept
         self._change = change
         self._plan: Plan | None = None
+        self._has_steps = bool(change.steps)
         self._coming: list[Operation] = []
         self._pending: list[Operation] = []
         self._lines: list[str] = []
@@ -177,9 +178,11 @@ class Recording(Recorder):
         self._kept.began(change.id)
 
     def _described(self) -> LoggedChange:
-        if self._change.steps or self._plan is None:
-            return self._change
-        return replace(self._change, steps=tuple(map(describe, self._plan.steps)))
+        if self._plan is not None and not self._has_steps:
+            self._change = replace(self._change, steps=tuple(map(describe, self._plan.steps)))
+            # Described once: the completion has the same steps, unless the plan is made again.
+            self._plan = None
+        return self._change
 
     def _intent(self) -> bytes:
         """Return what may be written, without the values that only the directory knows."""

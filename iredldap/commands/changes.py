@@ -168,11 +168,15 @@ def _touched(touched: Shown) -> Iterator[str]:
 
 
 def _values(values: Shown) -> str:
+    """Return values before and after; of one list that grew or shrank what came or went."""
     if values.get("hidden"):
         return "changed, not shown"
-    removed = values.get("removed", ())
-    before = "(not known)" if removed is None else _joined(removed)
-    return f"{before} → {_joined(values.get('added', ()))}"
+    removed, added = values.get("removed", ()), values.get("added", ())
+    if removed is None:
+        return f"(not known) → {_joined(added)}"
+    if removed and added:
+        return f"{_joined(removed)} → {_joined(added)}"
+    return f"+ {_joined(added)}" if added else f"- {_joined(removed)}"
 
 
 def _joined(values: Iterable[object]) -> str:

@@ -9,7 +9,7 @@ Source: `docs/decisions/0051-change-log.md`.
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ class ChangeStore:
         self._update(number, pending=pending)
 
     def add_chunk(
-        self, number: str, position: int, touched: bytes, targets: Iterable[str], pending: bytes
+        self, number: str, position: int, touched: bytes, targets: Collection[str], pending: bytes
     ) -> None:
         """Store a piece of what a change has touched, and what it may be writing since.
 
@@ -120,7 +120,7 @@ class ChangeStore:
             connection.execute(_pending_of(number, pending))
 
     def finish(
-        self, change: LoggedChange, touched: bytes, targets: Iterable[str], pending: bytes = b""
+        self, change: LoggedChange, touched: bytes, targets: Collection[str], pending: bytes = b""
     ) -> None:
         """Store the completion of a change; also of one whose intent could not be stored.
 
@@ -130,10 +130,20 @@ class ChangeStore:
             targets: Domains and addresses of accounts in it, but those that the change names.
             pending: What may have been written, of an open one.
         """
-        row = _row(change) | {"pending": pending, "touched": touched}
-        new = {f"new_{name}": row[name] for name in _ENDED}
+        ended = {
+            "of": change.id,
+            "new_result": change.result,
+            "new_codes": " ".join(change.codes),
+            "new_duration": change.duration,
+            "new_entries": change.entries,
+            "new_attributes": " ".join(change.attributes),
+            "new_steps": json.dumps(change.steps),
+            "new_pending": pending,
+            "new_touched": touched,
+        }
         with self._database.transaction(writes=True) as connection:
-            if connection.execute(_FINISH, new | {"of": change.id}).rowcount == 0:
+            if connection.execute(_FINISH, ended).rowcount == 0:
+                row = _row(change) | {"pending": pending, "touched": touched}
                 connection.execute(_BEGIN, row | {"heartbeat": change.began})
             _add_targets(connection, change.id, targets)
 
@@ -296,7 +306,9 @@ def _pending_of(number: str, pending: bytes) -> sql.Update:
     return sql.update(CHANGES).where(CHANGES.c.id == number).values(pending=pending)
 
 
-def _add_targets(connection: sql.Connection, number: str, targets: Iterable[str]) -> None:
+def _add_targets(connection: sql.Connection, number: str, targets: Collection[str]) -> None:
+    if not targets:
+        return
     rows = [{"target": target[:NAME_LENGTH], "change": number} for target in sorted(targets)]
     for batch in batches(rows):
         upsert(connection, TARGETS, batch, ("target", "change"))

@@ -5,6 +5,7 @@ between. Of a server without the former they are read before the write.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from iredldap.dit.entry import Attributes
 from iredldap.dit.plan import Operation
@@ -89,5 +90,11 @@ class RecordedDirectory(Directory):
 
 def _send(connection: DirectoryConnection, operation: Operation) -> int:
     wanted = ((PRE_READ, read_before(operation)), (POST_READ, read_after(operation)))
-    controls = (ReadControl(oid, names) for oid, names in wanted if names)
+    controls = (_control(oid, names) for oid, names in wanted if names)
     return requests.send(connection, operation, *controls, return_state=False)
+
+
+@lru_cache(64)
+def _control(oid: str, names: tuple[str, ...]) -> ReadControl:
+    """Return a control; most writes need one of a few, and encoding it takes time."""
+    return ReadControl(oid, names)

@@ -414,6 +414,7 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         lines = result.output.splitlines()
         assert len(lines) == 8
+        assert lines[3] == f"    {UPDATES}: + old@else.test"
         assert lines[4].endswith(f"  {ADMIN}  user_update {ANN}")
         assert lines[5] == f"  id {change}"
         assert lines[6].startswith(f"  changed mail={ANN},")
