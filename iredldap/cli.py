@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from iredldap import trust, version
 from iredldap.commands.changes import changes
 from iredldap.commands.doctor import doctor
+from iredldap.commands.lookups import references, resolve
 from iredldap.config.checks import certificates
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import (
@@ -65,6 +66,8 @@ def main() -> None:
 
 main.add_command(doctor)
 main.add_command(changes)
+main.add_command(references)
+main.add_command(resolve)
 
 
 def _certificates(

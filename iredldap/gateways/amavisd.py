@@ -14,7 +14,7 @@ from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.sql.database import Database, Overtaken
-from iredldap.gateways.sql.statements import batches, first_row, upsert
+from iredldap.gateways.sql.statements import batches, counts, first_row, upsert
 from iredldap.gateways.sql.tables import from_script
 from iredldap.gateways.tables.amavisd import ADDRESSES, LISTS, NO_POLICY, POLICIES, USERS
 from iredldap.shipped import shipped
@@ -23,6 +23,9 @@ Values = Mapping[str, Any]
 """A row by the names of its columns."""
 
 _NAME = "amavisd"
+
+Named = Callable[[sql.Column[Any]], sql.ColumnElement[bool]]
+"""Returns the condition for the rows that a column of accounts has."""
 
 
 class Amavisd:
@@ -190,22 +193,38 @@ class Amavisd:
         """
         self._forget(lambda column: column == mail)
 
+    def count(self, mail: str) -> dict[str, int]:
+        """Count what `forget` would delete of each table; tables without any are left out.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        return self._count(lambda column: column == mail)
+
+    def count_domain(self, name: str) -> dict[str, int]:
+        """Count what `forget_domain` would delete, as `count` does."""
+        return self._count(_of_domain(name))
+
     def forget_domain(self, name: str) -> None:
         """Delete all data of a domain that is deleted, and of every account in it.
 
         Raises:
             ServerDown: If that fails.
         """
-        suffix = f"@{name}"
+        self._forget(_of_domain(name))
 
-        def within(column: sql.Column[str]) -> sql.ColumnElement[bool]:
-            # LIKE does not work on binary columns in some builds of SQLite.
-            end = sql.func.substr(column, sql.func.length(column) - (len(suffix) - 1))
-            return sql.or_(column == f"@.{name}", end == sql.literal(suffix, column.type))
+    def _count(self, named: Named) -> dict[str, int]:
+        if not self._is_in_use:
+            return {}
+        accounts = sql.select(USERS.c.id).where(named(USERS.c.email))
+        wanted = [
+            (USERS, named(USERS.c.email)),
+            (POLICIES, named(POLICIES.c.policy_name)),
+            *((pairs.table, pairs.account.in_(accounts)) for pairs in LISTS.values()),
+        ]
+        return self._database.read(lambda connection: counts(connection, wanted))
 
-        self._forget(within)
-
-    def _forget(self, named: Callable[[sql.Column[Any]], sql.ColumnElement[bool]]) -> None:
+    def _forget(self, named: Named) -> None:
         if self._is_in_use:
             self._database.write(lambda connection: _forget(connection, named))
 
@@ -236,6 +255,17 @@ class Amavisd:
 
         if self._is_in_use:
             self._database.write(work)
+
+
+def _of_domain(name: str) -> Named:
+    suffix = f"@{name}"
+
+    def within(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
+        # LIKE does not work on binary columns in some builds of SQLite.
+        end = sql.func.substr(column, sql.func.length(column) - (len(suffix) - 1))
+        return sql.or_(column == f"@.{name}", end == sql.literal(suffix, column.type))
+
+    return within
 
 
 def _locked(connection: sql.Connection, column: sql.Column[Any], name: str) -> Values:
@@ -338,9 +368,7 @@ def _known(connection: sql.Connection, addresses: Sequence[str]) -> Sequence[sql
     return connection.execute(in_order).all()
 
 
-def _forget(
-    connection: sql.Connection, named: Callable[[sql.Column[Any]], sql.ColumnElement[bool]]
-) -> None:
+def _forget(connection: sql.Connection, named: Named) -> None:
     """Delete accounts with their lists and policies, but not addresses, which others may list."""
     wanted = sql.select(USERS.c.id).where(named(USERS.c.email)).order_by(USERS.c.email)
     for batch in batches(connection.scalars(wanted.with_for_update()).all()):

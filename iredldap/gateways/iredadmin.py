@@ -16,7 +16,7 @@ from iredldap.config.settings import Secret
 from iredldap.dit import mailbox
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.statements import batches, move_rows
+from iredldap.gateways.sql.statements import batches, counts, move_rows
 from iredldap.gateways.sql.tables import from_script
 from iredldap.gateways.tables.deleted_mailboxes import (
     ROWS,
@@ -43,6 +43,9 @@ log = structlog.get_logger("iredldap.iredadmin")
 
 _FEW = 20
 """Directories that one statement compares; for more, all rows are read and compared here."""
+
+Condition = tuple[sql.Table, sql.ColumnElement[bool]]
+"""A table, and which of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +268,19 @@ class Iredadmin:
         Raises:
             ServerDown: If that fails.
         """
-        self._delete(
-            (QUOTA, QUOTA.c.username == mail),
-            (LOGINS, LOGINS.c.username == mail),
-            (SHARES, sql.or_(SHARES.c.from_user == mail, SHARES.c.to_user == mail)),
-            (SHARES_WITH_ALL, SHARES_WITH_ALL.c.from_user == mail),
-            (SETTINGS, SETTINGS.c.account == mail),
-            (OWNERSHIP, OWNERSHIP.c.admin == mail),
-            (CONFIRMS, CONFIRMS.c.mail == mail),
-        )
+        self._delete(*_of(mail))
+
+    def count(self, mail: str) -> dict[str, int]:
+        """Count what `forget` would delete of each table; tables without any are left out.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        return self._count(*_of(mail))
+
+    def count_domain(self, name: str) -> dict[str, int]:
+        """Count what `forget_domain` would delete, as `count` does."""
+        return self._count(*_of_domain(name))
 
     def forget_domain(self, name: str) -> None:
         """Delete all data of a domain that is deleted, and of every account in it.
@@ -283,20 +290,7 @@ class Iredadmin:
         Raises:
             ServerDown: If that fails.
         """
-
-        def within(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
-            return column.endswith(f"@{name}", autoescape=True)
-
-        named = sql.or_(OWNERSHIP.c.domain == name, OWNERSHIP.c.alias_domain == name)
-        self._delete(
-            (QUOTA, QUOTA.c.domain == name),
-            (LOGINS, LOGINS.c.domain == name),
-            (SHARES, sql.or_(within(SHARES.c.from_user), within(SHARES.c.to_user))),
-            (SHARES_WITH_ALL, within(SHARES_WITH_ALL.c.from_user)),
-            (SETTINGS, sql.or_(SETTINGS.c.account == name, within(SETTINGS.c.account))),
-            (OWNERSHIP, sql.and_(named, OWNERSHIP.c.verified != 1)),
-            (CONFIRMS, within(CONFIRMS.c.mail)),
-        )
+        self._delete(*_of_domain(name))
 
     def move(self, old: str, new: str) -> None:
         """Rename an address: all its data belongs to the new one.
@@ -328,14 +322,52 @@ class Iredadmin:
 
         self._database.write(work)
 
-    def _delete(self, *conditions: tuple[sql.Table, sql.ColumnElement[bool]]) -> None:
-        present = [row for row in conditions if self._database.columns(row[0].name)]
+    def _count(self, *conditions: Condition) -> dict[str, int]:
+        return self._database.read(lambda opened: counts(opened, self._present(conditions)))
+
+    def _present(self, conditions: Iterable[Condition]) -> list[Condition]:
+        """Return those whose tables this release of iRedAdmin has."""
+        return [row for row in conditions if self._database.columns(row[0].name)]
+
+    def _delete(self, *conditions: Condition) -> None:
+        present = self._present(conditions)
 
         def work(connection: sql.Connection) -> None:
             for table, condition in present:
                 connection.execute(sql.delete(table).where(condition))
 
         self._database.write(work)
+
+
+def _of(mail: str) -> tuple[Condition, ...]:
+    """Return the rows about an account."""
+    return (
+        (QUOTA, QUOTA.c.username == mail),
+        (LOGINS, LOGINS.c.username == mail),
+        (SHARES, sql.or_(SHARES.c.from_user == mail, SHARES.c.to_user == mail)),
+        (SHARES_WITH_ALL, SHARES_WITH_ALL.c.from_user == mail),
+        (SETTINGS, SETTINGS.c.account == mail),
+        (OWNERSHIP, OWNERSHIP.c.admin == mail),
+        (CONFIRMS, CONFIRMS.c.mail == mail),
+    )
+
+
+def _of_domain(name: str) -> tuple[Condition, ...]:
+    """Return the rows about a domain and every account in it."""
+
+    def within(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
+        return column.endswith(f"@{name}", autoescape=True)
+
+    named = sql.or_(OWNERSHIP.c.domain == name, OWNERSHIP.c.alias_domain == name)
+    return (
+        (QUOTA, QUOTA.c.domain == name),
+        (LOGINS, LOGINS.c.domain == name),
+        (SHARES, sql.or_(within(SHARES.c.from_user), within(SHARES.c.to_user))),
+        (SHARES_WITH_ALL, within(SHARES_WITH_ALL.c.from_user)),
+        (SETTINGS, sql.or_(SETTINGS.c.account == name, within(SETTINGS.c.account))),
+        (OWNERSHIP, sql.and_(named, OWNERSHIP.c.verified != 1)),
+        (CONFIRMS, within(CONFIRMS.c.mail)),
+    )
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:

@@ -13,6 +13,7 @@ from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import (
     Edit,
     change_list,
+    counts,
     delete_values,
     first_row,
     move_rows,
@@ -43,6 +44,9 @@ Values = Mapping[str, Any]
 Condition = sql.ColumnElement[bool]
 
 _UNSET = -1
+
+Named = Callable[[sql.Column[Any]], Condition]
+"""Returns the condition for the rows that a column of accounts has."""
 
 
 class Iredapd:
@@ -245,7 +249,19 @@ class Iredapd:
         Raises:
             ServerDown: If that fails.
         """
-        self._forget(lambda column: column == mail)
+        self._forget(_of(mail))
+
+    def count(self, mail: str) -> dict[str, int]:
+        """Count what `forget` would delete of each table; tables without any are left out.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        return self._count(_of(mail))
+
+    def count_domain(self, name: str) -> dict[str, int]:
+        """Count what `forget_domain` would delete, as `count` does."""
+        return self._count(_of_domain(name))
 
     def forget_domain(self, name: str) -> None:
         """Delete all data of a domain that is deleted, and of every account in it.
@@ -253,7 +269,7 @@ class Iredapd:
         Raises:
             ServerDown: If that fails.
         """
-        self._forget(lambda column: sql.or_(column == f"@.{name}", _within(column, name)))
+        self._forget(_of_domain(name))
 
     def move(self, old: str, new: str) -> None:
         """Rename an address: all its data belongs to the new one.
@@ -281,7 +297,14 @@ class Iredapd:
 
         self._database.write(work)
 
-    def _forget(self, named: Callable[[sql.Column[Any]], Condition]) -> None:
+    def _count(self, named: Named) -> dict[str, int]:
+        conditions: dict[sql.Table, list[Condition]] = {}
+        for place in self._account_columns():
+            conditions.setdefault(place.table, []).append(named(place.column))
+        wanted = [(table, sql.or_(*found)) for table, found in conditions.items()]
+        return self._database.read(lambda connection: counts(connection, wanted))
+
+    def _forget(self, named: Named) -> None:
         places = self._account_columns()
         self._database.write(lambda connection: _clear(connection, places, named))
 
@@ -303,6 +326,14 @@ def _own(account: str, kind: str) -> Condition:
 
 def _towards_all(account: str) -> Condition:
     return sql.and_(GREYLISTING.c.account == account, GREYLISTING.c.sender == EVERYBODY)
+
+
+def _of(mail: str) -> Named:
+    return lambda column: column == mail
+
+
+def _of_domain(name: str) -> Named:
+    return lambda column: sql.or_(column == f"@.{name}", _within(column, name))
 
 
 def _within(column: sql.Column[Any], name: str) -> Condition:

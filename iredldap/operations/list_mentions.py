@@ -112,6 +112,37 @@ def _replace_in_lists(
     return steps
 
 
+def places(context: Context, dn: str, addresses: Collection[str]) -> list[tuple[str, str]]:
+    """Return the lists that name some addresses, each with a kind of membership or a role.
+
+    They are those that `remove_account` and `replace_addresses` change.
+
+    Args:
+        context: Knows the lists, and mlmmjadmin.
+        dn: The account's entry, which may be a list itself.
+        addresses: All its addresses, in lower case.
+
+    Raises:
+        MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
+    """
+    directory, lists = context.directory, context.records.mlmmjadmin
+    others = [e for e in _read_lists(directory, lists) if not names.same_dn(e.dn, dn)]
+    if not others:
+        return []
+    lists.ask()
+    joined = _joined(lists, others, addresses)
+    found = {
+        (mail, kind) for kinds in joined.values() for kind, mails in kinds.items() for mail in mails
+    }
+    found |= {
+        (entry.folded("mail"), row.name)
+        for entry in others
+        for attribute, row in _LEADERS.items()
+        if entry.lowered(attribute).intersection(addresses)
+    }
+    return sorted(found)
+
+
 def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[str]) -> _Joined:
     """Find the lists that some addresses are members of.
 

@@ -114,6 +114,30 @@ class Records:
         """Return what Dovecot wrote about a mailbox, as `Usages` does."""
         return Usages(self.iredadmin).of([mail]).get(mail, {})
 
+    def count(self, mail: str) -> dict[str, int]:
+        """Count the rows about an account, by database and table: those that `forgetting` deletes.
+
+        Raises:
+            ServerDown: If a database does not answer.
+        """
+        return {
+            f"{name}.{table}": number
+            for name, database in self._databases.items()
+            for table, number in database.count(mail).items()
+        }
+
+    def count_domain(self, name: str) -> dict[str, int]:
+        """Count the rows about a domain, as `count` does: those of `forgetting_domains`."""
+        return {
+            f"{database_name}.{table}": number
+            for database_name, database in self._databases.items()
+            for table, number in database.count_domain(name).items()
+        }
+
+    @property
+    def _databases(self) -> dict[str, Iredapd | Amavisd | Iredadmin]:
+        return {"iredapd": self.iredapd, "amavisd": self.amavisd, "iredadmin": self.iredadmin}
+
     def forgetting(self, *addresses: str) -> Outside:
         """Return the step that deletes all rows about accounts."""
 

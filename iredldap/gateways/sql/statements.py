@@ -156,3 +156,22 @@ def delete_values(
     own = [table.c[name] == value for name, value in owner.items()]
     for batch in batches(values):
         connection.execute(sql.delete(table).where(column.in_(batch), *own))
+
+
+def counts(
+    connection: sql.Connection, wanted: Iterable[tuple[sql.Table, sql.ColumnElement[bool]]]
+) -> dict[str, int]:
+    """Count rows by table; tables without any are left out.
+
+    Args:
+        connection: In a transaction.
+        wanted: Each table with a condition for its rows.
+    """
+    found = (
+        (
+            table.name,
+            connection.scalar(sql.select(sql.func.count()).where(condition).select_from(table)),
+        )
+        for table, condition in wanted
+    )
+    return {name: number for name, number in found if number}

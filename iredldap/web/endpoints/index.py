@@ -14,6 +14,7 @@ from iredldap.web.endpoints.domains import DOMAINS
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.ldif import LDIF
 from iredldap.web.endpoints.listings import LISTINGS
+from iredldap.web.endpoints.lookups import LOOKUPS
 from iredldap.web.endpoints.maillists import MAILLISTS
 from iredldap.web.endpoints.policies import POLICIES
 from iredldap.web.endpoints.service import SERVICE
@@ -29,6 +30,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ALIASES,
     *SUBSCRIBABLE_LISTS,
     *LISTINGS,
+    *LOOKUPS,
     *STANDALONE_ADMINS,
     *POLICIES,
     *LDIF,

@@ -31,6 +31,9 @@ GROUPS = (
     EndpointGroup("Greylisting", "Whose mail is deferred at first.", ("greylisting",)),
     EndpointGroup("White- and blacklists", "Whose mail is always or never taken.", ("wblist",)),
     EndpointGroup("Spam policies", "What becomes of spam and viruses.", ("spampolicy",)),
+    EndpointGroup(
+        "Look-ups", "Where mail goes, and what refers to an account.", ("resolve", "references")
+    ),
     EndpointGroup("LDIF", "Exports and restores.", ("ldif",)),
     EndpointGroup("Jobs", "Changes in the background.", ("jobs",)),
     EndpointGroup("Changes", "Who changed what, with the values before and after.", ("changes",)),

@@ -38,6 +38,11 @@ _CHANGE: Mapping[str, Any] = {
     "required": ["id", "time", "admin", "endpoint", "result", "touched"],
 }
 
+_COPIES: Mapping[str, Any] = {
+    "type": "array",
+    "items": {"type": "object", "properties": {"to": _TEXT, "by": {"enum": ["user", "domain"]}}},
+}
+
 DATA: Mapping[str, Mapping[str, Any]] = {
     "Text": _TEXT,
     "Texts": _TEXTS,
@@ -104,6 +109,65 @@ DATA: Mapping[str, Mapping[str, Any]] = {
             "finished": {**_TIME, "type": ["string", "null"]},
         },
         "required": ["id", "status", "done", "total", "failures", "created", "finished"],
+    },
+    "MailFlow": {
+        "type": "object",
+        "properties": {
+            "address": _TEXT,
+            "accepted": {"type": "boolean"},
+            "alias_of": {"type": ["string", "null"]},
+            "steps": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "address": _TEXT,
+                        "by": _TEXT,
+                        "account": _TEXT,
+                        "to": _TEXTS,
+                        "keeps_copy": {"type": "boolean"},
+                    },
+                },
+            },
+            "ends": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"address": _TEXT, "kind": _TEXT, "why": _TEXTS},
+                },
+            },
+            "loops": {"type": "array", "items": _TEXTS},
+            "cut_off": {"type": "boolean"},
+            "copies": _COPIES,
+            "sent_mail": {
+                "type": "object",
+                "properties": {"copies": _COPIES, "relay": _COPIES},
+            },
+        },
+    },
+    "References": {
+        "type": "object",
+        "properties": {
+            "deletion": _OBJECT,
+            "rename": {"type": ["object", "null"]},
+            "references": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "dn": _TEXT,
+                        "attribute": {"type": ["string", "null"]},
+                        "value": {"type": ["string", "null"]},
+                        "on_deletion": {"type": ["string", "null"]},
+                        "on_rename": {"type": ["string", "null"]},
+                    },
+                },
+            },
+            "left_out": _COUNT,
+            "in_other_domains": _COUNT,
+            "rows": {"type": "object", "additionalProperties": _COUNT},
+        },
+        "required": ["deletion", "references", "left_out", "in_other_domains", "rows"],
     },
     "DryRun": {
         "type": "object",

@@ -129,6 +129,9 @@ TABLE = {
     "users_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/users/{HERE}"),
     "aliases_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/aliases/{HERE}"),
     "mls_list": reading(ADMINS_OF_THE_DOMAIN, f"/api/mls/{HERE}"),
+    "references_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/references/ann@{HERE}"),
+    "references_domain": reading(ADMINS_OF_THE_DOMAIN, f"/api/references/domain/{HERE}"),
+    "resolve": reading(ADMINS_OF_THE_DOMAIN, f"/api/resolve/ann@{HERE}"),
     "user_get": reading(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
     "user_create": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/new@{HERE}", password=PASSWORD),
     "user_delete": writing(ADMINS_OF_THE_DOMAIN, f"/api/user/ann@{HERE}"),
@@ -556,6 +559,7 @@ def test_account_is_moved_between_own_domains(served: Served, company: World) ->
         "user_delete",
         "user_delete_keep",
         "user_change_email",
+        "references_get",
         "ldif_user",
     ],
 )

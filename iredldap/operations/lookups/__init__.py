@@ -1,0 +1,1 @@
+"""Look-ups before a change: where mail goes, and what refers to an account or a domain."""

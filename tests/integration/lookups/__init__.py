@@ -1,0 +1,1 @@
+"""Look-ups before a change."""
