@@ -25,6 +25,7 @@ NAMES = (
     "races",
     "turns",
     "changes",
+    "sizelimits",
     "slow_clients",
 )
 

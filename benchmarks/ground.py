@@ -48,11 +48,19 @@ def accounts(tree: Tree, name: str, users: int) -> Iterator[Made]:
 
 
 @contextmanager
-def directory(domains: dict[str, int]) -> Iterator[Slapd]:
-    """A running slapd with iRedMail's indexes and rules, and these domains with so many users."""
+def directory(domains: dict[str, int], extra: str = "") -> Iterator[Slapd]:
+    """A running slapd with iRedMail's indexes and rules, and these domains with so many users.
+
+    Args:
+        domains: Numbers of users by domain.
+        extra: Lines for slapd.conf.
+    """
     tree = Tree(SUFFIX)
     made = (entry for name, users in domains.items() for entry in accounts(tree, name, users))
-    with planted(chain([global_admin()], made)) as home, running(home) as slapd:
+    with (
+        planted(chain([global_admin()], made)) as home,
+        running(home, extra=extra) as slapd,
+    ):
         yield slapd
 
 
@@ -78,14 +86,15 @@ def planted(made: Iterable[Made] = (), ldif: bytes = b"") -> Iterator[Path]:
 
 
 @contextmanager
-def running(home: Path, *, fast_reads: bool = False) -> Iterator[Slapd]:
+def running(home: Path, *, fast_reads: bool = False, extra: str = "") -> Iterator[Slapd]:
     """A slapd on such a directory.
 
     Args:
         home: The directory.
         fast_reads: Whether the first rule spares the service accounts all others.
+        extra: Lines for slapd.conf.
     """
-    slapd = _slapd(home, fast_reads=fast_reads)
+    slapd = _slapd(home, fast_reads=fast_reads, extra=extra)
     slapd.start()
     try:
         yield slapd
@@ -116,13 +125,14 @@ def export_command(slapd: Slapd, who: str, *more: str) -> list[str]:
     ]
 
 
-def _slapd(home: Path, *, fast_reads: bool = False) -> Slapd:
+def _slapd(home: Path, *, fast_reads: bool = False, extra: str = "") -> Slapd:
     return Slapd(
         home=home,
         suffix=SUFFIX,
         schema_dir=shipped("schema"),
         port=free_port(),
         fast_reads=fast_reads,
+        extra=extra,
         maxsize=8 * GIB,
     )
 
