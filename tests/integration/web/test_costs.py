@@ -7,6 +7,7 @@ import ldap
 import pytest
 
 from tests.support.client import Client, done
+from tests.support.serving import Served
 from tests.support.world import World
 
 PASSWORD = "a good password"
@@ -15,8 +16,10 @@ PASSWORD = "a good password"
 @pytest.fixture
 def api(serve: Any) -> Client:
     """A client whose rights are not looked at again within a test's few requests."""
-    started: Client = serve(session={"recheck": 2.0}).client().log_in()
-    return started
+    started: Served = serve(session={"recheck": 2.0})
+    # Asked once by each process, before its first write.
+    started.gateways.directory.controls()
+    return started.client().log_in()
 
 
 def counted(world: World, api: Client, call: Callable[[], object]) -> dict[str, int]:

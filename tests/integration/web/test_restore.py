@@ -108,9 +108,9 @@ def test_nothing_around_a_mailbox_that_comes_back_is_removed(
     else:
         original = execution.execute
 
-        def slowly(*what: Any) -> Any:
+        def slowly(*what: Any, **more: Any) -> Any:
             write_down()
-            return original(*what)
+            return original(*what, **more)
 
         monkeypatch.setattr(execution, "execute", slowly)
     assert api.send_file("/api/ldif", text).status_code == 200

@@ -1,0 +1,156 @@
+"""The stored change log, in each kind of database."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iredldap.config.settings import Secret
+from iredldap.dit.change_ids import first_id, new_id
+from iredldap.dit.change_log import LoggedChange
+from iredldap.gateways.change_store import ChangeFilter, ChangeStore, OpenChange
+from iredldap.gateways.state import StateDatabase
+from tests.support.databases import MariaDB, PostgreSQL
+
+EVERYTHING = ChangeFilter()
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, unique: str) -> Secret:
+    """A new state database."""
+    if request.param == "sqlite":
+        return Secret(f"sqlite:///{tmp_path}/state.sqlite3")
+    server: MariaDB | PostgreSQL = request.getfixturevalue(request.param)
+    return Secret(server.create_empty(f"changes_{unique}"))
+
+
+@pytest.fixture
+def store(url: Secret) -> Iterator[ChangeStore]:
+    """The log in it, beside the other tables."""
+    with closing(StateDatabase(url)) as state, closing(ChangeStore(url)) as opened:
+        state.ask()
+        yield opened
+
+
+def change(**more: Any) -> LoggedChange:
+    given: dict[str, Any] = {
+        "id": new_id(),
+        "began": 1,
+        "admin": "root@a.test",
+        "endpoint": "user_update",
+    }
+    return LoggedChange(**given | more)
+
+
+def test_a_change_is_read_as_it_was_stored(store: ChangeStore) -> None:
+    begun = change(
+        account="größe@a.test",
+        domain="a.test",
+        parameters={"name": ("Zoë 🙂", "b")},
+        steps=("modify dn",),
+        token="t",
+        client="2001:db8::1",
+    )
+    store.begin(begun, b"pending\xff", 5)
+    assert store.change(begun.id) == begun
+
+    ended = replace(
+        begun,
+        result="broken off",
+        codes=("A", "B"),
+        duration=7,
+        entries=3,
+        attributes=("cn", "mail"),
+    )
+    store.add_chunk(begun.id, 0, b"\x00first", {"b.test", "eve@b.test"}, b"")
+    store.add_chunk(begun.id, 1, b"second", {"b.test"}, b"")
+    store.finish(ended, b"last", {"b.test", "c.test"})
+
+    assert store.change(begun.id) == ended
+    assert [*store.touched(begun.id)] == [b"\x00first", b"second", b"last"]
+    matching: list[dict[str, Any]] = [
+        {"account": "größe@a.test"}, {"account": "eve@b.test"}, {"domain": "c.test"},
+        {"domain": "a.test"}, {"token": "t"}, {"attribute": "mail"}, {"attribute": "cn"},
+        {"domains": frozenset({"c.test", "z.test"})}, {"admin": "root@a.test"}, {},
+    ]  # fmt: skip
+    others: list[dict[str, Any]] = [
+        {"account": "eve@a.test"}, {"attribute": "m_il"}, {"attribute": "mai"}, {"token": "u"},
+        {"domains": frozenset()}, {"since": 2**41}, {"until": 5}, {"endpoint": "x"},
+    ]  # fmt: skip
+    assert all(store.find(ChangeFilter(**wanted), 5) == [ended] for wanted in matching)
+    assert not any(store.find(ChangeFilter(**wanted), 5) for wanted in others)
+
+
+def test_pages_go_both_ways(store: ChangeStore) -> None:
+    every = [change() for _ in range(4)]
+    for one in every:
+        store.begin(one, b"", 0)
+    ids = sorted(one.id for one in every)
+
+    assert [one.id for one in store.find(EVERYTHING, 3)] == ids[:0:-1]
+    assert [one.id for one in store.find(ChangeFilter(before=ids[2]), 5)] == ids[1::-1]
+    assert [one.id for one in store.find(ChangeFilter(after=ids[1]), 5)] == ids[2:]
+    assert [one.id for one in store.find(ChangeFilter(after=first_id(0)), 2)] == ids[:2]
+
+
+def test_an_abandoned_change_is_claimed_once(store: ChangeStore) -> None:
+    one, other = change(), change()
+    store.begin(one, b"old", 10)
+    store.intend(one.id, b"new")
+    store.begin(other, b"", 10)
+    store.beat([other.id], 30)
+
+    (found,) = store.abandoned(20)
+    assert found == OpenChange(one.id, 10)
+    assert store.claim(found, 40) == (one, b"", b"new")
+    assert store.claim(found, 50) is None
+    assert store.abandoned(20) == []
+
+
+def test_a_completion_without_an_intent_is_stored(store: ChangeStore) -> None:
+    ended = change(result="done", duration=1)
+    store.finish(ended, b"{}", ())
+    assert store.find(EVERYTHING, 5) == [ended]
+
+
+def test_a_change_that_did_nothing_is_forgotten(store: ChangeStore) -> None:
+    begun = change()
+    store.begin(begun, b"", 0)
+    store.forget(begun.id)
+    assert store.change(begun.id) is None
+
+
+def test_old_changes_are_pruned_with_all_they_have(
+    store: ChangeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iredldap.gateways.change_store._BATCH", 2)
+    old = [change(id=first_id(number)) for number in range(5)]
+    for one in old:
+        store.finish(one, b"x", {"b.test"})
+        store.add_chunk(one.id, 0, b"y", (), b"")
+    young = change(result="done")
+    store.finish(young, b"z", {"b.test"})
+
+    assert store.prune(1000) == 5
+    assert store.find(ChangeFilter(domain="b.test"), 9) == [young]
+    assert [*store.touched(old[0].id)] == []
+    assert [*store.touched(young.id)] == [b"z"]
+    assert store.prune(1000) == 0
+
+
+def test_it_can_be_read_and_written(store: ChangeStore) -> None:
+    store.check()
+
+
+def test_beside_a_file_the_log_has_its_own(tmp_path: Path) -> None:
+    """Older versions open the state database; other users read neither."""
+    url = Secret(f"sqlite:///{tmp_path}/state.sqlite3")
+    with closing(ChangeStore(url)) as store, closing(StateDatabase(url)) as state:
+        state.ask()
+        store.begin(change(), b"", 0)
+        files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert files["state.sqlite3.changes"] == files["state.sqlite3.changes-wal"] == 0o600
+    assert b"changes" not in (tmp_path / "state.sqlite3").read_bytes()
