@@ -113,6 +113,11 @@ def _certificates(
 @click.option("--amavisd-url", help="Database of Amavisd.  [default: SQLite]")
 @click.option("--iredadmin-url", help="Database of iRedAdmin.  [default: SQLite]")
 @click.option("--state-url", help="The program's own database.  [default: SQLite]")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the configuration; write nothing, and test no password hashes.",
+)
 def init(
     path: Path,
     uris: tuple[str, ...],
@@ -122,6 +127,8 @@ def init(
     ca_file: Path | None,
     starttls: bool | None,
     bind: str,
+    *,
+    dry_run: bool,
     **urls: str | None,
 ) -> None:
     """Write a configuration for a directory, with new keys and the API enabled.
@@ -145,21 +152,24 @@ def init(
             _fail(f"{folder / name} exists; nothing was changed")
     sections: dict[str, dict[str, Value]] = {
         "api": {"enable_restful_api": True},
-        "ldap": {"uri": list(uris), "suffix": suffix, "bind_dn": account},
+        "ldap": {
+            "uri": list(uris),
+            "suffix": suffix,
+            "bind_dn": account,
+            **_tls_settings(ca_file, starttls),
+        },
         "server": {"bind": bind},
     }
-    if ca_file is not None:
-        sections["ldap"]["ca_file"] = str(ca_file.absolute())
-    if starttls is not None:
-        sections["ldap"]["starttls"] = starttls
-    verified = _probed(_judged(sections, secrets).ldap)
-    sections["passwords"] = {
-        "password_scheme": probe.best_scheme(verified),
-        "verified_schemes": verified,
-    }
+    settings = _judged(sections, secrets).ldap
+    if not dry_run:
+        sections["passwords"] = _password_settings(settings)
     for name in secrets:
         section, setting = _secret_setting(name)
         sections.setdefault(section, {})[f"{setting}_file"] = str(folder / name)
+    if dry_run:
+        click.echo(configuration(sections), nl=False)
+        click.echo(f"dry run: neither {path} nor {len(secrets)} secrets were written", err=True)
+        return
     files = {folder / name: (f"{text}\n", SECRETS) for name, text in secrets.items()}
     try:
         write_new({**files, path: (configuration(sections), 0o666)})
@@ -168,6 +178,18 @@ def init(
     for error in _errors_beside(_read(path)):
         click.echo(f"beware: {error}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
+
+
+def _tls_settings(ca_file: Path | None, starttls: bool | None) -> dict[str, Value]:
+    """Return the settings of TLS that were given."""
+    found: dict[str, Value] = {} if ca_file is None else {"ca_file": str(ca_file.absolute())}
+    return found if starttls is None else {**found, "starttls": starttls}
+
+
+def _password_settings(directory: LdapSettings) -> dict[str, Value]:
+    """Return the settings for the password hashes that a directory verifies."""
+    verified = _probed(directory)
+    return {"password_scheme": probe.best_scheme(verified), "verified_schemes": verified}
 
 
 @main.command("check-config")

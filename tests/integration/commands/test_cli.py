@@ -66,6 +66,21 @@ def test_init_writes_a_configuration_that_works(
     assert (again.exit_code, "nothing was changed" in again.output) == (1, True)
 
 
+def test_dry_run_of_init(world: World, tmp_path: Path, password_file: Path) -> None:
+    """The configuration is printed, without a secret; no file is made."""
+    path = tmp_path / "iredldap.toml"
+    before = [*tmp_path.rglob("*")]
+
+    done = init(world, path, "--bind-password-file", password_file, "--dry-run")
+
+    assert done.exit_code == 0, done.output
+    assert f'suffix = "{SUFFIX}"' in done.output
+    assert str(tmp_path / "iredldap.d" / "bind-password") in done.output
+    assert "[passwords]" not in done.output
+    assert WRITER_PASSWORD not in done.output
+    assert [*tmp_path.rglob("*")] == before
+
+
 def test_init_asks_for_the_password_of_the_account_that_it_names(
     world: World, tmp_path: Path
 ) -> None:
