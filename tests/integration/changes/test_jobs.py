@@ -177,7 +177,10 @@ class TestReport:
         job = office.run(Plan(DN, (domain(DN), refusing(bad), described("never"))))
 
         assert (job.status, job.failures, job.code) == ("failed", 1, "SCHEMA_VIOLATION")
-        assert json.loads(job.report or "") == {"failed": [{"dn": bad, "code": "SCHEMA_VIOLATION"}]}
+        assert json.loads(job.report or "") == {
+            "entries": [bad],
+            "failed": [{"dn": bad, "code": "SCHEMA_VIOLATION"}],
+        }
         assert office.directory.read(DN) is None
 
     def test_tells_what_was_done_before_it_broke_off(self, office: Office) -> None:
