@@ -20,7 +20,7 @@ from iredldap.dit.change_query import milliseconds
 from iredldap.errors import InvalidParameter, Refusal
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
-from iredldap.operations.change_log import ChangeReader, Shown
+from iredldap.operations.listings.change_log import ChangeReader, Shown
 from iredldap.operations.login import Caller
 
 _PAUSE = 0.5

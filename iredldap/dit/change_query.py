@@ -62,7 +62,7 @@ def _word(text: str) -> Reading:
     return Reading((value_readers.text(text).lower(),))
 
 
-_TIME = kinds.up_to(40, Kind("time", _time, {"type": "string"}))
+_TIME = Kind("time", _time)
 _TEXT = kinds.up_to(320, Kind("string", _word))
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 import falcon
 
-from iredldap.operations.change_log import ChangeReader, Shown
+from iredldap.operations.listings.change_log import ChangeReader, Shown
 from iredldap.web.downloads import send
 from iredldap.web.endpoints.changes import NDJSON
 from iredldap.web.head import is_head
