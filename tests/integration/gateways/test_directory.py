@@ -816,7 +816,22 @@ class TestTls:
         assert between.connections == 3
         assert_silent(between)
 
-    @pytest.mark.parametrize("ca", ["", "other-ca.pem", "here.key"])
+    def test_a_file_without_certificates(
+        self, between: Proxy, open_: Open, certificates: Path
+    ) -> None:
+        """It trusts no server: libldap 2.6 does not even connect, and none gets a secret."""
+        directory = open_(between.uri, starttls=True, ca_file=str(certificates / "here.key"))
+
+        with pytest.raises((ServerDown, InternalError)):
+            directory.ask()
+        with pytest.raises((ServerDown, InternalError)):
+            directory.verifies(WRITER, WRITER_PASSWORD)
+
+        wait_until(lambda: between.open == 0)
+        assert WRITER_PASSWORD.encode() not in between.sent
+        assert WRITER.encode() not in between.sent
+
+    @pytest.mark.parametrize("ca", ["", "other-ca.pem"])
     def test_a_certificate_of_a_stranger(
         self, between: Proxy, open_: Open, certificates: Path, ca: str
     ) -> None:
