@@ -14,6 +14,8 @@ MOST = 1000
 
 _LOG = Elsewhere("the change log")
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_LONGEST = 40
+"""Characters of a time; `fromisoformat` ignores any number of digits behind a second."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -30,16 +32,20 @@ def milliseconds(text: str, now: datetime) -> int:
     """
     word = text.strip()
     try:
-        if ago := _AGO.fullmatch(word.lower()):
-            moment = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            # In a query string "+" is a blank.
-            moment = datetime.fromisoformat(re.sub(r" (\d\d:\d\d)$", r"+\1", word))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000)
+        moment = _moment(word[: _LONGEST + 1], now)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError) as ex:
         raise InvalidParameter(f"{word[:40]!r} is neither a time nor how long ago") from ex
+
+
+def _moment(word: str, now: datetime) -> datetime:
+    """Read a time; ValueError, if it is none."""
+    if ago := _AGO.fullmatch(word.lower()):
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if len(word) > _LONGEST:
+        raise ValueError("too long")
+    # In a query string "+" is a blank.
+    return datetime.fromisoformat(re.sub(r" (\d\d:\d\d)$", r"+\1", word))
 
 
 def _time(text: str) -> Reading:
