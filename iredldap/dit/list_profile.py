@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iredldap.dit import names
+from iredldap.dit.change_log import Row
 from iredldap.dit.fields import FieldChange, Profile
 from iredldap.dit.list_kinds import STANDARD_HEADERS
 from iredldap.dit.subscribable import (
@@ -297,6 +298,46 @@ def _is_taken(address: str) -> bool:
     except InvalidMail:
         return False
     return True
+
+
+def as_row(mail: str, profile: Held) -> dict[str, str]:
+    """Return a profile as a row of texts, lists as forms have them: for the change log."""
+    row = {
+        name: ",".join(held) if isinstance(held, list) else str(held)
+        for name, held in profile.items()
+        if name != "owners"
+    }
+    return {"mail": mail, **row, _HEADERS: "\n".join(_own_headers(profile))}
+
+
+def forms_back(wanted: Row, held: Row) -> list[dict[str, str]]:
+    """Return the forms by which a list gets the settings of a row again, one after the other.
+
+    Args:
+        wanted: Those to have, as `as_row` gives them, or some of them; its address.
+        held: Those that it has.
+    """
+    form = {
+        name: str(text)
+        for name, text in wanted.items()
+        if name in held and held[name] != text and name != "mail"
+    }
+    footers = (FOOTER_TEXT.name, FOOTER_HTML.name)
+    if form.keys() & {*footers}:
+        # mlmmjadmin removes both if one is empty and the other is not in the same form.
+        form |= {name: str(wanted.get(name, held.get(name, ""))) for name in footers}
+    if form.get(EXTRA_ADDRESSES.name) == "":
+        form[EXTRA_ADDRESSES.name] = str(wanted["mail"])
+    moderators = form.pop(JOIN_MODERATORS.name, None)
+    if moderators:
+        form.pop(JOINS_MODERATED.name, None)
+        return [form | {JOIN_MODERATORS.name: moderators}]
+    if moderators is not None and wanted.get(JOINS_MODERATED.name) == "yes":
+        # Of both in one control file "no" removes the moderators, "yes" leaves joins to the owners.
+        return [form | {JOINS_MODERATED.name: "no"}, {JOINS_MODERATED.name: "yes"}]
+    if moderators is not None:
+        form[JOINS_MODERATED.name] = "no"
+    return [form] if form else []
 
 
 def without(mail: str, profile: Held, is_gone: Callable[[str], bool]) -> dict[str, str]:

@@ -14,9 +14,17 @@ from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
 from iredldap.gateways.sql.database import Database, Overtaken
+from iredldap.gateways.sql.gateway import Gateway
 from iredldap.gateways.sql.statements import batches, counts, first_row, upsert
 from iredldap.gateways.sql.tables import from_script
-from iredldap.gateways.tables.amavisd import ADDRESSES, LISTS, NO_POLICY, POLICIES, USERS
+from iredldap.gateways.tables.amavisd import (
+    ADDRESSES,
+    DEPENDENTS,
+    LISTS,
+    NO_POLICY,
+    POLICIES,
+    USERS,
+)
 from iredldap.shipped import shipped
 
 Values = Mapping[str, Any]
@@ -28,7 +36,7 @@ Named = Callable[[sql.Column[Any]], sql.ColumnElement[bool]]
 """Returns the condition for the rows that a column of accounts has."""
 
 
-class Amavisd:
+class Amavisd(Gateway):
     """White- and blacklists and spam policies.
 
     Args:
@@ -36,19 +44,8 @@ class Amavisd:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database(_NAME, url, from_script(shipped("schema/amavisd.sqlite.sql")))
-
-    def ask(self) -> None:
-        """Check that the database responds.
-
-        Raises:
-            ServerDown: If it does not.
-        """
-        self._database.ask()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._database.close()
+        make = from_script(shipped("schema/amavisd.sqlite.sql"))
+        super().__init__(Database(_NAME, url, make, dependents=DEPENDENTS))
 
     def listed(self, account: str, direction: Direction, colour: Colour) -> list[str]:
         """Read a list, sorted.

@@ -16,6 +16,7 @@ from iredldap.config.settings import Secret
 from iredldap.dit import mailbox
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.gateway import Gateway
 from iredldap.gateways.sql.statements import batches, counts, move_rows
 from iredldap.gateways.sql.tables import from_script
 from iredldap.gateways.tables.deleted_mailboxes import (
@@ -102,7 +103,7 @@ _USAGES = tuple(
 )
 
 
-class Iredadmin:
+class Iredadmin(Gateway):
     """Deleted mailboxes, used quota, last logins and the admin log.
 
     Args:
@@ -110,25 +111,10 @@ class Iredadmin:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database(
-            "iredadmin",
-            url,
-            from_script(shipped("schema/iredadmin.sqlite.sql")),
-            # Deletes no row, but waits for a lock on the table.
-            lambda: sql.delete(LOG).where(sql.false()),
-        )
-
-    def ask(self) -> None:
-        """Check that the database responds.
-
-        Raises:
-            ServerDown: If it does not.
-        """
-        self._database.ask()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._database.close()
+        make = from_script(shipped("schema/iredadmin.sqlite.sql"))
+        # Deletes no row, but waits for a lock on the table.
+        touch = sql.delete(LOG).where(sql.false())
+        super().__init__(Database("iredadmin", url, make, lambda: touch))
 
     @property
     def remembers_mailboxes(self) -> bool:

@@ -10,6 +10,7 @@ from iredldap.dit.names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.gateway import Gateway
 from iredldap.gateways.sql.statements import (
     Edit,
     change_list,
@@ -26,6 +27,7 @@ from iredldap.gateways.tables.iredapd import (
     COUNTED,
     COUNTED_IN,
     COUNTERS,
+    DEPENDENTS,
     GREYLISTING,
     METRICS,
     NARROW,
@@ -49,7 +51,7 @@ Named = Callable[[sql.Column[Any]], Condition]
 """Returns the condition for the rows that a column of accounts has."""
 
 
-class Iredapd:
+class Iredapd(Gateway):
     """Throttles and greylisting. Accounts are given by their keys, as `dit.scopes` builds them.
 
     Args:
@@ -57,19 +59,8 @@ class Iredapd:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database("iredapd", url, from_script(shipped("schema/iredapd.sqlite.sql")))
-
-    def ask(self) -> None:
-        """Check that the database responds.
-
-        Raises:
-            ServerDown: If it does not.
-        """
-        self._database.ask()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._database.close()
+        make = from_script(shipped("schema/iredapd.sqlite.sql"))
+        super().__init__(Database("iredapd", url, make, dependents=DEPENDENTS))
 
     def throttle(self, account: str, kind: str) -> Values:
         """Read a throttle; empty: none is set, or only one without a period, which is ignored.

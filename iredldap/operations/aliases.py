@@ -14,7 +14,7 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
 from iredldap.errors import InvalidMail
 from iredldap.operations import list_mentions, targets, uniqueness
 from iredldap.operations.context import Context, PathVariables, Shown
-from iredldap.operations.limits import Limit
+from iredldap.operations.domains.account_limits import Limit
 
 
 def get(context: Context, mail: str) -> Entry:

@@ -18,6 +18,7 @@ from iredldap.gateways.amavisd import Amavisd
 from iredldap.gateways.iredadmin import Iredadmin, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.gateways.touched_rows import about
 from iredldap.gateways.turns import Turns
 from iredldap.operations.mlmmj_calls import MailingLists
 from iredldap.operations.unusual_paths import UnusualPaths
@@ -143,9 +144,10 @@ class Records:
 
         def work() -> None:
             for mail in addresses:
-                self.iredapd.forget(mail)
-                self.amavisd.forget(mail)
-                self.iredadmin.forget(mail)
+                with about(mail):
+                    self.iredapd.forget(mail)
+                    self.amavisd.forget(mail)
+                    self.iredadmin.forget(mail)
 
         return Outside(f"forget the policies and records of {', '.join(addresses)}", work)
 
@@ -154,9 +156,10 @@ class Records:
 
         def work() -> None:
             for name in domains:
-                self.iredapd.forget_domain(name)
-                self.amavisd.forget_domain(name)
-                self.iredadmin.forget_domain(name)
+                with about(name):
+                    self.iredapd.forget_domain(name)
+                    self.amavisd.forget_domain(name)
+                    self.iredadmin.forget_domain(name)
 
         return Outside(f"forget the policies and records of {', '.join(domains)}", work)
 
@@ -164,9 +167,10 @@ class Records:
         """Return the step that moves all rows about an address to another one."""
 
         def work() -> None:
-            self.iredapd.move(old, new)
-            self.amavisd.move(old, new)
-            self.iredadmin.move(old, new)
+            with about(old):
+                self.iredapd.move(old, new)
+                self.amavisd.move(old, new)
+                self.iredadmin.move(old, new)
 
         return Outside(f"move the policies and records of {old} to {new}", work)
 

@@ -14,11 +14,16 @@ from contextlib import contextmanager
 
 import structlog
 
+from iredldap.dit import list_profile
 from iredldap.errors import MlmmjadminUnavailable
+from iredldap.gateways import touched_rows
 from iredldap.gateways.mlmmjadmin import Form, Mlmmjadmin, Settings
 from iredldap.gateways.turns import Turns
 
 _EVERYBODY = "ALL"
+
+SYSTEM, LIST, MEMBERS = "mlmmjadmin", "list", "members"
+"""Names in the change log: of the system, and of rows about a list and about its members."""
 
 _MOST_REPAIRS = 3
 """Attempts to repair the members, before the call counts as failed."""
@@ -97,7 +102,7 @@ class MailingLists:
             MlmmjadminUnavailable: If that fails.
             ServerDown: If others are changing the list for too long; so below.
         """
-        with self.held([mail]):
+        with self.held([mail]), self._reported(mail):
             self._mlmmjadmin.create(mail, profile)
 
     def update(self, mail: str, profile: Form) -> None:
@@ -106,7 +111,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self.held([mail]):
+        with self.held([mail]), self._reported(mail):
             self._mlmmjadmin.update(mail, profile)
 
     def delete(self, mail: str, *, archive: bool) -> None:
@@ -115,7 +120,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self.held([mail]):
+        with self.held([mail]), self._reported(mail, members=True):
             self._mlmmjadmin.delete(mail, archive=archive)
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
@@ -126,11 +131,12 @@ class MailingLists:
         """
         new = [*addresses]
         with self.held([mail]):
-            before = self._memberships(mail)
+            before = self.memberships(mail)
             self._mlmmjadmin.subscribe(mail, new, kind, confirm=confirm)
             # Those who are asked become members when they confirm.
             added = set() if confirm else {(kind, address) for address in new}
             self._repair(mail, before | added, gone=frozenset())
+            _report_members(mail, before, before | added)
 
     def unsubscribe(self, mail: str, addresses: Iterable[str]) -> None:
         """Unsubscribe members of a list, whatever their kind of membership; ``ALL``: everybody.
@@ -140,13 +146,37 @@ class MailingLists:
         """
         gone = frozenset(addresses)
         with self.held([mail]):
-            before = self._memberships(mail)
+            before = self.memberships(mail)
             self._mlmmjadmin.unsubscribe(mail, sorted(gone))
             if _EVERYBODY in gone:
                 gone = frozenset(address for _, address in before)
-            self._repair(mail, {one for one in before if one[1] not in gone}, gone)
+            left = {one for one in before if one[1] not in gone}
+            self._repair(mail, left, gone)
+            _report_members(mail, before, left)
 
-    def _memberships(self, mail: str) -> set[Membership]:
+    @contextmanager
+    def _reported(self, mail: str, *, members: bool = False) -> Iterator[None]:
+        """Report what a block changes of the settings of a list, and of its members if it goes."""
+        if not touched_rows.are_collected():
+            yield
+            return
+        before = self._settings(mail)
+        subscribed = self.memberships(mail) if members and before else set()
+        yield
+        with touched_rows.about(mail):
+            touched_rows.report(SYSTEM, LIST, before, self._settings(mail))
+        _report_members(mail, subscribed, set())
+
+    def _settings(self, mail: str) -> list[dict[str, str]]:
+        profile = self._mlmmjadmin.profile(mail)
+        return [] if profile is None else [list_profile.as_row(mail, profile)]
+
+    def memberships(self, mail: str) -> set[Membership]:
+        """Read the members of a list, each with the kind of membership.
+
+        Raises:
+            MlmmjadminUnavailable: If that fails.
+        """
         return _flat(self._mlmmjadmin.subscribers(mail))
 
     def _repair(self, mail: str, wanted: set[Membership], gone: frozenset[str]) -> None:
@@ -158,7 +188,7 @@ class MailingLists:
             gone: Addresses that are to be no members. Others may have joined by themselves.
         """
         for _ in range(_MOST_REPAIRS):
-            there = self._memberships(mail)
+            there = self.memberships(mail)
             missing = wanted - there
             left = sorted({address for _, address in there if address in gone})
             if not missing and not left:
@@ -170,6 +200,15 @@ class MailingLists:
             if left:
                 self._mlmmjadmin.unsubscribe(mail, left)
         raise MlmmjadminUnavailable(f"others keep changing the members of {mail}")
+
+
+def _report_members(mail: str, before: set[Membership], after: set[Membership]) -> None:
+    def rows(members: set[Membership]) -> list[dict[str, str]]:
+        return [{"list": mail, "kind": kind, "mail": address} for kind, address in sorted(members)]
+
+    with touched_rows.about(mail):
+        touched_rows.report(SYSTEM, MEMBERS, rows(before - after))
+        touched_rows.report(SYSTEM, MEMBERS, (), rows(after - before))
 
 
 def _flat(kinds: Mapping[str, set[str]]) -> set[Membership]:

@@ -12,16 +12,21 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from iredldap.config.settings import Secret
+from iredldap.dit.change_log import TouchedRows
+from iredldap.dit.left_alone import LeftAlone
 from iredldap.errors import InvalidParameter, ServerDown
+from iredldap.gateways import touched_rows
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.sql.causes import cause
 from iredldap.gateways.sql.engines import (
@@ -34,7 +39,9 @@ from iredldap.gateways.sql.engines import (
     question,
     url_of,
 )
-from iredldap.gateways.sql.tables import columns_of
+from iredldap.gateways.sql.recording import RowRecorder
+from iredldap.gateways.sql.revert import Dependents, revert
+from iredldap.gateways.sql.tables import columns_of, key_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -59,6 +66,10 @@ _SQLITE_NO_TABLE = re.compile(r"no such table: (?:\w+\.)?(\w+)")
 _QUOTED = re.compile(r"""["'`](?:\w+\.)?(\w+)["'`]""")
 
 
+class _Tried(Exception):
+    """Ends a transaction that only tries what would happen."""
+
+
 class Overtaken(ServerDown):
     """Another transaction was in conflict; the same one may succeed now."""
 
@@ -74,6 +85,7 @@ class Database:
             rolled back.
         most: Maximum of connections beyond the five that are kept; None: any number.
         sessions: Whether only `session` is used.
+        dependents: What refers to rows that `revert` takes out.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class Database:
         *,
         most: int | None = 10,
         sessions: bool = False,
+        dependents: Dependents = MappingProxyType({}),
     ) -> None:
         self.name = name
         self._url = url
@@ -92,6 +105,7 @@ class Database:
         self._touch = touch
         self._most = most
         self._sessions = sessions
+        self._dependents = dependents
         # Two breakers: reads may succeed where writes hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
@@ -103,6 +117,7 @@ class Database:
         self._made: sql.Engine | None = None
         self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
@@ -132,12 +147,51 @@ class Database:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                with self.transaction(writes=True) as connection:
-                    return work(connection)
+                return self._written(work)
             except Overtaken:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts
+
+    def _written(self, work: Callable[[sql.Connection], T]) -> T:
+        if not touched_rows.are_collected():
+            with self.transaction(writes=True) as connection:
+                return work(connection)
+        with self.transaction(writes=True) as connection:
+            recorder = RowRecorder(self.name, connection, self.key_of)
+            done = work(connection)
+        recorder.report()
+        return done
+
+    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> list[LeftAlone]:
+        """Revert recorded changes of rows, the last first; return what is left alone.
+
+        Args:
+            touched: Reports of this database, in the order in which they were made.
+            tries: Whether to change nothing, and only find out what would be left alone.
+
+        Raises:
+            ServerDown: If that fails; nothing is changed then.
+        """
+        left: list[LeftAlone] = []
+
+        def work(connection: sql.Connection) -> None:
+            left.clear()
+            found = revert(connection, self.key_of, self._dependents, [*touched])
+            left.extend(replace(one, where=f"{self.name}.{one.where}") for one in found)
+            if tries:
+                raise _Tried
+
+        if touched:
+            with suppress(_Tried):
+                self.write(work)
+        return left
+
+    def key_of(self, connection: sql.Connection, table: str) -> tuple[str, ...]:
+        """Return the columns of a table's primary key; all of them where it has none."""
+        if table not in self._keys:
+            self._keys[table] = key_of(connection, table)
+        return self._keys[table]
 
     @contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[sql.Connection]:
@@ -264,6 +318,7 @@ class Database:
             self._made.dispose()
         self._made = None
         self._columns.clear()
+        self._keys.clear()
 
     def _probe(self, *, writes: bool, arguments: Arguments = SHORT_ARGUMENTS) -> None:
         """Send a small statement on a connection of its own, with short time-outs."""

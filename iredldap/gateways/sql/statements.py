@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sql
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from iredldap.gateways.sql.recording import UNIQUE
+
 T = TypeVar("T")
 Row = Mapping[str, Any]
 """A row by the names of its columns."""
@@ -43,11 +45,12 @@ def upsert(
     """
     if not rows:
         return
+    key = tuple(key)
     statement: Any
     match connection.dialect.name:
         case "mysql" | "mariadb":
             statement = mysql.insert(table)
-            kept = [*changed] or [next(iter(key))]
+            kept = [*changed] or [key[0]]
             new = {name: statement.inserted[name] if changed else table.c[name] for name in kept}
             statement = statement.on_duplicate_key_update(new)
         case "postgresql" | "sqlite" as name:
@@ -62,6 +65,7 @@ def upsert(
             )
         case name:
             raise NotImplementedError(f"upsert into {name}")
+    statement = statement.execution_options(**{UNIQUE: key})
     connection.execute(statement, [dict(row) for row in rows])
 
 

@@ -16,6 +16,13 @@ def columns_of(connection: sql.Connection, table: str) -> frozenset[str]:
     return frozenset(column["name"] for column in inspector.get_columns(table))
 
 
+def key_of(connection: sql.Connection, table: str) -> tuple[str, ...]:
+    """Return the columns of a table's primary key; all of them where it has none."""
+    inspector = sql.inspect(connection)
+    key = inspector.get_pk_constraint(table)["constrained_columns"]
+    return tuple(key) or tuple(column["name"] for column in inspector.get_columns(table))
+
+
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
 
 

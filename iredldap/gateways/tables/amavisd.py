@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sql
 
 from iredldap.dit.wblist import Colour, Direction
+from iredldap.gateways.sql.revert import Dependent
 
 
 class _Octets(sql.TypeDecorator[str]):
@@ -78,3 +79,11 @@ LISTS = {
     Direction.INBOUND: ListTable.of("wblist", account="rid", address="sid"),
     Direction.OUTBOUND: ListTable.of("outbound_wblist", account="sid", address="rid"),
 }
+DEPENDENTS = {
+    USERS.name: tuple(Dependent(pairs.table.name, pairs.account.name) for pairs in LISTS.values()),
+    ADDRESSES.name: tuple(
+        Dependent(pairs.table.name, pairs.address.name) for pairs in LISTS.values()
+    ),
+    POLICIES.name: (Dependent(USERS.name, "policy_id"),),
+}
+"""What refers to which row: a row stays as long as others need it."""

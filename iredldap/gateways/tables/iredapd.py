@@ -6,16 +6,21 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from iredldap.gateways.sql.recording import TRANSIENT
+from iredldap.gateways.sql.revert import Dependent
+
 GREYLISTING_WIDTH = 100
 """Maximum length of an account or sender in MariaDB; PostgreSQL would accept more."""
 
 _METADATA = sql.MetaData()
 
 
-def _table(name: str, texts: Iterable[str], numbers: Iterable[str] = ()) -> sql.Table:
+def _table(
+    name: str, texts: Iterable[str], numbers: Iterable[str] = (), *, transient: bool = False
+) -> sql.Table:
     columns = [sql.Column(column, sql.String) for column in texts]
     counts = [sql.Column(column, sql.BigInteger) for column in numbers]
-    return sql.Table(name, _METADATA, *columns, *counts)
+    return sql.Table(name, _METADATA, *columns, *counts, info={TRANSIENT: transient})
 
 
 METRICS = ("msg_size", "max_msgs", "max_quota")
@@ -35,7 +40,10 @@ GREYLISTING = _table(
 WHITELISTS = _table("greylisting_whitelists", ("account", "sender", "comment"))
 RESOLVED = _table("greylisting_whitelist_domain_spf", ("account", "sender", "comment"))
 SPF_DOMAINS = _table("greylisting_whitelist_domains", ("domain",))
-TRIPLETS = _table("greylisting_tracking", ("sender", "recipient", "client_address", "rcpt_domain"))
+TRIPLETS = _table(
+    "greylisting_tracking", ("sender", "recipient", "client_address", "rcpt_domain"), transient=True
+)
+DEPENDENTS = {THROTTLES.name: (Dependent(COUNTERS.name, "tid", goes_along=True),)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from iredldap.dit.plan import (
 from iredldap.gateways.directory import Directory
 from iredldap.operations import external_members, list_membership, list_mentions, uniqueness
 from iredldap.operations.context import Context, PathVariables, Shown
-from iredldap.operations.limits import Limit
+from iredldap.operations.domains.account_limits import Limit
 from iredldap.operations.uniqueness import NewAccount
 
 

@@ -18,7 +18,7 @@ from iredldap.dit.subscribable import SUBSCRIBERS
 from iredldap.gateways.directory import Directory
 from iredldap.operations import list_mentions, uniqueness
 from iredldap.operations.context import Context, PathVariables
-from iredldap.operations.limits import Limit
+from iredldap.operations.domains.account_limits import Limit
 from iredldap.operations.lists import maillists, subscribable_members
 from iredldap.operations.lists.subscribable import check_addresses, check_leaders
 from iredldap.operations.lists.subscribable_members import NewSubscribers

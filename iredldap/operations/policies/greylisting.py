@@ -47,6 +47,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     key, active = _fitting(target.find(context, path)), greylisting.active(parsed)
     return target.change(
+        key,
         f"set greylisting of {key}",
         lambda: context.records.iredapd.set_greylisting(key, active),
         parsed.dropped,
@@ -61,7 +62,7 @@ def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     key = target.find(context, path).key
     return target.change(
-        f"drop greylisting of {key}", lambda: context.records.iredapd.drop_greylisting(key)
+        key, f"drop greylisting of {key}", lambda: context.records.iredapd.drop_greylisting(key)
     )
 
 
@@ -101,6 +102,7 @@ def change_exempt(context: Context, path: PathVariables, parsed: Parsed) -> Plan
         refuse_leftovers("removeSenders", edit.removed, leftovers)
         edit = replace(edit, removed=scopes.stored_spellings(read, edit.removed, stored))
     return target.change(
+        key,
         f"change the senders exempt from greylisting of {key}",
         lambda: iredapd.change_exempt(key, edit),
         (*parsed.dropped, *leftovers),
@@ -120,6 +122,7 @@ def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) ->
     """Plan a change of the domains whose hosts are exempt."""
     edit = _edit(parsed)
     return target.change(
+        scopes.EVERYBODY,
         "change the domains whose hosts are exempt from greylisting",
         lambda: context.records.iredapd.change_spf_domains(edit),
         parsed.dropped,

@@ -35,7 +35,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
                 narrower=spam_policy.bypasses(parsed),
             )
 
-    return target.change(f"change the spam policy of {key}", work, parsed.dropped)
+    return target.change(key, f"change the spam policy of {key}", work, parsed.dropped)
 
 
 def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -46,5 +46,5 @@ def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     key = target.find(context, path).key
     return target.change(
-        f"drop the spam policy of {key}", lambda: context.records.amavisd.drop_policy(key)
+        key, f"drop the spam policy of {key}", lambda: context.records.amavisd.drop_policy(key)
     )

@@ -7,9 +7,10 @@ from iredldap import finders
 from iredldap.dit import user
 from iredldap.dit.filters import equals, every
 from iredldap.dit.plan import Outside, Plan, Query, Scope
-from iredldap.dit.scopes import PolicyTarget
+from iredldap.dit.scopes import EVERYBODY, PolicyTarget
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.touched_rows import about
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.login import Caller
 
@@ -45,15 +46,21 @@ def _account(directory: Directory, caller: Caller, mail: str) -> PolicyTarget:
     return PolicyTarget.of_account(mail)
 
 
-def change(meaning: str, work: Callable[[], None], ignored: Collection[str] = ()) -> Plan:
+def change(key: str, meaning: str, work: Callable[[], None], ignored: Collection[str] = ()) -> Plan:
     """Return the plan of a change of a policy: one step, outside of the directory.
 
     Args:
+        key: Key of its target.
         meaning: What the step does, in words.
         work: Does it.
         ignored: Values that were sent and are no part of it.
     """
-    return Plan("", (Outside(meaning, work),), ignored=tuple(ignored))
+
+    def reported() -> None:
+        with about("" if key == EVERYBODY else key.removeprefix("@").removeprefix(".")):
+            work()
+
+    return Plan("", (Outside(meaning, reported),), ignored=tuple(ignored))
 
 
 @contextmanager

@@ -40,6 +40,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
     whose, iredapd = target.find(context, path), context.records.iredapd
     if throttle.is_removal(parsed):
         return target.change(
+            whose.key,
             f"remove the {kind} throttle of {whose.key}",
             lambda: iredapd.remove_throttle(whose.key, kind),
             parsed.dropped,
@@ -47,6 +48,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
     whose.refuse_extension()
     limits = throttle.values(parsed)
     return target.change(
+        whose.key,
         f"set the {kind} throttle of {whose.key}",
         lambda: iredapd.set_throttle(whose.key, kind, limits),
         parsed.dropped,

@@ -44,6 +44,7 @@ class Wblist:
                 wblist.READERS[self.direction], addresses, lambda: self._listed(context, key)
             )
         return target.change(
+            key,
             f"add to the {self} of {key}",
             lambda: context.records.amavisd.enlist(key, self.direction, self.colour, addresses),
             parsed.dropped,
@@ -65,6 +66,7 @@ class Wblist:
         refuse_leftovers("addresses", addresses, leftovers)
         listed = scopes.stored_spellings(read, addresses, stored)
         return target.change(
+            key,
             f"remove from the {self} of {key}",
             lambda: context.records.amavisd.delist(key, self.direction, self.colour, listed),
             (*parsed.dropped, *leftovers),
@@ -78,6 +80,7 @@ class Wblist:
         """
         key = target.find(context, path).key
         return target.change(
+            key,
             f"empty the {self} of {key}",
             lambda: context.records.amavisd.clear(key, self.direction, self.colour),
         )

@@ -1,0 +1,34 @@
+"""What the gateways of the databases have in common."""
+
+from collections.abc import Sequence
+
+from iredldap.dit.change_log import TouchedRows
+from iredldap.dit.left_alone import LeftAlone
+from iredldap.gateways.sql.database import Database
+
+
+class Gateway:
+    """A gateway to one database.
+
+    Args:
+        database: The database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ask(self) -> None:
+        """Check that the database responds.
+
+        Raises:
+            ServerDown: If it does not.
+        """
+        self._database.ask()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> list[LeftAlone]:
+        """Revert recorded changes of rows, as `Database.revert` does."""
+        return self._database.revert(touched, tries=tries)

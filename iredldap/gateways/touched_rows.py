@@ -1,0 +1,52 @@
+"""Collect the rows that a step outside the directory changes, while it changes them.
+
+The gateways report what they write; whoever carries out the step collects it. Without a collector
+nothing is reported, and nothing is read for it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from iredldap.dit.change_log import Row, TouchedRows
+
+_collector: ContextVar[list[TouchedRows] | None] = ContextVar("collector", default=None)
+_about: ContextVar[str] = ContextVar("about", default="")
+
+
+@contextmanager
+def collected() -> Iterator[list[TouchedRows]]:
+    """Collect what the gateways change during the block, in that order.
+
+    Of a block that fails, the list has what was changed before.
+    """
+    rows: list[TouchedRows] = []
+    token = _collector.set(rows)
+    try:
+        yield rows
+    finally:
+        _collector.reset(token)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Name the account or domain that the changes of the block are about."""
+    token = _about.set(name)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+def are_collected() -> bool:
+    """Return whether changes of rows are collected at present."""
+    return _collector.get() is not None
+
+
+def report(system: str, table: str, before: Iterable[Row] = (), after: Iterable[Row] = ()) -> None:
+    """Report rows that were changed: the first one before became the first one after, and so on."""
+    collector = _collector.get()
+    if collector is not None:
+        rows = TouchedRows(system, table, tuple(before), tuple(after), _about.get())
+        if rows.before != rows.after:
+            collector.append(rows)
