@@ -49,6 +49,7 @@ from iredldap.web.resources.session import LoginResource, LogoutResource
 from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
 from iredldap.web.tokens import Tokens
+from iredldap.web.undoable import UndoableChanges
 
 
 class Background(Protocol):
@@ -103,8 +104,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     sessions = Sessions(config.session, Tokens(config.session), directory, state)
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
-    make = partial(plan_for, directory, config, records)
     change_log = gateways.change_log
+    changes = UndoableChanges(change_log, config.accounts.default_transport)
+    make = partial(plan_for, directory, config, records, changes)
     jobs = Jobs(
         config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log
     )

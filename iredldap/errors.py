@@ -17,7 +17,9 @@ Nothing was changed unless `Refusal.report` says otherwise. The class tree::
     ├── Conflict                   the state of the directory forbids it
     │   ├── AmbiguousAccount
     │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
-    │   └── HasChildren  LastMember  ValueExists  DirectoryUnwilling
+    │   ├── HasChildren  LastMember  ValueExists  DirectoryUnwilling
+    │   └── ChangeUnfinished  AlreadyUndone  ChangedSince  NothingToUndo  SecretNotKept
+    │       MailboxRemoved         a change cannot be undone
     ├── Unacceptable               the schema of the directory forbids it
     │   └── SchemaViolation  NamesEntry  NotSupportedByDirectory
     ├── PasswordMismatch           the result of a password check, not an error
@@ -336,6 +338,42 @@ class DirectoryUnwilling(Conflict):
     """The directory is configured not to do this; the log has its message."""
 
     code = "DIRECTORY_UNWILLING"
+
+
+class ChangeUnfinished(Conflict):
+    """The change to undo is still being carried out."""
+
+    code = "CHANGE_UNFINISHED"
+
+
+class AlreadyUndone(Conflict):
+    """The change has been undone; that undo can be undone."""
+
+    code = "ALREADY_UNDONE"
+
+
+class ChangedSince(Conflict):
+    """Others have changed everything since that would be undone; the report names it."""
+
+    code = "CHANGED_SINCE"
+
+
+class NothingToUndo(Conflict):
+    """Everything is as it was before the change."""
+
+    code = "NOTHING_TO_UNDO"
+
+
+class SecretNotKept(Conflict):
+    """A password would come back that the log has not kept, or whose key is gone."""
+
+    code = "SECRET_NOT_KEPT"
+
+
+class MailboxRemoved(Conflict):
+    """An account would come back whose mail was removed, or belongs to another one by now."""
+
+    code = "MAILBOX_REMOVED"
 
 
 class ExceedLimitDomain(Conflict):

@@ -296,6 +296,7 @@ same time. |
 | `ignored_values`, `unplaced`, `shared_with`, `kept_members` | What the headers \
 `X-Ignored-Values`, `X-Ignored-Parameters`, `X-Shared-Mailbox` and `X-Kept-Members` of the call \
 name; these are sent too. |
+| `left_alone` | What an undo leaves as it is, because others have changed it since. |
 
 The answer, also a refusal, has `X-Dry-Run: yes`; a server that does not send it has not known the
 word. The `ETag` is the state that was judged: sent as `If-Match` with the call, it makes sure that

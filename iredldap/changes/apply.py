@@ -11,7 +11,8 @@ from iredldap.changes import dry_run, steps
 from iredldap.changes.dry_run import ConcurrentChanges
 from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
-from iredldap.changes.steps import run_step
+from iredldap.changes.steps import run_step, work_outside
+from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import (
     Operation,
     Outside,
@@ -71,6 +72,7 @@ class ChangeResult:
     shared_with: tuple[str, ...] = ()
     unplaced: Unplaced = ()
     kept: tuple[str, ...] = ()
+    left: tuple[LeftAlone, ...] = ()
 
 
 def execute(
@@ -269,7 +271,9 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             # Later steps change it under its new name.
             named = step.new_dn
         progress.finished(step)
-    return ChangeResult(state, plan.ignored, plan.shared_with, plan.unplaced, plan.kept)
+    return ChangeResult(
+        state, plan.ignored, plan.shared_with, plan.unplaced, plan.kept, tuple(plan.left)
+    )
 
 
 def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:
@@ -303,7 +307,7 @@ def _undo_outside(directory: Directory, progress: Progress) -> None:
     for step in [*reversed(progress.standing)]:
         if isinstance(step, Outside) and step.undo:
             with suppress(Refusal):
-                directory.recorder.record_outside(step.undo())
+                work_outside(directory, step.undo)
                 progress.keep([other for other in progress.standing if other is not step])
 
 

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,6 +12,7 @@ import structlog
 
 from iredldap.changes.job_state import JobState, writes
 from iredldap.changes.progress import Progress
+from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Plan, Step, Sweep
 from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
@@ -39,6 +40,7 @@ class JobRun:
         self.job = job
         self.state = JobState.loaded(job.state)
         self.wanted: Request | None = None
+        self.left: tuple[LeftAlone, ...] = ()
         self._worker = worker
         self._database = database
         self._directory = directory
@@ -117,7 +119,7 @@ class JobRun:
         """Store the result; delete request and state, which may contain a password hash."""
         if refusal is None and self._total is not None:
             self._done = self._total
-        report = self._report(refusal) if refusal else {}
+        report = self._report(refusal) if refusal else _left_alone(self.left)
         self._write(
             **self._standing(),
             status="failed" if refusal else "done",
@@ -163,6 +165,11 @@ class JobRun:
 
     def _write(self, **values: int | str | None) -> bool:
         return self._database.update_job(self.job.id, self._worker, values)
+
+
+def _left_alone(left: Iterable[LeftAlone]) -> dict[str, object]:
+    found = [one.as_json() for one in left]
+    return {"left_alone": found} if found else {}
 
 
 class _Followed(Progress):

@@ -33,6 +33,7 @@ from iredldap.errors import (
     AlreadyExists,
     InternalError,
     NoSuchAccount,
+    NothingToUndo,
     Refusal,
     ServerDown,
     TooManyRequests,
@@ -249,12 +250,15 @@ class Jobs:
             # A plan was made in this run, so the refusal is of its own steps.
             if run.state is not before or not self._is_fulfilled(before, refusal):
                 raise
+        except NothingToUndo:
+            if not before.has_begun:
+                raise
 
     def _apply(self, run: JobRun, wanted: Request) -> None:
         owner, again = run.job.owner, run.state.has_begun
         with Recording(self._change_log, logged(wanted, owner, job=run.job.id)) as recording:
             try:
-                execute(
+                done = execute(
                     self._directory,
                     lambda: self._make(wanted, owner),
                     # Not in a second run: the first step has left another state, and was only
@@ -267,6 +271,7 @@ class Jobs:
             except Interrupted:
                 recording.interrupted = True
                 raise
+            run.left = done.left
 
     def _is_fulfilled(self, state: JobState, refusal: Refusal) -> bool:
         """Return whether no plan can be made because an earlier run has carried it out."""

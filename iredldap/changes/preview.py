@@ -58,6 +58,7 @@ class Preview:
             ],
             "shared_with": [*plan.shared_with],
             "kept_members": [*plan.kept],
+            "left_alone": [one.as_json() for one in plan.left],
         }
 
 

@@ -118,8 +118,8 @@ class Recording(Recorder):
         # Of one that fails it is not known how far it got.
         self._acted_outside = True
 
-    def record_outside(self, rows: Iterable[TouchedRows] | None) -> None:
-        for touched in rows or ():
+    def record_outside(self, rows: Iterable[TouchedRows]) -> None:
+        for touched in rows:
             self._add(touched)
 
     def __enter__(self) -> Self:
@@ -178,6 +178,12 @@ class Recording(Recorder):
         self._kept.began(change.id)
 
     def _described(self) -> LoggedChange:
+        plan = self._plan
+        if plan is not None and plan.undoes is not None:
+            # It is about what the other one was about, and whoever may read that may read it.
+            undone = plan.undoes
+            account, domain = undone.account, undone.domain
+            self._change = replace(self._change, account=account, domain=domain, undoes=undone.id)
         if self._plan is not None and not self._has_steps:
             self._change = replace(self._change, steps=tuple(map(describe, self._plan.steps)))
             # Described once: the completion has the same steps, unless the plan is made again.

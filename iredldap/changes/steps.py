@@ -1,7 +1,7 @@
 """Execution of the steps of a plan, one by one: operations, sweeps, rechecks, outside work."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from iredldap.changes import free_space
@@ -33,6 +33,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.touched_rows import collected
 
 PATIENCE = 5.0
 """Seconds for which a change is repeated while other clients change the same entries."""
@@ -52,10 +53,19 @@ def run_step(directory: Directory, step: Step, progress: Progress) -> str | None
             _recheck(directory, step, progress)
         case Outside():
             directory.recorder.announce_outside(step.meaning)
-            directory.recorder.record_outside(step.work())
+            work_outside(directory, step.work)
         case _:
             left = _operate(directory, step)
     return left
+
+
+def work_outside(directory: Directory, work: Callable[[], None]) -> None:
+    """Do the work of an outside step, and record which rows it has changed, also if it fails."""
+    with collected() as rows:
+        try:
+            work()
+        finally:
+            directory.recorder.record_outside(rows)
 
 
 def _operate(directory: Directory, operation: Operation) -> str | None:

@@ -1,6 +1,6 @@
 """What an undo leaves alone, because others have changed it since."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +15,18 @@ class LeftAlone:
     what: str
     why: str
     values: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as answers have it."""
+        return {"where": self.where, "what": self.what, "why": self.why, "values": [*self.values]}
+
+
+@dataclass(slots=True)
+class Reverted:
+    """What came of a revert outside the directory.
+
+    `left` is what is left alone, and `changed` whether anything was changed, or would be.
+    """
+
+    left: list[LeftAlone] = field(default_factory=list)
+    changed: bool = False

@@ -6,13 +6,14 @@ ordered such that a plan interrupted at any point can be made and executed again
 delivered meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from iredldap.dit import depth, filters, names
-from iredldap.dit.change_log import TouchedRows, is_secret
+from iredldap.dit.change_log import LoggedChange, is_secret
 from iredldap.dit.entry import Entry
+from iredldap.dit.left_alone import LeftAlone
 from iredldap.errors import Refusal, Unplaced
 from iredldap.ldif import writer
 
@@ -186,13 +187,13 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
 class Outside:
     """Write outside the directory; idempotent.
 
-    `work` returns the rows that it has changed, for the change log; None: it does not say. `undo`
-    reverts it, where the entry that it was done for is not added.
+    Its gateways report the rows that it changes (`gateways/touched_rows.py`). `undo` reverts it,
+    where the entry that it was done for is not added.
     """
 
     meaning: str
-    work: Callable[[], Iterable[TouchedRows] | None]
-    undo: Callable[[], Iterable[TouchedRows] | None] | None = None
+    work: Callable[[], None]
+    undo: Callable[[], None] | None = None
 
 
 Step = Operation | Sweep | Recheck | Outside
@@ -216,6 +217,9 @@ class Plan:
     that must be held while the plan is made and executed, beside those that the request itself
     mentions: mail domains, and `GLOBAL_ADMINS`.
 
+    `undoes` is the change that the plan takes back, and `left` what it leaves alone because others
+    have changed it since; more may come while the plan is executed.
+
     `back` returns the steps that revert everything done so far, in case one of them is
     refused for good: a refused request has changed nothing. It is for plans that must write before
     they can know; the others find out before their first step.
@@ -232,6 +236,8 @@ class Plan:
     found: Mapping[str, str] = field(default_factory=dict)
     unplaced: Unplaced = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+    undoes: LoggedChange | None = None
+    left: Collection[LeftAlone] = ()
 
 
 class UndoLog:

@@ -208,6 +208,12 @@ class ChangeStore:
             found = connection.execute(_SHOWN.where(CHANGES.c.id == number)).mappings().first()
         return _change(found) if found else None
 
+    def undone_by(self, number: str) -> list[LoggedChange]:
+        """Return the changes that undo another one."""
+        wanted = _SHOWN.where(CHANGES.c.undoes == number)
+        with self._database.transaction() as connection:
+            return [_change(row) for row in connection.execute(wanted).mappings()]
+
     def touched(self, number: str) -> Iterator[bytes]:
         """Yield what a change has touched, piece by piece, as it was stored."""
         yield from self.pieces(number)

@@ -33,5 +33,5 @@ class Recorder:
             Refusal: As `announce`.
         """
 
-    def record_outside(self, rows: Iterable[TouchedRows] | None) -> None:
-        """Record the rows that an announced step has changed; None: it does not say."""
+    def record_outside(self, rows: Iterable[TouchedRows]) -> None:
+        """Record the rows that an announced step has changed."""

@@ -1,19 +1,58 @@
 """Hold what operations need beside the request in one value, which is passed first."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from iredldap.config.sections import Config
+from iredldap.dit.change_log import LoggedChange, Touched
 from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import Plan
+from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 
 PathVariables = Mapping[str, str]
 """Values of the variables in the path of an endpoint, read: `domain`, `mail`, `new_mail`, …"""
+
+
+class LoggedChanges(Protocol):
+    """The change log, as an undo reads it."""
+
+    def change(self, number: str) -> LoggedChange | None:
+        """Read a change by its id."""
+
+    def touched(self, number: str) -> Iterable[Touched]:
+        """Read what a change has touched, in order, with those secrets that can be opened."""
+
+    def undone_by(self, number: str) -> Iterable[LoggedChange]:
+        """Read the changes that have undone another one."""
+
+    def permit(self, caller: Caller, change: LoggedChange) -> None:
+        """Refuse a caller who may not make such a change.
+
+        Raises:
+            PermissionDenied: If so.
+        """
+
+
+class _NoChanges:
+    """A log without changes."""
+
+    def change(self, number: str) -> LoggedChange | None:
+        return None
+
+    def touched(self, number: str) -> Iterable[Touched]:
+        return ()
+
+    def undone_by(self, number: str) -> Iterable[LoggedChange]:
+        return ()
+
+    def permit(self, caller: Caller, change: LoggedChange) -> None:
+        raise PermissionDenied(change.id)
 
 
 @dataclass(frozen=True)
@@ -25,6 +64,7 @@ class Context:
         config: The configuration in effect.
         caller: Who asks, with their rights.
         records: The databases beside the directory, subscribable lists, and turns.
+        changes: The change log.
         now: Local time with its offset: one moment for all that the request writes.
         salt: Returns 16 random bytes.
     """
@@ -33,6 +73,7 @@ class Context:
     config: Config
     caller: Caller
     records: Records
+    changes: LoggedChanges = field(default_factory=_NoChanges)
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     salt: Callable[[], bytes] = lambda: os.urandom(16)
 

@@ -18,6 +18,7 @@ from iredldap.gateways.amavisd import Amavisd
 from iredldap.gateways.iredadmin import Iredadmin, Usage
 from iredldap.gateways.iredapd import Iredapd
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
+from iredldap.gateways.sql.gateway import Gateway
 from iredldap.gateways.touched_rows import about
 from iredldap.gateways.turns import Turns
 from iredldap.operations.mlmmj_calls import MailingLists
@@ -85,6 +86,15 @@ class Records:
             MailingLists(Mlmmjadmin(config.mlmmjadmin), turns),
             turns,
         )
+
+    def database(self, name: str) -> Gateway:
+        """Return the gateway of a database by its name in the change log."""
+        known: dict[str, Gateway] = {
+            "iredapd": self.iredapd,
+            "amavisd": self.amavisd,
+            "iredadmin": self.iredadmin,
+        }
+        return known[name]
 
     def close(self) -> None:
         for database in (self.iredapd, self.amavisd, self.iredadmin):

@@ -6,7 +6,7 @@ from iredldap.dit.request import Request
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
-from iredldap.operations.context import Context
+from iredldap.operations.context import Context, LoggedChanges
 from iredldap.operations.login import find_admin
 from iredldap.operations.mail_databases import Records
 from iredldap.web.auth import permit_changes, permit_names, subject_of
@@ -18,7 +18,12 @@ TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id i
 
 
 def plan_for(
-    directory: Directory, config: Config, records: Records, wanted: Request, owner: str
+    directory: Directory,
+    config: Config,
+    records: Records,
+    changes: LoggedChanges,
+    wanted: Request,
+    owner: str,
 ) -> Plan:
     """Make the plan of a stored request, with the checks of the middleware and a handler.
 
@@ -40,5 +45,5 @@ def plan_for(
         (*wanted.parsed.changes, *wanted.parsed.odd),
         config.accounts.default_transport,
     )
-    context = Context(directory, config, caller, records)
+    context = Context(directory, config, caller, records, changes)
     return dispatch.plan(context, OPERATIONS[wanted.endpoint], wanted)

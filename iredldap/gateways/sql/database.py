@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from iredldap.config.settings import Secret
 from iredldap.dit.change_log import TouchedRows
-from iredldap.dit.left_alone import LeftAlone
+from iredldap.dit.left_alone import Reverted
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.breaker import Breaker
@@ -163,29 +163,29 @@ class Database:
         recorder.report()
         return done
 
-    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> list[LeftAlone]:
-        """Revert recorded changes of rows, the last first; return what is left alone.
+    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> Reverted:
+        """Revert recorded changes of rows, the last first.
 
         Args:
             touched: Reports of this database, in the order in which they were made.
-            tries: Whether to change nothing, and only find out what would be left alone.
+            tries: Whether to change nothing, and only find out what would be.
 
         Raises:
             ServerDown: If that fails; nothing is changed then.
         """
-        left: list[LeftAlone] = []
+        outcome = Reverted()
 
         def work(connection: sql.Connection) -> None:
-            left.clear()
-            found = revert(connection, self.key_of, self._dependents, [*touched])
-            left.extend(replace(one, where=f"{self.name}.{one.where}") for one in found)
+            nonlocal outcome
+            outcome = revert(connection, self.key_of, self._dependents, [*touched])
             if tries:
                 raise _Tried
 
         if touched:
             with suppress(_Tried):
                 self.write(work)
-        return left
+        left = [replace(one, where=f"{self.name}.{one.where}") for one in outcome.left]
+        return Reverted(left, outcome.changed)
 
     def key_of(self, connection: sql.Connection, table: str) -> tuple[str, ...]:
         """Return the columns of a table's primary key; all of them where it has none."""

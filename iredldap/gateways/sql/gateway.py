@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from iredldap.dit.change_log import TouchedRows
-from iredldap.dit.left_alone import LeftAlone
+from iredldap.dit.left_alone import Reverted
 from iredldap.gateways.sql.database import Database
 
 
@@ -29,6 +29,6 @@ class Gateway:
         """Close all connections."""
         self._database.close()
 
-    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> list[LeftAlone]:
+    def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> Reverted:
         """Revert recorded changes of rows, as `Database.revert` does."""
         return self._database.revert(touched, tries=tries)

@@ -3,15 +3,15 @@
 Column by column where a row was changed, whole where it was added or deleted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
 from iredldap.dit.change_log import Row, TouchedRows
-from iredldap.dit.left_alone import LeftAlone
+from iredldap.dit.left_alone import LeftAlone, Reverted
 from iredldap.gateways.sql.recording import UNIQUE, KeyOf, rows_of
 
 
@@ -73,8 +73,8 @@ def net_changes(
 
 def revert(
     connection: sql.Connection, key_of: KeyOf, dependents: Dependents, touched: list[TouchedRows]
-) -> Iterator[LeftAlone]:
-    """Revert recorded changes of rows; yield what is left alone.
+) -> Reverted:
+    """Revert recorded changes of rows.
 
     A row that is already as it was before is no error.
 
@@ -86,25 +86,38 @@ def revert(
     """
     keys = {rows.table: key_of(connection, rows.table) for rows in touched}
     pending = [*reversed(net_changes(keys, touched))]
+    reverted = Reverted()
     while True:
-        left = [
-            (change, why)
-            for change in pending
-            if (why := _reverted(connection, keys[change.table], dependents, change))
-        ]
+        left: list[tuple[NetChange, str]] = []
+        for change in pending:
+            outcome = _reverted(connection, keys[change.table], dependents, change)
+            reverted.changed |= outcome.changed
+            if outcome.why:
+                left.append((change, outcome.why))
         # Again: what a row waits for, because others refer to it, may be done by now.
         if len(left) in {0, len(pending)}:
             break
         pending = [change for change, _ in left]
     for change, why in left:
         row = change.before or change.after or {}
-        yield LeftAlone(change.table, _named(row, keys[change.table]), why)
+        reverted.left.append(LeftAlone(change.table, _named(row, keys[change.table]), why))
+    return reverted
+
+
+class _Outcome(NamedTuple):
+    """What came of one row: whether it was changed, and why it is left alone; empty: it is not."""
+
+    changed: bool = False
+    why: str = ""
+
+
+_AS_BEFORE = _Outcome()
 
 
 def _reverted(
     connection: sql.Connection, key: Sequence[str], dependents: Dependents, change: NetChange
-) -> str | None:
-    """Revert the change of one row; return why not."""
+) -> _Outcome:
+    """Revert the change of one row."""
     table, before, after = change.table, change.before, change.after
     places = [{name: row[name] for name in key} for row in (before, after) if row]
     present = {_key(row, key): row for row in rows_of(connection, table, places, lock=True)}
@@ -129,10 +142,10 @@ def _pairs(touched: TouchedRows) -> list[tuple[Row | None, Row | None]]:
 
 def _put_back(
     connection: sql.Connection, table: str, key: Sequence[str], before: Row, now: Row | None
-) -> str | None:
-    """Insert a row that was deleted; return why not."""
+) -> _Outcome:
+    """Insert a row that was deleted."""
     if now is not None:
-        return None if now == before else "there is another row of this key"
+        return _AS_BEFORE if now == before else _Outcome(why="there is another row of this key")
     statement = _table(table, before).insert().values(dict(before))
     return _attempt(connection, statement.execution_options(**{UNIQUE: tuple(key)}))
 
@@ -144,19 +157,19 @@ def _take_out(
     after: Row,
     now: Row | None,
     dependents: Sequence[Dependent],
-) -> str | None:
-    """Delete a row that was inserted; return why not."""
+) -> _Outcome:
+    """Delete a row that was inserted."""
     if now is None:
-        return None
+        return _AS_BEFORE
     if now != after:
-        return "it has been changed since"
+        return _Outcome(why="it has been changed since")
     for dependent in dependents:
         column: sql.ColumnClause[Any] = sql.column(dependent.column)
         refers = sql.table(dependent.table, column)
         if dependent.goes_along:
             connection.execute(refers.delete().where(column == now["id"]))
         elif connection.execute(sql.select(column).where(column == now["id"])).first():
-            return f"{dependent.table} refers to it"
+            return _Outcome(why=f"{dependent.table} refers to it")
     found = _table(table, now)
     return _attempt(connection, found.delete().where(*_is(found, now, key)))
 
@@ -167,31 +180,32 @@ def _change_back(
     key: Sequence[str],
     pair: tuple[Row, Row],
     now: Row | None,
-) -> str | None:
-    """Give a row the values that it had in the columns that were changed; return why not."""
+) -> _Outcome:
+    """Give a row the values that it had in the columns that were changed."""
     before, after = pair
     if now is None:
-        return "it has been deleted since"
+        return _Outcome(why="it has been deleted since")
     changed = {name: value for name, value in before.items() if value != after[name]}
     wanted = {name: value for name, value in changed.items() if now[name] != value}
     others = sorted(name for name in wanted if now[name] != after[name])
     ours = {name: value for name, value in wanted.items() if name not in others}
+    outcome = _AS_BEFORE
     if ours:
         found = _table(table, now)
-        why = _attempt(connection, found.update().where(*_is(found, now, key)).values(ours))
-        if why:
-            return why
-    return f"changed since: {', '.join(others)}" if others else None
+        outcome = _attempt(connection, found.update().where(*_is(found, now, key)).values(ours))
+    if others and not outcome.why:
+        return _Outcome(outcome.changed, f"changed since: {', '.join(others)}")
+    return outcome
 
 
-def _attempt(connection: sql.Connection, statement: Any) -> str | None:
-    """Execute a statement; return why a key of the table does not allow it."""
+def _attempt(connection: sql.Connection, statement: Any) -> _Outcome:
+    """Execute a statement, unless a key of the table does not allow it."""
     try:
         with connection.begin_nested():
             connection.execute(statement)
     except IntegrityError:
-        return "another row has its key, or refers to it"
-    return None
+        return _Outcome(why="another row has its key, or refers to it")
+    return _Outcome(changed=True)
 
 
 def _table(name: str, row: Row) -> sql.TableClause:

@@ -228,8 +228,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         # Before the sweeps: a new catch-all account is one of those that they mark and name.
         *catchall,
-        *((_mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
-        *((_unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
+        *((mark(entry.dn), _recheck_status(entry, marks)) if marks == "disabled" else ()),
+        *((unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
         *alias_domains.steps(directory, caller, entry, aliases),
     )
     ignored = (*parsed.dropped, *aliases.taken, *dropped)
@@ -285,7 +285,7 @@ def _refuse_global_admins(directory: Directory, entry: Entry) -> None:
         raise PermissionDenied(f"a global admin's account is in {entry.dn}")
 
 
-def _mark(dn: str) -> Sweep:
+def mark(dn: str) -> Sweep:
     """Return the sweep that marks every account of a disabled domain.
 
     The domain's entry is disabled before: an account that is added meanwhile is either found by the
@@ -295,7 +295,8 @@ def _mark(dn: str) -> Sweep:
     return _status_sweep(dn, "disable the accounts", unmarked, (b"disabled",))
 
 
-def _unmark(dn: str) -> Sweep:
+def unmark(dn: str) -> Sweep:
+    """Return the sweep that removes the mark from every account of an enabled domain."""
     marked = every(_MARKED, equals("domainStatus", "disabled"))
     return _status_sweep(dn, "enable the accounts", marked, ())
 

@@ -23,7 +23,7 @@ def require_another(directory: Directory, dn: str, *, below: bool = False) -> No
         PermissionDenied: If no active global admin is left.
     """
     leaving = names.components(dn)
-    admins = directory.find(_query(directory))
+    admins = directory.find(query(directory))
 
     def stays(entry: Entry) -> bool:
         place = names.components(entry.dn)
@@ -57,7 +57,7 @@ def require_active(directory: Directory, entry: Entry, mods: tuple[Mod, ...]) ->
         undone = undo_modify(entry, mods, *_ROLE)
         return Correction(undone, PermissionDenied("the last active global admin"))
 
-    yield Recheck("check that there is an active global admin", _query(directory), judge)
+    yield Recheck("check that there is an active global admin", query(directory), judge)
 
 
 _ROLE = {"domainGlobalAdmin": (b"yes",), "accountStatus": (b"active",)}
@@ -69,7 +69,7 @@ def ends_a_role(mod: Mod) -> bool:
     return mod.attribute in _ROLE and mod.values != _ROLE[mod.attribute]
 
 
-def _query(directory: Directory) -> Query:
+def query(directory: Directory) -> Query:
     """Return the query for global admins; those in a disabled domain are still among them."""
     return Query(
         directory.tree.suffix,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from iredldap.dit import list_profile
 from iredldap.dit.change_log import Row, TouchedRows
-from iredldap.dit.left_alone import LeftAlone
+from iredldap.dit.left_alone import LeftAlone, Reverted
 from iredldap.operations.mlmmj_calls import LIST, SYSTEM, MailingLists, Membership
 
 _CHANGED = "it has been changed since"
@@ -23,10 +23,8 @@ class _ListChange:
     removed: set[Membership] = field(default_factory=set)
 
 
-def revert(
-    lists: MailingLists, touched: Iterable[TouchedRows], *, tries: bool = False
-) -> Iterator[LeftAlone]:
-    """Revert recorded changes of lists; yield what is left alone.
+def revert(lists: MailingLists, touched: Iterable[TouchedRows], *, tries: bool = False) -> Reverted:
+    """Revert recorded changes of lists.
 
     A list that was removed is made again, with its settings and members; its old posts stay in the
     archive.
@@ -34,13 +32,17 @@ def revert(
     Args:
         lists: The lists.
         touched: Reports in the order in which they were made.
-        tries: Whether to change nothing, and only find out what would be left alone.
+        tries: Whether to change nothing, and only find out what would be.
 
     Raises:
         MlmmjadminUnavailable: If that fails.
     """
+    reverted = Reverted()
     for mail, change in _by_list(touched).items():
-        yield from _Reverting(lists, mail, change, tries=tries).run()
+        one = _Reverting(lists, mail, change, tries=tries)
+        reverted.left += one.run()
+        reverted.changed |= one.changed
+    return reverted
 
 
 def _by_list(touched: Iterable[TouchedRows]) -> dict[str, _ListChange]:
@@ -73,6 +75,7 @@ class _Reverting:
         self._mail = mail
         self._change = change
         self._tries = tries
+        self.changed = False
 
     def run(self) -> Iterator[LeftAlone]:
         change, mail = self._change, self._mail
@@ -99,11 +102,14 @@ class _Reverting:
             return
         if held != self._change.after or members != self._change.added:
             yield self._left("", _CHANGED)
-        elif not self._tries:
-            self._lists.delete(self._mail, archive=True)
+        else:
+            self.changed = True
+            if not self._tries:
+                self._lists.delete(self._mail, archive=True)
 
     def _put_back(self, before: Row, after: Row | None, held: Row | None) -> Iterator[LeftAlone]:
         if held is None:
+            self.changed = True
             if self._tries:
                 return
             self._lists.create(self._mail, {})
@@ -120,6 +126,7 @@ class _Reverting:
         for name in others:
             yield self._left(name, _CHANGED)
         ours = {name: before[name] for name in wanted if name not in others}
+        self.changed |= bool(ours)
         if ours and not self._tries:
             for form in list_profile.forms_back({**ours, "mail": self._mail}, held):
                 self._lists.update(self._mail, form)
@@ -133,6 +140,7 @@ class _Reverting:
                 yield self._left(address, f"a member again, {there[address]}")
             else:
                 coming[kind].append(address)
+        self.changed |= bool(gone or coming)
         if self._tries:
             return
         if gone:

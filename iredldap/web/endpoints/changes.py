@@ -1,7 +1,8 @@
 """Endpoints of the change log."""
 
 from iredldap.dit import change_query
-from iredldap.web.endpoints.endpoint import Endpoint, Load
+from iredldap.operations.undo.undo import undo
+from iredldap.web.endpoints.endpoint import LISTS_DOWN, NAMING, Endpoint, Load
 
 NDJSON = "application/x-ndjson"
 
@@ -42,4 +43,27 @@ CHANGES: tuple[Endpoint, ...] = (
         era="ours",
         load=Load.HEAVY,
     ),
-)
+    Endpoint(
+        id="change_undo",
+        method="POST",
+        path="/api/changes/{id}/undo",
+        auth=("admin",),
+        summary="Undo a change, with the rights that the change itself needs. What others have"
+        " changed since is left alone and named. An account that comes back has its old DN,"
+        " password and references, but a new entryUUID. The undo is a change itself, and can be"
+        " undone.",
+        errors=(
+            *NAMING,
+            LISTS_DOWN,
+            "NO_SUCH_CHANGE", "CHANGE_UNFINISHED", "ALREADY_UNDONE", "CHANGED_SINCE",
+            "NOTHING_TO_UNDO", "SECRET_NOT_KEPT", "MAILBOX_REMOVED", "ALREADY_EXISTS",
+            "CAN_NOT_BE_LOCAL_DOMAIN", "NOT_ALLOWED", "EXCEEDED_DOMAIN_ACCOUNT_LIMIT",
+            "EXCEEDED_DOMAIN_QUOTA_SIZE",
+        ),
+        returns="left_alone: what others have changed since, each with where (a DN, or a database"
+        " and its table), what (an attribute, or a row; empty: all of it), values and why.",
+        shape="Undo",
+        era="ours",
+        operation=undo,
+    ),
+)  # fmt: skip

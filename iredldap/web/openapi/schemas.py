@@ -43,6 +43,16 @@ _COPIES: Mapping[str, Any] = {
     "items": {"type": "object", "properties": {"to": _TEXT, "by": {"enum": ["user", "domain"]}}},
 }
 
+_LEFT_ALONE: Mapping[str, Any] = {
+    "type": "array",
+    "description": "What an undo leaves as it is, because others have changed it since.",
+    "items": {
+        "type": "object",
+        "properties": {"where": _TEXT, "what": _TEXT, "why": _TEXT, "values": _TEXTS},
+        "required": ["where", "what", "why", "values"],
+    },
+}
+
 DATA: Mapping[str, Mapping[str, Any]] = {
     "Text": _TEXT,
     "Texts": _TEXTS,
@@ -169,6 +179,11 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         },
         "required": ["deletion", "references", "left_out", "in_other_domains", "rows"],
     },
+    "Undo": {
+        "type": "object",
+        "properties": {"left_alone": _LEFT_ALONE},
+        "required": ["left_alone"],
+    },
     "DryRun": {
         "type": "object",
         "description": "What a change would do; nothing has been changed.",
@@ -194,6 +209,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
             },
             "shared_with": _TEXTS,
             "kept_members": _TEXTS,
+            "left_alone": _LEFT_ALONE,
         },
         "required": ["judged_by", "steps", "ldif", "records", "records_left_out"],
     },

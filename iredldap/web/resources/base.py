@@ -36,6 +36,7 @@ from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, older_names
+from iredldap.web.undoable import UndoableChanges
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Resource:
 
     def context(self, request: falcon.Request) -> Context:
         """Return the context of a request."""
-        return Context(self.directory, self.config, request.context.caller, self.records)
+        changes = UndoableChanges(self.change_log, self.config.accounts.default_transport)
+        return Context(self.directory, self.config, request.context.caller, self.records, changes)
 
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Execute a change under the conditions of the request, and answer.
@@ -165,7 +167,11 @@ class Resource:
         name_ignored(response, outcome.ignored)
         name_unplaced(request, response, outcome.unplaced)
         _name_others(response, outcome)
-        self.responses.done(response)
+        if request.context.endpoint.returns is None:
+            self.responses.done(response)
+        else:
+            left = [one.as_json() for one in outcome.left]
+            self.responses.done(response, {"left_alone": left}, read=True)
 
     def _show_plan(
         self, request: falcon.Request, response: falcon.Response, shown: Preview

@@ -37,6 +37,7 @@ from iredldap.dit.plan import (
 from iredldap.dit.request import Request
 from iredldap.dit.touched_text import unpacked
 from iredldap.errors import AlreadyExists, Refusal, SchemaViolation, ServerDown
+from iredldap.gateways import touched_rows
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.read_entry import PRE_READ
@@ -259,7 +260,12 @@ def test_rows_that_an_outside_step_reports_are_recorded(
     log: ChangeLog, directory: Directory
 ) -> None:
     rows = TouchedRows("iredapd", "throttle", ({"id": 1},), ({"id": 2},), "ann@made.test")
-    recording = make(log, directory, Outside("throttle", lambda: (rows,)))
+
+    def work() -> None:
+        with touched_rows.about(rows.about):
+            touched_rows.report(rows.system, rows.table, rows.before, rows.after)
+
+    recording = make(log, directory, Outside("throttle", work))
 
     assert touched(log, recording.id) == [rows]
     assert log.store.find(ChangeFilter(account="ann@made.test"), 10) == [only(log)]

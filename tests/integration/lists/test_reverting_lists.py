@@ -39,8 +39,8 @@ def seen(lists: MailingLists, mail: str = NEWS) -> Any:
 
 
 def revert(lists: MailingLists, touched: list[TouchedRows], *, tries: bool = False) -> list[Any]:
-    left = subscribable_lists.revert(lists, touched, tries=tries)
-    return [(one.where, one.what, one.why) for one in left]
+    reverted = subscribable_lists.revert(lists, touched, tries=tries)
+    return [(one.where, one.what, one.why) for one in reverted.left]
 
 
 CHANGES: dict[str, Callable[[MailingLists], None]] = {

@@ -57,7 +57,7 @@ class Beside:
         for name in ("iredadmin", "amavisd", "iredapd"):
             gateway: Iredapd | Amavisd | Iredadmin = getattr(self, name)
             ours = [one for one in read if one.system == name]
-            left += [(row.where, row.why) for row in gateway.revert(ours, tries=tries)]
+            left += [(row.where, row.why) for row in gateway.revert(ours, tries=tries).left]
         return left
 
 

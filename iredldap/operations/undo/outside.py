@@ -1,0 +1,82 @@
+"""Revert what a change did outside the directory: rows of the databases, and subscribable lists."""
+
+from collections.abc import Iterable, Iterator
+
+from iredldap.dit import mailbox
+from iredldap.dit.change_log import TouchedRows
+from iredldap.dit.left_alone import LeftAlone, Reverted
+from iredldap.dit.plan import Outside
+from iredldap.errors import MailboxRemoved
+from iredldap.gateways.tables.iredadmin import DELETED
+from iredldap.gateways.touched_rows import collected
+from iredldap.operations.mail_databases import Records
+from iredldap.operations.mlmmj_calls import SYSTEM as LISTS
+from iredldap.operations.undo import subscribable_lists
+from iredldap.operations.undo.left import Left
+
+_MAILBOXES = f"iredadmin.{DELETED.name}"
+
+
+def step(records: Records, touched: list[TouchedRows], left: Left) -> Iterator[Outside]:
+    """Yield the step that reverts rows and lists, in reverse order.
+
+    What it will leave alone is found out before; what others change until then, by the step itself.
+
+    Raises:
+        ServerDown: If a database does not answer.
+        MlmmjadminUnavailable: If mlmmjadmin does not.
+    """
+    foreseen = _revert(records, touched, tries=True)
+    left.add(_shown(foreseen.left))
+    if not foreseen.changed:
+        return
+    reverted: list[TouchedRows] = []
+
+    def work() -> None:
+        with collected() as rows:
+            left.add(_shown(_revert(records, touched).left))
+        reverted.extend(rows)
+
+    def undo() -> None:
+        _revert(records, reverted)
+
+    yield Outside("revert the rows of the databases, and the subscribable lists", work, undo)
+
+
+def _revert(records: Records, touched: list[TouchedRows], *, tries: bool = False) -> Reverted:
+    reverted = Reverted()
+    for name in dict.fromkeys(rows.system for rows in reversed(touched)):
+        ours = [rows for rows in touched if rows.system == name]
+        if name == LISTS:
+            one = subscribable_lists.revert(records.mlmmjadmin, ours, tries=tries)
+        else:
+            one = records.database(name).revert(ours, tries=tries)
+        reverted.left += one.left
+        reverted.changed |= one.changed
+    return reverted
+
+
+def _shown(left: Iterable[LeftAlone]) -> Iterator[LeftAlone]:
+    """Yield what matters to an admin: a mailbox that comes back is off the list in any case."""
+    return (one for one in left if one.where != _MAILBOXES)
+
+
+def refuse_removed_mailboxes(records: Records, touched: Iterable[TouchedRows]) -> None:
+    """Refuse to bring accounts back whose mail is gone.
+
+    Raises:
+        MailboxRemoved: If a mailbox that the change has recorded is not on the list any more: it
+            was removed, or belongs to another account.
+        ServerDown: If the database does not answer.
+    """
+    recorded = {
+        int(str(row["id"])): mailbox.normalized(str(row["maildir"]))
+        for rows in touched
+        if rows.system == "iredadmin" and rows.table == DELETED.name
+        for row in rows.after
+    }
+    if not recorded:
+        return
+    there = records.iredadmin.written_down([*recorded.values()])
+    if gone := sorted(path for number, path in recorded.items() if number not in there):
+        raise MailboxRemoved(f"{len(gone)} of {len(recorded)}: {', '.join(gone)[:500]}")
