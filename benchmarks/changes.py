@@ -25,7 +25,7 @@ COMMIT = "8b2091901ca3e22cb6e689a8d5bd71d4fd5e570f"
 """The last commit that recorded no changes (docs/decisions/0051-change-log.md)."""
 
 ROUNDS = int(os.environ.get("CHANGES_ROUNDS", "9"))
-SLICES, REQUESTS = 4, 40
+SLICES, REQUESTS = 8, 20
 SWEEPS = max(1, ROUNDS // 3)
 WANTED = 0.9
 """Of the rate before: at most a tenth of a single change."""
