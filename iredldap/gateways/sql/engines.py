@@ -174,7 +174,16 @@ def _begin_by_hand(engine: sql.Engine) -> None:
 
 
 def _make_private(file: str) -> None:
-    """Create a database file readable by its owner only: a job may contain a password hash."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    if not file.startswith(_NO_FILE):
-        Path(file).touch(mode=0o600)
+    """Create a database file readable by its owner only: a job may contain a password hash.
+
+    One that root creates belongs to the owner of its folder: a command that root runs before the
+    service must not leave a file that the service cannot write.
+    """
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if file.startswith(_NO_FILE) or path.exists():
+        return
+    path.touch(mode=0o600)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

@@ -1,5 +1,6 @@
 """The stored change log, in each kind of database."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -154,3 +155,16 @@ def test_beside_a_file_the_log_has_its_own(tmp_path: Path) -> None:
         files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert files["state.sqlite3.changes"] == files["state.sqlite3.changes-wal"] == 0o600
     assert b"changes" not in (tmp_path / "state.sqlite3").read_bytes()
+
+
+def test_a_file_that_root_creates_belongs_to_the_service(tmp_path: Path) -> None:
+    """`iredldap changes` may be run before the first change is made."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, 12346)
+    with closing(ChangeStore(Secret(f"sqlite:///{folder}/state.sqlite3"))) as store:
+        assert store.find(EVERYTHING, 1) == []
+        store.begin(change(), b"", 0)
+        owners = {(file.stat().st_uid, file.stat().st_gid) for file in folder.iterdir()}
+    assert owners == {(folder.stat().st_uid, folder.stat().st_gid)}
