@@ -2,12 +2,13 @@
 
 import atexit
 import gc
+import logging
 import os
 from typing import Any
 
 from iredldap.config import current
 from iredldap.web import slots
-from iredldap.web.logs import write_json_lines
+from iredldap.web.logs import WithoutSecrets, write_json_lines
 from iredldap.web.server.worker import serving
 
 # This file is executed again at a reload: errors in the configuration are logged then, and the last
@@ -60,6 +61,11 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = _config.server.log_level
+
+# gunicorn quotes a request that it cannot read, and the target of one that fails.
+_errors = logging.getLogger("gunicorn.error")
+if not any(isinstance(each, WithoutSecrets) for each in _errors.filters):
+    _errors.addFilter(WithoutSecrets())
 
 # A heartbeat file on a disk can stall a worker; memory does not. In some containers and chroots
 # only root may write there, and gunicorn would start no worker.

@@ -9,15 +9,19 @@ import falcon
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
 from iredldap.config.sections import Config
+from iredldap.gateways.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
+from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.operations.mail_databases import Records
-from iredldap.web.auth import AdminAddresses, Clients, Sessions
+from iredldap.web.auth import AdminAddresses, Clients
+from iredldap.web.bearer import BearerTokens
+from iredldap.web.cookies import CookieSigner
 from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
@@ -46,9 +50,10 @@ from iredldap.web.resources.listing import (
 from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
 from iredldap.web.resources.session import LoginResource, LogoutResource
+from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiResource
 from iredldap.web.responses import Responses
+from iredldap.web.sessions import Sessions
 from iredldap.web.slots import Slots
-from iredldap.web.tokens import Tokens
 from iredldap.web.undoable import UndoableChanges
 
 
@@ -101,12 +106,15 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     """Return the WSGI application of a configuration."""
     directory, state, records = gateways.directory, gateways.state, gateways.records
     clients = Clients(config.api)
-    sessions = Sessions(config.session, Tokens(config.session), directory, state)
+    stored = ApiTokens(state.database)
+    manager = TokenManager(directory, stored, config.tokens)
+    sessions = Sessions(config.session, CookieSigner(config.session), directory, state)
+    tokens = BearerTokens(stored, manager, gateways.attempts, config.session.recheck)
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
     change_log = gateways.change_log
     changes = UndoableChanges(change_log, config.accounts.default_transport)
-    make = partial(plan_for, directory, config, records, changes)
+    make = partial(plan_for, directory, config, records, changes, manager)
     jobs = Jobs(
         config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log
     )
@@ -115,7 +123,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     shared = (config, directory, responses, jobs, records, admin_log, change_log)
 
-    app = falcon.App(middleware=[Middleware(config, clients, sessions)])
+    app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens)])
     responses.install(app)
     # Paths whose methods do more than change or show what their rows say.
     resources: dict[str, Resource] = {
@@ -137,6 +145,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/jobs/{id}": JobResource(*shared),
         "/api/changes": ChangesResource(*shared),
         "/api/changes/{id}": ChangeResource(*shared),
+        "/api/tokens": TokensResource(*shared, manager),
+        "/api/tokens/{token}": TokenResource(*shared, manager),
+        "/api/whoami": WhoamiResource(*shared),
         "/openapi.json": OpenApiResource(*shared),
         "/docs": ReferenceResource(*shared),
         "/docs/{file}": ReferenceFileResource(*shared),

@@ -12,14 +12,16 @@ import click
 from click.core import ParameterSource
 
 from iredldap import trust, version
+from iredldap.commands.admin import admin
 from iredldap.commands.changes import changes
 from iredldap.commands.doctor import doctor
 from iredldap.commands.lookups import references, resolve
+from iredldap.commands.options import config_option
+from iredldap.commands.token import token
 from iredldap.config.checks import certificates
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import (
     CONFIG_VARIABLE,
-    DEFAULT_CONFIG,
     ConfigurationError,
     read,
     read_file,
@@ -47,16 +49,6 @@ from iredldap.operations.mail_databases import Records
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
 
-_config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="Configuration file.",
-)
-
 
 @click.group()
 @version.option()
@@ -64,10 +56,12 @@ def main() -> None:
     """Manage an iRedMail installation directly in its OpenLDAP directory."""
 
 
+main.add_command(admin)
 main.add_command(doctor)
 main.add_command(changes)
 main.add_command(references)
 main.add_command(resolve)
+main.add_command(token)
 
 
 def _certificates(
@@ -86,7 +80,7 @@ def _certificates(
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--uri", "uris", multiple=True, required=True, help="URI of an LDAP server.")
 @click.option("--suffix", required=True, help="Suffix of the tree, such as dc=example,dc=com.")
 @click.option("--bind-dn", help="Service account.  [default: cn=vmailadmin,SUFFIX]")
@@ -193,7 +187,7 @@ def _password_settings(directory: LdapSettings) -> dict[str, Value]:
 
 
 @main.command("check-config")
-@_config_option
+@config_option
 @click.option(
     "--probe", "probing", is_flag=True, help="Test the servers too, and store the password schemes."
 )
@@ -220,7 +214,7 @@ def check_config(path: Path, *, probing: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 def serve(path: Path) -> None:
     """Serve the API with gunicorn."""
     _read(path)

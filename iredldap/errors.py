@@ -11,9 +11,10 @@ Nothing was changed unless `Refusal.report` says otherwise. The class tree::
     │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  known caller without the right
     │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
-    │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest
+    │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest  TokenTooWide
     ├── NotFound
-    │   └── NoSuchAccount  NoSuchJob  NoSuchChange  NoSuchRoute  ApiDisabled
+    │   ├── NoSuchAccount  NoSuchJob  NoSuchChange  NoSuchToken
+    │   └── NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
     │   ├── AmbiguousAccount
     │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
@@ -40,7 +41,7 @@ Nothing was changed unless `Refusal.report` says otherwise. The class tree::
 it has one; the others are this API's own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 Unplaced = Sequence[tuple[str, str]]
@@ -177,6 +178,19 @@ class PermissionDenied(Forbidden):
     """Role, domain or profile forbids it."""
 
 
+class MissingScope(PermissionDenied):
+    """The token lacks a scope; the header `WWW-Authenticate` names those that are needed.
+
+    Args:
+        detail: For the log.
+        scopes: All scopes that are needed.
+    """
+
+    def __init__(self, detail: str = "", *, scopes: Collection[str] = ()) -> None:
+        super().__init__(detail)
+        self.scopes = tuple(sorted(scopes))
+
+
 class PermissionDeniedUpdateGlobalAdminProfile(Forbidden):
     """A normal admin would change the account of a global admin."""
 
@@ -201,6 +215,12 @@ class CrossSiteRequest(Forbidden):
     code = "CROSS_SITE_REQUEST"
 
 
+class TokenTooWide(Forbidden):
+    """A token would reach further than the admin, or the token, that creates it."""
+
+    code = "TOKEN_TOO_WIDE"
+
+
 class NotFound(Refusal):
     """What was named does not exist."""
 
@@ -221,6 +241,12 @@ class NoSuchChange(NotFound):
     """There is no such change, it touched nothing that the caller may see, or it was pruned."""
 
     code = "NO_SUCH_CHANGE"
+
+
+class NoSuchToken(NotFound):
+    """There is no such token, or it is one that the caller may not see."""
+
+    code = "NO_SUCH_TOKEN"
 
 
 class NoSuchRoute(NotFound):
@@ -404,6 +430,12 @@ class ExceedLimitLists(Conflict):
     """The admin does not have that many lists left to create."""
 
     code = "EXCEED_LIMIT_LISTS"
+
+
+class ExceedLimitTokens(Conflict):
+    """The admin has as many tokens as they may."""
+
+    code = "EXCEED_LIMIT_TOKENS"
 
 
 class PasswordMismatch(Refusal):

@@ -242,6 +242,15 @@ def managed_domains_query(
     return Query(directory.tree.base, Scope.ONE, named, attributes)
 
 
+def named_domains_query(
+    directory: Directory, domains: Iterable[str], attributes: tuple[str, ...] = ("*", "entryCSN")
+) -> Query:
+    """Return the query for domains by their own names."""
+    named = either(*(equals("domainName", name) for name in sorted(domains)))
+    filter_ = every(equals("objectClass", "mailDomain"), named)
+    return Query(directory.tree.base, Scope.ONE, filter_, attributes)
+
+
 def holders_filter(*addresses: str) -> str:
     """Return the filter for the accounts that any of some addresses belong to."""
     terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))

@@ -18,12 +18,12 @@ from iredldap.changes.preview import MOST_PRINTED
 from iredldap.config import reader, sections
 from iredldap.config.reader import ConfigurationError
 from iredldap.config.settings import Secret
-from iredldap.dit import generations
+from iredldap.dit import generations, token_scopes
 from iredldap.dit.fields import Field, Verb
 from iredldap.dit.kinds import Kind
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
-from iredldap.web.openapi.document import callers
+from iredldap.web.openapi.document import callers, scopes_of
 from iredldap.web.openapi.responses import COMMON_ERRORS
 from iredldap.web.responses import _STATUSES
 from ldif_export import __main__ as exporter
@@ -204,6 +204,11 @@ another origin reads an answer either.
 
 Of several cookies of the same name a good one counts, wherever it stands.
 
+## Tokens
+
+Programs send an [API token](tokens.md) instead, as `Authorization: Bearer …`; then no cookie is
+looked at. A token can never do more than its admin, and only what its scopes open.
+
 ## Sending parameters
 
 Parameters come in the query string or in the body; where both have one, the body wins. Bodies
@@ -333,6 +338,9 @@ when the database responds. |
 | `X-Next-Cursor`, `Link` | answer | Where the next page of a listing is, if there is one. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused, \
 by the names they were sent by. |
+| `Authorization` | request | `Bearer` and the secret of a token. |
+| `WWW-Authenticate` | answer | Of each 401; and of a 403 of a token that lacks a scope: which \
+ones the call needs. |
 | `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
 `TOO_MANY_REQUESTS`, and before asking about a job again. |
 
@@ -385,6 +393,7 @@ _NO_CODES_OF_THEIR_OWN = {
     errors.Conflict,
     errors.Unacceptable,
     errors.DirectoryUnable,
+    errors.MissingScope,
     errors.NameTaken,
     errors.NamesEntry,
     errors.Several,
@@ -411,6 +420,9 @@ _PARAMETER_TYPES = {
     "csv_headers": "lines `Name:value`",
     "csv_wb_addresses": "addresses, domains, networks",
     "csv_gl_senders": "addresses, domains, networks",
+    "csv_scopes": "scopes",
+    "csv_networks": "addresses and networks",
+    "date_time": "date or time",
     "ip_or_host": "host or address",
     "relay": "transport, next hop, or both",
     "transport": "Postfix transport",
@@ -487,7 +499,7 @@ def _endpoint(endpoint: Endpoint) -> str:
     lines = [
         f"### `{endpoint.method} {endpoint.path}`",
         " ".join(words),
-        callers(endpoint),
+        " ".join(filter(None, (callers(endpoint), scopes_of(endpoint)))),
     ]
     if endpoint.table:
         rows = [_parameter(endpoint, field) for field in endpoint.table]
@@ -567,6 +579,30 @@ def migration_page() -> str:
     return _refilled("migration.md", "iredldap/dit/generations.py", _generations())
 
 
+def tokens_page() -> str:
+    """The page about tokens, its table of scopes made anew."""
+    return _refilled("tokens.md", "the rows of endpoints", f"{_scopes()}\n")
+
+
+def _scopes() -> str:
+    """What each scope opens; those that no call needs are left out."""
+    opened: dict[str, list[str]] = {scope: [] for scope in token_scopes.SCOPES}
+    for endpoint in ENDPOINTS:
+        for scope in endpoint.scopes:
+            opened[scope].append(f"`{endpoint.method} {_shortened(endpoint.path)}`")
+    rows = ((f"`{scope}`", ", ".join(dict.fromkeys(calls))) for scope, calls in opened.items())
+    return _table(("Scope", "Opens"), (row for row in rows if row[1]))
+
+
+def _shortened(path: str) -> str:
+    """A path, that of a policy without what it is about."""
+    kind = path.split("/")[2]
+    return f"/api/{kind}/…" if kind in _POLICIES else path
+
+
+_POLICIES = ("throttle", "greylisting", "wblist", "spampolicy")
+
+
 def architecture_page() -> str:
     """The page about the architecture, its table and its figure of packages made anew."""
     head = ("Package or module", "Modules", "What it is for")
@@ -614,6 +650,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "api.md": api_page,
     "migration.md": migration_page,
+    "tokens.md": tokens_page,
     "architecture.md": architecture_page,
     "man/iredldap.1": lambda: manual("iredldap", cli.main, "ldif-export"),
     "man/ldif-export.1": lambda: manual(

@@ -85,6 +85,11 @@ Note = Callable[[str, Request, Refusal | None], None]
 """Writes the admin log line of a change; with the refusal that aborted it half-way, if any."""
 
 
+def new_id(token: str) -> str:
+    """Return the id of a new job: random hex digits, after the id of the token that asks for it."""
+    return f"{token}.{uuid.uuid4().hex}" if token else uuid.uuid4().hex
+
+
 class Jobs:
     """The background jobs of an installation.
 
@@ -138,7 +143,8 @@ class Jobs:
         if len(own) >= self._settings.queue:
             raise TooManyRequests(f"{len(own)} jobs of {owner} wait")
         now = now_ms()
-        job = Job(id=uuid.uuid4().hex, owner=owner, request=request.dumped(wanted), created=now)
+        id_ = new_id(wanted.token)
+        job = Job(id=id_, owner=owner, request=request.dumped(wanted), created=now)
         self._state.add_job(job, self._forgotten(now))
         log.info("job accepted", job=job.id, endpoint=wanted.endpoint, who=owner)
         self.start()

@@ -123,6 +123,18 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """API tokens, by which programs call instead of logging in."""
+
+    max_days: int = setting(
+        "Days after which a new token ends at the latest; 0: it need not end.",
+        between(0, 36500),
+        default=0,
+    )
+    per_admin: int = setting("Maximum of tokens of one admin.", between(1), default=100)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoginSettings:
     """Where admins may log in from, and how often a login may fail.
 
@@ -258,7 +270,7 @@ class MlmmjadminSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class StateSettings:
-    """The program's own database: jobs and revoked sessions."""
+    """The program's own database: jobs, revoked sessions and API tokens."""
 
     url: Secret = setting(
         "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
@@ -384,6 +396,7 @@ class Config:
     api: ApiSettings
     ldap: LdapSettings
     session: SessionSettings
+    tokens: TokenSettings
     login: LoginSettings
     passwords: PasswordSettings
     accounts: AccountSettings

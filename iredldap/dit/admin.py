@@ -102,6 +102,7 @@ UPDATE: Table = (
         meaning="New password in clear text; the rules of the server apply.",
         required=False,
         conflicts_with=(),
+        area="admins",
         era="later",
     ),
     Field(

@@ -91,7 +91,8 @@ class Field:
     excludes it was sent. `alone` lists the values that need no companion from `required_with`.
     `verb` is how the values change those that are stored. `by_self`: an admin may send it for
     their own account, in any domain. `spared`: a directory whose schema has no place
-    for it ignores it.
+    for it ignores it. `area` is the area of token scopes that it belongs to, where that is another
+    one than its endpoint's.
     """
 
     name: str
@@ -114,6 +115,12 @@ class Field:
     spared: bool = False
     older_kind: Kind | None = None
     needs: str | None = None
+    area: str | None = None
+
+    @property
+    def token_area(self) -> str | None:
+        """Return the area of token scopes that it belongs to; None: that of its endpoint."""
+        return self.area or ("passwords" if self.kind.secret else None)
 
     @property
     def service(self) -> str | None:

@@ -18,7 +18,6 @@ def logged(
     wanted: Request,
     admin: str,
     *,
-    token: str | None = None,
     request_id: str = "",
     job: str = "",
     steps: tuple[str, ...] = (),
@@ -28,7 +27,6 @@ def logged(
     Args:
         wanted: The request.
         admin: Who asks: an address, or ``unix:NAME``.
-        token: Id of the token that was used.
         request_id: Its `X-Request-Id`.
         job: Id of the background job.
         steps: What it does, where no single plan says so.
@@ -39,7 +37,7 @@ def logged(
         began=time.time_ns() // 1_000_000,
         admin=admin,
         endpoint=wanted.endpoint,
-        token=token,
+        token=wanted.token or None,
         client=wanted.client,
         request=request_id,
         account=mail.lower(),

@@ -23,7 +23,8 @@ class Request:
     `endpoint` is the id of its row in the index of the API, `names` are the variables of the path,
     read, and `if_match` the states of which the named entry must have one. `client` is the address
     of the machine that it came from. `older_names` are the names by which parameters were sent, by
-    the names of their rows.
+    the names of their rows. `token` is the id of the API token that it was sent with; empty: none
+    was.
     """
 
     endpoint: str
@@ -32,6 +33,7 @@ class Request:
     if_match: tuple[str, ...] = ()
     client: str = ""
     older_names: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
 
 
 def names_sent(older_names: Mapping[str, str], parameters: Iterable[str]) -> list[str]:
@@ -106,6 +108,7 @@ def dumped(request: Request) -> str:
             "if_match": request.if_match,
             "client": request.client,
             "older_names": dict(request.older_names),
+            "token": request.token,
         }
     )
 
@@ -138,9 +141,10 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
 
     parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
     if_match = tuple(written["if_match"])
-    # Jobs of releases before have neither.
+    # Jobs of releases before have none of these.
     client, older_names = written.get("client", ""), written.get("older_names", {})
-    return Request(endpoint, written["names"], parsed, if_match, client, older_names)
+    token = written.get("token", "")
+    return Request(endpoint, written["names"], parsed, if_match, client, older_names, token)
 
 
 def _written(changes: Iterable[FieldChange]) -> list[tuple[object, ...]]:

@@ -215,6 +215,7 @@ UPDATE: Table = (
         kind=kinds.YES_NO,
         meaning="Makes the user a global admin, without limits from then on, or ends that.",
         who="global_admin",
+        area="admins",
         era="later",
     ),
     _ADD_FORWARDING.but(era="later"),
@@ -292,6 +293,11 @@ def quota(entry: Entry) -> int:
 
 def is_global_admin(entry: Entry) -> bool:
     return entry.has("domainGlobalAdmin", "yes")
+
+
+def has_rights(entry: Entry) -> bool:
+    """Return whether a user is an admin, global or normal."""
+    return is_global_admin(entry) or entry.has("enabledService", ROLE)
 
 
 def role_words(change: FieldChange, entry: Entry) -> set[str]:

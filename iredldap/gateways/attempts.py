@@ -99,6 +99,26 @@ class Attempts:
         # at once would otherwise be a way around it.
         refuse_after(self._ask(lambda count: count.wait(key)))
 
+    def refuse_guesses(self, address: str) -> None:
+        """Refuse a client from whose network too many unknown tokens were sent.
+
+        Raises:
+            TooManyRequests: If there were too many.
+        """
+        key = _key_of_guesses(address)
+        if wait := self._ask(lambda count: count.wait(key)):
+            raise TooManyRequests(f"tokens from {network_of(address)}", retry_after=wait)
+
+    def count_guess(self, address: str) -> None:
+        """Count an unknown token.
+
+        Raises:
+            TooManyRequests: If there have been too many, of this network.
+        """
+        key = _key_of_guesses(address)
+        if wait := self._ask(lambda count: count.add(key)):
+            raise TooManyRequests(f"tokens from {network_of(address)}", retry_after=wait)
+
     def _ask(self, question: "Callable[[_Count], T]") -> T:
         if self._shared and time.monotonic() >= self._away_until:
             try:
@@ -108,6 +128,11 @@ class Attempts:
                 self._away_until = time.monotonic() + _PAUSE
                 log.warning("the storage of failed logins is down", cause=repr(ex))
         return question(self._alone)
+
+
+def _key_of_guesses(address: str) -> str:
+    # No account is called so: a name without "@" is refused before it is counted.
+    return hashlib.sha256(f"token {network_of(address)}".encode()).hexdigest()
 
 
 class _Count:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sql
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError
 
 from iredldap.config.settings import Secret
@@ -18,8 +17,10 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import upsert
+from iredldap.gateways.tables.api_tokens import API_TOKENS
+from iredldap.gateways.tables.state import LONG as _LONG
+from iredldap.gateways.tables.state import METADATA as _METADATA
 
-_METADATA = sql.MetaData()
 # One row: the id of this database, and when it was created, in seconds since 1970; 0 if by a
 # version without this table.
 _IDENTITY = sql.Table(
@@ -40,8 +41,6 @@ _STANDING = sql.select(_IDENTITY.c.id, _IDENTITY.c.born, _REVOKED.c.id).select_f
 )
 """Built once: each session is checked every second."""
 
-# For a whole request body: TEXT of MySQL and MariaDB is limited to 64 KB.
-_LONG = sql.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 _JOBS = sql.Table(
     "jobs",
     _METADATA,
@@ -64,6 +63,8 @@ _JOBS = sql.Table(
 )
 # By the names of `Job`: rows have those of the columns otherwise.
 _WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
+# Made together: the metadata has what is in other modules as soon as these are loaded.
+_TABLES = (_IDENTITY, _REVOKED, _JOBS, API_TOKENS)
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 
@@ -112,6 +113,11 @@ class StateDatabase:
 
     def __init__(self, url: Secret) -> None:
         self._database = Database("state", url, _make_tables, _probing_row)
+
+    @property
+    def database(self) -> Database:
+        """The database itself, for the gateways of its other tables."""
+        return self._database
 
     def revoke(self, session: str, until: int, now: int) -> None:
         """Revoke a session.
@@ -289,4 +295,4 @@ def _make_tables(engine: sql.Engine) -> None:
         # and a list without an identity would be taken for one of an earlier version.
         _IDENTITY.create(connection, checkfirst=True)
         upsert(connection, _IDENTITY, [identity], ("number",))
-        _METADATA.create_all(connection)
+        _METADATA.create_all(connection, _TABLES)

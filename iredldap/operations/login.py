@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import kinds, names, passwords, settings, user
+from iredldap.dit.api_tokens import ApiToken
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table
 from iredldap.dit.kinds import Kind, Reading
@@ -20,6 +21,8 @@ from iredldap.errors import (
     InvalidUsername,
 )
 from iredldap.gateways.directory import Directory
+
+_ATTRIBUTES = ("*", "entryCSN", "entryUUID")
 
 
 def username(text: str) -> str:
@@ -58,11 +61,12 @@ LOGIN: Table = (
 
 @dataclass(frozen=True)
 class Caller:
-    """An admin who is logged in.
+    """An admin who calls, with a session or a token.
 
     `managed` maps the names of a normal admin's domains to their entries; it is empty for a
     global admin, who may do everything. `stored` are the password values of their entry, from
-    which the cookie's digest is made.
+    which the cookie's digest is made, and `uuid` is its entryUUID. `token` is the token of the
+    request; with one that is limited to domains the caller is a normal admin of these.
     """
 
     address: str
@@ -71,6 +75,17 @@ class Caller:
     stored: tuple[bytes, ...] = field(repr=False)
     managed: Mapping[str, Entry] = field(default_factory=dict, repr=False)
     limits: settings.Settings = field(default_factory=dict)
+    uuid: str = ""
+    token: ApiToken | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the token of the request is limited to domains."""
+        return self.token is not None and bool(self.token.domains)
+
+    def may(self, scope: str) -> bool:
+        """Return whether the token has a scope; a session has all."""
+        return self.token is None or scope in self.token.scopes
 
     @property
     def may_create_domains(self) -> bool:
@@ -113,7 +128,8 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
 
     A mail user without rights hides no standalone admin of the same address.
     """
-    found = directory.find(Query(directory.tree.suffix, Scope.SUBTREE, finders.own_address(mail)))
+    query = Query(directory.tree.suffix, Scope.SUBTREE, finders.own_address(mail), _ATTRIBUTES)
+    found = directory.find(query)
     try:
         account = finders.choose_account(directory, found, mail, "mailUser")
         standalone = finders.single(finders.standalone_admins(directory, found), mail)
@@ -130,15 +146,23 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
 
 def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
     limits = settings.read(entry.texts(settings.ATTRIBUTE))
-    stored = tuple(entry.values("userPassword"))
+    stored, uuid = tuple(entry.values("userPassword")), entry.text("entryUUID") or ""
     if user.is_global_admin(entry):
-        return Caller(mail, entry.dn, is_global=True, stored=stored)
+        return Caller(mail, entry.dn, is_global=True, stored=stored, uuid=uuid)
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
         return None
     managed = directory.find(finders.managed_domains_query(directory, mail))
     # Read with the caller, so that rights are judged without another search in the same request.
     by_name = {domain.folded("domainName"): domain for domain in managed}
-    return Caller(mail, entry.dn, is_global=False, stored=stored, managed=by_name, limits=limits)
+    return Caller(
+        mail,
+        entry.dn,
+        is_global=False,
+        stored=stored,
+        managed=by_name,
+        limits=limits,
+        uuid=uuid,
+    )
 
 
 def log_in(directory: Directory, config: Config, username: str, password: str) -> Caller:

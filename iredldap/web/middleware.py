@@ -3,25 +3,33 @@
 import re
 import time
 import uuid
-from typing import Any
 
 import falcon
 import structlog
 
 from iredldap.config.sections import Config
-from iredldap.dit import names
+from iredldap.dit import api_tokens, names
 from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
 from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.web import dry_runs, forms, head, origins, paths, responses
-from iredldap.web.auth import Clients, Sessions, permit_changes, permit_names, subject_of
+from iredldap.web import credentials, dry_runs, forms, head, origins, paths, responses
+from iredldap.web.auth import (
+    Clients,
+    permit_changes,
+    permit_names,
+    permit_token,
+    permit_token_for,
+    subject_of,
+)
+from iredldap.web.bearer import BearerTokens
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.server import arrivals
 from iredldap.web.server.connection import Connection
+from iredldap.web.sessions import Sessions
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -40,15 +48,19 @@ class Middleware:
     (those by which parameters were sent) and `dry_run` (nothing may be changed).
     """
 
-    def __init__(self, config: Config, clients: Clients, sessions: Sessions) -> None:
+    def __init__(
+        self, config: Config, clients: Clients, sessions: Sessions, tokens: BearerTokens
+    ) -> None:
         self._config = config
         self._clients = clients
         self._sessions = sessions
+        self._tokens = tokens
         self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Give the request its id, refuse what another site's page sends, and admit the client."""
         self._begin(request, response)
+        credentials.refuse_in_query(request)
         self._refuse_cross_site(request)
         if request.path == "/api" or request.path.startswith("/api/"):
             self._clients.admit(request)
@@ -57,7 +69,8 @@ class Middleware:
 
     def _begin(self, request: falcon.Request, response: falcon.Response) -> None:
         given = request.get_header("X-Request-Id") or ""
-        request.context.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        is_good = _REQUEST_ID.fullmatch(given) and not api_tokens.has_secret(given)
+        request.context.id = given if is_good else uuid.uuid4().hex
         request.context.began = time.monotonic()
         structlog.contextvars.bind_contextvars(request=request.context.id)
         connection = request.env.get("gunicorn.socket")
@@ -107,10 +120,12 @@ class Middleware:
         request.context.names = params if named is None else named
         _read_path(endpoint, request.context.names)
         if caller:
+            permit_token(caller, endpoint)
             _refuse_no_address(caller, request.context.names)
             permit_names(caller, endpoint, request.context.names)
         parsed = self._parsed(request, response, endpoint)
         if caller:
+            permit_token_for(caller, endpoint, (*parsed.changes, *parsed.odd))
             permit_changes(
                 caller,
                 endpoint,
@@ -120,7 +135,12 @@ class Middleware:
             )
         request.context.parsed = parsed
 
-    def _caller(self, request: falcon.Request, response: falcon.Response) -> Any:
+    def _caller(self, request: falcon.Request, response: falcon.Response) -> Caller:
+        secret = credentials.secret_of(request)
+        if secret is not None:
+            caller = self._tokens.caller(secret, request.context.client)
+            request.context.who, request.context.token = caller.address, caller.token
+            return caller
         caller, cookie = self._sessions.caller(self._sessions.cookies(request))
         request.context.who = caller.address
         # A page of another site may read nothing, but must not keep an idle session alive either.
@@ -172,7 +192,7 @@ class Middleware:
     ) -> None:
         """Add what every answer has, and write the line of the access log.
 
-        The line has neither parameters nor cookies.
+        The line has neither parameters nor cookies, and of a token its id.
         """
         # Without it browsers could take a text that a client has stored for a page or a script.
         response.set_header("X-Content-Type-Options", "nosniff")
@@ -190,6 +210,7 @@ class Middleware:
             code=",".join(refusal.codes) if refusal else None,
             detail=refusal.detail if refusal else None,
             who=context.get("who"),
+            token=context.token.id if context.get("token") else None,
             client=context.get("client"),
             ms=round((time.monotonic() - context.began) * 1000, 1),
         )

@@ -6,10 +6,11 @@ from iredldap.dit.request import Request
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
+from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.context import Context, LoggedChanges
 from iredldap.operations.login import find_admin
 from iredldap.operations.mail_databases import Records
-from iredldap.web.auth import permit_changes, permit_names, subject_of
+from iredldap.web.auth import permit_changes, permit_names, permit_token_for, subject_of
 from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
 
 _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
@@ -22,21 +23,24 @@ def plan_for(
     config: Config,
     records: Records,
     changes: LoggedChanges,
+    tokens: TokenManager,
     wanted: Request,
     owner: str,
 ) -> Plan:
     """Make the plan of a stored request, with the checks of the middleware and a handler.
 
     Raises:
-        PermissionDenied: If the caller is no admin any more, or may not (any more).
+        PermissionDenied: If the caller is no admin any more, or may not (any more), or the token of
+            the request has ended.
         Refusal: As the operation says.
     """
     # Read again: the job may run long after it was accepted, and its owner may have lost the
-    # rights.
-    caller = find_admin(directory, owner)
+    # rights, or deleted the token.
+    caller = tokens.caller_of(wanted.token) if wanted.token else find_admin(directory, owner)
     if caller is None:
-        raise PermissionDenied(f"{owner} is no admin any more")
+        raise PermissionDenied(f"{owner} is no admin any more, or token {wanted.token} has ended")
     endpoint = _ENDPOINTS[wanted.endpoint]
+    permit_token_for(caller, endpoint, (*wanted.parsed.changes, *wanted.parsed.odd))
     permit_names(caller, endpoint, wanted.names)
     permit_changes(
         caller,

@@ -17,6 +17,7 @@ from iredldap import errors
 from iredldap.config.sections import ApiSettings
 from iredldap.dit.request import names_sent, with_names_sent
 from iredldap.errors import Refusal
+from iredldap.web import credentials
 
 JSON = "application/json"
 _LONGEST_HEADER = 1024
@@ -135,6 +136,10 @@ class Responses:
         if no.parameters:
             invalid = names_sent(older_names(request), no.parameters)
             response.set_header("X-Invalid-Parameters", listed(invalid))
+        if status == 401 and not self._api.always_ok_status:
+            response.set_header("WWW-Authenticate", credentials.challenge(request))
+        elif isinstance(no, errors.MissingScope):
+            response.set_header("WWW-Authenticate", credentials.challenge_for(no.scopes))
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
         # All of these pass by themselves, when the directory, a database or mlmmjadmin answers

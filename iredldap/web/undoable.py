@@ -9,7 +9,7 @@ from iredldap.dit.fields import FieldChange, Verb
 from iredldap.dit.touched_text import unpacked
 from iredldap.errors import PermissionDenied
 from iredldap.operations.login import Caller
-from iredldap.web.auth import permit_changes, permit_names, subject_of
+from iredldap.web.auth import permit_changes, permit_names, permit_token_for, subject_of
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 
@@ -49,12 +49,12 @@ class UndoableChanges:
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who may not make such a change: who could not do it may not undo it.
 
-        Of an undo, the change that it has undone counts.
+        Of an undo, the change that it has undone counts. A token needs the scopes that it needs.
 
         Raises:
             PermissionDenied: If so.
         """
-        if caller.is_global:
+        if caller.is_global and caller.token is None:
             return
         while change.endpoint == _UNDO:
             undone = self.change(change.undoes)
@@ -63,7 +63,10 @@ class UndoableChanges:
             change = undone
         endpoint = _ENDPOINTS.get(change.endpoint)
         if endpoint is None:
-            raise PermissionDenied(f"{change.endpoint} is for global admins")
+            raise PermissionDenied(f"{change.endpoint} is for sessions of global admins")
+        permit_token_for(caller, endpoint, _sent(endpoint, change))
+        if caller.is_global:
+            return
         path = _path(change)
         permit_names(caller, endpoint, path)
         permit_changes(

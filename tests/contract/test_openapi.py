@@ -54,7 +54,8 @@ def test_names_every_endpoint_and_no_other(document: Any) -> None:
 def test_says_which_endpoints_need_a_login(document: Any, endpoint: Endpoint) -> None:
     operation = document["paths"][described_at(endpoint)][endpoint.method.lower()]
 
-    assert operation["security"] == ([] if endpoint.is_open else [{"session": []}])
+    either = [{"session": []}, {"token": [*endpoint.scopes]}]
+    assert operation["security"] == ([] if endpoint.is_open else either)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.id)

@@ -35,6 +35,8 @@ _LARGE = 1024 * 1024
 
 
 def _domains(directory: Directory, caller: Caller, _: str) -> Query:
+    if caller.is_limited:
+        return finders.named_domains_query(directory, caller.managed)
     if not caller.is_global:
         return finders.managed_domains_query(directory, caller.address)
     return Query(directory.tree.base, Scope.ONE, equals("objectClass", "mailDomain"))

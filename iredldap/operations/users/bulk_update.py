@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import domain, mailbox, names, passwords, user, user_entry
+from iredldap.dit import domain, mailbox, names, passwords, token_scopes, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals, every, negated
@@ -35,7 +35,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """Plan the same change of every mail user of a domain; the catch-all is none.
 
     A normal admin's change leaves out global admins, a new password also admins of domains that the
-    caller does not manage; they are named in `X-Ignored-Values`.
+    caller does not manage, and by a token without the scope for that all admins; they are named in
+    `X-Ignored-Values`.
 
     Raises:
         NoSuchAccount: If there is no such domain.
@@ -47,6 +48,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     secret = _secret(context, home, name, parsed)
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
     kept = users.admins_of_other_domains(directory, caller) if secret else set()
+    if secret and not caller.may(token_scopes.ADMINS):
+        kept |= users.admins_below(directory, home.dn)
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
         global_admins.require_another(directory, everybody.base, below=True)
 

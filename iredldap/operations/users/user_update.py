@@ -47,8 +47,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin names a global one.
         PermissionDenied: If a normal admin asks for a mailbox path outside the domain's own, or
-            sets the password of an admin of other domains; or the last active global admin
-            would be disabled or demoted.
+            sets the password of an admin of other domains; if a token sets the password of an
+            admin without the scope for that; or the last active global admin would be disabled or
+            demoted.
         MailboxInUse: If the mailbox path touches that of another account.
         WeakPassword, InvalidPasswordScheme: As the password is.
         ExceededDomainQuotaSize, ExceededMaxUserQuota: If the mailbox would grow too large.
@@ -62,7 +63,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     users.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)
-    _refuse_password_of_admin(directory, caller, mail, parsed)
+    _refuse_password_of_admin(directory, caller, mail, entry, parsed)
 
     def judges(name: str) -> bool:
         return caller.manages(name, by_alias=True) or domain.has_address(home(), f"@{name}")
@@ -150,9 +151,11 @@ def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside
 
 
 def _refuse_password_of_admin(
-    directory: Directory, caller: Caller, mail: str, parsed: Parsed
+    directory: Directory, caller: Caller, mail: str, entry: Entry, parsed: Parsed
 ) -> None:
     secret = parsed.value("password") or parsed.value("password_hash")
+    if secret:
+        users.refuse_password_by_token(caller, entry)
     if secret and not caller.is_global and mail in users.admins_of_other_domains(directory, caller):
         raise PermissionDenied(f"{mail} manages domains of others", parameter="password")
 

@@ -14,6 +14,7 @@ from iredldap.dit import (
     passwords,
     references,
     settings,
+    token_scopes,
     user,
     user_entry,
 )
@@ -102,7 +103,8 @@ def refuse_global_admin(caller: Caller, entry: Entry) -> None:
     Raises:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin changes a global one.
     """
-    if user.is_global_admin(entry) and not caller.is_global and not _is_own(caller, entry):
+    is_spared = _is_own(caller, entry) and not caller.is_limited
+    if user.is_global_admin(entry) and not caller.is_global and not is_spared:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
 
 
@@ -118,7 +120,28 @@ def admins_of_other_domains(directory: Directory, caller: Caller) -> set[str]:
     query = Query(directory.tree.base, Scope.ONE, domains, ("domainName", "domainAdmin"))
     found = directory.find(query) if caller.managed else []
     others = [entry for entry in found if not caller.manages(entry.text("domainName") or "")]
-    return {mail for entry in others for mail in entry.lowered("domainAdmin")} - {caller.address}
+    protected = {mail for entry in others for mail in entry.lowered("domainAdmin")}
+    return protected if caller.is_limited else protected - {caller.address}
+
+
+def refuse_password_by_token(caller: Caller, entry: Entry) -> None:
+    """Refuse a new password of an admin by a token without the scope that admins need.
+
+    With the password one could log in, and do more than the token may.
+
+    Raises:
+        PermissionDenied: If it is refused.
+    """
+    if user.has_rights(entry) and not caller.may(token_scopes.ADMINS):
+        raise PermissionDenied(f"{entry.dn} is an admin", parameter="password")
+
+
+def admins_below(directory: Directory, home: str) -> set[str]:
+    """Find the users of a domain who are admins."""
+    query = finders.users_query(home)
+    roles = either(equals("domainGlobalAdmin", "yes"), equals("enabledService", user.ROLE))
+    found = directory.find(replace(query, filter=every(query.filter, roles), attributes=("mail",)))
+    return {mail for entry in found for mail in entry.lowered("mail")}
 
 
 def _is_own(caller: Caller, entry: Entry) -> bool:

@@ -69,6 +69,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
         read=standalone_admins.check_password,
         path="/api/verify_password/admin/{mail}",
         auth=_GLOBAL_ADMINS,
+        token_scopes=("passwords:read",),
         summary="Check a password of a standalone admin, also of a disabled one. If it is wrong the"
         " status is 200 all the same.",
         table=admin.VERIFY,

@@ -115,6 +115,7 @@ DOMAINS: tuple[Endpoint, ...] = (
         operation=domain_admins.assign,
         path="/api/domain/admins/{domain}",
         auth=ADMINS,
+        token_scopes=("admins:update",),
         summary="Assign and withdraw the admins of a domain.",
         table=domain.ADMINS,
         errors=("INVALID_DOMAIN_NAME", *NAMING, "NO_ADMINS"),

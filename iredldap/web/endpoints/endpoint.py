@@ -1,9 +1,12 @@
 """The row of an endpoint of the API."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
-from iredldap.dit.fields import Table
+from iredldap.dit import token_scopes
+from iredldap.dit.fields import FieldChange, Table
 from iredldap.operations.context import Operation, Read
 
 ADMINS = ("global_admin", "domain_admin")
@@ -14,6 +17,26 @@ PASSWORD_RULES = (
     "PW_NO_LETTER", "PW_NO_UPPERCASE", "PW_NO_DIGIT_NUMBER", "PW_NO_SPECIAL_CHAR",
     "PW_IS_ADDRESS",
 )  # fmt: skip
+
+_AREAS: Mapping[str, str] = {
+    "domain": "domains", "domains": "domains",
+    "user": "users", "users": "users",
+    "verify_password": "passwords",
+    "alias": "aliases", "aliases": "aliases",
+    "maillist": "lists", "ml": "lists", "mls": "lists",
+    "admin": "admins",
+    "throttle": "policies", "greylisting": "policies", "wblist": "policies",
+    "spampolicy": "policies",
+    "ldif": "ldif",
+    "changes": "changes",
+    "jobs": "jobs",
+    "tokens": "tokens",
+}  # fmt: skip
+"""Areas of token scopes, by the first word of a path below `/api`."""
+
+_VERBS: Mapping[str, str] = {
+    "GET": token_scopes.READ, "PUT": token_scopes.UPDATE, "DELETE": token_scopes.DELETE,
+}  # fmt: skip
 
 
 class Load(Enum):
@@ -42,7 +65,8 @@ class Endpoint:
     knows it: where one variable is the word `global`, a domain or an address, it is
     `{account}`. With `takes_file` the body is a file, and parameters are in the query string.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
-    an endpoint with neither has a resource of its own.
+    an endpoint with neither has a resource of its own. `token_scopes` are the scopes that a token
+    needs, all of them, where they do not follow from path and method; none: any token will do.
     """
 
     id: str
@@ -65,6 +89,7 @@ class Endpoint:
     load: Load = Load.LIGHT
     operation: Operation | None = None
     read: Read | None = None
+    token_scopes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "route", self.route or self.path)
@@ -72,3 +97,28 @@ class Endpoint:
     @property
     def is_open(self) -> bool:
         return "anonymous" in self.auth
+
+    @cached_property
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes that a token needs, beside those of parameters; none: any token.
+
+        Raises:
+            LookupError: If none is given, and the path names no area.
+        """
+        if self.token_scopes is not None:
+            return self.token_scopes
+        if self.is_open:
+            return ()
+        creates = self.id.endswith("_create")
+        verb = _VERBS.get(self.method, token_scopes.CREATE if creates else token_scopes.UPDATE)
+        return (f"{_AREAS[self.path.split('/')[2]]}:{verb}",)
+
+    def scopes_for(self, changes: Iterable[FieldChange]) -> frozenset[str]:
+        """Return the scopes that a token needs to call it with some parameters."""
+        return token_scopes.needed(self.scopes, changes) if self.scopes else frozenset()
+
+    @cached_property
+    def possible_scopes(self) -> frozenset[str]:
+        """Return all scopes with which some call of it is possible; none: any token."""
+        sent = ((FieldChange(field, ()),) for field in self.table)
+        return frozenset(self.scopes).union(*map(self.scopes_for, sent))

@@ -20,6 +20,7 @@ from iredldap.web.endpoints.policies import POLICIES
 from iredldap.web.endpoints.service import SERVICE
 from iredldap.web.endpoints.session import SESSION
 from iredldap.web.endpoints.subscribable import SUBSCRIBABLE_LISTS
+from iredldap.web.endpoints.tokens import TOKENS
 from iredldap.web.endpoints.users import USERS
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *POLICIES,
     *LDIF,
     *CHANGES,
+    *TOKENS,
     *SERVICE,
 )
 

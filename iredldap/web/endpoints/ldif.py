@@ -100,6 +100,7 @@ LDIF: tuple[Endpoint, ...] = (
         method="POST",
         path="/api/ldif",
         auth=("global_admin",),
+        token_scopes=("ldif:create", "passwords:update", "admins:update"),
         summary="Restore an LDIF file into the directory: all of it is checked first, and"
         " nothing is changed if anything is refused. The body is the file, plain or compressed with"
         " gzip or zstd, or a multipart form with it; a second time nothing is left to do.",

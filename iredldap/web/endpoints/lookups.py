@@ -3,6 +3,9 @@
 from iredldap.operations.lookups import mail_flow, mentions
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
+_SCOPES = ("domains:read", "users:read", "aliases:read", "lists:read")
+"""Of a token: the answers show accounts of all kinds."""
+
 _FATES = (
     "references: values in other entries, each with dn, attribute, value, and what becomes of it"
     " on_deletion and on_rename: removed, replaced, stays, deleted (the whole entry), null if the"
@@ -19,6 +22,7 @@ LOOKUPS: tuple[Endpoint, ...] = (
         read=mentions.of_account,
         path="/api/references/{mail}",
         auth=ADMINS,
+        token_scopes=_SCOPES,
         summary="Find out what refers to a user, list, alias or admin, and what would become of it"
         " with the account's deletion, and with a new address in the same domain.",
         errors=(
@@ -39,6 +43,7 @@ LOOKUPS: tuple[Endpoint, ...] = (
         read=mentions.of_domain,
         path="/api/references/domain/{domain}",
         auth=ADMINS,
+        token_scopes=_SCOPES,
         summary="Find out what refers to a domain and its accounts from outside, and what would"
         " become of it with the domain's deletion.",
         errors=("INVALID_DOMAIN_NAME", *NAMING, LISTS_DOWN),
@@ -52,6 +57,7 @@ LOOKUPS: tuple[Endpoint, ...] = (
         read=mail_flow.resolve,
         path="/api/resolve/{mail}",
         auth=ADMINS,
+        token_scopes=_SCOPES,
         summary="Find out where mail to an address goes, step by step, as Postfix and Dovecot of an"
         " iRedMail server would have it; whether any account has the address or not.",
         errors=("INVALID_MAIL",),

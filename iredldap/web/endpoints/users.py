@@ -130,6 +130,7 @@ USERS: tuple[Endpoint, ...] = (
         read=users.check_password,
         path="/api/verify_password/user/{mail}",
         auth=("global_admin",),
+        token_scopes=("passwords:read",),
         summary="Check a password of a mail user, also of a disabled one. If it is wrong the"
         " status is 200 all the same.",
         table=user.VERIFY,

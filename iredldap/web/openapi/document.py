@@ -3,6 +3,7 @@
 from typing import Any
 
 from iredldap import __version__
+from iredldap.dit import api_tokens
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi import requests
@@ -14,7 +15,8 @@ _DESCRIPTION = """\
 Manages an iRedMail installation directly in its OpenLDAP directory.
 
 Every path below `/api` is also served below `/iredadmin/api`. `POST /api/login` opens a session;
-its cookie identifies the later calls. Parameters of a body may be sent in the query string as well.
+its cookie identifies the later calls. Programs send an API token instead, as `Authorization:
+Bearer …`. Parameters of a body may be sent in the query string as well.
 Refusals have the statuses below unless the setting `always_ok_status` makes all of them 200.
 """
 
@@ -36,13 +38,16 @@ def document(cookie: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), endpoints in _operations().items():
         paths.setdefault(path, {})[method.lower()] = _operation(path, *endpoints)
-    session = {"type": "apiKey", "in": "cookie", "name": cookie}
+    schemes = {
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie},
+        "token": {"type": "http", "scheme": "bearer", "bearerFormat": f"{api_tokens.PREFIX}…"},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "iredldap", "version": __version__, "description": _DESCRIPTION},
         "tags": [{"name": area.name, "description": area.meaning} for area in _areas()],
         "paths": paths,
-        "components": {"securitySchemes": {"session": session}, "schemas": {**SCHEMAS, **_forms()}},
+        "components": {"securitySchemes": schemes, "schemas": {**SCHEMAS, **_forms()}},
     }
 
 
@@ -57,6 +62,25 @@ def described_at(endpoint: Endpoint) -> str:
 def callers(endpoint: Endpoint) -> str:
     """Return the sentence that says who may call an endpoint."""
     return f"For {', '.join(_CALLERS[caller] for caller in endpoint.auth)}."
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    """Return the ways to be identified; those of a token with the scopes that it needs."""
+    return [] if endpoint.is_open else [{"session": []}, {"token": [*endpoint.scopes]}]
+
+
+def scopes_of(endpoint: Endpoint) -> str:
+    """Return the sentence that says which scopes a token needs; empty: it needs none."""
+    if endpoint.is_open:
+        return ""
+    own = ", ".join(f"`{scope}`" for scope in endpoint.scopes)
+    others = sorted({*endpoint.possible_scopes} - {*endpoint.scopes})
+    if not own:
+        return "Any token will do."
+    some = (
+        f" Some parameters need {' or '.join(f'`{s}`' for s in others)} instead." if others else ""
+    )
+    return f"A token needs {own}.{some}"
 
 
 def _areas() -> list[Any]:
@@ -81,8 +105,8 @@ def _operation(path: str, endpoint: Endpoint, *twins: Endpoint) -> dict[str, Any
         "tags": [group_of(endpoint).name],
         "operationId": endpoint.id.replace("_domain", "_account") if twins else endpoint.id,
         "summary": " ".join(row.summary for row in (endpoint, *twins)),
-        "description": callers(endpoint),
-        "security": [] if endpoint.is_open else [{"session": []}],
+        "description": " ".join(filter(None, (callers(endpoint), scopes_of(endpoint)))),
+        "security": _security(endpoint),
         "responses": answers(endpoint, *twins),
     }
     if parameters := requests.parameters(path, endpoint):

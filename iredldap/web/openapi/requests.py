@@ -24,6 +24,7 @@ _PATH: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"type": "integer", "minimum": 0, "maximum": 36500},
     ),
     "id": ("Id of a job.", _NAME),
+    "token": ("Id of a token.", _NAME),
     "file": ("Name of a file.", _NAME),
 }
 
@@ -69,6 +70,9 @@ _EXAMPLES: Mapping[str, Any] = {
     "csv_domains": "example.org,example.net",
     "csv_services": "imap,pop3",
     "csv_strings": "555-0100",
+    "csv_scopes": "users:read",
+    "csv_networks": "192.0.2.0/24",
+    "date_time": "2099-12-31T00:00:00Z",
     "csv_headers": "X-Example:yes",
     "csv_wb_addresses": "ann@example.com,@example.org,192.0.2.0/24",
     "csv_gl_senders": "ann@example.com,@example.org,192.0.2.0/24",

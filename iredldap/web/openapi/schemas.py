@@ -53,7 +53,37 @@ _LEFT_ALONE: Mapping[str, Any] = {
     },
 }
 
+_TOKEN: Mapping[str, Mapping[str, Any]] = {
+    "id": _TEXT,
+    "admin": _TEXT,
+    "name": _TEXT,
+    "scopes": _TEXTS,
+    "domains": _TEXTS,
+    "networks": _TEXTS,
+    "parent": {"type": ["string", "null"]},
+    "created": _TIME,
+    "expires": {**_TIME, "type": ["string", "null"]},
+}
+
+
+def _object(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
 DATA: Mapping[str, Mapping[str, Any]] = {
+    "Token": _object(_TOKEN),
+    "Tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}},
+    "NewToken": _object({**_TOKEN, "secret": _TEXT}),
+    "Caller": _object(
+        {
+            "admin": _TEXT,
+            "is_global_admin": {"type": "boolean"},
+            "token": {"anyOf": [{"$ref": "#/components/schemas/Token"}, {"type": "null"}]},
+            "scopes": _TEXTS,
+            "domains": {"anyOf": [_TEXTS, {"type": "null"}]},
+            "limits": _OBJECT,
+        }
+    ),
     "Text": _TEXT,
     "Texts": _TEXTS,
     "Object": _OBJECT,

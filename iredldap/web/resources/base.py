@@ -15,6 +15,7 @@ from iredldap.changes.preview import Preview, preview
 from iredldap.changes.recording import Recording
 from iredldap.config.sections import Config
 from iredldap.dit import request as requests
+from iredldap.dit import token_scopes
 from iredldap.dit.fields import Parsed
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
@@ -32,11 +33,14 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
+from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, older_names
 from iredldap.web.undoable import UndoableChanges
+
+_HASHES = "userPassword"
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,10 @@ class Resource:
 
     def context(self, request: falcon.Request) -> Context:
         """Return the context of a request."""
+        caller = request.context.caller
+        config = _config_for(self.config, caller)
         changes = UndoableChanges(self.change_log, self.config.accounts.default_transport)
-        return Context(self.directory, self.config, request.context.caller, self.records, changes)
+        return Context(self.directory, config, caller, self.records, changes)
 
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Execute a change under the conditions of the request, and answer.
@@ -139,6 +145,7 @@ class Resource:
             context.parsed,
             client=context.client,
             older_names=older_names(request),
+            token=context.caller.token.id if context.caller.token else "",
         )
 
     @contextmanager
@@ -200,6 +207,19 @@ class Resource:
         name_unplaced(request, response, plan.unplaced)
         _name_others(response, plan)
         self.responses.done(response, {"job": job}, read=True)
+
+
+def _config_for(config: Config, caller: Caller) -> Config:
+    """Return the configuration for a caller: no token without the scope for it is shown hashes."""
+    if caller.may(token_scopes.HASHES):
+        return config
+    users, admins = config.api.api_hidden_user_profiles, config.api.api_hidden_admin_profiles
+    api = replace(
+        config.api,
+        api_hidden_user_profiles=(*users, _HASHES),
+        api_hidden_admin_profiles=(*admins, _HASHES),
+    )
+    return replace(config, api=api)
 
 
 def _refusals_of_ignored(parsed: Parsed, ignored: tuple[str, ...]) -> list[InvalidParameter]:

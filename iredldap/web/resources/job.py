@@ -7,6 +7,7 @@ import falcon
 
 from iredldap.errors import NoSuchJob
 from iredldap.gateways.state import Job
+from iredldap.operations.login import Caller
 from iredldap.web.resources.base import Resource
 
 
@@ -16,11 +17,18 @@ class JobResource(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:  # noqa: A002
         caller, job = request.context.caller, self.jobs.find(id)
         # The same answer: whether the job of another admin exists is not shown.
-        if job is None or not (caller.is_global or job.owner == caller.address):
+        if job is None or not _may_see(caller, job):
             raise NoSuchJob(id[:80])
         if job.finished is None:
             response.set_header("Retry-After", "1")
         self.responses.done(response, _shown(job), read=True)
+
+
+def _may_see(caller: Caller, job: Job) -> bool:
+    """Return whether a job is the caller's: of a token limited to domains, one of that token."""
+    if caller.token and caller.is_limited:
+        return job.id.startswith(f"{caller.token.id}.")
+    return caller.is_global or job.owner == caller.address
 
 
 def _shown(job: Job) -> dict[str, object]:

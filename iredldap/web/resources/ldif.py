@@ -10,7 +10,7 @@ import falcon
 import structlog
 
 from iredldap.changes.recording import Recording
-from iredldap.dit import names
+from iredldap.dit import names, token_scopes
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
@@ -69,7 +69,7 @@ class _LdifResource(Resource):
             omit=frozenset(attribute.lower() for attribute in omit),
             # Only global admins, as a hash of any account could be tried at leisure outside of the
             # server.
-            passwords=wanted and caller.is_global and self.config.api.ldif_passwords,
+            passwords=wanted and caller.is_global and self._gives_hashes(caller),
             only=_only(parsed),
             global_admins=caller.is_global,
         )
@@ -85,6 +85,9 @@ class _LdifResource(Resource):
         )
         self.note(request)
         return selection
+
+    def _gives_hashes(self, caller: Caller) -> bool:
+        return self.config.api.ldif_passwords and caller.may(token_scopes.HASHES)
 
     def _send_account(
         self,

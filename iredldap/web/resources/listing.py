@@ -69,7 +69,7 @@ class UsersResource(_ListingResource):
     """All mail users of a domain."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        hidden = self.config.api.api_hidden_user_profiles
+        hidden = self.context(request).config.api.api_hidden_user_profiles
         self._list(request, response, listings.USERS, domain, hidden)
 
     def on_put(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
@@ -80,7 +80,7 @@ class AliasesResource(_ListingResource):
     """All mail aliases of a domain."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        hidden = self.config.api.api_hidden_user_profiles
+        hidden = self.context(request).config.api.api_hidden_user_profiles
         self._list(request, response, listings.ALIASES, domain, hidden)
 
 
@@ -88,5 +88,5 @@ class ListsResource(_ListingResource):
     """All subscribable lists of a domain, as the directory knows them."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
-        hidden = self.config.api.api_hidden_user_profiles
+        hidden = self.context(request).config.api.api_hidden_user_profiles
         self._list(request, response, listings.LISTS, domain, hidden)

@@ -18,7 +18,8 @@ from sqlalchemy.schema import CreateTable
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import _JOBS, _METADATA, _REVOKED, Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.state import _JOBS, _REVOKED, Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.tables.state import METADATA
 from tests.support.databases import Urls, connected, execute
 from tests.support.patience import PATIENCE
 
@@ -358,7 +359,7 @@ class TestALostDatabase:
 def drop(url: str) -> None:
     """Take all tables away, as one does who makes a database anew."""
     with connected(url) as connection:
-        _METADATA.drop_all(connection)
+        METADATA.drop_all(connection)
 
 
 def job(number: str, owner: str = "ann", created: int = NOW, **columns: Any) -> Job:

@@ -10,7 +10,7 @@ import pytest
 from iredldap.config.settings import Secret
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import digest
-from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
+from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
 from tests.support.client import Client, done, refused
 from tests.support.databases import execute
 from tests.support.patience import comes_within, wait_until
@@ -243,7 +243,7 @@ def test_an_expired_one_of_several_cookies_is_told(serve: Any) -> None:
 
 def test_clocks_of_two_machines_may_differ(served: Served, world: World) -> None:
     """By a minute: a session opened where it is later is one, and is remembered when it ended."""
-    tokens = Tokens(served.config.session)
+    tokens = CookieSigner(served.config.session)
     state = served.gateways.state
     stored = world.entry(world.tree.admin(ADMIN))
     assert stored
@@ -251,13 +251,13 @@ def test_clocks_of_two_machines_may_differ(served: Served, world: World) -> None
 
     def cookie(ahead: int) -> str:
         now = int(time.time()) + ahead
-        return tokens.dump(Token(ADMIN, state.new_session(), proof, now), now)
+        return tokens.dump(SessionCookie(ADMIN, state.new_session(), proof, now), now)
 
     assert ask(served, cookie(CLOCK_TOLERANCE)) == 404
     assert ask(served, cookie(CLOCK_TOLERANCE + 60)) == 401
 
     # Where it is a minute earlier, the cookie has not come to its end yet.
-    oldest = Token(ADMIN, state.new_session(), proof, int(time.time()))
+    oldest = SessionCookie(ADMIN, state.new_session(), proof, int(time.time()))
     headers = with_cookies(tokens.dump(oldest, oldest.since))
     done(served.client().call("POST", "/api/logout", headers=headers))
     end = oldest.since + served.config.session.max_age
@@ -291,12 +291,12 @@ def test_an_update_ends_no_session(serve: Any, world: World, tmp_path: Path) -> 
         state.ask()
     execute(f"sqlite:///{tmp_path}/state.sqlite3", "DROP TABLE state_identity")
     server = serve()
-    tokens = Tokens(server.config.session)
+    tokens = CookieSigner(server.config.session)
     stored = world.entry(world.tree.admin(ADMIN))
     assert stored
     proof = digest(tuple(stored.values("userPassword")), tokens.keys[-1])
     since = int(time.time()) - 3600
-    cookie = tokens.dump(Token(ADMIN, "0123456789abcdef" * 2, proof, since), since)
+    cookie = tokens.dump(SessionCookie(ADMIN, "0123456789abcdef" * 2, proof, since), since)
 
     assert ask(server, cookie) == 404
 

@@ -56,6 +56,7 @@ DONE = (200, None)
 LOGIN = (401, "LOGIN_REQUIRED")
 NO_JOB = (404, "NO_SUCH_JOB")
 NO_CHANGE = (404, "NO_SUCH_CHANGE")
+NO_TOKEN = (404, "NO_SUCH_TOKEN")
 DENIED = (403, "PERMISSION_DENIED")
 GLOBAL_ADMINS_ACCOUNT = (403, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE")
 
@@ -175,6 +176,15 @@ TABLE = {
     "change_get": reading(
         {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/changes/of-none"
     ),
+    "token_create": reading(WHOEVER_IS_IN, "/api/tokens", name="x", scopes="tokens:create"),
+    "tokens_list": reading(WHOEVER_IS_IN, "/api/tokens"),
+    "token_get": reading(
+        {**dict.fromkeys(CALLERS, NO_TOKEN), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/tokens/of-nobody"
+    ),
+    "token_delete": reading(
+        {**dict.fromkeys(CALLERS, NO_TOKEN), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/tokens/of-nobody"
+    ),
+    "whoami": reading(WHOEVER_IS_IN, "/api/whoami"),
     "ldif_domain": reading(ADMINS_OF_THE_DOMAIN, f"/api/ldif/domain/{HERE}"),
     "ldif_catchall": reading(ADMINS_OF_THE_DOMAIN, f"/api/ldif/catchall/{HERE}"),
     "ldif_admin": reading(GLOBAL_ADMINS, "/api/ldif/admin/second@admins.test"),

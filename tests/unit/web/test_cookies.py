@@ -6,21 +6,21 @@ from itsdangerous import URLSafeSerializer
 from iredldap.config.sections import SessionSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import LoginRequired, SessionExpired
-from iredldap.web.tokens import CLOCK_TOLERANCE, Token, Tokens
+from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
 
 OLD, NEW = "o" * 32, "n" * 32
 NOW = 1_800_000_000
-TOKEN = Token("ann@a.test", "session", "digest", NOW)
+CONTENT = SessionCookie("ann@a.test", "session", "digest", NOW)
 
 
-def tokens(*keys: str, max_age: int = 1000, idle_age: int = 0) -> Tokens:
+def signer(*keys: str, max_age: int = 1000, idle_age: int = 0) -> CookieSigner:
     secrets = tuple(Secret(key) for key in keys)
-    return Tokens(SessionSettings(keys=secrets, max_age=max_age, idle_age=idle_age))
+    return CookieSigner(SessionSettings(keys=secrets, max_age=max_age, idle_age=idle_age))
 
 
 def test_what_is_signed_is_read() -> None:
     """All of it, and nothing else."""
-    assert tokens(NEW).load(tokens(NEW).dump(TOKEN, NOW), NOW) == TOKEN
+    assert signer(NEW).load(signer(NEW).dump(CONTENT, NOW), NOW) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_what_is_signed_is_read() -> None:
 )
 def test_keys_are_rotated(signed: tuple[str, ...], read: tuple[str, ...], accepted: bool) -> None:
     """The last key signs, an older one still reads, a removed one does not."""
-    cookie = tokens(*signed).dump(TOKEN, NOW)
+    cookie = signer(*signed).dump(CONTENT, NOW)
     if accepted:
-        assert tokens(*read).load(cookie, NOW) == TOKEN
+        assert signer(*read).load(cookie, NOW) == CONTENT
         return
     with pytest.raises(LoginRequired):
-        tokens(*read).load(cookie, NOW)
+        signer(*read).load(cookie, NOW)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_keys_are_rotated(signed: tuple[str, ...], read: tuple[str, ...], accept
 )
 def test_a_session_ends_with_its_age(later: int, is_over: bool) -> None:
     """Counted from the login; one from the future is none, unless clocks may differ so much."""
-    reader = tokens(NEW, max_age=100)
-    cookie = reader.dump(TOKEN, NOW)
+    reader = signer(NEW, max_age=100)
+    cookie = reader.dump(CONTENT, NOW)
     if not is_over:
-        assert reader.load(cookie, NOW + later) == TOKEN
+        assert reader.load(cookie, NOW + later) == CONTENT
         return
     with pytest.raises(SessionExpired):
         reader.load(cookie, NOW + later)
@@ -85,10 +85,10 @@ FIELDS = [NOW, "ann@a.test", "session", "digest", NOW]
 )
 def test_an_idle_session_ends(idle_age: int, later: int, is_over: bool) -> None:
     """Only where that is configured; each use signs anew, by a clock that may be another one."""
-    reader = tokens(NEW, idle_age=idle_age)
-    cookie = reader.dump(TOKEN, NOW)
+    reader = signer(NEW, idle_age=idle_age)
+    cookie = reader.dump(CONTENT, NOW)
     if not is_over:
-        assert reader.load(cookie, NOW + later) == TOKEN
+        assert reader.load(cookie, NOW + later) == CONTENT
         return
     with pytest.raises(SessionExpired):
         reader.load(cookie, NOW + later)
@@ -99,16 +99,16 @@ def test_an_idle_session_ends(idle_age: int, later: int, is_over: bool) -> None:
 )
 def test_a_use_in_the_future_is_none(ahead: int, is_over: bool) -> None:
     """A session that a wrong clock has signed anew would else be idle for as long as it likes."""
-    reader = tokens(NEW, idle_age=30)
-    cookie = reader.dump(TOKEN, NOW + ahead)
+    reader = signer(NEW, idle_age=30)
+    cookie = reader.dump(CONTENT, NOW + ahead)
     if not is_over:
-        assert reader.load(cookie, NOW) == TOKEN
+        assert reader.load(cookie, NOW) == CONTENT
         return
     with pytest.raises(SessionExpired):
         reader.load(cookie, NOW)
 
 
-GOOD = tokens(NEW).dump(TOKEN, NOW)
+GOOD = signer(NEW).dump(CONTENT, NOW)
 FORGED = [
     "", "x", ".", "..", "ü", "\x00", GOOD[:-1], GOOD + "x", "x" + GOOD, GOOD.replace(".", "..", 1),
     GOOD.rpartition(".")[0], f".{GOOD}", "a" * 5000,
@@ -121,12 +121,12 @@ FORGED = [
 def test_a_forged_cookie_is_none(cookie: str) -> None:
     """Nor is one signed for another purpose, or of another shape."""
     with pytest.raises(LoginRequired):
-        tokens(OLD, NEW).load(cookie, NOW)
+        signer(OLD, NEW).load(cookie, NOW)
 
 
 def test_every_character_of_a_cookie_is_signed() -> None:
     """Whichever of the content is changed."""
-    reader = tokens(NEW)
+    reader = signer(NEW)
     for place in range(GOOD.rindex(".")):
         changed = GOOD[:place] + ("A" if GOOD[place] != "A" else "B") + GOOD[place + 1 :]
         with pytest.raises(LoginRequired):
@@ -136,4 +136,4 @@ def test_every_character_of_a_cookie_is_signed() -> None:
 def test_a_cookie_shows_no_key() -> None:
     """Nor does the object that signs it."""
     assert NEW not in GOOD
-    assert NEW not in repr(vars(tokens(NEW))["_settings"])
+    assert NEW not in repr(vars(signer(NEW))["_settings"])

@@ -27,7 +27,7 @@ _MOST_READ = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SessionCookie:
     """The content of a cookie.
 
     `since` is the time of the login, in seconds since 1970.
@@ -39,7 +39,7 @@ class Token:
     since: int
 
 
-class Tokens:
+class CookieSigner:
     """Signs and reads cookies.
 
     Args:
@@ -53,18 +53,18 @@ class Tokens:
         # Content and signature of a cookie never change; its age does.
         self._signed = lru_cache(maxsize=_MOST_READ)(self._verified)
 
-    def dump(self, token: Token, now: int) -> str:
-        """Sign a token.
+    def dump(self, content: SessionCookie, now: int) -> str:
+        """Sign a cookie.
 
         Args:
-            token: The content of the cookie.
+            content: The content of the cookie.
             now: Seconds since 1970; the time of its last use.
         """
-        # The time of use comes first, so that the rest is the content of the token.
-        fields = [token.address, token.session, token.digest, token.since]
+        # The time of use comes first, so that the rest is the content of the content.
+        fields = [content.address, content.session, content.digest, content.since]
         return str(self._serializer.dumps([now, *fields]))
 
-    def load(self, cookie: str, now: int) -> Token:
+    def load(self, cookie: str, now: int) -> SessionCookie:
         """Read a cookie.
 
         Args:
@@ -76,16 +76,16 @@ class Tokens:
             SessionExpired: If it was, and is too old, was idle for too long, or is from a future
                 that differing clocks do not explain.
         """
-        used, token = self._signed(cookie)
+        used, content = self._signed(cookie)
         idle_age = self._settings.idle_age
         # From the future as well: a cookie signed by a clock that was wrong would not end in time.
         if idle_age and not -CLOCK_TOLERANCE <= now - used <= idle_age + CLOCK_TOLERANCE:
-            raise SessionExpired(f"idle session of {token.address}")
-        if not -CLOCK_TOLERANCE <= now - token.since <= self._settings.max_age:
-            raise SessionExpired(f"session of {token.address}")
-        return token
+            raise SessionExpired(f"idle session of {content.address}")
+        if not -CLOCK_TOLERANCE <= now - content.since <= self._settings.max_age:
+            raise SessionExpired(f"session of {content.address}")
+        return content
 
-    def _verified(self, cookie: str) -> tuple[int, Token]:
+    def _verified(self, cookie: str) -> tuple[int, SessionCookie]:
         """Return when a cookie was last used, and what it says.
 
         Raises:
@@ -93,7 +93,7 @@ class Tokens:
         """
         try:
             used, *fields = self._serializer.loads(cookie)
-            return used, Token(*fields)
+            return used, SessionCookie(*fields)
         # A good signature over other fields is a cookie of another release.
         except (BadData, TypeError, ValueError) as ex:
             raise LoginRequired("not a cookie of ours") from ex

@@ -1,0 +1,60 @@
+"""The command `iredldap admin`: make or reset a global admin on the server."""
+
+import getpass
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from iredldap.changes.apply import Turn, execute
+from iredldap.changes.change_log import ChangeLog
+from iredldap.changes.recording import Recording
+from iredldap.commands.options import config_option, installation, piped_or_prompted
+from iredldap.dit import names
+from iredldap.dit import request as requests
+from iredldap.dit.logged_request import logged
+from iredldap.errors import InvalidCredentials
+from iredldap.operations.access.admin_reset import local_caller, reset
+from iredldap.operations.admin_log import AdminLog
+from iredldap.operations.context import Context
+from iredldap.operations.login import log_in
+
+
+@click.group("admin")
+def admin() -> None:
+    """Manage admins on the server, where no login is needed."""
+
+
+@admin.command("reset")
+@config_option
+@click.argument("address")
+def reset_(path: Path, address: str) -> None:
+    """Make ADDRESS an active global admin with a new password, and check that they can log in.
+
+    The password is asked for; without a terminal it is the first line of standard input. An admin
+    or a mail user of this address gets it, and the role; without one a standalone admin is created.
+    The rules for passwords apply. Sessions end with the old password; tokens do not.
+    """
+    with installation(path) as opened:
+        mail = names.address(address)
+        password = piped_or_prompted(f"New password of {mail}")
+        directory, config, records = opened.directory, opened.config, opened.records
+        wanted = reset(directory, mail, password)
+        context = Context(directory, config, local_caller(directory, mail), records)
+        turn = Turn(records.turns, requests.domains(wanted.wanted))
+        user = f"unix:{getpass.getuser()}"
+        with (
+            closing(ChangeLog.open(config, directory)) as change_log,
+            Recording(change_log, logged(wanted.wanted, user)) as recording,
+        ):
+            execute(directory, lambda: wanted.plan(context), turn=turn, recording=recording)
+        AdminLog(records.iredadmin).note(mail, wanted.wanted)
+        try:
+            found = log_in(directory, config, mail, password)
+        except InvalidCredentials:
+            raise click.ClickException(
+                f"{mail} has the password and the role, but cannot log in: is the domain disabled?"
+            ) from None
+    role = "global" if found.is_global else "normal"
+    made = "created" if wanted.is_new else "reset"
+    click.echo(f"{mail} was {made}, and can log in as a {role} admin")

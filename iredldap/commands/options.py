@@ -1,0 +1,67 @@
+"""Options and openings that several commands share."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.config.sections import Config
+from iredldap.errors import Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.state import StateDatabase
+from iredldap.operations.mail_databases import Records
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    envvar=CONFIG_VARIABLE,
+    show_default=True,
+    help="Configuration file.",
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The outside systems of an installation, which are closed with the command."""
+
+    config: Config
+    directory: Directory
+    state: StateDatabase
+    records: Records
+
+
+@contextmanager
+def installation(path: Path) -> Iterator[Installation]:
+    """Open the systems of a configuration; errors and refusals end the command with status 1."""
+    try:
+        config = read_file(path, os.environ)
+        with (
+            closing(Directory(config.ldap)) as directory,
+            closing(StateDatabase(config.state.url)) as state,
+            closing(Records.open(config)) as records,
+        ):
+            yield Installation(config, directory, state, records)
+    except ConfigurationError as ex:
+        raise click.ClickException("\n".join(ex.errors)) from ex
+    except Refusal as refusal:
+        raise click.ClickException(_words(refusal)) from refusal
+
+
+def _words(refusal: Refusal) -> str:
+    codes, named = ",".join(refusal.codes), ", ".join(refusal.parameters)
+    detail = refusal.detail if refusal.detail not in refusal.codes else ""
+    return ": ".join(filter(None, (codes, named, detail)))
+
+
+def piped_or_prompted(prompt: str) -> str:
+    """Return a secret: the first line of standard input, asked for twice at a terminal."""
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
