@@ -13,6 +13,7 @@ from iredldap.gateways.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.idempotent_answers import IdempotentAnswers
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.admin_log import AdminLog
@@ -26,6 +27,7 @@ from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
+from iredldap.web.idempotency import Idempotency
 from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
@@ -110,6 +112,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     manager = TokenManager(directory, stored, config.tokens)
     sessions = Sessions(config.session, CookieSigner(config.session), directory, state)
     tokens = BearerTokens(stored, manager, gateways.attempts, config.session.recheck)
+    answers = IdempotentAnswers(state.database)
+    keys = [key.reveal() for key in config.session.keys]
+    idempotency = Idempotency(answers, keys, config.api.idempotency_hours)
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
     change_log = gateways.change_log
@@ -123,7 +128,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     shared = (config, directory, responses, jobs, records, admin_log, change_log)
 
-    app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens)])
+    app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])
     responses.install(app)
     # Paths whose methods do more than change or show what their rows say.
     resources: dict[str, Resource] = {

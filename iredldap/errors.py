@@ -438,6 +438,12 @@ class ExceedLimitTokens(Conflict):
     code = "EXCEED_LIMIT_TOKENS"
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this `Idempotency-Key` is still being carried out; ask again."""
+
+    code = "IDEMPOTENCY_KEY_IN_USE"
+
+
 class PasswordMismatch(Refusal):
     """A password check was made, and the password is wrong."""
 
@@ -468,6 +474,12 @@ class Unacceptable(Refusal):
     """The schema of the directory forbids it."""
 
     code = "SCHEMA_VIOLATION"
+
+
+class IdempotencyKeyReused(Unacceptable):
+    """The `Idempotency-Key` was used for another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class SchemaViolation(Unacceptable):

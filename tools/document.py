@@ -199,8 +199,8 @@ the cookie. A request other than GET, HEAD and OPTIONS that carries the cookie, 
   client reaches the API.
 
 Browsers set these headers, and no page can. Clients that send neither (`curl`, PHP, Python's
-`requests`, …) are not concerned; do not send them. There are no CORS headers, so no page of
-another origin reads an answer either.
+`requests`, …) are not concerned; do not send them. No page of another origin reads an
+answer either; only with a [token](tokens.md), if its origin is among `api.cors_origins`.
 
 Of several cookies of the same name a good one counts, wherever it stands.
 
@@ -339,6 +339,9 @@ when the database responds. |
 | `X-Invalid-Parameters` | answer | Parameters for which the request was refused, \
 by the names they were sent by. |
 | `Authorization` | request | `Bearer` and the secret of a token. |
+| `Idempotency-Key` | request | On a POST: a word of the client's, 1 to 255 printable ASCII \
+characters. For a day, a repeat of the request with it gets the same answer, with \
+`Idempotency-Replayed: true`, and nothing is done again. See [below](#repeats). |
 | `WWW-Authenticate` | answer | Of each 401; and of a 403 of a token that lacks a scope: which \
 ones the call needs. |
 | `Retry-After` | answer | Seconds to wait after `SERVER_DOWN`, `MLMMJADMIN_UNAVAILABLE` or \
@@ -346,6 +349,23 @@ ones the call needs. |
 
 In the five lists (`X-Ignored-…`, `X-Invalid-Parameters`, `X-Shared-Mailbox`, `X-Kept-Members`)
 items are separated by commas and percent-encoded, and the list is cut at 1 KB.
+
+## Repeats
+
+A client whose connection broke, or that got a 503, cannot know whether its POST was carried out.
+With an `Idempotency-Key` of its own for each request it sends the same again:
+
+- an answer that was made is given again, from any worker: a success, a refusal, or a failure whose
+  `_data` says what was done until then (to finish that one, send it with a new key);
+- a 5xx, 429 or 408 that changed nothing is not kept: the request is carried out;
+- while the first one is being carried out, the answer is 409 `IDEMPOTENCY_KEY_IN_USE` with
+  `Retry-After`; for five minutes, if its worker has died;
+- with another request, in path, parameters, `Prefer` or conditions, it is 422
+  `IDEMPOTENCY_KEY_REUSED`, and nothing is done.
+
+A key belongs to the admin and, if there is one, the token. Answers to malformed requests and to
+callers who may not are not kept, nor is that to a restore, which can be repeated as it is. They are
+kept for `api.idempotency_hours`.
 
 ## Codes
 

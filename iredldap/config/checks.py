@@ -13,6 +13,8 @@ from iredldap.config.settings import Secret
 
 _TCP = re.compile(r"(?:tcp://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*)(?::(?P<port>[0-9]{1,5}))?")
 
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+
 DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
@@ -43,6 +45,14 @@ def is_web_address(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def web_origins(items: tuple[str, ...]) -> str | None:
+    """Check origins of web pages: scheme, host and port, and nothing else."""
+    for item in items:
+        if not _ORIGIN.fullmatch(item):
+            return f"{item!r} is no origin as https://HOST or https://HOST:PORT"
+    return None
 
 
 def signing_keys(keys: tuple[Secret, ...]) -> str | None:

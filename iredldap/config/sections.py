@@ -22,6 +22,7 @@ from iredldap.config.checks import (
     networks,
     sealing_keys,
     signing_keys,
+    web_origins,
 )
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import (
@@ -77,6 +78,17 @@ class ApiSettings:
         "Largest LDIF file to be restored, in bytes; kept in the temporary directory meanwhile.",
         between(1024),
         default=1024 * 1024 * 1024,
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "Origins (`https://panel.example.com`) of pages whose scripts may call with an API token;"
+        " never with the session cookie. Empty: none.",
+        web_origins,
+        default=(),
+    )
+    idempotency_hours: int = setting(
+        "Hours for which the answer to a request with an `Idempotency-Key` is kept.",
+        between(1, 24 * 30),
+        default=24,
     )
     ldif_passwords: bool = setting(
         "Whether an export made by a global admin contains password hashes.", default=True

@@ -25,8 +25,10 @@ from iredldap.web.auth import (
     subject_of,
 )
 from iredldap.web.bearer import BearerTokens
+from iredldap.web.cors import CrossOrigin
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.idempotency import Idempotency
 from iredldap.web.server import arrivals
 from iredldap.web.server.connection import Connection
 from iredldap.web.sessions import Sessions
@@ -49,12 +51,19 @@ class Middleware:
     """
 
     def __init__(
-        self, config: Config, clients: Clients, sessions: Sessions, tokens: BearerTokens
+        self,
+        config: Config,
+        clients: Clients,
+        sessions: Sessions,
+        tokens: BearerTokens,
+        idempotency: Idempotency,
     ) -> None:
         self._config = config
         self._clients = clients
         self._sessions = sessions
         self._tokens = tokens
+        self._cors = CrossOrigin(config.api.cors_origins)
+        self._idempotency = idempotency
         self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -64,6 +73,8 @@ class Middleware:
         self._refuse_cross_site(request)
         if request.path == "/api" or request.path.startswith("/api/"):
             self._clients.admit(request)
+        if self._cors.answers(request, response):
+            return
         if getattr(request.env.get("gunicorn.socket"), "overdue", False):
             raise TooManyRequests("no thread was free in time", retry_after=_RETRY_AFTER)
 
@@ -134,6 +145,8 @@ class Middleware:
                 self._config.accounts.default_transport,
             )
         request.context.parsed = parsed
+        if caller:
+            self._idempotency.begin(request, response)
 
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Caller:
         secret = credentials.secret_of(request)
@@ -197,6 +210,8 @@ class Middleware:
         # Without it browsers could take a text that a client has stored for a page or a script.
         response.set_header("X-Content-Type-Options", "nosniff")
         head.allow_head(response)
+        self._cors.mark(request, response)
+        self._idempotency.end(request, response)
         context = request.context
         if "began" not in context:
             # Falcon answers some methods, such as WEBSOCKET, before it calls the middleware.

@@ -140,6 +140,8 @@ class Responses:
             response.set_header("WWW-Authenticate", credentials.challenge(request))
         elif isinstance(no, errors.MissingScope):
             response.set_header("WWW-Authenticate", credentials.challenge_for(no.scopes))
+        if isinstance(no, errors.IdempotencyKeyInUse):
+            response.set_header("Retry-After", "1")
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))
         # All of these pass by themselves, when the directory, a database or mlmmjadmin answers

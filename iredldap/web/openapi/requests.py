@@ -154,9 +154,20 @@ def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
     if changes_entry and endpoint.id.endswith("_create"):
         yield _header("If-None-Match", "`*`: the name must be new, otherwise 412.", "*")
     wishes = [wish for wish, may in ((_STRICTLY, endpoint.table), (_LATER, changes)) if may]
+    if keeps_answers(endpoint):
+        yield _header(
+            "Idempotency-Key",
+            "A word of the client's: sent again with it, the request is answered as the first time"
+            " and not carried out again.",
+        )
     if wishes:
         meaning = " ".join(_WISHES[wish] for wish in wishes)
         yield _header("Prefer", meaning, *dict.fromkeys((*wishes, ", ".join(wishes))))
+
+
+def keeps_answers(endpoint: Endpoint) -> bool:
+    """Return whether an `Idempotency-Key` has an effect."""
+    return endpoint.method == "POST" and not endpoint.is_open and not endpoint.takes_file
 
 
 def _header(name: str, description: str, *choices: str) -> dict[str, Any]:

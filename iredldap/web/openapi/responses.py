@@ -8,6 +8,7 @@ from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.openapi.requests import keeps_answers
 from iredldap.web.openapi.schemas import envelope, reference
 from iredldap.web.origins import SAFE_METHODS
 from iredldap.web.responses import JSON, status_of_code
@@ -56,6 +57,8 @@ _OF_CHANGES = (
     "DIRECTORY_READ_ONLY",
     "DIRECTORY_FULL",
 )
+
+_OF_KEYS = ("IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED")
 
 _TEXT: Mapping[str, Any] = {"schema": {"type": "string"}}
 _NUMBER: Mapping[str, Any] = {"schema": {"type": "integer", "minimum": 0}}
@@ -154,6 +157,8 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield "NO_SUCH_ROUTE"
     if endpoint.operation:
         yield from _OF_CHANGES
+    if keeps_answers(endpoint):
+        yield from _OF_KEYS
 
 
 def _status(endpoint: Endpoint, code: str) -> int:

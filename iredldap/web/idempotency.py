@@ -1,0 +1,203 @@
+"""Answer a repeated POST with the same `Idempotency-Key` as the first time, without doing it again.
+
+The request is stored as a keyed digest only. The answer is sealed, because it may have a secret, by
+a key that is derived from a session key and the key of the client: who reads the database can open
+none without both.
+
+Source: `docs/decisions/0056-idempotency.md`; the IETF's draft of the header.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from iredldap.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidParameter,
+    Refusal,
+    RequestTimeout,
+    ServerDown,
+    TooManyRequests,
+)
+from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
+from iredldap.web import forms
+from iredldap.web.responses import status_of
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+
+_KEY = re.compile(r"[!-~]{1,255}")
+_NONCE = 12
+_ABANDONED = 300_000
+"""Milliseconds after which a request without an answer is taken for one whose worker died."""
+
+_OWN_HEADERS = {"x-request-id", "set-cookie", "vary"}
+"""Headers of each answer itself."""
+
+_CONDITIONS = ("If-Match", "If-None-Match", "Prefer")
+_SERVER_ERRORS = 500
+_TRANSIENT = (TooManyRequests, RequestTimeout)
+
+log = structlog.get_logger("iredldap.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that a request holds: its id in the store, and the client's words."""
+
+    id: str
+    claim: str
+    key: str
+
+
+class Idempotency:
+    """Finds the answers to repeated requests, and keeps new ones.
+
+    Args:
+        kept: The answers.
+        keys: Session keys: the last one seals, and any opens.
+        hours: Hours for which an answer is kept.
+    """
+
+    def __init__(self, kept: IdempotentAnswers, keys: Sequence[str], hours: int) -> None:
+        self._kept = kept
+        self._keys = keys
+        self._milliseconds = hours * 3600 * 1000
+
+    def begin(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Claim the key of a request, or answer it as before; without a key nothing happens.
+
+        Args:
+            request: A POST that has been admitted and read.
+            response: Is complete afterwards if there was an answer.
+
+        Raises:
+            InvalidParameter: If the key is malformed.
+            IdempotencyKeyReused: If it was used for another request.
+            IdempotencyKeyInUse: If the first request is still being carried out.
+            ServerDown: If the state database does not respond.
+        """
+        key = request.get_header(HEADER)
+        if key is None or request.method != "POST" or request.context.endpoint.takes_file:
+            return
+        if not _KEY.fullmatch(key):
+            raise InvalidParameter(f"{HEADER} has 1 to 255 printable ASCII characters")
+        now = time.time_ns() // 1_000_000
+        claim = Claim(_id(request, key), os.urandom(16).hex(), key)
+        wanted = KeptAnswer(self._digest(request, self._keys[-1]), claim.claim, None, now)
+        found = self._kept.claim(claim.id, wanted, now - self._milliseconds)
+        if found is None:
+            request.context.claim = claim
+            return
+        if not any(_same(found.request, self._digest(request, each)) for each in self._keys):
+            raise IdempotencyKeyReused(claim.id)
+        if found.answer is not None:
+            self._replay(response, found.answer, claim)
+            return
+        is_abandoned = found.began < now - _ABANDONED
+        if not is_abandoned or not self._kept.take_over(claim.id, found, wanted):
+            raise IdempotencyKeyInUse(claim.id)
+        request.context.claim = claim
+
+    def end(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Keep the answer to a request that holds a key.
+
+        One that changed nothing and may succeed later is not kept. If the state database fails by
+        now, the answer goes out all the same, and the key stays in use until it counts as
+        abandoned.
+        """
+        claim: Claim | None = request.context.get("claim")
+        if claim is None:
+            return
+        try:
+            if response.data is None or _may_pass(request.context.get("refusal")):
+                self._kept.release(claim.id, claim.claim)
+            else:
+                answer = self._sealed(response, response.data, claim)
+                self._kept.keep(claim.id, claim.claim, answer)
+        except ServerDown as ex:
+            log.warning("an answer cannot be kept for a repeat", detail=ex.detail)
+
+    def _digest(self, request: falcon.Request, key: str) -> str:
+        """Return a keyed digest of what a request asks for, whatever its form."""
+        context = request.context
+        changes = [
+            (change.field.name, change.verb.value, change.values)
+            for change in (*context.parsed.changes, *context.parsed.odd)
+        ]
+        asked = [
+            context.endpoint.id,
+            sorted(context.names.items()),
+            sorted(changes),
+            sorted(context.parsed.unknown),
+            sorted(forms.query(request).items()),
+            bool(context.get("dry_run")),
+            [request.get_header(name) or "" for name in _CONDITIONS],
+        ]
+        words = json.dumps(asked).encode()
+        return hmac.new(_derived(key, b"request"), words, hashlib.sha256).hexdigest()
+
+    def _sealed(self, response: falcon.Response, body: bytes, claim: Claim) -> bytes:
+        headers = {k: v for k, v in response.headers.items() if k.lower() not in _OWN_HEADERS}
+        text = json.dumps([response.status_code, headers, body.decode()]).encode()
+        nonce = os.urandom(_NONCE)
+        return nonce + _cipher(self._keys[-1], claim).encrypt(nonce, text, claim.id.encode())
+
+    def _replay(self, response: falcon.Response, sealed: bytes, claim: Claim) -> None:
+        status, headers, body = self._opened(sealed, claim)
+        response.status = status
+        for name, value in headers.items():
+            response.set_header(name, value)
+        response.set_header(REPLAYED, "true")
+        response.data = body.encode()
+        response.complete = True
+
+    def _opened(self, sealed: bytes, claim: Claim) -> Any:
+        for key in self._keys:
+            try:
+                text = _cipher(key, claim).decrypt(
+                    sealed[:_NONCE], sealed[_NONCE:], claim.id.encode()
+                )
+            except InvalidTag:
+                continue
+            return json.loads(text)
+        raise IdempotencyKeyReused(f"{claim.id}: sealed by a key that is gone")
+
+
+def _may_pass(refusal: Refusal | None) -> bool:
+    """Return whether a refusal changed nothing, and the same request may succeed later."""
+    if refusal is None:
+        return False
+    is_passing = isinstance(refusal, _TRANSIENT) or status_of(refusal) >= _SERVER_ERRORS
+    return is_passing and not (refusal.report and "done" in refusal.report)
+
+
+def _id(request: falcon.Request, key: str) -> str:
+    caller = request.context.caller
+    words = [caller.address, caller.token.id if caller.token else "", key]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one, other)
+
+
+def _derived(key: str, purpose: bytes) -> bytes:
+    return hmac.new(key.encode(), b"idempotency " + purpose, hashlib.sha256).digest()
+
+
+def _cipher(key: str, claim: Claim) -> AESGCM:
+    secret = hmac.new(_derived(key, b"answer"), claim.key.encode(), hashlib.sha256).digest()
+    return AESGCM(secret)
