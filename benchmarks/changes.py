@@ -96,14 +96,9 @@ def _creating(number: int) -> Call:
     return Call("POST", f"/user/new{number}@{SMALL}", form)
 
 
-def _deleting(number: int) -> Call:
-    return Call("DELETE", f"/user/new{number}@{SMALL}", {})
-
-
 _KINDS: dict[str, Callable[[int], Call]] = {
     "PUT of a user's name": _changing,
     "POST of a user": _creating,
-    "DELETE of a user": _deleting,
 }
 
 

@@ -32,6 +32,9 @@ _PIECE = 250
 _PIECE_BYTES = 256 * 1024
 """Bytes of their text after which it is stored, too."""
 
+_PIECE_SECONDS = 0.2
+"""Seconds after which it is: what a killed worker has not stored is not in the log."""
+
 _MOST_FORESEEN = 50
 """Writes that an intent lists."""
 
@@ -62,6 +65,7 @@ class Recording(Recorder):
         self._lines: list[str] = []
         self._size = 0
         self._pieces = 0
+        self._stored = 0.0
         self._entries = 0
         self._attributes: set[str] = set()
         self._targets: set[str] = set()
@@ -175,6 +179,7 @@ class Recording(Recorder):
         change = self._described()
         self._store(partial(self._kept.store.begin, change, self._intent(), change.began))
         self._has_begun = True
+        self._stored = time.monotonic()
         self._kept.began(change.id)
 
     def _described(self) -> LoggedChange:
@@ -203,8 +208,14 @@ class Recording(Recorder):
         text = self._line(touched)
         self._lines.append(text)
         self._size += len(text)
-        if len(self._lines) >= _PIECE or self._size >= _PIECE_BYTES:
+        if self._is_due():
             self._store_piece()
+
+    def _is_due(self) -> bool:
+        if len(self._lines) >= _PIECE or self._size >= _PIECE_BYTES:
+            return True
+        # A single write is stored with the completion, however long it took.
+        return len(self._lines) > 1 and time.monotonic() - self._stored > _PIECE_SECONDS
 
     def _line(self, touched: Touched) -> str:
         return line(self._kept.seals.sealed(touched))
@@ -226,6 +237,7 @@ class Recording(Recorder):
             return
         self._pieces += 1
         self._lines, self._size, self._targets = [], 0, set()
+        self._stored = time.monotonic()
 
     def _store(self, work: Callable[[], None]) -> None:
         """Store something before a write.

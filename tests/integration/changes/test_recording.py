@@ -195,6 +195,7 @@ def test_a_sweep_is_recorded_in_pieces(
     log: ChangeLog, directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("iredldap.changes.recording._PIECE", 3)
+    monkeypatch.setattr("iredldap.changes.recording._PIECE_SECONDS", 600)
     names = [f"d{number}.test" for number in range(8)]
     make(log, directory, *(add(TREE.domain(name), description=(b"old",)) for name in names))
 
@@ -215,6 +216,19 @@ def test_a_sweep_is_recorded_in_pieces(
     for name in names:
         found_by_name = log.store.find(ChangeFilter(domain=name), 10)
         assert recording.id in {change.id for change in found_by_name}
+
+
+def test_a_piece_does_not_wait_for_the_others(
+    log: ChangeLog, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is stored when its time has come, however few it has; a single write is no piece."""
+    monkeypatch.setattr("iredldap.changes.recording._PIECE_SECONDS", -1)
+    several = make(log, directory, add(), described(b"a"), described(b"b"))
+    single = make(log, directory, described(b"c"))
+
+    assert [len([*unpacked(piece)]) for piece in log.store.pieces(several.id)] == [2]
+    assert len(touched(log, several.id)) == 3
+    assert [*log.store.pieces(single.id)] == []
 
 
 def test_what_a_recheck_corrects_is_recorded(log: ChangeLog, directory: Directory) -> None:
