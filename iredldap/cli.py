@@ -272,6 +272,7 @@ def _introduce(development: Development) -> None:
     facts = development.facts()
     for name, fact in facts.items():
         click.echo(f"{name}: {fact}")
+    click.echo(f"config: {development.configuration}")
     click.echo(f"logs: {development.log} {development.slapd.log}")
     click.echo("try:")
     click.echo(

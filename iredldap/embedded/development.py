@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.slapd import Slapd, refuse_taken_port
-from iredldap.installation import configuration, kept_secret
+from iredldap.installation import Value, changed, configuration, kept_secret, write_secret
 from iredldap.shipped import shipped
 
 SUFFIX = "dc=example,dc=com"
 ADMIN = "admin@iredldap.test"
+
+_DATABASES = ("iredapd", "amavisd", "iredadmin", "state")
 
 # Enough for a much slower machine; a server that exits is noticed at once.
 _START_SECONDS = 60.0
@@ -54,6 +57,10 @@ class Development:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}/iredadmin/api"
+
+    @property
+    def configuration(self) -> Path:
+        return self._home / "iredldap.toml"
 
     @property
     def log(self) -> Path:
@@ -165,38 +172,45 @@ class Development:
         return base.ldif(iter([*base.entries(self._tree, reader, writer), first]))
 
     def _write_configuration(self) -> None:
-        path = self._home / "iredldap.toml"
-        if path.exists():
-            return
-        keys = [self._secrets / name for name in ("session-keys", "change-log-keys")]
-        for key in keys:
+        """Write the configuration, or add the sections that one of an older version lacks.
+
+        Commands that are given this file find the databases by it, as gunicorn does.
+        """
+        path = self.configuration
+        text = path.read_text(encoding="utf-8") if path.exists() else configuration({})
+        present, whole = tomllib.loads(text), text
+        for section, settings in self._sections().items():
+            if section not in present:
+                whole = changed(whole, section, settings)
+        if whole != text:
+            path.write_text(whole, encoding="utf-8")
+
+    def _sections(self) -> dict[str, dict[str, Value]]:
+        keys = {name: self._secrets / name for name in ("session-keys", "change-log-keys")}
+        for key in keys.values():
             kept_secret(key)
-        path.write_text(
-            configuration(
-                {
-                    "api": {"enable_restful_api": True},
-                    "ldap": {
-                        "uri": [self.slapd.uri],
-                        "suffix": SUFFIX,
-                        "bind_dn": f"cn=vmailadmin,{SUFFIX}",
-                        "bind_password_file": str(self._secrets / "vmailadmin"),
-                    },
-                    "session": {"keys_file": str(keys[0])},
-                    "changes": {"keys_file": str(keys[1])},
-                }
-            ),
-            encoding="utf-8",
-        )
+        databases = {name: self._secrets / f"{name}-url" for name in _DATABASES}
+        for name, file in databases.items():
+            if not file.exists():
+                write_secret(file, f"sqlite:///{self._home / name}.sqlite3")
+        return {
+            "api": {"enable_restful_api": True},
+            "ldap": {
+                "uri": [self.slapd.uri],
+                "suffix": SUFFIX,
+                "bind_dn": f"cn=vmailadmin,{SUFFIX}",
+                "bind_password_file": str(self._secrets / "vmailadmin"),
+            },
+            "session": {"keys_file": str(keys["session-keys"])},
+            "changes": {"keys_file": str(keys["change-log-keys"])},
+            **{name: {"url_file": str(file)} for name, file in databases.items()},
+        }
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
-            CONFIG_VARIABLE: str(self._home / "iredldap.toml"),
+            CONFIG_VARIABLE: str(self.configuration),
             "IREDLDAP_LDAP_URI": self.slapd.ldapi,
             "IREDLDAP_SERVER_BIND": f"127.0.0.1:{self._port}",
-            **{
-                f"IREDLDAP_{name.upper()}_URL": f"sqlite:///{self._home / name}.sqlite3"
-                for name in ("iredapd", "amavisd", "iredadmin", "state")
-            },
         }
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,6 +181,25 @@ def test_what_it_says(tmp_path: Path) -> None:
             check=True,
         )
         assert judged.stdout.startswith("0 errors, 0 warnings in "), judged
+        told = subprocess.run(
+            [*COMMAND, "changes", "--config", system.fact("config")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "domain_create test.com" in told.stdout, told
+
+
+def test_a_configuration_of_an_older_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    """Its own settings stay; commands find the databases by it afterwards."""
+    with running(tmp_path / "var") as system:
+        path = Path(system.fact("config"))
+    text = path.read_text("utf-8")
+    path.write_text(text[: text.index("[changes]")] + "# mine\n", "utf-8")
+
+    with running(tmp_path / "var"):
+        assert "# mine" in path.read_text("utf-8")
+        assert tomllib.loads(path.read_text("utf-8")) == tomllib.loads(text)
 
 
 def test_two_side_by_side(tmp_path: Path) -> None:
