@@ -16,6 +16,8 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename
 
 _IDENTITY = ("entryUUID", "entryCSN")
 _UUID, _CSN = _IDENTITY
+_DOMAINS = [("o", "domains")]
+"""The component of a DN below which the domains are."""
 
 
 def read_before(operation: Operation) -> tuple[str, ...]:
@@ -130,10 +132,14 @@ def targets(touched: Touched) -> frozenset[str]:
 
 
 def _targets_in(dn: str) -> Iterable[str]:
-    if domain := names.domain_name_in(dn):
-        yield domain
-    for part in names.components(dn):
+    # Parsed once: of a single change this is a good part of what its recording takes.
+    parts = names.components(dn)
+    if _DOMAINS in parts[1:]:
+        above = dict(parts[parts.index(_DOMAINS, 1) - 1])
+        if domain := above.get("domainname"):
+            yield domain
+    for part in parts:
         for attribute, value in part:
             if attribute == "mail":
-                yield value.lower()
+                yield value
                 return

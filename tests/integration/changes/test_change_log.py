@@ -134,6 +134,17 @@ class TestReading:
             assert "X-Change-Id" not in answer.headers
         assert ids(filled) == before
 
+    def test_a_change_names_the_token(self, filled: Client) -> None:
+        headers = new_token(filled)
+        client = Client(filled.url)
+        change = id_of(client.call("PUT", f"/api/domain/{HERE}", headers=headers, name="New"))
+
+        token = logged(filled, f"/api/changes/{change}")["token"]
+
+        assert token
+        assert ids(filled, token=token) == [change]
+        assert ids(filled, token="other") == []
+
     def test_a_job_is_in_the_log(self, filled: Client, served: Served) -> None:
         promise = {"Prefer": "respond-async"}
         answer = filled.call("PUT", f"/api/users/{HERE}", headers=promise, language="de_DE")
@@ -156,6 +167,12 @@ class TestReading:
         assert (change["endpoint"], change["entries"]) == ("ldif_restore", 1)
         assert [one["event"] for one in change["touched"]] == ["add"]
         assert world.entry(world.tree.user(ANN))
+
+
+def new_token(client: Client) -> dict[str, str]:
+    """Make a token that may change domains; give the header that a request with it has."""
+    answer = client.post("/api/tokens", name="script", scopes="domains:update")
+    return {"Authorization": f"Bearer {answer.json()['_data']['secret']}"}
 
 
 class TestRights:
@@ -224,7 +241,7 @@ class TestSecrets:
     def test_no_secret_is_found_in_files_logs_and_answers(
         self, filled: Client, world: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """Clear text, hash, and the hash's base64, of every password that was used."""
+        """Clear text, hash, and the hash's base64, of every password; and the secret of a token."""
         user = world.tree.user(ANN)
         stored = hashes(world, user)
         answers = [
@@ -236,7 +253,12 @@ class TestSecrets:
         answers += [filled.delete("/api/admin/new@admins.test"), filled.delete(f"/api/user/{ANN}")]
         answers += [filled.get(f"/api/changes/{id_of(answer)}") for answer in answers]
         answers.append(filled.get("/api/changes"))
+        token = new_token(filled)
+        answers.append(
+            Client(filled.url).call("PUT", f"/api/domain/{HERE}", headers=token, name="By token")
+        )
         secrets = {PASSWORD.encode(), NEXT.encode(), *stored}
+        secrets.add(token["Authorization"].partition(" ")[2].encode())
         secrets |= {value.partition(b"}")[2] for value in stored}
 
         texts = {f"answer {number}": answer.content for number, answer in enumerate(answers)}
