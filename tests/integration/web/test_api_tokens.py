@@ -469,6 +469,33 @@ def test_hashes_leave_only_with_the_scope_for_them(serve: Any, world: World) -> 
         assert "userPassword" not in without.get(path).text, path
 
 
+def test_an_undo_needs_the_scopes_of_the_change(served: Served, company: Client) -> None:
+    """Beside its own: who could not have made the change may not take it back."""
+    path = "/api/user/ann@one.test"
+    renamed, reset = (
+        done(company.put(path, **form)).headers["X-Change-Id"]
+        for form in ({"name": "Anne"}, {"password": "another good one"})
+    )
+    undo = token(served, company, scopes="changes:update")
+    users = token(served, company, scopes="changes:update,users:update")
+    every = token(served, company, scopes="changes:update,users:update,passwords:update")
+    refused(undo.post(f"/api/changes/{renamed}/undo"), *DENIED)
+    refused(users.post(f"/api/changes/{reset}/undo"), *DENIED)
+    assert users.post(f"/api/changes/{renamed}/undo").json()["_success"]
+    answer = every.post(f"/api/changes/{reset}/undo")
+    assert answer.json().get("_msg") != "PERMISSION_DENIED"
+
+
+def test_changes_name_the_token(served: Served, company: Client) -> None:
+    made = create(company, scopes="users:update,changes:read", domains="one.test")
+    client = bearer(served, made["secret"])
+    done(client.put("/api/user/ann@one.test", name="Anne"))
+    done(company.put("/api/user/ann@two.test", name="Anne"))
+    found = client.get("/api/changes").json()["_data"]
+    assert {change["domain"] for change in found if change.get("account")} == {"one.test"}
+    assert found[0]["token"] == made["id"]
+
+
 def test_a_restore_needs_every_scope_that_it_could_use(served: Served, company: Client) -> None:
     file = b"version: 1\n\n# entries: 0\n"
     refused(token(served, company, scopes="ldif:create").send_file("/api/ldif", file), *DENIED)

@@ -176,6 +176,10 @@ TABLE = {
     "change_get": reading(
         {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/changes/of-none"
     ),
+    "change_undo": reading(
+        {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN},
+        "/api/changes/of-none/undo",
+    ),
     "token_create": reading(WHOEVER_IS_IN, "/api/tokens", name="x", scopes="tokens:create"),
     "tokens_list": reading(WHOEVER_IS_IN, "/api/tokens"),
     "token_get": reading(
@@ -924,7 +928,7 @@ WITHOUT_RULES = {
     "ml_get", "ml_create", "ml_update", "ml_delete",
     "admin_create", "admin_update", "admin_verify_password",
     "domains_list", "users_list", "aliases_list", "mls_list",
-    "ldif_all", "ldif_restore",
+    "ldif_all", "ldif_restore", "changes_find", "token_create",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip
 """Endpoints that have parameters, of which all are for whoever may call."""
