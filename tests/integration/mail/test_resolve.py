@@ -137,7 +137,8 @@ def compare_with_postfix(postfix: Postfix, address: str, told: dict[str, Any]) -
         assert told["loops"] == [], address
         placed = {end["address"] for end in told["ends"] if is_taken(end)}
         assert placed == recipients, address
-    if told["accepted"]:
+    # The accounts made at random have none of these.
+    if told["accepted"] and domain not in {DOMAIN, "also.test"}:
         for kind, shown in (("recipient_bcc", told["copies"]), *sent(told)):
             own = postfix.lookup(f"{kind}_maps_user", address)
             expected = own or postfix.lookup(f"{kind}_maps_domain", address)
