@@ -292,7 +292,8 @@ no entry would be written. |
 | `steps` | The steps in words, in their order. |
 | `ldif` | LDIF change records, as `ldapmodify` reads them. Passwords are `{redacted}`. |
 | `records`, `records_left_out` | How many there are, and how many of them are not in `ldif`: \
-of each sweep the first {most_printed} are. |
+of each sweep the first {most_printed} are, and to a normal admin no entry of a domain that they \
+do not manage. |
 | `sweeps` | Steps that search, each with the number of entries that it would change. |
 | `outside` | What would be written outside the directory: rows of databases, subscribable \
 lists. |

@@ -14,7 +14,17 @@ from iredldap.changes import apply, dry_run
 from iredldap.changes.dry_run import JudgedBy
 from iredldap.changes.forecast import Forecast
 from iredldap.changes.progress import Progress
-from iredldap.dit.plan import Outside, Plan, Recheck, Sweep, change_record, describe
+from iredldap.dit import names
+from iredldap.dit.plan import (
+    Operation,
+    Outside,
+    Plan,
+    Recheck,
+    Step,
+    Sweep,
+    change_record,
+    describe,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.ldif import writer
 
@@ -26,14 +36,16 @@ MOST_PRINTED = 1000
 class Preview:
     """What a change would do.
 
-    `ldif` are change records (RFC 2849) that leave the directory as the change would; of each sweep
-    the first `MOST_PRINTED`. `records` counts all, `left_out` those not printed. `sweeps` has the
-    number of entries that each sweep would change, with what it does. `judged_by` is None if no
-    entry would be written.
+    `steps` describes all steps. `ldif` are change records (RFC 2849) that leave the directory as
+    the change would; of each sweep the first `MOST_PRINTED`, and none of entries that the caller
+    may not see. `records` counts all, `left_out` those not printed. `sweeps` has the number of
+    entries that each sweep would change, with what it does. `judged_by` is None if no entry would
+    be written.
     """
 
     plan: Plan
     judged_by: JudgedBy | None
+    steps: tuple[str, ...]
     ldif: str
     records: int
     left_out: int
@@ -44,7 +56,7 @@ class Preview:
         plan = self.plan
         return {
             "judged_by": self.judged_by,
-            "steps": [describe(step) for step in plan.steps],
+            "steps": [*self.steps],
             "ldif": self.ldif,
             "records": self.records,
             "records_left_out": self.left_out,
@@ -67,6 +79,7 @@ def preview(
     make: Callable[[], Plan],
     if_match: tuple[str, ...] = (),
     *,
+    sees: Callable[[str], bool] = lambda _: True,
     redacted: bool = True,
 ) -> Preview:
     """Make the plan of a change, and find out what it would do and whether it would be refused.
@@ -75,6 +88,7 @@ def preview(
         directory: Where.
         make: Reads what it needs and returns the plan. It may be called several times.
         if_match: States of which the named entry must have one, as for `apply.execute`.
+        sees: Returns whether the caller may see the entry of a DN; they see the named one.
         redacted: Whether secrets are left out of the change records.
 
     Raises:
@@ -84,19 +98,24 @@ def preview(
     def foresee(plan: Plan, progress: Progress) -> Preview:
         directory.refuse_partial(step.query for step in plan.steps if isinstance(step, Sweep))
         judged_by = dry_run.judge(directory, plan, progress.fail, thorough=True)
-        return described(directory, plan, judged_by, redacted=redacted)
+
+        def shows(dn: str) -> bool:
+            return names.is_within(dn, plan.named) or sees(dn)
+
+        return _described(directory, plan, judged_by, shows, redacted=redacted)
 
     return apply.repeated(directory, make, foresee, if_match)
 
 
-def described(
-    directory: Directory, plan: Plan, judged_by: JudgedBy | None, *, redacted: bool
+def _described(
+    directory: Directory,
+    plan: Plan,
+    judged_by: JudgedBy | None,
+    shows: Callable[[str], bool],
+    *,
+    redacted: bool,
 ) -> Preview:
-    """Describe what a plan would do to the directory as it is.
-
-    Raises:
-        Refusal: That of a search.
-    """
+    """Describe what a plan would do to the directory as it is."""
     forecast = Forecast(directory)
     printed = [writer.VERSION]
     sweeps: list[tuple[str, int]] = []
@@ -106,11 +125,20 @@ def described(
         for number, operation in enumerate(forecast.operations(step)):
             records += 1
             changed.add(operation.dn)
-            if isinstance(step, Sweep) and number >= MOST_PRINTED:
+            is_cut = isinstance(step, Sweep) and number >= MOST_PRINTED
+            if is_cut or not shows(operation.dn):
                 left_out += 1
             else:
                 printed.append(change_record(operation, redacted=redacted))
         if isinstance(step, Sweep):
             sweeps.append((step.meaning, len(changed)))
     text = b"".join(printed).decode("ascii")
-    return Preview(plan, judged_by, text, records, left_out, tuple(sweeps))
+    steps = tuple(_words(step, shows) for step in plan.steps)
+    return Preview(plan, judged_by, steps, text, records, left_out, tuple(sweeps))
+
+
+def _words(step: Step, shows: Callable[[str], bool]) -> str:
+    """Describe a step; of an operation on an entry that the caller may not see not the entry."""
+    if isinstance(step, Operation) and not shows(step.dn):
+        return f"{type(step).__name__.lower()} an entry of another domain"
+    return describe(step)

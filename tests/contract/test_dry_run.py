@@ -472,6 +472,22 @@ def test_secrets_are_redacted(api: Client, world: World, is_new: bool) -> None:
     assert "{SSHA" not in answer.text
 
 
+def test_normal_admin_sees_their_own_domains(served: Served, firm: Client) -> None:
+    """What would be written in others is counted, and its entries are not named."""
+    done(firm.put(f"/api/domain/admins/{DOMAIN}", addAdmin=BOB))
+    bob = served.client().log_in(BOB, SAMPLES["password"].sent)
+    call = Call("DELETE", f"/api/alias/{SALES}")
+
+    whole = shown(call.send(firm, dry_run="yes"))
+    told = shown(call.send(bob, dry_run="yes"))
+
+    assert OTHER in whole["ldif"]
+    assert OTHER not in str(told)
+    assert SALES in told["ldif"]
+    assert told["records"] == whole["records"]
+    assert told["records_left_out"] == 2
+
+
 def test_large_sweeps_are_cut(api: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is counted."""
     monkeypatch.setattr("iredldap.changes.preview.MOST_PRINTED", 2)

@@ -100,7 +100,9 @@ class Resource:
         checked = partial(self._plan, request, context, wanted, only_new=only_new)
         try:
             if request.context.dry_run:
-                self._show_plan(request, response, preview(self.directory, checked, if_match))
+                sees = context.caller.manages_place
+                shown = preview(self.directory, checked, if_match, sees=sees)
+                self._show_plan(request, response, shown)
             elif forms.is_asynchronous(request):
                 plan = checked()
                 judge_state(plan, if_match)
