@@ -309,7 +309,7 @@ LENIENT = {"lang", "flag_presence"}
 
 # Nothing of these is stored; tests of their own are at the end.
 APART = {"login", "user_verify_password", "admin_verify_password", "maillist_delete"}
-APART |= {"ml_get", "ml_delete", "changes_find"}
+APART |= {"ml_get", "ml_delete", "changes_find", "token_create"}
 APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.startswith("ldif_")}
 APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.endswith("_list")}
 
@@ -339,8 +339,8 @@ def cases(pairs: list[tuple[Endpoint, Any]]) -> list[Any]:
 every_parameter = pytest.mark.parametrize(("endpoint", "row"), cases(ROWS))
 
 
-LATEST = {"id": "none", "file": "page.js"}
-"""The job or the change that was made last, and a file of the reference."""
+LATEST = {"id": "none", "token": "none", "file": "page.js"}
+"""The job, change or token that was made last, and a file of the reference."""
 
 
 def path_of(endpoint: Endpoint) -> str:
@@ -372,8 +372,18 @@ def _last_change(api: Client) -> str:
     return str(api.get("/api/changes").json()["_data"][0]["id"])
 
 
-LAST_MADE = {"job_get": _new_job, "change_get": _last_change}
-"""Gives the id that the path of an endpoint needs."""
+def _new_token(api: Client) -> str:
+    return str(api.post("/api/tokens", name="One").json()["_data"]["id"])
+
+
+LAST_MADE = {
+    "job_get": ("id", _new_job),
+    "change_get": ("id", _last_change),
+    "change_undo": ("id", _last_change),
+    "token_get": ("token", _new_token),
+    "token_delete": ("token", _new_token),
+}
+"""Name and source of the variable that the path of an endpoint needs."""
 
 
 def prepare(api: Client, endpoint: Endpoint) -> None:
@@ -385,7 +395,8 @@ def prepare(api: Client, endpoint: Endpoint) -> None:
         return
     done(api.post(f"/api/domain/{DOMAIN}"))
     if endpoint.id in LAST_MADE:
-        LATEST["id"] = LAST_MADE[endpoint.id](api)
+        name, made = LAST_MADE[endpoint.id]
+        LATEST[name] = made(api)
         return
     if endpoint.id.endswith("_create"):
         return
