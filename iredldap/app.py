@@ -56,7 +56,7 @@ from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiRe
 from iredldap.web.responses import Responses
 from iredldap.web.sessions import Sessions
 from iredldap.web.slots import Slots
-from iredldap.web.undoable import UndoableChanges
+from iredldap.web.undoable import PermittedChanges
 
 
 class Background(Protocol):
@@ -118,7 +118,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
     change_log = gateways.change_log
-    changes = UndoableChanges(change_log, config.accounts.default_transport)
+    changes = PermittedChanges(change_log, config.accounts.default_transport)
     make = partial(plan_for, directory, config, records, changes, manager)
     jobs = Jobs(
         config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log

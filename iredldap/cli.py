@@ -18,6 +18,7 @@ from iredldap.commands.doctor import doctor
 from iredldap.commands.lookups import references, resolve
 from iredldap.commands.options import config_option
 from iredldap.commands.token import token
+from iredldap.commands.undo import undo
 from iredldap.config.checks import certificates
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import (
@@ -59,6 +60,7 @@ def main() -> None:
 main.add_command(admin)
 main.add_command(doctor)
 main.add_command(changes)
+main.add_command(undo)
 main.add_command(references)
 main.add_command(resolve)
 main.add_command(token)

@@ -31,6 +31,9 @@ class LoggedChanges(Protocol):
     def undone_by(self, number: str) -> Iterable[LoggedChange]:
         """Read the changes that have undone another one."""
 
+    def undos_after(self, number: str) -> Iterable[LoggedChange]:
+        """Read the undos since a change."""
+
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who may not make such a change.
 
@@ -49,6 +52,9 @@ class _NoChanges:
         return ()
 
     def undone_by(self, number: str) -> Iterable[LoggedChange]:
+        return ()
+
+    def undos_after(self, number: str) -> Iterable[LoggedChange]:
         return ()
 
     def permit(self, caller: Caller, change: LoggedChange) -> None:

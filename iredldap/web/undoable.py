@@ -1,23 +1,21 @@
-"""The change log as an undo reads it, with the rights that its caller needs."""
+"""The changes that the callers of the API may undo: those that they could make."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 
 from iredldap.changes.change_log import ChangeLog
-from iredldap.dit.change_log import LoggedChange, Touched
+from iredldap.dit.change_log import LoggedChange
 from iredldap.dit.fields import FieldChange, Verb
-from iredldap.dit.touched_text import unpacked
 from iredldap.errors import PermissionDenied
 from iredldap.operations.login import Caller
+from iredldap.operations.undo.logged import UNDO, UndoableChanges
 from iredldap.web.auth import permit_changes, permit_names, permit_token_for, subject_of
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 
 _ENDPOINTS: Mapping[str, Endpoint] = {endpoint.id: endpoint for endpoint in ENDPOINTS}
-_UNDO = "change_undo"
 
 
-class UndoableChanges:
+class PermittedChanges(UndoableChanges):
     """The changes in the log.
 
     Args:
@@ -26,25 +24,8 @@ class UndoableChanges:
     """
 
     def __init__(self, log: ChangeLog, default_transport: str) -> None:
-        self._log = log
+        super().__init__(log)
         self._default_transport = default_transport
-
-    def change(self, number: str) -> LoggedChange | None:
-        """Read a change by its id.
-
-        Raises:
-            ServerDown: If the database does not respond, as all methods.
-        """
-        return self._log.store.change(number)
-
-    def touched(self, number: str) -> Iterator[Touched]:
-        """Read what a change has touched, in order, with those secrets that can be opened."""
-        pieces = self._log.store.touched(number)
-        return map(self._log.seals.opened, chain.from_iterable(map(unpacked, pieces)))
-
-    def undone_by(self, number: str) -> Iterable[LoggedChange]:
-        """Read the changes that have undone another one."""
-        return self._log.store.undone_by(number)
 
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who may not make such a change: who could not do it may not undo it.
@@ -56,7 +37,7 @@ class UndoableChanges:
         """
         if caller.is_global and caller.token is None:
             return
-        while change.endpoint == _UNDO:
+        while change.endpoint == UNDO:
             undone = self.change(change.undoes)
             if undone is None:
                 raise PermissionDenied(f"{change.id} undoes a change that is not in the log")

@@ -1,21 +1,28 @@
 """Entries that an undo changes back: those that the change has modified, or renamed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iredldap import finders
-from iredldap.dit import generations, names, references
+from iredldap.dit import generations, names, references, user
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, equals
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Rename, Scope, Step, Sweep
 from iredldap.dit.undoing.net_changes import EntryChange
 from iredldap.dit.undoing.reversals import WhyNot, reverse
-from iredldap.errors import AlreadyExists, ChangedSince, NoSuchAccount, SecretNotKept
+from iredldap.errors import (
+    AlreadyExists,
+    ChangedSince,
+    NoSuchAccount,
+    PermissionDeniedUpdateGlobalAdminProfile,
+    SecretNotKept,
+)
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.domains import domains, global_admins
 from iredldap.operations.undo.left import GONE, Left
+from iredldap.operations.undo.successors import Successors
 
 _FEW = 20
 """Most entries that are read when the plan is made; of more, a sweep reads them."""
@@ -25,7 +32,11 @@ _WANTED = ("*", "entryCSN", "entryUUID")
 
 
 def steps(
-    context: Context, changes: list[EntryChange], why_not: WhyNot, left: Left
+    context: Context,
+    changes: list[EntryChange],
+    why_not: WhyNot,
+    left: Left,
+    again: Successors,
 ) -> Iterator[Step]:
     """Yield the steps that give entries back the values that they had.
 
@@ -35,26 +46,38 @@ def steps(
     """
     _refuse_sealed(changes)
     directory = context.directory
-    known = [change for change in changes if change.uuid]
-    if len(changes) <= _FEW or len(known) < len(changes):
-        yield from _single_steps(directory, changes, why_not, left)
+    if len(changes) <= _FEW:
+        yield from _single_steps(context, changes, why_not, left, again)
         return
-    # Domains, whose accounts follow their status, and global admins, of whom one has to stay.
+    # Those that an undo has brought back are looked for by their names, and so are domains, whose
+    # accounts follow their status, and global admins, of whom one has to stay.
     admins = {admin.dn for admin in directory.find(global_admins.query(directory))}
-    special = {
-        change.uuid
+    present = _present(directory, changes)
+    special = [
+        change
         for change in changes
-        if change.after in admins or names.domain_dn(change.dn) == change.dn
-    }
-    alone = [change for change in changes if change.uuid in special]
-    yield from _single_steps(directory, alone, why_not, left)
-    rest = [change for change in changes if change.uuid not in special]
+        if change.uuid not in present
+        or change.after in admins
+        or names.domain_dn(change.dn) == change.dn
+    ]
+    yield from _single_steps(context, special, why_not, left, again)
+    alone = {change.uuid for change in special}
+    rest = [change for change in changes if change.uuid not in alone]
     for start in range(0, len(rest), _BATCH):
         batch = {change.uuid: change for change in rest[start : start + _BATCH]}
         for change in batch.values():
             left.expect(change.uuid, change.dn)
         words = f"give {len(batch)} entries back what they had"
-        yield _sweep(directory, words, _query(directory, batch), batch, why_not, left)
+        yield _sweep(context, words, _query(directory, batch), batch, why_not, left)
+
+
+def _present(directory: Directory, changes: Iterable[EntryChange]) -> set[str]:
+    """Return the entryUUIDs of those entries that are there."""
+    return {
+        entry.text("entryUUID") or ""
+        for batch in finders.batches({change.uuid for change in changes if change.uuid})
+        for entry in directory.find(replace(_query(directory, batch), attributes=("entryUUID",)))
+    }
 
 
 def _refuse_sealed(changes: Iterable[EntryChange]) -> None:
@@ -64,21 +87,25 @@ def _refuse_sealed(changes: Iterable[EntryChange]) -> None:
 
 
 def _single_steps(
-    directory: Directory, changes: Iterable[EntryChange], why_not: WhyNot, left: Left
+    context: Context,
+    changes: Iterable[EntryChange],
+    why_not: WhyNot,
+    left: Left,
+    again: Successors,
 ) -> Iterator[Step]:
-    changes = [*changes]
+    directory, found = context.directory, [*changes]
     marks: list[Step] = []
-    for change, entry in zip(changes, current(directory, changes), strict=True):
+    for change, entry in zip(found, current(directory, found, again), strict=True):
         if entry is None:
             left.add([LeftAlone(change.dn, "", GONE)])
             continue
-        mods, alone = reverse(change, entry, directory.schema(), why_not)
+        mods, alone = _reverse(context, change, entry, why_not)
         left.add(alone)
         if mods:
             query = Query(entry.dn, Scope.BASE, "(objectClass=*)", _WANTED)
             words = f"give {entry.dn} back what it had"
             # A sweep over one entry: if others change it meanwhile, only that is made again.
-            yield _sweep(directory, words, query, {change.uuid: change}, why_not, left)
+            yield _sweep(context, words, query, {"": change}, why_not, left)
             yield from global_admins.require_active(directory, entry, mods)
             marks += _marks(directory, entry, mods)
     yield from marks
@@ -94,17 +121,22 @@ def _marks(directory: Directory, entry: Entry, mods: tuple[Mod, ...]) -> Iterato
     yield domains.unmark(entry.dn) if status.values == (b"active",) else domains.mark(entry.dn)
 
 
-def current(directory: Directory, changes: Iterable[EntryChange]) -> list[Entry | None]:
+def current(
+    directory: Directory, changes: Iterable[EntryChange], again: Successors
+) -> list[Entry | None]:
     """Return the entries as they are, under the names that they have by now; None: it is gone."""
     changes = [*changes]
     by_uuid: dict[str, Entry] = {}
     for batch in finders.batches({change.uuid for change in changes if change.uuid}):
         found = directory.find(_query(directory, batch))
         by_uuid |= {entry.text("entryUUID") or "": entry for entry in found}
-    return [
-        by_uuid.get(change.uuid) if change.uuid else directory.read(change.dn, _WANTED)
-        for change in changes
-    ]
+    return [by_uuid.get(change.uuid) or _named(directory, change, again) for change in changes]
+
+
+def _named(directory: Directory, change: EntryChange, again: Successors) -> Entry | None:
+    """Return the entry of the name, if it is the same one, or an undo has brought it back."""
+    entry = directory.read(change.dn, _WANTED)
+    return entry if entry and (not change.uuid or again.has(entry)) else None
 
 
 def _query(directory: Directory, uuids: Iterable[str]) -> Query:
@@ -112,8 +144,22 @@ def _query(directory: Directory, uuids: Iterable[str]) -> Query:
     return Query(directory.tree.suffix, Scope.SUBTREE, named, _WANTED)
 
 
+def is_protected(context: Context, entry: Entry) -> bool:
+    """Return whether an entry is the account of a global admin, and the caller none."""
+    return user.is_global_admin(entry) and not context.caller.is_global
+
+
+def _reverse(
+    context: Context, change: EntryChange, entry: Entry, why_not: WhyNot
+) -> tuple[tuple[Mod, ...], tuple[LeftAlone, ...]]:
+    """Return what `reverse` does; of what the caller may not change it is left alone."""
+    if is_protected(context, entry):
+        return (), (LeftAlone(entry.dn, "", "it is the account of a global admin"),)
+    return reverse(change, entry, context.directory.schema(), why_not)
+
+
 def _sweep(
-    directory: Directory,
+    context: Context,
     meaning: str,
     query: Query,
     changes: Mapping[str, EntryChange],
@@ -124,7 +170,7 @@ def _sweep(
 
     def revert(entry: Entry) -> Iterator[Operation]:
         change = changes.get(entry.text("entryUUID") or "") or changes[""]
-        mods, alone = reverse(change, entry, directory.schema(), why_not)
+        mods, alone = _reverse(context, change, entry, why_not)
         left.add(alone)
         left.seen(change.uuid)
         if mods:
@@ -147,12 +193,13 @@ class RenameBack:
 
 
 def rename_back(
-    context: Context, change: EntryChange, why_not: WhyNot, left: Left
+    context: Context, change: EntryChange, why_not: WhyNot, left: Left, again: Successors
 ) -> RenameBack | None:
     """Plan the way back of a renamed entry; None: it has its old name again.
 
     Raises:
         SecretNotKept: As `steps`.
+        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin would rename a global one.
         ChangedSince: If others have renamed or deleted it since.
         AlreadyExists: If the old address belongs to another account by now.
         NoSuchAccount: If the domain that it was in is gone.
@@ -161,9 +208,11 @@ def rename_back(
     assert change.before
     assert change.after
     directory = context.directory
-    (entry,) = current(directory, [change])
+    (entry,) = current(directory, [change], again)
     if entry is None:
         raise ChangedSince(f"{change.dn} is gone")
+    if is_protected(context, entry):
+        raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
     if names.same_dn(entry.dn, change.before):
         return None
     if not names.same_dn(entry.dn, change.after):

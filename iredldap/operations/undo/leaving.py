@@ -14,13 +14,19 @@ from iredldap.errors import PermissionDenied
 from iredldap.operations import deleted_mailboxes
 from iredldap.operations.context import Context
 from iredldap.operations.domains import global_admins
+from iredldap.operations.undo.changing import is_protected
 from iredldap.operations.undo.left import Left
+from iredldap.operations.undo.successors import Successors
 
 _WANTED = ("*", "entryCSN", "entryUUID")
 
 
 def entries(
-    context: Context, changes: Iterable[EntryChange], touched: Collection[str], left: Left
+    context: Context,
+    changes: Iterable[EntryChange],
+    touched: Collection[str],
+    left: Left,
+    again: Successors,
 ) -> list[Entry]:
     """Return the entries to take away, children first.
 
@@ -31,6 +37,7 @@ def entries(
         changes: Those of entries that were added.
         touched: DNs that the change has touched, in lower case: what refers from there goes too.
         left: Collects what is left alone.
+        again: Knows the entries that an undo has brought back.
 
     Raises:
         PermissionDenied: If it is the caller's own account, or the last active global admin.
@@ -44,7 +51,7 @@ def entries(
             continue
         if names.same_dn(entry.dn, context.caller.dn):
             raise PermissionDenied("an admin cannot delete their own account")
-        if why := _why_it_stays(context, change, entry, going, touched):
+        if why := _why_it_stays(context, change, entry, going, touched, again):
             left.add([LeftAlone(entry.dn, "", why)])
             continue
         if user.is_global_admin(entry) and entry.is_active:
@@ -60,12 +67,15 @@ def _why_it_stays(
     entry: Entry,
     going: Collection[str],
     touched: Collection[str],
+    again: Successors,
 ) -> str:
     directory = context.directory
-    if change.uuid and entry.text("entryUUID") != change.uuid:
+    if change.uuid and entry.text("entryUUID") != change.uuid and not again.has(entry):
         return "it was added again by others"
     if not is_unchanged(change, entry, directory.schema()):
         return CHANGED
+    if is_protected(context, entry):
+        return "it is the account of a global admin"
     below = next(
         (dn for dn in finders.dns_below(directory, entry.dn) if dn.lower() not in going), ""
     )

@@ -27,6 +27,7 @@ from iredldap.errors import (
     ExceededDomainQuotaSize,
     NoSuchAccount,
     NotAllowed,
+    PermissionDeniedUpdateGlobalAdminProfile,
     SecretNotKept,
 )
 from iredldap.gateways.directory import Directory
@@ -105,12 +106,16 @@ def judged(
     """Return the entries as they may come back: without what belongs to others by now.
 
     Raises:
+        PermissionDeniedUpdateGlobalAdminProfile: If a global admin would come back, and the caller
+            is none.
         AlreadyExists: If the address of an account, or the name of a domain, belongs to another.
         CanNotBeLocalDomain: If the domain of a standalone admin is hosted here by now.
         NotAllowed, ExceededDomainAccountLimit, ExceededDomainQuotaSize: If a domain has no room.
     """
     directory = context.directory
     for entry in returning:
+        if user.is_global_admin(entry) and not context.caller.is_global:
+            raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
         _refuse_taken(entry, values)
     admins = {
         names.domain_of(entry.folded("mail"))

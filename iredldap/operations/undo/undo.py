@@ -22,6 +22,7 @@ from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.undo import changing, leaving, outside, returning
 from iredldap.operations.undo.found import find
 from iredldap.operations.undo.left import Left
+from iredldap.operations.undo.successors import Successors
 from iredldap.operations.undo.values import ReturningValues, lazily
 
 _ROLES = {"domainglobaladmin", "accountstatus"}
@@ -62,7 +63,7 @@ def plan(context: Context, change: LoggedChange, touched: Iterable[Touched]) -> 
                 yield one
 
     changes = entry_changes(entries(), context.directory.equality_of)
-    made = _Undo(context, changes, rows)
+    made = _Undo(context, changes, rows, Successors(context.changes, change.id))
     steps = made.steps()
     if not steps:
         report = {"left_alone": [one.as_json() for one in made.left]}
@@ -75,9 +76,14 @@ def plan(context: Context, change: LoggedChange, touched: Iterable[Touched]) -> 
 
 class _Undo:
     def __init__(
-        self, context: Context, changes: list[EntryChange], rows: list[TouchedRows]
+        self,
+        context: Context,
+        changes: list[EntryChange],
+        rows: list[TouchedRows],
+        again: Successors,
     ) -> None:
         self.left = Left()
+        self._again = again
         self._context = context
         self._rows = rows
         self._changes = changes
@@ -89,20 +95,21 @@ class _Undo:
 
     def steps(self) -> list[Step]:
         """Return the steps, in an order in which mail is delivered meanwhile."""
-        context, directory, left = self._context, self._context.directory, self.left
+        context, left, again = self._context, self.left, self._again
+        directory = context.directory
         coming = returning.entries(directory, self._deleted)
         values = partial(ReturningValues, directory, [*self._values(coming)], coming, self._changes)
         why_not = lazily(values)
-        back = [changing.rename_back(context, one, why_not, left) for one in self._renamed]
+        back = [changing.rename_back(context, one, why_not, left, again) for one in self._renamed]
         ways = [way for way in back if way]
         moved = [change for change, way in zip(self._renamed, back, strict=True) if way]
         if coming:
             coming = returning.judged(context, coming, values(), left)
             outside.refuse_removed_mailboxes(context.records, self._rows)
         dns = {change.dn.lower() for change in self._changes}
-        going = leaving.entries(context, self._added, dns, left)
+        going = leaving.entries(context, self._added, dns, left, again)
         reverted = [*outside.step(context.records, self._rows, left)]
-        changed = [*changing.steps(context, self._modified, why_not, left)]
+        changed = [*changing.steps(context, self._modified, why_not, left, again)]
         return [
             *(step for way in ways for step in way.first),
             # Before the accounts: no job may remove the mailboxes meanwhile.

@@ -38,7 +38,7 @@ from iredldap.operations.mail_databases import Records
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, older_names
-from iredldap.web.undoable import UndoableChanges
+from iredldap.web.undoable import PermittedChanges
 
 _HASHES = "userPassword"
 
@@ -72,7 +72,7 @@ class Resource:
         """Return the context of a request."""
         caller = request.context.caller
         config = _config_for(self.config, caller)
-        changes = UndoableChanges(self.change_log, self.config.accounts.default_transport)
+        changes = PermittedChanges(self.change_log, self.config.accounts.default_transport)
         return Context(self.directory, config, caller, self.records, changes)
 
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:

@@ -1,19 +1,24 @@
 """A change is taken back: what it did goes, what others did since stays and is named."""
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ldap
 import pytest
 import requests
+from click.testing import CliRunner
 
+from iredldap.cli import main
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.dit.plan import Add
 from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
 from tests.support.everything import everything
 from tests.support.patience import at_once, wait_until
-from tests.support.serving import Served
+from tests.support.serving import Served, environment
 from tests.support.world import World
 
 CORP, OTHER = "corp.test", "other.test"
@@ -86,6 +91,24 @@ def test_a_deleted_user_comes_back_with_everything(
     refused(undo(api, first), 409, "ALREADY_UNDONE")
     assert undone(api, second)[1] == []
     assert everything(world, urls) == before
+
+
+def test_changes_before_a_deletion_can_be_undone_after_it_was(
+    api: Client, world: World, corp: str
+) -> None:
+    """The account that came back is the same one; one that others have added is not."""
+    before = world.snapshot()
+    made = number(api.post(f"/api/user/new@{CORP}", password=PASSWORD))
+    named = number(api.put(f"/api/user/new@{CORP}", language="de_DE"))
+    deleted = number(api.delete(f"/api/user/new@{CORP}"))
+    done(api.post(f"/api/user/new@{CORP}", password=PASSWORD, language="de_DE"))
+    assert undo(api, named).json()["_msg"] == "CHANGED_SINCE"
+    done(api.delete(f"/api/user/new@{CORP}"))
+
+    for change in (deleted, named, made):
+        assert undone(api, change)[1] == []
+
+    assert world.snapshot() == before
 
 
 def test_what_others_did_since_stays_and_is_named(
@@ -363,6 +386,13 @@ def test_normal_admins_undo_what_they_could_do(
     assert undone(bob, first)[1] == []
     assert world.attributes(world.tree.user(ANN))["cn"] == {"Another"}
 
+    again = number(api.put(f"/api/user/{ANN}", name="Name"))
+    deleted = number(api.delete(f"/api/user/{ANN}"))
+    done(api.post(f"/api/user/{ANN}", password=PASSWORD, name="Name"))
+    done(api.put(f"/api/user/{ANN}", isGlobalAdmin="yes"))
+    assert undo(bob, again).json()["_msg"] == "CHANGED_SINCE"
+    refused(undo(bob, deleted), 409, "ALREADY_EXISTS")
+
 
 def test_a_dry_run_shows_what_an_undo_would_do(api: Client, world: World, corp: str) -> None:
     change = number(api.put(f"/api/user/{ANN}", language="de_DE", name="Ann"))
@@ -376,3 +406,81 @@ def test_a_dry_run_shows_what_an_undo_would_do(api: Client, world: World, corp: 
     assert [(one["what"], one["values"]) for one in shown["left_alone"]] == [
         ("preferredLanguage", ["en_US"])
     ]
+
+
+class TestCommand:
+    """`iredldap undo`."""
+
+    @pytest.fixture(autouse=True)
+    def configured(
+        self, corp: str, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The configuration of the instance that is served."""
+        settings, path = served.config.ldap, tmp_path / "iredldap.toml"
+        path.write_text(
+            f"[ldap]\nuri = {json.dumps(settings.uri)}\n"
+            f'suffix = "{settings.suffix}"\nbind_dn = "{settings.bind_dn}"\n'
+        )
+        monkeypatch.setenv(CONFIG_VARIABLE, str(path))
+        for name, value in environment(tmp_path, urls_of(served)).items():
+            monkeypatch.setenv(name, value)
+
+    def test_one_change_is_undone(self, api: Client, world: World) -> None:
+        """What is left alone is printed; a dry run changes nothing."""
+        change = number(api.put(f"/api/user/{ANN}", language="de_DE", name="Ann"))
+        done(api.put(f"/api/user/{ANN}", language="fr_FR"))
+        before = world.snapshot()
+
+        shown = CliRunner().invoke(main, ["undo", "--dry-run", change])
+        assert shown.exit_code == 0, shown.output
+        assert "cn: Name\n" in shown.output
+        assert world.snapshot() == before
+        result = CliRunner().invoke(main, ["undo", change])
+
+        assert result.exit_code == 0, result.output
+        first, left = result.output.splitlines()
+        assert first.startswith(f"{change}  undone by ")
+        assert left == (
+            f"  left alone: {world.tree.user(ANN)}  preferredLanguage: en_US"
+            " (it has been changed since)"
+        )
+        assert world.attributes(world.tree.user(ANN))["cn"] == {"Name"}
+        logged = api.get(f"/api/changes/{first.split()[-1]}").json()["_data"]
+        assert (logged["undoes"], logged["account"]) == (change, ANN)
+        assert logged["admin"].startswith("unix:")
+        again = CliRunner().invoke(main, ["undo", change])
+        assert (again.exit_code, "ALREADY_UNDONE" in again.output) == (1, True)
+
+    def test_changes_of_an_admin_are_undone_the_newest_first(
+        self, api: Client, served: Served, world: World
+    ) -> None:
+        """Those of others stay."""
+        done(api.put(f"/api/domain/admins/{CORP}", addAdmin=BOB))
+        before = world.snapshot()
+        bob = served.client().log_in(BOB, PASSWORD)
+        for name in ("One", "Two"):
+            done(bob.put(f"/api/user/{ANN}", name=name))
+        done(bob.put(f"/api/user/{ANN}", name="Two", language="de_DE"))
+        theirs = done(bob.put(f"/api/user/{ANN}", accountStatus="disabled"))
+        assert undone(api, theirs.headers["X-Change-Id"])[1] == []
+
+        result = CliRunner().invoke(main, ["undo", "--since", "1h", "--admin", BOB])
+
+        assert result.exit_code == 0, result.output
+        assert len(result.output.splitlines()) == 4
+        assert "ALREADY_UNDONE" in result.output.splitlines()[0]
+        assert world.snapshot() == before
+
+    @pytest.mark.parametrize("options", [[], ["--since", "1h"], ["x", "--since", "1h"]])
+    def test_it_is_said_what_to_undo(self, options: list[str]) -> None:
+        assert CliRunner().invoke(main, ["undo", *options]).exit_code == 2
+
+    def test_an_unknown_id_is_refused(self) -> None:
+        result = CliRunner().invoke(main, ["undo", "nothing"])
+        assert (result.exit_code, "NO_SUCH_CHANGE" in result.output) == (1, True)
+
+
+def urls_of(served: Served) -> Urls:
+    config = served.config
+    found = (config.iredapd.url, config.amavisd.url, config.iredadmin.url)
+    return Urls("sqlite", *(url.reveal() for url in found))

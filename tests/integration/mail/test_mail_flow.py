@@ -105,6 +105,23 @@ def test_new_user_gets_mail(world: World, ann: str, postfix: Postfix) -> None:
     assert postfix.recipients(ann.upper()) == {ann}
 
 
+def test_a_deleted_user_who_comes_back_gets_mail_again(
+    api: Client, world: World, ann: str, postfix: Postfix, dovecot: Dovecot
+) -> None:
+    """Also through those who forward to them, in the same mailbox, with the same password."""
+    done(api.post(f"/api/alias/team@{DOMAIN}", members=ann))
+    (home,) = world.attributes(world.tree.user(ann))["homeDirectory"]
+    deleted = done(api.delete(f"/api/user/{ann}/keep_mailbox_days/7"))
+    assert_dead(postfix, dovecot, ann)
+
+    answer = api.post(f"/api/changes/{deleted.headers['X-Change-Id']}/undo")
+
+    assert answer.json() == {"_success": True, "_data": {"left_alone": []}}
+    assert_alive(postfix, dovecot, ann)
+    assert postfix.lookup("virtual_mailbox_maps", ann) == f"{home}/Maildir/"
+    assert postfix.recipients(f"team@{DOMAIN}") == {ann}
+
+
 @pytest.mark.parametrize("secured", ["", "secured", "tls"])
 def test_new_user_logs_in(ann: str, dovecot: Dovecot, secured: Security) -> None:
     """With the password given, by every protocol, secured or not; with no other one."""
