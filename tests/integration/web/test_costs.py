@@ -59,6 +59,16 @@ def test_reads_cost_one(api: Client, world: World) -> None:
         assert counted(world, api, lambda p=path: api.get(p)) == {"search": 1}, path  # type: ignore[misc]
 
 
+def test_a_token_costs_as_much_as_a_session(api: Client, world: World) -> None:
+    """Both are looked up before the first call, and not with each."""
+    done(api.post("/api/domain/corp.test"))
+    secret = api.post("/api/tokens", name="x", scopes="domains:read").json()["_data"]["secret"]
+    client = Client(api.url)
+    client.session.headers["Authorization"] = f"Bearer {secret}"
+    read = counted(world, client, lambda: client.get("/api/domain/corp.test"))
+    assert read == {"search": 1}
+
+
 def test_creating_a_user_costs_three(api: Client, world: World) -> None:
     """One look before, the entry, one look after; nothing is counted where nothing is limited."""
     done(api.post("/api/domain/corp.test", defaultQuota=10))
