@@ -5,7 +5,7 @@ the rest: programs that search for leaked secrets recognise it. Only its SHA-256
 stored. The id of a token is the beginning of that digest, so who finds a secret can name the token
 without a search: ``printf %s "$secret" | sha256sum | cut -c1-16``.
 
-Source: `docs/decisions/0055-tokens.md`.
+Source: `docs/decisions/0057-tokens.md`.
 """
 
 import hashlib

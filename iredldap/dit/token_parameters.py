@@ -2,7 +2,7 @@
 
 An item of a list that cannot be read refuses the request: what a token may do is not guessed.
 
-Source: `docs/decisions/0055-tokens.md`.
+Source: `docs/decisions/0057-tokens.md`.
 """
 
 import ipaddress

@@ -2,7 +2,7 @@
 
 A scope limits a token. It gives no right: a token can never do more than its admin.
 
-Source: `docs/decisions/0055-tokens.md`.
+Source: `docs/decisions/0057-tokens.md`.
 """
 
 from collections.abc import Collection, Iterable

@@ -1,6 +1,6 @@
 """Find the callers of API tokens, which come in the header `Authorization`.
 
-Source: `docs/decisions/0055-tokens.md`; RFC 6750.
+Source: `docs/decisions/0057-tokens.md`; RFC 6750.
 """
 
 import hmac

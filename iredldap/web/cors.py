@@ -3,7 +3,7 @@
 Never with the cookie: no answer allows credentials, and only one to a request with a token says
 that the page may read it.
 
-Source: `docs/decisions/0055-tokens.md`; Fetch standard, HTTP-network-or-cache fetch.
+Source: `docs/decisions/0057-tokens.md`; Fetch standard, HTTP-network-or-cache fetch.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Read the token of a request, and say which credentials an endpoint takes.
 
-Source: `docs/decisions/0055-tokens.md`; RFC 6750, RFC 9110 (11.6.1).
+Source: `docs/decisions/0057-tokens.md`; RFC 6750, RFC 9110 (11.6.1).
 """
 
 from collections.abc import Collection

@@ -4,7 +4,7 @@ The request is stored as a keyed digest only. The answer is sealed, because it m
 a key that is derived from a session key and the key of the client: who reads the database can open
 none without both.
 
-Source: `docs/decisions/0056-idempotency.md`; the IETF's draft of the header.
+Source: `docs/decisions/0058-idempotency.md`; the IETF's draft of the header.
 """
 
 import hashlib

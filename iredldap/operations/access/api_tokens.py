@@ -3,7 +3,7 @@
 A token can never do more than its admin at the moment: the admin is looked up as for a session,
 and the token only takes rights away.
 
-Source: `docs/decisions/0055-tokens.md`.
+Source: `docs/decisions/0057-tokens.md`.
 """
 
 import os
