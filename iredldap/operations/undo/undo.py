@@ -19,7 +19,7 @@ from iredldap.dit.undoing.net_changes import EntryChange, entry_changes
 from iredldap.errors import ChangedSince, NothingToUndo
 from iredldap.operations import list_mentions, targets
 from iredldap.operations.context import Context, PathVariables
-from iredldap.operations.undo import changing, leaving, outside, returning
+from iredldap.operations.undo import changing, leaving, outside, passwords, returning
 from iredldap.operations.undo.found import find
 from iredldap.operations.undo.left import Left
 from iredldap.operations.undo.successors import Successors
@@ -51,6 +51,8 @@ def plan(context: Context, change: LoggedChange, touched: Iterable[Touched]) -> 
         MailboxRemoved: If mail of an account that would come back is gone.
         AlreadyExists: If an address or a name belongs to somebody else by now.
         NoSuchAccount: If the domain is gone.
+        PermissionDenied: As `passwords.refuse_of_admins`.
+        PermissionDeniedUpdateGlobalAdminProfile: As `returning.judged`.
         ChangedSince, NothingToUndo: As `undo`.
     """
     rows: list[TouchedRows] = []
@@ -98,6 +100,7 @@ class _Undo:
         context, left, again = self._context, self.left, self._again
         directory = context.directory
         coming = returning.entries(directory, self._deleted)
+        passwords.refuse_of_admins(context, (*self._modified, *self._renamed), again)
         values = partial(ReturningValues, directory, [*self._values(coming)], coming, self._changes)
         why_not = lazily(values)
         back = [changing.rename_back(context, one, why_not, left, again) for one in self._renamed]
