@@ -202,7 +202,8 @@ def replace_addresses(
         tree: The tree.
         dn: The account's entry; neither under this name nor under the new one is it touched.
         new_dn: Its name afterwards.
-        renamed: Addresses that it loses, in lower case, with the addresses that replace them.
+        renamed: Addresses that it loses, in lower case, with the addresses that replace them;
+            if there are none, only mentions by DN are replaced.
         below: DNs of the entries below it, under its old name; mentions of them follow too.
     """
     own, dns = (names.components(dn), names.components(new_dn)), [dn, *below]
@@ -221,13 +222,16 @@ def replace_addresses(
     def sweep(base: str, mentioned: str) -> Sweep:
         return Sweep("replace references", Query(base, Scope.SUBTREE, mentioned, _REPLACED), change)
 
-    named = (contains(settings.ATTRIBUTE, address) for address in sorted(renamed))
-    everywhere = either(
-        *terms(*_INDEXED, *_GROUPS, *_NOTES),
-        *dn_references.outside_persons(dns),
+    named = [contains(settings.ATTRIBUTE, address) for address in sorted(renamed)]
+    rare = [
         every(_EXTERNALS, either(*terms("mail"))),
         every(_LISTS, either(*terms(*_ON_LISTS))),
         every(equals("objectClass", "mailDomain"), either(*named)),
+    ]
+    everywhere = either(
+        *terms(*_INDEXED, *_GROUPS, *_NOTES),
+        *dn_references.outside_persons(dns),
+        *(rare if renamed else ()),
     )
     # Without an index, as in `clear_addresses`: colleagues only, those of yesterday and tomorrow.
     homes = dict.fromkeys(filter(None, (names.domain_dn(dn), names.domain_dn(new_dn))))

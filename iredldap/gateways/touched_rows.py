@@ -18,14 +18,18 @@ _about: ContextVar[str] = ContextVar("about", default="")
 def collected() -> Iterator[list[TouchedRows]]:
     """Collect what the gateways change during the block, in that order.
 
-    Of a block that fails, the list has what was changed before.
+    Of a block that fails, the list has what was changed before. A block within another one reports
+    to both.
     """
     rows: list[TouchedRows] = []
+    outer = _collector.get()
     token = _collector.set(rows)
     try:
         yield rows
     finally:
         _collector.reset(token)
+        if outer is not None:
+            outer.extend(rows)
 
 
 @contextmanager

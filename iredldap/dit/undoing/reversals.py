@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from iredldap.dit import admin, alias, clashes, domain, maillist, settings, subscribable, user
+from iredldap.dit.change_log import is_secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Setting, StoredAttribute
 from iredldap.dit.left_alone import LeftAlone
-from iredldap.dit.plan import Mod, Op
+from iredldap.dit.plan import REDACTED, Mod, Op
 from iredldap.dit.schema import Schema
 from iredldap.dit.undoing.net_changes import AttributeChange, EntryChange, Values
 
@@ -74,7 +75,7 @@ def reverse(
         for unit in _units(attribute, present, schema):
             if _is_taken_over(unit):
                 values = unit.removed or unit.added
-                left.append(LeftAlone(entry.dn, attribute.name, CHANGED, _shown(values)))
+                left.append(_left(entry, attribute, CHANGED, values))
                 continue
             gone |= {common: present[common] for common in unit.added if common in present}
             back |= {
@@ -84,7 +85,7 @@ def reverse(
             }
         for common, value in [*back.items()]:
             if why := why_not(name, value):
-                left.append(LeftAlone(entry.dn, attribute.name, why, _shown({common: value})))
+                left.append(_left(entry, attribute, why, {common: value}))
                 del back[common]
         mods += _mods(attribute.name, present, gone, back)
     return tuple(mods), tuple(left)
@@ -138,8 +139,11 @@ def _mods(name: str, held: Values, gone: Values, back: Values) -> Iterator[Mod]:
         yield Mod(Op.ADD, name, tuple(back.values()))
 
 
-def _shown(values: Values) -> tuple[str, ...]:
-    return tuple(value.decode("utf-8", "replace") for value in values.values())
+def _left(entry: Entry, attribute: AttributeChange, why: str, values: Values) -> LeftAlone:
+    """Return values that are left alone; secrets are not shown."""
+    is_hidden = is_secret(attribute.name)
+    shown = (REDACTED if is_hidden else v.decode("utf-8", "replace") for v in values.values())
+    return LeftAlone(entry.dn, attribute.name, why, tuple(shown))
 
 
 def is_unchanged(change: EntryChange, entry: Entry, schema: Schema) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from iredldap import finders
 from iredldap.dit import generations, names, references, user
-from iredldap.dit.entry import Entry, encoded
+from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.filters import either, equals
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Rename, Scope, Step, Sweep
@@ -103,7 +103,8 @@ def _single_steps(
         left.add(alone)
         if mods:
             query = Query(entry.dn, Scope.BASE, "(objectClass=*)", _WANTED)
-            words = f"give {entry.dn} back what it had"
+            # Without its name: who sees the change need not see other domains.
+            words = "give an entry back what it had"
             # A sweep over one entry: if others change it meanwhile, only that is made again.
             yield _sweep(context, words, query, {"": change}, why_not, left)
             yield from global_admins.require_active(directory, entry, mods)
@@ -227,11 +228,27 @@ def rename_back(
             raise AlreadyExists(f"{old} belongs to {holder.dn} by now")
     mods, alone = reverse(change, entry, directory.schema(), why_not)
     left.add(alone)
-    return _way_back(directory, change.before, entry, mods, (old, new))
+    return _way_back(directory, change.before, entry, mods, (old, new), following(change))
+
+
+def following(change: EntryChange) -> dict[str, str]:
+    """Return the address whose mentions follow an account that gets its old name back.
+
+    None, if the account had that address before, as a further one: it keeps it.
+    """
+    old, new = (names.rdn_value(dn or "").lower() for dn in (change.before, change.after))
+    further = change.attributes.get("shadowaddress")
+    had = {folded(value.decode()) for value in further.removed.values()} if further else set()
+    return {} if new in had else {new: old}
 
 
 def _way_back(
-    directory: Directory, before: str, entry: Entry, mods: tuple[Mod, ...], marks: tuple[str, str]
+    directory: Directory,
+    before: str,
+    entry: Entry,
+    mods: tuple[Mod, ...],
+    marks: tuple[str, str],
+    following: dict[str, str],
 ) -> RenameBack:
     held = entry.lowered("shadowAddress")
     replaced = any(mod.op is Op.REPLACE and mod.attribute == "shadowAddress" for mod in mods)
@@ -251,12 +268,11 @@ def _way_back(
     parent = names.parent(before)
     moves = not names.same_dn(parent, names.parent(entry.dn))
     rename = Rename(entry.dn, names.rdn(before), parent if moves else None)
-    old, new = marks
     below = finders.dns_below(directory, entry.dn)
     return RenameBack(
         (Modify(entry.dn, mark, expect=(entry.csn,) if entry.csn else ()),),
         (
-            *references.replace_addresses(directory.tree, entry.dn, before, {new: old}, below),
+            *references.replace_addresses(directory.tree, entry.dn, before, following, below),
             rename,
         ),
         (Modify(before, last),) if last else (),

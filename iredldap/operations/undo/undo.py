@@ -84,7 +84,7 @@ class _Undo:
         rows: list[TouchedRows],
         again: Successors,
     ) -> None:
-        self.left = Left()
+        self.left = Left(context.caller.manages_place)
         self._again = again
         self._context = context
         self._rows = rows
@@ -146,9 +146,9 @@ class _Undo:
     def _mentions(self, moved: Iterable[EntryChange]) -> Iterator[Step]:
         """Yield the steps by which subscribable lists follow accounts that get their names back."""
         for change in moved:
-            old, new = change.before or "", change.after or ""
-            renamed = {names.rdn_value(new).lower(): names.rdn_value(old).lower()}
-            yield from list_mentions.replace_addresses(self._context, old, renamed)
+            if renamed := changing.following(change):
+                old = change.before or ""
+                yield from list_mentions.replace_addresses(self._context, old, renamed)
 
     def touches(self) -> frozenset[str]:
         """Return the domains that the undo touches, and the global admins if one is concerned."""

@@ -103,10 +103,14 @@ def _addresses_added(changes: Iterable[EntryChange]) -> dict[str, set[str]]:
     """Return the addresses that an undo takes away from entries, by their DNs in lower case."""
     return {
         change.after.lower(): {
-            folded(value.decode("utf-8", "replace"))
-            for name in _OWN
-            if name in change.attributes
-            for value in change.attributes[name].added.values()
+            # Its name of a renamed one, whether the log has the value or not.
+            *({names.rdn_value(change.after).lower()} if change.before != change.after else ()),
+            *(
+                folded(value.decode("utf-8", "replace"))
+                for name in _OWN
+                if name in change.attributes
+                for value in change.attributes[name].added.values()
+            ),
         }
         for change in changes
         if change.after

@@ -408,6 +408,76 @@ def test_a_dry_run_shows_what_an_undo_would_do(api: Client, world: World, corp: 
     ]
 
 
+def test_a_rename_to_an_own_further_address_goes_back(
+    api: Client, world: World, corp: str, urls: Urls
+) -> None:
+    """The new name was the account's before: mentions of it stay as they were."""
+    done(api.put(f"/api/user/{ANN}", addAlias=ANNE))
+    done(api.post(f"/api/alias/both@{OTHER}", members=f"{ANN},{ANNE}"))
+    done(api.post(f"/api/alias/new@{OTHER}", members=ANNE))
+    done(api.put(f"/api/user/{BOB}", forwarding=ANNE))
+    before = everything(world, urls)
+    change = number(api.post(f"/api/user/{ANN}/change_email/{ANNE}"))
+    after = everything(world, urls)
+
+    first, left = undone(api, change)
+
+    assert left == []
+    assert everything(world, urls) == before
+    _, left = undone(api, first)
+    assert left == []
+    assert everything(world, urls) == after
+
+
+def test_the_undo_of_a_policy_can_be_undone(
+    api: Client, world: World, corp: str, urls: Urls
+) -> None:
+    """Rows that an undo changes are in the log as those of any change."""
+    for change in (
+        api.post(f"/api/greylisting/{ANN}", status="disable"),
+        api.post(f"/api/throttle/{ANN}/inbound", period=120, max_msgs=7),
+        api.delete(f"/api/wblist/inbound/whitelist/{ANN}"),
+        api.put(f"/api/spampolicy/user/{ANN}", spam_score="4.5"),
+    ):
+        after = everything(world, urls)
+        first, _ = undone(api, number(change))
+        assert everything(world, urls) != after
+        undone(api, first)
+        assert everything(world, urls) == after
+
+
+def test_what_is_left_alone_shows_no_secret(api: Client, world: World, corp: str) -> None:
+    """That somebody has another password by now is said, and not which hash they had."""
+    old = world.attributes(world.tree.user(ANN))["userPassword"]
+    change = number(api.put(f"/api/user/{ANN}", password="another Passw0rd", name="Ann"))
+    done(api.put(f"/api/user/{ANN}", password="a third Passw0rd"))
+
+    for answer in (
+        api.post(f"/api/changes/{change}/undo", dry_run="yes"),
+        undo(api, change),
+    ):
+        assert not any(value in answer.text for value in old)
+        (left,) = answer.json()["_data"]["left_alone"]
+        assert (left["what"], left["values"]) == ("userPassword", ["{redacted}"])
+
+
+def test_what_is_left_alone_names_no_entry_of_other_domains(
+    api: Client, served: Served, world: World, corp: str
+) -> None:
+    """It says to a normal admin that there is something."""
+    done(api.put(f"/api/domain/admins/{CORP}", addAdmin=BOB))
+    bob = served.client().log_in(BOB, PASSWORD)
+    change = number(bob.delete(f"/api/user/{ANN}"))
+    done(api.delete(f"/api/alias/team@{OTHER}"))
+
+    shown = bob.post(f"/api/changes/{change}/undo", dry_run="yes")
+    _, left = undone(bob, change)
+
+    assert OTHER not in shown.text
+    assert [(one["where"], one["what"], one["values"]) for one in left] == [("", "", [])]
+    assert left[0]["why"] == "others have changed entries of other domains"
+
+
 class TestCommand:
     """`iredldap undo`."""
 
