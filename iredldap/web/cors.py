@@ -16,11 +16,14 @@ _METHODS = "GET, HEAD, POST, PUT, DELETE"
 _SENT = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-Id"
 )
-_SHOWN = (
+SHOWN = (
     "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After,"
-    " WWW-Authenticate, X-Change-Id, X-Ignored-Parameters, X-Ignored-Values,"
-    " X-Invalid-Parameters, X-Kept-Members, X-Next-Cursor, X-Request-Id, X-Shared-Mailbox"
+    " WWW-Authenticate, X-Change-Id, X-Change-Log, X-Dry-Run, X-Ignored-Parameters,"
+    " X-Ignored-Values, X-Invalid-Parameters, X-Kept-Members, X-Next-Cursor, X-Request-Id,"
+    " X-Shared-Mailbox"
 )
+"""Headers of answers that a page may read."""
+
 _SECONDS = "600"
 
 
@@ -54,7 +57,7 @@ class CrossOrigin:
         response.append_header("Vary", "Origin")
         if credentials.secret_of(request) is not None and self._is_allowed(request):
             response.set_header("Access-Control-Allow-Origin", _sender(request))
-            response.set_header("Access-Control-Expose-Headers", _SHOWN)
+            response.set_header("Access-Control-Expose-Headers", SHOWN)
 
     def _is_allowed(self, request: falcon.Request) -> bool:
         is_api = request.path == "/api" or request.path.startswith("/api/")

@@ -43,7 +43,10 @@ _NONCE = 12
 _ABANDONED = 300_000
 """Milliseconds after which a request without an answer is taken for one whose worker died."""
 
-_OWN_HEADERS = {"x-request-id", "set-cookie", "vary"}
+_OWN_HEADERS = {
+    "x-request-id", "set-cookie", "vary",
+    "access-control-allow-origin", "access-control-expose-headers",
+}  # fmt: skip
 """Headers of each answer itself."""
 
 _CONDITIONS = ("If-Match", "If-None-Match", "Prefer")

@@ -83,6 +83,21 @@ def test_a_page_reads_the_answer_to_a_token(listed: Served) -> None:
     assert allowed(admin.call("GET", "/api/whoami", headers=basic)) is None
 
 
+def test_a_repeat_by_another_program_names_no_page(listed: Served) -> None:
+    """What a page may read is decided for each answer, also for one that was kept."""
+    admin = listed.client().log_in()
+    made = admin.post("/api/tokens", name="x", scopes="domains:create").json()["_data"]
+    program = {"Authorization": f"Bearer {made['secret']}", "Idempotency-Key": "k"}
+    answers = [
+        admin.call("POST", "/api/domain/one.test", headers=program | origin)
+        for origin in ({"Origin": PANEL}, {}, {"Origin": "https://other.test"})
+    ]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [
+        None, "true", "true"
+    ]  # fmt: skip
+    assert [allowed(answer) for answer in answers] == [PANEL, None, None]
+
+
 def test_a_change_by_a_page_needs_the_token(listed: Served) -> None:
     admin = listed.client().log_in()
     page = {"Origin": PANEL, "Sec-Fetch-Site": "cross-site"}
