@@ -131,14 +131,16 @@ class ChangeLog:
 
     def _store_late(self) -> None:
         while self._late:
+            # Taken off first: `later` may drop the oldest one meanwhile.
+            work = self._late.popleft()
             try:
-                self._late[0]()
+                work()
             except ServerDown:
+                self._late.appendleft(work)
                 raise
             except Refusal as ex:
                 # The database does not take it: it would not do so later either.
                 log.exception("change not in the log", detail=ex.detail)
-            self._late.popleft()
 
     def _prune(self, now: int) -> None:
         moment = time.monotonic()

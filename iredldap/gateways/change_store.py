@@ -31,6 +31,12 @@ _BATCH = 500
 
 _SHOWN = sql.select(*(c for c in CHANGES.c if c.name not in {"heartbeat", "pending", "touched"}))
 _COLUMNS = tuple(CHANGES.c.keys())
+_LENGTHS = {
+    column.name: column.type.length
+    for column in CHANGES.c
+    if isinstance(column.type, sql.String) and column.type.length
+}
+"""Characters of a text that its column holds: MariaDB and PostgreSQL refuse a longer one."""
 _ENDED = ("result", "codes", "duration", "entries", "attributes", "steps", "pending", "touched")
 """Columns that the completion of a change updates."""
 # Built once: each change executes them.
@@ -286,8 +292,8 @@ def _probing_row() -> sql.Executable:
 
 def _row(change: LoggedChange) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(change, name, None) for name in _COLUMNS}
-    for name in ("admin", "account", "domain"):
-        row[name] = row[name][:NAME_LENGTH]
+    for name, length in _LENGTHS.items():
+        row[name] = row[name] and row[name][:length]
     for name in ("parameters", "steps"):
         row[name] = json.dumps(row[name])
     return row | {name: " ".join(row[name]) for name in ("codes", "attributes")}

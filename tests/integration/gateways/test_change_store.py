@@ -46,6 +46,14 @@ def change(**more: Any) -> LoggedChange:
     return LoggedChange(**given | more)
 
 
+def test_a_text_that_is_too_long_for_its_column_is_cut(store: ChangeStore) -> None:
+    """A proxy may pass on anything as the address of a client."""
+    store.begin(change(client="x" * 1000, account="a" * 1000, endpoint="e" * 1000), b"", 1)
+
+    (found,) = store.find(EVERYTHING, 1)
+    assert (len(found.client), len(found.account), len(found.endpoint)) == (64, 320, 64)
+
+
 def test_a_change_is_read_as_it_was_stored(store: ChangeStore) -> None:
     begun = change(
         account="größe@a.test",
