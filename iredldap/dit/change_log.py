@@ -2,7 +2,7 @@
 
 Touched entries are recorded while a change is executed and stored with it. An undo is planned from
 them. Values of secret attributes are bytes while they are recorded and `Sealed` when they are
-stored; the seal itself is `gateways.seals`.
+stored; the seal itself is `changes.seals`.
 """
 
 import base64
@@ -13,8 +13,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-SECRET_ATTRIBUTES = frozenset({"userpassword"})
-"""Attributes of which no value is stored in the clear, in lower case, without options."""
+SECRET_ATTRIBUTES = frozenset(
+    {
+        "userpassword", "authpassword", "krbprincipalkey", "sambalmpassword", "sambantpassword",
+        "sambapasswordhistory",
+    }
+)  # fmt: skip
+"""Attributes of which no value is stored in the clear, in lower case, without options.
+
+Beside iRedMail's own those in which other programs keep passwords, hashes or keys of accounts: a
+deletion records whole entries.
+"""
+
+REDACTED = "{redacted}"
+"""Takes the place of a secret where values are printed or stored as they were sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,8 @@ from collections.abc import Iterator
 
 from iredldap.dit import names
 from iredldap.dit.change_ids import new_id
-from iredldap.dit.change_log import LoggedChange
+from iredldap.dit.change_log import REDACTED, LoggedChange
 from iredldap.dit.request import Request
-
-REDACTED = "{redacted}"
-"""Takes the place of a secret."""
 
 _TARGETS = ("mail", "domain")
 

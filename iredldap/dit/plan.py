@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from iredldap.dit import depth, filters, names
-from iredldap.dit.change_log import LoggedChange, is_secret
+from iredldap.dit.change_log import REDACTED, LoggedChange, is_secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.errors import Refusal, Unplaced
@@ -373,10 +373,6 @@ def describe(step: Step) -> str:
 
 
 _OP_WORDS = {Op.ADD: "add", Op.DELETE: "delete", Op.REPLACE: "replace"}
-
-
-REDACTED = "{redacted}"
-"""Printed in place of a secret value."""
 
 
 def change_record(operation: Operation, *, redacted: bool = False) -> bytes:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from iredldap.dit import admin, alias, clashes, domain, maillist, settings, subscribable, user
-from iredldap.dit.change_log import is_secret
+from iredldap.dit.change_log import REDACTED, is_secret
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Setting, StoredAttribute
 from iredldap.dit.left_alone import LeftAlone
-from iredldap.dit.plan import REDACTED, Mod, Op
+from iredldap.dit.plan import Mod, Op
 from iredldap.dit.schema import Schema
 from iredldap.dit.undoing.net_changes import AttributeChange, EntryChange, Values
 

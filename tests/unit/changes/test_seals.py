@@ -79,3 +79,11 @@ def test_what_no_key_has_sealed_is_left(data: bytes) -> None:
 def test_rows_have_no_secrets() -> None:
     rows = TouchedRows("iredapd", "throttle", after=({"account": "a@b.test"},))
     assert Seals((OLD,)).sealed(rows) is rows
+
+
+@pytest.mark.parametrize("name", ["userPassword", "USERPASSWORD;x-old", "sambaNTPassword"])
+def test_passwords_of_other_programs_are_secrets_too(name: str) -> None:
+    """A deletion records whole entries, with what others have put there."""
+    entry = TouchedEntry("delete", "mail=ann@test.com", attributes={name: ValueChanges((HASH,))})
+
+    assert HASH.decode() not in line(Seals((OLD,)).sealed(entry))
