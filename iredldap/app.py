@@ -124,6 +124,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log
     )
     probes = {"directory": directory.check, "state": state.check}
+    if change_log.refuses:
+        # Without it every change is refused.
+        probes["change_log"] = change_log.store.check
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     shared = (config, directory, responses, jobs, records, admin_log, change_log)

@@ -34,6 +34,7 @@ from iredldap.embedded.development import Development, gunicorn_command
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
 from iredldap.embedded.slapd import free_port
 from iredldap.errors import Refusal
+from iredldap.gateways.change_store import ChangeStore
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.installation import (
@@ -355,12 +356,14 @@ def _errors_beside(config: Config) -> Iterator[str]:
     """
     with (
         closing(StateDatabase(config.state.url)) as state,
+        closing(ChangeStore(config.state.url)) as changes,
         closing(Records.open(config)) as records,
     ):
         lists = (records.mlmmjadmin,) if records.mlmmjadmin.is_configured else ()
-        for beside in (state, records.iredapd, records.amavisd, records.iredadmin, *lists):
+        databases = (state, records.iredapd, records.amavisd, records.iredadmin, *lists)
+        for ask in (*(beside.ask for beside in databases), changes.check):
             try:
-                beside.ask()
+                ask()
             except Refusal as refusal:
                 yield str(refusal)
 

@@ -61,7 +61,8 @@ SERVICE: tuple[Endpoint, ...] = (
         method="GET",
         path="/readyz",
         auth=("anonymous",),
-        summary="Report whether the directory answers and the state database can be written.",
+        summary="Report whether the directory answers and the state database and change log can be"
+        " written.",
         errors=("SERVER_DOWN",),
         era="ours",
         load=Load.PROBE,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ldap
+import pytest
 import requests
 
 from tests.support.client import Client, done
@@ -153,7 +154,7 @@ def test_readiness_names_what_failed(world: World, serve: Any, tmp_path: Path) -
     client: Client = serve().client()
     assert client.get("/readyz").json() == {"_success": True}
 
-    with cannot_be_written(tmp_path / "state.sqlite3"):
+    with cannot_be_written(tmp_path / "state.sqlite3", "revoked_sessions"):
         told = client.get("/readyz").json()
         assert (told["_success"], told["_msg"]) == (False, "SERVER_DOWN")
         (fault,) = told["_data"]["failed"]
@@ -167,6 +168,21 @@ def test_readiness_names_what_failed(world: World, serve: Any, tmp_path: Path) -
         assert datetime.fromisoformat(both[0]["since"]) >= datetime.fromisoformat(fault["since"])
         assert "127.0.0.1" not in client.get("/readyz").text
         world.slapd.start()
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(("on_failure", "failed"), [("refuse", ["change_log"]), ("go_on", [])])
+def test_a_change_log_that_cannot_be_written_is_named(
+    serve: Any, tmp_path: Path, on_failure: str, failed: list[str]
+) -> None:
+    """Unless changes go on without it."""
+    client: Client = serve(changes={"on_failure": on_failure}).client().log_in()
+    done(client.post("/api/domain/corp.test"))
+    assert client.get("/readyz").status_code == 200
+
+    with cannot_be_written(tmp_path / "state.sqlite3.changes", "change_targets"):
+        answer = client.get("/readyz").json()
+        assert [fault["what"] for fault in answer.get("_data", {}).get("failed", [])] == failed
     assert client.get("/readyz").status_code == 200
 
 
@@ -202,11 +218,11 @@ def given_another_password(world: World, dn: str) -> Iterator[None]:
 
 
 @contextmanager
-def cannot_be_written(file: Path) -> Iterator[None]:
+def cannot_be_written(file: Path, table: str) -> Iterator[None]:
     """Let every insertion fail, as it does when the disk is full or the server takes no writes."""
     with closing(sqlite3.connect(file)) as other:
         other.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON revoked_sessions"
+            f"CREATE TRIGGER full BEFORE INSERT ON {table}"
             " BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
         )
         yield
