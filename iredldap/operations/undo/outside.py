@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from iredldap.dit import mailbox
-from iredldap.dit.change_log import TouchedRows
+from iredldap.dit.change_log import Touched, TouchedRows
 from iredldap.dit.left_alone import LeftAlone, Reverted
 from iredldap.dit.plan import Outside
 from iredldap.errors import MailboxRemoved
@@ -61,8 +61,15 @@ def _shown(left: Iterable[LeftAlone]) -> Iterator[LeftAlone]:
     return (one for one in left if one.where != _MAILBOXES)
 
 
-def refuse_removed_mailboxes(records: Records, touched: Iterable[TouchedRows]) -> None:
+def refuse_removed_mailboxes(
+    records: Records, touched: Iterable[TouchedRows], attempts: Iterable[Touched]
+) -> None:
     """Refuse to bring accounts back whose mail is gone.
+
+    Args:
+        records: The databases.
+        touched: What the change has touched in them.
+        attempts: What undos that broke off have touched: they may have taken it off the list.
 
     Raises:
         MailboxRemoved: If a mailbox that the change has recorded is not on the list any more: it
@@ -77,6 +84,21 @@ def refuse_removed_mailboxes(records: Records, touched: Iterable[TouchedRows]) -
     }
     if not recorded:
         return
-    there = records.iredadmin.written_down([*recorded.values()])
-    if gone := sorted(path for number, path in recorded.items() if number not in there):
-        raise MailboxRemoved(f"{len(gone)} of {len(recorded)}: {', '.join(gone)[:500]}")
+    there = {*records.iredadmin.written_down([*recorded.values()])}
+    gone = {number: path for number, path in recorded.items() if number not in there}
+    if gone:
+        ours = _taken_off(attempts)
+        gone = {number: path for number, path in gone.items() if number not in ours}
+    if gone:
+        paths = ", ".join(sorted(gone.values()))
+        raise MailboxRemoved(f"{len(gone)} of {len(recorded)}: {paths[:500]}")
+
+
+def _taken_off(attempts: Iterable[Touched]) -> set[int]:
+    """Return the ids of the rows that were taken off the list of deleted mailboxes."""
+    return {
+        int(str(row["id"]))
+        for rows in attempts
+        if isinstance(rows, TouchedRows) and rows.table == DELETED.name and not rows.after
+        for row in rows.before
+    }

@@ -65,7 +65,7 @@ def plan(context: Context, change: LoggedChange, touched: Iterable[Touched]) -> 
                 yield one
 
     changes = entry_changes(entries(), context.directory.equality_of)
-    made = _Undo(context, changes, rows, Successors(context.changes, change.id))
+    made = _Undo(context, change.id, changes, rows)
     steps = made.steps()
     if not steps:
         report = {"left_alone": [one.as_json() for one in made.left]}
@@ -80,12 +80,13 @@ class _Undo:
     def __init__(
         self,
         context: Context,
+        number: str,
         changes: list[EntryChange],
         rows: list[TouchedRows],
-        again: Successors,
     ) -> None:
         self.left = Left(context.caller.manages_place)
-        self._again = again
+        self._number = number
+        self._again = Successors(context.changes, number)
         self._context = context
         self._rows = rows
         self._changes = changes
@@ -108,7 +109,7 @@ class _Undo:
         moved = [change for change, way in zip(self._renamed, back, strict=True) if way]
         if coming:
             coming = returning.judged(context, coming, values(), left)
-            outside.refuse_removed_mailboxes(context.records, self._rows)
+            outside.refuse_removed_mailboxes(context.records, self._rows, self._attempts())
         dns = {change.dn.lower() for change in self._changes}
         going = leaving.entries(context, self._added, dns, left, again)
         reverted = [*outside.step(context.records, self._rows, left)]
@@ -128,6 +129,13 @@ class _Undo:
             *leaving.outside_steps(context, going),
             *leaving.steps(going),
         ]
+
+    def _attempts(self) -> Iterator[Touched]:
+        """Yield what undos of the change that broke off have touched."""
+        log = self._context.changes
+        for attempt in log.undone_by(self._number):
+            if attempt.result != "done":
+                yield from log.touched(attempt.id)
 
     def _values(self, coming: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
         """Yield all values that would come back."""

@@ -11,9 +11,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from iredldap.changes.progress import Progress
+from iredldap.changes.steps import run_step
 from iredldap.cli import main
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.dit.plan import Add
+from iredldap.dit.plan import Add, Step
+from iredldap.errors import ServerDown
+from iredldap.gateways.directory import Directory
 from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, execute, rows
 from tests.support.everything import everything
@@ -183,6 +187,30 @@ def test_a_domain_of_two_thousand_users_comes_back(
 def job_of(api: Client, job: str) -> dict[str, Any]:
     found: dict[str, Any] = api.get(f"/api/jobs/{job}").json()["_data"]
     return found
+
+
+@pytest.mark.parametrize("carried_out", [1, 2, 3])
+def test_an_undo_that_broke_off_is_finished_by_sending_it_again(
+    api: Client, world: World, corp: str, urls: Urls, carried_out: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Wherever it broke off; what was done by then is as it was before the change."""
+    before = everything(world, urls)
+    change = number(api.delete(f"/api/user/{ANN}/keep_mailbox_days/30"))
+    done_so_far: list[Step] = []
+
+    def fail_late(directory: Directory, step: Step, progress: Progress) -> str | None:
+        if len(done_so_far) == carried_out:
+            raise ServerDown("the machine")
+        done_so_far.append(step)
+        return run_step(directory, step, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("iredldap.changes.apply.run_step", fail_late)
+        assert undo(api, change).status_code == 503
+
+    assert undone(api, change)[1] == []
+    assert everything(world, urls) == before
 
 
 def test_a_rename_goes_back(api: Client, world: World, corp: str, urls: Urls) -> None:
