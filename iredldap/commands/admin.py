@@ -1,6 +1,5 @@
 """The command `iredldap admin`: make or reset a global admin on the server."""
 
-import getpass
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from iredldap.dit import names
 from iredldap.dit import request as requests
 from iredldap.dit.logged_request import logged
 from iredldap.errors import InvalidCredentials
+from iredldap.gateways import unix_user
 from iredldap.operations.access.admin_reset import local_caller, reset
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
@@ -42,10 +42,9 @@ def reset_(path: Path, address: str) -> None:
         wanted = reset(directory, mail, password)
         context = Context(directory, config, local_caller(directory, mail), records)
         turn = Turn(records.turns, requests.domains(wanted.wanted))
-        user = f"unix:{getpass.getuser()}"
         with (
             closing(ChangeLog.open(config, directory)) as change_log,
-            Recording(change_log, logged(wanted.wanted, user)) as recording,
+            Recording(change_log, logged(wanted.wanted, unix_user.name())) as recording,
         ):
             execute(directory, lambda: wanted.plan(context), turn=turn, recording=recording)
         AdminLog(records.iredadmin).note(mail, wanted.wanted)

@@ -1,8 +1,6 @@
 """The command `iredldap changes`: print the change log for people, or as JSON."""
 
 import json
-import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -14,12 +12,9 @@ from pathlib import Path
 import click
 
 from iredldap.changes.change_log import ChangeLog
-from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.commands.options import config_option, installation, moment, plain
 from iredldap.dit.change_ids import first_id
-from iredldap.dit.change_query import milliseconds
-from iredldap.errors import InvalidParameter, Refusal
 from iredldap.gateways.change_store import ChangeFilter
-from iredldap.gateways.directory import Directory
 from iredldap.operations.listings.change_log import ChangeReader, Shown
 from iredldap.operations.login import Caller
 
@@ -29,27 +24,9 @@ _PAUSE = 0.5
 _UNFINISHED = 60
 """Seconds for which those behind a change that is being made wait for its end."""
 
-_CONTROL = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    """Read the time of an option, in milliseconds since 1970."""
-    try:
-        return milliseconds(text, datetime.now(UTC)) if text else None
-    except InvalidParameter as ex:
-        raise click.BadParameter(ex.detail) from ex
-
 
 @click.command("changes")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="Configuration file, which names the state database.",
-)
+@config_option
 @click.option("--domain", default="", help="Only changes that concern this domain.")
 @click.option("--account", default="", help="Only changes of the account of this address.")
 @click.option("--attribute", default="", help="Only changes of this attribute.")
@@ -58,10 +35,10 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | No
 @click.option("--endpoint", default="", help="Only changes by this endpoint, user_update say.")
 @click.option(
     "--since",
-    callback=_moment,
+    callback=moment,
     help="A date, a date and time in UTC, or how long ago: 30m, 2h, 7d.",
 )
-@click.option("--until", callback=_moment, help="The same; changes before it.")
+@click.option("--until", callback=moment, help="The same; changes before it.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -85,19 +62,14 @@ def changes(
     lowered = {name: word.lower() for name, word in words.items()}
     wanted = replace(_chosen(**lowered), since=since, until=until)
     try:
-        config = read_file(path, os.environ)
         with (
-            closing(Directory(config.ldap)) as directory,
-            closing(ChangeLog.open(config, directory)) as log,
+            installation(path) as opened,
+            closing(ChangeLog.open(opened.config, opened.directory)) as log,
         ):
             everybody = Caller("", "", is_global=True, stored=())
-            reader = ChangeReader(log, directory, everybody, config.api)
+            reader = ChangeReader(log, opened.directory, everybody, opened.config.api)
             for change in _found(reader, wanted, limit, follow=follow):
                 click.echo(json.dumps(change) if as_json else "\n".join(_lines(change)))
-    except ConfigurationError as ex:
-        raise click.ClickException("\n".join(ex.errors)) from ex
-    except Refusal as ex:
-        raise click.ClickException(f"{ex.code}: {ex}") from ex
     except KeyboardInterrupt:
         click.echo()
 
@@ -143,10 +115,10 @@ def _lines(change: Shown) -> Iterator[str]:
     result = change["result"]
     codes = ", ".join(change.get("codes", ()))
     ended = "" if result == "done" else f"  ({result}{': ' if codes else ''}{codes})"
-    yield _plain(f"{began:%Y-%m-%d %H:%M:%S}  {by}  {change['endpoint']} {named}{ended}")
+    yield plain(f"{began:%Y-%m-%d %H:%M:%S}  {by}  {change['endpoint']} {named}{ended}")
     yield f"  id {change['id']}"
     for touched in change["touched"]:
-        yield from map(_plain, _touched(touched))
+        yield from map(plain, _touched(touched))
     if change["more"]:
         yield f"  and more: GET /api/changes/{change['id']}"
 
@@ -183,7 +155,3 @@ def _joined(values: Iterable[object]) -> str:
     """Return values in a row; those that are no text as their JSON."""
     texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     return ", ".join(texts) or "(none)"
-
-
-def _plain(line: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line.replace("\n", "\\x0a"))

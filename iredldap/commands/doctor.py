@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.commands.options import config_option
+from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.dit import generations, names
 from iredldap.dit.consistency import checks, rules
 from iredldap.dit.consistency.checks import RULES, Violation
@@ -42,15 +43,7 @@ class _UnreadableError(click.ClickException):
 
 
 @click.command("doctor")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="Configuration file, which names the directory.",
-)
+@config_option
 @click.option(
     "--ldif",
     type=click.Path(dir_okay=False, allow_dash=True),

@@ -1,41 +1,29 @@
 """The commands `iredldap resolve` and `iredldap references`: look-ups of the API, on the server."""
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
+from iredldap.commands.options import config_option, installation, plain
 from iredldap.dit import names
 from iredldap.dit.fields import Parsed
-from iredldap.errors import Refusal
-from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
+from iredldap.operations.context import Shown as Answer
 from iredldap.operations.login import Caller
 from iredldap.operations.lookups import mail_flow, mentions
-from iredldap.operations.mail_databases import Records
 
 Shown = Mapping[str, Any]
 
-_config = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="Configuration file, which names the directory.",
-)
 _json = click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
 
 
 @click.command("resolve")
-@_config
+@config_option
 @_json
 @click.argument("address")
 def resolve(path: Path, address: str, *, as_json: bool) -> None:
@@ -45,9 +33,7 @@ def resolve(path: Path, address: str, *, as_json: bool) -> None:
     the directory. The exit status is 1 if the mail goes nowhere, also in part.
     """
     with _context(path) as context:
-        shown = _read(
-            lambda: mail_flow.resolve(context, {"mail": _address(address)}, Parsed()).data
-        )
+        shown = _data(mail_flow.resolve(context, {"mail": _address(address)}, Parsed()))
     _print(shown, _flow(shown), as_json=as_json)
     ends_well = shown["accepted"] and not shown["loops"] and not shown["cut_off"]
     if not ends_well or any(end["kind"] == "refused" for end in shown["ends"]):
@@ -55,7 +41,7 @@ def resolve(path: Path, address: str, *, as_json: bool) -> None:
 
 
 @click.command("references")
-@_config
+@config_option
 @_json
 @click.argument("name", metavar="ADDRESS|DOMAIN")
 def references(path: Path, name: str, *, as_json: bool) -> None:
@@ -66,12 +52,9 @@ def references(path: Path, name: str, *, as_json: bool) -> None:
     """
     with _context(path) as context:
         if "@" in name:
-            shown = _read(
-                lambda: mentions.of_account(context, {"mail": _address(name)}, Parsed()).data
-            )
+            shown = _data(mentions.of_account(context, {"mail": _address(name)}, Parsed()))
         else:
-            domain = names.domain(name)
-            shown = _read(lambda: mentions.of_domain(context, {"domain": domain}, Parsed()).data)
+            shown = _data(mentions.of_domain(context, {"domain": names.domain(name)}, Parsed()))
     _print(shown, _references(shown), as_json=as_json)
 
 
@@ -82,22 +65,14 @@ def _address(text: str) -> str:
 @contextmanager
 def _context(path: Path) -> Iterator[Context]:
     """Open what a look-up reads, as somebody who may read everything."""
-    try:
-        config = read_file(path, os.environ)
-    except ConfigurationError as ex:
-        raise click.ClickException("\n".join(ex.errors)) from ex
     everybody = Caller("", "", is_global=True, stored=())
-    with closing(Directory(config.ldap)) as directory, closing(Records.open(config)) as records:
-        yield Context(directory, config, everybody, records)
+    with installation(path) as opened:
+        yield Context(opened.directory, opened.config, everybody, opened.records)
 
 
-def _read(look_up: Callable[[], object]) -> Shown:
-    try:
-        shown = look_up()
-    except Refusal as refusal:
-        raise click.ClickException(f"{','.join(refusal.codes)}: {refusal}") from refusal
-    assert isinstance(shown, Mapping)
-    return shown
+def _data(answer: Answer) -> Shown:
+    assert isinstance(answer.data, Mapping)
+    return answer.data
 
 
 def _print(shown: Shown, lines: Iterator[str], *, as_json: bool) -> None:
@@ -105,7 +80,7 @@ def _print(shown: Shown, lines: Iterator[str], *, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=2))
         return
     for line in lines:
-        click.echo(line)
+        click.echo(plain(line))
 
 
 def _flow(shown: Shown) -> Iterator[str]:
@@ -143,7 +118,8 @@ def _references(shown: Shown) -> Iterator[str]:
         place = f"{one['attribute']}: {one['value']}" if one["attribute"] else "the entry"
         fates = [f"deletion: {one['on_deletion'] or '-'}"]
         fates += [f"rename: {one['on_rename']}"] if one["on_rename"] else []
-        yield f"{one['dn']}\n  {place} ({', '.join(fates)})"
+        yield one["dn"]
+        yield f"  {place} ({', '.join(fates)})"
     if shown["left_out"]:
         yield f"and {shown['left_out']} more"
     for one in shown.get("lists", ()):

@@ -1,11 +1,8 @@
 """The command `iredldap undo`: take changes back, on the server, as its root may."""
 
-import getpass
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +12,9 @@ from iredldap.changes.apply import Turn, execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.preview import preview
 from iredldap.changes.recording import Recording
-from iredldap.commands.options import config_option
-from iredldap.config.reader import ConfigurationError, read_file
-from iredldap.config.sections import Config
+from iredldap.commands.options import Installation, config_option, installation, moment, plain
 from iredldap.dit.change_ids import is_id
 from iredldap.dit.change_log import LoggedChange
-from iredldap.dit.change_query import milliseconds
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
@@ -28,18 +22,15 @@ from iredldap.dit.request import Request
 from iredldap.errors import (
     AlreadyUndone,
     ChangedSince,
-    InvalidParameter,
     NoSuchChange,
     NothingToUndo,
-    Refusal,
 )
+from iredldap.gateways import unix_user
 from iredldap.gateways.change_store import ChangeFilter
-from iredldap.gateways.directory import Directory
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.undo.logged import UNDO, UndoableChanges
 from iredldap.operations.undo.undo import undo as plan_undo
 
@@ -51,20 +42,12 @@ _NEEDLESS = (AlreadyUndone, NothingToUndo, ChangedSince)
 """Refusals of one of several changes with which the others go on: nothing of it is left to undo."""
 
 
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    """Read the time of an option, in milliseconds since 1970."""
-    try:
-        return milliseconds(text, datetime.now(UTC)) if text else None
-    except InvalidParameter as ex:
-        raise click.BadParameter(ex.detail) from ex
-
-
 @click.command("undo")
 @click.argument("number", metavar="[ID]", required=False)
 @config_option
 @click.option(
     "--since",
-    callback=_moment,
+    callback=moment,
     help="Undo all changes of an admin from then on: a date, a date and time in UTC, or how long"
     " ago: 30m, 2h, 7d.",
 )
@@ -80,41 +63,29 @@ def undo(
     """
     if (number is None) == (since is None) or (since is None) != (admin is None):
         raise click.UsageError("an ID, or --since and --admin")
-    try:
-        config = read_file(path, os.environ)
-        with ExitStack() as stack:
-            undoing = _Undoing.open(config, stack)
-            if number is not None:
-                undoing.run(number, dry_run=dry_run)
-                return
-            for change in undoing.changes(ChangeFilter(since=since, admin=(admin or "").lower())):
-                try:
-                    undoing.run(change.id, dry_run=dry_run)
-                except _NEEDLESS as refusal:
-                    click.echo(f"{change.id}  {refusal.code}")
-    except ConfigurationError as ex:
-        raise click.ClickException("\n".join(ex.errors)) from ex
-    except Refusal as ex:
-        raise click.ClickException(f"{','.join(ex.codes)}: {ex}") from ex
+    with (
+        installation(path) as opened,
+        closing(ChangeLog.open(opened.config, opened.directory)) as log,
+    ):
+        caller = Caller(unix_user.name(), "", is_global=True, stored=())
+        undoing = _Undoing(opened, log, caller)
+        if number is not None:
+            undoing.run(number, dry_run=dry_run)
+            return
+        for change in undoing.changes(ChangeFilter(since=since, admin=(admin or "").lower())):
+            try:
+                undoing.run(change.id, dry_run=dry_run)
+            except _NEEDLESS as refusal:
+                click.echo(f"{change.id}  {refusal.code}")
 
 
 @dataclass(frozen=True)
 class _Undoing:
     """What an undo on the server needs, in the name of whoever runs the command."""
 
-    config: Config
-    directory: Directory
-    records: Records
+    opened: Installation
     log: ChangeLog
     caller: Caller
-
-    @classmethod
-    def open(cls, config: Config, stack: ExitStack) -> "_Undoing":
-        directory = stack.enter_context(closing(Directory(config.ldap)))
-        records = stack.enter_context(closing(Records.open(config)))
-        log = stack.enter_context(closing(ChangeLog.open(config, directory)))
-        caller = Caller(f"unix:{getpass.getuser()}", "", is_global=True, stored=())
-        return cls(config, directory, records, log, caller)
 
     def changes(self, wanted: ChangeFilter) -> Iterator[LoggedChange]:
         """Yield the changes to undo, the newest first; not those of this command."""
@@ -134,20 +105,21 @@ class _Undoing:
         if not is_id(number):
             raise NoSuchChange(number[:80])
         changes = UndoableChanges(self.log)
-        context = Context(self.directory, self.config, self.caller, self.records, changes)
+        directory, records = self.opened.directory, self.opened.records
+        context = Context(directory, self.opened.config, self.caller, records, changes)
         wanted = Request(UNDO, {"id": number})
         make: partial[Plan] = partial(dispatch.plan, context, plan_undo, wanted)
         if dry_run:
-            shown = preview(self.directory, make)
+            shown = preview(directory, make)
             click.echo(shown.ldif, nl=False)
             for words in shown.as_json()["outside"]:
                 click.echo(f"# outside the directory: {words}")
             _print_left(shown.plan.left)
             return
-        turn = Turn(self.records.turns, frozenset(), _PATIENCE)
+        turn = Turn(records.turns, frozenset(), _PATIENCE)
         with Recording(self.log, logged(wanted, self.caller.address)) as recording:
-            outcome = execute(self.directory, make, turn=turn, recording=recording)
-        AdminLog(self.records.iredadmin).note(self.caller.address, wanted)
+            outcome = execute(directory, make, turn=turn, recording=recording)
+        AdminLog(records.iredadmin).note(self.caller.address, wanted)
         click.echo(f"{number}  undone by {recording.id}")
         _print_left(outcome.left)
 
@@ -156,4 +128,4 @@ def _print_left(left: Iterable[LeftAlone]) -> None:
     for one in left:
         values = f": {', '.join(one.values)}" if one.values else ""
         what = f"  {one.what}" if one.what else ""
-        click.echo(f"  left alone: {one.where}{what}{values} ({one.why})")
+        click.echo(plain(f"  left alone: {one.where}{what}{values} ({one.why})"))

@@ -1,7 +1,6 @@
 """Record a restore in the change log of the API, where one is configured for the directory."""
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from iredldap.config.sections import Config
 from iredldap.dit import names
 from iredldap.dit.logged_request import logged
 from iredldap.dit.request import Request
+from iredldap.gateways import unix_user
 from iredldap.gateways.directory import Directory
 
 _COMMAND = "ldif_export_restore"
@@ -75,8 +75,7 @@ def recording(
         stack.callback(log.close)
         # For the signs of life of a restore that takes long.
         log.start()
-        user = pwd.getpwuid(os.getuid()).pw_name
-        change = logged(Request(_COMMAND, {}), f"unix:{user}", steps=(f"restore {file.name}",))
+        change = logged(Request(_COMMAND, {}), unix_user.name(), steps=(f"restore {file.name}",))
         yield stack.enter_context(Recording(log, change))
 
 
