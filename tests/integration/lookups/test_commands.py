@@ -84,6 +84,13 @@ def test_references(firm: Client, world: World, config: Path) -> None:
     assert json.loads(told.output) == answer
 
 
+@pytest.mark.parametrize("arguments", [("references", "no domain!"), ("resolve", "no address")])
+def test_what_is_no_name_is_refused_in_words(arguments: tuple[str, str], config: Path) -> None:
+    run = CliRunner().invoke(main, [*arguments, "--config", str(config)])
+    assert (run.exit_code, type(run.exception)) == (1, SystemExit)
+    assert "INVALID_" in run.output
+
+
 def test_nobody(firm: Client, config: Path) -> None:
     told = run("references", f"nobody@{DOMAIN}", "--config", config)
 
