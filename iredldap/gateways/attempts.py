@@ -99,16 +99,6 @@ class Attempts:
         # at once would otherwise be a way around it.
         refuse_after(self._ask(lambda count: count.wait(key)))
 
-    def refuse_guesses(self, address: str) -> None:
-        """Refuse a client from whose network too many unknown tokens were sent.
-
-        Raises:
-            TooManyRequests: If there were too many.
-        """
-        key = _key_of_guesses(address)
-        if wait := self._ask(lambda count: count.wait(key)):
-            raise TooManyRequests(f"tokens from {network_of(address)}", retry_after=wait)
-
     def count_guess(self, address: str) -> None:
         """Count an unknown token.
 

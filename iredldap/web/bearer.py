@@ -78,19 +78,17 @@ class BearerTokens:
         digest = api_tokens.digest(secret)
         found = self._seen.get(digest)
         if found is None or not found.is_valid(address, self._recheck):
-            found = self._look_up(digest, address, is_known=found is not None)
+            found = self._look_up(digest, address)
             self._remember(digest, found)
         return found.caller
 
-    def _look_up(self, digest: str, address: str, *, is_known: bool) -> _Found:
+    def _look_up(self, digest: str, address: str) -> _Found:
         """Look a token and its admin up.
 
-        A token that this process has seen before is no guess: guesses of others in the network of
-        its client do not refuse it.
+        Unknown ones of others in the network of its client do not refuse it: a program with an old
+        token must not stop those behind the same address, and 256 random bits cannot be guessed.
         """
         at = time.monotonic()
-        if not is_known:
-            self._attempts.refuse_guesses(address)
         token = self._stored.find(api_tokens.id_of(digest))
         if not hmac.compare_digest(token.digest if token else _NO_DIGEST, digest) or not token:
             self._attempts.count_guess(address)
