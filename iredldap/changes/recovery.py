@@ -45,7 +45,9 @@ def recover(
         change, result="unconfirmed", entries=entries, attributes=tuple(sorted(names))
     )
     others = {target for one in last for target in targets(one)}
-    store.finish(finished, packed(map(line, last)), others - {change.account, change.domain})
+    others -= {change.account, change.domain}
+    if not store.finish_abandoned(finished, packed(map(line, last)), others):
+        return
     log.warning("change recovered", change=change.id, who=change.admin, endpoint=change.endpoint)
 
 

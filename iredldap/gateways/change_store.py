@@ -136,22 +136,25 @@ class ChangeStore:
             targets: Domains and addresses of accounts in it, but those that the change names.
             pending: What may have been written, of an open one.
         """
-        ended = {
-            "of": change.id,
-            "new_result": change.result,
-            "new_codes": " ".join(change.codes),
-            "new_duration": change.duration,
-            "new_entries": change.entries,
-            "new_attributes": " ".join(change.attributes),
-            "new_steps": json.dumps(change.steps),
-            "new_pending": pending,
-            "new_touched": touched,
-        }
         with self._database.transaction(writes=True) as connection:
-            if connection.execute(_FINISH, ended).rowcount == 0:
+            if connection.execute(_FINISH, _ended(change, touched, pending)).rowcount == 0:
                 row = _row(change) | {"pending": pending, "touched": touched}
                 connection.execute(_BEGIN, row | {"heartbeat": change.began})
             _add_targets(connection, change.id, targets)
+
+    def finish_abandoned(
+        self, change: LoggedChange, touched: bytes, targets: Collection[str]
+    ) -> bool:
+        """Store the completion of an abandoned change, as `finish`; return whether it was open.
+
+        Its worker may be alive after all, and have stored what it knows.
+        """
+        still_open = _FINISH.where(CHANGES.c.result == _OPEN)
+        with self._database.transaction(writes=True) as connection:
+            if connection.execute(still_open, _ended(change, touched, b"")).rowcount == 0:
+                return False
+            _add_targets(connection, change.id, targets)
+            return True
 
     def forget(self, number: str) -> None:
         """Delete a change that did nothing."""
@@ -288,6 +291,21 @@ def _write_ahead(engine: sql.Engine) -> None:
 
 def _probing_row() -> sql.Executable:
     return sql.insert(TARGETS).values(target=f"probe-{secrets.token_hex(16)}", change="")
+
+
+def _ended(change: LoggedChange, touched: bytes, pending: bytes) -> dict[str, Any]:
+    """Return the parameters of the completion of a change."""
+    return {
+        "of": change.id,
+        "new_result": change.result,
+        "new_codes": " ".join(change.codes),
+        "new_duration": change.duration,
+        "new_entries": change.entries,
+        "new_attributes": " ".join(change.attributes),
+        "new_steps": json.dumps(change.steps),
+        "new_pending": pending,
+        "new_touched": touched,
+    }
 
 
 def _row(change: LoggedChange) -> dict[str, Any]:

@@ -119,6 +119,22 @@ def test_an_abandoned_change_is_claimed_once(store: ChangeStore) -> None:
     assert store.abandoned(20) == []
 
 
+def test_what_the_worker_stores_itself_stands(store: ChangeStore) -> None:
+    """It was slow, and not dead: who has claimed its change knows less."""
+    alive, dead = change(), change()
+    for one in (alive, dead):
+        store.begin(one, b"", 1)
+    ended = replace(alive, result="done", duration=7)
+    store.finish(ended, b"all of it", ())
+
+    for one, is_open in ((alive, False), (dead, True)):
+        found = replace(one, result="unconfirmed")
+        assert store.finish_abandoned(found, b"less", {"b.test"}) == is_open
+        assert store.change(one.id) == (found if is_open else ended)
+    assert [*store.touched(alive.id)] == [b"all of it"]
+    assert [one.id for one in store.find(ChangeFilter(domain="b.test"), 9)] == [dead.id]
+
+
 def test_a_completion_without_an_intent_is_stored(store: ChangeStore) -> None:
     ended = change(result="done", duration=1)
     store.finish(ended, b"{}", ())
