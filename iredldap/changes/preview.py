@@ -15,6 +15,7 @@ from iredldap.changes.dry_run import JudgedBy
 from iredldap.changes.forecast import Forecast
 from iredldap.changes.progress import Progress
 from iredldap.dit import names
+from iredldap.dit.change_records import change_record
 from iredldap.dit.plan import (
     Operation,
     Outside,
@@ -22,7 +23,6 @@ from iredldap.dit.plan import (
     Recheck,
     Step,
     Sweep,
-    change_record,
     describe,
 )
 from iredldap.gateways.directory import Directory

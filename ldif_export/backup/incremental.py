@@ -25,8 +25,9 @@ from pathlib import Path
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.dit import filters, names
+from iredldap.dit.change_records import change_record
 from iredldap.dit.names import Tree
-from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope, change_record
+from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
 from iredldap.errors import InternalError, NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment

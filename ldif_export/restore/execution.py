@@ -12,7 +12,8 @@ from pathlib import Path
 
 from iredldap.changes import apply
 from iredldap.changes.recording import Recording
-from iredldap.dit.plan import Add, Modify, Plan, change_records
+from iredldap.dit.change_records import change_records
+from iredldap.dit.plan import Add, Modify, Plan
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.ldif import writer

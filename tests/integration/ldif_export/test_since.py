@@ -13,7 +13,8 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.dit.plan import Add, Delete, Modify, Operation, Rename, change_record
+from iredldap.dit.change_records import change_record
+from iredldap.dit.plan import Add, Delete, Modify, Operation, Rename
 from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iredldap.dit.change_records import change_record, change_records
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import (
     Add,
@@ -23,8 +24,6 @@ from iredldap.dit.plan import (
     Recheck,
     Scope,
     Sweep,
-    change_record,
-    change_records,
     conditional_on_state,
     describe,
     inverse,

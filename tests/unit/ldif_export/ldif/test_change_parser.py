@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, change_record
+from iredldap.dit.change_records import change_record
+from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename
 from iredldap.ldif.writer import VERSION
 from ldif_export.ldif import change_parser
 from ldif_export.ldif.change_parser import ChangeRecord
