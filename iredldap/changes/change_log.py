@@ -13,8 +13,9 @@ import structlog
 
 from iredldap.changes.recovery import recover
 from iredldap.changes.seals import Seals
-from iredldap.config.sections import ChangeSettings, Config
+from iredldap.config.sections import Config
 from iredldap.config.settings import Secret
+from iredldap.config.state import ChangeSettings
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.change_store import ChangeStore
 from iredldap.gateways.directory import Directory

@@ -23,7 +23,7 @@ from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_run import Interrupted, JobRun, now_ms
 from iredldap.changes.job_state import JobState
 from iredldap.changes.recording import Recording
-from iredldap.config.sections import JobSettings
+from iredldap.config.state import JobSettings
 from iredldap.dit import request
 from iredldap.dit.fields import Table
 from iredldap.dit.logged_request import logged

@@ -13,8 +13,8 @@ from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_state import JobState
 from iredldap.changes.jobs import Jobs
 from iredldap.config.ldap import LdapSettings
-from iredldap.config.sections import ChangeSettings, JobSettings
 from iredldap.config.settings import Secret
+from iredldap.config.state import ChangeSettings, JobSettings
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (

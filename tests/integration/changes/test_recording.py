@@ -11,8 +11,8 @@ from iredldap.changes.apply import execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.recording import Recording
 from iredldap.config.ldap import LdapSettings
-from iredldap.config.sections import ChangeSettings
 from iredldap.config.settings import Secret
+from iredldap.config.state import ChangeSettings
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows, ValueChanges
 from iredldap.dit.entry import Entry
 from iredldap.dit.logged_request import logged
