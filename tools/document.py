@@ -308,7 +308,7 @@ The answer, also a refusal, has `X-Dry-Run: yes`; a server that does not send it
 word. The `ETag` is the state that was judged: sent as `If-Match` with the call, it makes sure that
 this state is what is changed. Another value than `yes` or `no`, an empty one, and other spellings
 of the name are `INVALID_PARAMETER`, and so is the word for a call that has no dry run: login,
-logout and checks of passwords. `POST /api/ldif` has a plan of its own form.
+logout, checks of passwords, and tokens. `POST /api/ldif` has a plan of its own form.
 
 ## Headers
 

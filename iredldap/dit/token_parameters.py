@@ -92,6 +92,9 @@ DOMAINS = Kind(
 NETWORKS = Kind("csv_networks", _each(network, InvalidParameter, 100), _LIST, many=True)
 TIME = Kind("date_time", lambda text: Reading((moment(text),)), {"type": "string"})
 
+_EMPTY = "refused"
+"""A limit must not vanish because a script had no value for it."""
+
 CREATE: Table = (
     Field(
         name="name",
@@ -116,6 +119,7 @@ CREATE: Table = (
         meaning="Domains that it is limited to, by their own names: it then has the rights of a"
         " normal admin of these, and creates and deletes no domains. Not sent: all that the admin"
         " manages.",
+        empty=_EMPTY,
         era="ours",
     ),
     Field(
@@ -123,6 +127,7 @@ CREATE: Table = (
         stored_as=_STATE,
         kind=NETWORKS,
         meaning="Addresses and networks (CIDR) from which it may be used. Not sent: from any.",
+        empty=_EMPTY,
         era="ours",
     ),
     Field(
@@ -131,6 +136,7 @@ CREATE: Table = (
         kind=TIME,
         meaning="When it ends: a date, or a time as RFC 3339 has it, in UTC unless an offset is"
         " given. Not sent: as late as `tokens.max_days` allows.",
+        empty=_EMPTY,
         era="ours",
     ),
 )

@@ -57,10 +57,13 @@ class TokenManager:
         Raises:
             TokenTooWide: If it would do more than the caller: in scopes, domains, networks or time.
             NoSuchAccount: If a global admin names a domain that does not exist.
-            InvalidParameter: If it would have ended already, or ends too late.
+            InvalidParameter: If it would have ended already, or ends too late; if a limit is empty.
             ExceedLimitTokens: If the admin has as many as they may.
             ServerDown: If the state database does not respond.
         """
+        for change in parsed.changes:
+            if not change.values:
+                raise InvalidParameter("empty", parameter=change.field.name)
         now = int(self.now())
         secret = api_tokens.new_secret(self.random(api_tokens.RANDOM_BYTES))
         digest = api_tokens.digest(secret)

@@ -111,7 +111,7 @@ class ChangeReader:
     def _listed(self, change: LoggedChange, wanted: ChangeFilter) -> Shown | None:
         matching = (one for one in self._visible(change) if _matches(one, wanted))
         listed = [*islice(map(self._shown, matching), _LISTED + 1)]
-        if not listed and not self._is_own(change):
+        if not listed and not (self._is_own(change) and self._is_named(change, wanted)):
             return None
         return {
             **self._header(change),
@@ -143,6 +143,17 @@ class ChangeReader:
             found = (entry.lowered("mail") for entry in self.directory.find(query))
             self._cached.append(frozenset(chain.from_iterable(found)) - {self.caller.address})
         return self._cached[0]
+
+    def _is_named(self, change: LoggedChange, wanted: ChangeFilter) -> bool:
+        """Return whether the request itself is what a listing asks for.
+
+        Otherwise it matches by what it has touched; where a caller does not see that, neither may
+        the filter tell them.
+        """
+        if self.caller.is_global:
+            return True
+        asked = ((wanted.account, change.account), (wanted.domain, change.domain))
+        return not wanted.attribute and all(want in {"", found} for want, found in asked)
 
     def _is_own(self, change: LoggedChange) -> bool:
         """Return whether the caller manages what the request names."""

@@ -192,6 +192,20 @@ class TestRights:
         refused(client.get(f"/api/changes/{there}"), 404, "NO_SUCH_CHANGE")
         assert logged(client, domain=THERE) == []
 
+    def test_no_filter_tells_what_is_hidden(self, filled: Client, served: Served) -> None:
+        """That a change here touched an entry elsewhere."""
+        bob = f"bob@{HERE}"
+        done(filled.post(f"/api/user/{bob}", password=PASSWORD))
+        done(filled.post(f"/api/alias/team@{THERE}", members=f"{bob},{EVE}"))
+        client = normal_admin(filled, served)
+        deleted = id_of(client.delete(f"/api/user/{bob}"))
+
+        assert deleted in ids(client, account=bob)
+        assert deleted in ids(client, domain=HERE)
+        for filters in ({"account": f"team@{THERE}"}, {"domain": THERE}):
+            assert deleted in ids(filled, **filters)
+            assert deleted not in ids(client, **filters)
+
     def test_of_a_request_elsewhere_they_see_what_it_touched_here(
         self, filled: Client, served: Served
     ) -> None:

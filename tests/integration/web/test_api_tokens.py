@@ -223,6 +223,10 @@ def test_guesses_are_counted_by_network(serve: Any) -> None:
         ({"networks": "10.0.0.0/8,here"}, 400, "INVALID_PARAMETER", "networks"),
         ({"expires": "soon"}, 400, "INVALID_PARAMETER", "expires"),
         ({"expires": "2020-01-01"}, 400, "INVALID_PARAMETER", "expires"),
+        # A limit that is left empty by a script must not be no limit.
+        ({"domains": ""}, 400, "INVALID_PARAMETER", "domains"),
+        ({"networks": " , "}, 400, "INVALID_PARAMETER", "networks"),
+        ({"expires": ""}, 400, "INVALID_PARAMETER", "expires"),
     ],
 )
 def test_what_is_no_token_is_refused(
