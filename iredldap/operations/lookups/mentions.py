@@ -36,7 +36,7 @@ from iredldap.operations.domains import domains
 from iredldap.operations.lists import maillists, subscribable
 from iredldap.operations.mailboxes import owners_of
 from iredldap.operations.renames import rename
-from iredldap.operations.users import users
+from iredldap.operations.users import protected, users
 
 MOST_SHOWN = 1000
 """References that an answer lists; the others are counted."""
@@ -155,7 +155,7 @@ def _find(context: Context, mail: str) -> tuple[Entry, _Kind]:
     for object_class in ("mailUser", "mailAlias", "mailList"):
         entry = finders.choose_account(directory, found, mail, object_class)
         if entry:
-            users.refuse_global_admin(caller, entry)
+            protected.refuse_global_admin(caller, entry)
             is_mlmmj = object_class == "mailList" and entry.has("enabledService", "mlmmj")
             return entry, _KINDS["mlmmj" if is_mlmmj else object_class.lower()]
     if caller.is_global and (entry := finders.standalone_admin(directory, mail)):

@@ -13,7 +13,7 @@ from iredldap.errors import PermissionDenied
 from iredldap.operations.context import Context
 from iredldap.operations.undo import changing
 from iredldap.operations.undo.successors import Successors
-from iredldap.operations.users import users
+from iredldap.operations.users import protected
 
 _BATCH = 100
 """Entries that are read at once."""
@@ -36,10 +36,10 @@ def refuse_of_admins(context: Context, changes: Iterable[EntryChange], again: Su
     caller, directory = context.caller, context.directory
     if caller.is_global and caller.may(token_scopes.ADMINS):
         return
-    others = cache(lambda: users.admins_of_other_domains(directory, caller))
+    others = cache(lambda: protected.admins_of_other_domains(directory, caller))
     waiting = (change for change in changes if _PASSWORD in change.attributes)
     while batch := [*islice(waiting, _BATCH)]:
         for entry in filter(None, changing.current(directory, batch, again)):
-            users.refuse_password_by_token(caller, entry)
+            protected.refuse_password_by_token(caller, entry)
             if entry.lowered("mail") & others():
                 raise PermissionDenied(f"{entry.dn} manages domains of others")

@@ -23,7 +23,7 @@ from iredldap.errors import raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import global_admins
-from iredldap.operations.users import users
+from iredldap.operations.users import protected, users
 
 _ATTRIBUTES = (
     "objectClass", "mail", "accountStatus", "preferredLanguage", "mtaTransport",
@@ -47,9 +47,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     home = finders.domain(directory, name)
     secret = _secret(context, home, name, parsed)
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
-    kept = users.admins_of_other_domains(directory, caller) if secret else set()
+    kept = protected.admins_of_other_domains(directory, caller) if secret else set()
     if secret and not caller.may(token_scopes.ADMINS):
-        kept |= users.admins_below(directory, home.dn)
+        kept |= protected.admins_below(directory, home.dn)
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
         global_admins.require_another(directory, everybody.base, below=True)
 

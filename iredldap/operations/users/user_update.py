@@ -37,7 +37,7 @@ from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.mailboxes import MailboxAssignment
-from iredldap.operations.users import address_rules, users
+from iredldap.operations.users import address_rules, protected, users
 
 
 def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -60,7 +60,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, caller = context.directory, context.records, context.caller
     mail = path["mail"]
     entry = finders.user(directory, mail, anywhere=caller.is_global)
-    users.refuse_global_admin(caller, entry)
+    protected.refuse_global_admin(caller, entry)
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)
     _refuse_password_of_admin(directory, caller, mail, entry, parsed)
@@ -153,10 +153,10 @@ def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside
 def _refuse_password_of_admin(
     directory: Directory, caller: Caller, mail: str, entry: Entry, parsed: Parsed
 ) -> None:
-    secret = parsed.value("password") or parsed.value("password_hash")
-    if secret:
-        users.refuse_password_by_token(caller, entry)
-    if secret and not caller.is_global and mail in users.admins_of_other_domains(directory, caller):
+    if not (parsed.value("password") or parsed.value("password_hash")):
+        return
+    protected.refuse_password_by_token(caller, entry)
+    if mail in protected.admins_of_other_domains(directory, caller):
         raise PermissionDenied(f"{mail} manages domains of others", parameter="password")
 
 

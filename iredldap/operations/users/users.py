@@ -14,13 +14,12 @@ from iredldap.dit import (
     passwords,
     references,
     settings,
-    token_scopes,
     user,
     user_entry,
 )
 from iredldap.dit.entry import Entry, distinct
 from iredldap.dit.fields import Parsed, show
-from iredldap.dit.filters import either, ends_with, equals, every
+from iredldap.dit.filters import either, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -43,7 +42,6 @@ from iredldap.errors import (
     NotAllowed,
     PasswordMismatch,
     PermissionDenied,
-    PermissionDeniedUpdateGlobalAdminProfile,
     Refusal,
     raise_all,
 )
@@ -59,6 +57,7 @@ from iredldap.operations import (
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
+from iredldap.operations.users import protected
 
 
 def get(directory: Directory, caller: Caller, mail: str) -> Entry:
@@ -69,7 +68,7 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
     entry = finders.user(directory, mail, anywhere=caller.is_global)
-    refuse_global_admin(caller, entry)
+    protected.refuse_global_admin(caller, entry)
     return entry
 
 
@@ -95,57 +94,6 @@ def check_password(context: Context, path: PathVariables, parsed: Parsed) -> Sho
     if not context.directory.verifies(entry.dn, parsed.value("password") or ""):
         raise PasswordMismatch(mail)
     return Shown(None)
-
-
-def refuse_global_admin(caller: Caller, entry: Entry) -> None:
-    """Refuse a normal admin who names the account of a global one, unless it is their own.
-
-    Raises:
-        PermissionDeniedUpdateGlobalAdminProfile: If a normal admin changes a global one.
-    """
-    is_spared = _is_own(caller, entry) and not caller.is_limited
-    if user.is_global_admin(entry) and not caller.is_global and not is_spared:
-        raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
-
-
-def admins_of_other_domains(directory: Directory, caller: Caller) -> set[str]:
-    """Find the users of a normal admin's domains who manage domains that the caller does not.
-
-    Setting their password would give the caller their rights.
-    """
-    if caller.is_global:
-        return set()
-    own = either(*(ends_with("domainAdmin", f"@{name}") for name in sorted(caller.managed)))
-    domains = every(equals("objectClass", "mailDomain"), own)
-    query = Query(directory.tree.base, Scope.ONE, domains, ("domainName", "domainAdmin"))
-    found = directory.find(query) if caller.managed else []
-    others = [entry for entry in found if not caller.manages(entry.text("domainName") or "")]
-    protected = {mail for entry in others for mail in entry.lowered("domainAdmin")}
-    return protected if caller.is_limited else protected - {caller.address}
-
-
-def refuse_password_by_token(caller: Caller, entry: Entry) -> None:
-    """Refuse a new password of an admin by a token without the scope that admins need.
-
-    With the password one could log in, and do more than the token may.
-
-    Raises:
-        PermissionDenied: If it is refused.
-    """
-    if user.has_rights(entry) and not caller.may(token_scopes.ADMINS):
-        raise PermissionDenied(f"{entry.dn} is an admin", parameter="password")
-
-
-def admins_below(directory: Directory, home: str) -> set[str]:
-    """Find the users of a domain who are admins."""
-    query = finders.users_query(home)
-    roles = either(equals("domainGlobalAdmin", "yes"), equals("enabledService", user.ROLE))
-    found = directory.find(replace(query, filter=every(query.filter, roles), attributes=("mail",)))
-    return {mail for entry in found for mail in entry.lowered("mail")}
-
-
-def _is_own(caller: Caller, entry: Entry) -> bool:
-    return names.components(caller.dn) == names.components(entry.dn)
 
 
 def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -372,8 +320,8 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, records, caller = context.directory, context.records, context.caller
     mail, days = path["mail"], deleted_mailboxes.days_kept(context, path)
     entry = finders.user(directory, mail, anywhere=caller.is_global)
-    refuse_global_admin(caller, entry)
-    if _is_own(caller, entry):
+    protected.refuse_global_admin(caller, entry)
+    if protected.is_own(caller, entry):
         raise PermissionDenied("an admin cannot delete their own account")
     off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
     rechecks = tuple(global_admins.require_active(directory, entry, off))

@@ -16,7 +16,7 @@ from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from iredldap.operations.users import users
+from iredldap.operations.users import protected
 from iredldap.web import dry_runs, forms
 from iredldap.web.downloads import held
 from iredldap.web.head import is_head
@@ -240,7 +240,7 @@ class LdifUserResource(_LdifResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, mail: str) -> None:
         caller: Caller = request.context.caller
         (entry,) = small.entries(self.directory, "user", mail, anywhere=caller.is_global)
-        users.refuse_global_admin(caller, entry)
+        protected.refuse_global_admin(caller, entry)
         hidden = self.config.api.api_hidden_user_profiles
         chosen = self._selection(request, "user", mail, hidden)
         self._send_entries(request, response, chosen, entry)
