@@ -101,3 +101,23 @@ def test_the_license_is_the_one_declared() -> None:
     shipped = {str(path.relative_to(ROOT)) for path in ROOT.glob("reference/**/*LICENSE*")}
     assert {"LICENSE", *shipped} <= set(files)
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    """The same in the name of its page and in its heading."""
+    pages = sorted(ROOT.glob("docs/decisions/*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+
+    assert len(numbers) == len({*numbers})
+    for page, number in zip(pages, numbers, strict=True):
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. "), page
+
+
+def test_a_release_has_each_kind_of_change_once() -> None:
+    """In one list each, in this order."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for release in text.split("\n## ")[1:]:
+        found = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert found == [kind for kind in kinds if kind in found], release.partition("\n")[0]
+        assert not re.search(r"^(?:- |  ).*\n\n+(?:- |  )", release, re.MULTILINE)
