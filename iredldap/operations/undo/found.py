@@ -2,7 +2,7 @@
 
 from iredldap.dit.change_log import LoggedChange
 from iredldap.errors import AlreadyUndone, ChangeUnfinished, NoSuchChange
-from iredldap.operations.context import Context
+from iredldap.operations.context import Context, LoggedChanges
 
 
 def find(context: Context, number: str) -> LoggedChange:
@@ -20,7 +20,7 @@ def find(context: Context, number: str) -> LoggedChange:
     context.changes.permit(context.caller, change)
     if change.result == "open":
         raise ChangeUnfinished(number)
-    if is_undone(context, number):
+    if is_undone(context.changes, number):
         raise AlreadyUndone(number)
     return change
 
@@ -32,9 +32,17 @@ def is_visible(context: Context, change: LoggedChange) -> bool:
     return caller.is_global or own or bool(change.domain and caller.manages(change.domain))
 
 
-def is_undone(context: Context, number: str) -> bool:
+def is_undone(changes: LoggedChanges, number: str) -> bool:
     """Return whether a change has been undone by one that has not been undone itself."""
-    return any(
-        undo.result == "done" and not is_undone(context, undo.id)
-        for undo in context.changes.undone_by(number)
-    )
+    undos: dict[str, LoggedChange] = {}
+    waiting = [number]
+    while waiting:
+        found = {undo.id: undo for undo in changes.undone_by(waiting.pop())}
+        undos |= found
+        waiting += found
+    undone: set[str] = set()
+    # The newest first: only a later one can have undone it.
+    for id_ in sorted(undos, reverse=True):
+        if undos[id_].result == "done" and id_ not in undone:
+            undone.add(undos[id_].undoes)
+    return number in undone
