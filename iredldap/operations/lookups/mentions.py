@@ -8,11 +8,13 @@ Source: `docs/decisions/0056-lookups.md`.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from iredldap import finders
-from iredldap.changes import dry_run
+from iredldap.changes import apply, dry_run
 from iredldap.changes.forecast import Forecast
+from iredldap.changes.progress import Progress
 from iredldap.dit import mailbox, names
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Parsed
@@ -24,6 +26,7 @@ from iredldap.dit.plan import (
     Op,
     Operation,
     Outside,
+    Plan,
     Rename,
     describe,
 )
@@ -171,16 +174,25 @@ def _outcome(
     path: PathVariables,
     new_mail: str = "",
 ) -> _Outcome:
-    """Plan a change of an account, have it judged, and find out what it would do."""
+    """Plan a change of an account, have it judged, and find out what it would do.
+
+    Again, as the change itself, if another client has changed the account meanwhile.
+    """
+    directory = context.directory
+
+    def judged(plan: Plan, progress: Progress) -> Plan:
+        dry_run.judge(directory, plan, progress.fail)
+        return plan
+
+    make = partial(dispatch.plan, context, operation, Request(endpoint, path))
     try:
-        plan = dispatch.plan(context, operation, Request(endpoint, path))
-        dry_run.judge(context.directory, plan)
+        plan = apply.repeated(directory, make, judged)
     except (Conflict, Forbidden, Unacceptable) as refusal:
         return _Outcome(refused=refusal.codes, report=refusal.report)
     outcome = _Outcome(
         steps=tuple(describe(step) for step in plan.steps if isinstance(step, Outside))
     )
-    forecast = Forecast(context.directory)
+    forecast = Forecast(directory)
     for operation_ in chain.from_iterable(map(forecast.operations, plan.steps)):
         _note(outcome, entry.dn, operation_, new_mail)
     return outcome

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from iredldap.changes import dry_run
+from iredldap.dit.plan import Plan
+from iredldap.gateways.directory import Directory
 from iredldap.operations.lookups import mentions
 from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import MlmmjadminServer
@@ -241,6 +244,28 @@ def test_many_are_counted(firm: Client, monkeypatch: pytest.MonkeyPatch) -> None
 
     assert told["references"] == whole["references"][:2]
     assert told["left_out"] == len(whole["references"]) - 2
+
+
+def test_what_others_change_meanwhile_is_looked_up_again(
+    firm: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read has no condition that could fail."""
+    judge, seen = dry_run.judge, list[str]()
+
+    def late(directory: Directory, plan: Plan, *more: Any) -> Any:
+        if not seen:
+            world.set(world.tree.user(ANN), cn="Changed meanwhile")
+        seen.append(plan.named)
+        return judge(directory, plan, *more)
+
+    monkeypatch.setattr(dry_run, "judge", late)
+
+    told = firm.get(f"/api/references/{ANN}").json()["_data"]
+
+    assert told["deletion"]["refused"] == told["rename"]["refused"] == []
+    assert told["references"]
+    # The deletion twice, and the rename.
+    assert seen == [world.tree.user(ANN)] * 3
 
 
 def test_of_nobody(firm: Client) -> None:
