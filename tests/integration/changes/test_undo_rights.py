@@ -1,4 +1,4 @@
-"""An undo gives no admin a former password where its caller could not set one."""
+"""An undo gives its caller nothing that the calls themselves would not give them."""
 
 import pytest
 import requests
@@ -29,6 +29,18 @@ def number(answer: requests.Response) -> str:
 
 def undo(client: Client, change: str) -> requests.Response:
     return client.post(f"/api/changes/{change}/undo")
+
+
+def test_a_deleted_global_admin_comes_back_for_global_admins_only(
+    api: Client, bob: Client, world: World
+) -> None:
+    done(api.put(f"/api/user/{ANN}", isGlobalAdmin="yes"))
+    change = number(api.delete(f"/api/user/{ANN}"))
+
+    refused(undo(bob, change), 403, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE")
+    assert world.entry(world.tree.user(ANN)) is None
+    assert undo(api, change).status_code == 200
+    assert world.entry(world.tree.user(ANN))
 
 
 def test_an_admin_of_foreign_domains_does_not_get_a_former_password_back(
