@@ -25,6 +25,9 @@ from iredldap.operations.undo.left import Left
 from iredldap.operations.undo.successors import Successors
 from iredldap.operations.undo.values import ReturningValues, lazily
 
+_KILLED = {"open", "unconfirmed"}
+"""Results of a change whose worker was killed, before and after others have found that out."""
+
 _ROLES = {"domainglobaladmin", "accountstatus"}
 
 
@@ -109,7 +112,9 @@ class _Undo:
         moved = [change for change, way in zip(self._renamed, back, strict=True) if way]
         if coming:
             coming = returning.judged(context, coming, values(), left)
-            outside.refuse_removed_mailboxes(context.records, self._rows, self._attempts())
+            # What a killed worker has taken off the list is not in the log. It had passed this.
+            if not any(attempt.result in _KILLED for attempt in self._attempts()):
+                outside.refuse_removed_mailboxes(context.records, self._rows, self._attempted())
         dns = {change.dn.lower() for change in self._changes}
         going = leaving.entries(context, self._added, dns, left, again)
         reverted = [*outside.step(context.records, self._rows, left)]
@@ -130,12 +135,15 @@ class _Undo:
             *leaving.steps(going),
         ]
 
-    def _attempts(self) -> Iterator[Touched]:
-        """Yield what undos of the change that broke off have touched."""
-        log = self._context.changes
-        for attempt in log.undone_by(self._number):
-            if attempt.result != "done":
-                yield from log.touched(attempt.id)
+    def _attempts(self) -> Iterator[LoggedChange]:
+        """Yield the undos of the change that are not done."""
+        undos = self._context.changes.undone_by(self._number)
+        return (undo for undo in undos if undo.result != "done")
+
+    def _attempted(self) -> Iterator[Touched]:
+        """Yield what these have touched."""
+        for attempt in self._attempts():
+            yield from self._context.changes.touched(attempt.id)
 
     def _values(self, coming: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
         """Yield all values that would come back."""
