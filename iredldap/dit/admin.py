@@ -28,7 +28,7 @@ _LIMITS: Table = (
         stored_as=Setting("create_max_domains"),
         kind=kinds.MOST_DOMAINS,
         meaning="Most domains that they may manage and still create another one; 0 or -1: they"
-        " creates none.",
+        " create none.",
         era="later",
     ),
     # Of the two only the unit is nothing without the other.
