@@ -21,7 +21,7 @@ from benchmarks.served import Api, served, sqlite, state_file
 from iredldap.dit.base import Made
 from iredldap.dit.names import Tree
 
-COMMIT = "8b2091901ca3e22cb6e689a8d5bd71d4fd5e570f"
+COMMIT = "024f451f5b63d7e7c1dbe3a55df7a4e5983377fc"
 """The last commit that recorded no changes (docs/decisions/0051-change-log.md)."""
 
 ROUNDS = int(os.environ.get("CHANGES_ROUNDS", "9"))
