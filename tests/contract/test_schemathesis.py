@@ -126,7 +126,7 @@ def caller(world: World, lists: MlmmjadminServer, url: str) -> Iterator[Client]:
 def test_answers_as_described(operation: Any, caller: Client) -> None:
     """No status, type, header or content that the document does not have, and no 5xx."""
 
-    @examples(EXAMPLES, derandomize=True)
+    @examples(EXAMPLES)
     @given(case=st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     def call(case: Any) -> None:
         answer = case.call(base_url=caller.url, session=caller.session, timeout=PATIENCE)

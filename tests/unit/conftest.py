@@ -12,6 +12,7 @@ from tests.support.examples import TIMES
 hypothesis.settings.register_profile(
     "unit",
     max_examples=60 * TIMES,
+    derandomize=TIMES == 1,
     deadline=None,
     database=None,
     # It judges by the clock.
