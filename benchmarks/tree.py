@@ -15,15 +15,7 @@ import ldap
 
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX, global_admin
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import (
-    alias,
-    domain_entry,
-    mailbox,
-    maillist,
-    names,
-    passwords,
-    user_entry,
-)
+from iredldap.dit import alias, domain_entry, mail_names, mailbox, maillist, passwords, user_entry
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree
@@ -179,7 +171,7 @@ class _Domain:
 
     def _sometimes(self, mail: str) -> dict[str, tuple[str, ...]]:
         chance = self._chance
-        local = names.local_part(mail)
+        local = mail_names.local_part(mail)
         possible = {
             "employeeNumber": (0.3, (f"E{chance.randrange(10**6):06d}",)),
             "telephoneNumber": (0.2, (f"+49 30 {chance.randrange(10**7):07d}",)),
@@ -190,11 +182,11 @@ class _Domain:
         return {key: values for key, (share, values) in possible.items() if chance.random() < share}
 
     def _shadows(self, mail: str) -> tuple[str, ...]:
-        return tuple(f"{names.local_part(mail)}@{alias}" for alias in self._alias_domains)
+        return tuple(f"{mail_names.local_part(mail)}@{alias}" for alias in self._alias_domains)
 
     def _own_alias(self, mail: str) -> tuple[str, ...]:
         has_one = self._chance.random() < 0.08
-        return (f"{names.local_part(mail)}.family@{self._name}",) if has_one else ()
+        return (f"{mail_names.local_part(mail)}.family@{self._name}",) if has_one else ()
 
     def _person(self) -> tuple[str, str]:
         chance = self._chance

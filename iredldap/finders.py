@@ -7,7 +7,7 @@ same account to them. Every later operation on an account uses the DN that was f
 
 from collections.abc import Collection, Iterable
 
-from iredldap.dit import generations, names
+from iredldap.dit import generations, mail_names, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import begins_with, domain_filter, either, equals, every, negated, present
@@ -95,7 +95,7 @@ def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
 
     A name without ``@`` has no domain: such an account is found in any.
     """
-    return "@" not in mail or domain_name(directory, dn) == names.domain_of(mail)
+    return "@" not in mail or domain_name(directory, dn) == mail_names.domain_of(mail)
 
 
 def account(
@@ -270,7 +270,7 @@ def domain_and_holders(
         aliases: Further names of the same account in alias domains.
         rights: Whether to find the domains that name the address as their admin, too.
     """
-    home = domain_filter(names.domain_of(mail), "domainName")
+    home = domain_filter(mail_names.domain_of(mail), "domainName")
     named = (every(equals("domainAdmin", mail), equals("objectClass", "mailDomain")),)
     filter_ = either(home, holders_filter(mail, *aliases), *(named if rights else ()))
     return Query(directory.tree.base, Scope.SUBTREE, filter_)
@@ -286,7 +286,7 @@ def domain_and_accounts(entries: Iterable[Entry], mail: str) -> tuple[Entry | No
     Raises:
         AmbiguousAccount: If two domains have that name.
     """
-    name = names.domain_of(mail)
+    name = mail_names.domain_of(mail)
     domains, accounts = list[Entry](), list[Entry]()
     for entry in entries:
         (domains if entry.has("objectClass", "mailDomain") else accounts).append(entry)

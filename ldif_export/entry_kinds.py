@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal, get_args
 
-from iredldap.dit import matching, names
+from iredldap.dit import mail_names, matching, names
 from iredldap.dit.matching import EqualityOf
 
 EntryKind = Literal[
@@ -145,6 +145,6 @@ def foreign_address(
     attribute = "memberofgroup" if entry == "externals" else "mail"
     for value in lowered.get(attribute, ()):
         address = _address(value)
-        if names.domain_of(address) != domain:
+        if mail_names.domain_of(address) != domain:
             return address
     return None

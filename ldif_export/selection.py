@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
-from iredldap.dit import filters, names
+from iredldap.dit import filters, mail_names, names
 from iredldap.dit.depth import Scope
 from iredldap.errors import AmbiguousAccount, InvalidDomainName, InvalidMail
 from iredldap.ldif.writer import base_name, is_password
@@ -54,7 +54,7 @@ class Selection:
 
     Args:
         kind: Kind of account; ``all`` is every domain and every standalone admin.
-        name: Its name, as `names.domain` or `names.existing_address` returns it; empty for `all`.
+        name: Its name, as `parse_name` returns it; empty for `all`.
         subtree: Whether everything below a domain is exported too.
         omit: Attributes that are left out, in lower case, whatever their options.
         passwords: Whether ``userPassword`` is exported.
@@ -163,11 +163,11 @@ def parse_name(kind: SelectionKind, text: str) -> str:
         InvalidDomainName, InvalidMail: If it is malformed; a domain is no account's name.
     """
     if kind in NAMED_BY_DOMAIN:
-        return names.domain(text)
+        return mail_names.domain(text)
     with suppress(InvalidDomainName):
-        names.domain(text)
+        mail_names.domain(text)
         raise InvalidMail(f"{text[:80]!r} is a domain, and names no {kind}")
-    return names.stored_address(text)
+    return mail_names.stored_address(text)
 
 
 def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
@@ -180,7 +180,7 @@ def domain_search(selection: Selection, tree: names.Tree) -> Search | None:
     is_account = selection.kind not in NAMED_BY_DOMAIN
     if selection.kind in _OF_NO_DOMAIN or (is_account and "@" not in selection.name):
         return None
-    name = names.domain_of(selection.name)
+    name = mail_names.domain_of(selection.name)
     return Search(tree.base, Scope.ONE, filters.domain_filter(name, "domainName"))
 
 

@@ -9,7 +9,7 @@ from iredldap.changes.apply import Turn, execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.recording import Recording
 from iredldap.commands.options import config_option, installation, piped_or_prompted
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit import request as requests
 from iredldap.dit.logged_request import logged
 from iredldap.errors import InvalidCredentials
@@ -36,7 +36,7 @@ def reset_(path: Path, address: str) -> None:
     The rules for passwords apply. Sessions end with the old password; tokens do not.
     """
     with installation(path) as opened:
-        mail = names.address(address)
+        mail = mail_names.address(address)
         password = piped_or_prompted(f"New password of {mail}")
         directory, config, records = opened.directory, opened.config, opened.records
         wanted = reset(directory, mail, password)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from iredldap.commands.options import config_option, installation, plain
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.fields import Parsed
 from iredldap.operations.context import Context
 from iredldap.operations.context import Shown as Answer
@@ -54,12 +54,14 @@ def references(path: Path, name: str, *, as_json: bool) -> None:
         if "@" in name:
             shown = _data(mentions.of_account(context, {"mail": _address(name)}, Parsed()))
         else:
-            shown = _data(mentions.of_domain(context, {"domain": names.domain(name)}, Parsed()))
+            shown = _data(
+                mentions.of_domain(context, {"domain": mail_names.domain(name)}, Parsed())
+            )
     _print(shown, _references(shown), as_json=as_json)
 
 
 def _address(text: str) -> str:
-    return names.stored_address(text)
+    return mail_names.stored_address(text)
 
 
 @contextmanager

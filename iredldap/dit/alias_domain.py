@@ -9,7 +9,7 @@ Source: iRedMail's directory, "Alias domain", and its look-ups.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from iredldap.dit import filters, names
+from iredldap.dit import filters, mail_names, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.filters import either, ends_with, equals, every, negated
 from iredldap.dit.names import Tree
@@ -26,7 +26,7 @@ _NAMED = either(
 
 def own_local_part(entry: Entry) -> str:
     """Return the local part of an account's own address."""
-    return names.local_part((entry.text("mail") or "").lower())
+    return mail_names.local_part((entry.text("mail") or "").lower())
 
 
 def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
@@ -39,7 +39,9 @@ def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
     if not entry.has("objectClass", "mailExternalUser"):
         return [own_local_part(entry)]
     lists = sorted(entry.lowered("memberOfGroup"))
-    here = (names.local_part(group) for group in lists if names.domain_of(group) in domains)
+    here = (
+        mail_names.local_part(group) for group in lists if mail_names.domain_of(group) in domains
+    )
     return [*dict.fromkeys(here)]
 
 
@@ -66,7 +68,9 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
 
     def enrol(entry: Entry) -> Iterator[Operation]:
         lists = entry.lowered("memberOfGroup")
-        here = [names.local_part(group) for group in lists if names.domain_of(group) == domain]
+        here = [
+            mail_names.local_part(group) for group in lists if mail_names.domain_of(group) == domain
+        ]
         # A membership delivers mail of the address here, also if another account has it.
         missing = [
             group
@@ -104,7 +108,7 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
     """
 
     def drop(attribute: str, entry: Entry) -> Iterator[Operation]:
-        gone = [v for v in entry.texts(attribute) if names.domain_of(folded(v)) == alias]
+        gone = [v for v in entry.texts(attribute) if mail_names.domain_of(folded(v)) == alias]
         if gone:
             yield _modify(entry, Op.DELETE, attribute, gone)
 
@@ -114,7 +118,7 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
 
     def dismiss(entry: Entry) -> Iterator[Operation]:
         lists = entry.texts("memberOfGroup")
-        gone = [v for v in lists if names.domain_of(folded(v)) == alias]
+        gone = [v for v in lists if mail_names.domain_of(folded(v)) == alias]
         if len(gone) == len(lists):
             yield Delete(entry.dn, absent_ok=True, with_children=True)
             return
@@ -142,9 +146,9 @@ def foreign_names(entry: Entry, domains: Collection[str]) -> set[str]:
     """
     own = local_parts(entry, domains)
     return {
-        names.domain_of(address)
+        mail_names.domain_of(address)
         for address in entry.lowered("shadowAddress")
-        if names.local_part(address) in own and names.domain_of(address) not in domains
+        if mail_names.local_part(address) in own and mail_names.domain_of(address) not in domains
     }
 
 

@@ -7,7 +7,7 @@ mail domain.
 from iredldap.dit import kinds, settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Setting, StoredAttribute, Table, Verb, list_rows
-from iredldap.dit.names import domain_of
+from iredldap.dit.mail_names import domain_of
 
 _NAME = Field(
     name="name",

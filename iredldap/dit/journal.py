@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.fields import FieldChange, Parsed, Verb
 from iredldap.dit.request import Request
 
@@ -23,7 +23,7 @@ class Note:
 def note(wanted: Request) -> Note:
     """Describe a request; of a password only that there was one."""
     mail = wanted.names.get("mail", "")
-    domain = wanted.names.get("domain") or (names.domain_of(mail) if mail else "")
+    domain = wanted.names.get("domain") or (mail_names.domain_of(mail) if mail else "")
     words = [wanted.endpoint.replace("_", " "), mail or domain, *_rest(wanted)]
     sent = ", ".join(_sent(change) for change in wanted.parsed.changes)
     message = "[API] " + " ".join(filter(None, words)) + (f": {sent}" if sent else "")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from iredldap.dit import names, scopes
+from iredldap.dit import mail_names, scopes
 from iredldap.dit.value_readers import (
     MOST_BYTES,
     comparable_phone,
@@ -111,10 +111,10 @@ def up_to(longest: int, kind: Kind) -> Kind:
 def _address(value: str) -> Reading:
     """Read an address; one that no new entry may have is odd."""
     try:
-        return Reading((names.address(value),))
+        return Reading((mail_names.address(value),))
     except InvalidMail:
         word = value.strip().lower()
-        if not names.is_storable(word):
+        if not mail_names.is_storable(word):
             raise
         return Reading((), odd=(word,))
 
@@ -160,7 +160,7 @@ def listed(
                 # The first spelling stays, and so does the order, which matters in some lists.
                 kept.setdefault(same(word), word)
             except Refusal:
-                if may_be_stored and names.is_storable(item):
+                if may_be_stored and mail_names.is_storable(item):
                     odd[item.lower()] = None
                 else:
                     dropped.append(item)
@@ -270,20 +270,20 @@ ADDRESS = Kind(
     "email",
     _address,
     {"type": "string", "format": "email"},
-    domain=names.domain_of,
+    domain=mail_names.domain_of,
     refusal=InvalidMail,
 )
 ADDRESSES = Kind(
     "csv_emails",
-    listed(names.address, InvalidMail, may_be_stored=True),
+    listed(mail_names.address, InvalidMail, may_be_stored=True),
     _LIST,
     many=True,
-    domain=names.domain_of,
+    domain=mail_names.domain_of,
     refusal=InvalidMail,
 )
-ACCOUNTS = replace(ADDRESSES, read=listed(names.new_address, InvalidMail, may_be_stored=True))
+ACCOUNTS = replace(ADDRESSES, read=listed(mail_names.new_address, InvalidMail, may_be_stored=True))
 DOMAINS = Kind(
-    "csv_domains", listed(names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
+    "csv_domains", listed(mail_names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
 )
 PASSWORD = Kind(
     "password", _one(lambda value: value.strip(BLANKS)), {"type": "string", "format": "password"},

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 
-from iredldap.dit import kinds, names, value_readers
+from iredldap.dit import kinds, mail_names, value_readers
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.errors import InvalidMail, InvalidParameter
 
@@ -64,7 +64,7 @@ def lines(text: str) -> str:
 
 
 def _departing(text: str) -> str:
-    return EVERYBODY if text == EVERYBODY else names.subscriber(text)
+    return EVERYBODY if text == EVERYBODY else mail_names.subscriber(text)
 
 
 def _size(text: str) -> str:
@@ -75,11 +75,11 @@ def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
     return lambda text: Reading((read(text),))
 
 
-ADDRESSES = replace(kinds.ADDRESSES, read=kinds.listed(names.subscriber, InvalidMail))
+ADDRESSES = replace(kinds.ADDRESSES, read=kinds.listed(mail_names.subscriber, InvalidMail))
 DEPARTING = replace(
     kinds.ADDRESSES,
     read=kinds.listed(_departing, InvalidMail),
-    domain=lambda text: "" if text == EVERYBODY else names.domain_of(text),
+    domain=lambda text: "" if text == EVERYBODY else mail_names.domain_of(text),
 )
 HEADERS = Kind(
     "csv_headers",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.change_log import Row
 from iredldap.dit.fields import FieldChange, Profile
 from iredldap.dit.list_kinds import STANDARD_HEADERS
@@ -81,7 +81,7 @@ def completed(mail: str, changes: Iterable[FieldChange]) -> Agreed:
 
 def postmaster(mail: str) -> str:
     """Return the address that owns a list without other owners."""
-    return f"postmaster@{names.domain_of(mail)}"
+    return f"postmaster@{mail_names.domain_of(mail)}"
 
 
 def holds_posts(profile: Held) -> bool:
@@ -294,7 +294,7 @@ def exchanged(
 def _is_taken(address: str) -> bool:
     """Return whether mlmmjadmin takes a text for an address."""
     try:
-        names.subscriber(address)
+        mail_names.subscriber(address)
     except InvalidMail:
         return False
     return True

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.change_ids import new_id
 from iredldap.dit.change_log import REDACTED, LoggedChange
 from iredldap.dit.request import Request
@@ -38,7 +38,7 @@ def logged(
         client=wanted.client,
         request=request_id,
         account=mail.lower(),
-        domain=(wanted.names.get("domain") or (names.domain_of(mail) if mail else "")).lower(),
+        domain=(wanted.names.get("domain") or (mail_names.domain_of(mail) if mail else "")).lower(),
         parameters=dict(_parameters(wanted)),
         steps=steps,
         job=job,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import either, equals, present
 from iredldap.dit.kinds import LONGEST_PATH
@@ -224,9 +224,9 @@ def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime)
         accounts: The four switches of the form.
         now: Local time of the server.
     """
-    local = names.local_part(mail)
+    local = mail_names.local_part(mail)
     stamp = now.strftime("-%Y.%m.%d.%H.%M.%S") if accounts.maildir_append_timestamp else ""
-    above = trunk(names.domain_of(mail), storage_base, accounts)
+    above = trunk(mail_names.domain_of(mail), storage_base, accounts)
     if accounts.maildir_hashed:
         above += "/".join(_first_three(local)).lower() + "/"
     # The time at the end stays whole: it is what makes the path unlike all others.

@@ -8,7 +8,7 @@ Source: iRedMail's directory, "Where an address can occur".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from iredldap.dit import dn_references, names, settings
+from iredldap.dit import dn_references, mail_names, names, settings
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.filters import contains, either, ends_with, equals, every, present
@@ -156,7 +156,7 @@ def _without(setting: str, gone: frozenset[str]) -> str | None:
 
     def stays(part: str) -> bool:
         address = part.strip().lower()
-        return address not in gone and f"@{names.domain_of(address)}" not in gone
+        return address not in gone and f"@{mail_names.domain_of(address)}" not in gone
 
     kept = [part for part in listed.split(",") if stays(part)]
     return settings.packed(key, ",".join(kept))
@@ -175,7 +175,7 @@ def clear_domains(tree: Tree, dn: str, domains: Iterable[str]) -> Sweep:
     bare = gone | {f".{name}" for name in gone}
 
     def is_gone(value: str) -> bool:
-        return names.domain_of(folded(value)) in gone or folded(value) in bare
+        return mail_names.domain_of(folded(value)) in gone or folded(value) in bare
 
     def terms(*attributes: str) -> list[str]:
         return [ends_with(name, f"@{domain}") for name in attributes for domain in sorted(gone)]

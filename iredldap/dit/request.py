@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.dit.fields import Field, FieldChange, Parsed, Table, Verb
 from iredldap.dit.user import SEALED_PASSWORD
 
@@ -64,7 +64,7 @@ def domains(request: Request) -> frozenset[str]:
     """
     path = request.names
     addresses = (path[name] for name in ("mail", "new_mail") if name in path)
-    mentioned = {names.domain_of(address) for address in addresses}
+    mentioned = {mail_names.domain_of(address) for address in addresses}
     if "domain" in path:
         mentioned.add(path["domain"])
     for change in (*request.parsed.changes, *request.parsed.odd):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from iredldap.dit import names
+from iredldap.dit import mail_names
 from iredldap.errors import InvalidParameter, Malformed, NeverApplies
 
 EVERYBODY = "@."
@@ -93,7 +93,7 @@ class PolicyTarget:
         Raises:
             NeverApplies: If it has one.
         """
-        if "+" in names.local_part(self.key):
+        if "+" in mail_names.local_part(self.key):
             raise NeverApplies(
                 f"{self.key[:80]!r}: iRedAPD looks for the address without extension"
             )
@@ -260,7 +260,7 @@ def _is_address(read: Read, text: str) -> bool:
 
 def _one_of(known: Collection[KeyClass], text: str, most: int) -> tuple[KeyClass, str]:
     found, key = _read(text)
-    if found not in known or len(key) > most or "+" in names.local_part(key):
+    if found not in known or len(key) > most or "+" in mail_names.local_part(key):
         raise InvalidParameter(f"{text[:80]!r} is no address that is looked up")
     return found, key
 
@@ -303,10 +303,10 @@ def _read(text: str) -> tuple[KeyClass, str]:
     if word.startswith("@"):
         return _pattern(word)
     if word.endswith("@*"):
-        local = names.local_part(names.address(f"{word[:-1]}any.test"))
+        local = mail_names.local_part(mail_names.address(f"{word[:-1]}any.test"))
         return KeyClass.WILDCARD_ADDRESS, f"{local}@*"
     if "@" in word:
-        return KeyClass.EMAIL, names.address(word)
+        return KeyClass.EMAIL, mail_names.address(word)
     return _network(word)
 
 
@@ -316,9 +316,9 @@ def _pattern(word: str) -> tuple[KeyClass, str]:
     if word.lower() == "@ip":
         return KeyClass.CATCHALL_IP, "@ip"
     if not word.startswith("@."):
-        return KeyClass.DOMAIN, f"@{names.domain(word[1:])}"
+        return KeyClass.DOMAIN, f"@{mail_names.domain(word[1:])}"
     # A top-level domain alone is no domain name.
-    below = names.domain(f"any{word[1:]}").removeprefix("any")
+    below = mail_names.domain(f"any{word[1:]}").removeprefix("any")
     is_top = below.count(".") == 1
     return KeyClass.TOP_LEVEL_DOMAIN if is_top else KeyClass.SUBDOMAIN, f"@{below}"
 

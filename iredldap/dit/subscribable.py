@@ -9,7 +9,7 @@ Source: REST API reference, subscribable mailing lists; iRedMail's directory, su
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from iredldap.dit import kinds, list_kinds, maillist, names
+from iredldap.dit import kinds, list_kinds, mail_names, maillist
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Elsewhere, Field, FieldChange, Profile, StoredAttribute, Table, Verb
 from iredldap.dit.modlist import new_attributes, service_mods
@@ -283,7 +283,7 @@ def new(
         "objectClass": ("mailList",),
         "mail": (mail,),
         "accountStatus": ("active",),
-        "mtaTransport": (f"mlmmj:{names.domain_of(mail)}/{names.local_part(mail)}",),
+        "mtaTransport": (f"mlmmj:{mail_names.domain_of(mail)}/{mail_names.local_part(mail)}",),
         "mailingListID": (number,),
         "shadowAddress": tuple(shadows),
         "domainStatus": ("disabled",) if is_marked else (),

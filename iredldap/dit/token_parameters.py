@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from iredldap.dit import kinds, names, token_scopes
+from iredldap.dit import kinds, mail_names, token_scopes
 from iredldap.dit.fields import Elsewhere, Field, Table
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.errors import InvalidDomainName, InvalidParameter, Refusal
@@ -84,7 +84,7 @@ SCOPES = Kind(
 )
 DOMAINS = Kind(
     "csv_domains",
-    _each(names.domain, InvalidDomainName, MOST_DOMAINS),
+    _each(mail_names.domain, InvalidDomainName, MOST_DOMAINS),
     _LIST,
     many=True,
     domain=str.lower,

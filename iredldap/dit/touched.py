@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from iredldap.dit import names
+from iredldap.dit import mail_names, names
 from iredldap.dit.change_log import (
     EntryEvent,
     Touched,
@@ -125,7 +125,7 @@ def targets(touched: Touched) -> frozenset[str]:
     """
     if isinstance(touched, TouchedRows):
         about = touched.about.lower()
-        domain = names.domain_of(about) if "@" in about else about
+        domain = mail_names.domain_of(about) if "@" in about else about
         return frozenset(filter(None, (about, domain)))
     dns = filter(None, (touched.dn, touched.new_dn))
     return frozenset(target for dn in dns for target in _targets_in(dn))

@@ -6,7 +6,7 @@ Source: iRedMail's directory, mail user.
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from iredldap.dit import names, settings
+from iredldap.dit import mail_names, settings
 from iredldap.dit.entry import Entry, distinct, encoded
 from iredldap.dit.fields import FieldChange
 from iredldap.dit.modlist import new_attributes, service_mods
@@ -48,7 +48,7 @@ def new(
         changes: Parameters that were sent; they win.
         given: Defaults of the domain and the server; empty: no attribute.
     """
-    local = names.local_part(mail)
+    local = mail_names.local_part(mail)
     # mailUser is auxiliary and needs a structural class; inetOrgPerson demands cn and sn.
     attributes: dict[str, tuple[str, ...]] = {
         "objectClass": ("inetOrgPerson", "mailUser", "shadowAccount", "amavisAccount"),
@@ -141,7 +141,7 @@ def lasting_services(entry: Entry) -> set[str]:
 
 def names_in(domains: Iterable[str], mail: str) -> set[str]:
     """Return the names of an account in alias domains: they belong to these, not to the account."""
-    return {f"{names.local_part(mail)}@{domain}" for domain in domains}
+    return {f"{mail_names.local_part(mail)}@{domain}" for domain in domains}
 
 
 def days_since_epoch(today: date) -> str:

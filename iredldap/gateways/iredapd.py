@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
-from iredldap.dit.names import domain_of
+from iredldap.dit.mail_names import domain_of
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class
 from iredldap.errors import NeverApplies
 from iredldap.gateways.sql.database import Database

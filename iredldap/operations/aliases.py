@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import alias, domain, domain_entry, names, references
+from iredldap.dit import alias, domain, domain_entry, mail_names, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, Verb, show
 from iredldap.dit.filters import equals
@@ -179,5 +179,5 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
-        touches=names.domains_of(alias.addresses(entry)),
+        touches=mail_names.domains_of(alias.addresses(entry)),
     )

@@ -6,7 +6,7 @@ Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from iredldap.dit import mailbox, names
+from iredldap.dit import mail_names, mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Outside, Query
@@ -60,7 +60,7 @@ def record_deleted(
             if mailbox.is_a_directory_of_its_own(path):
                 spelled.add(mailbox.stored_path(entry))
                 mail = entry.folded("mail")
-                row = DeletedMailbox(mail, names.domain_of(mail), mailbox.stored_path(entry))
+                row = DeletedMailbox(mail, mail_names.domain_of(mail), mailbox.stored_path(entry))
                 deleted.setdefault(path, []).append(row)
         if not deleted:
             return

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from iredldap import finders
-from iredldap.dit import domain, maillist, names
+from iredldap.dit import domain, mail_names, maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, equals, every
@@ -89,7 +89,7 @@ def all_addresses(directory: Directory, entry: Entry) -> tuple[str, ...]:
     own = maillist.addresses(entry)
     home = names.domain_dn(entry.dn)
     found = directory.read(home, ("domainAliasName",)) if home else None
-    local = names.local_part(own[0])
+    local = mail_names.local_part(own[0])
     implied = {f"{local}@{alias}" for alias in domain.alias_domains(found)} if found else set()
     lacking = implied.difference(own)
     return (*own, *sorted(lacking - finders.holders(directory, lacking, ("1.1",)).keys()))
@@ -181,7 +181,7 @@ def classify(
     """
     directory, caller = context.directory, context.caller
     sent = dict.fromkeys(addresses)
-    managed = {mail for mail in sent if caller.manages(names.domain_of(mail), by_alias=True)}
+    managed = {mail for mail in sent if caller.manages(mail_names.domain_of(mail), by_alias=True)}
     found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP, "entryUUID"))
     holders = {
         address: entries
@@ -190,11 +190,13 @@ def classify(
     }
     others = [address for address in sent if address not in holders and address not in own]
     judged = managed.difference(held)
-    hosted = finders.hosted_domains(directory, {names.domain_of(m) for m in others if m in judged})
+    hosted = finders.hosted_domains(
+        directory, {mail_names.domain_of(m) for m in others if m in judged}
+    )
     externals = [
         address
         for address in others
-        if address not in judged or names.domain_of(address) not in hosted
+        if address not in judged or mail_names.domain_of(address) not in hosted
     ]
     known = {*holders, *externals}
     ignored = [address for address in sent if address not in known]

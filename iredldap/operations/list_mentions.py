@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from iredldap.dit import generations, list_profile, names
+from iredldap.dit import generations, list_profile, mail_names, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, ends_with, equals, every
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Outside, Query, Scope, Step, Sweep
@@ -254,7 +254,7 @@ def with_leaders(directory: Directory, entry: Entry, profile: Mapping[str, Any])
 def _can_subscribe(address: str) -> bool:
     """Return whether mlmmjadmin takes such an address; another one makes its calls fail."""
     try:
-        names.subscriber(address)
+        mail_names.subscriber(address)
     except InvalidMail:
         return False
     return True
@@ -316,7 +316,7 @@ def remove_domain(context: Context, dn: str, domains: Collection[str]) -> Iterat
     lists.ask()
 
     def is_gone(address: str) -> bool:
-        return names.domain_of(address) in domains
+        return mail_names.domain_of(address) in domains
 
     def successor(address: str) -> str | None:
         return None if is_gone(address) else address
@@ -371,7 +371,7 @@ def remove_alias_domains(context: Context, dn: str, domains: Collection[str]) ->
             mail = entry.folded("mail")
             profile = lists.profile(mail) if names.is_within(entry.dn, dn) else None
             form = list_profile.without(
-                mail, profile or {}, lambda address: names.domain_of(address) in domains
+                mail, profile or {}, lambda address: mail_names.domain_of(address) in domains
             )
             if form:
                 lists.update(mail, form)

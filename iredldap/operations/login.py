@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import kinds, names, passwords, settings, user
+from iredldap.dit import kinds, mail_names, names, passwords, settings, user
 from iredldap.dit.api_tokens import ApiToken
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table
@@ -32,7 +32,7 @@ def username(text: str) -> str:
         InvalidUsername: If it is no mail address.
     """
     try:
-        return names.existing_address(text)
+        return mail_names.existing_address(text)
     except InvalidMail as ex:
         raise InvalidUsername("no mail address", parameter="username") from ex
 

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain
 
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import mailbox, names
+from iredldap.dit import mail_names, mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.mailbox import PathSet
 from iredldap.dit.plan import Correction, Operation, Outside, Query, Recheck
@@ -105,7 +105,7 @@ def first_candidate(context: Context, mail: str) -> PathCandidate:
     directory, accounts, now = context.directory, context.config.accounts, context.now
     base = accounts.storage_base
     path = mailbox.path(mail, base, accounts, now)
-    exempt = _exempt(names.domain_of(mail), base, accounts)
+    exempt = _exempt(mail_names.domain_of(mail), base, accounts)
     return PathCandidate(
         mail, base, path, exempt, mailbox.overlap_query(directory.tree.base, (path,), exempt=exempt)
     )
@@ -164,7 +164,7 @@ def generate(
     accounts = context.config.accounts
     tree = directory.tree
     is_first = base == first.base
-    exempt = first.exempt if is_first else _exempt(names.domain_of(mail), base, accounts)
+    exempt = first.exempt if is_first else _exempt(mail_names.domain_of(mail), base, accounts)
     candidates = mailbox.candidates(mail, base, accounts, now)
     for paths in chain([(first.path,)] if is_first else [], candidates):
         since = _oldest(paths[0], now)
@@ -241,7 +241,7 @@ def check_requested(
         ServerDown: If the database of deleted mailboxes does not answer.
     """
     directory, records, caller = context.directory, context.records, context.caller
-    wanted, name = mailbox.normalized(path), names.domain_of(mail)
+    wanted, name = mailbox.normalized(path), mail_names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
     if mailbox.is_inside_a_mailbox(wanted):

@@ -7,7 +7,7 @@ address without an account: these are withdrawn.
 from collections.abc import Iterable, Iterator
 
 from iredldap import finders
-from iredldap.dit import admin, filters, names, references, user, user_entry
+from iredldap.dit import admin, filters, mail_names, names, references, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either
@@ -116,7 +116,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
 def _claims(directory: Directory, mail: str) -> Query:
     """Return the search for the domain of an address, and for accounts that have it."""
-    hosted = filters.domain_filter(names.domain_of(mail), *alias_domains.NAMES)
+    hosted = filters.domain_filter(mail_names.domain_of(mail), *alias_domains.NAMES)
     claimed = either(hosted, finders.holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
 
@@ -125,7 +125,7 @@ def _obstacle(found: Iterable[Entry], mail: str) -> Refusal | None:
     holders = list[Entry]()
     for entry in found:
         if entry.has("objectClass", "mailDomain"):
-            return CanNotBeLocalDomain(f"{names.domain_of(mail)} is hosted here: {entry.dn}")
+            return CanNotBeLocalDomain(f"{mail_names.domain_of(mail)} is hosted here: {entry.dn}")
         holders.append(entry)
     return AlreadyExists(f"{mail} belongs to {holders[0].dn}") if holders else None
 

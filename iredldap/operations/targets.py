@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from iredldap import finders
-from iredldap.dit import domain, names, references
+from iredldap.dit import domain, mail_names, names, references
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, equals, every
@@ -85,7 +85,9 @@ class Judge:
         return entries
 
     def _judged(self, addresses: Iterable[str]) -> set[str]:
-        return {mail for mail in addresses if "@" in mail and self._judges(names.domain_of(mail))}
+        return {
+            mail for mail in addresses if "@" in mail and self._judges(mail_names.domain_of(mail))
+        }
 
     def unreachable(self, addresses: Iterable[str]) -> set[str]:
         """Return those of some addresses that lie in a domain hosted here and belong to no account.
@@ -102,16 +104,18 @@ class Judge:
         self.found |= {mail: number(found[-1]) for mail, found in holders.items() if found}
         missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
         homes = (
-            finders.domains_by_name(self._directory, names.domains_of(missing)) if missing else {}
+            finders.domains_by_name(self._directory, mail_names.domains_of(missing))
+            if missing
+            else {}
         )
         # Another server has the accounts of a domain that this one is only a backup MX of.
         here = {name for name, found in homes.items() if not all(map(domain.is_backup, found))}
-        return {mail for mail in missing if names.domain_of(mail) in here}
+        return {mail for mail in missing if mail_names.domain_of(mail) in here}
 
 
 def _forms(addresses: Iterable[str]) -> set[str]:
     """Return addresses with and without their extensions."""
-    return {form for mail in addresses for form in (mail, names.without_extension(mail))}
+    return {form for mail in addresses for form in (mail, mail_names.without_extension(mail))}
 
 
 def number(account: Entry) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from iredldap import finders
-from iredldap.dit import domain, names
+from iredldap.dit import domain, mail_names, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Correction, Delete, Mod, Modify, Op, Operation, Recheck
 from iredldap.errors import AlreadyExists, AmbiguousAccount, NoSuchAccount, PreconditionFailed
@@ -26,7 +26,7 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
     """
     home, holders = finders.domain_and_accounts(found, mail)
     if home is None:
-        raise NoSuchAccount(f"no domain {names.domain_of(mail)}")
+        raise NoSuchAccount(f"no domain {mail_names.domain_of(mail)}")
     for holder in holders:
         # The search may have been for other addresses too.
         if mail in _addresses(holder):
@@ -36,7 +36,7 @@ def home_of(found: Iterable[Entry], mail: str) -> Entry:
 
 def in_alias_domains(home: Entry, mail: str) -> tuple[str, ...]:
     """Return the names that an account has in the alias domains of its domain."""
-    return tuple(f"{names.local_part(mail)}@{alias}" for alias in domain.alias_domains(home))
+    return tuple(f"{mail_names.local_part(mail)}@{alias}" for alias in domain.alias_domains(home))
 
 
 def taken(directory: Directory, addresses: Iterable[str]) -> set[str]:

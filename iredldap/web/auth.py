@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import falcon
 
 from iredldap.config.sections import ApiSettings, LoginSettings
-from iredldap.dit import domain, kinds, names, settings
+from iredldap.dit import domain, kinds, mail_names, settings
 from iredldap.dit.fields import FieldChange, Verb
 from iredldap.errors import (
     ApiDisabled,
@@ -175,7 +175,7 @@ def permit_names(caller: Caller, endpoint: Endpoint, params: Mapping[str, str]) 
     """
     permit(caller, endpoint, *subject_of(params))
     if "new_mail" in params:
-        permit(caller, endpoint, names.domain_of(params["new_mail"]), None)
+        permit(caller, endpoint, mail_names.domain_of(params["new_mail"]), None)
 
 
 def permit_changes(
@@ -225,4 +225,4 @@ def _is_self_service(change: FieldChange) -> bool:
 def subject_of(params: Mapping[str, str]) -> tuple[str | None, str | None]:
     """Return the mail domain and the address that a path names."""
     mail = params.get("mail")
-    return params.get("domain") or (names.domain_of(mail) if mail else None), mail
+    return params.get("domain") or (mail_names.domain_of(mail) if mail else None), mail

@@ -8,7 +8,7 @@ import falcon
 import structlog
 
 from iredldap.config.sections import Config
-from iredldap.dit import api_tokens, names
+from iredldap.dit import api_tokens, mail_names
 from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
@@ -254,15 +254,15 @@ def _named_by_account(params: dict[str, str]) -> dict[str, str] | None:
 
 def _read_path(endpoint: Endpoint, params: dict[str, str]) -> None:
     if "domain" in params:
-        read = names.new_domain if endpoint.id == "domain_create" else names.domain
+        read = mail_names.new_domain if endpoint.id == "domain_create" else mail_names.domain
         params["domain"] = read(params["domain"])
     if "mail" in params:
-        read = names.new_address if endpoint.names_new_account else names.stored_address
+        read = mail_names.new_address if endpoint.names_new_account else mail_names.stored_address
         params["mail"] = read(params["mail"])
     if "number" in params:
         params["number"] = str(_days(params["number"]))
     if "new_mail" in params:
-        params["new_mail"] = names.new_address(params["new_mail"])
+        params["new_mail"] = mail_names.new_address(params["new_mail"])
 
 
 def _refuse_no_address(caller: Caller, params: dict[str, str]) -> None:

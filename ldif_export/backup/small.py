@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import filters, names
+from iredldap.dit import filters, mail_names, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Query
 from iredldap.gateways.directory import Directory
@@ -38,7 +38,7 @@ def entries(
         found = [entry for entry in found if entry not in domains]
         # Only what lies directly below is a domain.
         domains = [one for one in domains if names.same_dn(names.parent(one.dn), home.base)]
-        finders.single(domains, names.domain_of(name))
+        finders.single(domains, mail_names.domain_of(name))
     if kind != "admin":
         own = [e for e in found if finders.is_in_own_domain(directory, e.dn, mail)]
         found = own or (found if anywhere else own)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import closing
 
-from iredldap.dit import names
+from iredldap.dit import mail_names, names
 from iredldap.errors import AmbiguousAccount, NoSuchAccount
 from ldif_export.readers.base import Reader
 from ldif_export.selection import Search, Selection, account_search, domain_search, searches
@@ -30,7 +30,7 @@ def resolve_searches(
     found: list[Search] = []
     for selection in selections:
         search = domain_search(selection, tree)
-        home = _home(reader, search, names.domain_of(selection.name)) if search else ""
+        home = _home(reader, search, mail_names.domain_of(selection.name)) if search else ""
         found += searches(selection, tree, home, _further(reader, selection, tree, home))
     return tuple(found)
 

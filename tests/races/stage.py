@@ -14,7 +14,8 @@ from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit import admin, domain_entry, user, user_entry
 from iredldap.dit.entry import Entry, encoded
-from iredldap.dit.names import Tree, domain_of, local_part
+from iredldap.dit.mail_names import domain_of, local_part
+from iredldap.dit.names import Tree
 from iredldap.ldif import writer
 from tests.races.pair import Admin, Domain, Names, Plant, Subscribers, User
 from tests.support.mlmmjadmin import MlmmjadminServer

@@ -11,7 +11,8 @@ import ldif
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, passwords
-from iredldap.dit.names import CONTAINERS, Tree, domain_of
+from iredldap.dit.mail_names import domain_of
+from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record

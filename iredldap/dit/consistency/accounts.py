@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from iredldap.dit import domain, names, subscribable, user
+from iredldap.dit import domain, mail_names, subscribable, user
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import AccountKind, Domain, Index, kind_of
 from iredldap.dit.consistency.rules import Violation
@@ -97,7 +97,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
         if account.mail and "@" not in account.mail:
             reason = f"{account.mail} is no address: it receives no mail"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
-        elif account.mail and names.domain_of(account.mail) != home.name:
+        elif account.mail and mail_names.domain_of(account.mail) != home.name:
             reason = f"{account.mail} lies not in {home.name}"
             yield rules.ADDRESS_FOREIGN.broken(account.dn, reason)
         for address in account.shadows:
@@ -108,7 +108,7 @@ def foreign_addresses(index: Index) -> Iterator[Violation]:
 
 def _is_of(home: Domain, address: str) -> bool:
     """Return whether an address lies in a domain, or in an effective or pending alias of it."""
-    place = names.domain_of(address)
+    place = mail_names.domain_of(address)
     return place == home.name or place in home.aliases or place in home.pending
 
 
@@ -121,7 +121,7 @@ def missing_alias_names(index: Index) -> Iterator[Violation]:
         if "@" not in account.mail:
             continue
         for alias in sorted(home.aliases):
-            address = f"{names.local_part(account.mail)}@{alias}"
+            address = f"{mail_names.local_part(account.mail)}@{alias}"
             # By any account: a name that another one holds is not lost, and reported as shared.
             if not index.is_held(address):
                 reason = f"mail to {address} bounces: no account has this address"

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from iredldap.dit import names, user
+from iredldap.dit import mail_names, names, user
 from iredldap.dit.consistency import rules
 from iredldap.dit.consistency.index import AccountKind, Index
 from iredldap.dit.consistency.places import key_of
@@ -65,7 +65,7 @@ def hosted_admins(index: Index) -> Iterator[Violation]:
     """
     hosted = {name: d.name for d in index.domains.values() for name in (d.name, *d.aliases)}
     for admin in index.admins:
-        home = hosted.get(names.domain_of(admin.mail))
+        home = hosted.get(mail_names.domain_of(admin.mail))
         if home:
             reason = f"{admin.mail} lies in {home}, which is hosted here"
             yield rules.ADMIN_HOSTED.broken(admin.dn, reason)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from iredldap.dit import mailbox, maillist, names, references, subscribable, user
+from iredldap.dit import mail_names, mailbox, maillist, references, subscribable, user
 from iredldap.dit.consistency.places import NormalDn, key_of, normal_dn
 from iredldap.dit.dn_references import ACCOUNT_DNS, split_uid
 from iredldap.dit.entry import Entry
@@ -305,7 +305,7 @@ class Index:
             own = entry.lowered("mail") | entry.lowered("shadowAddress")
         if kind is AccountKind.SUBSCRIBABLE:
             # The reference's own default for owners and moderators, whether or not there is one.
-            own |= {f"postmaster@{names.domain_of(mail)}" for mail in entry.lowered("mail")}
+            own |= {f"postmaster@{mail_names.domain_of(mail)}" for mail in entry.lowered("mail")}
         for attribute in references.held(entry):
             if attribute not in _JUDGED_APART and entry.values(attribute):
                 self.references.extend(
@@ -326,5 +326,5 @@ def kind_of(entry: Entry, classes: set[str]) -> AccountKind | None:
 
 def local_and_domain(address: str) -> tuple[str, str]:
     """Return both parts of an address; an extension behind ``+`` is not part of the first."""
-    plain = names.without_extension(address)
-    return names.local_part(plain), names.domain_of(plain)
+    plain = mail_names.without_extension(address)
+    return mail_names.local_part(plain), mail_names.domain_of(plain)

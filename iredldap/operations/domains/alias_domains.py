@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from iredldap import finders
-from iredldap.dit import alias_domain, domain, fields, names
+from iredldap.dit import alias_domain, domain, fields, mail_names, names
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, ends_with, equals, every
@@ -216,7 +216,7 @@ def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:
         is_inside = names.is_within(account.dn, entry.dn)
         generated = f"{alias_domain.own_local_part(account)}@{name}"
         for address in account.lowered("mail") | account.lowered("shadowAddress"):
-            if names.domain_of(address) == name and not (is_inside and address == generated):
+            if mail_names.domain_of(address) == name and not (is_inside and address == generated):
                 conflicts[address] = account.dn
     return conflicts
 

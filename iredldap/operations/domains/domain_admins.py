@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from iredldap import finders
-from iredldap.dit import names, user
+from iredldap.dit import mail_names, names, user
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
@@ -67,7 +67,7 @@ def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         entry.csn,
         (*parsed.dropped, *sorted(wanted - set(candidates))),
         # Whether they keep the role depends on what other domains say of them.
-        touches=names.domains_of(withdrawn),
+        touches=mail_names.domains_of(withdrawn),
     )
 
 
@@ -94,7 +94,7 @@ def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[
         for entry in found
         for mail in entry.lowered("mail") & wanted
         if caller.is_global
-        or (caller.manages(names.domain_of(mail)) and not user.is_global_admin(entry))
+        or (caller.manages(mail_names.domain_of(mail)) and not user.is_global_admin(entry))
     }
 
 

@@ -6,7 +6,16 @@ from functools import partial
 
 from iredldap import finders
 from iredldap.config.sections import Config
-from iredldap.dit import domain, domain_entry, filters, generations, mailbox, names, references
+from iredldap.dit import (
+    domain,
+    domain_entry,
+    filters,
+    generations,
+    mail_names,
+    mailbox,
+    names,
+    references,
+)
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, show
 from iredldap.dit.filters import either, equals, every
@@ -123,7 +132,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # off.
         attributes["domainAdmin"] = (caller.address.encode(),)
     # Limits and rights of a normal admin depend on all domains that they manage.
-    touches = frozenset() if caller.is_global else names.domains_of((caller.address,))
+    touches = frozenset() if caller.is_global else mail_names.domains_of((caller.address,))
     if found and not _is_unfinished(directory, config, caller, found, name):
         raise AlreadyExists(f"domain {name}")
     dn = found[0].dn if found else directory.tree.domain(name)
@@ -369,5 +378,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
-        touches=frozenset({*domains, *names.domains_of(entry.texts("domainAdmin")), GLOBAL_ADMINS}),
+        touches=frozenset(
+            {*domains, *mail_names.domains_of(entry.texts("domainAdmin")), GLOBAL_ADMINS}
+        ),
     )

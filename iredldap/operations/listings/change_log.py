@@ -13,7 +13,7 @@ from typing import Any
 
 from iredldap.changes.change_log import ChangeLog
 from iredldap.config.sections import ApiSettings
-from iredldap.dit import names
+from iredldap.dit import mail_names, names
 from iredldap.dit.change_ids import is_id
 from iredldap.dit.change_log import (
     LoggedChange,
@@ -130,7 +130,7 @@ class ChangeReader:
             return False
         if isinstance(touched, TouchedRows):
             about = touched.about.lower()
-            domain = names.domain_of(about) if "@" in about else about
+            domain = mail_names.domain_of(about) if "@" in about else about
             return bool(domain) and self.caller.manages(domain)
         places = filter(None, (touched.dn, touched.new_dn))
         return all(map(self.caller.manages_place, places)) and not _concerns_role(touched)

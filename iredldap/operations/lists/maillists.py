@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import domain, domain_entry, maillist, names, references
+from iredldap.dit import domain, domain_entry, mail_names, maillist, names, references
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb, show
 from iredldap.dit.filters import either, equals
@@ -251,5 +251,5 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             list_membership.recheck_members(directory, addresses),
         ),
         entry.csn,
-        touches=names.domains_of(addresses),
+        touches=mail_names.domains_of(addresses),
     )

@@ -11,14 +11,7 @@ from functools import cache
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import (
-    domain,
-    list_profile,
-    names,
-    references,
-    subscribable,
-    user_entry,
-)
+from iredldap.dit import domain, list_profile, mail_names, references, subscribable, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, show
 from iredldap.dit.modlist import modlist
@@ -134,7 +127,7 @@ def check_leaders(
     """
     kept, ignored = [], list[str]()
     for change in changes:
-        others = {v for v in change.values if names.local_part(v) != "postmaster"}
+        others = {v for v in change.values if mail_names.local_part(v) != "postmaster"}
         is_judged = change.field.name in _LEADERS
         missing = judge.unreachable(others) if is_judged else set[str]()
         values = tuple(value for value in change.values if value not in missing)
@@ -199,7 +192,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *settled.ignored,
         *joining.ignored,
     )
-    touches = names.domains_of(removed)
+    touches = mail_names.domains_of(removed)
     return Plan(entry.dn, steps, entry.csn, ignored, touches, back=undo_log.undo, found=judge.found)
 
 
@@ -247,5 +240,5 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             list_membership.recheck_members(directory, addresses),
         ),
         entry.csn,
-        touches=names.domains_of(addresses),
+        touches=mail_names.domains_of(addresses),
     )

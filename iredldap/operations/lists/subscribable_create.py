@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 
 from iredldap import finders
-from iredldap.dit import domain_entry, filters, list_profile, names, subscribable
+from iredldap.dit import domain_entry, filters, list_profile, mail_names, names, subscribable
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals
@@ -42,7 +42,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
     directory, lists, mail = context.directory, context.records.mlmmjadmin, path["mail"]
-    home, begun = _place(directory, names.subscriber(mail))
+    home, begun = _place(directory, mail_names.subscriber(mail))
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
     limit = maillists.limit_of(home)
     # The entry of a creation that broke off is counted already.

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import mail_maps, names
+from iredldap.dit import mail_maps, mail_names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
@@ -78,8 +78,8 @@ class MailFlow:
             ServerDown: If the directory does not respond.
         """
         self._look_up([address])
-        domain = self._domain(names.domain_of(address))
-        accepted = domain is not None and mail_maps.is_hosted(domain, names.domain_of(address))
+        domain = self._domain(mail_names.domain_of(address))
+        accepted = domain is not None and mail_maps.is_hosted(domain, mail_names.domain_of(address))
         waiting = [address] if accepted else []
         while waiting:
             self._look_up(waiting)
@@ -119,7 +119,7 @@ class MailFlow:
 
     def _rewrites(self, address: str) -> Iterator[Rewrite]:
         """Yield what Postfix makes of an address: it asks for it, and then for its domain."""
-        keys = _keys(address) if self._sees(names.domain_of(address)) else []
+        keys = _keys(address) if self._sees(mail_names.domain_of(address)) else []
         for key in keys:
             if found := mail_maps.rewrites(self._known.entries.get(key, ()), key):
                 for one in found:
@@ -187,7 +187,7 @@ class MailFlow:
         return loops
 
     def _end(self, address: str) -> End:
-        name = names.domain_of(address)
+        name = mail_names.domain_of(address)
         if not self._sees(name):
             return End(address, "other domain")
         domain = self._domain(name)
@@ -210,7 +210,7 @@ class MailFlow:
 
     def _found_by(self, address: str) -> tuple[str, list[Entry]]:
         """Return the form of an address that accounts have, with or without its extension."""
-        for key in (address, names.without_extension(address)):
+        for key in (address, mail_names.without_extension(address)):
             if entries := self._known.entries.get(key):
                 return key, entries
         return address, []
@@ -226,9 +226,9 @@ class MailFlow:
 
     def _settings(self, wanted: PerSender, address: str) -> list[dict[str, str]]:
         """Return what is set for a user, or else for the domain; at most one."""
-        name = names.domain_of(address)
+        name = mail_names.domain_of(address)
         container = self._directory.tree.container(name, "Users")
-        for key in dict.fromkeys((address, names.without_extension(address))):
+        for key in dict.fromkeys((address, mail_names.without_extension(address))):
             entries = self._known.entries.get(key, [])
             if value := mail_maps.per_user(wanted, entries, key, container):
                 return [{"to": value.lower(), "by": "user"}]
@@ -241,15 +241,17 @@ class MailFlow:
 
     def _primary(self, domain: Entry | None, address: str) -> str | None:
         """Return the domain that an address's alias domain belongs to."""
-        name = names.domain_of(address)
+        name = mail_names.domain_of(address)
         return (
             domain.folded("domainName") if domain and not domain.has("domainName", name) else None
         )
 
     def _look_up(self, addresses: Iterable[str]) -> None:
         """Find the domains of some addresses, and the entries that have them or their catch-all."""
-        seen = [each for each in addresses if self._sees(names.domain_of(each))]
-        self._look_up_domains({names.domain_of(each) for each in seen} - self._known.domains.keys())
+        seen = [each for each in addresses if self._sees(mail_names.domain_of(each))]
+        self._look_up_domains(
+            {mail_names.domain_of(each) for each in seen} - self._known.domains.keys()
+        )
         keys = {key for each in seen for key in _keys(each)} - self._known.entries.keys()
         for batch in finders.batches(keys):
             self._known.entries |= {key: [] for key in batch}
@@ -294,8 +296,8 @@ class MailFlow:
 
 def _keys(address: str) -> list[str]:
     """Return what Postfix looks an address up by, in this order."""
-    domain = f"@{names.domain_of(address)}"
-    return [*dict.fromkeys((address, names.without_extension(address), domain))]
+    domain = f"@{mail_names.domain_of(address)}"
+    return [*dict.fromkeys((address, mail_names.without_extension(address), domain))]
 
 
 def _joined(address: str, key: str, target: str) -> str:
@@ -304,11 +306,11 @@ def _joined(address: str, key: str, target: str) -> str:
     A bare domain gets the local part, and a target of the address without its extension gets that.
     """
     if target.startswith("@"):
-        return names.local_part(address) + target
+        return mail_names.local_part(address) + target
     if key == address or key.startswith("@"):
         return target
-    _, plus, extension = names.local_part(address).partition("+")
-    return f"{names.local_part(target)}{plus}{extension}@{names.domain_of(target)}"
+    _, plus, extension = mail_names.local_part(address).partition("+")
+    return f"{mail_names.local_part(target)}{plus}{extension}@{mail_names.domain_of(target)}"
 
 
 def _why_not_served(domain: Entry | None, name: str) -> str:

@@ -15,7 +15,7 @@ from iredldap import finders
 from iredldap.changes import apply, dry_run
 from iredldap.changes.forecast import Forecast
 from iredldap.changes.progress import Progress
-from iredldap.dit import mailbox, names
+from iredldap.dit import mail_names, mailbox, names
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.mailbox import PathSet
@@ -107,7 +107,7 @@ def of_account(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     mail = path["mail"]
     entry, kind = _find(context, mail)
     deletion = _outcome(context, entry, *kind.delete, {"mail": mail})
-    new_mail = f"{_NEW_NAME}@{names.domain_of(mail)}"
+    new_mail = f"{_NEW_NAME}@{mail_names.domain_of(mail)}"
     renaming = kind.rename and _outcome(
         context, entry, *kind.rename, {"mail": mail, "new_mail": new_mail}, new_mail
     )
@@ -122,7 +122,7 @@ def of_account(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         "lists": [
             {"list": name, "role": role}
             for name, role in list_mentions.places(context, entry.dn, addresses)
-            if context.caller.manages(names.domain_of(name))
+            if context.caller.manages(mail_names.domain_of(name))
         ],
         "rows": context.records.count(mail),
         "mailbox": _mailbox(context, entry) if kind.name == "user" else None,

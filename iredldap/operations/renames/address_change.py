@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from iredldap import finders
-from iredldap.dit import domain, names
+from iredldap.dit import domain, mail_names, names
 from iredldap.dit.entry import Entry
 from iredldap.gateways.directory import Directory
 
@@ -38,18 +38,18 @@ class AddressChange:
     @property
     def crosses_domains(self) -> bool:
         """Whether the account leaves its domain."""
-        return names.domain_of(self.old) != names.domain_of(self.new)
+        return mail_names.domain_of(self.old) != mail_names.domain_of(self.new)
 
     @property
     def names_gained(self) -> tuple[str, ...]:
         """Names in alias domains that belong to the new address."""
-        local = names.local_part(self.new)
+        local = mail_names.local_part(self.new)
         return tuple(f"{local}@{name}" for name in self.alias_domains_entered)
 
     @property
     def names_lost(self) -> frozenset[str]:
         """Names in alias domains that belonged to the old address."""
-        local = names.local_part(self.old)
+        local = mail_names.local_part(self.old)
         return frozenset(f"{local}@{name}" for name in self.alias_domains_left)
 
     def addresses_dropped(self, held: set[str]) -> set[str]:
@@ -60,8 +60,8 @@ class AddressChange:
         """
         if not self.crosses_domains:
             return set()
-        left = {names.domain_of(self.old), *self.alias_domains_left}
-        return {a for a in held if names.domain_of(a) in left} - self.names_lost - {self.old}
+        left = {mail_names.domain_of(self.old), *self.alias_domains_left}
+        return {a for a in held if mail_names.domain_of(a) in left} - self.names_lost - {self.old}
 
     def replacements(self, held: set[str]) -> dict[str, str]:
         """Return the address that replaces each one that is lost.
@@ -75,7 +75,7 @@ class AddressChange:
         }
 
     def _replacement(self, address: str, held: set[str]) -> str:
-        sibling = f"{names.local_part(self.new)}@{names.domain_of(address)}"
+        sibling = f"{mail_names.local_part(self.new)}@{mail_names.domain_of(address)}"
         return sibling if sibling in held and not self.crosses_domains else self.new
 
 
@@ -109,8 +109,8 @@ def find_change(
         held: The further addresses of the account.
     """
     entered = tuple(domain.alias_domains(target))
-    left = names.domain_of(mail)
-    if left == names.domain_of(new_mail):
+    left = mail_names.domain_of(mail)
+    if left == mail_names.domain_of(new_mail):
         return AddressChange(mail, new_mail, entered, entered)
     home = finders.domain_or_none(directory, left)
     # An alias domain that is being added has given names to accounts before it is one.
@@ -120,7 +120,7 @@ def find_change(
     # The removal of an alias domain that broke off, or the deletion of its domain during an
     # unfinished rename, leaves names in a domain that is hosted no longer. The account must lose
     # them too: it would have addresses of whoever hosts that domain next.
-    further = {names.domain_of(address) for address in held} - known - {left}
+    further = {mail_names.domain_of(address) for address in held} - known - {left}
     unhosted = further - finders.hosted_domains(directory, further)
     return AddressChange(mail, new_mail, tuple(sorted(known | unhosted)), entered)
 

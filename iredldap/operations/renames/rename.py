@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import domain_entry, names, references, user
+from iredldap.dit import domain_entry, mail_names, names, references, user
 from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import (
@@ -110,7 +110,7 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
     if user.is_global_admin(entry) and not caller.is_global:
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
     if target is None:
-        raise NoSuchAccount(f"no domain {names.domain_of(new_mail)}")
+        raise NoSuchAccount(f"no domain {mail_names.domain_of(new_mail)}")
     held = entry.lowered("shadowAddress")
     change = find_change(directory, mail, new_mail, target, held)
     renaming = Renaming(account_type, change, entry, target)
@@ -277,7 +277,7 @@ def _former_dn(directory: Directory, renaming: Renaming) -> str:
     It is computed from the address: a different name that another tool had given is not recorded.
     """
     dn, old = renaming.entry.dn, renaming.change.old
-    left = names.domain_of(old)
+    left = mail_names.domain_of(old)
     if finders.domain_name(directory, dn) == left:
         return names.sibling_dn(dn, "mail", old)
     home = finders.domain_or_none(directory, left)
@@ -361,7 +361,7 @@ def _own_mods(renaming: Renaming, entry: Entry, dns: tuple[str, str]) -> Iterato
         # The new name has removed it already, except from an entry that another tool had named by
         # another attribute.
         yield Mod(Op.DELETE, "mail", encoded((change.old,)))
-    before, now = names.local_part(change.old), names.local_part(change.new)
+    before, now = mail_names.local_part(change.old), mail_names.local_part(change.new)
     # iRedMail's tools fill these with the local part where no name is given; a real name stays.
     for attribute in ("cn", "sn", "givenName"):
         yield from references.exchange(entry, attribute, lambda v: now if v == before else v)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from iredldap import finders
-from iredldap.dit import domain, generations, kinds, mailbox, names, settings, user
+from iredldap.dit import domain, generations, kinds, mail_names, mailbox, names, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import equals, every
 from iredldap.dit.left_alone import LeftAlone
@@ -118,7 +118,7 @@ def judged(
             raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
         _refuse_taken(entry, values)
     admins = {
-        names.domain_of(entry.folded("mail"))
+        mail_names.domain_of(entry.folded("mail"))
         for entry in returning
         if entry.has("objectClass", "mailAdmin")
     }

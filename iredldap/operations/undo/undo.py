@@ -10,7 +10,7 @@ Source: `docs/decisions/0052-undo.md`.
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from iredldap.dit import names
+from iredldap.dit import mail_names, names
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
@@ -170,12 +170,12 @@ class _Undo:
         """Return the domains that the undo touches, and the global admins if one is concerned."""
         dns = {dn for change in self._changes for dn in (change.before, change.after) if dn}
         domains = {name for dn in dns if (name := names.domain_name_in(dn))}
-        domains |= {names.domain_of(rows.about.lower()) for rows in self._rows if rows.about}
+        domains |= {mail_names.domain_of(rows.about.lower()) for rows in self._rows if rows.about}
         for change in self._changes:
             for name in ("mail", "shadowaddress", "domainaliasname"):
                 if attribute := change.attributes.get(name):
                     values = (*attribute.removed.values(), *attribute.added.values())
-                    domains |= names.domains_of(
+                    domains |= mail_names.domains_of(
                         value.decode("utf-8", "replace") for value in values
                     )
         concerned = any(change.attributes.keys() & _ROLES for change in self._changes)

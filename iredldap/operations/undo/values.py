@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 
 from iredldap import finders
-from iredldap.dit import names, references
+from iredldap.dit import mail_names, names, references
 from iredldap.dit.dn_references import MEMBER_DNS
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.undoing.net_changes import EntryChange
@@ -88,7 +88,7 @@ class ReturningValues:
 
 def _is_judged(mail: str, back: Container[str]) -> bool:
     """Return whether an account of an address must be there; of postmasters there need be none."""
-    return names.domain_of(mail) not in back and names.local_part(mail) != "postmaster"
+    return mail_names.domain_of(mail) not in back and mail_names.local_part(mail) != "postmaster"
 
 
 def _address(name: str, text: str) -> str:

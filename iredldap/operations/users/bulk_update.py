@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
-from iredldap.dit import domain, mailbox, names, passwords, token_scopes, user, user_entry
+from iredldap.dit import domain, mail_names, mailbox, passwords, token_scopes, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import equals, every, negated
@@ -71,7 +71,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     reclaim = _reclaim(context, everybody, parsed)
     steps: tuple[Step, ...] = (*reclaim, sweep) if parsed.changes else ()
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
-    here = (mail for mail in kept if names.domain_of(mail) == name)
+    here = (mail for mail in kept if mail_names.domain_of(mail) == name)
     ignored = (*parsed.dropped, *sorted({*spared, *here}))
     touches = frozenset({GLOBAL_ADMINS} if parsed.value("accountStatus") == "disabled" else ())
     return Plan(home.dn, steps, home.csn, ignored, touches)
@@ -100,7 +100,7 @@ def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callabl
     if password is None:
         return None
     # The rule against a password that is the user's own address, for all users at once.
-    mail = password if names.domain_of(password.lower()) == name else ""
+    mail = password if mail_names.domain_of(password.lower()) == name else ""
     raise_all(passwords.check(password, users.policy(config, domain.limits(home)), mail))
     rules = config.passwords
     scheme = rules.password_scheme

@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 from iredldap import finders
-from iredldap.dit import domain, kinds, mailbox, names, references, settings, user, user_entry
+from iredldap.dit import (
+    domain,
+    kinds,
+    mail_names,
+    mailbox,
+    names,
+    references,
+    settings,
+    user,
+    user_entry,
+)
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import Parsed
 from iredldap.dit.modlist import modlist
@@ -94,7 +104,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # compare with what was written, and revert it.
         steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(global_admins.ends_a_role, mods)) and user.is_global_admin(entry)
-    touches = names.domains_of(removed)
+    touches = mail_names.domains_of(removed)
     if ends_a_role:
         touches |= {GLOBAL_ADMINS}
     return Plan(

@@ -9,6 +9,7 @@ from iredldap.dit import (
     domain,
     domain_entry,
     kinds,
+    mail_names,
     maillist,
     names,
     passwords,
@@ -358,6 +359,6 @@ def touched(entry: Entry) -> frozenset[str]:
     They are the domains of all its addresses, which other requests may mention at the same time,
     the one that it is in, and the global admins, if it is one of them.
     """
-    domains = names.domains_of((*entry.texts("mail"), *entry.texts("shadowAddress")))
+    domains = mail_names.domains_of((*entry.texts("mail"), *entry.texts("shadowAddress")))
     domains |= {*filter(None, (names.domain_name_in(entry.dn),))}
     return domains | ({GLOBAL_ADMINS} if user.is_global_admin(entry) else set())

@@ -10,7 +10,7 @@ import falcon
 import structlog
 
 from iredldap.changes.recording import Recording
-from iredldap.dit import names, token_scopes
+from iredldap.dit import mail_names, names, token_scopes
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import InvalidLdif
@@ -292,7 +292,9 @@ def _domains(file: Openable) -> set[str]:
                 # its address.
                 found.update(filter(None, (names.domain_name_in(item.dn),)))
                 entry = Entry(item.dn, {n.lower(): [*v] for n, v in item.attributes.items()})
-                found |= names.domains_of((*entry.texts("mail"), *entry.texts("shadowaddress")))
+                found |= mail_names.domains_of(
+                    (*entry.texts("mail"), *entry.texts("shadowaddress"))
+                )
                 found |= entry.lowered("domainname") | entry.lowered("domainaliasname")
     return found
 

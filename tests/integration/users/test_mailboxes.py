@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from iredldap.dit.mail_names import domain_of
 from iredldap.dit.mailbox import PathSet, normalized
-from iredldap.dit.names import domain_of
 from iredldap.errors import ServerDown
 from iredldap.gateways.iredadmin import Iredadmin
 from tests.support.client import Client, done, refused

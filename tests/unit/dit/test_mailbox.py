@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iredldap.config.accounts import AccountSettings
-from iredldap.dit import filters, kinds, mailbox, names
+from iredldap.dit import filters, kinds, mail_names, mailbox
 from iredldap.dit.kinds import Reading
 from iredldap.errors import InvalidMail
 
@@ -57,7 +57,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
 ) -> None:
     """Absolute, ending in a slash, without a step upwards: as `maildir` would be read."""
     try:
-        mail = names.new_address(f"{local}@x-1.test")
+        mail = mail_names.new_address(f"{local}@x-1.test")
     except InvalidMail:
         return
     accounts = AccountSettings(maildir_hashed=hashed, maildir_domain_hashed=domain_hashed)
@@ -70,7 +70,7 @@ def test_every_new_account_gets_a_path_that_could_be_given(
 @pytest.mark.parametrize("stamped", [True, False])
 def test_a_generated_path_fits_into_the_table_of_deleted_ones(hashed: bool, stamped: bool) -> None:
     """Of a long name the beginning has to do."""
-    mail = names.new_address(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
+    mail = mail_names.new_address(f"{'u' * 60}@{'.'.join(['a' * 53] * 3)}.test")
     accounts = AccountSettings(maildir_hashed=hashed, maildir_append_timestamp=stamped)
     base = "/var/vmail/" + "v" * 30
     path = mailbox.path(mail, base, accounts, NOW)
