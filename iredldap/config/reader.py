@@ -40,7 +40,8 @@ def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
 
     Raises:
         ConfigurationError: With every error: unknown names, wrong types, missing settings,
-            unreadable secret files, values out of bounds.
+            unreadable secret files, values out of bounds; without these, what is wrong with
+            settings taken together.
     """
     errors: list[str] = []
     known = dict(sections())
@@ -56,7 +57,10 @@ def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
             records[name] = record(**values)
     if errors:
         raise ConfigurationError(errors)
-    return Config(**records)
+    config = Config(**records)
+    if errors := [*config.faults()]:
+        raise ConfigurationError(errors)
+    return config
 
 
 def read_file(path: Path, environment: Mapping[str, str]) -> Config:

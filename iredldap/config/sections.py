@@ -357,6 +357,15 @@ class Config:
     changes: ChangeSettings
     server: ServerSettings
 
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with settings taken together, each with its remedy."""
+        yield from self.ldap.faults()
+        if self.ldap.is_agreed and self.state.is_local:
+            yield (
+                'state.url: SQLite serves one machine; ldap.writer = "agreed" needs a MariaDB or'
+                " PostgreSQL that all nodes reach"
+            )
+
 
 def sections() -> Iterator[tuple[str, type]]:
     """Yield the name and the record of each section, in the order of the file."""

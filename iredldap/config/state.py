@@ -16,6 +16,11 @@ class StateSettings:
         default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
     )
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine, which other nodes do not see."""
+        return self.url.reveal().startswith("sqlite")
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings:

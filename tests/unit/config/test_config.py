@@ -176,7 +176,8 @@ def test_keys_are_several(tmp_path: Path) -> None:
         ("api", "restful_api_clients", "", ()),
         ("api", "max_body", "2048", 2048),
         ("session", "recheck", "0.5", 0.5),
-        ("ldap", "uri", "ldap://a,ldaps://b", ("ldap://a", "ldaps://b")),
+        ("ldap", "uri", "ldaps://b", ("ldaps://b",)),
+        ("api", "cors_origins", "https://a,https://b", ("https://a", "https://b")),
         ("accounts", "storage_base", "/srv/mail", "/srv/mail"),
     ],
 )
@@ -188,6 +189,7 @@ def test_environment_wins_over_the_file(section: str, name: str, text: str, valu
         "max_body": 4096,
         "recheck": 2,
         "uri": ["ldap://elsewhere"],
+        "cors_origins": ["https://elsewhere"],
         "storage_base": "/elsewhere",
     }
 
@@ -288,7 +290,7 @@ def test_value_out_of_bounds_is_a_fault(section: str, settings: dict[str, Any], 
         ("session", {"recheck": 2, "max_age": 1, "idle_age": 0}),
         ("passwords", {"bcrypt_rounds": 4, "password_scheme": "BCRYPT"}),
         ("passwords", {"bcrypt_rounds": 16, "password_scheme": "SSHA"}),
-        ("ldap", {"uri": ["ldapi:///", "ldaps://a.test", "ldap://b.test:3890"]}),
+        *(("ldap", {"uri": [one]}) for one in ("ldapi:///", "ldaps://a.test", "ldap://b.test:1")),
         ("server", {"bind": "[::1]:8080, unix:/run/a.sock,"}),
         ("server", {"bind": "localhost:65535"}),
         ("server", {"bind": ":0"}),
@@ -502,3 +504,32 @@ def test_whole_numbers_are_a_list(days: list[Any]) -> None:
     assert read(given("accounts", mailbox_days=days), SECRETS).accounts.mailbox_days == (1, 30)
     environment = SECRETS | {"IREDLDAP_ACCOUNTS_MAILBOX_DAYS": "1, 30"}
     assert read(LEAST, environment).accounts.mailbox_days == (1, 30)
+
+
+PAIR = ["ldap://a.test", "ldap://b.test"]
+STATE_URL = {"IREDLDAP_STATE_URL": "postgresql://u:p@db.test/state"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"uri": PAIR}, "ldap.writer"),
+        ({"uri": PAIR, "writer": "first"}, "ldap.writer"),
+        ({"writer": "agreed"}, "ldap.uri"),
+        ({"uri": [*PAIR, "ldap://c.test"], "writer": "agreed"}, "ldap.uri"),
+        ({"uri": ["ldap://a.test", "ldap://A.test/"], "writer": "agreed"}, "ldap.uri"),
+        ({"uri": PAIR, "writer": "agreed", "failover_after": 0.9}, "ldap.failover_after"),
+    ],
+)
+def test_two_servers_need_an_agreement(settings: dict[str, Any], fault: str) -> None:
+    """Several servers without an agreed writer, and an agreement without two, are faults."""
+    told = faults(given("ldap", **settings), SECRETS | STATE_URL)
+
+    assert [text.partition(":")[0] for text in told] == [fault]
+
+
+def test_an_agreement_needs_a_database_of_all_nodes() -> None:
+    pair = given("ldap", uri=PAIR, writer="agreed")
+
+    assert [text.partition(":")[0] for text in faults(pair, SECRETS)] == ["state.url"]
+    assert read(pair, SECRETS | STATE_URL).ldap.is_agreed
