@@ -74,7 +74,7 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else Non
 
 def post_fork(server: Any, worker: Any) -> None:
     """Set up this process's log."""
-    write_json_lines(_config.server.log_level)
+    write_json_lines(_config.server.log_level, _config.server.node_name)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -121,7 +121,15 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     changes = PermittedChanges(change_log, config.accounts.default_transport)
     make = partial(plan_for, directory, config, records, changes, manager)
     jobs = Jobs(
-        config.jobs, state, directory, make, TABLES, admin_log.note, records.turns, change_log
+        config.jobs,
+        state,
+        directory,
+        make,
+        TABLES,
+        admin_log.note,
+        records.turns,
+        change_log,
+        config.server.node_name,
     )
     probes = {"directory": directory.check, "state": state.check}
     if change_log.refuses:

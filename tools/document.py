@@ -316,6 +316,8 @@ logout, checks of passwords, and tokens. `POST /api/ldif` has a plan of its own 
 | --- | --- | --- |
 | `X-Request-Id` | both | Names the request in the log. The client's own is kept if it has 1 to 64 \
 letters, digits, `.`, `_` or `-`. |
+| `X-Served-By` | answer | The node that made it (`server.node`), of each answer but where \
+`server.served_by` is off. |
 | `ETag` | answer | State of the entry that the path names, after a read or a write. |
 | `If-None-Match` | request | On a read: answer 304 if the entry is still in this state. `*` on a \
 creation: 412 if the name exists, with `PRECONDITION_FAILED,ALREADY_EXISTS`. |

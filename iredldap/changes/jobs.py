@@ -11,7 +11,6 @@ some milliseconds, a job fails that has had its effect; it fails with the step's
 """
 
 import os
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -102,6 +101,7 @@ class Jobs:
         note: Called for every change that was made or aborted.
         turns: Locks on the names that a job touches.
         change_log: Where its change is recorded.
+        node: Name of this node.
     """
 
     def __init__(
@@ -114,7 +114,9 @@ class Jobs:
         note: Note,
         turns: Turns,
         change_log: ChangeLog,
+        node: str,
     ) -> None:
+        self._node = node
         self._turns = turns
         self._change_log = change_log
         self._settings = settings
@@ -186,7 +188,7 @@ class Jobs:
         return now - self._settings.kept * 1000
 
     def _work(self) -> None:
-        worker = f"{socket.gethostname()[:200]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        worker = f"{self._node}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         while not self._closing.is_set():
             # Before the search: a job accepted during it wakes the thread at once.
             self._wake.clear()

@@ -2,11 +2,10 @@
 
 A setting is a field of a record below: name, type, default and meaning are defined there and
 nowhere else; `docs/configuration.md` is generated from them. Some sections have modules of their
-own: `ldap.py`, all that an export needs, `accounts.py`, for the layer that only computes, and
-`state.py`, what the program keeps for itself.
+own: `ldap.py`, all that an export needs, `accounts.py`, for the layer that only computes,
+`server.py`, the processes, and `state.py`, what the program keeps for itself.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from iredldap.config.checks import (
     database_url,
     hash_scheme,
     is_web_address,
-    listening,
     networks,
     signing_keys,
     web_origins,
 )
 from iredldap.config.ldap import LdapSettings
+from iredldap.config.server import ServerSettings
 from iredldap.config.settings import (
     POSITIVE,
     Secret,
@@ -279,62 +278,6 @@ class MlmmjadminSettings:
     verify_certificate: bool = setting(
         "Whether the certificate of an `https://` address is checked.", default=True
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """The server's processes; read by `gunicorn.conf.py`."""
-
-    bind: str = setting(
-        "Address to listen on: `HOST:PORT` or `unix:PATH`.", listening, default="127.0.0.1:8080"
-    )
-    workers: int = setting(
-        "Worker processes; 0: one per core, at least two.", between(0), default=0
-    )
-    threads: int = setting(
-        "Requests that a worker handles at once. A request that takes longer than half a second no"
-        " longer counts, so that slow ones never delay others; of listings and changes of"
-        " whole domains half as many run at once.",
-        between(1),
-        default=4,
-    )
-    queue_timeout: float = setting(
-        "Seconds that a request waits for a free thread before it is refused with"
-        " `TOO_MANY_REQUESTS`.",
-        POSITIVE,
-        default=30.0,
-    )
-    request_timeout: float = setting(
-        "Seconds in which a request, head and body, must be received; a body of more than 32 KB has"
-        " the time that it takes at `least_rate` in addition. Later it is refused with"
-        " `REQUEST_TIMEOUT`.",
-        POSITIVE,
-        default=30.0,
-    )
-    least_rate: int = setting(
-        "Bytes per second at which a client must read a response, averaged over two minutes, and"
-        " send a large body; 0: any.",
-        between(0),
-        default=8192,
-    )
-    graceful_timeout: int = setting(
-        "Seconds that a running request or download gets to finish at a restart.",
-        between(0),
-        default=30,
-    )
-    log_level: str = setting(
-        "`debug`, `info`, `warning` or `error`.",
-        holds(
-            lambda level: level in {"debug", "info", "warning", "error"},
-            "debug, info, warning or error",
-        ),
-        default="info",
-    )
-
-    @property
-    def processes(self) -> int:
-        """Number of worker processes."""
-        return self.workers or max(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,11 @@ class Job:
     created: int
     finished: int | None = None
 
+    @property
+    def node(self) -> str | None:
+        """The node whose worker runs it, or ran it last; None: none has claimed it."""
+        return self.worker.split(":")[0] or None
+
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedJob:

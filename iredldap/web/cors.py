@@ -20,7 +20,7 @@ SHOWN = (
     "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After,"
     " WWW-Authenticate, X-Change-Id, X-Change-Log, X-Dry-Run, X-Ignored-Parameters,"
     " X-Ignored-Values, X-Invalid-Parameters, X-Kept-Members, X-Next-Cursor, X-Request-Id,"
-    " X-Shared-Mailbox"
+    " X-Served-By, X-Shared-Mailbox"
 )
 """Headers of answers that a page may read."""
 

@@ -44,7 +44,7 @@ _ABANDONED = 300_000
 """Milliseconds after which a request without an answer is taken for one whose worker died."""
 
 _OWN_HEADERS = {
-    "x-request-id", "set-cookie", "vary",
+    "x-request-id", "x-served-by", "set-cookie", "vary",
     "access-control-allow-origin", "access-control-expose-headers",
 }  # fmt: skip
 """Headers of each answer itself."""

@@ -14,10 +14,16 @@ import structlog
 from iredldap.dit.api_tokens import redacted
 
 
-def write_json_lines(level: str) -> None:
-    """Configure this process to log as JSON, from a level on."""
+def write_json_lines(level: str, node: str) -> None:
+    """Configure this process to log as JSON, from a level on; each line names the node."""
+
+    def with_node(_logger: object, _method: str, line: Any) -> Any:
+        line["node"] = node
+        return line
+
     structlog.configure(
         processors=[
+            with_node,
             # Every line of a request has its id, also those of modules that know nothing of
             # requests.
             structlog.contextvars.merge_contextvars,

@@ -38,6 +38,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_DAYS = 36500
 _LOGIN = "/api/login"
 _RETRY_AFTER = 5
+SERVED_BY = "X-Served-By"
 
 log = structlog.get_logger("iredldap.access")
 
@@ -59,6 +60,7 @@ class Middleware:
         idempotency: Idempotency,
     ) -> None:
         self._config = config
+        self._node = config.server.node_name if config.server.served_by else ""
         self._clients = clients
         self._sessions = sessions
         self._tokens = tokens
@@ -90,6 +92,8 @@ class Middleware:
         request.context.client = self._clients.address(request)
         response.set_header("X-Request-Id", request.context.id)
         response.set_header("Cache-Control", "no-store")
+        if self._node:
+            response.set_header(SERVED_BY, self._node)
         response.context.twins = request.path == _LOGIN
 
     def _refuse_cross_site(self, request: falcon.Request) -> None:

@@ -11,7 +11,8 @@ SERVICE: tuple[Endpoint, ...] = (
         summary="Read the state of a change that was sent with `Prefer: respond-async`. Global"
         " admins may read any, other admins their own; for a week after it ended.",
         errors=("NO_SUCH_JOB",),
-        returns="id; status: queued, running, done or failed; done and total: entries and single"
+        returns="id; status: queued, running, done or failed; node: whose worker runs it, or ran it"
+        " last; done and total: entries and single"
         " steps, total is null until they have been counted; failures: entries that the directory"
         " refused to change; code and report of a failed one, as its answer would have had them in"
         " _msg and _data, and under failed the DN and code of each of those entries; created and"

@@ -140,6 +140,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         "properties": {
             "id": _TEXT,
             "status": {"enum": ["queued", "running", "done", "failed"]},
+            "node": {"type": ["string", "null"]},
             "done": _COUNT,
             "total": {"type": ["integer", "null"]},
             "failures": _COUNT,

@@ -35,6 +35,7 @@ def _shown(job: Job) -> dict[str, object]:
     return {
         "id": job.id,
         "status": job.status,
+        "node": job.node,
         "done": job.done,
         "total": job.total,
         "failures": job.failures,

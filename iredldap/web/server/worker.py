@@ -42,7 +42,8 @@ ends."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = (
     "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-    "X-Content-Type-Options: nosniff\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    "X-Content-Type-Options: nosniff\r\n{served_by}Connection: close\r\n"
+    "Content-Length: {length}\r\n\r\n"
     "{envelope}"
 )
 
@@ -172,7 +173,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _refuse(self, conn: Any, status: str, refusal: type[Refusal]) -> None:
         """Answer an incomplete request, without a thread."""
         envelope = json.dumps({"_success": False, "_msg": refusal.code})
-        text = _REFUSAL.format(status=status, length=len(envelope), envelope=envelope)
+        server = self.config.server
+        text = _REFUSAL.format(
+            status=status,
+            served_by=f"X-Served-By: {server.node_name}\r\n" if server.served_by else "",
+            length=len(envelope),
+            envelope=envelope,
+        )
         self._say(conn.sock, text.encode())
         self._give_up(conn, graceful=True)
 

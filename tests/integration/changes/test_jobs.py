@@ -67,7 +67,7 @@ class Office:
         self.open.append(
             Jobs(
                 *(chosen, self.state, self.directory, self.plan, TABLES, self.note, turns),
-                self.change_log,
+                *(self.change_log, "here"),
             )
         )
         return self.open[-1]

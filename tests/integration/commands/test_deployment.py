@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from iredldap.config.reader import CONFIG_VARIABLE
-from iredldap.config.sections import ServerSettings
+from iredldap.config.server import ServerSettings
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.development import gunicorn_command
 from iredldap.embedded.slapd import free_port

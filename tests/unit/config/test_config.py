@@ -1,5 +1,6 @@
 """Settings from a file and the environment, and the faults they may have."""
 
+import re
 import ssl
 import sys
 from pathlib import Path
@@ -533,3 +534,12 @@ def test_an_agreement_needs_a_database_of_all_nodes() -> None:
 
     assert [text.partition(":")[0] for text in faults(pair, SECRETS)] == ["state.url"]
     assert read(pair, SECRETS | STATE_URL).ldap.is_agreed
+
+
+def test_node() -> None:
+    """By default the host's name, in characters that a header may have."""
+    assert read(given("server", node="n-1.test"), SECRETS).server.node_name == "n-1.test"
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", read(LEAST, SECRETS).server.node_name)
+    assert faults(given("server", node="a b")) == [
+        "server.node: 1 to 64 letters, digits, dots, hyphens and underscores"
+    ]
