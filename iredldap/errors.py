@@ -1,51 +1,39 @@
 """The refusals: error responses to the client, with their codes and causes.
 
-Nothing was changed unless `Refusal.report` says otherwise. The class tree::
+Nothing was changed unless `Refusal.report` says otherwise. Here are the branches, each with an HTTP
+status in `web/responses.py`, and the classes that belong to no single area. Modules beside this one
+have those of an area, and `error_codes` finds all of them::
 
     Refusal
     ├── Malformed                  the request cannot be understood
-    │   ├── InvalidParameter  MissingParameter  ParameterConflict
-    │   ├── InvalidDomainName  InvalidMail  InvalidUsername  EmptyPassword  NoAdmins
-    │   └── InvalidLdif  NeverApplies
     ├── Unauthenticated            there is no valid session
-    │   └── LoginRequired  SessionExpired  InvalidCredentials
     ├── Forbidden                  known caller without the right
-    │   ├── PermissionDenied  PermissionDeniedUpdateGlobalAdminProfile
-    │   └── NotAuthorized  NotAllowedIp  CrossSiteRequest  TokenTooWide
     ├── NotFound
-    │   ├── NoSuchAccount  NoSuchJob  NoSuchChange  NoSuchToken
-    │   └── NoSuchRoute  ApiDisabled
     ├── Conflict                   the state of the directory forbids it
-    │   ├── AmbiguousAccount
-    │   ├── AlreadyExists  CanNotBeLocalDomain  NotAllowed  MailboxInUse  Exceeded*  ExceedLimit*
-    │   ├── HasChildren  LastMember  ValueExists  DirectoryUnwilling
-    │   └── ChangeUnfinished  AlreadyUndone  ChangedSince  NothingToUndo  SecretNotKept
-    │       MailboxRemoved         a change cannot be undone
+    │   ├── limit_errors           a limit of a domain or an admin would be exceeded
+    │   ├── directory_errors       its limits, its children and values, ambiguous entries
+    │   └── undo_errors            a change cannot be undone
     ├── Unacceptable               the schema of the directory forbids it
-    │   └── SchemaViolation  NamesEntry  NotSupportedByDirectory
+    │   └── directory_errors
     ├── PasswordMismatch           the result of a password check, not an error
     ├── WeakPassword               one class, the broken rule is its code
-    │   └── InvalidPasswordScheme
-    ├── PreconditionFailed  BodyTooLarge  UnsupportedMediaType  MethodNotAllowed
-    ├── RequestTimeout             the client took too long to send the request
+    ├── InvalidPasswordScheme      a hash that the directory cannot verify
+    ├── PreconditionFailed         the entry is not in the state that the request names
     ├── TooManyRequests            a limit is exceeded for now
     ├── ServerDown                 the directory or a database does not respond
     ├── ChangeLogUnavailable       a change could not be recorded
-    ├── DirectoryUnable            the directory responds, but cannot or must not do it
-    │   └── DirectoryFailed  DirectoryReadOnly  DirectoryDenies  DirectoryFull
+    ├── directory_errors           the directory responds, but cannot or must not do it
     ├── MlmmjadminUnavailable      mlmmjadmin does not respond, or fails
+    ├── http_errors                method, type, size or time of a request
     ├── InternalError              a bug, or an unexpected response
     └── Several                    more than one of the above
 
-`web/responses.py` maps each branch to an HTTP status. Codes are those of the public reference where
-it has one; the others are this API's own.
+`http_errors` also has subclasses of other branches that only `web` raises. Codes are those of the
+public reference where it has one; the others are this API's own.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Self
-
-Unplaced = Sequence[tuple[str, str]]
-"""Parameters that the directory's schema does not support, with their attributes."""
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 
 class Refusal(Exception):
@@ -156,12 +144,6 @@ class LoginRequired(Unauthenticated):
     """There is no valid cookie."""
 
 
-class SessionExpired(Unauthenticated):
-    """The cookie has expired."""
-
-    code = "SESSION_EXPIRED"
-
-
 class InvalidCredentials(Unauthenticated):
     """Wrong name, wrong password, disabled account or no admin: all have the same response."""
 
@@ -178,41 +160,10 @@ class PermissionDenied(Forbidden):
     """Role, domain or profile forbids it."""
 
 
-class MissingScope(PermissionDenied):
-    """The token lacks a scope; the header `WWW-Authenticate` names those that are needed.
-
-    Args:
-        detail: For the log.
-        scopes: All scopes that are needed.
-    """
-
-    def __init__(self, detail: str = "", *, scopes: Collection[str] = ()) -> None:
-        super().__init__(detail)
-        self.scopes = tuple(sorted(scopes))
-
-
 class PermissionDeniedUpdateGlobalAdminProfile(Forbidden):
     """A normal admin would change the account of a global admin."""
 
     code = "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"
-
-
-class NotAuthorized(Forbidden):
-    """The client's address is not on the list of API clients."""
-
-    code = "NOT_AUTHORIZED"
-
-
-class NotAllowedIp(Forbidden):
-    """Admins, or global admins, may not log in from the client's address."""
-
-    code = "NOT_ALLOWED_IP"
-
-
-class CrossSiteRequest(Forbidden):
-    """A browser sends a change with the cookie, or a login, for a page of another origin."""
-
-    code = "CROSS_SITE_REQUEST"
 
 
 class TokenTooWide(Forbidden):
@@ -249,18 +200,6 @@ class NoSuchToken(NotFound):
     code = "NO_SUCH_TOKEN"
 
 
-class NoSuchRoute(NotFound):
-    """The path is not part of the API."""
-
-    code = "NO_SUCH_ROUTE"
-
-
-class ApiDisabled(NotFound):
-    """The configuration does not enable the API."""
-
-    code = "API_DISABLED"
-
-
 class Conflict(Refusal):
     """The state of the directory forbids it."""
 
@@ -271,177 +210,16 @@ class AlreadyExists(Conflict):
     """The name or address is taken, alias names included."""
 
 
-class AmbiguousAccount(Conflict):
-    """Two entries have this address, or this name of a domain; the report names them."""
-
-    code = "AMBIGUOUS_ACCOUNT"
-
-    @classmethod
-    def of(cls, name: str, dns: Iterable[str]) -> Self:
-        """Create the refusal for an address or a name that several entries have.
-
-        Args:
-            name: The address or the name.
-            dns: DNs of the entries.
-        """
-        listed = sorted(dns)
-        return cls(f"{name}: {'; '.join(listed)}", report={"entries": listed})
-
-
 class CanNotBeLocalDomain(Conflict):
     """A standalone admin's address lies in a domain, or an alias domain, that is hosted here."""
 
     code = "CAN_NOT_BE_LOCAL_DOMAIN"
 
 
-class NotAllowed(Conflict):
-    """The domain's limit does not allow such an account."""
-
-    code = "NOT_ALLOWED"
-
-
 class MailboxInUse(Conflict):
     """A mailbox path overlaps that of another account, or of a deleted one."""
 
     code = "MAILBOX_IN_USE"
-
-
-class ExceededDomainAccountLimit(Conflict):
-    """The domain holds as many accounts of this kind as it may."""
-
-    code = "EXCEEDED_DOMAIN_ACCOUNT_LIMIT"
-
-
-class ExceededDomainQuotaSize(Conflict):
-    """The domain does not have that much mailbox space left."""
-
-    code = "EXCEEDED_DOMAIN_QUOTA_SIZE"
-
-
-class ExceededMaxUserQuota(Conflict):
-    """The mailbox would be larger than the domain allows for one user."""
-
-    code = "EXCEEDED_MAX_USER_QUOTA"
-
-
-class ExceededLdapServerSizelimit(Conflict):
-    """The size limit of the directory was exceeded; the result is incomplete."""
-
-    code = "EXCEEDED_LDAP_SERVER_SIZELIMIT"
-
-
-class ExceededLdapServerTimelimit(Conflict):
-    """The time limit of the directory was exceeded; the result is incomplete."""
-
-    code = "EXCEEDED_LDAP_SERVER_TIMELIMIT"
-
-
-class ExceededLdapServerAdminlimit(Conflict):
-    """An administrative limit of the directory was exceeded."""
-
-    code = "EXCEEDED_LDAP_SERVER_ADMINLIMIT"
-
-
-class HasChildren(Conflict):
-    """An entry to be deleted or renamed has children that cannot be."""
-
-    code = "HAS_CHILDREN"
-
-
-class LastMember(Conflict):
-    """A group that the API does not manage would lose its last member, which its class requires."""
-
-    code = "LAST_MEMBER"
-
-
-class ValueExists(Conflict):
-    """A value equals another one by the directory's matching rule."""
-
-    code = "VALUE_EXISTS"
-
-
-class DirectoryUnwilling(Conflict):
-    """The directory is configured not to do this; the log has its message."""
-
-    code = "DIRECTORY_UNWILLING"
-
-
-class ChangeUnfinished(Conflict):
-    """The change to undo is still being carried out."""
-
-    code = "CHANGE_UNFINISHED"
-
-
-class AlreadyUndone(Conflict):
-    """The change has been undone; that undo can be undone."""
-
-    code = "ALREADY_UNDONE"
-
-
-class ChangedSince(Conflict):
-    """Others have changed everything since that would be undone; the report names it."""
-
-    code = "CHANGED_SINCE"
-
-
-class NothingToUndo(Conflict):
-    """Everything is as it was before the change."""
-
-    code = "NOTHING_TO_UNDO"
-
-
-class SecretNotKept(Conflict):
-    """A password would come back that the log has not kept, or whose key is gone."""
-
-    code = "SECRET_NOT_KEPT"
-
-
-class MailboxRemoved(Conflict):
-    """An account would come back whose mail was removed, or belongs to another one by now."""
-
-    code = "MAILBOX_REMOVED"
-
-
-class ExceedLimitDomain(Conflict):
-    """The admin manages as many domains as they may."""
-
-    code = "EXCEED_LIMIT_DOMAIN"
-
-
-class ExceedLimitQuota(Conflict):
-    """The admin does not have that much mailbox space left to assign."""
-
-    code = "EXCEED_LIMIT_QUOTA"
-
-
-class ExceedLimitUsers(Conflict):
-    """The admin does not have that many users left to create."""
-
-    code = "EXCEED_LIMIT_USERS"
-
-
-class ExceedLimitAliases(Conflict):
-    """The admin does not have that many aliases left to create."""
-
-    code = "EXCEED_LIMIT_ALIASES"
-
-
-class ExceedLimitLists(Conflict):
-    """The admin does not have that many lists left to create."""
-
-    code = "EXCEED_LIMIT_LISTS"
-
-
-class ExceedLimitTokens(Conflict):
-    """The admin has as many tokens as they may."""
-
-    code = "EXCEED_LIMIT_TOKENS"
-
-
-class IdempotencyKeyInUse(Conflict):
-    """The first request with this `Idempotency-Key` is still being carried out; ask again."""
-
-    code = "IDEMPOTENCY_KEY_IN_USE"
 
 
 class PasswordMismatch(Refusal):
@@ -476,107 +254,10 @@ class Unacceptable(Refusal):
     code = "SCHEMA_VIOLATION"
 
 
-class IdempotencyKeyReused(Unacceptable):
-    """The `Idempotency-Key` was used for another request."""
-
-    code = "IDEMPOTENCY_KEY_REUSED"
-
-
-class SchemaViolation(Unacceptable):
-    """The classes or the DN of an entry, not as this API creates it, forbid the change."""
-
-
-class NamesEntry(SchemaViolation):
-    """A value that is part of an entry's DN would be removed; `_data` names the attribute.
-
-    Args:
-        detail: For the log.
-        naming: The attributes, each with the parameter that is stored in it; empty: none is.
-        entries: DNs of the entries, unless it is the one that the request names.
-    """
-
-    def __init__(
-        self,
-        detail: str = "",
-        *,
-        naming: Sequence[tuple[str, str]] = (),
-        entries: Sequence[str] = (),
-    ) -> None:
-        named = [
-            ({"parameter": parameter} if parameter else {}) | {"attribute": attribute}
-            for parameter, attribute in naming
-        ]
-        report = ({"naming": named} if named else {}) | ({"entries": [*entries]} if entries else {})
-        super().__init__(detail, report=report or None)
-        self._parameters = tuple(parameter for parameter, _ in naming if parameter)
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return self._parameters
-
-
-class NotSupportedByDirectory(Unacceptable):
-    """The directory's schema does not support what was sent; `_data` names it where it is known.
-
-    Args:
-        detail: For the log.
-        unplaced: Parameters, and the attributes that they would be stored in.
-        attribute: An attribute that belongs to no single parameter.
-    """
-
-    code = "NOT_SUPPORTED_BY_DIRECTORY"
-
-    def __init__(self, detail: str = "", *, unplaced: Unplaced = (), attribute: str = "") -> None:
-        named = [{"parameter": parameter, "attribute": where} for parameter, where in unplaced]
-        named += [{"attribute": attribute}] if attribute else []
-        words = ", ".join(one["attribute"] for one in named)
-        super().__init__(
-            detail or f"the schema has no place for {words}",
-            report={"unsupported": named} if named else None,
-        )
-        self._parameters = tuple(parameter for parameter, _ in unplaced)
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return self._parameters
-
-
 class PreconditionFailed(Refusal):
     """The entry is not in the state that the request names."""
 
     code = "PRECONDITION_FAILED"
-
-
-class NameTaken(PreconditionFailed):
-    """`If-None-Match: *` on a name that exists."""
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        return (self.code, AlreadyExists.code)
-
-
-class BodyTooLarge(Refusal):
-    """The body is larger than the configuration allows."""
-
-    code = "BODY_TOO_LARGE"
-
-
-class UnsupportedMediaType(Refusal):
-    """The body has a content type that is not supported."""
-
-    code = "UNSUPPORTED_MEDIA_TYPE"
-
-
-class MethodNotAllowed(Refusal):
-    """The path exists and does not support this method."""
-
-    code = "METHOD_NOT_ALLOWED"
-
-
-class RequestTimeout(Refusal):
-    """The request was not received completely in time."""
-
-    code = "REQUEST_TIMEOUT"
 
 
 class TooManyRequests(Refusal):
@@ -609,34 +290,6 @@ class ChangeLogUnavailable(Refusal):
     code = "CHANGE_LOG_UNAVAILABLE"
 
 
-class DirectoryUnable(Refusal):
-    """The directory responds, but cannot or must not do what is requested."""
-
-    code = "DIRECTORY_FAILED"
-
-
-class DirectoryFailed(DirectoryUnable):
-    """The directory failed, or does not support it; the log has its message."""
-
-
-class DirectoryReadOnly(DirectoryUnable):
-    """The directory accepts no changes: it is read-only, or a replica."""
-
-    code = "DIRECTORY_READ_ONLY"
-
-
-class DirectoryDenies(DirectoryUnable):
-    """The access rules of the directory do not allow it to the service account."""
-
-    code = "DIRECTORY_DENIES"
-
-
-class DirectoryFull(DirectoryUnable):
-    """The database of the directory has reached its maximum size, or its disk is full."""
-
-    code = "DIRECTORY_FULL"
-
-
 class MlmmjadminUnavailable(Refusal):
     """mlmmjadmin is not configured, does not respond, or failed."""
 
@@ -665,27 +318,6 @@ class Several(Refusal):
     @property
     def parameters(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for refusal in self.refusals for p in refusal.parameters))
-
-
-def descendants(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
-    """Yield all subclasses of a class of refusals."""
-    for child in kind.__subclasses__():
-        yield child
-        yield from descendants(child)
-
-
-def of_code(code: str) -> type[Refusal]:
-    """Return the class of a code; of the two of `INVALID_CREDENTIALS` that of a login.
-
-    Raises:
-        LookupError: If no refusal has it.
-    """
-    if code.startswith("PW_"):
-        return WeakPassword
-    for kind in descendants():
-        if kind.code == code and kind is not PasswordMismatch:
-            return kind
-    raise LookupError(code)
 
 
 def raise_all(refusals: Sequence[Refusal]) -> None:

@@ -7,12 +7,13 @@ same account to them. Every later operation on an account uses the DN that was f
 
 from collections.abc import Collection, Iterable
 
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import generations, mail_names, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import begins_with, domain_filter, either, equals, every, negated, present
 from iredldap.dit.plan import Query, Scope
-from iredldap.errors import AmbiguousAccount, InvalidMail, NoSuchAccount
+from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 
 ACCOUNTS = either(

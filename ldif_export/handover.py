@@ -12,14 +12,8 @@ from typing import Any
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.errors import (
-    InternalError,
-    NoSuchAccount,
-    Refusal,
-    ServerDown,
-    WeakPassword,
-    of_code,
-)
+from iredldap.error_codes import of_code
+from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown, WeakPassword
 
 DONE = 0
 FAILED = 1

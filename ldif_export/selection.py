@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import filters, mail_names, names
 from iredldap.dit.depth import Scope
-from iredldap.errors import AmbiguousAccount, InvalidDomainName, InvalidMail
+from iredldap.errors import InvalidDomainName, InvalidMail
 from iredldap.ldif.writer import base_name, is_password
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from iredldap import cli, errors
+from iredldap import cli, directory_errors, error_codes, errors, http_errors
 from iredldap.changes.preview import MOST_PRINTED
 from iredldap.config import reader, sections
 from iredldap.config.reader import ConfigurationError
@@ -415,10 +415,10 @@ _NO_CODES_OF_THEIR_OWN = {
     errors.NotFound,
     errors.Conflict,
     errors.Unacceptable,
-    errors.DirectoryUnable,
-    errors.MissingScope,
-    errors.NameTaken,
-    errors.NamesEntry,
+    directory_errors.DirectoryUnable,
+    http_errors.MissingScope,
+    http_errors.NameTaken,
+    directory_errors.NamesEntry,
     errors.Several,
 }
 
@@ -504,8 +504,8 @@ def api_page() -> str:
 
 def _codes() -> Iterator[tuple[str, ...]]:
     by_status: dict[int, list[tuple[str, str]]] = {status: [] for _, status in _STATUSES}
-    for kind in errors.descendants():
-        if kind in _NO_CODES_OF_THEIR_OWN or kind.__module__ != errors.__name__:
+    for kind in error_codes.refusals():
+        if kind in _NO_CODES_OF_THEIR_OWN:
             continue
         status = next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
         meaning = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())

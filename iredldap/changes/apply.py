@@ -12,6 +12,7 @@ from iredldap.changes.dry_run import ConcurrentChanges
 from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
 from iredldap.changes.steps import run_step, work_outside
+from iredldap.directory_errors import DirectoryUnable, Unplaced
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import (
     Operation,
@@ -25,7 +26,6 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     Conflict,
-    DirectoryUnable,
     Forbidden,
     Malformed,
     NotFound,
@@ -33,7 +33,6 @@ from iredldap.errors import (
     Refusal,
     ServerDown,
     Unacceptable,
-    Unplaced,
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered

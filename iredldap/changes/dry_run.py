@@ -14,6 +14,13 @@ from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
+from iredldap.directory_errors import (
+    HasChildren,
+    LastMember,
+    NamesEntry,
+    SchemaViolation,
+    ValueExists,
+)
 from iredldap.dit import clashes, naming
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry
@@ -32,17 +39,7 @@ from iredldap.dit.plan import (
     everything_below,
 )
 from iredldap.dit.schema import Schema
-from iredldap.errors import (
-    AlreadyExists,
-    HasChildren,
-    LastMember,
-    NamesEntry,
-    NoSuchAccount,
-    PreconditionFailed,
-    Refusal,
-    SchemaViolation,
-    ValueExists,
-)
+from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import ValueAbsent, ValuePresent
 from iredldap.gateways.ldap.no_op import NotJudged

@@ -32,7 +32,6 @@ from iredldap.errors import (
     AlreadyExists,
     InternalError,
     NoSuchAccount,
-    NothingToUndo,
     Refusal,
     ServerDown,
     TooManyRequests,
@@ -40,6 +39,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
 from iredldap.gateways.turns import Turns
+from iredldap.undo_errors import NothingToUndo
 
 _MOST_ATTEMPTS = 5
 """Runs after which a job is not claimed again: it may be what makes workers die."""

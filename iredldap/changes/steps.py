@@ -8,6 +8,7 @@ from iredldap.changes import free_space
 from iredldap.changes.dry_run import ConcurrentChanges, is_tolerated
 from iredldap.changes.progress import Progress
 from iredldap.changes.read_back import happened
+from iredldap.directory_errors import DirectoryFull, HasChildren
 from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.plan import (
     Add,
@@ -23,14 +24,7 @@ from iredldap.dit.plan import (
     everything_below,
 )
 from iredldap.dit.touched import touched_by
-from iredldap.errors import (
-    DirectoryFull,
-    HasChildren,
-    NoSuchAccount,
-    PreconditionFailed,
-    Refusal,
-    ServerDown,
-)
+from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.touched_rows import collected

@@ -19,12 +19,7 @@ from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.errors import (
-    AlreadyUndone,
-    ChangedSince,
-    NoSuchChange,
-    NothingToUndo,
-)
+from iredldap.errors import NoSuchChange
 from iredldap.gateways import unix_user
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.operations import dispatch
@@ -33,6 +28,7 @@ from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.undo.logged import UNDO, UndoableChanges
 from iredldap.operations.undo.undo import undo as plan_undo
+from iredldap.undo_errors import AlreadyUndone, ChangedSince, NothingToUndo
 
 _PAGE = 100
 _PATIENCE = 60.0

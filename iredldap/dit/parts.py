@@ -17,9 +17,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from iredldap.directory_errors import ExceededLdapServerSizelimit
 from iredldap.dit import filters
 from iredldap.dit.depth import Scope
-from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
+from iredldap.errors import NoSuchAccount
 
 UUID_NAME = "entryUUID"
 """Attribute by which a search is divided."""

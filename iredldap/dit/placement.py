@@ -8,9 +8,9 @@ works without. What it does not work without ends the plan before its first step
 from collections.abc import Mapping
 from dataclasses import replace
 
+from iredldap.directory_errors import NotSupportedByDirectory, Unplaced
 from iredldap.dit.fields import FieldChange, Parsed, StoredAttribute, Verb
 from iredldap.dit.schema import Schema
-from iredldap.errors import NotSupportedByDirectory, Unplaced
 
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "domain": ("mailDomain",),

@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from iredldap.directory_errors import Unplaced
 from iredldap.dit import depth, filters, names
 from iredldap.dit.change_log import LoggedChange
 from iredldap.dit.entry import Entry
 from iredldap.dit.left_alone import LeftAlone
-from iredldap.errors import Refusal, Unplaced
+from iredldap.errors import Refusal
 
 Scope = depth.Scope
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from iredldap.directory_errors import NamesEntry
 from iredldap.dit import naming, placement, request
 from iredldap.dit.fields import Parsed, StoredAttribute, Verb
 from iredldap.dit.passwords import hashed
 from iredldap.dit.plan import Modify, Plan
 from iredldap.dit.request import Request
 from iredldap.dit.schema import Schema
-from iredldap.errors import NamesEntry
 from iredldap.operations import schema_fit, stored_values, targets
 from iredldap.operations.context import Context, Operation
 

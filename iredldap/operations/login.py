@@ -7,19 +7,14 @@ from dataclasses import dataclass, field
 
 from iredldap import finders
 from iredldap.config.sections import Config
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import kinds, mail_names, names, passwords, settings, user
 from iredldap.dit.api_tokens import ApiToken
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Elsewhere, Field, Table
 from iredldap.dit.kinds import Kind, Reading
 from iredldap.dit.plan import Query, Scope
-from iredldap.errors import (
-    AmbiguousAccount,
-    EmptyPassword,
-    InvalidCredentials,
-    InvalidMail,
-    InvalidUsername,
-)
+from iredldap.errors import EmptyPassword, InvalidCredentials, InvalidMail, InvalidUsername
 from iredldap.gateways.directory import Directory
 
 _ATTRIBUTES = ("*", "entryCSN", "entryUUID")

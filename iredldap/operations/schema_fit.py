@@ -8,6 +8,7 @@ schema this costs nothing.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from iredldap.directory_errors import NotSupportedByDirectory
 from iredldap.dit import generations, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.placement import DISPENSABLE
@@ -26,7 +27,6 @@ from iredldap.dit.plan import (
     Sweep,
 )
 from iredldap.dit.schema import Schema
-from iredldap.errors import NotSupportedByDirectory
 from iredldap.gateways.directory import Directory
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from iredldap import finders
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import domain, mail_names, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.plan import Correction, Delete, Mod, Modify, Op, Operation, Recheck
-from iredldap.errors import AlreadyExists, AmbiguousAccount, NoSuchAccount, PreconditionFailed
+from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations import rights
 

@@ -8,13 +8,8 @@ import falcon
 from iredldap.config.sections import ApiSettings, LoginSettings
 from iredldap.dit import domain, kinds, mail_names, settings
 from iredldap.dit.fields import FieldChange, Verb
-from iredldap.errors import (
-    ApiDisabled,
-    MissingScope,
-    NotAllowedIp,
-    NotAuthorized,
-    PermissionDenied,
-)
+from iredldap.errors import PermissionDenied
+from iredldap.http_errors import ApiDisabled, MissingScope, NotAllowedIp, NotAuthorized
 from iredldap.operations.login import Caller
 from iredldap.web import networks, origins
 from iredldap.web.endpoints.endpoint import Endpoint

@@ -10,7 +10,8 @@ from functools import lru_cache
 from itsdangerous import BadData, URLSafeSerializer
 
 from iredldap.config.sections import SessionSettings
-from iredldap.errors import LoginRequired, SessionExpired
+from iredldap.errors import LoginRequired
+from iredldap.http_errors import SessionExpired
 
 _SALT = "iredldap.session"
 

@@ -18,13 +18,8 @@ import falcon
 from falcon.media import MultipartFormHandler
 from gunicorn.http.errors import ParseException
 
-from iredldap.errors import (
-    BodyTooLarge,
-    InvalidParameter,
-    MissingParameter,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from iredldap.errors import InvalidParameter, MissingParameter
+from iredldap.http_errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 
 _MOST_FIELDS = 1000
 _LONGEST_NUMBER = 308

@@ -22,16 +22,9 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from iredldap.errors import (
-    IdempotencyKeyInUse,
-    IdempotencyKeyReused,
-    InvalidParameter,
-    Refusal,
-    RequestTimeout,
-    ServerDown,
-    TooManyRequests,
-)
+from iredldap.errors import InvalidParameter, Refusal, ServerDown, TooManyRequests
 from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
+from iredldap.http_errors import IdempotencyKeyInUse, IdempotencyKeyReused, RequestTimeout
 from iredldap.web import forms
 from iredldap.web.responses import status_of
 

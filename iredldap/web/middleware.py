@@ -12,7 +12,8 @@ from iredldap.dit import api_tokens, mail_names
 from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
-from iredldap.errors import CrossSiteRequest, InvalidMail, InvalidParameter, TooManyRequests
+from iredldap.errors import InvalidMail, InvalidParameter, TooManyRequests
+from iredldap.http_errors import CrossSiteRequest
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
 from iredldap.web import credentials, dry_runs, forms, head, origins, paths, responses

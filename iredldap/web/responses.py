@@ -13,7 +13,7 @@ from urllib.parse import quote
 import falcon
 import structlog
 
-from iredldap import errors
+from iredldap import directory_errors, error_codes, errors, http_errors
 from iredldap.config.sections import ApiSettings
 from iredldap.dit.request import names_sent, with_names_sent
 from iredldap.errors import Refusal
@@ -32,29 +32,29 @@ _STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (errors.Unauthenticated, 401),
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
-    (errors.MethodNotAllowed, 405),
-    (errors.RequestTimeout, 408),
+    (http_errors.MethodNotAllowed, 405),
+    (http_errors.RequestTimeout, 408),
     (errors.Conflict, 409),
     (errors.PreconditionFailed, 412),
-    (errors.BodyTooLarge, 413),
-    (errors.UnsupportedMediaType, 415),
+    (http_errors.BodyTooLarge, 413),
+    (http_errors.UnsupportedMediaType, 415),
     (errors.Unacceptable, 422),
     (errors.WeakPassword, 422),
     (errors.InvalidPasswordScheme, 422),
     (errors.TooManyRequests, 429),
     (errors.MlmmjadminUnavailable, 502),
-    (errors.DirectoryFull, 507),
-    (errors.DirectoryUnable, 503),
+    (directory_errors.DirectoryFull, 507),
+    (directory_errors.DirectoryUnable, 503),
     (errors.ServerDown, 503),
     (errors.ChangeLogUnavailable, 503),
 )
 
 _FALCON: dict[int, type[Refusal]] = {
     # What the framework itself refuses, before any endpoint of ours is called.
-    404: errors.NoSuchRoute,
-    405: errors.MethodNotAllowed,
-    413: errors.BodyTooLarge,
-    415: errors.UnsupportedMediaType,
+    404: http_errors.NoSuchRoute,
+    405: http_errors.MethodNotAllowed,
+    413: http_errors.BodyTooLarge,
+    415: http_errors.UnsupportedMediaType,
 }
 
 log = structlog.get_logger("iredldap.web")
@@ -73,7 +73,7 @@ def status_of_code(code: str) -> int:
     Raises:
         LookupError: If no refusal has the code.
     """
-    return _status_of_kind(errors.of_code(code))
+    return _status_of_kind(error_codes.of_code(code))
 
 
 def _status_of_kind(kind: type[Refusal]) -> int:
@@ -138,9 +138,9 @@ class Responses:
             response.set_header("X-Invalid-Parameters", listed(invalid))
         if status == 401 and not self._api.always_ok_status:
             response.set_header("WWW-Authenticate", credentials.challenge(request))
-        elif isinstance(no, errors.MissingScope):
+        elif isinstance(no, http_errors.MissingScope):
             response.set_header("WWW-Authenticate", credentials.challenge_for(no.scopes))
-        if isinstance(no, errors.IdempotencyKeyInUse):
+        if isinstance(no, http_errors.IdempotencyKeyInUse):
             response.set_header("Retry-After", "1")
         if isinstance(no, errors.TooManyRequests):
             response.set_header("Retry-After", str(no.retry_after))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import falcon
 
 from iredldap.config.sections import SessionSettings
-from iredldap.errors import LoginRequired, SessionExpired, Unauthenticated
+from iredldap.errors import LoginRequired, Unauthenticated
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
+from iredldap.http_errors import SessionExpired
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web import credentials
 from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie

@@ -17,9 +17,10 @@ from dataclasses import replace
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.directory_errors import ExceededLdapServerSizelimit
 from iredldap.dit import filters, names
 from iredldap.dit.plan import Scope
-from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount, PreconditionFailed
+from iredldap.errors import NoSuchAccount, PreconditionFailed
 from ldif_export.backup import syncrepl
 from ldif_export.readers import libldap
 from ldif_export.readers.base import Batch, LdifRecord, Projection

@@ -17,8 +17,8 @@ import ldap
 from ldap.controls import RequestControl, ResponseControl
 from ldap.ldapobject import SimpleLDAPObject
 
+from iredldap.directory_errors import DirectoryFailed
 from iredldap.dit.parts import MOST_ENTRIES
-from iredldap.errors import DirectoryFailed
 from iredldap.gateways.ldap.errors import translated
 from iredldap.gateways.ldap.requests import MANAGE
 from ldif_export.protocol.ber import (

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from iredldap.errors import DirectoryFailed
+from iredldap.directory_errors import DirectoryFailed
 from ldif_export.selection import Search, Selection
 
 IDENTITY = ("entryCSN", "entryUUID")

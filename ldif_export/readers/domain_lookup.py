@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from contextlib import closing
 
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import mail_names, names
-from iredldap.errors import AmbiguousAccount, NoSuchAccount
+from iredldap.errors import NoSuchAccount
 from ldif_export.readers.base import Reader
 from ldif_export.selection import Search, Selection, account_search, domain_search, searches
 

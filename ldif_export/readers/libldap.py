@@ -16,10 +16,11 @@ import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.directory_errors import ExceededLdapServerSizelimit
 from iredldap.dit import names, parts
 from iredldap.dit.depth import Scope
 from iredldap.dit.parts import SubSearch
-from iredldap.errors import ExceededLdapServerSizelimit, InternalError, NoSuchAccount
+from iredldap.errors import InternalError, NoSuchAccount
 from iredldap.gateways.ldap import servers
 from iredldap.gateways.ldap.errors import translated
 from iredldap.gateways.ldap.requests import MANAGE

@@ -8,9 +8,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
+from iredldap.directory_errors import ExceededLdapServerSizelimit
 from iredldap.dit import parts
 from iredldap.dit.parts import FoundEntry, SubSearch
-from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
+from iredldap.errors import NoSuchAccount
 from ldif_export.protocol import filters, messages, result_codes
 from ldif_export.protocol.ber import MalformedReply
 from ldif_export.protocol.connection import LdapConnection

@@ -9,7 +9,7 @@ import pytest
 
 from iredldap.config import reader, sections
 from iredldap.dit.consistency.checks import RULES
-from iredldap.errors import descendants
+from iredldap.error_codes import refusals
 from iredldap.web.endpoints.endpoint import PASSWORD_RULES
 from iredldap.web.endpoints.index import ENDPOINTS
 from tools import document
@@ -52,7 +52,7 @@ def test_every_code_is_explained() -> None:
     page = document.api_page()
     explained = page.partition("| Status | Code | Meaning |")[2].partition("\n## ")[0]
     codes = {code for endpoint in ENDPOINTS for code in endpoint.errors}
-    codes |= {kind.code for kind in descendants()}
+    codes |= {kind.code for kind in refusals()}
 
     assert [code for code in sorted(codes) if f"| `{code}` |" not in explained] == []
 

@@ -1,6 +1,6 @@
 """The floors of docs/architecture.md, as the contracts of setup.cfg state them.
 
-Beside these: no package has a cycle, and no folder is large.
+Beside these: no package has a cycle, and no folder and no module is large.
 """
 
 from collections.abc import Iterator
@@ -84,3 +84,13 @@ def test_folders_are_small(graph: grimp.ImportGraph) -> None:
     for package in graph.modules:
         modules = {one for one in graph.find_children(package) if not graph.find_children(one)}
         assert len(modules) <= 20 or package == "iredldap.dit", package
+
+
+def test_modules_are_small() -> None:
+    """Each of the packages is read at one sitting: it has at most 400 lines."""
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for package in ("iredldap", "ldif_export")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert {path: count for path, count in lines.items() if count > 400} == {}

@@ -11,8 +11,7 @@ from typing import Any
 
 import ldap
 
-from iredldap.errors import (
-    AlreadyExists,
+from iredldap.directory_errors import (
     DirectoryDenies,
     DirectoryFailed,
     DirectoryFull,
@@ -23,13 +22,16 @@ from iredldap.errors import (
     ExceededLdapServerSizelimit,
     ExceededLdapServerTimelimit,
     HasChildren,
+    NotSupportedByDirectory,
+    SchemaViolation,
+)
+from iredldap.errors import (
+    AlreadyExists,
     InternalError,
     InvalidParameter,
     NoSuchAccount,
-    NotSupportedByDirectory,
     PreconditionFailed,
     Refusal,
-    SchemaViolation,
     ServerDown,
 )
 

@@ -14,10 +14,11 @@ from ldap.controls import RequestControl
 from ldap.controls.libldap import AssertionControl
 from ldap.controls.simple import ManageDSAITControl
 
+from iredldap.directory_errors import DirectoryFailed
 from iredldap.dit import filters, parts
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Modify, Operation, Query, Rename
-from iredldap.errors import DirectoryFailed, Refusal
+from iredldap.errors import Refusal
 from iredldap.gateways.ldap.errors import LOST, Unanswered, refusal_for, sentence, translated
 from iredldap.gateways.ldap.read_entry import (
     POST_READ,

@@ -19,7 +19,6 @@ from iredldap.dit.api_tokens import ApiToken
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.errors import (
-    ExceedLimitTokens,
     InvalidParameter,
     LoginRequired,
     NoSuchAccount,
@@ -28,6 +27,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.api_tokens import ApiTokens
 from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import ExceedLimitTokens
 from iredldap.operations.login import Caller, find_admin
 
 _DAY = 24 * 3600

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from iredldap.dit import settings
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Correction, Query, Recheck
-from iredldap.errors import ExceededDomainAccountLimit, NotAllowed
 from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import ExceededDomainAccountLimit, NotAllowed
 from iredldap.operations.uniqueness import NewAccount
 
 

@@ -11,18 +11,15 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
 from iredldap.dit.plan import Correction, Operation, Query, Recheck, Scope
-from iredldap.errors import (
+from iredldap.errors import PermissionDenied, Refusal, Several, raise_all
+from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import (
     ExceedLimitAliases,
     ExceedLimitDomain,
     ExceedLimitLists,
     ExceedLimitQuota,
     ExceedLimitUsers,
-    PermissionDenied,
-    Refusal,
-    Several,
-    raise_all,
 )
-from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
 
 

@@ -8,15 +8,14 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.filters import either, ends_with, equals, every, negated
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Correction, Modify, Query, Recheck, Scope
-from iredldap.errors import (
+from iredldap.errors import PreconditionFailed, Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import (
     ExceededDomainAccountLimit,
     ExceededDomainQuotaSize,
     ExceededMaxUserQuota,
     NotAllowed,
-    PreconditionFailed,
-    Refusal,
 )
-from iredldap.gateways.directory import Directory
 from iredldap.operations.renames.address_change import USER, Renaming, is_being_renamed
 
 

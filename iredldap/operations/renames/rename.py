@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from iredldap import finders
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import domain_entry, mail_names, names, references, user
 from iredldap.dit.entry import Entry, distinct, encoded, folded
 from iredldap.dit.fields import Parsed
@@ -29,7 +30,6 @@ from iredldap.dit.plan import (
 )
 from iredldap.errors import (
     AlreadyExists,
-    AmbiguousAccount,
     NoSuchAccount,
     PermissionDenied,
     PermissionDeniedUpdateGlobalAdminProfile,

@@ -11,18 +11,13 @@ from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Rename, Scope, Step, Sweep
 from iredldap.dit.undoing.net_changes import EntryChange
 from iredldap.dit.undoing.reversals import WhyNot, reverse
-from iredldap.errors import (
-    AlreadyExists,
-    ChangedSince,
-    NoSuchAccount,
-    PermissionDeniedUpdateGlobalAdminProfile,
-    SecretNotKept,
-)
+from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDeniedUpdateGlobalAdminProfile
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.domains import domains, global_admins
 from iredldap.operations.undo.left import GONE, Left
 from iredldap.operations.undo.successors import Successors
+from iredldap.undo_errors import ChangedSince, SecretNotKept
 
 _FEW = 20
 """Most entries that are read when the plan is made; of more, a sweep reads them."""

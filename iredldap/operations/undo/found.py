@@ -1,8 +1,9 @@
 """Find the change to undo, and refuse one that cannot be, or not by this caller."""
 
 from iredldap.dit.change_log import LoggedChange
-from iredldap.errors import AlreadyUndone, ChangeUnfinished, NoSuchChange
+from iredldap.errors import NoSuchChange
 from iredldap.operations.context import Context, LoggedChanges
+from iredldap.undo_errors import AlreadyUndone, ChangeUnfinished
 
 
 def find(context: Context, number: str) -> LoggedChange:

@@ -6,13 +6,13 @@ from iredldap.dit import mailbox
 from iredldap.dit.change_log import Touched, TouchedRows
 from iredldap.dit.left_alone import LeftAlone, Reverted
 from iredldap.dit.plan import Outside
-from iredldap.errors import MailboxRemoved
 from iredldap.gateways.tables.iredadmin import DELETED
 from iredldap.gateways.touched_rows import collected
 from iredldap.operations.mail_databases import Records
 from iredldap.operations.mlmmj_calls import SYSTEM as LISTS
 from iredldap.operations.undo import subscribable_lists
 from iredldap.operations.undo.left import Left
+from iredldap.undo_errors import MailboxRemoved
 
 _MAILBOXES = f"iredadmin.{DELETED.name}"
 

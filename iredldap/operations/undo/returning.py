@@ -23,17 +23,15 @@ from iredldap.dit.undoing.net_changes import EntryChange
 from iredldap.errors import (
     AlreadyExists,
     CanNotBeLocalDomain,
-    ExceededDomainAccountLimit,
-    ExceededDomainQuotaSize,
     NoSuchAccount,
-    NotAllowed,
     PermissionDeniedUpdateGlobalAdminProfile,
-    SecretNotKept,
 )
 from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import ExceededDomainAccountLimit, ExceededDomainQuotaSize, NotAllowed
 from iredldap.operations.context import Context
 from iredldap.operations.undo.left import Left
 from iredldap.operations.undo.values import ReturningValues
+from iredldap.undo_errors import SecretNotKept
 
 _FEW = 20
 """Most entries that are added one by one."""

@@ -16,7 +16,6 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import GLOBAL_ADMINS, Outside, Plan, Step
 from iredldap.dit.undoing.net_changes import EntryChange, entry_changes
-from iredldap.errors import ChangedSince, NothingToUndo
 from iredldap.operations import list_mentions, targets
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.undo import changing, leaving, outside, passwords, returning
@@ -24,6 +23,7 @@ from iredldap.operations.undo.found import find
 from iredldap.operations.undo.left import Left
 from iredldap.operations.undo.successors import Successors
 from iredldap.operations.undo.values import ReturningValues, lazily
+from iredldap.undo_errors import ChangedSince, NothingToUndo
 
 _KILLED = {"open", "unconfirmed"}
 """Results of a change whose worker was killed, before and after others have found that out."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 from iredldap import finders
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import (
     domain,
     kinds,
@@ -31,16 +32,9 @@ from iredldap.dit.plan import (
     UndoLog,
     undo_modify,
 )
-from iredldap.errors import (
-    AmbiguousAccount,
-    ExceededDomainQuotaSize,
-    ExceededMaxUserQuota,
-    PermissionDenied,
-    PreconditionFailed,
-    Refusal,
-    raise_all,
-)
+from iredldap.errors import PermissionDenied, PreconditionFailed, Refusal, raise_all
 from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import ExceededDomainQuotaSize, ExceededMaxUserQuota
 from iredldap.operations import list_mentions, mailboxes, targets
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import global_admins

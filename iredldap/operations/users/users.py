@@ -36,17 +36,14 @@ from iredldap.dit.plan import (
     Scope,
     merge_rechecks,
 )
-from iredldap.errors import (
+from iredldap.errors import PasswordMismatch, PermissionDenied, Refusal, raise_all
+from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import (
     ExceededDomainAccountLimit,
     ExceededDomainQuotaSize,
     ExceededMaxUserQuota,
     NotAllowed,
-    PasswordMismatch,
-    PermissionDenied,
-    Refusal,
-    raise_all,
 )
-from iredldap.gateways.directory import Directory
 from iredldap.operations import (
     deleted_mailboxes,
     list_membership,

@@ -14,22 +14,16 @@ from iredldap.changes.jobs import Jobs
 from iredldap.changes.preview import Preview, preview
 from iredldap.changes.recording import Recording
 from iredldap.config.sections import Config
+from iredldap.directory_errors import NotSupportedByDirectory, Unplaced
 from iredldap.dit import request as requests
 from iredldap.dit import token_scopes
 from iredldap.dit.fields import Parsed
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.errors import (
-    AlreadyExists,
-    InvalidParameter,
-    NameTaken,
-    NotSupportedByDirectory,
-    Refusal,
-    Unplaced,
-    raise_all,
-)
+from iredldap.errors import AlreadyExists, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
+from iredldap.http_errors import NameTaken
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context

@@ -9,7 +9,7 @@ from string import Template
 
 import falcon
 
-from iredldap.errors import NoSuchRoute
+from iredldap.http_errors import NoSuchRoute
 from iredldap.shipped import shipped
 from iredldap.web import forms
 from iredldap.web.resources.base import Resource

@@ -24,7 +24,8 @@ from typing import Any, ClassVar
 from gunicorn.workers.gthread import ThreadWorker
 
 from iredldap.config.sections import Config
-from iredldap.errors import InvalidParameter, Refusal, RequestTimeout
+from iredldap.errors import InvalidParameter, Refusal
+from iredldap.http_errors import RequestTimeout
 from iredldap.web.endpoints.endpoint import Load
 from iredldap.web.server.arrivals import IncomingRequest
 from iredldap.web.server.connection import Connection, Limits

@@ -12,7 +12,8 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
-from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
+from iredldap.errors import AlreadyExists, Refusal
+from iredldap.limit_errors import ExceededDomainAccountLimit
 from iredldap.operations import aliases
 from iredldap.operations.login import Caller
 from tests.support.client import Client, done, refused

@@ -15,6 +15,7 @@ from iredldap.changes import steps as steps_module
 from iredldap.changes.apply import apply, execute
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import SchemaViolation, ValueExists
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
@@ -34,14 +35,7 @@ from iredldap.dit.plan import (
     Sweep,
     conditional_on_state,
 )
-from iredldap.errors import (
-    AlreadyExists,
-    NoSuchAccount,
-    PreconditionFailed,
-    SchemaViolation,
-    ServerDown,
-    ValueExists,
-)
+from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap import requests
 from iredldap.gateways.ldap.errors import Unanswered

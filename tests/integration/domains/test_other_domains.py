@@ -12,9 +12,10 @@ import pytest
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit.consistency.checks import examine
 from iredldap.embedded.slapd import Slapd
-from iredldap.errors import AmbiguousAccount, NoSuchAccount
+from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
 from ldif_export import child_process
 from ldif_export.backup import full

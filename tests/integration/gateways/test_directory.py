@@ -15,6 +15,7 @@ import pytest
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import DirectoryDenies, DirectoryFailed, HasChildren
 from iredldap.dit import base, generations, passwords, placement
 from iredldap.dit.fields import StoredAttribute
 from iredldap.dit.names import Tree
@@ -22,9 +23,6 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Sc
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.errors import (
     AlreadyExists,
-    DirectoryDenies,
-    DirectoryFailed,
-    HasChildren,
     InternalError,
     InvalidParameter,
     NoSuchAccount,

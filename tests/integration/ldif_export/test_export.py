@@ -22,13 +22,10 @@ import pytest
 import ldif_export
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import DirectoryDenies
 from iredldap.dit.names import Tree
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import (
-    DirectoryDenies,
-    NoSuchAccount,
-    ServerDown,
-)
+from iredldap.errors import NoSuchAccount, ServerDown
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from ldif_export import child_process, handover

@@ -16,17 +16,11 @@ import pytest
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import DirectoryDenies
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Scope
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import (
-    DirectoryDenies,
-    InternalError,
-    InvalidParameter,
-    NoSuchAccount,
-    Refusal,
-    ServerDown,
-)
+from iredldap.errors import InternalError, InvalidParameter, NoSuchAccount, Refusal, ServerDown
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped

@@ -12,13 +12,8 @@ from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Add, Plan
 from iredldap.embedded.slapd import Slapd
-from iredldap.errors import (
-    AlreadyExists,
-    ExceededDomainAccountLimit,
-    NoSuchAccount,
-    PreconditionFailed,
-    Refusal,
-)
+from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed, Refusal
+from iredldap.limit_errors import ExceededDomainAccountLimit
 from iredldap.operations.lists import maillists
 from iredldap.operations.login import Caller
 from tests.support.client import Client, done, refused

@@ -15,7 +15,8 @@ from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.embedded.slapd import Slapd, free_port
-from iredldap.errors import AlreadyExists, ExceededDomainAccountLimit, Refusal
+from iredldap.errors import AlreadyExists, Refusal
+from iredldap.limit_errors import ExceededDomainAccountLimit
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
 from iredldap.web.endpoints.index import OPERATIONS

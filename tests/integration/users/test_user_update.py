@@ -14,8 +14,9 @@ from iredldap.dit.fields import Form
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.embedded.slapd import Slapd
-from iredldap.errors import ExceededDomainQuotaSize, PermissionDenied, PreconditionFailed
+from iredldap.errors import PermissionDenied, PreconditionFailed
 from iredldap.gateways.directory import Directory
+from iredldap.limit_errors import ExceededDomainQuotaSize
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.mail_databases import Records

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iredldap.directory_errors import ExceededLdapServerSizelimit
 from iredldap.dit import parts
 from iredldap.dit.depth import Scope
 from iredldap.dit.parts import FoundEntry, SubSearch
-from iredldap.errors import ExceededLdapServerSizelimit, NoSuchAccount
+from iredldap.errors import NoSuchAccount
 
 BOUND = re.compile(r"\(entryUUID([<>])=([0-9a-f-]+)\)")
 EVERYTHING = "(objectClass=*)"

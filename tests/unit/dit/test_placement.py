@@ -2,12 +2,12 @@
 
 import pytest
 
+from iredldap.directory_errors import NotSupportedByDirectory
 from iredldap.dit import alias, domain, placement, subscribable, user
 from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.generations import GENERATIONS
 from iredldap.dit.schema import Schema
-from iredldap.errors import NotSupportedByDirectory
 from tests.unit.dit.test_generations import schema
 
 OLDEST = schema(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iredldap import errors
+from iredldap import directory_errors, error_codes, errors
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import InternalError, Refusal, Several
@@ -24,11 +24,11 @@ def test_settings_arrive_whole() -> None:
     assert handover.load(handover.dump(SETTINGS)) == SETTINGS
 
 
-@pytest.mark.parametrize("kind", [*errors.descendants()], ids=lambda kind: str(kind.__name__))
+@pytest.mark.parametrize("kind", [*error_codes.refusals()], ids=lambda kind: str(kind.__name__))
 def test_every_refusal_survives_the_exit_of_a_child(kind: type[Refusal]) -> None:
     """Its code and its HTTP status; what was said besides is no part of it."""
     if kind is Several:
-        refused: Refusal = Several([errors.DirectoryFull("x"), errors.InvalidMail("y")])
+        refused: Refusal = Several([directory_errors.DirectoryFull("x"), errors.InvalidMail("y")])
     else:
         refused = kind("PW_NO_DIGIT" if kind is errors.WeakPassword else "some\nwords")
     complaint = f"a warning of a library\n{handover.error_line(refused)}\n"

@@ -5,7 +5,8 @@ from itsdangerous import URLSafeSerializer
 
 from iredldap.config.sections import SessionSettings
 from iredldap.config.settings import Secret
-from iredldap.errors import LoginRequired, SessionExpired
+from iredldap.errors import LoginRequired
+from iredldap.http_errors import SessionExpired
 from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
 
 OLD, NEW = "o" * 32, "n" * 32

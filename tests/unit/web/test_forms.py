@@ -10,7 +10,8 @@ from falcon import testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iredldap.errors import BodyTooLarge, InvalidParameter, UnsupportedMediaType
+from iredldap.errors import InvalidParameter
+from iredldap.http_errors import BodyTooLarge, UnsupportedMediaType
 from iredldap.web import forms
 
 FORM = "application/x-www-form-urlencoded"

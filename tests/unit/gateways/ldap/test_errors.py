@@ -8,14 +8,13 @@ from pathlib import Path
 import ldap
 import pytest
 
-from iredldap.errors import (
+from iredldap.directory_errors import (
     DirectoryFailed,
     DirectoryFull,
     DirectoryReadOnly,
     DirectoryUnwilling,
-    Refusal,
-    ServerDown,
 )
+from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.ldap import errors
 from iredldap.gateways.ldap.errors import NO_OPERATION, RESULTS, refusal_for
 from iredldap.web.responses import status_of

@@ -6,15 +6,14 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.dit.names import Tree
-from iredldap.errors import (
+from iredldap.directory_errors import (
     DirectoryFailed,
     ExceededLdapServerAdminlimit,
     ExceededLdapServerSizelimit,
     ExceededLdapServerTimelimit,
-    NoSuchAccount,
-    ServerDown,
 )
+from iredldap.dit.names import Tree
+from iredldap.errors import NoSuchAccount, ServerDown
 from ldif_export.readers.libldap import entries
 from ldif_export.selection import Selection
 

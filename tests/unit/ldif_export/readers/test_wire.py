@@ -19,16 +19,9 @@ from hypothesis import strategies as st
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.directory_errors import DirectoryDenies, DirectoryFailed, ExceededLdapServerSizelimit
 from iredldap.dit.plan import Scope
-from iredldap.errors import (
-    DirectoryDenies,
-    DirectoryFailed,
-    ExceededLdapServerSizelimit,
-    InternalError,
-    NoSuchAccount,
-    Refusal,
-    ServerDown,
-)
+from iredldap.errors import InternalError, NoSuchAccount, Refusal, ServerDown
 from iredldap.gateways.ldap.errors import refusal_for
 from iredldap.ldif import writer
 from ldif_export.protocol import connection, messages

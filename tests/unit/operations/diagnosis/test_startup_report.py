@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.errors import DirectoryDenies, ServerDown
+from iredldap.directory_errors import DirectoryDenies
+from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import startup_report
 from iredldap.operations.diagnosis.startup_report import StartupReport
