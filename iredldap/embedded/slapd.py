@@ -6,11 +6,8 @@ import re
 import secrets
 import shutil
 import socket
-import stat
 import subprocess
-import tempfile
 import time
-import weakref
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -21,11 +18,10 @@ import ldap
 from iredldap.embedded import installed
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
+from iredldap.embedded.local_socket import LocalSocket
+from iredldap.embedded.replication import Replication
 
 GIB = 1024**3
-
-# A Unix socket's path may have 107 bytes on Linux, 103 elsewhere.
-_LONGEST_SOCKET_PATH = 100
 
 # What needs no escaping in slapd.conf, in a DN and, but for the dot, in a regular expression.
 _PLAIN_SUFFIX = re.compile(r"[A-Za-z]+=[\w. -]+(,[A-Za-z]+=[\w. -]+)*", re.ASCII)
@@ -101,6 +97,7 @@ class Slapd:
         extra: str = "",
         maxsize: int = 2 * GIB,
         tls: tuple[Path, Path, Path] | None = None,
+        replication: Replication | None = None,
     ) -> None:
         """Configure the server; nothing is written yet.
 
@@ -114,6 +111,7 @@ class Slapd:
             extra: Lines for slapd.conf at the end of the database section.
             maxsize: Limit of the database in bytes.
             tls: Files of the CA certificate, the certificate and its key, to offer StartTLS.
+            replication: How it takes part in a pair of servers; that includes `syncprov`.
 
         Raises:
             EmbeddedError: If the suffix has characters that need escaping.
@@ -129,8 +127,9 @@ class Slapd:
         self._extra = extra
         self._maxsize = maxsize
         self._tls = tls
+        self._replication = replication
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: Path | None = None
+        self._socket = LocalSocket(self.home)
 
     @property
     def uri(self) -> str:
@@ -138,7 +137,7 @@ class Slapd:
 
     @property
     def ldapi(self) -> str:
-        return "ldapi://" + quote(str(self._socket_path()), safe="")
+        return "ldapi://" + quote(str(self._socket.path), safe="")
 
     @property
     def log(self) -> Path:
@@ -172,23 +171,26 @@ class Slapd:
         loading = self.home / "database.loading"
         shutil.rmtree(loading, ignore_errors=True)
         loading.mkdir(mode=0o700)
-        configuration = self._write_configuration("slapadd.conf", loading)
         # -q: no flush after every entry. An interrupted load is discarded anyway.
-        loaded = subprocess.run(  # noqa: S603
-            [self._binary(), "-T", "add", "-q", "-f", configuration, "-b", self.suffix],
-            input=ldif,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=os.environ | _ENVIRONMENT,
-            check=False,
-        )
-        configuration.unlink()
-        if loaded.returncode != 0:
+        options = ["-q"]
+        if self._replication is not None:
+            # -w: with the state of the tree, by which a peer with the same one needs nothing of it.
+            options += ["-w", "-S", str(self._replication.server_id)]
+        try:
+            self._tool("add", loading, *options, ldif=ldif)
+        except EmbeddedError:
             shutil.rmtree(loading)
-            said = loaded.stdout.decode(errors="replace").strip()
-            raise EmbeddedError(f"slapadd refused the tree:\n{said}")
+            raise
         shutil.rmtree(self._database, ignore_errors=True)
         loading.rename(self._database)
+
+    def dump(self) -> bytes:
+        """Return the whole tree with its states, as slapcat writes it: another server's `prepare`.
+
+        Raises:
+            EmbeddedError: With slapd's message, if it cannot.
+        """
+        return self._tool("cat", self._database)
 
     def start(self, deadline: float = _START_SECONDS) -> None:
         """Start slapd and wait until it responds on both listeners, `deadline` seconds at most.
@@ -206,7 +208,7 @@ class Slapd:
         refuse_taken_port(self.port)
         self._make_home()
         configuration = self._write_configuration("slapd.conf", self._database)
-        self._make_socket_folder()
+        self._socket.make_folder()
         with self.log.open("ab") as log:
             before = log.tell()
             self._process = self._spawn(configuration, log.fileno())
@@ -230,15 +232,37 @@ class Slapd:
             self._process.kill()
             self._process.wait()
             self._process = None
-        self._remove_socket()
+        self._socket.remove()
+
+    def _tool(self, name: str, database: Path, *options: str, ldif: bytes = b"") -> bytes:
+        """Run slapadd or slapcat, and return what it writes."""
+        configuration = self._write_configuration(f"slap{name}.conf", database)
+        done = subprocess.run(  # noqa: S603
+            [self._binary(), "-T", name, *options, "-f", configuration, "-b", self.suffix],
+            input=ldif,
+            capture_output=True,
+            env=os.environ | _ENVIRONMENT,
+            check=False,
+        )
+        configuration.unlink()
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).decode(errors="replace").strip()
+            raise EmbeddedError(f"slap{name} failed:\n{said}")
+        return done.stdout
 
     @property
     def _database(self) -> Path:
         return self.home / "database"
 
+    @property
+    def _accesslog(self) -> Path:
+        return self.home / "accesslog"
+
     def _make_home(self) -> None:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
+        if self._replication is not None:
+            self._accesslog.mkdir(mode=0o700, exist_ok=True)
 
     def _write_configuration(self, name: str, database: Path) -> Path:
         template = Template((self._schema_dir / "slapd.conf").read_text("utf-8"))
@@ -255,11 +279,18 @@ class Slapd:
             fast_reads="" if self._fast_reads else "# ",
             syncprov="" if self._syncprov else "# ",
             tls=self._tls_lines(),
-            extra=self._extra,
+            before=self._replication_lines("1-before-database"),
+            access=self._replication_lines("2-access"),
+            extra=f"{self._extra}\n{self._replication_lines('3-end-of-database')}",
         )
         path = self.home / name
         path.write_text(text, "utf-8")
         return path
+
+    def _replication_lines(self, part: str) -> str:
+        if self._replication is None:
+            return ""
+        return self._replication.lines(part, self.suffix, self._accesslog)
 
     def _tls_lines(self) -> str:
         words = ("TLSCACertificateFile", "TLSCertificateFile", "TLSCertificateKeyFile")
@@ -318,32 +349,6 @@ class Slapd:
         if any(f"errno={errno.EADDRINUSE}" in line for line in lines):
             what = f"port {self.port} is taken: {what}"
         return "\n".join([f"{what}; {self.log} says:", *lines[-15:]])
-
-    def _socket_path(self) -> Path:
-        if self._socket is None:
-            self._socket = self.home / "ldapi"
-            if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
-                folder = tempfile.mkdtemp(prefix="iredldap-")
-                weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-                self._socket = Path(folder, "ldapi")
-        return self._socket
-
-    def _make_socket_folder(self) -> None:
-        folder = self._socket_path().parent
-        # After a stop a temporary folder is created again under its old name, so that `ldapi` does
-        # not change.
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise EmbeddedError(f"{folder} belongs to another user")
-        self._socket_path().unlink(missing_ok=True)
-
-    def _remove_socket(self) -> None:
-        if self._socket is not None:
-            self._socket.unlink(missing_ok=True)
-            if self._socket.parent != self.home:
-                shutil.rmtree(self._socket.parent, ignore_errors=True)
 
 
 def _answers(uri: str) -> bool:

@@ -37,11 +37,16 @@ def new_server(home: Path) -> Slapd:
         port=free_port(),
         extra=UNFLUSHED,
     )
+    server.prepare(first_tree())
+    return server
+
+
+def first_tree() -> bytes:
+    """Give the LDIF of a directory with nothing in it but the first admin."""
     tree = Tree(SUFFIX)
     admin = base.global_admin_entry(tree, ADMIN, salted(ADMIN_PASSWORD), "20000")
     made = [*base.entries(tree, salted(READER_PASSWORD), salted(WRITER_PASSWORD)), admin]
-    server.prepare(base.ldif(iter(made)))
-    return server
+    return base.ldif(iter(made))
 
 
 @dataclass

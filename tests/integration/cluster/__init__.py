@@ -1,0 +1,1 @@
+"""Two directory servers, two nodes, and what becomes of them when one is gone."""

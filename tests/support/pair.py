@@ -1,0 +1,217 @@
+"""Two directory servers in mirror mode, reached through relays, with the faults to try on them.
+
+The configuration is that of `deploy/openldap`. Servers are called A and B; clients have names too,
+and each goes to each server through a relay of its own, so that one of them can be cut off.
+"""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ldap
+from ldap.ldapobject import SimpleLDAPObject
+
+from iredldap.dit.names import Tree
+from iredldap.embedded.relay import Relay
+from iredldap.embedded.replication import Replication, replicator_entry
+from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.shipped import shipped
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.world import SUFFIX, UNFLUSHED, World, first_tree, salted
+
+NAMES = ("A", "B")
+CLIENT = "client"
+"""Name of the client that is meant where none is said."""
+
+REPLICATOR = f"cn=replicator,{SUFFIX}"
+REPLICATOR_PASSWORD = "replicator's-secret"
+
+_OWN = {"contextCSN"}
+"""What differs between servers that have the same entries."""
+
+
+@dataclass
+class Member:
+    """One of the two servers.
+
+    Attributes:
+        name: A or B.
+        slapd: Reached directly, past the relays: judge there what stands in it.
+    """
+
+    name: str
+    slapd: Slapd
+
+    @property
+    def world(self) -> World:
+        """The directory, as somebody beside the API sees it on this server."""
+        return World(self.slapd, Tree(SUFFIX))
+
+    def start(self) -> None:
+        """Start it with what it has, and wait until it answers."""
+        self.slapd.start(PATIENCE)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.slapd.kill()
+
+    def stop(self) -> None:
+        """Let it hang (SIGSTOP): connections stay, new ones are taken by the kernel, all silent."""
+        self._signal(signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """Let it go on (SIGCONT), also with what it was sent meanwhile."""
+        self._signal(signal.SIGCONT)
+
+    def connect(self) -> SimpleLDAPObject:
+        """Bind as the replicator, who reads everything."""
+        return self.world.connect(REPLICATOR, REPLICATOR_PASSWORD)
+
+    def vector(self) -> dict[str, str]:
+        """Return the newest CSN of each server id, as three hexadecimal digits."""
+        connection = self.connect()
+        try:
+            ((_, found),) = connection.search_s(SUFFIX, ldap.SCOPE_BASE, attrlist=["contextCSN"])
+        finally:
+            connection.unbind_s()
+        csns = [value.decode("ascii") for value in found.get("contextCSN", [])]
+        return {csn.split("#")[2]: csn for csn in csns}
+
+    def entries(self) -> dict[str, dict[str, Counter[bytes]]]:
+        """Return everything that is the same on both servers when nothing is under way."""
+        connection = self.connect()
+        try:
+            found = connection.search_s(SUFFIX, ldap.SCOPE_SUBTREE, attrlist=["*", "+"])
+        finally:
+            connection.unbind_s()
+        return {
+            dn: {name: Counter(values) for name, values in attributes.items() if name not in _OWN}
+            for dn, attributes in found
+        }
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self.slapd.pid
+        assert pid is not None, f"{self.name} does not run"
+        os.kill(pid, number)
+
+
+class Pair:
+    """Both servers, and the relays between them and their clients.
+
+    Args:
+        folder: For their databases.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._relays: dict[tuple[str, str], Relay] = {}
+        ports = {name: free_port() for name in NAMES}
+        self._ports = ports
+        self.members: Mapping[str, Member] = {
+            name: Member(name, self._server(folder / name, number))
+            for number, name in enumerate(NAMES, 1)
+        }
+
+    @property
+    def a(self) -> Member:
+        return self.members["A"]
+
+    @property
+    def b(self) -> Member:
+        return self.members["B"]
+
+    def start(self) -> None:
+        """Start both with the same tree in them: the first admin alone, and the replicator."""
+        ldif = first_tree() + replicator_entry(SUFFIX, salted(REPLICATOR_PASSWORD))
+        for member in self.members.values():
+            member.slapd.prepare(ldif)
+            ldif = member.slapd.dump()
+        for member in self.members.values():
+            member.start()
+
+    def close(self) -> None:
+        """End everything."""
+        for relay in self._relays.values():
+            relay.stop()
+        for member in self.members.values():
+            member.kill()
+
+    def relay(self, source: str, target: str) -> Relay:
+        """Return the line from a client or a server to a server; the first call makes it."""
+        if (source, target) not in self._relays:
+            made = Relay(self._ports[target])
+            made.start()
+            self._relays[source, target] = made
+        return self._relays[source, target]
+
+    def uri(self, target: str, client: str = CLIENT) -> str:
+        """Return the URI of a server for a client."""
+        return f"ldap://127.0.0.1:{self.relay(client, target).port}"
+
+    def uris(self, client: str = CLIENT) -> list[str]:
+        """Return the URIs of both servers for a client."""
+        return [self.uri(name, client) for name in NAMES]
+
+    @property
+    def link(self) -> list[Relay]:
+        """The lines between the two servers."""
+        return [self.relay("A", "B"), self.relay("B", "A")]
+
+    def lines(self, name: str) -> list[Relay]:
+        """Return all lines from and to a server or a client."""
+        return [relay for ends, relay in self._relays.items() if name in ends]
+
+    def heal(self) -> None:
+        """Heal all lines, and start what does not run."""
+        for relay in self._relays.values():
+            relay.heal()
+        for member in self.members.values():
+            if member.slapd.running:
+                member.cont()
+            else:
+                member.start()
+
+    def vectors(self) -> dict[str, dict[str, str]]:
+        """Return the newest CSN of each server id, of each server."""
+        return {name: member.vector() for name, member in self.members.items()}
+
+    def wait_until_equal(self, seconds: float = PATIENCE) -> float:
+        """Wait until both servers have seen the same changes; return how long it took."""
+        return wait_until(lambda: self.a.vector() == self.b.vector(), seconds)
+
+    def differences(self) -> dict[str, list[str]]:
+        """Return what differs: for each DN the names of attributes, of all for one that lacks."""
+        left, right = self.a.entries(), self.b.entries()
+        found = {}
+        for dn in left.keys() | right.keys():
+            one, other = left.get(dn, {}), right.get(dn, {})
+            names = sorted(
+                name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
+            )
+            if names:
+                found[dn] = names
+        return found
+
+    def _server(self, home: Path, number: int) -> Slapd:
+        own, peer = NAMES[number - 1], NAMES[2 - number]
+        return Slapd(
+            home=home,
+            suffix=SUFFIX,
+            schema_dir=shipped("schema"),
+            port=self._ports[own],
+            extra=UNFLUSHED,
+            replication=Replication(number, self.uri(peer, own), REPLICATOR_PASSWORD),
+        )
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Pair]:
+    """Run a pair during the block."""
+    with ExitStack() as stack:
+        pair = Pair(folder)
+        stack.callback(pair.close)
+        pair.start()
+        yield pair
