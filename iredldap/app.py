@@ -114,7 +114,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     tokens = BearerTokens(stored, manager, gateways.attempts, config.session.recheck)
     answers = IdempotentAnswers(state.database)
     keys = [key.reveal() for key in config.session.keys]
-    idempotency = Idempotency(answers, keys, config.api.idempotency_hours)
+    hours, abandoned = config.api.idempotency_hours, config.jobs.abandoned
+    idempotency = Idempotency(answers, keys, hours, abandoned)
     responses = Responses(config.api)
     admin_log = AdminLog(records.iredadmin)
     change_log = gateways.change_log
@@ -137,6 +138,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         probes["change_log"] = change_log.store.check
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
+    gateways.background.append(idempotency)
     shared = (config, directory, responses, jobs, records, admin_log, change_log)
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])

@@ -1,11 +1,13 @@
 """Answers to requests with an `Idempotency-Key`, in the program's own database."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import batches
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS as _ANSWERS
 
 _KEPT = sql.select(_ANSWERS.c.request, _ANSWERS.c.claim, _ANSWERS.c.answer, _ANSWERS.c.began)
@@ -16,7 +18,8 @@ class KeptAnswer:
     """An answer, or a request that is being carried out.
 
     `request` is a keyed digest of the request, and `answer` is sealed; None: there is none yet.
-    `began` is when the request came, in milliseconds since 1970.
+    `began` is when the request came, or the last sign of life of its worker, in milliseconds since
+    1970.
     """
 
     request: str
@@ -62,17 +65,40 @@ class IdempotentAnswers:
         return self._database.write(insert)
 
     def take_over(self, id_: str, former: KeptAnswer, wanted: KeptAnswer) -> bool:
-        """Claim a key whose request was abandoned, unless another client was quicker.
+        """Claim a key whose request was abandoned.
+
+        Not if another client was quicker, or its worker has given a sign of life since it was read.
 
         Raises:
             ServerDown: If the database does not respond.
         """
         same = sql.and_(
-            _ANSWERS.c.id == id_, _ANSWERS.c.claim == former.claim, _ANSWERS.c.answer.is_(None)
+            _ANSWERS.c.id == id_,
+            _ANSWERS.c.claim == former.claim,
+            _ANSWERS.c.began == former.began,
+            _ANSWERS.c.answer.is_(None),
         )
         values = {"claim": wanted.claim, "began": wanted.began}
         change = sql.update(_ANSWERS).where(same).values(values)
         return self._database.write(lambda connection: connection.execute(change).rowcount == 1)
+
+    def beat(self, claims: Collection[str], now: int) -> None:
+        """Store a sign of life of the worker of requests that are being carried out.
+
+        Args:
+            claims: Their claims.
+            now: Milliseconds since 1970.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+
+        def store(connection: sql.Connection) -> None:
+            for batch in batches([*claims]):
+                own = sql.and_(_ANSWERS.c.claim.in_(batch), _ANSWERS.c.answer.is_(None))
+                connection.execute(sql.update(_ANSWERS).where(own).values(began=now))
+
+        self._database.write(store)
 
     def keep(self, id_: str, claim: str, answer: bytes) -> None:
         """Keep the answer to a request, if its claim still holds.

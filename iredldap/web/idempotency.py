@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from iredldap.errors import InvalidParameter, Refusal, ServerDown, TooManyRequests
 from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
+from iredldap.gateways.rounds import Rounds
 from iredldap.http_errors import IdempotencyKeyInUse, IdempotencyKeyReused, RequestTimeout
 from iredldap.web import forms
 from iredldap.web.responses import status_of
@@ -33,8 +34,8 @@ REPLAYED = "Idempotency-Replayed"
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _NONCE = 12
-_ABANDONED = 300_000
-"""Milliseconds after which a request without an answer is taken for one whose worker died."""
+_BEATS = 5
+"""Signs of life in the time after which a request is taken for one whose worker died."""
 
 _OWN_HEADERS = {
     "x-request-id", "x-served-by", "set-cookie", "vary",
@@ -65,12 +66,33 @@ class Idempotency:
         kept: The answers.
         keys: Session keys: the last one seals, and any opens.
         hours: Hours for which an answer is kept.
+        abandoned: Seconds without a sign of life after which the worker of a request is dead.
     """
 
-    def __init__(self, kept: IdempotentAnswers, keys: Sequence[str], hours: int) -> None:
+    def __init__(
+        self, kept: IdempotentAnswers, keys: Sequence[str], hours: int, abandoned: float
+    ) -> None:
         self._kept = kept
         self._keys = keys
         self._milliseconds = hours * 3600 * 1000
+        self._abandoned = int(abandoned * 1000)
+        self._interval = abandoned / _BEATS
+        self._held: dict[str, float] = {}
+        self._rounds = Rounds("idempotency", self._beat, self._interval)
+
+    def start(self) -> None:
+        """Begin to give signs of life of requests that take long."""
+        self._rounds.start()
+
+    def close(self) -> None:
+        """End that."""
+        self._rounds.close()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        long = [one for one, since in [*self._held.items()] if now - since >= self._interval]
+        if long:
+            self._kept.beat(long, _now_ms())
 
     def begin(self, request: falcon.Request, response: falcon.Response) -> None:
         """Claim the key of a request, or answer it as before; without a key nothing happens.
@@ -90,22 +112,27 @@ class Idempotency:
             return
         if not _KEY.fullmatch(key):
             raise InvalidParameter(f"{HEADER} has 1 to 255 printable ASCII characters")
-        now = time.time_ns() // 1_000_000
+        now = _now_ms()
         claim = Claim(_id(request, key), os.urandom(16).hex(), key)
         wanted = KeptAnswer(self._digest(request, self._keys[-1]), claim.claim, None, now)
         found = self._kept.claim(claim.id, wanted, now - self._milliseconds)
         if found is None:
-            request.context.claim = claim
+            self._hold(request, claim)
             return
         if not any(_same(found.request, self._digest(request, each)) for each in self._keys):
             raise IdempotencyKeyReused(claim.id)
         if found.answer is not None:
             self._replay(response, found.answer, claim)
             return
-        is_abandoned = found.began < now - _ABANDONED
+        is_abandoned = found.began < now - self._abandoned
         if not is_abandoned or not self._kept.take_over(claim.id, found, wanted):
             raise IdempotencyKeyInUse(claim.id)
+        self._hold(request, claim)
+
+    def _hold(self, request: falcon.Request, claim: Claim) -> None:
         request.context.claim = claim
+        self._held[claim.claim] = time.monotonic()
+        self._rounds.start()
 
     def end(self, request: falcon.Request, response: falcon.Response) -> None:
         """Keep the answer to a request that holds a key.
@@ -125,6 +152,8 @@ class Idempotency:
                 self._kept.keep(claim.id, claim.claim, answer)
         except ServerDown as ex:
             log.warning("an answer cannot be kept for a repeat", detail=ex.detail)
+        finally:
+            self._held.pop(claim.claim, None)
 
     def _digest(self, request: falcon.Request, key: str) -> str:
         """Return a keyed digest of what a request asks for, whatever its form."""
@@ -170,6 +199,10 @@ class Idempotency:
                 continue
             return json.loads(text)
         raise IdempotencyKeyReused(f"{claim.id}: sealed by a key that is gone")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _may_pass(refusal: Refusal | None) -> bool:

@@ -1,6 +1,7 @@
 """A repeated POST with the same `Idempotency-Key`: done once, answered as often as it is sent."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 import requests
 
 from iredldap.errors import ServerDown
+from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
 from tests.support.client import Client, done, refused
-from tests.support.databases import execute
-from tests.support.patience import at_once
+from tests.support.databases import execute, rows
+from tests.support.patience import at_once, wait_until
 from tests.support.serving import Served
 from tests.support.world import World
 
@@ -201,16 +203,54 @@ def _copy(client: Client) -> requests.Session:
 
 
 def test_the_claim_of_a_dead_worker_is_taken_over(api: Client, served: Served) -> None:
-    """After a time that no request takes; before that, it is in use."""
+    """After `jobs.abandoned` without a sign of life; before that, it is in use."""
     done(post(api, ANN, password=PASSWORD))
     done(api.delete(ANN))
     state = served.config.state.url.reveal()
     execute(state, "UPDATE idempotent_answers SET answer = NULL")
     answer = refused(post(api, ANN, password=PASSWORD), 409, "IDEMPOTENCY_KEY_IN_USE")
     assert answer.headers["Retry-After"] == "1"
-    execute(state, "UPDATE idempotent_answers SET began = began - 300001")
+    execute(state, "UPDATE idempotent_answers SET began = began - 15001")
     assert "Idempotency-Replayed" not in done(post(api, ANN, password=PASSWORD)).headers
     assert done(post(api, ANN, password=PASSWORD)).headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_long_request_is_not_done_twice(api: Client, serve: Any, world: World) -> None:
+    """Its worker gives signs of life, however short the time after which it would be dead."""
+    served: Served = serve(jobs={"abandoned": 0.5})
+    client = Client(served.url, api.session)
+    first: list[requests.Response] = []
+    thread = threading.Thread(
+        target=lambda: first.append(post(Client(served.url, _copy(api)), ANN, password=PASSWORD))
+    )
+    with served.gateways.records.turns.take(frozenset({"one.test"})):
+        thread.start()
+        wait_until(lambda: bool(_claims(served)))
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            refused(post(client, ANN, password=PASSWORD), 409, "IDEMPOTENCY_KEY_IN_USE")
+    thread.join()
+    done(first[0])
+    again = done(post(client, ANN, password=PASSWORD))
+    assert again.headers["X-Change-Id"] == first[0].headers["X-Change-Id"]
+
+
+def test_a_sign_of_life_wins_against_who_takes_over(served: Served) -> None:
+    """Also when it comes after the other has read the claim."""
+    kept = IdempotentAnswers(served.gateways.state.database)
+    assert kept.claim("id", KeptAnswer("r", "one", None, 1000), 0) is None
+    rival = KeptAnswer("r", "two", None, 90_000)
+    found = kept.claim("id", rival, 0)
+    assert found == KeptAnswer("r", "one", None, 1000)
+    kept.beat(["one"], 80_000)
+    assert not kept.take_over("id", found, rival)
+    late = kept.claim("id", rival, 0)
+    assert late
+    assert kept.take_over("id", late, rival)
+
+
+def _claims(served: Served) -> list[tuple[Any, ...]]:
+    return rows(served.config.state.url.reveal(), "SELECT claim FROM idempotent_answers")
 
 
 def test_an_answer_is_forgotten_after_a_day(api: Client, served: Served) -> None:
