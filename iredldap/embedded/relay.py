@@ -1,16 +1,35 @@
-"""Relay TCP connections on the loopback interface, and break them on command; needs no root."""
+"""Relay TCP connections on the loopback interface, and break them on command; needs no root.
+
+Clients are told apart by their addresses, 127.0.0.0/8 being all loopback: so two nodes reach a
+server by the same URI, and one of them can be cut off. libldap takes the address to connect from
+from the environment, `CLIENT_ADDRESS`.
+"""
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from enum import Enum, auto
 
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.slapd import free_port
 
+CLIENT_ADDRESS = "LDAPSOCKET_BIND_ADDRESSES"
+"""Variable of libldap: the address that connections are made from."""
+
 _CHUNK = 64 * 1024
 _SECONDS = 10.0
+
+
+class State(Enum):
+    """What becomes of connections."""
+
+    PASSES = auto()
+    HANGS = auto()
+    """Nothing passes, either way, and nobody is told, as of a pulled cable. Connections stay, new
+    ones are accepted and silent. What is sent meanwhile arrives later, as TCP sends it again, also
+    from clients that have given up."""
+    CUT = auto()
+    """Connections are reset, and new ones refused, as where no server listens."""
 
 
 class Relay:
@@ -27,8 +46,8 @@ class Relay:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._listener: asyncio.Server | None = None
-        self._passing = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._usual = State.PASSES
+        self._lines: dict[str, _Line] = {}
 
     def start(self) -> None:
         """Listen, and pass everything on.
@@ -53,53 +72,78 @@ class Relay:
             self._thread.join(_SECONDS)
         self._loop.close()
 
-    def cut(self) -> None:
-        """Reset all connections and refuse new ones, as where no server listens."""
-        self._do(self._cut)
+    def cut(self, client: str | None = None) -> None:
+        """Set the state CUT for a client's address, or for all clients."""
+        self.set(State.CUT, client)
 
-    def hang(self) -> None:
-        """Let nothing pass, either way, and tell nobody, as of a pulled cable.
+    def hang(self, client: str | None = None) -> None:
+        """Set the state HANGS for a client's address, or for all clients."""
+        self.set(State.HANGS, client)
 
-        Connections stay, new ones are accepted and silent. What is sent meanwhile arrives after
-        `heal`, as TCP sends it again, also from clients that have given up.
-        """
-        self._do(self._hang)
-
-    def heal(self) -> None:
-        """Pass everything on again.
+    def heal(self, client: str | None = None) -> None:
+        """Set the state PASSES for a client's address, or for all clients.
 
         Raises:
-            OSError: If another program has taken the port after `cut`.
+            OSError: If another program has taken the port while it was cut.
         """
-        self._do(self._heal)
+        self.set(State.PASSES, client)
 
-    def _do(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        asyncio.run_coroutine_threadsafe(change(), self._loop).result(_SECONDS)
+    def set(self, state: State, client: str | None = None) -> None:
+        """Set the state for a client's address, or for all clients, also those to come."""
+        asyncio.run_coroutine_threadsafe(self._set(state, client), self._loop).result(_SECONDS)
 
-    async def _cut(self) -> None:
-        if self._listener is not None:
+    async def _set(self, state: State, client: str | None) -> None:
+        if client is None:
+            self._usual = state
+            await self._listen(state is not State.CUT)
+        lines = [*self._lines.values()] if client is None else [self._line(client)]
+        for line in lines:
+            await line.set(state)
+
+    async def _listen(self, wanted: bool) -> None:
+        if wanted and self._listener is None:
+            self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        elif not wanted and self._listener is not None:
             self._listener.close()
             self._listener = None
-        # Those that were accepted in this turn of the loop have no task yet.
-        await asyncio.sleep(0)
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _hang(self) -> None:
-        self._passing.clear()
-        await self._listen()
-
-    async def _heal(self) -> None:
-        await self._listen()
-        self._passing.set()
-
-    async def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            # Those that were accepted in this turn of the loop are known in the next one.
+            await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = self._loop.create_task(self._relay(reader, writer))
+        client = writer.get_extra_info("peername")
+        self._line(client[0] if client else "").add(reader, writer)
+
+    def _line(self, client: str) -> "_Line":
+        return self._lines.setdefault(client, _Line(self.target, self._usual))
+
+
+class _Line:
+    """The connections of one client; for the thread of the loop only."""
+
+    def __init__(self, target: int, state: State) -> None:
+        self._target = target
+        self._state = state
+        self._passing = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        if state is State.PASSES:
+            self._passing.set()
+
+    async def set(self, state: State) -> None:
+        self._state = state
+        if state is State.PASSES:
+            self._passing.set()
+        else:
+            self._passing.clear()
+        if state is State.CUT:
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def add(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._state is State.CUT:
+            writer.transport.abort()
+            return
+        connection = asyncio.get_running_loop().create_task(self._relay(reader, writer))
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
 
@@ -107,7 +151,7 @@ class Relay:
         ends = [writer]
         try:
             await self._passing.wait()
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
             ends.append(server_writer)
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(reader, server_writer))

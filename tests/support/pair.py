@@ -1,7 +1,7 @@
 """Two directory servers in mirror mode, reached through relays, with the faults to try on them.
 
-The configuration is that of `deploy/openldap`. Servers are called A and B; clients have names too,
-and each goes to each server through a relay of its own, so that one of them can be cut off.
+The configuration is that of `deploy/openldap`. The servers are called A and B. Clients that run in
+`Pair.environment` have names too, and can be cut off one by one; all use the same URIs.
 """
 
 import os
@@ -16,7 +16,7 @@ import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit.names import Tree
-from iredldap.embedded.relay import Relay
+from iredldap.embedded.relay import CLIENT_ADDRESS, Relay
 from iredldap.embedded.replication import Replication, replicator_entry
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.shipped import shipped
@@ -24,8 +24,6 @@ from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, UNFLUSHED, World, first_tree, salted
 
 NAMES = ("A", "B")
-CLIENT = "client"
-"""Name of the client that is meant where none is said."""
 
 REPLICATOR = f"cn=replicator,{SUFFIX}"
 REPLICATOR_PASSWORD = "replicator's-secret"
@@ -99,19 +97,49 @@ class Member:
         os.kill(pid, number)
 
 
+@dataclass(frozen=True)
+class Line:
+    """The way to a server, of one client or of all.
+
+    Attributes:
+        relay: Through which it goes.
+        address: Of the client; None: all clients.
+    """
+
+    relay: Relay
+    address: str | None = None
+
+    def cut(self) -> None:
+        """Reset its connections, and refuse new ones."""
+        self.relay.cut(self.address)
+
+    def hang(self) -> None:
+        """Let nothing pass, as if the cable were pulled."""
+        self.relay.hang(self.address)
+
+    def heal(self) -> None:
+        """Let everything pass again."""
+        self.relay.heal(self.address)
+
+
 class Pair:
     """Both servers, and the relays between them and their clients.
 
     Args:
         folder: For their databases.
+
+    Attributes:
+        members: The servers by name.
+        relays: Through which clients reach each of them.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._relays: dict[tuple[str, str], Relay] = {}
+        self._clients: list[str] = []
         ports = {name: free_port() for name in NAMES}
-        self._ports = ports
+        self.relays = {name: Relay(ports[name]) for name in NAMES}
+        self._peers = {name: Relay(ports[name]) for name in NAMES}
         self.members: Mapping[str, Member] = {
-            name: Member(name, self._server(folder / name, number))
+            name: Member(name, self._server(folder / name, number, ports[name]))
             for number, name in enumerate(NAMES, 1)
         }
 
@@ -125,6 +153,8 @@ class Pair:
 
     def start(self) -> None:
         """Start both with the same tree in them: the first admin alone, and the replicator."""
+        for relay in [*self.relays.values(), *self._peers.values()]:
+            relay.start()
         ldif = first_tree() + replicator_entry(SUFFIX, salted(REPLICATOR_PASSWORD))
         for member in self.members.values():
             member.slapd.prepare(ldif)
@@ -134,39 +164,40 @@ class Pair:
 
     def close(self) -> None:
         """End everything."""
-        for relay in self._relays.values():
+        for relay in [*self.relays.values(), *self._peers.values()]:
             relay.stop()
         for member in self.members.values():
             member.kill()
 
-    def relay(self, source: str, target: str) -> Relay:
-        """Return the line from a client or a server to a server; the first call makes it."""
-        if (source, target) not in self._relays:
-            made = Relay(self._ports[target])
-            made.start()
-            self._relays[source, target] = made
-        return self._relays[source, target]
+    @property
+    def uris(self) -> list[str]:
+        """URIs of both servers for clients."""
+        return [self.uri(name) for name in NAMES]
 
-    def uri(self, target: str, client: str = CLIENT) -> str:
-        """Return the URI of a server for a client."""
-        return f"ldap://127.0.0.1:{self.relay(client, target).port}"
+    def uri(self, name: str) -> str:
+        """Return the URI of a server for clients."""
+        return f"ldap://127.0.0.1:{self.relays[name].port}"
 
-    def uris(self, client: str = CLIENT) -> list[str]:
-        """Return the URIs of both servers for a client."""
-        return [self.uri(name, client) for name in NAMES]
+    def line(self, client: str, name: str) -> "Line":
+        """Return the line from a client, by its name, to a server."""
+        return Line(self.relays[name], self._address(client))
 
     @property
-    def link(self) -> list[Relay]:
-        """The lines between the two servers."""
-        return [self.relay("A", "B"), self.relay("B", "A")]
+    def link(self) -> list["Line"]:
+        """The lines between the two servers, in both directions."""
+        return [Line(relay) for relay in self._peers.values()]
 
-    def lines(self, name: str) -> list[Relay]:
-        """Return all lines from and to a server or a client."""
-        return [relay for ends, relay in self._relays.items() if name in ends]
+    def lines(self, name: str) -> list["Line"]:
+        """Return all lines of a server: those of all clients, and the link."""
+        return [Line(self.relays[name]), *self.link]
+
+    def environment(self, client: str) -> dict[str, str]:
+        """Return the variables by which a program is this client, a name of your choice."""
+        return {CLIENT_ADDRESS: self._address(client)}
 
     def heal(self) -> None:
         """Heal all lines, and start what does not run."""
-        for relay in self._relays.values():
+        for relay in [*self.relays.values(), *self._peers.values()]:
             relay.heal()
         for member in self.members.values():
             if member.slapd.running:
@@ -195,15 +226,20 @@ class Pair:
                 found[dn] = names
         return found
 
-    def _server(self, home: Path, number: int) -> Slapd:
-        own, peer = NAMES[number - 1], NAMES[2 - number]
+    def _address(self, client: str) -> str:
+        if client not in self._clients:
+            self._clients.append(client)
+        return f"127.0.0.{2 + self._clients.index(client)}"
+
+    def _server(self, home: Path, number: int, port: int) -> Slapd:
+        peer = self._peers[NAMES[2 - number]]
         return Slapd(
             home=home,
             suffix=SUFFIX,
             schema_dir=shipped("schema"),
-            port=self._ports[own],
+            port=port,
             extra=UNFLUSHED,
-            replication=Replication(number, self.uri(peer, own), REPLICATOR_PASSWORD),
+            replication=Replication(number, f"ldap://127.0.0.1:{peer.port}", REPLICATOR_PASSWORD),
         )
 
 
