@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import alias, domain, domain_entry, mail_names, names, references
+from iredldap.dit import alias, domain, domain_entry, mail_names, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, Verb, show
 from iredldap.dit.filters import equals
 from iredldap.dit.modlist import modlist
-from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Plan, Query, Scope
+from iredldap.dit.plan import Add, Modify, Plan, Query, Scope
 from iredldap.errors import InvalidMail
-from iredldap.operations import list_mentions, targets, uniqueness
+from iredldap.operations import account_deletion, targets, uniqueness
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains.account_limits import Limit
 
@@ -157,27 +157,13 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    directory, records, mail = context.directory, context.records, path["mail"]
+    records, mail = context.records, path["mail"]
     entry = get(context, mail)
     records.ask()
+    addresses = alias.addresses(entry)
     return Plan(
         entry.dn,
-        (
-            # Disabled first: Postfix delivers to it no longer while its mentions are cleared. The
-            # entry is deleted last: as long as it is there, a repeat does what is left.
-            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.remove_account(context, entry.dn, alias.addresses(entry)),
-            *references.clear_addresses(
-                directory.tree,
-                entry.dn,
-                alias.addresses(entry),
-                finders.dns_below(directory, entry.dn),
-            ),
-            records.forgetting(mail),
-            # Other programs may mention it until the entry is gone: this look is as late as can be.
-            references.clear_late_mentions(directory.tree, entry.dn, alias.addresses(entry)),
-            Delete(entry.dn, absent_ok=True, with_children=True),
-        ),
+        account_deletion.steps(context, entry.dn, addresses, records=(records.forgetting(mail),)),
         entry.csn,
-        touches=mail_names.domains_of(alias.addresses(entry)),
+        touches=mail_names.domains_of(addresses),
     )

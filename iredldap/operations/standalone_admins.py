@@ -7,7 +7,7 @@ address without an account: these are withdrawn.
 from collections.abc import Iterable, Iterator
 
 from iredldap import finders
-from iredldap.dit import admin, filters, mail_names, names, references, user, user_entry
+from iredldap.dit import admin, deletion, filters, mail_names, names, references, user, user_entry
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either
@@ -19,7 +19,6 @@ from iredldap.dit.plan import (
     Delete,
     Mod,
     Modify,
-    Op,
     Plan,
     Query,
     Recheck,
@@ -175,6 +174,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     entry = finders.require(found, "admin", mail)
     if names.same_dn(caller.dn, entry.dn):
         raise PermissionDenied("an admin cannot delete their own account")
+    steps: Iterable[Step]
     if entry is holder:
         steps = _demote(directory, entry, mail)
     else:
@@ -190,18 +190,16 @@ def _user_with_rights(directory: Directory, mail: str) -> Entry | None:
     return None
 
 
-def _remove(directory: Directory, entry: Entry, withdrawn: str | None) -> Iterator[Step]:
-    off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
-    # Disabled first: no login while the rights are withdrawn. The entry is deleted after all
-    # mentions: as long as it is there, a repeat does what is left.
-    yield Modify(entry.dn, off)
-    yield from global_admins.require_active(directory, entry, off)
-    if withdrawn:
-        yield _withdraw_domains(directory, withdrawn)
-    yield references.clear_dns(directory.tree, entry.dn, finders.dns_below(directory, entry.dn))
-    yield Delete(entry.dn, absent_ok=True, with_children=True)
-    if withdrawn:
-        yield _recheck_domains(directory, withdrawn)
+def _remove(directory: Directory, entry: Entry, withdrawn: str | None) -> tuple[Step, ...]:
+    named = references.clear_dns(directory.tree, entry.dn, finders.dns_below(directory, entry.dn))
+    return deletion.steps(
+        entry.dn,
+        checks=global_admins.require_active(directory, entry, deletion.DISABLE),
+        references=(_withdraw_domains(directory, withdrawn), named) if withdrawn else (named,),
+        # Rights belong to the address, in the entries of domains: one that was granted meanwhile
+        # would be the next account's of this address.
+        afterwards=(_recheck_domains(directory, withdrawn),) if withdrawn else (),
+    )
 
 
 def _demote(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:

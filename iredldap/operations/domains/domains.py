@@ -7,6 +7,7 @@ from functools import partial
 from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import (
+    deletion,
     domain,
     domain_entry,
     filters,
@@ -355,27 +356,26 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if not caller.is_global:
         _refuse_global_admins(directory, entry)
     records.ask_for_mailboxes(days)
-    off = Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),))
     domains = [name, *domain.alias_domains(entry)]
 
     users = partial(directory.stream, _mailboxes(entry))
     return Plan(
         entry.dn,
-        (
-            # Disabled first: no mail is accepted while its accounts go.
-            off,
-            # Lists, references and databases before the accounts: the directory says which of them
-            # there are, so a repeat after a crash finds what is left.
-            *list_mentions.remove_domain(context, entry.dn, domains),
-            references.clear_domains(directory.tree, entry.dn, domains),
-            references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
-            # While the entries of the users can still be read.
-            deleted_mailboxes.record_deleted(context, users, entry.dn, days),
-            records.forgetting_domains(*domains),
-            replace(everything_below(entry.dn), meaning="delete everything in the domain"),
-            # Late: one of them may be the caller, who needs the right to repeat the request.
-            *domain_admins.revoke_role(directory, entry.dn, entry.lowered("domainAdmin")),
-            Delete(entry.dn, absent_ok=True, with_children=True),
+        deletion.steps(
+            entry.dn,
+            references=(
+                *list_mentions.remove_domain(context, entry.dn, domains),
+                references.clear_domains(directory.tree, entry.dn, domains),
+                references.clear_default_lists(directory.tree, [f"@{gone}" for gone in domains]),
+            ),
+            records=(
+                # While the entries of the users can still be read.
+                deleted_mailboxes.record_deleted(context, users, entry.dn, days),
+                records.forgetting_domains(*domains),
+            ),
+            own=(replace(everything_below(entry.dn), meaning="delete everything in the domain"),),
+            # One of the admins may be the caller, who needs the right to repeat the request.
+            late=domain_admins.revoke_role(directory, entry.dn, entry.lowered("domainAdmin")),
         ),
         entry.csn,
         touches=frozenset(

@@ -28,7 +28,12 @@ from iredldap.dit.plan import (
     Step,
 )
 from iredldap.gateways.directory import Directory
-from iredldap.operations import external_members, list_membership, list_mentions, uniqueness
+from iredldap.operations import (
+    account_deletion,
+    external_members,
+    list_membership,
+    uniqueness,
+)
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains.account_limits import Limit
 from iredldap.operations.uniqueness import NewAccount
@@ -234,21 +239,16 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     externals = list_membership.externals_of(directory, entry, addresses)
     return Plan(
         entry.dn,
-        (
-            # Disabled first: it gets no mail while its members are removed. The entry is deleted
-            # last: as long as it is there, a repeat finds it and does what is left.
-            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.remove_account(context, entry.dn, addresses),
-            *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
-            ),
-            references.clear_default_lists(directory.tree, addresses),
-            records.forgetting(mail),
-            *external_members.without_list(externals, addresses),
-            # Other programs may mention it until the entry is gone: this look is as late as can be.
-            references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True, with_children=True),
-            list_membership.recheck_members(directory, addresses),
+        account_deletion.steps(
+            context,
+            entry.dn,
+            addresses,
+            settings=(references.clear_default_lists(directory.tree, addresses),),
+            records=(records.forgetting(mail),),
+            own=external_members.without_list(externals, addresses),
+            # Members name the list in their own entries: an address added to them meanwhile would
+            # make them members of the next list of this address.
+            afterwards=(list_membership.recheck_members(directory, addresses),),
         ),
         entry.csn,
         touches=mail_names.domains_of(addresses),

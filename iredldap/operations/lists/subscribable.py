@@ -11,11 +11,18 @@ from functools import cache
 from typing import Any
 
 from iredldap import finders
-from iredldap.dit import domain, list_profile, mail_names, references, subscribable, user_entry
+from iredldap.dit import (
+    domain,
+    list_profile,
+    mail_names,
+    references,
+    subscribable,
+    user_entry,
+)
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed, show
 from iredldap.dit.modlist import modlist
-from iredldap.dit.plan import Delete, Mod, Modify, Op, Outside, Plan, Step, UndoLog
+from iredldap.dit.plan import Modify, Outside, Plan, Step, UndoLog
 from iredldap.dit.subscribable import (
     ADD_SUBSCRIBERS,
     EXTRA_ADDRESSES,
@@ -26,7 +33,7 @@ from iredldap.dit.subscribable import (
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.mlmmjadmin import Settings
-from iredldap.operations import external_members, list_membership, list_mentions
+from iredldap.operations import account_deletion, external_members, list_membership, list_mentions
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.lists import subscribable_members
 from iredldap.operations.mlmmj_calls import MailingLists
@@ -223,21 +230,18 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     words = "archive the list" if archive else "remove the list for good"
     return Plan(
         entry.dn,
-        (
-            # Disabled first: it gets no mail while it is taken apart. The entry is deleted last: as
-            # long as it is there, a repeat does what is left, and can name the folder.
-            Modify(entry.dn, (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)),
-            *list_mentions.remove_account(context, entry.dn, addresses),
-            *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
+        account_deletion.steps(
+            context,
+            entry.dn,
+            addresses,
+            settings=(references.clear_default_lists(directory.tree, addresses),),
+            records=(records.forgetting(mail),),
+            own=(
+                *external_members.without_list(externals, addresses),
+                # Before the entry, which is what a repeat knows the folder by.
+                Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
             ),
-            references.clear_default_lists(directory.tree, addresses),
-            records.forgetting(mail),
-            *external_members.without_list(externals, addresses),
-            Outside(f"{words} {mail}", lambda: lists.delete(mail, archive=archive)),
-            references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True, with_children=True),
-            list_membership.recheck_members(directory, addresses),
+            afterwards=(list_membership.recheck_members(directory, addresses),),
         ),
         entry.csn,
         touches=mail_names.domains_of(addresses),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from iredldap import finders
 from iredldap.config.sections import Config
 from iredldap.dit import (
+    deletion,
     domain,
     domain_entry,
     kinds,
@@ -13,7 +14,6 @@ from iredldap.dit import (
     maillist,
     names,
     passwords,
-    references,
     settings,
     user,
     user_entry,
@@ -27,9 +27,6 @@ from iredldap.dit.plan import (
     Add,
     Correction,
     Delete,
-    Mod,
-    Modify,
-    Op,
     Plan,
     Query,
     Recheck,
@@ -45,9 +42,9 @@ from iredldap.limit_errors import (
     NotAllowed,
 )
 from iredldap.operations import (
+    account_deletion,
     deleted_mailboxes,
     list_membership,
-    list_mentions,
     mailboxes,
     rights,
     uniqueness,
@@ -321,29 +318,22 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     protected.refuse_global_admin(caller, entry)
     if protected.is_own(caller, entry):
         raise PermissionDenied("an admin cannot delete their own account")
-    off = (Mod(Op.REPLACE, "accountStatus", (b"disabled",)),)
-    rechecks = tuple(global_admins.require_active(directory, entry, off))
+    # Evaluated here, before the databases are asked: who may not do it gets that answer also while
+    # a database is down.
+    last_admin = tuple(global_admins.require_active(directory, entry, deletion.DISABLE))
     records.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
         entry.dn,
-        (
-            # Disabled first: no delivery and no login while the mentions go.
-            Modify(entry.dn, off),
-            # Before anything else: if two global admins delete each other, enabling the account
-            # reverts everything.
-            *rechecks,
-            # Mentions, mailbox and databases before the entry: as long as that is there, a repeat
-            # finds the account and does what is left.
-            *list_mentions.remove_account(context, entry.dn, addresses),
-            *references.clear_addresses(
-                directory.tree, entry.dn, addresses, finders.dns_below(directory, entry.dn)
+        account_deletion.steps(
+            context,
+            entry.dn,
+            addresses,
+            checks=last_admin,
+            records=(
+                deleted_mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
+                records.forgetting(mail),
             ),
-            deleted_mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
-            records.forgetting(mail),
-            # Other programs may mention it until the entry is gone: this look is as late as can be.
-            references.clear_late_mentions(directory.tree, entry.dn, addresses),
-            Delete(entry.dn, absent_ok=True, with_children=True),
         ),
         entry.csn,
         touches=touched(entry),
