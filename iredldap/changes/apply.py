@@ -11,7 +11,7 @@ from iredldap.changes import dry_run, steps
 from iredldap.changes.dry_run import ConcurrentChanges
 from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
-from iredldap.changes.steps import run_step, work_outside
+from iredldap.changes.steps import run_patiently, run_step, work_outside
 from iredldap.directory_errors import DirectoryUnable, Unplaced
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import (
@@ -245,7 +245,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
         directory.refuse_partial(sweeps)
     for number, step in enumerate(plan.steps):
         try:
-            left = run_step(directory, step, progress)
+            left = run_patiently(directory, step, progress)
         except Refusal as refusal:
             if isinstance(step, Operation):
                 progress.fail(step, refusal)

@@ -3,20 +3,22 @@
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from iredldap.changes.job_state import JobState, writes
+from iredldap.changes.outages import HERE, PAUSE, Outage, passes
 from iredldap.changes.progress import Progress
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Plan, Step, Sweep
 from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.locks import Busy
 from iredldap.gateways.state import Job, StateDatabase
 
 log = structlog.get_logger("iredldap.jobs")
@@ -36,6 +38,7 @@ class JobRun:
         database: StateDatabase,
         directory: Directory,
         closing: threading.Event,
+        patience: float,
     ) -> None:
         self.job = job
         self.state = JobState.loaded(job.state)
@@ -45,11 +48,16 @@ class JobRun:
         self._database = database
         self._directory = directory
         self._closing = closing
+        self._patience = int(patience * 1000)
+        self._outage = Outage.told_in(job.report)
+        self._outage_here = 0
+        self._reached = (0, 0)
         self._taken = threading.Event()
         self._earlier = self.state.done
         self._progress = Progress()
         self._total: int | None = None
         self._done = job.done
+        self._is_planned = False
 
     @contextmanager
     def beating(self, interval: float) -> Iterator[None]:
@@ -75,6 +83,7 @@ class JobRun:
 
     def begin(self, plan: Plan) -> Progress:
         """Start to record the progress of a plan; only the first one is measured."""
+        self._is_planned = True
         if self._total is None:
             # Measured once. A plan that is made again after a race finds less to do, and the
             # progress shown would go back.
@@ -83,6 +92,44 @@ class JobRun:
         self._progress = _Followed(self)
         self._note()
         return self._progress
+
+    def waits(self, refusal: Refusal, *, unknown: bool) -> bool:
+        """Wait a moment for what did not respond; return whether to try the step again here.
+
+        Raises:
+            Interrupted: If this worker is not to go on.
+        """
+        if not self.outlasts(refusal):
+            return False
+        # What another worker would not find out: whether a write was carried out that got no
+        # response, and that an entry under the name of a new account is the job's own.
+        only_here = unknown or (self.state.has_begun and self.state.fate == "added")
+        if not only_here and now_ms() - self._outage_here > HERE * 1000:
+            return False
+        with suppress(ServerDown):
+            self._write(**self._standing(), report=self._told())
+        self._closing.wait(PAUSE)
+        self.check()
+        return True
+
+    def outlasts(self, refusal: Refusal) -> bool:
+        """Return whether the job goes on when the cause of a refusal has passed.
+
+        Not if no turn came in all the time that a job waits for one, nor if the job has made no
+        progress for too long.
+        """
+        if not passes(refusal) or (isinstance(refusal, Busy) and not self._is_planned):
+            return False
+        now, reached = now_ms(), (len(self._progress.done), self._progress.entries)
+        if reached != self._reached:
+            # Something has been carried out since the last time: that was another outage.
+            self._outage, self._outage_here, self._reached = None, 0, reached
+        self._outage_here = self._outage_here or now
+        self._outage = (self._outage or Outage(now, now + self._patience)).because(refusal)
+        return now < self._outage.until
+
+    def _told(self) -> str | None:
+        return self._outage.as_report() if self._outage else None
 
     def step_done(self, step: Step) -> None:
         """Store that a step was carried out, before the next one begins.
@@ -111,9 +158,24 @@ class JobRun:
 
     def release(self) -> None:
         """Give the job back, to be claimed by another worker at once."""
-        # This run does not count: workers that are restarted often must not use up the attempts of
-        # a job.
-        self._write(**self._standing(), status="queued", worker="", attempts=self.job.attempts - 1)
+        # Without a pause, so with no sign of life of anybody.
+        self._give_back(self._standing() | {"heartbeat": 0})
+
+    def postpone(self) -> None:
+        """Give the job back, to be claimed by any worker after a pause."""
+        self._give_back(self._standing())
+
+    def _give_back(self, standing: Mapping[str, int | None]) -> None:
+        # This run does not count: workers that are restarted often, and outages, must not use up
+        # the attempts of a job.
+        self._write(
+            **standing,
+            status="queued",
+            worker="",
+            attempts=self.job.attempts - 1,
+            state=self.state.dumped(),
+            report=self._told(),
+        )
 
     def finish(self, refusal: Refusal | None) -> None:
         """Store the result; delete request and state, which may contain a password hash."""
@@ -148,7 +210,7 @@ class JobRun:
 
     def _note(self) -> None:
         try:
-            held = self._write(**self._standing(), state=self.state.dumped())
+            held = self._write(**self._standing(), state=self.state.dumped(), report=self._told())
         except ServerDown as ex:
             # To go on without the note would be worse than to wait: the next run would take the
             # step for another client's.
@@ -178,6 +240,9 @@ class _Followed(Progress):
     def __init__(self, run: JobRun) -> None:
         super().__init__()
         self._run = run
+
+    def waits(self, refusal: Refusal, *, unknown: bool) -> bool:
+        return self._run.waits(refusal, unknown=unknown)
 
     def visit(self) -> None:
         super().visit()

@@ -4,6 +4,9 @@ Each worker process has one thread that claims the oldest unclaimed job, and run
 a heartbeat. A job whose heartbeat has stopped is claimed by another worker: the plan is made again,
 by the rights that the caller has by then, and this run finishes what the first one left undone.
 
+A job whose directory or database does not respond waits: for a moment in its worker, then for any
+worker that tries it again (`outages.py`). What is refused for a reason of its own fails at once.
+
 What the second run cannot find out from the directory is stored after each step, before the next
 begins: that the state of `If-Match` was matched, and that the entry now found under the name of a
 new account is the job's own. Only if a worker dies between such a step and its note, which takes
@@ -14,6 +17,8 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -21,6 +26,7 @@ from iredldap.changes.apply import Turn, execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_run import Interrupted, JobRun, now_ms
 from iredldap.changes.job_state import JobState
+from iredldap.changes.outages import PAUSE
 from iredldap.changes.recording import Recording
 from iredldap.config.state import JobSettings
 from iredldap.dit import request
@@ -61,19 +67,22 @@ _NAMES_GO = {"deleted", "renamed"}
 log = structlog.get_logger("iredldap.jobs")
 
 
-def claimable(waiting: Iterable[UnfinishedJob], abandoned: int) -> Iterator[UnfinishedJob]:
+def claimable(
+    waiting: Iterable[UnfinishedJob], abandoned: int, rested: int
+) -> Iterator[UnfinishedJob]:
     """Return the jobs that may be claimed: the oldest of each admin, if no worker runs it.
 
     Args:
         waiting: Unfinished jobs, the oldest first.
         abandoned: Milliseconds since 1970; a job without a heartbeat since is abandoned.
+        rested: The same; one that was given back before, because of an outage, is tried again.
     """
     first: dict[str, UnfinishedJob] = {}
     for job in waiting:
         # One at a time for each admin, in the order in which they were accepted: jobs of one admin
         # must not overtake one another.
         first.setdefault(job.owner, job)
-    return (job for job in first.values() if not job.worker or job.heartbeat < abandoned)
+    return (job for job in first.values() if job.heartbeat < (abandoned if job.worker else rested))
 
 
 Make = Callable[[Request, str], Plan]
@@ -129,6 +138,7 @@ class Jobs:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._unsettled: Callable[[], None] | None = None
 
     def accept(self, owner: str, wanted: Request) -> str:
         """Store a job, to be run soon; return its id.
@@ -193,24 +203,47 @@ class Jobs:
             # Before the search: a job accepted during it wakes the thread at once.
             self._wake.clear()
             try:
+                self._settle()
                 busy = self._take(worker)
             except ServerDown as ex:
                 # A job that was running is found again by its heartbeat, by this or another worker.
                 log.warning("jobs wait", detail=ex.detail)
                 busy = False
             if not busy:
-                self._wake.wait(min(_LONGEST_WAIT, self._settings.abandoned / _BEATS))
+                wait = min(_LONGEST_WAIT, self._settings.abandoned / _BEATS)
+                self._wake.wait(min(wait, PAUSE) if self._unsettled else wait)
+        with suppress(ServerDown):
+            self._settle()
+
+    def _settle(self) -> None:
+        """Store how the last run ended.
+
+        If the state database does not respond that is tried again, before another job is claimed:
+        who takes a job over without it would carry it out anew.
+
+        Raises:
+            ServerDown: If it does not respond.
+        """
+        if self._unsettled:
+            self._unsettled()
+            self._unsettled = None
 
     def _take(self, worker: str) -> bool:
         """Run the first job that can be claimed; return whether there was one."""
         now = now_ms()
         abandoned = now - int(self._settings.abandoned * 1000)
-        for waiting in claimable(self._state.unfinished_jobs(), abandoned):
+        rested = now - int(PAUSE * 1000)
+        for waiting in claimable(self._state.unfinished_jobs(), abandoned, rested):
             # Another worker may have been quicker since the list was read; the database decides.
             if self._state.claim_job(waiting, worker, now):
                 job = self._state.job(waiting.id)
                 assert job
-                self._run(JobRun(job, worker, self._state, self._directory, self._closing))
+                self._run(
+                    JobRun(
+                        *(job, worker, self._state, self._directory, self._closing),
+                        self._settings.patience,
+                    )
+                )
                 return True
         return False
 
@@ -221,10 +254,14 @@ class Jobs:
             try:
                 self._execute(run)
             except Interrupted:
-                run.release()
                 log.info("job interrupted", job=job.id)
+                self._end(run.release)
                 return
             except Refusal as ex:
+                if run.outlasts(ex):
+                    log.warning("job waits", job=job.id, code=ex.code, detail=ex.detail)
+                    self._end(run.postpone)
+                    return
                 refusal = ex
             except Exception as ex:
                 # Any error: the thread must go on, and the client must get a result.
@@ -234,7 +271,7 @@ class Jobs:
         # What was refused before its first step has changed nothing, and is not logged.
         if run.wanted and (refusal is None or run.state.has_begun):
             self._note(job.owner, run.wanted, refusal)
-        run.finish(refusal)
+        self._end(partial(run.finish, refusal))
         log.info(
             "job finished",
             job=job.id,
@@ -242,6 +279,10 @@ class Jobs:
             code=",".join(refusal.codes) if refusal else None,
             detail=refusal.detail if refusal else None,
         )
+
+    def _end(self, store: Callable[[], None]) -> None:
+        self._unsettled = store
+        self._settle()
 
     def _execute(self, run: JobRun) -> None:
         if run.job.attempts > _MOST_ATTEMPTS:
@@ -276,8 +317,8 @@ class Jobs:
                     turn=Turn(self._turns, request.domains(wanted), _PATIENCE, run.check),
                     recording=recording,
                 )
-            except Interrupted:
-                recording.interrupted = True
+            except Refusal as ex:
+                recording.interrupted = isinstance(ex, Interrupted) or run.outlasts(ex)
                 raise
             run.left = done.left
 

@@ -13,8 +13,8 @@ class Progress:
     `done` are the steps carried out, `entries` the operations that the current sweep has carried
     out, `visited` the entries that sweeps have found and the single steps done, `failed` what the
     directory refused to change, by DN, `refused` the first operation of those, `standing` the steps
-    done that were not undone. Subclasses override the first two methods; a refusal that they raise
-    ends the work there.
+    done that were not undone. Subclasses override the first three methods; a refusal that they
+    raise ends the work there.
     """
 
     done: list[str] = field(default_factory=list)
@@ -37,6 +37,15 @@ class Progress:
         self.entries = 0
         if not isinstance(step, Sweep):
             self.visited += 1
+
+    def waits(self, refusal: Refusal, *, unknown: bool) -> bool:
+        """Wait a moment for what did not respond; return whether to try the step again.
+
+        Args:
+            refusal: What says so.
+            unknown: Whether a write of the step may have been carried out.
+        """
+        return False
 
     def fail(self, operation: Operation, refusal: Refusal) -> None:
         """Note that an operation has been refused."""

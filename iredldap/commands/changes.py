@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,6 +34,7 @@ _UNFINISHED = 60
 @click.option("--admin", default="", help="Only changes by this admin.")
 @click.option("--token", default="", help="Only changes by the token of this id.")
 @click.option("--endpoint", default="", help="Only changes by this endpoint, user_update say.")
+@click.option("--job", default="", help="Only changes of the background job of this id.")
 @click.option(
     "--since",
     callback=moment,
@@ -59,8 +61,8 @@ def changes(
     **words: str,
 ) -> None:
     """Print who changed what: time, admin, and the values before and after; the newest last."""
-    lowered = {name: word.lower() for name, word in words.items()}
-    wanted = replace(_chosen(**lowered), since=since, until=until)
+    lowered: dict[str, Any] = {name: word.lower() for name, word in words.items()}
+    wanted = ChangeFilter(**lowered, since=since, until=until)
     try:
         with (
             installation(path) as opened,
@@ -72,19 +74,6 @@ def changes(
                 click.echo(json.dumps(change) if as_json else "\n".join(_lines(change)))
     except KeyboardInterrupt:
         click.echo()
-
-
-def _chosen(
-    *, domain: str, account: str, attribute: str, admin: str, token: str, endpoint: str
-) -> ChangeFilter:
-    return ChangeFilter(
-        domain=domain,
-        account=account,
-        attribute=attribute,
-        admin=admin,
-        token=token,
-        endpoint=endpoint,
-    )
 
 
 def _found(

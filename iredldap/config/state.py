@@ -36,6 +36,13 @@ class JobSettings:
         between(0.2),
         default=15.0,
     )
+    patience: float = setting(
+        "Seconds for which a job is tried again, by any node, while the directory or a database"
+        " that it needs does not respond and it makes no progress; then it fails. 0: it fails at"
+        " once.",
+        between(0, 7 * 24 * 3600),
+        default=900.0,
+    )
     kept: int = setting(
         "Seconds for which the result of a finished job is kept.", between(1), default=7 * 24 * 3600
     )

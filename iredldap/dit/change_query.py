@@ -104,6 +104,11 @@ CHANGES: Table = (
     ),
     _row("endpoint", _TEXT, "Only changes by the endpoint of this id, such as `user_update`."),
     _row(
+        "job",
+        _TEXT,
+        "Only changes of the background job of this id: one for each run that wrote something.",
+    ),
+    _row(
         "limit",
         Kind("int_count", _page_size, {"type": "integer", "minimum": 1, "maximum": MOST}),
         "Most changes of the answer; by default 100, as a stream all. If there are more, the"

@@ -68,6 +68,7 @@ class ChangeFilter:
     domain: str = ""
     attribute: str = ""
     endpoint: str = ""
+    job: str = ""
     domains: frozenset[str] | None = None
 
 
@@ -275,6 +276,9 @@ def _make(engine: sql.Engine) -> None:
         _write_ahead(engine)
     with creating(engine) as connection:
         METADATA.create_all(connection)
+        # Those that a version before lacked; a table that is there is left as it is otherwise.
+        for index in CHANGES.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def _write_ahead(engine: sql.Engine) -> None:
@@ -347,7 +351,7 @@ def _add_targets(connection: sql.Connection, number: str, targets: Collection[st
 def _conditions(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
     yield from _limits(wanted)
     columns = CHANGES.c
-    for name in ("admin", "token", "endpoint"):
+    for name in ("admin", "token", "endpoint", "job"):
         if text := getattr(wanted, name):
             yield columns[name] == text
     if wanted.account:

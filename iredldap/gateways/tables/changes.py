@@ -34,7 +34,7 @@ CHANGES = sql.Table(
     sql.Column("duration", sql.BigInteger),
     sql.Column("entries", sql.BigInteger, nullable=False),
     sql.Column("attributes", _LONG, nullable=False),
-    sql.Column("job", sql.String(64), nullable=False),
+    sql.Column("job", sql.String(64), nullable=False, index=True),
     sql.Column("undoes", _ID, nullable=False, index=True),
     sql.Column("heartbeat", sql.BigInteger, nullable=False),
     sql.Column("pending", _DATA),

@@ -67,7 +67,7 @@ class ChangeReader:
         """Return the changes that the parameters of a listing ask for, and the caller may see."""
         texts = {
             name: parsed.value(name) or ""
-            for name in ("admin", "token", "account", "domain", "attribute", "endpoint")
+            for name in ("admin", "token", "account", "domain", "attribute", "endpoint", "job")
         }
         since, until = parsed.value("since"), parsed.value("until")
         return ChangeFilter(

@@ -15,8 +15,10 @@ SERVICE: tuple[Endpoint, ...] = (
         " last; done and total: entries and single"
         " steps, total is null until they have been counted; failures: entries that the directory"
         " refused to change; code and report of a failed one, as its answer would have had them in"
-        " _msg and _data, and under failed the DN and code of each of those entries; created and"
-        " finished, in UTC.",
+        " _msg and _data, and under failed the DN and code of each of those entries; of one that"
+        " waits for a system that does not respond the report has waiting: its code, since and"
+        " until when it is tried again; changes: the ids of what it has written in the change log,"
+        " one for each run, null while the log does not respond; created and finished, in UTC.",
         shape="Job",
         era="ours",
     ),

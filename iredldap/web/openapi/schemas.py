@@ -146,6 +146,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
             "failures": _COUNT,
             "code": {"type": ["string", "null"]},
             "report": {"type": ["object", "null"]},
+            "changes": {"type": ["array", "null"], "items": _TEXT},
             "created": _TIME,
             "finished": {**_TIME, "type": ["string", "null"]},
         },

@@ -4,11 +4,18 @@ import json
 from datetime import UTC, datetime
 
 import falcon
+import structlog
 
-from iredldap.errors import NoSuchJob
+from iredldap.errors import NoSuchJob, ServerDown
+from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.state import Job
 from iredldap.operations.login import Caller
 from iredldap.web.resources.base import Resource
+
+_MOST_CHANGES = 100
+"""Changes of a job that its status names; it has one for each run."""
+
+log = structlog.get_logger("iredldap.jobs")
 
 
 class JobResource(Resource):
@@ -21,7 +28,20 @@ class JobResource(Resource):
             raise NoSuchJob(id[:80])
         if job.finished is None:
             response.set_header("Retry-After", "1")
-        self.responses.done(response, _shown(job), read=True)
+        shown = _shown(job) | {"changes": self._changes(job)}
+        self.responses.done(response, shown, read=True)
+
+    def _changes(self, job: Job) -> list[str] | None:
+        """Return the ids of a job's changes, the oldest first; None: the log does not respond.
+
+        Each run of a job is a change of its own.
+        """
+        try:
+            found = self.change_log.store.find(ChangeFilter(job=job.id), _MOST_CHANGES)
+        except ServerDown as ex:
+            log.warning("changes of a job", job=job.id, detail=ex.detail)
+            return None
+        return [change.id for change in reversed(found)]
 
 
 def _may_see(caller: Caller, job: Job) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from iredldap.changes import read_back
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_state import JobState
 from iredldap.changes.jobs import Jobs
@@ -32,11 +33,22 @@ from iredldap.dit.plan import (
     Sweep,
 )
 from iredldap.dit.request import Request, dumped
-from iredldap.errors import AlreadyExists, NoSuchAccount, PermissionDenied, Refusal, ServerDown
+from iredldap.errors import (
+    AlreadyExists,
+    ChangeLogUnavailable,
+    MlmmjadminUnavailable,
+    NoSuchAccount,
+    PermissionDenied,
+    Refusal,
+    ServerDown,
+)
+from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.recorded_directory import RecordedDirectory
 from iredldap.gateways.state import Job, StateDatabase
 from iredldap.gateways.turns import Turns
-from tests.support.patience import wait_until
+from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
 TREE = Tree(SUFFIX)
@@ -55,6 +67,7 @@ class Office:
     change_log: ChangeLog
     make: Callable[[Request, str], Plan] = lambda *_: Plan(DN, ())
     open: list[Jobs] = field(default_factory=list)
+    patience: float = 0.0
     noted: list[tuple[str, Request, str | None]] = field(default_factory=list)
 
     def note(self, owner: str, wanted: Request, refusal: Refusal | None) -> None:
@@ -62,7 +75,7 @@ class Office:
         self.noted.append((owner, wanted, refusal.code if refusal else None))
 
     def worker(self, **settings: Any) -> Jobs:
-        chosen = JobSettings(**{"abandoned": 0.5, **settings})
+        chosen = JobSettings(**{"abandoned": 0.5, "patience": self.patience, **settings})
         turns = Turns(Secret("sqlite://"))
         self.open.append(
             Jobs(
@@ -304,6 +317,152 @@ class TestResumption:
         office.outcome("noted")
 
         assert noted == [JobState(DN, "added", (f"add {DN}",), ("look again",), 0)]
+
+
+class TestOutages:
+    """What does not respond is waited for, and the report says so meanwhile."""
+
+    @pytest.fixture(autouse=True)
+    def patient(self, office: Office) -> None:
+        office.patience = PATIENCE
+
+    @pytest.mark.parametrize(
+        "refusal", [ServerDown("away"), ChangeLogUnavailable("away"), MlmmjadminUnavailable("away")]
+    )
+    def test_a_job_waits_and_says_why(self, office: Office, refusal: Refusal) -> None:
+        """Before it can make its plan, any worker tries it again; its attempts do not count."""
+        refusal.report = {"database": "state"}
+        office.make = _raising(refusal)
+        number = office.worker().accept(OWNER, WANTED)
+        wait_until(lambda: office.job(number).report is not None)
+        waiting = json.loads(office.job(number).report or "")["waiting"]
+        assert (waiting["code"], waiting["database"]) == (refusal.code, "state")
+        assert waiting["since"] < waiting["until"]
+        assert office.job(number).code is None
+
+        office.make = lambda *_: Plan(DN, (domain(DN),))
+        office.worker()
+
+        ended = office.outcome(number)
+        assert (ended.status, ended.report, ended.attempts) == ("done", None, 1)
+
+    def test_it_fails_when_it_has_waited_long_enough(self, office: Office) -> None:
+        office.patience = 0.5
+        office.make = _raising(ServerDown("away"))
+        ended = office.outcome(office.worker().accept(OWNER, WANTED))
+        assert (ended.status, ended.code, ended.report) == ("failed", "SERVER_DOWN", None)
+
+    def test_a_step_is_tried_again_where_it_broke_off(self, office: Office) -> None:
+        """What was done before is not done again, and no further plan is made."""
+        plans, failures = [], [ServerDown("away"), ServerDown("away")]
+
+        def work() -> None:
+            if failures:
+                raise failures.pop()
+
+        def make(*_: object) -> Plan:
+            plans.append(1)
+            return Plan(DN, (domain(DN), Outside("tell others", work), described("last")))
+
+        office.make = make
+        ended = office.outcome(office.worker().accept(OWNER, WANTED))
+
+        assert (ended.status, ended.report, len(plans)) == ("done", None, 1)
+        entry = office.directory.read(DN)
+        assert entry
+        assert entry.text("description") == "last"
+        changes = office.change_log.store.find(ChangeFilter(), 10)
+        assert [change.result for change in changes] == ["done"]
+
+    def test_another_worker_goes_on_when_this_one_has_waited(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each run is a change of its own, of the same job."""
+        monkeypatch.setattr("iredldap.changes.job_run.HERE", -1.0)
+        office.directory.write(domain(DN))
+        failures = [ServerDown("away")]
+
+        def work() -> None:
+            if failures:
+                raise failures.pop()
+
+        three = (described("first"), Outside("tell others", work), described("last"))
+        office.make = lambda *_: Plan(DN, three)
+        number = office.worker().accept(OWNER, WANTED)
+
+        assert office.outcome(number).status == "done"
+        changes = office.change_log.store.find(ChangeFilter(job=number), 10)
+        assert [(change.result, change.codes) for change in changes] == [
+            ("done", ()),
+            ("broken off", ("INTERRUPTED",)),
+        ]
+
+    def test_a_write_without_a_response_is_not_sent_again(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The entry shows that it was carried out, when the directory responds again."""
+        unreadable = [Unanswered("away"), Unanswered("away")]
+        write, happened = Directory.write, read_back.happened
+
+        def lose(directory: Directory, operation: Operation) -> str | None:
+            write(directory, operation)
+            monkeypatch.setattr(Directory, "write", write)
+            raise Unanswered("away")
+
+        def look(directory: Directory, operation: Operation) -> bool:
+            if unreadable:
+                raise unreadable.pop()
+            return happened(directory, operation)
+
+        monkeypatch.setattr(Directory, "write", lose)
+        monkeypatch.setattr("iredldap.changes.job_run.HERE", -1.0)
+        monkeypatch.setattr("iredldap.changes.steps.happened", look)
+        monkeypatch.setattr(RecordedDirectory, "write", Directory.write)
+        office.make = lambda *_: Plan(DN, (domain(DN), described("last")))
+
+        ended = office.outcome(office.worker().accept(OWNER, WANTED))
+
+        assert (ended.status, ended.code) == ("done", None)
+
+    def test_a_final_refusal_stays_final(self, office: Office) -> None:
+        office.make = _raising(PermissionDenied("no"))
+        ended = office.outcome(office.worker().accept(OWNER, WANTED))
+        assert (ended.status, ended.code) == ("failed", "PERMISSION_DENIED")
+
+    def test_the_end_is_stored_when_the_state_database_is_back(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By the worker that ran it: else what it had done would be taken for another client's."""
+        plans: list[int] = []
+        away = threading.Event()
+        update = office.state.update_job
+
+        def make(*_: object) -> Plan:
+            plans.append(1)
+            if len(plans) > 1:
+                raise AlreadyExists("it is the job's own")
+            return Plan(DN, (domain(DN), Outside("fall", away.set)))
+
+        def updated(*arguments: Any) -> bool:
+            if away.is_set():
+                raise ServerDown("state database")
+            return update(*arguments)
+
+        monkeypatch.setattr(office.state, "update_job", updated)
+        office.make = make
+        number = office.worker(abandoned=PATIENCE).accept(OWNER, WANTED)
+        wait_until(away.is_set)
+        away.clear()
+
+        assert (office.outcome(number).status, office.job(number).attempts) == ("done", 1)
+        assert len(plans) == 2
+
+
+def _raising(refusal: Refusal) -> Callable[..., Plan]:
+    def make(*_: object) -> Plan:
+        raise refusal
+
+    return make
 
 
 class TestWorkers:

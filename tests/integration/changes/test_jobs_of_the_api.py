@@ -13,8 +13,9 @@ import pytest
 import requests
 
 from tests.support.client import Client, done, refused
+from tests.support.databases import rows
 from tests.support.gunicorn import gunicorn
-from tests.support.patience import wait_until
+from tests.support.patience import PATIENCE, wait_until
 from tests.support.proxy import Mode, Proxy
 from tests.support.serving import Served
 from tests.support.world import World
@@ -102,6 +103,12 @@ def unmarked(world: World) -> int:
     return len(world.find(filter_, world.tree.domain(DOMAIN)))
 
 
+def _stored_report(served: Served) -> str | None:
+    """Look into the database: no session is found while the directory is away."""
+    ((report,),) = rows(served.config.state.url.reveal(), "SELECT report FROM jobs")
+    return None if report is None else str(report)
+
+
 def rest(served: Served) -> None:
     """Let an instance carry out nothing more; what it accepts waits for another one."""
     for work in served.gateways.background:
@@ -110,6 +117,32 @@ def rest(served: Served) -> None:
 
 def state_file(tmp_path: Path) -> sqlite3.Connection:
     return sqlite3.connect(tmp_path / "state.sqlite3")
+
+
+def test_the_status_names_the_changes(api: Client, corp: World) -> None:
+    """The answer that promises a job cannot: nothing has been written by then."""
+    job = later(api, "PUT", PATH, accountStatus="disabled")
+    ended = outcome(api, job)
+
+    found = api.get("/api/changes", job=ended["id"]).json()["_data"]
+    assert ended["changes"] == [change["id"] for change in found]
+    assert [change["endpoint"] for change in found] == ["domain_update"]
+    assert api.get("/api/changes", job="another").json()["_data"] == []
+
+
+def test_a_directory_that_dies_under_a_job(corp: World, slow: Served) -> None:
+    """It is waited for, and then all is done."""
+    client = slow.client().log_in()
+    job = later(client, "PUT", PATH, accountStatus="disabled")
+    wait_until(lambda: 0 < USERS - unmarked(corp) < USERS)
+    corp.slapd.kill()
+    wait_until(lambda: "waiting" in (_stored_report(slow) or ""))
+    corp.slapd.start(PATIENCE)
+
+    ended = outcome(client, job)
+
+    assert (ended["status"], ended["code"], ended["report"]) == ("done", None, None)
+    assert unmarked(corp) == 0
 
 
 class TestPromise:
@@ -440,8 +473,11 @@ class TestFailure:
         direct = api.put(f"/api/user/user1@{DOMAIN}", cn="x").json()["_data"]
         assert ended["report"] == direct == {"naming": [{"parameter": "cn", "attribute": "cn"}]}
 
-    def test_directory_that_goes_away(self, corp: World, slow: Served, proxy: Proxy) -> None:
-        """The report tells what was done, and what was not."""
+    def test_directory_that_goes_away(self, corp: World, serve: Any, proxy: Proxy) -> None:
+        """For longer than a job waits: the report tells what was done, and what was not."""
+        proxy.to_server = 0.04
+        jobs = {"abandoned": 0.5, "patience": 0.0}
+        slow: Served = serve(ldap={"uri": [proxy.uri]}, jobs=jobs)
         client = slow.client().log_in()
         job = later(client, "PUT", PATH, accountStatus="disabled")
         wait_until(lambda: unmarked(corp) < USERS)

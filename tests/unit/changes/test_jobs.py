@@ -81,4 +81,15 @@ def test_the_oldest_job_of_each_admin_may_be_taken() -> None:
         UnfinishedJob("5", "cid", "", 0),
     ]
 
-    assert [job.id for job in claimable(waiting, 500)] == ["3", "4"]
+    assert [job.id for job in claimable(waiting, 500, 900)] == ["3", "4"]
+
+
+def test_a_job_that_was_given_back_rests() -> None:
+    """Until then those of its admin wait: none overtakes it."""
+    waiting = [
+        UnfinishedJob("1", "ann", "", 901),
+        UnfinishedJob("2", "ann", "", 0),
+        UnfinishedJob("3", "bob", "", 899),
+    ]
+
+    assert [job.id for job in claimable(waiting, 500, 900)] == ["3"]
