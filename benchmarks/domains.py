@@ -23,7 +23,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 USERS = 10_000
 ROUNDS = 3
@@ -35,8 +35,8 @@ def run() -> Iterator[Row]:
     caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
     with directory(dict.fromkeys((*names, "stays.test"), USERS)) as slapd:
         gateway, config = Directory(settings(slapd)), configuration(slapd)
-        records = Records.open(config)
-        context = Context(gateway, config, caller, records)
+        outside = OutsideSystems.open(config)
+        context = Context(gateway, config, caller, outside)
         _delete_one_by_one(slapd.ldapi, "peer0.test", limit=10)
         before = peak_megabytes()
         for number in range(ROUNDS):
@@ -52,7 +52,7 @@ def run() -> Iterator[Row]:
                 f"memory grew by {grown:.1f} MB",
             )
         gateway.close()
-        records.close()
+        outside.close()
 
 
 def _delete_by_plan(context: Context, name: str) -> None:

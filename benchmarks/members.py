@@ -20,7 +20,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import aliases, dispatch
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 MANY, FEW = 20_000, 2_000
 ADDED = 20
@@ -32,13 +32,13 @@ def run() -> Iterator[Row]:
     """Add members one after another to two aliases, and to the larger one without us."""
     with directory({"home.test": 100}) as slapd:
         gateway, config = Directory(settings(slapd)), configuration(slapd)
-        records = Records.open(config)
+        outside = OutsideSystems.open(config)
         caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
-        context = Context(gateway, config, caller, records)
+        context = Context(gateway, config, caller, outside)
         few, many = (_add(slapd, context, number) for number in (FEW, MANY))
         bare = _bare(slapd)
         gateway.close()
-        records.close()
+        outside.close()
     yield Row(
         f"a member more for an alias of {MANY}",
         f"{MANY // FEW} times that for one of {FEW}",

@@ -20,7 +20,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.dispatch import plan
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.endpoints.index import OPERATIONS
 
 CLIENTS, CHANGES = 4, 300
@@ -33,7 +33,7 @@ def run() -> Iterator[Row]:
     with directory({"home.test": CLIENTS * CHANGES}) as slapd:
         gateway = Directory(settings(slapd))
         config = configuration(slapd)
-        context = Context(gateway, config, CALLER, Records.open(config))
+        context = Context(gateway, config, CALLER, OutsideSystems.open(config))
         _execute(context, "maillist_create", maillist.CREATE, {}, {"mail": LIST})
         for what, change, kept in (
             ("services", _service, partial(_services, gateway)),

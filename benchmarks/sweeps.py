@@ -42,7 +42,7 @@ from iredldap.operations.context import Context
 from iredldap.operations.dispatch import plan
 from iredldap.operations.domains import domains
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.users import bulk_update
 from tests.support.proxy import Proxy
 
@@ -104,7 +104,7 @@ def _rounds(slapd: Slapd, config: Config, uri: str, link: _Link) -> Iterator[Row
 
 def _speak(gateway: Directory, config: Config, language: str) -> None:
     wanted = Request("users_update", {"domain": NAME}, parse(user.BULK, {"language": [language]}))
-    context = Context(gateway, config, CALLER, Records.open(config))
+    context = Context(gateway, config, CALLER, OutsideSystems.open(config))
     apply(gateway, plan(context, bulk_update.update, wanted))
 
 
@@ -177,7 +177,7 @@ def _name() -> dict[str, str]:
 
 def _switch(gateway: Directory, config: Config, status: str) -> None:
     parsed = parse(domain.UPDATE, {"accountStatus": [status]})
-    context = Context(gateway, config, CALLER, Records.open(config))
+    context = Context(gateway, config, CALLER, OutsideSystems.open(config))
     apply(gateway, domains.update(context, {"domain": NAME}, parsed))
 
 

@@ -15,7 +15,7 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.users import users
 
 CREATED = 300
@@ -42,17 +42,17 @@ def run() -> Iterator[Row]:
 
 def _create(slapd: Slapd) -> float:
     gateway, config = Directory(settings(slapd)), configuration(slapd)
-    records = Records.open(config)
+    outside = OutsideSystems.open(config)
     caller = Caller(ADMIN, Tree(SUFFIX).admin(ADMIN), is_global=True, stored=())
     parsed = parse(user.CREATE, {"password": ["a good password"], "name": ["Somebody New"]})
-    context = Context(gateway, config, caller, records)
+    context = Context(gateway, config, caller, outside)
     began = time.perf_counter()
     for number in range(CREATED):
         mail = f"new{number}@home.test"
         apply(gateway, users.create(context, {"mail": mail}, parsed))
     spent = time.perf_counter() - began
     gateway.close()
-    records.close()
+    outside.close()
     return spent
 
 

@@ -19,7 +19,7 @@ from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import StartupReport
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.auth import AdminAddresses, Clients
 from iredldap.web.bearer import BearerTokens
 from iredldap.web.cookies import CookieSigner
@@ -74,7 +74,7 @@ class Gateways:
     directory: Directory
     state: StateDatabase
     attempts: Attempts
-    records: Records
+    outside: OutsideSystems
     change_log: ChangeLog
     background: list[Background] = field(default_factory=list)
 
@@ -87,7 +87,7 @@ class Gateways:
             directory,
             StateDatabase(config.state.url),
             attempts,
-            Records.open(config),
+            OutsideSystems.open(config),
             ChangeLog.open(config, directory),
         )
 
@@ -101,12 +101,12 @@ class Gateways:
             work.close()
         self.directory.close()
         self.state.close()
-        self.records.close()
+        self.outside.close()
 
 
 def create_app(config: Config, gateways: Gateways) -> Any:
     """Return the WSGI application of a configuration."""
-    directory, state, records = gateways.directory, gateways.state, gateways.records
+    directory, state, outside = gateways.directory, gateways.state, gateways.outside
     clients = Clients(config.api)
     stored = ApiTokens(state.database)
     manager = TokenManager(directory, stored, config.tokens)
@@ -117,10 +117,10 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     hours, abandoned = config.api.idempotency_hours, config.jobs.abandoned
     idempotency = Idempotency(answers, keys, hours, abandoned)
     responses = Responses(config.api)
-    admin_log = AdminLog(records.iredadmin)
+    admin_log = AdminLog(outside.iredadmin)
     change_log = gateways.change_log
     changes = PermittedChanges(change_log, config.accounts.default_transport)
-    make = partial(plan_for, directory, config, records, changes, manager)
+    make = partial(plan_for, directory, config, outside, changes, manager)
     jobs = Jobs(
         config.jobs,
         state,
@@ -128,7 +128,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         make,
         TABLES,
         admin_log.note,
-        records.turns,
+        outside.turns,
         change_log,
         config.server.node_name,
     )
@@ -139,7 +139,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     gateways.background.append(idempotency)
-    shared = (config, directory, responses, jobs, records, admin_log, change_log)
+    shared = (config, directory, responses, jobs, outside, admin_log, change_log)
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])
     responses.install(app)

@@ -47,7 +47,7 @@ from iredldap.installation import (
     write_new,
 )
 from iredldap.operations.diagnosis import findings, probe
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
 
@@ -357,10 +357,10 @@ def _errors_beside(config: Config) -> Iterator[str]:
     with (
         closing(StateDatabase(config.state.url)) as state,
         closing(ChangeStore(config.state.url)) as changes,
-        closing(Records.open(config)) as records,
+        closing(OutsideSystems.open(config)) as outside,
     ):
-        lists = (records.mlmmjadmin,) if records.mlmmjadmin.is_configured else ()
-        databases = (state, records.iredapd, records.amavisd, records.iredadmin, *lists)
+        lists = (outside.mlmmjadmin,) if outside.mlmmjadmin.is_configured else ()
+        databases = (state, outside.iredapd, outside.amavisd, outside.iredadmin, *lists)
         for ask in (*(beside.ask for beside in databases), changes.check):
             try:
                 ask()

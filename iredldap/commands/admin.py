@@ -38,16 +38,16 @@ def reset_(path: Path, address: str) -> None:
     with installation(path) as opened:
         mail = mail_names.address(address)
         password = piped_or_prompted(f"New password of {mail}")
-        directory, config, records = opened.directory, opened.config, opened.records
+        directory, config, outside = opened.directory, opened.config, opened.outside
         wanted = reset(directory, mail, password)
-        context = Context(directory, config, local_caller(directory, mail), records)
-        turn = Turn(records.turns, requests.domains(wanted.wanted))
+        context = Context(directory, config, local_caller(directory, mail), outside)
+        turn = Turn(outside.turns, requests.domains(wanted.wanted))
         with (
             closing(ChangeLog.open(config, directory)) as change_log,
             Recording(change_log, logged(wanted.wanted, unix_user.name())) as recording,
         ):
             execute(directory, lambda: wanted.plan(context), turn=turn, recording=recording)
-        AdminLog(records.iredadmin).note(mail, wanted.wanted)
+        AdminLog(outside.iredadmin).note(mail, wanted.wanted)
         try:
             found = log_in(directory, config, mail, password)
         except InvalidCredentials:

@@ -69,7 +69,7 @@ def _context(path: Path) -> Iterator[Context]:
     """Open what a look-up reads, as somebody who may read everything."""
     everybody = Caller("", "", is_global=True, stored=())
     with installation(path) as opened:
-        yield Context(opened.directory, opened.config, everybody, opened.records)
+        yield Context(opened.directory, opened.config, everybody, opened.outside)
 
 
 def _data(answer: Answer) -> Shown:

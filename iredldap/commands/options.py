@@ -17,7 +17,7 @@ from iredldap.dit.change_query import milliseconds
 from iredldap.errors import InvalidParameter, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 _CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -52,7 +52,7 @@ class Installation:
     config: Config
     directory: Directory
     state: StateDatabase
-    records: Records
+    outside: OutsideSystems
 
 
 @contextmanager
@@ -63,9 +63,9 @@ def installation(path: Path) -> Iterator[Installation]:
         with (
             closing(Directory(config.ldap)) as directory,
             closing(StateDatabase(config.state.url)) as state,
-            closing(Records.open(config)) as records,
+            closing(OutsideSystems.open(config)) as outside,
         ):
-            yield Installation(config, directory, state, records)
+            yield Installation(config, directory, state, outside)
     except ConfigurationError as ex:
         raise click.ClickException("\n".join(ex.errors)) from ex
     except Refusal as refusal:

@@ -116,4 +116,4 @@ def _note(
     opened: Installation, admin: str, endpoint: str, id_: str, parsed: Parsed | None = None
 ) -> None:
     wanted = Request(endpoint, {"token": id_}, parsed or Parsed())
-    AdminLog(opened.records.iredadmin).note(admin, wanted)
+    AdminLog(opened.outside.iredadmin).note(admin, wanted)

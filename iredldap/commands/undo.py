@@ -101,8 +101,8 @@ class _Undoing:
         if not is_id(number):
             raise NoSuchChange(number[:80])
         changes = UndoableChanges(self.log)
-        directory, records = self.opened.directory, self.opened.records
-        context = Context(directory, self.opened.config, self.caller, records, changes)
+        directory, outside = self.opened.directory, self.opened.outside
+        context = Context(directory, self.opened.config, self.caller, outside, changes)
         wanted = Request(UNDO, {"id": number})
         make: partial[Plan] = partial(dispatch.plan, context, plan_undo, wanted)
         if dry_run:
@@ -112,10 +112,10 @@ class _Undoing:
                 click.echo(f"# outside the directory: {words}")
             _print_left(shown.plan.left)
             return
-        turn = Turn(records.turns, frozenset(), _PATIENCE)
+        turn = Turn(outside.turns, frozenset(), _PATIENCE)
         with Recording(self.log, logged(wanted, self.caller.address)) as recording:
             outcome = execute(directory, make, turn=turn, recording=recording)
-        AdminLog(records.iredadmin).note(self.caller.address, wanted)
+        AdminLog(outside.iredadmin).note(self.caller.address, wanted)
         click.echo(f"{number}  undone by {recording.id}")
         _print_left(outcome.left)
 

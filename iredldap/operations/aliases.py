@@ -157,13 +157,13 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    records, mail = context.records, path["mail"]
+    outside, mail = context.outside, path["mail"]
     entry = get(context, mail)
-    records.ask()
+    outside.ask()
     addresses = alias.addresses(entry)
     return Plan(
         entry.dn,
-        account_deletion.steps(context, entry.dn, addresses, records=(records.forgetting(mail),)),
+        account_deletion.steps(context, entry.dn, addresses, records=(outside.forgetting(mail),)),
         entry.csn,
         touches=mail_names.domains_of(addresses),
     )

@@ -13,7 +13,7 @@ from iredldap.dit.plan import Plan
 from iredldap.errors import PermissionDenied
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 PathVariables = Mapping[str, str]
 """Values of the variables in the path of an endpoint, read: `domain`, `mail`, `new_mail`, …"""
@@ -69,7 +69,7 @@ class Context:
         directory: The directory.
         config: The configuration in effect.
         caller: Who asks, with their rights.
-        records: The databases beside the directory, subscribable lists, and turns.
+        outside: The databases beside the directory, subscribable lists, and turns.
         changes: The change log.
         now: Local time with its offset: one moment for all that the request writes.
         salt: Returns 16 random bytes.
@@ -78,7 +78,7 @@ class Context:
     directory: Directory
     config: Config
     caller: Caller
-    records: Records
+    outside: OutsideSystems
     changes: LoggedChanges = field(default_factory=_NoChanges)
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     salt: Callable[[], bytes] = lambda: os.urandom(16)

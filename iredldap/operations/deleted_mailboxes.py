@@ -48,7 +48,7 @@ def record_deleted(
         dn: Entry that is deleted, with everything below it.
         days: For which the files are kept; 0: for good.
     """
-    directory, records = context.directory, context.records
+    directory, outside = context.directory, context.outside
     # Local time: the job that removes them uses the time zone of this server, too.
     due = context.now.date() + timedelta(days) if days else None
 
@@ -68,7 +68,7 @@ def record_deleted(
         by_index = mailbox.overlap_query(directory.tree.base, deleted, spelled=spelled)
         equal = by_index if len(deleted) <= _FEW else everybody
         used = _used(directory, path_set, dn, equal)
-        used |= _touched(records.unusual_paths.touching(directory, path_set), path_set, dn)
+        used |= _touched(outside.unusual_paths.touching(directory, path_set), path_set, dn)
         open_ = [path for path in deleted if not mailbox.ends_in_a_time(path)]
         if open_:
             home = names.domain_name_in(dn)
@@ -76,13 +76,13 @@ def record_deleted(
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
             used |= _used(directory, path_set, dn, mailbox.mailboxes_query(base))
         gone = [row for path, rows in deleted.items() if path not in used for row in rows]
-        records.iredadmin.remember_mailboxes(gone, due, context.caller.address)
+        outside.iredadmin.remember_mailboxes(gone, due, context.caller.address)
         # After the rows are written: an account that got a path before them is found here; one that
         # gets it after them finds the rows by its own recheck.
         used |= _used(directory, path_set, dn, equal)
         if used:
             # Not what lies inside: that may be a deleted mailbox beside existing ones.
-            records.iredadmin.reclaim_mailboxes(used, inside=False)
+            outside.iredadmin.reclaim_mailboxes(used, inside=False)
 
     words = f"until {due}" if due else "for good"
     return Outside(f"record that mailboxes are kept {words}", work)

@@ -69,7 +69,7 @@ def replace_addresses(context: Context, dn: str, renamed: Mapping[str, str]) -> 
 def _replace_in_lists(
     context: Context, dn: str, successors: Mapping[str, str | None]
 ) -> tuple[Step, ...]:
-    directory, lists = context.directory, context.records.mlmmjadmin
+    directory, lists = context.directory, context.outside.mlmmjadmin
     others = [e for e in _read_lists(directory, lists) if not names.same_dn(e.dn, dn)]
     if not others:
         return ()
@@ -125,7 +125,7 @@ def places(context: Context, dn: str, addresses: Collection[str]) -> list[tuple[
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    directory, lists = context.directory, context.records.mlmmjadmin
+    directory, lists = context.directory, context.outside.mlmmjadmin
     others = [e for e in _read_lists(directory, lists) if not names.same_dn(e.dn, dn)]
     if not others:
         return []
@@ -310,7 +310,7 @@ def remove_domain(context: Context, dn: str, domains: Collection[str]) -> Iterat
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    directory, lists = context.directory, context.records.mlmmjadmin
+    directory, lists = context.directory, context.outside.mlmmjadmin
     if not _read_lists(directory, lists):
         return
     lists.ask()
@@ -361,7 +361,7 @@ def remove_alias_domains(context: Context, dn: str, domains: Collection[str]) ->
     Raises:
         MlmmjadminUnavailable: If there are lists, and mlmmjadmin does not answer.
     """
-    lists = context.records.mlmmjadmin
+    lists = context.outside.mlmmjadmin
     if not any(names.is_within(e.dn, dn) for e in _read_lists(context.directory, lists)):
         return
     lists.ask()

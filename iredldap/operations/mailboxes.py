@@ -30,7 +30,7 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.tables.deleted_mailboxes import DeletedMailbox
 from iredldap.operations.context import Context
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 
 _SKEW = timedelta(days=2)
 """How far clocks and time zones may differ. A mailbox whose path has the time of its creation is
@@ -121,7 +121,7 @@ def search_deleted(context: Context, candidate: PathCandidate) -> None:
         return
     since = _oldest(candidate.path, context.now)
     try:
-        rows = context.records.iredadmin.written_down([candidate.path], since)
+        rows = context.outside.iredadmin.written_down([candidate.path], since)
     except ServerDown as ex:
         # Raised by `generate`: a request that is refused for the entries does not need the answer.
         candidate.deleted.set_exception(ex)
@@ -159,7 +159,7 @@ def generate(
         MailboxInUse: If other accounts have all paths that it could get.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    directory, records, now = context.directory, context.records, context.now
+    directory, outside, now = context.directory, context.outside, context.now
     mail = first.mail
     accounts = context.config.accounts
     tree = directory.tree
@@ -174,14 +174,14 @@ def generate(
         is_searched = paths == (first.path,)
         others = chain(
             found if is_searched else _stream(directory, paths, exempt),
-            () if since else records.unusual_paths.touching(directory, path_set),
+            () if since else outside.unusual_paths.touching(directory, path_set),
         )
         for _, _, path in owners_of(others, path_set, exempt):
             taken |= path_set.overlapping(path)
         rows = (
             first.deleted.result(timeout=0)
             if is_searched
-            else records.iredadmin.written_down(paths, since)
+            else outside.iredadmin.written_down(paths, since)
         )
         for row in rows.values():
             path = mailbox.normalized(row.maildir)
@@ -240,7 +240,7 @@ def check_requested(
         MailboxInUse: If it touches the mailbox of another account, or one that was deleted.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
+    directory, outside, caller = context.directory, context.outside, context.caller
     wanted, name = mailbox.normalized(path), mail_names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
@@ -255,7 +255,7 @@ def check_requested(
         directory.stream(query),
         # The directory of a domain holds the mailboxes of that domain, and unusual ones.
         directory.stream(mailbox.mailboxes_query((at_home and names.domain_dn(dn)) or tree.base)),
-        records.unusual_paths.touching(directory, path_set) if at_home else (),
+        outside.unusual_paths.touching(directory, path_set) if at_home else (),
     )
     for owner, address, theirs in owners_of(near, path_set):
         if names.same_dn(owner, dn):
@@ -270,7 +270,7 @@ def check_requested(
     place = MailboxAssignment(
         mail=mail, dn=dn, path=wanted, query=query, others=others, takes_over=takes_over
     )
-    for row in _rows(records, place):
+    for row in _rows(outside, place):
         if not _is_taken_over(place, row):
             raise MailboxInUse(f"{wanted}: {row.maildir} was {row.username}'s", parameter="maildir")
     return place
@@ -282,16 +282,16 @@ def _require_mailbox_in_domain(name: str, base: str, path: str) -> None:
         raise PermissionDenied(f"{path} is not inside {folders[0]}", parameter="maildir")
 
 
-def reclaiming(records: Records, place: MailboxAssignment) -> Iterator[Outside]:
+def reclaiming(outside: OutsideSystems, place: MailboxAssignment) -> Iterator[Outside]:
     """Yield the step that takes over a deleted mailbox, if there can be one at the path."""
     if place.may_be_taken_over:
-        records.ask()
-        yield records.reclaiming_paths(place.path)
+        outside.ask()
+        yield outside.reclaiming_paths(place.path)
 
 
 def recheck(
     directory: Directory,
-    records: Records,
+    outside: OutsideSystems,
     place: MailboxAssignment,
     withdrawn: tuple[Operation, ...],
 ) -> Recheck:
@@ -302,7 +302,7 @@ def recheck(
 
     Args:
         directory: Where accounts are.
-        records: Where deleted mailboxes are.
+        outside: Where deleted mailboxes are.
         place: The path and its account.
         withdrawn: Reverts the change.
     """
@@ -320,11 +320,11 @@ def recheck(
             # A deletion that records this path now had its account there when the path was chosen,
             # so the path would not have been chosen.
             return True
-        rows = _rows(records, place)
+        rows = _rows(outside, place)
         if not all(_is_taken_over(place, row) for row in rows):
             return False
         if rows:
-            records.iredadmin.reclaim_mailboxes([place.path])
+            outside.iredadmin.reclaim_mailboxes([place.path])
         return True
 
     def judge(entries: Iterable[Entry]) -> Correction:
@@ -338,9 +338,9 @@ def recheck(
     return Recheck("check that no other account has the mailbox", place.query, judge)
 
 
-def _rows(records: Records, place: MailboxAssignment) -> list[DeletedMailbox]:
+def _rows(outside: OutsideSystems, place: MailboxAssignment) -> list[DeletedMailbox]:
     path_set = PathSet([place.path])
-    rows = records.iredadmin.written_down([place.path], place.since).values()
+    rows = outside.iredadmin.written_down([place.path], place.since).values()
     return [row for row in rows if path_set.overlapping(mailbox.normalized(row.maildir))]
 
 

@@ -9,7 +9,7 @@ from iredldap.operations import dispatch
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.context import Context, LoggedChanges
 from iredldap.operations.login import find_admin
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.auth import permit_changes, permit_names, permit_token_for, subject_of
 from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
 
@@ -21,7 +21,7 @@ TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS if endpoint.id i
 def plan_for(
     directory: Directory,
     config: Config,
-    records: Records,
+    outside: OutsideSystems,
     changes: LoggedChanges,
     tokens: TokenManager,
     wanted: Request,
@@ -49,5 +49,5 @@ def plan_for(
         (*wanted.parsed.changes, *wanted.parsed.odd),
         config.accounts.default_transport,
     )
-    context = Context(directory, config, caller, records, changes)
+    context = Context(directory, config, caller, outside, changes)
     return dispatch.plan(context, OPERATIONS[wanted.endpoint], wanted)

@@ -290,7 +290,7 @@ def assert_refused(answer: requests.Response, parameter: str) -> None:
 def beside(served: Served) -> list[Any]:
     """What the databases beside the directory hold, the admin log among it, and our own."""
     config = served.config
-    served.gateways.records.ask()  # New files get their tables, and the rows that these begin with.
+    served.gateways.outside.ask()  # New files get their tables, and the rows that these begin with.
     urls = (config.iredapd.url, config.amavisd.url, config.iredadmin.url, config.state.url)
     held: list[Any] = []
     for url in urls:
@@ -449,7 +449,7 @@ def test_answers_at_once_where_a_job_is_preferred(served: Served, firm: Client) 
 
 def test_waits_for_nobody(served: Served, firm: Client) -> None:
     """Another change may hold the turn of the domain."""
-    with served.gateways.records.turns.take({DOMAIN}):
+    with served.gateways.outside.turns.take({DOMAIN}):
         shown(Call("PUT", USER, {"name": "Anna"}).send(firm, dry_run="yes"))
 
 

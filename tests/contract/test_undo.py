@@ -27,7 +27,7 @@ def test_a_change_and_its_undo_leave_nothing(
     endpoint: Endpoint,
 ) -> None:  # fmt: skip
     """With each parameter of the call, one after the other."""
-    served.gateways.records.ask()
+    served.gateways.outside.ask()
     prepare(api, endpoint)
     if given := GIVEN.get(endpoint.id.rpartition("_")[2]):
         call = BY_ID.get(f"{endpoint.id.rpartition('_')[0]}_{given}")

@@ -37,7 +37,7 @@ class Served:
         """What operations are given for a caller; None: the first global admin."""
         directory = self.gateways.directory
         caller = caller or Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-        return Context(directory, self.config, caller, self.gateways.records)
+        return Context(directory, self.config, caller, self.gateways.outside)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -256,16 +256,16 @@ def _external_steps(
     first: a repeat finds them only while the domain is as it was. Names that are no alias domains
     of this one may be another domain's, and are left out.
     """
-    directory, records = context.directory, context.records
+    directory, outside = context.directory, context.outside
     removed = sorted(set(aliases.removed) & set(domain.alias_domains(entry)))
     if removed:
-        records.ask()
+        outside.ask()
         yield from list_mentions.remove_alias_domains(context, entry.dn, removed)
-        yield records.forgetting_domains(*removed)
+        yield outside.forgetting_domains(*removed)
     # Before users may log in again: the job that removes deleted mailboxes must not remove theirs.
     if parsed.value("accountStatus") == "active" and not entry.is_active:
-        records.ask()
-        yield records.reclaiming(lambda: directory.stream(_mailboxes(entry)))
+        outside.ask()
+        yield outside.reclaiming(lambda: directory.stream(_mailboxes(entry)))
 
 
 def _with_alias_service(
@@ -349,13 +349,13 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
+    directory, outside, caller = context.directory, context.outside, context.caller
     name, days = path["domain"], deleted_mailboxes.days_kept(context, path)
     entry = finders.domain(directory, name)
     _require_admins_left(directory, caller, entry)
     if not caller.is_global:
         _refuse_global_admins(directory, entry)
-    records.ask_for_mailboxes(days)
+    outside.ask_for_mailboxes(days)
     domains = [name, *domain.alias_domains(entry)]
 
     users = partial(directory.stream, _mailboxes(entry))
@@ -371,7 +371,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             records=(
                 # While the entries of the users can still be read.
                 deleted_mailboxes.record_deleted(context, users, entry.dn, days),
-                records.forgetting_domains(*domains),
+                outside.forgetting_domains(*domains),
             ),
             own=(replace(everything_below(entry.dn), meaning="delete everything in the domain"),),
             # One of the admins may be the caller, who needs the right to repeat the request.

@@ -25,7 +25,7 @@ from iredldap.operations import aliases
 from iredldap.operations.context import Context
 from iredldap.operations.listings.profiles import ListedKind, Profile, Profiles, choose_attributes
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import USAGE, Usages
+from iredldap.operations.outside_systems import USAGE, Usages
 
 _TOGETHER = 250
 """Most profiles in memory at once; the databases are queried once for all of these."""
@@ -105,7 +105,7 @@ class Listing:
         self._hidden = hidden
         self._wanted = wanted
         self._choice = choose_attributes(context.directory, listed, wanted.fields, hidden)
-        self._usages = Usages(context.records.iredadmin)
+        self._usages = Usages(context.outside.iredadmin)
 
     @property
     def ignored(self) -> tuple[str, ...]:

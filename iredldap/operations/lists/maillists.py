@@ -232,9 +232,9 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    directory, records, mail = context.directory, context.records, path["mail"]
+    directory, outside, mail = context.directory, context.outside, path["mail"]
     found = list_membership.read(context, mail, with_members=False)
-    records.ask()
+    outside.ask()
     entry, addresses = found.entry, list_membership.all_addresses(directory, found.entry)
     externals = list_membership.externals_of(directory, entry, addresses)
     return Plan(
@@ -244,7 +244,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             entry.dn,
             addresses,
             settings=(references.clear_default_lists(directory.tree, addresses),),
-            records=(records.forgetting(mail),),
+            records=(outside.forgetting(mail),),
             own=external_members.without_list(externals, addresses),
             # Members name the list in their own entries: an address added to them meanwhile would
             # make them members of the next list of this address.

@@ -64,7 +64,7 @@ def get(context: Context, mail: str, *, with_members: bool) -> tuple[Entry, dict
             alone, which the report names.
         MlmmjadminUnavailable: If its settings cannot be read.
     """
-    entry, lists = _read(context, mail), context.records.mlmmjadmin
+    entry, lists = _read(context, mail), context.outside.mlmmjadmin
     settings = list_profile.shown(_profile(lists, mail, entry))
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
@@ -158,8 +158,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ParameterConflict: As `list_profile.agreed`.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
-    directory, records, mail = context.directory, context.records, path["mail"]
-    entry, lists = _read(context, mail), records.mlmmjadmin
+    directory, outside, mail = context.directory, context.outside, path["mail"]
+    entry, lists = _read(context, mail), outside.mlmmjadmin
     profile = _profile(lists, mail, entry)
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
@@ -220,10 +220,10 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
-    directory, records, mail = context.directory, context.records, path["mail"]
+    directory, outside, mail = context.directory, context.outside, path["mail"]
     archive = parsed.value("keep_archive") != "no"
-    entry, lists = _read(context, mail), records.mlmmjadmin
-    records.ask()
+    entry, lists = _read(context, mail), outside.mlmmjadmin
+    outside.ask()
     lists.ask()
     addresses = list_membership.all_addresses(directory, entry)
     externals = list_membership.externals_of(directory, entry, addresses)
@@ -235,7 +235,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             entry.dn,
             addresses,
             settings=(references.clear_default_lists(directory.tree, addresses),),
-            records=(records.forgetting(mail),),
+            records=(outside.forgetting(mail),),
             own=(
                 *external_members.without_list(externals, addresses),
                 # Before the entry, which is what a repeat knows the folder by.

@@ -41,7 +41,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
         MlmmjadminUnavailable: If mlmmjadmin does not answer.
     """
-    directory, lists, mail = context.directory, context.records.mlmmjadmin, path["mail"]
+    directory, lists, mail = context.directory, context.outside.mlmmjadmin, path["mail"]
     home, begun = _place(directory, mail_names.subscriber(mail))
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
     limit = maillists.limit_of(home)

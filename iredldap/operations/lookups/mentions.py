@@ -124,7 +124,7 @@ def of_account(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
             for name, role in list_mentions.places(context, entry.dn, addresses)
             if context.caller.manages(mail_names.domain_of(name))
         ],
-        "rows": context.records.count(mail),
+        "rows": context.outside.count(mail),
         "mailbox": _mailbox(context, entry) if kind.name == "user" else None,
     }
     return Shown(shown)
@@ -146,7 +146,7 @@ def of_domain(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         "deletion": deletion.as_json(),
         **_references(context, deletion, None),
         "entries": deletion.entries,
-        "rows": context.records.count_domain(name),
+        "rows": context.outside.count_domain(name),
     }
     return Shown(shown)
 

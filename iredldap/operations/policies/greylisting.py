@@ -21,7 +21,7 @@ def every(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         ServerDown: If the database does not answer.
     """
     columns = ("account", "sender", "active", "priority")
-    rows = context.records.iredapd.greylistings()
+    rows = context.outside.iredapd.greylistings()
     return Shown([{name: row[name] for name in columns} for row in rows])
 
 
@@ -33,7 +33,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         ServerDown: If the database does not answer.
     """
     whose = target.find(context, path, reading=True)
-    return Shown(greylisting.show(context.records.iredapd.greylisting(whose.key)))
+    return Shown(greylisting.show(context.outside.iredapd.greylisting(whose.key)))
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -49,7 +49,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     return target.change(
         key,
         f"set greylisting of {key}",
-        lambda: context.records.iredapd.set_greylisting(key, active),
+        lambda: context.outside.iredapd.set_greylisting(key, active),
         parsed.dropped,
     )
 
@@ -62,7 +62,7 @@ def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     key = target.find(context, path).key
     return target.change(
-        key, f"drop greylisting of {key}", lambda: context.records.iredapd.drop_greylisting(key)
+        key, f"drop greylisting of {key}", lambda: context.outside.iredapd.drop_greylisting(key)
     )
 
 
@@ -74,7 +74,7 @@ def exempt(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         ServerDown: If the database does not answer.
     """
     whose = target.find(context, path, reading=True)
-    return Shown(context.records.iredapd.exempt(whose.key))
+    return Shown(context.outside.iredapd.exempt(whose.key))
 
 
 def change_exempt(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -90,7 +90,7 @@ def change_exempt(context: Context, path: PathVariables, parsed: Parsed) -> Plan
         NoSuchAccount, PermissionDenied: As `target.find`.
         ServerDown: If the database does not answer.
     """
-    iredapd = context.records.iredapd
+    iredapd = context.outside.iredapd
     key, edit = _fitting(target.find(context, path)), _edit(parsed)
     read = scopes.greylisting_sender
     with naming("senders" if edit.replaces else "addSenders"):
@@ -115,7 +115,7 @@ def spf_domains(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     Raises:
         ServerDown: If the database does not answer.
     """
-    return Shown(context.records.iredapd.spf_domains())
+    return Shown(context.outside.iredapd.spf_domains())
 
 
 def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -124,7 +124,7 @@ def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) ->
     return target.change(
         scopes.EVERYBODY,
         "change the domains whose hosts are exempt from greylisting",
-        lambda: context.records.iredapd.change_spf_domains(edit),
+        lambda: context.outside.iredapd.change_spf_domains(edit),
         parsed.dropped,
     )
 

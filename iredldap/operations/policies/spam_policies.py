@@ -15,7 +15,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
         ServerDown: If the database does not answer.
     """
     whose = target.find(context, path, reading=True)
-    return Shown(spam_policy.show(context.records.amavisd.policy(whose.key)))
+    return Shown(spam_policy.show(context.outside.amavisd.policy(whose.key)))
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
@@ -28,7 +28,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 
     def work() -> None:
         if parsed.changes:
-            context.records.amavisd.change_policy(
+            context.outside.amavisd.change_policy(
                 key,
                 lambda held: spam_policy.columns(parsed, held, prefix),
                 spam_policy.pinned,
@@ -46,5 +46,5 @@ def drop(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     key = target.find(context, path).key
     return target.change(
-        key, f"drop the spam policy of {key}", lambda: context.records.amavisd.drop_policy(key)
+        key, f"drop the spam policy of {key}", lambda: context.outside.amavisd.drop_policy(key)
     )

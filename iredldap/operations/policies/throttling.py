@@ -21,7 +21,7 @@ def get(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
         ServerDown: If the database does not answer.
     """
     whose = target.find(context, path, reading=True)
-    return Shown(throttle.show(context.records.iredapd.throttle(whose.key, kind)))
+    return Shown(throttle.show(context.outside.iredapd.throttle(whose.key, kind)))
 
 
 def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> Plan:
@@ -37,7 +37,7 @@ def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
         NeverApplies: If the account has an extension, or a limit is more than can be counted.
         NoSuchAccount, PermissionDenied: As `target.find`.
     """
-    whose, iredapd = target.find(context, path), context.records.iredapd
+    whose, iredapd = target.find(context, path), context.outside.iredapd
     if throttle.is_removal(parsed):
         return target.change(
             whose.key,

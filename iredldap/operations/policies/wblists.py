@@ -46,7 +46,7 @@ class Wblist:
         return target.change(
             key,
             f"add to the {self} of {key}",
-            lambda: context.records.amavisd.enlist(key, self.direction, self.colour, addresses),
+            lambda: context.outside.amavisd.enlist(key, self.direction, self.colour, addresses),
             parsed.dropped,
         )
 
@@ -68,7 +68,7 @@ class Wblist:
         return target.change(
             key,
             f"remove from the {self} of {key}",
-            lambda: context.records.amavisd.delist(key, self.direction, self.colour, listed),
+            lambda: context.outside.amavisd.delist(key, self.direction, self.colour, listed),
             (*parsed.dropped, *leftovers),
         )
 
@@ -82,11 +82,11 @@ class Wblist:
         return target.change(
             key,
             f"empty the {self} of {key}",
-            lambda: context.records.amavisd.clear(key, self.direction, self.colour),
+            lambda: context.outside.amavisd.clear(key, self.direction, self.colour),
         )
 
     def _listed(self, context: Context, key: str) -> list[str]:
-        return context.records.amavisd.listed(key, self.direction, self.colour)
+        return context.outside.amavisd.listed(key, self.direction, self.colour)
 
 
 def _addresses(parsed: Parsed) -> tuple[str, ...]:

@@ -91,8 +91,8 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
-    records.ask()
+    directory, outside, caller = context.directory, context.outside, context.caller
+    outside.ask()
     found = directory.find(
         # One search for the domain, both addresses and the rights: each of them would cost another
         # one.
@@ -265,7 +265,7 @@ def _follow(
         _conform(directory, renaming, old_dn, _moved(renaming, held, move) if move else entry),
         # The databases follow the name: a crash before leaves rows under the old address, which the
         # repeat moves as long as the mark is there.
-        context.records.moving(change.old, change.new),
+        context.outside.moving(change.old, change.new),
         # Last: without the mark a repeat finds no rename to finish.
         Modify(new_dn, (mark,)),
     )

@@ -103,14 +103,14 @@ def outside_steps(context: Context, going: Iterable[Entry]) -> Iterator[Step]:
 
     Only those that were used, by what Dovecot says: the others have no files.
     """
-    records = context.records
+    outside = context.outside
     for entry in going:
         if not finders.is_account(entry):
             continue
         mail = entry.folded("mail")
-        if entry.has("objectClass", "mailUser") and records.usage(mail):
+        if entry.has("objectClass", "mailUser") and outside.usage(mail):
             yield deleted_mailboxes.record_deleted(context, lambda e=entry: (e,), entry.dn, 0)  # type: ignore[misc]
-        yield records.forgetting(mail)
+        yield outside.forgetting(mail)
 
 
 def steps(going: Iterable[Entry]) -> Iterator[Delete]:

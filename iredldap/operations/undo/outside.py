@@ -8,8 +8,8 @@ from iredldap.dit.left_alone import LeftAlone, Reverted
 from iredldap.dit.plan import Outside
 from iredldap.gateways.tables.iredadmin import DELETED
 from iredldap.gateways.touched_rows import collected
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.mlmmj_calls import SYSTEM as LISTS
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.undo import subscribable_lists
 from iredldap.operations.undo.left import Left
 from iredldap.undo_errors import MailboxRemoved
@@ -17,7 +17,7 @@ from iredldap.undo_errors import MailboxRemoved
 _MAILBOXES = f"iredadmin.{DELETED.name}"
 
 
-def step(records: Records, touched: list[TouchedRows], left: Left) -> Iterator[Outside]:
+def step(outside: OutsideSystems, touched: list[TouchedRows], left: Left) -> Iterator[Outside]:
     """Yield the step that reverts rows and lists, in reverse order.
 
     What it will leave alone is found out before; what others change until then, by the step itself.
@@ -26,7 +26,7 @@ def step(records: Records, touched: list[TouchedRows], left: Left) -> Iterator[O
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If mlmmjadmin does not.
     """
-    foreseen = _revert(records, touched, tries=True)
+    foreseen = _revert(outside, touched, tries=True)
     left.add(_shown(foreseen.left))
     if not foreseen.changed:
         return
@@ -34,23 +34,25 @@ def step(records: Records, touched: list[TouchedRows], left: Left) -> Iterator[O
 
     def work() -> None:
         with collected() as rows:
-            left.add(_shown(_revert(records, touched).left))
+            left.add(_shown(_revert(outside, touched).left))
         reverted.extend(rows)
 
     def undo() -> None:
-        _revert(records, reverted)
+        _revert(outside, reverted)
 
     yield Outside("revert the rows of the databases, and the subscribable lists", work, undo)
 
 
-def _revert(records: Records, touched: list[TouchedRows], *, tries: bool = False) -> Reverted:
+def _revert(
+    outside: OutsideSystems, touched: list[TouchedRows], *, tries: bool = False
+) -> Reverted:
     reverted = Reverted()
     for name in dict.fromkeys(rows.system for rows in reversed(touched)):
         ours = [rows for rows in touched if rows.system == name]
         if name == LISTS:
-            one = subscribable_lists.revert(records.mlmmjadmin, ours, tries=tries)
+            one = subscribable_lists.revert(outside.mlmmjadmin, ours, tries=tries)
         else:
-            one = records.database(name).revert(ours, tries=tries)
+            one = outside.database(name).revert(ours, tries=tries)
         reverted.left += one.left
         reverted.changed |= one.changed
     return reverted
@@ -62,12 +64,12 @@ def _shown(left: Iterable[LeftAlone]) -> Iterator[LeftAlone]:
 
 
 def refuse_removed_mailboxes(
-    records: Records, touched: Iterable[TouchedRows], attempts: Iterable[Touched]
+    outside: OutsideSystems, touched: Iterable[TouchedRows], attempts: Iterable[Touched]
 ) -> None:
     """Refuse to bring accounts back whose mail is gone.
 
     Args:
-        records: The databases.
+        outside: The databases.
         touched: What the change has touched in them.
         attempts: What undos that broke off have touched: they may have taken it off the list.
 
@@ -84,7 +86,7 @@ def refuse_removed_mailboxes(
     }
     if not recorded:
         return
-    there = {*records.iredadmin.written_down([*recorded.values()])}
+    there = {*outside.iredadmin.written_down([*recorded.values()])}
     gone = {number: path for number, path in recorded.items() if number not in there}
     if gone:
         ours = _taken_off(attempts)

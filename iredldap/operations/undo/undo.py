@@ -114,10 +114,10 @@ class _Undo:
             coming = returning.judged(context, coming, values(), left)
             # What a killed worker has taken off the list is not in the log. It had passed this.
             if not any(attempt.result in _KILLED for attempt in self._attempts()):
-                outside.refuse_removed_mailboxes(context.records, self._rows, self._attempted())
+                outside.refuse_removed_mailboxes(context.outside, self._rows, self._attempted())
         dns = {change.dn.lower() for change in self._changes}
         going = leaving.entries(context, self._added, dns, left, again)
-        reverted = [*outside.step(context.records, self._rows, left)]
+        reverted = [*outside.step(context.outside, self._rows, left)]
         changed = [*changing.steps(context, self._modified, why_not, left, again)]
         return [
             *(step for way in ways for step in way.first),
@@ -157,7 +157,7 @@ class _Undo:
     def _mailboxes(self, coming: Iterable[Entry]) -> Iterator[Outside]:
         paths = returning.mailboxes(coming)
         if paths:
-            yield self._context.records.reclaiming_paths(*paths)
+            yield self._context.outside.reclaiming_paths(*paths)
 
     def _mentions(self, moved: Iterable[EntryChange]) -> Iterator[Step]:
         """Yield the steps by which subscribable lists follow accounts that get their names back."""

@@ -81,10 +81,10 @@ def _reclaim(context: Context, everybody: Query, parsed: Parsed) -> Iterator[Out
     """Yield the step that keeps the mailboxes of users who are enabled, as for a single one."""
     if parsed.value("accountStatus") != "active":
         return
-    context.records.ask()
+    context.outside.ask()
     idle = every(everybody.filter, negated(equals("accountStatus", "active")))
     query = Query(everybody.base, everybody.scope, idle, mailbox.ATTRIBUTES)
-    yield context.records.reclaiming(lambda: context.directory.stream(query))
+    yield context.outside.reclaiming(lambda: context.directory.stream(query))
 
 
 def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callable[[], str] | None:

@@ -39,8 +39,8 @@ from iredldap.operations import list_mentions, mailboxes, targets
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import global_admins
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
 from iredldap.operations.mailboxes import MailboxAssignment
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.users import address_rules, protected, users
 
 
@@ -61,7 +61,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If further addresses are removed, there are subscribable lists, and
             mlmmjadmin does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
+    directory, outside, caller = context.directory, context.outside, context.caller
     mail = path["mail"]
     entry = finders.user(directory, mail, anywhere=caller.is_global)
     protected.refuse_global_admin(caller, entry)
@@ -85,7 +85,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
-        *_mailbox(directory, records, entry, place, mods),
+        *_mailbox(directory, outside, entry, place, mods),
     )
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
@@ -96,7 +96,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # The mailbox is kept before the account is active, references change before the addresses
         # that they name are removed: a repeat after a crash finds both still to do. The rechecks
         # compare with what was written, and revert it.
-        steps = (*_reclaim(records, entry, parsed), *follow, change, *rechecks)
+        steps = (*_reclaim(outside, entry, parsed), *follow, change, *rechecks)
     ends_a_role = any(map(global_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = mail_names.domains_of(removed)
     if ends_a_role:
@@ -129,17 +129,17 @@ def _place(
 
 def _mailbox(
     directory: Directory,
-    records: Records,
+    outside: OutsideSystems,
     entry: Entry,
     place: MailboxAssignment | None,
     mods: tuple[Mod, ...],
 ) -> Iterator[Recheck]:
     if place:
         withdrawn = undo_modify(entry, mods, "homeDirectory")
-        yield mailboxes.recheck(directory, records, place, withdrawn)
+        yield mailboxes.recheck(directory, outside, place, withdrawn)
 
 
-def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside]:
+def _reclaim(outside: OutsideSystems, entry: Entry, parsed: Parsed) -> Iterator[Outside]:
     """Yield the step that keeps the mailbox of a user who is enabled, or gets another path.
 
     If the user's deletion broke off, the mailbox may be recorded as one to be removed.
@@ -149,9 +149,9 @@ def _reclaim(records: Records, entry: Entry, parsed: Parsed) -> Iterator[Outside
     )
     path = parsed.value("maildir")
     if is_enabled or path:
-        records.ask()
+        outside.ask()
         taken = Entry(entry.dn, {"homeDirectory": [*encoded([path])]}) if path else entry
-        yield records.reclaiming(lambda: (taken,))
+        yield outside.reclaiming(lambda: (taken,))
 
 
 def _refuse_password_of_admin(

@@ -71,7 +71,7 @@ def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show a user, with the used quota and the last logins."""
     mail = path["mail"]
     entry = get(context.directory, context.caller, mail)
-    used = context.records.usage(mail)
+    used = context.outside.usage(mail)
     shown = show(entry, context.config.api.api_hidden_user_profiles) | used
     # Dovecot writes the usage without a new state of the entry.
     return Shown(shown, entry.csn, cacheable=not used)
@@ -105,7 +105,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MailboxInUse: If the mailbox path touches that of another account.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
+    directory, outside, caller = context.directory, context.outside, context.caller
     config, mail = context.config, path["mail"]
     query = finders.domain_and_holders(directory, mail, rights=True)
     candidate, maildir = mailboxes.first_candidate(context, mail), parsed.value("maildir")
@@ -151,7 +151,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         (
             # The mailbox is taken over before the account exists: the job that removes deleted
             # mailboxes must not find it once mail is delivered there.
-            *mailboxes.reclaiming(records, place),
+            *mailboxes.reclaiming(outside, place),
             Add(
                 dn,
                 attributes,
@@ -160,7 +160,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             # After the write, as slapd accepts two accounts of one address or mailbox.
             merge_rechecks(
                 uniqueness.recheck(directory, new_account),
-                mailboxes.recheck(directory, records, place, new_account.withdrawn()),
+                mailboxes.recheck(directory, outside, place, new_account.withdrawn()),
             ),
             *_recheck_limits(directory, limits, dn, home),
         ),
@@ -312,7 +312,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ServerDown: If a database does not answer.
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
-    directory, records, caller = context.directory, context.records, context.caller
+    directory, outside, caller = context.directory, context.outside, context.caller
     mail, days = path["mail"], deleted_mailboxes.days_kept(context, path)
     entry = finders.user(directory, mail, anywhere=caller.is_global)
     protected.refuse_global_admin(caller, entry)
@@ -321,7 +321,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     # Evaluated here, before the databases are asked: who may not do it gets that answer also while
     # a database is down.
     last_admin = tuple(global_admins.require_active(directory, entry, deletion.DISABLE))
-    records.ask_for_mailboxes(days)
+    outside.ask_for_mailboxes(days)
     addresses = entry.lowered("mail") | entry.lowered("shadowAddress")
     return Plan(
         entry.dn,
@@ -332,7 +332,7 @@ def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             checks=last_admin,
             records=(
                 deleted_mailboxes.record_deleted(context, lambda: (entry,), entry.dn, days),
-                records.forgetting(mail),
+                outside.forgetting(mail),
             ),
         ),
         entry.csn,

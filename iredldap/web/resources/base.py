@@ -28,7 +28,7 @@ from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, older_names
@@ -45,7 +45,7 @@ class Resource:
     directory: Directory
     responses: Responses
     jobs: Jobs
-    records: Records
+    outside: OutsideSystems
     admin_log: AdminLog
     change_log: ChangeLog
 
@@ -67,7 +67,7 @@ class Resource:
         caller = request.context.caller
         config = _config_for(self.config, caller)
         changes = PermittedChanges(self.change_log, self.config.accounts.default_transport)
-        return Context(self.directory, config, caller, self.records, changes)
+        return Context(self.directory, config, caller, self.outside, changes)
 
     def change(self, request: falcon.Request, response: falcon.Response, **_: str) -> None:
         """Execute a change under the conditions of the request, and answer.
@@ -102,7 +102,7 @@ class Resource:
                 judge_state(plan, if_match)
                 self._promise(request, response, dispatch.sealed(context, wanted), plan)
             else:
-                turn = Turn(self.records.turns, requests.domains(wanted))
+                turn = Turn(self.outside.turns, requests.domains(wanted))
                 with self.recording(request, response, wanted) as recording:
                     outcome = execute(
                         self.directory, checked, if_match, turn=turn, recording=recording

@@ -171,7 +171,7 @@ class LdifAllResource(_LdifResource):
             is_rehearsal = parsed.value("dry_run") == "yes"
             if not is_rehearsal:
                 # From the check to the last entry: what was checked must not change meanwhile.
-                stack.enter_context(self.records.turns.take(_domains(file)))
+                stack.enter_context(self.outside.turns.take(_domains(file)))
             plan = plan_restore(file, self.directory, options)
             if not plan.ok:
                 raise InvalidLdif(f"{plan.refused_count} faults", report=plan.as_json())
@@ -189,7 +189,7 @@ class LdifAllResource(_LdifResource):
 
     def _keep_mailboxes(self, file: Openable, recording: Recording) -> None:
         recording.announce_outside("keep the mailboxes")
-        self.records.iredadmin.reclaim_mailboxes(_mailboxes(file))
+        self.outside.iredadmin.reclaim_mailboxes(_mailboxes(file))
 
     def _show(
         self, response: falcon.Response, plan: RestorePlan, stack: ExitStack, *, as_ldif: bool

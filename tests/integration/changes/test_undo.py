@@ -34,7 +34,7 @@ LIMITS = {"period": 60, "max_msgs": 5}
 @pytest.fixture
 def corp(api: Client, served: Served) -> str:
     """Two domains; Ann and Bob in one of them, referred to by the other."""
-    served.gateways.records.ask()
+    served.gateways.outside.ask()
     for name in (CORP, OTHER):
         done(api.post(f"/api/domain/{name}"))
     for mail in (ANN, BOB):

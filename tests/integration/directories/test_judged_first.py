@@ -21,7 +21,7 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Outside
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.gateways.ldap.requests import MANAGE
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.shipped import shipped
 from tests.support.client import Client, done
 from tests.support.patience import PATIENCE, started
@@ -619,9 +619,9 @@ def test_a_deletion_that_found_no_room_is_finished_when_there_is(
     full: Full, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else has filled the database in the middle of it; what is left is consistent."""
-    forgetting = full.served.gateways.records.forgetting_domains
+    forgetting = full.served.gateways.outside.forgetting_domains
 
-    def filling(_: Records, *domains: str) -> Outside:
+    def filling(_: OutsideSystems, *domains: str) -> Outside:
         def work() -> None:
             forgetting(*domains).work()
             full.fill()
@@ -629,7 +629,7 @@ def test_a_deletion_that_found_no_room_is_finished_when_there_is(
 
         return replace(forgetting(*domains), work=work)
 
-    monkeypatch.setattr(Records, "forgetting_domains", filling)
+    monkeypatch.setattr(OutsideSystems, "forgetting_domains", filling)
     told = refused(full.api.delete(f"/api/domain/{CORP}"), 507, "DIRECTORY_FULL")
     monkeypatch.undo()
     assert told["done"][0] == f"modify {DOMAIN}"

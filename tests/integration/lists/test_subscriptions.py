@@ -495,7 +495,7 @@ def test_a_file_that_is_being_written_hides_no_member(
     done(api.post(f"/api/user/{mail}", password=PASSWORD))
     make(api, NEWS, f"{mail},{EVE}", owner=ANN)
     path = mlmmjadmin.folder(NEWS) / "subscribers.d" / "b"
-    turns: Any = served.gateways.records.turns
+    turns: Any = served.gateways.outside.turns
     written, seen = path.read_text(), len(mlmmjadmin.requests)
     call = {
         "delete": partial(api.delete, f"/api/user/{mail}"),

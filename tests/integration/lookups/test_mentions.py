@@ -134,7 +134,7 @@ def test_what_is_told_is_done(firm: Client, world: World, served: Served, mail: 
     kinds = compare(told["references"], "on_deletion", before, everything(world), dn)
 
     assert kinds >= KINDS[mail]
-    assert served.gateways.records.count(mail) == {}
+    assert served.gateways.outside.count(mail) == {}
 
 
 KINDS: dict[str, set[str | None]] = {
@@ -185,7 +185,7 @@ def test_of_a_domain(firm: Client, world: World, served: Served) -> None:
     kinds = compare(told["references"], "on_deletion", before, everything(world), dn)
     assert kinds >= {"mailForwardingAddress", "domainAdmin", "userSenderBccAddress"}
     assert told["rows"].keys() >= {"iredapd.throttle"}
-    assert served.gateways.records.count_domain(DOMAIN) == {}
+    assert served.gateways.outside.count_domain(DOMAIN) == {}
 
 
 def test_admin_of_their_own(firm: Client, world: World, served: Served) -> None:

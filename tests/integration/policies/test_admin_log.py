@@ -113,7 +113,7 @@ def test_a_change_that_broke_off_is_an_error(
     def fail(*_: object) -> None:
         raise ServerDown("it went away")
 
-    monkeypatch.setattr(served.gateways.records.amavisd, "forget", fail)
+    monkeypatch.setattr(served.gateways.outside.amavisd, "forget", fail)
     assert api.delete(f"/api/user/{ANN}").status_code == 503
 
     assert lines(urls) == [

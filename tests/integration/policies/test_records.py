@@ -253,7 +253,7 @@ def test_a_database_that_fails_before_changes_nothing(
     def fail(*_: object) -> None:
         raise ServerDown("it is down", report={"database": database})
 
-    monkeypatch.setattr(getattr(served.gateways.records, database), "ask", fail)
+    monkeypatch.setattr(getattr(served.gateways.outside, database), "ask", fail)
     before = world.snapshot()
 
     for answer in (
@@ -279,7 +279,7 @@ def test_a_deletion_that_broke_off_is_finished_by_asking_again(
     monkeypatch: Any,
 ) -> None:
     """The answer says what was done; the account is off and there, its mailbox noted once."""
-    gateway = getattr(served.gateways.records, database)
+    gateway = getattr(served.gateways.outside, database)
 
     def fail(*_: object) -> None:
         raise ServerDown("it went away", report={"database": database})
@@ -313,7 +313,7 @@ def test_a_rename_that_broke_off_is_finished_by_asking_again(
         raise ServerDown("it went away", report={"database": "amavisd"})
 
     with monkeypatch.context() as broken:
-        broken.setattr(served.gateways.records.amavisd, "move", fail)
+        broken.setattr(served.gateways.outside.amavisd, "move", fail)
         answer = api.post(f"/api/user/{ANN}/change_email/anne@corp.test")
         assert (answer.status_code, answer.json()["_data"]["database"]) == (503, "amavisd")
 
@@ -336,7 +336,7 @@ def test_a_user_who_is_created_again_keeps_the_mailbox(
 
     for path in (f"/api/user/{ANN}", "/api/users/corp.test"):
         with monkeypatch.context() as broken:
-            broken.setattr(served.gateways.records.amavisd, "forget", fail)
+            broken.setattr(served.gateways.outside.amavisd, "forget", fail)
             assert api.delete(f"/api/user/{ANN}/keep_mailbox_days/1").status_code == 503
         assert [row[4] for row in deleted(urls)] == [in_days(1)]
 
@@ -353,7 +353,7 @@ def test_a_domain_that_comes_back_keeps_its_mailboxes(
         raise ServerDown("it went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(served.gateways.records.amavisd, "forget_domain", fail)
+        broken.setattr(served.gateways.outside.amavisd, "forget_domain", fail)
         assert api.delete("/api/domain/corp.test/keep_mailbox_days/1").status_code == 503
     assert [row[4] for row in deleted(urls)] == [in_days(1)]
 

@@ -17,7 +17,7 @@ from iredldap.errors import PreconditionFailed
 from iredldap.gateways.directory import Directory
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller, find_admin
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.users import bulk_update
 from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
@@ -310,7 +310,7 @@ def operations(
     """What a request would do to which entry as it was read."""
     form: Form = {name: [value] for name, value in sent.items()}
     parsed = parse(user.BULK, form)
-    context = Context(directory, config, caller, Records.open(config))
+    context = Context(directory, config, caller, OutsideSystems.open(config))
     plan = bulk_update.update(context, {"domain": "corp.test"}, parsed)
     *_, sweep = plan.steps
     assert isinstance(sweep, Sweep)

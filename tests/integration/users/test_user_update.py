@@ -19,7 +19,7 @@ from iredldap.gateways.directory import Directory
 from iredldap.limit_errors import ExceededDomainQuotaSize
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
-from iredldap.operations.mail_databases import Records
+from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.operations.users import user_update
 from tests.support.client import Client, done, refused
 from tests.support.mailservers import Dovecot, Postfix
@@ -753,7 +753,7 @@ def planned(directory: Directory, config: Config, mail: str = ANN, **sent: str) 
     """The plan of a global admin's request, as it is before anything is written."""
     form: Form = {name: [value] for name, value in sent.items()}
     caller = Caller(ADMIN, directory.tree.admin(ADMIN), is_global=True, stored=())
-    context = Context(directory, config, caller, Records.open(config))
+    context = Context(directory, config, caller, OutsideSystems.open(config))
     return user_update.update(context, {"mail": mail}, parse(user.UPDATE, form))
 
 

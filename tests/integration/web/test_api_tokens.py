@@ -550,7 +550,7 @@ def test_a_job_of_a_token_that_has_ended_is_refused(serve: Any, world: World) ->
     done(api.post("/api/domain/one.test"))
     made = create(api, scopes="users:update,jobs:read")
     client = bearer(served, made["secret"])
-    turns = served.gateways.records.turns
+    turns = served.gateways.outside.turns
     with turns.take(frozenset({"one.test"})):
         answer = client.call("PUT", "/api/users/one.test", headers=LATER, language="de_DE")
         job = answer.json()["_data"]["job"]

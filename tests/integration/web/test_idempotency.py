@@ -173,7 +173,7 @@ def test_the_client_of_a_broken_connection_asks_again(api: Client, served: Serve
 def test_the_same_request_at_once_is_done_once(api: Client, served: Served) -> None:
     """While the first is being carried out the others are told to come back."""
     entered, go_on = threading.Event(), threading.Event()
-    turns = served.gateways.records.turns
+    turns = served.gateways.outside.turns
     first: list[requests.Response] = []
     holding = turns.take(frozenset({"one.test"}))
 
@@ -223,7 +223,7 @@ def test_a_long_request_is_not_done_twice(api: Client, serve: Any, world: World)
     thread = threading.Thread(
         target=lambda: first.append(post(Client(served.url, _copy(api)), ANN, password=PASSWORD))
     )
-    with served.gateways.records.turns.take(frozenset({"one.test"})):
+    with served.gateways.outside.turns.take(frozenset({"one.test"})):
         thread.start()
         wait_until(lambda: bool(_claims(served)))
         until = time.monotonic() + 2

@@ -1,4 +1,4 @@
-"""Change what the databases beside the directory store about an account, in one step.
+"""Hold the systems beside the directory, and change what they store about accounts.
 
 They change before an entry is deleted, and after it is renamed: whatever breaks off, the entry
 exists under the name that a repeat of the request looks for, and the repeat does the rest.
@@ -61,7 +61,7 @@ def _shown(usage: Usage) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Records:
+class OutsideSystems:
     """The systems beside the directory.
 
     The three databases of an iRedMail server, the program that keeps its subscribable lists, and
@@ -76,7 +76,7 @@ class Records:
     unusual_paths: UnusualPaths = field(default_factory=UnusualPaths)
 
     @classmethod
-    def open(cls, config: Config) -> "Records":
+    def open(cls, config: Config) -> "OutsideSystems":
         """Open them; none connects before its first use."""
         turns = Turns(config.state.url, config.server.threads)
         return cls(
