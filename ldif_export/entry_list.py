@@ -1,16 +1,36 @@
-"""Read and write the entry list of a manifest: a line ``entryUUID DN`` for each entry, sorted.
+"""Read and write the entry list of a manifest: a line ``entryUUID entryCSN DN`` for each, sorted.
 
-A later export derives from it what was deleted and what was renamed.
+A later export derives from it what was changed, deleted and renamed. The entryCSN is that of the
+state that the export has; ``-`` where that is not known. Manifests of format 1 have lists of
+``entryUUID DN``.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
+
+from iredldap.dit.csn import is_csn
 
 _BATCH = 2000
+_UNKNOWN = "-"
 # A DN may contain line ends, escaped or not; each entry has exactly one line.
 _LINE_ENDS = str.maketrans({"\n": "\\0a", "\r": "\\0d"})
+
+
+class ListedEntry(NamedTuple):
+    """An entry of a list.
+
+    Args:
+        uuid: Its entryUUID.
+        dn: Its DN.
+        csn: Its entryCSN; empty: not known.
+    """
+
+    uuid: str
+    dn: str
+    csn: str = ""
 
 
 class EntryListWriter:
@@ -23,13 +43,13 @@ class EntryListWriter:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000;"
-            "CREATE TABLE entry (uuid TEXT, dn TEXT); BEGIN;"
+            "CREATE TABLE entry (uuid TEXT, dn TEXT, csn TEXT); BEGIN;"
         )
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: list[ListedEntry] = []
 
-    def add(self, uuid: str, dn: str) -> None:
+    def add(self, entry: ListedEntry) -> None:
         """Add an entry."""
-        self._waiting.append((uuid, dn))
+        self._waiting.append(entry)
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -37,16 +57,20 @@ class EntryListWriter:
         """Write the list, and forget the entries."""
         self._flush()
         with closing(self._database) as database, path.open("w", encoding="utf-8") as out:
-            for uuid, dn in database.execute("SELECT uuid, dn FROM entry ORDER BY uuid"):
-                out.write(f"{uuid} {dn.translate(_LINE_ENDS)}\n")
+            for uuid, csn, dn in database.execute("SELECT uuid, csn, dn FROM entry ORDER BY uuid"):
+                out.write(f"{uuid} {csn or _UNKNOWN} {dn.translate(_LINE_ENDS)}\n")
 
     def _flush(self) -> None:
-        self._database.executemany("INSERT INTO entry VALUES (?, ?)", self._waiting)
+        self._database.executemany("INSERT INTO entry VALUES (?, ?, ?)", self._waiting)
         self._waiting.clear()
 
 
-def read_entries(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the entryUUID and the DN of each line.
+def read_entries(path: Path, *, has_csns: bool = True) -> Iterator[ListedEntry]:
+    """Yield the entry of each line.
+
+    Args:
+        path: Of the list.
+        has_csns: Whether its lines have entryCSNs: those of format 1 have none.
 
     Raises:
         ValueError: If a line is malformed, or out of order.
@@ -54,8 +78,10 @@ def read_entries(path: Path) -> Iterator[tuple[str, str]]:
     last = ""
     with path.open(encoding="utf-8", newline="\n") as lines:
         for number, line in enumerate(lines, 1):
-            uuid, blank, dn = line.partition(" ")
-            if not blank or not line.endswith("\n") or uuid <= last:
+            uuid, blank, rest = line.partition(" ")
+            csn, separator, dn = rest.partition(" ") if has_csns else (_UNKNOWN, " ", rest)
+            is_whole = blank and separator and line.endswith("\n") and uuid > last
+            if not is_whole or not (csn == _UNKNOWN or is_csn(csn)):
                 raise ValueError(f"{path}: line {number} is not as it was written")
             last = uuid
-            yield uuid, dn.removesuffix("\n")
+            yield ListedEntry(uuid, dn.removesuffix("\n"), "" if csn == _UNKNOWN else csn)

@@ -3,6 +3,8 @@
 A plain search is no snapshot while others write: such an export is ``fuzzy``, and changes between
 its first and its last moment may be in it or not. The smallest and largest entryCSN give the
 window.
+
+Format 2 has the state as a vector, and an entry list with entryCSNs; format 1 had neither.
 """
 
 import hashlib
@@ -12,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from iredldap.dit.csn import SERVER_ID, CsnVector, is_csn
 from ldif_export.entry_kinds import EntryKind, entry_kind
-from ldif_export.entry_list import EntryListWriter
+from ldif_export.entry_list import EntryListWriter, ListedEntry
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = frozenset({1, FORMAT})
 
 ExportMode = Literal["fuzzy", "exact"]
 
@@ -38,11 +42,13 @@ class Manifest:
         kinds: Number of each kind; kinds without an entry may be missing.
         first_csn: Smallest entryCSN; None if there was none.
         last_csn: Largest entryCSN.
+        csns: Newest CSN of each server id: of an exact export those of the state that it is of,
+            of others those that were seen. Empty in format 1.
         size: Bytes of the LDIF text, before compression.
         sha256: Their digest.
         since: Digest of the export that this one holds the changes since; None: it is a full one.
-            In an incremental one, entries are those that were added or changed, and `last_csn` is
-            the largest of all exports so far.
+            In an incremental one, entries are those that were added or changed, and `last_csn` and
+            `csns` are the largest of all exports so far.
         classes: Object classes that entries had, in this export and those before it.
     """
 
@@ -61,10 +67,11 @@ class Manifest:
     sha256: str
     since: str | None = None
     classes: tuple[str, ...] = ()
+    csns: tuple[str, ...] = ()
 
 
-_LISTS = frozenset({"selections", "classes"})
-_ADDED = frozenset({"since", "classes"})
+_LISTS = frozenset({"selections", "classes", "csns"})
+_ADDED = frozenset({"since", "classes", "csns"})
 """Fields that the first manifests did not have."""
 
 
@@ -92,7 +99,9 @@ class ManifestBuilder:
         self._kinds: Counter[EntryKind] = Counter()
         self._known: dict[tuple[bytes, ...], EntryKind] = {}
         self._classes: set[bytes] = set()
-        self._csns: tuple[bytes, bytes] = (b"", b"")
+        self._window = ("", "")
+        self._newest: dict[str, str] = {}
+        self._state = CsnVector()
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -102,19 +111,25 @@ class ManifestBuilder:
         self._size += len(data)
 
     def entry(
-        self, dn: str, object_classes: Sequence[bytes], csn: bytes = b"", uuid: bytes = b""
+        self, dn: str, object_classes: Sequence[bytes], csn: str = "", uuid: str = ""
     ) -> None:
         """Count an entry; entryCSN and entryUUID are empty where they are not known."""
         self._kinds[self._kind(dn, tuple(object_classes))] += 1
         if csn:
-            first, last = self._csns
-            self._csns = (min(first or csn, csn), max(last, csn))
+            first, last = self._window
+            self._window = (min(first or csn, csn), max(last, csn))
+            server = csn[SERVER_ID]
+            self._newest[server] = max(self._newest.get(server, ""), csn)
         if uuid and self._entry_list:
-            self._entry_list.add(uuid.decode(), dn)
+            self._entry_list.add(ListedEntry(uuid, dn, csn))
+
+    def state(self, state: CsnVector) -> None:
+        """Note the state of the directory that the entries are of."""
+        self._state = state
 
     def finished(self, ended: str) -> Manifest:
         """Return the manifest of everything that was counted."""
-        first, last = (csn.decode() or None for csn in self._csns)
+        first, last = (csn or None for csn in self._window)
         return Manifest(
             **self._head,
             ended=ended,
@@ -122,6 +137,7 @@ class ManifestBuilder:
             kinds=dict(sorted(self._kinds.items())),
             first_csn=first,
             last_csn=last,
+            csns=self._state.with_newest(self._newest.values()).csns,
             size=self._size,
             sha256=self._digest.hexdigest(),
             classes=tuple(sorted(name.decode("utf-8", "replace") for name in self._classes)),
@@ -157,8 +173,8 @@ def load(text: str | bytes) -> Manifest:
         raise ValueError(f"no manifest: {ex}") from ex
     if not isinstance(values, dict):
         raise ValueError("no manifest: not a JSON object")  # noqa: TRY004 - a fault of the text
-    if values.get("format") != FORMAT:
-        raise ValueError(f"a manifest of format {FORMAT} is expected")
+    if values.get("format") not in _READABLE:
+        raise ValueError(f"a manifest of format {FORMAT} or an earlier one is expected")
     # Manifests of earlier versions must stay readable, also without the fields added since.
     needed = {field.name for field in fields(Manifest)} - _ADDED
     if missing := sorted(needed - values.keys()):
@@ -184,6 +200,10 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _are_csns(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(one) and is_csn(one) for one in value)
+
+
 def _is_state(value: object) -> bool:
     return value is None or _is_text(value)
 
@@ -198,6 +218,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "passwords": lambda value: isinstance(value, bool),
     "selections": _are_texts,
     "classes": _are_texts,
+    "csns": _are_csns,
     "entries": _is_count,
     "kinds": _are_kinds,
     "first_csn": _is_state,

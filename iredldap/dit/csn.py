@@ -17,7 +17,9 @@ from typing import Self
 
 _CSN = re.compile(r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}", re.ASCII | re.IGNORECASE)
 _TIME = "%Y%m%d%H%M%S.%f%z"
-_SID = slice(30, 33)
+
+SERVER_ID = slice(30, 33)
+"""Where the server id stands in a CSN."""
 
 
 def is_csn(text: str) -> bool:
@@ -31,7 +33,7 @@ def server_id(csn: str) -> int:
     Raises:
         ValueError: If the text is no CSN.
     """
-    return int(_checked(csn)[_SID], 16)
+    return int(_checked(csn)[SERVER_ID], 16)
 
 
 def time(csn: str) -> datetime:

@@ -1,8 +1,8 @@
-"""Compare the entries of an earlier export with today's: which are deleted, added, renamed.
+"""Compare entries of an earlier export with those of today: deleted, added, renamed, changed.
 
-Entries are compared by entryUUID and DN, outside the memory, in a temporary SQLite database without
-a name. Everything after that looks only at entries whose line differs between the two: no parent
-or child of the others was renamed.
+Entries are compared by entryUUID, DN and entryCSN, outside the memory, in a temporary SQLite
+database without a name. Everything about DNs looks only at entries whose DN differs between the
+two: no parent or child of the others was renamed.
 """
 
 import sqlite3
@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 from iredldap.dit import names
 from ldif_export import entry_kinds
+from ldif_export.entry_list import ListedEntry
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -16000;
-CREATE TABLE before (uuid TEXT PRIMARY KEY, dn TEXT UNIQUE) WITHOUT ROWID;
-CREATE TABLE now (uuid TEXT PRIMARY KEY, dn TEXT UNIQUE) WITHOUT ROWID;
+CREATE TABLE before (uuid TEXT PRIMARY KEY, dn TEXT UNIQUE, csn TEXT) WITHOUT ROWID;
+CREATE TABLE now (uuid TEXT PRIMARY KEY, dn TEXT UNIQUE, csn TEXT) WITHOUT ROWID;
+CREATE TABLE held (uuid TEXT PRIMARY KEY, csn TEXT) WITHOUT ROWID;
 CREATE TABLE went (uuid TEXT UNIQUE, dn TEXT, key BLOB PRIMARY KEY, parent BLOB, depth INTEGER);
 CREATE TABLE came (uuid TEXT UNIQUE, dn TEXT, key BLOB PRIMARY KEY, depth INTEGER);
 CREATE TABLE renamed (uuid TEXT PRIMARY KEY, place BLOB UNIQUE);
@@ -66,6 +68,20 @@ LEFT JOIN went AS source ON source.uuid = came.uuid
 LEFT JOIN went AS occupant ON occupant.key = came.key
     AND NOT EXISTS (SELECT 1 FROM renamed AS other WHERE other.place = occupant.key)
 ORDER BY came.depth, what, came.dn
+"""
+# An entry without entryCSN on either side may have changed.
+_OLDEST_CHANGE = """
+SELECT min(now.csn) FROM now LEFT JOIN held USING (uuid)
+WHERE now.csn = '' OR now.csn IS NOT held.csn
+"""
+_HELD_UNCHANGED = """
+INSERT OR REPLACE INTO held
+SELECT now.uuid, now.csn FROM now JOIN held USING (uuid)
+WHERE held.csn = '' AND now.csn <> '' AND is_included(now.csn)
+"""
+_ENTRIES = """
+SELECT now.uuid, now.dn, ifnull(held.csn, '') FROM now LEFT JOIN held USING (uuid)
+ORDER BY now.uuid
 """
 # Children first, and after all steps: an entry cannot be deleted while it has children.
 _DELETED = """
@@ -116,18 +132,46 @@ class EntryDiff:
             self._database.create_function(name, 1, compute, deterministic=True)
         self._database.executescript(_SCHEMA)
 
-    def before(self, entries: Iterable[tuple[str, str]]) -> None:
-        """Register entryUUID and DN of entries of the earlier export."""
-        self._database.executemany("INSERT OR REPLACE INTO before VALUES (?, ?)", entries)
+    def before(self, entries: Iterable[ListedEntry]) -> None:
+        """Register entries of the earlier export."""
+        self._database.executemany("INSERT OR REPLACE INTO before VALUES (?, ?, ?)", entries)
+        self._database.execute("INSERT OR REPLACE INTO held SELECT uuid, csn FROM before")
 
-    def now(self, entries: Iterable[tuple[str, str]]) -> None:
-        """Register entryUUID and DN of entries that exist."""
-        self._database.executemany("INSERT OR REPLACE INTO now VALUES (?, ?)", entries)
+    def now(self, entries: Iterable[ListedEntry]) -> None:
+        """Register entries that exist."""
+        self._database.executemany("INSERT OR REPLACE INTO now VALUES (?, ?, ?)", entries)
+
+    def assume_held(self, is_included: Callable[[str], bool]) -> None:
+        """Take entries of an earlier export that has no entryCSNs as unchanged, by those of now.
+
+        Args:
+            is_included: Whether the earlier export has the change of an entryCSN.
+        """
+        self._database.create_function("is_included", 1, is_included, deterministic=True)
+        self._database.execute(_HELD_UNCHANGED)
 
     def compare(self) -> None:
         """Find out what was deleted, added and renamed."""
         for statement in _COMPARED:
             self._database.execute(statement)
+
+    def oldest_change(self) -> str | None:
+        """Return the smallest entryCSN of entries that are new or have changed.
+
+        Returns:
+            None: There are none. Empty: One has no entryCSN, so that none is the smallest.
+        """
+        oldest: str | None = self._database.execute(_OLDEST_CHANGE).fetchone()[0]
+        return oldest
+
+    def is_held(self, uuid: str, csn: str) -> bool:
+        """Return whether the exports so far have this state of an entry."""
+        held = "SELECT 1 FROM held WHERE uuid = ? AND csn = ? AND csn <> ''"
+        return self._database.execute(held, (uuid, csn)).fetchone() is not None
+
+    def hold(self, uuid: str, csn: str) -> None:
+        """Register the state of an entry that this export has."""
+        self._database.execute("INSERT OR REPLACE INTO held VALUES (?, ?)", (uuid, csn))
 
     def leave_out(self, uuid: str) -> None:
         """Treat an entry as absent: a later comparison will find it."""
@@ -149,9 +193,9 @@ class EntryDiff:
         for (dn,) in self._rows(_DELETED):
             yield dn
 
-    def entries(self) -> Iterator[tuple[str, str]]:
-        """Yield entryUUID and DN of each entry that exists."""
-        yield from self._rows("SELECT uuid, dn FROM now ORDER BY uuid")
+    def entries(self) -> Iterator[ListedEntry]:
+        """Yield each entry that exists, with the entryCSN of the state that the exports have."""
+        yield from map(ListedEntry._make, self._rows(_ENTRIES))
 
     def close(self) -> None:
         """Delete the temporary database."""

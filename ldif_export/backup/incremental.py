@@ -1,8 +1,14 @@
 """Export what has changed since an earlier export, as LDIF change records.
 
 `ldapmodify` brings a directory that was restored from the earlier export to the present state.
-Additions and changes are found by entryCSN, deletions and renames by comparing the entries that
-exist with the entry list of the earlier manifest.
+Additions, changes, deletions and renames are found by comparing the entries that exist with the
+entry list of the earlier manifest: an entry has changed if its entryCSN is another one. No clock is
+asked and no order of CSNs is relied on, because with several servers there is none: a change made
+elsewhere during a partition arrives later than changes of later times.
+
+Lists of manifests of format 1 have no entryCSNs. Then an entry has not changed if its entryCSN is
+of the same server as the largest one in the manifest, and not later; one of another server may
+have, and is exported.
 
 An entry that stays is modified, never deleted and added again: containers could not be, and an
 account must not be missing, even if an increment is interrupted. Which attributes it had is not
@@ -24,8 +30,9 @@ from io import BytesIO
 from pathlib import Path
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import filters, names
+from iredldap.dit import csn, filters, names
 from iredldap.dit.change_records import change_record
+from iredldap.dit.csn import CsnVector
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, Scope
 from iredldap.dit.schema import SUBSCHEMA, Schema
@@ -34,21 +41,28 @@ from iredldap.ldif.writer import VERSION, comment
 from ldif_export import entry_list
 from ldif_export.backup.entry_diff import DiffStep, EntryDiff, StepKind
 from ldif_export.backup.full import CHUNK
-from ldif_export.entry_list import EntryListWriter
+from ldif_export.entry_list import EntryListWriter, ListedEntry
 from ldif_export.ldif import parser
 from ldif_export.manifest import Manifest, ManifestBuilder
 from ldif_export.readers import choice, domain_lookup
-from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord, Projection, Reader
+from ldif_export.readers.base import (
+    IDENTITY,
+    OBJECT_CLASS,
+    LdifRecord,
+    Projection,
+    Reader,
+    WatchedOnly,
+)
 from ldif_export.readers.choice import ReaderName
 from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search, Selection
 
 OVERLAP = timedelta(minutes=5)
-"""How much later than its entryCSN a change may become visible: it waits for other writes, or it
-comes from another server."""
+"""How much later than its entryCSN a change may become visible, where only a clock tells what a
+fuzzy export missed: it waits for other writes, or it comes from another server."""
 
-_CSN_TIME = "%Y%m%d%H%M%S.%f"
-_SMALLEST = "Z#000000#000#000000"
+_CSN_TIME = "%Y%m%d%H%M%S.%fZ"
+_LEAST = "#000000#{}#000000"
 _ROUNDED = timedelta(seconds=1)
 """What may be lost of the duration of an export: manifests have whole seconds."""
 
@@ -95,6 +109,7 @@ class Increment:
         return replace(
             found,
             last_csn=max(states, default=None),
+            csns=CsnVector(self._earlier.csns).with_newest(found.csns).csns,
             since=self._earlier.sha256,
             # Also those of before: an entry may have lost a class, whose attributes must then be
             # cleared.
@@ -104,8 +119,8 @@ class Increment:
     def write_entry_list(self, path: Path) -> None:
         """Write the entry list of the manifest: all entries that exist."""
         entries = EntryListWriter()
-        for uuid, dn in self._diff.entries():
-            entries.add(uuid, dn)
+        for entry in self._diff.entries():
+            entries.add(entry)
         entries.write(path)
 
     def close(self) -> None:
@@ -130,7 +145,7 @@ class Increment:
         for step in self._diff.steps():
             yield from self._arrival(step)
         for record in self._store.records(_FOUND):
-            if self._diff.dn(_uuid(record)) == record.dn:
+            if self._diff.dn(record.uuid) == record.dn:
                 yield self._modification(record)
         yield from map(Delete, self._diff.deleted())
 
@@ -172,8 +187,8 @@ class Increment:
         return Modify(record.dn, (*mods, *(Mod(Op.REPLACE, name) for name in lost)))
 
     def _tell(self, record: LdifRecord) -> None:
-        csn = b"".join(record.watched.get("entrycsn", ()))
-        self._builder.entry(record.dn, record.watched.get(OBJECT_CLASS.lower(), ()), csn)
+        classes = record.watched.get(OBJECT_CLASS.lower(), ())
+        self._builder.entry(record.dn, classes, record.csn)
 
 
 def gather(
@@ -195,7 +210,7 @@ def gather(
         entries: Path of its entry list.
         began: Time of this call, in UTC and ISO 8601.
         reader: How the directory is read.
-        overlap: How late a change may become visible.
+        overlap: How late a change may become visible; for earlier exports of format 1.
 
     Raises:
         PreconditionFailed: If the earlier export is of something else, or the entry list is not
@@ -213,19 +228,20 @@ def gather(
         diff = undo.enter_context(closing(EntryDiff()))
         store = undo.enter_context(closing(RecordStore()))
         diff.before(_previous_entries(entries, earlier))
-        with connected(_Only(selection, frozenset({"entryUUID"}))) as identities:
+        with connected(WatchedOnly(selection, frozenset(IDENTITY))) as identities:
             every = domain_lookup.resolve_searches(identities, selections, Tree(settings.suffix))
             # Accounts before their containers: the container of an account that is found exists, so
             # the later search finds it too, even if it was added between the two.
             for search in reversed(every):
                 diff.now(_identities(identities, search))
+        diff.assume_held(known_state(earlier, overlap).includes)
         diff.compare()
         with connected(Projection(selection, _WATCHED)) as whole:
             # After the list of entries: an entry that this search finds and the list lacks is left
             # to the next increment.
-            _store_changed(whole, every, safe_state(earlier, overlap), store)
+            _store_changed(whole, every, diff, store)
             _store_moved(whole, diff, store)
-        with connected(_Only(selection, _SCHEMA)) as subschema:
+        with connected(WatchedOnly(selection, _SCHEMA)) as subschema:
             schema = _schema(subschema)
         # From here on the increment closes the store and the comparison.
         undo.pop_all()
@@ -239,30 +255,23 @@ def gather(
     return Increment(diff, store, schema, selection, builder, earlier)
 
 
-def safe_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> str | None:
-    """Return an entryCSN before which the earlier export missed no change; None: there is none.
+def known_state(earlier: Manifest, overlap: timedelta = OVERLAP) -> CsnVector:
+    """Return up to where an earlier export without entryCSNs missed no change.
 
-    Only the server's clock counts. The largest entryCSN is later than the beginning of the export
-    by at most its duration.
+    It is about one server only, because the manifest has the largest entryCSN of all servers: what
+    the others did is not known to be in the export. Of that one only the clock counts. The largest
+    entryCSN is later than the beginning of the export by at most its duration.
     """
+    last = earlier.last_csn
+    # Later formats have the entryCSN of each entry, and where it is missing nothing is known.
+    if earlier.format > 1 or last is None or not csn.is_csn(last):
+        return CsnVector()
     # A snapshot contains every change up to its largest entryCSN, so nothing needs to overlap.
-    if earlier.last_csn is None or earlier.mode == "exact":
-        return earlier.last_csn
-    last = datetime.strptime(earlier.last_csn.partition("#")[0], f"{_CSN_TIME}%z")
+    if earlier.mode == "exact":
+        return CsnVector.of([last])
     took = datetime.fromisoformat(earlier.ended) - datetime.fromisoformat(earlier.began)
-    safe = last - took - _ROUNDED - overlap
-    return safe.strftime(_CSN_TIME) + _SMALLEST
-
-
-class _Only(Projection):
-    """The watched attributes and nothing else."""
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        return tuple(sorted(self.watched | self.selection.needs))
-
-    def keeps(self, attribute: str) -> bool:
-        return False
+    safe = csn.time(last) - took - _ROUNDED - overlap
+    return CsnVector.of([safe.strftime(_CSN_TIME) + _LEAST.format(last[csn.SERVER_ID])])
 
 
 def _check_same_selection(
@@ -279,10 +288,10 @@ def _check_same_selection(
         raise PreconditionFailed(f"the earlier export is {either} passwords")
 
 
-def _previous_entries(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]]:
+def _previous_entries(path: Path, earlier: Manifest) -> Iterator[ListedEntry]:
     count = 0
     try:
-        for entry in entry_list.read_entries(path):
+        for entry in entry_list.read_entries(path, has_csns=earlier.format > 1):
             yield entry
             count += 1
     except ValueError as ex:
@@ -292,25 +301,43 @@ def _previous_entries(path: Path, earlier: Manifest) -> Iterator[tuple[str, str]
         raise PreconditionFailed(f"{path} has {count} entries, its manifest {earlier.entries}")
 
 
-def _identities(reader: Reader, search: Search) -> Iterator[tuple[str, str]]:
+def _identities(reader: Reader, search: Search) -> Iterator[ListedEntry]:
     none = True
     with closing(reader.records(search)) as found:
         for record in found:
             none = False
-            yield _uuid(record), record.dn
+            yield ListedEntry(record.uuid, record.dn, record.csn)
     if none and search.required:
         raise NoSuchAccount(search.base)
 
 
 def _store_changed(
-    reader: Reader, every: Iterable[Search], state: str | None, store: RecordStore
+    reader: Reader, every: Iterable[Search], diff: EntryDiff, store: RecordStore
 ) -> None:
+    """Read entries that are new or have changed.
+
+    Those since the oldest change are asked for, because the directory has an index for that; among
+    them are some that have not changed, of other servers or of one that was far behind.
+    """
+    oldest = diff.oldest_change()
+    if oldest is None:
+        return
     for search in every:
-        term = filters.at_least("entryCSN", state) if state else filters.present("entryCSN")
-        narrowed = replace(search, filter=filters.every(search.filter, term))
+        narrowed = search
+        if oldest:
+            since = filters.at_least("entryCSN", oldest)
+            narrowed = replace(search, filter=filters.every(search.filter, since))
         with closing(reader.records(narrowed)) as found:
             for record in found:
-                store.put(_FOUND, _uuid(record).encode(), record)
+                if not diff.is_held(record.uuid, record.csn):
+                    _keep(record, diff, store)
+
+
+def _keep(record: LdifRecord, diff: EntryDiff, store: RecordStore) -> None:
+    store.put(_FOUND, record.uuid.encode(), record)
+    # What has moved since the list of entries was read is not exported, and must not pass for it.
+    if diff.dn(record.uuid) == record.dn:
+        diff.hold(record.uuid, record.csn)
 
 
 def _store_moved(reader: Reader, diff: EntryDiff, store: RecordStore) -> None:
@@ -323,7 +350,7 @@ def _store_moved(reader: Reader, diff: EntryDiff, store: RecordStore) -> None:
     for step in lacking:
         search = Search(step.dn, Scope.BASE, "(objectClass=*)", required=False)
         for record in reader.records(search):
-            store.put(_FOUND, _uuid(record).encode(), record)
+            _keep(record, diff, store)
         # It was deleted or moved again meanwhile.
         if _dn(store, step.uuid) != step.dn:
             diff.leave_out(step.uuid)
@@ -339,10 +366,6 @@ def _schema(reader: Reader) -> Schema:
     for record in reader.records(search):
         return Schema(record.watched)
     raise InternalError(f"the directory does not show {SUBSCHEMA.base}")
-
-
-def _uuid(record: LdifRecord) -> str:
-    return b"".join(record.watched.get("entryuuid", ())).decode()
 
 
 def _attributes(record: LdifRecord) -> dict[str, list[bytes]]:

@@ -65,8 +65,8 @@ def observer(builder: ManifestBuilder) -> RecordObserver:
     """Return a function that registers each record with a manifest."""
 
     def observe(record: LdifRecord) -> None:
-        csn, uuid = (b"".join(record.watched.get(name.lower(), ())) for name in IDENTITY)
-        builder.entry(record.dn, record.watched.get(OBJECT_CLASS.lower(), ()), csn, uuid)
+        classes = record.watched.get(OBJECT_CLASS.lower(), ())
+        builder.entry(record.dn, classes, record.csn, record.uuid)
 
     return observe
 

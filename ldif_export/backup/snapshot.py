@@ -9,7 +9,6 @@ The server needs the overlay syncprov, best with a session log. iRedMail leaves 
 Source: RFC 4533; slapo-syncprov(5).
 """
 
-import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -18,12 +17,13 @@ from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.directory_errors import ExceededLdapServerSizelimit
-from iredldap.dit import filters, names
+from iredldap.dit import csn, filters, names
+from iredldap.dit.csn import CsnVector
 from iredldap.dit.plan import Scope
 from iredldap.errors import NoSuchAccount, PreconditionFailed
 from ldif_export.backup import syncrepl
 from ldif_export.readers import libldap
-from ldif_export.readers.base import Batch, LdifRecord, Projection
+from ldif_export.readers.base import Batch, LdifRecord, Projection, WatchedOnly
 from ldif_export.readers.libldap import LibldapReader, RecordEncoder
 from ldif_export.readers.record_store import RecordStore
 from ldif_export.selection import Search
@@ -32,7 +32,6 @@ MOST_ROUNDS = 1000
 """A tree with a few hundred writes a second comes to rest within far fewer."""
 
 _STATE = frozenset({"entryCSN"})
-_CSN = re.compile(rb"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}")
 
 
 class NotExact(PreconditionFailed):
@@ -43,9 +42,15 @@ class SnapshotReader:
     """A `Reader` of what was found in the state of one moment; made by `read`.
 
     It holds no connection. It reads the searches that it was made with, and no others.
+
+    Args:
+        store: The records that were found.
+        searches: What they are results of.
+        state: The state that they are of.
     """
 
-    def __init__(self, store: RecordStore, searches: Sequence[Search]) -> None:
+    def __init__(self, store: RecordStore, searches: Sequence[Search], state: CsnVector) -> None:
+        self.state = state
         self._store = store
         self._numbers = {search: number for number, search in enumerate(searches)}
 
@@ -86,7 +91,8 @@ def read(
         InternalError: If it refuses, or the result is incomplete.
     """
     connection = libldap.connect(settings)
-    plain = LibldapReader(connection, wanted._replace(watched=_STATE), settings.operation_timeout)
+    states = WatchedOnly(wanted.selection, _STATE)
+    plain = LibldapReader(connection, states, settings.operation_timeout)
     with closing(plain):
         settling = _SnapshotRounds(connection, plain, searches, wanted, settings.operation_timeout)
         with ExitStack() as undo:
@@ -94,7 +100,7 @@ def read(
             undo.callback(settling.close)
             store = settling.settled(most_rounds)
             undo.pop_all()
-    return SnapshotReader(store, searches)
+    return SnapshotReader(store, searches, settling.state())
 
 
 class _SnapshotRounds:
@@ -132,6 +138,19 @@ class _SnapshotRounds:
                 # is held tells what its children are called now.
                 self._start_over()
         raise NotExact(f"others write too much: {most_rounds} rounds, each with changes")
+
+    def state(self) -> CsnVector:
+        """Return the state that the searches have come to; of the smallest, if they differ.
+
+        What is newer than it is of a later state.
+
+        Raises:
+            NotExact: If the cookie of a search is not that of a slapd.
+        """
+        try:
+            return CsnVector.of_cookie(min(self._cookies.values()).decode("ascii"))
+        except ValueError as ex:
+            raise NotExact(f"the state of the directory is no list of CSNs: {ex}") from ex
 
     def close(self) -> None:
         """Delete what was read."""
@@ -218,17 +237,23 @@ class _SnapshotRounds:
         """Return whether there are entries of a later state.
 
         slapd writes an entry first and the state of the directory a moment later: a round between
-        the two leaves the entry out, and the next one does not report it.
+        the two leaves the entry out, and the next one does not report it. So it is while a provider
+        sends what another server did in a partition: those entries are older than the newest of
+        all, and later than the state has it of their own server.
+
+        A server id that the state does not know is of entries from before replication, or of a
+        server's first change, which is the newest of all.
         """
-        # Of the smallest cookie: what is newer than it is of a later state.
-        newest = max(_CSN.findall(min(self._cookies.values())), default=None)
-        if newest is None:
+        state = self.state()
+        if not state:
             return False
-        later = filters.at_least("entryCSN", newest.decode())
+        newest = max(state)
+        since = filters.at_least("entryCSN", min(state))
         return any(
-            max(record.watched.get("entrycsn", ()), default=b"") > newest
+            record.csn > (state.of_server(csn.server_id(record.csn)) or newest)
             for _, search in self._searches
-            for record in self._plain.records(_narrowed(search, later))
+            for record in self._plain.records(_narrowed(search, since))
+            if record.csn
         )
 
     def _has_all_parents(self) -> bool:

@@ -15,7 +15,6 @@ from iredldap.dit import names
 from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
 from ldif_export import handover
 from ldif_export.backup import full
-from ldif_export.backup.full import RecordObserver
 from ldif_export.cli import connection, output
 from ldif_export.cli.output import shows_progress
 from ldif_export.ldif.compression import Compression, compressed, compression_of
@@ -25,7 +24,7 @@ from ldif_export.readers.choice import ReaderName
 from ldif_export.selection import Search, Selection, SelectionKind, parse_name
 
 if TYPE_CHECKING:
-    from ldif_export.manifest import ExportMode
+    from ldif_export.manifest import ExportMode, ManifestBuilder
 
 _LARGE = 4 * 1024 * 1024
 """More bytes than an export allocates at once, except for single values."""
@@ -183,7 +182,7 @@ def _text(
         manifest_writer.gathered(job.manifest, settings, job.selections, mode)
     )
     wanted = Projection(first, manifest_writer.WATCHED)
-    text, searched = _export(settings, job, stack, wanted, manifest_writer.observer(builder))
+    text, searched = _export(settings, job, stack, wanted, builder)
     return manifest_writer.digested(text, builder), searched
 
 
@@ -192,18 +191,26 @@ def _export(
     job: ExportJob,
     stack: ExitStack,
     wanted: Projection,
-    observe: RecordObserver | None = None,
+    builder: "ManifestBuilder | None" = None,
 ) -> tuple[Iterator[bytes], Sequence[Search]]:
     if job.exact:
         from ldif_export.backup import snapshot  # noqa: PLC0415 - loads python-ldap
 
         searched = _resolved(settings, job)
-        reader: Reader = stack.enter_context(closing(snapshot.read(settings, searched, wanted)))
+        exact = stack.enter_context(closing(snapshot.read(settings, searched, wanted)))
+        if builder:
+            builder.state(exact.state)
+        reader: Reader = exact
     else:
         reader = stack.enter_context(closing(choice.connect(settings, wanted, job.reader)))
         searched = domain_lookup.resolve_searches(
             reader, job.selections, names.Tree(settings.suffix)
         )
+    observe = None
+    if builder:
+        from ldif_export.backup import manifest_writer  # noqa: PLC0415 - as above
+
+        observe = manifest_writer.observer(builder)
     passwords = wanted.selection.has_passwords
     text = full.export(reader, searched, passwords=passwords, observe=observe)
     return stack.enter_context(closing(text)), searched

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from iredldap.directory_errors import DirectoryFailed
+from iredldap.dit.csn import is_csn
 from ldif_export.selection import Search, Selection
 
 IDENTITY = ("entryCSN", "entryUUID")
@@ -60,6 +61,17 @@ class LdifRecord(NamedTuple):
     text: bytes
     watched: Mapping[str, Sequence[bytes]]
 
+    @property
+    def uuid(self) -> str:
+        """Its entryUUID, where that is watched."""
+        return b"".join(self.watched.get("entryuuid", ())).decode()
+
+    @property
+    def csn(self) -> str:
+        """Its entryCSN, where that is watched; empty if it has none in slapd's form."""
+        csn = b"".join(self.watched.get("entrycsn", ())).decode("ascii", "replace")
+        return csn if is_csn(csn) else ""
+
 
 class Projection(NamedTuple):
     """Which attributes of an entry are exported, and which are only watched.
@@ -91,6 +103,19 @@ class Projection(NamedTuple):
         # that reason.
         is_stored = self.selection.operational or attribute not in IDENTITY
         return is_stored and self.selection.keeps(attribute)
+
+
+class WatchedOnly(Projection):
+    """The watched attributes and nothing else."""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes to request from the directory."""
+        return tuple(sorted(self.watched | self.selection.needs))
+
+    def keeps(self, attribute: str) -> bool:
+        """Return whether an attribute is exported: none is."""
+        return False
 
 
 class Reader(Protocol):

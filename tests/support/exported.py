@@ -1,8 +1,9 @@
 """Small directories to export from, and what may happen to them meanwhile."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import ldif
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit import base, passwords
+from iredldap.dit.entry import encoded
 from iredldap.dit.mail_names import domain_of
 from iredldap.dit.names import CONTAINERS, Tree
 from iredldap.embedded.slapd import Slapd, free_port
@@ -18,6 +20,7 @@ from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped
 from ldif_export.backup import full
+from ldif_export.manifest import Manifest
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
 from ldif_export.selection import Search, Selection, searches
@@ -80,8 +83,14 @@ def connected(server: Slapd, name: str = "vmailadmin") -> Iterator[Any]:
 
 @contextmanager
 def running(
-    home: Path, more: Iterable[Entry], *, syncprov: bool = False, extra: str = ""
+    home: Path,
+    more: Iterable[Entry],
+    *,
+    syncprov: bool = False,
+    extra: str = "",
+    states: Sequence[str] = (),
 ) -> Iterator[Slapd]:
+    """Run a server with a tree; `states` are what replication has come to, in its `contextCSN`."""
     server = Slapd(
         home=home,
         suffix=SUFFIX,
@@ -90,8 +99,11 @@ def running(
         syncprov=syncprov,
         extra=extra,
     )
-    installation = base.entries(TREE, hashed(SECRET).decode(), hashed(SECRET).decode())
-    server.prepare(base.ldif(installation) + b"".join(record(*entry) for entry in more))
+    (suffix, top), *others = base.entries(TREE, hashed(SECRET).decode(), hashed(SECRET).decode())
+    if states:
+        top["contextCSN"] = encoded(states)
+    installation = base.ldif(iter([(suffix, top), *others]))
+    server.prepare(installation + b"".join(record(*entry) for entry in more))
     started(server)
     try:
         yield server
@@ -114,3 +126,12 @@ def parsed(text: bytes) -> list[Entry]:
     reader = ldif.LDIFRecordList(io.BytesIO(text))
     reader.parse()
     return list(reader.all_records)
+
+
+def first_format(manifest: Manifest, entries: Path) -> tuple[Manifest, Path]:
+    """What a version with format 1 would have written: no CSN but the largest of all servers."""
+    lines = entries.read_text().splitlines()
+    listed = [f"{uuid} {dn}\n" for uuid, _, dn in (line.split(" ", 2) for line in lines)]
+    path = entries.with_suffix(".first")
+    path.write_text("".join(listed))
+    return replace(manifest, format=1, csns=()), path

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -162,6 +162,36 @@ def test_rounds_are_bounded(quiet: Slapd) -> None:
     """One round always tells news: the entries."""
     with pytest.raises(snapshot.NotExact, match="others write too much"):
         snapshot.read(settings(quiet), located(WHOLE), Projection(WHOLE), most_rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("csn", "is_whole"),
+    [
+        ("20260101000005.000000Z#000000#002#000000", True),
+        ("20260101000006.000000Z#000000#002#000000", False),
+        ("20260101000006.000000Z#000000#003#000000", True),
+        ("20991231000000.000000Z#000000#003#000000", False),
+    ],
+    ids=["had", "arriving", "from before replication", "the first of a server"],
+)
+def test_what_arrives_of_another_server_is_waited_for(
+    tmp_path: Path, csn: str, is_whole: bool
+) -> None:
+    """It is older than the state of our own server, and newer than that of the one it is of."""
+    arriving = user("arriving@a.test", entryCSN=[csn.encode()])
+    states = [
+        "20991230000000.000000Z#000000#000#000000",
+        "20260101000005.000000Z#000000#002#000000",
+    ]
+    tree = [*domain("a.test"), arriving]
+    refused = pytest.raises(snapshot.NotExact, match="others write too much")
+    with (
+        running(tmp_path, tree, syncprov=True, states=states) as server,
+        nullcontext() if is_whole else refused,
+    ):
+        found = snapshot.read(settings(server), located(WHOLE), Projection(WHOLE), most_rounds=3)
+        with closing(found):
+            assert found.state.csns == tuple(states)
 
 
 @contextmanager
