@@ -19,7 +19,7 @@ _CSN = re.compile(r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}", re.ASCI
 _TIME = "%Y%m%d%H%M%S.%f%z"
 
 SERVER_ID = slice(30, 33)
-"""Where the server id stands in a CSN."""
+"""Where in a CSN the server id is."""
 
 
 def is_csn(text: str) -> bool:
