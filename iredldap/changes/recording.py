@@ -5,7 +5,7 @@ pieces meanwhile. A change of which nothing was written leaves nothing in the lo
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -33,7 +33,7 @@ _PIECE_BYTES = 256 * 1024
 """Bytes of their text after which it is stored, too."""
 
 _PIECE_SECONDS = 0.2
-"""Seconds after which it is: what a killed worker has not stored is not in the log."""
+"""Seconds after which it is: of what a killed worker has not stored, the former values are lost."""
 
 _MOST_FORESEEN = 50
 """Writes that an intent lists."""
@@ -61,7 +61,8 @@ class Recording(Recorder):
         self._plan: Plan | None = None
         self._has_steps = bool(change.steps)
         self._coming: list[Operation] = []
-        self._pending: list[Operation] = []
+        # By identity: a change may write to an entry twice.
+        self._pending: dict[int, Operation] = {}
         self._lines: list[str] = []
         self._size = 0
         self._pieces = 0
@@ -87,12 +88,12 @@ class Recording(Recorder):
         """Note the plan that is about to be applied; the last one is stored."""
         self._plan = plan
 
-    def announce(self, operation: Operation, *, streamed: bool = False) -> None:
-        self._pending.append(operation)
+    def announce(self, operation: Operation) -> None:
+        self._pending[id(operation)] = operation
         try:
             if not self._has_begun:
                 self._begin()
-            elif not streamed and not self._foresees(operation):
+            elif not self._foresees(operation):
                 self._store(partial(self._kept.store.intend, self._change.id, self._intent()))
             elif self.fault:
                 self._refuse()
@@ -100,12 +101,25 @@ class Recording(Recorder):
             self.dismiss(operation)
             raise
 
+    def announce_several(self, operations: Sequence[Operation]) -> None:
+        self._pending.update((id(operation), operation) for operation in operations)
+        try:
+            if not self._has_begun:
+                self._begin()
+            else:
+                # What was written is stored along with what is coming: one transaction for both.
+                self._store(self._write_piece)
+        except Refusal:
+            for operation in operations:
+                self.dismiss(operation)
+            raise
+
     def record(self, operation: Operation, touched: TouchedEntry) -> None:
         self.dismiss(operation)
         self._add(touched)
 
     def dismiss(self, operation: Operation) -> None:
-        self._pending = [one for one in self._pending if one is not operation]
+        self._pending.pop(id(operation), None)
         for one in self._coming:
             if one.dn == operation.dn:
                 self._coming.remove(one)
@@ -151,7 +165,7 @@ class Recording(Recorder):
             entries=self._entries,
             attributes=tuple(sorted(self._attributes)),
         )
-        pending = packed(map(self._line, map(_intended, self._pending))) if self._pending else b""
+        pending = packed(map(self._line, map(_intended, self._pending.values())))
         touched = packed(self._lines)
         self._end(partial(self._kept.store.finish, ended, touched, self._others(), pending))
 
@@ -197,7 +211,8 @@ class Recording(Recorder):
 
     def _intent(self) -> bytes:
         """Return what may be written, without the values that only the directory knows."""
-        beside = (one for one in self._pending if not self._foresees(one))
+        foreseen = {one.dn for one in self._coming}
+        beside = (one for one in self._pending.values() if one.dn not in foreseen)
         return packed(self._line(_intended(one)) for one in (*self._coming, *beside))
 
     def _add(self, touched: Touched) -> None:
@@ -225,18 +240,23 @@ class Recording(Recorder):
         return self._targets - {self._change.account, self._change.domain}
 
     def _store_piece(self) -> None:
-        if self.fault:
-            # Kept for the completion.
-            return
-        piece, intent = packed(self._lines), self._intent()
-        try:
-            self._kept.store.add_chunk(self._change.id, self._pieces, piece, self._others(), intent)
-        except Refusal as ex:
-            # Not raised: the write has been carried out. The next one is refused.
-            self._fail(ex)
-            return
-        self._pieces += 1
-        self._lines, self._size, self._targets = [], 0, set()
+        """Store what was written since the last piece; after a failure it is left for the end."""
+        if not self.fault:
+            try:
+                self._write_piece()
+            except Refusal as ex:
+                # Not raised: the write has been carried out. The next one is refused.
+                self._fail(ex)
+
+    def _write_piece(self) -> None:
+        """Write what was written since the last piece, and what may be written until the next."""
+        store, number, intent = self._kept.store, self._change.id, self._intent()
+        if self._lines:
+            store.add_chunk(number, self._pieces, packed(self._lines), self._others(), intent)
+            self._pieces += 1
+            self._lines, self._size, self._targets = [], 0, set()
+        else:
+            store.intend(number, intent)
         self._stored = time.monotonic()
 
     def _store(self, work: Callable[[], None]) -> None:

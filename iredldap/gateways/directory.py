@@ -185,13 +185,18 @@ class Directory:
             return requests.response(connection, requests.send(connection, operation)).state
 
     def pipeline(
-        self, operations: Iterable[Operation], window: int = WINDOW
+        self,
+        operations: Iterable[Operation],
+        window: int = WINDOW,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Operation, Refusal | None]]:
         """Carry out independent operations, several in flight on one connection.
 
         Args:
-            operations: Taken one by one, while earlier ones are in flight.
+            operations: Taken while earlier ones are in flight; one by one, unless they are
+                recorded.
             window: Maximum in flight.
+            is_stopped: Whether operations that were taken, but not sent, are dropped.
 
         Yields:
             Each operation with its refusal, or None where it succeeded, in order.

@@ -4,7 +4,7 @@ The values come with the write itself, by the pre-read and post-read controls: n
 between. Of a server without the former they are read before the write.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from iredldap.dit.entry import Attributes
@@ -18,6 +18,9 @@ from iredldap.gateways.ldap.read_entry import POST_READ, PRE_READ, ReadControl, 
 from iredldap.gateways.ldap.requests import WINDOW, InFlight
 from iredldap.gateways.ldap.servers import DirectoryConnection
 from iredldap.gateways.recorder import Recorder
+
+_BATCH = 100
+"""Writes of a sweep that are announced together; in SQLite that takes 3 us of each."""
 
 
 class RecordedDirectory(Directory):
@@ -49,14 +52,24 @@ class RecordedDirectory(Directory):
         return done.state
 
     def pipeline(
-        self, operations: Iterable[Operation], window: int = WINDOW
+        self,
+        operations: Iterable[Operation],
+        window: int = WINDOW,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Operation, Refusal | None]]:
         first: dict[int, Attributes | None] = {}
 
         def announced() -> Iterator[Operation]:
-            for operation in operations:
-                self.recorder.announce(operation, streamed=True)
-                yield operation
+            # Announced before they are sent, so that what a killed process had sent is known;
+            # together, because each announcement is stored.
+            for batch in _batches(operations):
+                self.recorder.announce_several(batch)
+                for position, operation in enumerate(batch):
+                    if is_stopped():
+                        for dropped in batch[position:]:
+                            self.recorder.dismiss(dropped)
+                        return
+                    yield operation
 
         def send(operation: Operation) -> InFlight:
             before = self._read_first(operation)
@@ -86,6 +99,24 @@ class RecordedDirectory(Directory):
             return None
         entry = self.read(operation.dn, wanted)
         return entry.attributes if entry else None
+
+
+def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    """Yield operations in batches; those taken before a refusal come before it, too."""
+    batch: list[Operation] = []
+    failure: Refusal | None = None
+    try:
+        for operation in operations:
+            batch.append(operation)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    except Refusal as ex:
+        failure = ex
+    if batch:
+        yield batch
+    if failure:
+        raise failure
 
 
 def _send(connection: DirectoryConnection, operation: Operation) -> int:

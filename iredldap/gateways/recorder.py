@@ -1,6 +1,6 @@
 """What a directory reports its writes to, and outside steps theirs; this one records nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from iredldap.dit.change_log import TouchedEntry, TouchedRows
 from iredldap.dit.plan import Operation
@@ -9,15 +9,18 @@ from iredldap.dit.plan import Operation
 class Recorder:
     """Gets each write before it is sent, and what it has touched; subclasses record it."""
 
-    def announce(self, operation: Operation, *, streamed: bool = False) -> None:
+    def announce(self, operation: Operation) -> None:
         """Note that a write is about to be sent.
-
-        Args:
-            operation: The write.
-            streamed: Whether it is one of many, of which several are in flight.
 
         Raises:
             Refusal: If it must not be, because it could not be recorded.
+        """
+
+    def announce_several(self, operations: Sequence[Operation]) -> None:
+        """Note that several writes, of many, are about to be sent.
+
+        Raises:
+            Refusal: As `announce`; then none of them must be.
         """
 
     def record(self, operation: Operation, touched: TouchedEntry) -> None:

@@ -13,7 +13,6 @@ from iredldap.changes.recording import Recording
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.config.state import ChangeSettings
-from iredldap.directory_errors import SchemaViolation
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows, ValueChanges
 from iredldap.dit.entry import Entry
 from iredldap.dit.logged_request import logged
@@ -37,7 +36,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.dit.request import Request
 from iredldap.dit.touched_text import unpacked
-from iredldap.errors import AlreadyExists, Refusal, ServerDown
+from iredldap.errors import AlreadyExists, Refusal, SchemaViolation, ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
@@ -217,6 +216,49 @@ def test_a_sweep_is_recorded_in_pieces(
     for name in names:
         found_by_name = log.store.find(ChangeFilter(domain=name), 10)
         assert recording.id in {change.id for change in found_by_name}
+
+
+def test_each_entry_of_a_sweep_that_was_killed_is_in_the_log(
+    log: ChangeLog, open_log: Open, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent was announced, and stored, before: also what had not been recorded yet."""
+    names = [f"d{number:03d}.test" for number in range(250)]
+    for name in names:
+        directory.write(add(TREE.domain(name), description=(b"old",)))
+    seen: list[str] = []
+
+    def change(entry: Entry) -> Iterator[Operation]:
+        yield described(b"new", dn=entry.dn)
+
+    class Killed(BaseException):
+        pass
+
+    original = Recording.record
+
+    def record(self: Recording, operation: Operation, one: TouchedEntry) -> None:
+        original(self, operation, one)
+        seen.append(operation.dn)
+        if len(seen) == 130:
+            raise Killed
+
+    # As of a process that is gone: nothing that it has in memory is stored.
+    monkeypatch.setattr(Recording, "record", record)
+    monkeypatch.setattr(Recording, "__exit__", lambda *_: None)
+    with pytest.raises(Killed):
+        make(
+            log,
+            directory,
+            Sweep("go", Query(TREE.base, Scope.ONE, "(objectClass=mailDomain)"), change),
+        )
+    log.close()
+
+    other = open_log()
+    other.start()
+    wait_until(lambda: [one.result for one in other.store.find(EVERYTHING, 9)] == ["unconfirmed"])
+    found = [one.dn for one in touched(other, only(other)) if isinstance(one, TouchedEntry)]
+    query = Query(TREE.base, Scope.ONE, "(description=new)", ("1.1",))
+    assert sorted(found) == sorted(entry.dn for entry in directory.find(query))
+    assert {*seen} <= {*found}
 
 
 def test_a_piece_does_not_wait_for_the_others(
