@@ -129,6 +129,7 @@ class ChangeLog:
             if found.id not in self._open and (claimed := self.store.claim(found, now)):
                 recover(self.store, self._directory, *claimed)
         self._prune(now)
+        self.store.checkpoint()
 
     def _store_late(self) -> None:
         while self._late:

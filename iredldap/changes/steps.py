@@ -8,6 +8,7 @@ from iredldap.changes import free_space
 from iredldap.changes.dry_run import ConcurrentChanges, is_tolerated
 from iredldap.changes.progress import Progress
 from iredldap.changes.read_back import happened
+from iredldap.directory_errors import DirectoryFull, HasChildren
 from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.plan import (
     Add,
@@ -23,14 +24,7 @@ from iredldap.dit.plan import (
     everything_below,
 )
 from iredldap.dit.touched import touched_by
-from iredldap.errors import (
-    DirectoryFull,
-    HasChildren,
-    NoSuchAccount,
-    PreconditionFailed,
-    Refusal,
-    ServerDown,
-)
+from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.touched_rows import collected
@@ -59,6 +53,41 @@ def run_step(directory: Directory, step: Step, progress: Progress) -> str | None
     return left
 
 
+def run_patiently(directory: Directory, step: Step, progress: Progress) -> str | None:
+    """Carry out one step as `run_step`; again, while nobody responds and `progress` waits for that.
+
+    A write that got no response is sent again only when the entry shows that it was not carried
+    out.
+
+    Raises:
+        Unanswered: If that is not known at the end.
+        Refusal: As `run_step`.
+    """
+    unknown: Unanswered | None = None
+    while True:
+        try:
+            if unknown and isinstance(step, Operation) and _has_happened(directory, step):
+                return None
+            return run_step(directory, step, progress)
+        except ServerDown as ex:
+            unknown = ex if isinstance(ex, Unanswered) else unknown
+            if progress.waits(ex, unknown=unknown is not None):
+                progress.goes_on()
+                continue
+            if unknown and unknown is not ex:
+                raise unknown from ex
+            raise
+
+
+def _has_happened(directory: Directory, operation: Operation) -> bool:
+    """Find out whether a write without a response was carried out, and record it then."""
+    if not happened(directory, operation):
+        directory.recorder.dismiss(operation)
+        return False
+    directory.recorder.record(operation, touched_by(operation, None))
+    return True
+
+
 def work_outside(directory: Directory, work: Callable[[], None]) -> None:
     """Do the work of an outside step, and record which rows it has changed, also if it fails."""
     with collected() as rows:
@@ -75,10 +104,8 @@ def _operate(directory: Directory, operation: Operation) -> str | None:
     except Unanswered as ex:
         # Never sent again: slapd may still carry out the first one, and the second would then be
         # refused, or revert what another client has written in between.
-        if not happened(directory, operation):
-            directory.recorder.dismiss(operation)
+        if not _has_happened(directory, operation):
             raise ServerDown(f"{describe(operation)}: not done") from ex
-        directory.recorder.record(operation, touched_by(operation, None))
         return None
     except Refusal as refusal:
         match operation, refusal:

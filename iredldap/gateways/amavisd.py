@@ -13,8 +13,9 @@ import sqlalchemy as sql
 from iredldap.config.settings import Secret
 from iredldap.dit.scopes import EVERYBODY, KeyClass, key_class, wider_keys
 from iredldap.dit.wblist import Colour, Direction
-from iredldap.gateways.sql.database import Database, Overtaken
+from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.gateway import Gateway
+from iredldap.gateways.sql.refusals import Overtaken
 from iredldap.gateways.sql.statements import batches, counts, first_row, upsert
 from iredldap.gateways.sql.tables import from_script
 from iredldap.gateways.tables.amavisd import (

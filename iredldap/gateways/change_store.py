@@ -7,45 +7,48 @@ failure up to the last moments.
 Source: `docs/decisions/0051-change-log.md`.
 """
 
-import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError
 
 from iredldap.config.settings import Secret
 from iredldap.dit.change_ids import first_id
 from iredldap.dit.change_log import LoggedChange
 from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.engines import url_of
+from iredldap.gateways.sql.prepared import Prepared
+from iredldap.gateways.sql.sqlite_files import file_named, has_large_log, url_beside, write_ahead
 from iredldap.gateways.sql.statements import batches, upsert
-from iredldap.gateways.tables.changes import CHANGES, CHUNKS, METADATA, NAME_LENGTH, TARGETS
+from iredldap.gateways.tables.changes import (
+    CHANGES,
+    CHUNKS,
+    METADATA,
+    NAME_LENGTH,
+    TARGETS,
+    change_of,
+    completion_of,
+    row_of,
+)
 
 _OPEN = "open"
 _BATCH = 500
 """Changes that one transaction prunes."""
 
 _SHOWN = sql.select(*(c for c in CHANGES.c if c.name not in {"heartbeat", "pending", "touched"}))
-_COLUMNS = tuple(CHANGES.c.keys())
-_LENGTHS = {
-    column.name: column.type.length
-    for column in CHANGES.c
-    if isinstance(column.type, sql.String) and column.type.length
-}
-"""Characters of a text that its column holds: MariaDB and PostgreSQL refuse a longer one."""
 _ENDED = ("result", "codes", "duration", "entries", "attributes", "steps", "pending", "touched")
 """Columns that the completion of a change updates."""
+
 # Built once: each change executes them.
-_BEGIN = sql.insert(CHANGES)
-_FINISH = (
+_FINISHING = (
     sql.update(CHANGES)
     .where(CHANGES.c.id == sql.bindparam("of"))
     .values({name: sql.bindparam(f"new_{name}") for name in _ENDED})
 )
+_FINISH = Prepared(_FINISHING)
+_BEGIN = Prepared(sql.insert(CHANGES), {column.name for column in CHANGES.c} - {"touched"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,9 @@ class ChangeStore:
     """
 
     def __init__(self, url: Secret) -> None:
-        self._database = Database("change log", _own_url(url), _make, _probing_row)
+        own = url_beside(url, "changes")
+        self._file = file_named(own)
+        self._database = Database("change log", own, _make, _probing_row, recorded=False)
 
     def begin(self, change: LoggedChange, pending: bytes, heartbeat: int) -> None:
         """Store the intent of a change.
@@ -101,12 +106,11 @@ class ChangeStore:
         Raises:
             ServerDown: If the database does not respond, as every method here.
         """
-        with self._database.transaction(writes=True) as connection:
-            connection.execute(_BEGIN, _row(change) | {"pending": pending, "heartbeat": heartbeat})
+        self._database.execute(_BEGIN, row_of(change, pending, heartbeat))
 
     def intend(self, number: str, pending: bytes) -> None:
         """Replace what an open change may be writing."""
-        self._update(number, pending=pending)
+        self._change(_pending_of(number, pending))
 
     def add_chunk(
         self, number: str, position: int, touched: bytes, targets: Collection[str], pending: bytes
@@ -120,11 +124,14 @@ class ChangeStore:
             targets: Domains and addresses of accounts in it.
             pending: As `begin`.
         """
-        with self._database.transaction(writes=True) as connection:
+
+        def work(connection: sql.Connection) -> None:
             row = {"change": number, "number": position, "touched": touched}
             connection.execute(sql.insert(CHUNKS), row)
             _add_targets(connection, number, targets)
             connection.execute(_pending_of(number, pending))
+
+        self._database.write(work)
 
     def finish(
         self, change: LoggedChange, touched: bytes, targets: Collection[str], pending: bytes = b""
@@ -137,11 +144,17 @@ class ChangeStore:
             targets: Domains and addresses of accounts in it, but those that the change names.
             pending: What may have been written, of an open one.
         """
-        with self._database.transaction(writes=True) as connection:
-            if connection.execute(_FINISH, _ended(change, touched, pending)).rowcount == 0:
-                row = _row(change) | {"pending": pending, "touched": touched}
-                connection.execute(_BEGIN, row | {"heartbeat": change.began})
+        ended = completion_of(change, touched, pending)
+        if not targets and self._database.execute(_FINISH, ended):
+            return
+
+        def work(connection: sql.Connection) -> None:
+            if connection.execute(_FINISHING, ended).rowcount == 0:
+                row = row_of(change, pending, change.began) | {"touched": touched}
+                connection.execute(sql.insert(CHANGES), row)
             _add_targets(connection, change.id, targets)
+
+        self._database.write(work)
 
     def finish_abandoned(
         self, change: LoggedChange, touched: bytes, targets: Collection[str]
@@ -150,24 +163,25 @@ class ChangeStore:
 
         Its worker may be alive after all, and have stored what it knows.
         """
-        still_open = _FINISH.where(CHANGES.c.result == _OPEN)
-        with self._database.transaction(writes=True) as connection:
-            if connection.execute(still_open, _ended(change, touched, b"")).rowcount == 0:
+        still_open = _FINISHING.where(CHANGES.c.result == _OPEN)
+
+        def work(connection: sql.Connection) -> bool:
+            if connection.execute(still_open, completion_of(change, touched, b"")).rowcount == 0:
                 return False
             _add_targets(connection, change.id, targets)
             return True
 
+        return self._database.write(work)
+
     def forget(self, number: str) -> None:
         """Delete a change that did nothing."""
-        with self._database.transaction(writes=True) as connection:
-            connection.execute(sql.delete(CHANGES).where(CHANGES.c.id == number))
+        self._change(sql.delete(CHANGES).where(CHANGES.c.id == number))
 
     def beat(self, numbers: Iterable[str], now: int) -> None:
         """Store a sign of life of the worker of open changes."""
         for batch in batches([*numbers]):
             statement = sql.update(CHANGES).where(CHANGES.c.id.in_(batch)).values(heartbeat=now)
-            with self._database.transaction(writes=True) as connection:
-                connection.execute(statement)
+            self._change(statement)
 
     def abandoned(self, before: int) -> list[OpenChange]:
         """Return the open changes without a sign of life since a time, the oldest first."""
@@ -183,25 +197,32 @@ class ChangeStore:
             CHANGES.c.result == _OPEN,
             CHANGES.c.heartbeat == found.heartbeat,
         )
-        with self._database.transaction(writes=True) as connection:
-            taken = sql.update(CHANGES).where(unchanged).values(heartbeat=now)
+        taken = sql.update(CHANGES).where(unchanged).values(heartbeat=now)
+
+        def work(connection: sql.Connection) -> tuple[LoggedChange, bytes, bytes] | None:
             if connection.execute(taken).rowcount != 1:
                 return None
             row = connection.execute(sql.select(CHANGES).where(CHANGES.c.id == found.id)).one()
-            return _change(row._mapping), row.touched or b"", row.pending or b""  # noqa: SLF001
+            return change_of(row._mapping), row.touched or b"", row.pending or b""  # noqa: SLF001
+
+        return self._database.write(work)
 
     def prune(self, before: int) -> int:
         """Delete the changes that began before a time, in milliseconds; return how many."""
         old = sql.select(CHANGES.c.id).where(CHANGES.c.id < first_id(before))
+
+        def work(connection: sql.Connection) -> int:
+            ids = [*connection.execute(old.limit(_BATCH)).scalars()]
+            for column in (CHUNKS.c.change, TARGETS.c.change, CHANGES.c.id):
+                for batch in batches(ids):
+                    connection.execute(sql.delete(column.table).where(column.in_(batch)))
+            return len(ids)
+
         pruned = 0
         while True:
-            with self._database.transaction(writes=True) as connection:
-                ids = [*connection.execute(old.limit(_BATCH)).scalars()]
-                for column in (CHUNKS.c.change, TARGETS.c.change, CHANGES.c.id):
-                    for batch in batches(ids):
-                        connection.execute(sql.delete(column.table).where(column.in_(batch)))
-            pruned += len(ids)
-            if len(ids) < _BATCH:
+            found = self._database.write(work)
+            pruned += found
+            if found < _BATCH:
                 return pruned
 
     def find(self, wanted: ChangeFilter, limit: int) -> list[LoggedChange]:
@@ -210,19 +231,19 @@ class ChangeStore:
         order = CHANGES.c.id.asc() if ascending else CHANGES.c.id.desc()
         statement = _SHOWN.where(*_conditions(wanted)).order_by(order).limit(limit)
         with self._database.transaction() as connection:
-            return [_change(row) for row in connection.execute(statement).mappings()]
+            return [change_of(row) for row in connection.execute(statement).mappings()]
 
     def change(self, number: str) -> LoggedChange | None:
         """Read a change by its id."""
         with self._database.transaction() as connection:
             found = connection.execute(_SHOWN.where(CHANGES.c.id == number)).mappings().first()
-        return _change(found) if found else None
+        return change_of(found) if found else None
 
     def undone_by(self, number: str) -> list[LoggedChange]:
         """Return the changes that undo another one."""
         wanted = _SHOWN.where(CHANGES.c.undoes == number)
         with self._database.transaction() as connection:
-            return [_change(row) for row in connection.execute(wanted).mappings()]
+            return [change_of(row) for row in connection.execute(wanted).mappings()]
 
     def touched(self, number: str) -> Iterator[bytes]:
         """Yield what a change has touched, piece by piece, as it was stored."""
@@ -245,6 +266,12 @@ class ChangeStore:
             yield piece
             position += 1
 
+    def checkpoint(self) -> None:
+        """Move what SQLite's write-ahead log has into the file, if it is large; no one waits."""
+        if self._file and has_large_log(self._file):
+            # Passive: neither readers nor writers wait for it, nor it for them.
+            self._database.set_pragma("wal_checkpoint(PASSIVE)")
+
     def check(self) -> None:
         """Check that it can be read and written; what is written is rolled back."""
         self._database.check()
@@ -253,27 +280,13 @@ class ChangeStore:
         """Close all connections."""
         self._database.close()
 
-    def _update(self, number: str, **values: object) -> None:
-        with self._database.transaction(writes=True) as connection:
-            connection.execute(sql.update(CHANGES).where(CHANGES.c.id == number).values(values))
-
-
-def _own_url(url: Secret) -> Secret:
-    """Return the URL of the log: that of the state database, or of a file beside an SQLite one."""
-    try:
-        parsed = url_of(url)
-    except ArgumentError:
-        # A database that is down, as for all other uses of it.
-        return url
-    name = parsed.database
-    if parsed.get_backend_name() != "sqlite" or not name or name.startswith((":", "file:")):
-        return url
-    return Secret(parsed.set(database=f"{name}.changes").render_as_string(hide_password=False))
+    def _change(self, statement: sql.Executable) -> None:
+        self._database.write(lambda connection: connection.execute(statement))
 
 
 def _make(engine: sql.Engine) -> None:
     if engine.dialect.name == "sqlite":
-        _write_ahead(engine)
+        write_ahead(engine)
     with creating(engine) as connection:
         METADATA.create_all(connection)
         # Those that a version before lacked; a table that is there is left as it is otherwise.
@@ -281,59 +294,8 @@ def _make(engine: sql.Engine) -> None:
             index.create(connection, checkfirst=True)
 
 
-def _write_ahead(engine: sql.Engine) -> None:
-    """Have commits survive the end of a process without a flush, and a power failure mostly."""
-
-    @sql.event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    # The connection that is open already is in another mode.
-    engine.dispose()
-
-
 def _probing_row() -> sql.Executable:
     return sql.insert(TARGETS).values(target=f"probe-{secrets.token_hex(16)}", change="")
-
-
-def _ended(change: LoggedChange, touched: bytes, pending: bytes) -> dict[str, Any]:
-    """Return the parameters of the completion of a change."""
-    return {
-        "of": change.id,
-        "new_result": change.result,
-        "new_codes": " ".join(change.codes),
-        "new_duration": change.duration,
-        "new_entries": change.entries,
-        "new_attributes": " ".join(change.attributes),
-        "new_steps": json.dumps(change.steps),
-        "new_pending": pending,
-        "new_touched": touched,
-    }
-
-
-def _row(change: LoggedChange) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(change, name, None) for name in _COLUMNS}
-    for name, length in _LENGTHS.items():
-        row[name] = row[name] and row[name][:length]
-    for name in ("parameters", "steps"):
-        row[name] = json.dumps(row[name])
-    return row | {name: " ".join(row[name]) for name in ("codes", "attributes")}
-
-
-def _change(row: Mapping[Any, Any]) -> LoggedChange:
-    left_out = {"heartbeat", "pending", "touched"}
-    values = {name: value for name, value in row.items() if name not in left_out}
-    parameters = json.loads(values["parameters"])
-    return LoggedChange(
-        **values
-        | {
-            "parameters": {name: tuple(sent) for name, sent in parameters.items()},
-            "steps": tuple(json.loads(values["steps"])),
-            "codes": tuple(values["codes"].split()),
-            "attributes": tuple(values["attributes"].split()),
-        }
-    )
 
 
 def _pending_of(number: str, pending: bytes) -> sql.Update:

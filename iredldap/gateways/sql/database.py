@@ -6,7 +6,6 @@ SQLite files are created on first use; nothing is ever created in MariaDB or Pos
 
 import os
 import random
-import re
 import socket
 import sqlite3
 import threading
@@ -28,7 +27,6 @@ from iredldap.dit.left_alone import Reverted
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.breaker import Breaker
-from iredldap.gateways.sql.causes import cause
 from iredldap.gateways.sql.engines import (
     PATIENT_ARGUMENTS,
     SHORT_ARGUMENTS,
@@ -39,7 +37,9 @@ from iredldap.gateways.sql.engines import (
     question,
     url_of,
 )
+from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.recording import RowRecorder
+from iredldap.gateways.sql.refusals import Overtaken, code_of, down
 from iredldap.gateways.sql.revert import Dependents, revert
 from iredldap.gateways.sql.tables import columns_of, key_of
 
@@ -59,19 +59,9 @@ _ERRORS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
 # libpq's number of the transaction status "a statement is in progress".
 _ACTIVE = 1
 
-# Deadlock and lock wait timeout of MariaDB; serialization failure and deadlock of PostgreSQL.
-_OVERTAKEN = {"1213", "1205", "40001", "40P01"}
-_NO_TABLE = {"1146", "42P01"}
-_SQLITE_NO_TABLE = re.compile(r"no such table: (?:\w+\.)?(\w+)")
-_QUOTED = re.compile(r"""["'`](?:\w+\.)?(\w+)["'`]""")
-
 
 class _Tried(Exception):
     """Ends a transaction that only tries what would happen."""
-
-
-class Overtaken(ServerDown):
-    """Another transaction was in conflict; the same one may succeed now."""
 
 
 class Database:
@@ -86,6 +76,7 @@ class Database:
         most: Maximum of connections beyond the five that are kept; None: any number.
         sessions: Whether only `session` is used.
         dependents: What refers to rows that `revert` takes out.
+        recorded: Whether changes of rows are reported to the change log, where there is one.
     """
 
     def __init__(
@@ -98,6 +89,7 @@ class Database:
         most: int | None = 10,
         sessions: bool = False,
         dependents: Dependents = MappingProxyType({}),
+        recorded: bool = True,
     ) -> None:
         self.name = name
         self._url = url
@@ -106,6 +98,7 @@ class Database:
         self._most = most
         self._sessions = sessions
         self._dependents = dependents
+        self._recorded = recorded
         # Two breakers: reads may succeed where writes hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
@@ -144,17 +137,36 @@ class Database:
         Raises:
             ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
+        return self._repeated(lambda: self._written(work))
+
+    def execute(self, statement: Prepared, row: Row) -> int:
+        """Execute one statement in a transaction of its own; again, as `write`.
+
+        Returns:
+            How many rows it has changed. They are not reported to the change log.
+
+        Raises:
+            ServerDown: As `write`.
+        """
+
+        def work() -> int:
+            with self._asking(writes=True):
+                return statement.execute(self._engine(), row)
+
+        return self._repeated(work)
+
+    def _repeated(self, work: Callable[[], T]) -> T:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                return self._written(work)
+                return work()
             except Overtaken:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts
 
     def _written(self, work: Callable[[sql.Connection], T]) -> T:
-        if not touched_rows.are_collected():
+        if not (self._recorded and touched_rows.are_collected()):
             with self.transaction(writes=True) as connection:
                 return work(connection)
         with self.transaction(writes=True) as connection:
@@ -208,6 +220,20 @@ class Database:
             ):
                 yield connection
 
+    def set_pragma(self, pragma: str) -> None:
+        """Execute a PRAGMA of SQLite, outside a transaction.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        with self._asking(writes=True):
+            pooled = self._engine().raw_connection()
+            try:
+                driver: Any = pooled.driver_connection
+                driver.execute(f"PRAGMA {pragma}").fetchall()
+            finally:
+                pooled.close()
+
     @contextmanager
     def _asking(self, *, writes: bool) -> Iterator[None]:
         """Guard a block that uses the database; its errors are translated into refusals."""
@@ -219,17 +245,17 @@ class Database:
             except (sql.exc.DataError, UnicodeError) as ex:
                 # A value that its column, or the character set of the connection, cannot hold: a
                 # second attempt would fail too, and the database is not at fault.
-                raise InvalidParameter(f"{self.name} database: {_code(ex)}") from ex
+                raise InvalidParameter(f"{self.name} database: {code_of(ex)}") from ex
             except _ERRORS as ex:
                 if writes:
                     self._writing.suspect(began)
                 if not writes or self._writing.is_open:
                     self._reading.suspect(began)
-                down = self._down(ex)
-                if down.report and "missing_table" in down.report:
+                refusal = down(self.name, ex)
+                if refusal.report and "missing_table" in refusal.report:
                     # It may have been dropped: tables that the program creates are created again.
                     self.open_anew()
-                raise down from ex
+                raise refusal from ex
 
     def session(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
         """Open a connection without a transaction, for a session longer than a statement.
@@ -333,7 +359,7 @@ class Database:
                     connection.execute(self._touch())
                 transaction.rollback()
         except _ERRORS as ex:
-            raise self._down(ex) from ex
+            raise down(self.name, ex) from ex
 
     def _note_opened(self, raw: Any, _: object) -> None:
         with self._opening:
@@ -369,27 +395,3 @@ class Database:
                     self._url, self._make, self._note_opened, self._most, sessions=self._sessions
                 )
             return self._made
-
-    def _down(self, error: Exception) -> ServerDown:
-        detail = f"{self.name} database: {cause(error)}"
-        report: dict[str, object] = {"database": self.name}
-        if isinstance(error, DBAPIError):
-            code = _code(error)
-            if code in _OVERTAKEN:
-                return Overtaken(detail, report=report)
-            missing = _SQLITE_NO_TABLE.search(str(error.orig))
-            if code in _NO_TABLE:
-                missing = _QUOTED.search(str(error.orig))
-            if missing:
-                detail = f"{self.name} database has no table {missing[1]}"
-                report["missing_table"] = missing[1]
-        return ServerDown(detail, report=report)
-
-
-def _code(error: Exception) -> str:
-    """Return the error number of MariaDB or SQLSTATE of PostgreSQL, else the name of the class."""
-    if not isinstance(error, DBAPIError):
-        return type(error).__name__
-    first = next(iter(getattr(error.orig, "args", ())), None)
-    # Not the SQLSTATE of PyMySQL, which several errors share.
-    return str(first if isinstance(first, int) else getattr(error.orig, "sqlstate", ""))

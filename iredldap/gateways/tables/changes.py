@@ -1,7 +1,13 @@
-"""Tables of the change log."""
+"""Tables of the change log, and changes as rows of them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
+
+from iredldap.dit.change_log import LoggedChange
 
 METADATA = sql.MetaData()
 
@@ -58,3 +64,62 @@ TARGETS = sql.Table(
     sql.Column("change", _ID, primary_key=True, index=True),
     sqlite_with_rowid=False,
 )
+
+_NOT_OF_A_CHANGE = {"heartbeat", "pending", "touched"}
+_OF_A_CHANGE = tuple(c.name for c in CHANGES.c if c.name not in _NOT_OF_A_CHANGE)
+_LENGTHS = {
+    column.name: column.type.length
+    for column in CHANGES.c
+    if isinstance(column.type, sql.String) and column.type.length
+}
+"""Characters of a text that its column holds: MariaDB and PostgreSQL refuse a longer one."""
+
+
+def row_of(change: LoggedChange, pending: bytes, heartbeat: int) -> dict[str, Any]:
+    """Return the row of a change that begins.
+
+    Args:
+        change: The change.
+        pending: What it may be writing.
+        heartbeat: Milliseconds since 1970.
+    """
+    return _row(change) | {"pending": pending, "heartbeat": heartbeat}
+
+
+def completion_of(change: LoggedChange, touched: bytes, pending: bytes) -> dict[str, Any]:
+    """Return the parameters of an update that completes a change; `of` is its id."""
+    return {
+        "of": change.id,
+        "new_result": change.result,
+        "new_codes": " ".join(change.codes),
+        "new_duration": change.duration,
+        "new_entries": change.entries,
+        "new_attributes": " ".join(change.attributes),
+        "new_steps": json.dumps(change.steps),
+        "new_pending": pending,
+        "new_touched": touched,
+    }
+
+
+def _row(change: LoggedChange) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(change, name) for name in _OF_A_CHANGE}
+    for name, length in _LENGTHS.items():
+        row[name] = row[name] and row[name][:length]
+    for name in ("parameters", "steps"):
+        row[name] = json.dumps(row[name])
+    return row | {name: " ".join(row[name]) for name in ("codes", "attributes")}
+
+
+def change_of(row: Mapping[Any, Any]) -> LoggedChange:
+    """Return the change that a row is of."""
+    values = {name: value for name, value in row.items() if name not in _NOT_OF_A_CHANGE}
+    parameters = json.loads(values["parameters"])
+    return LoggedChange(
+        **values
+        | {
+            "parameters": {name: tuple(sent) for name, sent in parameters.items()},
+            "steps": tuple(json.loads(values["steps"])),
+            "codes": tuple(values["codes"].split()),
+            "attributes": tuple(values["attributes"].split()),
+        }
+    )

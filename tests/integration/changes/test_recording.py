@@ -13,6 +13,7 @@ from iredldap.changes.recording import Recording
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.config.state import ChangeSettings
+from iredldap.directory_errors import SchemaViolation
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows, ValueChanges
 from iredldap.dit.entry import Entry
 from iredldap.dit.logged_request import logged
@@ -36,7 +37,7 @@ from iredldap.dit.plan import (
 )
 from iredldap.dit.request import Request
 from iredldap.dit.touched_text import unpacked
-from iredldap.errors import AlreadyExists, Refusal, SchemaViolation, ServerDown
+from iredldap.errors import AlreadyExists, Refusal, ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
