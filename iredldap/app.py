@@ -14,6 +14,7 @@ from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.idempotent_answers import IdempotentAnswers
+from iredldap.gateways.rounds import Rounds
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.admin_log import AdminLog
@@ -21,8 +22,10 @@ from iredldap.operations.diagnosis.health import Health
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.auth import AdminAddresses, Clients
-from iredldap.web.bearer import BearerTokens
-from iredldap.web.cookies import CookieSigner
+from iredldap.web.callers import known_callers
+from iredldap.web.callers.bearer import BearerTokens
+from iredldap.web.callers.cookies import CookieSigner
+from iredldap.web.callers.sessions import Sessions
 from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
@@ -54,7 +57,6 @@ from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyR
 from iredldap.web.resources.session import LoginResource, LogoutResource
 from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiResource
 from iredldap.web.responses import Responses
-from iredldap.web.sessions import Sessions
 from iredldap.web.slots import Slots
 from iredldap.web.undoable import PermittedChanges
 
@@ -110,8 +112,10 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     clients = Clients(config.api)
     stored = ApiTokens(state.database)
     manager = TokenManager(directory, stored, config.tokens)
-    sessions = Sessions(config.session, CookieSigner(config.session), directory, state)
-    tokens = BearerTokens(stored, manager, gateways.attempts, config.session.recheck)
+    recheck, known_for = config.session.recheck, config.state.known_for
+    signer = CookieSigner(config.session)
+    sessions = Sessions(config.session, signer, directory, state, known_for)
+    tokens = BearerTokens(stored, manager, gateways.attempts, recheck, known_for)
     answers = IdempotentAnswers(state.database)
     keys = [key.reveal() for key in config.session.keys]
     hours, abandoned = config.api.idempotency_hours, config.jobs.abandoned
@@ -138,7 +142,11 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         probes["change_log"] = change_log.store.check
     health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
-    gateways.background.append(idempotency)
+    confirmations = (
+        Rounds("sessions in use", sessions.confirm, known_callers.INTERVAL),
+        Rounds("tokens in use", tokens.confirm, known_callers.INTERVAL),
+    )
+    gateways.background.extend((idempotency, *confirmations))
     shared = (config, directory, responses, jobs, outside, admin_log, change_log)
 
     app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])

@@ -21,6 +21,14 @@ class StateSettings:
         """Whether it is a file of this machine, which other nodes do not see."""
         return self.url.reveal().startswith("sqlite")
 
+    known_for: int = setting(
+        "Seconds since a worker has last confirmed a session or token in the state database, for"
+        " which it may still read while that does not respond. Each one that was used in that time"
+        " is confirmed every two seconds. 0: nothing is read without the state database.",
+        between(0, 3600),
+        default=300,
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings:

@@ -1,6 +1,6 @@
 """API tokens in the program's own database: digests of their secrets, and what they may do."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,19 +8,20 @@ import sqlalchemy as sql
 
 from iredldap.dit.api_tokens import ApiToken, with_descendants
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import batches
 from iredldap.gateways.tables.api_tokens import API_TOKENS
 
 _PARENT = API_TOKENS.alias("parent")
-_BY_ID = (
+_VALID = (
     sql.select(API_TOKENS)
     .outerjoin(_PARENT, _PARENT.c.id == API_TOKENS.c.parent)
-    .where(
-        API_TOKENS.c.id == sql.bindparam("token"),
-        sql.or_(API_TOKENS.c.parent == "", _PARENT.c.id.is_not(None)),
-    )
+    .where(sql.or_(API_TOKENS.c.parent == "", _PARENT.c.id.is_not(None)))
 )
-"""Built once: each token that is used is looked up every second. One that was being created while
-the token that creates it was deleted has no parent, and is none."""
+"""One that was being created while the token that creates it was deleted has no parent, and is
+none."""
+
+_BY_ID = _VALID.where(API_TOKENS.c.id == sql.bindparam("token"))
+"""Built once: each token that is used is looked up every second."""
 
 _LISTS = ("scopes", "domains", "networks")
 
@@ -47,6 +48,19 @@ class ApiTokens:
         with self._database.transaction() as connection:
             row = connection.execute(_BY_ID, {"token": id_}).mappings().first()
         return _token(row) if row else None
+
+    def those(self, ids: Collection[str]) -> list[ApiToken]:
+        """Read some tokens by their ids; they may have expired.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        found: list[ApiToken] = []
+        with self._database.transaction() as connection:
+            for batch in batches([*ids]):
+                wanted = _VALID.where(API_TOKENS.c.id.in_(batch))
+                found += map(_token, connection.execute(wanted).mappings())
+        return found
 
     def add(self, token: ApiToken, most: int) -> bool:
         """Store a new token; expired ones that are not listed any more are deleted.

@@ -25,7 +25,7 @@ class Rounds:
 
     def __init__(self, name: str, work: Callable[[], None], interval: float) -> None:
         self._name = name
-        self._work = work
+        self.work = work
         self._interval = interval
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -57,7 +57,7 @@ class Rounds:
     def _go(self) -> None:
         while not self._closing.wait(self._interval):
             try:
-                self._work()
+                self.work()
             except Refusal as ex:
                 if ex.detail != self._failure:
                     log.warning(self._name, detail=ex.detail)

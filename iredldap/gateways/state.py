@@ -16,7 +16,7 @@ from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.statements import upsert
+from iredldap.gateways.sql.statements import batches, upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.state import LONG as _LONG
@@ -176,8 +176,30 @@ class StateDatabase:
         if row is None:
             raise self._without_identity()
         identity, born, revoked = row
-        home, dot, _ = session.partition(".")
-        return revoked is not None or (home != identity if dot else since < born)
+        return revoked is not None or _is_of_former(session, since, identity, born)
+
+    def ended_of(self, sessions: Mapping[str, int]) -> set[str]:
+        """Return those of some sessions that have ended, as `is_ended` judges.
+
+        Args:
+            sessions: When each was opened, in seconds since 1970, by its id.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        ended: set[str] = set()
+        with self._database.transaction() as connection:
+            identity = connection.execute(sql.select(_IDENTITY.c.id, _IDENTITY.c.born)).first()
+            for batch in batches([*sessions]):
+                revoked = sql.select(_REVOKED.c.id).where(_REVOKED.c.id.in_(batch))
+                ended.update(connection.execute(revoked).scalars())
+        if identity is None:
+            raise self._without_identity()
+        return ended | {
+            session
+            for session, since in sessions.items()
+            if _is_of_former(session, since, *identity)
+        }
 
     def _without_identity(self) -> ServerDown:
         """Have the row of the identity created again, which was deleted; return the refusal."""
@@ -285,6 +307,12 @@ class StateDatabase:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+
+def _is_of_former(session: str, since: int, identity: str, born: int) -> bool:
+    """Return whether a session was opened in a former database."""
+    home, dot, _ = session.partition(".")
+    return home != identity if dot else since < born
 
 
 def _probing_row() -> sql.Executable:

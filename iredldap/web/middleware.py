@@ -25,14 +25,14 @@ from iredldap.web.auth import (
     permit_token_for,
     subject_of,
 )
-from iredldap.web.bearer import BearerTokens
+from iredldap.web.callers.bearer import BearerTokens
+from iredldap.web.callers.sessions import Sessions
 from iredldap.web.cors import CrossOrigin
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.idempotency import Idempotency
 from iredldap.web.server import arrivals
 from iredldap.web.server.connection import Connection
-from iredldap.web.sessions import Sessions
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -155,11 +155,12 @@ class Middleware:
 
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Caller:
         secret = credentials.secret_of(request)
+        reads = request.method in origins.SAFE_METHODS
         if secret is not None:
-            caller = self._tokens.caller(secret, request.context.client)
+            caller = self._tokens.caller(secret, request.context.client, reads=reads)
             request.context.who, request.context.token = caller.address, caller.token
             return caller
-        caller, cookie = self._sessions.caller(self._sessions.cookies(request))
+        caller, cookie = self._sessions.caller(self._sessions.cookies(request), reads=reads)
         request.context.who = caller.address
         # A page of another site may read nothing, but must not keep an idle session alive either.
         refreshed = self._sessions.refreshed(cookie)

@@ -9,9 +9,9 @@ from iredldap.dit.request import Request
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.login import Caller, log_in
 from iredldap.web.auth import AdminAddresses, Clients
+from iredldap.web.callers.sessions import Sessions
 from iredldap.web.middleware import set_cookie
 from iredldap.web.resources.base import Resource
-from iredldap.web.sessions import Sessions
 
 
 @dataclass(frozen=True)

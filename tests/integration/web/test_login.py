@@ -10,7 +10,7 @@ import pytest
 from iredldap.config.settings import Secret
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import digest
-from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
+from iredldap.web.callers.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
 from tests.support.client import Client, done, refused
 from tests.support.databases import execute
 from tests.support.patience import comes_within, wait_until

@@ -7,7 +7,7 @@ from iredldap.config.sections import SessionSettings
 from iredldap.config.settings import Secret
 from iredldap.errors import LoginRequired
 from iredldap.http_errors import SessionExpired
-from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
+from iredldap.web.callers.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
 
 OLD, NEW = "o" * 32, "n" * 32
 NOW = 1_800_000_000

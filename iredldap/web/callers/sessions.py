@@ -1,29 +1,35 @@
 """Open sessions, and find the callers of session cookies."""
 
 import hmac
-import threading
 import time
 from collections.abc import Sequence
 
 import falcon
 
 from iredldap.config.sections import SessionSettings
-from iredldap.errors import LoginRequired, Unauthenticated
+from iredldap.errors import LoginRequired, Refusal, ServerDown, Unauthenticated
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.http_errors import SessionExpired
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web import credentials
-from iredldap.web.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
-
-_MOST_REMEMBERED = 1000
+from iredldap.web.callers.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
+from iredldap.web.callers.known_callers import KnownCallers
 
 
 class Sessions:
     """Opens sessions, and finds the callers of cookies.
 
     A caller is read from the directory again after `recheck` seconds, so a cookie ends soon after
-    the password, the account or the role that it depends on.
+    the password, the account or the role that it depends on. While the state database does not
+    respond, those whom this worker knows may read.
+
+    Args:
+        config: How long sessions last.
+        signer: Signs cookies, and verifies them.
+        directory: Where the admins are.
+        state: Which sessions have ended.
+        known_for: Seconds for which a session may read after it was last confirmed there.
     """
 
     def __init__(
@@ -32,13 +38,13 @@ class Sessions:
         signer: CookieSigner,
         directory: Directory,
         state: StateDatabase,
+        known_for: float,
     ) -> None:
         self._config = config
         self._signer = signer
         self._directory = directory
         self._state = state
-        self._lock = threading.Lock()
-        self._seen: dict[str, tuple[float, SessionCookie, Caller]] = {}
+        self._known = KnownCallers[SessionCookie](config.recheck, known_for)
 
     def enter(self, caller: Caller) -> str:
         """Open a session; return its cookie.
@@ -61,37 +67,71 @@ class Sessions:
             return ()
         return [*dict.fromkeys(request.get_cookie_values(self._config.cookie_name) or ())]
 
-    def caller(self, cookies: Sequence[str]) -> tuple[Caller, str]:
+    def caller(self, cookies: Sequence[str], *, reads: bool) -> tuple[Caller, str]:
         """Return the caller of the first valid one of several cookies, and that cookie.
+
+        Args:
+            cookies: Their values.
+            reads: Whether the request only reads.
 
         Raises:
             LoginRequired: If there is no cookie, or its password, account or role has changed.
             SessionExpired: If none is valid, and one has expired.
             ServerDown: If that cannot be found out.
         """
-        refusal: Unauthenticated = LoginRequired("no cookie")
+        refusal: Refusal = LoginRequired("no cookie")
         for cookie in cookies:
             try:
-                return self._caller(cookie), cookie
-            except SessionExpired as ex:
-                refusal = ex
+                return self._caller(cookie, reads=reads), cookie
+            except (SessionExpired, ServerDown) as ex:
+                # Of one that cannot be judged now it is not said that it is invalid.
+                refusal = refusal if isinstance(refusal, ServerDown) else ex
             except Unauthenticated as ex:
-                refusal = refusal if isinstance(refusal, SessionExpired) else ex
+                refusal = refusal if isinstance(refusal, SessionExpired | ServerDown) else ex
         raise refusal
 
-    def _caller(self, cookie: str) -> Caller:
+    def _caller(self, cookie: str, *, reads: bool) -> Caller:
         content = self._signer.load(cookie, int(time.time()))
-        seen = self._seen.get(content.session)
-        if seen and seen[1] == content and time.monotonic() - seen[0] < self._config.recheck:
-            return seen[2]
+        known = self._known.find(content.session, reads=reads)
+        if known and known.proof == content:
+            return known.caller
         looked = time.monotonic()
         caller = find_admin(self._directory, content.address)
         if not caller or not self._is_current(content, caller):
+            self._known.forget(content.session)
             raise LoginRequired(f"session of {content.address}")
-        if self._state.is_ended(content.session, content.since):
-            raise LoginRequired(f"ended session of {content.address}")
-        self._remember(content, caller, looked)
+        confirmed = self._confirmed(content, looked, reads=reads)
+        self._known.remember(content.session, content, caller, looked, confirmed)
         return caller
+
+    def _confirmed(self, content: SessionCookie, now: float, *, reads: bool) -> float:
+        """Return when a session was last known not to have ended."""
+        try:
+            has_ended = self._state.is_ended(content.session, content.since)
+        except ServerDown:
+            has_ended = self._known.has_ended(content.session)
+            known = self._known.confirmed_lately(content.session)
+            if not has_ended:
+                if known is None or not reads:
+                    raise
+                return known.confirmed
+        if has_ended:
+            self._known.end([content.session])
+            raise LoginRequired(f"ended session of {content.address}")
+        return now
+
+    def confirm(self) -> None:
+        """Ask the state database which of the sessions that this worker knows have ended.
+
+        Raises:
+            ServerDown: If it does not respond.
+        """
+        asked, used = time.monotonic(), self._known.in_use()
+        if not used:
+            return
+        ended = self._state.ended_of({id_: content.since for id_, content in used.items()})
+        self._known.end(ended)
+        self._known.confirm(used.keys() - ended, asked)
 
     def refreshed(self, cookie: str) -> str | None:
         """Return the cookie with a new time of use, where idle sessions end; or None."""
@@ -122,17 +162,10 @@ class Sessions:
             # A machine whose clock is behind takes the cookie for so much longer.
             end = content.since + self._config.max_age + CLOCK_TOLERANCE
             self._state.revoke(content.session, end, now)
-            with self._lock:
-                self._seen.pop(content.session, None)
+            self._known.end([content.session])
 
     def _is_current(self, content: SessionCookie, caller: Caller) -> bool:
         return any(
             hmac.compare_digest(content.digest, digest(caller.stored, key))
             for key in self._signer.keys
         )
-
-    def _remember(self, content: SessionCookie, caller: Caller, looked: float) -> None:
-        with self._lock:
-            if len(self._seen) >= _MOST_REMEMBERED:
-                self._seen.clear()
-            self._seen[content.session] = (looked, content, caller)

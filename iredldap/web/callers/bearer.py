@@ -4,36 +4,21 @@ Source: `docs/decisions/0057-tokens.md`; RFC 6750.
 """
 
 import hmac
-import threading
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
 from functools import lru_cache
 
 from iredldap.dit import api_tokens
 from iredldap.dit.api_tokens import ApiToken
-from iredldap.errors import LoginRequired
+from iredldap.errors import LoginRequired, ServerDown
 from iredldap.gateways.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.login import Caller
 from iredldap.web import networks
+from iredldap.web.callers.known_callers import KnownCallers
 
-_MOST_REMEMBERED = 1000
+_MOST_NETWORKS = 1000
 _NO_DIGEST = "0" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A valid token and its caller, and when both were looked up."""
-
-    at: float
-    token: ApiToken
-    caller: Caller
-
-    def is_valid(self, address: str, recheck: float) -> bool:
-        """Return whether it need not be looked up again, for a client with an address."""
-        return time.monotonic() - self.at < recheck and _fault(self.token, address) is None
 
 
 class BearerTokens:
@@ -47,19 +32,25 @@ class BearerTokens:
         manager: Finds what the admin of a token may do.
         attempts: Counts unknown secrets by the networks of clients.
         recheck: Seconds for which a token and its admin are cached.
+        known_for: Seconds for which a token may read after it was last found, while the state
+            database does not respond.
     """
 
     def __init__(
-        self, stored: ApiTokens, manager: TokenManager, attempts: Attempts, recheck: float
+        self,
+        stored: ApiTokens,
+        manager: TokenManager,
+        attempts: Attempts,
+        recheck: float,
+        known_for: float,
     ) -> None:
         self._stored = stored
         self._manager = manager
         self._attempts = attempts
-        self._recheck = recheck
-        self._lock = threading.Lock()
-        self._seen: OrderedDict[str, _Found] = OrderedDict()
+        # By digest: an id is only a part of it.
+        self._known = KnownCallers[ApiToken](recheck, known_for)
 
-    def caller(self, secret: str, address: str) -> Caller:
+    def caller(self, secret: str, address: str, *, reads: bool) -> Caller:
         """Return the caller of a token.
 
         All refusals of a token are the same, and each takes one search of the state database: the
@@ -69,6 +60,7 @@ class BearerTokens:
         Args:
             secret: What the client sent as the secret of a token.
             address: Address of the client.
+            reads: Whether the request only reads.
 
         Raises:
             LoginRequired: If there is no such token, it has ended, or may not be used from there.
@@ -76,36 +68,54 @@ class BearerTokens:
             ServerDown: If that cannot be found out.
         """
         digest = api_tokens.digest(secret)
-        found = self._seen.get(digest)
-        if found is None or not found.is_valid(address, self._recheck):
-            found = self._look_up(digest, address)
-            self._remember(digest, found)
-        return found.caller
+        known = self._known.find(digest, reads=reads)
+        if known and _fault(known.proof, address) is None:
+            return known.caller
+        return self._look_up(digest, address, reads=reads)
 
-    def _look_up(self, digest: str, address: str) -> _Found:
+    def _look_up(self, digest: str, address: str, *, reads: bool) -> Caller:
         """Look a token and its admin up.
 
         Unknown ones of others in the network of its client do not refuse it: a program with an old
         token must not stop those behind the same address, and 256 random bits cannot be guessed.
         """
-        at = time.monotonic()
-        token = self._stored.find(api_tokens.id_of(digest))
+        looked = time.monotonic()
+        token, confirmed = self._found(digest, looked, reads=reads)
         if not hmac.compare_digest(token.digest if token else _NO_DIGEST, digest) or not token:
+            self._known.end([digest])
             self._attempts.count_guess(address)
             raise LoginRequired("unknown token")
         if fault := _fault(token, address):
             raise LoginRequired(f"token {token.id} of {token.admin}: {fault}")
-        return _Found(at, token, self._manager.caller(token))
+        caller = self._manager.caller(token)
+        self._known.remember(digest, token, caller, looked, confirmed)
+        return caller
 
-    def _remember(self, digest: str, found: _Found) -> None:
-        with self._lock:
-            self._seen[digest] = found
-            self._seen.move_to_end(digest)
-            if len(self._seen) > _MOST_REMEMBERED:
-                self._seen.popitem(last=False)
+    def _found(self, digest: str, now: float, *, reads: bool) -> tuple[ApiToken | None, float]:
+        """Return a token, and when it was found; None: it has ended, or there is none."""
+        try:
+            return self._stored.find(api_tokens.id_of(digest)), now
+        except ServerDown:
+            known = self._known.confirmed_lately(digest)
+            if known is None or not reads:
+                raise
+            return known.proof, known.confirmed
+
+    def confirm(self) -> None:
+        """Ask the state database which of the tokens that this worker knows have ended.
+
+        Raises:
+            ServerDown: If it does not respond.
+        """
+        asked, used = time.monotonic(), self._known.in_use()
+        if not used:
+            return
+        there = {token.digest for token in self._stored.those({t.id for t in used.values()})}
+        self._known.end(used.keys() - there)
+        self._known.confirm(used.keys() & there, asked)
 
 
-_networks = lru_cache(maxsize=_MOST_REMEMBERED)(networks.parse)
+_networks = lru_cache(maxsize=_MOST_NETWORKS)(networks.parse)
 
 
 def _fault(token: ApiToken, address: str) -> str | None:
