@@ -17,6 +17,7 @@ from iredldap.dit import mailbox
 from iredldap.errors import InvalidParameter, ServerDown
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.gateway import Gateway
+from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.statements import batches, counts, move_rows
 from iredldap.gateways.sql.tables import from_script
 from iredldap.gateways.tables.deleted_mailboxes import (
@@ -92,7 +93,7 @@ def _plain(line: LogLine) -> LogLine:
     return LogLine(**values | {name: value[:_LONGEST_TEXT] for name, value in plain.items()})
 
 
-_NEW_LINE = sql.insert(LOG)
+_NEW_LINE = Prepared(sql.insert(LOG), (column.name for column in fields(LogLine)))
 _COLUMNS_OF_LINE = tuple(column.name for column in fields(LogLine))
 
 # Built once: every response that shows a user needs them.
@@ -246,7 +247,7 @@ class Iredadmin(Gateway):
     def _insert(self, line: LogLine) -> None:
         # Not `asdict`, which makes deep copies.
         row = {column: getattr(line, column) for column in _COLUMNS_OF_LINE}
-        self._database.write(lambda connection: connection.execute(_NEW_LINE, row))
+        self._database.execute(_NEW_LINE, row)
 
     def forget(self, mail: str) -> None:
         """Delete all data of an account that is deleted, so that a later one does not inherit it.
