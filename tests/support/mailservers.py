@@ -23,8 +23,17 @@ from tests.support.patience import PATIENCE
 
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
 
-# libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
-ENVIRONMENT = {"LC_ALL": "C", "LDAPNOINIT": "1", "PATH": PATH}
+ENVIRONMENT = {
+    "LC_ALL": "C",
+    # libldap's defaults, from this machine's ldap.conf or the caller's ~/.ldaprc, are not ours.
+    "LDAPNOINIT": "1",
+    "PATH": PATH,
+    # See `_without_lookups`: 1 s in place of 10 s where that cannot be had.
+    "RES_OPTIONS": "attempts:1 timeout:1",
+}
+
+# Gives a command a host name of its own. One that is an address is not looked up.
+UNDER_AN_ADDRESS = ("--uts", "--", "sh", "-c", 'hostname 127.0.0.1 && exec "$@"', "sh")
 
 LONGEST_SOCKET_PATH = 100
 LONGEST_DOVECOT_SOCKET = "/token-login/tokenlogin"
@@ -55,7 +64,7 @@ class Postfix:
             reader_password: Of ``cn=vmail``.
         """
         self._home = home.absolute()
-        self._postmap = _program("postmap")
+        self._postmap = _without_lookups("postmap")
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         main = ("compatibility_level = 3.6", "myhostname = mail.test", "inet_protocols = ipv4")
         _write(self._home / "main.cf", *main)
@@ -85,7 +94,7 @@ class Postfix:
     def _first(self, names: Sequence[str], key: str) -> str | None:
         """Ask maps in turn, by one process; give what the first has that knows the key."""
         maps = [f"ldap:{self._home / name}.cf" for name in names]
-        answer = _run(self._postmap, "-c", str(self._home), "-q", key, *maps)
+        answer = _run(*self._postmap, "-c", str(self._home), "-q", key, *maps)
         if answer.returncode == NOT_FOUND and not answer.stderr:
             return None
         if answer.returncode or answer.stderr:
@@ -161,8 +170,8 @@ class Dovecot:
             MailServerError: If another Dovecot than 2.3 or 2.4 is installed.
         """
         self._home = home.absolute()
-        self._dovecot, self._doveadm = _program("dovecot"), _program("doveadm")
-        version = _run(self._dovecot, "--version").stdout.strip()
+        self._dovecot, self._doveadm = _without_lookups("dovecot"), _without_lookups("doveadm")
+        version = _run(*self._dovecot, "--version").stdout.strip()
         known = dialect(version)
         if known is None:
             raise MailServerError(f"the tests need Dovecot 2.3 or 2.4; this is {version}")
@@ -198,7 +207,7 @@ class Dovecot:
             self._process = subprocess.Popen(
                 [
                     *(_program("setpriv"), "--pdeathsig", "TERM", "--"),
-                    *(self._dovecot, "-F", "-c", str(self._configuration)),
+                    *(*self._dovecot, "-F", "-c", str(self._configuration)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
@@ -287,7 +296,7 @@ class Dovecot:
         return set(answer.stdout.split())
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _run(self._doveadm, "-c", str(self._configuration), *arguments)
+        return _run(*self._doveadm, "-c", str(self._configuration), *arguments)
 
     def _write_configuration(self) -> None:
         # Dovecot itself insists on rights for all; the folder above is private.
@@ -339,6 +348,20 @@ def _program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not installed; tools/provide test installs it")
     return found
+
+
+def _without_lookups(name: str) -> tuple[str, ...]:
+    """Return the command of a program that does not look up the name of this machine.
+
+    libldap does when a process first uses it, before it reads any option, and so does Dovecot.
+    Where `/etc/hosts` lacks the name and no name server answers, as in a chroot, each process waits
+    for two attempts of 5 s; a test has hundreds of them.
+    """
+    if os.geteuid() != 0:
+        # It would take a user namespace, in which the files of root have another owner: Postfix
+        # then refuses to load its LDAP maps.
+        return (_program(name),)
+    return (_program("unshare"), *UNDER_AN_ADDRESS, _program(name))
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
