@@ -57,6 +57,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     ours = [address for address in shadows if address not in taken]
     judge = targets.Judge.of(directory, context.caller)
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
+    # In the entry from the first moment: an alias added to a disabled domain must not deliver until
+    # a sweep comes by.
     is_marked = not home.is_active
     dn = names.account_in(home.dn, "Aliases", mail)
     new_account = uniqueness.NewAccount(dn=dn, mail=mail, aliases=shadows, is_marked=is_marked)

@@ -25,6 +25,7 @@ def days_kept(context: Context, path: PathVariables) -> int:
     """
     days = int(path.get("number", 0))
     choices = context.config.accounts.mailbox_days
+    # Refused rather than shortened: files would be removed earlier than the admin was told.
     if days and not context.caller.is_global and days not in choices:
         words = f"{days} is none of {', '.join(map(str, choices))}"
         raise InvalidParameter(words, parameter="number")
@@ -52,6 +53,8 @@ def record_deleted(
     # Local time: the job that removes them uses the time zone of this server, too.
     due = context.now.date() + timedelta(days) if days else None
 
+    # Read when the step is executed: between plan and step the users of a domain may have got other
+    # paths.
     def work() -> None:
         deleted: dict[str, list[DeletedMailbox]] = {}
         spelled = set()
@@ -68,6 +71,8 @@ def record_deleted(
         by_index = mailbox.overlap_query(directory.tree.base, deleted, spelled=spelled)
         equal = by_index if len(deleted) <= _FEW else everybody
         used = _used(directory, path_set, dn, equal)
+        # Accounts whose mailbox lies inside one of the directories. An index finds equal values
+        # only.
         used |= _touched(outside.unusual_paths.touching(directory, path_set), path_set, dn)
         open_ = [path for path in deleted if not mailbox.ends_in_a_time(path)]
         if open_:
@@ -75,6 +80,8 @@ def record_deleted(
             at_home = bool(home) and all(f"/{home}/" in path for path in open_)
             base = (at_home and names.domain_dn(dn)) or directory.tree.base
             used |= _used(directory, path_set, dn, mailbox.mailboxes_query(base))
+        # A shared mailbox is kept for the account that remains. Of two that are deleted at the same
+        # moment, each may leave it to the other: then files stay, and none is lost.
         gone = [row for path, rows in deleted.items() if path not in used for row in rows]
         outside.iredadmin.remember_mailboxes(gone, due, context.caller.address)
         # After the rows are written: an account that got a path before them is found here; one that

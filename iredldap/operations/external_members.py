@@ -57,6 +57,8 @@ def change(
         removed: Addresses of those to remove; those that are also added stay.
     """
     own = maillist.addresses(entry)
+    # Who is a member under a further address of the list only gets no mail that is sent to its own,
+    # so they are added there like a new one.
     present = held(complete(entry, externals))
     new = tuple(address for address in added if address not in present)
     gone = held(externals).intersection(removed) - {*added}
@@ -108,6 +110,7 @@ def _remove_from(
     is_whole = found.has(GROUP, own[0])
     if not removed and not is_whole:
         return steps, [], False
+    # Changed in place, the members of the other lists would change too.
     if others := maillist.other_lists(found, own):
         steps += _split(found, own, others)
         if not maillist.is_named_by(found, own):
@@ -132,7 +135,11 @@ def _split(found: Entry, own: Sequence[str], others: Sequence[str]) -> Iterator[
     for other in others:
         dn, attributes = maillist.copied(found, own, other)
         yield Add(dn, attributes, present_ok=True)
+        # As a sweep, which reads first: of a request that broke off, the entry may have some of the
+        # members, and slapd refuses a value that is there.
         yield _fill(dn, found.texts("mail"))
+    # Last: until then both entries deliver, and Postfix sends a message once to a destination that
+    # it finds twice.
     yield Modify(found.dn, maillist.only_lists(found, own))
 
 

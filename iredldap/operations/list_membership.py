@@ -29,6 +29,8 @@ from iredldap.gateways.directory import Directory
 from iredldap.operations import external_members, targets
 from iredldap.operations.context import Context
 
+# Members may be users with whole profiles; a list of twenty thousand is held in memory as these few
+# values of each.
 _OF_A_MEMBER = ("objectClass", "mail", GROUP)
 _OF_A_MEMBER_ANYWHERE = (
     *_OF_A_MEMBER, "shadowAddress", "accountStatus", "enabledService", "domainStatus",
@@ -60,6 +62,8 @@ def read(context: Context, mail: str, *, with_members: bool) -> ListWithMembers:
     directory = context.directory
     marked = members_filter([mail], with_members=with_members)
     itself = every(equals("objectClass", "mailList"), equals("mail", mail))
+    # The list and its members in one search: membership is stored in the members' entries
+    # (`memberOfGroup`), so each is found by the list's address, wherever in the tree it lies.
     query = Query(directory.tree.base, Scope.SUBTREE, either(itself, marked), _EVERYTHING)
     lists, others = list[Entry](), list[Entry]()
     for found in directory.stream(query):
@@ -90,6 +94,8 @@ def all_addresses(directory: Directory, entry: Entry) -> tuple[str, ...]:
     home = names.domain_dn(entry.dn)
     found = directory.read(home, ("domainAliasName",)) if home else None
     local = mail_names.local_part(own[0])
+    # Computed, not read: a list that was made before its alias domain, or by another tool, may lack
+    # the address, while members were written with it.
     implied = {f"{local}@{alias}" for alias in domain.alias_domains(found)} if found else set()
     lacking = implied.difference(own)
     return (*own, *sorted(lacking - finders.holders(directory, lacking, ("1.1",)).keys()))
@@ -182,6 +188,8 @@ def classify(
     directory, caller = context.directory, context.caller
     sent = dict.fromkeys(addresses)
     managed = {mail for mail in sent if caller.manages(mail_names.domain_of(mail), by_alias=True)}
+    # Only in the domains of the caller: a search elsewhere would let a normal admin find out, by
+    # what is ignored, which accounts others have.
     found = finders.holders(directory, managed - {*own}, ("objectClass", GROUP, "entryUUID"))
     holders = {
         address: entries
@@ -189,6 +197,8 @@ def classify(
         if all(caller.manages_place(entry.dn) for entry in entries)
     }
     others = [address for address in sent if address not in holders and address not in own]
+    # An external member is not looked up again when a whole list of members is sent back: of twenty
+    # thousand members only the new ones cost anything.
     judged = managed.difference(held)
     hosted = finders.hosted_domains(
         directory, {mail_names.domain_of(m) for m in others if m in judged}
@@ -252,6 +262,7 @@ def remove_members(
     externals, members = members_of(directory, entry)
     if not everybody:
         named = {one.dn for one in _distinct(finders.holders(directory, addresses, ("mail",)))}
+        # By DN, because a member may have been named by any of its addresses.
         members = tuple(one for one in members if one.dn in named)
     removed = tuple(external_members.held(externals)) if everybody else tuple(addresses)
     return (
@@ -307,6 +318,9 @@ def recheck_list(directory: Directory, found: ListWithMembers, joining: Iterable
 
     def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
+        # The list is gone, and so is its entry of external members unless it was made by us
+        # meanwhile: that one is removed as well, or the next list of this address would begin with
+        # its members.
         if not there:
             return Correction((*back, externals), NoSuchAccount(f"no list {own[0]} any more"))
         if maillist.addresses(there[0]) != own:
@@ -335,5 +349,7 @@ def recheck_members(directory: Directory, addresses: Sequence[str]) -> Recheck:
         )
 
     joined = either(*(equals(GROUP, address) for address in addresses))
+    # Whole values of what delivers mail: an entry that belongs to other lists as well is divided,
+    # and the copy needs them.
     query = Query(directory.tree.base, Scope.SUBTREE, joined, _OF_A_MEMBER_ANYWHERE)
     return Recheck("remove members who joined meanwhile", query, judge)

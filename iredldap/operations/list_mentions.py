@@ -149,8 +149,12 @@ def _joined(lists: MailingLists, entries: Iterable[Entry], addresses: Iterable[s
     mlmmjadmin fails at that as soon as anything below its folders is not called like a list: then
     the lists that the directory knows are read one by one.
     """
+    # An address that mlmmjadmin refuses can be on no list, and would make its answer about all
+    # others a failure.
     wanted = [mail for mail in addresses if _can_subscribe(mail)]
     known = [entry.folded("mail") for entry in entries] if wanted else []
+    # mlmmjadmin writes a file of members anew for each change: read at that moment it is empty, and
+    # the account would stay on the list.
     with lists.held(known):
         try:
             return {mail: lists.subscribed(mail) for mail in wanted}
@@ -202,8 +206,11 @@ def _appoint_leaders(
             role: [new for held in sorted(entry.lowered(role)) if (new := successor(held))]
             for role in _LEADERS
         }
+        # A list without an owner sends its bounces and requests to no one.
         wanted = {"listOwner": after["listOwner"] or [list_profile.postmaster(mail)]}
         if mail in moderated:
+            # mlmmj asks moderators alone about posts that wait, and discards these after a week
+            # without a word.
             wanted["listModerator"] = after["listModerator"] or wanted["listOwner"]
         appointed = [new for role in wanted for new in wanted[role] if new not in after[role]]
         wanted[_MAY_POST] = appointed
@@ -226,6 +233,8 @@ def _appoint_leaders(
 
 
 def _read_lists(directory: Directory, lists: MailingLists) -> list[Entry]:
+    # Without a URL the lists, if there are any, are kept by another program, which has to look
+    # after its members.
     if not lists.is_configured:
         return []
     query = Query(directory.tree.base, Scope.SUBTREE, LISTS, ("mail", *_LEADERS))
@@ -328,6 +337,8 @@ def remove_domain(context: Context, dn: str, domains: Collection[str]) -> Iterat
         for entry in _read_lists(directory, lists):
             mail = entry.folded("mail")
             if names.is_within(entry.dn, dn):
+                # Archived, not removed: unlike a mailbox, for which there are days to think again,
+                # the folder would be gone at once.
                 lists.delete(mail, archive=True)
                 continue
             others.append(entry)

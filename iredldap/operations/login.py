@@ -140,8 +140,12 @@ def find_admin(directory: Directory, mail: str) -> Caller | None:
 
 
 def _caller(directory: Directory, mail: str, entry: Entry) -> Caller | None:
+    # Limits are read with the caller, at most `session.recheck` seconds before they are judged; the
+    # counts are taken anew by each operation.
     limits = settings.read(entry.texts(settings.ATTRIBUTE))
     stored, uuid = tuple(entry.values("userPassword")), entry.text("entryUUID") or ""
+    # They need no list of domains: on a large installation that would be a search of all domains at
+    # each login.
     if user.is_global_admin(entry):
         return Caller(mail, entry.dn, is_global=True, stored=stored, uuid=uuid)
     if entry.has("objectClass", "mailUser") and not entry.has("enabledService", "domainadmin"):
@@ -169,6 +173,8 @@ def log_in(directory: Directory, config: Config, username: str, password: str) -
     Raises:
         InvalidCredentials: For every mismatch alike.
     """
+    # Not even asked of the directory: crypt() ends at a NUL byte, so a bind with `right\0anything`
+    # could succeed.
     if not passwords.may_be_one(password):
         raise InvalidCredentials(f"login as {username}")
     caller = find_admin(directory, username)

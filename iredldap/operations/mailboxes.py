@@ -166,6 +166,8 @@ def generate(
     is_first = base == first.base
     exempt = first.exempt if is_first else _exempt(mail_names.domain_of(mail), base, accounts)
     candidates = mailbox.candidates(mail, base, accounts, now)
+    # The first path is free in nearly all cases, and was searched together with the domain. What
+    # follows are paths with the times of later seconds.
     for paths in chain([(first.path,)] if is_first else [], candidates):
         since = _oldest(paths[0], now)
         takes_over = _never if since else partial(_was_of, mail)
@@ -174,6 +176,8 @@ def generate(
         is_searched = paths == (first.path,)
         others = chain(
             found if is_searched else _stream(directory, paths, exempt),
+            # An index of homeDirectory finds equal paths only. Those that lie inside one can be
+            # found by reading all paths, which each worker does once and keeps.
             () if since else outside.unusual_paths.touching(directory, path_set),
         )
         for _, _, path in owners_of(others, path_set, exempt):
@@ -185,6 +189,7 @@ def generate(
         )
         for row in rows.values():
             path = mailbox.normalized(row.maildir)
+            # The files of a deleted mailbox are still there, with the mail of the former owner.
             if path not in paths or not takes_over(row):
                 taken |= path_set.overlapping(path)
         free = next((path for path in paths if path not in taken), None)
@@ -244,12 +249,16 @@ def check_requested(
     wanted, name = mailbox.normalized(path), mail_names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
+    # Dovecot takes each directory inside a maildir for a folder: mail of one user would be
+    # another's folder, and the removal of the outer one removes both.
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
     tree = directory.tree
     query = mailbox.overlap_query(tree.base, (wanted,))
     others = {}
     path_set = PathSet([wanted])
+    # Inside the directory of the domain a few mailboxes can be near, elsewhere any: then all
+    # accounts of the directory are read.
     at_home = wanted.startswith(mailbox.folders(name, base()))
     near = chain(
         directory.stream(query),
@@ -260,6 +269,8 @@ def check_requested(
     for owner, address, theirs in owners_of(near, path_set):
         if names.same_dn(owner, dn):
             continue
+        # Exactly the same path is a team's mailbox, made on purpose. To share a mailbox gives the
+        # right to read it, so a normal admin may not.
         if theirs != wanted or not caller.is_global:
             raise MailboxInUse(f"{wanted}: {owner} has {theirs}", parameter="maildir")
         others[owner.lower()] = address
@@ -332,6 +343,8 @@ def recheck(
             if is_still_free(entries):
                 return Correction()
         except ServerDown as ex:
+            # Whether a deletion has recorded the path cannot be known: then the account goes again,
+            # rather than lose its mail one day.
             return Correction(withdrawn, ex)
         return Correction(withdrawn, PreconditionFailed(f"others use {place.path} too"))
 

@@ -74,6 +74,8 @@ class Judge:
         Returns:
             All entries found, the accounts of the destinations among them.
         """
+        # Both forms are searched at once: Postfix looks for `ann+news@…` as it is before it looks
+        # for `ann@…`.
         wanted = _forms(self._judged(addresses))
         if not 0 < len(wanted) <= _FEW:
             return self._directory.find(query)
@@ -103,6 +105,8 @@ class Judge:
         holders |= finders.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
         self.found |= {mail: number(found[-1]) for mail, found in holders.items() if found}
         missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
+        # Whether the domain is hosted matters only where no account was found, so the search is
+        # left out for all that exist.
         homes = (
             finders.domains_by_name(self._directory, mail_names.domains_of(missing))
             if missing
@@ -160,6 +164,8 @@ def references_written(steps: Iterable[Step]) -> Iterator[Reference]:
             case _:
                 continue
         for attribute, values in added:
+            # What a sweep writes is not checked again one by one: it replaces a reference by the
+            # name of an account that the plan itself holds the turn of.
             if attribute in references.ADDRESSES or attribute in ACCOUNT_DNS:
                 for value in values:
                     yield Reference(dn, attribute, value.decode("utf-8", "replace"))
@@ -263,6 +269,8 @@ def _recheck(
     def judge(entries: Iterable[Entry]) -> Correction:
         there = [*entries]
         holders = index.holders(there, numbers.keys())
+        # By entryUUID, which a rename keeps. An account that was deleted and made again has another
+        # one, but is found by the address.
         renamed = {entry.text("entryUUID"): entry for entry in there}
         return Correction(
             tuple(
@@ -282,6 +290,7 @@ def _has_target(reference: Reference, holder: Entry) -> bool:
 
 def _corrected(reference: Reference, successor: Entry | None) -> Operation:
     """Return the operation that removes a reference, or gives it the new name of its target."""
+    # By value: what other clients have written into the same attribute stays.
     mods = [Mod(Op.DELETE, reference.attribute, encoded([reference.value]))]
     if successor:
         name = successor.dn if reference.is_dn else (successor.text("mail") or "")

@@ -62,6 +62,8 @@ def reset(directory: Directory, mail: str, password: str) -> AdminReset:
 def _request(
     endpoint: str, table: Table, operation: Operation, mail: str, password: str
 ) -> AdminReset:
+    # The request of the API, so that its rules hold: the scheme that slapd verifies, the rules of
+    # passwords, the roles in the services.
     form = {"password": [password], "isGlobalAdmin": ["yes"], "accountStatus": ["active"]}
     wanted = Request(endpoint, {"mail": mail}, parse(table, form))
     return AdminReset(wanted, operation, is_new=endpoint.endswith("_create"))

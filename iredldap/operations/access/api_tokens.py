@@ -61,6 +61,7 @@ class TokenManager:
             ExceedLimitTokens: If the admin has as many as they may.
             ServerDown: If the state database does not respond.
         """
+        # A script whose variable is empty would ask for a token without a limit where it meant one.
         for change in parsed.changes:
             if not change.values:
                 raise InvalidParameter("empty", parameter=change.field.name)
@@ -71,6 +72,7 @@ class TokenManager:
             id=api_tokens.id_of(digest),
             digest=digest,
             admin=caller.address,
+            # Not the address alone: who gets the address next must not get the token too.
             account=caller.uuid,
             is_global=caller.token.is_global if caller.token else caller.is_global,
             name=parsed.value("name") or "",
@@ -81,8 +83,10 @@ class TokenManager:
             created=now,
             expires=self._end(caller, parsed, now),
         )
+        # Narrowed before domains are judged, as these may come from the token that creates.
         token = _within(wanted, caller.token) if caller.token else wanted
         self._refuse_foreign_domains(caller, token)
+        # Counted in the transaction that stores it: two requests at once would both find room.
         if not self.stored.add(token, self.settings.per_admin):
             raise ExceedLimitTokens(f"{caller.address}: {self.settings.per_admin}")
         return token, secret
@@ -104,6 +108,8 @@ class TokenManager:
         foreign = [name for name in token.domains if not caller.manages(name)]
         if foreign:
             raise TokenTooWide(f"{caller.address}: {foreign[0]}", parameter="domains")
+        # A name that no domain has yet would give the token that domain on the day when another
+        # admin creates it.
         if caller.is_global and token.domains:
             missing = {*token.domains} - named_domains(self.directory, token.domains).keys()
             if missing:
@@ -173,6 +179,8 @@ class TokenManager:
 
     def _caller(self, token: ApiToken) -> Caller | None:
         admin = find_admin(self.directory, token.admin)
+        # A token of a normal admin does not grow with a promotion, and one of a global admin does
+        # not live on after a demotion.
         if admin is None or (admin.uuid, admin.is_global) != (token.account, token.is_global):
             return None
         return limited(self.directory, admin, token)
@@ -191,6 +199,7 @@ def limited(directory: Directory, admin: Caller, token: ApiToken) -> Caller:
         if admin.is_global
         else {name: found for name, found in admin.managed.items() if name in token.domains}
     )
+    # Without limits there is no right to create domains, which is one of them.
     return replace(admin, token=token, is_global=False, managed=managed, limits={})
 
 

@@ -57,8 +57,11 @@ def requested(
                 added |= set(change.values)
             case "removeAliasDomain", Verb.REMOVE:
                 removed |= set(change.values) - {own}
+    # What is in both lists stays, without a moment in which mail to it bounces.
     removed -= added
     taken = _taken(directory, entry, added) | (added & {own})
+    # Where some are free, the others are left out and named; a request of which nothing is left is
+    # refused.
     if added and added <= taken:
         raise AlreadyExists(f"taken: {', '.join(sorted(taken))}")
     creation_limits.refuse_names_of_admins(directory, caller, added - taken - present)
@@ -86,11 +89,14 @@ def _left_over(directory: Directory, entry: Entry) -> set[str]:
     """Return the names of alias domains that a removal which broke off has left on accounts."""
     own = entry.text("domainName") or ""
     hosted = {own, *domain.alias_domains(entry)}
+    # Not the domain's entry says what a removal has left, but the accounts: the name has been taken
+    # off the entry by the first step.
     foreign = {
         name
         for account in directory.stream(alias_domain.named_query(entry))
         for name in alias_domain.foreign_names(account, hosted)
     }
+    # A name that is another domain's by now belongs to that domain, whoever has left it here.
     return foreign - finders.hosted_domains(directory, foreign)
 
 
@@ -131,6 +137,8 @@ def steps(
     recheck = (_recheck_names(entry, change),) if change.added or change.removed else ()
     if not change.added:
         return (*removed, *recheck)
+    # Addresses that other accounts hold in the new domain already, as after an earlier alias
+    # domain, stay theirs.
     taken = {name: _conflicts(directory, entry, name) for name in change.added}
     added = [
         step for name in change.added for step in alias_domain.join(tree, entry, name, taken[name])
@@ -211,6 +219,7 @@ def _conflicts(directory: Directory, entry: Entry, name: str) -> dict[str, str]:
     accounts = Query(directory.tree.base, Scope.SUBTREE, held, attributes)
     conflicts = {}
     for account in directory.stream(accounts):
+        # A member of a list elsewhere holds no address here.
         if account.has("objectClass", "mailExternalUser"):
             continue
         is_inside = names.is_within(account.dn, entry.dn)

@@ -110,6 +110,8 @@ def _excess(
 
     The domain itself, new or where its creation broke off, does not count against the admin.
     """
+    # Read from the directory at this moment, not from the session: domains may have been given or
+    # withdrawn since the login.
     others = [domain.limits(entry) for entry in managed if not entry.has("domainName", name)]
     refusals: list[Refusal] = []
     most = caller.limits.get("create_max_domains")
@@ -129,6 +131,7 @@ def _excess(
             max(settings.number(other, key), 0) if key else settings.domain_quota(other)
             for other in others
         )
+        # 0 is no limit, and more than any: who has a limit must name a size within it.
         if not wanted or handed_out + wanted > ceiling:
             refusals.append(refusal(f"{handed_out} of {ceiling}", parameter=parameter))
     return tuple(refusals)

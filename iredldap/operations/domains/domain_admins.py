@@ -42,6 +42,8 @@ def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     candidates = _candidates(directory, caller, wanted)
     if wanted and not candidates:
         raise NoAdmins(f"none of {', '.join(sorted(wanted))[:200]} may be an admin")
+    # To remove all and name some is to replace them: who is in both lists keeps the role without a
+    # moment in between.
     withdrawn -= set(candidates)
     gone = [spelt for mail, spelt in present.items() if mail in withdrawn]
     new = sorted(mail for mail in candidates if mail not in present)
@@ -93,6 +95,8 @@ def _candidates(directory: Directory, caller: Caller, wanted: set[str]) -> dict[
         mail: entry
         for entry in found
         for mail in entry.lowered("mail") & wanted
+        # A global admin whom a domain names as its admin would be changed here by a normal one, who
+        # may not.
         if caller.is_global
         or (caller.manages(mail_names.domain_of(mail)) and not user.is_global_admin(entry))
     }
@@ -116,6 +120,7 @@ def revoke_role(directory: Directory, dn: str, admins: Iterable[str]) -> tuple[S
     domains = directory.find(Query(directory.tree.base, Scope.ONE, filter_, ("domainAdmin",)))
     others = (domain for domain in domains if not names.same_dn(domain.dn, dn))
     busy = {mail for domain in others for mail in domain.lowered("domainAdmin")}
+    # The service `domainadmin` is one word for all domains: who manages another one still needs it.
     without_domain = [mail for mail in asked if mail not in busy]
     if not without_domain:
         return ()

@@ -114,6 +114,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     name = path["domain"]
     taken = Query(directory.tree.base, Scope.ONE, filters.domain_filter(name, *alias_domains.NAMES))
     found = directory.find(taken)
+    # Before the answer whether the name is taken: a normal admin who may add no domain does not
+    # find out which ones others have.
     creation_limits.refuse(directory, caller, name, parsed)
     if not caller.is_global and find_admin(directory, caller.address) is None:
         # The account may have been deleted while the request waited for its turn: no account would
@@ -316,6 +318,8 @@ def _status_sweep(dn: str, meaning: str, which: str, status: tuple[bytes, ...]) 
         yield Modify(entry.dn, (Mod(Op.REPLACE, "domainStatus", status),), absent_ok=True)
 
     query = Query(dn, Scope.SUBTREE, which, ("1.1",))
+    # Without a state to compare: the mark is one value that nothing else is computed from, and the
+    # sweep selects entries that lack it.
     return Sweep(meaning, query, change)
 
 

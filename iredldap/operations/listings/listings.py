@@ -172,6 +172,7 @@ class Listing:
 
     def _query(self, home: str, attributes: tuple[str, ...]) -> Query:
         query = self._listed.query(self._directory, self._caller, home)
+        # Not `accountStatus=disabled`: an account without the attribute gets no mail either.
         disabled = (negated(equals("accountStatus", "active")),)
         terms = disabled if self._wanted.disabled_only else ()
         return replace(query, filter=every(query.filter, *terms), attributes=attributes)

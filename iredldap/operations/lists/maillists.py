@@ -72,6 +72,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         NotAllowed, ExceededDomainAccountLimit: If the domain takes no more lists.
     """
     directory, mail = context.directory, path["mail"]
+    # One search for what any creation asks, and for members of a list that is not there: a creation
+    # that broke off left its members, which must not be taken for new ones.
     leftovers, others = _find_leftovers(directory, mail)
     home = uniqueness.home_of(others, mail)
     limit = limit_of(home)
@@ -81,6 +83,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
     asked = list_membership.requested(parsed, Verb.SET)
     externals = [entry for entry in leftovers if maillist.is_externals(entry)]
+    # What other tools have marked as external stays so, also where a domain is hosted here by now.
     classified = list_membership.classify(
         context, asked, addresses, "members", external_members.held(externals)
     )
@@ -155,6 +158,7 @@ def _new_account(
     def beside(lost: tuple[str, ...]) -> Iterator[Operation]:
         for member in members.accounts:
             held = member.lowered(GROUP)
+            # Only what this request has written: a mark that was there before is another tool's.
             theirs = encoded(a for a in addresses if a in lost and a not in held)
             if theirs:
                 yield Modify(member.dn, (Mod(Op.DELETE, GROUP, theirs),), absent_ok=True)
@@ -210,6 +214,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, added.users, gone))
     if steps or mods:
         # Which members are removed depends on those that were read.
+        # A change of single members does not depend on the others, and two at once must not refuse
+        # one another.
         expect = (entry.csn,) if sets_all and entry.csn else ()
         steps += (Modify(entry.dn, mods, expect),)
     # Removed members in other domains may be renamed at the same time.

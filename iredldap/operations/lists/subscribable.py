@@ -109,6 +109,8 @@ def check_addresses(
     wanted = replace(asked, values=tuple(v for v in asked.values if v not in own))
     (kept, *_), ignored = address_rules.apply(directory, entry, home, [wanted])
     given = user_entry.names_in(domain.alias_domains(home()), *own)
+    # Names in alias domains are the directory's: Postfix hands their mail to the list by its entry.
+    # In mlmmj's file they would stay when the alias domain goes.
     spared = given - {mail.lower() for mail in profile.get("extra_addresses") or ()}
     control = replace(kept, values=tuple(v for v in kept.values if v not in spared))
     others = [change for change in changes if change is not asked]
@@ -134,6 +136,8 @@ def check_leaders(
     """
     kept, ignored = [], list[str]()
     for change in changes:
+        # The reference makes postmaster the owner where none is sent, whether or not the domain has
+        # such an account.
         others = {v for v in change.values if mail_names.local_part(v) != "postmaster"}
         is_judged = change.field.name in _LEADERS
         missing = judge.unreachable(others) if is_judged else set[str]()
@@ -160,6 +164,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, outside, mail = context.directory, context.outside, path["mail"]
     entry, lists = _read(context, mail), outside.mlmmjadmin
+    # mlmmjadmin is asked while the plan is made: if it does not answer, the entry has not been
+    # changed yet.
     profile = _profile(lists, mail, entry)
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"

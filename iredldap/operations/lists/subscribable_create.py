@@ -46,6 +46,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
     limit = maillists.limit_of(home)
     # The entry of a creation that broke off is counted already.
+    # A repeat must not be refused for the limit that its own first half has used up.
     if begun is None:
         limit.refuse_another(directory)
     account, taken = _account(directory, home, dn, mail)
@@ -107,6 +108,8 @@ def _account(directory: Directory, home: Entry, dn: str, mail: str) -> tuple[Ent
 
 def _new_id(context: Context) -> str:
     """Return a random id that no other list has."""
+    # Lists are subscribed to by a URL with this id: two of one id would get each other's members. A
+    # second round is improbable, and costs a search.
     while True:
         number = str(uuid.UUID(bytes=context.salt(), version=4))
         same = filters.every(list_mentions.LISTS, equals("mailingListID", number))

@@ -132,6 +132,7 @@ def change_spf_domains(context: Context, path: PathVariables, parsed: Parsed) ->
 def _fitting(scope: PolicyTarget) -> str:
     """Return the key of a scope that fits the columns, and that iRedAPD looks for."""
     scope.refuse_extension()
+    # MariaDB would cut the key or refuse it, by its mode: cut, it is that of another account.
     if len(scope.key) > GREYLISTING_WIDTH:
         refusal = InvalidMail if scope.mail else InvalidDomainName
         raise refusal(f"{scope.key} is longer than {GREYLISTING_WIDTH} characters")

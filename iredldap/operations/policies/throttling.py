@@ -45,6 +45,8 @@ def put(context: Context, path: PathVariables, parsed: Parsed, *, kind: str) -> 
             lambda: iredapd.remove_throttle(whose.key, kind),
             parsed.dropped,
         )
+    # iRedAPD looks up the account without its extension, so a throttle of `ann+x@…` would never
+    # count. An old one can still be read and removed.
     whose.refuse_extension()
     limits = throttle.values(parsed)
     return target.change(

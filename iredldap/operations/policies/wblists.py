@@ -40,6 +40,8 @@ class Wblist:
         """
         key, addresses = target.find(context, path).key, _addresses(parsed)
         with naming("addresses"):
+            # Entries that Amavisd never looks up would look like a rule that is in force. Those
+            # that another panel has stored stay, and can be sent again with a whole list.
             scopes.refuse_new(
                 wblist.READERS[self.direction], addresses, lambda: self._listed(context, key)
             )
@@ -64,6 +66,7 @@ class Wblist:
         read, stored = scopes.wblist_address, self._listed(context, key)
         leftovers = scopes.malformed_leftovers(read, addresses, stored)
         refuse_leftovers("addresses", addresses, leftovers)
+        # Tables have what other tools wrote: the rows are deleted by their exact values.
         listed = scopes.stored_spellings(read, addresses, stored)
         return target.change(
             key,

@@ -76,6 +76,8 @@ class AddressChange:
 
     def _replacement(self, address: str, held: set[str]) -> str:
         sibling = f"{mail_names.local_part(self.new)}@{mail_names.domain_of(address)}"
+        # References to a name in an alias domain stay in that alias domain, where the account keeps
+        # one there.
         return sibling if sibling in held and not self.crosses_domains else self.new
 
 

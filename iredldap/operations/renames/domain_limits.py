@@ -63,6 +63,7 @@ def _others_query(renaming: Renaming, tree: Tree) -> Query:
     filter_ = every(
         equals("objectClass", renaming.account_type.object_class),
         either(ends_with("mail", in_domain), ends_with("shadowAddress", in_domain)),
+        # The catch-all of the domain has the class of a user and is none.
         negated(equals("mail", in_domain)),
     )
     return Query(tree.base, Scope.SUBTREE, filter_, ("mail", "shadowAddress", "mailQuota"))
@@ -93,6 +94,7 @@ def _lack_of_space(entry: Entry, limits: settings.Settings, used: int) -> Iterat
     size = user.quota(entry)
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
+    # A mailbox without a limit could fill the whole domain, so it needs a domain without one.
     if ceiling and (not size or used + size > ceiling):
         yield ExceededDomainQuotaSize(f"{size} bytes, and {used} of {ceiling} used")
     if largest > 0 and (not size or size > largest):

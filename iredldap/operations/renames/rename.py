@@ -92,6 +92,8 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
         MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
     """
     directory, outside, caller = context.directory, context.outside, context.caller
+    # First of all: a database that is down would let the rename stop half way, after the account
+    # has its new name.
     outside.ask()
     found = directory.find(
         # One search for the domain, both addresses and the rights: each of them would cost another
@@ -118,6 +120,7 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
         steps = _follow(context, renaming, held, UndoLog())
         ignored = tuple(sorted(change.addresses_dropped(held)))
         return Plan(entry.dn, steps, entry.csn, ignored, _touched(renaming))
+    # Not for a rename that goes on, which has the new address already.
     if mail == new_mail or addresses_of_others(entry.dn, holders, {new_mail}):
         raise AlreadyExists(f"{new_mail} is taken")
     # An address that the account has already carries its own rights, not those of another account.
@@ -125,6 +128,7 @@ def rename(context: Context, account_type: AccountType, mail: str, new_mail: str
     rights.refuse_inheritance(caller, new_mail, named_by)
     if change.crosses_domains:
         _require_admins_left(directory, caller, renaming)
+        # Within the domain neither its number of accounts nor its space changes.
         raise_all(domain_limits.find_excess(directory, renaming))
     return _begin(context, renaming, _withdraw_rights(directory, new_mail, named_by))
 
@@ -177,6 +181,7 @@ def _begin(context: Context, renaming: Renaming, left_behind: tuple[Modify, ...]
     added = encoded(address for address in wanted if address not in held)
     mods = (Mod(Op.ADD, "shadowAddress", added),) if added else ()
     withdrawal = (Modify(entry.dn, (Mod(Op.DELETE, "shadowAddress", added),)),) if added else ()
+    # As the account will be once it has the mark: what follows is planned for that state.
     held |= set(wanted)
     move = _move(renaming)
     undo_log = UndoLog()
@@ -189,6 +194,7 @@ def _begin(context: Context, renaming: Renaming, left_behind: tuple[Modify, ...]
         returned = {new: old for old, new in reversed(change.replacements(held).items())}
         yield from list_mentions.replace_addresses(context, entry.dn, returned)
         yield from undo_log.undo()
+        # Rights that were withdrawn for the rename return with it.
         for modify in left_behind:
             yield Modify(modify.dn, tuple(replace(mod, op=Op.ADD) for mod in modify.mods))
         yield from withdrawal
@@ -255,6 +261,8 @@ def _follow(
     below = (
         names.renamed_dn(dn, entry.dn, old_dn) for dn in finders.dns_below(directory, entry.dn)
     )
+    # Entries below the account move along in slapd, and groups of other tools may name these by DN
+    # too.
     mentions = references.replace_addresses(directory.tree, old_dn, new_dn, renamed, below)
     return (
         # References change before the name does: until then all of it can be reverted. Lists are

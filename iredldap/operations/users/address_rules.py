@@ -57,6 +57,8 @@ def apply(
             verdict = _verdict(directory, entry, home, change, judge)
             kept.append(_remaining(change, verdict))
             ignored += sorted(verdict.left_out)
+        # Collected: a client that sends a whole profile learns of all that is wrong with it at
+        # once.
         except (InvalidMail, AlreadyExists, InvalidParameter) as refusal:
             refusal.parameter = change.field.name
             refusals.append(refusal)
@@ -68,6 +70,8 @@ def _remaining(change: FieldChange, verdict: Verdict) -> FieldChange:
     values = tuple(value for value in change.values if value not in verdict.left_out)
     if change.values and not values:
         raise verdict.nothing_left(f"nothing left of {', '.join(change.values)[:200]}")
+    # A parameter that replaces the whole list replaces what clients have set. Names in alias
+    # domains, and the services of roles, belong to other parameters.
     preserved = sorted(verdict.preserved) if change.verb is Verb.SET else ()
     return replace(change, values=(*values, *preserved))
 
@@ -95,6 +99,8 @@ def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None
     """Leave out new addresses hosted here that belong to no account: mail to them would bounce."""
     storage = change.field.stored_as
     held = entry.lowered(storage.name) if isinstance(storage, StoredAttribute) else set()
+    # What is stored already is not judged again: a profile can be sent back as it was read,
+    # whatever became of its destinations since. The user's own address keeps a copy in the mailbox.
     others = {folded(value) for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
@@ -103,6 +109,8 @@ def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldChange) -> Verdict:
     own, held = entry.text("mail") or "", entry.lowered("shadowAddress")
+    # Names in alias domains come and go with these. Were one removed here, mail to it would bounce
+    # though the alias domain says that it is delivered.
     given = user_entry.names_in(domain.alias_domains(home), own.lower())
     if change.verb is Verb.REMOVE:
         return Verdict(given.intersection(change.values), InvalidMail)

@@ -25,6 +25,8 @@ from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import global_admins
 from iredldap.operations.users import protected, users
 
+# All that the change is computed from: whole profiles of ten thousand users would be several times
+# as much to send and to decode.
 _ATTRIBUTES = (
     "objectClass", "mail", "accountStatus", "preferredLanguage", "mtaTransport",
     "domainGlobalAdmin", "entryCSN",
@@ -47,10 +49,15 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     home = finders.domain(directory, name)
     secret = _secret(context, home, name, parsed)
     everybody = replace(finders.users_query(home.dn), attributes=_ATTRIBUTES)
+    # Searched once for all users, before the sweep streams: one search for each would be ten
+    # thousand.
     kept = protected.admins_of_other_domains(directory, caller) if secret else set()
     if secret and not caller.may(token_scopes.ADMINS):
         kept |= protected.admins_below(directory, home.dn)
     if parsed.value("accountStatus") == "disabled" and caller.is_global:
+        # No recheck follows, as for a single user: a correction would have to enable thousands of
+        # accounts again. The plan holds the turn of all global admins, which keeps our own requests
+        # apart.
         global_admins.require_another(directory, everybody.base, below=True)
 
     def change(entry: Entry) -> Iterator[Operation]:
@@ -64,6 +71,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             *(user_entry.new_password(entry, secret(), today) if secret else ()),
         )
         if mods:
+            # Where another client has changed the entry since the search, the sweep reads that one
+            # entry again and computes its change anew.
             expect = (entry.csn,) if entry.csn else ()
             yield Modify(entry.dn, mods, expect=expect, absent_ok=True)
 
@@ -71,6 +80,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     reclaim = _reclaim(context, everybody, parsed)
     steps: tuple[Step, ...] = (*reclaim, sweep) if parsed.changes else ()
     spared = () if caller.is_global or not steps else _global_admins(directory, everybody)
+    # Only those of this domain are named: the caller must not learn who manages others.
     here = (mail for mail in kept if mail_names.domain_of(mail) == name)
     ignored = (*parsed.dropped, *sorted({*spared, *here}))
     touches = frozenset({GLOBAL_ADMINS} if parsed.value("accountStatus") == "disabled" else ())
@@ -108,6 +118,8 @@ def _secret(context: Context, home: Entry, name: str, parsed: Parsed) -> Callabl
     def hashed() -> str:
         return passwords.hashed(password, scheme, context.salt(), rules.bcrypt_rounds)
 
+    # bcrypt costs a quarter of a second and more for each hash, as it is meant to: ten thousand
+    # users would be the better part of an hour on a core.
     if scheme != "BCRYPT":
         return hashed
     once = hashed()

@@ -65,6 +65,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     mail = path["mail"]
     entry = finders.user(directory, mail, anywhere=caller.is_global)
     protected.refuse_global_admin(caller, entry)
+    # Read by the rules that need it, and once: a change of a name or a password hash costs no
+    # search for the domain.
     home = cache(lambda: finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)
     _refuse_password_of_admin(directory, caller, mail, entry, parsed)
@@ -81,12 +83,17 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *_role(entry, parsed, manages=manages),
     )
     rechecks = (
+        # The rights come first: of several rechecks that would refuse, the first one decides the
+        # answer, and the last global admin is the one thing that no later request can repair.
         *global_admins.require_active(directory, entry, mods),
         *_size(directory, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
         *_mailbox(directory, outside, entry, place, mods),
     )
+    # All of it is one modification, which slapd carries out as a whole or not at all, under the
+    # state from which it was computed. Where the server keeps no entryCSN (lastmod off) there is
+    # nothing to compare.
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
     removed = references.removed_addresses(entry, mods)
@@ -97,6 +104,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # that they name are removed: a repeat after a crash finds both still to do. The rechecks
         # compare with what was written, and revert it.
         steps = (*_reclaim(outside, entry, parsed), *follow, change, *rechecks)
+    # The turn of all global admins is held only for what may take one away: otherwise every change
+    # of a user, in whatever domain, would wait for every other.
     ends_a_role = any(map(global_admins.ends_a_role, mods)) and user.is_global_admin(entry)
     touches = mail_names.domains_of(removed)
     if ends_a_role:
@@ -148,6 +157,8 @@ def _reclaim(outside: OutsideSystems, entry: Entry, parsed: Parsed) -> Iterator[
         "accountStatus", "active"
     )
     path = parsed.value("maildir")
+    # The database is asked while the plan is made: if it is down, the user stays disabled. Enabled
+    # with the row still there, they would lose their mail to the job that removes mailboxes.
     if is_enabled or path:
         outside.ask()
         taken = Entry(entry.dn, {"homeDirectory": [*encoded([path])]}) if path else entry
@@ -159,6 +170,8 @@ def _refuse_password_of_admin(
 ) -> None:
     if not (parsed.value("password") or parsed.value("password_hash")):
         return
+    # Whoever sets the password of an admin can log in as that admin, and has more rights than the
+    # caller was given.
     protected.refuse_password_by_token(caller, entry)
     if mail in protected.admins_of_other_domains(directory, caller):
         raise PermissionDenied(f"{mail} manages domains of others", parameter="password")
@@ -198,6 +211,9 @@ def _size(
 ) -> Iterator[Recheck]:
     """Check a larger mailbox against the limits of the domain; a smaller one is not checked."""
     current, asked = user.quota(entry), parsed.value("quota")
+    # A domain may be over its limit, as limits can be lowered below what is in use. Who sends a
+    # profile back, or makes a mailbox smaller, must not be refused for that. 0 is no limit, so it
+    # is the largest.
     if asked is None or int(asked) == current or 0 < int(asked) <= current:
         return
     limits, wanted = domain.limits(home()), int(asked)
@@ -207,6 +223,7 @@ def _size(
     refusals: list[Refusal] = []
     if ceiling:
         _, used = finders.count_users(directory.stream(query))
+        # What the user has now is counted in `used`, and is free again with the change.
         spare = max(ceiling - (used - current), 0)
         if not 0 < wanted <= spare:
             refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
@@ -266,6 +283,8 @@ def recheck_addresses(
         if mod.op is Op.ADD and mod.attribute == "shadowAddress"
         for value in mod.values
     ]
+    # slapd evaluates a filter term by term: a request with hundreds of addresses is searched in
+    # parts.
     for batch in finders.batches(added):
         yield _recheck_batch(directory, mail, entry, mods, batch)
 
@@ -277,6 +296,8 @@ def _recheck_batch(
         try:
             home, holders = finders.domain_and_accounts(found, mail)
         except AmbiguousAccount as ex:
+            # Final, not a race: the domain or the address is there twice, and a repeat would find
+            # the same.
             return Correction(undo_modify(entry, mods, "shadowAddress"), ex)
         theirs = {
             address
@@ -286,6 +307,8 @@ def _recheck_batch(
         }
         if home and all(domain.has_address(home, a) and a not in theirs for a in addresses):
             return Correction()
+        # The class decides that the plan is made anew, which then finds the address taken and says
+        # so.
         refusal = PreconditionFailed(f"others were quicker: {', '.join(addresses)[:200]}")
         return Correction(undo_modify(entry, mods, "shadowAddress"), refusal)
 
@@ -297,6 +320,9 @@ def _management(
     directory: Directory, mail: str, entry: Entry, mods: tuple[Mod, ...], *, manages: bool
 ) -> Iterator[Recheck]:
     """Yield the recheck for domains that named the user as their admin while they lost the role."""
+    # A global admin needs no service `domainadmin`; an admin of some domains cannot log in without
+    # it. A domain that was given to them while they lost the global role would be one that they
+    # cannot manage.
     if manages or not any(mod.attribute == "domainGlobalAdmin" and not mod.values for mod in mods):
         return
     role = Modify(entry.dn, (Mod(Op.ADD, "enabledService", encoded([user.ROLE])),), absent_ok=True)

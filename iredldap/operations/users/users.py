@@ -107,6 +107,9 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, outside, caller = context.directory, context.outside, context.caller
     config, mail = context.config, path["mail"]
+    # One search answers four questions: the domain, whether the address is taken, which domains it
+    # would inherit, and which accounts have the path that would be generated. The database is asked
+    # while slapd searches.
     query = finders.domain_and_holders(directory, mail, rights=True)
     candidate, maildir = mailboxes.first_candidate(context, mail), parsed.value("maildir")
     found = directory.find(
@@ -115,13 +118,18 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
+    # Judged before limits and password: who may not have this address learns nothing about the
+    # domain.
     rights.refuse_inheritance(caller, mail, named_by)
     limits = domain.limits(home)
     base = mailboxes.storage_base(limits, config.accounts)
     dn = names.account_in(home.dn, "Users", mail)
     place = mailboxes.check_requested(context, lambda: base, mail, dn, maildir) if maildir else None
+    # Before the sizes, which may cost a read of all users of the domain.
     secret = hashed_password(context, lambda: limits, mail, parsed)
     aliases = uniqueness.in_alias_domains(home, mail)
+    # Names in alias domains are a service of the domain and were not asked for: one that another
+    # account has already is left out and named, where the address itself would be refused.
     taken = uniqueness.taken(directory, aliases)
     wanted = int(parsed.value("quota") or 0)
     quota = _quota(directory, home, limits, wanted)
@@ -175,6 +183,8 @@ def policy(config: Config, limits: settings.Settings) -> Policy:
     """Return the password rules of a domain: its own lengths, or else the server's."""
     rules = config.passwords
     longest = settings.number(limits, "maxPasswordLength") or rules.max_length
+    # bcrypt ignores what lies behind its 72nd byte: two passwords that differ only there would both
+    # be right. So the scheme limits the length whatever the domain says.
     ceiling = passwords.longest_for(rules.password_scheme)
     return Policy(
         shortest=settings.number(limits, "minPasswordLength") or rules.min_length,
@@ -226,6 +236,9 @@ def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted:
     if most_users == -1:
         refusals.append(NotAllowed("the domain may have no users"))
     spare = 0
+    # No program keeps the counters of iRedMail's schema (domainCurrentUserNumber and its like)
+    # right, and we do not write them either: users are counted by a search. It is the one part of a
+    # creation that grows with the domain, and is made only where a limit needs it.
     if most_users > 0 or ceiling:
         number, used = finders.count_users(directory.stream(finders.users_query(home.dn)))
         if 0 < most_users <= number:
@@ -237,6 +250,8 @@ def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted:
         refusals.append(ExceededMaxUserQuota(f"at most {largest} bytes", parameter="quota"))
     raise_all(refusals)
     offered = (kinds.bytes_of(settings.number(limits, "defaultQuota")), largest, spare)
+    # Unlike a size that is asked for, a default that does not fit is no error: the user gets the
+    # most that domain and rules leave. Zeros are "no limit" and take no part in the minimum.
     return wanted or min(filter(None, offered), default=0)
 
 
@@ -255,6 +270,8 @@ def _from_domain(
         "preferredLanguage": (str(limits.get("defaultLanguage", accounts.default_language)),),
         "mailboxFormat": (accounts.mailbox_format,),
         "mailboxFolder": (accounts.mailbox_folder,),
+        # Postfix and Dovecot look at one entry only, so each account has a copy of its domain's
+        # status. Without it a user added to a disabled domain could log in.
         "domainStatus": () if home.is_active else ("disabled",),
     }
 
@@ -298,6 +315,8 @@ def _recheck_limits(
             refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
         return Correction((Delete(dn, absent_ok=True),), refusal) if refusal else Correction()
 
+    # Two creations at once may both find room for one. Each counts again after its own add and
+    # takes its own entry back; both may go, which a client can repeat, but never do too many stay.
     query = finders.users_query(home.dn)
     return (Recheck("check that the domain is within its limits", query, judge),)
 
