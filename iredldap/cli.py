@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from iredldap import trust, version
 from iredldap.commands.admin import admin
 from iredldap.commands.changes import changes
+from iredldap.commands.directory import directory
 from iredldap.commands.doctor import doctor
 from iredldap.commands.lookups import references, resolve
 from iredldap.commands.options import config_option
@@ -59,6 +60,7 @@ def main() -> None:
 
 
 main.add_command(admin)
+main.add_command(directory)
 main.add_command(doctor)
 main.add_command(changes)
 main.add_command(undo)

@@ -1,0 +1,13 @@
+"""The command `iredldap directory`: the directory servers of a cluster."""
+
+import click
+
+from iredldap.commands.guard import guard
+
+
+@click.group("directory")
+def directory() -> None:
+    """Look after the directory servers (docs/cluster.md)."""
+
+
+directory.add_command(guard)
