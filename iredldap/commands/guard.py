@@ -33,7 +33,7 @@ class Running:
     started: int
 
 
-class Judge:
+class HangDetector:
     """Decide when a server hangs.
 
     Args:
@@ -115,12 +115,12 @@ def guard(
     its user (docs/cluster.md).
     """
     password = bind_password_file.read_text(encoding="utf-8").strip()
-    judge = Judge(failures, patience)
+    detector = HangDetector(failures, patience)
     while True:
         began = time.monotonic()
         process = running(pid_file)
         answered = process is not None and answers(uri, bind_dn, password, suffix, timeout)
-        if judge.hangs(process, answered, time.monotonic()):
+        if detector.hangs(process, answered, time.monotonic()):
             assert process
             if kill(process):
                 click.echo(

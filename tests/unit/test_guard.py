@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from iredldap.commands.guard import Judge, Running, kill
+from iredldap.commands.guard import HangDetector, Running, kill
 
 FIRST, SECOND = Running(7, 100), Running(7, 200)
 
 
 def judged(*probes: tuple[Running | None, bool, float]) -> list[bool]:
-    judge = Judge(failures=3, patience=60)
-    return [judge.hangs(*probe) for probe in probes]
+    detector = HangDetector(failures=3, patience=60)
+    return [detector.hangs(*probe) for probe in probes]
 
 
 def test_three_failures_in_succession_after_an_answer() -> None:
