@@ -2,6 +2,7 @@
 
 import click
 
+from iredldap.commands.compare import compare
 from iredldap.commands.guard import guard
 
 
@@ -10,4 +11,5 @@ def directory() -> None:
     """Look after the directory servers (docs/cluster.md)."""
 
 
+directory.add_command(compare)
 directory.add_command(guard)

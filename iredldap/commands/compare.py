@@ -1,0 +1,141 @@
+"""The command `iredldap directory compare`: what directory servers have not in common."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from iredldap.commands.options import config_option, plain
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.reader import ConfigurationError, read_file
+from iredldap.dit import csn
+from iredldap.dit.entry import Entry
+from iredldap.errors import Refusal
+from iredldap.gateways.directory import Directory
+from iredldap.operations.diagnosis.comparison import ServerComparer, ServerComparison
+
+DIFFERS = 1
+"""Exit status: the servers differ."""
+
+UNREADABLE = 2
+"""Exit status: nothing was compared, as with a wrong command line."""
+
+
+class _UnreadableError(click.ClickException):
+    exit_code = UNREADABLE
+
+
+@click.command("compare")
+@config_option
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    metavar="URI",
+    help="Another server to compare, such as a consumer; repeatable.",
+)
+@click.option(
+    "--attributes",
+    is_flag=True,
+    help="Compare all attributes, not only entryCSNs, and name those that differ.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
+@click.pass_context
+def compare(
+    context: click.Context,
+    /,
+    *,
+    path: Path,
+    others: tuple[str, ...],
+    attributes: bool,
+    as_json: bool,
+) -> None:
+    """Compare the entries of all servers of ldap.uri, which replicate one another.
+
+    Entries are compared by entryUUID, DN and entryCSN, also where contextCSN is equal. Those that
+    differ are read again, until each server has what any of them had: what is being replicated is
+    no difference. Only what the account of the API may read is compared.
+
+    The exit status is 0 if the servers are equal, 1 if they differ, and 2 if the command line is
+    wrong or a server cannot be read.
+    """
+    with _exit_status(), ExitStack() as stack:
+        settings = read_file(path, os.environ).ldap
+        uris = tuple(dict.fromkeys((*settings.uri, *others)))
+        if len(uris) == 1:
+            raise click.UsageError(f"{uris[0]} is the only server; name another one by --with")
+        servers = {uri: stack.enter_context(closing(_only(settings, uri))) for uri in uris}
+        found = ServerComparer(servers, attributes).compare()
+    for line in _as_json(found) if as_json else _as_text(found):
+        click.echo(line)
+    context.exit(DIFFERS if found.differences else 0)
+
+
+@contextmanager
+def _exit_status() -> Iterator[None]:
+    """Translate errors that keep a server from being read into exit status 2."""
+    try:
+        yield
+    except ConfigurationError as ex:
+        raise _UnreadableError("\n".join(ex.errors)) from ex
+    except Refusal as ex:
+        raise _UnreadableError(f"{ex.code}: {ex}") from ex
+
+
+def _only(settings: LdapSettings, uri: str) -> Directory:
+    """Return the directory on one server, and no other one in its place."""
+    return Directory(replace(settings, uri=(uri,), writer="first"))
+
+
+def _as_json(found: ServerComparison) -> Iterator[str]:
+    for difference in found.differences:
+        on = {
+            uri: None if entry is None else {"dn": entry.dn, "entryCSN": entry.csn}
+            for uri, entry in difference.on.items()
+        }
+        shown = {"dn": difference.dn, "entryUUID": difference.uuid, "servers": on}
+        if difference.contents:
+            shown["attributes"] = difference.attributes()
+        yield json.dumps(shown)
+    servers = {
+        uri: {"entries": entries, "contextCSN": found.vectors[uri].csns}
+        for uri, entries in found.entries.items()
+    }
+    yield json.dumps({"summary": {"differences": len(found.differences), "servers": servers}})
+
+
+def _as_text(found: ServerComparison) -> Iterator[str]:
+    for difference in found.differences:
+        yield plain(difference.dn)
+        newest = difference.newest
+        for uri, entry in difference.on.items():
+            yield plain(f"    {uri}: {_state(entry, difference.dn, newest)}")
+        if names := difference.attributes() if difference.contents else ():
+            yield f"    differ in: {', '.join(names)}"
+    for uri, entries in found.entries.items():
+        yield f"{uri}: {entries} entries"
+    count = len(found.differences)
+    words = "entry differs" if count == 1 else "entries differ"
+    yield f"{count} {words}{_why(found) if count else ''}"
+
+
+def _why(found: ServerComparison) -> str:
+    if len({vector.csns for vector in found.vectors.values()}) == 1:
+        return ", though contextCSN is equal: replication will not mend that"
+    return "; contextCSN differs too: replication is behind, or has stopped"
+
+
+def _state(entry: Entry | None, dn: str, newest: str | None) -> str:
+    if entry is None:
+        return "missing"
+    words = [] if entry.dn == dn else [entry.dn]
+    state = entry.csn or ""
+    if csn.is_csn(state):
+        moment = csn.time(state).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        words.append(f"changed {moment} by server {csn.server_id(state):03x}")
+        words += [] if state == newest else ["older"]
+    return ", ".join(words) or "no entryCSN"
