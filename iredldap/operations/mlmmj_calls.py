@@ -134,6 +134,8 @@ class MailingLists:
             before = self.memberships(mail)
             self._mlmmjadmin.subscribe(mail, new, kind, confirm=confirm)
             # Those who are asked become members when they confirm.
+            # mlmmjadmin answers success whatever it has passed over, so the members are read back
+            # and not believed.
             added = set() if confirm else {(kind, address) for address in new}
             self._repair(mail, before | added, gone=frozenset())
             _report_members(mail, before, before | added)
@@ -157,6 +159,7 @@ class MailingLists:
     @contextmanager
     def _reported(self, mail: str, *, members: bool = False) -> Iterator[None]:
         """Report what a block changes of the settings of a list, and of its members if it goes."""
+        # Two calls more for each change: only while a change is recorded.
         if not touched_rows.are_collected():
             yield
             return
@@ -187,6 +190,8 @@ class MailingLists:
             wanted: The memberships that are to be there.
             gone: Addresses that are to be no members. Others may have joined by themselves.
         """
+        # mlmmjadmin writes files of members without a lock, and mlmmj itself changes them when
+        # people subscribe by mail: of two writers at once one loses its lines.
         for _ in range(_MOST_REPAIRS):
             there = self.memberships(mail)
             missing = wanted - there

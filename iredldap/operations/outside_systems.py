@@ -44,6 +44,7 @@ class Usages:
 
     def of(self, mails: Sequence[str]) -> dict[str, dict[str, object]]:
         """Return the usage of those of some addresses that have any."""
+        # Each profile of a listing would otherwise wait for the database's time-out anew.
         if self._has_failed:
             return {}
         try:

@@ -39,6 +39,7 @@ def fit_plan(directory: Directory, plan: Plan) -> Plan:
     """
     schema = directory.schema()
     lacking = generations.lacking(schema)
+    # Today's schema lacks nothing, and then this costs a look into a set.
     if not lacking:
         return plan
     fit = _Fit(directory, schema, lacking)
@@ -46,6 +47,7 @@ def fit_plan(directory: Directory, plan: Plan) -> Plan:
     return replace(
         plan,
         steps=tuple(fit.steps(plan.steps)),
+        # What takes a plan back is made when it is needed, and has to fit the schema as well.
         back=(lambda: fit.steps(back())) if back else None,
     )
 
@@ -67,6 +69,7 @@ class _Fit:
     def steps(self, steps: Iterable[Step]) -> Iterator[Step]:
         for step in steps:
             match step:
+                # Its operations are made while it runs, so they are cut as they come.
                 case Sweep():
                     yield self._sweep(step)
                 case Recheck():
@@ -80,6 +83,8 @@ class _Fit:
         def cut(change: Change) -> Change:
             def changed(entry: Entry) -> Iterator[Operation]:
                 for operation in change(entry):
+                    # The classes of the entry found came with it; only another entry has to be read
+                    # for them.
                     same = names.same_dn(operation.dn, entry.dn)
                     classes = _classes(entry) if same else self._of(operation.dn)
                     yield from self._cut(operation, classes)
@@ -107,6 +112,8 @@ class _Fit:
         match operation:
             case Add(dn=dn, attributes=attributes):
                 entry = Entry(dn, {name: [*values] for name, values in attributes.items()})
+                # Later steps may write to an entry that this plan adds or renames, which cannot be
+                # read yet.
                 self.coming[names.key(dn)] = _classes(entry)
             case Rename(dn=dn, new_dn=new_dn):
                 self.coming[names.key(new_dn)] = self._of(dn)

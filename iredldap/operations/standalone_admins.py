@@ -86,6 +86,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, mail = context.directory, path["mail"]
     dn = directory.tree.admin(mail)
+    # Before the search for the domain: two answers are true of an admin that exists, and this is
+    # the one that a client which repeats a request expects.
     if finders.standalone_admin(directory, mail):
         raise AlreadyExists(f"admin {mail}")
     claims = _claims(directory, mail)
@@ -106,7 +108,11 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         dn,
         (
             Add(dn, attributes),
+            # A domain of this name, or a mail user of this address, may have been added at the same
+            # moment. Our own requests take turns; other programs do not.
             Recheck("check that no other account has the address", claims, judge),
+            # Domains that name the address from before belong to a mail user who has it with
+            # rights; without one they are left over, and would be inherited.
             *(() if _user_with_rights(directory, mail) else (_recheck_domains(directory, mail),)),
         ),
         ignored=(*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global)),
@@ -148,6 +154,8 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     rechecks = global_admins.require_active(directory, entry, mods)
     ignored = (*parsed.dropped, *admin.ignored_limits(parsed, is_global=is_global))
+    # Of a global admin any change may be one that ends the role, and admins are few: no further
+    # distinction.
     touches = frozenset({GLOBAL_ADMINS} if mods and user.is_global_admin(entry) else ())
     return Plan(entry.dn, (change, *rechecks) if mods else (), entry.csn, ignored, touches)
 
@@ -208,6 +216,7 @@ def _demote(directory: Directory, entry: Entry, mail: str) -> Iterator[Step]:
     The role is revoked last: while the user has it, a repeat finds what is left to do.
     """
     mods = user_entry.demotion(entry, manages=False) or service_mods({user.ROLE: False}, entry)
+    # A domain that still names them would give the role back with the next change of its admins.
     yield _withdraw_domains(directory, mail)
     # With the state: by another change meanwhile they may have become a global admin.
     yield Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())

@@ -107,6 +107,8 @@ class MailFlow:
         for address in addresses:
             if address in self._targets:
                 continue
+            # Postfix gives up at the same number (virtual_alias_expansion_limit) and defers the
+            # mail.
             if len(self._targets) >= MOST_ADDRESSES:
                 self.is_cut = True
                 return []
@@ -119,6 +121,8 @@ class MailFlow:
 
     def _rewrites(self, address: str) -> Iterator[Rewrite]:
         """Yield what Postfix makes of an address: it asks for it, and then for its domain."""
+        # What lies in domains of others is not even searched: how long an answer takes would say
+        # something about it.
         keys = _keys(address) if self._sees(mail_names.domain_of(address)) else []
         for key in keys:
             if found := mail_maps.rewrites(self._known.entries.get(key, ()), key):
@@ -136,6 +140,7 @@ class MailFlow:
         steps: list[dict[str, object]] = []
         for (rule, _), rewrites in by_rule.items():
             targets = [target for rewrite in rewrites for target in rewrite.targets]
+            # A mailbox without forwardings is a target of itself in Postfix's maps, and no step.
             if targets == [address]:
                 continue
             step: dict[str, object] = {"address": address, "by": rule, "to": targets}
@@ -169,6 +174,7 @@ class MailFlow:
         loops: list[list[str]] = []
         path: list[str] = []
         on_path, done = set[str](), set[str]()
+        # A stack of its own: a chain of a thousand aliases is deeper than Python's recursion.
         stack: list[tuple[str, bool]] = [(address, False)]
         while stack:
             each, is_left = stack.pop()
@@ -205,6 +211,7 @@ class MailFlow:
             return End(address, "subscribable list", {"transport": own})
         if user is None:
             return End(address, "refused", {"why": self._why_refused(address)})
+        # What Postfix is configured with is not in the directory; iRedMail's default is assumed.
         found = mail_maps.VIRTUAL_TRANSPORT if transport is None else transport
         return End(address, *_delivered(entries, stored, found))
 
@@ -267,6 +274,7 @@ class MailFlow:
                 mail_maps.ACCOUNT_ATTRIBUTES,
             )
             with closing(self._directory.stream(query)) as found:
+                # One more than are kept says that there are more.
                 entries = [*islice(found, _MOST_ENTRIES + 1)]
             self.is_cut |= len(entries) > _MOST_ENTRIES
             for entry in entries[:_MOST_ENTRIES]:
@@ -287,6 +295,8 @@ class MailFlow:
                 self._directory.tree.base, Scope.ONE, filter_, mail_maps.DOMAIN_ATTRIBUTES
             )
             for entry in self._directory.find(query):
+                # A domain's own name counts before an alias name that another domain has claimed
+                # wrongly.
                 by_name = entry.lowered("domainName").intersection(batch)
                 by_alias = entry.lowered("domainAliasName").intersection(batch)
                 for name in by_alias:

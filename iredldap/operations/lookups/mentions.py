@@ -155,6 +155,8 @@ def _find(context: Context, mail: str) -> tuple[Entry, _Kind]:
     """Find an account of any kind; of a standalone admin only a global one learns."""
     directory, caller = context.directory, context.caller
     found = directory.find(finders.account_query(directory, mail))
+    # Two accounts of one address are the doctor's business; the one that is looked at is that of
+    # the call which a client would use.
     for object_class in ("mailUser", "mailAlias", "mailList"):
         entry = finders.choose_account(directory, found, mail, object_class)
         if entry:
@@ -186,6 +188,8 @@ def _outcome(
 
     make = partial(dispatch.plan, context, operation, Request(endpoint, path))
     try:
+        # Judged by slapd as the call itself would be, under the No-Op control: what it would refuse
+        # (a last member, a child) is part of the answer.
         plan = apply.repeated(directory, make, judged)
     except (Conflict, Forbidden, Unacceptable) as refusal:
         return _Outcome(refused=refusal.codes, report=refusal.report)
@@ -193,6 +197,8 @@ def _outcome(
         steps=tuple(describe(step) for step in plan.steps if isinstance(step, Outside))
     )
     forecast = Forecast(directory)
+    # The forecast expands sweeps on the directory as it is, so there is no second list of places
+    # where references can be.
     for operation_ in chain.from_iterable(map(forecast.operations, plan.steps)):
         _note(outcome, entry.dn, operation_, new_mail)
     return outcome
@@ -200,6 +206,7 @@ def _outcome(
 
 def _note(outcome: _Outcome, dn: str, operation: Operation, new_mail: str) -> None:
     is_renamed = bool(new_mail) and names.is_named(operation.dn, "mail", new_mail)
+    # What a rename writes into the account itself is no reference of others to it.
     if is_renamed or names.is_within(operation.dn, dn):
         if isinstance(operation, Modify) and new_mail:
             outcome.own.append(operation)

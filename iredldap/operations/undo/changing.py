@@ -41,6 +41,8 @@ def steps(
     """
     _refuse_sealed(changes)
     directory = context.directory
+    # Up to here each entry gets checks of its own; of thousands of users, switched with their
+    # domain, only sweeps are affordable.
     if len(changes) <= _FEW:
         yield from _single_steps(context, changes, why_not, left, again)
         return
@@ -61,6 +63,7 @@ def steps(
     for start in range(0, len(rest), _BATCH):
         batch = {change.uuid: change for change in rest[start : start + _BATCH]}
         for change in batch.values():
+            # That an entry is gone shows only when the sweep has not come across it.
             left.expect(change.uuid, change.dn)
         words = f"give {len(batch)} entries back what they had"
         yield _sweep(context, words, _query(directory, batch), batch, why_not, left)
@@ -125,6 +128,8 @@ def current(
     by_uuid: dict[str, Entry] = {}
     for batch in finders.batches({change.uuid for change in changes if change.uuid}):
         found = directory.find(_query(directory, batch))
+        # By entryUUID first: an account that has been renamed since is still the same one, and gets
+        # its values back under its new name.
         by_uuid |= {entry.text("entryUUID") or "": entry for entry in found}
     return [by_uuid.get(change.uuid) or _named(directory, change, again) for change in changes]
 
@@ -132,6 +137,9 @@ def current(
 def _named(directory: Directory, change: EntryChange, again: Successors) -> Entry | None:
     """Return the entry of the name, if it is the same one, or an undo has brought it back."""
     entry = directory.read(change.dn, _WANTED)
+    # An entry that has taken the name since is another one, unless an undo has put it there.
+    # Servers that do not return entryUUID with a write have left it empty in the log: then the name
+    # has to do.
     return entry if entry and (not change.uuid or again.has(entry)) else None
 
 
@@ -234,6 +242,7 @@ def following(change: EntryChange) -> dict[str, str]:
     old, new = (names.rdn_value(dn or "").lower() for dn in (change.before, change.after))
     further = change.attributes.get("shadowaddress")
     had = {folded(value.decode()) for value in further.removed.values()} if further else set()
+    # Mentions of it may then be older than the change, and are not to follow it.
     return {} if new in had else {new: old}
 
 
@@ -251,6 +260,7 @@ def _way_back(
     back = _shadows(mods, Op.ADD, Op.REPLACE)
     stays = (held - gone) | back
     added = [mail for mail in marks if mail not in held]
+    # The marks go, but not an address that the account is to have as a further one.
     removed = sorted({mail for mail in (*added, *gone) if mail not in stays})
     coming = sorted(back - held - {*added})
     others = tuple(mod for mod in mods if mod.attribute != "shadowAddress")

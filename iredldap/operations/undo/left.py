@@ -43,6 +43,8 @@ class Left(Collection[LeftAlone]):
             yield self._named(LeftAlone(dn, "", GONE))
 
     def _named(self, thing: LeftAlone) -> LeftAlone:
+        # Still counted: that something was left alone is true for whoever asks, and must not look
+        # like a complete undo.
         is_hidden = names.is_dn(thing.where) and not self._sees(thing.where)
         return ELSEWHERE if is_hidden else thing
 

@@ -57,6 +57,7 @@ def entries(directory: Directory, changes: Iterable[EntryChange]) -> list[Entry]
             raise SecretNotKept(f"the password of {change.before}")
         values = {a.name: [*a.removed.values()] for a in change.attributes.values() if a.removed}
         found.append(Entry(change.before or "", values))
+    # slapd adds no entry whose parent is not there.
     found.sort(key=lambda entry: names.depth(entry.dn))
     absent = _absent_domains(directory, found)
     return [
@@ -93,6 +94,8 @@ def _is_back(directory: Directory, entry: Entry) -> bool:
     is_other = {*there.attributes} != {*entry.attributes} or any(
         sorted(there.values(name)) != sorted(values) for name, values in entry.attributes.items()
     )
+    # A container says nothing but its name, and is made anew by whatever account comes first;
+    # anything else of this name is another's.
     if is_other and not entry.has("objectClass", "organizationalUnit"):
         raise AlreadyExists(f"{entry.dn} exists")
     return True
@@ -120,6 +123,7 @@ def judged(
         for entry in returning
         if entry.has("objectClass", "mailAdmin")
     }
+    # A mail user of the same address could be added there, and would get the admin's domains.
     if local := finders.hosted_domains(directory, admins) if admins else set():
         raise CanNotBeLocalDomain(f"{', '.join(sorted(local))} is hosted here by now")
     _refuse_excess(directory, returning)
@@ -181,6 +185,7 @@ def _refuse_excess(directory: Directory, returning: Iterable[Entry]) -> None:
             continue
         limits = domain.limits(home_entry)
         for kind, key in _LIMITS.items():
+            # Of all that come back together, not one by one: each alone could find room.
             coming = [one for one in accounts if one.has("objectClass", kind) and not _catches(one)]
             if coming:
                 _refuse_more(directory, dn, kind, settings.number(limits, key), coming)
@@ -223,6 +228,7 @@ def steps(directory: Directory, returning: list[Entry]) -> Iterator[Step]:
         if finders.is_account(entry)
         for mail in entry.lowered("mail")
     }
+    # slapd accepts two entries of one address, so it is looked up again when ours are there.
     for batch in finders.batches(accounts):
         yield _recheck(directory, {mail: accounts[mail] for mail in batch})
 

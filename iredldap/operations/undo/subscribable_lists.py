@@ -50,6 +50,7 @@ def _by_list(touched: Iterable[TouchedRows]) -> dict[str, _ListChange]:
     for rows in touched:
         for row in (*rows.before, *rows.after) if rows.table == LIST else ():
             change = changes[str(row["mail"])]
+            # The first report has what was before all of them, the last one what is after.
             if not change.has_settings:
                 change.before = next(iter(rows.before), None)
             change.after, change.has_settings = next(iter(rows.after), None), True
@@ -63,6 +64,7 @@ def _by_list(touched: Iterable[TouchedRows]) -> dict[str, _ListChange]:
 def _move(row: Row, changes: dict[str, _ListChange], *, gone: bool) -> None:
     change, member = changes[str(row["list"])], (str(row["kind"]), str(row["mail"]))
     opposite, ours = (change.added, change.removed) if gone else (change.removed, change.added)
+    # Who joined and left within the change was and is no member: there is nothing to revert.
     if member in opposite:
         opposite.remove(member)
     else:
@@ -79,6 +81,7 @@ class _Reverting:
 
     def run(self) -> Iterator[LeftAlone]:
         change, mail = self._change, self._mail
+        # Settings and members from the same moment, as they are compared with the same change.
         with self._lists.held([mail]):
             profile = self._lists.profile(mail)
             held = None if profile is None else list_profile.as_row(mail, profile)
@@ -112,6 +115,8 @@ class _Reverting:
             self.changed = True
             if self._tries:
                 return
+            # With mlmmjadmin's defaults, which then count as its state: what differs from before is
+            # set by the same comparison as for a list that was changed.
             self._lists.create(self._mail, {})
             profile = self._lists.profile(self._mail) or {}
             held = after = list_profile.as_row(self._mail, profile)
@@ -133,6 +138,8 @@ class _Reverting:
 
     def _members_back(self, members: set[Membership]) -> Iterator[LeftAlone]:
         there = {address: kind for kind, address in members}
+        # Of the same kind of membership only: who has chosen another kind since has decided for
+        # themselves.
         gone = sorted(a for kind, a in self._change.added if (kind, a) in members)
         coming: dict[str, list[str]] = defaultdict(list)
         for kind, address in sorted(self._change.removed - members):

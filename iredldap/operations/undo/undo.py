@@ -58,6 +58,8 @@ def plan(context: Context, change: LoggedChange, touched: Iterable[Touched]) -> 
         PermissionDeniedUpdateGlobalAdminProfile: As `returning.judged`.
         ChangedSince, NothingToUndo: As `undo`.
     """
+    # What the log has of a sweep over a large domain comes as a stream, which is read once: the
+    # entries are combined as they come, and the rows, which are few, are put aside.
     rows: list[TouchedRows] = []
 
     def entries() -> Iterator[TouchedEntry]:
@@ -103,6 +105,8 @@ class _Undo:
         """Return the steps, in an order in which mail is delivered meanwhile."""
         context, left, again = self._context, self.left, self._again
         directory = context.directory
+        # All that can refuse the undo is found here, while the steps are made and before the first
+        # of them: passwords that are not kept, names that others have, mail that is gone.
         coming = returning.entries(directory, self._deleted)
         passwords.refuse_of_admins(context, (*self._modified, *self._renamed), again)
         values = partial(ReturningValues, directory, [*self._values(coming)], coming, self._changes)
@@ -115,22 +119,29 @@ class _Undo:
             # What a killed worker has taken off the list is not in the log. It had passed this.
             if not any(attempt.result in _KILLED for attempt in self._attempts()):
                 outside.refuse_removed_mailboxes(context.outside, self._rows, self._attempted())
+        # An entry that the undo itself changes is no reason for an added one to stay.
         dns = {change.dn.lower() for change in self._changes}
         going = leaving.entries(context, self._added, dns, left, again)
         reverted = [*outside.step(context.outside, self._rows, left)]
         changed = [*changing.steps(context, self._modified, why_not, left, again)]
         return [
+            # First, as in any rename: from here on the account has both addresses, so mail to
+            # either of them arrives whatever follows.
             *(step for way in ways for step in way.first),
             # Before the accounts: no job may remove the mailboxes meanwhile.
             *self._mailboxes(coming),
             # Rows follow the name of an account, and come before one that returns.
             *(() if ways else reverted),
             *returning.steps(directory, coming),
+            # After the entries that return, which it may refer to: as members, owners, managers.
             *changed,
             *(step for way in ways for step in way.then),
             *(reverted if ways else ()),
             *self._mentions(moved),
+            # What marks an account as being renamed goes when all that follows its name is done.
             *(step for way in ways for step in way.last),
+            # Deletions last. They are what cannot be taken back by the undo of this undo without a
+            # loss.
             *leaving.outside_steps(context, going),
             *leaving.steps(going),
         ]
@@ -138,6 +149,8 @@ class _Undo:
     def _attempts(self) -> Iterator[LoggedChange]:
         """Yield the undos of the change that are not done."""
         undos = self._context.changes.undone_by(self._number)
+        # One that broke off may have taken a mailbox off the list of deleted ones: by that list
+        # alone its mail would look removed.
         return (undo for undo in undos if undo.result != "done")
 
     def _attempted(self) -> Iterator[Touched]:
@@ -170,6 +183,8 @@ class _Undo:
         """Return the domains that the undo touches, and the global admins if one is concerned."""
         dns = {dn for change in self._changes for dn in (change.before, change.after) if dn}
         domains = {name for dn in dns if (name := names.domain_name_in(dn))}
+        # Rows name the account that they are about in a column of their own kind; the gateway has
+        # noted whose they are.
         domains |= {mail_names.domain_of(rows.about.lower()) for rows in self._rows if rows.about}
         for change in self._changes:
             for name in ("mail", "shadowaddress", "domainaliasname"):

@@ -43,16 +43,20 @@ class ReturningValues:
                 domains.add(text)
             elif name in _ADDRESSES or name in _DNS:
                 targets.add(_address(name, text))
+        # An address that the same undo takes from another entry is free again when this one gets
+        # it.
         self._leaving = _addresses_added(changes)
         self._holders = self._other_holders(finders.holders(directory, own, ("objectClass",)))
         self._domains = finders.domains_by_name(directory, domains)
         coming = {mail for entry in returning for mail in _addresses(entry)} | own
+        # The former names of accounts that are renamed back exist again by then.
         coming |= {
             names.rdn_value(change.before).lower()
             for change in changes
             if change.before and change.after and change.before != change.after
         }
         back = {entry.folded("domainName") for entry in returning if entry.text("domainName")}
+        # All at once, as the values of a domain with ten thousand accounts may come back.
         asked = {mail for mail in targets - coming if _is_judged(mail, back)}
         self._unreachable = Judge(directory, lambda _: True).unreachable(asked) if asked else set()
 
