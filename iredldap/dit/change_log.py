@@ -160,6 +160,8 @@ def map_secrets(touched: Touched, change: Callable[[Value], Value]) -> Touched:
         touched: What was touched.
         change: Gives the value to take the place of one.
     """
+    # No column of the tables that we change holds a secret. Nearly all entries of a sweep have none
+    # either, and are returned as they are.
     if isinstance(touched, TouchedRows) or not any(map(is_secret, touched.attributes)):
         return touched
     attributes = {
@@ -200,11 +202,15 @@ def as_json(touched: Touched) -> dict[str, Any]:
                 name: _changes_as_json(values) for name, values in touched.attributes.items()
             },
         }
+    # A sweep over ten thousand entries stores as many of these, most of them with half of the
+    # members empty.
     return {name: value for name, value in shown.items() if value}
 
 
 def _changes_as_json(values: ValueChanges) -> dict[str, Any]:
     shown: dict[str, Any] = {}
+    # Kept apart from an empty list: what a write without a response has removed is not known, and
+    # an undo must not take that for nothing.
     if values.removed is None:
         shown["removed"] = None
     elif values.removed:
@@ -216,6 +222,8 @@ def _changes_as_json(values: ValueChanges) -> dict[str, Any]:
 
 def _value_as_json(value: Value) -> object:
     if isinstance(value, Sealed):
+        # The id of a key even where no value was kept: `""` says that there was a password, so that
+        # an undo can refuse instead of leaving the account without one.
         kept = {"data": _base64(value.data)} if value.is_kept else {}
         return {"sealed": value.key, **kept}
     try:
@@ -237,6 +245,7 @@ def _cell_as_json(cell: Cell) -> object:
             return {"time": cell.isoformat()}
         case date():
             return {"date": cell.isoformat()}
+        # As text: a float would not be equal to what the table has, and an undo compares.
         case Decimal():
             return {"decimal": str(cell)}
         case _:
@@ -275,6 +284,8 @@ def from_json(written: Mapping[str, Any]) -> Touched:
                 for name, values in written.get("attributes", {}).items()
             },
         )
+    # Whatever is wrong with it is one error: a database that a later version has written to is the
+    # ordinary cause.
     except (AttributeError, KeyError, TypeError, ArithmeticError, binascii.Error) as ex:
         raise ValueError(f"not what a change has touched: {type(ex).__name__}") from ex
 

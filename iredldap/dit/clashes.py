@@ -78,6 +78,8 @@ def changed(entry: Entry, mods: Iterable[Mod], equality_of: EqualityOf) -> dict[
     return {name: values for name, values in left.items() if values}
 
 
+# slapd names the attribute and not the values, and an admin who sees two different spellings cannot
+# know which rule makes them one.
 class Clash(NamedTuple):
     """Two values of an attribute that are one to the directory."""
 

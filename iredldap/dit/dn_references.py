@@ -22,6 +22,8 @@ ACCOUNT_DNS = (*MEMBER_DNS, *UNINDEXED)
 
 # The standard classes that allow any of `UNINDEXED`, but for those that accounts and containers
 # have, which are many.
+# Classes of which a directory has few entries; `objectClass` is indexed, so these are found at
+# once.
 _FEW = (
     "groupOfNames", "groupOfUniqueNames", "groupOfURLs", "organizationalRole", "organization",
     "locality", "device", "applicationProcess", "document", "documentSeries", "room", "domain",
@@ -57,6 +59,8 @@ def outside_persons(dns: Iterable[str]) -> Iterator[str]:
     `UNINDEXED` below a domain.
     """
     named = [*dns]
+    # slapd intersects the candidates of both terms: tied to the few classes, an attribute without
+    # an index costs these entries and not all.
     few = either(*(equals("objectClass", name) for name in _FEW))
     yield from terms(MEMBER_DNS, named)
     yield every(few, either(*terms(UNINDEXED, named)))

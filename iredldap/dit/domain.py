@@ -82,6 +82,7 @@ _RECIPIENT_BCC = Field(
     profile="bcc",
 )
 
+# In the words of the public reference, which the contract test compares.
 _SELF_SERVICE = "global_admin; domain_admin for self-service only"
 _SERVICES = Field(
     name="services",
@@ -313,6 +314,8 @@ def limits(entry: Entry) -> settings.Settings:
 
 def alias_domains(entry: Entry) -> list[str]:
     """Return the names of a domain's alias domains, sorted; its own name is never one."""
+    # Other tools write a domain's own name there as well. It would make each account its own alias,
+    # and a removal would take the accounts' addresses.
     return sorted(entry.lowered("domainAliasName") - entry.lowered("domainName"))
 
 

@@ -54,6 +54,7 @@ def new_catchall(
         # mailUser is auxiliary: slapd refuses an entry without a structural class.
         "objectClass": ("inetOrgPerson", "mailUser"),
         "mail": (f"@{entry.text('domainName')}",),
+        # inetOrgPerson requires `cn` and `sn`.
         **dict.fromkeys(("cn", "sn", "uid"), ("catch-all",)),
         "accountStatus": ("active",),
         "mailForwardingAddress": targets,
@@ -103,6 +104,8 @@ def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
     if wanted == "yes":
         return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
     if not is_backup(entry):
+        # Its transport was not written by us as that of a backup MX, and may be one that an admin
+        # has chosen.
         return _replaced(entry, {"domainBackupMX": None})
     return _replaced(entry, {"domainBackupMX": None, "mtaTransport": transport})
 

@@ -26,9 +26,13 @@ class Entry:
     attributes: Attributes
 
     def values(self, name: str) -> list[bytes]:
+        # By exact name: slapd returns attributes in the spelling of its schema,. Options
+        # (`cn;lang-de`) are other attributes.
         return self.attributes.get(name, [])
 
     def texts(self, name: str) -> list[str]:
+        # Values of foreign tools need not be UTF-8 where the syntax does not demand it: a listing
+        # must not fail for one of them.
         return [value.decode("utf-8", "replace") for value in self.values(name)]
 
     def text(self, name: str) -> str | None:

@@ -14,6 +14,8 @@ def properties(table: Table) -> dict[str, Any]:
         if field.default is not None:
             is_number = schema.get("type") == "integer"
             schema["default"] = int(field.default) if is_number else field.default
+        # A form cannot send null, so the empty text is how a parameter is cleared; for a client
+        # that validates, it must be in the schema.
         if field.empty is not None and "enum" not in schema:
             schema = {"anyOf": [{"const": ""}, schema], "description": schema.pop("description")}
         described[field.name] = schema

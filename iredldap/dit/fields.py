@@ -151,6 +151,7 @@ def list_rows(field: Field, suffix: str, added: str, removed: str) -> Table:
         removed: Meaning of the other.
     """
     add, remove = f"add{suffix}", f"remove{suffix}"
+    # To add or remove nothing is no request, where to set nothing empties the list.
     single = field.but(empty=None, aliases=(), conflicts_with=(field.name,))
     return (
         field.but(conflicts_with=(*field.conflicts_with, add, remove)),

@@ -38,6 +38,8 @@ class Generation:
         return self.first if self.first == self.last else f"{self.first} to {self.last}"
 
 
+# Found by comparing the schema files of all releases; only what changed between two of them is
+# here. Dates are those of the first release.
 GENERATIONS = (
     Generation(
         "0.9.0",
@@ -68,6 +70,8 @@ GENERATIONS = (
             "mailAlias": ("domainStatus",),
             "mailExternalUser": ("domainStatus",),
         },
+        # Until then the class of domains alone held it, so the schema of 0.9.5 knows the attribute
+        # and allows it to no account.
         loses={"mailDomain": ("domainStatus",)},
         defines=("domainPendingAliasName",),
     ),
@@ -153,10 +157,13 @@ def _lowered(names: tuple[str, ...]) -> set[str]:
 
 TODAY = extent(GENERATIONS[-1])
 
+# Only what has ever changed is asked of a schema: the rest says nothing about the release.
 _EVER_HELD = frozenset(pair for each in GENERATIONS for pair in _pairs(each.gains))
 _EVER_DEFINED = frozenset(name for each in GENERATIONS for name in _lowered(each.defines))
 
 
+# A schema is read anew each five minutes and is nearly always the same one; eight are more than the
+# servers of an installation.
 @lru_cache(maxsize=8)
 def _found(schema: Schema) -> Extent:
     return Extent(
@@ -275,6 +282,7 @@ def description(schema: Schema) -> str:
 
 def marks_accounts(schema: Schema) -> bool:
     """Return whether the accounts of a disabled domain have a mark of their own."""
+    # All kinds or none: a mark on some of a domain's accounts would be taken for the status of all.
     return all(schema.holds((name,), "domainStatus") for name in (*USER, *LIST, *ALIAS, *EXTERNALS))
 
 

@@ -46,6 +46,7 @@ _MEGABYTE = 1024 * 1024
 _MOST_MEGABYTES = (2**63 - 1) // _MEGABYTE
 _LARGEST_MAILBOX = 16 * _MEGABYTE
 """Megabytes, 16 TB: no mail server has more; what is larger was meant as bytes."""
+# What MariaDB has for the `period` of a throttle, an unsigned INT; PostgreSQL has more.
 _MOST_SECONDS = 2**32 - 1
 
 
@@ -101,6 +102,7 @@ def up_to(longest: int, kind: Kind) -> Kind:
 
     def read(value: str) -> Reading:
         reading = kind.read(value)
+        # Measured after reading, as it will be stored: blanks around a value do not count.
         if len(kind.separator.join(reading.values)) > longest:
             raise InvalidParameter(f"{value[:80]!r} is longer than {longest} characters")
         return reading
@@ -132,6 +134,7 @@ def _bytes_unless_ambiguous(value: str) -> str:
 def _language(value: str) -> Reading:
     word = value.strip()
     known = {language.lower(): language for language in LANGUAGES}.get(word.lower())
+    # Dropped and not refused, as the reference has it: panels send the language of their own page.
     return Reading((known,)) if known else Reading((), (word,))
 
 
@@ -281,6 +284,7 @@ ADDRESSES = Kind(
     domain=mail_names.domain_of,
     refusal=InvalidMail,
 )
+# Addresses of our own accounts, so the grammar for new ones: it knows no extensions behind a `+`.
 ACCOUNTS = replace(ADDRESSES, read=listed(mail_names.new_address, InvalidMail, may_be_stored=True))
 DOMAINS = Kind(
     "csv_domains", listed(mail_names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower

@@ -38,6 +38,8 @@ Held = Mapping[str, Any]
 
 _IN_BOTH = {"name", "max_message_size", OWNER.name, MODERATORS.name}
 _CLOSED = {BY_MODERATORS.name: "moderatorsonly", BY_SUBSCRIBERS.name: "membersonly"}
+# Policies that iRedAPD judges before mlmmj sees the mail; to mlmmj a list with one of these is open
+# to all.
 _OPEN = ("public", "domain", "subdomain")
 _NUMBERS = ("max_message_size", "smtp_port")
 _ROLES = (OWNER, MODERATORS)
@@ -101,10 +103,13 @@ def with_moderators(mail: str, changes: Sequence[FieldChange], profile: Held) ->
         profile: The settings so far.
     """
     sent = {change.field.name: change.values for change in changes}
+    # A list that others have left without moderators is not put right by a change of its
+    # description.
     if not sent.keys() & {*_HOLDING, MODERATORS.name}:
         return Agreed(tuple(changes))
     switches = {name: sent[name][0] for name in _HOLDING if sent.get(name)}
     moderators = sent.get(MODERATORS.name, profile.get(MODERATORS.name) or ())
+    # Settings as they will be, from what is sent and what is there.
     if moderators or not holds_posts({**profile, **switches}):
         return Agreed(tuple(changes))
     held = sent.get(OWNER.name) or profile.get(OWNER.name) or ()
@@ -179,6 +184,7 @@ def parameters(mail: str, changes: Iterable[FieldChange], profile: Held) -> dict
     """
     found: dict[str, str] = {}
     for change in changes:
+        # mlmmjadmin takes a form: lists are one text, with the separator of the parameter.
         text = change.field.kind.separator.join(change.values)
         storage, name = change.field.stored_as, change.field.name
         if isinstance(storage, Profile):
@@ -229,6 +235,7 @@ def _holds(mail: str, name: str, text: str, profile: Held) -> bool:
     if name == _HEADERS:
         # Without the headers that mlmmj adds by itself, which a client does not send back.
         return {*filter(None, text.split("\n"))} == {*_own_headers(profile)}
+    # mlmmjadmin keeps no order in these files.
     if isinstance(held, list):
         # The own address is always in the file, whether it was sent or not.
         return set(text.split(",")) - {mail, ""} == {*held} - {mail}

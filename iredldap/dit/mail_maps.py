@@ -70,6 +70,8 @@ def rewrites(entries: Sequence[Entry], key: str) -> list[Rewrite]:
     The maps are, in their order: aliases and forwardings, members of lists, users, and forwardings
     without a test of services, the catch-all account's among them.
     """
+    # Postfix asks the tables of virtual_alias_maps in turn, and the first one that has an answer
+    # ends the look-up.
     for look_up in (_forwardings, _members, _users, _catchall):
         found = [rewrite for rewrite in look_up(entries, key) if rewrite.targets]
         if found:
@@ -119,6 +121,8 @@ def _catchall(entries: Iterable[Entry], key: str) -> Iterator[Rewrite]:
 
 def _split(entry: Entry, attribute: str) -> tuple[str, ...]:
     """Return the addresses of an attribute; Postfix takes a comma for the end of one."""
+    # Results of a look-up are joined by commas before they are read as addresses, so one within a
+    # value divides it too.
     words = (word for value in entry.texts(attribute) for word in value.split(","))
     return tuple(word.strip().lower() for word in words if word.strip())
 
@@ -223,6 +227,7 @@ def per_domain(wanted: PerSender, domain: Entry) -> str | None:
 def dovecot_service(transport: str) -> str | None:
     """Return the service that Dovecot delivers by with a transport; None: another program does."""
     word = transport.partition(":")[0]
+    # The service decides which filter Dovecot's user database uses for the delivery.
     return {"dovecot": "lda", "lmtp": "lmtp"}.get(word)
 
 
@@ -242,6 +247,8 @@ def dovecot_user(entries: Iterable[Entry], address: str, service: str) -> Entry 
 def location(user: Entry) -> tuple[str, str]:
     """Return home and mail location of a user, as Dovecot has them."""
     kind = (user.text("mailboxFormat") or "maildir").lower()
+    # What Dovecot's configuration of iRedMail has for accounts without the attributes, which older
+    # schemas lack.
     folder = user.text("mailboxFolder") or "Maildir"
     return (user.text("homeDirectory") or "").lower(), f"{kind}:~/{folder}/"
 

@@ -27,6 +27,8 @@ ATTRIBUTES = ("mail", "homeDirectory", "storageBaseDirectory", "mailMessageStore
 def stored_path(entry: Entry) -> str:
     """Return the directory of a user's mailbox; empty: there is none."""
     base, store = entry.text("storageBaseDirectory"), entry.text("mailMessageStore")
+    # The pair is the older form. Dovecot's user database asks for homeDirectory, so that one
+    # decides.
     return entry.text("homeDirectory") or (f"{base}/{store}" if base and store else "")
 
 
@@ -44,6 +46,8 @@ def normalized(path: str) -> str:
     if "//" not in word and "/." not in word:
         # Nearly all are of this form, and whole directories of them are compared.
         return word if word.endswith("/") or not word else f"{word}/"
+    # Two slashes at the beginning are kept by normpath (POSIX leaves their meaning open), so they
+    # go before.
     return posixpath.normpath(re.sub("/+", "/", word)).rstrip("/") + "/"
 
 
@@ -91,6 +95,7 @@ class PathSet:
         return frozenset(found)
 
 
+# The time of the creation, to the second: what makes a generated path unlike all earlier ones.
 _STAMP = re.compile(r"-\d{4}(?:\.\d\d){5}/\Z")
 
 
@@ -139,6 +144,8 @@ def overlap_query(
         spelled: Further spellings of them.
         exempt: Directories above them that do not matter.
     """
+    # Directories above are few and known, so they can be asked for by an index of equality;
+    # directories below cannot.
     wanted = {*paths, *(directory for path in paths for directory in above(path))} - {*exempt}
     forms = sorted({form for path in wanted for form in (path, path.rstrip("/"))} | {*spelled})
     stores = _usual_stores(forms) if all(map(ends_in_a_time, paths)) else _stores(forms)
@@ -224,6 +231,7 @@ def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime)
         accounts: The four switches of the form.
         now: Local time of the server.
     """
+    # In a form that iRedMail's job accepts, which removes the mailboxes of deleted accounts.
     local = mail_names.local_part(mail)
     stamp = now.strftime("-%Y.%m.%d.%H.%M.%S") if accounts.maildir_append_timestamp else ""
     above = trunk(mail_names.domain_of(mail), storage_base, accounts)
@@ -236,6 +244,7 @@ def path(mail: str, storage_base: str, accounts: AccountSettings, now: datetime)
 
 def _first_two(domain: str) -> list[str]:
     label = domain.partition(".")[0].lower()
+    # As the tools of iRedMail hash; a domain's directories would be in two places otherwise.
     second = label[1] if len(label) > 1 and label[1].isalnum() else "_"
     return [label[0], second]
 

@@ -87,6 +87,8 @@ def new(
         "objectClass": ("mailList",),
         "mail": (mail,),
         "accountStatus": ("active",),
+        # Postfix's maps ask for `mail` and `deliver`; the third shows the list in the address book
+        # of groupwares.
         "enabledService": ("mail", "deliver", "displayedInGlobalAddressBook"),
         "accessPolicy": ("public",),
         "shadowAddress": tuple(shadows),
@@ -157,6 +159,7 @@ def copied(
         "shadowAddress": shadows,
         **kept,
     }
+    # Beside the first one: the entry may be in the domain of any of its lists.
     dn = names.sibling_dn(externals_.dn, GROUP, other)
     return dn, {name: values for name, values in attributes.items() if values}
 
@@ -183,6 +186,7 @@ def is_partial_member(member: Entry, addresses_: Iterable[str]) -> bool:
 
 def join(member: Entry, addresses_: Iterable[str]) -> tuple[Modify, ...]:
     """Return the modifications that make an account a member under all addresses of a list."""
+    # Value by value: a member of many lists is changed by many requests at once.
     missing = tuple(a for a in addresses_ if a not in member.lowered(GROUP))
     if not missing:
         return ()
@@ -206,6 +210,7 @@ def member_dn_mods(entry: Entry, come: Iterable[str], go: Iterable[str]) -> tupl
         come: DNs to add.
         go: DNs to remove, unless they are in `come`.
     """
+    # Compared as slapd compares DNs: other tools write them with other spacing and letter case.
     wanted = {names.key(dn): dn for dn in come}
     held = {names.key(dn): dn for dn in entry.texts("member")}
     unwanted = {names.key(dn) for dn in go} - wanted.keys()

@@ -39,6 +39,8 @@ _CLASSES = (
     ("mailalias", AccountKind.ALIAS),
     ("mailexternaluser", AccountKind.EXTERNALS),
 )
+# Memberships and admins have rules of their own, which say more than that an address has no
+# account.
 _JUDGED_APART = frozenset({maillist.GROUP, "domainAdmin"})
 LISTS = frozenset({AccountKind.LIST, AccountKind.SUBSCRIBABLE})
 USERS = frozenset({AccountKind.USER, AccountKind.CATCHALL})
@@ -142,6 +144,8 @@ class Index:
     named_dns: list[tuple[str, str, frozenset[str]]] = field(default_factory=list)
     parents: dict[str, tuple[str, int]] = field(default_factory=dict)
     has_global_admin: bool = False
+    # One account for each address, and lists only for the few that have several, which saves half a
+    # million lists of one element.
     _holders: dict[str, Account] = field(default_factory=dict)
     _further_holders: dict[str, list[Account]] = field(default_factory=dict)
     _keys: set[str] = field(default_factory=set)
@@ -159,6 +163,7 @@ class Index:
         One that is neither there nor below `o=domainAdmins` is ignored.
         """
         at = normal_dn(entry.dn)
+        # Standalone admins are read too: domains name them, and DNs may.
         if at.key.endswith(f",{self._admin_base}"):
             self._keys.add(at.key)
             self._add_admin(entry)
@@ -213,6 +218,8 @@ class Index:
             self.has_global_admin = True
 
     def _add_below_domains(self, entry: Entry, at: NormalDn) -> None:
+        # In any order: an export has parents first, a search of slapd need not. So parents are
+        # compared at the end.
         if at.parent != self._base:
             example, number = self.parents.get(at.parent, (entry.dn, 0))
             self.parents[at.parent] = example, number + 1
@@ -246,6 +253,8 @@ class Index:
 
     def _add_account(self, entry: Entry, at: NormalDn, kind: AccountKind) -> Account:
         own = entry.lowered(maillist.GROUP if kind is AccountKind.EXTERNALS else "mail")
+        # Of several the one in the DN, which is the one that panels show; else the same one in each
+        # run.
         mail = at.value if at.value in own else min(own, default="")
         # One text for all accounts of a domain: half a million of them repeat some hundred names.
         home = self._interned.setdefault(at.home, at.home)
@@ -269,6 +278,7 @@ class Index:
             return account
         for address in own.union(account.shadows):
             self._hold(mail if address == mail else address, account)
+        # Others are found by their address in `account_at`, without a key of their own.
         if at.attribute != "mail" or at.value not in own:
             self._keys.add(at.key)
         if is_user:
@@ -286,6 +296,8 @@ class Index:
         return tuple(self._interned.setdefault(g, g) for g in sorted(entry.lowered(maillist.GROUP)))
 
     def _add_mailbox(self, entry: Entry, account: Account) -> None:
+        # In lower case: iRedMail's Dovecot lowers the paths of mailboxes, so two spellings are one
+        # directory.
         path = "/".join(part for part in mailbox.stored_path(entry).lower().split("/") if part)
         if path:
             self.mailboxes.append((path, account))

@@ -81,6 +81,7 @@ class MailFlow:
         domain = self._domain(mail_names.domain_of(address))
         accepted = domain is not None and mail_maps.is_hosted(domain, mail_names.domain_of(address))
         waiting = [address] if accepted else []
+        # Level by level: each level is a search or a few, whatever the number of its addresses.
         while waiting:
             self._look_up(waiting)
             waiting = self._rewritten(waiting)

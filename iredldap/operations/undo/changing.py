@@ -157,6 +157,8 @@ def _reverse(
     context: Context, change: EntryChange, entry: Entry, why_not: WhyNot
 ) -> tuple[tuple[Mod, ...], tuple[LeftAlone, ...]]:
     """Return what `reverse` does; of what the caller may not change it is left alone."""
+    # Judged by the role that the account has now: it may have become a global admin since the
+    # change.
     if is_protected(context, entry):
         return (), (LeftAlone(entry.dn, "", "it is the account of a global admin"),)
     return reverse(change, entry, context.directory.schema(), why_not)

@@ -114,6 +114,8 @@ def judged(
         NotAllowed, ExceededDomainAccountLimit, ExceededDomainQuotaSize: If a domain has no room.
     """
     directory = context.directory
+    # Refused as a whole, not left out: an account without its address, or a domain without its
+    # name, would not be what was deleted.
     for entry in returning:
         if user.is_global_admin(entry) and not context.caller.is_global:
             raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
