@@ -15,6 +15,13 @@ _TCP = re.compile(r"(?:tcp://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*)(?::(?P<por
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
+_SEVERAL_PORTS = re.compile(r":[0-9]+,|,[^,]*:[0-9]+$")
+"""Several hosts with ports, as libpq takes them, and SQLAlchemy does not."""
+_SEVERAL_HOSTS = (
+    "postgresql://USER:PASSWORD@/NAME?host=HOST1:5432&host=HOST2:5432"
+    "&target_session_attrs=read-write"
+)
+
 DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
@@ -72,6 +79,9 @@ def database_url(url: Secret) -> str | None:
     from sqlalchemy import make_url  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
+    authority = url.reveal().partition("://")[2].partition("/")[0].partition("?")[0]
+    if _SEVERAL_PORTS.search(authority.rpartition("@")[2]):
+        return f"several hosts are written as {_SEVERAL_HOSTS}"
     try:
         parsed = make_url(url.reveal())
         name = DRIVERS.get(parsed.drivername, parsed.drivername)
@@ -81,6 +91,9 @@ def database_url(url: Secret) -> str | None:
         return "no SQLAlchemy URL of a known database"
     except ImportError as ex:
         return missing_driver(ex)
+    hosts = f"{parsed.host or ''},{','.join(parsed.normalized_query.get('host', ()))}"
+    if len(list(filter(None, hosts.split(",")))) > 1 and parsed.get_backend_name() != "postgresql":
+        return "only PostgreSQL takes several hosts; name a proxy that knows which one to write to"
     return None
 
 

@@ -34,7 +34,9 @@ from iredldap.config.settings import (
 from iredldap.config.state import ChangeSettings, JobSettings, StateSettings
 
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,80}")
-_COUNTERS = ("memory://", "redis://", "rediss://", "redis+unix://", "memcached://")
+_COUNTERS = (
+    "memory://", "redis://", "rediss://", "redis+unix://", "redis+sentinel://", "memcached://",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +166,8 @@ class LoginSettings:
     )
     storage_url: Secret = setting(
         "Where failures are counted: `memory://`; or, where many workers or several machines serve,"
-        " `redis://host:port/0`, `rediss://`, `redis+unix://` (needs the extra `redis`) or"
+        " `redis://host:port/0`, `rediss://`, `redis+unix://`, or by sentinels"
+        " `redis+sentinel://host:port,host:port/name` (needs the extra `redis`); or"
         " `memcached://host:port` (extra `memcached`).",
         holds(
             lambda url: url.reveal().startswith(_COUNTERS),

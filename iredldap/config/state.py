@@ -11,7 +11,9 @@ class StateSettings:
     """The program's own database: jobs, revoked sessions and API tokens."""
 
     url: Secret = setting(
-        "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve.",
+        "SQLAlchemy URL: SQLite on one machine; MariaDB or PostgreSQL where several serve, of which"
+        " PostgreSQL may have several hosts: `postgresql://USER:PASSWORD@/NAME?host=HOST1:5432"
+        "&host=HOST2:5432&target_session_attrs=read-write`.",
         database_url,
         default=Secret("sqlite:////var/lib/iredldap/state.sqlite3"),
     )

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from limits import RateLimitItemPerSecond
@@ -30,6 +30,7 @@ _PATIENCE = 1.0
 _PAUSE = 10.0
 """Seconds for which a storage that failed is not used."""
 
+_SENTINEL = "redis+sentinel"
 _TIMEOUTS = {"memcached": ("connect_timeout", "timeout")}
 _ERRORS = (StorageError, ConfigurationError, OSError)
 
@@ -154,9 +155,12 @@ def _shared(login: LoginSettings) -> _Count | None:
     scheme = url.partition(":")[0]
     if scheme == "memory":
         return None
-    timeouts = dict.fromkeys(_TIMEOUTS.get(scheme, ("socket_timeout",)), _PATIENCE)
+    options: dict[str, Any] = dict.fromkeys(_TIMEOUTS.get(scheme, ("socket_timeout",)), _PATIENCE)
+    if scheme == _SENTINEL:
+        # Replicas have the counts of a moment before. The time-out is that of the sentinels.
+        options |= {"use_replicas": False, "sentinel_kwargs": {"socket_timeout": _PATIENCE}}
     try:
-        storage = storage_from_string(url, wrap_exceptions=True, **timeouts)
+        storage = storage_from_string(url, wrap_exceptions=True, **options)
         assert isinstance(storage, Storage)
         return _Count(storage, login.failures, login.period)
     except ConfigurationError as ex:

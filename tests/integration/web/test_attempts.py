@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -231,9 +232,12 @@ class Redis:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def command(self) -> list[str]:
+        return ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
+
     def start(self, deadline: float = PATIENCE) -> None:
         self._process = subprocess.Popen(
-            ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""],
+            self.command(),
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -259,6 +263,42 @@ class Redis:
         except ConnectionRefusedError:
             return False
         return True
+
+
+class Replica(Redis):
+    """One that follows another one."""
+
+    def __init__(self, home: Path, master: Redis) -> None:
+        super().__init__(home)
+        self._master = master
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--replicaof", "127.0.0.1", str(self._master.port)]
+
+
+class Sentinel(Redis):
+    """Watches a Redis, and names the replica that takes its place."""
+
+    def __init__(self, home: Path, master: Redis) -> None:
+        super().__init__(home)
+        self._master = master
+
+    @property
+    def url(self) -> str:
+        """Beside one that does not answer."""
+        return f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{self.port}/logins"
+
+    def command(self) -> list[str]:
+        file = self._home / f"sentinel-{self.port}.conf"
+        lines = (
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"sentinel monitor logins 127.0.0.1 {self._master.port} 1",
+            "sentinel down-after-milliseconds logins 500",
+            "sentinel failover-timeout logins 2000",
+        )
+        file.write_text("\n".join([*lines, ""]))
+        return ["redis-server", str(file), "--sentinel"]
 
 
 @pytest.fixture
@@ -325,6 +365,35 @@ def test_storage_that_comes_back(
         return codes([log_in(workers[0])]) == ["INVALID_CREDENTIALS"]
 
     wait_until(counts_together)
+
+
+def test_counts_go_on_when_sentinels_name_another_master(
+    serve: Any, store: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both nodes count together there, with what was counted before."""
+    monkeypatch.setattr("iredldap.gateways.attempts._PAUSE", 0.1)
+    with ExitStack() as running:
+        replica = started(Replica(tmp_path, store))
+        running.callback(replica.stop)
+        sentinel = started(Sentinel(tmp_path, store))
+        running.callback(sentinel.stop)
+        url = tmp_path / "storage-url"
+        url.write_text(sentinel.url)
+        nodes = [serve(login={"failures": 3, "storage_url_file": str(url)}) for _ in range(2)]
+        assert codes([log_in(nodes[0]), log_in(nodes[1])]) == ["INVALID_CREDENTIALS"] * 2
+        with redis.Redis(port=replica.port) as client, redis.Redis(port=sentinel.port) as watching:
+            wait_until(lambda: bool(client.keys("*")))
+            wait_until(lambda: bool(watching.execute_command("SENTINEL", "REPLICAS", "logins")))
+            store.stop()
+            wait_until(lambda: client.info("replication")["role"] == "master")
+            (key,) = client.keys("*")
+
+            def counts_there() -> bool:
+                log_in(nodes[0])
+                return int(client.get(key) or 0) > 2
+
+            wait_until(counts_there)
+        wait_until(lambda: codes([log_in(nodes[1])]) == ["TOO_MANY_REQUESTS"])
 
 
 def test_storage_that_cannot_be_used(serve: Any, tmp_path: Path) -> None:

@@ -536,6 +536,35 @@ def test_an_agreement_needs_a_database_of_all_nodes() -> None:
     assert read(pair, SECRETS | STATE_URL).ldap.is_agreed
 
 
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("postgresql://u:s3cret@h1:1,h2:2/state", "several hosts are written as postgresql://USER"),
+        ("postgresql://h1:5432,h2/state", "several hosts are written as postgresql://USER"),
+        ("mysql://u:s3cret@h1,h2/state", "only PostgreSQL takes several hosts"),
+        ("mysql://u:s3cret@/state?host=h1:1&host=h2:2", "only PostgreSQL takes several hosts"),
+    ],
+)
+def test_several_hosts_in_another_form(url: str, fault: str) -> None:
+    """The setting is named, with the form that is right; nothing of the URL is."""
+    (told,) = faults(LEAST, SECRETS | {"IREDLDAP_STATE_URL": url})
+    assert told.startswith(f"state.url: {fault}")
+    assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@/s?host=h1:5432&host=h2:5432&target_session_attrs=read-write",
+        "postgresql://u:a,1:2,3@h1/s",
+        "postgresql://u:p@h1,h2/s",
+        "mysql://u:p@h1:3306/s",
+    ],
+)
+def test_hosts_in_the_right_form(url: str) -> None:
+    assert read(LEAST, SECRETS | {"IREDLDAP_STATE_URL": url}).state.url.reveal() == url
+
+
 def test_node() -> None:
     """By default the host's name, in characters that a header may have."""
     assert read(given("server", node="n-1.test"), SECRETS).server.node_name == "n-1.test"
