@@ -40,6 +40,8 @@ class Equality:
 EqualityOf = Callable[[str], Equality]
 """Returns the equality rule of an attribute by any of its names or its OID, without options."""
 
+# For what has no server to ask: files that are checked without one, and the exporter. Where there
+# is a schema, it decides.
 _STANDARD = {
     "": (
         "audio authorityRevocationList bootParameter certificateRevocationList "
@@ -118,6 +120,7 @@ _STANDARD = {
 }
 """Attributes of the standards and of iRedMail's schema, by the rule that they are compared by."""
 _RULES = {name.lower(): rule for rule, names_ in _STANDARD.items() for name in names_.split()}
+# RFC 4514 lets a DN name its attributes by OID, and tools write either name of those that have two.
 _ALIASES = {
     "0.9.2342.19200300.100.1.1": "uid",
     "0.9.2342.19200300.100.1.25": "dc",
@@ -162,6 +165,8 @@ def standard_equality(attribute: str) -> Equality:
     """
     lowered = attribute.lower()
     name = _ALIASES.get(lowered, lowered)
+    # The safe side: two values that are one by this rule are compared as one, and at worst a change
+    # is thought to be none.
     return Equality(name, _RULES.get(name, "caseIgnoreMatch"))
 
 
@@ -184,6 +189,7 @@ def normalized(rule: str, value: bytes, equality_of: EqualityOf = standard_equal
     if rule in _DN_RULES:
         return _normal_dn(value, equality_of)
     if rule in _DN_AND_UID_RULES:
+        # RFC 4517, 4.2.31: the identifiers are equal, or both are absent.
         dn, uid = _OPTIONAL_UID.fullmatch(value).groups()  # type: ignore[union-attr]
         return _normal_dn(dn, equality_of) + (uid or b"")
     return value
@@ -218,6 +224,7 @@ def _component(part: tuple[tuple[str, str], ...], equality_of: EqualityOf) -> li
         form = normalized(equality.rule, value.encode("utf-8", _KEPT), equality_of)
         # By the one name of the attribute: ``gn=`` and ``givenName=`` are the same.
         found.append((equality.name, form.decode("utf-8", _KEPT)))
+    # RFC 4514: the order of the values within one component has no meaning.
     return sorted(found)
 
 
@@ -233,6 +240,8 @@ def _ignoring_case(value: bytes) -> bytes:
     if value.isascii():
         return _blanks(value.lower())
     text = _decoded(value)
+    # RFC 4518 prepares both sides: letters are folded before they are composed, as OpenLDAP does
+    # it.
     return value if text is None else _blanks(_composed("".join(map(_lower, text))).encode())
 
 
@@ -286,6 +295,8 @@ def _lower(character: str) -> str:
     if character == "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}":
         # Two characters in Python, but OpenLDAP maps one to one.
         return "i"
+    # RFC 3454 is bound to Unicode 3.2, which Python keeps for IDNA: letters that came later have no
+    # lower case to OpenLDAP.
     if unicode.category(character) not in {"Lu", "Lt"}:
         return character
     lowered = character.lower()
@@ -319,6 +330,7 @@ def normalized_time(value: bytes) -> bytes | None:
         when = datetime(year, month, day, hour, minute, tzinfo=UTC)
         # Added, not given to the constructor: 60, a leap second, is allowed.
         when += timedelta(seconds=int(seconds))
+        # RFC 4517, 3.3.13: an offset is what local time is ahead of UTC.
         if sign:
             away = timedelta(hours=int(hours), minutes=int(minutes or 0))
             when += -away if sign == b"+" else away

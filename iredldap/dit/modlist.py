@@ -19,6 +19,8 @@ def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
     new = (change for change in changes if not change.is_unchanged_in(entry))
     # Whatever the order in the form: a value that is both removed and added stays.
     ordered = sorted(new, key=lambda change: _ORDER.index(change.verb))
+    # Lists are collected over all parameters and compared with the entry once, at the end: slapd
+    # refuses a modification that adds a value twice, or deletes one that the same request adds.
     for change in ordered:
         match change.field.stored_as:
             case Setting() as setting:
@@ -59,6 +61,7 @@ def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
     if isinstance(storage, StoredAttribute) and storage.service and change.verb is not Verb.REMOVE:
         if change.values:
             yield "enabledService", Verb.ADD, storage.service
+        # Some services mean more than the attribute: to clear one must not switch the other off.
         elif not storage.service_stays:
             yield "enabledService", Verb.REMOVE, storage.service
 
@@ -69,6 +72,8 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
     sent = {clashes.normalized_value(name, value): value for value in reversed([*values])}
     match verb:
         case Verb.ADD:
+            # By the rule of the attribute: slapd refuses to add a value that is there in another
+            # spelling (attributeOrValueExists).
             present = {clashes.normalized_value(name, value) for value in held}
             missing = {k: v for k, v in reversed(sent.items()) if k not in present}
             return [*held, *missing.values()]
@@ -84,6 +89,7 @@ def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -
 
 def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) -> list[str]:
     """Apply one change to the packed settings; keys are compared with regard to case."""
+    # 0 and nothing are not stored: iRedMail's programs take an absent setting for both.
     sent = [p for value in change.values if (p := settings.packed(setting.key, value))]
     own = settings.of_key(held, setting.key)
     if setting.many:

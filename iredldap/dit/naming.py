@@ -33,12 +33,15 @@ def _lost(attribute: str, value: str, mods: Iterable[Mod], equality_of: Equality
     named = normalized(equality.rule, value.encode("utf-8", "surrogateescape"), equality_of)
     taken_by = ""
     for mod in mods:
+        # An attribute with options is another one, which does not name the entry.
         if ";" in mod.attribute or equality_of(mod.attribute).name != equality.name:
             continue
         comes = mod.op is not Op.DELETE and named in forms(mod)
         goes = mod.op is Op.REPLACE or (
             mod.op is Op.DELETE and (not mod.values or named in forms(mod))
         )
+        # In the order of the modifications: what is removed and added again in another spelling
+        # stays, as slapd judges the entry at the end.
         if comes:
             taken_by = ""
         elif goes:

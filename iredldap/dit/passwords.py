@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from iredldap.errors import InternalError, InvalidPasswordScheme, Refusal, WeakPassword
 
+# A hash that is cut off is stored by slapd without a word, and then no password is right.
 _DIGEST_BYTES = {
     "SHA": 20, "SSHA": 20, "MD5": 16, "SMD5": 16,
     "SHA256": 32, "SSHA256": 32, "SHA384": 48, "SSHA384": 48, "SHA512": 64, "SSHA512": 64,
@@ -57,6 +58,8 @@ def check(password: str, policy: Policy, mail: str) -> list[Refusal]:
     if not password:
         return [WeakPassword("PW_EMPTY")]
     rules = (
+        # Clients send other characters in different encodings: the mailbox would open in one
+        # program and not in the next.
         ("PW_NON_ASCII", not all(" " <= char <= "~" for char in password)),
         ("PW_SHORTER_THAN_MIN_LENGTH", len(password) < policy.shortest),
         (
@@ -102,6 +105,7 @@ def hashed(password: str, scheme: str, salt: bytes, rounds: int = 12) -> str:
         # them.
         return "{CRYPT}" + _bcrypt(secret[:_BCRYPT_LONGEST], salt, rounds)
     function = {"SSHA512": hashlib.sha512, "SSHA": hashlib.sha1}[scheme]
+    # slapd takes all bytes behind the digest for the salt; eight are what its own tools write.
     digest = function(secret + salt[:8]).digest()
     return f"{{{scheme}}}" + base64.b64encode(digest + salt[:8]).decode()
 
@@ -118,6 +122,7 @@ def _bcrypt(secret: bytes, salt: bytes, rounds: int) -> str:
 def _bcrypt_base64(salt: bytes) -> bytes:
     standard = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     own = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    # bcrypt has an alphabet of its own, and no padding.
     return base64.b64encode(salt).rstrip(b"=").translate(bytes.maketrans(standard, own))
 
 
@@ -136,6 +141,8 @@ def with_verified_scheme(hash_text: str, verified: Collection[str]) -> str:
         raise InvalidPasswordScheme("a hash begins with {SCHEME}", parameter="password_hash")
     scheme, rest = parts[1].upper(), parts[2]
     if scheme in _CRYPT_SPELLINGS:
+        # slapd hands all of these to libc's crypt(), which tells them apart by what the hash begins
+        # with; Dovecot has a name for each.
         scheme = "CRYPT"
     if scheme not in verified or not _is_well_formed(scheme, rest):
         raise InvalidPasswordScheme(

@@ -57,6 +57,7 @@ def judged(parsed: Parsed, classes: tuple[str, ...], schema: Schema) -> tuple[Pa
         for change in parsed.changes
         if (attribute := _stored_in(change)) and not schema.holds(classes, attribute)
     ]
+    # All of them in one refusal: who runs an older release learns at once what it cannot store.
     refused = [(change.field.name, name) for change, name in lacking if not change.field.spared]
     if refused:
         raise NotSupportedByDirectory(unplaced=refused)

@@ -15,6 +15,8 @@ from iredldap.dit.filters import contains, either, ends_with, equals, every, pre
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Mod, Modify, Op, Operation, Query, Scope, Sweep
 
+# Those that iRedMail's slapd.conf has an index for: a filter with one term that has none reads
+# every entry below its base.
 _INDEXED = (
     "mailForwardingAddress",
     "domainAdmin",
@@ -27,6 +29,8 @@ _INDEXED = (
 _ON_LISTS = ("listModerator", "listOwner")
 _ON_USERS = ("userManager",)
 _GROUPS = ("memberOfGroup",)
+# For people, not for programs: where mail goes, or who an account belongs to, does not depend on
+# them.
 _NOTES = ("backupMailAddress",)
 _NOTES_ON_USERS = ("recoveryEmail",)
 _DEFAULT_LISTS = "defaultList"
@@ -74,6 +78,8 @@ def clear_addresses(
     def sweep(base: str, mentioned: str) -> Sweep:
         return _sweep(base, mentioned, is_gone, inside=dn)
 
+    # What persons say of one another has no index, and its targets are colleagues as a rule:
+    # reading one domain is the price, not all.
     colleagues = names.domain_dn(dn)
     if colleagues is None:
         # A standalone admin is in no domain, and has no colleagues.
@@ -297,6 +303,7 @@ def replacements(
 
     def setting(value: str) -> str:
         key, _, listed = value.partition(":")
+        # All other settings that are packed into the attribute name no accounts.
         if key != _DEFAULT_LISTS:
             return value
         return f"{key}:{','.join(distinct(address(word.strip()) for word in listed.split(',')))}"
@@ -380,5 +387,6 @@ def _mods(
 
 def held(entry: Entry) -> tuple[str, ...]:
     """Return attributes of an entry that hold addresses of others."""
+    # In these entries `mail` is the address of a member elsewhere, in all others the account's own.
     is_external = entry.has("objectClass", "mailExternalUser")
     return (*_INDEXED, *_ON_LISTS, *_ON_USERS, *(("mail",) if is_external else _GROUPS))

@@ -67,6 +67,7 @@ def domains(request: Request) -> frozenset[str]:
     mentioned = {mail_names.domain_of(address) for address in addresses}
     if "domain" in path:
         mentioned.add(path["domain"])
+    # Odd values too: whether they become part of the change is decided under the lock.
     for change in (*request.parsed.changes, *request.parsed.odd):
         if domain := change.field.kind.domain:
             mentioned.update(domain(value) for value in change.values)
@@ -100,6 +101,8 @@ def dumped(request: Request) -> str:
         raise ValueError("a password in clear text is not written down")
     return json.dumps(
         {
+            # What was asked for, not what would be done: the plan is made anew by the worker that
+            # executes the job, on the directory as it is then.
             "endpoint": request.endpoint,
             "names": dict(request.names),
             "changes": _written(changes),
@@ -133,6 +136,7 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
         found = []
         # Jobs of a release before have no odd values, nor texts as they were sent.
         for name, values, verb, *sent in written.get(which, ()):
+            # A clear password in a stored job was not written by us.
             if name not in rows or _is_clear_text(rows[name]):
                 raise ValueError(f"{endpoint}: no parameter {name!r}")
             older, texts = sent or ("", ())

@@ -22,6 +22,7 @@ SUBSCHEMA = Query(
 )
 """Query for the definitions of a server's schema."""
 
+# Without them a plan that asserts a state would look as if it named an unknown attribute.
 _HIDDEN = tuple(
     f"( 1.3.6.1.4.1.4203.666.1.{number} NAME '{name}' EQUALITY CSNMatch ORDERING CSNOrderingMatch"
     f" SYNTAX 1.3.6.1.4.1.4203.666.11.2.1{{64}}{single} NO-USER-MODIFICATION USAGE {usage} )"

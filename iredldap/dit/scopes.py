@@ -38,6 +38,8 @@ class KeyClass(Enum):
     iRedAPD's own scripts give networks 0, and it looks only at those that have 70.
     """
 
+    # The reader takes the row of highest priority first, and stops at it: a wrong number lets a
+    # domain's rule override an account's.
     EMAIL = (100, 10)
     WILDCARD_ADDRESS = (90, 7)
     IP = (80, 9)
@@ -57,6 +59,7 @@ class KeyClass(Enum):
 _WBLIST = set(KeyClass) - {KeyClass.CATCHALL_IP}
 _OF_CLIENTS = {KeyClass.IP, KeyClass.CIDR, KeyClass.WILDCARD_IP, KeyClass.WILDCARD_ADDRESS}
 """Of a machine that sends, or for senders alone."""
+# What iRedAPD's plug-in for greylisting makes of the sender and the client, tried with iRedAPD 6.1.
 _GREYLISTING = _WBLIST - {KeyClass.WILDCARD_ADDRESS, KeyClass.WILDCARD_IP}
 
 
@@ -120,6 +123,7 @@ def wider_keys(key: str) -> list[str]:
     labels = name.split(".")
     below = [f"@.{'.'.join(labels[start:])}" for start in range(len(labels))]
     # Of a domain not its own key, which is the first.
+    # From the narrowest to the widest, as both readers sort them.
     return [f"@{name}", *below, EVERYBODY][key.startswith("@") :]
 
 
@@ -318,6 +322,7 @@ def _pattern(word: str) -> tuple[KeyClass, str]:
     if not word.startswith("@."):
         return KeyClass.DOMAIN, f"@{mail_names.domain(word[1:])}"
     # A top-level domain alone is no domain name.
+    # With a label in front, so that one grammar judges all names; it is cut off again.
     below = mail_names.domain(f"any{word[1:]}").removeprefix("any")
     is_top = below.count(".") == 1
     return KeyClass.TOP_LEVEL_DOMAIN if is_top else KeyClass.SUBDOMAIN, f"@{below}"
@@ -339,6 +344,7 @@ def _network(word: str) -> tuple[KeyClass, str]:
 def _cidr(word: str) -> tuple[KeyClass, str]:
     network = ipaddress.ip_network(word)
     if isinstance(network, ipaddress.IPv6Network):
+        # Postfix gives the address of a client of version 4 as such, also on a socket of version 6.
         mapped = network.network_address.ipv4_mapped
         if mapped and network.prefixlen >= _MAPPED:
             return KeyClass.CIDR, f"{mapped}/{network.prefixlen - _MAPPED}"

@@ -94,6 +94,7 @@ def _is_number(word: str) -> bool:
 
 def packed(key: str, value: str) -> str | None:
     """Return the stored form of one setting, or None for a value that is not stored."""
+    # Programs of iRedMail test whether a setting is there at all.
     return f"{key}:{value}" if value not in {"", "0"} else None
 
 

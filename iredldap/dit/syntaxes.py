@@ -26,6 +26,7 @@ _UTF8 = re.compile(
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf7][\x80-\xbf]{3}|\xf8[\x88-\xbf][\x80-\xbf]{3}"
     rb"|[\xf9-\xfb][\x80-\xbf]{4}|\xfc[\x84-\xbf][\x80-\xbf]{4}|\xfd[\x80-\xbf]{5})*"
 )
+# RFC 4517, 3.2: PrintableCharacter.
 _PRINTABLE = rb"[A-Za-z0-9'()+,\-./:=? ]"
 _METHODS = rb"(?:any|mhs|physical|telex|teletex|g3fax|g4fax|ia5|videotex|telephone)"
 _TIME = re.compile(rb"\d{10}(?:\d\d(\d\d)?)?(?:[.,]\d+)?(?:Z|[+-](?:[01]\d|2[0-3])(?:[0-5]\d)?)")
@@ -61,6 +62,8 @@ def _is_time(value: bytes) -> bool:
 
 def _is_certificate(value: bytes) -> bool:
     parts = _inside(value, _SEQUENCE)
+    # The outer frame and the order of the fields, which is what slapd looks at; whether it is a
+    # certificate that holds is not its business.
     if parts is None or [tag for tag, _ in parts[:3]] != [_SEQUENCE, _SEQUENCE, _BITS]:
         return False
     fields = _elements(parts[0][1])
@@ -141,6 +144,7 @@ def _is_dn(value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str
         parts = names.parsed_dn(value.decode())
     except UnicodeDecodeError:
         return False
+    # slapd refuses a DN with an attribute that its schema does not know, also as a mere value.
     return bool(parts) and all(is_rdn(part, equality_of, syntax_of) for part in parts)
 
 
@@ -173,5 +177,6 @@ def odd_options(options: str, *, binary: bool) -> Iterator[str]:
         if option == "binary":
             if not binary or found.count(option) > 1:
                 yield "the option ;binary is not for it"
+        # RFC 3866. slapd takes other options only where its configuration lists them.
         elif not re.fullmatch(r"lang-[a-z0-9-]*[a-z0-9]", option):
             yield f"unknown option ;{option}"

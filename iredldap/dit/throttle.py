@@ -61,6 +61,8 @@ def is_removal(parsed: Parsed) -> bool:
 
 def values(parsed: Parsed) -> dict[str, int]:
     """Return every column that a throttle sets, whether it was sent or not."""
+    # A POST sets the whole setting, as the reference has it: a limit that was not sent is not the
+    # one from before.
     return {row.name: int(parsed.value(row.name) or _INHERITED) for row in SET}
 
 

@@ -55,6 +55,7 @@ def new(
         "mail": (mail,),
         "cn": (local,),
         "sn": (local,),
+        # Required by mailUser; iRedMail's tools write the local part.
         "uid": (local,),
         "accountStatus": ("active",),
         # No program of iRedMail reads it today; every writer of iRedMail sets it, in upper case.
@@ -84,6 +85,7 @@ def services(
 def promotion(entry: Entry) -> tuple[Mod, ...]:
     """Return the modifications that make a mail user a global admin, without limits."""
     # Limits left behind would be in effect again after a demotion.
+    # By value, as other settings of the user are packed into the same attribute.
     limits = tuple(v for v in entry.values(settings.ATTRIBUTE) if v.startswith(b"create_"))
     return (
         *(() if is_global_admin(entry) else (Mod(Op.REPLACE, "domainGlobalAdmin", (b"yes",)),)),
@@ -102,6 +104,7 @@ def demotion(entry: Entry, *, manages: bool) -> tuple[Mod, ...]:
     if not is_global_admin(entry):
         return ()
     return (
+        # Removed rather than set to `no`: iRedMail's own tools leave it out for mail users.
         Mod(Op.REPLACE, "domainGlobalAdmin"),
         *(() if manages else service_mods({ROLE: False}, entry)),
     )
@@ -126,6 +129,8 @@ def new_password(entry: Entry, stored_as: str, today: date) -> tuple[Mod, ...]:
 def dated_password(stored_as: str, today: date) -> tuple[Mod, ...]:
     """Return the modifications that replace all passwords of an admin or user, with the day."""
     return (
+        # The one place where all values are replaced: a second password, added by another tool,
+        # would go on opening the mailbox.
         Mod(Op.REPLACE, "userPassword", encoded([stored_as])),
         Mod(Op.REPLACE, "shadowLastChange", encoded([days_since_epoch(today)])),
     )
@@ -146,4 +151,5 @@ def names_in(domains: Iterable[str], mail: str) -> set[str]:
 
 def days_since_epoch(today: date) -> str:
     """Return the day of a password change, as `shadowLastChange` has it."""
+    # Days since 1970, RFC 2307.
     return str((today - _EPOCH).days)
