@@ -141,8 +141,8 @@ def with_verified_scheme(hash_text: str, verified: Collection[str]) -> str:
         raise InvalidPasswordScheme("a hash begins with {SCHEME}", parameter="password_hash")
     scheme, rest = parts[1].upper(), parts[2]
     if scheme in _CRYPT_SPELLINGS:
-        # slapd hands all of these to libc's crypt(), which tells them apart by what the hash begins
-        # with; Dovecot has a name for each.
+        # slapd hands all of these to libc's crypt(), which recognises each by its first characters;
+        # Dovecot has a name for each.
         scheme = "CRYPT"
     if scheme not in verified or not _is_well_formed(scheme, rest):
         raise InvalidPasswordScheme(
