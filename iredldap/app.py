@@ -60,6 +60,9 @@ from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
 from iredldap.web.undoable import PermittedChanges
 
+SHARED_BY_NODES = frozenset({"state", "change_log"})
+"""Probes of what the nodes of a cluster share."""
+
 
 class Background(Protocol):
     """Work in threads of its own, between requests."""
@@ -136,11 +139,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         change_log,
         config.server.node_name,
     )
-    probes = {"directory": directory.check, "state": state.check}
-    if change_log.refuses:
-        # Without it every change is refused.
-        probes["change_log"] = change_log.store.check
-    health = Health(probes, config.ldap.network_timeout, beside=look_after_all)
+    health = _health(config, gateways)
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     confirmations = (
         Rounds("sessions in use", sessions.confirm, known_callers.INTERVAL),
@@ -178,7 +177,9 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/docs": ReferenceResource(*shared),
         "/docs/{file}": ReferenceFileResource(*shared),
         "/livez": LiveResource(*shared),
-        "/readyz": ReadyResource(*shared, health),
+        "/readyz": ReadyResource(
+            *shared, health, SHARED_BY_NODES if config.ldap.is_agreed else frozenset()
+        ),
     }
     rows: dict[str, list[Endpoint]] = {}
     for endpoint in ENDPOINTS:
@@ -188,3 +189,14 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         app.add_route(path, resources.get(path) or RowResource(plain, endpoints))
     slots = Slots(config.api.downloads, config.api.downloads_per_admin)
     return ReleaseAfterAnswer(HeadAsGet(Paths(app)), slots)
+
+
+def _health(config: Config, gateways: Gateways) -> Health:
+    """Return the probes of what the service depends on."""
+    probes = {"directory": gateways.directory.check, "state": gateways.state.check}
+    if gateways.change_log.refuses:
+        # Without it every change is refused.
+        probes["change_log"] = gateways.change_log.store.check
+    # A balancer asks each second, and takes a node out that answers late.
+    waits = not config.ldap.is_agreed
+    return Health(probes, config.ldap.network_timeout, beside=look_after_all, waits=waits)

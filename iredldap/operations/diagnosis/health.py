@@ -62,6 +62,7 @@ class Health:
         patience: Seconds that a probe may take before it counts as failed.
         interval: Seconds between two probes of a system that answers.
         beside: Called as often, by a thread of its own; its result does not affect readiness.
+        waits: Whether answers wait a moment for a probe that has begun; else they come from memory.
     """
 
     def __init__(
@@ -70,11 +71,14 @@ class Health:
         patience: float,
         interval: float = _INTERVAL,
         beside: Callable[[], None] = lambda: None,
+        *,
+        waits: bool = True,
     ) -> None:
         # The oldest that the last result can be while the probe works: a pause and a whole probe.
         late = interval + patience + _MOMENT
         self._watches = [_Watch(name, probe, interval, late) for name, probe in probes.items()]
         self._beside = _Watch("what others wait for", beside, interval, late)
+        self._waits = waits
         self._lock = threading.Lock()
         self._closing = False
 
@@ -88,6 +92,8 @@ class Health:
     def faults(self) -> list[Fault]:
         """Return the faults, within 1.5 seconds; empty: the service is ready."""
         self.start()
+        if not self._waits:
+            return [fault for watch in self._watches if (fault := watch.last())]
         # All of them are asked first and waited for afterwards, so that the moments do not add up.
         asked = [(watch, watch.hurry()) for watch in self._watches]
         found = (watch.fault(number) for watch, number in asked)
@@ -153,11 +159,19 @@ class _Watch:
             self._changed.wait_for(
                 lambda: self._ended >= number, max(0.0, until - time.monotonic())
             )
-            if self._ended and time.monotonic() - self._seen < self._late:
-                return self._fault
-            # It hangs, or has not ended even once.
-            since = self._fault.since if self._ended and self._fault else self._seen_at
-            return Fault(self._name, NO_ANSWER, since)
+            return self._last()
+
+    def last(self) -> Fault | None:
+        """Return the last result."""
+        with self._changed:
+            return self._last()
+
+    def _last(self) -> Fault | None:
+        if self._ended and time.monotonic() - self._seen < self._late:
+            return self._fault
+        # It hangs, or has not ended even once.
+        since = self._fault.since if self._ended and self._fault else self._seen_at
+        return Fault(self._name, NO_ANSWER, since)
 
     def close(self) -> None:
         with self._changed:

@@ -65,7 +65,7 @@ SERVICE: tuple[Endpoint, ...] = (
         path="/readyz",
         auth=("anonymous",),
         summary="Report whether the directory answers and the state database and change log can be"
-        " written.",
+        " written; of several nodes, whether this one is worse than the others.",
         errors=("SERVER_DOWN",),
         era="ours",
         load=Load.PROBE,

@@ -22,20 +22,26 @@ class LiveResource(Resource):
 
 @dataclass(frozen=True)
 class ReadyResource(Resource):
-    """Reports whether the systems that it depends on answer, by the last probes."""
+    """Reports whether the systems that it depends on answer, by the last probes.
+
+    Of several nodes each says whether it is worse than the others: with a fault of what they
+    share, `shared`, it stays ready, so that clients get its own answers and not those of a balancer
+    without nodes.
+    """
 
     health: Health
+    shared: frozenset[str]
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         faults = self.health.faults()
-        if faults:
-            report: dict[str, object] = {"failed": [fault.as_json() for fault in faults]}
+        report: dict[str, object] = {"failed": [fault.as_json() for fault in faults]}
+        if any(fault.what not in self.shared for fault in faults):
             if any(fault.what == "state" for fault in faults):
                 # As other answers name it.
                 report["database"] = "state"
             detail = ", ".join(f"{fault.what}: {fault.why}" for fault in faults)
             raise ServerDown(detail, report=report)
-        self.responses.done(response)
+        self.responses.done(response, report, read=bool(faults))
 
 
 class OpenApiResource(Resource):

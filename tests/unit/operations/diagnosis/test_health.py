@@ -139,3 +139,18 @@ def test_many_questions_at_once_share_a_probe(thing: Thing) -> None:
         for thread in threads:
             thread.join()
         assert thing.asked < asked + 10
+
+
+def test_answers_from_memory_wait_for_no_probe(thing: Thing) -> None:
+    """A balancer that asks each second would take a node out that answers late."""
+    with closing(Health({"it": thing.probe}, PATIENCE, interval=0.01, waits=False)) as watched:
+        # Before the first probe has ended nobody knows.
+        assert [fault.why for fault in watched.faults()] in ([], [health.NO_ANSWER])
+        wait_until(lambda: watched.faults() == [])
+        thing.answers.clear()
+        asked = thing.asked
+        wait_until(lambda: thing.asked > asked)
+        took = [timed(watched) for _ in range(100)]
+        assert all(faults == [] for _, faults in took)
+        # Each would wait for a second.
+        assert sum(seconds for seconds, _ in took) < PATIENCE
