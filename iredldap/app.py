@@ -86,6 +86,7 @@ class Gateways:
     @classmethod
     def open(cls, config: Config) -> "Gateways":
         """Open them; none connects before its first use."""
+        # Counted in the memory of each process as a rule, so the limit is divided by their number.
         attempts = Attempts(config.login, config.server.processes)
         directory = Directory(config.ldap)
         return cls(
@@ -140,6 +141,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         config.server.node_name,
     )
     health = _health(config, gateways)
+    # Started by `Gateways.start`, in the worker that serves: to make the application starts no
+    # thread.
     gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
     confirmations = (
         Rounds("sessions in use", sessions.confirm, known_callers.INTERVAL),
@@ -148,6 +151,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     gateways.background.extend((idempotency, *confirmations))
     shared = (config, directory, responses, jobs, outside, admin_log, change_log)
 
+    # One middleware with all steps, as their order matters: who is admitted is decided before
+    # anything of the request is read.
     app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])
     responses.install(app)
     # Paths whose methods do more than change or show what their rows say.
@@ -188,6 +193,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     for path, endpoints in rows.items():
         app.add_route(path, resources.get(path) or RowResource(plain, endpoints))
     slots = Slots(config.api.downloads, config.api.downloads_per_admin)
+    # From the outside inwards: a slot is held until the last byte of an answer is sent, HEAD is
+    # answered as GET, and paths have one spelling before a route is chosen.
     return ReleaseAfterAnswer(HeadAsGet(Paths(app)), slots)
 
 

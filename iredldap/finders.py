@@ -54,6 +54,7 @@ def domain_or_none(directory: Directory, name: str, *, by_alias: bool = False) -
         asked = domain_filter(name, "domainName", "domainAliasName")
     found = [
         entry
+        # The class is judged here, not by a term: slapd would read the index of all domains for it.
         for entry in directory.find(Query(directory.tree.base, Scope.ONE, asked))
         if entry.has("objectClass", "mailDomain")
     ]
@@ -96,6 +97,7 @@ def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
 
     A name without ``@`` has no domain: such an account is found in any.
     """
+    # Most DNs have the name of the domain, so this costs no search.
     return "@" not in mail or domain_name(directory, dn) == mail_names.domain_of(mail)
 
 
@@ -239,6 +241,7 @@ def managed_domains_query(
     directory: Directory, mail: str, attributes: tuple[str, ...] = ("*", "entryCSN")
 ) -> Query:
     """Return the query for domains that name an address as their admin."""
+    # One level below: an entry of that class further down is no domain of iRedMail's tree.
     named = every(equals("objectClass", "mailDomain"), equals("domainAdmin", mail))
     return Query(directory.tree.base, Scope.ONE, named, attributes)
 
@@ -302,6 +305,8 @@ def users_query(home: str) -> Query:
     Args:
         home: DN of the domain.
     """
+    # The catch-all account has the class of users, and would count against limits and appear in
+    # listings.
     no_catchall = negated(begins_with("mail", "@"))
     users = every(equals("objectClass", "mailUser"), no_catchall)
     return Query(home, Scope.SUBTREE, users, ("mailQuota",))
@@ -326,6 +331,8 @@ def is_active_with_domain(directory: Directory, entry: Entry) -> bool:
     return found is None or found.is_active
 
 
+# A filter with thousands of terms takes slapd longer than the same in parts, and may exceed the
+# largest message that it reads from a client (256 KiB before a bind, 4 MiB after).
 _BATCH = 100
 
 

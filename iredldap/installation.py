@@ -63,6 +63,8 @@ def write_new(files: Mapping[Path, tuple[str, int]]) -> None:
             made.append(path)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
+    # Also when the admin presses Ctrl-C: a second run of `init` must not be refused for a half of
+    # the first.
     except BaseException:
         for path in reversed(made):
             with suppress(OSError):
@@ -80,6 +82,7 @@ def configuration(sections: Mapping[str, Mapping[str, Value]]) -> str:
     """Format settings as TOML."""
     document = tomlkit.document()
     document.add(tomlkit.comment("Every setting is described in docs/configuration.md."))
+    # With a library that keeps comments and order: the file is the admin's, who edits it by hand.
     text = tomlkit.dumps(document)
     for section, settings in sections.items():
         text = changed(text, section, settings)

@@ -17,6 +17,7 @@ from iredldap.config.ldap import LdapSettings
 
 VARIABLES = ("LDAPTLS_CACERT", "SSL_CERT_FILE")
 """Environment variables that name a file of CA certificates, in order of preference."""
+# An extended request of RFC 4511, 4.14, as bytes: this module is loaded where no LDAP library is.
 _START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 _SUCCESS = b"\x0a\x01\x00"
 _EXPIRED, _NOT_YET = 10, 9
@@ -53,6 +54,8 @@ def context(settings: LdapSettings) -> ssl.SSLContext:
     Raises:
         OSError: If the certificates can't be read.
     """
+    # Not `create_default_context`, which would add the certificates of OpenSSL to those that are
+    # named.
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not settings.verify_certificate:
         made.check_hostname = False
@@ -67,6 +70,7 @@ def context(settings: LdapSettings) -> ssl.SSLContext:
 def name(uri: str) -> str:
     """Return the host name that a certificate must have; for localhost that of this machine."""
     host = urlsplit(uri).hostname or "localhost"
+    # As libldap compares it.
     return socket.getfqdn() if host == "localhost" else host
 
 
@@ -77,6 +81,8 @@ def diagnose(uri: str, settings: LdapSettings) -> str | None:
     if not (starts or server.scheme == "ldaps"):
         return None
     address = (server.hostname or "localhost", server.port or (389 if starts else 636))
+    # A server that cannot be reached is no fault of TLS; the error of the first attempt says that
+    # already.
     with suppress(OSError), socket.create_connection(address, settings.network_timeout) as plain:
         if starts:
             plain.sendall(_START_TLS)

@@ -15,6 +15,7 @@ _PACKAGE = Path(__file__).resolve().parent
 _STAMP = "commit.txt"
 """What a build writes beside this module: `release`, or `commit` and its number."""
 
+# A hanging file system must not keep a server from starting.
 _GIT_SECONDS = 10
 
 
@@ -71,6 +72,8 @@ def _checked_out(root: Path) -> str | None:
     # Of a repository around an installation git would name a commit that is not ours.
     if not (root / ".git").exists():
         return None
+    # All tags are excluded: the number of a release is in the source, and an older tag would say
+    # something else.
     commit = _git(root, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty")
     tags = _git(root, "tag", "--points-at", "HEAD")
     if commit is None or tags is None:

@@ -38,6 +38,8 @@ def local_parts(entry: Entry, domains: Collection[str]) -> list[str]:
     """
     if not entry.has("objectClass", "mailExternalUser"):
         return [own_local_part(entry)]
+    # An entry of external members has no address of its own: it gets mail under the addresses of
+    # its lists.
     lists = sorted(entry.lowered("memberOfGroup"))
     here = (
         mail_names.local_part(group) for group in lists if mail_names.domain_of(group) in domains
@@ -81,6 +83,8 @@ def join(tree: Tree, home: Entry, alias: str, taken: Mapping[str, str]) -> tuple
             yield _modify(entry, Op.ADD, "memberOfGroup", missing)
 
     attributes = ("objectClass", "mail", "shadowAddress", "memberOfGroup")
+    # In all domains: members of a list may be accounts of any. Entries of external members are
+    # named by the first sweep.
     members = every(ends_with("memberOfGroup", f"@{domain}"), negated(_EXTERNALS))
     # Names first: a list has its address in the alias domain before members are enrolled under it,
     # so that no membership names an address that no account has.
@@ -132,6 +136,8 @@ def leave(tree: Tree, home: Entry, alias: str) -> tuple[Sweep, ...]:
     external = Query(tree.base, Scope.SUBTREE, every(enrolled, _EXTERNALS), ("memberOfGroup",))
     # `shadowAddress` last, as said above: it is what a repeat looks for.
     return (
+        # Of accounts elsewhere as well: a membership under an address that is gone would be in
+        # effect again when the name gets another owner.
         sweep(tree.base, "memberOfGroup", every(enrolled, negated(_EXTERNALS))),
         Sweep(f"remove external members of lists in {alias}", external, dismiss),
         sweep(home.dn, "shadowAddress", named),

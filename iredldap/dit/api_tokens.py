@@ -70,6 +70,8 @@ def new_secret(random: bytes) -> str:
     Args:
         random: 32 random bytes.
     """
+    # 43 digits of 62 hold 256 bits: all secrets have one length, by which programs that search for
+    # leaked ones find them.
     body = PREFIX + _digits(int.from_bytes(random), _LENGTH)
     return body + _digits(zlib.crc32(body.encode()), _CHECKSUM_LENGTH)
 
@@ -108,6 +110,7 @@ def wider_in(token: ApiToken, maker: ApiToken) -> tuple[str, ...]:
     inner = [ipaddress.ip_network(network) for network in token.networks]
     is_wider = {
         "scopes": not {*token.scopes} <= {*maker.scopes},
+        # No limit is the widest: a token without domains is wider than any that has some.
         "domains": bool(maker.domains)
         and not (token.domains and {*token.domains} <= {*maker.domains}),
         "networks": bool(outer) and not (inner and all(_is_inside(one, outer) for one in inner)),

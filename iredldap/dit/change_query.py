@@ -50,6 +50,7 @@ def _moment(word: str, now: datetime) -> datetime:
 
 def _time(text: str) -> Reading:
     milliseconds(text, datetime.now(UTC))
+    # Kept as text: `2h` is counted from the moment of each search, and a stream may be long.
     return Reading((text.strip(),))
 
 

@@ -3,6 +3,7 @@
 from iredldap.dit import kinds
 from iredldap.dit.fields import Elsewhere, Field, Table
 
+# These parameters shape an answer and are stored nowhere.
 _IN_THE_ANSWER = Elsewhere("the answer")
 
 _PASSWORDS = Field(

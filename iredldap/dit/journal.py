@@ -6,6 +6,8 @@ from iredldap.dit import mail_names
 from iredldap.dit.fields import FieldChange, Parsed, Verb
 from iredldap.dit.request import Request
 
+# The column `msg` is a TEXT, which holds far more; this is what a page can show. Of an older
+# release, whose column is shorter, the line is written again, cut.
 _LONGEST = 4000
 _ACCOUNTS = ("domain", "user", "maillist", "alias", "admin", "ml")
 
@@ -39,6 +41,7 @@ def _rest(wanted: Request) -> list[str]:
 
 def _sent(change: FieldChange) -> str:
     name = change.field.name
+    # The log is read by all global admins in a panel, and kept for long.
     return name if change.field.kind.secret else f"{name}={','.join(change.values)}"
 
 

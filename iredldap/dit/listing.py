@@ -24,6 +24,8 @@ def _page_size(text: str) -> Reading:
 
 def _key(text: str) -> Reading:
     """Read a cursor: what a header cannot carry of it is percent-encoded."""
+    # Keys are compared in lower case, so a cursor that a client has changed in that way is the same
+    # one.
     return Reading((unquote(value_readers.text(text)).lower(),))
 
 
@@ -113,6 +115,8 @@ class ListingOptions:
         """
         values = {change.field.name: change.values for change in parsed.changes}
         names_only = ("yes",) in (values.get("name_only"), values.get("email_only"))
+        # Refused rather than ignored: who asks for attributes and gets names would miss them
+        # without knowing why.
         if names_only and "fields" in values:
             raise ParameterConflict("names have no attributes", parameter="fields")
         return cls(

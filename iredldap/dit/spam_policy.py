@@ -177,6 +177,7 @@ def _of_check(check: _Check, parsed: Parsed, stored: Row) -> dict[str, Value]:
         new[check.bypass] = "Y" if bypass == "yes" else "N"
     if quarantine := parsed.value(check.quarantine):
         new[check.quarantine_to] = check.place if quarantine == "yes" else ""
+    # Both parameters decide about the lover, and only one of them may have been sent.
     after = {**stored, **new}
     was_bypassed = _is_set(stored.get(check.bypass))
     # Where none of this holds, a lover that another client has set may stay one.
@@ -202,6 +203,8 @@ def _of_scores_and_names(change: FieldChange, prefix: str) -> dict[str, Value]:
             return {"spam_tag_level": _EVERY_MESSAGE if value == "yes" else None}
         case "spam_score":
             score = float(value) if value else None
+            # Both: the first one marks a message as spam, the second one is where quarantine
+            # begins. Apart from one another there are messages that are marked and not put aside.
             return {"spam_tag2_level": score, "spam_kill_level": score}
         case "banned_rulenames":
             return {"banned_rulenames": value or None}
@@ -225,6 +228,7 @@ def _shown(name: str, value: Any) -> Any:
         case "banned_rulenames":
             return value
         case "always_insert_x_spam_headers":
+            # Other panels write other low scores, which have the same effect.
             return _yes_no(value <= _EVERY_MESSAGE)
         case _ if name.startswith("bypass_"):
             return _yes_no(_is_set(value))

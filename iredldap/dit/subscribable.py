@@ -283,12 +283,15 @@ def new(
         "objectClass": ("mailList",),
         "mail": (mail,),
         "accountStatus": ("active",),
+        # Postfix hands the mail to mlmmj by this, which names the folder of the list below mlmmj's
+        # own.
         "mtaTransport": (f"mlmmj:{mail_names.domain_of(mail)}/{mail_names.local_part(mail)}",),
         "mailingListID": (number,),
         "shadowAddress": tuple(shadows),
         "domainStatus": ("disabled",) if is_marked else (),
         **new_attributes(in_directory(changes, Entry("", {}))),
     }
+    # Without `mail` none of Postfix's maps has the list: that is the mark of an unfinished one.
     services = {"mail": is_finished, "deliver": True, "mlmmj": True} | services_of(changes)
     attributes["enabledService"] = tuple(word for word, wanted in services.items() if wanted)
     return {name: encoded(values) for name, values in attributes.items() if values}
@@ -306,6 +309,7 @@ def in_directory(changes: Iterable[FieldChange], entry: Entry) -> list[FieldChan
     given = {c.field.name: [*c.values] for c in wanted if c.field.name in roles}
     if given:
         before = {folded(mail) for held in roles.values() for mail in held}
+        # Who was allowed by another program, and not as an owner or moderator, stays.
         others = [a for a in entry.texts("listAllowedUser") if folded(a) not in before]
         now = [mail for held in (roles | given).values() for mail in held]
         wanted.append(FieldChange(_ALLOWED, tuple(dict.fromkeys((*others, *now)))))

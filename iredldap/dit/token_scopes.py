@@ -47,10 +47,13 @@ def needed(own: Collection[str], changes: Iterable[FieldChange]) -> frozenset[st
         own: The scopes of the endpoint.
         changes: The parameters that were sent.
     """
+    # All scopes of an endpoint have one verb, which follows from its method.
     verb = next(iter(own), "").partition(":")[2]
     found: set[str] = set()
     for change in changes:
         area = change.field.token_area
+        # No account is without a password, so a token that creates accounts sets theirs; one of an
+        # account that exists is another matter.
         if area is None or (verb == CREATE and change.field.kind.secret):
             found.update(own)
         else:

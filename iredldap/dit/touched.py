@@ -72,6 +72,8 @@ def touched_by(
             changed = {n: ValueChanges((), tuple(v)) for n, v in attributes.items() if v}
         case Delete():
             event = "delete"
+            # Whole, so that an undo can add the entry again. Servers give entryUUID and entryCSN
+            # anew.
             changed = {n: ValueChanges(tuple(v)) for n, v in known.items() if n not in _IDENTITY}
         case Rename():
             event, new_dn = "rename", operation.new_dn
@@ -98,6 +100,7 @@ def _and_then(
     """Return the effect of earlier modifications of an attribute and of one more."""
     if _is_blind(mod):
         there = None if stored is None else stored.get(mod.attribute.lower(), ())
+        # By bytes: a value that comes back in another spelling is a change that an undo reverts.
         stay = {*mod.values} & {*(there or ())}
         removed: tuple[Value, ...] | None = (
             None if there is None else tuple(value for value in there if value not in stay)
@@ -105,6 +108,7 @@ def _and_then(
         return ValueChanges(removed, tuple(value for value in mod.values if value not in stay))
     removed, added = then.removed, then.added
     if mod.op is Op.ADD:
+        # Removed and added again by the same request: nothing has happened.
         back = {*(removed or ())} & {*mod.values}
         kept = None if removed is None else tuple(v for v in removed if v not in back)
         return ValueChanges(kept, (*added, *(v for v in mod.values if v not in back)))

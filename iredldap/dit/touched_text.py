@@ -20,6 +20,7 @@ def line(touched: Touched) -> str:
 
 def packed(lines: Iterable[str]) -> bytes:
     """Return lines as they are stored."""
+    # JSON escapes line breaks, so a line is one thing touched whatever its values are.
     text = "\n".join(lines).encode()
     return text if len(text) <= _SMALL else zlib.compress(text, 3)
 

@@ -302,5 +302,7 @@ def has_rights(entry: Entry) -> bool:
 
 def role_words(change: FieldChange, entry: Entry) -> set[str]:
     """Return the words in a change of services that would grant or revoke the admin role."""
+    # Given with the profile that was read, the word of the role changes nothing and is no attempt
+    # at more rights.
     would_matter = entry.has("enabledService", ROLE) == (change.verb is Verb.REMOVE)
     return {word for word in change.values if would_matter and word.lower() == ROLE}

@@ -32,6 +32,8 @@ _PATH = re.compile(r"(?:/[\w.@#&+=~-]+)+/?", re.ASCII)
 def text(value: str) -> str:
     """Read free text: blanks around it go, control characters are refused."""
     stripped = value.strip()
+    # A line break in a name would begin another line in whatever prints it; halves of surrogate
+    # pairs cannot be encoded.
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in stripped):
         raise InvalidParameter("control characters in a text")
     return stripped
@@ -92,6 +94,7 @@ def status(value: str) -> str:
 def transport(value: str) -> str:
     """Read a Postfix transport: a service, a next hop, or both, in printable ASCII."""
     word = value.strip()
+    # A blank would end the transport in a table of Postfix, and what follows would be the next hop.
     if not _TRANSPORT.fullmatch(word) or word == ":":
         raise InvalidParameter(f"{value[:80]!r} is no Postfix transport")
     name, _, hops = word.partition(":")
@@ -117,6 +120,7 @@ def host(value: str) -> str:
     parts = _HOST_PORT.fullmatch(word)
     if not parts or not (_is_address(parts["host"]) or _is_host_name(parts["host"])):
         raise InvalidParameter(f"{value[:80]!r} is no host")
+    # Its last group could be the port.
     if ":" in parts["host"] and not parts["open"]:
         raise InvalidParameter(f"{value[:80]!r}: an IPv6 address needs square brackets")
     if parts["port"] and not _is_port(parts["port"]):
@@ -127,6 +131,7 @@ def host(value: str) -> str:
 def _is_address(word: str) -> bool:
     read = ipaddress.IPv6Address if ":" in word else ipaddress.IPv4Address
     try:
+        # Postfix writes addresses of version 6 with this prefix.
         read(word.lower().removeprefix("ipv6:"))
     except ValueError:
         return False
@@ -167,6 +172,7 @@ def label(value: str) -> str:
 def phone(value: str) -> str:
     """Read a telephone number, in the characters that the directory takes for one."""
     word = value.strip()
+    # slapd takes no value of which nothing is left by its rule, such as a single dash.
     if not _PHONE.fullmatch(word) or not comparable_phone(word):
         raise InvalidParameter(f"{value[:40]!r} is no telephone number")
     return word
@@ -180,6 +186,7 @@ def comparable_phone(value: str) -> str:
 def mailbox_path(value: str) -> str:
     """Read an absolute directory, in lower case as Dovecot reads it, with a slash at its end."""
     word = value.strip()
+    # A job of iRedMail's removes directories by this path: it must not lead out of its own.
     if not _PATH.fullmatch(word) or {".", ".."} & set(word.split("/")):
         raise InvalidParameter(f"{value[:80]!r} is no absolute path")
     return word.lower().rstrip("/") + "/"
@@ -188,6 +195,7 @@ def mailbox_path(value: str) -> str:
 def mailbox_folder(value: str) -> str:
     """Read a folder name: 1 to 20 letters or digits, letter case kept."""
     word = value.strip()
+    # It is part of Dovecot's mail location, in which colons and slashes have a meaning.
     if not _FOLDER.fullmatch(word):
         raise InvalidParameter(f"{value[:40]!r}: 1 to 20 letters or digits")
     return word

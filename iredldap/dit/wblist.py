@@ -53,6 +53,8 @@ RECIPIENTS: Table = (
 ADDED = {Direction.INBOUND: ADDRESSES, Direction.OUTBOUND: RECIPIENTS}
 """What may be put on a list of each direction."""
 
+# Senders of inbound mail are looked up by the client's address too, recipients of outbound mail by
+# address and domain alone.
 READERS = {
     Direction.INBOUND: scopes.wblist_address,
     Direction.OUTBOUND: scopes.outbound_address,
