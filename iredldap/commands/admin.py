@@ -36,6 +36,7 @@ def reset_(path: Path, address: str) -> None:
     The rules for passwords apply. Sessions end with the old password; tokens do not.
     """
     with installation(path) as opened:
+        # Read before the password is asked for: a mistake in it costs no typing of a password.
         mail = mail_names.address(address)
         password = piped_or_prompted(f"New password of {mail}")
         directory, config, outside = opened.directory, opened.config, opened.outside
@@ -46,9 +47,13 @@ def reset_(path: Path, address: str) -> None:
             closing(ChangeLog.open(config, directory)) as change_log,
             Recording(change_log, logged(wanted.wanted, unix_user.name())) as recording,
         ):
+            # In the turn of the domain, as a request is: the API may be running, and changes of the
+            # same account too.
             execute(directory, lambda: wanted.plan(context), turn=turn, recording=recording)
         AdminLog(outside.iredadmin).note(mail, wanted.wanted)
         try:
+            # The proof: a domain that is disabled, or access rules that do not let the account
+            # bind, show only at a login.
             found = log_in(directory, config, mail, password)
         except InvalidCredentials:
             raise click.ClickException(

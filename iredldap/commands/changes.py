@@ -81,9 +81,13 @@ def _found(
 ) -> Iterator[Shown]:
     newest = [*islice(reader.changes(wanted), limit)]
     yield from reversed(newest)
+    # Ids sort by the time when a change began.
     last = newest[0]["id"] if newest else first_id(0)
     while follow:
         for change in reader.changes(replace(wanted, after=last)):
+            # Changes end in another order than they begin in: whoever passes over one that is open
+            # never prints its end. One of a worker that was killed stays open, and must not stop
+            # the rest.
             if change["result"] == "open" and _age(change) < _UNFINISHED:
                 break
             last = change["id"]

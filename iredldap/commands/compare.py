@@ -88,6 +88,8 @@ def _exit_status() -> Iterator[None]:
 
 def _only(settings: LdapSettings, uri: str) -> Directory:
     """Return the directory on one server, and no other one in its place."""
+    # A directory with several servers would answer from another one when this one fails, and
+    # nothing would differ.
     return Directory(replace(settings, uri=(uri,), writer="first"))
 
 

@@ -84,6 +84,8 @@ def doctor(
         stack.callback(gc.enable)
         gc.disable()
         tree, entries, passed = _file(ldif, suffix, stack) if ldif else _directory(path, stack)
+        # Judged to the end before the first line is printed: a tree that cannot be read as a whole
+        # has no violations, but an exit status of its own.
         found = list(checks.examine(tree, report.counted(entries)))
     for violation in found:
         if violation.rule not in passed and (not chosen or violation.rule in chosen):
@@ -150,6 +152,7 @@ def _directory(path: Path, stack: ExitStack) -> Judged:
     directory = stack.enter_context(closing(Directory(read_file(path, os.environ).ldap)))
     bases = (directory.tree.base, directory.tree.admin_base)
     queries = (Query(b, Scope.SUBTREE, "(objectClass=*)", checks.ATTRIBUTES) for b in bases)
+    # A missing base would look like a healthy empty tree.
     entries = chain.from_iterable(directory.stream(query, must_exist=True) for query in queries)
     marks = generations.marks_accounts(directory.schema())
     return directory.tree, entries, () if marks else (rules.DOMAIN_STATUS.name,)

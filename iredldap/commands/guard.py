@@ -62,8 +62,11 @@ class HangDetector:
             self._has_answered, self._failed = False, 0
         if answered:
             self._has_answered, self._failed = True, 0
+        # No process is not a hang: then it is systemd's turn, and there is nothing to kill.
         elif process is not None:
             self._failed += 1
+        # A server that has not answered yet may be recovering a large database after a crash;
+        # killed, it would begin again.
         is_due = self._has_answered or now - self._since >= self._patience
         return process is not None and is_due and self._failed >= self._failures
 
@@ -141,6 +144,8 @@ def running(pid_file: Path) -> Running | None:
 def kill(process: Running) -> bool:
     """Kill a slapd by SIGKILL; return whether it was there."""
     try:
+        # By a handle, not by number: between the look and the signal the number may be given to
+        # another process.
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return False
@@ -165,6 +170,7 @@ def _slapd(pid: int) -> Running | None:
     state, *numbers = rest.split()
     if name.partition("(")[2] != _PROGRAM or state == "Z":
         return None
+    # Field 22 of proc(5), the start time; the first field here is the third of the file.
     return Running(pid, int(numbers[18]))
 
 
@@ -199,6 +205,8 @@ def _refusals_are_answers() -> Iterator[None]:
         yield
     except _SILENCE:
         raise
+    # A wrong password, an entry that is not there, a busy server: all are answers of a server that
+    # lives.
     except ldap.LDAPError:
         pass
 

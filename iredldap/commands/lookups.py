@@ -36,6 +36,7 @@ def resolve(path: Path, address: str, *, as_json: bool) -> None:
         shown = _data(mail_flow.resolve(context, {"mail": _address(address)}, Parsed()))
     _print(shown, _flow(shown), as_json=as_json)
     ends_well = shown["accepted"] and not shown["loops"] and not shown["cut_off"]
+    # For scripts that check routes: mail that bounces in part is not delivered.
     if not ends_well or any(end["kind"] == "refused" for end in shown["ends"]):
         sys.exit(1)
 

@@ -19,6 +19,8 @@ from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.outside_systems import OutsideSystems
 
+# Values in the directory are other people's: an escape sequence in a name could rewrite what the
+# terminal shows.
 _CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f-\x9f]")
 
 config_option = click.option(

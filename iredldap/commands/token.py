@@ -64,6 +64,8 @@ def create(
             raise click.ClickException(f"{address} is no active admin")
         made, secret = _manager(opened).create(admin, parsed)
         _note(opened, admin.address, "token_create", made.id, parsed)
+    # The secret comes last and alone on standard output: what is written to a file is the secret
+    # and nothing else.
     click.echo(json.dumps(shown(made), indent=2), err=True)
     click.echo(secret)
 
@@ -100,6 +102,8 @@ def revoke(path: Path, ids: tuple[str, ...]) -> None:
     with installation(path) as opened:
         stored = ApiTokens(opened.state.database)
         owners = {one.id: one.admin for one in stored.tokens()}
+        # All or none: a slip in one of several ids must not leave the impression that a leaked
+        # token is gone.
         if unknown := [id_ for id_ in ids if id_ not in owners]:
             raise click.ClickException(f"no token {', '.join(unknown)}; nothing was deleted")
         for id_ in sorted(stored.delete(ids)):

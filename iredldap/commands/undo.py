@@ -89,6 +89,8 @@ class _Undoing:
         while found:
             yield from found
             last = found[-1].id
+            # By id, not by a count: the undos themselves are changes, and would shift what comes
+            # next.
             older = ChangeFilter(since=wanted.since, admin=wanted.admin, before=last)
             found = self.log.store.find(older, _PAGE)
 
@@ -112,6 +114,7 @@ class _Undoing:
                 click.echo(f"# outside the directory: {words}")
             _print_left(shown.plan.left)
             return
+        # Which domains it touches is only known with the plan (`Plan.touches`), which takes them.
         turn = Turn(outside.turns, frozenset(), _PATIENCE)
         with Recording(self.log, logged(wanted, self.caller.address)) as recording:
             outcome = execute(directory, make, turn=turn, recording=recording)

@@ -37,6 +37,8 @@ class Checkpoint:
     def reach(self, done: int) -> None:
         """Record the progress; it is written to the disk now and then."""
         self._reached = done
+        # Each one costs a flush to the disk. What a checkpoint lacks is found again by the next
+        # run, whose additions then meet the entries that are there.
         if done - self._kept >= _ENTRIES or time.monotonic() - self._since >= _SECONDS:
             self.keep()
 
@@ -45,6 +47,7 @@ class Checkpoint:
         self._since = time.monotonic()
         if not self._path or self._reached == self._kept:
             return
+        # Written beside it and renamed: at any moment there is a whole checkpoint.
         scratch = self._path.with_name(f".{self._path.name}.new")
         with scratch.open("w", encoding="ascii") as out:
             json.dump({**self._head, "done": self._reached}, out)

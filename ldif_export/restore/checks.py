@@ -100,6 +100,7 @@ class FileCheck:
                     if text == f"{_HEAD} left out":
                         reason = "no passwords: accounts that are new can not log in"
                         self.warnings.add(line, reason)
+            # Our increments hold nothing but change records.
             case LineIssue(reason=parser.CHANGE_RECORD) if self.is_increment:
                 # What it is has been said once.
                 self._changes += 1
@@ -213,6 +214,7 @@ class FileCheck:
     def _end(self, line: int, *, torn: bool) -> None:
         what = "changes" if self.is_increment else "entries"
         number = self._changes if self.is_increment else self.records
+        # What was cut off between two records is well-formed LDIF: only the number shows it.
         if self._announced is not None and self._announced != number:
             reason = f"{self._announced} {what} are announced, {number} are there"
             self.faults.add(line, reason)
@@ -249,6 +251,8 @@ def password_warnings(record: ParsedRecord, verified: Collection[str]) -> list[s
 def suffix_of_account(parts: DnParts) -> DnParts | None:
     """Return the suffix of an entry that is below the domains or the admins, or None."""
     for place, part in enumerate(parts):
+        # By the names of the two branches: a file is checked without a directory that knows its
+        # suffix.
         if place and list(part) in ([("o", "domains")], [("o", "domainadmins")]):
             return parts[place + 1 :]
     return None

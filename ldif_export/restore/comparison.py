@@ -63,6 +63,7 @@ class Comparison:
 
     def differences(self) -> Iterator[Difference]:
         """Yield what differs, in the first entries that do."""
+        # Digests say that an entry differs, not in what: the few that are listed are read again.
         unlike = set(self.differing)
         normalizer, largest = self.validation.normalizer, self.validation.options.largest
         found = read_accounts(self.file, normalizer, largest=largest) if unlike else ()
@@ -116,6 +117,8 @@ def compare(
     validation = FileValidation(index, make_normalizer(directory, options), options)
     validation.read(file)
     validation.look_up(directory)
+    # One byte for each entry, in the order of writing: of a million entries the decisions are a
+    # megabyte.
     actions = bytearray()
     unlike: set[int] = set()
     for wanted, there, line, _ in index.compared(by_depth=validation.by_depth):

@@ -47,6 +47,7 @@ def find_conflicts(
     brought = (
         unique for unique in index.unique_names(by_depth=by_depth) if is_brought(unique.position)
     )
+    # A thousand at a time: one search for each address would take as long as the restore itself.
     while some := list(islice(brought, _TOGETHER)):
         having = _holders(directory, {unique.name for unique in some}, parts)
         for unique in some:

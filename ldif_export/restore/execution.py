@@ -111,6 +111,7 @@ def _check_unchanged(plan: RestorePlan) -> None:
     """Check that a plan may be carried out, and that its file is still the one it was made of."""
     if not plan.ok:
         raise PreconditionFailed(f"the plan refuses {plan.refused_count} times")
+    # The file is read again while it is written: another one of this name was never judged.
     if _digest(plan.file) != plan.sha256:
         raise PreconditionFailed(f"{plan.file} has changed since it was planned")
 
@@ -126,6 +127,8 @@ def _write(
     # One after another, parents first: a child cannot be added before its parent.
     for done, (position, record, make) in enumerate(_changes(plan, directory), 1):
         try:
+            # By the execution of the API: an add without an answer is read back, and slapd asserts
+            # the state of what is changed.
             apply.execute(directory, make, recording=recording)
         except Refusal as refusal:
             refusal.report = {**(refusal.report or {}), "line": record.line, "writes": done - 1}
@@ -138,6 +141,8 @@ def _write(
 def _outcome(done: RestorePlan, directory: Directory) -> RestoreOutcome:
     shared = IssueList()
     with FileIndex() as index:
+        # Not from what was counted: what the directory holds at the end is the result, whoever has
+        # written meanwhile.
         compared = compare(done.file, directory, index, done.options)
         for fault in compared.conflicts(done.actions, {Action.ADD}, afterwards=True):
             shared.add(fault.line, fault.reason)

@@ -122,6 +122,8 @@ class FileIndex:
     """Index the entries of a file; query it when all are added and `settle` was called."""
 
     def __init__(self) -> None:
+        # A temporary database of SQLite's own, which is in memory as long as it is small, and gone
+        # with the process.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")

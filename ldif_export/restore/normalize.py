@@ -118,6 +118,8 @@ class Normalizer:
 
         A file without passwords says nothing about them: they stay.
         """
+        # slapd adds the values of the RDN where an entry lacks them, so the directory's entry has
+        # them.
         completed = self.schema.completed(record.dn, record.attributes)
         wanted, there = self._forms(completed), self._forms(entry.attributes)
         # Compared in normal form, written as the file spells it.
@@ -157,6 +159,7 @@ class Normalizer:
         return found
 
     def _form(self, attribute: str) -> Callable[[bytes], bytes]:
+        # A class has several names and an OID, and slapd returns the one that it was added by.
         if attribute == "objectclass":
             return self._class
         if self.schema.holds_dns(attribute):
@@ -226,6 +229,8 @@ def _by_depth(records: Iterable[ParsedRecord]) -> Iterator[ParsedRecord]:
             "CREATE INDEX by_depth ON record (depth, number); BEGIN;"
         )
         database.executemany(
+            # Among entries of one depth the order of the file stays, so that a second run writes in
+            # the same order.
             "INSERT INTO record (depth, line, text) VALUES (?, ?, ?)",
             ((names.depth(r.dn), r.line, writer.record(r.dn, r.attributes)) for r in records),
         )
@@ -236,4 +241,5 @@ def _by_depth(records: Iterable[ParsedRecord]) -> Iterator[ParsedRecord]:
 
 
 def _digest(values: object) -> bytes:
+    # 16 bytes are enough: only two entries of one DN are compared with one another.
     return blake2b(repr(values).encode(), digest_size=_DIGEST).digest()

@@ -22,6 +22,7 @@ _CLEAR = frozenset({b"CLEARTEXT", b"CLEAR", b"PLAIN"})
 def is_clear(stored: bytes) -> bool:
     """Return whether a stored password is clear text, or the server takes it for that."""
     scheme = _SCHEME.match(stored)
+    # slapd compares a value that names no scheme as it is.
     return scheme is None or scheme[1].upper() in _CLEAR
 
 

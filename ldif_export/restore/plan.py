@@ -103,6 +103,8 @@ def _resumed(actions: bytes, done: int) -> bytes:
     What became of them since is the work of other clients, and is not undone.
     """
     return bytes(
+        # An entry that was deleted since the interruption is not added again, and one that was
+        # changed is not changed back.
         Action.PASS if position < done and action != Action.NOTHING else action
         for position, action in enumerate(actions)
     )

@@ -82,6 +82,8 @@ class FileValidation:
                     self._record(item)
         self.sha256 = digesting.sha256
         # When all entries are known, in whatever order the file has them.
+        # Not while reading: a parent may come after its children, and an address may be given twice
+        # at either end of a file.
         self.check.conclude()
         self.by_depth = next(self.index.late(), None) is not None
 
@@ -147,6 +149,8 @@ class FileValidation:
     def _record(self, found: ParsedRecord) -> None:
         record = self.normalizer.normalized(found)
         parts = self.normalizer.parts(record.dn)
+        # slapd accepts fewer DNs than a parser: those with an attribute that the schema does not
+        # know are refused.
         if not parts or not self.normalizer.schema.is_dn(record.dn):
             # It cannot even be looked up.
             self.refused.add(record.line, f"{record.dn!r} is not a valid DN")
@@ -185,6 +189,8 @@ class FileValidation:
         """Yield why the server would refuse an entry, and what can be done about it."""
         schema = self.normalizer.schema
         unknown = {name for name in record.attributes if schema.attribute(name) is None}
+        # So that the one who restores reads about an unknown attribute once, with a way out, and
+        # not also that no class allows it.
         known = {name: values for name, values in completed.items() if name not in unknown}
         yield from schema.faults(known, record.dn)
         for name in unknown:

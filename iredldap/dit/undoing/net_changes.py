@@ -31,12 +31,14 @@ class AttributeChange:
         return not (self.removed or self.added or self.is_unknown or self.is_sealed)
 
     def _remove(self, common: bytes, value: bytes) -> None:
+        # Added and removed again within the change: nothing to revert.
         if common in self.added:
             del self.added[common]
         else:
             self.removed[common] = value
 
     def _add(self, common: bytes, value: bytes) -> None:
+        # In the same spelling; in another one the attribute has changed all the same.
         if self.removed.get(common) == value:
             del self.removed[common]
         else:
@@ -103,6 +105,7 @@ def entry_changes(touched: Iterable[TouchedEntry], equality_of: EqualityOf) -> l
             change = at[place] = EntryChange(None if write.event == "add" else write.dn, write.dn)
             ordered.append(change)
         _follow(change, write, equality_of)
+        # Later writes name the entry by its new DN, and so do those of the entries below it.
         if write.event == "rename":
             _move(at, write.dn, write.new_dn)
     return [change for change in ordered if not change.is_none]

@@ -63,6 +63,7 @@ def reverse(
     for name, attribute in change.attributes.items():
         if attribute.is_none:
             continue
+        # Left alone as a whole: to put back a part of the values would be a state that never was.
         if attribute.is_unknown or attribute.is_sealed:
             why = SEALED if attribute.is_sealed else UNKNOWN
             left.append(LeftAlone(entry.dn, attribute.name, why))
@@ -83,6 +84,7 @@ def reverse(
                 for common, value in unit.removed.items()
                 if common not in present or common in gone
             }
+        # Judged last, as a value that stays anyway needs no judgement.
         for common, value in [*back.items()]:
             if why := why_not(name, value):
                 left.append(_left(entry, attribute, why, {common: value}))
@@ -98,6 +100,8 @@ def _units(attribute: AttributeChange, held: Values, schema: Schema) -> Iterator
     parts = [_by_setting(values) for values in (attribute.removed, attribute.added, held)]
     removed, added, present = parts
     for key in dict.fromkeys((*removed, *added)):
+        # Most settings have one value, which a change replaces; the words of a list come and go one
+        # by one.
         single = key not in _LISTS_OF_SETTINGS
         yield _Unit(removed.get(key, {}), added.get(key, {}), present.get(key, {}), single)
 
@@ -120,6 +124,7 @@ def _is_taken_over(unit: _Unit) -> bool:
     """Return whether others have replaced what was put in the place of the old values."""
     if not unit.removed or unit.removed.keys() <= unit.held.keys():
         return False
+    # Some of the new values are still there: others have added to them, which stays.
     if unit.added:
         return not unit.added.keys() & unit.held.keys()
     return unit.is_single and bool(unit.held)
@@ -151,6 +156,8 @@ def is_unchanged(change: EntryChange, entry: Entry, schema: Schema) -> bool:
 
     Its state says so, or else its values; a secret that was not kept is not compared.
     """
+    # Quick and certain. Where the write got no response the state is not known, and the values
+    # decide.
     if change.state and entry.csn == change.state:
         return True
     held = {name.lower(): values for name, values in entry.attributes.items()}
