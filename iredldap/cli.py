@@ -78,6 +78,8 @@ def _certificates(
         return path
     named = "--ca-file"
     if context.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT:
+        # A variable of the shell's profile may have been forgotten, and the message would name an
+        # option that no one has given.
         named = next(filter(os.environ.get, _CA_VARIABLES))
     if path.is_file():
         _fail(f"{named}: {path}: {wrong}")
@@ -146,6 +148,8 @@ def init(
         "change-log-keys": new_secret(),
     }
     secrets |= {name.replace("_", "-"): url for name, url in urls.items() if url}
+    # Looked for before the server is asked: a run that stops here has changed nothing, not even the
+    # probe's entry.
     for name in secrets:
         if (folder / name).exists():
             _fail(f"{folder / name} exists; nothing was changed")
@@ -159,6 +163,7 @@ def init(
         },
         "server": {"bind": bind},
     }
+    # Judged as the service will read it, with the secrets, before a file is written.
     settings = _judged(sections, secrets).ldap
     if not dry_run:
         sections["passwords"] = _password_settings(settings)
@@ -171,9 +176,12 @@ def init(
         return
     files = {folder / name: (f"{text}\n", SECRETS) for name, text in secrets.items()}
     try:
+        # The configuration last: while it is missing, `init` can be run again. It has no secrets,
+        # so its mode is the umask's.
         write_new({**files, path: (configuration(sections), 0o666)})
     except OSError as ex:
         _fail(f"{ex}; nothing was changed")
+    # Warnings only: databases may be set up after the API.
     for error in _errors_beside(_read(path)):
         click.echo(f"beware: {error}", err=True)
     click.echo(f"{path} written, secrets in {folder}. Start with: iredldap serve --config {path}")
@@ -207,6 +215,8 @@ def check_config(path: Path, *, probing: bool) -> None:
     if probing:
         verified = _probed(config.ldap)
         chosen = config.passwords.password_scheme
+        # The admin's choice, which the probe cannot know; it only shows whether such hashes are
+        # verified.
         keeps_bcrypt = chosen == "BCRYPT" and "CRYPT" in verified
         scheme = chosen if keeps_bcrypt else probe.best_scheme(verified)
         found: dict[str, Value] = {"password_scheme": scheme, "verified_schemes": verified}
@@ -257,6 +267,7 @@ def serve(path: Path) -> None:
 )
 def dev(port: int, ldap_port: int, home: Path) -> None:
     """Start a private slapd and the API, until Ctrl-C."""
+    # As an exception, so that slapd and gunicorn are stopped by what has started them.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     development = Development(home, port, ldap_port)
@@ -286,6 +297,7 @@ def _introduce(development: Development) -> None:
     )
     click.echo(f"  curl -b cookies -X POST -d defaultQuota=1024 {facts['url']}/domain/test.com")
     click.echo("ready")
+    # Scripts wait for `ready` in a pipe, which is buffered.
     sys.stdout.flush()
 
 

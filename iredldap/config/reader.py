@@ -45,6 +45,8 @@ def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
     """
     errors: list[str] = []
     known = dict(sections())
+    # A misspelt name is an error and not ignored: a setting that restricts access would silently
+    # not be in force.
     errors += [f"[{name}]: no such section" for name in mapping if name not in known]
     records = {}
     for name, record in known.items():
@@ -58,6 +60,8 @@ def read(mapping: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
     if errors:
         raise ConfigurationError(errors)
     config = Config(**records)
+    # What is wrong with settings together is looked for in values that are right alone: else one
+    # mistake would be reported twice.
     if errors := [*config.faults()]:
         raise ConfigurationError(errors)
     return config

@@ -58,6 +58,8 @@ def header(data: bytes, at: int, limit: int) -> Element | None:
     start = at + 2
     if size >= _LONG:
         more = size - _LONG
+        # RFC 4511, 5.1 allows only the definite form: 0x80 alone, a length to be found at the end,
+        # is none.
         if not 1 <= more <= _MOST_LENGTH_BYTES:
             raise MalformedReply(f"a length has {more} bytes")
         # The bytes of the length itself may be split between two reads.

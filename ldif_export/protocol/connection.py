@@ -47,6 +47,7 @@ class LdapConnection:
         Raises:
             ServerDown: If the connection is lost.
         """
+        # 0 is kept for what the server sends unasked (RFC 4511, 4.1.1.1).
         self._number = self._number % LAST_MESSAGE_ID + 1
         try:
             self._socket.sendall(request(self._number))
@@ -173,6 +174,8 @@ def _bound(uri: str, settings: LdapSettings) -> LdapConnection:
         bound = connection.answer(_bind(uri, settings), messages.BIND_RESPONSE)
         _succeed(bound, lambda result: result_codes.bind_refusal(result, settings.bind_dn))
         connection.wait(settings.operation_timeout)
+    # Also when a signal ends the process: slapd would keep an open connection for its idle
+    # time-out.
     except BaseException:
         connection.close()
         raise

@@ -41,6 +41,8 @@ def encode(text: str) -> bytes:
 
 
 def _term(text: str, at: int, depth: int) -> tuple[bytes, int]:
+    # Bounded, as each level is a call: a filter of thousands of levels would end in a
+    # RecursionError.
     if text[at : at + 1] != "(" or not depth:
         _refuse(text, at)
     kind = text[at + 1 : at + 2]
@@ -80,6 +82,7 @@ def _item(text: str, at: int) -> tuple[bytes, int]:
 
 
 def _substrings(written: str) -> bytes:
+    # Split before it is unescaped: `\2a` is an asterisk of the value.
     first, *middle, last = (_unescaped(part.encode()) for part in written.split("*"))
     tagged = [(_FIRST, first), *((_MIDDLE, part) for part in middle), (_LAST, last)]
     return encoded(SEQUENCE, *(encoded(tag, part) for tag, part in tagged if part))

@@ -85,6 +85,8 @@ def missing_bytes(data: bytes, at: int) -> int:
     # Not even the length has arrived: one byte at least is missing.
     if found is None:
         return 1
+    # Judged before anything of it is kept: a server that is none, or a broken one, must not fill
+    # the memory.
     if found.end - found.start > LARGEST_MESSAGE:
         raise MalformedReply(f"a message has {found.end - found.start} bytes")
     return max(0, found.end - len(data))
@@ -150,6 +152,7 @@ def is_disconnection(data: bytes, found: LdapMessage) -> bool:
     # Unsolicited notifications have the message number 0 (RFC 4511, section 4.4).
     if found.number or found.operation != EXTENDED_RESPONSE:
         return False
+    # It ends the connection from the server's side (RFC 4511, 4.4.1), and its result says why.
     return encoded(_EXTENSION_NAME, _DISCONNECTION) in data[found.start : found.end]
 
 

@@ -27,6 +27,7 @@ def open_socket(uri: str, settings: LdapSettings) -> socket.socket:
     if scheme == "ldapi":
         return _local(uri, settings.network_timeout)
     server = urlsplit(uri)
+    # `ldap://` without a host is what libldap takes for this machine.
     address = (server.hostname or "localhost", server.port or _PORTS[scheme])
     try:
         plain = socket.create_connection(address, settings.network_timeout)

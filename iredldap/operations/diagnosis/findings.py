@@ -64,6 +64,7 @@ def fill(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
         if any(names.is_within(settings.suffix, one) for one in database.texts("namingContexts")):
             used, free, most = (int(database.text(name) or 0) for name in _PAGES)
             if most:
+                # Pages once used stay in the file; those that are free again are used first.
                 yield _filled(settings.suffix, (used - free) / most)
 
 
@@ -80,6 +81,7 @@ def _filled(suffix: str, share: float) -> Finding:
 def dry_run(directory: Directory, settings: LdapSettings) -> Iterator[Finding]:
     """Report whether the directory has the No-Op control, which checks writes without executing."""
     can, rest = "is offered", "what only slapd knows is found out before the first write"
+    # Asked by an empty change under the control, as no server lists it among those that it has.
     if not directory.can_judge():
         # A server that takes no changes does not say.
         can, rest = "is not offered now", "what only slapd knows is found out by the write itself"

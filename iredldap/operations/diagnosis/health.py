@@ -54,6 +54,8 @@ class Fault:
         return {"what": self.what, "why": self.why, "since": since}
 
 
+# A balancer asks often and takes a node out that answers late, so its request starts no probe of
+# its own that could hang: it waits a moment for threads that probe anyway.
 class Health:
     """Probes in the background.
 
@@ -136,7 +138,10 @@ class _Watch:
             self._probing = False
             self._began, self._seen_at = time.monotonic(), datetime.now(UTC)
             self._thread = threading.Thread(
-                target=self._watch, name=f"probe {self._name}", daemon=True
+                # A daemon: a probe that hangs must not keep the process from ending.
+                target=self._watch,
+                name=f"probe {self._name}",
+                daemon=True,
             )
             self._thread.start()
 
@@ -167,6 +172,8 @@ class _Watch:
             return self._last()
 
     def _last(self) -> Fault | None:
+        # A result counts as long as the next one may still be under way; an older one says that the
+        # probe hangs.
         if self._ended and time.monotonic() - self._seen < self._late:
             return self._fault
         # It hangs, or has not ended even once.
@@ -217,6 +224,7 @@ class _Watch:
             if self._fault:
                 log.warning("ready again", what=self._name)
             self._fault = None
+        # `since` stays while the reason changes: to the operator it is one outage.
         elif self._fault is None or self._fault.why != why:
             since = self._fault.since if self._fault else self._seen_at
             self._fault = Fault(self._name, why, since)

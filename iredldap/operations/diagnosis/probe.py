@@ -26,17 +26,23 @@ def verified_schemes(directory: Directory) -> tuple[str, ...]:
 
     A disabled admin of a random name is added, bound as with a hash of each scheme, and removed.
     """
+    # RFC 2606 keeps `.invalid` for names that no one has. At random, so that two at once do not
+    # meet.
     mail = f"probe-{secrets.token_hex(8)}@probe.invalid"
     dn = directory.tree.admin(mail)
     attributes = {
         "objectClass": encoded(["mailAdmin"]),
         "mail": encoded([mail]),
+        # slapd verifies a password whatever this says, and no program of iRedMail lets such an
+        # account in.
         "accountStatus": encoded(["disabled"]),
         "description": encoded(["made to see which password hashes work; may be deleted"]),
     }
     directory.write(Add(dn, attributes))
     try:
         return tuple(scheme for scheme, stored in _samples() if _is_verified(directory, dn, stored))
+    # Also if a bind fails in a way that was not foreseen: an admin with a known password must not
+    # stay.
     finally:
         directory.write(Delete(dn))
 

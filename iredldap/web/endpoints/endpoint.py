@@ -18,6 +18,8 @@ PASSWORD_RULES = (
     "PW_IS_ADDRESS",
 )  # fmt: skip
 
+# From the path, so that a new endpoint cannot be without a scope: one whose first word is not here
+# fails when the application is made.
 _AREAS: Mapping[str, str] = {
     "domain": "domains", "domains": "domains",
     "user": "users", "users": "users",
@@ -92,6 +94,8 @@ class Endpoint:
     token_scopes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        # Falcon's router knows no two variables of different names at one place of a path, so such
+        # rows share a route.
         object.__setattr__(self, "route", self.route or self.path)
 
     @property
@@ -109,6 +113,8 @@ class Endpoint:
             return self.token_scopes
         if self.is_open:
             return ()
+        # POST alone does not say whether something is created: the reference uses it for settings
+        # as well.
         creates = self.id.endswith("_create")
         verb = _VERBS.get(self.method, token_scopes.CREATE if creates else token_scopes.UPDATE)
         return (f"{_AREAS[self.path.split('/')[2]]}:{verb}",)

@@ -44,6 +44,8 @@ def _everywhere(row: Endpoint, *, in_folders: bool = False) -> Iterator[Endpoint
         row: Has `*` in id, path and summary, for the target.
         in_folders: Whether the path itself distinguishes domains and accounts.
     """
+    # Three rows from one: everybody, a domain and an account differ in who may call, and in what
+    # the path names.
     for target in _TARGETS:
         place = target.folder + target.place if in_folders else target.place
         yield replace(
@@ -211,6 +213,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         profile="wblist",
         era="later",
     )
+    # The reference has POST add, PUT remove and DELETE empty a list; ids say so.
     stem = row.id.removesuffix("get")
     add = replace(
         row,

@@ -12,6 +12,8 @@ from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.openapi.schemas import reference
 
 _NAME: Mapping[str, Any] = {"type": "string", "pattern": "^[^/]+$"}
+# Without a format: addresses that other tools have stored, which a path may name, are none by RFC
+# 5321.
 _ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 1}
 
 _PATH: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -88,6 +90,8 @@ _EXAMPLES: Mapping[str, Any] = {
 def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
     """Describe the parameters in the path, the query string and the headers."""
     described = [_path(name) for name in re.findall(r"\{(\w+)\}", path)]
+    # OpenAPI has one place for a parameter, and the body is where most clients send those of a
+    # change. That the query string does as well is said in the description.
     if endpoint.table and not has_form(endpoint):
         described += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
     if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
@@ -116,6 +120,8 @@ def form(table: Table) -> dict[str, Any]:
     described = properties(table)
     for field in table:
         described[field.name]["examples"] = [_example(field)]
+    # A required parameter that another one replaces is not required by itself, which a list of
+    # names cannot say.
     required = [field.name for field in table if field.required and not field.conflicts_with]
     schema: dict[str, Any] = {"type": "object", "properties": described}
     return schema | ({"required": required} if required else {})

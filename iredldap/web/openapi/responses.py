@@ -23,6 +23,7 @@ COMMON_ERRORS = (
 )
 """Codes that the public reference gives to every endpoint."""
 
+# Codes that follow from what an endpoint is are added here, so that a row names only its own.
 _OF_ANY = (
     "INVALID_PARAMETER",
     "BODY_TOO_LARGE",
@@ -120,6 +121,7 @@ def answers(*endpoints: Endpoint) -> dict[str, Any]:
     Refusals have a status of their own each, as they do unless `always_ok_status` is set.
     """
     first = endpoints[0]
+    # Endpoints that differ by a value in the path have one entry in the document, and answer alike.
     described: dict[str, Any] = {"200": _success(first)}
     if first.operation:
         described["202"] = _PROMISE

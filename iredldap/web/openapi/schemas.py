@@ -101,6 +101,8 @@ DATA: Mapping[str, Mapping[str, Any]] = {
                 "additionalProperties": {"type": ["integer", "null"]},
             },
         },
+        # Not a list of the schema's attributes: a profile shows whatever the entry has, also of
+        # other programs.
         "additionalProperties": _TEXTS,
     },
     "Listing": {
