@@ -74,6 +74,8 @@ class Amavisd(Gateway):
         pairs = LISTS[direction]
 
         def work(connection: sql.Connection) -> None:
+            # The account's row is locked first by every change of it: two changes of one account
+            # wait for one another there, and lock nothing crosswise behind it.
             own = {pairs.account.name: _own(connection, account), "wb": colour.letter}
             # Sorted, so that two clients lock the rows in one order.
             numbers = sorted(_numbered(connection, addresses))
@@ -214,6 +216,7 @@ class Amavisd(Gateway):
     def _count(self, named: Named) -> dict[str, int]:
         if not self._is_in_use:
             return {}
+        # Lists name an account by the number of its row.
         accounts = sql.select(USERS.c.id).where(named(USERS.c.email))
         wanted = [
             (USERS, named(USERS.c.email)),
@@ -318,6 +321,7 @@ def _before(connection: sql.Connection, account: str) -> list[Values]:
     """Lock and read the policies that Amavisd reads before that of an account."""
     if key_class(account) is KeyClass.EMAIL:
         return []
+    # Policies that other tools have named otherwise are not ours to settle.
     name = POLICIES.c.policy_name
     inside = sql.true() if account == EVERYBODY else name.endswith(account, autoescape=True)
     wanted = sql.select(POLICIES).where(inside, name != account).order_by(name).with_for_update()

@@ -228,6 +228,7 @@ class Iredapd(Gateway):
 
         def work(connection: sql.Connection) -> None:
             gone = change_list(connection, SPF_DOMAINS.c.domain, {}, edit)
+            # By this comment iRedAPD's job marks the addresses that it has resolved for a domain.
             comments = [f"AUTO-UPDATE: {name}" for name in gone]
             for table in present:
                 delete_values(connection, table.c.comment, comments)
@@ -272,6 +273,8 @@ class Iredapd(Gateway):
         """
         places = self._account_columns()
         moving = [place for place in places if len(new) <= place.width]
+        # MariaDB would cut the longer name or refuse it, by its mode; cut, the row is another
+        # account's.
         ending = [place for place in places if len(new) > place.width]
 
         def work(connection: sql.Connection) -> None:
@@ -343,6 +346,8 @@ def _put_throttle(connection: sql.Connection, row: Values) -> None:
         return
     # PostgreSQL has no unique key here, and there may be several rows: all are updated.
     own = _own(row["account"], row["kind"])
+    # PostgreSQL counts the rows found, also those that were so already; MariaDB, which does not,
+    # has gone another way above.
     if not connection.execute(sql.update(THROTTLES).where(own).values(row)).rowcount:
         connection.execute(sql.insert(THROTTLES).values(row))
 
@@ -365,6 +370,7 @@ def _raise_users(
 
 def _drop_counters(connection: sql.Connection, throttles: Condition) -> None:
     """Delete the counters of some throttles, whose rows stay locked until the transaction ends."""
+    # Sorted, as all that locks several rows: two clients take them in one order.
     wanted = sql.select(THROTTLES.c.id).where(throttles).order_by(THROTTLES.c.id)
     delete_values(connection, COUNTERS.c.tid, connection.scalars(wanted.with_for_update()).all())
 

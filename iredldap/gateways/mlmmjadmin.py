@@ -59,6 +59,8 @@ class Mlmmjadmin:
         Raises:
             MlmmjadminUnavailable: If not.
         """
+        # It has no call that only says whether it is there: one for a list that cannot be there
+        # asks for its token and its answer, and reads nothing.
         self.profile(_UNKNOWN_LIST)
 
     def profile(self, mail: str) -> Settings | None:
