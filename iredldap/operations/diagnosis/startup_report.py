@@ -9,6 +9,7 @@ from iredldap.dit import generations
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
+from iredldap.operations.diagnosis.writability import writes_refused
 
 _INTERVAL = 5.0
 """Seconds between two tries while the directory does not answer."""
@@ -47,7 +48,10 @@ class StartupReport:
             try:
                 # Here, and not in the first request: making sense of the schema takes 25 to 50 ms.
                 schema = self._directory.schema()
-                found = [*findings.find_all(self._directory, self._settings)]
+                found = [
+                    *writes_refused(self._directory, self._settings),
+                    *findings.find_all(self._directory, self._settings),
+                ]
             except ServerDown:
                 # The health probe logs that it does not answer.
                 self._closing.wait(_INTERVAL)
