@@ -15,7 +15,7 @@ $(if $(AREA),$(if $(TESTS),,$(error no folder of tests is called $(AREA))))
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz unit check format docs screenshot lock bench clean provide-run provide-test
+.PHONY: help setup run cluster test fuzz unit check format docs screenshot lock bench clean provide-run provide-cluster provide-test
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ setup: $(VENV)/ready ## make the virtual environment (PYTHON=python3)
 
 run: provide-run $(VENV)/program ## start the API on a directory of its own (PORT, LDAP_PORT, VAR)
 	@exec $(BIN)/iredldap dev
+
+cluster: provide-cluster $(VENV)/cluster ## start two directories, two nodes and a balancer (PORT, LDAP_PORT, VAR)
+	@exec $(BIN)/iredldap dev --cluster
 
 # Each process has servers of its own; most of the time it waits for them, so one more than cores.
 # A process begins with a row of files, and who has no more takes half of what another one has left.
@@ -69,6 +72,9 @@ clean: ## remove what these words made, but not the data of `run`
 provide-run:
 	@PYTHON='$(PYTHON)' tools/provide run
 
+provide-cluster:
+	@PYTHON='$(PYTHON)' tools/provide cluster
+
 provide-test:
 	@PYTHON='$(PYTHON)' tools/provide test
 
@@ -81,9 +87,16 @@ $(VENV)/program: setup.cfg pyproject.toml | provide-run
 	@$(INSTALL) .
 	@touch $@
 
-# Marks both: the program is part of it.
+# The driver of PostgreSQL, which the nodes of a cluster share.
+$(VENV)/cluster: setup.cfg pyproject.toml | provide-cluster
+	@echo "Installing iredldap and the driver of PostgreSQL into $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) '.[postgresql]'
+	@touch $(VENV)/program $@
+
+# Marks all: the program and the driver are part of it.
 $(VENV)/ready: setup.cfg pyproject.toml | provide-run
 	@echo "Installing iredldap and what its tests and checks need into $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) '.[dev]'
-	@touch $(VENV)/program $@
+	@touch $(VENV)/program $(VENV)/cluster $@

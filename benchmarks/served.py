@@ -17,7 +17,7 @@ from benchmarks import fetch
 from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.development import gunicorn_command
+from iredldap.embedded.gunicorn import gunicorn_command
 from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.installation import configuration
 from tests.support.databases import Urls, sqlite_databases

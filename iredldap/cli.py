@@ -1,7 +1,6 @@
 """The command `iredldap`."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -14,6 +13,7 @@ from click.core import ParameterSource
 from iredldap import trust, version
 from iredldap.commands.admin import admin
 from iredldap.commands.changes import changes
+from iredldap.commands.dev import cluster_fault, dev
 from iredldap.commands.directory import directory
 from iredldap.commands.doctor import doctor
 from iredldap.commands.lookups import references, resolve
@@ -31,9 +31,7 @@ from iredldap.config.reader import (
 )
 from iredldap.config.sections import Config
 from iredldap.dit import generations
-from iredldap.embedded.development import Development, gunicorn_command
-from iredldap.embedded.errors import EmbeddedError, PortRefusedError
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.gunicorn import gunicorn_command
 from iredldap.errors import Refusal
 from iredldap.gateways.change_store import ChangeStore
 from iredldap.gateways.directory import Directory
@@ -60,6 +58,8 @@ def main() -> None:
 
 
 main.add_command(admin)
+main.add_command(cluster_fault)
+main.add_command(dev)
 main.add_command(directory)
 main.add_command(doctor)
 main.add_command(changes)
@@ -237,68 +237,6 @@ def serve(path: Path) -> None:
     # In place of this process, so that signals reach gunicorn's master.
     command = gunicorn_command()
     os.execv(command[0], command)  # noqa: S606 - our own command
-
-
-@main.command()
-@click.option(
-    "--port",
-    type=int,
-    default=8080,
-    envvar="PORT",
-    show_default=True,
-    help="TCP port of the API on 127.0.0.1.",
-)
-@click.option(
-    "--ldap-port",
-    type=int,
-    default=3890,
-    envvar="LDAP_PORT",
-    show_default=True,
-    help="TCP port of the directory on 127.0.0.1.",
-)
-@click.option(
-    "--var",
-    "home",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="var",
-    envvar="VAR",
-    show_default=True,
-    help="Directory for all data, created on first use.",
-)
-def dev(port: int, ldap_port: int, home: Path) -> None:
-    """Start a private slapd and the API, until Ctrl-C."""
-    # As an exception, so that slapd and gunicorn are stopped by what has started them.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(0))
-    development = Development(home, port, ldap_port)
-    try:
-        with development.running():
-            _introduce(development)
-            development.watch()
-    except PortRefusedError as ex:
-        name = "PORT" if ex.port == port else "LDAP_PORT"
-        _fail(f"{ex}; choose another one with the variable {name}: {name}={free_port()} make run")
-    except EmbeddedError as ex:
-        _fail(str(ex))
-    except KeyboardInterrupt:
-        click.echo()
-
-
-def _introduce(development: Development) -> None:
-    facts = development.facts()
-    for name, fact in facts.items():
-        click.echo(f"{name}: {fact}")
-    click.echo(f"config: {development.configuration}")
-    click.echo(f"logs: {development.log} {development.slapd.log}")
-    click.echo("try:")
-    click.echo(
-        f"  curl -c cookies -d username={facts['admin']} -d 'password={facts['password']}'"
-        f" {facts['url']}/login"
-    )
-    click.echo(f"  curl -b cookies -X POST -d defaultQuota=1024 {facts['url']}/domain/test.com")
-    click.echo("ready")
-    # Scripts wait for `ready` in a pipe, which is buffered.
-    sys.stdout.flush()
 
 
 def _read(path: Path) -> Config:

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -249,6 +250,11 @@ class Slapd:
             said = (done.stdout + done.stderr).decode(errors="replace").strip()
             raise EmbeddedError(f"slap{name} failed:\n{said}")
         return done.stdout
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing if it does not run."""
+        if self.pid is not None:
+            os.kill(self.pid, number)
 
     @property
     def _database(self) -> Path:

@@ -12,7 +12,7 @@ import requests
 
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.development import gunicorn_command
+from iredldap.embedded.gunicorn import gunicorn_command
 from iredldap.installation import configuration
 from tests.support.databases import sqlite_urls
 from tests.support.patience import PATIENCE, launched

@@ -37,6 +37,12 @@ def test_run_installs_the_program_alone(venv: Path) -> None:
     assert _installed("run", venv) == ["."]
 
 
+def test_a_cluster_adds_the_driver_of_its_database(venv: Path) -> None:
+    (venv / "program").touch()
+
+    assert _installed("cluster", venv) == [".[postgresql]"]
+
+
 @pytest.mark.parametrize("word", ["setup", "test", "unit", "check", "docs"])
 def test_other_words_install_what_a_run_left_out(venv: Path, word: str) -> None:
     (venv / "program").touch()
@@ -46,10 +52,10 @@ def test_other_words_install_what_a_run_left_out(venv: Path, word: str) -> None:
 
 
 def test_a_run_installs_nothing_after_the_tests_did(venv: Path) -> None:
-    (venv / "program").touch()
-    (venv / "ready").touch()
+    for mark in ("program", "cluster", "ready"):
+        (venv / mark).touch()
 
-    assert _installed("run", venv) == _installed("test", venv) == []
+    assert all(_installed(word, venv) == [] for word in ("run", "cluster", "test"))
 
 
 def test_ci_checks_before_it_tests() -> None:

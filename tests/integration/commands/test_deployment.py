@@ -18,7 +18,7 @@ import requests
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.config.server import ServerSettings
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.development import gunicorn_command
+from iredldap.embedded.gunicorn import gunicorn_command
 from iredldap.embedded.slapd import free_port
 from iredldap.installation import configuration
 from tests.support.client import Client, done, refused

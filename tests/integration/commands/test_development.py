@@ -66,11 +66,11 @@ class Running:
 
 
 @contextmanager
-def running(home: Path, **environment: str) -> Iterator[Running]:
+def running(home: Path, *options: str, **environment: str) -> Iterator[Running]:
     """Start it and wait for its last line; end it as Ctrl-C does."""
     ports = {"PORT": str(free_port()), "LDAP_PORT": str(free_port()), "VAR": str(home)}
     process = subprocess.Popen(
-        [*COMMAND, "dev"],
+        [*COMMAND, "dev", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

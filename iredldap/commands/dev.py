@@ -1,0 +1,115 @@
+"""The commands `iredldap dev` and `iredldap cluster-fault`: installations for trials."""
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from iredldap.embedded.cluster import Cluster
+from iredldap.embedded.control import order
+from iredldap.embedded.development import Development
+from iredldap.embedded.errors import EmbeddedError, PortRefusedError
+from iredldap.embedded.faults import ALL, FAULTS
+from iredldap.embedded.slapd import free_port
+
+_var = click.option(
+    "--var",
+    "home",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="VAR",
+    help="Directory for all data, created on first use.  [default: var, of a cluster var/cluster]",
+)
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=int,
+    default=8080,
+    envvar="PORT",
+    show_default=True,
+    help="TCP port of the API on 127.0.0.1.",
+)
+@click.option(
+    "--ldap-port",
+    type=int,
+    default=3890,
+    envvar="LDAP_PORT",
+    show_default=True,
+    help="TCP port of the directory on 127.0.0.1; a cluster takes the next one, too.",
+)
+@_var
+@click.option(
+    "--cluster",
+    "is_cluster",
+    is_flag=True,
+    help="Two directory servers, two nodes, PostgreSQL and a balancer (docs/cluster.md).",
+)
+def dev(port: int, ldap_port: int, home: Path | None, *, is_cluster: bool) -> None:
+    """Start a private slapd and the API, until Ctrl-C."""
+    # As an exception, so that the servers are stopped by what has started them.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    kind = Cluster if is_cluster else Development
+    try:
+        system = kind(home or default_home(is_cluster=is_cluster), port, ldap_port)
+        with system.running():
+            _introduce(system)
+            system.watch()
+    except PortRefusedError as ex:
+        name = "PORT" if ex.port == port else "LDAP_PORT"
+        word = "cluster" if is_cluster else "run"
+        click.echo(
+            f"{ex}; choose another one with the variable {name}: {name}={free_port()} make {word}",
+            err=True,
+        )
+        sys.exit(1)
+    except EmbeddedError as ex:
+        click.echo(str(ex), err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo()
+
+
+@click.command("cluster-fault")
+@_var
+@click.argument("fault", type=click.Choice(FAULTS))
+@click.argument("target", default=ALL)
+def cluster_fault(home: Path | None, fault: str, target: str) -> None:
+    """Break a part of the cluster that `iredldap dev --cluster` runs, or mend it.
+
+    kill ends servers by SIGKILL until they are healed; hang suspends them (SIGSTOP); cut lets
+    nothing pass between them and the rest, as of a pulled cable; heal ends each of these.
+
+    TARGET is a directory server (A, B), the line between both (link), a process of the API (api-A,
+    api-B), a machine with its directory server and its API (node-A, node-B) or postgresql. Without
+    one, heal mends everything.
+    """
+    try:
+        order(home or default_home(is_cluster=True), fault, target)
+    except EmbeddedError as ex:
+        click.echo(str(ex), err=True)
+        sys.exit(1)
+
+
+def default_home(*, is_cluster: bool) -> Path:
+    """Return the directory for the data of a trial."""
+    return Path("var/cluster") if is_cluster else Path("var")
+
+
+def _introduce(system: Development | Cluster) -> None:
+    facts = system.facts()
+    for name, fact in facts.items():
+        click.echo(f"{name}: {fact}")
+    click.echo(f"config: {system.configuration}")
+    click.echo(f"logs: {' '.join(map(str, system.logs))}")
+    click.echo("try:")
+    click.echo(
+        f"  curl -c cookies -d username={facts['admin']} -d 'password={facts['password']}'"
+        f" {facts['url']}/login"
+    )
+    click.echo(f"  curl -b cookies -X POST -d defaultQuota=1024 {facts['url']}/domain/test.com")
+    click.echo("ready")
+    # Scripts wait for `ready` in a pipe, which is buffered.
+    sys.stdout.flush()

@@ -1,0 +1,181 @@
+"""`iredldap dev --cluster`, which `make cluster` calls, and `iredldap cluster-fault`, for real."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import ldap
+import pytest
+import requests
+
+from iredldap.embedded.slapd import free_port
+from tests.integration.commands.test_development import COMMAND, Running, running
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.processes import descendants
+
+
+def ports() -> dict[str, str]:
+    """A free port for the first directory whose successor is free, too."""
+    while True:
+        first = free_port()
+        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
+            return {"LDAP_PORT": str(first)}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster") / ("long" * 30) / "var"
+
+
+@pytest.fixture(scope="module")
+def started(home: Path) -> Iterator[Running]:
+    """One for all tests of this file."""
+    with running(home, "--cluster", IREDLDAP_SERVER_WORKERS="1", **ports()) as system:
+        yield system
+
+
+@pytest.fixture
+def cluster(started: Running, home: Path) -> Iterator[Running]:
+    """A cluster that is whole before and after."""
+    yield started
+    assert fault(home, "heal").returncode == 0
+
+
+def fault(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, "cluster-fault", "--var", home, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+    )
+
+
+def answers(cluster: Running, directory: str, seconds: float = 1.0) -> bool:
+    """Return whether a directory server answers, past the relays."""
+    connection = ldap.initialize(cluster.fact(f"directory-{directory}"))
+    connection.set_option(ldap.OPT_NETWORK_TIMEOUT, seconds)
+    connection.set_option(ldap.OPT_TIMEOUT, seconds)
+    try:
+        connection.simple_bind_s(*cluster.fact("reader").split(" ", 1))
+    except (ldap.SERVER_DOWN, ldap.TIMEOUT):
+        return False
+    finally:
+        connection.unbind_s()
+    return True
+
+
+def passes(cluster: Running) -> set[str | None]:
+    """Return by whom some requests to the balancer are answered; None: by itself."""
+    found = (requests.get(f"{cluster.root}/livez", timeout=PATIENCE) for _ in range(6))
+    return {answer.headers.get("X-Served-By") for answer in found}
+
+
+def test_it_says_what_a_single_one_does_and_the_parts(cluster: Running) -> None:
+    """A line for each fact, `ready` at the end; both nodes answer for the same directory."""
+    for name in ("url", "admin", "password", "ldap", "suffix", "reader", "config"):
+        assert cluster.fact(name)
+    assert cluster.lines[-1] == "ready"
+    assert passes(cluster) == {"node-A", "node-B"}
+    account = {"username": cluster.fact("admin"), "password": cluster.fact("password")}
+    for node in ("node-A", "node-B"):
+        found = requests.post(f"{cluster.fact(node)}/api/login", data=account, timeout=PATIENCE)
+        assert found.json()["_success"], found.text
+    assert answers(cluster, "A", PATIENCE)
+    assert answers(cluster, "B", PATIENCE)
+
+
+def test_a_killed_server_stays_down_until_it_is_healed(cluster: Running, home: Path) -> None:
+    assert fault(home, "kill", "B").returncode == 0
+    assert not answers(cluster, "B")
+    assert answers(cluster, "A", PATIENCE)
+    assert fault(home, "heal", "B").returncode == 0
+    assert answers(cluster, "B", PATIENCE)
+
+
+def test_a_hung_server_is_killed_by_its_guard_and_started_again(
+    cluster: Running, home: Path
+) -> None:
+    """As systemd does."""
+    before = pid_of(home, "B")
+    assert fault(home, "hang", "B").returncode == 0
+    assert not answers(cluster, "B", 0.3)
+    wait_until(lambda: pid_of(home, "B") not in {before, 0} and answers(cluster, "B"))
+
+
+def pid_of(home: Path, directory: str) -> int:
+    """Return the process number of a directory server; 0 while it has none."""
+    try:
+        return int((home / f"directory-{directory}" / "slapd.pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def test_a_killed_node_is_replaced_by_the_other(cluster: Running, home: Path) -> None:
+    """And is back after it was healed."""
+    assert fault(home, "kill", "api-A").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-B"})
+    assert fault(home, "heal", "api-A").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-A", "node-B"})
+
+
+def test_a_machine_that_is_cut_off_gets_nothing(cluster: Running, home: Path) -> None:
+    """Its servers run, and nobody reaches them."""
+    assert fault(home, "cut", "node-A").returncode == 0
+    assert answers(cluster, "A", PATIENCE)
+    wait_until(lambda: passes(cluster) == {"node-B"})
+    assert fault(home, "heal").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-A", "node-B"})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["kill", "C"], "C: choose one of postgresql, A, B, api-A, api-B, node-A, node-B, link\n"),
+        (["hang", "link"], "link is no server: it can be cut and healed\n"),
+    ],
+)
+def test_what_cannot_be_broken_is_refused(
+    cluster: Running, home: Path, words: list[str], told: str
+) -> None:
+    refused = fault(home, *words)
+
+    assert (refused.returncode, refused.stderr) == (1, told)
+
+
+def test_without_a_cluster_there_is_nothing_to_break(tmp_path: Path) -> None:
+    refused = fault(tmp_path, "kill", "A")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"no cluster runs in {tmp_path}: ")
+
+
+def test_it_ends_whole_and_starts_with_what_it_had(tmp_path: Path) -> None:
+    """Ctrl-C ends every process; so does a kill -9 of the first one, in a moment."""
+    same = {"IREDLDAP_SERVER_WORKERS": "1", **ports()}
+    with running(tmp_path / "var", "--cluster", **same) as system:
+        password = system.fact("password")
+        parts = descendants(system.process.pid)
+        assert len(parts) > 8
+    assert system.process.returncode == 0
+    assert not any(lives(pid) for pid in parts)
+
+    with running(tmp_path / "var", "--cluster", **same) as system:
+        assert system.fact("password") == password
+        parts = descendants(system.process.pid)
+        system.process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        wait_until(lambda: not any(lives(pid) for pid in parts))
+        # Of the graceful time-out of a node, half a minute, nothing is taken.
+        assert time.monotonic() - began < 20
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
