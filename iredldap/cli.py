@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -45,7 +45,8 @@ from iredldap.installation import (
     secrets_folder,
     write_new,
 )
-from iredldap.operations.diagnosis import findings, probe
+from iredldap.operations.diagnosis import findings, probe, server_survey
+from iredldap.operations.diagnosis.findings import Finding
 from iredldap.operations.outside_systems import OutsideSystems
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
@@ -207,9 +208,10 @@ def _password_settings(directory: LdapSettings) -> dict[str, Value]:
 def check_config(path: Path, *, probing: bool) -> None:
     """Check the configuration and report all errors.
 
-    With --probe the directory, the databases and mlmmjadmin are tested too, the password schemes
-    that the directory verifies are written into the file, and the release of the directory's schema
-    is reported, with what does not work with it.
+    With --probe the directory, the databases and mlmmjadmin are tested too. What each directory
+    server is, is reported; a consumer, and servers that do not go together, are faults. The
+    password schemes that the directory verifies are written into the file, and the release of the
+    directory's schema is reported, with what does not work with it.
     """
     config = _read(path)
     if probing:
@@ -282,13 +284,15 @@ def _judged(sections: Mapping[str, Mapping[str, Value]], secrets: Mapping[str, s
 
 
 def _probed(settings: LdapSettings) -> tuple[str, ...]:
-    directory = Directory(settings)
+    found = server_survey.survey(settings)
+    _tell(found.findings)
+    if found.provider is None:
+        _fail("no server of ldap.uri accepts writes")
+    directory = Directory(server_survey.only(settings, found.provider))
     try:
         verified = probe.verified_schemes(directory)
         schema = directory.schema()
-        for finding in findings.find_all(directory, settings):
-            words = f"beware: {finding.words}" if finding.warns else finding.words
-            click.echo(words, err=finding.warns)
+        _tell(findings.find_all(directory, settings))
     except Refusal as refusal:
         _fail(f"{refusal.code}: {refusal}")
     finally:
@@ -299,6 +303,17 @@ def _probed(settings: LdapSettings) -> tuple[str, ...]:
     for want in generations.wants(schema):
         click.echo(f"without {want.attribute}: {want.effect}")
     return verified
+
+
+def _tell(found: Iterable[Finding]) -> None:
+    """Print findings; faults end the command when all of them have been printed."""
+    faults = 0
+    for finding in found:
+        kind = "fault: " if finding.is_fault else "beware: " if finding.warns else ""
+        click.echo(f"{kind}{finding.words}", err=finding.warns)
+        faults += finding.is_fault
+    if faults:
+        sys.exit(1)
 
 
 def _errors_beside(config: Config) -> Iterator[str]:

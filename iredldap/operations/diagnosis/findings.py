@@ -22,10 +22,17 @@ _PAGES = ("olmMDBPagesUsed", "olmMDBPagesFree", "olmMDBPagesMax")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and whether something should be done about it."""
+    """What was found, and whether something should be done about it.
+
+    Args:
+        words: What.
+        warns: Whether something should be done.
+        is_fault: Whether something must be done, before the directory may be used.
+    """
 
     words: str
     warns: bool = True
+    is_fault: bool = False
 
 
 Probe = Callable[[Directory, LdapSettings], Iterator[Finding]]

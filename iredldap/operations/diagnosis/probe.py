@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 
 from iredldap.dit.entry import encoded
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op
 from iredldap.gateways.directory import Directory
 
@@ -26,25 +27,32 @@ def verified_schemes(directory: Directory) -> tuple[str, ...]:
 
     A disabled admin of a random name is added, bound as with a hash of each scheme, and removed.
     """
+    entry = probe_entry(directory.tree, "made to see which password hashes work; may be deleted")
+    directory.write(entry)
+    try:
+        return tuple(
+            scheme for scheme, stored in _samples() if _is_verified(directory, entry.dn, stored)
+        )
+    # Also if a bind fails in a way that was not foreseen: an admin with a known password must not
+    # stay.
+    finally:
+        directory.write(Delete(entry.dn))
+
+
+def probe_entry(tree: Tree, purpose: str) -> Add:
+    """Return the addition of a disabled admin of a random name, with a description."""
     # RFC 2606 keeps `.invalid` for names that no one has. At random, so that two at once do not
     # meet.
     mail = f"probe-{secrets.token_hex(8)}@probe.invalid"
-    dn = directory.tree.admin(mail)
     attributes = {
         "objectClass": encoded(["mailAdmin"]),
         "mail": encoded([mail]),
         # slapd verifies a password whatever this says, and no program of iRedMail lets such an
         # account in.
         "accountStatus": encoded(["disabled"]),
-        "description": encoded(["made to see which password hashes work; may be deleted"]),
+        "description": encoded([purpose]),
     }
-    directory.write(Add(dn, attributes))
-    try:
-        return tuple(scheme for scheme, stored in _samples() if _is_verified(directory, dn, stored))
-    # Also if a bind fails in a way that was not foreseen: an admin with a known password must not
-    # stay.
-    finally:
-        directory.write(Delete(dn))
+    return Add(tree.admin(mail), attributes)
 
 
 def best_scheme(verified: tuple[str, ...]) -> str:
