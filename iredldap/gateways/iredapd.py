@@ -346,8 +346,7 @@ def _put_throttle(connection: sql.Connection, row: Values) -> None:
         return
     # PostgreSQL has no unique key here, and there may be several rows: all are updated.
     own = _own(row["account"], row["kind"])
-    # PostgreSQL counts the rows found, also those that were so already; MariaDB, which does not,
-    # has gone another way above.
+    # Counted are the rows found, also those that had these values already.
     if not connection.execute(sql.update(THROTTLES).where(own).values(row)).rowcount:
         connection.execute(sql.insert(THROTTLES).values(row))
 
