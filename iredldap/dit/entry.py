@@ -26,7 +26,7 @@ class Entry:
     attributes: Attributes
 
     def values(self, name: str) -> list[bytes]:
-        # By exact name: slapd returns attributes in the spelling of its schema,. Options
+        # By exact name: slapd returns attributes in the spelling of its schema. Options
         # (`cn;lang-de`) are other attributes.
         return self.attributes.get(name, [])
 

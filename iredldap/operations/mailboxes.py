@@ -249,8 +249,7 @@ def check_requested(
     wanted, name = mailbox.normalized(path), mail_names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
-    # Dovecot takes each directory inside a maildir for a folder: mail of one user would be
-    # another's folder, and the removal of the outer one removes both.
+    # The mailbox around it is a user's, was one or becomes one: with its removal this one would go.
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
     tree = directory.tree
