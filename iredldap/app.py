@@ -8,6 +8,7 @@ import falcon
 
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
+from iredldap.changes.opening import open_directory
 from iredldap.config.sections import Config
 from iredldap.gateways.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
@@ -88,7 +89,7 @@ class Gateways:
         """Open them; none connects before its first use."""
         # Counted in the memory of each process as a rule, so the limit is divided by their number.
         attempts = Attempts(config.login, config.server.processes)
-        directory = Directory(config.ldap)
+        directory = open_directory(config)
         return cls(
             directory,
             StateDatabase(config.state.url),

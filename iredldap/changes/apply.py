@@ -111,7 +111,11 @@ def execute(
         if recording:
             recording.planned(plan)
         dry_run.judge(directory, plan, progress.fail)
-        return apply(written, plan, progress)
+        result = apply(written, plan, progress)
+        with directory.change() as change:
+            # Also where nothing was left to write: success says that the other server has it.
+            change.cover(result.state)
+        return result
 
     return repeated(directory, make, handle, if_match, patience, begin, turn)
 
@@ -164,7 +168,10 @@ def _execute(
                     turn.check()
                     continue
             held = names if turn else None
-            done = _in_turn(directory, make, handle, if_match, seconds, begin, held)
+            # From the first read to the last write with one writer, and then confirmed. In the
+            # turn: the next change of the same names builds on it.
+            with directory.change():
+                done = _in_turn(directory, make, handle, if_match, seconds, begin, held)
         if not isinstance(done, _MoreNames):
             return done
         names |= done.names

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from iredldap.changes.opening import open_directory
 from iredldap.commands.options import config_option
 from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.dit import generations, names
@@ -22,7 +23,6 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InvalidLdif, Refusal
-from iredldap.gateways.directory import Directory
 from ldif_export.ldif import parser
 from ldif_export.ldif.decompression import ReadableFile, decompressed
 from ldif_export.ldif.parser import LineIssue, ParsedRecord
@@ -149,7 +149,7 @@ Judged = tuple[Tree, Iterator[Entry], tuple[str, ...]]
 
 
 def _directory(path: Path, stack: ExitStack) -> Judged:
-    directory = stack.enter_context(closing(Directory(read_file(path, os.environ).ldap)))
+    directory = stack.enter_context(closing(open_directory(read_file(path, os.environ))))
     bases = (directory.tree.base, directory.tree.admin_base)
     queries = (Query(b, Scope.SUBTREE, "(objectClass=*)", checks.ATTRIBUTES) for b in bases)
     # A missing base would look like a healthy empty tree.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from iredldap.changes.opening import open_directory
 from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.config.sections import Config
 from iredldap.dit.change_query import milliseconds
@@ -63,7 +64,7 @@ def installation(path: Path) -> Iterator[Installation]:
     try:
         config = read_file(path, os.environ)
         with (
-            closing(Directory(config.ldap)) as directory,
+            closing(open_directory(config)) as directory,
             closing(StateDatabase(config.state.url)) as state,
             closing(OutsideSystems.open(config)) as outside,
         ):

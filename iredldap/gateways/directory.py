@@ -5,7 +5,7 @@ on a new one; a write never is: it raises `Unanswered`, and the caller reads bac
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import TypeVar
 
 import ldap
@@ -14,17 +14,29 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.matching import Equality
-from iredldap.dit.plan import Operation, Query, Scope
+from iredldap.dit.plan import Delete, Operation, Query, Scope
 from iredldap.dit.schema import Schema
 from iredldap.errors import Refusal
 from iredldap.gateways.ldap import no_op, requests
-from iredldap.gateways.ldap.errors import LOST, WRONG_PASSWORD, refusal_for, translated
+from iredldap.gateways.ldap.errors import (
+    LOST,
+    WRONG_PASSWORD,
+    Unanswered,
+    refusal_for,
+    translated,
+)
 from iredldap.gateways.ldap.no_op import NotJudged
 from iredldap.gateways.ldap.pool import ConnectionPool
+from iredldap.gateways.ldap.read_entry import ReadWithWrite
 from iredldap.gateways.ldap.requests import WINDOW, InFlight
 from iredldap.gateways.ldap.schema_cache import SchemaCache
 from iredldap.gateways.ldap.search import SizeLimit, query_of, sub_search_of
-from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServers
+from iredldap.gateways.ldap.servers import (
+    Change,
+    DirectoryConnection,
+    LdapServers,
+    Purpose,
+)
 from iredldap.gateways.recorder import Recorder
 
 T = TypeVar("T")
@@ -37,13 +49,15 @@ class Directory:
 
     Args:
         settings: The servers and the service account.
+        servers: Those with an agreed writer; None: the servers of the settings, without one.
     """
 
     recorder: Recorder = Recorder()
 
-    def __init__(self, settings: LdapSettings) -> None:
-        self._servers = LdapServers(settings)
+    def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
+        self._servers = servers or LdapServers(settings)
         self._pool = ConnectionPool(settings, self._servers)
+        self._servers.attach(self._pool)
         self._schema = SchemaCache(self.find)
         self._size_limit = SizeLimit()
         self._can_judge: bool | None = None
@@ -71,6 +85,26 @@ class Directory:
             ServerDown: If none does.
         """
         self._servers.check()
+
+    def change(self) -> AbstractContextManager[Change]:
+        """Open a change of this thread: its reads and writes use the writer of one epoch.
+
+        When the block ends without an error, what it has written is confirmed by the other server.
+        A write outside of any is a change of its own. With one server this does nothing.
+
+        Raises:
+            ServerDown: If no server may be written to; at the end, if what was written is not
+                confirmed, and may be lost.
+        """
+        return self._servers.change()
+
+    def take_notice(self) -> str | None:
+        """Return what the client of this thread's reads should be told, once; None: nothing.
+
+        That is the case where the writer is gone and the other server may lack acknowledged
+        changes.
+        """
+        return self._servers.take_notice()
 
     def read(self, dn: str, attributes: tuple[str, ...] = ("*", "entryCSN")) -> Entry | None:
         """Read one entry, or None if it does not exist."""
@@ -181,8 +215,22 @@ class Directory:
             Unanswered: If it was sent and no response came.
             ServerDown: If it was not sent.
         """
-        with self._pool.connection() as connection, requests.sent():
-            return requests.response(connection, requests.send(connection, operation)).state
+        return self._written(operation, requests.send).state
+
+    def _written(
+        self, operation: Operation, send: Callable[[DirectoryConnection, Operation], int]
+    ) -> ReadWithWrite:
+        """Carry out one operation, sent by a function; return what was read with it."""
+        with self._servers.change() as change:
+            try:
+                with self._pool.connection(Purpose.WRITE) as connection, requests.sent():
+                    done = requests.response(connection, send(connection, operation))
+            except Unanswered:
+                # The caller may find out that it was carried out; in which state is not known.
+                change.note(None, None)
+                raise
+            change.note(_deleted(operation), done.state)
+            return done
 
     def pipeline(
         self,
@@ -205,14 +253,38 @@ class Directory:
             Unanswered: If the connection is lost: those not yet yielded may have been carried out.
             Refusal: That of `operations` itself, when all that was sent has been yielded.
         """
-        with self._pool.connection() as connection, requests.sent():
-            yield from requests.pipeline(
-                operations,
-                # No step depends on the states that a sweep leaves.
-                lambda one: InFlight(requests.send(connection, one, return_state=False), one),
-                lambda one: requests.refusal_of(connection, one.number),
-                window,
-            )
+        # No step depends on the states that a sweep leaves; a confirmation does.
+        return_state = self._servers.confirms
+
+        def send(connection: DirectoryConnection, operation: Operation) -> InFlight:
+            number = requests.send(connection, operation, return_state=return_state)
+            return InFlight(number, operation)
+
+        yield from self._pipelined(operations, send, lambda _, done: done, window)
+
+    def _pipelined(
+        self,
+        operations: Iterable[Operation],
+        send: Callable[[DirectoryConnection, Operation], InFlight],
+        judge: Callable[[InFlight, ReadWithWrite | Refusal], ReadWithWrite | Refusal],
+        window: int,
+    ) -> Iterator[tuple[Operation, Refusal | None]]:
+        """Carry out independent operations; `judge` sees each with its result, and returns that."""
+        with (
+            self._servers.change() as change,
+            self._pool.connection(Purpose.WRITE) as connection,
+            requests.sent(),
+        ):
+
+            def receive(one: InFlight) -> Refusal | None:
+                done = judge(one, requests.outcome(connection, one.number))
+                if isinstance(done, Refusal):
+                    return done
+                change.note(_deleted(one.operation), done.state)
+                return None
+
+            fenced = requests.fenced(connection, operations)
+            yield from requests.pipeline(fenced, lambda one: send(connection, one), receive, window)
 
     def judged(self, operations: Iterable[Operation]) -> Iterator[tuple[Operation, Refusal | None]]:
         """Have the directory judge operations without carrying them out, each on its own.
@@ -233,7 +305,7 @@ class Directory:
                 yield operation, NotJudged()
             return
         # Not `sent`: a dry run that got no response has changed nothing.
-        with self._pool.connection() as connection, translated():
+        with self._pool.connection(Purpose.WRITE) as connection, translated():
             yield from no_op.judged(connection, operations, WINDOW)
 
     def controls(self) -> frozenset[str]:
@@ -256,7 +328,7 @@ class Directory:
             ServerDown: If it does not respond.
         """
         if self._can_judge is None:
-            with self._pool.connection() as connection, translated():
+            with self._pool.connection(Purpose.WRITE) as connection, translated():
                 self._can_judge = no_op.is_supported(connection, self.tree.base)
         return bool(self._can_judge)
 
@@ -287,3 +359,8 @@ class Directory:
                 return read(connection)
         except ldap.LDAPError as ex:
             raise refusal_for(ex) from ex
+
+
+def _deleted(operation: Operation) -> str | None:
+    """Return the DN that an operation deletes; None: it leaves an entry, with a state."""
+    return operation.dn if isinstance(operation, Delete) else None

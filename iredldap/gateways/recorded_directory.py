@@ -40,8 +40,7 @@ class RecordedDirectory(Directory):
         self.recorder.announce(operation)
         try:
             first = self._read_first(operation)
-            with self._pool.connection() as connection, requests.sent():
-                done = requests.response(connection, _send(connection, operation))
+            done = self._written(operation, _send)
         except Unanswered:
             # The caller finds out whether it was carried out.
             raise
@@ -71,22 +70,21 @@ class RecordedDirectory(Directory):
                         return
                     yield operation
 
-        def send(operation: Operation) -> InFlight:
+        def send(connection: DirectoryConnection, operation: Operation) -> InFlight:
             before = self._read_first(operation)
             number = _send(connection, operation)
             first[number] = before
             return InFlight(number, operation)
 
-        def receive(one: InFlight) -> Refusal | None:
-            done, before = requests.outcome(connection, one.number), first.pop(one.number)
+        def judge(one: InFlight, done: ReadWithWrite | Refusal) -> ReadWithWrite | Refusal:
+            before = first.pop(one.number)
             if isinstance(done, Refusal):
                 self.recorder.dismiss(one.operation)
-                return done
-            self._record(one.operation, before, done)
-            return None
+            else:
+                self._record(one.operation, before, done)
+            return done
 
-        with self._pool.connection() as connection, requests.sent():
-            yield from requests.pipeline(announced(), send, receive, window)
+        yield from self._pipelined(announced(), send, judge, window)
 
     def _record(self, operation: Operation, first: Attributes | None, done: ReadWithWrite) -> None:
         before = done.before or first

@@ -18,6 +18,7 @@ from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import batches, upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
+from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS, DIRECTORY_WRITER
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.state import LONG as _LONG
 from iredldap.gateways.tables.state import METADATA as _METADATA
@@ -65,7 +66,15 @@ _JOBS = sql.Table(
 # By the names of `Job`: rows have those of the columns otherwise.
 _WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
 # Made together: the metadata has what is in other modules as soon as these are loaded.
-_TABLES = (_IDENTITY, _REVOKED, _JOBS, API_TOKENS, IDEMPOTENT_ANSWERS)
+_TABLES = (
+    _IDENTITY,
+    _REVOKED,
+    _JOBS,
+    API_TOKENS,
+    IDEMPOTENT_ANSWERS,
+    DIRECTORY_WRITER,
+    DIRECTORY_EPOCHS,
+)
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 

@@ -6,15 +6,23 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 import ldap
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.directory_errors import DirectoryReadOnly
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.ldap.errors import LOST
-from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServers, close
+from iredldap.gateways.ldap.servers import (
+    DirectoryConnection,
+    LdapServers,
+    Purpose,
+    Route,
+    abandon,
+    close,
+)
 
 _MAX_IDLE = 240.0
 """Seconds after which an idle connection is not used again."""
@@ -39,23 +47,24 @@ class ConnectionPool:
     def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
         self._settings = settings
         self._servers = servers or LdapServers(settings)
-        self._idle: list[tuple[float, DirectoryConnection]] = []
+        self._idle: dict[Route, list[tuple[float, DirectoryConnection]]] = {}
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
-        inherited, self._idle = self._idle, []
+        inherited, self._idle = self._idle, {}
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(self._settings.connections)
         self._mine = threading.local()
-        for _, connection in inherited:
-            _abandon(connection)
+        for _, connection in chain.from_iterable(inherited.values()):
+            abandon(connection)
 
-    def connection(self, *, fresh: bool = False) -> "Lease":
+    def connection(self, purpose: Purpose = Purpose.READ, *, fresh: bool = False) -> "Lease":
         """Return a context manager that lends a connection; a broken one is not kept.
 
         Args:
+            purpose: What it is for; it decides between several servers.
             fresh: Open a new connection rather than use an idle one.
 
         Raises:
@@ -63,17 +72,19 @@ class ConnectionPool:
             ServerDown: On entering, if no server responds, or every connection is busy for too
                 long.
         """
-        return Lease(partial(self._borrow, fresh), self._return)
+        return Lease(partial(self._borrow, purpose, fresh), self._return)
 
-    def _borrow(self, fresh: bool) -> tuple[DirectoryConnection, "_Slot"]:
-        self._servers.refuse()
+    def _borrow(self, purpose: Purpose, fresh: bool) -> tuple[DirectoryConnection, "_Slot"]:
+        route = self._servers.route(purpose)
+        self._servers.refuse(route)
         held: set[object] = self._mine.__dict__.setdefault("held", set())
         slot = _Slot(held, None if held else self._free)
         if slot.free and not slot.free.acquire(blocking=False):
-            self._acquire(slot.free)
+            self._acquire(slot.free, route)
         held.add(slot)
         try:
-            return (None if fresh else self._idle_one()) or self._servers.connect(), slot
+            idle = None if fresh else self._idle_one(route)
+            return idle or self._servers.connect(route), slot
         except BaseException:
             slot.release()
             raise
@@ -101,10 +112,10 @@ class ConnectionPool:
             # out, too. Minus infinity: however long this one has waited.
             connection.breaker.suspect(float("-inf"))
 
-    def _acquire(self, free: threading.Semaphore) -> None:
+    def _acquire(self, free: threading.Semaphore, route: Route) -> None:
         until = time.monotonic() + self._settings.operation_timeout
         while not free.acquire(timeout=max(0.0, min(_SLICE, until - time.monotonic()))):
-            self._servers.refuse()
+            self._servers.refuse(route)
             if time.monotonic() >= until:
                 raise ServerDown("every connection to the directory is busy")
 
@@ -112,16 +123,16 @@ class ConnectionPool:
         """Close the idle connections."""
         self._servers.close()
         with self._lock:
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
+            idle, self._idle = self._idle, {}
+        for _, connection in chain.from_iterable(idle.values()):
             close(connection)
 
-    def _idle_one(self) -> DirectoryConnection | None:
+    def _idle_one(self, route: Route) -> DirectoryConnection | None:
         while True:
             with self._lock:
-                if not self._idle:
+                if not (idle := self._idle.get(route)):
                     return None
-                since, connection = self._idle.pop()
+                since, connection = idle.pop()
             young = time.monotonic() - since < _MAX_IDLE
             # Idle connections to a server that hangs are dropped: when it responds again, they may
             # be dead.
@@ -130,8 +141,21 @@ class ConnectionPool:
             _discard(connection)
 
     def _keep(self, connection: DirectoryConnection) -> None:
+        route, stale = connection.route, []
         with self._lock:
-            self._idle.append((time.monotonic(), connection))
+            if route not in self._idle:
+                stale = self._dropped_before(route.epoch)
+            if any(other.epoch > route.epoch for other in self._idle):
+                stale.append(connection)
+            else:
+                self._idle.setdefault(route, []).append((time.monotonic(), connection))
+        for other in stale:
+            _discard(other)
+
+    def _dropped_before(self, epoch: int) -> list[DirectoryConnection]:
+        """Drop the idle connections of earlier epochs, which are never lent again."""
+        gone = [route for route in self._idle if route.epoch < epoch]
+        return [connection for route in gone for _, connection in self._idle.pop(route)]
 
 
 class _Slot:
@@ -178,7 +202,11 @@ class Lease:
 def _breaks(error: BaseException) -> bool:
     """Return whether a connection must not be used again after this error."""
     if isinstance(error, Refusal):
-        return isinstance(error, ServerDown) or isinstance(error.__cause__, LOST)
+        # Read-only: that says something about the server, such as that it is a consumer. The next
+        # request asks anew which server to use.
+        return isinstance(error, ServerDown | DirectoryReadOnly) or isinstance(
+            error.__cause__, LOST
+        )
     return isinstance(error, LOST) or not isinstance(error, ldap.LDAPError)
 
 
@@ -204,13 +232,3 @@ def _is_alive(connection: DirectoryConnection) -> bool:
     # No response is outstanding, so anything to read is the end of the connection, or a notice
     # of disconnection.
     return not poll.poll(0)
-
-
-def _abandon(connection: DirectoryConnection) -> None:
-    """Close a connection that the parent process still uses, without sending an unbind."""
-    with suppress(OSError, ValueError, ldap.LDAPError):
-        # libldap sends an unbind request when it closes: into /dev/null.
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, connection.fileno())
-        os.close(null)
-    close(connection)

@@ -144,7 +144,11 @@ def send(
         operation: What.
         others: Further controls.
         return_state: Whether to request the state that it leaves.
+
+    Raises:
+        ServerDown: If the server must no longer be written to; nothing was sent.
     """
+    connection.fence()
     controls: list[RequestControl] = [MANAGE, *others]
     if return_state and not isinstance(operation, Delete):
         controls.append(_STATE)
@@ -175,8 +179,18 @@ def response(connection: DirectoryConnection, number: int) -> ReadWithWrite:
     Raises:
         ldap.LDAPError: If it is anything but success.
     """
-    _, _, _, controls, _, _ = connection.result4(number, resp_ctrl_classes=RESPONSES)
-    return read_with(controls)
+    waited = 0.0
+    while True:
+        seconds = min(_SLICE, connection.timeout - waited)
+        try:
+            found = connection.result4(number, timeout=seconds, resp_ctrl_classes=RESPONSES)
+        except ldap.TIMEOUT:
+            waited += seconds
+            gives_up = connection.gives_up and connection.breaker.is_open
+            if waited >= connection.timeout or gives_up:
+                raise
+        else:
+            return read_with(found[3])
 
 
 def outcome(connection: DirectoryConnection, number: int) -> ReadWithWrite | Refusal:
@@ -193,16 +207,6 @@ def outcome(connection: DirectoryConnection, number: int) -> ReadWithWrite | Ref
         return refusal_for(ex)
 
 
-def refusal_of(connection: DirectoryConnection, number: int) -> Refusal | None:
-    """Wait for the response to an operation; return its refusal, or None where it succeeded.
-
-    Raises:
-        ldap.LDAPError: If the connection is lost.
-    """
-    found = outcome(connection, number)
-    return found if isinstance(found, Refusal) else None
-
-
 @dataclass(frozen=True, slots=True)
 class InFlight:
     """An operation that was sent; `verdict` is a note of the sender for its own `receive`."""
@@ -210,6 +214,18 @@ class InFlight:
     number: int
     operation: Operation
     verdict: Refusal | None = None
+
+
+def fenced(connection: DirectoryConnection, operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Yield operations as long as the server may be written to.
+
+    Raises:
+        ServerDown: If it may no longer; where `pipeline` takes the next one, so that the responses
+            to those in flight are still read.
+    """
+    for operation in operations:
+        connection.fence()
+        yield operation
 
 
 Send = Callable[[Operation], InFlight | Refusal]

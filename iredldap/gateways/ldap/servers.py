@@ -3,10 +3,15 @@
 Source: `docs/decisions/0027-health.md`.
 """
 
+import os
 import socket
 import ssl
 import time
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import ldap
@@ -20,14 +25,46 @@ from iredldap.gateways.breaker import SLOW, Breaker
 from iredldap.gateways.ldap.errors import LOST, NO_TLS, bind_refusal, refusal_for, sentence
 
 
+class Purpose(Enum):
+    """What a connection is for.
+
+    Attributes:
+        READ: A read that may be answered by any server which has every acknowledged change.
+        WRITE: A write, or a read that a write depends on.
+        STANDBY: A look at the server that does not take the writes.
+    """
+
+    READ = auto()
+    WRITE = auto()
+    STANDBY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The servers that a request may use, in order, and the epoch in which that holds.
+
+    A connection belongs to the route that it was opened for. Where nothing is agreed, there is one
+    route.
+    """
+
+    uris: tuple[str, ...]
+    epoch: int = 0
+
+
 class DirectoryConnection(SimpleLDAPObject):  # type: ignore[misc]
     """A connection with the breaker of its server, and what that has stored.
 
-    `stored` holds the attributes that entries of the server were seen with.
+    `stored` holds the attributes that entries of the server were seen with. `fence` is called
+    before each write, and raises a refusal where the server must no longer be written to. A write
+    on a connection that `gives_up` is not waited for when its server is found to hang: another one
+    takes its place.
     """
 
     breaker: Breaker
     stored: set[str]
+    route: Route
+    fence: Callable[[], None] = staticmethod(lambda: None)
+    gives_up = False
 
 
 class LdapServer:
@@ -89,6 +126,34 @@ class LdapServer:
             raise refusal_for(ex) from ex
 
 
+class Change:
+    """A change of the directory, from the reads that it depends on to its last write.
+
+    This one needs no confirmation: there is one server.
+    """
+
+    def cover(self, state: str | None) -> None:
+        """Note a state (entryCSN) that the answer relies on."""
+
+    def note(self, dn: str | None, state: str | None) -> None:
+        """Note a write that was carried out; of many, some wait for those before to be confirmed.
+
+        Args:
+            dn: The entry that it has deleted; None: it has left one.
+            state: The state that it leaves; None: not known.
+        """
+
+
+_NO_CONFIRMATION = nullcontext(Change())
+
+
+class Connections(Protocol):
+    """A pool of connections, as far as servers use the one that is made for them."""
+
+    def connection(self, purpose: Purpose) -> AbstractContextManager[DirectoryConnection]:
+        """Lend a connection for a block."""
+
+
 class LdapServers:
     """The servers of one directory, in order of preference.
 
@@ -96,12 +161,44 @@ class LdapServers:
         settings: Their addresses, time-outs and the service account.
     """
 
+    confirms = False
+    """Whether changes are confirmed, so that the state that each write leaves is needed."""
+
     def __init__(self, settings: LdapSettings) -> None:
         self._settings = settings
         self._all = [LdapServer(uri, settings) for uri in settings.uri]
+        self._route = Route(settings.uri)
 
-    def connect(self) -> DirectoryConnection:
+    def route(self, purpose: Purpose) -> Route:
+        """Return which servers may be used now.
+
+        Raises:
+            ServerDown: If none may.
+        """
+        del purpose
+        return self._route
+
+    def change(self) -> AbstractContextManager[Change]:
+        """Open a change of this thread; when the block ends, what it has written is confirmed.
+
+        Raises:
+            ServerDown: If it cannot be confirmed, or the writer has changed meanwhile; what was
+                written may be lost.
+        """
+        return _NO_CONFIRMATION
+
+    def attach(self, pool: "Connections") -> None:
+        """Note the pool by which servers are asked whether they have a change."""
+
+    def take_notice(self) -> str | None:
+        """Return what the client of this thread's reads should be told, once; None: nothing."""
+        return None
+
+    def connect(self, route: Route | None = None) -> DirectoryConnection:
         """Open a connection bound as the service account, on the first server that responds.
+
+        Args:
+            route: The servers to try; None: all of them.
 
         Raises:
             Hanging: If all are known to hang.
@@ -111,7 +208,9 @@ class LdapServers:
         """
         settings = self._settings
         try:
-            connection = self._bound(settings.bind_dn, settings.bind_password.reveal())
+            connection = self._bound(
+                settings.bind_dn, settings.bind_password.reveal(), route or self._route
+            )
         except ldap.LDAPError as ex:
             raise bind_refusal(ex, settings.bind_dn) from ex
         connection.timeout = settings.operation_timeout
@@ -125,16 +224,22 @@ class LdapServers:
             ServerDown: If none responds.
             ldap.LDAPError: As the server judges.
         """
-        close(self._bound(dn, password))
+        close(self._bound(dn, password, self.route(Purpose.READ)))
 
-    def refuse(self) -> None:
-        """Raise an error if all servers are known to hang.
+    def refuse(self, route: Route | None = None) -> None:
+        """Raise an error if all servers, or those of a route, are known to hang.
 
         Raises:
             Hanging: If they do.
         """
-        if all(server.breaker.is_open for server in self._all):
-            self._all[0].breaker.refuse()
+        servers = self._of(route or self._route)
+        if all(server.breaker.is_open for server in servers):
+            servers[0].breaker.refuse()
+
+    def _of(self, route: Route) -> list[LdapServer]:
+        if route is self._route:
+            return self._all
+        return [server for uri in route.uris for server in self._all if server.uri == uri]
 
     def check(self) -> None:
         """Check that a server responds to a small request on a new connection.
@@ -160,20 +265,23 @@ class LdapServers:
         for server in self._all:
             server.breaker.close()
 
-    def _bound(self, dn: str, password: str) -> DirectoryConnection:
+    def _bound(self, dn: str, password: str, route: Route) -> DirectoryConnection:
         """Bind on the first server that responds; a refusal of one is not tried on the next."""
         failure: Exception = ldap.SERVER_DOWN({"desc": "no server configured"})
-        self.refuse()
-        for server in self._all:
+        self.refuse(route)
+        for server in self._of(route):
             if server.breaker.is_open:
                 continue
             began = time.monotonic()
             try:
-                return server.bound(dn, password)
+                connection = server.bound(dn, password)
             except LOST as ex:
                 failure = ex
                 self._note(server, dn, began)
-        raise ServerDown(f"{', '.join(self._settings.uri)}: {sentence(failure)}") from failure
+            else:
+                connection.route = route
+                return connection
+        raise ServerDown(f"{', '.join(route.uris)}: {sentence(failure)}") from failure
 
     def _note(self, server: LdapServer, dn: str, began: float) -> None:
         if dn == self._settings.bind_dn:
@@ -201,6 +309,16 @@ def close(connection: SimpleLDAPObject) -> None:
         connection.unbind_ext()
 
 
+def abandon(connection: DirectoryConnection) -> None:
+    """Close a connection that the parent process still uses, without sending an unbind."""
+    with suppress(OSError, ValueError, ldap.LDAPError):
+        # libldap sends an unbind request when it closes: into /dev/null.
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, connection.fileno())
+        os.close(null)
+    close(connection)
+
+
 def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> None:
     connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
     connection.set_option(ldap.OPT_REFERRALS, 0)
@@ -208,12 +326,28 @@ def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> 
     # Two time-outs: libldap's, which StartTLS uses, and python-ldap's, for everything else.
     connection.set_option(ldap.OPT_TIMEOUT, settings.network_timeout)
     connection.timeout = settings.network_timeout
+    _set_keepalive(connection, settings)
     if settings.turns_to_tls(uri):
         _set_trust(connection, settings)
         connection.start_tls_s()
     elif uri.lower().startswith("ldaps:"):
         _set_trust(connection, settings)
         _refuse_silence(uri, settings.network_timeout)
+
+
+def _set_keepalive(connection: SimpleLDAPObject, settings: LdapSettings) -> None:
+    """Have the kernel notice within seconds that the way to a server is cut.
+
+    Without it a request waits for its whole time-out, and what was sent may arrive much later, when
+    the way is whole again. What a hung server's kernel has acknowledged is not noticed by this.
+    """
+    silence = settings.health_timeout if settings.is_agreed else settings.network_timeout
+    if hasattr(ldap, "OPT_TCP_USER_TIMEOUT"):
+        # libldap 2.5 and later. In milliseconds, beside the keepalives, which are for idle ones.
+        connection.set_option(ldap.OPT_TCP_USER_TIMEOUT, max(1, round(silence * 1000)))
+    connection.set_option(ldap.OPT_X_KEEPALIVE_IDLE, 5)
+    connection.set_option(ldap.OPT_X_KEEPALIVE_INTERVAL, 1)
+    connection.set_option(ldap.OPT_X_KEEPALIVE_PROBES, 3)
 
 
 def _set_trust(connection: SimpleLDAPObject, settings: LdapSettings) -> None:

@@ -182,7 +182,8 @@ class LdifAllResource(_LdifResource):
                     # Mailboxes of restored users may be recorded for removal. Twice: a deletion in
                     # between that searches for existing accounts finds only those restored by then.
                     self._keep_mailboxes(file, recording)
-                    outcome = execution.execute(plan, self.directory, recording=recording)
+                    with self.directory.change():
+                        outcome = execution.execute(plan, self.directory, recording=recording)
                     self._keep_mailboxes(file, recording)
                 self.note(request)
                 self.responses.done(response, outcome.as_json(), read=True)

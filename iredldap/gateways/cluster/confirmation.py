@@ -1,0 +1,147 @@
+"""Confirmation: wait until the other server has what a change has written.
+
+An answer of success means that both servers have the change, or that every worker knows that the
+writer is alone. It is given at the end of a change, once: the standby takes changes over in the
+order of their CSNs, so that the last of each server id stands for all before it.
+"""
+
+import time
+from collections import deque
+from contextlib import suppress
+
+import ldap
+
+from iredldap.config.ldap import LdapSettings
+from iredldap.errors import ServerDown
+from iredldap.gateways.cluster.agreement import Agreement
+from iredldap.gateways.cluster.clock import now
+from iredldap.gateways.cluster.view import Mode, Vector, cover, covers
+from iredldap.gateways.cluster.watch import context_of
+from iredldap.gateways.ldap.requests import MANAGE
+from iredldap.gateways.ldap.servers import Change, Connections, DirectoryConnection, Purpose
+
+_EVERY = 200
+"""Writes of a change after which the standby must have caught up: what it lags behind at the end,
+and what is in doubt if the writer falls, is not more than these."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0005, 0.02, 1.5
+"""Seconds between two looks at the standby; a single change is there within some milliseconds."""
+
+
+class PendingChange(Change):
+    """A change whose writes wait for their confirmation.
+
+    Args:
+        epoch: In which it has begun; it ends in the same one, or fails.
+        agreement: What is known of the writer.
+        pool: Connections to both servers.
+        settings: The suffix, and how long to wait.
+    """
+
+    def __init__(
+        self, epoch: int, agreement: Agreement, pool: Connections, settings: LdapSettings
+    ) -> None:
+        self.epoch = epoch
+        self._agreement = agreement
+        self._pool = pool
+        self._settings = settings
+        self._wanted: dict[str, str] = {}
+        self._is_known = True
+        self._writes = 0
+        # More are never in flight: of those before, the context tells.
+        self._gone: deque[str] = deque(maxlen=2 * _EVERY)
+
+    def cover(self, state: str | None) -> None:
+        self._note(state)
+
+    def note(self, dn: str | None, state: str | None) -> None:
+        self._note(state)
+        if dn:
+            self._gone.append(dn)
+        elif self._wanted:
+            self._agreement.wrote_as(self.epoch, max(self._wanted, key=self._wanted.__getitem__))
+        self._writes += 1
+        if self._writes % _EVERY == 0:
+            self.confirm()
+
+    def _note(self, state: str | None) -> None:
+        if state:
+            cover(self._wanted, state)
+        else:
+            self._is_known = False
+
+    def confirm(self) -> None:
+        """Wait until the other server has all that was noted, or the writer is known to be alone.
+
+        Raises:
+            WriterChanged: If another server has become the writer.
+            NoWriter: If that is not known.
+            ServerDown: If the writer does not answer.
+        """
+        row = self._agreement.permitted(self.epoch)
+        if not self._settings.confirm or row.mode is Mode.ALONE:
+            return
+        if not self._is_known:
+            # Deletions leave no state. Read when they have been answered: it has them all.
+            for csn in self._context(Purpose.WRITE).values():
+                cover(self._wanted, csn)
+        if self._wanted:
+            self._wait()
+        self._is_known = True
+        self._gone.clear()
+
+    def _wait(self) -> None:
+        began = progress = now()
+        pause, last = _FIRST_PAUSE, None
+        while True:
+            vector: Vector | None = None
+            with suppress(ServerDown):
+                vector = self._context(Purpose.STANDBY)
+                if covers(vector, self._wanted) and self._are_gone():
+                    break
+            time_ = now()
+            if vector is not None and vector != last:
+                last, progress = vector, time_
+            stands_still = time_ - progress >= self._settings.failover_after
+            if stands_still or time_ - began >= self._settings.operation_timeout:
+                self._agreement.go_alone(self.epoch)
+                return
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * _GROWTH)
+            if self._agreement.permitted(self.epoch).mode is Mode.ALONE:
+                # Another change has waited in vain before.
+                return
+        # What the standby has may have been written after another writer began, by a server that
+        # was silent: then this is no success.
+        self._agreement.permitted(self.epoch)
+
+    def _context(self, purpose: Purpose) -> Vector:
+        with self._pool.connection(purpose) as connection:
+            try:
+                return context_of(connection, self._settings.suffix, self._settings.health_timeout)
+            except ldap.LDAPError as ex:
+                # Without a cause: it is only a look, from which the pool concludes nothing.
+                raise ServerDown(str(ex)) from None
+
+    def _are_gone(self) -> bool:
+        """Return whether the other server lacks what was deleted, or it has been created anew."""
+        if not self._gone:
+            return True
+        with self._pool.connection(Purpose.STANDBY) as connection:
+            left = [dn for dn in self._gone if self._exists(connection, dn)]
+        if left:
+            with self._pool.connection(Purpose.WRITE) as connection:
+                left = [dn for dn in left if not self._exists(connection, dn)]
+        return not left
+
+    def _exists(self, connection: DirectoryConnection, dn: str) -> bool:
+        try:
+            number = connection.search_ext(
+                dn, ldap.SCOPE_BASE, attrlist=["1.1"], serverctrls=[MANAGE]
+            )
+            connection.result3(number, timeout=self._settings.health_timeout)
+        except ldap.NO_SUCH_OBJECT:
+            return False
+        except ldap.LDAPError as ex:
+            raise ServerDown(str(ex)) from None
+        return True

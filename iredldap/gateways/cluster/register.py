@@ -1,0 +1,256 @@
+"""The row of the agreed writer in the state database, and the history of its epochs.
+
+Each change is conditional on the row being the one that was seen (compare and set), in one
+statement of a transaction. Ages are computed by the database, from its own clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.compiler import compiles
+
+from iredldap.gateways.cluster.decision import Action, Enter, Found, Promote, after
+from iredldap.gateways.cluster.view import Mode, Times, Vector, WriterRow, vector_of
+from iredldap.gateways.sql.database import Database
+from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS as _EPOCHS
+from iredldap.gateways.tables.directory_writer import DIRECTORY_WRITER as _WRITER
+
+_SEEN_EVERY = 400
+"""Milliseconds between two notes that the writer was seen, of all workers together."""
+
+
+class _Now(sql.ColumnElement[int]):
+    """Milliseconds since 1970 by the clock of the database, which the transaction does not stop."""
+
+    type = sql.BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Now, "postgresql")
+def _postgresql(*_: object, **__: object) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+
+
+@compiles(_Now, "mysql")
+@compiles(_Now, "mariadb")
+def _mariadb(*_: object, **__: object) -> str:
+    return "CAST(unix_timestamp(now(6)) * 1000 AS signed)"
+
+
+@compiles(_Now, "sqlite")
+def _sqlite(*_: object, **__: object) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch of the history.
+
+    `began` is in milliseconds since 1970, by the clock of the database; `vector` is the contextCSN
+    that the writer had then, and `server_id` is None until it has written.
+    """
+
+    number: int
+    uri: str
+    began: int
+    vector: Vector
+    server_id: str | None
+    forced: bool
+    node: str
+
+
+class WriterRegister:
+    """The row of one directory.
+
+    Args:
+        database: The state database, in MariaDB or PostgreSQL.
+        node: The name of this machine, for the history.
+        key: Which directory.
+    """
+
+    def __init__(self, database: Database, node: str, key: str = "directory") -> None:
+        self._database = database
+        self._node = node
+        self._key = key
+        self._row = sql.select(
+            _WRITER.c.epoch,
+            _WRITER.c.serial,
+            _WRITER.c.uri,
+            _WRITER.c.usable,
+            _WRITER.c.mode,
+            _WRITER.c.lease,
+            _WRITER.c.wait,
+            (_Now() - _WRITER.c.seen_at).label("unseen"),
+            (_Now() - _WRITER.c.mode_at).label("mode_age"),
+        ).where(_WRITER.c.key == key)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._database.close()
+
+    def read(self) -> WriterRow | None:
+        """Read the row; None: there is none.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        return self._database.read(self._read)
+
+    def _read(self, connection: sql.Connection) -> WriterRow | None:
+        row = connection.execute(self._row).first()
+        if row is None:
+            return None
+        return WriterRow(
+            epoch=row.epoch,
+            serial=row.serial,
+            uri=row.uri,
+            usable=row.usable,
+            mode=Mode(row.mode),
+            lease=row.lease / 1000,
+            wait=row.wait / 1000,
+            unseen=float(row.unseen) / 1000,
+            mode_age=float(row.mode_age) / 1000,
+        )
+
+    def change_row(
+        self, action: Action, times: Times, vector: Vector | None = None, *, forced: bool = False
+    ) -> bool:
+        """Change the row, if it is the one that the action was decided on.
+
+        Args:
+            action: What to change.
+            times: The settings of this worker.
+            vector: The contextCSN of the writer of an epoch that begins.
+            forced: Whether an admin has ordered it.
+
+        Returns:
+            Whether it was changed.
+
+        Raises:
+            ServerDown: If the database does not respond; it may have been changed.
+        """
+        seen = None if isinstance(action, Found) else action.row
+        row = after(seen, action, times)
+        assert row
+        values = {
+            "epoch": row.epoch,
+            "serial": row.serial,
+            "uri": row.uri,
+            "usable": row.usable,
+            "mode": str(row.mode),
+            "lease": round(row.lease * 1000),
+            "wait": round(row.wait * 1000),
+            "node": self._node,
+        }
+
+        def change(connection: sql.Connection) -> bool:
+            if isinstance(action, Found):
+                # The row may have been deleted; the numbers of its epochs are not used again.
+                values["epoch"] = self._next_epoch(connection)
+            if not self._set(connection, action, seen, values):
+                return False
+            if isinstance(action, Found | Promote):
+                epoch = {"epoch": values["epoch"], "uri": row.uri, "forced": forced}
+                connection.execute(sql.insert(_EPOCHS).values(self._epoch(epoch, vector)))
+            return True
+
+        try:
+            return self._database.write(change)
+        except IntegrityError:
+            return False
+
+    def _set(
+        self,
+        connection: sql.Connection,
+        action: Action,
+        seen: WriterRow | None,
+        values: dict[str, object],
+    ) -> bool:
+        if isinstance(action, Found | Promote | Enter):
+            values = {**values, "mode_at": _Now()}
+        if isinstance(action, Found | Promote):
+            values = {**values, "seen_at": _Now()}
+        if seen is None:
+            return self._inserted(connection, values)
+        same = sql.and_(
+            _WRITER.c.key == self._key,
+            _WRITER.c.epoch == seen.epoch,
+            _WRITER.c.serial == seen.serial,
+        )
+        return connection.execute(sql.update(_WRITER).where(same).values(values)).rowcount == 1
+
+    def _inserted(self, connection: sql.Connection, values: dict[str, object]) -> bool:
+        try:
+            with connection.begin_nested():
+                connection.execute(sql.insert(_WRITER).values(key=self._key, **values))
+        except IntegrityError:
+            # Another worker was quicker.
+            return False
+        return True
+
+    def _next_epoch(self, connection: sql.Connection) -> int:
+        last = sql.select(sql.func.max(_EPOCHS.c.epoch)).where(_EPOCHS.c.key == self._key)
+        return (connection.scalar(last) or 0) + 1
+
+    def _epoch(self, epoch: dict[str, object], vector: Vector | None) -> dict[str, object]:
+        return {
+            "key": self._key,
+            "began_at": _Now(),
+            "vector": " ".join(sorted((vector or {}).values())),
+            "node": self._node,
+            **epoch,
+        }
+
+    def note_seen(self, row: WriterRow) -> None:
+        """Note that the writer of an epoch answers; the notes of all workers are made in turn.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        overdue = sql.and_(
+            _WRITER.c.key == self._key,
+            _WRITER.c.epoch == row.epoch,
+            _WRITER.c.seen_at < _Now() - _SEEN_EVERY,
+        )
+        change = sql.update(_WRITER).where(overdue).values(seen_at=_Now())
+        self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    def note_server_id(self, epoch: int, server_id: str) -> None:
+        """Note the server id of the writer of an epoch, which its first write has shown.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        change = (
+            sql.update(_EPOCHS)
+            .where(
+                _EPOCHS.c.key == self._key,
+                _EPOCHS.c.epoch == epoch,
+                _EPOCHS.c.server_id.is_(None),
+            )
+            .values(server_id=server_id)
+        )
+        self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    def epochs(self) -> list[Epoch]:
+        """Return the history, the first epoch first.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        wanted = sql.select(_EPOCHS).where(_EPOCHS.c.key == self._key).order_by(_EPOCHS.c.epoch)
+        found: Callable[[sql.Connection], list[Epoch]] = lambda connection: [  # noqa: E731
+            Epoch(
+                row.epoch,
+                row.uri,
+                row.began_at,
+                vector_of(row.vector.split()),
+                row.server_id,
+                row.forced,
+                row.node,
+            )
+            for row in connection.execute(wanted)
+        ]
+        return self._database.read(found)

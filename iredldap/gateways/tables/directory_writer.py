@@ -1,0 +1,41 @@
+"""Tables of the agreed writer, in the program's own database."""
+
+import sqlalchemy as sql
+
+from iredldap.gateways.tables.state import LONG, METADATA
+
+DIRECTORY_WRITER = sql.Table(
+    "directory_writer",
+    METADATA,
+    # One row for each directory.
+    sql.Column("key", sql.String(64), primary_key=True),
+    sql.Column("epoch", sql.BigInteger, nullable=False),
+    sql.Column("serial", sql.BigInteger, nullable=False),
+    sql.Column("uri", sql.String(255), nullable=False),
+    sql.Column("usable", sql.Boolean, nullable=False),
+    sql.Column("mode", sql.String(16), nullable=False),
+    # Durations in milliseconds.
+    sql.Column("lease", sql.BigInteger, nullable=False),
+    sql.Column("wait", sql.BigInteger, nullable=False),
+    # Milliseconds since 1970 by the clock of the database.
+    sql.Column("mode_at", sql.BigInteger, nullable=False),
+    sql.Column("seen_at", sql.BigInteger, nullable=False),
+    # The node that changed it last.
+    sql.Column("node", sql.String(255), nullable=False),
+)
+
+DIRECTORY_EPOCHS = sql.Table(
+    "directory_epochs",
+    METADATA,
+    sql.Column("key", sql.String(64), primary_key=True),
+    sql.Column("epoch", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("uri", sql.String(255), nullable=False),
+    # Milliseconds since 1970 by the clock of the database.
+    sql.Column("began_at", sql.BigInteger, nullable=False),
+    # The contextCSN that its writer had then, separated by blanks.
+    sql.Column("vector", LONG, nullable=False),
+    # The server id of its writer; null: it has not written yet.
+    sql.Column("server_id", sql.String(3)),
+    sql.Column("forced", sql.Boolean, nullable=False),
+    sql.Column("node", sql.String(255), nullable=False),
+)

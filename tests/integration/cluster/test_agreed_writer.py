@@ -1,0 +1,301 @@
+"""One agreed writer on a real pair: what is acknowledged is on both servers, and is never lost."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from iredldap.dit.plan import Delete
+from iredldap.errors import ServerDown
+from iredldap.gateways.cluster.agreement import NoWriter, WriterChanged
+from iredldap.gateways.cluster.clock import now
+from iredldap.gateways.cluster.decision import Promote
+from iredldap.gateways.cluster.view import Mode
+from iredldap.gateways.ldap.servers import Purpose
+from tests.support.agreed import Node, change, creation, domain, nodes
+from tests.support.databases import PostgreSQL
+from tests.support.pair import Member, Pair, started
+from tests.support.patience import wait_until
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with started(tmp_path_factory.mktemp("agreed")) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def workers(running: Pair, postgresql: PostgreSQL) -> Iterator[list[Node]]:
+    """Workers of two nodes, which read from any server."""
+    postgresql.drop("agreed")
+    with nodes(running, postgresql.create_empty("agreed"), "n1", "n2", reads="any") as made:
+        yield made
+
+
+@pytest.fixture
+def pair(running: Pair, workers: list[Node]) -> Iterator[Pair]:
+    """A pair that is whole and together before each test, and equal after it."""
+    for worker in workers:
+        worker.await_mode(Mode.TOGETHER)
+    yield running
+    running.heal()
+    running.wait_until_equal()
+    assert running.differences() == {}
+
+
+@pytest.fixture
+def node(workers: list[Node]) -> Node:
+    return workers[0]
+
+
+@pytest.fixture
+def other(workers: list[Node]) -> Node:
+    return workers[1]
+
+
+def writer(pair: Pair, node: Node) -> Member:
+    (name,) = [name for name in pair.members if pair.uri(name) == node.row.uri]
+    return pair.members[name]
+
+
+def standby(pair: Pair, node: Node) -> Member:
+    (name,) = [name for name in pair.members if pair.uri(name) != node.row.uri]
+    return pair.members[name]
+
+
+def value(member: Member, name: str) -> str | None:
+    """Return what a server holds for a domain."""
+    entry = member.world.entry(domain(name))
+    return entry.text("cn") if entry else None
+
+
+def state(member: Member, name: str) -> str | None:
+    entry = member.world.entry(domain(name))
+    return entry.csn if entry else None
+
+
+def test_what_is_acknowledged_is_on_both(pair: Pair, node: Node, other: Node) -> None:
+    """Creations, changes and deletions, at once; through whichever node, one server is written."""
+    beside = standby(pair, node)
+    for number, one in enumerate((node, other)):
+        name = f"both{number}.test"
+        one.directory.write(creation(name))
+        assert value(beside, name) == "new"
+        for text in ("first", "second"):
+            left = one.directory.write(change(name, text))
+            assert value(beside, name) == text
+            assert left == state(pair.a, name) == state(pair.b, name)
+        one.directory.write(Delete(domain(name)))
+        assert value(beside, name) is None
+    assert node.row.mode is Mode.TOGETHER
+
+
+def test_a_sweep_is_on_both_when_it_ends(pair: Pair, node: Node) -> None:
+    names = [f"sweep{number}.test" for number in range(600)]
+
+    refused = [no for _, no in node.directory.pipeline(map(creation, names)) if no]
+
+    assert refused == []
+    there = standby(pair, node).entries()
+    assert [name for name in names if domain(name) not in there] == []
+    for _ in node.directory.pipeline(Delete(domain(name)) for name in names):
+        pass
+    there = standby(pair, node).entries()
+    assert [name for name in names if domain(name) in there] == []
+
+
+def test_what_was_there_already_is_confirmed_too(pair: Pair, node: Node) -> None:
+    """A change that has nothing to write relies on a state, which the other server may lack."""
+    node.directory.write(creation("already.test"))
+    for line in pair.link:
+        line.hang()
+    killed = pytest.raises(ServerDown, match="before it answered")
+    with killed, node.directory.change():
+        node.directory.write(change("already.test", "unconfirmed"))
+        raise ServerDown("the worker was killed before it answered")
+
+    with node.directory.change() as again:
+        again.cover(state(writer(pair, node), "already.test"))
+
+    assert node.row.mode is Mode.ALONE
+
+
+class TestStandbyGone:
+    """Without the standby everybody knows that the writer is alone, before a change is answered."""
+
+    def test_it_is_killed(self, pair: Pair, node: Node, other: Node) -> None:
+        beside, epoch = standby(pair, node), node.row.epoch
+        beside.kill()
+
+        node.directory.write(creation("alone.test"))
+
+        assert node.row.mode is Mode.ALONE
+        # Once: then nobody waits any more.
+        other.await_mode(Mode.ALONE)
+        began = time.monotonic()
+        other.directory.write(change("alone.test", "quick"))
+        assert time.monotonic() - began < 0.9
+        beside.start()
+        node.await_mode(Mode.TOGETHER)
+        assert value(beside, "alone.test") == "quick"
+        assert node.row.epoch == epoch
+
+    def test_a_writer_that_dies_alone_is_waited_for(self, pair: Pair, node: Node) -> None:
+        """The standby lacks what was acknowledged: it may not take its place."""
+        first, beside, epoch = writer(pair, node), standby(pair, node), node.row.epoch
+        beside.kill()
+        node.directory.write(creation("waits.test"))
+        first.kill()
+        beside.start()
+        # As long as a failover takes, twice.
+        until = time.monotonic() + 8
+        told: str | None = None
+        while time.monotonic() < until:
+            with pytest.raises(ServerDown):
+                node.directory.write(change("waits.test", "on the stale one"))
+            try:
+                node.directory.ask()
+                told = node.directory.take_notice() or told
+            except ServerDown:
+                pass
+            time.sleep(0.1)
+        assert node.row.epoch == epoch
+        # It is read meanwhile, and the client is told.
+        assert told
+        assert "does not answer" in told
+        assert node.directory.take_notice() is None
+
+        first.start()
+        node.write(change("waits.test", "on the one that has it"))
+
+        assert value(first, "waits.test") == "on the one that has it"
+        assert node.row.epoch == epoch
+
+
+class TestWriterGone:
+    """The standby takes the writer's place, with everything that was acknowledged."""
+
+    @pytest.mark.parametrize("way", ["kill", "hang"])
+    def test_the_standby_takes_over(self, pair: Pair, node: Node, other: Node, way: str) -> None:
+        first, beside, epoch = writer(pair, node), standby(pair, node), node.row.epoch
+        name = f"{way}.test"
+        node.directory.write(creation(name))
+        if way == "kill":
+            first.kill()
+        else:
+            first.stop()
+        began = time.monotonic()
+        failed = 0
+        while node.row.epoch == epoch or not node.row.usable:
+            try:
+                # Reads go on from the other server.
+                assert node.directory.read(domain(name))
+            except ServerDown:
+                failed += 1
+            time.sleep(0.05)
+            assert time.monotonic() - began < 30
+        assert failed <= 2
+        node.write(change(name, "on the new writer"))
+        other.write(change(name, "by the other node"))
+        assert value(beside, name) == "by the other node"
+        assert node.row.epoch == epoch + 1
+        # What hangs is killed, never continued: the guard beside it does that.
+        first.kill()
+        first.start()
+        node.await_mode(Mode.TOGETHER)
+        assert writer(pair, node) is beside
+        assert value(first, name) == "by the other node"
+
+    def test_what_was_begun_before_is_not_continued(self, pair: Pair, node: Node) -> None:
+        """A change of several writes belongs to one writer: the others fail."""
+        row = node.row
+        node.directory.write(creation("begun.test"))
+        limits, uri = node.servers.agreement.times, standby_uri(pair, node)
+
+        def steps() -> None:
+            with node.directory.change():
+                node.directory.write(change("begun.test", "first step"))
+                assert node.register.change_row(Promote(row, uri), limits)
+                wait_until(lambda: self._knows(node, row.epoch + 1))
+                node.directory.write(change("begun.test", "second step"))
+
+        with pytest.raises(WriterChanged):
+            steps()
+        # No connection of the former epoch is lent either.
+        node.await_mode(Mode.TOGETHER)
+        with node.directory._pool.connection(Purpose.WRITE) as connection:
+            assert connection.route.epoch == row.epoch + 1
+        assert value(pair.a, "begun.test") == "first step"
+
+    def test_a_connection_is_fenced(self, node: Node) -> None:
+        """What is sent on a connection of an earlier epoch fails, however it was come by."""
+        with node.directory._pool.connection(Purpose.WRITE) as connection:
+            connection.fence()
+            held = node.servers.agreement._held
+            assert held
+            lease = node.servers.agreement
+            lease._held = type(held)(held.row, held.until - 3600, held.epoch_since, held.mode_since)
+            with pytest.raises(NoWriter, match="not read in time"):
+                connection.fence()
+        wait_until(lambda: self._knows(node, held.row.epoch))
+
+    @staticmethod
+    def _knows(node: Node, epoch: int) -> bool:
+        held = node.servers.agreement.held()
+        return bool(held and held.row.epoch == epoch and held.is_valid(now()))
+
+
+def standby_uri(pair: Pair, node: Node) -> str:
+    (uri,) = set(pair.uris) - {node.row.uri}
+    return uri
+
+
+def test_the_servers_have_lost_each_other(pair: Pair, node: Node, other: Node) -> None:
+    """The writer goes on, alone: no change is lost, and the other is no second writer."""
+    epoch = node.row.epoch
+    node.directory.write(creation("split.test"))
+    for line in pair.link:
+        line.cut()
+    for number in range(20):
+        (node, other)[number % 2].write(change("split.test", str(number)))
+        time.sleep(0.1)
+    assert node.row.mode is Mode.ALONE
+    for line in pair.link:
+        line.heal()
+    node.await_mode(Mode.TOGETHER)
+    assert node.row.epoch == epoch
+    assert value(standby(pair, node), "split.test") == "19"
+
+
+def test_without_the_arbiter_nothing_is_written(
+    pair: Pair, node: Node, postgresql: PostgreSQL
+) -> None:
+    """When the lease is over writes are refused; reads go on; it mends itself."""
+    node.directory.write(creation("arbiter.test"))
+    postgresql.kill()
+    try:
+        refused = False
+        until = time.monotonic() + 30
+        while not refused:
+            try:
+                node.directory.write(change("arbiter.test", "within the lease"))
+            except NoWriter:
+                refused = True
+            assert time.monotonic() < until
+            assert node.directory.read(domain("arbiter.test"))
+    finally:
+        postgresql.start()
+    node.write(change("arbiter.test", "again"))
+
+
+def test_one_row_of_one_history(pair: Pair, workers: list[Node]) -> None:
+    """Each epoch has its writer, its server id, and what it had at its beginning."""
+    node = workers[0]
+    node.directory.write(creation("history.test"))
+    wait_until(lambda: node.register.epochs()[-1].server_id is not None)
+    history = node.register.epochs()
+
+    assert [epoch.number for epoch in history] == [*range(1, node.row.epoch + 1)]
+    assert history[-1].uri == node.row.uri
+    assert history[-1].server_id == ("001" if writer(pair, node) is pair.a else "002")
+    assert not any(epoch.forced for epoch in history)

@@ -1,0 +1,117 @@
+"""The row of the agreed writer in SQL: one of several workers changes it, and ages are its own."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+
+from iredldap.config.settings import Secret
+from iredldap.gateways.cluster.decision import Enter, Found, Open, Promote
+from iredldap.gateways.cluster.register import WriterRegister
+from iredldap.gateways.cluster.view import Mode, Times, WriterRow
+from iredldap.gateways.state import StateDatabase
+from tests.support.databases import connected, execute
+from tests.support.patience import at_once, wait_until
+
+TIMES = Times(failover_after=2.0, lease=2.0, margin=1.0)
+VECTOR = {"001": "20261128043445.000000Z#000000#001#000000"}
+
+
+@pytest.fixture(params=["mariadb", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    server = request.getfixturevalue(request.param)
+    server.drop("register")
+    return str(server.create_empty("register"))
+
+
+@pytest.fixture
+def registers(url: str) -> Iterator[list[WriterRegister]]:
+    """Of four workers."""
+    with ExitStack() as stack:
+        made = [
+            WriterRegister(StateDatabase(Secret(url)).database, f"n{number}") for number in range(4)
+        ]
+        for register in made:
+            stack.callback(register.close)
+        yield made
+
+
+def row_of(register: WriterRegister) -> WriterRow:
+    row = register.read()
+    assert row
+    return row
+
+
+def won(registers: list[WriterRegister], action: Any) -> int:
+    """Have all workers do the same at once; return how many have done it."""
+    return sum(at_once(*(lambda r=r: r.change_row(action, TIMES, VECTOR) for r in registers)))
+
+
+def test_of_several_workers_one_changes_the_row(registers: list[WriterRegister]) -> None:
+    """At its creation, too; whoever has seen an earlier row changes nothing."""
+    register = registers[0]
+    assert register.read() is None
+    assert won(registers, Found("ldap://a")) == 1
+    first = row_of(register)
+    assert (first.epoch, first.uri, first.usable, first.mode) == (1, "ldap://a", False, "joining")
+    assert (first.lease, first.wait) == (2.0, 3.0)
+
+    assert won(registers, Open(first)) == 1
+    assert won(registers, Enter(first, Mode.TOGETHER)) == 0
+    assert won(registers, Enter(row_of(register), Mode.TOGETHER)) == 1
+    seen = row_of(register)
+    assert (seen.usable, seen.mode) == (True, Mode.TOGETHER)
+    assert won(registers, Promote(seen, "ldap://b")) == 1
+    # Whoever would have been alone a moment later is not.
+    assert won(registers, Enter(seen, Mode.ALONE)) == 0
+    last = row_of(register)
+    assert (last.epoch, last.uri, last.usable, last.mode) == (2, "ldap://b", False, "alone")
+
+    history = register.epochs()
+    assert [(epoch.number, epoch.uri, epoch.vector) for epoch in history] == [
+        (1, "ldap://a", VECTOR),
+        (2, "ldap://b", VECTOR),
+    ]
+    assert history[0].began <= history[1].began
+
+
+def test_ages_are_measured_by_the_database(registers: list[WriterRegister], url: str) -> None:
+    register = registers[0]
+    assert register.change_row(Found("ldap://a"), TIMES)
+    wait_until(lambda: row_of(register).unseen >= 0.5)
+    seen = row_of(register)
+    assert 0.5 <= seen.mode_age <= 60
+
+    registers[1].note_seen(seen)
+
+    assert row_of(register).unseen < seen.unseen
+    assert row_of(register).is_same(seen)
+    # Nobody sees the writer of an epoch that is over.
+    execute(url, "UPDATE directory_writer SET epoch = 9, seen_at = seen_at - 60000")
+    register.note_seen(seen)
+    assert row_of(register).unseen > 50
+
+
+def test_a_server_id_is_noted_once(registers: list[WriterRegister]) -> None:
+    assert registers[0].change_row(Found("ldap://a"), TIMES)
+    for register, number in zip(registers, ("001", "002"), strict=False):
+        register.note_server_id(1, number)
+
+    assert [epoch.server_id for epoch in registers[0].epochs()] == ["001"]
+
+
+def test_a_row_that_was_deleted_begins_with_a_new_epoch(
+    registers: list[WriterRegister], url: str
+) -> None:
+    """Workers that know of a later one than the first would take it for an older row."""
+    register = registers[0]
+    assert register.change_row(Found("ldap://a"), TIMES)
+    assert register.change_row(Promote(row_of(register), "ldap://b"), TIMES)
+    with connected(url) as connection:
+        connection.execute(sql.text("DELETE FROM directory_writer"))
+
+    assert register.change_row(Found("ldap://b"), TIMES)
+
+    assert row_of(register).epoch == 3

@@ -1,0 +1,96 @@
+"""Directories on a pair with an agreed writer, as the workers of two nodes have them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.settings import Secret
+from iredldap.dit.plan import Add, Mod, Modify, Op
+from iredldap.errors import ServerDown
+from iredldap.gateways.cluster.register import WriterRegister
+from iredldap.gateways.cluster.servers import AgreedServers
+from iredldap.gateways.cluster.view import Mode, WriterRow
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.state import StateDatabase
+from tests.support.pair import Pair
+from tests.support.patience import PATIENCE, wait_until
+from tests.support.world import SUFFIX, WRITER_PASSWORD
+
+QUICK = {"failover_after": 1.0, "lease": 1.0, "health_timeout": 1.0}
+"""Seconds: so that a test of a failover takes four."""
+
+
+def domain(name: str) -> str:
+    return f"domainName={name},o=domains,{SUFFIX}"
+
+
+def creation(name: str) -> Add:
+    values = {"objectClass": (b"mailDomain",), "domainName": (name.encode(),), "cn": (b"new",)}
+    return Add(domain(name), values)
+
+
+def change(name: str, value: str) -> Modify:
+    return Modify(domain(name), (Mod(Op.REPLACE, "cn", (value.encode(),)),))
+
+
+class Node:
+    """A worker: its directory, and what it knows of the writer."""
+
+    def __init__(self, pair: Pair, url: str, name: str, **settings: Any) -> None:
+        made = LdapSettings(
+            **{
+                "uri": tuple(pair.uris),
+                "suffix": SUFFIX,
+                "bind_dn": f"cn=vmailadmin,{SUFFIX}",
+                "bind_password": Secret(WRITER_PASSWORD),
+                "writer": "agreed",
+                **QUICK,
+                **settings,
+            }
+        )
+        self.register = WriterRegister(StateDatabase(Secret(url)).database, name)
+        self.servers = AgreedServers(made, self.register)
+        self.directory = Directory(made, self.servers)
+
+    @property
+    def row(self) -> WriterRow:
+        row = self.register.read()
+        assert row
+        return row
+
+    def await_mode(self, mode: Mode) -> None:
+        """Wait until this worker knows of a mode, and of a usable writer."""
+
+        def reached() -> bool:
+            held = self.servers.agreement.held()
+            return bool(held and held.row.mode is mode and held.row.usable)
+
+        wait_until(reached)
+
+    def write(self, operation: Add | Modify) -> None:
+        """Carry out an operation as soon as there is a writer."""
+
+        def done() -> bool:
+            try:
+                self.directory.write(operation)
+            except ServerDown:
+                return False
+            return True
+
+        wait_until(done, PATIENCE)
+
+    def close(self) -> None:
+        self.directory.close()
+
+
+@contextmanager
+def nodes(pair: Pair, url: str, *names: str, **settings: Any) -> Iterator[list[Node]]:
+    """Run a worker of each node during the block, and wait until both servers are together."""
+    with ExitStack() as stack:
+        made = [Node(pair, url, name, **settings) for name in names]
+        for node in made:
+            stack.callback(node.close)
+        for node in made:
+            node.await_mode(Mode.TOGETHER)
+        yield made
