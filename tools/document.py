@@ -295,8 +295,12 @@ no entry would be written. |
 of each sweep the first {most_printed} are, and to a normal admin no entry of a domain that they \
 do not manage. |
 | `sweeps` | Steps that search, each with the number of entries that it would change. |
-| `outside` | What would be written outside the directory: rows of databases, subscribable \
-lists. |
+| `outside` | What would be written outside the directory, each `step` with its `rows`, as \
+[`touched`](changes.md) of changes has them: `system`, `table`, and the rows `before` and `after`. \
+The databases execute the statements and roll them back; where one cannot (MyISAM), `rows` is \
+`null`. mlmmjadmin is not called: of a subscribable list there are the settings and members that \
+it would be told. `rows_left_out` counts those beyond {most_printed}, and of domains that a normal \
+admin does not manage. |
 | `rechecks` | What would be looked up again after the write, as others may change it at the \
 same time. |
 | `ignored_values`, `unplaced`, `shared_with`, `kept_members` | What the headers \
@@ -308,7 +312,7 @@ The answer, also a refusal, has `X-Dry-Run: yes`; a server that does not send it
 word. The `ETag` is the state that was judged: sent as `If-Match` with the call, it makes sure that
 this state is what is changed. Another value than `yes` or `no`, an empty one, and other spellings
 of the name are `INVALID_PARAMETER`, and so is the word for a call that has no dry run: login,
-logout, checks of passwords, and tokens. `POST /api/ldif` has a plan of its own form.
+logout, and checks of passwords. `POST /api/ldif` has a plan of its own form.
 
 ## Headers
 
@@ -458,7 +462,7 @@ _PARAMETER_TYPES = {
 
 
 _DRY_RUN_EXAMPLE = r"""$ curl -sb cookies -X DELETE "$url/user/ann@test.com?dry_run=yes" > answer
-$ jq -r '._data | .judged_by, .outside[], .ldif' answer
+$ jq -r '._data | .judged_by, .outside[].step, .ldif' answer
 directory
 record that mailboxes are kept for good
 forget the policies and records of ann@test.com

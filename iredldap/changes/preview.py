@@ -7,15 +7,17 @@ Source: `docs/decisions/0055-dry-runs.md`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iredldap.changes import apply, dry_run
 from iredldap.changes.dry_run import JudgedBy
 from iredldap.changes.forecast import Forecast
 from iredldap.changes.progress import Progress
-from iredldap.dit import names
+from iredldap.dit import mail_names, names
+from iredldap.dit.change_log import REDACTED, Row, TouchedRows, as_json
 from iredldap.dit.change_records import change_record
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import (
     Operation,
     Outside,
@@ -26,6 +28,7 @@ from iredldap.dit.plan import (
     describe,
 )
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.touched_rows import NotTried, tried
 from iredldap.ldif import writer
 
 MOST_PRINTED = 1000
@@ -33,14 +36,28 @@ MOST_PRINTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class OutsidePreview:
+    """What a step outside the directory would do.
+
+    `rows` are those that it would change, as the change log has them; None: a database could not
+    take a trial back. `left_out` counts those not printed: beyond `MOST_PRINTED`, and rows of
+    domains that the caller does not manage.
+    """
+
+    step: str
+    rows: list[TouchedRows] | None
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a change would do.
 
-    `steps` describes all steps. `ldif` are change records (RFC 2849) that leave the directory as
-    the change would; of each sweep the first `MOST_PRINTED`, and none of entries that the caller
-    may not see. `records` counts all, `left_out` those not printed. `sweeps` has the number of
-    entries that each sweep would change, with what it does. `judged_by` is None if no entry would
-    be written.
+    `steps` describes all steps, `outside` those outside the directory. `ldif` are change records
+    (RFC 2849) that leave the directory as the change would; of each sweep the first `MOST_PRINTED`,
+    and none of entries that the caller may not see. `records` counts all, `left_out` those not
+    printed. `sweeps` has the number of entries that each sweep would change, with what it does.
+    `judged_by` is None if no entry would be written.
     """
 
     plan: Plan
@@ -50,6 +67,7 @@ class Preview:
     records: int
     left_out: int
     sweeps: tuple[tuple[str, int], ...]
+    outside: tuple[OutsidePreview, ...]
 
     def as_json(self) -> Mapping[str, Any]:
         """Return it as an answer has it."""
@@ -61,7 +79,14 @@ class Preview:
             "records": self.records,
             "records_left_out": self.left_out,
             "sweeps": [{"step": words, "entries": count} for words, count in self.sweeps],
-            "outside": [step.meaning for step in plan.steps if isinstance(step, Outside)],
+            "outside": [
+                {
+                    "step": one.step,
+                    "rows": None if one.rows is None else [*map(as_json, one.rows)],
+                    "rows_left_out": one.left_out,
+                }
+                for one in self.outside
+            ],
             "rechecks": [step.meaning for step in plan.steps if isinstance(step, Recheck)],
             "ignored_values": [*plan.ignored],
             "unplaced": [
@@ -134,7 +159,52 @@ def _described(
             sweeps.append((step.meaning, len(changed)))
     text = b"".join(printed).decode("ascii")
     steps = tuple(_words(step, shows) for step in plan.steps)
-    return Preview(plan, judged_by, steps, text, records, left_out, tuple(sweeps))
+    outside = tuple(
+        _tried(step, lambda one: shows(_place(one, directory.tree)))
+        for step in plan.steps
+        if isinstance(step, Outside)
+    )
+    return Preview(plan, judged_by, steps, text, records, left_out, tuple(sweeps), outside)
+
+
+def _tried(step: Outside, shows: Callable[[TouchedRows], bool]) -> OutsidePreview:
+    """Return what a step would do, with the rows that the caller may see.
+
+    Raises:
+        Refusal: That of the step.
+    """
+    try:
+        with tried() as rows:
+            step.work()
+    except NotTried:
+        return OutsidePreview(step.meaning, None)
+    printed: list[TouchedRows] = []
+    room, left_out = MOST_PRINTED, 0
+    for one in rows:
+        count = max(len(one.before), len(one.after))
+        taken = min(room, count) if shows(one) else 0
+        if taken:
+            shown = replace(one, before=one.before[:taken], after=one.after[:taken])
+            printed.append(_without_digests(shown))
+        room -= taken
+        left_out += count - taken
+    return OutsidePreview(step.meaning, printed, left_out)
+
+
+def _without_digests(rows: TouchedRows) -> TouchedRows:
+    """Return rows without what tells a secret when it is guessed, as a token's SHA-256 does."""
+
+    def redacted(row: Row) -> Row:
+        return {**row, "digest": REDACTED} if "digest" in row else row
+
+    before, after = (tuple(map(redacted, side)) for side in (rows.before, rows.after))
+    return replace(rows, before=before, after=after)
+
+
+def _place(rows: TouchedRows, tree: Tree) -> str:
+    """Return the DN below which the account or domain is that rows are about."""
+    domain = mail_names.domain_of(rows.about) if "@" in rows.about else rows.about
+    return tree.domain(domain) if domain else tree.base
 
 
 def _words(step: Step, shows: Callable[[str], bool]) -> str:

@@ -88,7 +88,7 @@ def _has_happened(directory: Directory, operation: Operation) -> bool:
     return True
 
 
-def work_outside(directory: Directory, work: Callable[[], None]) -> None:
+def work_outside(directory: Directory, work: Callable[[], object]) -> None:
     """Do the work of an outside step, and record which rows it has changed, also if it fails."""
     with collected() as rows:
         try:

@@ -1,5 +1,6 @@
 """The command `iredldap undo`: take changes back, on the server, as its root may."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from iredldap.changes.preview import preview
 from iredldap.changes.recording import Recording
 from iredldap.commands.options import Installation, config_option, installation, moment, plain
 from iredldap.dit.change_ids import is_id
-from iredldap.dit.change_log import LoggedChange
+from iredldap.dit.change_log import LoggedChange, as_json
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
@@ -110,8 +111,10 @@ class _Undoing:
         if dry_run:
             shown = preview(directory, make)
             click.echo(shown.ldif, nl=False)
-            for words in shown.as_json()["outside"]:
-                click.echo(f"# outside the directory: {words}")
+            for step in shown.outside:
+                click.echo(f"# outside the directory: {step.step}")
+                for one in step.rows or ():
+                    click.echo(f"#   {json.dumps(as_json(one))}")
             _print_left(shown.plan.left)
             return
         # Which domains it touches is only known with the plan (`Plan.touches`), which takes them.

@@ -192,7 +192,7 @@ class Outside:
     """
 
     meaning: str
-    work: Callable[[], None]
+    work: Callable[[], object]
     undo: Callable[[], None] | None = None
 
 

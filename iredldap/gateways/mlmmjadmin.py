@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from iredldap.config.sections import MlmmjadminSettings
 from iredldap.errors import MlmmjadminUnavailable
+from iredldap.gateways import touched_rows
 
 _NO_SUCH_LIST = "NO_SUCH_ACCOUNT"
 _UNKNOWN_LIST = "nobody@iredldap.invalid"
@@ -153,6 +154,9 @@ class Mlmmjadmin:
         return kinds
 
     def _do(self, method: str, path: str, form: Form | None = None) -> None:
+        if touched_rows.are_tried():
+            # It cannot take a call back. `MailingLists` reports what this one would change.
+            return
         _required(self._answer(method, path, form))
 
     def _answer(self, method: str, path: str, form: Form | None = None) -> dict[str, Any]:

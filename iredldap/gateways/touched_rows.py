@@ -1,7 +1,8 @@
 """Collect the rows that a step outside the directory changes, while it changes them.
 
 The gateways report what they write; whoever carries out the step collects it. Without a collector
-nothing is reported, and nothing is read for it.
+nothing is reported, and nothing is read for it. While a step is only tried, databases roll back
+what it writes, and programs are not called.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,11 @@ from iredldap.dit.change_log import Row, TouchedRows
 
 _collector: ContextVar[list[TouchedRows] | None] = ContextVar("collector", default=None)
 _about: ContextVar[str] = ContextVar("about", default="")
+_is_trial: ContextVar[bool] = ContextVar("is_trial", default=False)
+
+
+class NotTried(Exception):
+    """A step cannot be tried: what it writes could not be rolled back."""
 
 
 @contextmanager
@@ -30,6 +36,28 @@ def collected() -> Iterator[list[TouchedRows]]:
         _collector.reset(token)
         if outer is not None:
             outer.extend(rows)
+
+
+@contextmanager
+def tried() -> Iterator[list[TouchedRows]]:
+    """Collect what the gateways would change in the block; they change nothing.
+
+    Each write is tried on the data as it is, not as earlier ones of the block would leave it.
+
+    Raises:
+        NotTried: From the block, if a database cannot roll back.
+    """
+    token = _is_trial.set(True)
+    try:
+        with collected() as rows:
+            yield rows
+    finally:
+        _is_trial.reset(token)
+
+
+def are_tried() -> bool:
+    """Return whether writes are only tried at present."""
+    return _is_trial.get()
 
 
 @contextmanager

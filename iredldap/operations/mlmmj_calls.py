@@ -76,6 +76,10 @@ class MailingLists:
         Raises:
             ServerDown: If others are changing one of the lists for too long.
         """
+        if touched_rows.are_tried():
+            # Nothing is decided for good: nobody needs to wait.
+            yield
+            return
         with self._turns.take(f"list {mail}" for mail in mails):
             yield
 
@@ -102,7 +106,7 @@ class MailingLists:
             MlmmjadminUnavailable: If that fails.
             ServerDown: If others are changing the list for too long; so below.
         """
-        with self.held([mail]), self._reported(mail):
+        with self.held([mail]), self._reported(mail, profile):
             self._mlmmjadmin.create(mail, profile)
 
     def update(self, mail: str, profile: Form) -> None:
@@ -111,7 +115,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self.held([mail]), self._reported(mail):
+        with self.held([mail]), self._reported(mail, profile):
             self._mlmmjadmin.update(mail, profile)
 
     def delete(self, mail: str, *, archive: bool) -> None:
@@ -120,7 +124,7 @@ class MailingLists:
         Raises:
             MlmmjadminUnavailable: If that fails.
         """
-        with self.held([mail]), self._reported(mail, members=True):
+        with self.held([mail]), self._reported(mail, None):
             self._mlmmjadmin.delete(mail, archive=archive)
 
     def subscribe(self, mail: str, addresses: Iterable[str], kind: str, *, confirm: bool) -> None:
@@ -157,22 +161,28 @@ class MailingLists:
             _report_members(mail, before, left)
 
     @contextmanager
-    def _reported(self, mail: str, *, members: bool = False) -> Iterator[None]:
-        """Report what a block changes of the settings of a list, and of its members if it goes."""
+    def _reported(self, mail: str, form: Form | None) -> Iterator[None]:
+        """Report what a block changes of the settings of a list, and of its members if it goes.
+
+        Args:
+            mail: The list.
+            form: What the block writes; None: it deletes the list.
+        """
         # Two calls more for each change: only while a change is recorded.
         if not touched_rows.are_collected():
             yield
             return
-        before = self._settings(mail)
-        subscribed = self.memberships(mail) if members and before else set()
-        yield
-        with touched_rows.about(mail):
-            touched_rows.report(SYSTEM, LIST, before, self._settings(mail))
-        _report_members(mail, subscribed, set())
-
-    def _settings(self, mail: str) -> list[dict[str, str]]:
         profile = self._mlmmjadmin.profile(mail)
-        return [] if profile is None else [list_profile.as_row(mail, profile)]
+        before = _as_rows(mail, profile)
+        subscribed = self.memberships(mail) if form is None and before else set()
+        yield
+        if not touched_rows.are_tried():
+            after = _as_rows(mail, self._mlmmjadmin.profile(mail))
+        else:
+            after = [] if form is None else _as_rows(mail, {**(profile or {}), **form})
+        with touched_rows.about(mail):
+            touched_rows.report(SYSTEM, LIST, before, after)
+        _report_members(mail, subscribed, set())
 
     def memberships(self, mail: str) -> set[Membership]:
         """Read the members of a list, each with the kind of membership.
@@ -190,6 +200,8 @@ class MailingLists:
             wanted: The memberships that are to be there.
             gone: Addresses that are to be no members. Others may have joined by themselves.
         """
+        if touched_rows.are_tried():
+            return
         # mlmmjadmin writes files of members without a lock, and mlmmj itself changes them when
         # people subscribe by mail: of two writers at once one loses its lines.
         for _ in range(_MOST_REPAIRS):
@@ -205,6 +217,10 @@ class MailingLists:
             if left:
                 self._mlmmjadmin.unsubscribe(mail, left)
         raise MlmmjadminUnavailable(f"others keep changing the members of {mail}")
+
+
+def _as_rows(mail: str, profile: Settings | Form | None) -> list[dict[str, str]]:
+    return [] if profile is None else [list_profile.as_row(mail, profile)]
 
 
 def _report_members(mail: str, before: set[Membership], after: set[Membership]) -> None:

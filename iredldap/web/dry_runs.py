@@ -23,7 +23,7 @@ _LETTERS = NAME.replace("_", "")
 
 def is_offered(endpoint: Endpoint) -> bool:
     """Return whether an endpoint can show what it would do."""
-    return endpoint.operation is not None or has_own_row(endpoint)
+    return endpoint.operation is not None or endpoint.tries or has_own_row(endpoint)
 
 
 def has_own_row(endpoint: Endpoint) -> bool:

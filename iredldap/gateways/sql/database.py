@@ -6,7 +6,6 @@ SQLite files are created on first use; nothing is ever created in MariaDB or Pos
 
 import os
 import random
-import socket
 import sqlite3
 import threading
 import time
@@ -37,11 +36,12 @@ from iredldap.gateways.sql.engines import (
     question,
     url_of,
 )
+from iredldap.gateways.sql.open_connections import OpenConnections
 from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.recording import RowRecorder
 from iredldap.gateways.sql.refusals import Overtaken, code_of, down
 from iredldap.gateways.sql.revert import Dependents, revert
-from iredldap.gateways.sql.tables import columns_of, key_of
+from iredldap.gateways.sql.tables import can_roll_back, columns_of, key_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -55,9 +55,6 @@ _SLOW = 0.8
 # The last three: a file that is not a database, before SQLAlchemy wraps the error; a driver that is
 # not installed; a port that is not a number.
 _ERRORS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
-
-# libpq's number of the transaction status "a statement is in progress".
-_ACTIVE = 1
 
 
 class _Tried(Exception):
@@ -99,26 +96,26 @@ class Database:
         self._sessions = sessions
         self._dependents = dependents
         self._recorded = recorded
+        self._connections = OpenConnections()
         # Two breakers: reads may succeed where writes hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
-        self._reading = Breaker(f"{name} database", read, _SLOW, report, self._abort_statements)
+        abort = self._connections.abort
+        self._reading = Breaker(f"{name} database", read, _SLOW, report, abort)
         self._writing = Breaker(f"writing to the {name} database", write, _SLOW, report)
         self._lock = threading.Lock()
-        self._opening = threading.Lock()
-        self._raws: weakref.WeakSet[Any] = weakref.WeakSet()
         self._made: sql.Engine | None = None
         self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._can_roll_back: bool | None = None
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
         """Forget the connections, after a fork: they are the parent process's."""
         self._lock = threading.Lock()
-        self._opening = threading.Lock()
-        self._raws = weakref.WeakSet()
+        self._connections.reset()
         if self._made:
             self._made.dispose(close=False)
 
@@ -166,6 +163,8 @@ class Database:
             time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts
 
     def _written(self, work: Callable[[sql.Connection], T]) -> T:
+        if touched_rows.are_tried():
+            return self._tried(work)
         if not (self._recorded and touched_rows.are_collected()):
             with self.transaction(writes=True) as connection:
                 return work(connection)
@@ -174,6 +173,24 @@ class Database:
             done = work(connection)
         recorder.report()
         return done
+
+    def _tried(self, work: Callable[[sql.Connection], T]) -> T:
+        """Have a transaction report what it changes, and roll it back."""
+        if not self._rolls_back():
+            raise touched_rows.NotTried(self.name)
+        outcome: list[T] = []
+        with suppress(_Tried), self.transaction(writes=True) as connection:
+            recorder = RowRecorder(self.name, connection, self.key_of)
+            outcome.append(work(connection))
+            raise _Tried
+        recorder.report()
+        return outcome[0]
+
+    def _rolls_back(self) -> bool:
+        """Return whether all tables can be rolled back; those of old engines of MariaDB cannot."""
+        if self._can_roll_back is None:
+            self._can_roll_back = self.read(can_roll_back)
+        return self._can_roll_back
 
     def revert(self, touched: Sequence[TouchedRows], *, tries: bool = False) -> Reverted:
         """Revert recorded changes of rows, the last first.
@@ -345,6 +362,7 @@ class Database:
         self._made = None
         self._columns.clear()
         self._keys.clear()
+        self._can_roll_back = None
 
     def _probe(self, *, writes: bool, arguments: Arguments = SHORT_ARGUMENTS) -> None:
         """Send a small statement on a connection of its own, with short time-outs."""
@@ -361,26 +379,6 @@ class Database:
         except _ERRORS as ex:
             raise down(self.name, ex) from ex
 
-    def _note_opened(self, raw: Any, _: object) -> None:
-        with self._opening:
-            self._raws.add(raw)
-
-    def _abort_statements(self) -> None:
-        """Abort statements that wait for a response, where only the server would end them.
-
-        psycopg has no client-side time-out for statements. The waiting thread gets an error, as
-        from a server that is gone. A session without a running statement may hold a turn, and is
-        left open.
-        """
-        with self._opening:
-            ours = [*self._raws]
-        for raw in ours:
-            # For a closed one the driver raises a class of its own, which is not imported here.
-            with suppress(Exception):
-                if raw.info.transaction_status == _ACTIVE:
-                    with socket.socket(fileno=os.dup(raw.fileno())) as connection:
-                        connection.shutdown(socket.SHUT_RDWR)
-
     def _engine(self) -> sql.Engine:
         with self._lock:
             if self._made and file_of(self._made) != self._file:
@@ -392,6 +390,10 @@ class Database:
                 self._reading.refuse()
                 self._writing.refuse()
                 self._made, self._file = opened(
-                    self._url, self._make, self._note_opened, self._most, sessions=self._sessions
+                    self._url,
+                    self._make,
+                    self._connections.add,
+                    self._most,
+                    sessions=self._sessions,
                 )
             return self._made

@@ -23,6 +23,19 @@ def key_of(connection: sql.Connection, table: str) -> tuple[str, ...]:
     return tuple(key) or tuple(column["name"] for column in inspector.get_columns(table))
 
 
+def can_roll_back(connection: sql.Connection) -> bool:
+    """Return whether all tables take part in transactions: those of MyISAM, say, do not."""
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        return True
+    others = sql.text(
+        "SELECT count(*) FROM information_schema.tables t"
+        " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
+        " WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'"
+        " AND coalesce(e.transactions, 'NO') <> 'YES'"
+    )
+    return connection.execute(others).scalar() == 0
+
+
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
 
 

@@ -67,7 +67,8 @@ class Endpoint:
     knows it: where one variable is the word `global`, a domain or an address, it is
     `{account}`. With `takes_file` the body is a file, and parameters are in the query string.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
-    an endpoint with neither has a resource of its own. `token_scopes` are the scopes that a token
+    an endpoint with neither has a resource of its own. `tries`: that one shows what a dry run would
+    do. `token_scopes` are the scopes that a token
     needs, all of them, where they do not follow from path and method; none: any token will do.
     """
 
@@ -91,6 +92,7 @@ class Endpoint:
     load: Load = Load.LIGHT
     operation: Operation | None = None
     read: Read | None = None
+    tries: bool = False
     token_scopes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ TOKENS: tuple[Endpoint, ...] = (
         " answer has it.",
         shape="NewToken",
         era="ours",
+        tries=True,
     ),
     Endpoint(
         id="tokens_list",
@@ -63,6 +64,7 @@ TOKENS: tuple[Endpoint, ...] = (
         " within two seconds.",
         errors=("NO_SUCH_TOKEN",),
         era="ours",
+        tries=True,
     ),
     Endpoint(
         id="whoami",

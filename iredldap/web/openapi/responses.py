@@ -195,11 +195,11 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.returns:
         data = {**reference(endpoint.shape), "description": endpoint.returns}
         answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
-    elif endpoint.operation:
-        either = [reference("Success"), envelope(reference("DryRun"))]
-        answer["content"] = {JSON: {"schema": {"anyOf": either}}}
     elif not endpoint.bare:
         answer["content"] = {JSON: {"schema": reference("Success")}}
+    if endpoint.operation or endpoint.tries:
+        either = [answer["content"][JSON]["schema"], envelope(reference("DryRun"))]
+        answer["content"][JSON] = {"schema": {"anyOf": either}}
     tagged = endpoint.tagged or (
         endpoint.operation is not None
         and dispatch.changes_an_entry(endpoint.id)

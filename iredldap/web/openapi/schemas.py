@@ -231,7 +231,22 @@ DATA: Mapping[str, Mapping[str, Any]] = {
                 "type": "array",
                 "items": {"type": "object", "properties": {"step": _TEXT, "entries": _COUNT}},
             },
-            "outside": _TEXTS,
+            "outside": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "step": _TEXT,
+                        "rows": {
+                            "type": ["array", "null"],
+                            "items": {"type": "object"},
+                            "description": "What it would change, as `touched` of changes has it;"
+                            " null: the database could not take a trial back.",
+                        },
+                        "rows_left_out": _COUNT,
+                    },
+                },
+            },
             "rechecks": _TEXTS,
             "ignored_values": _TEXTS,
             "unplaced": {

@@ -1,6 +1,6 @@
 """Answer reads and changes by the rows of endpoints, with entity tags and preferences."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from iredldap.dit import request as requests
 from iredldap.dit import token_scopes
 from iredldap.dit.fields import Parsed
 from iredldap.dit.logged_request import logged
-from iredldap.dit.plan import Plan
+from iredldap.dit.plan import Outside, Plan
 from iredldap.dit.request import Request
 from iredldap.errors import AlreadyExists, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
@@ -186,6 +186,21 @@ class Resource:
         name_unplaced(request, response, plan.unplaced)
         _name_others(response, plan)
         self.responses.done(response, shown.as_json(), read=True)
+
+    def show_trial(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        meaning: str,
+        work: Callable[[], object],
+    ) -> None:
+        """Answer with what work outside the directory would do; nothing is changed.
+
+        Raises:
+            Refusal: That of the work.
+        """
+        plan = Plan("", (Outside(meaning, work),))
+        self._show_plan(request, response, preview(self.directory, lambda: plan))
 
     def _promise(
         self,

@@ -1,6 +1,7 @@
 """`/api/tokens`, `/api/tokens/{token}` and `/api/whoami`."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import falcon
 
@@ -21,6 +22,10 @@ class TokensResource(Resource):
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         context = request.context
+        if context.dry_run:
+            work = partial(self.manager.create, context.caller, context.parsed)
+            self.show_trial(request, response, "create a token", work)
+            return
         token, secret = self.manager.create(context.caller, context.parsed)
         context.names = {"token": token.id}
         self.note(request)
@@ -38,7 +43,11 @@ class TokenResource(Resource):
         self.responses.done(response, shown(found), read=True)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, token: str) -> None:
-        self.manager.delete(request.context.caller, token)
+        work = partial(self.manager.delete, request.context.caller, token)
+        if request.context.dry_run:
+            self.show_trial(request, response, f"delete the token {token}", work)
+            return
+        work()
         self.note(request)
         self.responses.done(response)
 
