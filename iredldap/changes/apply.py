@@ -255,7 +255,7 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
             left = run_patiently(directory, step, progress)
         except Refusal as refusal:
             if isinstance(step, Operation):
-                progress.fail(step, refusal)
+                _note_failed(progress, step, refusal, plan.steps[number + 1 :])
             # Not where the step may have been carried out: its entry may need the work outside.
             if not isinstance(refusal, Unanswered):
                 _undo_outside(directory, progress)
@@ -280,6 +280,14 @@ def apply(directory: Directory, plan: Plan, progress: Progress | None = None) ->
     return ChangeResult(
         state, plan.ignored, plan.shared_with, plan.unplaced, plan.kept, tuple(plan.left)
     )
+
+
+def _note_failed(
+    progress: Progress, operation: Operation, refusal: Refusal, rest: tuple[Step, ...]
+) -> None:
+    progress.fail(operation, refusal)
+    if isinstance(refusal, Unanswered):
+        refusal.operation, refusal.rest = operation, rest
 
 
 def _undo(directory: Directory, plan: Plan, done: tuple[Step, ...], progress: Progress) -> None:

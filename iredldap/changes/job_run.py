@@ -13,11 +13,13 @@ import structlog
 from iredldap.changes.job_state import JobState, writes
 from iredldap.changes.outages import HERE, PAUSE, Outage, passes
 from iredldap.changes.progress import Progress
+from iredldap.changes.read_back import happened
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import Plan, Step, Sweep
 from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import BeginAgain, Unanswered
 from iredldap.gateways.locks import Busy
 from iredldap.gateways.state import Job, StateDatabase
 
@@ -99,18 +101,39 @@ class JobRun:
         Raises:
             Interrupted: If this worker is not to go on.
         """
-        if not self.outlasts(refusal):
+        if isinstance(refusal, BeginAgain) or not self.outlasts(refusal):
             return False
-        # What another worker would not find out: whether a write was carried out that got no
-        # response, and that an entry under the name of a new account is the job's own.
-        only_here = unknown or (self.state.has_begun and self.state.fate == "added")
+        # What another worker would not find out: that an entry under the name of a new account is
+        # the job's own, while there is something left to write.
+        only_here = self.state.fate == "added" and (unknown or self.state.has_begun)
         if not only_here and now_ms() - self._outage_here > HERE * 1000:
             return False
+        self._rest()
+        return True
+
+    def look_back(self, refusal: Unanswered) -> None:
+        """Find out whether a write without a response was carried out, and note it.
+
+        Another worker could not tell it from another client's. So this one waits, for all the time
+        that a job is tried again, until the directory shows it.
+
+        Raises:
+            Interrupted: If this worker is not to go on.
+        """
+        while refusal.operation and self.outlasts(refusal):
+            try:
+                if happened(self._directory, refusal.operation):
+                    self._progress.finished(refusal.operation)
+            except ServerDown:
+                self._rest()
+            else:
+                return
+
+    def _rest(self) -> None:
         with suppress(ServerDown):
             self._write(**self._standing(), report=self._told())
         self._closing.wait(PAUSE)
         self.check()
-        return True
 
     def outlasts(self, refusal: Refusal) -> bool:
         """Return whether the job goes on when the cause of a refusal has passed.

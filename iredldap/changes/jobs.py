@@ -43,6 +43,7 @@ from iredldap.errors import (
     TooManyRequests,
 )
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
 from iredldap.gateways.turns import Turns
 from iredldap.undo_errors import NothingToUndo
@@ -252,7 +253,7 @@ class Jobs:
         interval = min(_LONGEST_BEAT, self._settings.abandoned / _BEATS)
         with run.beating(interval):
             try:
-                self._execute(run)
+                self._executed(run)
             except Interrupted:
                 log.info("job interrupted", job=job.id)
                 self._end(run.release)
@@ -283,6 +284,14 @@ class Jobs:
     def _end(self, store: Callable[[], None]) -> None:
         self._unsettled = store
         self._settle()
+
+    def _executed(self, run: JobRun) -> None:
+        try:
+            self._execute(run)
+        except Unanswered as ex:
+            # Not sooner: until now everything went to the server that has not responded.
+            run.look_back(ex)
+            raise
 
     def _execute(self, run: JobRun) -> None:
         if run.job.attempts > _MOST_ATTEMPTS:

@@ -25,6 +25,7 @@ from iredldap.directory_errors import (
     NotSupportedByDirectory,
     SchemaViolation,
 )
+from iredldap.dit.plan import Operation, Step
 from iredldap.errors import (
     AlreadyExists,
     InternalError,
@@ -36,8 +37,18 @@ from iredldap.errors import (
 )
 
 
+class BeginAgain(ServerDown):
+    """What was begun must not be continued: a new attempt, made from the beginning, may succeed."""
+
+
 class Unanswered(ServerDown):
-    """A write was sent and no response came: it may or may not have been carried out."""
+    """A write was sent and no response came: it may or may not have been carried out.
+
+    `operation` is the write, if it is a step of a plan, and `rest` are the steps after it.
+    """
+
+    operation: Operation | None = None
+    rest: tuple[Step, ...] = ()
 
 
 class ValueAbsent(PreconditionFailed):

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 import falcon
 
+from iredldap.changes import aftermath
 from iredldap.changes.apply import ChangeResult, Turn, execute, judge_state
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
@@ -23,6 +24,7 @@ from iredldap.dit.plan import Outside, Plan
 from iredldap.dit.request import Request
 from iredldap.errors import AlreadyExists, InvalidParameter, Refusal, raise_all
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.http_errors import NameTaken
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
@@ -103,10 +105,13 @@ class Resource:
                 self._promise(request, response, dispatch.sealed(context, wanted), plan)
             else:
                 turn = Turn(self.outside.turns, requests.domains(wanted))
-                with self.recording(request, response, wanted) as recording:
-                    outcome = execute(
-                        self.directory, checked, if_match, turn=turn, recording=recording
-                    )
+                try:
+                    with self.recording(request, response, wanted) as recording:
+                        outcome = execute(
+                            self.directory, checked, if_match, turn=turn, recording=recording
+                        )
+                except Unanswered as ex:
+                    outcome = aftermath.result_of(self.directory, ex)
                 note()
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:

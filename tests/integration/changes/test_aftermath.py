@@ -1,0 +1,94 @@
+"""A server that dies with the response to a write: its client hears what became of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from iredldap.changes import read_back
+from iredldap.dit.plan import Operation
+from iredldap.errors import ServerDown
+from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.recorded_directory import RecordedDirectory
+from tests.support.client import Client, done, refused
+from tests.support.world import World
+
+ANN = "/api/user/ann@one.test"
+PASSWORD = "a good password"
+KEY = {"Idempotency-Key": "once"}
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lose the response to the next write, and all reads of what became of it for a while."""
+    write = RecordedDirectory.write
+
+    def lose(*, carried_out: bool, silent: int = 2) -> None:
+        def lost(directory: RecordedDirectory, operation: Operation) -> str | None:
+            if carried_out:
+                Directory.write(directory, operation)
+            monkeypatch.setattr(RecordedDirectory, "write", write)
+            raise Unanswered("the server is gone")
+
+        unreadable = [ServerDown("away")] * silent
+
+        def read(*arguments: Any) -> bool:
+            if unreadable:
+                raise unreadable.pop()
+            return True
+
+        is_visible = read_back._is_visible
+        monkeypatch.setattr(read_back, "_SETTLING", 0.0)
+        monkeypatch.setattr(read_back, "_is_visible", lambda *seen: read() and is_visible(*seen))
+        monkeypatch.setattr(RecordedDirectory, "write", lost)
+
+    return lose
+
+
+@pytest.fixture
+def api(api: Client) -> Client:
+    done(api.post("/api/domain/one.test"))
+    return api
+
+
+def test_a_write_that_was_carried_out_is_a_success(
+    api: Client, lost: Callable[..., None], world: World
+) -> None:
+    lost(carried_out=True)
+    done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+    again = done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert world.entry(world.tree.user("ann@one.test")) is not None
+
+
+def test_one_that_was_not_can_be_repeated(
+    api: Client, lost: Callable[..., None], world: World
+) -> None:
+    """With the same key: nothing has been done under it."""
+    lost(carried_out=False)
+    answer = api.call("POST", ANN, headers=KEY, password=PASSWORD)
+    refused(answer, 503, "SERVER_DOWN")
+    assert answer.headers["Retry-After"]
+    assert world.entry(world.tree.user("ann@one.test")) is None
+    done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+
+
+def test_one_that_stays_unknown_is_told_as_such(
+    api: Client, lost: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iredldap.changes.aftermath.PATIENCE", 0.5)
+    lost(carried_out=True, silent=1000)
+    answer = api.put("/api/domain/one.test", name="x")
+    assert (answer.status_code, answer.json()["_msg"]) == (503, "SERVER_DOWN")
+    (unknown,) = answer.json()["_data"]["unknown"]
+    assert unknown.startswith("modify domainName=one.test")
+
+
+def test_a_change_under_if_match_is_not_refused_for_its_own_write(
+    api: Client, lost: Callable[..., None], world: World
+) -> None:
+    state = api.get("/api/domain/one.test").headers["ETag"]
+    lost(carried_out=True)
+    done(api.call("PUT", "/api/domain/one.test", headers={"If-Match": state}, name="new"))
+    assert world.attributes(world.tree.domain("one.test"))["cn"] == {"new"}
