@@ -20,6 +20,7 @@ from iredldap.gateways.state import StateDatabase
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.diagnosis.health import Health
+from iredldap.operations.diagnosis.node_keys import differing_keys
 from iredldap.operations.diagnosis.startup_report import StartupReport
 from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.auth import AdminAddresses, Clients
@@ -144,7 +145,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     health = _health(config, gateways)
     # Started by `Gateways.start`, in the worker that serves: to make the application starts no
     # thread.
-    gateways.background.extend((jobs, change_log, health, StartupReport(directory, config.ldap)))
+    report = StartupReport(directory, config.ldap, partial(differing_keys, config, state))
+    gateways.background.extend((jobs, change_log, health, report))
     confirmations = (
         Rounds("sessions in use", sessions.confirm, known_callers.INTERVAL),
         Rounds("tokens in use", tokens.confirm, known_callers.INTERVAL),

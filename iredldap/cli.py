@@ -47,6 +47,7 @@ from iredldap.installation import (
 )
 from iredldap.operations.diagnosis import findings, probe, server_survey
 from iredldap.operations.diagnosis.findings import Finding
+from iredldap.operations.diagnosis.node_keys import differing_keys
 from iredldap.operations.outside_systems import OutsideSystems
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
@@ -227,6 +228,8 @@ def check_config(path: Path, *, probing: bool) -> None:
         click.echo(f"password_scheme: {scheme}\nverified_schemes: {', '.join(verified)}")
         if errors := list(_errors_beside(config)):
             _fail("\n".join(errors))
+        with closing(StateDatabase(config.state.url)) as state:
+            _tell(differing_keys(config, state))
     click.echo(f"{path}: no faults")
 
 

@@ -20,6 +20,7 @@ from iredldap.gateways.sql.statements import batches, upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
 from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS, DIRECTORY_WRITER
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
+from iredldap.gateways.tables.node_keys import NODE_KEYS
 from iredldap.gateways.tables.state import LONG as _LONG
 from iredldap.gateways.tables.state import METADATA as _METADATA
 
@@ -72,6 +73,7 @@ _TABLES = (
     _JOBS,
     API_TOKENS,
     IDEMPOTENT_ANSWERS,
+    NODE_KEYS,
     DIRECTORY_WRITER,
     DIRECTORY_EPOCHS,
 )
@@ -119,6 +121,16 @@ class UnfinishedJob:
     heartbeat: int
 
 
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """Keys that a node had: the setting, a digest, and when, in milliseconds since 1970."""
+
+    node: str
+    name: str
+    digest: str
+    seen: int
+
+
 class StateDatabase:
     """Jobs and revoked sessions.
 
@@ -133,6 +145,34 @@ class StateDatabase:
     def database(self) -> Database:
         """The database itself, for the gateways of its other tables."""
         return self._database
+
+    def exchange_keys(
+        self, node: str, digests: Mapping[str, str], now: int, oldest: int
+    ) -> list[NodeKeys]:
+        """Store digests of the keys of a node, and return those of all others.
+
+        Args:
+            node: Its name.
+            digests: By the name of the setting.
+            now: Milliseconds since 1970.
+            oldest: What was stored before, in milliseconds since 1970, is deleted.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        rows = [
+            {"node": node, "name": name, "digest": digest, "seen": now}
+            for name, digest in sorted(digests.items())
+        ]
+
+        def exchange(connection: sql.Connection) -> list[NodeKeys]:
+            connection.execute(sql.delete(NODE_KEYS).where(NODE_KEYS.c.seen < oldest))
+            upsert(connection, NODE_KEYS, rows, ("node", "name"), ("digest", "seen"))
+            others = sql.select(NODE_KEYS).where(NODE_KEYS.c.node != node)
+            found = connection.execute(others.order_by(NODE_KEYS.c.node, NODE_KEYS.c.name))
+            return [NodeKeys(*row) for row in found]
+
+        return self._database.write(exchange)
 
     def revoke(self, session: str, until: int, now: int) -> None:
         """Revoke a session.

@@ -1,6 +1,7 @@
 """Log at the start which release's schema the directory has, and the findings about it."""
 
 import threading
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -9,6 +10,7 @@ from iredldap.dit import generations
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
+from iredldap.operations.diagnosis.findings import Finding
 from iredldap.operations.diagnosis.writability import writes_refused
 
 _INTERVAL = 5.0
@@ -24,11 +26,22 @@ class StartupReport:
     """Logs the report once, as soon as the directory answers, in a thread of its own.
 
     It also reads the schema before the first request needs it.
+
+    Args:
+        directory: What is reported.
+        settings: Its settings.
+        more: Yields further findings; as the directory, it is tried again while a server is down.
     """
 
-    def __init__(self, directory: Directory, settings: LdapSettings) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        settings: LdapSettings,
+        more: Callable[[], Iterable[Finding]] = tuple,
+    ) -> None:
         self._directory = directory
         self._settings = settings
+        self._more = more
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -51,6 +64,7 @@ class StartupReport:
                 found = [
                     *writes_refused(self._directory, self._settings),
                     *findings.find_all(self._directory, self._settings),
+                    *self._more(),
                 ]
             except ServerDown:
                 # The health probe logs that it does not answer.

@@ -1,0 +1,58 @@
+"""Compare the keys of this node with those of the other nodes that share the state database.
+
+A cookie that one node signs is refused by a node with other keys, and what one seals in the change
+log cannot be opened by it. The state database gets digests by scrypt, from which keys can be
+computed no faster than by trying each one.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+
+from iredldap.config.sections import Config
+from iredldap.config.settings import Secret
+from iredldap.gateways.state import StateDatabase
+from iredldap.operations.diagnosis.findings import Finding
+
+_DAYS = 30
+"""After so long a node that has neither started nor been probed counts as gone."""
+
+_EFFECTS = {
+    "session.keys": "each of them ends the sessions that the other began",
+    "changes.keys": "an undo cannot open what the other has sealed in the change log",
+}
+
+
+def differing_keys(
+    config: Config, state: StateDatabase, now: Callable[[], float] = time.time
+) -> Iterator[Finding]:
+    """Note the keys of this node, and report those of other nodes that differ.
+
+    A state database that is a file serves one node, and gets no digests.
+
+    Raises:
+        ServerDown: If the state database does not respond.
+    """
+    if config.state.is_local:
+        return
+    node, moment = config.server.node_name, int(now() * 1000)
+    digests = {
+        "session.keys": _digest("session.keys", config.session.keys),
+        "changes.keys": _digest("changes.keys", config.changes.keys),
+    }
+    oldest = moment - _DAYS * 24 * 3600 * 1000
+    for other in state.exchange_keys(node, digests, moment, oldest):
+        if digests.get(other.name, other.digest) != other.digest:
+            seen = time.strftime("%Y-%m-%d %H:%M", time.gmtime(other.seen / 1000))
+            yield Finding(
+                f"{other.name} of this node ({node}) are not those that node {other.node} had at"
+                f" {seen} UTC: {_EFFECTS[other.name]}. Give all nodes the same keys"
+            )
+
+
+def _digest(name: str, keys: tuple[Secret, ...]) -> str:
+    if not keys:
+        return ""
+    text = " ".join(key.reveal() for key in keys).encode()
+    # 16 MB and 50 ms: more than a moment for whoever tries keys that an admin has made up.
+    return hashlib.scrypt(text, salt=f"iredldap {name}".encode(), n=2**14, r=8, p=1, dklen=32).hex()
