@@ -25,6 +25,7 @@ NAMES = (
     "races",
     "turns",
     "changes",
+    "scale",
     "sizelimits",
     "slow_clients",
 )

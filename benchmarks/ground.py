@@ -78,7 +78,11 @@ def planted(made: Iterable[Made] = (), ldif: bytes = b"") -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="iredldap-bench-") as folder:
         home = Path(folder) / "slapd"
         formatter = writer.Formatter()
-        _slapd(home).prepare(b"".join(chain(starmap(formatter.record, everything), [ldif])))
+        with tempfile.TemporaryFile() as file:
+            # Not in memory: a million users take 1.6 GB.
+            file.writelines(chain(starmap(formatter.record, everything), [ldif]))
+            file.seek(0)
+            _slapd(home).prepare(file)
         secret = home / _PASSWORD_FILE
         secret.touch(0o600)
         secret.write_text(PASSWORD)

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from string import Template
+from typing import IO
 from urllib.parse import quote
 
 import ldap
@@ -158,8 +159,11 @@ class Slapd:
         """Process id while running."""
         return self._process.pid if self._process is not None and self.running else None
 
-    def prepare(self, ldif: bytes) -> None:
+    def prepare(self, ldif: bytes | IO[bytes]) -> None:
         """Create the database and load the tree; all of it or nothing.
+
+        Args:
+            ldif: The tree, or a file from whose position on it is read.
 
         Raises:
             EmbeddedError: With slapd's message, if it refuses the LDIF; if there is a database
@@ -235,12 +239,15 @@ class Slapd:
             self._process = None
         self._socket.remove()
 
-    def _tool(self, name: str, database: Path, *options: str, ldif: bytes = b"") -> bytes:
+    def _tool(
+        self, name: str, database: Path, *options: str, ldif: bytes | IO[bytes] = b""
+    ) -> bytes:
         """Run slapadd or slapcat, and return what it writes."""
         configuration = self._write_configuration(f"slap{name}.conf", database)
         done = subprocess.run(  # noqa: S603
             [self._binary(), "-T", name, *options, "-f", configuration, "-b", self.suffix],
-            input=ldif,
+            input=ldif if isinstance(ldif, bytes) else None,
+            stdin=None if isinstance(ldif, bytes) else ldif,
             capture_output=True,
             env=os.environ | _ENVIRONMENT,
             check=False,
