@@ -18,6 +18,7 @@ from iredldap.dit.plan import (
     Operation,
     Outside,
     Plan,
+    Recheck,
     Rename,
     Step,
     Sweep,
@@ -103,9 +104,11 @@ def execute(
         PreconditionFailed: If the named entry is in another state.
         ChangeLogUnavailable: If it cannot be recorded, and is refused then.
         ServerDown: If other clients changed the entries, or locked one of the names, for too long.
+        Unanswered: If all was carried out, and not confirmed before the writer was gone.
         Unacceptable: If the schema, read again if need be, does not allow it.
     """
     written = recording.of(directory) if recording else directory
+    applied: list[Plan] = []
 
     def handle(plan: Plan, progress: Progress) -> ChangeResult:
         if recording:
@@ -115,9 +118,28 @@ def execute(
         with directory.change() as change:
             # Also where nothing was left to write: success says that the other server has it.
             change.cover(result.state)
+        applied.append(plan)
         return result
 
-    return repeated(directory, make, handle, if_match, patience, begin, turn)
+    try:
+        return repeated(directory, make, handle, if_match, patience, begin, turn)
+    except ServerDown as ex:
+        if not applied:
+            raise
+        # Its steps are done, so the end of the change is what failed.
+        raise _unconfirmed(applied[-1], ex) from ex
+
+
+def _unconfirmed(plan: Plan, failure: ServerDown) -> Unanswered:
+    """Return the refusal of a change whose writer was gone before another server had it."""
+    steps = [describe(step) for step in plan.steps]
+    report: dict[str, object] = {"done": [], "unknown": steps, "not_done": []}
+    refusal = Unanswered(f"not confirmed: {failure.detail}", report=report)
+    written = [step for step in plan.steps if not isinstance(step, Recheck)]
+    if len(written) == 1 and isinstance(written[0], Operation):
+        # The entry on the new writer shows whether it was kept.
+        refusal.operation = written[0]
+    return refusal
 
 
 def repeated(

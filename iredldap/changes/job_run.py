@@ -15,7 +15,7 @@ from iredldap.changes.outages import HERE, PAUSE, Outage, passes
 from iredldap.changes.progress import Progress
 from iredldap.changes.read_back import happened
 from iredldap.dit.left_alone import LeftAlone
-from iredldap.dit.plan import Plan, Step, Sweep
+from iredldap.dit.plan import Plan, Step, Sweep, describe
 from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
@@ -122,7 +122,8 @@ class JobRun:
         """
         while refusal.operation and self.outlasts(refusal):
             try:
-                if happened(self._directory, refusal.operation):
+                is_noted = describe(refusal.operation) in self.state.done
+                if happened(self._directory, refusal.operation) and not is_noted:
                     self._progress.finished(refusal.operation)
             except ServerDown:
                 self._rest()

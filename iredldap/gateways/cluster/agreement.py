@@ -26,6 +26,7 @@ from iredldap.gateways.cluster.view import (
     held_after,
 )
 from iredldap.gateways.cluster.watch import INTERVAL, ServerWatch
+from iredldap.gateways.ldap.errors import BeginAgain
 from iredldap.gateways.ldap.servers import LdapServer
 
 _LEAST_MARGIN = 0.5
@@ -44,7 +45,7 @@ class NoWriter(ServerDown):
     """No server may be written to now; the agreement will name one."""
 
 
-class WriterChanged(ServerDown):
+class WriterChanged(BeginAgain):
     """Another server is the writer now; what was begun before is not continued."""
 
 

@@ -1,6 +1,7 @@
 """A server that dies with the response to a write: its client hears what became of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from iredldap.changes import read_back
 from iredldap.dit.plan import Operation
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.ldap.errors import BeginAgain, Unanswered
 from iredldap.gateways.recorded_directory import RecordedDirectory
 from tests.support.client import Client, done, refused
 from tests.support.world import World
@@ -92,3 +93,36 @@ def test_a_change_under_if_match_is_not_refused_for_its_own_write(
     lost(carried_out=True)
     done(api.call("PUT", "/api/domain/one.test", headers={"If-Match": state}, name="new"))
     assert world.attributes(world.tree.domain("one.test"))["cn"] == {"new"}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_change_that_was_not_confirmed(
+    api: Client, world: World, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """The other server has become the writer: it has the entry, or it was lost with the old one."""
+    change = Directory.change
+
+    @contextmanager
+    def changing(directory: Directory) -> Iterator[Any]:
+        is_outermost = not inside
+        inside.append(1)
+        with change(directory) as current:
+            yield current
+        inside.pop()
+        if is_outermost and world.entry(world.tree.user("ann@one.test")):
+            monkeypatch.setattr(Directory, "change", change)
+            if not kept:
+                connection = world.connect()
+                connection.delete_s(world.tree.user("ann@one.test"))
+                connection.unbind_s()
+            raise BeginAgain("another writer")
+
+    inside: list[int] = []
+    monkeypatch.setattr(Directory, "change", changing)
+    answer = api.call("POST", ANN, headers=KEY, password=PASSWORD)
+    if kept:
+        done(answer)
+    else:
+        refused(answer, 503, "SERVER_DOWN")
+    done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+    assert world.entry(world.tree.user("ann@one.test")) is not None
