@@ -4,6 +4,7 @@ import click
 
 from iredldap.commands.compare import compare
 from iredldap.commands.guard import guard
+from iredldap.commands.writer import promote, status
 
 
 @click.group("directory")
@@ -13,3 +14,5 @@ def directory() -> None:
 
 directory.add_command(compare)
 directory.add_command(guard)
+directory.add_command(status)
+directory.add_command(promote)

@@ -79,8 +79,8 @@ class Agreement:
         self._reading = threading.Lock()
         self._first = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._wrote_as: tuple[int, str] | None = None
-        self._noted: tuple[int, str] | None = None
+        self._wrote_as: tuple[int, int] | None = None
+        self._noted: tuple[int, int] | None = None
         for watch in self._watches.values():
             watch.forget()
 
@@ -167,7 +167,7 @@ class Agreement:
                 "the other server has not confirmed, and the state database was not told"
             )
 
-    def wrote_as(self, epoch: int, server_id: str) -> None:
+    def wrote_as(self, epoch: int, server_id: int) -> None:
         """Note the server id that a write in an epoch has shown, for the history."""
         self._wrote_as = (epoch, server_id)
 

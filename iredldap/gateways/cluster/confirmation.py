@@ -12,10 +12,11 @@ from contextlib import suppress
 import ldap
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.dit.csn import CsnVector, server_id
 from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.clock import now
-from iredldap.gateways.cluster.view import Mode, Vector, cover, covers
+from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.cluster.watch import context_of
 from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.gateways.ldap.servers import Change, Connections, DirectoryConnection, Purpose
@@ -45,7 +46,7 @@ class PendingChange(Change):
         self._agreement = agreement
         self._pool = pool
         self._settings = settings
-        self._wanted: dict[str, str] = {}
+        self._wanted = CsnVector()
         self._is_known = True
         self._writes = 0
         # More are never in flight: of those before, the context tells.
@@ -59,14 +60,14 @@ class PendingChange(Change):
         if dn:
             self._gone.append(dn)
         elif self._wanted:
-            self._agreement.wrote_as(self.epoch, max(self._wanted, key=self._wanted.__getitem__))
+            self._agreement.wrote_as(self.epoch, server_id(max(self._wanted)))
         self._writes += 1
         if self._writes % _EVERY == 0:
             self.confirm()
 
     def _note(self, state: str | None) -> None:
         if state:
-            cover(self._wanted, state)
+            self._wanted = self._wanted.with_newest((state,))
         else:
             self._is_known = False
 
@@ -83,8 +84,7 @@ class PendingChange(Change):
             return
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.
-            for csn in self._context(Purpose.WRITE).values():
-                cover(self._wanted, csn)
+            self._wanted = self._wanted.with_newest(self._context(Purpose.WRITE))
         if self._wanted:
             self._wait()
         self._is_known = True
@@ -94,10 +94,10 @@ class PendingChange(Change):
         began = progress = now()
         pause, last = _FIRST_PAUSE, None
         while True:
-            vector: Vector | None = None
+            vector: CsnVector | None = None
             with suppress(ServerDown):
                 vector = self._context(Purpose.STANDBY)
-                if covers(vector, self._wanted) and self._are_gone():
+                if vector.covers(self._wanted) and self._are_gone():
                     break
             time_ = now()
             if vector is not None and vector != last:
@@ -115,7 +115,7 @@ class PendingChange(Change):
         # was silent: then this is no success.
         self._agreement.permitted(self.epoch)
 
-    def _context(self, purpose: Purpose) -> Vector:
+    def _context(self, purpose: Purpose) -> CsnVector:
         with self._pool.connection(purpose) as connection:
             try:
                 return context_of(connection, self._settings.suffix, self._settings.health_timeout)

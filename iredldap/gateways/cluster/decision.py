@@ -11,14 +11,19 @@ Source: `docs/decisions/0059-one-agreed-writer.md`.
 
 from dataclasses import dataclass
 
-from iredldap.gateways.cluster.view import Held, Mode, Sight, Times, View, WriterRow, covers
+from iredldap.dit.csn import CsnVector
+from iredldap.gateways.cluster.view import Held, Mode, Sight, Times, View, WriterRow
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Create the row of a directory that has none; nothing was agreed before."""
+    """Create the row of a directory that has none; nothing was agreed before.
+
+    `is_alone`: nothing is known of the other server, and an admin has ordered it.
+    """
 
     uri: str
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,9 @@ def decide(view: View) -> Action | None:
 def after(row: WriterRow | None, action: Action, times: Times) -> WriterRow | None:
     """Return the row that an action leaves, if the row is still the one that it was decided on."""
     match action:
-        case Found(uri=uri) if row is None:
-            wait = times.wait_after(None)
-            return WriterRow(1, 1, uri, False, Mode.JOINING, times.lease, wait)
+        case Found(uri=uri, is_alone=is_alone) if row is None:
+            mode = Mode.ALONE if is_alone else Mode.JOINING
+            return WriterRow(1, 1, uri, False, mode, times.lease, times.wait_after(None))
         case Promote(row=seen, uri=uri) if row and row.is_same(seen):
             wait = times.wait_after(seen)
             # Alone: nobody has confirmed a change of the new writer yet.
@@ -107,8 +112,8 @@ def _founded(view: View) -> Action | None:
     able = [n for n, one in enumerate(sights) if one.is_provider]
     if not able:
         return None
-    vectors = [one.last.vector if one.last else {} for one in sights]
-    complete = [n for n in able if all(covers(vectors[n], vector) for vector in vectors)]
+    vectors = [one.last.vector if one.last else CsnVector() for one in sights]
+    complete = [n for n in able if all(vectors[n].covers(vector) for vector in vectors)]
     return Found(view.uris[(complete or able)[0]])
 
 
@@ -178,4 +183,4 @@ def _has_all(one: Sight, other: Sight, since: float = float("-inf")) -> bool:
         return False
     # Under a steady load the newest sample is never covered; the one before it is soon.
     samples = (sample for sample in (other.last, other.before) if sample and sample.asked >= since)
-    return any(covers(one.last.vector, sample.vector) for sample in samples)
+    return any(one.last.vector.covers(sample.vector) for sample in samples)

@@ -11,8 +11,9 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 
+from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Action, Enter, Found, Promote, after
-from iredldap.gateways.cluster.view import Mode, Times, Vector, WriterRow, vector_of
+from iredldap.gateways.cluster.view import Mode, Times, WriterRow
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS as _EPOCHS
 from iredldap.gateways.tables.directory_writer import DIRECTORY_WRITER as _WRITER
@@ -55,8 +56,8 @@ class Epoch:
     number: int
     uri: str
     began: int
-    vector: Vector
-    server_id: str | None
+    vector: CsnVector
+    server_id: int | None
     forced: bool
     node: str
 
@@ -115,7 +116,7 @@ class WriterRegister:
         )
 
     def change_row(
-        self, action: Action, times: Times, vector: Vector | None = None, *, forced: bool = False
+        self, action: Action, times: Times, vector: CsnVector | None = None, *, forced: bool = False
     ) -> bool:
         """Change the row, if it is the one that the action was decided on.
 
@@ -194,11 +195,11 @@ class WriterRegister:
         last = sql.select(sql.func.max(_EPOCHS.c.epoch)).where(_EPOCHS.c.key == self._key)
         return (connection.scalar(last) or 0) + 1
 
-    def _epoch(self, epoch: dict[str, object], vector: Vector | None) -> dict[str, object]:
+    def _epoch(self, epoch: dict[str, object], vector: CsnVector | None) -> dict[str, object]:
         return {
             "key": self._key,
             "began_at": _Now(),
-            "vector": " ".join(sorted((vector or {}).values())),
+            "vector": " ".join(vector or ()),
             "node": self._node,
             **epoch,
         }
@@ -217,7 +218,7 @@ class WriterRegister:
         change = sql.update(_WRITER).where(overdue).values(seen_at=_Now())
         self._database.write(lambda connection: connection.execute(change).rowcount)
 
-    def note_server_id(self, epoch: int, server_id: str) -> None:
+    def note_server_id(self, epoch: int, server_id: int) -> None:
         """Note the server id of the writer of an epoch, which its first write has shown.
 
         Raises:
@@ -246,7 +247,7 @@ class WriterRegister:
                 row.epoch,
                 row.uri,
                 row.began_at,
-                vector_of(row.vector.split()),
+                CsnVector.of(row.vector.split()),
                 row.server_id,
                 row.forced,
                 row.node,

@@ -6,36 +6,11 @@ row are measured by the database's clock alone. Clocks of different machines are
 Source: `docs/decisions/0059-one-agreed-writer.md`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-_CSN = re.compile(r"\d{14}\.\d{6}Z#[0-9a-f]{6}#([0-9a-f]{3})#[0-9a-f]{6}", re.IGNORECASE)
-
-Vector = Mapping[str, str]
-"""contextCSN of a server: the newest CSN that it has of each server id."""
-
-
-def vector_of(values: list[str]) -> dict[str, str]:
-    """Return the values of contextCSN by server id; what is no CSN is left out."""
-    found: dict[str, str] = {}
-    for value in values:
-        cover(found, value)
-    return found
-
-
-def cover(vector: dict[str, str], csn: str | None) -> None:
-    """Advance a vector to a CSN; None, and what is no CSN, changes nothing."""
-    if csn and (match := _CSN.fullmatch(csn)):
-        number = match[1].lower()
-        # Of one server id CSNs have the same length and are ordered as texts.
-        vector[number] = max(csn, vector.get(number, ""))
-
-
-def covers(vector: Vector, wanted: Vector) -> bool:
-    """Return whether a server with this vector has all that another vector stands for."""
-    return all(vector.get(number, "") >= csn for number, csn in wanted.items())
+from iredldap.dit.csn import CsnVector
 
 
 class Mode(StrEnum):
@@ -90,7 +65,7 @@ class Sample:
 
     asked: float
     got: float
-    vector: Vector
+    vector: CsnVector
 
 
 @dataclass(frozen=True, slots=True)

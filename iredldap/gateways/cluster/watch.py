@@ -8,9 +8,10 @@ import ldap
 import structlog
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.dit.csn import CsnVector
 from iredldap.errors import Refusal
 from iredldap.gateways.cluster.clock import now
-from iredldap.gateways.cluster.view import Sample, Sight, Vector, vector_of
+from iredldap.gateways.cluster.view import Sample, Sight
 from iredldap.gateways.ldap.errors import bind_refusal, refusal_for, result_code
 from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServer, abandon, close
 
@@ -56,8 +57,8 @@ class ServerWatch:
     def run(self, closing: threading.Event) -> None:
         """Probe until the event is set."""
         while not closing.is_set():
-            began = now()
-            self.probe()
+            began, before = now(), self.sight
+            self._report(before, self.probe())
             closing.wait(max(0.05, began + INTERVAL - now()))
         self._drop()
 
@@ -75,16 +76,18 @@ class ServerWatch:
             log.exception("watch", server=self.uri)
             self._failed(began, type(ex).__name__)
         else:
-            if not self.sight.is_healthy:
-                log.info("server answers", server=self.uri, provider=self._is_provider)
             sample = Sample(began, now(), vector)
             self.sight = self.sight.after_success(sample, is_provider=self._is_provider)
             self.detail = ""
         return self.sight
 
+    def _report(self, before: Sight, after: Sight) -> None:
+        if after.is_healthy and not before.is_healthy:
+            log.info("server answers", server=self.uri, provider=after.is_provider)
+        elif not after.is_healthy and before.silent_since is None:
+            log.warning("server is silent", server=self.uri, detail=self.detail)
+
     def _failed(self, began: float, detail: str) -> None:
-        if self.sight.silent_since is None:
-            log.warning("server is silent", server=self.uri, detail=detail)
         self._drop()
         self.detail = detail
         self.sight = self.sight.after_failure(began)
@@ -93,7 +96,7 @@ class ServerWatch:
         if is_long and time - began >= self._settings.health_timeout * _MOST_OF_IT:
             self._hangs()
 
-    def _asked(self) -> Vector:
+    def _asked(self) -> CsnVector:
         if self._connection is None:
             account = self._settings.bind_dn
             try:
@@ -106,22 +109,27 @@ class ServerWatch:
             self._is_provider = is_provider(self._connection, self._settings.suffix)
         return context_of(self._connection, self._settings.suffix, self._settings.health_timeout)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._drop()
+
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection:
             close(connection)
 
 
-def context_of(connection: DirectoryConnection, suffix: str, seconds: float) -> Vector:
+def context_of(connection: DirectoryConnection, suffix: str, seconds: float) -> CsnVector:
     """Read the contextCSN of a server.
 
     Raises:
         ldap.LDAPError: If it does not answer in time.
+        ValueError: If that has no CSNs.
     """
     number = connection.search_ext(suffix, ldap.SCOPE_BASE, attrlist=["contextCSN"])
     _, found, _, _ = connection.result3(number, timeout=seconds)
     values = found[0][1].get("contextCSN", []) if found else []
-    return vector_of([value.decode("ascii", "replace") for value in values])
+    return CsnVector.of(value.decode("ascii", "replace") for value in values)
 
 
 def is_provider(connection: DirectoryConnection, suffix: str) -> bool:

@@ -35,7 +35,7 @@ DIRECTORY_EPOCHS = sql.Table(
     # The contextCSN that its writer had then, separated by blanks.
     sql.Column("vector", LONG, nullable=False),
     # The server id of its writer; null: it has not written yet.
-    sql.Column("server_id", sql.String(3)),
+    sql.Column("server_id", sql.Integer),
     sql.Column("forced", sql.Boolean, nullable=False),
     sql.Column("node", sql.String(255), nullable=False),
 )

@@ -1,7 +1,6 @@
 """One agreed writer on a real pair: what is acknowledged is on both servers, and is never lost."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,45 +11,10 @@ from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.decision import Promote
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.ldap.servers import Purpose
-from tests.support.agreed import Node, change, creation, domain, nodes
+from tests.support.agreed import Node, change, creation, domain
 from tests.support.databases import PostgreSQL
-from tests.support.pair import Member, Pair, started
+from tests.support.pair import Member, Pair
 from tests.support.patience import wait_until
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with started(tmp_path_factory.mktemp("agreed")) as pair:
-        yield pair
-
-
-@pytest.fixture(scope="module")
-def workers(running: Pair, postgresql: PostgreSQL) -> Iterator[list[Node]]:
-    """Workers of two nodes, which read from any server."""
-    postgresql.drop("agreed")
-    with nodes(running, postgresql.create_empty("agreed"), "n1", "n2", reads="any") as made:
-        yield made
-
-
-@pytest.fixture
-def pair(running: Pair, workers: list[Node]) -> Iterator[Pair]:
-    """A pair that is whole and together before each test, and equal after it."""
-    for worker in workers:
-        worker.await_mode(Mode.TOGETHER)
-    yield running
-    running.heal()
-    running.wait_until_equal()
-    assert running.differences() == {}
-
-
-@pytest.fixture
-def node(workers: list[Node]) -> Node:
-    return workers[0]
-
-
-@pytest.fixture
-def other(workers: list[Node]) -> Node:
-    return workers[1]
 
 
 def writer(pair: Pair, node: Node) -> Member:
@@ -297,5 +261,5 @@ def test_one_row_of_one_history(pair: Pair, workers: list[Node]) -> None:
 
     assert [epoch.number for epoch in history] == [*range(1, node.row.epoch + 1)]
     assert history[-1].uri == node.row.uri
-    assert history[-1].server_id == ("001" if writer(pair, node) is pair.a else "002")
+    assert history[-1].server_id == (1 if writer(pair, node) is pair.a else 2)
     assert not any(epoch.forced for epoch in history)

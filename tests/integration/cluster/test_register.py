@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
+from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Enter, Found, Open, Promote
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode, Times, WriterRow
@@ -16,7 +17,7 @@ from tests.support.databases import connected, execute
 from tests.support.patience import at_once, wait_until
 
 TIMES = Times(failover_after=2.0, lease=2.0, margin=1.0)
-VECTOR = {"001": "20261128043445.000000Z#000000#001#000000"}
+VECTOR = CsnVector.of(["20261128043445.000000Z#000000#001#000000"])
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
@@ -96,10 +97,10 @@ def test_ages_are_measured_by_the_database(registers: list[WriterRegister], url:
 
 def test_a_server_id_is_noted_once(registers: list[WriterRegister]) -> None:
     assert registers[0].change_row(Found("ldap://a"), TIMES)
-    for register, number in zip(registers, ("001", "002"), strict=False):
+    for register, number in zip(registers, (1, 2), strict=False):
         register.note_server_id(1, number)
 
-    assert [epoch.server_id for epoch in registers[0].epochs()] == ["001"]
+    assert [epoch.server_id for epoch in registers[0].epochs()] == [1]
 
 
 def test_a_row_that_was_deleted_begins_with_a_new_epoch(

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Action, Enter, Promote, after, decide
 from iredldap.gateways.cluster.view import (
     Held,
@@ -20,7 +21,6 @@ from iredldap.gateways.cluster.view import (
     Times,
     View,
     WriterRow,
-    covers,
     held_after,
 )
 from tests.support.examples import examples
@@ -42,8 +42,8 @@ class Server:
     has: dict[str, int] = field(default_factory=dict)
     up: bool = True
 
-    def vector(self) -> dict[str, str]:
-        return {origin: csn(origin, number) for origin, number in self.has.items()}
+    def vector(self) -> CsnVector:
+        return CsnVector.of(csn(origin, number) for origin, number in self.has.items())
 
 
 @dataclass
@@ -231,9 +231,8 @@ class Interleavings(RuleBasedStateMachine):
             if held.row.epoch != one.epoch or not held.may_write(self.now + worker.clock):
                 continue
             (standby,) = set(SERVERS) - {one.uri}
-            server, mine = self.servers[standby], {"x": csn(one.uri, one.number)}
-            has = {"x": csn(one.uri, server.has.get(one.uri, 0))}
-            confirmed = server.up and worker.sees[standby] and covers(has, mine)
+            server, state = self.servers[standby], csn(one.uri, one.number)
+            confirmed = server.up and worker.sees[standby] and server.vector().includes(state)
             if held.row.mode is Mode.ALONE or confirmed:
                 one.acknowledged = True
             elif self.now - one.sent > worker.times.failover_after:

@@ -1,0 +1,160 @@
+"""The commands `iredldap directory status` and `promote`: the agreed writer of a cluster."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from iredldap.changes.opening import open_register
+from iredldap.commands.options import config_option, plain
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.reader import ConfigurationError, read_file
+from iredldap.errors import Refusal
+from iredldap.gateways.cluster.register import WriterRegister
+from iredldap.gateways.cluster.servers import AgreedServers
+from iredldap.operations.diagnosis import writer_promotion
+from iredldap.operations.diagnosis.writer_promotion import PromotionRefused
+from iredldap.operations.diagnosis.writer_status import ServerStatus, WriterStatus
+from iredldap.operations.diagnosis.writer_status import status as status_of
+
+DEGRADED = 1
+"""Exit status: the standby could not take the writer's place, or there are strays."""
+
+UNKNOWN = 2
+"""Exit status: the state database cannot be read, or nothing is agreed in this configuration."""
+
+_POLL = 0.1
+
+
+class _UnknownError(click.ClickException):
+    exit_code = UNKNOWN
+
+
+@click.command("status")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def status(context: click.Context, /, *, path: Path, as_json: bool) -> None:
+    """Report which server is the writer, since when, and whether the other one could replace it.
+
+    Strays are entries that a server has written while it was not the writer.
+
+    The exit status is 0 if the standby has every acknowledged change and could take over, 1 if
+    not, or if there are strays, and 2 if that cannot be found out.
+    """
+    with _agreement(path) as (settings, register):
+        found = status_of(settings, register)
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    else:
+        for line in _as_text(found):
+            click.echo(plain(line))
+    context.exit(0 if found.is_good else DEGRADED)
+
+
+@click.command("promote")
+@config_option
+@click.argument("uri", required=False)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where acknowledged changes are lost by it; what is lost is reported.",
+)
+def promote(path: Path, uri: str | None, *, force: bool) -> None:
+    """Make the other server, or the one with this URI, the writer.
+
+    Without --force only where no acknowledged change is lost: both servers are together, and the
+    other one answers and accepts writes. Changes are refused for some seconds, until no worker
+    relies on the former writer any more.
+
+    The exit status is 0 if it is the writer, 1 if it is refused, and 2 if the state database cannot
+    be read.
+    """
+    with _agreement(path) as (settings, register):
+        try:
+            done = writer_promotion.promote(settings, register, uri, force=force)
+        except PromotionRefused as ex:
+            raise click.ClickException(str(ex)) from ex
+        for line in done.lost:
+            click.echo(f"lost: {plain(line)}", err=True)
+        click.echo(f"epoch {done.epoch}: {plain(done.uri)} becomes the writer")
+        _await_use(settings, register, done.epoch)
+
+
+def _await_use(settings: LdapSettings, register: WriterRegister, epoch: int) -> None:
+    """Wait until the epoch is usable; take part in the agreement, where no worker runs."""
+    servers = AgreedServers(settings, register)
+    with closing(servers):
+        servers.start()
+        while True:
+            held = servers.agreement.held()
+            if held and held.row.epoch > epoch:
+                raise click.ClickException("another server was made the writer meanwhile")
+            if held and held.row.epoch == epoch and held.row.usable:
+                click.echo("writes are accepted")
+                return
+            time.sleep(_POLL)
+
+
+@contextmanager
+def _agreement(path: Path) -> Iterator[tuple[LdapSettings, WriterRegister]]:
+    """Open the row of a configuration; errors that keep it from being read end with status 2."""
+    try:
+        config = read_file(path, os.environ)
+        if not config.ldap.is_agreed:
+            raise _UnknownError(
+                'ldap.writer is not "agreed": there is one server, and no agreement'
+            )
+        with closing(open_register(config)) as register:
+            yield config.ldap, register
+    except ConfigurationError as ex:
+        raise _UnknownError("\n".join(ex.errors)) from ex
+    except Refusal as ex:
+        raise _UnknownError(f"{ex.code}: {ex}") from ex
+
+
+def _as_text(found: WriterStatus) -> Iterator[str]:
+    row, epoch = found.row, found.epoch
+    if row is None:
+        yield "no writer is agreed yet: both servers must answer once"
+    else:
+        began = f" since {_moment(epoch.began)}, decided on {epoch.node}" if epoch else ""
+        forced = ", forced" if epoch and epoch.forced else ""
+        yield f"epoch {row.epoch}: the writer is {row.uri}{began}{forced}"
+        usable = "" if row.usable else "; not yet usable"
+        yield f"mode: {row.mode} for {_duration(row.mode_age)}{usable}"
+    for server in found.servers:
+        yield f"{server.uri}: {', '.join(_facts(server))}"
+        if server.sight.last:
+            for csn in server.sight.last.vector:
+                yield f"    {csn}"
+
+
+def _facts(server: ServerStatus) -> Iterator[str]:
+    yield server.role
+    if server.server_id is not None:
+        yield f"server id {server.server_id:03x}"
+    if not server.sight.is_healthy:
+        yield f"does not answer: {server.detail}"
+        return
+    if not server.sight.is_provider:
+        yield "a consumer, which never becomes the writer"
+    if server.lag is not None:
+        yield f"lag {server.lag:.3g} s"
+    yield "strays not counted" if server.strays is None else f"{server.strays} strays"
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"
