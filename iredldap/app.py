@@ -60,6 +60,7 @@ from iredldap.web.resources.session import LoginResource, LogoutResource
 from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiResource
 from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
+from iredldap.web.stale_reads import StaleReads
 from iredldap.web.undoable import PermittedChanges
 
 SHARED_BY_NODES = frozenset({"state", "change_log"})
@@ -156,7 +157,10 @@ def create_app(config: Config, gateways: Gateways) -> Any:
 
     # One middleware with all steps, as their order matters: who is admitted is decided before
     # anything of the request is read.
-    app = falcon.App(middleware=[Middleware(config, clients, sessions, tokens, idempotency)])
+    stale_reads = StaleReads(directory)
+    app = falcon.App(
+        middleware=[Middleware(config, clients, sessions, tokens, idempotency, stale_reads)]
+    )
     responses.install(app)
     # Paths whose methods do more than change or show what their rows say.
     resources: dict[str, Resource] = {

@@ -1,7 +1,5 @@
 """Open the directory of a configuration, with an agreed writer or without."""
 
-import socket
-
 from iredldap.config.sections import Config
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.servers import AgreedServers
@@ -21,4 +19,4 @@ def open_register(config: Config) -> WriterRegister:
 
     On connections of its own: leases must be renewed while all others are busy.
     """
-    return WriterRegister(StateDatabase(config.state.url).database, socket.gethostname()[:255])
+    return WriterRegister(StateDatabase(config.state.url).database, config.server.node_name)

@@ -33,6 +33,7 @@ from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.idempotency import Idempotency
 from iredldap.web.server import arrivals
 from iredldap.web.server.connection import Connection
+from iredldap.web.stale_reads import StaleReads
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -59,6 +60,7 @@ class Middleware:
         sessions: Sessions,
         tokens: BearerTokens,
         idempotency: Idempotency,
+        stale_reads: StaleReads,
     ) -> None:
         self._config = config
         self._node = config.server.node_name if config.server.served_by else ""
@@ -67,11 +69,13 @@ class Middleware:
         self._tokens = tokens
         self._cors = CrossOrigin(config.api.cors_origins)
         self._idempotency = idempotency
+        self._stale_reads = stale_reads
         self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Give the request its id, refuse what another site's page sends, and admit the client."""
         self._begin(request, response)
+        self._stale_reads.forget()
         credentials.refuse_in_query(request)
         self._refuse_cross_site(request)
         if request.path == "/api" or request.path.startswith("/api/"):
@@ -217,6 +221,7 @@ class Middleware:
         response.set_header("X-Content-Type-Options", "nosniff")
         head.allow_head(response)
         self._cors.mark(request, response)
+        self._stale_reads.mark(response)
         self._idempotency.end(request, response)
         context = request.context
         if "began" not in context:
