@@ -125,6 +125,11 @@ class LdapSettings:
                 f'ldap.uri: with ldap.writer = "{AGREED}" it must name exactly two servers, in'
                 f" mirror mode, not {distinct}"
             )
+        if self.is_agreed and self.reads == "any" and not self.confirm:
+            yield (
+                'ldap.reads: "any" needs ldap.confirm, or the other server may lack what was'
+                " acknowledged"
+            )
         if self.is_agreed and self.failover_after < self.health_timeout:
             yield (
                 "ldap.failover_after: it must not be less than ldap.health_timeout"

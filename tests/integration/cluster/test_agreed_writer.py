@@ -1,5 +1,7 @@
 """One agreed writer on a real pair: what is acknowledged is on both servers, and is never lost."""
 
+import os
+import socket
 import time
 
 import pytest
@@ -202,6 +204,15 @@ class TestWriterGone:
             with pytest.raises(NoWriter, match="not read in time"):
                 connection.fence()
         wait_until(lambda: self._knows(node, held.row.epoch))
+
+    def test_what_a_cut_line_delays_is_given_up(self, node: Node) -> None:
+        """The kernel does: what was sent arrives within the margin of a lease, or never."""
+        with (
+            node.directory._pool.connection(Purpose.WRITE) as connection,
+            socket.socket(fileno=os.dup(connection.fileno())) as same,
+        ):
+            given_up = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert given_up == node.servers.agreement.times.margin * 1000
 
     @staticmethod
     def _knows(node: Node, epoch: int) -> bool:

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.settings import Secret
 from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.gateways.cluster.watch import ServerWatch
 from iredldap.shipped import shipped
 from tests.support.client import Client, refused
-from tests.support.patience import started, wait_until
+from tests.support.patience import PATIENCE, started, wait_until
 from tests.support.serving import Served
 from tests.support.world import (
     ADMIN,
@@ -87,6 +90,23 @@ def test_the_log_says_so_at_the_start(served: Served, consumer: Slapd) -> None:
     (found,) = [line for line in lines if "consumer" in str(line.get("finding"))]
     assert found["log_level"] == "warning"
     assert "ldap.uri" in found["finding"]
+
+
+def test_a_consumer_is_never_taken_for_a_writer(consumer: Slapd, slapd: Slapd) -> None:
+    """Found out without a write: so nothing is ever promoted that would refuse every change."""
+    settings = LdapSettings(
+        uri=(consumer.uri, slapd.uri),
+        suffix=SUFFIX,
+        bind_dn=f"cn=vmailadmin,{SUFFIX}",
+        bind_password=Secret(WRITER_PASSWORD),
+        writer="agreed",
+        health_timeout=PATIENCE / 2,
+    )
+    for uri, is_provider in ((consumer.uri, False), (slapd.uri, True)):
+        watch = ServerWatch(uri, settings, lambda: None)
+        sight = watch.probe()
+        watch.close()
+        assert (sight.is_healthy, sight.is_provider) == (True, is_provider), watch.detail
 
 
 def test_the_provider_is_none(serve: Any) -> None:

@@ -520,6 +520,7 @@ STATE_URL = {"IREDLDAP_STATE_URL": "postgresql://u:p@db.test/state"}
         ({"uri": [*PAIR, "ldap://c.test"], "writer": "agreed"}, "ldap.uri"),
         ({"uri": ["ldap://a.test", "ldap://A.test/"], "writer": "agreed"}, "ldap.uri"),
         ({"uri": PAIR, "writer": "agreed", "failover_after": 0.9}, "ldap.failover_after"),
+        ({"uri": PAIR, "writer": "agreed", "reads": "any", "confirm": False}, "ldap.reads"),
     ],
 )
 def test_two_servers_need_an_agreement(settings: dict[str, Any], fault: str) -> None:
