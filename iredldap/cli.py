@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from iredldap import trust, version
+from iredldap.changes.opening import open_register
 from iredldap.commands.admin import admin
 from iredldap.commands.changes import changes
 from iredldap.commands.dev import cluster_fault, dev
@@ -48,6 +49,8 @@ from iredldap.installation import (
 from iredldap.operations.diagnosis import findings, probe, server_survey
 from iredldap.operations.diagnosis.findings import Finding
 from iredldap.operations.diagnosis.node_keys import differing_keys
+from iredldap.operations.diagnosis.writer_findings import writer_findings
+from iredldap.operations.diagnosis.writer_status import status
 from iredldap.operations.outside_systems import OutsideSystems
 
 _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
@@ -230,6 +233,9 @@ def check_config(path: Path, *, probing: bool) -> None:
             _fail("\n".join(errors))
         with closing(StateDatabase(config.state.url)) as state:
             _tell(differing_keys(config, state))
+        if config.ldap.is_agreed:
+            with closing(open_register(config)) as register:
+                _tell(writer_findings(status(config.ldap, register)))
     click.echo(f"{path}: no faults")
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from iredldap.cli import main
 from iredldap.config.ldap import LdapSettings
@@ -14,6 +14,8 @@ from iredldap.embedded.slapd import Slapd, free_port
 from iredldap.operations.diagnosis.server_survey import ServerSurvey, survey
 from iredldap.shipped import shipped
 from tests.support import exported
+from tests.support.agreed import nodes
+from tests.support.databases import PostgreSQL
 from tests.support.exported import SECRET, connected, domain, running, user
 from tests.support.pair import Pair
 from tests.support.pair import started as started_pair
@@ -202,3 +204,32 @@ def test_check_config_ends_with_faults_and_writes_nothing(
     assert done.exit_code == 1
     assert f"fault: {consumer.uri} is a consumer: take it out of ldap.uri" in done.output
     assert path.read_text() == before
+
+
+def test_check_config_names_the_agreed_writer(
+    pair: Pair, postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both servers as providers, and in the end the writer on which the workers agree."""
+    url = str(postgresql.fresh().iredadmin)
+    monkeypatch.setenv("IREDLDAP_LDAP_BIND_PASSWORD", WRITER_PASSWORD)
+    monkeypatch.setenv("IREDLDAP_SESSION_KEYS", SESSION_KEY)
+    monkeypatch.setenv("IREDLDAP_STATE_URL", url)
+    for name in ("iredapd", "amavisd", "iredadmin"):
+        monkeypatch.setenv(f"IREDLDAP_{name.upper()}_URL", f"sqlite:///{tmp_path}/{name}.sqlite3")
+    path = tmp_path / "iredldap.toml"
+    uris = ", ".join(f'"{uri}"' for uri in pair.uris)
+    account = f'suffix = "{SUFFIX}"\nbind_dn = "cn=vmailadmin,{SUFFIX}"\n'
+    path.write_text(f'[ldap]\nuri = [{uris}]\n{account}writer = "agreed"\n')
+
+    def probed() -> Result:
+        return CliRunner().invoke(main, ["check-config", "--probe", "--config", str(path)])
+
+    done = probed()
+    assert (done.exit_code, "no writer is agreed yet" in done.output) == (0, True), done.output
+    with nodes(pair, url, "n1"):
+        done = probed()
+
+    assert done.exit_code == 0, done.output
+    assert f"{pair.uri('A')}: provider, server id 001; " in done.output
+    assert f"{pair.uri('A')}: agreed writer of epoch 1, together" in done.output
+    assert "beware" not in done.output
