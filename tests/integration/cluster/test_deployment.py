@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class Node:
     name: str
     is_ready: bool = True
     hangs_up: bool = False
+    is_hung: bool = False
     seen: list[str] = field(default_factory=list)
 
 
@@ -110,6 +112,8 @@ def serving(node: Node) -> Iterator[int]:
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            while node.is_hung:
+                time.sleep(0.02)
             if self.path == "/readyz":
                 self._send(200 if node.is_ready else 503)
                 return
@@ -154,7 +158,7 @@ class Balanced:
 
     def served_by(self) -> set[str | None]:
         """Names of the nodes that answer some requests; None for the balancer itself."""
-        return {requests.get(self.url, timeout=PATIENCE).headers.get("X-Served-By") for _ in "1234"}
+        return _served(self.url)
 
 
 @pytest.fixture(params=["haproxy", "nginx"])
@@ -177,11 +181,15 @@ def balanced(
             process.stop()
 
 
-def _answers(balanced: Balanced) -> bool:
+def _served(url: str) -> set[str | None]:
     try:
-        return balanced.served_by() == {"n1", "n2"}
+        return {requests.get(url, timeout=PATIENCE).headers.get("X-Served-By") for _ in "1234"}
     except requests.ConnectionError:
-        return False
+        return set()
+
+
+def _answers(balanced: Balanced) -> bool:
+    return balanced.served_by() == {"n1", "n2"}
 
 
 def test_a_read_goes_to_the_other_node_and_a_write_is_not_repeated(balanced: Balanced) -> None:
@@ -196,6 +204,19 @@ def test_a_read_goes_to_the_other_node_and_a_write_is_not_repeated(balanced: Bal
     sent = len(balanced.one.seen) + len(balanced.two.seen)
     assert sent == len(statuses)
     assert set(statuses) <= {200, 502, 503}
+
+
+def test_a_client_that_keeps_its_connection_is_told_of_a_failure(balanced: Balanced) -> None:
+    """A connection that just ends is no answer: many clients take it for one to repeat."""
+    with requests.Session() as session:
+        assert session.post(balanced.url, timeout=PATIENCE).ok
+        assert session.post(balanced.url, timeout=PATIENCE).ok
+        balanced.one.hangs_up = balanced.two.hangs_up = True
+
+        found = session.post(balanced.url, timeout=PATIENCE)
+
+    assert found.status_code in {502, 503}
+    assert found.json() == {"_success": False, "_msg": "SERVER_DOWN"}
 
 
 def test_a_node_learns_the_address_of_the_client(balanced: Balanced) -> None:
@@ -214,6 +235,26 @@ def test_without_a_node_the_answer_is_ours(balanced: Balanced) -> None:
     assert found.json() == {"_success": False, "_msg": "SERVER_DOWN"}
     assert int(found.headers["Retry-After"]) > 0
     assert found.headers["Content-Type"] == "application/json"
+
+
+def test_what_waits_for_a_hung_node_is_told_when_it_is_out(tmp_path: Path) -> None:
+    """Long before the time-out of a request."""
+    one = Node("n1")
+    with serving(one) as first:
+        port = free_port()
+        process = balancer(tmp_path, port, {"n1": first})
+        process.start()
+        try:
+            url = f"http://127.0.0.1:{port}/x"
+            wait_until(lambda: _served(url) == {"n1"})
+            one.is_hung = True
+            found = requests.post(url, timeout=PATIENCE)
+            assert found.status_code in {502, 503, 504}
+            assert found.json()["_msg"] == "SERVER_DOWN"
+            assert found.elapsed.total_seconds() < 30
+        finally:
+            one.is_hung = False
+            process.stop()
 
 
 def test_a_node_that_is_not_ready_gets_nothing(tmp_path: Path) -> None:
