@@ -45,6 +45,8 @@ class Refusal(Exception):
         report: What was and was not done, where something was.
     """
 
+    # A class without a code of its own has that of its branch: clients know the documented codes,
+    # and the log has the class.
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(
@@ -222,6 +224,8 @@ class MailboxInUse(Conflict):
     code = "MAILBOX_IN_USE"
 
 
+# With the code of a failed login, which is what the reference has for both; only the status
+# differs.
 class PasswordMismatch(Refusal):
     """A password check was made, and the password is wrong."""
 
@@ -300,6 +304,8 @@ class InternalError(Refusal):
     """A bug, or an unexpected response; the log has it."""
 
 
+# A form with several mistakes is answered once. HTTP has one status, so the order in which they
+# were found decides.
 class Several(Refusal):
     """More than one refusal, in one response.
 

@@ -78,6 +78,8 @@ class ChangeLog:
 
     def later(self, work: Callable[[], None]) -> None:
         """Store something again and again until the database responds, in the background."""
+        # A database that is away for long must not fill the memory of every worker; the log says
+        # that something is lost.
         if len(self._late) == _MOST_LATE:
             log.error("change not in the log")
             self._late.popleft()
@@ -98,6 +100,7 @@ class ChangeLog:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread:
+            # First: thread and caller must not store the same things at once.
             thread.join(_LONGEST_PAUSE)
         try:
             self._store_late()
@@ -122,10 +125,13 @@ class ChangeLog:
         self._store_late()
         now = time.time_ns() // 1_000_000
         interval = self._abandoned / _BEATS
+        # Short changes end before they would have to give a sign, and cost no write for it.
         long = [one for one, since in [*self._open.items()] if time.monotonic() - since > interval]
         if long:
             self.store.beat(long, now)
         for found in self.store.abandoned(now - int(self._abandoned * 1000)):
+            # Not its own, which may be late because the database was away. Of several workers that
+            # see a dead one's change, one gets it.
             if found.id not in self._open and (claimed := self.store.claim(found, now)):
                 recover(self.store, self._directory, *claimed)
         self._prune(now)

@@ -55,6 +55,8 @@ class Forecast:
             Refusal: That of a search.
         """
         match step:
+            # A server is asked in rounds until nothing is left. Foreseen, nothing goes, so the
+            # whole tree is listed at once and sorted.
             case Sweep() if step.until_empty:
                 yield from self._emptying(step)
             case Sweep():
@@ -91,6 +93,8 @@ class Forecast:
             return
         for entry in self._directory.stream(query):
             if not self._is_gone(entry.dn):
+                # With what earlier steps would have changed: `ldapmodify` carries the records out
+                # one after another, and a value that is gone by then could not be deleted.
                 yield self._as_left(entry)
 
     def _as_left(self, entry: Entry) -> Entry:
@@ -112,6 +116,8 @@ class Forecast:
         match operation:
             case Add(present_ok=True) if self._exists(operation.dn):
                 return
+            # Execution adds a container when slapd says that the parent is missing; a file of
+            # change records needs it before.
             case Add(container=Add() as container) | Rename(container=Add() as container):
                 if not self._exists(container.dn):
                     yield from self._single(container)
@@ -139,6 +145,7 @@ class Forecast:
                 self._gone.add(key)
                 moved = self._made.pop(key, None) or self._directory.read(operation.dn)
                 self._made[names.key(new_dn)] = Entry(new_dn, moved.attributes if moved else {})
+                # Later steps name the entry by its new DN.
                 self._changed[names.key(new_dn)] = self._changed.pop(key, [])
             case Modify() if key in self._changed or len(self._changed) < _MOST_REMEMBERED:
                 self._changed.setdefault(key, []).append(operation)

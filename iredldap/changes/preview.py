@@ -121,10 +121,13 @@ def preview(
     """
 
     def foresee(plan: Plan, progress: Progress) -> Preview:
+        # As the execution does before its first step: a preview of a part would look like the
+        # whole.
         directory.refuse_partial(step.query for step in plan.steps if isinstance(step, Sweep))
         judged_by = dry_run.judge(directory, plan, progress.fail, thorough=True)
 
         def shows(dn: str) -> bool:
+            # The right to the named entry has been judged; it may lie in no domain at all.
             return names.is_within(dn, plan.named) or sees(dn)
 
         return _described(directory, plan, judged_by, shows, redacted=redacted)
@@ -148,6 +151,7 @@ def _described(
     for step in plan.steps:
         changed: set[str] = set()
         for number, operation in enumerate(forecast.operations(step)):
+            # All are counted, printed or not: the number says how large the change is.
             records += 1
             changed.add(operation.dn)
             is_cut = isinstance(step, Sweep) and number >= MOST_PRINTED
@@ -176,6 +180,7 @@ def _tried(step: Outside, shows: Callable[[TouchedRows], bool]) -> OutsidePrevie
     try:
         with tried() as rows:
             step.work()
+    # Not a refusal of the change: it would be carried out, only what it does cannot be shown.
     except NotTried:
         return OutsidePreview(step.meaning, None)
     printed: list[TouchedRows] = []

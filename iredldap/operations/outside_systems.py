@@ -156,6 +156,8 @@ class OutsideSystems:
         def work() -> None:
             for mail in addresses:
                 with about(mail):
+                    # No transaction spans two of them: one that fails leaves the others as they
+                    # are, and a repeat deletes what is left, in any of them.
                     self.iredapd.forget(mail)
                     self.amavisd.forget(mail)
                     self.iredadmin.forget(mail)

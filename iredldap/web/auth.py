@@ -44,6 +44,8 @@ class Clients:
         """Return the address of the client: the nearest one that is no trusted proxy."""
         address = request.remote_addr or "127.0.0.1"
         hops = [hop.strip() for hop in (request.get_header("X-Forwarded-For") or "").split(",")]
+        # From the right: each proxy adds the address that it saw, and what lies left of the first
+        # foreign one was written by the client.
         while hops and networks.within(address, self._proxies):
             address = hops.pop() or address
         return address
@@ -148,6 +150,7 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
     """
     if "admin" in endpoint.auth or (caller.is_global and "global_admin" in endpoint.auth):
         return
+    # Everyone may list domains, and sees their own.
     if endpoint.id == "domains_list":
         return
     if "domain_admin" in endpoint.auth and subject:
@@ -155,8 +158,11 @@ def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | N
             return
         if endpoint.id in {"domain_delete", "domain_delete_keep"} and not caller.may_create_domains:
             raise PermissionDenied("may not create domains, hence not delete them")
+        # Only reads take an alias domain's name for the domain: a deletion by that name must never
+        # hit the domain itself.
         if caller.manages(subject, by_alias=endpoint.method == "GET"):
             return
+    # A token that is limited to domains has no account of its own.
     if "self" in endpoint.auth and own == caller.address and not caller.is_limited:
         return
     raise PermissionDenied(f"{caller.address}: {endpoint.id}")
@@ -191,6 +197,7 @@ def permit_changes(
         return
     home = caller.home(subject or "", by_alias=endpoint.method == "GET")
     taken = settings.words(domain.limits(home), endpoint.profiles) if home else []
+    # In a domain that they manage they may change any account, their own too.
     only_own = "self" in endpoint.auth and home is None
     if endpoint.profile in taken:
         raise PermissionDenied(f"{caller.address}: {endpoint.profile}")

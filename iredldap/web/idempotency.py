@@ -37,6 +37,7 @@ _NONCE = 12
 _BEATS = 5
 """Signs of life in the time after which a request is taken for one whose worker died."""
 
+# A repeat has an id, a node and an origin of its own; the rest of the answer is the first one's.
 _OWN_HEADERS = {
     "x-request-id", "x-served-by", "set-cookie", "vary",
     "access-control-allow-origin", "access-control-expose-headers",
@@ -113,12 +114,15 @@ class Idempotency:
         if not _KEY.fullmatch(key):
             raise InvalidParameter(f"{HEADER} has 1 to 255 printable ASCII characters")
         now = _now_ms()
+        # The random part says which request holds the key: a worker that was taken for dead must
+        # not end the claim of the one that took over.
         claim = Claim(_id(request, key), os.urandom(16).hex(), key)
         wanted = KeptAnswer(self._digest(request, self._keys[-1]), claim.claim, None, now)
         found = self._kept.claim(claim.id, wanted, now - self._milliseconds)
         if found is None:
             self._hold(request, claim)
             return
+        # With each session key: the request of an hour ago was digested by the one of that time.
         if not any(_same(found.request, self._digest(request, each)) for each in self._keys):
             raise IdempotencyKeyReused(claim.id)
         if found.answer is not None:

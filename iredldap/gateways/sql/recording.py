@@ -65,6 +65,8 @@ class RowRecorder:
         one: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> None:
+        # Read in the same transaction, by the same condition: no other client can change the rows
+        # between the look and the write.
         if is_recorded(statement):
             self._held = [*self._found(connection, statement, many or [one])]
 
@@ -84,9 +86,11 @@ class RowRecorder:
         changes: list[_Change]
         match statement:
             case sql.Delete():
+                # What was found before a deletion is what it deletes, as the rows are locked.
                 changes = [(row, None) for row in held]
             case sql.Update():
                 new = _assigned(statement)
+                # An update may change the key itself, as a rename does.
                 places = [{name: new.get(name, row[name]) for name in key} for row in held]
                 left = _by_key(rows_of(connection, table.name, places), key)
                 pairs = zip(held, places, strict=True)
@@ -95,6 +99,7 @@ class RowRecorder:
                 old = _by_key(held, key)
                 found = self._found(connection, statement, many or [one])
                 changes = [(old.get(_key(row, key)), row) for row in found]
+        # An upsert of what is there already has changed nothing.
         self._changes.append((table.name, [pair for pair in changes if pair[0] != pair[1]]))
 
     def _found(

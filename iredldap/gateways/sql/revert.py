@@ -61,6 +61,8 @@ def net_changes(
     for rows in touched:
         table, key = rows.table, keys[rows.table]
         for before, after in _pairs(rows):
+            # A row that was deleted and inserted again under its key is one row, in one of two
+            # states.
             known = gone if before is None else present
             place = table, _key(before or after or {}, key)
             change = known.pop(place, None) or NetChange(table, before)
@@ -161,6 +163,7 @@ def _take_out(
     """Delete a row that was inserted."""
     if now is None:
         return _AS_BEFORE
+    # Compared whole: a row that another client has written to is theirs as well by now.
     if now != after:
         return _Outcome(why="it has been changed since")
     for dependent in dependents:
@@ -186,6 +189,7 @@ def _change_back(
     if now is None:
         return _Outcome(why="it has been deleted since")
     changed = {name: value for name, value in before.items() if value != after[name]}
+    # What is as it was before needs nothing, whoever has put it back.
     wanted = {name: value for name, value in changed.items() if now[name] != value}
     others = sorted(name for name in wanted if now[name] != after[name])
     ours = {name: value for name, value in wanted.items() if name not in others}
@@ -201,6 +205,7 @@ def _change_back(
 def _attempt(connection: sql.Connection, statement: Any) -> _Outcome:
     """Execute a statement, unless a key of the table does not allow it."""
     try:
+        # A savepoint: PostgreSQL ends the whole transaction at the first error otherwise.
         with connection.begin_nested():
             connection.execute(statement)
     except IntegrityError:

@@ -50,6 +50,8 @@ def upsert(
     match connection.dialect.name:
         case "mysql" | "mariadb":
             statement = mysql.insert(table)
+            # MariaDB has no "do nothing": a column is set to itself. INSERT IGNORE would also hide
+            # values that do not fit.
             kept = [*changed] or [key[0]]
             new = {name: statement.inserted[name] if changed else table.c[name] for name in kept}
             statement = statement.on_duplicate_key_update(new)
@@ -94,9 +96,11 @@ def move_rows(
     keys = [table.c[name] for name in rest]
     wanted = sql.select(sql.literal(1), *keys).where(column == old)
     moving = connection.execute(wanted).fetchall()
+    # A repeat finds none of the old name, and must not delete rows of the new one.
     if not moving:
         return
     same = (key == sql.bindparam(f"at_{key.name}") for key in keys)
+    # Only where a row of the old name needs the place.
     stale = sql.delete(table).where(column == values[column.name], *same)
     places = [{f"at_{n}": v for n, v in zip(rest, key, strict=True)} for _, *key in moving]
     connection.execute(stale, places)
@@ -136,6 +140,7 @@ def change_list(
         others: Further columns that are set in all rows of added values.
     """
     reserve(connection, column.table.name, owner.get("account", ""))
+    # Sorted, as the added ones are: two clients lock the rows in one order.
     gone = sorted(set(edit.removed) - set(edit.added))
     rows = [{column.name: value, **owner, **others} for value in sorted(edit.added)]
     upsert(connection, column.table, rows, (*owner, column.name), (column.name, *others))

@@ -111,6 +111,8 @@ class ChangeReader:
     def _listed(self, change: LoggedChange, wanted: ChangeFilter) -> Shown | None:
         matching = (one for one in self._visible(change) if _matches(one, wanted))
         listed = [*islice(map(self._shown, matching), _LISTED + 1)]
+        # A change that touched nothing the caller may see, and names nothing of theirs, does not
+        # exist for them.
         if not listed and not (self._is_own(change) and self._is_named(change, wanted)):
             return None
         return {
@@ -126,6 +128,8 @@ class ChangeReader:
     def _may_see(self, touched: Touched) -> bool:
         if self.caller.is_global:
             return True
+        # Roles count as they are now, as everywhere: the log must not show of a global admin what
+        # the profile hides.
         if targets(touched) & self._protected():
             return False
         if isinstance(touched, TouchedRows):
@@ -141,6 +145,7 @@ class ChangeReader:
             role = equals("domainGlobalAdmin", "yes")
             query = Query(self.directory.tree.suffix, Scope.SUBTREE, role, ("mail",))
             found = (entry.lowered("mail") for entry in self.directory.find(query))
+            # Once for a listing: each change is compared with it.
             self._cached.append(frozenset(chain.from_iterable(found)) - {self.caller.address})
         return self._cached[0]
 
