@@ -34,14 +34,24 @@ def manual(
         *_options(context),
         ".SH COMMANDS",
     ]
-    for word in command.list_commands(context):
-        subcommand = command.commands[word]
-        inner = click.Context(subcommand, info_name=word, parent=context)
-        lines += [f".SS {_plain(word)}", *_synopsis(inner), ".PP"]
-        lines += [*_prose(_paragraphs(subcommand)), *_options(inner)]
+    for inner in _below(context):
+        words = inner.command_path.removeprefix(f"{name} ")
+        lines += [f".SS {_plain(words)}", *_synopsis(inner), ".PP"]
+        lines += [*_prose(_paragraphs(inner.command)), *_options(inner)]
     lines += [".SH ENVIRONMENT", *_variables(context, variables or {})]
     lines += [".SH SEE ALSO", ", ".join(f"\\fB{_plain(other)}\\fP(1)" for other in see_also)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _below(context: click.Context) -> Iterator[click.Context]:
+    """Yield the subcommands of a command, each before its own."""
+    command = context.command
+    if not isinstance(command, click.Group):
+        return
+    for word in command.list_commands(context):
+        inner = click.Context(command.commands[word], info_name=word, parent=context)
+        yield inner
+        yield from _below(inner)
 
 
 def _paragraphs(command: click.Command) -> list[str]:
@@ -77,13 +87,12 @@ def _options(context: click.Context) -> Iterator[str]:
 
 def _variables(context: click.Context, others: Mapping[str, str]) -> Iterator[str]:
     """Tell every variable that an option of a subcommand is read from, and others."""
-    command = context.command
-    assert isinstance(command, click.Group)
     readers: dict[str, list[str]] = {}
-    for word in command.list_commands(context):
-        for option in command.commands[word].params:
+    for inner in _below(context):
+        words = inner.command_path.removeprefix(f"{context.command_path} ")
+        for option in inner.command.params:
             for name in _names(option):
-                readers.setdefault(name, []).append(f"`{word} {option.opts[0]}`")
+                readers.setdefault(name, []).append(f"`{words} {option.opts[0]}`")
     told = {name: f"Read by {', '.join(options)}." for name, options in readers.items()}
     for name, meaning in {**told, **others}.items():
         yield ".TP"

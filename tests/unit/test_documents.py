@@ -5,8 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
+from iredldap import cli
 from iredldap.config import reader, sections
 from iredldap.dit.consistency.checks import RULES
 from iredldap.error_codes import refusals
@@ -96,3 +98,13 @@ def test_every_rule_of_a_healthy_tree_is_explained() -> None:
     notes = {"error": "", "warning": " (warning)"}
 
     assert sorted(told) == sorted(f"| `{r.name}`{notes[r.severity]}" for r in RULES.values())
+
+
+def test_the_manual_page_has_every_command() -> None:
+    """Those of a group, too."""
+    page = (document.DOCS / "man/iredldap.1").read_text("utf-8")
+    for group in ("admin", "directory", "token"):
+        commands = cli.main.commands[group]
+        assert isinstance(commands, click.Group)
+        for word in commands.commands:
+            assert f".SS {group} {word}\n" in page
