@@ -46,6 +46,14 @@ class PostgreSQL:
         return self._home / "postgresql.log"
 
     @property
+    def folder(self) -> Path:
+        """Where its data are."""
+        if self._account is None:
+            return self._home
+        name = hashlib.sha256(os.fsencode(self._home)).hexdigest()[:16]
+        return _ROOTS_HOME / f"iredldap-{name}"
+
+    @property
     def running(self) -> bool:
         return self._process.running
 
@@ -60,7 +68,7 @@ class PostgreSQL:
             EmbeddedError: With the end of its log, if it does not; if something is not installed.
         """
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data = self._data()
+        data = self._made_folder() / "data"
         if not (data / "PG_VERSION").exists():
             self._install(data)
         settings = {
@@ -93,18 +101,17 @@ class PostgreSQL:
         """Send a signal to it and its children."""
         self._process.signal(number)
 
-    def _data(self) -> Path:
+    def _made_folder(self) -> Path:
+        folder = self.folder
         if self._account is None:
-            return self._home / "data"
-        name = hashlib.sha256(os.fsencode(self._home)).hexdigest()[:16]
-        folder = _ROOTS_HOME / f"iredldap-{name}"
+            return folder
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             os.chown(folder, self._account.pw_uid, self._account.pw_gid)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != self._account.pw_uid:
             raise EmbeddedError(f"{folder} belongs to another user")
-        return folder / "data"
+        return folder
 
     def _install(self, data: Path) -> None:
         # Made beside, and moved: one that was interrupted must not pass for a whole one.

@@ -1,5 +1,6 @@
 """`iredldap dev --cluster`, which `make cluster` calls, and `iredldap cluster-fault`, for real."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import ldap
 import pytest
 import requests
 
+from iredldap.embedded.postgresql import PostgreSQL
 from iredldap.embedded.slapd import free_port
 from tests.integration.commands.test_development import COMMAND, Running, running
 from tests.support.patience import PATIENCE, wait_until
@@ -27,8 +29,15 @@ def ports() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cluster") / ("long" * 30) / "var"
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("cluster") / ("long" * 30) / "var"
+    yield path
+    forget(path)
+
+
+def forget(home: Path) -> None:
+    """Remove the data of PostgreSQL, which root has elsewhere."""
+    shutil.rmtree(PostgreSQL(home / "postgresql", 0, "").folder)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +181,7 @@ def test_it_ends_whole_and_starts_with_what_it_had(tmp_path: Path) -> None:
         wait_until(lambda: not any(lives(pid) for pid in parts))
         # Of the graceful time-out of a node, half a minute, nothing is taken.
         assert time.monotonic() - began < 20
+    forget(tmp_path / "var")
 
 
 def lives(pid: int) -> bool:
