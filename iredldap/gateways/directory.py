@@ -6,6 +6,7 @@ on a new one; a write never is: it raises `Unanswered`, and the caller reads bac
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from typing import TypeVar
 
 import ldap
@@ -55,6 +56,7 @@ class Directory:
     recorder: Recorder = Recorder()
 
     def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
+        self._settings = settings
         self._servers = servers or LdapServers(settings)
         self._pool = ConnectionPool(settings, self._servers)
         self._servers.attach(self._pool)
@@ -67,6 +69,13 @@ class Directory:
     def close(self) -> None:
         """Close all connections that are not in use."""
         self._pool.close()
+
+    def settings_for_reads(self) -> LdapSettings:
+        """Return the settings with the servers that a read may use at present, in order.
+
+        For a process of its own, which knows nothing of what is agreed.
+        """
+        return replace(self._settings, uri=self._servers.route(Purpose.READ).uris, writer="first")
 
     def ask(self) -> None:
         """Check that the directory responds.

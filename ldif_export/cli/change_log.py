@@ -1,8 +1,9 @@
-"""Record a restore in the change log of the API, where one is configured for the directory."""
+"""Write a restore as the API of the directory does: to the agreed writer, and in its change log."""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def configuration(path: Path | None, settings: LdapSettings) -> Config | None:
         the restore from being recorded is then said.
 
     Raises:
-        click.UsageError: If the one that was named is so.
+        click.UsageError: If the one that was named is so; if a writer is agreed on for servers of
+            which the restore names another one.
     """
     chosen = path or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
     if path is None and not chosen.exists():
@@ -43,11 +45,36 @@ def configuration(path: Path | None, settings: LdapSettings) -> Config | None:
     except ConfigurationError as ex:
         config, fault = None, "; ".join(ex.errors)
     if not fault:
+        if config and config.ldap.is_agreed and not {*settings.uri} <= {*config.ldap.uri}:
+            # It may be the standby under another name: what is written there is undone by the
+            # writer, or undoes what that has written.
+            servers = " or ".join(f"--uri {uri}" for uri in config.ldap.uri)
+            other = f"for another directory, name another file by --config or {CONFIG_VARIABLE}"
+            raise click.UsageError(f"{chosen} has an agreed writer: name {servers}; {other}")
         return config
     if path is not None:
         raise click.UsageError(f"--config: {fault}")
     click.echo(f"not in the change log: {chosen}: {fault}", err=True)
     return None
+
+
+def directory(config: Config | None, settings: LdapSettings) -> Directory:
+    """Open the directory that is written to: where a writer is agreed on, that one.
+
+    Args:
+        config: The configuration; None: there is none.
+        settings: Servers and account of the command line.
+    """
+    if config is None or not config.ldap.is_agreed:
+        return Directory(settings)
+    # The driver of the state database is loaded where it is needed alone.
+    from iredldap.changes.opening import open_directory  # noqa: PLC0415
+
+    account = {
+        name: getattr(settings, name)
+        for name in ("bind_dn", "bind_password", "starttls", "ca_file")
+    }
+    return open_directory(replace(config, ldap=replace(config.ldap, **account)))
 
 
 @contextmanager

@@ -35,7 +35,10 @@ def run(file: Path, given: Mapping[str, Any]) -> int:
     settings = connection.settings(given, "vmailadmin")
     config = change_log.configuration(given["config"], settings)
     try:
-        with files.rereadable(file) as source, closing(Directory(settings)) as directory:
+        with (
+            files.rereadable(file) as source,
+            closing(change_log.directory(config, settings)) as directory,
+        ):
             return _restore(file, source, directory, config, given)
     except OSError as ex:
         return output.failed(InternalError(str(ex)))

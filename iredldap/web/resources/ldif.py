@@ -123,7 +123,7 @@ class _LdifResource(Resource):
         holding = held(request)
         # Before the child process is started: a refused download must not cost one.
         holding.place(request.context.caller.address)
-        export = child_process.start(self.config.ldap, chosen)
+        export = child_process.start(self.directory.settings_for_reads(), chosen)
         holding.until_the_end(export.close)
         bare = self._wants_file(request, response, chosen)
         response.stream = ExportStream(export, bare=bare)

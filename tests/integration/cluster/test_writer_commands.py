@@ -14,6 +14,7 @@ from iredldap.dit import csn
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.state import StateDatabase
+from ldif_export.__main__ import main as ldif_export
 from tests.support.agreed import Node, change, creation, domain
 from tests.support.databases import PostgreSQL
 from tests.support.pair import Member, Pair
@@ -215,3 +216,39 @@ def test_without_an_agreement_there_is_no_status(config: Path, tmp_path: Path) -
 
     assert found.exit_code == 2
     assert "ldap.writer" in found.output
+
+
+def restored(config: Path, file: Path, uri: str) -> Result:
+    login = ["--uri", uri, "--suffix", SUFFIX, "--password-file", str(config.parent / "password")]
+    return CliRunner().invoke(ldif_export, ["restore", *login, "--config", str(config), str(file)])
+
+
+def test_a_restore_writes_to_the_agreed_writer(
+    pair: Pair, node: Node, config: Path, tmp_path: Path
+) -> None:
+    """Whichever server it names; and not to one that may be the standby by another name."""
+    domain_file = tmp_path / "restored.ldif"
+    domain_file.write_text(
+        f"dn: {domain('restored.test')}\nobjectClass: mailDomain\ndomainName: restored.test\n"
+    )
+    beside = standby(pair, node)
+    uri = next(one for one in pair.uris if one != node.row.uri)
+    node.directory.write(creation("marked.test"))
+    wait_until(lambda: node.register.epochs()[-1].server_id is not None)
+
+    assert restored(config, domain_file, uri).exit_code == 0
+
+    entry = beside.world.entry(domain("restored.test"))
+    assert entry is not None
+    assert entry.csn is not None
+    assert csn.server_id(entry.csn) == node.register.epochs()[-1].server_id
+    refused = restored(config, domain_file, f"{uri}/")
+    assert refused.exit_code == 2
+    assert "has an agreed writer: name --uri" in refused.output
+
+
+def test_an_export_reads_where_the_agreement_says(pair: Pair, node: Node) -> None:
+    settings = node.directory.settings_for_reads()
+
+    assert {*settings.uri} == {*pair.uris}
+    assert settings.writer == "first"
