@@ -126,7 +126,8 @@ def create_app(config: Config, gateways: Gateways) -> Any:
     answers = IdempotentAnswers(state.database)
     keys = [key.reveal() for key in config.session.keys]
     hours, abandoned = config.api.idempotency_hours, config.jobs.abandoned
-    idempotency = Idempotency(answers, keys, hours, abandoned)
+    settled = gateways.change_log.settled
+    idempotency = Idempotency(answers, keys, hours, abandoned, settled)
     responses = Responses(config.api)
     admin_log = AdminLog(outside.iredadmin)
     change_log = gateways.change_log

@@ -362,11 +362,12 @@ items are separated by commas and percent-encoded, and the list is cut at 1 KB.
 A client whose connection broke, or that got a 503, cannot know whether its POST was carried out.
 With an `Idempotency-Key` of its own for each request it sends the same again:
 
-- an answer that was made is given again, from any worker: a success, a refusal, or a failure whose
-  `_data` says what was done until then (to finish that one, send it with a new key);
-- a 5xx, 429 or 408 that changed nothing is not kept: the request is carried out;
+- an answer that was made is given again, from any worker: a success or a refusal;
+- a 5xx, 429 or 408 is not kept: the request is carried out. What a creation had done before it
+  broke off is taken back first;
 - while the first one is being carried out, the answer is 409 `IDEMPOTENCY_KEY_IN_USE` with
-  `Retry-After`; for five minutes, if its worker has died;
+  `Retry-After`; for `jobs.abandoned` seconds, if its worker has died. Then the change log tells
+  what had been done: a change that was made is answered with success, and not made again;
 - with another request, in path, parameters, `Prefer` or conditions, it is 422
   `IDEMPOTENCY_KEY_REUSED`, and nothing is done.
 

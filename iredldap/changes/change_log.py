@@ -16,6 +16,7 @@ from iredldap.changes.seals import Seals
 from iredldap.config.sections import Config
 from iredldap.config.settings import Secret
 from iredldap.config.state import ChangeSettings
+from iredldap.dit.change_log import LoggedChange
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.change_store import ChangeStore
 from iredldap.gateways.directory import Directory
@@ -75,6 +76,24 @@ class ChangeLog:
     def ended(self, number: str) -> None:
         """Note that it is finished."""
         self._open.pop(number, None)
+
+    def settled(self, number: str) -> LoggedChange | None:
+        """Return a change of a worker that may be dead; if it is, what became of it is found out.
+
+        Returns:
+            The change, `open` if its worker is alive; None: there is none of this id.
+
+        Raises:
+            ServerDown: If log or directory do not respond.
+        """
+        change = self.store.change(number)
+        if change is None or change.result != "open" or number in self._open:
+            return change
+        now = time.time_ns() // 1_000_000
+        for found in self.store.abandoned(now - int(self._abandoned * 1000)):
+            if found.id == number and (claimed := self.store.claim(found, now)):
+                recover(self.store, self._directory, *claimed)
+        return self.store.change(number)
 
     def later(self, work: Callable[[], None]) -> None:
         """Store something again and again until the database responds, in the background."""

@@ -24,6 +24,20 @@ def first_id(milliseconds: int) -> str:
     return _text(milliseconds, 0)
 
 
+def compact(number: str) -> str:
+    """Return an id without dashes."""
+    return uuid.UUID(number).hex
+
+
+def of_compact(text: str) -> str:
+    """Return the id that `compact` has shortened.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    return str(uuid.UUID(hex=text))
+
+
 def is_id(text: str) -> bool:
     """Return whether a text is an id as `new_id` returns them."""
     try:

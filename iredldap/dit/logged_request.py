@@ -18,8 +18,9 @@ def logged(
     request_id: str = "",
     job: str = "",
     steps: tuple[str, ...] = (),
+    number: str | None = None,
 ) -> LoggedChange:
-    """Return the change that a request asks for, with an id of this moment.
+    """Return the change that a request asks for.
 
     Args:
         wanted: The request.
@@ -27,10 +28,11 @@ def logged(
         request_id: Its `X-Request-Id`.
         job: Id of the background job.
         steps: What it does, where no single plan says so.
+        number: Its id; None: one of this moment.
     """
     mail = wanted.names.get("mail", "")
     return LoggedChange(
-        id=new_id(),
+        id=number or new_id(),
         began=time.time_ns() // 1_000_000,
         admin=admin,
         endpoint=wanted.endpoint,

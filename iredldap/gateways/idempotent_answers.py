@@ -110,6 +110,22 @@ class IdempotentAnswers:
         change = sql.update(_ANSWERS).where(own).values(answer=answer)
         self._database.write(lambda connection: connection.execute(change).rowcount)
 
+    def leave(self, id_: str, claim: str, former: str, began: int) -> None:
+        """Leave a key to the next request, which takes it over at once.
+
+        Args:
+            id_: Digest of the caller and the key.
+            claim: The claim that holds.
+            former: The claim that it is left with: of the change that is to be looked at.
+            began: Milliseconds since 1970; so long ago that its worker counts as dead.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        own = sql.and_(_ANSWERS.c.id == id_, _ANSWERS.c.claim == claim)
+        change = sql.update(_ANSWERS).where(own).values(claim=former, began=began)
+        self._database.write(lambda connection: connection.execute(change))
+
     def release(self, id_: str, claim: str) -> None:
         """Forget a request that changed nothing, so that the key can be used again.
 

@@ -13,8 +13,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import falcon
@@ -22,6 +22,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from iredldap.dit.change_ids import compact, new_id, of_compact
+from iredldap.dit.change_log import LoggedChange
 from iredldap.errors import InvalidParameter, Refusal, ServerDown, TooManyRequests
 from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
 from iredldap.gateways.rounds import Rounds
@@ -53,11 +55,16 @@ log = structlog.get_logger("iredldap.web")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A key that a request holds: its id in the store, and the client's words."""
+    """A key that a request holds: its id in the store, and the client's words.
+
+    `claim` is the id of the change that the request may make, without dashes: a repeat finds by it
+    what became of a request whose worker died. `former` is that of such a request.
+    """
 
     id: str
     claim: str
     key: str
+    former: str = ""
 
 
 class Idempotency:
@@ -68,16 +75,23 @@ class Idempotency:
         keys: Session keys: the last one seals, and any opens.
         hours: Hours for which an answer is kept.
         abandoned: Seconds without a sign of life after which the worker of a request is dead.
+        settled: Finds out what became of a change, by its id; None: it was not begun.
     """
 
     def __init__(
-        self, kept: IdempotentAnswers, keys: Sequence[str], hours: int, abandoned: float
+        self,
+        kept: IdempotentAnswers,
+        keys: Sequence[str],
+        hours: int,
+        abandoned: float,
+        settled: Callable[[str], LoggedChange | None],
     ) -> None:
         self._kept = kept
         self._keys = keys
         self._milliseconds = hours * 3600 * 1000
         self._abandoned = int(abandoned * 1000)
         self._interval = abandoned / _BEATS
+        self._settled = settled
         self._held: dict[str, float] = {}
         self._rounds = Rounds("idempotency", self._beat, self._interval)
 
@@ -114,9 +128,9 @@ class Idempotency:
         if not _KEY.fullmatch(key):
             raise InvalidParameter(f"{HEADER} has 1 to 255 printable ASCII characters")
         now = _now_ms()
-        # The random part says which request holds the key: a worker that was taken for dead must
-        # not end the claim of the one that took over.
-        claim = Claim(_id(request, key), os.urandom(16).hex(), key)
+        # It says which request holds the key, too: a worker that was taken for dead must not end
+        # the claim of the one that took over.
+        claim = Claim(_id(request, key), compact(new_id()), key)
         wanted = KeptAnswer(self._digest(request, self._keys[-1]), claim.claim, None, now)
         found = self._kept.claim(claim.id, wanted, now - self._milliseconds)
         if found is None:
@@ -128,29 +142,50 @@ class Idempotency:
         if found.answer is not None:
             self._replay(response, found.answer, claim)
             return
-        is_abandoned = found.began < now - self._abandoned
-        if not is_abandoned or not self._kept.take_over(claim.id, found, wanted):
+        if found.began >= now - self._abandoned:
             raise IdempotencyKeyInUse(claim.id)
-        self._hold(request, claim)
+        earlier = self._earlier(found.claim)
+        if earlier is not None and earlier.result == "open":
+            raise IdempotencyKeyInUse(claim.id)
+        if not self._kept.take_over(claim.id, found, wanted):
+            raise IdempotencyKeyInUse(claim.id)
+        request.context.earlier = earlier
+        self._hold(request, replace(claim, former=found.claim if earlier else ""))
+
+    def _earlier(self, claim: str) -> LoggedChange | None:
+        """Return the change of a request whose worker died, or that broke off."""
+        try:
+            return self._settled(of_compact(claim))
+        except ValueError:
+            # Of a version whose claims were not ids of changes.
+            return None
 
     def _hold(self, request: falcon.Request, claim: Claim) -> None:
         request.context.claim = claim
+        request.context.change_id = of_compact(claim.claim)
         self._held[claim.claim] = time.monotonic()
         self._rounds.start()
 
     def end(self, request: falcon.Request, response: falcon.Response) -> None:
         """Keep the answer to a request that holds a key.
 
-        One that changed nothing and may succeed later is not kept. If the state database fails by
-        now, the answer goes out all the same, and the key stays in use until it counts as
+        One that changed nothing and may succeed later is not kept, nor one of a change that broke
+        off because something did not respond: a repeat goes on from there. If the state database
+        fails by now, the answer goes out all the same, and the key stays in use until it counts as
         abandoned.
         """
         claim: Claim | None = request.context.get("claim")
         if claim is None:
             return
         try:
-            if response.data is None or _may_pass(request.context.get("refusal")):
-                self._kept.release(claim.id, claim.claim)
+            refusal = request.context.get("refusal")
+            if response.data is None or _may_pass(refusal):
+                if claim.former:
+                    self._leave(claim, claim.former)
+                else:
+                    self._kept.release(claim.id, claim.claim)
+            elif isinstance(refusal, ServerDown):
+                self._leave(claim, claim.claim)
             else:
                 answer = self._sealed(response, response.data, claim)
                 self._kept.keep(claim.id, claim.claim, answer)
@@ -158,6 +193,9 @@ class Idempotency:
             log.warning("an answer cannot be kept for a repeat", detail=ex.detail)
         finally:
             self._held.pop(claim.claim, None)
+
+    def _leave(self, claim: Claim, former: str) -> None:
+        self._kept.leave(claim.id, claim.claim, former, _now_ms() - self._abandoned - 1)
 
     def _digest(self, request: falcon.Request, key: str) -> str:
         """Return a keyed digest of what a request asks for, whatever its form."""

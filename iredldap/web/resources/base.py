@@ -1,7 +1,7 @@
 """Answer reads and changes by the rows of endpoints, with entity tags and preferences."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote, urlencode
@@ -18,11 +18,12 @@ from iredldap.config.sections import Config
 from iredldap.directory_errors import NotSupportedByDirectory, Unplaced
 from iredldap.dit import request as requests
 from iredldap.dit import token_scopes
+from iredldap.dit.change_log import LoggedChange
 from iredldap.dit.fields import Parsed
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Outside, Plan
 from iredldap.dit.request import Request
-from iredldap.errors import AlreadyExists, InvalidParameter, Refusal, raise_all
+from iredldap.errors import AlreadyExists, InvalidParameter, NoSuchChange, Refusal, raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.http_errors import NameTaken
@@ -31,6 +32,9 @@ from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
 from iredldap.operations.login import Caller
 from iredldap.operations.outside_systems import OutsideSystems
+from iredldap.operations.undo.logged import UNDO
+from iredldap.operations.undo.undo import undo
+from iredldap.undo_errors import AlreadyUndone, ChangedSince, NothingToUndo
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.responses import Responses, listed, older_names
@@ -103,6 +107,10 @@ class Resource:
                 plan = checked()
                 judge_state(plan, if_match)
                 self._promise(request, response, dispatch.sealed(context, wanted), plan)
+            elif self._is_finished(request, context):
+                # The first request made the change, and its answer was lost.
+                response.set_header("X-Change-Id", request.context.earlier.id)
+                self._done(request, response, ChangeResult(None))
             else:
                 turn = Turn(self.outside.turns, requests.domains(wanted))
                 try:
@@ -122,6 +130,32 @@ class Resource:
             if refusal.report and "done" in refusal.report:
                 note(refusal)
             raise
+
+    def _is_finished(self, request: falcon.Request, context: Context) -> bool:
+        """Return whether an earlier request with the same `Idempotency-Key` made the change.
+
+        What one has created that did not come to its end is taken back: else the creation would be
+        refused, because the account exists. All other changes can be made again.
+
+        Raises:
+            Refusal: That of the undo.
+        """
+        earlier: LoggedChange | None = request.context.get("earlier")
+        if earlier is None:
+            return False
+        if earlier.result == "done":
+            return True
+        if request.context.endpoint.id.endswith("_create"):
+            wanted = Request(UNDO, {"id": earlier.id}, client=request.context.client)
+            make = partial(dispatch.plan, context, undo, wanted)
+            change = logged(wanted, context.caller.address, request_id=request.context.id)
+            with (
+                suppress(AlreadyUndone, ChangedSince, NoSuchChange, NothingToUndo),
+                Recording(self.change_log, change) as recording,
+            ):
+                turn = Turn(self.outside.turns, frozenset())
+                execute(self.directory, make, turn=turn, recording=recording)
+        return False
 
     def _plan(
         self, request: falcon.Request, context: Context, wanted: Request, *, only_new: bool
@@ -155,7 +189,8 @@ class Resource:
     ) -> Iterator[Recording]:
         """Record a change in the change log, during the block; the answer names it."""
         admin = request.context.caller.address
-        change = logged(wanted, admin, request_id=request.context.id)
+        number = request.context.get("change_id")
+        change = logged(wanted, admin, request_id=request.context.id, number=number)
         recording = Recording(self.change_log, change)
         try:
             with recording:

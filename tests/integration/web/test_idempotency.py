@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import requests
 
+from iredldap.dit.plan import Operation
 from iredldap.errors import ServerDown
 from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
+from iredldap.gateways.recorded_directory import RecordedDirectory
 from tests.support.client import Client, done, refused
 from tests.support.databases import execute, rows
 from tests.support.patience import at_once, wait_until
@@ -134,14 +136,81 @@ def test_a_503_that_changed_nothing_is_not_kept(
     assert "Idempotency-Replayed" not in again.headers
 
 
-def test_a_503_that_changed_something_is_kept(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what it says; with another key the request is carried out."""
+def test_what_broke_off_is_taken_back_and_done(
+    api: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a repeat: else a creation would be refused, because half of it is there."""
+    original = RecordedDirectory.write
+
+    def write(self: RecordedDirectory, operation: Operation) -> str | None:
+        if operation.dn.startswith("ou=Externals"):
+            raise ServerDown("a test")
+        return original(self, operation)
+
     with monkeypatch.context() as patch:
-        patch.setattr("iredldap.web.resources.base.execute", _down({"done": ["add ann"]}))
-        first = post(api, ANN, password=PASSWORD)
-    again = post(api, ANN, password=PASSWORD)
-    assert (again.status_code, again.content) == (503, first.content)
-    done(post(api, ANN, "another", password=PASSWORD))
+        patch.setattr(RecordedDirectory, "write", write)
+        first = post(api, "/api/domain/two.test")
+    assert first.status_code == 503
+    assert "done" in first.json()["_data"]
+    assert world.entry(world.tree.domain("two.test"))
+
+    second = done(post(api, "/api/domain/two.test"))
+
+    assert "Idempotency-Replayed" not in second.headers
+    assert world.entry(f"ou=Externals,{world.tree.domain('two.test')}")
+    (undo,) = [one for one in changes(api) if one["endpoint"] == "change_undo"]
+    assert undo["undoes"] == first.headers["X-Change-Id"]
+    again = done(post(api, "/api/domain/two.test"))
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def changes(api: Client) -> list[Any]:
+    found: list[Any] = api.get("/api/changes").json()["_data"]
+    return found
+
+
+def test_a_change_whose_answer_was_lost_is_not_made_again(
+    api: Client, served: Served, world: World
+) -> None:
+    """The log says that it was made: its worker died before it could keep the answer."""
+    first = done(post(api, ANN, password=PASSWORD))
+    before = world.snapshot()
+    _forget_answer(served)
+
+    again = done(post(api, ANN, password=PASSWORD))
+
+    assert again.headers["X-Change-Id"] == first.headers["X-Change-Id"]
+    assert world.snapshot() == before
+
+
+def test_a_creation_whose_worker_died_is_taken_back_and_done(
+    api: Client, served: Served, world: World
+) -> None:
+    """How far it came is not known: the account gets what the request says, all of it."""
+    first = done(post(api, ANN, password=PASSWORD, name="Ann"))
+    number, dn = first.headers["X-Change-Id"], world.tree.user("ann@one.test")
+    old = world.entry(dn)
+    _forget_answer(served)
+    log = f"{served.config.state.url.reveal()}.changes"
+    killed = "UPDATE changes SET result = 'open', heartbeat = 0, touched = NULL, pending = touched"
+    execute(log, f"{killed} WHERE id = '{number}'")
+
+    second = done(post(api, ANN, password=PASSWORD, name="Ann"))
+
+    assert second.headers["X-Change-Id"] != number
+    new = world.entry(dn)
+    assert old
+    assert new
+    assert new.text("entryUUID") != old.text("entryUUID")
+    assert new.text("cn") == "Ann"
+    results = {one["id"]: one["result"] for one in changes(api)}
+    assert results[number] == "unconfirmed"
+
+
+def _forget_answer(served: Served) -> None:
+    """Leave the key as a worker does that dies after its change."""
+    state = served.config.state.url.reveal()
+    execute(state, "UPDATE idempotent_answers SET answer = NULL, began = began - 15001")
 
 
 def _down(report: dict[str, object] | None) -> Callable[..., None]:
@@ -205,7 +274,6 @@ def _copy(client: Client) -> requests.Session:
 def test_the_claim_of_a_dead_worker_is_taken_over(api: Client, served: Served) -> None:
     """After `jobs.abandoned` without a sign of life; before that, it is in use."""
     done(post(api, ANN, password=PASSWORD))
-    done(api.delete(ANN))
     state = served.config.state.url.reveal()
     execute(state, "UPDATE idempotent_answers SET answer = NULL")
     answer = refused(post(api, ANN, password=PASSWORD), 409, "IDEMPOTENCY_KEY_IN_USE")
