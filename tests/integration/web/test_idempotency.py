@@ -136,7 +136,7 @@ def test_a_503_that_changed_nothing_is_not_kept(
     assert "Idempotency-Replayed" not in again.headers
 
 
-def test_what_broke_off_is_taken_back_and_done(
+def test_what_broke_off_is_undone_and_made(
     api: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a repeat: else a creation would be refused, because half of it is there."""
@@ -183,7 +183,7 @@ def test_a_change_whose_answer_was_lost_is_not_made_again(
     assert world.snapshot() == before
 
 
-def test_a_creation_whose_worker_died_is_taken_back_and_done(
+def test_a_creation_whose_worker_died_is_undone_and_made(
     api: Client, served: Served, world: World
 ) -> None:
     """How far it came is not known: the account gets what the request says, all of it."""
