@@ -17,6 +17,7 @@ from iredldap.commands.changes import changes
 from iredldap.commands.dev import cluster_fault, dev
 from iredldap.commands.directory import directory
 from iredldap.commands.doctor import doctor
+from iredldap.commands.logs import errors_only_logged
 from iredldap.commands.lookups import references, resolve
 from iredldap.commands.options import config_option
 from iredldap.commands.token import token
@@ -58,8 +59,10 @@ _CA_VARIABLES = ["IREDLDAP_LDAP_CA_FILE", *trust.VARIABLES]
 
 @click.group()
 @version.option()
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Manage an iRedMail installation directly in its OpenLDAP directory."""
+    context.with_resource(errors_only_logged())
 
 
 main.add_command(admin)

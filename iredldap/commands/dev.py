@@ -1,17 +1,26 @@
 """The commands `iredldap dev` and `iredldap cluster-fault`: installations for trials."""
 
+import os
 import signal
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from iredldap.config.reader import read_file
 from iredldap.embedded.cluster import Cluster
 from iredldap.embedded.control import order
 from iredldap.embedded.development import Development
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
 from iredldap.embedded.faults import ALL, FAULTS
 from iredldap.embedded.slapd import free_port
+from iredldap.gateways.cluster.register import WriterRegister
+from iredldap.gateways.cluster.view import Mode
+from iredldap.gateways.state import StateDatabase
+
+_WRITER_SECONDS = 60.0
 
 _var = click.option(
     "--var",
@@ -55,6 +64,8 @@ def dev(port: int, ldap_port: int, home: Path | None, *, is_cluster: bool) -> No
     try:
         system = kind(home or default_home(is_cluster=is_cluster), port, ldap_port)
         with system.running():
+            if is_cluster:
+                _await_writer(system.configuration)
             _introduce(system)
             system.watch()
     except PortRefusedError as ex:
@@ -96,6 +107,26 @@ def cluster_fault(home: Path | None, fault: str, target: str) -> None:
 def default_home(*, is_cluster: bool) -> Path:
     """Return the directory for the data of a trial."""
     return Path("var/cluster") if is_cluster else Path("var")
+
+
+def _await_writer(configuration: Path) -> None:
+    """Wait until changes are accepted, and either directory server may fail.
+
+    The first writer of a directory is agreed on when both servers have been seen.
+
+    Raises:
+        EmbeddedError: If it takes too long.
+    """
+    config = read_file(configuration, os.environ)
+    until = time.monotonic() + _WRITER_SECONDS
+    with closing(WriterRegister(StateDatabase(config.state.url).database, "dev")) as register:
+        while True:
+            row = register.read()
+            if row and row.usable and row.mode is Mode.TOGETHER:
+                return
+            if time.monotonic() > until:
+                raise EmbeddedError(f"the directory servers are not together: {row}")
+            time.sleep(0.1)
 
 
 def _introduce(system: Development | Cluster) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from iredldap.embedded.errors import EmbeddedError
 
 _NAME = "control"
+_DONE = "done"
 _LONGEST = 1000
 _SECONDS = 120.0
 
@@ -38,7 +39,7 @@ class Control:
         Args:
             seconds: To wait.
             execute: Is given the fault and the target; it raises ValueError for what there is
-                not, and the answer is its text.
+                not, and the answer is its text instead of `_DONE`.
         """
         self._listener.settimeout(seconds)
         try:
@@ -70,8 +71,8 @@ def order(home: Path, fault: str, target: str) -> None:
             answer = connection.recv(_LONGEST).decode("utf-8")
         except OSError as ex:
             raise EmbeddedError(f"no cluster runs in {home}: {ex.strerror or ex}") from ex
-    if answer:
-        raise EmbeddedError(answer)
+    if answer != _DONE:
+        raise EmbeddedError(answer or f"the cluster in {home} has ended")
 
 
 def _answer(order: str, execute: Callable[[str, str], None]) -> str:
@@ -80,7 +81,7 @@ def _answer(order: str, execute: Callable[[str, str], None]) -> str:
         execute(fault, target)
     except ValueError as ex:
         return str(ex)
-    return ""
+    return _DONE
 
 
 @contextmanager

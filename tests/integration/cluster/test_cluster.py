@@ -1,5 +1,6 @@
 """`iredldap dev --cluster`, which `make cluster` calls, and `iredldap cluster-fault`, for real."""
 
+import json
 import shutil
 import signal
 import socket
@@ -15,7 +16,8 @@ import requests
 
 from iredldap.embedded.postgresql import PostgreSQL
 from iredldap.embedded.slapd import free_port
-from tests.integration.commands.test_development import COMMAND, Running, running
+from tests.support.client import done
+from tests.support.development import COMMAND, Running, running
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.processes import descendants
 
@@ -96,6 +98,26 @@ def test_it_says_what_a_single_one_does_and_the_parts(cluster: Running) -> None:
         assert found.json()["_success"], found.text
     assert answers(cluster, "A", PATIENCE)
     assert answers(cluster, "B", PATIENCE)
+
+
+def test_when_it_is_ready_it_accepts_changes(cluster: Running) -> None:
+    """The writer is agreed on by then, and the other server may take its place."""
+    done(cluster.client().post("/api/domain/at-once.test", name="At once"))
+
+
+def test_commands_print_their_own_lines_only(cluster: Running) -> None:
+    """What they log about the servers goes to standard error, if it is an error."""
+    for words in (["doctor"], ["directory", "compare"]):
+        found = subprocess.run(
+            [*COMMAND, *words, "--json", "--config", cluster.fact("config")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=2 * PATIENCE,
+        )
+        assert (found.returncode, found.stderr) == (0, "")
+        for line in found.stdout.splitlines():
+            json.loads(line)
 
 
 def test_a_killed_server_stays_down_until_it_is_healed(cluster: Running, home: Path) -> None:
