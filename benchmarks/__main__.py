@@ -24,6 +24,7 @@ NAMES = (
     "wblist",
     "races",
     "turns",
+    "cluster",
     "changes",
     "scale",
     "sizelimits",
