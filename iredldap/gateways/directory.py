@@ -38,6 +38,7 @@ from iredldap.gateways.ldap.servers import (
     LdapServers,
     Purpose,
 )
+from iredldap.gateways.locks import check_held
 from iredldap.gateways.recorder import Recorder
 
 T = TypeVar("T")
@@ -222,7 +223,7 @@ class Directory:
         Raises:
             Refusal: As the directory judges; `ldap.errors.RESULTS` lists them all.
             Unanswered: If it was sent and no response came.
-            ServerDown: If it was not sent.
+            ServerDown: If it was not sent, or must not be: another process may have the turn.
         """
         return self._written(operation, requests.send).state
 
@@ -233,7 +234,8 @@ class Directory:
         with self._servers.change() as change:
             try:
                 with self._pool.connection(Purpose.WRITE) as connection, requests.sent():
-                    done = requests.response(connection, send(connection, operation))
+                    number = send(connection, _in_turn(operation))
+                    done = requests.response(connection, number)
             except Unanswered:
                 # The caller may find out that it was carried out; in which state is not known.
                 change.note(None, None)
@@ -292,7 +294,7 @@ class Directory:
                 change.note(_deleted(one.operation), done.state)
                 return None
 
-            fenced = requests.fenced(connection, operations)
+            fenced = requests.fenced(connection, map(_in_turn, operations))
             yield from requests.pipeline(fenced, lambda one: send(connection, one), receive, window)
 
     def judged(self, operations: Iterable[Operation]) -> Iterator[tuple[Operation, Refusal | None]]:
@@ -368,6 +370,16 @@ class Directory:
                 return read(connection)
         except ldap.LDAPError as ex:
             raise refusal_for(ex) from ex
+
+
+def _in_turn(operation: Operation) -> Operation:
+    """Return an operation that may be sent: all locks of this thread are held still.
+
+    Raises:
+        ServerDown: If another process may hold one of them by now.
+    """
+    check_held()
+    return operation
 
 
 def _deleted(operation: Operation) -> str | None:

@@ -1,6 +1,7 @@
 """Exclusive locks on names: what `file_locks.py` and `database_locks.py` have in common."""
 
 import hashlib
+import threading
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -32,6 +33,13 @@ class LockBackend(Protocol):
 class HeldLocks(Protocol):
     """Names that are held."""
 
+    def check(self) -> None:
+        """Check that they are held still.
+
+        Raises:
+            ServerDown: If another process may hold them by now.
+        """
+
     def release(self) -> None:
         """Release them."""
 
@@ -42,8 +50,39 @@ class HeldUntilClosed:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
+    def check(self) -> None:
+        """Do nothing: they are held until this process ends."""
+
     def release(self) -> None:
         self._stack.close()
+
+
+class _Mine(threading.local):
+    def __init__(self) -> None:
+        self.holds: list[HeldLocks] = []
+
+
+_MINE = _Mine()
+
+
+def hold(locks: HeldLocks) -> None:
+    """Have the writes of this thread depend on locks, until `let_go`."""
+    _MINE.holds.append(locks)
+
+
+def let_go(locks: HeldLocks) -> None:
+    """Have the writes of this thread no longer depend on locks."""
+    _MINE.holds.remove(locks)
+
+
+def check_held() -> None:
+    """Check, before a write, that this thread still holds all locks that it has taken.
+
+    Raises:
+        ServerDown: If another process may hold one of them by now.
+    """
+    for locks in _MINE.holds:
+        locks.check()
 
 
 def number_of(name: str) -> int:

@@ -9,7 +9,9 @@ other machines. It ends with the process that holds it, even when that crashes:
 
 * beside an SQLite state database, one file with a byte for each name (`fcntl(2)`, open file
   description locks), which the kernel releases when the process ends;
-* in PostgreSQL and MariaDB, session-level advisory locks on a connection of their own.
+* in PostgreSQL and MariaDB, session-level advisory locks on a connection of their own, which the
+  server ends when nothing has come from a machine for some seconds. Each write to the directory
+  checks that this has not happened.
 
 Source: `docs/decisions/0022-turns.md`.
 """
@@ -25,7 +27,7 @@ from sqlalchemy.exc import ArgumentError
 from iredldap.config.settings import Secret
 from iredldap.gateways.database_locks import DatabaseLocks
 from iredldap.gateways.file_locks import FileLocks
-from iredldap.gateways.locks import LockBackend
+from iredldap.gateways.locks import LockBackend, hold, let_go
 from iredldap.gateways.sql.engines import url_of
 
 PATIENCE = 5.0
@@ -72,13 +74,15 @@ class Turns:
         # would be aborted half-done.
         with nullcontext(True) if depth else self._one_more_waiting() as patient:
             seconds = patience if patient else min(patience, _SHORT_PATIENCE)
-            hold = self._backend.take(wanted, time.monotonic() + seconds)
+            taken = self._backend.take(wanted, time.monotonic() + seconds)
         self._mine.depth = depth + 1
+        hold(taken)
         try:
             yield
         finally:
+            let_go(taken)
             self._mine.depth = depth
-            hold.release()
+            taken.release()
 
     @contextmanager
     def _one_more_waiting(self) -> Iterator[bool]:

@@ -147,7 +147,7 @@ class Database:
         """
 
         def work() -> int:
-            with self._asking(writes=True):
+            with self.asking(writes=True):
                 return statement.execute(self._engine(), row)
 
         return self._repeated(work)
@@ -229,7 +229,7 @@ class Database:
         Raises:
             ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
-        with self._asking(writes=writes):
+        with self.asking(writes=writes):
             engine = self._engine()
             with (
                 engine.connect().execution_options(writes=writes) as connection,
@@ -243,7 +243,7 @@ class Database:
         Raises:
             ServerDown: If the database does not respond.
         """
-        with self._asking(writes=True):
+        with self.asking(writes=True):
             pooled = self._engine().raw_connection()
             try:
                 driver: Any = pooled.driver_connection
@@ -252,7 +252,7 @@ class Database:
                 pooled.close()
 
     @contextmanager
-    def _asking(self, *, writes: bool) -> Iterator[None]:
+    def asking(self, *, writes: bool) -> Iterator[None]:
         """Guard a block that uses the database; its errors are translated into refusals."""
         self._reading.refuse()
         with (self._writing if writes else self._reading).asking():
@@ -290,7 +290,7 @@ class Database:
         Raises:
             ServerDown: If the database does not respond.
         """
-        with self._asking(writes=False):
+        with self.asking(writes=False):
             try:
                 return self._begun(begin)
             except DBAPIError as ex:
@@ -333,7 +333,7 @@ class Database:
         Raises:
             ServerDown: If not; the report says so if only writing fails.
         """
-        with self._asking(writes=False):
+        with self.asking(writes=False):
             self._engine()
         # On new connections: statements on pooled ones may wait without a time-out.
         self._reading.check(partial(self._probe, writes=False, arguments=PATIENT_ARGUMENTS))

@@ -21,9 +21,9 @@ _NO_FILE = (":", "file:")
 # session that holds a turn would be lost here first.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 5}
 
-# A statement may not block a thread for longer than an LDAP operation may. The session that holds a
-# turn may be idle for as long as a change takes (`gateways/turns.py`): the server must not end it,
-# but notice within a minute that the client's machine is gone.
+# A statement may not block a thread for longer than an LDAP operation may. A session that holds a
+# turn sets how long it may be idle itself (`gateways/database_locks.py`); where the server cannot
+# do that, it notices within a minute that the client's machine is gone.
 ARGUMENTS: Arguments = {
     "sqlite": {"timeout": 10},
     "mysql": {

@@ -14,7 +14,7 @@ import pytest
 from iredldap.config.settings import Secret
 from iredldap.embedded.child import ended_with_parent
 from iredldap.errors import ServerDown
-from iredldap.gateways import breaker
+from iredldap.gateways import breaker, database_locks
 from iredldap.gateways.breaker import Breaker
 from iredldap.gateways.turns import Turns
 from tests.support.patience import PATIENCE, wait_until
@@ -26,6 +26,22 @@ _HOLDER = (
     "with Turns(Secret(sys.argv[1])).take(sys.argv[2:], 30):\n"
     "    print('held', flush=True)\n"
     "    time.sleep(600)\n"
+)
+
+_WRITER = (
+    "import sys\n"
+    "from iredldap.errors import ServerDown\n"
+    "from iredldap.gateways.locks import check_held\n"
+    "from iredldap.gateways.turns import Turns\n"
+    "from iredldap.config.settings import Secret\n"
+    "with Turns(Secret(sys.argv[1])).take(sys.argv[2:], 30):\n"
+    "    check_held()\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.readline()\n"
+    "    try:\n"
+    "        check_held()\n"
+    "    except ServerDown:\n"
+    "        print('refused')\n"
 )
 
 _COUNTER = (
@@ -140,6 +156,34 @@ def test_a_turn_ends_with_the_process_that_holds_it(url: str, open_: Open) -> No
     held.stdout.close()
     # Two seconds are wanted (`benchmarks races` measures them); this machine may be busy.
     assert waited < 30
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_a_turn_ends_with_a_machine_that_is_silent(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Also when its process is only suspended; what that does afterwards is refused."""
+    url = str(request.getfixturevalue(kind).fresh().iredadmin)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, url, "a.test"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=ended_with_parent(),  # noqa: PLW1509
+    )
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    # As long as it gives signs of life it holds the turn, however long that is.
+    with closing(Turns(Secret(url))) as turns:
+        with pytest.raises(ServerDown), turns.take(["a.test"], database_locks._IDLE_SECONDS + 2):
+            pytest.fail("two held it")
+        holder.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        with turns.take(["a.test"], PATIENCE):
+            assert time.monotonic() - stopped > 1.0
+            holder.send_signal(signal.SIGCONT)
+            told, _ = holder.communicate("\n", PATIENCE)
+    assert "refused" in told
 
 
 def test_processes_count_together(url: str, tmp_path: Path) -> None:
