@@ -13,6 +13,7 @@ from iredldap.changes.progress import Progress
 from iredldap.changes.read_back import happened
 from iredldap.changes.steps import run_step
 from iredldap.dit.plan import Recheck, describe
+from iredldap.dit.touched import touched_by
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
@@ -27,7 +28,8 @@ def result_of(directory: Directory, refusal: Unanswered) -> ChangeResult:
     """Return the result of a change whose last write got no response, when that is known.
 
     Args:
-        directory: Where, outside the change itself: that went to the server that is gone.
+        directory: Where, outside the change itself: that belongs to the server that is gone. Its
+            recorder gets what is found out, and what rechecks correct.
         refusal: What the change ended with.
 
     Raises:
@@ -44,6 +46,9 @@ def result_of(directory: Directory, refusal: Unanswered) -> ChangeResult:
         report = {"done": done, "not_done": [describe(operation), *left]} if done else None
         # Without a report it has changed nothing: an Idempotency-Key is free for the repeat.
         raise ServerDown(f"{describe(operation)}: not done", report=report) from refusal
+    for sent in directory.recorder.unanswered():
+        if sent.dn == operation.dn:
+            directory.recorder.record(sent, touched_by(sent, None))
     if not all(isinstance(step, Recheck) for step in refusal.rest):
         report = {"done": [*done, describe(operation)], "not_done": left}
         raise ServerDown(refusal.detail, report=report) from refusal
@@ -57,7 +62,11 @@ def _was_carried_out(directory: Directory, refusal: Unanswered) -> bool:
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return happened(directory, refusal.operation)
+            # As a change: read from the agreed writer while that is known, and confirmed by the
+            # other server. What only a writer that is cut off shows may be lost.
+            with directory.change() as change:
+                change.cover(None)
+                return happened(directory, refusal.operation)
         except ServerDown as ex:
             if time.monotonic() >= until:
                 raise refusal from ex

@@ -125,6 +125,9 @@ class Recording(Recorder):
                 self._coming.remove(one)
                 break
 
+    def unanswered(self) -> tuple[Operation, ...]:
+        return tuple(self._pending.values())
+
     def _foresees(self, operation: Operation) -> bool:
         return any(one.dn == operation.dn for one in self._coming)
 

@@ -57,7 +57,8 @@ def run_patiently(directory: Directory, step: Step, progress: Progress) -> str |
     """Carry out one step as `run_step`; again, while nobody responds and `progress` waits for that.
 
     A write that got no response is sent again only when the entry shows that it was not carried
-    out.
+    out. Of those of a sweep it is found out for the change log; the sweep itself finds what is left
+    to do.
 
     Raises:
         Unanswered: If that is not known at the end.
@@ -68,6 +69,9 @@ def run_patiently(directory: Directory, step: Step, progress: Progress) -> str |
         try:
             if unknown and isinstance(step, Operation) and _has_happened(directory, step):
                 return None
+            if unknown and isinstance(step, Sweep):
+                for sent in directory.recorder.unanswered():
+                    _has_happened(directory, sent)
             return run_step(directory, step, progress)
         except ServerDown as ex:
             unknown = ex if isinstance(ex, Unanswered) else unknown

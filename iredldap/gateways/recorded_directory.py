@@ -7,6 +7,8 @@ between. Of a server without the former they are read before the write.
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
+import ldap
+
 from iredldap.dit.entry import Attributes
 from iredldap.dit.plan import Operation
 from iredldap.dit.touched import read_after, read_before, touched_by
@@ -57,22 +59,29 @@ class RecordedDirectory(Directory):
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Operation, Refusal | None]]:
         first: dict[int, Attributes | None] = {}
+        # By identity, as the recorder has them.
+        unsent: dict[int, Operation] = {}
 
         def announced() -> Iterator[Operation]:
             # Announced before they are sent, so that what a killed process had sent is known;
             # together, because each announcement is stored.
             for batch in _batches(operations):
                 self.recorder.announce_several(batch)
-                for position, operation in enumerate(batch):
+                unsent.update((id(operation), operation) for operation in batch)
+                for operation in batch:
                     if is_stopped():
-                        for dropped in batch[position:]:
-                            self.recorder.dismiss(dropped)
                         return
                     yield operation
 
         def send(connection: DirectoryConnection, operation: Operation) -> InFlight:
             before = self._read_first(operation)
-            number = _send(connection, operation)
+            try:
+                number = _send(connection, operation)
+            except ldap.LDAPError:
+                # It may be on its way.
+                del unsent[id(operation)]
+                raise
+            del unsent[id(operation)]
             first[number] = before
             return InFlight(number, operation)
 
@@ -84,7 +93,12 @@ class RecordedDirectory(Directory):
                 self._record(one.operation, before, done)
             return done
 
-        yield from self._pipelined(announced(), send, judge, window)
+        try:
+            yield from self._pipelined(announced(), send, judge, window)
+        finally:
+            # However it ends: what was only announced is not looked for in the directory.
+            for operation in unsent.values():
+                self.recorder.dismiss(operation)
 
     def _record(self, operation: Operation, first: Attributes | None, done: ReadWithWrite) -> None:
         before = done.before or first

@@ -29,6 +29,10 @@ class Recorder:
     def dismiss(self, operation: Operation) -> None:
         """Note that an announced write was not carried out."""
 
+    def unanswered(self) -> tuple[Operation, ...]:
+        """Return the announced writes that were neither recorded nor dismissed."""
+        return ()
+
     def announce_outside(self, meaning: str) -> None:
         """Note that a step outside the directory is about to be carried out.
 

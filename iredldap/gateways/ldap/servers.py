@@ -133,7 +133,7 @@ class Change:
     """
 
     def cover(self, state: str | None) -> None:
-        """Note a state (entryCSN) that the answer relies on."""
+        """Note a state (entryCSN) that the answer relies on; None: all that the writer has."""
 
     def note(self, dn: str | None, state: str | None) -> None:
         """Note a write that was carried out; of many, some wait for those before to be confirmed.

@@ -113,13 +113,14 @@ class Resource:
                 self._done(request, response, ChangeResult(None))
             else:
                 turn = Turn(self.outside.turns, requests.domains(wanted))
-                try:
-                    with self.recording(request, response, wanted) as recording:
+                # The recording ends when the result is known, so that the log has the same one.
+                with self.recording(request, response, wanted) as recording:
+                    try:
                         outcome = execute(
                             self.directory, checked, if_match, turn=turn, recording=recording
                         )
-                except Unanswered as ex:
-                    outcome = aftermath.result_of(self.directory, ex)
+                    except Unanswered as ex:
+                        outcome = aftermath.result_of(recording.of(self.directory), ex)
                 note()
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:

@@ -11,7 +11,7 @@ from iredldap.dit.plan import Operation
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import BeginAgain, Unanswered
-from iredldap.gateways.recorded_directory import RecordedDirectory
+from iredldap.gateways.ldap.read_entry import ReadWithWrite
 from tests.support.client import Client, done, refused
 from tests.support.world import World
 
@@ -23,13 +23,13 @@ KEY = {"Idempotency-Key": "once"}
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lose the response to the next write, and all reads of what became of it for a while."""
-    write = RecordedDirectory.write
+    written = Directory._written
 
     def lose(*, carried_out: bool, silent: int = 2) -> None:
-        def lost(directory: RecordedDirectory, operation: Operation) -> str | None:
+        def lost(directory: Directory, operation: Operation, send: Any) -> ReadWithWrite:
             if carried_out:
-                Directory.write(directory, operation)
-            monkeypatch.setattr(RecordedDirectory, "write", write)
+                written(directory, operation, send)
+            monkeypatch.setattr(Directory, "_written", written)
             raise Unanswered("the server is gone")
 
         unreadable = [ServerDown("away")] * silent
@@ -42,7 +42,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         is_visible = read_back._is_visible
         monkeypatch.setattr(read_back, "_SETTLING", 0.0)
         monkeypatch.setattr(read_back, "_is_visible", lambda *seen: read() and is_visible(*seen))
-        monkeypatch.setattr(RecordedDirectory, "write", lost)
+        monkeypatch.setattr(Directory, "_written", lost)
 
     return lose
 
@@ -57,8 +57,10 @@ def test_a_write_that_was_carried_out_is_a_success(
     api: Client, lost: Callable[..., None], world: World
 ) -> None:
     lost(carried_out=True)
-    done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+    first = done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
     again = done(api.call("POST", ANN, headers=KEY, password=PASSWORD))
+    logged = api.get(f"/api/changes/{first.headers['X-Change-Id']}").json()["_data"]
+    assert (logged["result"], logged["codes"]) == ("done", [])
     assert again.headers["Idempotency-Replayed"] == "true"
     assert world.entry(world.tree.user("ann@one.test")) is not None
 

@@ -5,10 +5,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import ldap
 import pytest
 
 from iredldap.changes.apply import execute
 from iredldap.changes.change_log import ChangeLog
+from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
@@ -41,7 +43,9 @@ from iredldap.errors import AlreadyExists, Refusal, ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.change_store import ChangeFilter
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.ldap.read_entry import PRE_READ
+from iredldap.gateways.ldap import requests
+from iredldap.gateways.ldap.read_entry import PRE_READ, ReadWithWrite
+from iredldap.gateways.ldap.servers import DirectoryConnection
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.proxy import Mode, Proxy
 from tests.support.serving import SEALING_KEY
@@ -260,6 +264,54 @@ def test_each_entry_of_a_sweep_that_was_killed_is_in_the_log(
     query = Query(TREE.base, Scope.ONE, "(description=new)", ("1.1",))
     assert sorted(found) == sorted(entry.dn for entry in directory.find(query))
     assert {*seen} <= {*found}
+
+
+class TestLostResponses:
+    """A sweep whose connection is lost while some writes are in flight, and others announced."""
+
+    @pytest.fixture
+    def names(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The connection is lost, once, when four of thirty responses have come."""
+        names = [f"d{number:02d}.test" for number in range(30)]
+        for name in names:
+            directory.write(add(TREE.domain(name), description=(b"old",)))
+        outcome, seen = requests.outcome, list[int]()
+
+        def lose(connection: DirectoryConnection, number: int) -> ReadWithWrite | Refusal:
+            done = outcome(connection, number)
+            seen.append(number)
+            if len(seen) == 5:
+                raise ldap.SERVER_DOWN({"desc": "away"})
+            return done
+
+        monkeypatch.setattr(requests, "outcome", lose)
+        return names
+
+    @staticmethod
+    def sweep() -> Sweep:
+        query = Query(TREE.base, Scope.ONE, "(&(objectClass=mailDomain)(description=old))")
+        return Sweep("go", query, lambda entry: iter([described(b"new", dn=entry.dn)]))
+
+    def test_what_was_not_sent_is_not_looked_for(
+        self, log: ChangeLog, directory: Directory, names: list[str]
+    ) -> None:
+        with pytest.raises(ServerDown), Recording(log, logged(WANTED, "root@admins.test")) as one:
+            execute(directory, lambda: Plan(DN, (self.sweep(),)), recording=one)
+        assert len(names) > len(one.unanswered()) == requests.WINDOW
+
+    def test_a_sweep_that_goes_on_has_each_entry_once(
+        self, log: ChangeLog, directory: Directory, names: list[str]
+    ) -> None:
+        class Patient(Progress):
+            def waits(self, refusal: Refusal, *, unknown: bool) -> bool:
+                return unknown
+
+        with Recording(log, logged(WANTED, "root@admins.test")) as recording:
+            plan = Plan(DN, (self.sweep(),))
+            execute(directory, lambda: plan, begin=lambda _: Patient(), recording=recording)
+        assert (only(log).result, only(log).entries) == ("done", len(names))
+        found = [one.dn for one in touched(log, recording.id) if isinstance(one, TouchedEntry)]
+        assert sorted(found) == [TREE.domain(name) for name in names]
 
 
 def test_a_piece_does_not_wait_for_the_others(

@@ -3,15 +3,18 @@
 import os
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
+from iredldap.changes.aftermath import result_of
 from iredldap.dit.plan import Delete
 from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import NoWriter, WriterChanged
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.decision import Promote
 from iredldap.gateways.cluster.view import Mode
+from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.ldap.servers import Purpose
 from tests.support.agreed import Node, change, creation, domain
 from tests.support.databases import PostgreSQL
@@ -82,6 +85,23 @@ def test_what_was_there_already_is_confirmed_too(pair: Pair, node: Node) -> None
 
     with node.directory.change() as again:
         again.cover(state(writer(pair, node), "already.test"))
+
+    assert node.row.mode is Mode.ALONE
+
+
+def test_what_the_writer_alone_shows_is_no_success(pair: Pair, node: Node) -> None:
+    """A write that got no response is looked for on the writer, which may be cut off with it."""
+    node.directory.write(creation("seen.test"))
+    wanted = change("seen.test", "by the writer")
+    for line in pair.link:
+        line.hang()
+    lost = Unanswered("no response")
+    with suppress(Unanswered), node.directory.change():
+        node.directory.write(wanted)
+        raise lost
+    lost.operation = wanted
+
+    result_of(node.directory, lost)
 
     assert node.row.mode is Mode.ALONE
 
