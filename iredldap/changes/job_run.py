@@ -77,7 +77,7 @@ class JobRun:
     def _beat(self, interval: float, over: threading.Event) -> None:
         while not over.wait(interval):
             try:
-                if not self._write(**self._standing()):
+                if not self._write(**self._standing(), report=self._told()):
                     # No row matched: another worker has claimed the job, and must not be joined in.
                     self._taken.set()
             except ServerDown as ex:
@@ -144,7 +144,7 @@ class JobRun:
         """
         if not passes(refusal) or (isinstance(refusal, Busy) and not self._is_planned):
             return False
-        now, reached = now_ms(), (len(self._progress.done), self._progress.entries)
+        now, reached = now_ms(), self._carried_out()
         if reached != self._reached:
             # Something has been carried out since the last time: that was another outage.
             self._outage, self._outage_here, self._reached = None, 0, reached
@@ -152,8 +152,14 @@ class JobRun:
         self._outage = (self._outage or Outage(now, now + self._patience)).because(refusal)
         return now < self._outage.until
 
+    def _carried_out(self) -> tuple[int, int]:
+        return len(self._progress.done), self._progress.entries
+
     def _told(self) -> str | None:
-        return self._outage.as_report() if self._outage else None
+        """Return the report of what the job waits for; None: it goes on."""
+        if self._outage is None or self._carried_out() != self._reached:
+            return None
+        return self._outage.as_report()
 
     def step_done(self, step: Step) -> None:
         """Store that a step was carried out, before the next one begins.

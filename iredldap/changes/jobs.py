@@ -308,9 +308,11 @@ class Jobs:
             # A plan was made in this run, so the refusal is of its own steps.
             if run.state is not before or not self._is_fulfilled(before, refusal):
                 raise
+            self._confirm()
         except NothingToUndo:
             if not before.has_begun:
                 raise
+            self._confirm()
 
     def _apply(self, run: JobRun, wanted: Request) -> None:
         owner, again = run.job.owner, run.state.has_begun
@@ -341,4 +343,15 @@ class Jobs:
         return gone and isinstance(refusal, NoSuchAccount)
 
     def _is_gone(self, dn: str) -> bool:
-        return self._directory.read(dn, ("1.1",)) is None
+        with self._directory.change() as change:
+            change.cover(None)
+            return self._directory.read(dn, ("1.1",)) is None
+
+    def _confirm(self) -> None:
+        """Wait until the other server has what earlier runs have written, which may have died.
+
+        Raises:
+            ServerDown: If that is not confirmed; then a later run sees what was kept.
+        """
+        with self._directory.change() as change:
+            change.cover(None)

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.recorded_directory import RecordedDirectory
 from iredldap.gateways.state import Job, StateDatabase
 from iredldap.gateways.turns import Turns
+from iredldap.undo_errors import NothingToUndo
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, WRITER_PASSWORD, World
 
@@ -279,6 +281,33 @@ class TestResumption:
         assert job.status == status
         assert job.code == (None if status == "done" else "ALREADY_EXISTS")
 
+    @pytest.mark.parametrize(
+        ("fate", "refusal"),
+        [
+            ("added", AlreadyExists("there")),
+            ("renamed", NoSuchAccount("gone")),
+            ("deleted", NoSuchAccount("gone")),
+            ("", NothingToUndo("undone")),
+        ],
+    )
+    def test_it_is_not_done_before_the_other_server_has_it(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch, fate: str, refusal: Refusal
+    ) -> None:
+        """What the first worker had written may be lost with the server that it wrote to."""
+        if fate == "added":
+            office.directory.write(domain(DN))
+        change = Directory.change
+
+        @contextmanager
+        def unconfirmed(directory: Directory) -> Iterator[Any]:
+            with change(directory) as current:
+                yield current
+            raise ServerDown("not confirmed")
+
+        monkeypatch.setattr(Directory, "change", unconfirmed)
+        ended = office.resume(JobState(DN, fate, done=("a step",)), refusal)
+        assert (ended.status, ended.code) == ("failed", "SERVER_DOWN")
+
     def test_lost_rights_end_it(self, office: Office) -> None:
         """And what had been done is told."""
         begun = JobState(DN, "", ("modify it",), ("go round",), 1)
@@ -373,6 +402,21 @@ class TestOutages:
         assert entry.text("description") == "last"
         changes = office.change_log.store.find(ChangeFilter(), 10)
         assert [change.result for change in changes] == ["done"]
+
+    def test_one_that_goes_on_does_not_say_that_it_waits(self, office: Office) -> None:
+        failures, reports = [ServerDown("away")], list[str | None]()
+
+        def work() -> None:
+            if failures:
+                raise failures.pop()
+
+        def look() -> None:
+            (unfinished,) = office.state.unfinished_jobs()
+            reports.append(office.job(unfinished.id).report)
+
+        steps = (domain(DN), Outside("tell others", work), Outside("look", look))
+        assert office.run(Plan(DN, steps)).status == "done"
+        assert reports == [None]
 
     def test_another_worker_goes_on_when_this_one_has_waited(
         self, office: Office, monkeypatch: pytest.MonkeyPatch
