@@ -109,7 +109,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let changes wait for each other as long as tests wait; a slow machine is no refusal."""
     monkeypatch.setattr("iredldap.changes.steps.PATIENCE", PATIENCE)
     monkeypatch.setattr("iredldap.gateways.turns._SHORT_PATIENCE", PATIENCE)
-    monkeypatch.setattr("iredldap.gateways.sql.database._PATIENCE", PATIENCE)
+    monkeypatch.setattr("iredldap.gateways.sql.refusals._PATIENCE", PATIENCE)
 
 
 @pytest.fixture

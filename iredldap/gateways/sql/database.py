@@ -5,7 +5,6 @@ SQLite files are created on first use; nothing is ever created in MariaDB or Pos
 """
 
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -39,15 +38,12 @@ from iredldap.gateways.sql.engines import (
 from iredldap.gateways.sql.open_connections import OpenConnections
 from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.recording import RowRecorder
-from iredldap.gateways.sql.refusals import Overtaken, code_of, down
+from iredldap.gateways.sql.refusals import code_of, down, repeated
 from iredldap.gateways.sql.revert import Dependents, revert
 from iredldap.gateways.sql.tables import can_roll_back, columns_of, key_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-
-_PATIENCE = 5.0
-"""Seconds for which a transaction that the database rolls back is repeated."""
 
 _SLOW = 0.8
 """Seconds from which on a failure counts as a time-out; less than any time-out."""
@@ -134,33 +130,26 @@ class Database:
         Raises:
             ServerDown: If the database does not respond, or lacks a table; the report says which.
         """
-        return self._repeated(lambda: self._written(work))
+        return repeated(lambda: self._written(work))
 
     def execute(self, statement: Prepared, row: Row) -> int:
         """Execute one statement in a transaction of its own; again, as `write`.
 
         Returns:
-            How many rows it has changed. They are not reported to the change log.
+            As `Prepared.execute`. The rows are not reported to the change log.
 
         Raises:
             ServerDown: As `write`.
+            NotTried: In a step that is only tried: it would be carried out.
         """
+        if touched_rows.are_tried():
+            raise touched_rows.NotTried(self.name)
 
         def work() -> int:
             with self.asking(writes=True):
                 return statement.execute(self._engine(), row)
 
-        return self._repeated(work)
-
-    def _repeated(self, work: Callable[[], T]) -> T:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return work()
-            except Overtaken:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts
+        return repeated(work)
 
     def _written(self, work: Callable[[sql.Connection], T]) -> T:
         if touched_rows.are_tried():
@@ -197,12 +186,15 @@ class Database:
 
         Args:
             touched: Reports of this database, in the order in which they were made.
-            tries: Whether to change nothing, and only find out what would be.
+            tries: Whether to change nothing, and only find out what would be. Of a database that
+                cannot roll back that is not known: only that something may be changed.
 
         Raises:
             ServerDown: If that fails; nothing is changed then.
         """
         outcome = Reverted()
+        if tries and touched and not self._rolls_back():
+            return Reverted(changed=True)
 
         def work(connection: sql.Connection) -> None:
             nonlocal outcome

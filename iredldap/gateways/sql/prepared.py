@@ -36,7 +36,7 @@ class Prepared:
             row: The parameters.
 
         Returns:
-            How many rows it has changed.
+            How many rows an update has found; of an insert not every driver says it.
 
         Raises:
             SQLAlchemyError: If the database refuses it; nothing has changed then.

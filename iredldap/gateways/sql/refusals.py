@@ -1,11 +1,20 @@
-"""Translate errors of SQLAlchemy and its drivers into refusals."""
+"""Translate errors of SQLAlchemy and its drivers into refusals; repeat what may succeed then."""
 
+import random
 import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from iredldap.errors import ServerDown
 from iredldap.gateways.sql.causes import cause
+
+T = TypeVar("T")
+
+_PATIENCE = 5.0
+"""Seconds for which a transaction that the database rolls back is repeated."""
 
 # Deadlock and lock wait timeout of MariaDB; serialization failure and deadlock of PostgreSQL.
 _OVERTAKEN = {"1213", "1205", "40001", "40P01"}
@@ -42,3 +51,19 @@ def code_of(error: Exception) -> str:
     first = next(iter(getattr(error.orig, "args", ())), None)
     # Not the SQLSTATE of PyMySQL, which several errors share.
     return str(first if isinstance(first, int) else getattr(error.orig, "sqlstate", ""))
+
+
+def repeated(work: Callable[[], T]) -> T:
+    """Execute a transaction; again, while the database rolls it back for a conflict.
+
+    Raises:
+        ServerDown: That of the transaction.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work()
+        except Overtaken:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 - spreads the attempts

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
+from iredldap.gateways import touched_rows
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.sql.tables import from_script
-from tests.support.databases import Urls, execute, rows
+from tests.support.databases import MariaDB, Urls, execute, rows
 from tests.support.patience import PATIENCE
 
 GREYLISTING = sql.Table(
@@ -223,6 +225,42 @@ def test_tables_are_made_in_sqlite_once(tmp_path: Path) -> None:
 
     assert faults == []
     assert rows(url.reveal(), "SELECT n FROM t") == [(8,)]
+
+
+def test_where_nothing_can_be_rolled_back_nothing_is_tried(mariadb: MariaDB) -> None:
+    """Tables of MyISAM would keep what a trial writes, also that of a step which is planned."""
+    url = mariadb.fresh().iredapd
+    select = "SELECT active FROM greylisting WHERE account = 'a@b.c'"
+    with closing(Database("iredapd", Secret(url), lambda _: None)) as database:
+        with touched_rows.collected() as touched:
+            database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 1)], KEY, ("active",)))
+
+        def change(connection: sql.Connection) -> None:
+            connection.execute(sql.update(GREYLISTING).values(active=0))
+
+        for engine, can_roll_back in (("InnoDB", True), ("MyISAM", False)):
+            execute(url, f"ALTER TABLE greylisting ENGINE = {engine}")
+            database.open_anew()
+            with ExitStack() as stack:
+                if not can_roll_back:
+                    stack.enter_context(pytest.raises(touched_rows.NotTried))
+                with touched_rows.tried():
+                    database.write(change)
+            assert database.revert(touched, tries=True).changed
+            assert rows(url, select) == [(1,)]
+        # Reverted for real it is all the same.
+        assert database.revert(touched).changed
+        assert rows(url, select) == []
+
+
+def test_a_prepared_statement_is_never_tried(database: Database, databases: Urls) -> None:
+    """It commits by itself."""
+    prepared = Prepared(sql.insert(GREYLISTING), row("a@b.c", 1))
+    with touched_rows.tried(), pytest.raises(touched_rows.NotTried):
+        database.execute(prepared, row("a@b.c", 1))
+    assert rows(databases.iredapd, SELECT) == []
+    database.execute(prepared, row("a@b.c", 1))
+    assert rows(databases.iredapd, SELECT) == [("a@b.c", "@.", 1)]
 
 
 @pytest.mark.parametrize("spelling", ["mysql", "mariadb", "postgresql"])
