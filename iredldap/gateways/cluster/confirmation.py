@@ -59,8 +59,9 @@ class PendingChange(Change):
         self._note(state)
         if dn:
             self._gone.append(dn)
-        elif self._wanted:
-            self._agreement.wrote_as(self.epoch, server_id(max(self._wanted)))
+        elif state:
+            # Of this write: what else is wanted may have been written by the other server.
+            self._agreement.wrote_as(self.epoch, server_id(state))
         self._writes += 1
         if self._writes % _EVERY == 0:
             self.confirm()

@@ -157,10 +157,7 @@ class WriterRegister:
                 connection.execute(sql.insert(_EPOCHS).values(self._epoch(epoch, vector)))
             return True
 
-        try:
-            return self._database.write(change)
-        except IntegrityError:
-            return False
+        return self._database.write(change)
 
     def _set(
         self,
