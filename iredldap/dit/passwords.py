@@ -105,7 +105,8 @@ def hashed(password: str, scheme: str, salt: bytes, rounds: int = 12) -> str:
         # them.
         return "{CRYPT}" + _bcrypt(secret[:_BCRYPT_LONGEST], salt, rounds)
     function = {"SSHA512": hashlib.sha512, "SSHA": hashlib.sha1}[scheme]
-    # slapd takes all bytes behind the digest for the salt; eight are what its own tools write.
+    # slapd takes all bytes behind the digest for the salt; slappasswd writes four with SSHA, and
+    # eight with SSHA512.
     digest = function(secret + salt[:8]).digest()
     return f"{{{scheme}}}" + base64.b64encode(digest + salt[:8]).decode()
 

@@ -210,7 +210,7 @@ def test_an_undo_that_broke_off_is_finished_by_sending_it_again(
         return run_step(directory, step, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr("iredldap.changes.apply.run_step", fail_late)
+        patch.setattr("iredldap.changes.steps.run_step", fail_late)
         if killed:
             patch.setattr("iredldap.changes.recording.Recording.__exit__", lambda *_: None)
         assert undo(api, change).status_code == 503
