@@ -24,6 +24,8 @@ from iredldap.gateways.ldap.servers import (
     Route,
 )
 
+_NOT_KNOWN = "the state database does not answer: the writer is not known"
+
 log = structlog.get_logger("iredldap.writer")
 
 
@@ -132,14 +134,15 @@ class AgreedServers(LdapServers):
         """Return where a read goes that no change depends on.
 
         To the writer, or to either where both have every acknowledged change. If the writer is
-        gone otherwise, to what is left; the client is told.
+        gone otherwise, to what is left; the client is told, as of a writer that other nodes may
+        have replaced while the state database does not answer this one.
         """
         held = self.agreement.held()
         if held is None:
-            return self._told(Route(self._settings.uri), "the state database does not answer")
+            return self._told(Route(self._settings.uri), _NOT_KNOWN)
         row, standby = held.row, self.agreement.standby_of(held.row)
         if standby is None or not self.agreement.sight(standby).is_healthy:
-            return Route((row.uri,), row.epoch)
+            return self._from_writer(held)
         if self._are_equal(held):
             first = (row.uri, standby)
             is_other = (self._reads == "any" and next(self._turn) % 2) or not self._sees(row.uri)
@@ -148,7 +151,14 @@ class AgreedServers(LdapServers):
         if silent_since is not None and now() - silent_since >= self._settings.failover_after:
             words = f"read from {standby}: the writer {row.uri} does not answer"
             return self._told(Route((standby,), row.epoch), words)
-        return Route((row.uri,), row.epoch)
+        return self._from_writer(held)
+
+    def _from_writer(self, held: Held) -> Route:
+        route = Route((held.row.uri,), held.row.epoch)
+        # The wait of a new epoch is longer than a lease of the one before, by the margin at least:
+        # only then other nodes may have written to another server.
+        may_be_replaced = not held.is_valid(now() - self.agreement.times.margin)
+        return self._told(route, _NOT_KNOWN) if may_be_replaced else route
 
     def _are_equal(self, held: Held) -> bool:
         return self.confirms and held.row.mode is Mode.TOGETHER and held.is_valid(now())

@@ -267,6 +267,7 @@ def test_without_the_arbiter_nothing_is_written(
 ) -> None:
     """When the lease is over writes are refused; reads go on; it mends itself."""
     node.directory.write(creation("arbiter.test"))
+    beside, uri = standby(pair, node), standby_uri(pair, node)
     postgresql.kill()
     try:
         refused = False
@@ -278,9 +279,24 @@ def test_without_the_arbiter_nothing_is_written(
                 refused = True
             assert time.monotonic() < until
             assert node.directory.read(domain("arbiter.test"))
+        # Other nodes may have another writer by then, for all that this one knows.
+        wait_until(lambda: told(node))
+        # Nor does it see the other server, as of a machine that is cut off.
+        beside.kill()
+        wait_until(lambda: not node.servers.agreement.sight(uri).is_healthy)
+        assert told(node)
     finally:
         postgresql.start()
+    beside.start()
     node.write(change("arbiter.test", "again"))
+    assert not told(node)
+
+
+def told(node: Node) -> bool:
+    """Whether a client that reads is told that it may be too old."""
+    node.directory.take_notice()
+    node.directory.ask()
+    return node.directory.take_notice() is not None
 
 
 def test_one_row_of_one_history(pair: Pair, workers: list[Node]) -> None:
