@@ -1,4 +1,4 @@
-"""The program's own database: jobs and revoked sessions.
+"""The program's own database: jobs, revoked sessions, and the tables of other gateways.
 
 SQLite by default, created on first use; MariaDB or PostgreSQL where several machines serve.
 Transactions are short, because SQLite has one writer at a time.

@@ -157,7 +157,7 @@ class Idempotency:
         try:
             return self._settled(of_compact(claim))
         except ValueError:
-            # Of a version whose claims were not ids of changes.
+            # The key was released or forgotten at this moment: there is no claim.
             return None
 
     def _hold(self, request: falcon.Request, claim: Claim) -> None:
