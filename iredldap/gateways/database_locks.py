@@ -88,10 +88,17 @@ class DatabaseLocks:
         self._database.close()
 
     def _keep_alive(self) -> None:
+        failure: ServerDown | None = None
         for held in [*self._held]:
-            if held.is_due():
-                with self._database.asking(writes=False):
-                    held.keep_alive()
+            try:
+                if held.is_due():
+                    with self._database.asking(writes=False):
+                        held.keep_alive()
+            except ServerDown as ex:
+                # The other sessions need their sign of life all the same.
+                failure = ex
+        if failure:
+            raise failure
 
 
 class _Session:
