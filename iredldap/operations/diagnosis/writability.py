@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from iredldap.config.ldap import LdapSettings
 from iredldap.directory_errors import DirectoryReadOnly
 from iredldap.dit.plan import Mod, Modify, Op
-from iredldap.errors import NoSuchAccount
+from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis.findings import Finding
 
@@ -31,10 +31,13 @@ def writes_refused(directory: Directory, settings: LdapSettings) -> Iterator[Fin
     )
     try:
         directory.write(change)
-    except NoSuchAccount:
-        return
+    except ServerDown:
+        raise
     except DirectoryReadOnly as ex:
         yield Finding(
             f"every change will be refused: the server of ldap.uri is a consumer or read-only"
             f" ({ex.detail}); name the provider, which accepts writes"
         )
+    except Refusal:
+        # It has looked for the entry, or for the right to change it: it accepts writes.
+        return
