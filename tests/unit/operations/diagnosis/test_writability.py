@@ -6,11 +6,14 @@ from unittest.mock import Mock
 import pytest
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.config.settings import Secret
 from iredldap.directory_errors import DirectoryDenies, DirectoryReadOnly
 from iredldap.errors import NoSuchAccount, Refusal, ServerDown
 from iredldap.operations.diagnosis.writability import writes_refused
 
-SETTINGS = LdapSettings(suffix="dc=example,dc=com", bind_dn="cn=vmailadmin,dc=example,dc=com")
+SETTINGS = LdapSettings(
+    uri=("ldap://a",), suffix="dc=example,dc=com", bind_dn="cn=x", bind_password=Secret("x")
+)
 
 
 def answering(refusal: Refusal) -> Any:
