@@ -130,8 +130,7 @@ def test_who_was_not_confirmed_lately_waits(nodes: Any, postgresql: PostgreSQL) 
     done(api.post(DOMAIN))
     with away(postgresql):
         # Within `session.recheck` nobody is looked up.
-        while api.get(DOMAIN).status_code == 200:
-            pass
+        wait_until(lambda: api.get(DOMAIN).status_code != 200)
         down(api.get(DOMAIN))
 
 
