@@ -75,12 +75,17 @@ class ApiTokens:
         Raises:
             ServerDown: If the database does not respond.
         """
-        own = sql.select(sql.func.count()).where(API_TOKENS.c.admin == token.admin)
+        is_own = API_TOKENS.c.admin == token.admin
+        held = sql.select(API_TOKENS.c.id).where(is_own).order_by(API_TOKENS.c.id)
+        own = sql.select(sql.func.count()).where(is_own)
         row = asdict(token) | {name: ",".join(getattr(token, name)) for name in _LISTS}
         old = API_TOKENS.c.expires < token.created - KEPT
 
         def store(connection: sql.Connection) -> bool:
             connection.execute(sql.delete(API_TOKENS).where(old))
+            # A second request of this admin waits here, and then counts the token of the first. Of
+            # an admin without tokens there is no row to wait for: the first ones may be too many.
+            connection.execute(held.with_for_update()).all()
             if connection.execute(own).scalar_one() >= most:
                 return False
             connection.execute(sql.insert(API_TOKENS).values(row))

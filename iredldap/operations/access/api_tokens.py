@@ -86,7 +86,7 @@ class TokenManager:
         # Narrowed before domains are judged, as these may come from the token that creates.
         token = _within(wanted, caller.token) if caller.token else wanted
         self._refuse_foreign_domains(caller, token)
-        # Counted in the transaction that stores it: two requests at once would both find room.
+        # Counted where it is stored, under locks: two requests at once would both find room.
         if not self.stored.add(token, self.settings.per_admin):
             raise ExceedLimitTokens(f"{caller.address}: {self.settings.per_admin}")
         return token, secret

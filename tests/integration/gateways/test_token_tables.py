@@ -63,6 +63,16 @@ def test_tokens(state: StateDatabase) -> None:
     assert stored.tokens() == [later]
 
 
+def test_several_at_once_do_not_exceed_the_limit(state: StateDatabase) -> None:
+    stored = ApiTokens(state.database)
+    for turn in range(5):
+        admin = f"admin{turn}@a.test"
+        tokens = [numbered(20 * turn + number, admin=admin) for number in range(9)]
+        assert stored.add(tokens[0], most=3)
+        added = at_once(*(lambda t=t: stored.add(t, most=3) for t in tokens[1:]))
+        assert (sum(added), len(stored.tokens(admin))) == (2, 3)
+
+
 def test_a_key_is_claimed_once(state: StateDatabase) -> None:
     """By whoever is first; taken over once; forgotten after a time."""
     kept = IdempotentAnswers(state.database)
