@@ -332,6 +332,8 @@ creation: 412 if the name exists, with `PRECONDITION_FAILED,ALREADY_EXISTS`. |
 refused at once; otherwise the answer is 202 with the id of a job, `{"_success": true, "_data": \
 {"job": "…"}}`, and `Preference-Applied`. An admin with too many unfinished jobs is told \
 `TOO_MANY_REQUESTS`. |
+| `Warning` | answer | `110`: of two directory servers, one was read that may lack the last \
+changes ([cluster.md](cluster.md#what-each-fault-does)). |
 | `X-Dry-Run` | answer | `yes`: this was a [dry run](#dry-runs). |
 | `Location` | answer | Of a 202: where to ask about the job. |
 | `X-Ignored-Parameters` | answer | Parameters that were ignored. |

@@ -18,7 +18,7 @@ _SENT = (
 )
 SHOWN = (
     "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After,"
-    " WWW-Authenticate, X-Change-Id, X-Change-Log, X-Dry-Run, X-Ignored-Parameters,"
+    " WWW-Authenticate, Warning, X-Change-Id, X-Change-Log, X-Dry-Run, X-Ignored-Parameters,"
     " X-Ignored-Values, X-Invalid-Parameters, X-Kept-Members, X-Next-Cursor, X-Request-Id,"
     " X-Served-By, X-Shared-Mailbox"
 )
