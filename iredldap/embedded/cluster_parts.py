@@ -101,6 +101,9 @@ class Parts:
             suffix=SUFFIX,
             schema_dir=shipped("schema"),
             port=port,
+            # Both are on one disk, where each would wait for the other one's writes. What they have
+            # survives the end of a server, though not of the machine.
+            extra="dbnosync",
             replication=Replication(
                 NAMES.index(name) + 1,
                 f"ldap://127.0.0.1:{self._links[peer].port}",

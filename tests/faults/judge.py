@@ -36,9 +36,20 @@ class Verdict:
         ]
 
 
-def judge(site: Site, tally: Tally) -> Verdict:
-    """Compare both servers with each other and with what was acknowledged, and ask the doctor."""
-    held = {name: site.entries(name) for name in NAMES}
+def held_by(site: Site) -> dict[str, Entries]:
+    """Return all of each server."""
+    return {name: site.entries(name) for name in NAMES}
+
+
+def judge(site: Site, tally: Tally, equal: dict[str, Entries]) -> Verdict:
+    """Compare both servers with what was acknowledged, and ask the doctor.
+
+    Args:
+        site: Together again.
+        tally: What was acknowledged.
+        equal: All of each server at the moment at which they had to be equal.
+    """
+    held = held_by(site)
     verdict = Verdict(
         lost=[
             f"{name}: {words}"
@@ -47,7 +58,7 @@ def judge(site: Site, tally: Tally) -> Verdict:
         ],
         duplicates=[*tally.duplicates, *_duplicates(held[NAMES[0]])],
         stale=tally.stale,
-        differing=[*differing(held)],
+        differing=[*differing(equal)],
         faults=[*tally.faults],
     )
     verdict.faults += [f"doctor: {words}" for words in site.complaints()]

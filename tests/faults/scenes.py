@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from iredldap.gateways.cluster.view import Mode
 from tests.faults.clients import Load
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import Verdict, held_by, judge
 from tests.faults.site import NAMES, Site, sleep_until
 from tests.faults.tally import Tally
 
@@ -25,7 +25,7 @@ class Tempo:
     """
 
     scale: float = 1.0
-    pause: float = 0.05
+    pause: float = 0.1
     before: float = 3.0
     after: float = 5.0
     judged: float | None = 10.0
@@ -59,6 +59,13 @@ class Stage:
 
     def order(self, fault: str, target: str) -> None:
         self.site.order(fault, target)
+
+    def await_together(self) -> None:
+        """Wait until either server may fail."""
+        try:
+            self.site.await_mode(Mode.TOGETHER)
+        except AssertionError:
+            self.fault(f"not together in time: {self.site.row()}")
 
     def fault(self, words: str) -> None:
         self.tally.faults.append(words)
@@ -110,7 +117,7 @@ def _kill_in_turn(stage: Stage) -> None:
         stage.order("kill", name)
         stage.last(12)
         stage.order("heal", name)
-        stage.site.await_mode(Mode.TOGETHER)
+        stage.await_together()
 
 
 def _kill_api(stage: Stage) -> None:
@@ -259,10 +266,10 @@ def play(site: Site, scene: Scene, token: str, tempo: Tempo = Tempo()) -> Outcom
         time.sleep(tempo.after)
         ended = time.monotonic()
     if tempo.judged is None:
-        site.await_mode(Mode.TOGETHER)
-    else:
-        sleep_until(healed + tempo.judged)
-    verdict = judge(site, tally)
-    site.await_mode(Mode.TOGETHER)
+        stage.await_together()
+    sleep_until(healed + (tempo.judged or 0.0))
+    equal = held_by(site)
+    stage.await_together()
     together = max(0.0, time.monotonic() - site.row().mode_age - healed)
+    verdict = judge(site, tally, equal)
     return Outcome(scene, verdict, tally.gap(began, ended), tally, together, stage.measured)
