@@ -1,7 +1,6 @@
 """Replicate a private directory in OpenLDAP's mirror mode, with the files of `deploy/openldap`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from string import Template
 
 from iredldap.shipped import shipped
@@ -21,18 +20,16 @@ class Replication:
     peer: str
     password: str
 
-    def lines(self, part: str, suffix: str, accesslog: Path) -> str:
+    def lines(self, part: str, suffix: str) -> str:
         """Return the lines of a file of `deploy/openldap`.
 
         Args:
             part: Its name without the ending.
             suffix: Of the tree.
-            accesslog: Directory of the log of writes.
         """
         return filled(
             f"{part}.conf",
             suffix=suffix,
-            accesslog=str(accesslog),
             server_id=str(self.server_id),
             peer=self.peer,
             password=self.password,

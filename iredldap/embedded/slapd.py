@@ -267,15 +267,9 @@ class Slapd:
     def _database(self) -> Path:
         return self.home / "database"
 
-    @property
-    def _accesslog(self) -> Path:
-        return self.home / "accesslog"
-
     def _make_home(self) -> None:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
-        if self._replication is not None:
-            self._accesslog.mkdir(mode=0o700, exist_ok=True)
 
     def _write_configuration(self, name: str, database: Path) -> Path:
         template = Template((self._schema_dir / "slapd.conf").read_text("utf-8"))
@@ -303,7 +297,7 @@ class Slapd:
     def _replication_lines(self, part: str) -> str:
         if self._replication is None:
             return ""
-        return self._replication.lines(part, self.suffix, self._accesslog)
+        return self._replication.lines(part, self.suffix)
 
     def _tls_lines(self) -> str:
         words = ("TLSCACertificateFile", "TLSCertificateFile", "TLSCertificateKeyFile")

@@ -52,7 +52,6 @@ def test_slapd_accepts_the_lines_in_the_configuration_of_iredmail(tmp_path: Path
     slapd.start(PATIENCE)
     slapd.stop()
     text = (slapd.home / "slapd.conf").read_text("utf-8")
-    (tmp_path / "accesslog").mkdir()
     replication = Replication(1, "ldap://192.0.2.12", "a password of words")
     for part, place in (
         ("1-before-database", "database mdb"),
@@ -60,7 +59,7 @@ def test_slapd_accepts_the_lines_in_the_configuration_of_iredmail(tmp_path: Path
         ("3-end-of-database", "database monitor"),
     ):
         path = tmp_path / f"{part}.conf"
-        path.write_text(replication.lines(part, SUFFIX, tmp_path / "accesslog"))
+        path.write_text(replication.lines(part, SUFFIX))
         text = text.replace(f"\n{place}", f'\ninclude "{path}"\n{place}', 1)
     whole = tmp_path / "slapd.conf"
     whole.write_text(text)

@@ -114,6 +114,32 @@ def test_a_broken_link_leaves_both_serving(pair: Pair, fault: str) -> None:
     wait_until(lambda: has(pair, "B", f"{fault}-a.test", "on A"))
 
 
+def test_what_only_the_former_writer_has_undoes_nothing(pair: Pair) -> None:
+    """It arrives when the server is back, and is older than what the other one has by then."""
+    names = [f"former{count}.test" for count in range(4)]
+    for name in names:
+        write(pair, "A", name, "before")
+    pair.wait_until_equal()
+    for line in pair.link:
+        line.hang()
+    for name in names:
+        pair.a.world.set(pair.a.world.tree.domain(name), cn="by the former writer")
+    for count, name in enumerate(names):
+        for number in range(count):
+            pair.b.world.set(pair.b.world.tree.domain(name), cn=f"by the new writer {number}")
+    for line in pair.link:
+        line.heal()
+    # A change that has to pass behind all of these, each way.
+    for server, other in (("A", "B"), ("B", "A")):
+        write(pair, server, f"behind-{server}.test".lower(), "behind")
+        wait_until(partial(has, pair, other, f"behind-{server}.test".lower(), "behind"))
+
+    assert pair.differences() == {}
+    assert has(pair, "B", names[0], "by the former writer")
+    for count, name in enumerate(names[1:]):
+        assert has(pair, "B", name, f"by the new writer {count}")
+
+
 def test_one_client_can_be_cut_off_alone(pair: Pair) -> None:
     """Both use the same URI; they are told apart by the environment of their processes."""
     bind = (
