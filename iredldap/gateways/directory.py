@@ -15,7 +15,7 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names, parts, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.matching import Equality
-from iredldap.dit.plan import Delete, Operation, Query, Scope
+from iredldap.dit.plan import Delete, Operation, Query, Rename, Scope
 from iredldap.dit.schema import Schema
 from iredldap.errors import Refusal
 from iredldap.gateways.ldap import no_op, requests
@@ -240,7 +240,7 @@ class Directory:
                 # The caller may find out that it was carried out; in which state is not known.
                 change.note(None, None)
                 raise
-            change.note(_deleted(operation), done.state)
+            _note(change, operation, done.state)
             return done
 
     def pipeline(
@@ -291,7 +291,7 @@ class Directory:
                 done = judge(one, requests.outcome(connection, one.number))
                 if isinstance(done, Refusal):
                     return done
-                change.note(_deleted(one.operation), done.state)
+                _note(change, one.operation, done.state)
                 return None
 
             fenced = requests.fenced(connection, map(_in_turn, operations))
@@ -382,6 +382,7 @@ def _in_turn(operation: Operation) -> Operation:
     return operation
 
 
-def _deleted(operation: Operation) -> str | None:
-    """Return the DN that an operation deletes; None: it leaves an entry, with a state."""
-    return operation.dn if isinstance(operation, Delete) else None
+def _note(change: Change, operation: Operation, state: str | None) -> None:
+    """Note an operation that was carried out, by the name that the entry has now."""
+    dn = operation.new_dn if isinstance(operation, Rename) else operation.dn
+    change.note(dn, state, is_gone=isinstance(operation, Delete))

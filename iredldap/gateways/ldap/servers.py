@@ -135,12 +135,13 @@ class Change:
     def cover(self, state: str | None) -> None:
         """Note a state (entryCSN) that the answer relies on; None: all that the writer has."""
 
-    def note(self, dn: str | None, state: str | None) -> None:
+    def note(self, dn: str | None, state: str | None, *, is_gone: bool = False) -> None:
         """Note a write that was carried out; of many, some wait for those before to be confirmed.
 
         Args:
-            dn: The entry that it has deleted; None: it has left one.
-            state: The state that it leaves; None: not known.
+            dn: The entry, by the name that it has now; None: not known.
+            state: The state that it has; None: not known.
+            is_gone: Whether it was deleted.
         """
 
 

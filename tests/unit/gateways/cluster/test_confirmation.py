@@ -1,10 +1,20 @@
 """What a change notes of its writes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import Mock
 
+import ldap
+import pytest
+
+from iredldap.config.ldap import LdapSettings
+from iredldap.config.settings import Secret
+from iredldap.gateways.cluster import confirmation
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.confirmation import PendingChange
+from iredldap.gateways.cluster.view import Mode
+from iredldap.gateways.ldap.servers import Purpose
 
 
 def csn(second: int, server_id: int) -> str:
@@ -17,9 +27,109 @@ def test_the_server_id_of_the_writer_is_that_of_its_writes() -> None:
     change = PendingChange(7, agreement, Mock(), Mock())
 
     change.cover(csn(30, 2))
-    change.note("a deleted entry", None)
+    change.note("a deleted entry", None, is_gone=True)
     change.note(None, None)
     agreement.wrote_as.assert_not_called()
 
     change.note(None, csn(10, 1))
     agreement.wrote_as.assert_called_once_with(7, 1)
+
+
+DN, NEW = "cn=ann", csn(10, 1)
+CONTEXT = "the context"
+
+
+class Server:
+    """A server with entries by DN: states."""
+
+    def __init__(self, **states: str) -> None:
+        self.states = dict(states)
+        self.written: list[str] = []
+        self._answers: list[Any] = []
+
+    def fence(self) -> None:
+        self.written.append("fence")
+
+    def search_ext(self, dn: str, *_: Any, attrlist: list[str], **__: Any) -> int:
+        attributes = {"entryCSN": [self.states.get(dn, "").encode()], "objectClass": [b"top"]}
+        (name,) = attrlist
+        self._answers.append([(dn, {name: attributes[name]})] if dn in self.states else None)
+        return 1
+
+    def modify_ext(self, dn: str, changes: list[Any], **_: Any) -> int:
+        assert changes == [(ldap.MOD_REPLACE, "objectClass", [b"top"])]
+        self.written.append(dn)
+        self.states[dn] = csn(20, 1)
+        self._answers.append([])
+        return 1
+
+    def result3(self, *_: Any, **__: Any) -> Any:
+        answer = self._answers.pop()
+        if answer is None:
+            raise ldap.NO_SUCH_OBJECT
+        return (0, answer)
+
+
+def pending(monkeypatch: pytest.MonkeyPatch, writer: Server, standby: Server) -> Any:
+    """A change on two servers, of which the standby's context has everything."""
+    monkeypatch.setattr(confirmation, "_GRACE", 0.01)
+    covering = Mock(covers=lambda _: True)
+    monkeypatch.setattr(confirmation, "context_of", lambda *_: covering)
+    agreement: Any = Mock(spec=Agreement)
+    agreement.permitted.return_value = Mock(mode=Mode.TOGETHER)
+
+    class Pool:
+        @contextmanager
+        def connection(self, purpose: Purpose) -> Iterator[Server]:
+            yield standby if purpose is Purpose.STANDBY else writer
+
+    settings = LdapSettings(
+        uri=("ldap://a", "ldap://b"), suffix="o=x", bind_dn="cn=x", bind_password=Secret("x")
+    )
+    pool: Any = Pool()
+    return agreement, PendingChange(1, agreement, pool, settings)
+
+
+def test_an_entry_that_the_other_server_missed_is_written_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its context says that it has everything; the entry itself is not there."""
+    writer, standby = Server(**{DN: NEW}), Server()
+    agreement, change = pending(monkeypatch, writer, standby)
+    original = writer.modify_ext
+
+    def replicated(dn: str, changes: list[Any], **more: Any) -> int:
+        number = original(dn, changes, **more)
+        standby.states[dn] = writer.states[dn]
+        return number
+
+    monkeypatch.setattr(writer, "modify_ext", replicated)
+    change.note(DN, NEW)
+    change.confirm()
+
+    assert writer.written == ["fence", DN]
+    agreement.go_alone.assert_not_called()
+
+
+def test_one_that_stays_missing_leaves_the_writer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, standby = Server(**{DN: NEW}), Server()
+    agreement, change = pending(monkeypatch, writer, standby)
+
+    change.note(DN, NEW)
+    change.confirm()
+
+    agreement.go_alone.assert_called_once_with(1)
+
+
+@pytest.mark.parametrize("states", [{}, {DN: csn(30, 1)}])
+def test_what_others_have_written_since_is_theirs(
+    monkeypatch: pytest.MonkeyPatch, states: dict[str, str]
+) -> None:
+    writer, standby = Server(**states), Server()
+    agreement, change = pending(monkeypatch, writer, standby)
+
+    change.note(DN, NEW)
+    change.confirm()
+
+    assert writer.written == []
+    agreement.go_alone.assert_not_called()
