@@ -40,6 +40,8 @@ def measured(site: Site, round_: int) -> Iterator[Row]:
     writer = site.writer()
     (standby,) = set(NAMES) - {writer}
     site.order("kill", standby)
+    # The first change that is not confirmed says that the writer is alone.
+    Sender(Load(site.root, site.account, name, Tally())).create(f"/domain/alone-{name}", {})
     site.await_mode(Mode.ALONE)
     first = {"LDAP_WRITER": "first", "LDAP_URI": site.row().uri}
     with _served(site, {}) as ours, _served(site, first) as theirs:
