@@ -300,7 +300,7 @@ def _probed(settings: LdapSettings) -> tuple[str, ...]:
     _tell(found.findings)
     if found.provider is None:
         _fail("no server of ldap.uri accepts writes")
-    directory = Directory(server_survey.only(settings, found.provider))
+    directory = Directory(settings.only(found.provider))
     try:
         verified = probe.verified_schemes(directory)
         schema = directory.schema()

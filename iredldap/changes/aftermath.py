@@ -65,7 +65,7 @@ def _was_carried_out(directory: Directory, refusal: Unanswered) -> bool:
             # As a change: read from the agreed writer while that is known, and confirmed by the
             # other server. What only a writer that is cut off shows may be lost.
             with directory.change() as change:
-                change.cover(None)
+                change.cover(None, refusal.operation.dn)
                 return happened(directory, refusal.operation)
         except ServerDown as ex:
             if time.monotonic() >= until:

@@ -117,7 +117,7 @@ def execute(
         result = apply(written, plan, progress)
         with directory.change() as change:
             # Also where nothing was left to write: success says that the other server has it.
-            change.cover(result.state)
+            change.cover(result.state, plan.named)
         applied.append(plan)
         return result
 

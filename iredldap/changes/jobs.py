@@ -344,7 +344,7 @@ class Jobs:
 
     def _is_gone(self, dn: str) -> bool:
         with self._directory.change() as change:
-            change.cover(None)
+            change.cover(None, dn)
             return self._directory.read(dn, ("1.1",)) is None
 
     def _confirm(self) -> None:

@@ -11,7 +11,7 @@ def open_directory(config: Config) -> Directory:
     """Return the directory; nothing is connected yet."""
     if not config.ldap.is_agreed:
         return Directory(config.ldap)
-    return Directory(config.ldap, AgreedServers(config.ldap, open_register(config)))
+    return Directory(config.ldap, AgreedServers(config.ldap, open_register(config), Directory))
 
 
 def open_register(config: Config) -> WriterRegister:

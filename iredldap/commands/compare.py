@@ -4,19 +4,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from iredldap.commands.options import config_option, plain
-from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.dit import csn
 from iredldap.dit.entry import Entry
 from iredldap.errors import Refusal
+from iredldap.gateways.cluster.comparison import ServerComparer, ServerComparison
 from iredldap.gateways.directory import Directory
-from iredldap.operations.diagnosis.comparison import ServerComparer, ServerComparison
 
 DIFFERS = 1
 """Exit status: the servers differ."""
@@ -68,7 +66,9 @@ def compare(
         uris = tuple(dict.fromkeys((*settings.uri, *others)))
         if len(uris) == 1:
             raise click.UsageError(f"{uris[0]} is the only server; name another one by --with")
-        servers = {uri: stack.enter_context(closing(_only(settings, uri))) for uri in uris}
+        # A directory with several servers would answer from another one when this one fails, and
+        # nothing would differ.
+        servers = {uri: stack.enter_context(closing(Directory(settings.only(uri)))) for uri in uris}
         found = ServerComparer(servers, attributes).compare()
     for line in _as_json(found) if as_json else _as_text(found):
         click.echo(line)
@@ -84,13 +84,6 @@ def _exit_status() -> Iterator[None]:
         raise _UnreadableError("\n".join(ex.errors)) from ex
     except Refusal as ex:
         raise _UnreadableError(f"{ex.code}: {ex}") from ex
-
-
-def _only(settings: LdapSettings, uri: str) -> Directory:
-    """Return the directory on one server, and no other one in its place."""
-    # A directory with several servers would answer from another one when this one fails, and
-    # nothing would differ.
-    return Directory(replace(settings, uri=(uri,), writer="first"))
 
 
 def _as_json(found: ServerComparison) -> Iterator[str]:

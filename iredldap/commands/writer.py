@@ -15,8 +15,9 @@ from iredldap.commands.options import config_option, plain
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.errors import Refusal
-from iredldap.gateways.cluster.register import WriterRegister
+from iredldap.gateways.cluster.register import JoiningReport, WriterRegister
 from iredldap.gateways.cluster.servers import AgreedServers
+from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import writer_promotion
 from iredldap.operations.diagnosis.writer_promotion import PromotionRefused
 from iredldap.operations.diagnosis.writer_status import ServerStatus, WriterStatus
@@ -88,7 +89,7 @@ def promote(path: Path, uri: str | None, *, force: bool) -> None:
 
 def _await_use(settings: LdapSettings, register: WriterRegister, epoch: int) -> None:
     """Wait until the epoch is usable; take part in the agreement, where no worker runs."""
-    servers = AgreedServers(settings, register)
+    servers = AgreedServers(settings, register, Directory)
     with closing(servers):
         servers.start()
         while True:
@@ -128,11 +129,25 @@ def _as_text(found: WriterStatus) -> Iterator[str]:
         yield f"epoch {row.epoch}: the writer is {row.uri}{began}{forced}"
         usable = "" if row.usable else "; not yet usable"
         yield f"mode: {row.mode} for {_duration(row.mode_age)}{usable}"
+        if found.comparison:
+            yield from _compared(found.comparison)
     for server in found.servers:
         yield f"{server.uri}: {', '.join(_facts(server))}"
         if server.sight.last:
             for csn in server.sight.last.vector:
                 yield f"    {csn}"
+
+
+def _compared(comparison: JoiningReport) -> Iterator[str]:
+    if comparison.differing is None:
+        yield "the servers are compared before the standby may take over"
+        return
+    count = (
+        "1 entry differs" if comparison.differing == 1 else f"{comparison.differing} entries differ"
+    )
+    yield f"{count}, and the standby does not join until that is mended (docs/cluster.md):"
+    for example in comparison.examples:
+        yield f"    {example}"
 
 
 def _facts(server: ServerStatus) -> Iterator[str]:

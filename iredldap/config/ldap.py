@@ -5,7 +5,7 @@ A module of its own: an export needs no others, and its start-up is measured.
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from iredldap.config.checks import certificates
@@ -107,6 +107,10 @@ class LdapSettings:
     def is_agreed(self) -> bool:
         """Whether the writer is agreed upon in the state database."""
         return self.writer == AGREED
+
+    def only(self, uri: str) -> "LdapSettings":
+        """Return the settings for one server, and no other one in its place."""
+        return replace(self, uri=(uri,), writer="first")
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with these settings taken together, each with its remedy.

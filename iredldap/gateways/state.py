@@ -18,7 +18,11 @@ from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import batches, upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
-from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS, DIRECTORY_WRITER
+from iredldap.gateways.tables.directory_writer import (
+    DIRECTORY_COMPARISONS,
+    DIRECTORY_EPOCHS,
+    DIRECTORY_WRITER,
+)
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.node_keys import NODE_KEYS
 from iredldap.gateways.tables.state import LONG as _LONG
@@ -76,6 +80,7 @@ _TABLES = (
     NODE_KEYS,
     DIRECTORY_WRITER,
     DIRECTORY_EPOCHS,
+    DIRECTORY_COMPARISONS,
 )
 _UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 

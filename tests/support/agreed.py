@@ -38,7 +38,7 @@ class Node:
     """A worker: its directory, and what it knows of the writer."""
 
     def __init__(self, pair: Pair, url: str, name: str, **settings: Any) -> None:
-        made = LdapSettings(
+        self.settings = made = LdapSettings(
             **{
                 "uri": tuple(pair.uris),
                 "suffix": SUFFIX,
@@ -50,7 +50,7 @@ class Node:
             }
         )
         self.register = WriterRegister(StateDatabase(Secret(url)).database, name)
-        self.servers = AgreedServers(made, self.register)
+        self.servers = AgreedServers(made, self.register, Directory)
         self.directory = Directory(made, self.servers)
 
     @property

@@ -14,7 +14,8 @@ import structlog
 from iredldap.config.ldap import LdapSettings
 from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.clock import now
-from iredldap.gateways.cluster.decision import Action, Enter, Found, Open, Promote, decide
+from iredldap.gateways.cluster.decision import Action, Compare, Enter, Found, Open, Promote, decide
+from iredldap.gateways.cluster.joining import Joining
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import (
     Held,
@@ -56,11 +57,17 @@ class Agreement:
         settings: The servers, and the times of the agreement.
         register: The row in the state database.
         servers: By their URIs.
+        joining: Compares both servers before they are together.
     """
 
     def __init__(
-        self, settings: LdapSettings, register: WriterRegister, servers: list[LdapServer]
+        self,
+        settings: LdapSettings,
+        register: WriterRegister,
+        servers: list[LdapServer],
+        joining: Joining,
     ) -> None:
+        self._joining = joining
         self.times = times_of(settings)
         self._settings = settings
         self._register = register
@@ -83,6 +90,7 @@ class Agreement:
         self._noted: tuple[int, int] | None = None
         for watch in self._watches.values():
             watch.forget()
+        self._joining.reset()
 
     def start(self) -> None:
         """Start the threads, unless they are running."""
@@ -106,6 +114,7 @@ class Agreement:
             threads = [*self._threads]
         for thread in threads:
             thread.join(self._settings.health_timeout + _LEAST_MARGIN)
+        self._joining.close()
         self._register.close()
 
     def held(self) -> Held | None:
@@ -193,12 +202,18 @@ class Agreement:
         if self._wrote_as and self._wrote_as != self._noted:
             self._noted = self._wrote_as
             self._register.note_server_id(*self._noted)
-        if action := decide(view):
-            self._change_row(action)
+        match decide(view):
+            case None:
+                pass
+            case Compare(row=row):
+                self._joining.compare(row)
+            case action:
+                self._change_row(action)
 
     def _view(self, held: Held | None) -> View:
         sights = {uri: watch.sight for uri, watch in self._watches.items()}
-        return View(now(), held, self.times, sights, tuple(self._watches))
+        uris, equal = tuple(self._watches), self._joining.equal
+        return View(now(), held, self.times, sights, uris, equal)
 
     def _was_seen(self, sight: Sight) -> bool:
         return sight.is_healthy and now() - (sight.answered or 0) < _SEEN_AGAIN

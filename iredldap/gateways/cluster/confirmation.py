@@ -7,7 +7,9 @@ order of their CSNs, so that the last of each server id stands for all before it
 
 import time
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
+from itertools import islice
 
 import ldap
 import structlog
@@ -17,6 +19,7 @@ from iredldap.dit.csn import CsnVector, server_id
 from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.clock import now
+from iredldap.gateways.cluster.rewriting import write_again
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.cluster.watch import context_of
 from iredldap.gateways.ldap.requests import MANAGE
@@ -26,8 +29,8 @@ _EVERY = 200
 """Writes of a change after which the standby must have caught up: what it lags behind at the end,
 and what is in doubt if the writer falls, is not more than these."""
 
-_LOOKED_AT = 20
-"""Writes of a change whose entries are looked at themselves; of more the context tells."""
+_AT_ONCE = 50
+"""Looks at entries that are in flight."""
 
 _GRACE = 0.3
 """Seconds for which an entry may be missing that the context has, before it is written again."""
@@ -60,19 +63,21 @@ class PendingChange(Change):
         self._writes = 0
         # More are never in flight: of those before, the context tells.
         self._gone: deque[str] = deque(maxlen=2 * _EVERY)
-        # What is looked at itself: newest state by DN.
+        # What the other server must have: newest state by DN; empty: that which the writer has.
         self._left: dict[str, str] = {}
         self._renewed: float | None = None
 
-    def cover(self, state: str | None) -> None:
+    def cover(self, state: str | None, dn: str | None = None) -> None:
         self._note(state)
+        if dn and dn not in self._gone:
+            self._left[dn] = max(state or "", self._left.get(dn, ""))
 
     def note(self, dn: str | None, state: str | None, *, is_gone: bool = False) -> None:
         self._note(state)
         if dn and is_gone:
             self._gone.append(dn)
             self._left.pop(dn, None)
-        elif dn and state and self._writes < _LOOKED_AT:
+        elif dn and state:
             self._left[dn] = state
         if state and not is_gone:
             # Of this write: what else is wanted may have been written by the other server.
@@ -101,11 +106,14 @@ class PendingChange(Change):
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.
             self._wanted = self._wanted.with_newest(self._context(Purpose.WRITE))
+        if unknown := [dn for dn, state in self._left.items() if not state]:
+            self._find_out(unknown)
         if self._wanted:
             self._wait()
         self._is_known = True
         self._gone.clear()
         self._left.clear()
+        self._renewed = None
 
     def _wait(self) -> None:
         began = progress = now()
@@ -140,81 +148,83 @@ class PendingChange(Change):
                 # Without a cause: it is only a look, from which the pool concludes nothing.
                 raise ServerDown(str(ex)) from None
 
+    def _find_out(self, dns: list[str]) -> None:
+        """Note what the writer has of entries, or that it does not have them."""
+        with self._pool.connection(Purpose.WRITE) as connection:
+            for dn, state in self._states(connection, dns).items():
+                if state is None:
+                    del self._left[dn]
+                    self._gone.append(dn)
+                else:
+                    self._left[dn] = state
+
     def _are_gone(self) -> bool:
         """Return whether the other server lacks what was deleted, or it has been created anew."""
-        if not self._gone:
-            return True
-        with self._pool.connection(Purpose.STANDBY) as connection:
-            left = [dn for dn in self._gone if self._exists(connection, dn)]
-        if left:
-            with self._pool.connection(Purpose.WRITE) as connection:
-                left = [dn for dn in left if not self._exists(connection, dn)]
-        return not left
+        left = self._present(Purpose.STANDBY, self._gone)
+        there = self._present(Purpose.WRITE, left) if left else []
+        return len(there) == len(left)
+
+    def _present(self, purpose: Purpose, dns: Collection[str]) -> list[str]:
+        if not dns:
+            return []
+        with self._pool.connection(purpose) as connection:
+            return [dn for dn, state in self._states(connection, dns).items() if state is not None]
 
     def _are_there(self) -> bool:
         """Return whether the other server has the entries that were written, in these states.
 
-        Its context says so already. But slapd 2.5.13 misses an entry now and then that is written
-        while it takes over what it lacks after a fall, and its context moves on all the same. An
-        entry that is missing is written again as it is: replication carries it whole.
+        Its context says so already, which does not tell of an entry that it has missed. One that is
+        missing is written again.
         """
+        if not self._left:
+            return True
         with self._pool.connection(Purpose.STANDBY) as connection:
-            missing = {
-                dn: state
-                for dn, state in self._left.items()
-                if (self._state(connection, dn) or "") < state
-            }
+            seen = self._states(connection, self._left)
+        missing = {dn: state for dn, state in self._left.items() if (seen[dn] or "") < state}
         if not missing:
             return True
         with self._pool.connection(Purpose.WRITE) as connection:
             # One that others have deleted, or changed since, is theirs to confirm.
-            missing = {dn: s for dn, s in missing.items() if self._state(connection, dn) == s}
+            now_ = self._states(connection, missing)
+            missing = {dn: state for dn, state in missing.items() if now_[dn] == state}
             time_ = now()
             if self._renewed is None:
                 self._renewed = time_ + _GRACE
             elif missing and time_ >= self._renewed:
                 self._renewed = time_ + self._settings.failover_after
-                for dn in missing:
-                    self._renew(connection, dn)
+                for dn, state in missing.items():
+                    write_again(connection, dn, state)
+                for dn, renewed in self._states(connection, missing).items():
+                    self._left[dn] = renewed or self._left[dn]
         return not missing
 
-    def _renew(self, connection: DirectoryConnection, dn: str) -> None:
-        """Give an entry a new state, and leave its values as they are."""
-        connection.fence()
-        found = self._read(connection, dn, "objectClass")
-        if found is None:
-            return
-        log.warning("written again for the other server", dn=dn)
-        same = [(ldap.MOD_REPLACE, "objectClass", found["objectClass"])]
-        try:
-            number = connection.modify_ext(dn, same, serverctrls=[MANAGE])
-            connection.result3(number, timeout=self._settings.health_timeout)
-        except ldap.LDAPError as ex:
-            raise ServerDown(str(ex)) from None
-        self._left[dn] = self._state(connection, dn) or self._left[dn]
-
-    def _state(self, connection: DirectoryConnection, dn: str) -> str | None:
-        found = self._read(connection, dn, "entryCSN")
-        return found["entryCSN"][0].decode("ascii") if found else None
-
-    def _exists(self, connection: DirectoryConnection, dn: str) -> bool:
-        return self._read(connection, dn, "1.1") is not None
-
-    def _read(
-        self, connection: DirectoryConnection, dn: str, attribute: str
-    ) -> dict[str, list[bytes]] | None:
-        """Read an attribute of an entry; None: it does not exist.
+    def _states(
+        self, connection: DirectoryConnection, dns: Collection[str]
+    ) -> dict[str, str | None]:
+        """Read the states of entries, many at a time; None: it does not exist.
 
         Raises:
             ServerDown: If the server does not answer; from this the pool concludes nothing.
         """
+        found: dict[str, str | None] = {}
         try:
-            number = connection.search_ext(
-                dn, ldap.SCOPE_BASE, attrlist=[attribute], serverctrls=[MANAGE]
-            )
+            waiting = iter(dns)
+            while some := [*islice(waiting, _AT_ONCE)]:
+                numbers = [
+                    connection.search_ext(
+                        dn, ldap.SCOPE_BASE, attrlist=["entryCSN"], serverctrls=[MANAGE]
+                    )
+                    for dn in some
+                ]
+                for dn, number in zip(some, numbers, strict=True):
+                    found[dn] = self._state(connection, number)
+        except ldap.LDAPError as ex:
+            raise ServerDown(str(ex)) from None
+        return found
+
+    def _state(self, connection: DirectoryConnection, number: int) -> str | None:
+        try:
             found = connection.result3(number, timeout=self._settings.health_timeout)[1]
         except ldap.NO_SUCH_OBJECT:
             return None
-        except ldap.LDAPError as ex:
-            raise ServerDown(str(ex)) from None
-        return found[0][1] if found else None
+        return found[0][1]["entryCSN"][0].decode("ascii") if found else None

@@ -53,7 +53,14 @@ Action = Found | Promote | Open | Enter
 """A change of the row."""
 
 
-def decide(view: View) -> Action | None:
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Compare both servers, which may be together if they are equal; the row stays."""
+
+    row: WriterRow
+
+
+def decide(view: View) -> Action | Compare | None:
     """Return what this worker should do about the row; None: nothing."""
     held = view.held
     if held is None:
@@ -164,7 +171,7 @@ def _catches_up(view: View) -> bool:
     return view.writer.is_healthy and view.other.is_healthy and _has_all(view.other, view.writer)
 
 
-def _joined(view: View, held: Held) -> Action | None:
+def _joined(view: View, held: Held) -> Action | Compare | None:
     other = view.other
     if other.silent_since is not None and (
         view.now - other.silent_since >= view.times.failover_after
@@ -173,7 +180,9 @@ def _joined(view: View, held: Held) -> Action | None:
     over = held.mode_since + held.row.wait
     # Every change that was acknowledged without the standby was at the writer by `over`.
     if view.now >= over and _catches_up(view) and _has_all(other, view.writer, over):
-        return Enter(held.row, Mode.TOGETHER)
+        # contextCSN does not tell of an entry that the standby has missed.
+        is_equal = view.equal is not None and view.equal.is_same(held.row)
+        return Enter(held.row, Mode.TOGETHER) if is_equal else Compare(held.row)
     return None
 
 

@@ -4,7 +4,8 @@ Each change is conditional on the row being the one that was seen (compare and s
 statement of a transaction. Ages are computed by the database, from its own clock.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sql
@@ -15,11 +16,15 @@ from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Action, Enter, Found, Promote, after
 from iredldap.gateways.cluster.view import Mode, Times, WriterRow
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.tables.directory_writer import DIRECTORY_COMPARISONS as _COMPARISONS
 from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS as _EPOCHS
 from iredldap.gateways.tables.directory_writer import DIRECTORY_WRITER as _WRITER
 
 _SEEN_EVERY = 400
 """Milliseconds between two notes that the writer was seen, of all workers together."""
+
+_FORSAKEN = 10_000
+"""Milliseconds without a sign of life after which another worker compares the servers."""
 
 
 class _Now(sql.ColumnElement[int]):
@@ -60,6 +65,17 @@ class Epoch:
     server_id: int | None
     forced: bool
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningReport:
+    """What the comparison has found by which a standby is joined.
+
+    `differing` is the number of entries, None: not known yet; `examples` tells of some of them.
+    """
+
+    differing: int | None
+    examples: tuple[str, ...]
 
 
 class WriterRegister:
@@ -171,22 +187,13 @@ class WriterRegister:
         if isinstance(action, Found | Promote):
             values = {**values, "seen_at": _Now()}
         if seen is None:
-            return self._inserted(connection, values)
+            return _inserted(connection, _WRITER, {"key": self._key, **values})
         same = sql.and_(
             _WRITER.c.key == self._key,
             _WRITER.c.epoch == seen.epoch,
             _WRITER.c.serial == seen.serial,
         )
         return connection.execute(sql.update(_WRITER).where(same).values(values)).rowcount == 1
-
-    def _inserted(self, connection: sql.Connection, values: dict[str, object]) -> bool:
-        try:
-            with connection.begin_nested():
-                connection.execute(sql.insert(_WRITER).values(key=self._key, **values))
-        except IntegrityError:
-            # Another worker was quicker.
-            return False
-        return True
 
     def _next_epoch(self, connection: sql.Connection) -> int:
         last = sql.select(sql.func.max(_EPOCHS.c.epoch)).where(_EPOCHS.c.key == self._key)
@@ -232,6 +239,62 @@ class WriterRegister:
         )
         self._database.write(lambda connection: connection.execute(change).rowcount)
 
+    def claim_comparison(self, row: WriterRow, worker: str) -> bool:
+        """Claim the comparison for a row, or give a sign of life: one worker makes it.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        mine = {"worker": worker, "alive_at": _Now()}
+        fresh = {"epoch": row.epoch, "serial": row.serial, "differing": None, "examples": "[]"}
+        same = sql.and_(_COMPARISONS.c.epoch == row.epoch, _COMPARISONS.c.serial == row.serial)
+        forsaken = _COMPARISONS.c.alive_at < _Now() - _FORSAKEN
+
+        def claim(connection: sql.Connection) -> bool:
+            ours = sql.update(_COMPARISONS).where(_COMPARISONS.c.key == self._key)
+            for condition, values in (
+                (sql.and_(same, sql.or_(_COMPARISONS.c.worker == worker, forsaken)), mine),
+                (sql.not_(same), {**mine, **fresh}),
+            ):
+                if connection.execute(ours.where(condition).values(values)).rowcount == 1:
+                    return True
+            return _inserted(connection, _COMPARISONS, {"key": self._key, **mine, **fresh})
+
+        return self._database.write(claim)
+
+    def note_comparison(self, row: WriterRow, differing: int, examples: Sequence[str]) -> None:
+        """Note what the comparison for a row has found.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        change = (
+            sql.update(_COMPARISONS)
+            .where(
+                _COMPARISONS.c.key == self._key,
+                _COMPARISONS.c.epoch == row.epoch,
+                _COMPARISONS.c.serial == row.serial,
+            )
+            .values(differing=differing, examples=json.dumps(examples))
+        )
+        self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    def comparison(self, row: WriterRow) -> JoiningReport | None:
+        """Return what the comparison for a row has found; None: there is none.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        wanted = sql.select(_COMPARISONS.c.differing, _COMPARISONS.c.examples).where(
+            _COMPARISONS.c.key == self._key,
+            _COMPARISONS.c.epoch == row.epoch,
+            _COMPARISONS.c.serial == row.serial,
+        )
+        found = self._database.read(lambda connection: connection.execute(wanted).first())
+        if found is None:
+            return None
+        return JoiningReport(found.differing, tuple(json.loads(found.examples)))
+
     def epochs(self) -> list[Epoch]:
         """Return the history, the first epoch first.
 
@@ -252,3 +315,13 @@ class WriterRegister:
             for row in connection.execute(wanted)
         ]
         return self._database.read(found)
+
+
+def _inserted(connection: sql.Connection, table: sql.Table, values: dict[str, object]) -> bool:
+    try:
+        with connection.begin_nested():
+            connection.execute(sql.insert(table).values(values))
+    except IntegrityError:
+        # Another worker was quicker.
+        return False
+    return True

@@ -13,6 +13,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import Agreement, NoWriter
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.confirmation import PendingChange
+from iredldap.gateways.cluster.joining import Joining, Opener
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Held, Mode
 from iredldap.gateways.ldap.servers import (
@@ -37,14 +38,16 @@ class AgreedServers(LdapServers):
     Args:
         settings: Their addresses, time-outs and the service account.
         register: The row of the writer.
+        open_one: Opens one of them for reads, past the agreement.
     """
 
-    def __init__(self, settings: LdapSettings, register: WriterRegister) -> None:
+    def __init__(self, settings: LdapSettings, register: WriterRegister, open_one: Opener) -> None:
         # A server that is cut off must not cost a request more than its failover takes.
         quick = min(settings.network_timeout, max(settings.failover_after, settings.health_timeout))
         super().__init__(replace(settings, network_timeout=quick))
         self.confirms = settings.confirm
-        self.agreement = Agreement(settings, register, self._all)
+        self._joining = Joining(settings, register, open_one)
+        self.agreement = Agreement(settings, register, self._all, self._joining)
         self._reads = settings.reads
         self._turn = count()
         self._mine = threading.local()
@@ -52,6 +55,7 @@ class AgreedServers(LdapServers):
 
     def attach(self, pool: Connections) -> None:
         self._pool = pool
+        self._joining.attach(pool)
 
     def start(self) -> None:
         self.agreement.start()

@@ -204,6 +204,7 @@ class View:
         other: Sight of the other server.
         uris: The servers of the settings, the admin's first choice first.
         sights: Sights of all of them.
+        equal: The row for which this worker has found both servers equal; None: none.
     """
 
     now: float
@@ -211,6 +212,7 @@ class View:
     times: Times
     sights: Mapping[str, Sight] = field(default_factory=dict)
     uris: tuple[str, ...] = ()
+    equal: WriterRow | None = None
 
     @property
     def writer(self) -> Sight:

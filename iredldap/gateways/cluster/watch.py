@@ -13,7 +13,8 @@ from iredldap.errors import Refusal
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.view import Sample, Sight
 from iredldap.gateways.ldap.errors import bind_refusal, refusal_for, result_code
-from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServer, abandon, close
+from iredldap.gateways.ldap.inherited import redirect
+from iredldap.gateways.ldap.servers import DirectoryConnection, LdapServer, close
 
 INTERVAL = 0.5
 """Seconds between two probes."""
@@ -23,6 +24,9 @@ _MOST_OF_IT = 0.8
 
 _READ_ONLY = (10, 53)
 """Result codes of a consumer for a write: referral, unwillingToPerform."""
+
+_ABANDONED: list[DirectoryConnection] = []
+"""Connections of the parent process; destroying one would call libldap."""
 
 log = structlog.get_logger("iredldap.writer")
 
@@ -45,13 +49,17 @@ class ServerWatch:
         self._settings = settings
         self._hangs = hangs
         self._connection: DirectoryConnection | None = None
+        self._descriptor = -1
         self._is_provider = False
 
     def forget(self) -> None:
         """Begin anew, after a fork: the connection is the parent process's."""
         connection, self._connection = self._connection, None
         if connection:
-            abandon(connection)
+            # The thread that used it is not in this process. If it was in a call, locks are held
+            # for ever, also libldap's: so the connection is kept, and never used again.
+            _ABANDONED.append(connection)
+            redirect(self._descriptor)
         self.sight = Sight()
 
     def run(self, closing: threading.Event) -> None:
@@ -105,6 +113,7 @@ class ServerWatch:
                 )
             except ldap.LDAPError as ex:
                 raise bind_refusal(ex, account) from ex
+            self._descriptor = self._connection.fileno()
             self._connection.timeout = self._settings.health_timeout
             self._is_provider = is_provider(self._connection, self._settings.suffix)
         return context_of(self._connection, self._settings.suffix, self._settings.health_timeout)

@@ -15,12 +15,12 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.directory_errors import DirectoryReadOnly
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.ldap.errors import LOST
+from iredldap.gateways.ldap.inherited import abandon
 from iredldap.gateways.ldap.servers import (
     DirectoryConnection,
     LdapServers,
     Purpose,
     Route,
-    abandon,
     close,
 )
 

@@ -3,7 +3,6 @@
 Source: `docs/decisions/0027-health.md`.
 """
 
-import os
 import socket
 import ssl
 import time
@@ -132,8 +131,8 @@ class Change:
     This one needs no confirmation: there is one server.
     """
 
-    def cover(self, state: str | None) -> None:
-        """Note a state (entryCSN) that the answer relies on; None: all that the writer has."""
+    def cover(self, state: str | None, dn: str | None = None) -> None:
+        """Note the state (entryCSN) of an entry, both of which the answer relies on, if known."""
 
     def note(self, dn: str | None, state: str | None, *, is_gone: bool = False) -> None:
         """Note a write that was carried out; of many, some wait for those before to be confirmed.
@@ -308,16 +307,6 @@ def close(connection: SimpleLDAPObject) -> None:
     """Close a connection; errors of one that is broken already are ignored."""
     with suppress(ldap.LDAPError):
         connection.unbind_ext()
-
-
-def abandon(connection: DirectoryConnection) -> None:
-    """Close a connection that the parent process still uses, without sending an unbind."""
-    with suppress(OSError, ValueError, ldap.LDAPError):
-        # libldap sends an unbind request when it closes: into /dev/null.
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, connection.fileno())
-        os.close(null)
-    close(connection)
 
 
 def _prepare(connection: SimpleLDAPObject, settings: LdapSettings, uri: str) -> None:

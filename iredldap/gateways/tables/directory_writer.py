@@ -24,6 +24,22 @@ DIRECTORY_WRITER = sql.Table(
     sql.Column("node", sql.String(255), nullable=False),
 )
 
+DIRECTORY_COMPARISONS = sql.Table(
+    "directory_comparisons",
+    METADATA,
+    # One row for each directory: of the comparison that a standby is joined by.
+    sql.Column("key", sql.String(64), primary_key=True),
+    # The row of the writer that it is made for.
+    sql.Column("epoch", sql.BigInteger, nullable=False),
+    sql.Column("serial", sql.BigInteger, nullable=False),
+    # The worker that makes it, and its last sign of life.
+    sql.Column("worker", sql.String(64), nullable=False),
+    sql.Column("alive_at", sql.BigInteger, nullable=False),
+    # How many entries differ; null: that is not known yet. Some of them, as JSON.
+    sql.Column("differing", sql.BigInteger),
+    sql.Column("examples", LONG, nullable=False),
+)
+
 DIRECTORY_EPOCHS = sql.Table(
     "directory_epochs",
     METADATA,

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from iredldap.config.ldap import LdapSettings
@@ -79,11 +79,6 @@ class ServerSurvey:
     provider: str | None
 
 
-def only(settings: LdapSettings, uri: str) -> LdapSettings:
-    """Return the settings for one server, and no other one in its place."""
-    return replace(settings, uri=(uri,), writer="first")
-
-
 def survey(settings: LdapSettings, patience: float = PATIENCE) -> ServerSurvey:
     """Write an entry to each server, wait for it on the others, and delete it.
 
@@ -93,7 +88,7 @@ def survey(settings: LdapSettings, patience: float = PATIENCE) -> ServerSurvey:
     """
     with ExitStack() as stack:
         servers = [
-            ServerFacts(uri, stack.enter_context(closing(Directory(only(settings, uri)))))
+            ServerFacts(uri, stack.enter_context(closing(Directory(settings.only(uri)))))
             for uri in settings.uri
         ]
         for server in servers:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.dit import csn
@@ -11,7 +11,7 @@ from iredldap.dit.csn import CsnVector
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import Refusal
 from iredldap.gateways.cluster import strays
-from iredldap.gateways.cluster.register import Epoch, WriterRegister
+from iredldap.gateways.cluster.register import Epoch, JoiningReport, WriterRegister
 from iredldap.gateways.cluster.view import Mode, Sight, WriterRow
 from iredldap.gateways.cluster.watch import ServerWatch
 from iredldap.gateways.directory import Directory
@@ -62,11 +62,15 @@ class ServerStatus:
 
 @dataclass(frozen=True, slots=True)
 class WriterStatus:
-    """The agreement, and the servers; `row` is None where nothing was agreed yet."""
+    """The agreement, and the servers; `row` is None where nothing was agreed yet.
+
+    `comparison` is that by which the standby joins; None: it does not join now, or is behind.
+    """
 
     row: WriterRow | None
     epoch: Epoch | None
     servers: Sequence[ServerStatus]
+    comparison: JoiningReport | None = None
 
     @property
     def is_good(self) -> bool:
@@ -94,6 +98,8 @@ class WriterStatus:
             "began": epoch.began if epoch else None,
             "node": epoch.node if epoch else None,
             "forced": epoch.forced if epoch else None,
+            "differing": self.comparison.differing if self.comparison else None,
+            "differences": [*self.comparison.examples] if self.comparison else [],
             "servers": [server.as_json() for server in self.servers],
         }
 
@@ -121,7 +127,9 @@ def status(settings: LdapSettings, register: WriterRegister) -> WriterStatus:
             )
         )
         watch.close()
-    return WriterStatus(row, history[-1] if history else None, servers)
+    is_joining = row is not None and row.mode is Mode.JOINING
+    comparison = register.comparison(row) if row and is_joining else None
+    return WriterStatus(row, history[-1] if history else None, servers, comparison)
 
 
 def _lags(row: WriterRow | None, watches: dict[str, ServerWatch]) -> dict[str, float]:
@@ -158,13 +166,12 @@ def _strays(settings: LdapSettings, uri: str, wanted: Sequence[strays.StrayRange
     """Count the entries of a server that are strays; None: it cannot be read."""
     if not wanted:
         return 0
-    alone = replace(settings, uri=(uri,), writer="first")
     query = Query(settings.suffix, Scope.SUBTREE, strays.narrowed(wanted), ("entryCSN",))
     is_stray: Callable[[str], bool] = lambda state: any(  # noqa: E731
         one.includes(state) for one in wanted
     )
     try:
-        with closing(Directory(alone)) as directory:
+        with closing(Directory(settings.only(uri))) as directory:
             return sum(bool(entry.csn and is_stray(entry.csn)) for entry in directory.stream(query))
     except Refusal:
         return None

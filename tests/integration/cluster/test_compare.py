@@ -11,8 +11,8 @@ import pytest
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
+from iredldap.gateways.cluster.comparison import ServerComparer, ServerComparison
 from iredldap.gateways.directory import Directory
-from iredldap.operations.diagnosis.comparison import ServerComparer, ServerComparison
 from tests.support.pair import Member, Pair, started
 from tests.support.patience import PATIENCE
 from tests.support.world import SUFFIX, WRITER_PASSWORD

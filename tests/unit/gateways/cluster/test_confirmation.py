@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import ldap
 import pytest
+from ldap.controls.libldap import AssertionControl
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
@@ -42,6 +43,9 @@ CONTEXT = "the context"
 class Server:
     """A server with entries by DN: states."""
 
+    timeout = 5.0
+    gives_up = True
+
     def __init__(self, **states: str) -> None:
         self.states = dict(states)
         self.written: list[str] = []
@@ -51,20 +55,24 @@ class Server:
         self.written.append("fence")
 
     def search_ext(self, dn: str, *_: Any, attrlist: list[str], **__: Any) -> int:
-        attributes = {"entryCSN": [self.states.get(dn, "").encode()], "objectClass": [b"top"]}
-        (name,) = attrlist
-        self._answers.append([(dn, {name: attributes[name]})] if dn in self.states else None)
+        assert attrlist == ["entryCSN"]
+        state = {"entryCSN": [self.states.get(dn, "").encode()]}
+        self._answers.append([(dn, state)] if dn in self.states else None)
         return 1
 
-    def modify_ext(self, dn: str, changes: list[Any], **_: Any) -> int:
-        assert changes == [(ldap.MOD_REPLACE, "objectClass", [b"top"])]
+    def modify_ext(self, dn: str, changes: list[Any], controls: list[Any]) -> int:
+        assert changes == []
+        assertion = next(one for one in controls if isinstance(one, AssertionControl))
+        assert f"(entryCSN={self.states[dn]})" in assertion.filterstr
         self.written.append(dn)
         self.states[dn] = csn(20, 1)
-        self._answers.append([])
         return 1
 
+    def result4(self, *_: Any, **__: Any) -> Any:
+        return (0, [], 1, [])
+
     def result3(self, *_: Any, **__: Any) -> Any:
-        answer = self._answers.pop()
+        answer = self._answers.pop(0)
         if answer is None:
             raise ldap.NO_SUCH_OBJECT
         return (0, answer)
@@ -73,7 +81,8 @@ class Server:
 def pending(monkeypatch: pytest.MonkeyPatch, writer: Server, standby: Server) -> Any:
     """A change on two servers, of which the standby's context has everything."""
     monkeypatch.setattr(confirmation, "_GRACE", 0.01)
-    covering = Mock(covers=lambda _: True)
+    covering = MagicMock(covers=lambda _: True)
+    covering.__iter__.side_effect = lambda: iter([])
     monkeypatch.setattr(confirmation, "context_of", lambda *_: covering)
     agreement: Any = Mock(spec=Agreement)
     agreement.permitted.return_value = Mock(mode=Mode.TOGETHER)
@@ -98,8 +107,8 @@ def test_an_entry_that_the_other_server_missed_is_written_again(
     agreement, change = pending(monkeypatch, writer, standby)
     original = writer.modify_ext
 
-    def replicated(dn: str, changes: list[Any], **more: Any) -> int:
-        number = original(dn, changes, **more)
+    def replicated(dn: str, changes: list[Any], controls: list[Any]) -> int:
+        number = original(dn, changes, controls)
         standby.states[dn] = writer.states[dn]
         return number
 
@@ -133,3 +142,44 @@ def test_what_others_have_written_since_is_theirs(
 
     assert writer.written == []
     agreement.go_alone.assert_not_called()
+
+
+def test_each_entry_of_a_sweep_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many: one that was missed in the middle is written again."""
+    names = [f"cn={number}" for number in range(150)]
+    writer, standby = Server(**dict.fromkeys(names, NEW)), Server(**dict.fromkeys(names, NEW))
+    del standby.states[names[77]]
+    agreement, change = pending(monkeypatch, writer, standby)
+    agreement.go_alone.side_effect = lambda _: None
+
+    for name in names:
+        change.note(name, NEW)
+    change.confirm()
+
+    assert writer.written == ["fence", names[77]]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_answer_that_relies_on_an_entry_waits_for_that_entry(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """A repeated request finds its work done: by one that died before it was confirmed."""
+    writer, standby = Server(**{DN: NEW}), Server(**({DN: NEW} if there else {}))
+    _, change = pending(monkeypatch, writer, standby)
+
+    change.cover(None, DN)
+    change.cover(NEW)
+    change.confirm()
+
+    assert bool(writer.written) is not there
+
+
+def test_what_is_gone_from_the_writer_must_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, standby = Server(), Server(**{DN: NEW})
+    agreement, change = pending(monkeypatch, writer, standby)
+
+    change.cover(NEW)
+    change.cover(None, DN)
+    change.confirm()
+
+    agreement.go_alone.assert_called_once_with(1)

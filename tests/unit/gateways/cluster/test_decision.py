@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from iredldap.dit.csn import CsnVector
-from iredldap.gateways.cluster.decision import Enter, Found, Open, Promote, after, decide
+from iredldap.gateways.cluster.decision import Compare, Enter, Found, Open, Promote, after, decide
 from iredldap.gateways.cluster.view import (
     Held,
     Mode,
@@ -40,9 +40,10 @@ def view(
     b: Sight | None = None,
     since: float = NOW - 60,
     until: float = NOW + 1,
+    equal: WriterRow | None = None,
 ) -> View:
     held = Held(row, until, since, since) if row else None
-    return View(NOW, held, TIMES, {"A": a, "B": b or sight()}, ("A", "B"))
+    return View(NOW, held, TIMES, {"A": a, "B": b or sight()}, ("A", "B"), equal)
 
 
 def test_a_drained_standby_takes_the_place_of_a_silent_writer() -> None:
@@ -164,10 +165,18 @@ class TestModes:
         assert decide(seen) == Enter(self.ALONE, Mode.JOINING)
 
     def test_it_is_together_when_nobody_relies_on_alone_any_more(self) -> None:
-        assert decide(view(self.JOINING, a=sight(), since=NOW - 3.4)) is None
-        together = Enter(self.JOINING, Mode.TOGETHER)
-        assert decide(view(self.JOINING, a=sight(), since=NOW - 3.5)) == together
-        assert decide(view(self.JOINING, a=sight(), b=sight(OLD), since=NOW - 3.5)) is None
+        early = view(self.JOINING, a=sight(), since=NOW - 3.4, equal=self.JOINING)
+        assert decide(early) is None
+        seen = view(self.JOINING, a=sight(), since=NOW - 3.5, equal=self.JOINING)
+        assert decide(seen) == Enter(self.JOINING, Mode.TOGETHER)
+        behind = view(self.JOINING, a=sight(), b=sight(OLD), since=NOW - 3.5, equal=self.JOINING)
+        assert decide(behind) is None
+
+    @pytest.mark.parametrize("equal", [None, replace(JOINING, serial=19)])
+    def test_before_that_the_servers_are_compared(self, equal: WriterRow | None) -> None:
+        """For this very row: the writer may have been alone again since an earlier one."""
+        seen = view(self.JOINING, a=sight(), since=NOW - 3.5, equal=equal)
+        assert decide(seen) == Compare(self.JOINING)
 
     def test_it_is_alone_again_when_it_is_silent(self) -> None:
         assert decide(view(self.JOINING, a=sight(), b=SILENT)) == Enter(self.JOINING, Mode.ALONE)

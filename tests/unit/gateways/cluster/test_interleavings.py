@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from iredldap.dit.csn import CsnVector
-from iredldap.gateways.cluster.decision import Action, Enter, Promote, after, decide
+from iredldap.gateways.cluster.decision import Action, Compare, Enter, Promote, after, decide
 from iredldap.gateways.cluster.view import (
     Held,
     Mode,
@@ -36,11 +36,18 @@ servers = st.sampled_from(SERVERS)
 
 @dataclass
 class Server:
-    """A server: the number of changes of each origin that it has, and whether it runs."""
+    """A server: the number of changes of each origin that it has, and whether it runs.
+
+    `missed` are changes that it lacks for all that, of which its vector does not tell.
+    """
 
     name: str
     has: dict[str, int] = field(default_factory=dict)
     up: bool = True
+    missed: set[tuple[str, int]] = field(default_factory=set)
+
+    def holds(self, origin: str, number: int) -> bool:
+        return self.has.get(origin, 0) >= number and (origin, number) not in self.missed
 
     def vector(self) -> CsnVector:
         return CsnVector.of(csn(origin, number) for origin, number in self.has.items())
@@ -67,6 +74,7 @@ class Worker:
     sees: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(SERVERS, True))
     reads: list[tuple[float, WriterRow]] = field(default_factory=list)
     action: Action | None = None
+    equal: WriterRow | None = None
     paused: bool = False
     late: bool = False
 
@@ -85,6 +93,7 @@ class Interleavings(RuleBasedStateMachine):
         self.seen_at = self.mode_at = 0.0
         self.servers = {name: Server(name, {"A": 1}) for name in SERVERS}
         self.linked = True
+        self.misses = False
         # Monotonic clocks of two machines have nothing to do with each other.
         self.workers = [Worker(TIMES[0], 0.0), Worker(TIMES[1], float(ahead))]
         self.writes: list[Write] = []
@@ -131,6 +140,11 @@ class Interleavings(RuleBasedStateMachine):
     def link(self, linked: bool) -> None:
         self.linked = linked
 
+    @rule(misses=st.booleans())
+    def miss(self, misses: bool) -> None:
+        """Have servers miss what they take over, though their vectors move on."""
+        self.misses = misses
+
     @rule(number=worker_numbers)
     def send(self, number: int) -> None:
         worker = self.workers[number]
@@ -144,7 +158,25 @@ class Interleavings(RuleBasedStateMachine):
         waiting = [one for one in self.writes if not one.number]
         if not waiting:
             return
-        one = data.draw(st.sampled_from(waiting))
+        self.execute(data.draw(st.sampled_from(waiting)))
+
+    @rule(number=worker_numbers, steps=st.integers(8, 40))
+    def return_and_miss(self, number: int, steps: int) -> None:
+        """Crash the standby, write without it, and let it miss that when it is back."""
+        if self.row:
+            (standby,) = set(SERVERS) - {self.row.uri}
+            self.crash(standby, up=False)
+            self.send(number)
+            for one in self.writes:
+                if not one.number:
+                    self.execute(one)
+            self.pass_time(16)
+            self.crash(standby, up=True)
+            self.miss(misses=True)
+            self.pass_time(steps)
+            self.miss(misses=False)
+
+    def execute(self, one: Write) -> None:
         server = self.servers[one.uri]
         if not server.up or not self.workers[one.worker].sees[one.uri]:
             return
@@ -164,6 +196,9 @@ class Interleavings(RuleBasedStateMachine):
             for origin in SERVERS:
                 newest = max(server.has.get(origin, 0) for server in self.servers.values())
                 for server in self.servers.values():
+                    if self.misses:
+                        lacking = range(server.has.get(origin, 0) + 1, newest + 1)
+                        server.missed |= {(origin, number) for number in lacking}
                     if newest:
                         server.has[origin] = newest
 
@@ -187,11 +222,24 @@ class Interleavings(RuleBasedStateMachine):
         held = worker.held
         if held and held.row.usable and worker.sights[held.row.uri].is_healthy:
             self.seen_at = self.now
-        view = View(local, held, worker.times, worker.sights, SERVERS)
-        worker.action = decide(view) if held or self.row is None else None
+        view = View(local, held, worker.times, worker.sights, SERVERS, worker.equal)
+        action = decide(view) if held or self.row is None else None
+        if isinstance(action, Compare):
+            self.compare(worker, action.row)
+        worker.action = None if isinstance(action, Compare) else action
         if not worker.late:
             self.change(worker.action, worker.times)
             worker.action = None
+
+    def compare(self, worker: Worker, row: WriterRow) -> None:
+        """Have replication carry what the standby has missed, as far as the writer has it."""
+        writer = self.servers[row.uri]
+        (other,) = (server for server in self.servers.values() if server is not writer)
+        if writer.up and other.up and worker.sees[writer.name] and worker.sees[other.name]:
+            if self.linked:
+                other.missed &= writer.missed
+            if other.missed <= writer.missed:
+                worker.equal = row
 
     def read(self, worker: Worker, local: float) -> None:
         if self.row is None:
@@ -231,8 +279,8 @@ class Interleavings(RuleBasedStateMachine):
             if held.row.epoch != one.epoch or not held.may_write(self.now + worker.clock):
                 continue
             (standby,) = set(SERVERS) - {one.uri}
-            server, state = self.servers[standby], csn(one.uri, one.number)
-            confirmed = server.up and worker.sees[standby] and server.vector().includes(state)
+            server = self.servers[standby]
+            confirmed = server.up and worker.sees[standby] and server.holds(one.uri, one.number)
             if held.row.mode is Mode.ALONE or confirmed:
                 one.acknowledged = True
             elif self.now - one.sent > worker.times.failover_after:
@@ -255,9 +303,9 @@ class Interleavings(RuleBasedStateMachine):
     def nothing_is_lost(self) -> None:
         """The agreed writer has every acknowledged write."""
         if self.row:
-            has = self.servers[self.row.uri].has
+            writer = self.servers[self.row.uri]
             for one in self.writes:
-                assert not one.acknowledged or has.get(one.uri, 0) >= one.number
+                assert not one.acknowledged or writer.holds(one.uri, one.number)
 
 
 Interleavings.TestCase.settings = settings(examples(120), stateful_step_count=40, deadline=None)

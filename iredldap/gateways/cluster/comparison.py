@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import Protocol
 
 from iredldap.dit import filters, names
 from iredldap.dit.csn import CsnVector, is_csn
 from iredldap.dit.entry import Entry
+from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InternalError
-from iredldap.gateways.directory import Directory
 
 _STATES = ("entryUUID", "entryCSN")
 _ANY = "(objectClass=*)"
@@ -39,6 +40,19 @@ _SUSPECTS = """
 SELECT uuid FROM state GROUP BY uuid
 HAVING count(*) <> ? OR min(digest) <> max(digest)
 """
+
+
+class Readable(Protocol):
+    """One server, as far as it is compared."""
+
+    @property
+    def tree(self) -> Tree: ...
+
+    def read(self, dn: str, attributes: tuple[str, ...]) -> Entry | None: ...
+
+    def find(self, query: Query) -> list[Entry]: ...
+
+    def stream(self, query: Query, *, must_exist: bool) -> Iterator[Entry]: ...
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ class ServerComparer:
         sleep: Pauses for some seconds.
     """
 
-    servers: Mapping[str, Directory]
+    servers: Mapping[str, Readable]
     contents: bool = False
     sleep: Callable[[float], object] = time.sleep
     _entries: dict[str, int] = field(default_factory=dict)
@@ -147,6 +161,15 @@ class ServerComparer:
         found = sorted(differences, key=lambda one: names.components(one.dn)[::-1])
         return ServerComparison(self._entries, self._vectors(), found)
 
+    def left_of(self, before: Iterable[DifferingEntry]) -> list[DifferingEntry]:
+        """Read entries again, and return those that have neither become equal nor moved on.
+
+        Raises:
+            ServerDown: If a server does not respond.
+        """
+        former = {one.uuid: one for one in before}
+        return [one for one in self._differences(former) if not one.has_moved_on(former[one.uuid])]
+
     def _suspects(self) -> list[str]:
         with closing(sqlite3.connect("", isolation_level=None)) as database:
             database.executescript(_SCHEMA)
@@ -157,7 +180,7 @@ class ServerComparer:
             found = database.execute(_SUSPECTS, (len(self.servers),))
             return [_uuid(key) for (key,) in found]
 
-    def _read(self, directory: Directory) -> Iterator[Entry]:
+    def _read(self, directory: Readable) -> Iterator[Entry]:
         query = Query(directory.tree.suffix, Scope.SUBTREE, _ANY, self._wanted)
         return directory.stream(query, must_exist=True)
 
@@ -183,11 +206,7 @@ class ServerComparer:
             self.sleep(_PAUSE)
             before, vectors = vectors, self._vectors()
             behind = [name for name, vector in vectors.items() if not vector.covers(goal)]
-            found = {
-                one.uuid: one
-                for one in self._differences(found)
-                if not one.has_moved_on(first[one.uuid])
-            }
+            found = {one.uuid: one for one in self.left_of(first[uuid] for uuid in found)}
             if not behind:
                 break
             idle = idle + 1 if all(vectors[name] == before[name] for name in behind) else 0
@@ -215,7 +234,7 @@ class ServerComparer:
         return {name: vector(directory) for name, directory in self.servers.items()}
 
 
-def vector(directory: Directory) -> CsnVector:
+def vector(directory: Readable) -> CsnVector:
     """Read the `contextCSN` of a server; empty if it has none, or does not show it.
 
     Raises:
