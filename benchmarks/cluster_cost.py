@@ -14,8 +14,8 @@ from benchmarks.clients import Call, Clients
 from benchmarks.figures import Row
 from benchmarks.served import Api
 from iredldap.embedded.gunicorn import Gunicorn
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.process import await_http
-from iredldap.embedded.slapd import free_port
 from iredldap.gateways.cluster.view import Mode
 from tests.faults.clients import Load, Sender
 from tests.faults.site import NAMES, Site

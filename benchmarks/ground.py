@@ -17,7 +17,8 @@ from iredldap.dit import base, domain_entry, passwords, user_entry
 from iredldap.dit.base import Made
 from iredldap.dit.entry import encoded
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import GIB, Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import GIB, Slapd
 from iredldap.ldif import writer
 from iredldap.shipped import shipped
 

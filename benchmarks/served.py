@@ -18,7 +18,8 @@ from benchmarks.ground import ADMIN, PASSWORD, SUFFIX
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.gunicorn import gunicorn_command
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.installation import configuration
 from tests.support.databases import Urls, sqlite_databases
 

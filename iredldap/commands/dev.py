@@ -15,7 +15,7 @@ from iredldap.embedded.control import order
 from iredldap.embedded.development import Development
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
 from iredldap.embedded.faults import ALL, FAULTS
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.state import StateDatabase

@@ -16,9 +16,9 @@ from iredldap.embedded.cluster_parts import BALANCER, NAMES, Parts
 from iredldap.embedded.control import Control
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.faults import Faults
+from iredldap.embedded.ports import refuse_taken_port
 from iredldap.embedded.process import Server, await_http, last_lines
 from iredldap.embedded.replication import replicator_entry
-from iredldap.embedded.slapd import refuse_taken_port
 from iredldap.embedded.trial import SUFFIX, Trial
 
 _TURN_SECONDS = 0.2

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from iredldap.embedded.faults import Line
 from iredldap.embedded.gunicorn import Gunicorn
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.postgresql import PostgreSQL
 from iredldap.embedded.process import Process, Server
 from iredldap.embedded.relay import CLIENT_ADDRESS, Relay
 from iredldap.embedded.replication import Replication
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.embedded.trial import SUFFIX, Trial, write_configuration
 from iredldap.installation import Value
 from iredldap.shipped import shipped

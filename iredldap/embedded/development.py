@@ -7,8 +7,9 @@ from pathlib import Path
 
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.gunicorn import Gunicorn
+from iredldap.embedded.ports import refuse_taken_port
 from iredldap.embedded.process import await_http
-from iredldap.embedded.slapd import Slapd, refuse_taken_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.embedded.trial import SUFFIX, Trial, write_configuration
 from iredldap.shipped import shipped
 

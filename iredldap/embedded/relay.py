@@ -11,7 +11,7 @@ from contextlib import suppress
 from enum import Enum, auto
 
 from iredldap.embedded.errors import EmbeddedError
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 
 CLIENT_ADDRESS = "LDAPSOCKET_BIND_ADDRESSES"
 """Variable of libldap: the address that connections are made from."""

@@ -3,10 +3,8 @@
 import errno
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -19,8 +17,9 @@ import ldap
 
 from iredldap.embedded import installed
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.errors import EmbeddedError, PortRefusedError
+from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.local_socket import LocalSocket
+from iredldap.embedded.ports import refuse_taken_port
 from iredldap.embedded.replication import Replication
 
 GIB = 1024**3
@@ -31,57 +30,9 @@ _PLAIN_SUFFIX = re.compile(r"[A-Za-z]+=[\w. -]+(,[A-Za-z]+=[\w. -]+)*", re.ASCII
 # Without the defaults of this machine's ldap.conf and the user's ~/.ldaprc.
 _ENVIRONMENT = {"LDAPNOINIT": "1"}
 
-# The range of ports that Linux uses for outgoing connections.
-_OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LEAST_PORT = 10_000
-_PORT_TRIES = 100
-
 _START_SECONDS = 60.0
 """Enough for a much slower machine; a server that exits is noticed at once."""
 _ANSWER_SECONDS = 5
-
-
-def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that is free now.
-
-    Not one of those that the system uses for outgoing connections, if there are others: such a port
-    could be taken before the server listens, or while it is restarted.
-    """
-    for _ in range(_PORT_TRIES):
-        with socket.socket() as probe:
-            wanted = _unassigned_port()
-            try:
-                probe.bind(("127.0.0.1", wanted))
-            except OSError as error:
-                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-                    raise
-            else:
-                return int(probe.getsockname()[1])
-    raise EmbeddedError("no free port of 127.0.0.1 was found")
-
-
-def _unassigned_port() -> int:
-    """Choose a port outside the range for outgoing connections; 0, the system's choice, if none."""
-    try:
-        first = int(_OUTGOING_PORTS.read_text("ascii").split()[0])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return secrets.choice(range(_LEAST_PORT, first)) if first > 2 * _LEAST_PORT else 0
-
-
-def refuse_taken_port(port: int) -> None:
-    """Refuse a TCP port of 127.0.0.1 that is taken: its owner could answer in our server's place.
-
-    Raises:
-        PortRefusedError: If it is taken, or not permitted.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            why = "taken" if error.errno == errno.EADDRINUSE else f"not for us: {error}"
-            raise PortRefusedError(port, why) from error
 
 
 class Slapd:

@@ -19,8 +19,8 @@ from iredldap.config.settings import Secret
 from iredldap.dit.names import Tree
 from iredldap.embedded.cluster_parts import POSTGRESQL
 from iredldap.embedded.control import order
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.postgresql import PostgreSQL
-from iredldap.embedded.slapd import free_port
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode, WriterRow
 from iredldap.gateways.state import StateDatabase

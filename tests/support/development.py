@@ -13,7 +13,7 @@ from pathlib import Path
 import ldap
 
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from tests.support.client import Client
 from tests.support.patience import PATIENCE
 

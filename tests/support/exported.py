@@ -15,7 +15,8 @@ from iredldap.dit import base, passwords
 from iredldap.dit.entry import encoded
 from iredldap.dit.mail_names import domain_of
 from iredldap.dit.names import CONTAINERS, Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record
 from iredldap.shipped import shipped

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from iredldap.dit.generations import GENERATIONS, TODAY, Generation, extent
 from iredldap.dit.names import CONTAINERS, Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.ldif import writer
 from iredldap.shipped import shipped
 

@@ -17,9 +17,10 @@ import ldap
 from ldap.ldapobject import SimpleLDAPObject
 
 from iredldap.dit.names import Tree
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.relay import CLIENT_ADDRESS, Relay
 from iredldap.embedded.replication import Replication, replicator_entry
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.shipped import shipped
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, UNFLUSHED, World, first_tree, salted

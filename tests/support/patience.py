@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 
 PATIENCE = 60.0
 """Seconds that anything may take that must happen; no wait of a test is shorter."""

@@ -18,7 +18,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError
 
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import free_port, refuse_taken_port
+from iredldap.embedded.ports import free_port, refuse_taken_port
 from tests.support.mailservers import PATH
 from tests.support.patience import PATIENCE
 

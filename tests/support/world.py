@@ -10,7 +10,8 @@ from ldap.ldapobject import SimpleLDAPObject
 from iredldap.dit import base, passwords
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.shipped import shipped
 from tests.support.patience import PATIENCE
 

@@ -14,8 +14,8 @@ import ldap
 import pytest
 import requests
 
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.postgresql import PostgreSQL
-from iredldap.embedded.slapd import free_port
 from tests.support.client import done
 from tests.support.development import COMMAND, Running, running
 from tests.support.patience import PATIENCE, wait_until

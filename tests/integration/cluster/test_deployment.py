@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from iredldap.embedded.balancer import balancer, haproxy
+from iredldap.embedded.ports import free_port
 from iredldap.embedded.process import Process
 from iredldap.embedded.replication import Replication
-from iredldap.embedded.slapd import free_port
 from tests.support.mailservers import PATH
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.sqlservers import program

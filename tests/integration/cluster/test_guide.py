@@ -12,7 +12,8 @@ import ldap
 
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.shipped import shipped
 from tests.support.mailservers import PATH
 from tests.support.patience import wait_until

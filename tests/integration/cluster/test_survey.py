@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from iredldap.cli import main
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.operations.diagnosis.server_survey import ServerSurvey, survey
 from iredldap.shipped import shipped
 from tests.support import exported

@@ -15,7 +15,8 @@ from iredldap.config.reader import read_file
 from iredldap.dit import base
 from iredldap.dit.names import Tree
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE, started
 from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD, World, salted

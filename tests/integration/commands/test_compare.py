@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from iredldap.cli import main
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.shipped import shipped
 from tests.support.exported import SECRET, SUFFIX, TREE, domain, running, user
 from tests.support.patience import started

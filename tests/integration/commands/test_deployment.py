@@ -19,7 +19,7 @@ from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.config.server import ServerSettings
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.gunicorn import gunicorn_command
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from iredldap.installation import configuration
 from tests.support.client import Client, done, refused
 from tests.support.databases import sqlite_urls

@@ -11,7 +11,7 @@ import ldap
 import pytest
 import requests
 
-from iredldap.embedded.slapd import refuse_taken_port
+from iredldap.embedded.ports import refuse_taken_port
 from tests.support import founding_sample
 from tests.support.client import done, refused
 from tests.support.development import COMMAND, running

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from iredldap.cli import main
 from iredldap.dit.consistency.checks import RULES, Violation, examine
 from iredldap.dit.entry import Entry
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from tests.support.client import Client, done
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.serving import SESSION_KEY

@@ -14,7 +14,7 @@ import requests
 from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.embedded.child import ended_with_parent
 from iredldap.embedded.gunicorn import gunicorn_command
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from iredldap.installation import Value, configuration
 from tests.support.client import Client
 from tests.support.databases import sqlite_urls

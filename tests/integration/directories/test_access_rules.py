@@ -11,7 +11,8 @@ from typing import Any
 import ldap
 import pytest
 
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from tests.support.patience import started, wait_until
 
 SUFFIX = "dc=example,dc=com"

@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.cluster.watch import ServerWatch
 from iredldap.shipped import shipped
 from tests.support.client import Client, refused

@@ -19,7 +19,8 @@ from iredldap.dit.consistency.checks import examine
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Outside
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.shipped import shipped

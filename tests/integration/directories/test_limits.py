@@ -22,7 +22,8 @@ from iredldap.dit import base, domain_entry, user_entry
 from iredldap.dit.base import Made
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.operations.diagnosis import findings
 from iredldap.operations.diagnosis.startup_report import StartupReport

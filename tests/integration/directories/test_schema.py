@@ -15,7 +15,8 @@ from ldap.schema import AttributeType, ObjectClass, SubSchema
 
 from iredldap.dit.dn_references import ACCOUNT_DNS, MEMBER_DNS
 from iredldap.dit.schema import Schema
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from tests.support.patience import started
 
 SUFFIX = "dc=example,dc=com"

@@ -18,7 +18,8 @@ from iredldap.config.reader import read_file
 from iredldap.config.settings import Secret
 from iredldap.dit import base
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.shipped import shipped

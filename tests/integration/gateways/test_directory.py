@@ -20,7 +20,8 @@ from iredldap.dit import base, generations, passwords, placement
 from iredldap.dit.fields import StoredAttribute
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Query, Scope
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.errors import (
     AlreadyExists,
     InternalError,

@@ -9,7 +9,7 @@ import pytest
 
 from iredldap.config.sections import MlmmjadminSettings
 from iredldap.config.settings import Secret
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from iredldap.errors import MlmmjadminUnavailable
 from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from tests.support.mlmmjadmin import TOKEN, MlmmjadminServer

@@ -24,7 +24,8 @@ from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.directory_errors import DirectoryDenies
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, ServerDown
 from iredldap.gateways.ldap import servers
 from iredldap.ldif.writer import record

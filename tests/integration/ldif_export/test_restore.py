@@ -16,7 +16,8 @@ from iredldap.config.settings import Secret
 from iredldap.dit import base, names, passwords
 from iredldap.dit import plan as changes
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.errors import PreconditionFailed, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap import servers

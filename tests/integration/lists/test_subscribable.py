@@ -14,7 +14,8 @@ from iredldap.dit import subscribable
 from iredldap.dit.form_parser import parse
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.errors import AlreadyExists, Refusal
 from iredldap.limit_errors import ExceededDomainAccountLimit
 from iredldap.operations import dispatch

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from tests.support.dovecot_dialects import Mailbox
 from tests.support.mailservers import Dovecot, MailServerError, Postfix, Security
 from tests.support.patience import started

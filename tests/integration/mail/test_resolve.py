@@ -9,7 +9,8 @@ import pytest
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.gateways.directory import Directory
 from iredldap.operations.lookups.mail_flow import KINDS, MailFlow
 from iredldap.shipped import shipped

@@ -16,7 +16,7 @@ import requests
 from structlog.testing import capture_logs
 
 from iredldap.embedded.child import ended_with_parent
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from tests.support.client import Client, done, refused
 from tests.support.patience import PATIENCE, comes_within, started, wait_until
 from tests.support.serving import Served

@@ -15,7 +15,8 @@ import requests
 
 from iredldap.dit import base
 from iredldap.dit.names import Tree
-from iredldap.embedded.slapd import Slapd, free_port
+from iredldap.embedded.ports import free_port
+from iredldap.embedded.slapd import Slapd
 from iredldap.shipped import shipped
 from tests.integration.web.test_costs import counted
 from tests.support.client import Client, done, refused

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from iredldap.embedded.slapd import free_port
+from iredldap.embedded.ports import free_port
 from tests.support.client import Client, done, refused
 from tests.support.databases import PostgreSQL, rows
 from tests.support.gunicorn import Running, started
