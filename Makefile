@@ -28,14 +28,14 @@ run: provide-run $(VENV)/program ## start the API on a directory of its own (POR
 cluster: provide-cluster $(VENV)/cluster ## start two directories, two nodes and a balancer (PORT, LDAP_PORT, VAR)
 	@exec $(BIN)/iredldap dev --cluster
 
-# Each process has servers of its own; most of the time it waits for them, so one more than cores.
+# Each process has servers of its own, and waits for them for more than half of the time.
 # A process begins with a row of files, and who has no more takes half of what another one has left.
 test: provide-test $(VENV)/ready ## run every test, or those of an area (AREA=lists ARGS='-k rename')
-	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$$(( 2 * $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
 fuzz: provide-test $(VENV)/ready ## run the property tests with many times the examples (FUZZ=20)
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest -m hypothesis \
-		--numprocesses=$$(( $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
+		--numprocesses=$$(( 2 * $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
 unit: $(VENV)/ready ## run the tests that need no server
 	$(BIN)/python -m pytest $(or $(filter tests/unit/%,$(TESTS)),tests/unit) $(ARGS)

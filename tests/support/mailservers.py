@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -357,11 +358,24 @@ def _without_lookups(name: str) -> tuple[str, ...]:
     Where `/etc/hosts` lacks the name and no name server answers, as in a chroot, each process waits
     for two attempts of 5 s; a test has hundreds of them.
     """
+    if _knows_itself():
+        # Three processes fewer for each look-up.
+        return (_program(name),)
     if os.geteuid() != 0:
         # It would take a user namespace, in which the files of root have another owner: Postfix
         # then refuses to load its LDAP maps.
         return (_program(name),)
     return (_program("unshare"), *UNDER_AN_ADDRESS, _program(name))
+
+
+@cache
+def _knows_itself() -> bool:
+    """Return whether this machine's name is found in `/etc/hosts`, so without a name server."""
+    try:
+        lines = Path("/etc/hosts").read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return False
+    return any(socket.gethostname() in line.partition("#")[0].split()[1:] for line in lines)
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
