@@ -219,7 +219,8 @@ UTF-8.
 - Names of parameters are case sensitive. An older name does what the new one does; where both
   are sent, the new one counts.
 - Of a parameter that is sent repeatedly the last value counts; those of a list are joined.
-- The data of a read may be sent back as they are, in JSON: nothing changes. What stands under a
+- The data of a read may be sent back as they are, in JSON: nothing changes. (A read that is made
+  for that is [`view=params`](#reading-what-can-be-written).) What stands under a
   name that is no parameter (`accountSetting`, say) may be anything; it is ignored and named. A
   parameter under the name of an attribute, with the very values of that, changes nothing.
 - An empty value counts as not sent unless its row says what it does.
@@ -275,6 +276,57 @@ and what was not. Such a request can be sent again.
 
 Answers of `POST /api/login` repeat `_success` and `_msg` under the older names `success` and
 `msg`; the setting `legacy_keys` does that for all answers.
+
+## Reading what can be written
+
+What a `GET` of an entry answers is what is stored: attributes of the directory, sizes in bytes.
+With `view=params` it answers with the parameters that can be set, by the names and in the units
+of requests, as JSON has them: numbers are numbers, lists are sorted arrays.
+
+```
+{view_example}```
+
+- Sent back with `PUT`, as JSON, also with `Prefer: handling=strict`, it changes nothing: the
+  answer is 200 with the same `ETag`. So a client reads, changes a value, and sends all of it.
+- It is complete: what is not set has the value that clears it, `""`, `[]` or 0. What has none
+  is absent, as `sn` of a user without one. Passwords and hashes are never in it.
+- `mail` or `domain` is the name in the path, and `id` the entryUUID, which stays with an entry
+  that is renamed. They are no parameters, and may be sent back or left out; another `mail` than
+  that of the path is ignored and named, or refused under strict handling: a rename is a call of
+  its own.
+- A normal admin sees what they may send, a token what its scopes allow; attributes that answers
+  hide (`api_hidden_user_profiles`) are not in it either.
+- Of a domain, `disableDomainProfile` has the parts that are withdrawn and `enableDomainProfile`
+  the others; a backup MX has `is_backupmx` and `primarymx` in place of `transport`. `aliases`
+  of a user do not contain names in alias domains, which belong to these. The limits of a global
+  admin, who has none, are absent.
+- With `with_subscribers=yes` the view of a subscribable list has its `subscribers` beside the
+  parameters; they are not sent back.
+- Policies are sent back with the method that sets them: throttles, greylisting and its lists,
+  and white- and blacklists with `POST`. A greylisting setting that does not exist is an empty
+  object.
+
+Other tools store what no request could say: two values of `cn`, a `mailQuota` that is no whole
+number of megabytes, a number of which none is one, forwarding addresses while the service
+`forward` is off. Such a parameter is absent, and `left_out` names it; it stays as it is when
+the rest is sent back. Another spelling of the same (`Active`, `10:GB`) is shown as we would
+store it, and stays as it is too. What a `PUT` of a view does complete is what another tool
+has stored in part: the members of an unsubscribable list (for some of its addresses, or without
+their DNs), and the names of accounts in an alias domain of theirs.
+
+In a [listing](#get-apiusersdomain) `view=params` shows each entry so, and `fields` chooses among
+the parameters. With `Accept: application/x-ndjson` a listing is sent as it is found, one JSON value
+a line and without an envelope: a name, or a profile or view with the name or address in it. An
+error after the first lines breaks the connection off.
+
+```
+$ curl -b cookies -H 'Accept: application/x-ndjson' "$url/users/test.com?view=params&fields=quota"
+{"mail": "ann@test.com", "id": "16e1b2b4-7f5a-1041-8a9c-6f6d9b5cbe5e", "quota": 1024}
+{"mail": "bob@test.com", "id": "2a7c3d0e-7f5a-1041-8a9d-6f6d9b5cbe5e", "quota": 0}
+```
+
+`search` looks for a text in one search of the directory; a text of four letters and more by its
+index, a shorter one by reading all entries of the domain.
 
 ## Dry runs
 
@@ -490,6 +542,21 @@ changetype: delete
 """
 
 
+_VIEW_EXAMPLE = """\
+$ curl -b cookies "$url/user/ann@test.com?view=params" | jq ._data > ann.json
+$ head -6 ann.json
+{
+  "mail": "ann@test.com",
+  "id": "16e1b2b4-7f5a-1041-8a9c-6f6d9b5cbe5e",
+  "name": "Ann",
+  "quota": 1024,
+  "accountStatus": "active",
+$ jq '.quota = 2048' ann.json | curl -b cookies -X PUT -H 'Content-Type: application/json' \\
+      -H 'Prefer: handling=strict' -d @- $url/user/ann@test.com
+{"_success": true}
+"""
+
+
 def api_page() -> str:
     """The page about the HTTP API."""
     index = [
@@ -500,7 +567,8 @@ def api_page() -> str:
         [
             _API_HEAD.replace("{anywhere}", _names(_ANYWHERE))
             .replace("{most_printed}", str(MOST_PRINTED))
-            .replace("{dry_run_example}", _DRY_RUN_EXAMPLE),
+            .replace("{dry_run_example}", _DRY_RUN_EXAMPLE)
+            .replace("{view_example}", _VIEW_EXAMPLE),
             _table(("Status", "Code", "Meaning"), _codes()),
             "## Endpoints\n",
             _table(("Endpoint", "What it does"), index),

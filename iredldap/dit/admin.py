@@ -82,10 +82,11 @@ _DISABLED_SERVICES = Field(
     kind=kinds.SERVICES,
     meaning="Parts of iRedAdmin that they may not use.",
 )
-_WITHHELD = {
+WITHHELD = {
     "disableViewingMailLog": "view_mail_log",
     "disableManagingQuarantinedMails": "manage_quarantined_mails",
 }
+"""Words of `disabledService`, by the parameters that set them."""
 
 UPDATE: Table = (
     Field(
@@ -198,9 +199,9 @@ def _meaning(change: FieldChange, unit: str | None) -> Iterator[FieldChange]:
             yield FieldChange(_MAY_CREATE, ("yes",) if value != "0" else ())
         case "maxQuota":
             yield FieldChange(change.field, (str(settings.megabytes(int(value), unit or "MB")),))
-        case name if name in _WITHHELD:
+        case name if name in WITHHELD:
             verb = Verb.ADD if value == "yes" else Verb.REMOVE
-            yield FieldChange(_DISABLED_SERVICES, (_WITHHELD[name],), verb)
+            yield FieldChange(_DISABLED_SERVICES, (WITHHELD[name],), verb)
         case _:
             yield change
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from iredldap.dit import mail_names, scopes
+from iredldap.dit import mail_names, scopes, settings
 from iredldap.dit.value_readers import (
     MOST_BYTES,
     comparable_phone,
@@ -86,6 +86,18 @@ class Kind:
     """Reads an odd value that the entry does not have."""
     refusal: Callable[..., Refusal] = InvalidParameter
     """Raised if nothing but odd values that the entry does not have is left."""
+    from_stored: Callable[[str], str] = str
+    """Gives the text of a request for a stored value, and raises a `Malformed` where none is it."""
+
+    def as_json(self, text: str) -> str | int | float:
+        """Return the text of a value as JSON has it: a number where the schema says so."""
+        match self.schema.get("type"):
+            case "integer":
+                return int(text)
+            case "number":
+                return float(text)
+            case _:
+                return text
 
 
 def _one(read: Callable[[str], str]) -> Callable[[str], Reading]:
@@ -237,6 +249,7 @@ MEGABYTES_AS_BYTES = Kind(
     "int_mb",
     _one(lambda value: str(whole_number(value, most=_LARGEST_MAILBOX) * _MEGABYTE)),
     _MAILBOX,
+    from_stored=lambda stored: str(_whole_megabytes(stored)),
 )
 MEGABYTES_OR_STORED_BYTES = Kind(
     "int_mb",
@@ -250,6 +263,7 @@ DOMAIN_QUOTA = Kind(
     "int_mb",
     _one(lambda value: f"{megabytes}:MB" if (megabytes := int(_mb(value))) else "0"),
     _NUMBER,
+    from_stored=lambda stored: str(settings.domain_quota({"domainQuota": stored})),
 )
 COUNT = Kind("int_count", _one(lambda value: str(whole_number(value))), _NUMBER)
 LIMIT = Kind("int_limit", _one(lambda value: str(whole_number(value, least=-1))), _FROM_MINUS_ONE)
@@ -328,6 +342,18 @@ MAILBOX_PATH = up_to(
 
 def _mb(value: str) -> str:
     return str(whole_number(value, most=_MOST_MEGABYTES))
+
+
+def _whole_megabytes(stored: str) -> int:
+    """Convert a stored size in bytes to megabytes; other tools store -1 for no limit.
+
+    Raises:
+        InvalidParameter: If it is no whole number of them.
+    """
+    megabytes, rest = divmod(max(whole_number(stored, least=-1, most=MOST_BYTES), 0), _MEGABYTE)
+    if rest:
+        raise InvalidParameter(f"{stored} bytes are no whole megabytes")
+    return megabytes
 
 
 def bytes_of(megabytes: int) -> int:

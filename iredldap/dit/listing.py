@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from iredldap.dit import kinds, value_readers
 from iredldap.dit.fields import Elsewhere, Field, Parsed, Table
 from iredldap.dit.kinds import Kind, Reading
+from iredldap.dit.views.rows import VIEW
 from iredldap.errors import ParameterConflict
 
 MOST = 1000
@@ -64,7 +65,17 @@ _PAGES: Table = (
         stored_as=_IN_THE_ANSWER,
         kind=kinds.ATTRIBUTES,
         meaning="Names of attributes, separated by commas: no others are in the profiles. Unknown"
-        " and hidden ones are ignored. Not with a list of names.",
+        " and hidden ones are ignored. With `view=params` names of parameters; what identifies an"
+        " entry is always there. Not with a list of names.",
+        era="ours",
+    ),
+    VIEW,
+    Field(
+        name="search",
+        stored_as=_IN_THE_ANSWER,
+        kind=kinds.up_to(100, kinds.TEXT),
+        meaning="Only those that have this text, in any letter case, in their name or address,"
+        " their display name or a further name or address.",
         era="ours",
     ),
 )
@@ -98,6 +109,8 @@ class ListingOptions:
         limit: Most entries of a page; None: all of them.
         cursor: Key that the page begins behind.
         fields: Names of attributes, as sent; empty: all.
+        view: Parameters instead of attributes.
+        search: Text that names, addresses or display names have; empty: all.
     """
 
     names_only: bool = False
@@ -105,24 +118,29 @@ class ListingOptions:
     limit: int | None = None
     cursor: str = ""
     fields: tuple[str, ...] = ()
+    view: bool = False
+    search: str = ""
 
     @classmethod
     def read(cls, parsed: Parsed) -> "ListingOptions":
         """Read the parameters of a listing.
 
         Raises:
-            ParameterConflict: For a choice of attributes where there are only names.
+            ParameterConflict: For a choice of what is shown where there are only names.
         """
         values = {change.field.name: change.values for change in parsed.changes}
         names_only = ("yes",) in (values.get("name_only"), values.get("email_only"))
         # Refused rather than ignored: who asks for attributes and gets names would miss them
         # without knowing why.
-        if names_only and "fields" in values:
-            raise ParameterConflict("names have no attributes", parameter="fields")
+        for name in ("fields", "view"):
+            if names_only and name in values:
+                raise ParameterConflict("names alone have nothing else", parameter=name)
         return cls(
             names_only=names_only,
             disabled_only=values.get("disabled_only") == ("yes",),
             limit=int(parsed.value("limit") or 0) or None,
             cursor=parsed.value("cursor") or "",
             fields=values.get("fields", ()),
+            view="view" in values,
+            search=parsed.value("search") or "",
         )

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from iredldap.dit import clashes, settings
 from iredldap.dit.entry import Entry, encoded, folded
 from iredldap.dit.fields import FieldChange, Setting, StoredAttribute, Verb
+from iredldap.dit.kinds import Kind
 from iredldap.dit.plan import Mod, Op
+from iredldap.errors import Malformed
 
 
 def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
@@ -36,7 +38,7 @@ def modlist(changes: Iterable[FieldChange], entry: Entry) -> tuple[Mod, ...]:
     for change in ordered:
         # After all lists: a request may set the services themselves, and those that other values
         # need must be among them.
-        for name, verb, word in _services(change):
+        for name, verb, word in _services(change, entry):
             held = lists.get(name, entry.texts(name))
             lists[name] = _folded(name, held, verb, (word,))
     return (
@@ -49,20 +51,37 @@ _ORDER = (Verb.SET, Verb.REMOVE, Verb.ADD)
 
 
 def _replaced(attribute: StoredAttribute, change: FieldChange, entry: Entry) -> list[Mod]:
-    # 0 is no limit, as is an absent attribute, and iRedMail's own tools omit it then.
-    new = [v for v in change.values if not (attribute.zero_is_absent and v == "0")]
+    held = entry.texts(attribute.name)
+    if attribute.zero_is_absent:
+        # 0 is no limit, as is an absent attribute, and iRedMail's own tools omit it then; others
+        # store -1 for the same.
+        new, held = ([v for v in values if v not in _NO_LIMIT] for values in (change.values, held))
+    else:
+        new = [*change.values]
     # No modification: the entry would get a new state, and clients another ETag.
-    same = new == entry.texts(attribute.name)
+    same = new == held or (len(held) == 1 and _read(change.field.kind, held[0]) == new)
     return [] if same else [Mod(Op.REPLACE, attribute.name, encoded(new))]
 
 
-def _services(change: FieldChange) -> Iterable[tuple[str, Verb, str]]:
+_NO_LIMIT = {"0", "-1"}
+
+
+def _read(kind: Kind, stored: str) -> list[str] | None:
+    """Return what a stored value would be as a parameter: other tools spell it in other ways."""
+    try:
+        return [*kind.read(kind.from_stored(stored)).values]
+    except Malformed:
+        return None
+
+
+def _services(change: FieldChange, entry: Entry) -> Iterable[tuple[str, Verb, str]]:
     storage = change.field.stored_as
     if isinstance(storage, StoredAttribute) and storage.service and change.verb is not Verb.REMOVE:
         if change.values:
             yield "enabledService", Verb.ADD, storage.service
         # Some services mean more than the attribute: to clear one must not switch the other off.
-        elif not storage.service_stays:
+        # Where there is nothing to clear, the service was switched on without it.
+        elif not storage.service_stays and entry.values(storage.name):
             yield "enabledService", Verb.REMOVE, storage.service
 
 
@@ -94,6 +113,9 @@ def _with_setting(held: Sequence[str], setting: Setting, change: FieldChange) ->
     own = settings.of_key(held, setting.key)
     if setting.many:
         sent = _folded(settings.ATTRIBUTE, own, change.verb, sent)
+    elif settings.effect(own, setting.key) == settings.effect(sent, setting.key):
+        # In another unit or spelling, or as a 0 that we would not store: it stays.
+        return [*held]
     # The directory takes no two values that its rule makes equal, also if another tool wrote one.
     folded = {clashes.normalized_value(settings.ATTRIBUTE, value) for value in sent}
     others = [

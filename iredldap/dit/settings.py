@@ -74,6 +74,17 @@ def words(settings: Settings, key: str) -> list[str]:
     return value if isinstance(value, list) else []
 
 
+def effect(values: Iterable[str], key: str) -> int | str:
+    """Return what stored values mean for one setting that is no list; 0 or empty: not set."""
+    unpacked = read(values)
+    if key == "domainQuota":
+        return domain_quota(unpacked)
+    if key in NUMBERS:
+        return number(unpacked, key)
+    value = str(unpacked.get(key, ""))
+    return value if value != "0" else ""
+
+
 def domain_quota(settings: Settings) -> int:
     """Return a domain's mailbox space in megabytes, stored as ``<number>:<unit>``; 0: no limit."""
     size, _, unit = str(settings.get("domainQuota", "")).partition(":")

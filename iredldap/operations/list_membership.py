@@ -114,6 +114,12 @@ def _find_members(
     return directory.stream(Query(directory.tree.base, Scope.SUBTREE, marked, _EVERYTHING))
 
 
+def member_addresses(externals: Iterable[Entry], accounts: Iterable[Entry]) -> list[str]:
+    """Return the sorted addresses of members: of each account one, as it is stored."""
+    first = {mail for member in accounts for mail in member.texts("mail")[:1]}
+    return sorted(first.union(mail for one in externals for mail in one.texts("mail")))
+
+
 def members_filter(addresses: Iterable[str], *, with_members: bool) -> str:
     """Return the filter for the members of a list that has some addresses.
 
@@ -167,6 +173,7 @@ def classify(
     own: Sequence[str],
     parameter: str,
     held: Collection[str] = (),
+    members: Iterable[Entry] = (),
 ) -> Classified:
     """Classify addresses of new members as accounts of this directory, external, or neither.
 
@@ -181,6 +188,7 @@ def classify(
         own: The list's own addresses.
         parameter: The parameter that they were sent in.
         held: Addresses of the external members, in lower case.
+        members: Accounts that are members: they stay what they are, whoever may look them up.
 
     Raises:
         InvalidMail: If none of them is left.
@@ -196,6 +204,8 @@ def classify(
         for address, entries in found.items()
         if all(caller.manages_place(entry.dn) for entry in entries)
     }
+    numbers = {address: targets.number(entries[-1]) for address, entries in holders.items()}
+    holders = _present(members, sent) | holders
     others = [address for address in sent if address not in holders and address not in own]
     # An external member is not looked up again when a whole list of members is sent back: of twenty
     # thousand members only the new ones cost anything.
@@ -212,8 +222,15 @@ def classify(
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):
         raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
-    numbers = {address: targets.number(entries[-1]) for address, entries in holders.items()}
     return Classified(_distinct(holders), tuple(externals), tuple(ignored), numbers)
+
+
+def _present(members: Iterable[Entry], asked: Collection[str]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for member in members:
+        for mail in member.lowered("mail").intersection(asked):
+            found.setdefault(mail, []).append(member)
+    return found
 
 
 def _distinct(holders: Mapping[str, list[Entry]]) -> tuple[Entry, ...]:

@@ -1,20 +1,18 @@
 """Admit clients, and authorize the caller, before every handler."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 import falcon
 
 from iredldap.config.sections import ApiSettings, LoginSettings
-from iredldap.dit import domain, kinds, mail_names, settings
-from iredldap.dit.fields import FieldChange, Verb
+from iredldap.dit import mail_names
+from iredldap.dit.fields import FieldChange
 from iredldap.errors import PermissionDenied
 from iredldap.http_errors import ApiDisabled, MissingScope, NotAllowedIp, NotAuthorized
 from iredldap.operations.login import Caller
+from iredldap.operations.views.rights import ParameterRights
 from iredldap.web import networks, origins
 from iredldap.web.endpoints.endpoint import Endpoint
-
-_ADMINS_TRANSPORT = re.compile(r"(?:relay|smtp):\[[^\[\]\s]+\]:\d{1,5}")
 
 
 class Clients:
@@ -189,39 +187,25 @@ def permit_changes(
     """Refuse parameters that a caller may not send.
 
     Raises:
-        PermissionDenied: If a normal admin sends one that is for global admins, belongs to a
-            profile taken from them, names a transport of their own making or, for their own account
-            in a domain that they do not manage, is none of the few that they may send.
+        PermissionDenied: If it sends one, as `ParameterRights.may_send` says, or the endpoint is
+            taken from normal admins.
     """
-    if caller.is_global:
-        return
-    home = caller.home(subject or "", by_alias=endpoint.method == "GET")
-    taken = settings.words(domain.limits(home), endpoint.profiles) if home else []
-    # In a domain that they manage they may change any account, their own too.
-    only_own = "self" in endpoint.auth and home is None
-    if endpoint.profile in taken:
+    rights = ParameterRights.of(
+        caller,
+        subject,
+        profiles=endpoint.profiles,
+        # What an answer shows is no parameter of the account.
+        may_be_own="self" in endpoint.auth and endpoint.operation is not None,
+        of_domain=endpoint.path.startswith("/api/domain/"),
+        default_transport=default_transport,
+        by_alias=endpoint.method == "GET",
+    )
+    if not caller.is_global and endpoint.profile in rights.taken:
         raise PermissionDenied(f"{caller.address}: {endpoint.profile}")
     for change in changes:
-        field = change.field
-        if (
-            field.who == "global_admin"
-            or (field.profile and field.profile in taken)
-            or (only_own and not field.by_self)
-            or (endpoint.path.startswith("/api/domain/") and not _is_self_service(change))
-        ):
-            raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
-        if field.kind is kinds.TRANSPORT and not all(
-            _ADMINS_TRANSPORT.fullmatch(value) or value == default_transport
-            for value in change.values
-        ):
-            raise PermissionDenied(f"{caller.address}: {field.name}", parameter=field.name)
-
-
-def _is_self_service(change: FieldChange) -> bool:
-    """Return whether a change switches no service of a domain, or self-service alone."""
-    if not change.field.switches_services:
-        return True
-    return change.verb is not Verb.SET and all(v.lower() == "self-service" for v in change.values)
+        if not rights.may_send(change):
+            name = change.field.name
+            raise PermissionDenied(f"{caller.address}: {name}", parameter=name)
 
 
 def subject_of(params: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -12,6 +12,7 @@ from iredldap.dit import api_tokens, mail_names
 from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
+from iredldap.dit.views.rows import NAMES, without_identity
 from iredldap.errors import InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.http_errors import CrossSiteRequest
 from iredldap.operations import dispatch
@@ -182,6 +183,8 @@ class Middleware:
             response.set_header(dry_runs.HEADER, "yes")
         if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
             form = {name: values for name, values in form.items() if name != dry_runs.NAME}
+        if endpoint.operation is not None:
+            form = without_identity(endpoint.table, form, request.context.names)
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form)
         if endpoint.operation is None or not dispatch.changes_an_entry(endpoint.id):
@@ -195,7 +198,11 @@ class Middleware:
         return parsed
 
     def _form(self, request: falcon.Request, endpoint: Endpoint) -> forms.Form:
-        known = {*known_names(endpoint.table), dry_runs.NAME}
+        known = {
+            *known_names(endpoint.table),
+            dry_runs.NAME,
+            *(NAMES if endpoint.operation else ()),
+        }
         return forms.read(request, self._largest_body(endpoint), known)
 
     def _largest_body(self, endpoint: Endpoint) -> int:

@@ -223,6 +223,12 @@ def _fitting(words: Iterable[str]) -> Iterator[str]:
         room -= len(word) + 2
 
 
+def lines(items: Iterable[object]) -> Generator[bytes, None, None]:
+    """Yield values as JSON, one a line, without an envelope."""
+    for item in items:
+        yield f"{_ENCODER.encode(item)}\n".encode("utf-8", "replace")
+
+
 def json_text(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a success envelope around a stream of text, as it comes."""
     yield b'{"_success": true, "_data": "'

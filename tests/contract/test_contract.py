@@ -311,7 +311,7 @@ LENIENT = {"lang", "flag_presence"}
 APART = {"login", "user_verify_password", "admin_verify_password", "maillist_delete"}
 APART |= {"ml_get", "ml_delete", "changes_find", "token_create"}
 APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.startswith("ldif_")}
-APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.endswith("_list")}
+APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.endswith("_list") or endpoint.view}
 
 EVERY_ROW = [(e, row) for e in ENDPOINTS if e.id not in APART for row in e.table]
 LIST_ROWS = [

@@ -6,7 +6,7 @@ sort, so each page is a search of its own that keeps the smallest keys above the
 that exists all the time is on exactly one page, whatever is added and deleted meanwhile.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from heapq import nsmallest
@@ -16,16 +16,24 @@ from operator import itemgetter
 from iredldap import finders
 from iredldap.dit import alias, names
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.filters import equals, every, negated
+from iredldap.dit.filters import contains, either, equals, every, negated
 from iredldap.dit.listing import ListingOptions
 from iredldap.dit.plan import Query, Scope
+from iredldap.dit.views import kinds
 from iredldap.errors import NoSuchAccount
 from iredldap.gateways.directory import Directory
 from iredldap.operations import aliases
 from iredldap.operations.context import Context
-from iredldap.operations.listings.profiles import ListedKind, Profile, Profiles, choose_attributes
+from iredldap.operations.listings.profiles import (
+    ListedKind,
+    Profile,
+    Profiles,
+    choose_attributes,
+    choose_params,
+)
 from iredldap.operations.login import Caller
 from iredldap.operations.outside_systems import USAGE, Usages
+from iredldap.operations.views.params import ParamsReader
 
 _TOGETHER = 250
 """Most profiles in memory at once; the databases are queried once for all of these."""
@@ -61,10 +69,15 @@ def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
 
 # Members of an alias are computed, and requested only where they are shown. A list's members are on
 # other entries: a listing does not search for them.
-DOMAINS = ListedKind(_domains, key="domainName")
-USERS = ListedKind(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True)
-ALIASES = ListedKind(_aliases, aliases.shown, {"members": (alias.MEMBERS,)})
-LISTS = ListedKind(_lists)
+DOMAINS = ListedKind(
+    _domains,
+    key="domainName",
+    params=kinds.DOMAIN,
+    searched=("domainName", "cn", "domainAliasName"),
+)
+USERS = ListedKind(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True, params=kinds.USER)
+ALIASES = ListedKind(_aliases, aliases.shown, {"members": (alias.MEMBERS,)}, params=kinds.ALIAS)
+LISTS = ListedKind(_lists, params=kinds.SUBSCRIBABLE)
 
 
 @dataclass(frozen=True)
@@ -104,8 +117,13 @@ class Listing:
         self._domain = domain
         self._hidden = hidden
         self._wanted = wanted
-        self._choice = choose_attributes(context.directory, listed, wanted.fields, hidden)
+        self._choice = (
+            choose_params(listed.params, wanted.fields)
+            if wanted.view
+            else choose_attributes(context.directory, listed, wanted.fields, hidden)
+        )
         self._usages = Usages(context.outside.iredadmin)
+        self._params = ParamsReader(context, listed.params)
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -148,12 +166,18 @@ class Listing:
                 yield profiles
 
     def _profiles(self, keyed: Iterable[tuple[str, Entry]]) -> Profiles:
+        if self._wanted.view:
+            return self._views([*keyed])
         # Entries go as they are read: values that are no text, such as pictures, may be large.
         shown = {key: self._shown(entry) for key, entry in keyed}
         if not (shown and self._listed.has_usage and self._choice.has(USAGE)):
             return shown
         used = self._usages.of([*shown])
         return {key: one | self._choice.of(used.get(key, {})) for key, one in shown.items()}
+
+    def _views(self, keyed: Sequence[tuple[str, Entry]]) -> Profiles:
+        views = self._params.views([entry for _, entry in keyed])
+        return {key: self._choice.of(view) for (key, _), view in zip(keyed, views, strict=True)}
 
     def _shown(self, entry: Entry) -> Profile:
         return self._choice.of(self._listed.profile(entry, self._hidden))
@@ -174,7 +198,12 @@ class Listing:
         query = self._listed.query(self._directory, self._caller, home)
         # Not `accountStatus=disabled`: an account without the attribute gets no mail either.
         disabled = (negated(equals("accountStatus", "active")),)
-        terms = disabled if self._wanted.disabled_only else ()
+        word = self._wanted.search
+        having = (either(*(contains(name, word) for name in self._listed.searched)),)
+        terms = (
+            *(disabled if self._wanted.disabled_only else ()),
+            *(having if word else ()),
+        )
         return replace(query, filter=every(query.filter, *terms), attributes=attributes)
 
     def _key(self, entry: Entry) -> str:

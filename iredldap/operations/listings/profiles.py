@@ -8,6 +8,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Query
 from iredldap.dit.schema import Schema
+from iredldap.dit.views.params import ID, ParamsKind
 from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
@@ -27,6 +28,8 @@ class ListedKind:
         computed: Keys of a profile that are no attributes, and the attributes they come from.
         has_usage: Whether what Dovecot wrote is shown as well.
         key: Attribute that has the name or address.
+        params: The kind whose parameters a view shows.
+        searched: Attributes that a search looks into.
     """
 
     query: Callable[[Directory, Caller, str], Query]
@@ -34,6 +37,8 @@ class ListedKind:
     computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_usage: bool = False
     key: str = "mail"
+    params: ParamsKind = field(kw_only=True)
+    searched: tuple[str, ...] = ("mail", "cn", "shadowAddress")
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,26 @@ def choose_attributes(
         frozenset(key.lower() for key in known.values()),
         tuple(word for word in sent if word not in known),
     )
+
+
+def choose_params(kind: ParamsKind, words: Iterable[str]) -> AttributeChoice:
+    """Choose which parameters a view of each entry shows.
+
+    Args:
+        kind: Of the entries.
+        words: Names of parameters, in any letter case; none: all.
+
+    Raises:
+        InvalidParameter: If none of the names is a parameter.
+    """
+    sent = tuple(words)
+    known = {row.name.lower() for row in kind.rows}
+    chosen = {word.lower() for word in sent} & known
+    if sent and not chosen:
+        raise InvalidParameter(f"no parameter in {', '.join(sent)[:80]!r}", parameter="fields")
+    keys = frozenset({*chosen, kind.key, ID}) if sent else None
+    ignored = tuple(word for word in sent if word.lower() not in known)
+    return AttributeChoice(kind.attributes, keys, ignored)
 
 
 def _spelled(schema: Schema, listed: ListedKind, word: str) -> str | None:

@@ -46,9 +46,7 @@ def get(context: Context, mail: str) -> tuple[Entry, list[str]]:
         NoSuchAccount: If there is none, or it is one that mlmmj runs.
     """
     found = list_membership.read(context, mail, with_members=True)
-    members = {address for member in found.members for address in member.texts("mail")[:1]}
-    members.update(address for one in found.externals for address in one.texts("mail"))
-    return found.entry, sorted(members)
+    return found.entry, list_membership.member_addresses(found.externals, found.members)
 
 
 def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
@@ -192,7 +190,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     entry, own = found.entry, maillist.addresses(found.entry)
     verb, parameter = (Verb.SET, "members") if sets_all else (Verb.ADD, "addMember")
     asked, held = list_membership.requested(parsed, verb), external_members.held(found.externals)
-    added = list_membership.classify(context, asked, own, parameter, held)
+    added = list_membership.classify(context, asked, own, parameter, held, found.members)
     removed = list_membership.members_to_remove(directory, found, parsed, sets_all=sets_all)
     staying = {member.dn for member in added.accounts}
     joining = [member for member in added.accounts if maillist.is_partial_member(member, own)]
@@ -211,7 +209,10 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         steps += (list_membership.recheck_list(directory, found, joining),)
     # All DNs, also of accounts that are gone: a whole set of members leaves nothing of the old one.
     gone = entry.texts("member") if sets_all else [member.dn for member in removed.accounts]
-    mods = (*modlist(parsed.changes, entry), *maillist.member_dn_mods(entry, added.users, gone))
+    # Without a place for them there is nothing to write: the same members leave the same state.
+    is_placed = directory.schema().holds(("mailList",), "member")
+    dns = maillist.member_dn_mods(entry, added.users, gone) if is_placed else ()
+    mods = (*modlist(parsed.changes, entry), *dns)
     if steps or mods:
         # Which members are removed depends on those that were read.
         # A change of single members does not depend on the others, and two at once must not refuse

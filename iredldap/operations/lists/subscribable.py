@@ -56,6 +56,16 @@ def _profile(lists: MailingLists, mail: str, entry: Entry) -> Settings:
     return profile
 
 
+def with_profile(context: Context, mail: str) -> tuple[Entry, Settings]:
+    """Read the entry of a list, and its settings as mlmmjadmin has them.
+
+    Raises:
+        NoSuchAccount, MlmmjadminUnavailable: As `get`.
+    """
+    entry = _read(context, mail)
+    return entry, _profile(context.outside.mlmmjadmin, mail, entry)
+
+
 def get(context: Context, mail: str, *, with_members: bool) -> tuple[Entry, dict[str, Any]]:
     """Read a list: its entry, and its settings as answers show them.
 
@@ -64,8 +74,9 @@ def get(context: Context, mail: str, *, with_members: bool) -> tuple[Entry, dict
             alone, which the report names.
         MlmmjadminUnavailable: If its settings cannot be read.
     """
-    entry, lists = _read(context, mail), context.outside.mlmmjadmin
-    settings = list_profile.shown(_profile(lists, mail, entry))
+    lists = context.outside.mlmmjadmin
+    entry, stored = with_profile(context, mail)
+    settings = list_profile.shown(stored)
     settings["newsletter_description"] = entry.text("description") or ""
     if with_members:
         settings["subscribers"] = subscribable_members.read(context.directory, lists, entry, mail)

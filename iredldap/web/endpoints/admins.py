@@ -1,7 +1,10 @@
 """Endpoints of standalone admins."""
 
 from iredldap.dit import admin
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations import standalone_admins
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import NAMING, PASSWORD_RULES, Endpoint
 
 _PATH = "/api/admin/{mail}"
@@ -11,10 +14,12 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_get",
         method="GET",
-        read=standalone_admins.profile,
+        read=viewed(kinds.ADMIN, standalone_admins.profile),
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Read a standalone admin; mail users with rights are none.",
+        table=(VIEW,),
+        view=kinds.ADMIN.name,
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the admin, each a list of texts; accountSetting as an object, and as"
         " settings too; managed_domains: sorted names of the domains that name them; isglobaladmin:"

@@ -1,8 +1,11 @@
 """Endpoints of mail aliases."""
 
 from iredldap.dit import alias
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations import aliases
 from iredldap.operations.renames import rename
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _ALIAS = "/api/alias/{mail}"
@@ -27,10 +30,12 @@ ALIASES: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_get",
         method="GET",
-        read=aliases.profile,
+        read=viewed(kinds.ALIAS, aliases.profile),
         path=_ALIAS,
         auth=ADMINS,
         summary="Read a mail alias.",
+        table=(VIEW,),
+        view=kinds.ALIAS.name,
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the alias, each a list of texts; `members`: sorted addresses.",
         shape="Entry",

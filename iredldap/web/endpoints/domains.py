@@ -1,7 +1,10 @@
 """Endpoints of domains."""
 
 from iredldap.dit import domain
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations.domains import domain_admins, domains
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint, Load
 
 _DOMAIN = "/api/domain/{domain}"
@@ -10,10 +13,12 @@ DOMAINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_get",
         method="GET",
-        read=domains.profile,
+        read=viewed(kinds.DOMAIN, domains.profile),
         path=_DOMAIN,
         auth=ADMINS,
         summary="Read a domain, by its name or that of one of its alias domains.",
+        table=(VIEW,),
+        view=kinds.DOMAIN.name,
         errors=("INVALID_DOMAIN_NAME", *NAMING),
         returns="Attributes of the domain, each a list of texts; accountSetting as an object.",
         shape="Entry",

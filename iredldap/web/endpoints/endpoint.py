@@ -68,7 +68,7 @@ class Endpoint:
     `{account}`. With `takes_file` the body is a file, and parameters are in the query string.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
     an endpoint with neither has a resource of its own. `tries`: that one shows what a dry run would
-    do. `token_scopes` are the scopes that a token
+    do. `view`: what kind of thing `?view=params` shows. `token_scopes` are the scopes that a token
     needs, all of them, where they do not follow from path and method; none: any token will do.
     """
 
@@ -93,6 +93,7 @@ class Endpoint:
     operation: Operation | None = None
     read: Read | None = None
     tries: bool = False
+    view: str = ""
     token_scopes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -3,6 +3,9 @@
 from iredldap.dit import listing
 from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint, Load
 
+NDJSON = "application/x-ndjson"
+"""A JSON value on each line: names, or profiles with the name or address of each."""
+
 _OF_A_DOMAIN = ("INVALID_DOMAIN_NAME", *NAMING)
 
 LISTINGS: tuple[Endpoint, ...] = (
@@ -13,6 +16,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         auth=ADMINS,
         summary="List domains: for a normal admin those that they manage.",
         table=listing.DOMAINS,
+        bare=(NDJSON,),
         errors=("LOGIN_REQUIRED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one domain has them, by name; or a sorted list of names.",
         shape="Listing",
@@ -27,6 +31,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         summary="List the mail users of a domain, by its name or that of one of its alias domains;"
         " to a normal admin without global ones.",
         table=listing.USERS,
+        bare=(NDJSON,),
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one user has them, by address; or a sorted list of"
         " addresses. The catch-all account is not among them.",
@@ -43,6 +48,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         summary="List the mail aliases of a domain, by its name or that of one of its alias"
         " domains.",
         table=listing.ALIASES,
+        bare=(NDJSON,),
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one alias has them, by address; or a sorted list of"
         " addresses.",
@@ -58,6 +64,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         summary="List the subscribable mailing lists of a domain, by its name or that of one of its"
         " alias domains.",
         table=listing.LISTS,
+        bare=(NDJSON,),
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Attributes of each list as the directory has them, by address; or a sorted list"
         " of addresses.",

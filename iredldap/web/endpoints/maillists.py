@@ -1,7 +1,10 @@
 """Endpoints of unsubscribable mailing lists."""
 
 from iredldap.dit import maillist
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations.lists import maillists
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _MAILLIST = "/api/maillist/{mail}"
@@ -10,10 +13,12 @@ MAILLISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_get",
         method="GET",
-        read=maillists.profile,
+        read=viewed(kinds.MAILLIST, maillists.profile),
         path=_MAILLIST,
         auth=ADMINS,
         summary="Read an unsubscribable mailing list.",
+        table=(VIEW,),
+        view=kinds.MAILLIST.name,
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the list, each a list of texts; `members`: sorted addresses.",
         shape="Entry",

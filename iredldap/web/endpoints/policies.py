@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from iredldap.dit import greylisting, spam_policy, throttle, wblist
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations.policies import greylisting as greylisting_operations
 from iredldap.operations.policies import spam_policies, throttling
 from iredldap.operations.policies.wblists import Wblist
+from iredldap.operations.views import policies
 from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint
 
 
@@ -66,7 +68,9 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
     yield from _everywhere(
         Endpoint(
             id=f"throttle_*_{kind}_get",
-            read=partial(throttling.get, kind=kind),
+            read=policies.throttle(partial(throttling.get, kind=kind), kind),
+            table=(VIEW,),
+            view="throttle",
             method="GET",
             path=path,
             auth=(),
@@ -113,7 +117,9 @@ def _greylisting() -> Iterator[Endpoint]:
     for row in (
         Endpoint(
             id="greylisting_*_get",
-            read=greylisting_operations.get,
+            read=policies.greylisting(greylisting_operations.get),
+            table=(VIEW,),
+            view="greylisting",
             method="GET",
             path=path,
             auth=(),
@@ -148,7 +154,9 @@ def _greylisting() -> Iterator[Endpoint]:
         ),
         Endpoint(
             id="greylisting_*_whitelists_get",
-            read=greylisting_operations.exempt,
+            read=policies.listed(greylisting_operations.exempt, greylisting.WHITELISTS),
+            table=(VIEW,),
+            view="greylisting_senders",
             method="GET",
             path=f"{path}/whitelists",
             auth=(),
@@ -187,7 +195,9 @@ def _greylisting() -> Iterator[Endpoint]:
     )
     yield Endpoint(
         id="greylisting_spf_domains_get",
-        read=greylisting_operations.spf_domains,
+        read=policies.listed(greylisting_operations.spf_domains, greylisting.SPF_DOMAINS),
+        table=(VIEW,),
+        view="greylisting_domains",
         method="GET",
         path="/api/greylisting/whitelist_spf_domains",
         auth=("global_admin",),
@@ -202,7 +212,9 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
     which, operations = f"{direction.value} {colour.word}", Wblist(direction, colour)
     row = Endpoint(
         id=f"wblist_{direction.value}_{colour.word}_*_get",
-        read=operations.get,
+        read=policies.listed(operations.get, wblist.ADDED[direction]),
+        table=(VIEW,),
+        view="wblist",
         method="GET",
         path=f"/api/wblist/{direction.value}/{colour.word}/*",
         auth=(),
@@ -219,6 +231,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         row,
         id=f"{stem}add",
         read=None,
+        view="",
         operation=operations.add,
         method="POST",
         summary=f"Add to the * {which}; an address on the other list is removed there.",
@@ -230,6 +243,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         row,
         id=f"{stem}remove",
         read=None,
+        view="",
         operation=operations.remove,
         method="PUT",
         summary=f"Remove addresses from the * {which}.",
@@ -239,9 +253,11 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
     clear = replace(
         row,
         read=None,
+        view="",
         operation=operations.clear,
         id=f"{stem}clear",
         method="DELETE",
+        table=(),
         summary=f"Remove all addresses from the * {which}.",
         returns=None,
     )
@@ -252,7 +268,9 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
 def _spam_policy() -> Iterator[Endpoint]:
     get = Endpoint(
         id="spampolicy_*_get",
-        read=spam_policies.get,
+        read=policies.spam_policy(spam_policies.get),
+        table=(VIEW,),
+        view="spampolicy",
         method="GET",
         path="/api/spampolicy/*",
         auth=(),
@@ -267,6 +285,7 @@ def _spam_policy() -> Iterator[Endpoint]:
         get,
         id="spampolicy_*_set",
         read=None,
+        view="",
         operation=spam_policies.put,
         method="PUT",
         summary="Change the * spam policy; what is not sent stays as it is.",
@@ -277,8 +296,10 @@ def _spam_policy() -> Iterator[Endpoint]:
         get,
         id="spampolicy_*_delete",
         read=None,
+        view="",
         operation=spam_policies.drop,
         method="DELETE",
+        table=(),
         summary="Delete the * spam policy.",
         returns=None,
     )

@@ -1,7 +1,10 @@
 """Endpoints of subscribable mailing lists."""
 
 from iredldap.dit import subscribable as rows
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations.lists import subscribable, subscribable_create
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _PATH = "/api/ml/{mail}"
@@ -10,11 +13,12 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="ml_get",
         method="GET",
-        read=subscribable.profile,
+        read=viewed(kinds.SUBSCRIBABLE, subscribable.profile),
+        view=kinds.SUBSCRIBABLE.name,
         path=_PATH,
         auth=ADMINS,
         summary="Read a subscribable mailing list.",
-        table=rows.GET,
+        table=(*rows.GET, VIEW),
         errors=("INVALID_MAIL", *NAMING, LISTS_DOWN),
         returns="Attributes of the list, each a list of texts, and its settings by the names of the"
         " parameters, with others that mlmmj has: yes or no, texts, sorted lists, max_message_size"

@@ -1,8 +1,11 @@
 """Endpoints of mail users."""
 
 from iredldap.dit import user
+from iredldap.dit.views import kinds
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations.renames import rename
 from iredldap.operations.users import bulk_update, user_update, users
+from iredldap.operations.views.params import viewed
 from iredldap.web.endpoints.endpoint import (
     ADMINS,
     LISTS_DOWN,
@@ -18,10 +21,12 @@ USERS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_get",
         method="GET",
-        read=users.profile,
+        read=viewed(kinds.USER, users.profile),
         path=_USER,
         auth=(*ADMINS, "self"),
         summary="Read a mail user.",
+        table=(VIEW,),
+        view=kinds.USER.name,
         errors=("INVALID_MAIL", *NAMING, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE"),
         returns="Attributes of the user, each a list of texts; accountSetting as an object;"
         " those in api_hidden_user_profiles are left out. Of a mailbox that was used, stored_bytes"

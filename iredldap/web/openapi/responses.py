@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from iredldap.dit.views import schemas as views
 from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
@@ -193,7 +194,7 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
         "content": {media: {"schema": _bare(media)} for media in endpoint.bare},
     }
     if endpoint.returns:
-        data = {**reference(endpoint.shape), "description": endpoint.returns}
+        data = {**_shape(endpoint), "description": endpoint.returns}
         answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
     elif not endpoint.bare:
         answer["content"] = {JSON: {"schema": reference("Success")}}
@@ -212,6 +213,13 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     headers |= _NEXT if endpoint.shape == "Listing" else {}
     headers |= _DRY if dry_runs.is_offered(endpoint) else {}
     return answer | ({"headers": headers} if headers else {})
+
+
+def _shape(endpoint: Endpoint) -> dict[str, Any]:
+    stored = reference(endpoint.shape)
+    if not endpoint.view:
+        return stored
+    return {"anyOf": [stored, reference(views.name(endpoint.view))]}
 
 
 def _bare(media: str) -> dict[str, str]:

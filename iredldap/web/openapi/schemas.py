@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from iredldap.dit.views import schemas as views
+
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _TEXTS: Mapping[str, Any] = {"type": "array", "items": _TEXT}
 _COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
@@ -293,6 +295,7 @@ _PROMISE: Mapping[str, Any] = {
 
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     **DATA,
+    **views.schemas(),
     "Success": envelope(),
     "Failure": FAILURE,
     "Promise": envelope(_PROMISE),

@@ -1,0 +1,1 @@
+"""Views of parameters: what is stored, as a request would set it."""

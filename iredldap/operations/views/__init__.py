@@ -1,0 +1,1 @@
+"""Read entries and policies as requests would set them."""

@@ -1,0 +1,111 @@
+"""Listings of views: chosen parameters, searched, as lines."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.client import Client, done, refused
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.views import view
+from tests.support.world import World
+
+CORP = "corp.test"
+LINES = {"Accept": "application/x-ndjson"}
+
+
+@pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    return {"mlmmjadmin": mlmmjadmin.settings}
+
+
+@pytest.fixture
+def corp(api: Client) -> str:
+    """A domain with three users, two aliases and a list."""
+    done(api.post(f"/api/domain/{CORP}", name="Corporation"))
+    done(api.put(f"/api/domain/{CORP}", aliasDomains="a.test", catchall="x@far.test"))
+    for name in ("ann", "bob", "eve"):
+        path = f"/api/user/{name}@{CORP}"
+        done(api.post(path, password="a good password", name=f"{name.upper()} Adams"))
+        done(api.put(path, aliases=f"{name}.sales@{CORP}", forwarding="x@far.test"))
+    done(api.post(f"/api/alias/team@{CORP}", members=f"ann@{CORP}"))
+    done(api.post(f"/api/alias/all@{CORP}"))
+    done(api.post(f"/api/ml/news@{CORP}"))
+    return CORP
+
+
+def lines(api: Client, path: str, **parameters: str) -> list[Any]:
+    answer = api.get(path, headers=LINES, **parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == LINES["Accept"]
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+LISTED = {
+    "/api/domains": ("domain", [CORP]),
+    f"/api/users/{CORP}": ("user", [f"{name}@{CORP}" for name in ("ann", "bob", "eve")]),
+    f"/api/aliases/{CORP}": ("alias", [f"all@{CORP}", f"team@{CORP}"]),
+    f"/api/mls/{CORP}": ("ml", [f"news@{CORP}"]),
+}
+
+
+def test_a_listing_has_the_view_of_each_entry(api: Client, world: World, corp: str) -> None:
+    """As a whole, by pages and as lines."""
+    for path, (kind, names) in LISTED.items():
+        wanted = {name: view(api, f"/api/{kind}/{name}") for name in names}
+        assert api.get(path, view="params").json()["_data"] == wanted
+        page = api.get(path, view="params", limit="2").json()["_data"]
+        assert page == {name: wanted[name] for name in names[:2]}
+        key = "domain" if kind == "domain" else "mail"
+        assert {one[key]: one for one in lines(api, path, view="params")} == wanted
+
+
+def test_fields_choose_parameters(api: Client, corp: str) -> None:
+    """What identifies an entry is always there."""
+    path = f"/api/users/{corp}"
+    answer = api.get(path, view="params", fields="quota,Aliases,mailQuota")
+    assert answer.headers["X-Ignored-Values"] == "mailQuota"
+    for name, one in answer.json()["_data"].items():
+        assert {*one} == {"mail", "id", "quota", "aliases"}
+        assert one["aliases"] == [f"{name.partition('@')[0]}.sales@{corp}"]
+    strict = {"Prefer": "handling=strict"}
+    answer = api.get(path, view="params", fields="quota,cn", headers=strict)
+    refused(answer, 400, "INVALID_PARAMETER")
+    refused(api.get(path, view="params", fields="cn"), 400, "INVALID_PARAMETER")
+    refused(api.get(path, view="params", email_only="yes"), 400, "PARAMETER_CONFLICT")
+
+
+SEARCHED = {
+    "ANN": ["ann"],
+    "adams": ["ann", "bob", "eve"],
+    "b.sales": ["bob"],
+    "eve@a.test": ["eve"],
+    "*": [],
+    "ann)(mail=*": [],
+}
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_a_search_looks_into_names_and_addresses(api: Client, corp: str, word: str) -> None:
+    found = api.get(f"/api/users/{corp}", search=word, email_only="yes").json()["_data"]
+    assert found == [f"{name}@{corp}" for name in SEARCHED[word]]
+
+
+def test_domains_are_searched_by_their_names(api: Client, corp: str) -> None:
+    done(api.post("/api/domain/other.test"))
+    for word, names in {"porat": [CORP], "A.TEST": [CORP], "r.test": ["other.test"]}.items():
+        assert lines(api, "/api/domains", search=word, name_only="yes") == names
+
+
+def test_profiles_and_names_are_sent_as_lines(api: Client, corp: str) -> None:
+    """The address is there whatever was chosen."""
+    path = f"/api/users/{corp}"
+    assert lines(api, path, email_only="yes") == LISTED[path][1]
+    assert lines(api, path, fields="cn", limit="1") == [
+        {"mail": [f"ann@{corp}"], "cn": ["ANN Adams"]}
+    ]
+    profiles = api.get(path).json()["_data"].values()
+    assert lines(api, path) == [*profiles]
+    # What is refused is refused in the envelope.
+    answer = api.get("/api/users/none.test", headers=LINES)
+    refused(answer, 404, "NO_SUCH_ACCOUNT")
