@@ -12,7 +12,7 @@ draft-ietf-ldup-model, "Change Sequence Numbers".
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 _CSN = re.compile(r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}", re.ASCII | re.IGNORECASE)
@@ -43,6 +43,15 @@ def time(csn: str) -> datetime:
         ValueError: If the text is no CSN.
     """
     return datetime.strptime(_checked(csn).partition("#")[0], _TIME).astimezone(UTC)
+
+
+def earlier(csn: str, overlap: timedelta) -> str:
+    """Return a CSN that is older by some time, and not above any of that microsecond.
+
+    Raises:
+        ValueError: If the text is no CSN.
+    """
+    return f"{time(csn) - overlap:%Y%m%d%H%M%S.%f}Z#000000#000#000000"
 
 
 @dataclass(frozen=True, slots=True)

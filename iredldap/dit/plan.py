@@ -153,13 +153,15 @@ class Recheck:
     """Search again after the write, where another client could have written at the same time.
 
     `judge` gets the entries found and returns the correction. `foreseen` are its operations if no
-    other client writes meanwhile, where there are any.
+    other client writes meanwhile, where there are any. `is_shared`: those of several plans with the
+    same query judge the same, such as a limit of a domain, and differ in what they take back.
     """
 
     meaning: str
     query: Query
     judge: Callable[[Iterable[Entry]], Correction]
     foreseen: tuple[Operation, ...] = ()
+    is_shared: bool = False
 
 
 def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:

@@ -67,6 +67,11 @@ class Directory:
         self._controls: list[frozenset[str]] = []
         self.tree = names.Tree(settings.suffix)
 
+    @property
+    def breaks(self) -> int:
+        """How often a connection of this process was found broken: see `ConnectionPool`."""
+        return self._pool.breaks
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         self._pool.close()

@@ -50,8 +50,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     """
     directory, mail = context.directory, path["mail"]
     home = uniqueness.home_of(directory.find(finders.domain_and_holders(directory, mail)), mail)
-    limit = _limit(home)
-    limit.refuse_another(directory)
+    limit = _limit(context, home)
+    limit.refuse_another()
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
@@ -80,9 +80,9 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     )
 
 
-def _limit(home: Entry) -> Limit:
+def _limit(context: Context, home: Entry) -> Limit:
     aliases = Query(home.dn, Scope.SUBTREE, equals("objectClass", "mailAlias"), ("1.1",))
-    return Limit.of(domain.limits(home), "numberOfAliases", aliases)
+    return Limit.of(context, domain.limits(home), "numberOfAliases", aliases)
 
 
 def _with_reachable(

@@ -73,6 +73,8 @@ class Context:
         changes: The change log.
         now: Local time with its offset: one moment for all that the request writes.
         salt: Returns 16 random bytes.
+        coming: Addresses of accounts that the same client is about to make: others may refer to
+            them already.
     """
 
     directory: Directory
@@ -82,6 +84,7 @@ class Context:
     changes: LoggedChanges = field(default_factory=_NoChanges)
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     salt: Callable[[], bytes] = lambda: os.urandom(16)
+    coming: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from iredldap.gateways.sql.gateway import Gateway
 from iredldap.gateways.touched_rows import about
 from iredldap.gateways.turns import Turns
+from iredldap.operations.known.account_counts import AccountCounts
+from iredldap.operations.known.unusual_paths import UnusualPaths
 from iredldap.operations.mlmmj_calls import MailingLists
-from iredldap.operations.unusual_paths import UnusualPaths
 
 log = structlog.get_logger("iredldap.records")
 
@@ -75,6 +76,7 @@ class OutsideSystems:
     mlmmjadmin: MailingLists
     turns: Turns
     unusual_paths: UnusualPaths = field(default_factory=UnusualPaths)
+    counts: AccountCounts = field(default_factory=AccountCounts)
 
     @classmethod
     def open(cls, config: Config) -> "OutsideSystems":

@@ -42,12 +42,17 @@ class ConnectionPool:
     Args:
         settings: Maximum of connections, and how long to wait for one.
         servers: Where they are opened; by default the servers of the settings.
+
+    Attributes:
+        breaks: How often a connection was found broken, or belonged to a former writer: the server
+            may have been stopped, and what it has may be another state.
     """
 
     def __init__(self, settings: LdapSettings, servers: LdapServers | None = None) -> None:
         self._settings = settings
         self._servers = servers or LdapServers(settings)
         self._idle: dict[Route, list[tuple[float, DirectoryConnection]]] = {}
+        self.breaks = 0
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
@@ -106,7 +111,7 @@ class ConnectionPool:
         if not _breaks(error):
             self._keep(connection)
             return
-        _discard(connection)
+        self._break(connection)
         if _is_timeout(error):
             # That may be one slow operation: other requests are refused only if a probe times
             # out, too. Minus infinity: however long this one has waited.
@@ -133,10 +138,13 @@ class ConnectionPool:
                 if not (idle := self._idle.get(route)):
                     return None
                 since, connection = idle.pop()
+            if not _is_alive(connection):
+                self._break(connection)
+                continue
             young = time.monotonic() - since < _MAX_IDLE
             # Idle connections to a server that hangs are dropped: when it responds again, they may
             # be dead.
-            if young and not connection.breaker.is_open and _is_alive(connection):
+            if young and not connection.breaker.is_open:
                 return connection
             _discard(connection)
 
@@ -150,7 +158,11 @@ class ConnectionPool:
             else:
                 self._idle.setdefault(route, []).append((time.monotonic(), connection))
         for other in stale:
-            _discard(other)
+            self._break(other)
+
+    def _break(self, connection: DirectoryConnection) -> None:
+        self.breaks += 1
+        _discard(connection)
 
     def _dropped_before(self, epoch: int) -> list[DirectoryConnection]:
         """Drop the idle connections of earlier epochs, which are never lent again."""

@@ -3,33 +3,36 @@
 Nothing is counted where no limit is set.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from iredldap.dit import settings
-from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Correction, Query, Recheck
-from iredldap.gateways.directory import Directory
 from iredldap.limit_errors import ExceededDomainAccountLimit, NotAllowed
+from iredldap.operations.context import Context
+from iredldap.operations.known.account_counts import Occupancy
 from iredldap.operations.uniqueness import NewAccount
+
+WITHIN_LIMITS = "check that the domain is within its limits"
+"""Meaning of the recheck of any limit."""
 
 
 @dataclass(frozen=True)
 class Limit:
     """Most accounts of one kind in a domain: 0 for any number, -1 for none.
 
-    `query` finds those that are there.
+    `query` finds those that are there, in the directory of `context`.
     """
 
+    context: Context
     most: int
     query: Query
 
     @classmethod
-    def of(cls, limits: settings.Settings, key: str, query: Query) -> "Limit":
+    def of(cls, context: Context, limits: settings.Settings, key: str, query: Query) -> "Limit":
         """Read a limit from the settings of a domain."""
-        return cls(settings.number(limits, key), query)
+        return cls(context, settings.number(limits, key), query)
 
-    def refuse_another(self, directory: Directory) -> None:
+    def refuse_another(self) -> None:
         """Refuse one more where the limit is reached.
 
         Raises:
@@ -38,8 +41,11 @@ class Limit:
         """
         if self.most == -1:
             raise NotAllowed("the domain may have none")
-        if self.most > 0:
-            number = _counted(directory.stream(self.query))
+        if self.most <= 0:
+            return
+        directory, counts = self.context.directory, self.context.outside.counts
+        if counts.at_most(directory, self.query).number >= self.most:
+            number = counts.exactly(directory, self.query).number
             if number >= self.most:
                 raise ExceededDomainAccountLimit(f"{number} of {self.most}")
 
@@ -48,15 +54,11 @@ class Limit:
         if self.most <= 0:
             return ()
 
-        def judge(entries: Iterable[Entry]) -> Correction:
-            number = _counted(entries)
-            if number <= self.most:
+        def judge(there: Occupancy) -> Correction:
+            if there.number <= self.most:
                 return Correction()
-            refusal = ExceededDomainAccountLimit(f"{number} of {self.most}")
+            refusal = ExceededDomainAccountLimit(f"{there.number} of {self.most}")
             return Correction(new_account.withdrawn(), refusal)
 
-        return (Recheck("check that the domain is within its limits", self.query, judge),)
-
-
-def _counted(entries: Iterable[Entry]) -> int:
-    return sum(1 for _ in entries)
+        directory, counts = self.context.directory, self.context.outside.counts
+        return (counts.recheck(directory, self.query, WITHIN_LIMITS, judge),)

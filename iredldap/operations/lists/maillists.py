@@ -74,8 +74,8 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     # that broke off left its members, which must not be taken for new ones.
     leftovers, others = _find_leftovers(directory, mail)
     home = uniqueness.home_of(others, mail)
-    limit = limit_of(home)
-    limit.refuse_another(directory)
+    limit = limit_of(context, home)
+    limit.refuse_another()
     aliases = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, aliases)
     addresses = (mail, *(alias for alias in aliases if alias not in taken))
@@ -135,10 +135,10 @@ def _find_leftovers(directory: Directory, mail: str) -> tuple[list[Entry], list[
     return leftovers, others
 
 
-def limit_of(home: Entry) -> Limit:
+def limit_of(context: Context, home: Entry) -> Limit:
     """Return the limit on the lists of a domain, of any type."""
     lists = Query(home.dn, Scope.SUBTREE, equals("objectClass", "mailList"), ("1.1",))
-    return Limit.of(domain.limits(home), "numberOfLists", lists)
+    return Limit.of(context, domain.limits(home), "numberOfLists", lists)
 
 
 def _new_account(

@@ -44,11 +44,11 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     directory, lists, mail = context.directory, context.outside.mlmmjadmin, path["mail"]
     home, begun = _place(directory, mail_names.subscriber(mail))
     dn = begun.dn if begun else names.account_in(home.dn, "Groups", mail)
-    limit = maillists.limit_of(home)
+    limit = maillists.limit_of(context, home)
     # The entry of a creation that broke off is counted already.
     # A repeat must not be refused for the limit that its own first half has used up.
     if begun is None:
-        limit.refuse_another(directory)
+        limit.refuse_another()
     account, taken = _account(directory, home, dn, mail)
     judge = Judge.of(directory, context.caller)
     changes, missing = check_leaders(judge, parsed.changes)

@@ -38,6 +38,7 @@ from iredldap.limit_errors import ExceededDomainQuotaSize, ExceededMaxUserQuota
 from iredldap.operations import list_mentions, mailboxes, targets
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.domains import global_admins
+from iredldap.operations.known.account_counts import Occupancy
 from iredldap.operations.login import Caller
 from iredldap.operations.mailboxes import MailboxAssignment
 from iredldap.operations.outside_systems import OutsideSystems
@@ -61,13 +62,28 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MlmmjadminUnavailable: If further addresses are removed, there are subscribable lists, and
             mlmmjadmin does not answer.
     """
+    caller, mail = context.caller, path["mail"]
+    entry = finders.user(context.directory, mail, anywhere=caller.is_global)
+    return change(context, mail, entry, parsed)
+
+
+def change(
+    context: Context, mail: str, entry: Entry, parsed: Parsed, domain_entry: Entry | None = None
+) -> Plan:
+    """Plan a change of a mail user, as `update` does, that was read or is to be made.
+
+    Args:
+        context: As any operation gets it.
+        mail: Address.
+        entry: The user; without a state, if it is not there yet.
+        parsed: What is to be changed.
+        domain_entry: The user's domain; None: it is read where it matters.
+    """
     directory, outside, caller = context.directory, context.outside, context.caller
-    mail = path["mail"]
-    entry = finders.user(directory, mail, anywhere=caller.is_global)
     protected.refuse_global_admin(caller, entry)
     # Read by the rules that need it, and once: a change of a name or a password hash costs no
     # search for the domain.
-    home = cache(lambda: finders.domain_of_entry(directory, entry))
+    home = cache(lambda: domain_entry or finders.domain_of_entry(directory, entry))
     place = _place(context, entry, home, mail, parsed)
     _refuse_password_of_admin(directory, caller, mail, entry, parsed)
 
@@ -75,7 +91,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         return caller.manages(name, by_alias=True) or domain.has_address(home(), f"@{name}")
 
     judge = targets.Judge(directory, judges)
-    changes, ignored = address_rules.apply(directory, entry, home, parsed.changes, judge)
+    changes, ignored = address_rules.apply(
+        directory, entry, home, parsed.changes, judge, context.coming
+    )
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
@@ -86,7 +104,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # The rights come first: of several rechecks that would refuse, the first one decides the
         # answer, and the last global admin is the one thing that no later request can repair.
         *global_admins.require_active(directory, entry, mods),
-        *_size(directory, entry, home, parsed, mods),
+        *_size(context, entry, home, parsed, mods),
         *recheck_addresses(directory, mail, entry, mods),
         *_management(directory, mail, entry, mods, manages=manages),
         *_mailbox(directory, outside, entry, place, mods),
@@ -94,7 +112,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     # All of it is one modification, which slapd carries out as a whole or not at all, under the
     # state from which it was computed. Where the server keeps no entryCSN (lastmod off) there is
     # nothing to compare.
-    change = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
+    written = Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ())
     steps: tuple[Step, ...] = ()
     removed = references.removed_addresses(entry, mods)
     undo_log = UndoLog()
@@ -103,7 +121,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # The mailbox is kept before the account is active, references change before the addresses
         # that they name are removed: a repeat after a crash finds both still to do. The rechecks
         # compare with what was written, and revert it.
-        steps = (*_reclaim(outside, entry, parsed), *follow, change, *rechecks)
+        steps = (*_reclaim(outside, entry, parsed), *follow, written, *rechecks)
     # The turn of all global admins is held only for what may take one away: otherwise every change
     # of a user, in whatever domain, would wait for every other.
     ends_a_role = any(map(global_admins.ends_a_role, mods)) and user.is_global_admin(entry)
@@ -203,7 +221,7 @@ def _manages(directory: Directory, mail: str, parsed: Parsed) -> bool:
 
 
 def _size(
-    directory: Directory,
+    context: Context,
     entry: Entry,
     home: Callable[[], Entry],
     parsed: Parsed,
@@ -221,26 +239,30 @@ def _size(
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     query = finders.users_query(home().dn)
     refusals: list[Refusal] = []
+    directory, counts = context.directory, context.outside.counts
     if ceiling:
-        _, used = finders.count_users(directory.stream(query))
-        # What the user has now is counted in `used`, and is free again with the change.
-        spare = max(ceiling - (used - current), 0)
-        if not 0 < wanted <= spare:
-            refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
+
+        def spare(used: int) -> int:
+            # What the user has now is counted in `used`, and is free again with the change.
+            return max(ceiling - (used - current), 0)
+
+        if not 0 < wanted <= spare(counts.at_most(directory, query).size):
+            left = spare(counts.exactly(directory, query).size)
+            if not 0 < wanted <= left:
+                refusals.append(ExceededDomainQuotaSize(f"{left} bytes left", parameter="quota"))
     if largest and not 0 < wanted <= largest:
         refusals.append(ExceededMaxUserQuota(f"at most {largest} bytes", parameter="quota"))
     raise_all(refusals)
     if not ceiling:
         return
 
-    def judge(entries: Iterable[Entry]) -> Correction:
-        _, used = finders.count_users(entries)
-        if used <= ceiling:
+    def judge(there: Occupancy) -> Correction:
+        if there.size <= ceiling:
             return Correction()
-        refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes", parameter="quota")
+        refusal = ExceededDomainQuotaSize(f"{there.size} of {ceiling} bytes", parameter="quota")
         return Correction(undo_modify(entry, mods, "mailQuota"), refusal)
 
-    yield Recheck("check that the domain is within its quota", query, judge)
+    yield counts.recheck(directory, query, "check that the domain is within its quota", judge)
 
 
 def follow_removed(

@@ -1,7 +1,8 @@
 """What one can do with a mail user."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from iredldap import finders
 from iredldap.config.sections import Config
@@ -20,7 +21,6 @@ from iredldap.dit import (
 )
 from iredldap.dit.entry import Entry, distinct
 from iredldap.dit.fields import Parsed, show
-from iredldap.dit.filters import either, equals, every
 from iredldap.dit.passwords import Policy
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -28,12 +28,10 @@ from iredldap.dit.plan import (
     Correction,
     Delete,
     Plan,
-    Query,
     Recheck,
-    Scope,
     merge_rechecks,
 )
-from iredldap.errors import PasswordMismatch, PermissionDenied, Refusal, raise_all
+from iredldap.errors import PasswordMismatch, PermissionDenied, Refusal, Several, raise_all
 from iredldap.gateways.directory import Directory
 from iredldap.limit_errors import (
     ExceededDomainAccountLimit,
@@ -51,8 +49,12 @@ from iredldap.operations import (
 )
 from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.domains import global_admins
+from iredldap.operations.domains.account_limits import WITHIN_LIMITS
+from iredldap.operations.known.account_counts import Occupancy
 from iredldap.operations.login import Caller
+from iredldap.operations.mailboxes import MailboxAssignment
 from iredldap.operations.users import protected
+from iredldap.operations.users.surroundings import Surroundings, look_around
 
 
 def get(directory: Directory, caller: Caller, mail: str) -> Entry:
@@ -105,17 +107,26 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         MailboxInUse: If the mailbox path touches that of another account.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
+    mail = path["mail"]
+    around = look_around(context, mail, generates_path=not parsed.value("maildir"))
+    return new_user(context, mail, parsed, around).plan
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """The plan of a new user, beside its entry as it will be, its domain, and its mailbox."""
+
+    plan: Plan
+    account: uniqueness.NewAccount
+    made: Entry
+    home: Entry
+    place: MailboxAssignment
+
+
+def new_user(context: Context, mail: str, parsed: Parsed, around: Surroundings) -> NewUser:
+    """Plan a new mail user, as `create` does, beside what was found."""
     directory, outside, caller = context.directory, context.outside, context.caller
-    config, mail = context.config, path["mail"]
-    # One search answers four questions: the domain, whether the address is taken, which domains it
-    # would inherit, and which accounts have the path that would be generated. The database is asked
-    # while slapd searches.
-    query = finders.domain_and_holders(directory, mail, rights=True)
-    candidate, maildir = mailboxes.first_candidate(context, mail), parsed.value("maildir")
-    found = directory.find(
-        replace(query, filter=either(query.filter, candidate.query.filter)),
-        meanwhile=lambda: None if maildir else mailboxes.search_deleted(context, candidate),
-    )
+    config, found, candidate = context.config, around.found, around.candidate
     home = uniqueness.home_of(found, mail)
     named_by = rights.naming(found, mail)
     # Judged before limits and password: who may not have this address learns nothing about the
@@ -124,17 +135,18 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     limits = domain.limits(home)
     base = mailboxes.storage_base(limits, config.accounts)
     dn = names.account_in(home.dn, "Users", mail)
+    maildir = parsed.value("maildir")
     place = mailboxes.check_requested(context, lambda: base, mail, dn, maildir) if maildir else None
     # Before the sizes, which may cost a read of all users of the domain.
     secret = hashed_password(context, lambda: limits, mail, parsed)
     aliases = uniqueness.in_alias_domains(home, mail)
     # Names in alias domains are a service of the domain and were not asked for: one that another
     # account has already is left out and named, where the address itself would be refused.
-    taken = uniqueness.taken(directory, aliases)
+    taken = around.taken(aliases)
     wanted = int(parsed.value("quota") or 0)
-    quota = _quota(directory, home, limits, wanted)
+    quota = _quota(around, home, limits, wanted)
     place = place or mailboxes.generate(context, base, dn, candidate, found)
-    joined = _default_lists(directory, limits)
+    joined = around.default_lists(limits)
     given = {
         "userPassword": (secret,),
         "shadowLastChange": (user_entry.days_since_epoch(context.now.date()),),
@@ -154,7 +166,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         is_marked=not home.is_active,
         drops_old_rights=not named_by or rights.are_left_behind(directory, mail, named_by),
     )
-    return Plan(
+    plan = Plan(
         dn,
         (
             # The mailbox is taken over before the account exists: the job that removes deleted
@@ -170,13 +182,15 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
                 uniqueness.recheck(directory, new_account),
                 mailboxes.recheck(directory, outside, place, new_account.withdrawn()),
             ),
-            *_recheck_limits(directory, limits, dn, home),
+            *_recheck_limits(context, limits, dn, home),
         ),
         ignored=(*parsed.dropped, *sorted(taken)),
         # Lists of other domains that the user joins may be deleted at the same time.
         touches=list_membership.domains_of_members(directory, joined),
         shared_with=place.shared_with,
     )
+    made = Entry(dn, {name: [*values] for name, values in attributes.items()})
+    return NewUser(plan, new_account, made, home, place)
 
 
 def policy(config: Config, limits: settings.Settings) -> Policy:
@@ -224,28 +238,37 @@ def hashed_password(
     )
 
 
-def _quota(directory: Directory, home: Entry, limits: settings.Settings, wanted: int) -> int:
+def _quota(around: Surroundings, home: Entry, limits: settings.Settings, wanted: int) -> int:
     """Return the size of the mailbox in bytes, 0 for no limit.
 
-    The users of the domain are read only where a limit depends on them.
+    The users of the domain are counted only where a limit depends on them.
     """
+    # No program keeps the counters of iRedMail's schema (domainCurrentUserNumber and its like)
+    # right, and we do not write them either.
+    if settings.number(limits, "numberOfUsers") <= 0 and not settings.domain_quota(limits):
+        return _size_within(limits, wanted, Occupancy())
+    query = finders.users_query(home.dn)
+    # Where more than there are leave room for all that is asked for, these do.
+    with suppress(NotAllowed, ExceededDomainAccountLimit, ExceededDomainQuotaSize, Several):
+        size = _size_within(limits, wanted, around.at_most(query))
+        if size == _size_within(limits, wanted, Occupancy()):
+            return size
+    return _size_within(limits, wanted, around.exactly(query))
+
+
+def _size_within(limits: settings.Settings, wanted: int, there: Occupancy) -> int:
+    """Return the size of a mailbox beside the users that are there."""
     largest = kinds.bytes_of(settings.number(limits, "maxUserQuota"))
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     most_users = settings.number(limits, "numberOfUsers")
     refusals: list[Refusal] = []
     if most_users == -1:
         refusals.append(NotAllowed("the domain may have no users"))
-    spare = 0
-    # No program keeps the counters of iRedMail's schema (domainCurrentUserNumber and its like)
-    # right, and we do not write them either: users are counted by a search. It is the one part of a
-    # creation that grows with the domain, and is made only where a limit needs it.
-    if most_users > 0 or ceiling:
-        number, used = finders.count_users(directory.stream(finders.users_query(home.dn)))
-        if 0 < most_users <= number:
-            refusals.append(ExceededDomainAccountLimit(f"{number} of {most_users} users"))
-        spare = max(ceiling - used, 0)
-        if ceiling and (not spare or wanted > spare):
-            refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
+    if 0 < most_users <= there.number:
+        refusals.append(ExceededDomainAccountLimit(f"{there.number} of {most_users} users"))
+    spare = max(ceiling - there.size, 0)
+    if ceiling and (not spare or wanted > spare):
+        refusals.append(ExceededDomainQuotaSize(f"{spare} bytes left", parameter="quota"))
     if 0 < largest < wanted:
         refusals.append(ExceededMaxUserQuota(f"at most {largest} bytes", parameter="quota"))
     raise_all(refusals)
@@ -276,19 +299,6 @@ def _from_domain(
     }
 
 
-def _default_lists(directory: Directory, limits: settings.Settings) -> list[Entry]:
-    """Find the lists that a new user joins; names of lists that do not exist are left out."""
-    wanted = [word.strip().lower() for word in str(limits.get("defaultList", "")).split(",")]
-    if not any(wanted):
-        return []
-    filter_ = every(
-        equals("objectClass", "mailList"),
-        either(*(equals("mail", mail) for mail in wanted if mail)),
-    )
-    attributes = ("objectClass", "mail", "shadowAddress", "enabledService")
-    return directory.find(Query(directory.tree.base, Scope.SUBTREE, filter_, attributes))
-
-
 def _reaching_members(entry: Entry) -> tuple[str, ...]:
     """Return the addresses of a list whose mail goes to accounts with them as `memberOfGroup`.
 
@@ -299,26 +309,25 @@ def _reaching_members(entry: Entry) -> tuple[str, ...]:
 
 
 def _recheck_limits(
-    directory: Directory, limits: settings.Settings, dn: str, home: Entry
+    context: Context, limits: settings.Settings, dn: str, home: Entry
 ) -> tuple[Recheck, ...]:
     most_users = settings.number(limits, "numberOfUsers")
     ceiling = kinds.bytes_of(settings.domain_quota(limits))
     if most_users <= 0 and not ceiling:
         return ()
 
-    def judge(entries: Iterable[Entry]) -> Correction:
-        number, used = finders.count_users(entries)
+    def judge(there: Occupancy) -> Correction:
         refusal: Refusal | None = None
-        if 0 < most_users < number:
-            refusal = ExceededDomainAccountLimit(f"{number} of {most_users} users")
-        elif 0 < ceiling < used:
-            refusal = ExceededDomainQuotaSize(f"{used} of {ceiling} bytes")
+        if 0 < most_users < there.number:
+            refusal = ExceededDomainAccountLimit(f"{there.number} of {most_users} users")
+        elif 0 < ceiling < there.size:
+            refusal = ExceededDomainQuotaSize(f"{there.size} of {ceiling} bytes")
         return Correction((Delete(dn, absent_ok=True),), refusal) if refusal else Correction()
 
     # Two creations at once may both find room for one. Each counts again after its own add and
     # takes its own entry back; both may go, which a client can repeat, but never do too many stay.
-    query = finders.users_query(home.dn)
-    return (Recheck("check that the domain is within its limits", query, judge),)
+    query, counts = finders.users_query(home.dn), context.outside.counts
+    return (counts.recheck(context.directory, query, WITHIN_LIMITS, judge),)
 
 
 def delete(context: Context, path: PathVariables, parsed: Parsed) -> Plan:

@@ -9,9 +9,9 @@ and updated by the entries that have changed since.
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from iredldap.dit import mailbox, names
+from iredldap.dit import csn, mailbox, names
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import at_least, every
 from iredldap.dit.mailbox import PathSet
@@ -65,14 +65,14 @@ class UnusualPaths:
         is_anew = began - self._read_at > _LONGEST or not self._latest
         if not is_anew:
             overlap = _OVERLAP if len(self._servers) > 1 else _SETTLING
-            filter_ = every(filter_, at_least("entryCSN", _earlier(self._latest, overlap)))
+            filter_ = every(filter_, at_least("entryCSN", csn.earlier(self._latest, overlap)))
         attributes = (*mailbox.ATTRIBUTES, "entryCSN")
         known = dict[str, Entry]() if is_anew else {**self._known}
         latest, servers = ("", set[str]()) if is_anew else (self._latest, {*self._servers})
         for entry in directory.stream(Query(everybody.base, everybody.scope, filter_, attributes)):
-            if csn := entry.csn:
-                latest = max(latest, csn)
-                servers.add(csn.split("#")[2])
+            if state := entry.csn:
+                latest = max(latest, state)
+                servers.add(state.split("#")[2])
             if _is_unusual(entry):
                 known[entry.dn.lower()] = entry
             else:
@@ -96,9 +96,3 @@ def _is_unusual(entry: Entry) -> bool:
         or home is None
         or f"/{home}/" not in path
     )
-
-
-def _earlier(csn: str, overlap: timedelta) -> str:
-    """Return an entryCSN that is older by some time."""
-    moment = datetime.strptime(csn[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC) - overlap
-    return f"{moment:%Y%m%d%H%M%S}.000000Z#000000#000#000000"

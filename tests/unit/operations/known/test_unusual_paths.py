@@ -11,7 +11,7 @@ from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.operations.unusual_paths import UnusualPaths
+from iredldap.operations.known.unusual_paths import UnusualPaths
 
 
 class Fake:
