@@ -10,11 +10,16 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import click
+
 from iredldap import cli, directory_errors, error_codes, errors, http_errors
 from iredldap.changes.preview import MOST_PRINTED
+from iredldap.commands import exit_status
+from iredldap.commands.api.connect import TOKEN_VARIABLE
 from iredldap.config import reader, sections
 from iredldap.config.reader import ConfigurationError
 from iredldap.config.settings import Secret
@@ -29,6 +34,7 @@ from iredldap.web.responses import _STATUSES
 from ldif_export import __main__ as exporter
 from ldif_export.cli.connection import PASSWORD_VARIABLE
 from tools import layers
+from tools.command_rows import command_rows
 from tools.manual import manual
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -455,18 +461,6 @@ _ANYWHERE = (
     "CHANGE_LOG_UNAVAILABLE",
 )
 
-_RULES = {
-    "PW_EMPTY": "There is no password.",
-    "PW_NON_ASCII": "The password has characters other than printable ASCII.",
-    "PW_SHORTER_THAN_MIN_LENGTH": "The password is too short.",
-    "PW_GREATER_THAN_MAX_LENGTH": "The password is too long.",
-    "PW_NO_LETTER": "The password has no letter.",
-    "PW_NO_UPPERCASE": "The password has no capital.",
-    "PW_NO_DIGIT_NUMBER": "The password has no digit.",
-    "PW_NO_SPECIAL_CHAR": "The password has no special character.",
-    "PW_IS_ADDRESS": "The password is the address itself.",
-}
-
 _NO_CODES_OF_THEIR_OWN = {
     errors.Malformed,
     errors.Unauthenticated,
@@ -583,8 +577,9 @@ def _codes() -> Iterator[tuple[str, ...]]:
         if kind in _NO_CODES_OF_THEIR_OWN:
             continue
         status = next((status for base, status in _STATUSES if issubclass(kind, base)), 500)
-        meaning = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
-        told = _RULES.items() if kind is errors.WeakPassword else [(kind.code, meaning)]
+        rules = error_codes.PASSWORD_RULES.items()
+        one = [(kind.code, error_codes.meaning(kind))]
+        told = rules if kind is errors.WeakPassword else one
         by_status.setdefault(status, []).extend(told)
     for status, codes in sorted(by_status.items()):
         yield from ((str(status), f"`{code}`", meaning) for code, meaning in codes)
@@ -677,6 +672,13 @@ def migration_page() -> str:
     return _refilled("migration.md", "iredldap/dit/generations.py", _generations())
 
 
+def commands_page() -> str:
+    """The page about the command line, its table of exit statuses made anew."""
+    rows = ((str(int(status)), words) for status, words in exit_status.MEANINGS.items())
+    made = f"{_table(('Status', 'Meaning'), rows)}\n"
+    return _refilled("commands.md", "iredldap/commands/exit_status.py", made)
+
+
 def tokens_page() -> str:
     """The page about tokens, its table of scopes made anew."""
     return _refilled("tokens.md", "the rows of endpoints", f"{_scopes()}\n")
@@ -744,13 +746,29 @@ def _generations() -> str:
     )
 
 
+_VARIABLES = {TOKEN_VARIABLE: "Secret of the token that is sent to the URL."}
+_GROUPS = {
+    name: command for name, command in cli.main.made.items() if isinstance(command, click.Group)
+}
+"""Groups of commands that have manual pages of their own."""
+
+
+def _group_page(name: str) -> str:
+    return manual(f"iredldap {name}", _GROUPS[name], "iredldap", variables=_VARIABLES)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "api.md": api_page,
     "migration.md": migration_page,
     "tokens.md": tokens_page,
+    "commands.md": commands_page,
     "architecture.md": architecture_page,
-    "man/iredldap.1": lambda: manual("iredldap", cli.main, "ldif-export"),
+    "../iredldap/commands/api/rows.json": command_rows,
+    "man/iredldap.1": lambda: manual(
+        "iredldap", cli.main, "ldif-export", variables=_VARIABLES, apart=[*_GROUPS]
+    ),
+    **{f"man/iredldap-{name}.1": partial(_group_page, name) for name in _GROUPS},
     "man/ldif-export.1": lambda: manual(
         "ldif-export",
         exporter.main,

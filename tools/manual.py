@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import click
 
@@ -10,23 +10,30 @@ from iredldap import __version__
 
 
 def manual(
-    name: str, command: click.Group, *see_also: str, variables: Mapping[str, str] | None = None
+    name: str,
+    command: click.Group,
+    *see_also: str,
+    variables: Mapping[str, str] | None = None,
+    apart: Collection[str] = (),
 ) -> str:
     """Write the page of a command and its subcommands.
 
     Args:
-        name: As it is called, and as the page is.
+        name: As it is called; the page has hyphens for the blanks.
         command: What click made of it.
         see_also: Names of other pages of section 1.
         variables: Variables of the environment that it reads, beside those that stand for options.
+        apart: Groups below it that have pages of their own.
     """
     context = click.Context(command, info_name=name, **command.context_settings)
     summary, *paragraphs = _paragraphs(command)
     lines = [
         ".\\\" Made by `make docs` from the program's own --help.",
-        f'.TH "{name.upper()}" "1" "" "iredldap {__version__}" "User Commands"',
+        f'.TH "{_page(name).upper()}" "1" "" "iredldap {__version__}" "User Commands"',
+        # Rows of choices cannot fill their lines.
+        ".ad l",
         ".SH NAME",
-        f"{_plain(name)} \\- {_text(summary[0].lower() + summary[1:].rstrip('.'))}",
+        f"{_plain(_page(name))} \\- {_text(summary[0].lower() + summary[1:].rstrip('.'))}",
         ".SH SYNOPSIS",
         *_synopsis(context),
         *((".SH DESCRIPTION", *_prose(paragraphs)) if paragraphs else ()),
@@ -34,24 +41,41 @@ def manual(
         *_options(context),
         ".SH COMMANDS",
     ]
-    for inner in _below(context):
+    for inner in _below(context, apart):
         words = inner.command_path.removeprefix(f"{name} ")
         lines += [f".SS {_plain(words)}", *_synopsis(inner), ".PP"]
-        lines += [*_prose(_paragraphs(inner.command)), *_options(inner)]
+        lines += [*_prose(_paragraphs(inner.command))]
+        if words in apart:
+            lines += [f"See {_reference(inner.command_path)}."]
+        else:
+            lines += [*_options(inner)]
     lines += [".SH ENVIRONMENT", *_variables(context, variables or {})]
-    lines += [".SH SEE ALSO", ", ".join(f"\\fB{_plain(other)}\\fP(1)" for other in see_also)]
+    others = [*see_also, *(f"{name} {word}" for word in apart)]
+    lines += [".SH SEE ALSO", ", ".join(map(_reference, others))]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _below(context: click.Context) -> Iterator[click.Context]:
-    """Yield the subcommands of a command, each before its own."""
+def _page(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+def _reference(name: str) -> str:
+    return f"\\fB{_plain(_page(name))}\\fP(1)"
+
+
+def _below(context: click.Context, apart: Collection[str] = ()) -> Iterator[click.Context]:
+    """Yield the subcommands of a command, each before its own, which those apart are without."""
     command = context.command
     if not isinstance(command, click.Group):
         return
     for word in command.list_commands(context):
-        inner = click.Context(command.commands[word], info_name=word, parent=context)
+        # Also of a group that imports its commands when one is used.
+        found = command.get_command(context, word)
+        assert found
+        inner = click.Context(found, info_name=word, parent=context)
         yield inner
-        yield from _below(inner)
+        if word not in apart:
+            yield from _below(inner)
 
 
 def _paragraphs(command: click.Command) -> list[str]:
@@ -112,5 +136,6 @@ def _text(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Escape a text: it is one line, and no request."""
-    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    # Choices may be broken behind each word: a long row of them fits in no line.
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("|", "|\\:")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped

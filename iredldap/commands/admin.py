@@ -1,4 +1,4 @@
-"""The command `iredldap admin`: make or reset a global admin on the server."""
+"""The command `iredldap admin reset`: make or reset a global admin on the server."""
 
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +8,8 @@ import click
 from iredldap.changes.apply import Turn, execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.recording import Recording
-from iredldap.commands.options import config_option, installation, piped_or_prompted
+from iredldap.commands.options import config_option, installation
+from iredldap.commands.terminal import piped_or_prompted
 from iredldap.dit import mail_names
 from iredldap.dit import request as requests
 from iredldap.dit.logged_request import logged
@@ -20,20 +21,16 @@ from iredldap.operations.context import Context
 from iredldap.operations.login import log_in
 
 
-@click.group("admin")
-def admin() -> None:
-    """Manage admins on the server, where no login is needed."""
-
-
-@admin.command("reset")
+@click.command("reset")
 @config_option
 @click.argument("address")
 def reset_(path: Path, address: str) -> None:
-    """Make ADDRESS an active global admin with a new password, and check that they can log in.
+    """Make ADDRESS an active global admin with a new password.
 
-    The password is asked for; without a terminal it is the first line of standard input. An admin
-    or a mail user of this address gets it, and the role; without one a standalone admin is created.
-    The rules for passwords apply. Sessions end with the old password; tokens do not.
+    It is checked that they can log in with it. It is asked for; without a terminal it is the first
+    line of standard input. An admin or a mail user of this address gets it, and the role; without
+    one a standalone admin is created. The rules for passwords apply. Sessions end with the old
+    password; tokens do not.
     """
     with installation(path) as opened:
         # Read before the password is asked for: a mistake in it costs no typing of a password.

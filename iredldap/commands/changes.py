@@ -3,21 +3,28 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from iredldap.changes.change_log import ChangeLog
-from iredldap.commands.options import config_option, installation, moment, plain
-from iredldap.dit.change_ids import first_id
-from iredldap.gateways.change_store import ChangeFilter
-from iredldap.operations.listings.change_log import ChangeReader, Shown
-from iredldap.operations.login import Caller
+from iredldap.commands.api import connect
+from iredldap.commands.api.answers import Api
+from iredldap.commands.api.asked import Asked
+from iredldap.commands.api.failures import one_status
+from iredldap.commands.api.options import form, option
+from iredldap.commands.api.requests import pages
+from iredldap.commands.api.rows import call
+from iredldap.commands.terminal import plain
+from iredldap.commands.times import moment
+
+Shown = dict[str, Any]
+
+_FIND = call("changes_find")
+_FILTERS = tuple(row for row in _FIND.parameters if row.name not in {"limit", "cursor"})
 
 _PAUSE = 0.5
 """Seconds between two looks for new changes."""
@@ -27,20 +34,6 @@ _UNFINISHED = 60
 
 
 @click.command("changes")
-@config_option
-@click.option("--domain", default="", help="Only changes that concern this domain.")
-@click.option("--account", default="", help="Only changes of the account of this address.")
-@click.option("--attribute", default="", help="Only changes of this attribute.")
-@click.option("--admin", default="", help="Only changes by this admin.")
-@click.option("--token", default="", help="Only changes by the token of this id.")
-@click.option("--endpoint", default="", help="Only changes by this endpoint, user_update say.")
-@click.option("--job", default="", help="Only changes of the background job of this id.")
-@click.option(
-    "--since",
-    callback=moment,
-    help="A date, a date and time in UTC, or how long ago: 30m, 2h, 7d.",
-)
-@click.option("--until", callback=moment, help="The same; changes before it.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -49,48 +42,55 @@ _UNFINISHED = 60
     help="The newest ones, at most so many.",
 )
 @click.option("--follow", is_flag=True, help="Go on with changes as they are made, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@connect.options(as_json="One JSON object a line.")
+@click.pass_context
 def changes(
+    context: click.Context,
+    /,
     *,
-    path: Path,
-    since: int | None,
-    until: int | None,
+    config: Path | None,
+    url: str | None,
     limit: int,
     follow: bool,
     as_json: bool,
-    **words: str,
+    **given: Any,
 ) -> None:
     """Print who changed what: time, admin, and the values before and after; the newest last."""
-    lowered: dict[str, Any] = {name: word.lower() for name, word in words.items()}
-    wanted = ChangeFilter(**lowered, since=since, until=until)
+    asked = Asked(call=_FIND, form=form(given, _FILTERS))
+    for name in ("since", "until"):
+        # Before anything is opened, with the exit status of a wrong command line.
+        moment(context, context.command.params[0], next(iter(asked.form.get(name, ())), None))
     try:
-        with (
-            installation(path) as opened,
-            closing(ChangeLog.open(opened.config, opened.directory)) as log,
-        ):
-            everybody = Caller("", "", is_global=True, stored=())
-            reader = ChangeReader(log, opened.directory, everybody, opened.config.api)
-            for change in _found(reader, wanted, limit, follow=follow):
+        with ExitStack() as stack:
+            stack.enter_context(one_status())
+            api = stack.enter_context(connect.connected(config, url))
+            for change in _found(api, asked, limit, follow=follow):
                 click.echo(json.dumps(change) if as_json else "\n".join(_lines(change)))
     except KeyboardInterrupt:
         click.echo()
 
 
-def _found(
-    reader: ChangeReader, wanted: ChangeFilter, limit: int, *, follow: bool
-) -> Iterator[Shown]:
-    newest = [*islice(reader.changes(wanted), limit)]
+changes.params[:0] = [option(row) for row in _FILTERS]
+
+
+def _found(api: Api, asked: Asked, limit: int, *, follow: bool) -> Iterator[Shown]:
+    began = datetime.now(UTC).isoformat()
+    newest: list[Shown] = [*chain.from_iterable(pages(api, asked, limit))]
     yield from reversed(newest)
     # Ids sort by the time when a change began.
-    last = newest[0]["id"] if newest else first_id(0)
+    last, since = (newest[0]["id"], newest[0]["time"]) if newest else ("", began)
     while follow:
-        for change in reader.changes(replace(wanted, after=last)):
+        later = asked.with_form(since=since)
+        found = chain.from_iterable(pages(api, later, None))
+        for change in sorted(found, key=lambda one: str(one["id"])):
+            if change["id"] <= last:
+                continue
             # Changes end in another order than they begin in: whoever passes over one that is open
             # never prints its end. One of a worker that was killed stays open, and must not stop
             # the rest.
             if change["result"] == "open" and _age(change) < _UNFINISHED:
                 break
-            last = change["id"]
+            last, since = change["id"], change["time"]
             yield change
         time.sleep(_PAUSE)
 

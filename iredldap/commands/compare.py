@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from iredldap.commands.options import config_option, plain
+from iredldap.commands.options import config_option
+from iredldap.commands.terminal import plain
 from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.dit import csn
 from iredldap.dit.entry import Entry

@@ -1,39 +1,33 @@
-"""The commands `iredldap resolve` and `iredldap references`: look-ups of the API, on the server."""
+"""The commands `iredldap resolve` and `iredldap references`: look-ups, for people or as JSON."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
-from iredldap.commands.options import config_option, installation, plain
-from iredldap.dit import mail_names
-from iredldap.dit.fields import Parsed
-from iredldap.operations.context import Context
-from iredldap.operations.context import Shown as Answer
-from iredldap.operations.login import Caller
-from iredldap.operations.lookups import mail_flow, mentions
+from iredldap.commands.api import connect, render
+from iredldap.commands.api.asked import Asked
+from iredldap.commands.api.failures import one_status
+from iredldap.commands.api.requests import read
+from iredldap.commands.api.rows import call
+from iredldap.commands.terminal import plain
 
 Shown = Mapping[str, Any]
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
-
 
 @click.command("resolve")
-@config_option
-@_json
+@connect.options()
 @click.argument("address")
-def resolve(path: Path, address: str, *, as_json: bool) -> None:
+def resolve(config: Path | None, url: str | None, address: str, *, as_json: bool) -> None:
     """Print where mail to ADDRESS goes, step by step.
 
     Addresses, routes and mailboxes are those that Postfix and Dovecot of an iRedMail server find in
     the directory. The exit status is 1 if the mail goes nowhere, also in part.
     """
-    with _context(path) as context:
-        shown = _data(mail_flow.resolve(context, {"mail": _address(address)}, Parsed()))
+    shown = _data(config, url, "resolve", mail=address)
     _print(shown, _flow(shown), as_json=as_json)
     ends_well = shown["accepted"] and not shown["loops"] and not shown["cut_off"]
     # For scripts that check routes: mail that bounces in part is not delivered.
@@ -42,45 +36,32 @@ def resolve(path: Path, address: str, *, as_json: bool) -> None:
 
 
 @click.command("references")
-@config_option
-@_json
+@connect.options()
 @click.argument("name", metavar="ADDRESS|DOMAIN")
-def references(path: Path, name: str, *, as_json: bool) -> None:
+def references(config: Path | None, url: str | None, name: str, *, as_json: bool) -> None:
     """Print what refers to an account or a domain.
 
     With each reference stands what would become of it with a deletion, and with a new address in
     the same domain. Nothing is changed.
     """
-    with _context(path) as context:
-        if "@" in name:
-            shown = _data(mentions.of_account(context, {"mail": _address(name)}, Parsed()))
-        else:
-            shown = _data(
-                mentions.of_domain(context, {"domain": mail_names.domain(name)}, Parsed())
-            )
+    if "@" in name:
+        shown = _data(config, url, "references_get", mail=name)
+    else:
+        shown = _data(config, url, "references_domain", domain=name)
     _print(shown, _references(shown), as_json=as_json)
 
 
-def _address(text: str) -> str:
-    return mail_names.stored_address(text)
-
-
-@contextmanager
-def _context(path: Path) -> Iterator[Context]:
-    """Open what a look-up reads, as somebody who may read everything."""
-    everybody = Caller("", "", is_global=True, stored=())
-    with installation(path) as opened:
-        yield Context(opened.directory, opened.config, everybody, opened.outside)
-
-
-def _data(answer: Answer) -> Shown:
-    assert isinstance(answer.data, Mapping)
-    return answer.data
+def _data(config: Path | None, url: str | None, id_: str, **names: str) -> Shown:
+    with ExitStack() as stack:
+        stack.enter_context(one_status())
+        api = stack.enter_context(connect.connected(config, url))
+        found: Shown = read(api, Asked(call=call(id_), names=names))
+    return found
 
 
 def _print(shown: Shown, lines: Iterator[str], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(shown, indent=2))
+        render.as_json(shown)
         return
     for line in lines:
         click.echo(plain(line))
@@ -114,9 +95,9 @@ def _flow(shown: Shown) -> Iterator[str]:
 
 
 def _references(shown: Shown) -> Iterator[str]:
-    for call in ("deletion", "rename"):
-        if shown.get(call) and shown[call]["refused"]:
-            yield f"{call}: would be refused, {','.join(shown[call]['refused'])}"
+    for what in ("deletion", "rename"):
+        if shown.get(what) and shown[what]["refused"]:
+            yield f"{what}: would be refused, {','.join(shown[what]['refused'])}"
     for one in shown["references"]:
         place = f"{one['attribute']}: {one['value']}" if one["attribute"] else "the entry"
         fates = [f"deletion: {one['on_deletion'] or '-'}"]

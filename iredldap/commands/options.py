@@ -1,12 +1,9 @@
 """Options and openings that several commands share."""
 
 import os
-import re
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,15 +11,10 @@ import click
 from iredldap.changes.opening import open_directory
 from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.config.sections import Config
-from iredldap.dit.change_query import milliseconds
-from iredldap.errors import InvalidParameter, Refusal
+from iredldap.errors import Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.outside_systems import OutsideSystems
-
-# Values in the directory are other people's: an escape sequence in a name could rewrite what the
-# terminal shows.
-_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f-\x9f]")
 
 config_option = click.option(
     "--config",
@@ -33,19 +25,6 @@ config_option = click.option(
     show_default=True,
     help="Configuration file.",
 )
-
-
-def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    """Read the time of an option, in milliseconds since 1970."""
-    try:
-        return milliseconds(text, datetime.now(UTC)) if text else None
-    except InvalidParameter as ex:
-        raise click.BadParameter(ex.detail) from ex
-
-
-def plain(line: str) -> str:
-    """Return a line for a terminal, with control characters of stored values as their codes."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
 
 
 @dataclass(frozen=True)
@@ -79,10 +58,3 @@ def _words(refusal: Refusal) -> str:
     codes, named = ",".join(refusal.codes), ", ".join(refusal.parameters)
     detail = refusal.detail if refusal.detail not in refusal.codes else ""
     return ": ".join(filter(None, (codes, named, detail)))
-
-
-def piped_or_prompted(prompt: str) -> str:
-    """Return a secret: the first line of standard input, asked for twice at a terminal."""
-    if sys.stdin.isatty():
-        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from iredldap.changes.opening import open_register
-from iredldap.commands.options import config_option, plain
+from iredldap.commands.options import config_option
+from iredldap.commands.terminal import plain
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.reader import ConfigurationError, read_file
 from iredldap.errors import Refusal

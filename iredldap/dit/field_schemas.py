@@ -10,7 +10,7 @@ def properties(table: Table) -> dict[str, Any]:
     """Return the rows as the properties of a JSON schema; older names are marked deprecated."""
     described: dict[str, Any] = {}
     for field in table:
-        schema = {**field.kind.schema, "description": " ".join(_sentences(field))}
+        schema = {**field.kind.schema, "description": " ".join(sentences(field))}
         if field.default is not None:
             is_number = schema.get("type") == "integer"
             schema["default"] = int(field.default) if is_number else field.default
@@ -28,7 +28,8 @@ def properties(table: Table) -> dict[str, Any]:
     return described
 
 
-def _sentences(field: Field) -> Iterable[str]:
+def sentences(field: Field) -> Iterable[str]:
+    """Yield what there is to say about a parameter."""
     yield field.meaning
     if field.empty is not None:
         yield f"Empty: {field.empty}."

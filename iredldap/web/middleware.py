@@ -17,7 +17,7 @@ from iredldap.errors import InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.http_errors import CrossSiteRequest
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
-from iredldap.web import credentials, dry_runs, forms, head, origins, paths, responses
+from iredldap.web import credentials, dry_runs, forms, head, local_calls, origins, paths, responses
 from iredldap.web.auth import (
     Clients,
     permit_changes,
@@ -79,7 +79,9 @@ class Middleware:
         self._stale_reads.forget()
         credentials.refuse_in_query(request)
         self._refuse_cross_site(request)
-        if request.path == "/api" or request.path.startswith("/api/"):
+        is_api = request.path == "/api" or request.path.startswith("/api/")
+        # Who may read the configuration and its secrets needs no permission to call from elsewhere.
+        if is_api and not local_calls.of(request):
             self._clients.admit(request)
         if self._cors.answers(request, response):
             return
@@ -159,6 +161,8 @@ class Middleware:
             self._idempotency.begin(request, response)
 
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Caller:
+        if local := local_calls.of(request):
+            return local.caller
         secret = credentials.secret_of(request)
         reads = request.method in origins.SAFE_METHODS
         if secret is not None:
@@ -235,6 +239,8 @@ class Middleware:
             # Falcon answers some methods, such as WEBSOCKET, before it calls the middleware.
             self._begin(request, response)
         refusal = context.get("refusal")
+        if local := local_calls.of(request):
+            local.refusal = refusal
         log.info(
             "request",
             method=head.method(request),

@@ -37,6 +37,7 @@ from iredldap.operations.undo.undo import undo
 from iredldap.undo_errors import AlreadyUndone, ChangedSince, NothingToUndo
 from iredldap.web import forms
 from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.local_calls import progress_of
 from iredldap.web.responses import Responses, listed, older_names
 from iredldap.web.undoable import PermittedChanges
 
@@ -117,7 +118,12 @@ class Resource:
                 with self.recording(request, response, wanted) as recording:
                     try:
                         outcome = execute(
-                            self.directory, checked, if_match, turn=turn, recording=recording
+                            self.directory,
+                            checked,
+                            if_match,
+                            begin=progress_of(request),
+                            turn=turn,
+                            recording=recording,
                         )
                     except Unanswered as ex:
                         outcome = aftermath.result_of(recording.of(self.directory), ex)

@@ -1,0 +1,1 @@
+"""Subcommands that call the API: made from its rows, in this process or over HTTP."""

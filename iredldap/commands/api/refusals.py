@@ -1,0 +1,159 @@
+"""Say why the API refused what a command asked for, and what to do about it."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote
+
+from iredldap.commands import exit_status
+from iredldap.commands.api.answers import Answer, Api, Unavailable
+from iredldap.commands.api.asked import Asked
+from iredldap.commands.api.failures import Failed
+from iredldap.commands.api.options import spelled
+from iredldap.error_codes import meaning_of
+
+_WORDS: Mapping[str, str] = {
+    "LOGIN_REQUIRED": "the token is not valid, or has ended: a global admin makes a new one with"
+    " `iredldap token create`",
+    "NOT_AUTHORIZED": "calls from this machine are not allowed: the setting"
+    " api.restful_api_clients names those that are",
+    "API_DISABLED": "the API is switched off: the setting api.enable_restful_api",
+    "SERVER_DOWN": "the directory or a database does not answer; nothing more is known here. On the"
+    " server: iredldap check-config --probe",
+    "MLMMJADMIN_UNAVAILABLE": "mlmmjadmin, which has the subscribable lists, is not set up or does"
+    " not answer: the settings [mlmmjadmin]",
+    "INTERNAL_ERROR": "the API failed; its log says why, by the id of the request",
+    "NO_SUCH_ROUTE": "the API has no such call: it is another version than this command",
+}
+"""Where the remedy is not what the name of the refusal suggests."""
+
+_NAMED: Mapping[str, str] = {
+    "ALREADY_EXISTS": "{} exists already, as a name or a further address",
+    "INVALID_MAIL": "{!r} is no mail address",
+    "INVALID_DOMAIN_NAME": "{!r} is no domain name",
+    "INVALID_CREDENTIALS": "the password of {} is wrong, or none",
+    "NO_SUCH_JOB": "no job {}, or it is another admin's, or it ended long ago",
+    "NO_SUCH_CHANGE": "no change {} that you may see; those there are: iredldap changes",
+    "NO_SUCH_TOKEN": "no token {} that you may see",
+}
+"""Refusals of what the path names."""
+
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "user": ("user", "users"),
+    "alias": ("alias", "aliases"),
+    "maillist": ("list", ""),
+    "ml": ("list", "mls"),
+    "admin": ("admin", ""),
+}
+"""Kinds of accounts, by the word in a path: the command, and the word of the listing."""
+
+_MOST = "1000"
+
+
+def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
+    """Return the error of a request that was refused."""
+    codes = answer.codes
+    invalid = [unquote(word) for word in _listed(answer.headers.get("x-invalid-parameters", ""))]
+    sentences = [_sentence(api, asked, code, invalid) for code in codes]
+    text = "; ".join(dict.fromkeys(filter(None, sentences)))
+    if answer.detail and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
+        text += f": {answer.detail}"
+    report = answer.data
+    text = f"{text} ({', '.join(codes)}){_of_report(report)}"
+    return Failed(text, exit_status.of_codes(codes), codes, report)
+
+
+def failed_job(asked: Asked, job: Mapping[str, Any]) -> Failed:
+    """Return the error of a job that failed."""
+    codes = str(job["code"] or "INTERNAL_ERROR").split(",")
+    words = "; ".join(filter(None, map(meaning_of, codes)))
+    failures = f", {job['failures']} entries could not be changed" if job["failures"] else ""
+    text = (
+        f"{asked.word} {asked.name}: {words} ({', '.join(codes)}){failures}; see: iredldap jobs"
+        f" show {job['id']}"
+    )
+    return Failed(text + _of_report(job["report"]), exit_status.of_codes(codes), codes, job)
+
+
+def _sentence(api: Api, asked: Asked, code: str, invalid: Sequence[str]) -> str:
+    if code == "NO_SUCH_ACCOUNT":
+        return _missing(api, asked)
+    if code in _NAMED and not invalid:
+        name = asked.names.get("new_mail") or asked.name
+        return _NAMED[code].format(name)
+    if code in _WORDS:
+        return _WORDS[code]
+    words = meaning_of(code).rstrip(".") or "refused"
+    rows = filter(None, map(asked.call.parameter, invalid))
+    named = "; ".join(f"{spelled(row.name)}: {row.meaning}" for row in rows)
+    return f"{words}. {named}" if named else words
+
+
+def _missing(api: Api, asked: Asked) -> str:
+    """Say what is missing, and what there is instead."""
+    mail = asked.names.get("mail", "")
+    domain = asked.names.get("domain") or mail.rpartition("@")[2]
+    if asked.call.id.endswith("_create") or not mail:
+        return _no_domain(api, domain)
+    try:
+        if command := _other_kind(api, asked, mail):
+            return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"
+        near = _near(mail, _names(api, f"/api/{_plural(asked)}/{quote(domain)}", mail[:1]))
+        if near:
+            return f"no {asked.word} {mail}; did you mean {near}?"
+        if not api.send("GET", f"/api/domain/{quote(domain)}").is_done:
+            return _no_domain(api, domain)
+    except Unavailable:
+        # What was asked is answered; only the suggestion is missing.
+        pass
+    return f"no {asked.word} {mail}"
+
+
+def _no_domain(api: Api, domain: str) -> str:
+    near = _near(domain, _names(api, "/api/domains", ""))
+    better = f"; did you mean {near}?" if near else "; all there are: iredldap domain list"
+    return f"no domain {domain}{better}"
+
+
+def _other_kind(api: Api, asked: Asked, mail: str) -> str:
+    """Return the command for an account that is of another kind; empty: there is none."""
+    own = asked.call.path.split("/")[2]
+    for kind, (command, _) in _KINDS.items():
+        if kind == own or command == asked.word:
+            continue
+        if api.send("GET", f"/api/{kind}/{quote(mail, safe='@')}").is_done:
+            return command
+    return ""
+
+
+def _plural(asked: Asked) -> str:
+    own = asked.call.path.split("/")[2]
+    return _KINDS.get(own, ("", ""))[1] or "users"
+
+
+def _names(api: Api, path: str, after: str) -> list[str]:
+    """Return names of a listing from a letter on, as far as one page has them."""
+    only = "name_only" if path == "/api/domains" else "email_only"
+    form = {only: ["yes"], "limit": [_MOST]} | ({"cursor": [after]} if after else {})
+    answer = api.send("GET", path, form)
+    return [*answer.data] if answer.is_done else []
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(name.lower(), names, 1, 0.75)), "")
+
+
+def _listed(header: str) -> list[str]:
+    return [word for part in header.split(",") if (word := part.strip())]
+
+
+def _of_report(report: Any) -> str:
+    """Return what was done and what not, a line each."""
+    if not isinstance(report, Mapping):
+        return ""
+    lines = [
+        f"\n{words}: {step}"
+        for name, words in (("done", "done"), ("unknown", "not known"), ("not_done", "not done"))
+        for step in report.get(name) or ()
+    ]
+    return "".join(lines)

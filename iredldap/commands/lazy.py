@@ -1,0 +1,64 @@
+"""Groups whose commands are imported when one is used, so that help and completion are quick."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class LazyGroup(click.Group):
+    """A group of commands that are made or imported when one is asked for.
+
+    Args:
+        name: Its name.
+        imported: Where commands are, as `module:name`, and their short help, by their names.
+        make: Yields the other commands.
+        settings: What every group of click takes.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        imported: Mapping[str, tuple[str, str]] | None = None,
+        make: Callable[[], Iterator[click.Command]] = lambda: iter(()),
+        **settings: object,
+    ) -> None:
+        super().__init__(name, **settings)  # type: ignore[arg-type]
+        self.imported = dict(imported or {})
+        self._make = make
+
+    @cached_property
+    def made(self) -> Mapping[str, click.Command]:
+        """The commands that need no import."""
+        return {str(one.name): one for one in self._make()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.made, *sorted({*self.commands, *self.imported})]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.imported:
+            module, _, name = self.imported[cmd_name][0].partition(":")
+            found = getattr(import_module(module), name)
+            assert isinstance(found, click.Command)
+            return found
+        return self.made.get(cmd_name) or super().get_command(ctx, cmd_name)
+
+    def summary_of(self, context: click.Context, name: str, limit: int = 100) -> str:
+        """Return the short help of a command, without importing it."""
+        if name in self.imported:
+            return self.imported[name][1]
+        command = self.get_command(context, name)
+        return command.get_short_help_str(limit) if command else ""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self.summary_of(ctx, name)) for name in self.list_commands(ctx)]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=self.summary_of(ctx, name)) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]

@@ -1,0 +1,27 @@
+"""What commands exchange with a terminal: secrets, and texts of others."""
+
+import re
+import sys
+
+import click
+
+# Values in the directory are other people's: an escape sequence in a name could rewrite what the
+# terminal shows.
+_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def plain(line: str) -> str:
+    """Return a line for a terminal, with control characters of stored values as their codes."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
+
+
+def piped_or_prompted(prompt: str, *, twice: bool = True) -> str:
+    """Return a secret: the first line of standard input, asked for at a terminal.
+
+    Args:
+        prompt: What is asked for.
+        twice: Whether it is asked for again, because it is new.
+    """
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
