@@ -54,8 +54,10 @@ format: $(VENV)/ready ## put the code in shape
 docs: $(VENV)/ready ## write the generated pages
 	$(BIN)/python -m tools.document
 
-screenshot: provide-test $(VENV)/ready ## take docs/reference.png anew
+screenshot: provide-test $(VENV)/ready ## take docs/*.png, docs/*.svg and the output in docs/commands.md anew
 	REFERENCE_PNG=docs/reference.png $(BIN)/python -m pytest tests/browser
+	TERMINAL_SVG=docs/terminal.svg COMMANDS_MD=docs/commands.md \
+		$(BIN)/python -m pytest tests/integration/commands/test_everyday_tasks.py
 
 lock: $(VENV)/ready ## write requirements/: the newest releases that setup.cfg takes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

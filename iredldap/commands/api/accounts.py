@@ -14,15 +14,23 @@ import click
 from iredldap.commands.api import render
 from iredldap.commands.api.answers import Answer, Api
 from iredldap.commands.api.asked import Asked
-from iredldap.commands.api.building import Chosen, CommandRow, Given, command
+from iredldap.commands.api.building import (
+    PARAMETERS,
+    VIEW,
+    Chosen,
+    CommandRow,
+    Given,
+    command,
+)
 from iredldap.commands.api.options import arguments, path_names
 from iredldap.commands.api.requests import pages
 from iredldap.commands.api.rows import Call, Parameter, calls
 from iredldap.commands.lazy import LazyGroup
 
 _STATUS, _PASSWORD = "accountStatus", "password"
+_STATUSES = {_STATUS: _STATUS}
 _NAMES_ONLY = ("email_only", "name_only")
-_OF_PAGES = {"limit", "cursor", "fields", "view"}
+_OF_PAGES = {"limit", "cursor", "fields", VIEW}
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Noun:
         name: The name of the group of commands.
         ids: The first word of the ids of its calls, and of those of its listing, by kinds; one kind
             without a name is the only one.
-        columns: Members that a listing shows.
+        columns: Members that a listing shows: attributes, and the parameters stored in them.
         key: What its names are.
         imported: Further commands, as of `LazyGroup`.
         parts: What it has that is read and changed by itself.
@@ -42,7 +50,7 @@ class Noun:
 
     name: str
     ids: Mapping[str, tuple[str, str]]
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
     key: str = "address"
     imported: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     parts: tuple["Noun", ...] = ()
@@ -60,27 +68,27 @@ class Noun:
 
 
 NOUNS = (
-    Noun("user", {"": ("user", "users")}, ("cn", "mailQuota", "accountStatus")),
+    Noun("user", {"": ("user", "users")}, {"cn": "name", "mailQuota": "quota", **_STATUSES}),
     Noun(
         "domain",
         {"": ("domain", "domains")},
-        ("cn", "accountStatus"),
+        {"cn": "name", **_STATUSES},
         "domain",
         parts=(
-            Noun("services", {"": ("domain_services", "")}, (), word="domain"),
-            Noun("admins", {"": ("domain_admins", "")}, (), word="domain"),
+            Noun("services", {"": ("domain_services", "")}, {}, word="domain"),
+            Noun("admins", {"": ("domain_admins", "")}, {}, word="domain"),
         ),
     ),
-    Noun("alias", {"": ("alias", "aliases")}, ("cn", "accountStatus", "members")),
+    Noun("alias", {"": ("alias", "aliases")}, {"cn": "name", **_STATUSES, "members": "members"}),
     Noun(
         "list",
         {"plain": ("maillist", "maillists"), "subscribable": ("ml", "mls")},
-        ("cn", "accessPolicy"),
+        {"cn": "name", "accessPolicy": "accessPolicy"},
     ),
     Noun(
         "admin",
         {"": ("admin", "admins")},
-        ("cn", "accountStatus"),
+        {"cn": "name", **_STATUSES},
         imported={
             "reset": (
                 "iredldap.commands.admin:reset_",
@@ -171,18 +179,11 @@ def _parameters(noun: Noun, pattern: str, *but: str) -> tuple[Parameter, ...]:
 
 
 def _show(noun: Noun) -> click.Command | None:
-    rows = _parameters(noun, "{0}_get", "view")
-    view = {"view": "params"} if noun.calls("{0}_get") and _has_view(noun, "{0}_get") else {}
-
     def show(answer: Answer, _: Given) -> None:
         render.data(answer.data)
 
-    return _made(noun, "show", "{0}_get", show=show, parameters=rows, sends=view)
-
-
-def _has_view(noun: Noun, pattern: str) -> bool:
-    """Return whether an answer can have the names that options have."""
-    return all(call.parameter("view") for call in noun.calls(pattern).values())
+    rows = _parameters(noun, "{0}_get")
+    return _made(noun, "show", "{0}_get", show=show, parameters=rows)
 
 
 def _list(noun: Noun) -> click.Command | None:
@@ -190,7 +191,11 @@ def _list(noun: Noun) -> click.Command | None:
 
     def read(api: Api, asked: Asked, given: Given) -> None:
         only = next(filter(asked.call.parameter, _NAMES_ONLY))
-        wanted = {only: "yes"} if given["names"] else {"fields": ",".join(noun.columns)}
+        views = bool(asked.call.parameter(VIEW))
+        columns = [new if views else old for old, new in noun.columns.items()]
+        wanted = {only: "yes"} if given["names"] else {"fields": ",".join(columns)}
+        if views and not given["names"]:
+            wanted[VIEW] = PARAMETERS
         listed = asked.with_form(**wanted)
         found: Any = [] if given["names"] else {}
         for page in pages(api, listed, given["limit"]):
@@ -200,7 +205,7 @@ def _list(noun: Noun) -> click.Command | None:
         elif given["names"]:
             render.names(found)
         else:
-            render.profiles(found, noun.columns, noun.key)
+            render.profiles(found, columns, noun.key)
 
     def with_options(made: click.Command | None) -> click.Command | None:
         if made:

@@ -19,6 +19,9 @@ from iredldap.commands.api.requests import send
 from iredldap.commands.api.rows import Call, Parameter
 from iredldap.commands.terminal import plain
 
+VIEW, PARAMETERS = "view", "params"
+"""A parameter of reads, and its value: what is stored, under the names that options have."""
+
 Given = Mapping[str, Any]
 """Values of the options and arguments of a command."""
 
@@ -100,6 +103,8 @@ def command(row: CommandRow) -> click.Command:
     reads = not face.changes
     parameters: list[click.Parameter] = [*row.arguments]
     for parameter in row.parameters:
+        if parameter.name == VIEW:
+            continue
         if parameter.name == row.listed:
             metavar, name = f"{parameter.name.upper()}...", variable(parameter.name)
             parameters.append(click.Argument([name], nargs=-1, required=True, metavar=metavar))
@@ -147,7 +152,7 @@ def _run(row: CommandRow, given: dict[str, Any]) -> None:
         asked = Asked(
             call=chosen.call,
             names=chosen.names,
-            form=sent | {name: [value] for name, value in row.sends.items()},
+            form=sent | _always_sent(row, chosen.call),
             word=row.word,
             dry_run=given.get("dry_run", False),
             waits=not given.get("no_wait"),
@@ -158,6 +163,15 @@ def _run(row: CommandRow, given: dict[str, Any]) -> None:
         _confirm(row, asked, given)
         answer = send(api, _with_secrets(row, asked), meter)
     _report(row, asked, answer, given)
+
+
+def _always_sent(row: CommandRow, call: Call) -> dict[str, list[str]]:
+    """Return what is sent without an option; of reads, that values have the names of options."""
+    # A listing of names has no values.
+    views = not call.changes and call.parameter(VIEW) and not row.reads
+    return {name: [value] for name, value in row.sends.items()} | (
+        {VIEW: [PARAMETERS]} if views else {}
+    )
 
 
 def opened(given: Given, show: Callable[[int], None] = lambda _: None) -> Any:
