@@ -38,7 +38,7 @@ from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.resources.base import Resource, RowResource
 from iredldap.web.resources.changes import ChangeResource, ChangesResource
-from iredldap.web.resources.job import JobResource
+from iredldap.web.resources.job import JobResource, JobsResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
     LdifAliasResource,
@@ -113,8 +113,14 @@ class Gateways:
         self.outside.close()
 
 
-def create_app(config: Config, gateways: Gateways) -> Any:
-    """Return the WSGI application of a configuration."""
+def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) -> Any:
+    """Return the WSGI application of a configuration.
+
+    Args:
+        config: The configuration.
+        gateways: The outside systems.
+        runs_jobs: Whether this process carries out background jobs.
+    """
     directory, state, outside = gateways.directory, gateways.state, gateways.outside
     clients = Clients(config.api)
     stored = ApiTokens(state.database)
@@ -143,6 +149,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         outside.turns,
         change_log,
         config.server.node_name,
+        runs=runs_jobs,
     )
     health = _health(config, gateways)
     # Started by `Gateways.start`, in the worker that serves: to make the application starts no
@@ -180,6 +187,7 @@ def create_app(config: Config, gateways: Gateways) -> Any:
         "/api/ldif/user/{mail}": LdifUserResource(*shared),
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
+        "/api/jobs": JobsResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/api/changes": ChangesResource(*shared),
         "/api/changes/{id}": ChangeResource(*shared),

@@ -45,12 +45,12 @@ _LOGGING = {*_COMMANDS, "admin"} - {"changes", "references", "resolve", "undo"}
 
 
 @click.group(
+    "iredldap",
     cls=LazyGroup,
     imported={
         name: (f"iredldap.commands.{where}", words) for name, (where, words) in _COMMANDS.items()
     },
     make=groups.commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @version.option()
 @click.pass_context

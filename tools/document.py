@@ -20,6 +20,7 @@ from iredldap import cli, directory_errors, error_codes, errors, http_errors
 from iredldap.changes.preview import MOST_PRINTED
 from iredldap.commands import exit_status
 from iredldap.commands.api.connect import TOKEN_VARIABLE
+from iredldap.commands.api.rows import calls
 from iredldap.config import reader, sections
 from iredldap.config.reader import ConfigurationError
 from iredldap.config.settings import Secret
@@ -783,12 +784,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.document", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say which pages are stale")
     checking = parser.parse_args().check
-    stale = {name: text for name, make in PAGES.items() if is_stale(name, text := make())}
-    for name, text in stale.items():
-        print(f"docs/{name}: {'stale; run make docs' if checking else 'written'}")
-        if not checking:
-            (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
-            (DOCS / name).write_text(text, encoding="utf-8")
+    stale = 0
+    for name, make in PAGES.items():
+        if is_stale(name, text := make()):
+            stale += 1
+            print(f"docs/{name}: {'stale; run make docs' if checking else 'written'}")
+            if not checking:
+                (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+                (DOCS / name).write_text(text, encoding="utf-8")
+                # The manual pages are made from commands that are made from the rows.
+                calls.cache_clear()
     return 1 if checking and stale else 0
 
 

@@ -8,6 +8,8 @@ import click
 
 from iredldap import __version__
 
+_MOST_READERS = 12
+
 
 def manual(
     name: str,
@@ -117,11 +119,18 @@ def _variables(context: click.Context, others: Mapping[str, str]) -> Iterator[st
         for option in inner.command.params:
             for name in _names(option):
                 readers.setdefault(name, []).append(f"`{words} {option.opts[0]}`")
-    told = {name: f"Read by {', '.join(options)}." for name, options in readers.items()}
+    told = {name: f"Read by {_readers(options)}." for name, options in readers.items()}
     for name, meaning in {**told, **others}.items():
         yield ".TP"
         yield f"\\fB{_plain(name)}\\fP"
         yield _text(meaning)
+
+
+def _readers(options: list[str]) -> str:
+    if len(options) <= _MOST_READERS:
+        return ", ".join(options)
+    spelled = dict.fromkeys(option.strip("`").split()[-1] for option in options)
+    return f"{', '.join(f'`{name}`' for name in spelled)} of most commands"
 
 
 def _names(option: click.Parameter) -> list[str]:

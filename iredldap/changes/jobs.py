@@ -44,7 +44,7 @@ from iredldap.errors import (
 )
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.ldap.errors import Unanswered
-from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.state import Job, JobFilter, StateDatabase, UnfinishedJob
 from iredldap.gateways.turns import Turns
 from iredldap.undo_errors import NothingToUndo
 
@@ -112,6 +112,7 @@ class Jobs:
         turns: Locks on the names that a job touches.
         change_log: Where its change is recorded.
         node: Name of this node.
+        runs: Whether this process carries out jobs; a command leaves them to the workers.
     """
 
     def __init__(
@@ -125,8 +126,11 @@ class Jobs:
         turns: Turns,
         change_log: ChangeLog,
         node: str,
+        *,
+        runs: bool = True,
     ) -> None:
         self._node = node
+        self._runs = runs
         self._turns = turns
         self._change_log = change_log
         self._settings = settings
@@ -176,11 +180,23 @@ class Jobs:
             return None
         return job
 
+    def latest(self, wanted: JobFilter, limit: int) -> list[Job]:
+        """Read jobs, the newest first; those that were finished too long ago are left out.
+
+        Args:
+            wanted: Which ones.
+            limit: Most of them.
+
+        Raises:
+            ServerDown: If the state database does not respond.
+        """
+        return self._state.jobs(wanted, self._forgotten(now_ms()), limit)
+
     def start(self) -> None:
         """Start the thread that claims jobs, unless it is running."""
         with self._lock:
             alive = self._thread and self._thread.is_alive()
-            if not alive and not self._closing.is_set():
+            if self._runs and not alive and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
                 self._thread.start()
 

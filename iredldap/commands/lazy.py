@@ -25,7 +25,8 @@ class LazyGroup(click.Group):
         make: Callable[[], Iterator[click.Command]] = lambda: iter(()),
         **settings: object,
     ) -> None:
-        super().__init__(name, **settings)  # type: ignore[arg-type]
+        inherited = {"help_option_names": ["-h", "--help"]}
+        super().__init__(name, context_settings=inherited, **settings)  # type: ignore[arg-type]
         self.imported = dict(imported or {})
         self._make = make
 

@@ -24,8 +24,8 @@ from iredldap.gateways.tables.directory_writer import (
     DIRECTORY_WRITER,
 )
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
+from iredldap.gateways.tables.jobs import JOBS, UNFINISHED, WHOLE_JOB
 from iredldap.gateways.tables.node_keys import NODE_KEYS
-from iredldap.gateways.tables.state import LONG as _LONG
 from iredldap.gateways.tables.state import METADATA as _METADATA
 
 # One row: the id of this database, and when it was created, in seconds since 1970; 0 if by a
@@ -48,33 +48,11 @@ _STANDING = sql.select(_IDENTITY.c.id, _IDENTITY.c.born, _REVOKED.c.id).select_f
 )
 """Built once: each session is checked every second."""
 
-_JOBS = sql.Table(
-    "jobs",
-    _METADATA,
-    sql.Column("id", sql.String(64), primary_key=True),
-    sql.Column("owner", sql.String(320), nullable=False),
-    sql.Column("request", _LONG, nullable=False),
-    # Its name in databases of earlier versions, too.
-    sql.Column("course", _LONG, nullable=False, key="state"),
-    sql.Column("status", sql.String(16), nullable=False, index=True),
-    sql.Column("done", sql.BigInteger, nullable=False),
-    sql.Column("total", sql.BigInteger),
-    sql.Column("failures", sql.BigInteger, nullable=False),
-    sql.Column("code", _LONG),
-    sql.Column("report", _LONG),
-    sql.Column("worker", sql.String(320), nullable=False),
-    sql.Column("heartbeat", sql.BigInteger, nullable=False),
-    sql.Column("attempts", sql.Integer, nullable=False),
-    sql.Column("created", sql.BigInteger, nullable=False),
-    sql.Column("finished", sql.BigInteger, index=True),
-)
-# By the names of `Job`: rows have those of the columns otherwise.
-_WHOLE_JOB = sql.select(*(column.label(column.key) for column in _JOBS.c))
 # Made together: the metadata has what is in other modules as soon as these are loaded.
 _TABLES = (
     _IDENTITY,
     _REVOKED,
-    _JOBS,
+    JOBS,
     API_TOKENS,
     IDEMPOTENT_ANSWERS,
     NODE_KEYS,
@@ -82,7 +60,6 @@ _TABLES = (
     DIRECTORY_EPOCHS,
     DIRECTORY_COMPARISONS,
 )
-_UNFINISHED = _JOBS.c.status.in_(("queued", "running"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +101,20 @@ class UnfinishedJob:
     owner: str
     worker: str
     heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are meant; None or empty: all.
+
+    `owner` is the admin who asked, `token` the id of the token of the request, and `before` the id
+    of a job: only those from before it.
+    """
+
+    owner: str | None = None
+    token: str = ""
+    status: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +262,8 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction(writes=True) as connection:
-            connection.execute(sql.delete(_JOBS).where(_JOBS.c.finished < forgotten))
-            connection.execute(sql.insert(_JOBS).values(asdict(job)))
+            connection.execute(sql.delete(JOBS).where(JOBS.c.finished < forgotten))
+            connection.execute(sql.insert(JOBS).values(asdict(job)))
 
     def job(self, number: str) -> Job | None:
         """Read a job by its id.
@@ -281,8 +272,35 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(_WHOLE_JOB.where(_JOBS.c.id == number)).first()
+            row = connection.execute(WHOLE_JOB.where(JOBS.c.id == number)).first()
             return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
+
+    def jobs(self, wanted: JobFilter, forgotten: int, limit: int) -> list[Job]:
+        """Read jobs, the newest first.
+
+        Args:
+            wanted: Which ones.
+            forgotten: Milliseconds since 1970; jobs finished before are left out.
+            limit: Most of them.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        terms = [sql.or_(JOBS.c.finished.is_(None), JOBS.c.finished >= forgotten)]
+        if wanted.owner is not None:
+            terms.append(JOBS.c.owner == wanted.owner)
+        if wanted.token:
+            terms.append(JOBS.c.id.startswith(f"{wanted.token}.", autoescape=True))
+        if wanted.status:
+            terms.append(JOBS.c.status == wanted.status)
+        if wanted.before:
+            found = sql.select(JOBS.c.created).where(JOBS.c.id == wanted.before).scalar_subquery()
+            same = sql.and_(JOBS.c.created == found, JOBS.c.id < wanted.before)
+            terms.append(sql.or_(JOBS.c.created < found, same))
+        newest_first = (JOBS.c.created.desc(), JOBS.c.id.desc())
+        query = WHOLE_JOB.where(*terms).order_by(*newest_first).limit(limit)
+        with self._database.transaction() as connection:
+            return [Job(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
     def unfinished_jobs(self) -> list[UnfinishedJob]:
         """Return the unfinished jobs, the oldest first.
@@ -290,8 +308,8 @@ class StateDatabase:
         Raises:
             ServerDown: If the database does not respond.
         """
-        columns = (_JOBS.c.id, _JOBS.c.owner, _JOBS.c.worker, _JOBS.c.heartbeat)
-        oldest_first = sql.select(*columns).where(_UNFINISHED).order_by(_JOBS.c.created, _JOBS.c.id)
+        columns = (JOBS.c.id, JOBS.c.owner, JOBS.c.worker, JOBS.c.heartbeat)
+        oldest_first = sql.select(*columns).where(UNFINISHED).order_by(JOBS.c.created, JOBS.c.id)
         with self._database.transaction() as connection:
             return [UnfinishedJob(*row) for row in connection.execute(oldest_first)]
 
@@ -307,19 +325,19 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         unchanged = sql.and_(
-            _UNFINISHED,
-            _JOBS.c.id == waiting.id,
-            _JOBS.c.worker == waiting.worker,
-            _JOBS.c.heartbeat == waiting.heartbeat,
+            UNFINISHED,
+            JOBS.c.id == waiting.id,
+            JOBS.c.worker == waiting.worker,
+            JOBS.c.heartbeat == waiting.heartbeat,
         )
         taken = {
             "status": "running",
             "worker": worker,
             "heartbeat": now,
-            "attempts": _JOBS.c.attempts + 1,
+            "attempts": JOBS.c.attempts + 1,
         }
         with self._database.transaction(writes=True) as connection:
-            result = connection.execute(sql.update(_JOBS).where(unchanged).values(taken))
+            result = connection.execute(sql.update(JOBS).where(unchanged).values(taken))
             return result.rowcount == 1
 
     def update_job(self, number: str, worker: str, values: Mapping[str, int | str | None]) -> bool:
@@ -336,9 +354,9 @@ class StateDatabase:
         Raises:
             ServerDown: If the database does not respond.
         """
-        held = sql.and_(_JOBS.c.id == number, _JOBS.c.worker == worker, _JOBS.c.status == "running")
+        held = sql.and_(JOBS.c.id == number, JOBS.c.worker == worker, JOBS.c.status == "running")
         with self._database.transaction(writes=True) as connection:
-            result = connection.execute(sql.update(_JOBS).where(held).values(dict(values)))
+            result = connection.execute(sql.update(JOBS).where(held).values(dict(values)))
             return result.rowcount == 1
 
     def ask(self) -> None:

@@ -26,6 +26,7 @@ AREAS = {
     "changes": "changes",
     "change": "changes",
     "job": "jobs",
+    "jobs": "jobs",
     "token": "tokens",
     "tokens": "tokens",
 }

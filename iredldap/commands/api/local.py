@@ -89,7 +89,7 @@ def open_local(path: Path, show: Callable[[int], None]) -> Iterator[LocalApi]:
         remedy = "use --config FILE, or --url and a token" if "Errno" in text else ""
         raise Failed("\n".join(filter(None, (text, remedy))), ExitStatus.USAGE) from ex
     with errors_only_logged(_REFUSED), closing(Gateways.open(config)) as gateways:
-        yield LocalApi(str(path), create_app(config, gateways), show)
+        yield LocalApi(str(path), create_app(config, gateways, runs_jobs=False), show)
 
 
 def _codes(call: LocalCall) -> tuple[str, ...]:

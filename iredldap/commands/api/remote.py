@@ -23,6 +23,7 @@ class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
+        fp.close()
         raise Unavailable(f"{req.full_url} redirects to {newurl}: use that one as --url")
 
 

@@ -1,8 +1,21 @@
 """Endpoints of jobs, documents and health."""
 
+from iredldap.dit import job_query
 from iredldap.web.endpoints.endpoint import Endpoint, Load
 
 SERVICE: tuple[Endpoint, ...] = (
+    Endpoint(
+        id="jobs_list",
+        method="GET",
+        path="/api/jobs",
+        auth=("admin",),
+        summary="List changes that were sent with `Prefer: respond-async`, the newest first: to"
+        " global admins all, to others their own; for a week after they ended.",
+        table=job_query.JOBS,
+        returns="Of each what reading one returns, without changes.",
+        shape="Jobs",
+        era="ours",
+    ),
     Endpoint(
         id="job_get",
         method="GET",

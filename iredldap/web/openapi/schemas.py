@@ -12,6 +12,24 @@ _TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
 _OBJECT: Mapping[str, Any] = {"type": "object"}
 
 _ANY_TEXT: Mapping[str, Any] = {"type": ["string", "null"]}
+_JOB: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "status": {"enum": ["queued", "running", "done", "failed"]},
+        "node": {"type": ["string", "null"]},
+        "done": _COUNT,
+        "total": {"type": ["integer", "null"]},
+        "failures": _COUNT,
+        "code": {"type": ["string", "null"]},
+        "report": {"type": ["object", "null"]},
+        "changes": {"type": ["array", "null"], "items": _TEXT},
+        "created": _TIME,
+        "finished": {**_TIME, "type": ["string", "null"]},
+    },
+    "required": ["id", "status", "done", "total", "failures", "created", "finished"],
+}
+
 _CHANGE: Mapping[str, Any] = {
     "type": "object",
     "description": "A change. Members about the request are absent where the caller may not see"
@@ -139,23 +157,8 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         },
         "additionalProperties": _TEXTS,
     },
-    "Job": {
-        "type": "object",
-        "properties": {
-            "id": _TEXT,
-            "status": {"enum": ["queued", "running", "done", "failed"]},
-            "node": {"type": ["string", "null"]},
-            "done": _COUNT,
-            "total": {"type": ["integer", "null"]},
-            "failures": _COUNT,
-            "code": {"type": ["string", "null"]},
-            "report": {"type": ["object", "null"]},
-            "changes": {"type": ["array", "null"], "items": _TEXT},
-            "created": _TIME,
-            "finished": {**_TIME, "type": ["string", "null"]},
-        },
-        "required": ["id", "status", "done", "total", "failures", "created", "finished"],
-    },
+    "Job": _JOB,
+    "Jobs": {"type": "array", "items": _JOB},
     "MailFlow": {
         "type": "object",
         "properties": {

@@ -1,6 +1,7 @@
-"""`/api/jobs/{id}`: the state of a change in the background."""
+"""`/api/jobs` and `/api/jobs/{id}`: the state of changes in the background."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import falcon
@@ -8,14 +9,33 @@ import structlog
 
 from iredldap.errors import NoSuchJob, ServerDown
 from iredldap.gateways.change_store import ChangeFilter
-from iredldap.gateways.state import Job
+from iredldap.gateways.state import Job, JobFilter
 from iredldap.operations.login import Caller
-from iredldap.web.resources.base import Resource
+from iredldap.web.resources.base import Resource, link_next
 
 _MOST_CHANGES = 100
 """Changes of a job that its status names; it has one for each run."""
 
+_PAGE = 100
+
 log = structlog.get_logger("iredldap.jobs")
+
+
+class JobsResource(Resource):
+    """The jobs that the caller may see."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        parsed = request.context.parsed
+        size = int(parsed.value("limit") or 0) or _PAGE
+        wanted = replace(
+            _visible(request.context.caller),
+            status=parsed.value("status") or "",
+            before=parsed.value("cursor") or "",
+        )
+        page = self.jobs.latest(wanted, size + 1)
+        if len(page) > size:
+            link_next(request, response, page[size - 1].id)
+        self.responses.done(response, [_shown(job) for job in page[:size]], read=True)
 
 
 class JobResource(Resource):
@@ -42,6 +62,13 @@ class JobResource(Resource):
             log.warning("changes of a job", job=job.id, detail=ex.detail)
             return None
         return [change.id for change in reversed(found)]
+
+
+def _visible(caller: Caller) -> JobFilter:
+    """Return which jobs a caller may see, as `_may_see` judges one."""
+    if caller.token and caller.is_limited:
+        return JobFilter(token=caller.token.id)
+    return JobFilter(owner=None if caller.is_global else caller.address)
 
 
 def _may_see(caller: Caller, job: Job) -> bool:

@@ -130,6 +130,31 @@ def test_the_status_names_the_changes(api: Client, corp: World) -> None:
     assert api.get("/api/changes", job="another").json()["_data"] == []
 
 
+def test_jobs_are_listed_the_newest_first(api: Client, served: Served) -> None:
+    """By pages, of one state, and to admins of domains their own."""
+    done(api.post("/api/domain/small.test"))
+    done(api.post("/api/user/bob@small.test", password=PASSWORD))
+    done(api.put("/api/domain/admins/small.test", addAdmin="bob@small.test"))
+    path = "/api/domain/small.test"
+    ids = [outcome(api, later(api, "PUT", path, name=name))["id"] for name in ("One", "Two", "3")]
+
+    def listed(client: Client, **wanted: str) -> list[str]:
+        return [job["id"] for job in client.get("/api/jobs", **wanted).json()["_data"]]
+
+    assert listed(api) == listed(api, status="done") == ids[::-1]
+    assert listed(api, status="failed") == []
+    first = api.get("/api/jobs", limit="2")
+    assert first.headers["X-Next-Cursor"] == ids[1]
+    assert listed(api, limit="2", cursor=ids[1]) == [ids[0]]
+    assert "X-Next-Cursor" not in api.get("/api/jobs", limit="3").headers
+    bob = served.client().log_in("bob@small.test", PASSWORD)
+    assert listed(bob) == []
+    own = outcome(bob, later(bob, "PUT", "/api/user/bob@small.test", name="Bob"))["id"]
+    assert listed(bob) == [own]
+    assert listed(api)[0] == own
+    refused(api.get("/api/jobs", status="lost"), 400, "INVALID_PARAMETER")
+
+
 def test_a_directory_that_dies_under_a_job(corp: World, slow: Served) -> None:
     """It is waited for, and then all is done."""
     client = slow.client().log_in()

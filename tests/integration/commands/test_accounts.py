@@ -186,6 +186,7 @@ def test_a_large_change_is_a_job_that_is_waited_for(firm: str, api: Client, worl
     if firm == ADMIN:
         job = done("domain", "update", DOMAIN, "--account-status", "disabled", "--no-wait").strip()
         assert job in done("jobs", "show", job)
+        assert job in done("jobs", "list")
 
 
 class Stranger(BaseHTTPRequestHandler):

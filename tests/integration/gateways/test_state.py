@@ -18,7 +18,8 @@ from sqlalchemy.schema import CreateTable
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import _JOBS, _REVOKED, Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.state import _REVOKED, Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.tables.jobs import JOBS
 from iredldap.gateways.tables.state import METADATA
 from tests.support.databases import Urls, connected, execute
 from tests.support.patience import PATIENCE
@@ -463,10 +464,10 @@ class TestJobs:
 
     def test_is_kept_by_every_kind_of_database(self) -> None:
         """A request may be longer than 64 KB, where the column of MariaDB would end."""
-        made = str(CreateTable(_JOBS).compile(dialect=mysql.dialect()))
+        made = str(CreateTable(JOBS).compile(dialect=mysql.dialect()))
         assert "request MEDIUMTEXT NOT NULL" in made
         assert "request TEXT NOT NULL" in str(
-            CreateTable(_JOBS).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+            CreateTable(JOBS).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
         )
 
 

@@ -172,6 +172,7 @@ TABLE = {
     "job_get": reading(
         {**dict.fromkeys(CALLERS, NO_JOB), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/jobs/of-nobody"
     ),
+    "jobs_list": reading(WHOEVER_IS_IN, "/api/jobs"),
     "changes_find": reading(WHOEVER_IS_IN, "/api/changes"),
     "change_get": reading(
         {**dict.fromkeys(CALLERS, NO_CHANGE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/changes/of-none"
@@ -928,7 +929,7 @@ WITHOUT_RULES = {
     "ml_get", "ml_create", "ml_update", "ml_delete",
     "admin_create", "admin_update", "admin_verify_password",
     "domains_list", "users_list", "aliases_list", "mls_list",
-    "ldif_all", "ldif_restore", "changes_find", "token_create",
+    "ldif_all", "ldif_restore", "jobs_list", "changes_find", "token_create",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip
 """Endpoints that have parameters, of which all are for whoever may call."""
