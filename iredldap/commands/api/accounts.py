@@ -28,7 +28,6 @@ from iredldap.commands.api.rows import Call, Parameter, calls
 from iredldap.commands.lazy import LazyGroup
 
 _STATUS, _PASSWORD = "accountStatus", "password"
-_STATUSES = {_STATUS: _STATUS}
 _NAMES_ONLY = ("email_only", "name_only")
 _OF_PAGES = {"limit", "cursor", "fields", VIEW}
 
@@ -41,7 +40,7 @@ class Noun:
         name: The name of the group of commands.
         ids: The first word of the ids of its calls, and of those of its listing, by kinds; one kind
             without a name is the only one.
-        columns: Members that a listing shows: attributes, and the parameters stored in them.
+        columns: Parameters that a listing shows.
         key: What its names are.
         imported: Further commands, as of `LazyGroup`.
         parts: What it has that is read and changed by itself.
@@ -50,7 +49,7 @@ class Noun:
 
     name: str
     ids: Mapping[str, tuple[str, str]]
-    columns: Mapping[str, str]
+    columns: tuple[str, ...]
     key: str = "address"
     imported: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     parts: tuple["Noun", ...] = ()
@@ -68,27 +67,27 @@ class Noun:
 
 
 NOUNS = (
-    Noun("user", {"": ("user", "users")}, {"cn": "name", "mailQuota": "quota", **_STATUSES}),
+    Noun("user", {"": ("user", "users")}, ("name", "quota", _STATUS)),
     Noun(
         "domain",
         {"": ("domain", "domains")},
-        {"cn": "name", **_STATUSES},
+        ("name", _STATUS),
         "domain",
         parts=(
-            Noun("services", {"": ("domain_services", "")}, {}, word="domain"),
-            Noun("admins", {"": ("domain_admins", "")}, {}, word="domain"),
+            Noun("services", {"": ("domain_services", "")}, (), word="domain"),
+            Noun("admins", {"": ("domain_admins", "")}, (), word="domain"),
         ),
     ),
-    Noun("alias", {"": ("alias", "aliases")}, {"cn": "name", **_STATUSES, "members": "members"}),
+    Noun("alias", {"": ("alias", "aliases")}, ("name", _STATUS, "members")),
     Noun(
         "list",
         {"plain": ("maillist", "maillists"), "subscribable": ("ml", "mls")},
-        {"cn": "name", "accessPolicy": "accessPolicy"},
+        ("name", "accessPolicy"),
     ),
     Noun(
         "admin",
         {"": ("admin", "admins")},
-        {"cn": "name", **_STATUSES},
+        ("name", _STATUS),
         imported={
             "reset": (
                 "iredldap.commands.admin:reset_",
@@ -191,12 +190,8 @@ def _list(noun: Noun) -> click.Command | None:
 
     def read(api: Api, asked: Asked, given: Given) -> None:
         only = next(filter(asked.call.parameter, _NAMES_ONLY))
-        views = bool(asked.call.parameter(VIEW))
-        columns = [new if views else old for old, new in noun.columns.items()]
-        wanted = {only: "yes"} if given["names"] else {"fields": ",".join(columns)}
-        if views and not given["names"]:
-            wanted[VIEW] = PARAMETERS
-        listed = asked.with_form(**wanted)
+        chosen = {VIEW: PARAMETERS, "fields": ",".join(noun.columns)}
+        listed = asked.with_form(**{only: "yes"} if given["names"] else chosen)
         found: Any = [] if given["names"] else {}
         for page in pages(api, listed, given["limit"]):
             found = found + page if given["names"] else found | page
@@ -205,7 +200,7 @@ def _list(noun: Noun) -> click.Command | None:
         elif given["names"]:
             render.names(found)
         else:
-            render.profiles(found, columns, noun.key)
+            render.profiles(found, noun.columns, noun.key)
 
     def with_options(made: click.Command | None) -> click.Command | None:
         if made:
