@@ -19,10 +19,11 @@ def as_json(found: Any) -> None:
 
 def data(found: Any) -> None:
     """Print one thing, or a list of names."""
-    if isinstance(found, Mapping):
-        record(found)
+    members = [*found.values()] if isinstance(found, Mapping) else [found or []]
+    if len(members) == 1 and isinstance(members[0], list):
+        names(members[0])
     else:
-        names(found or ())
+        record(found)
 
 
 def record(found: Mapping[str, Any]) -> None:
