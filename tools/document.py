@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import click
+from click import shell_completion
 
 from iredldap import cli, directory_errors, error_codes, errors, http_errors
 from iredldap.changes.preview import MOST_PRINTED
@@ -758,6 +759,17 @@ def _group_page(name: str) -> str:
     return manual(f"iredldap {name}", _GROUPS[name], "iredldap", variables=_VARIABLES)
 
 
+_COMPLETION = {"bash/iredldap": "bash", "zsh/_iredldap": "zsh", "fish/iredldap.fish": "fish"}
+"""Scripts by which shells complete the words of `iredldap`, as shells look for them."""
+
+
+def _completion(shell: str) -> str:
+    found = shell_completion.get_completion_class(shell)
+    assert found
+    made = found(cli.main, {}, "iredldap", "_IREDLDAP_COMPLETE")
+    return made.source_template % made.source_vars()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "api.md": api_page,
@@ -769,6 +781,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "man/iredldap.1": lambda: manual(
         "iredldap", cli.main, "ldif-export", variables=_VARIABLES, apart=[*_GROUPS]
     ),
+    **{
+        f"../deploy/completion/{name}": partial(_completion, shell)
+        for name, shell in _COMPLETION.items()
+    },
     **{f"man/iredldap-{name}.1": partial(_group_page, name) for name in _GROUPS},
     "man/ldif-export.1": lambda: manual(
         "ldif-export",

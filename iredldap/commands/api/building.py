@@ -146,6 +146,8 @@ def _run(row: CommandRow, given: dict[str, Any]) -> None:
         stack.enter_context(unavailability_reported())
         meter = stack.enter_context(Meter(f"{row.name} {row.word}"))
         api = stack.enter_context(opened(given, meter.show))
+        if api.is_local and given.get("no_wait"):
+            raise click.UsageError("--no-wait: on the server the command makes the change itself")
         chosen = row.choose(api, given)
         sent = form(given, row.parameters)
         _refuse_foreign(row, chosen.call, sent)
@@ -196,12 +198,16 @@ def _refuse_foreign(row: CommandRow, call: Call, sent: Mapping[str, Any]) -> Non
 
 def _with_secrets(row: CommandRow, asked: Asked) -> Asked:
     """Return the request with the secrets that no file was named for."""
-    secrets = {
+    secrets = [one for one in asked.call.parameters if one.secret]
+    # A hash takes the place of a password.
+    if any(one.name in asked.form for one in secrets):
+        return asked
+    typed = {
         one.name: prompted(one, asked.name, twice=row.confirms)
-        for one in asked.call.parameters
-        if one.name in row.prompts and not {one.name, *one.replaced_by} & {*asked.form}
+        for one in secrets
+        if one.name in row.prompts
     }
-    return asked.with_form(**secrets)
+    return asked.with_form(**typed)
 
 
 def _confirm(row: CommandRow, asked: Asked, given: Given) -> None:

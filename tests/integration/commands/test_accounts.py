@@ -20,7 +20,7 @@ from tests.support.client import done as answered
 from tests.support.command_line import configured, done, refused, run
 from tests.support.databases import Urls
 from tests.support.serving import Served
-from tests.support.world import ADMIN, World
+from tests.support.world import ADMIN, World, salted
 
 DOMAIN = "here.test"
 ANN = f"ann@{DOMAIN}"
@@ -129,6 +129,14 @@ def test_refusals_name_what_was_asked_and_the_remedy(
     assert message in refused(*arguments, status=status)
 
 
+def test_a_hash_takes_the_place_of_a_password(firm: str, world: World, tmp_path: Path) -> None:
+    """Then no password is asked for."""
+    stored = salted("from elsewhere")
+    (tmp_path / "hash").write_text(f"{stored}\n")
+    done("user", "passwd", ANN, "--password-hash-file", str(tmp_path / "hash"))
+    assert world.attributes(world.tree.user(ANN))["userPassword"] == {stored}
+
+
 def test_a_weak_password_is_refused_with_the_rule(firm: str) -> None:
     """And with the parameter."""
     told = refused("user", "passwd", ANN, status=1, typed="short\n")
@@ -183,7 +191,10 @@ def test_a_large_change_is_a_job_that_is_waited_for(firm: str, api: Client, worl
     answered(api.post(f"/api/user/bob@{DOMAIN}", password=PASSWORD))
     done("user", "update-all", DOMAIN, "--language", "de_DE", "--yes")
     assert world.attributes(world.tree.user(ANN))["preferredLanguage"] == {"de_DE"}
-    if firm == ADMIN:
+    if firm != ADMIN:
+        told = refused("domain", "update", DOMAIN, "--name", "Firm", "--no-wait", status=2)
+        assert "--no-wait" in told
+    else:
         job = done("domain", "update", DOMAIN, "--account-status", "disabled", "--no-wait").strip()
         assert job in done("jobs", "show", job)
         assert job in done("jobs", "list")

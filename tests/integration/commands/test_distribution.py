@@ -20,6 +20,13 @@ ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ("deploy/", "docs/", "reference/", "schema/", "gunicorn.conf.py")
 """What an installation has besides its modules."""
 
+ELSEWHERE = {
+    "docs/man/": "share/man/man1/",
+    "deploy/completion/bash/": "share/bash-completion/completions/",
+    "deploy/completion/zsh/": "share/zsh/site-functions/",
+    "deploy/completion/fish/": "share/fish/vendor_completions.d/",
+}
+
 SECTIONS = {
     "iredldap": ["NAME", "SYNOPSIS", "OPTIONS", "COMMANDS", "ENVIRONMENT", "SEE ALSO"],
     "ldif-export": [
@@ -113,16 +120,16 @@ def test_an_sdist_is_a_whole_checkout(built: Built) -> None:
 def test_a_wheel_has_what_the_program_and_its_admin_read(built: Built) -> None:
     """Every module, and whatever is added to one of the directories."""
     modules = {name for name in built.files if name.startswith(("iredldap/", "ldif_export/"))}
-    wanted = modules | {
-        name.replace("docs/man/", "share/man/man1/")
-        if name.startswith("docs/man/")
-        else f"share/iredldap/{name}"
-        for name in built.files
-        if name.startswith(SHIPPED)
-    }
+    wanted = modules | {installed(name) for name in built.files if name.startswith(SHIPPED)}
 
     assert wanted - built.in_wheel() == set()
     assert {"share/iredldap/README.md", "share/iredldap/LICENSE"} <= built.in_wheel()
+
+
+def installed(name: str) -> str:
+    """Where a file of the sources is installed: where other programs look for it, or in ours."""
+    folder = next(filter(name.startswith, ELSEWHERE), "")
+    return name.replace(folder, ELSEWHERE[folder]) if folder else f"share/iredldap/{name}"
 
 
 def test_an_installation_names_its_commit(built: Built, installation: Path) -> None:

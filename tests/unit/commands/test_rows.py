@@ -1,8 +1,10 @@
 """Commands are made from the rows of the API: all of it can be called, and it is quick."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -13,6 +15,7 @@ from iredldap.commands.api.building import RowCommand
 from iredldap.commands.api.options import spelled
 from iredldap.commands.api.rows import calls
 from iredldap.commands.lazy import LazyGroup
+from iredldap.shipped import shipped
 from iredldap.web.endpoints.index import ENDPOINTS
 
 WITHOUT_COMMAND = {
@@ -130,3 +133,31 @@ def test_words_are_completed(
         "fish": lambda: [line.partition(",")[2].partition("\t")[0] for line in lines],
     }[shell]()
     assert [word for word in found if word in offered] == offered, result.output
+
+
+def test_bash_completes_by_the_script_that_is_installed(tmp_path: Path) -> None:
+    """As bash calls it for `iredldap user pass<TAB>`."""
+    program = tmp_path / "iredldap"
+    program.write_text(f"#!{sys.executable}\nfrom iredldap.cli import main\nmain()\n")
+    program.chmod(0o755)
+    typed = "COMP_WORDS=(iredldap user pass); COMP_CWORD=2; COMPREPLY=()"
+    script = shipped("deploy/completion/bash/iredldap")
+    line = f'source {script}; {typed}; _iredldap_completion {program}; echo "${{COMPREPLY[@]}}"'
+    path = {"PYTHONPATH": str(script.parents[3]), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=True, env=path
+    )
+    assert done.stdout == "passwd\n", done.stderr
+
+
+def test_a_reader_who_goes_away_is_no_error() -> None:
+    """`iredldap ... | head -1` ends quietly."""
+    code = "from iredldap.cli import main; main(['user', 'create', '-h'])"
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=closed, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.stderr == ""
