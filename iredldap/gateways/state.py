@@ -26,32 +26,13 @@ from iredldap.gateways.tables.directory_writer import (
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.jobs import JOBS, UNFINISHED, WHOLE_JOB
 from iredldap.gateways.tables.node_keys import NODE_KEYS
+from iredldap.gateways.tables.sessions import IDENTITY, REVOKED, STANDING
 from iredldap.gateways.tables.state import METADATA as _METADATA
-
-# One row: the id of this database, and when it was created, in seconds since 1970; 0 if by a
-# version without this table.
-_IDENTITY = sql.Table(
-    "state_identity",
-    _METADATA,
-    sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
-    sql.Column("id", sql.String(32), nullable=False),
-    sql.Column("born", sql.BigInteger, nullable=False),
-)
-_REVOKED = sql.Table(
-    "revoked_sessions",
-    _METADATA,
-    sql.Column("id", sql.String(64), primary_key=True),
-    sql.Column("expires", sql.BigInteger, nullable=False, index=True),
-)
-_STANDING = sql.select(_IDENTITY.c.id, _IDENTITY.c.born, _REVOKED.c.id).select_from(
-    _IDENTITY.outerjoin(_REVOKED, _REVOKED.c.id == sql.bindparam("session"))
-)
-"""Built once: each session is checked every second."""
 
 # Made together: the metadata has what is in other modules as soon as these are loaded.
 _TABLES = (
-    _IDENTITY,
-    _REVOKED,
+    IDENTITY,
+    REVOKED,
     JOBS,
     API_TOKENS,
     IDEMPOTENT_ANSWERS,
@@ -182,10 +163,10 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction(writes=True) as connection:
-            connection.execute(sql.delete(_REVOKED).where(_REVOKED.c.expires < now))
+            connection.execute(sql.delete(REVOKED).where(REVOKED.c.expires < now))
             try:
                 with connection.begin_nested():
-                    connection.execute(sql.insert(_REVOKED).values(id=session, expires=until))
+                    connection.execute(sql.insert(REVOKED).values(id=session, expires=until))
             except IntegrityError:
                 # It is revoked already.
                 return
@@ -197,7 +178,7 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
-            identity = connection.execute(sql.select(_IDENTITY.c.id)).scalar()
+            identity = connection.execute(sql.select(IDENTITY.c.id)).scalar()
         if identity is None:
             raise self._without_identity()
         return f"{identity}.{secrets.token_hex(16)}"
@@ -217,7 +198,7 @@ class StateDatabase:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(_STANDING, {"session": session}).first()
+            row = connection.execute(STANDING, {"session": session}).first()
         if row is None:
             raise self._without_identity()
         identity, born, revoked = row
@@ -234,9 +215,9 @@ class StateDatabase:
         """
         ended: set[str] = set()
         with self._database.transaction() as connection:
-            identity = connection.execute(sql.select(_IDENTITY.c.id, _IDENTITY.c.born)).first()
+            identity = connection.execute(sql.select(IDENTITY.c.id, IDENTITY.c.born)).first()
             for batch in batches([*sessions]):
-                revoked = sql.select(_REVOKED.c.id).where(_REVOKED.c.id.in_(batch))
+                revoked = sql.select(REVOKED.c.id).where(REVOKED.c.id.in_(batch))
                 ended.update(connection.execute(revoked).scalars())
         if identity is None:
             raise self._without_identity()
@@ -366,7 +347,7 @@ class StateDatabase:
             ServerDown: If it does not.
         """
         with self._database.transaction() as connection:
-            connection.execute(sql.select(_REVOKED.c.id).limit(1))
+            connection.execute(sql.select(REVOKED.c.id).limit(1))
 
     def check(self) -> None:
         """Check that it can be read and written; what is written is rolled back.
@@ -389,16 +370,16 @@ def _is_of_former(session: str, since: int, identity: str, born: int) -> bool:
 
 def _probing_row() -> sql.Executable:
     """Return the insertion of a row with a random id, so that probes do not wait for each other."""
-    return sql.insert(_REVOKED).values(id=f"probe-{secrets.token_hex(16)}", expires=0)
+    return sql.insert(REVOKED).values(id=f"probe-{secrets.token_hex(16)}", expires=0)
 
 
 def _make_tables(engine: sql.Engine) -> None:
     with creating(engine) as connection:
-        is_older = sql.inspect(connection).has_table(_REVOKED.name)
+        is_older = sql.inspect(connection).has_table(REVOKED.name)
         born = 0 if is_older else int(time.time())
         identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
         # Before the list of revoked sessions: in MariaDB each table stays where a later step fails,
         # and a list without an identity would be taken for one of an earlier version.
-        _IDENTITY.create(connection, checkfirst=True)
-        upsert(connection, _IDENTITY, [identity], ("number",))
+        IDENTITY.create(connection, checkfirst=True)
+        upsert(connection, IDENTITY, [identity], ("number",))
         _METADATA.create_all(connection, _TABLES)

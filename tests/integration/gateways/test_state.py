@@ -18,8 +18,9 @@ from sqlalchemy.schema import CreateTable
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
-from iredldap.gateways.state import _REVOKED, Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
 from iredldap.gateways.tables.jobs import JOBS
+from iredldap.gateways.tables.sessions import REVOKED
 from iredldap.gateways.tables.state import METADATA
 from tests.support.databases import Urls, connected, execute
 from tests.support.patience import PATIENCE
@@ -288,8 +289,8 @@ class TestALostDatabase:
         """Sessions of the version before go on, and those ended then stay so."""
         url = databases.iredadmin
         with connected(url) as connection:
-            _REVOKED.create(connection)
-            connection.execute(sql.insert(_REVOKED).values(id="ended", expires=NOW))
+            REVOKED.create(connection)
+            connection.execute(sql.insert(REVOKED).values(id="ended", expires=NOW))
         with closing(StateDatabase(Secret(url))) as state:
             assert not state.is_ended("old", 1)
             assert state.is_ended("ended", 1)
