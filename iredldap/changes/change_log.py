@@ -4,7 +4,6 @@ One thread stores signs of life of changes that take long, completions that coul
 once, and what became of changes whose worker has died; and it prunes the log.
 """
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from iredldap.dit.change_log import LoggedChange
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.change_store import ChangeStore
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.rounds import Rounds
 
 _BEATS = 5
 """Signs of life in the time after which a change is abandoned."""
@@ -60,9 +60,9 @@ class ChangeLog:
         self._open: dict[str, float] = {}
         self._late: deque[Callable[[], None]] = deque()
         self._pruned: float | None = None
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        pause = min(_LONGEST_PAUSE, abandoned / _BEATS)
+        # Also after a surprise: without signs of life others take changes for abandoned.
+        self._rounds = Rounds("change log", self._round, pause, at_once=True)
 
     @classmethod
     def open(cls, config: Config, directory: Directory) -> "ChangeLog":
@@ -107,38 +107,17 @@ class ChangeLog:
 
     def start(self) -> None:
         """Start the thread, unless it is running."""
-        with self._lock:
-            alive = self._thread and self._thread.is_alive()
-            if not alive and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._work, name="changes", daemon=True)
-                self._thread.start()
+        self._rounds.start()
 
     def close(self) -> None:
         """End the thread, store what is left, and close the database."""
-        self._closing.set()
-        with self._lock:
-            thread, self._thread = self._thread, None
-        if thread:
-            # First: thread and caller must not store the same things at once.
-            thread.join(_LONGEST_PAUSE)
+        # First: thread and caller must not store the same things at once.
+        self._rounds.close()
         try:
             self._store_late()
         except ServerDown as ex:
             log.exception("changes not in the log", changes=len(self._late), detail=ex.detail)
         self.store.close()
-
-    def _work(self) -> None:
-        pause = min(_LONGEST_PAUSE, self._abandoned / _BEATS)
-        while True:
-            try:
-                self._round()
-            except Refusal as ex:
-                log.warning("change log", detail=ex.detail)
-            except Exception:
-                # The thread must go on: without signs of life others take changes for abandoned.
-                log.exception("change log surprise")
-            if self._closing.wait(pause):
-                return
 
     def _round(self) -> None:
         self._store_late()

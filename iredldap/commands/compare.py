@@ -3,29 +3,21 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
-from iredldap.commands.options import config_option
+from iredldap.commands.options import config_option, unreadable
 from iredldap.commands.terminal import plain
-from iredldap.config.reader import ConfigurationError, read_file
+from iredldap.config.reader import read_file
 from iredldap.dit import csn
 from iredldap.dit.entry import Entry
-from iredldap.errors import Refusal
 from iredldap.gateways.cluster.comparison import ServerComparer, ServerComparison
 from iredldap.gateways.directory import Directory
 
 DIFFERS = 1
 """Exit status: the servers differ."""
-
-UNREADABLE = 2
-"""Exit status: nothing was compared, as with a wrong command line."""
-
-
-class _UnreadableError(click.ClickException):
-    exit_code = UNREADABLE
 
 
 @click.command("compare")
@@ -62,7 +54,7 @@ def compare(
     The exit status is 0 if the servers are equal, 1 if they differ, and 2 if the command line is
     wrong or a server cannot be read.
     """
-    with _exit_status(), ExitStack() as stack:
+    with unreadable(), ExitStack() as stack:
         settings = read_file(path, os.environ).ldap
         uris = tuple(dict.fromkeys((*settings.uri, *others)))
         if len(uris) == 1:
@@ -74,17 +66,6 @@ def compare(
     for line in _as_json(found) if as_json else _as_text(found):
         click.echo(line)
     context.exit(DIFFERS if found.differences else 0)
-
-
-@contextmanager
-def _exit_status() -> Iterator[None]:
-    """Translate errors that keep a server from being read into exit status 2."""
-    try:
-        yield
-    except ConfigurationError as ex:
-        raise _UnreadableError("\n".join(ex.errors)) from ex
-    except Refusal as ex:
-        raise _UnreadableError(f"{ex.code}: {ex}") from ex
 
 
 def _as_json(found: ServerComparison) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,15 +14,15 @@ from pathlib import Path
 import click
 
 from iredldap.changes.opening import open_directory
-from iredldap.commands.options import config_option
-from iredldap.config.reader import ConfigurationError, read_file
+from iredldap.commands.options import config_option, unreadable
+from iredldap.config.reader import read_file
 from iredldap.dit import generations, names
 from iredldap.dit.consistency import checks, rules
 from iredldap.dit.consistency.checks import RULES, Violation
 from iredldap.dit.entry import Entry
 from iredldap.dit.names import Tree
 from iredldap.dit.plan import Query, Scope
-from iredldap.errors import InvalidLdif, Refusal
+from iredldap.errors import InvalidLdif
 from ldif_export.ldif import parser
 from ldif_export.ldif.decompression import ReadableFile, decompressed
 from ldif_export.ldif.parser import LineIssue, ParsedRecord
@@ -30,16 +30,9 @@ from ldif_export.ldif.parser import LineIssue, ParsedRecord
 BROKEN = 1
 """Exit status: an error was found."""
 
-UNREADABLE = 2
-"""Exit status: nothing was checked, as with a wrong command line."""
-
 _SPELLED = {name.lower(): name for name in checks.ATTRIBUTES}
 _TOPS = ([("o", "domains")], [("o", "domainadmins")])
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
-
-
-class _UnreadableError(click.ClickException):
-    exit_code = UNREADABLE
 
 
 @click.command("doctor")
@@ -79,7 +72,7 @@ def doctor(
     if suffix is not None and (ldif is None or not names.is_dn(suffix)):
         raise click.UsageError("--suffix is a DN, and requires --ldif")
     report = _Report(as_json=as_json)
-    with ExitStack() as stack, _exit_status():
+    with ExitStack() as stack, unreadable():
         # The entries in memory have no reference cycles, and searching for some takes time.
         stack.callback(gc.enable)
         gc.disable()
@@ -92,19 +85,6 @@ def doctor(
             report.add(violation)
     report.conclude()
     context.exit(BROKEN if report.severities["error"] else 0)
-
-
-@contextmanager
-def _exit_status() -> Iterator[None]:
-    """Translate errors that keep a tree from being read into exit status 2."""
-    try:
-        yield
-    except ConfigurationError as ex:
-        raise _UnreadableError("\n".join(ex.errors)) from ex
-    except Refusal as ex:
-        raise _UnreadableError(f"{ex.code}: {ex}") from ex
-    except OSError as ex:
-        raise _UnreadableError(str(ex)) from ex
 
 
 @dataclass

@@ -54,6 +54,29 @@ def installation(path: Path) -> Iterator[Installation]:
         raise click.ClickException(_words(refusal)) from refusal
 
 
+UNREADABLE = 2
+"""Exit status: nothing was judged, as with a wrong command line."""
+
+
+class Unreadable(click.ClickException):
+    """What a command judges cannot be read; the text says why."""
+
+    exit_code = UNREADABLE
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Translate errors that keep something from being read into exit status 2."""
+    try:
+        yield
+    except ConfigurationError as ex:
+        raise Unreadable("\n".join(ex.errors)) from ex
+    except Refusal as ex:
+        raise Unreadable(f"{ex.code}: {ex}") from ex
+    except OSError as ex:
+        raise Unreadable(str(ex)) from ex
+
+
 def _words(refusal: Refusal) -> str:
     codes, named = ",".join(refusal.codes), ", ".join(refusal.parameters)
     detail = refusal.detail if refusal.detail not in refusal.codes else ""

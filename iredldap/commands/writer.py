@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 
 from iredldap.changes.opening import open_register
-from iredldap.commands.options import config_option
+from iredldap.commands.options import Unreadable, config_option, unreadable
 from iredldap.commands.terminal import plain
 from iredldap.config.ldap import LdapSettings
-from iredldap.config.reader import ConfigurationError, read_file
-from iredldap.errors import Refusal
+from iredldap.config.reader import read_file
 from iredldap.gateways.cluster.register import JoiningReport, WriterRegister
 from iredldap.gateways.cluster.servers import AgreedServers
 from iredldap.gateways.directory import Directory
@@ -27,14 +26,7 @@ from iredldap.operations.diagnosis.writer_status import status as status_of
 DEGRADED = 1
 """Exit status: the standby could not take the writer's place, or there are strays."""
 
-UNKNOWN = 2
-"""Exit status: the state database cannot be read, or nothing is agreed in this configuration."""
-
 _POLL = 0.1
-
-
-class _UnknownError(click.ClickException):
-    exit_code = UNKNOWN
 
 
 @click.command("status")
@@ -106,18 +98,12 @@ def _await_use(settings: LdapSettings, register: WriterRegister, epoch: int) -> 
 @contextmanager
 def _agreement(path: Path) -> Iterator[tuple[LdapSettings, WriterRegister]]:
     """Open the row of a configuration; errors that keep it from being read end with status 2."""
-    try:
+    with unreadable():
         config = read_file(path, os.environ)
         if not config.ldap.is_agreed:
-            raise _UnknownError(
-                'ldap.writer is not "agreed": there is one server, and no agreement'
-            )
+            raise Unreadable('ldap.writer is not "agreed": there is one server, and no agreement')
         with closing(open_register(config)) as register:
             yield config.ldap, register
-    except ConfigurationError as ex:
-        raise _UnknownError("\n".join(ex.errors)) from ex
-    except Refusal as ex:
-        raise _UnknownError(f"{ex.code}: {ex}") from ex
 
 
 def _as_text(found: WriterStatus) -> Iterator[str]:

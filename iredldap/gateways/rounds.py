@@ -21,9 +21,13 @@ class Rounds:
         work: Called in each round; a refusal is logged when it differs from that of the round
             before.
         interval: Seconds between two rounds.
+        at_once: Whether the first round begins without that.
     """
 
-    def __init__(self, name: str, work: Callable[[], None], interval: float) -> None:
+    def __init__(
+        self, name: str, work: Callable[[], None], interval: float, *, at_once: bool = False
+    ) -> None:
+        self._first = 0.0 if at_once else interval
         self._name = name
         self.work = work
         self._interval = interval
@@ -55,7 +59,9 @@ class Rounds:
         return self._thread is not None and self._thread.is_alive()
 
     def _go(self) -> None:
-        while not self._closing.wait(self._interval):
+        pause = self._first
+        while not self._closing.wait(pause):
+            pause = self._interval
             try:
                 self.work()
             except Refusal as ex:
