@@ -12,15 +12,11 @@ from iredldap.dit import generations, mail_names, names
 from iredldap.dit import user as user_rows
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import begins_with, domain_filter, either, equals, every, negated, present
+from iredldap.dit.holders import holders_filter
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import InvalidMail, NoSuchAccount
 from iredldap.gateways.directory import Directory
 
-ACCOUNTS = either(
-    equals("objectClass", "mailUser"),
-    equals("objectClass", "mailList"),
-    equals("objectClass", "mailAlias"),
-)
 _ACCOUNT_CLASSES = frozenset({"mailuser", "maillist", "mailalias"})
 
 
@@ -253,14 +249,6 @@ def named_domains_query(
     named = either(*(equals("domainName", name) for name in sorted(domains)))
     filter_ = every(equals("objectClass", "mailDomain"), named)
     return Query(directory.tree.base, Scope.ONE, filter_, attributes)
-
-
-def holders_filter(*addresses: str) -> str:
-    """Return the filter for the accounts that any of some addresses belong to."""
-    terms = (equals(name, mail) for mail in addresses for name in ("mail", "shadowAddress"))
-    # Addresses first: where no account has any of them, slapd stops there. The index of classes,
-    # which it would read first otherwise, names all accounts.
-    return every(either(*terms), ACCOUNTS)
 
 
 def domain_and_holders(

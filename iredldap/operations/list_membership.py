@@ -11,6 +11,7 @@ from iredldap.dit import domain, mail_names, maillist, names
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.fields import Parsed, Verb
 from iredldap.dit.filters import either, equals, every
+from iredldap.dit.holders import holders_filter
 from iredldap.dit.maillist import GROUP
 from iredldap.dit.plan import (
     Correction,
@@ -314,7 +315,7 @@ def _sweeps(
         return change(found) if found.dn in meant else ()
 
     for batch in finders.batches({mail for mails in meant.values() for mail in mails}):
-        filter_ = finders.holders_filter(*batch)
+        filter_ = holders_filter(*batch)
         query = Query(directory.tree.base, Scope.SUBTREE, filter_, _OF_A_MEMBER)
         yield Sweep(meaning, query, change_member)
 

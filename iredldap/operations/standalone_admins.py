@@ -11,6 +11,7 @@ from iredldap.dit import admin, deletion, filters, mail_names, names, references
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either
+from iredldap.dit.holders import holders_filter
 from iredldap.dit.modlist import modlist, service_mods
 from iredldap.dit.plan import (
     GLOBAL_ADMINS,
@@ -122,7 +123,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
 def _claims(directory: Directory, mail: str) -> Query:
     """Return the search for the domain of an address, and for accounts that have it."""
     hosted = filters.domain_filter(mail_names.domain_of(mail), *alias_domains.NAMES)
-    claimed = either(hosted, finders.holders_filter(mail))
+    claimed = either(hosted, holders_filter(mail))
     return Query(directory.tree.base, Scope.SUBTREE, claimed, ("objectClass",))
 
 

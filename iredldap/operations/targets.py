@@ -15,6 +15,7 @@ from iredldap.dit import domain, mail_names, names, references
 from iredldap.dit.dn_references import ACCOUNT_DNS
 from iredldap.dit.entry import Entry, encoded
 from iredldap.dit.filters import either, equals, every
+from iredldap.dit.holders import holders_filter
 from iredldap.dit.plan import (
     Add,
     Correction,
@@ -79,7 +80,7 @@ class Judge:
         wanted = _forms(self._judged(addresses))
         if not 0 < len(wanted) <= _FEW:
             return self._directory.find(query)
-        filter_ = either(query.filter, finders.holders_filter(*sorted(wanted)))
+        filter_ = either(query.filter, holders_filter(*sorted(wanted)))
         attributes = (*query.attributes, "entryUUID")
         entries = self._directory.find(replace(query, filter=filter_, attributes=attributes))
         holders = finders.by_address(filter(finders.is_account, entries), wanted)
@@ -207,7 +208,7 @@ class _ByAddress:
         admins = every(
             equals("objectClass", "mailAdmin"), either(*(equals("mail", mail) for mail in mails))
         )
-        return either(finders.holders_filter(*mails), admins)
+        return either(holders_filter(*mails), admins)
 
     def holders(self, entries: Iterable[Entry], keys: Collection[str]) -> dict[str, list[Entry]]:
         return finders.by_address(entries, keys)

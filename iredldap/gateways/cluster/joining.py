@@ -2,9 +2,11 @@
 
 What was acknowledged while the writer was alone was looked at on no other server, and contextCSN
 does not tell of an entry that a server has missed. One worker of all compares every entry of both
-servers. What the writer has in a newer state is written again. Anything else keeps the standby from
-joining until somebody decides: an entry that only the standby has was deleted by the writer, or by
-a former writer that had no right to; the servers do not tell which.
+servers. What the writer has in a newer state is written again. An account that a former writer has
+brought back, and nobody has acknowledged, is withdrawn if its address was given to another one.
+Anything else keeps the standby from joining until somebody decides: an entry that only the standby
+has was deleted by the writer, or by a former writer that had no right to; the servers do not tell
+which.
 
 Changes go on meanwhile. They are confirmed one by one, as the row says *joining* in all of that
 time, and whoever relied on *alone* does not any more when the comparison begins.
@@ -12,21 +14,27 @@ time, and whoever relied on *alone* does not any more when the comparison begins
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
 import structlog
+from ldap.controls.libldap import AssertionControl
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.errors import Refusal, ServerDown
+from iredldap.directory_errors import HasChildren
+from iredldap.dit.filters import equals
+from iredldap.dit.plan import Delete
+from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal, ServerDown
 from iredldap.gateways.cluster.clock import now
+from iredldap.gateways.cluster.collisions import collisions
 from iredldap.gateways.cluster.comparison import DifferingEntry, Readable, ServerComparer
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.rewriting import write_again
 from iredldap.gateways.cluster.view import WriterRow
-from iredldap.gateways.ldap.servers import Connections, Purpose
+from iredldap.gateways.ldap import requests
+from iredldap.gateways.ldap.servers import Connections, DirectoryConnection, Purpose
 
 _PATIENCE = 10.0
 """Seconds in which what is written again must have come to the standby."""
@@ -142,6 +150,7 @@ class Joining:
                 uri: stack.enter_context(closing(self._open(self._settings.only(uri))))
                 for uri in self._settings.uri
             }
+            self._withdraw(servers[row.uri], row)
             comparer = ServerComparer(servers, sleep=self._closing.wait)
             found = comparer.compare().differences
             behind = [one for one in found if _is_behind(one, row.uri)]
@@ -156,11 +165,29 @@ class Joining:
                 left = comparer.left_of(first[one.uuid] for one in left)
             return [*left, *others]
 
-    def _write_again(self, entries: Sequence[DifferingEntry], row: WriterRow) -> None:
+    def _withdraw(self, writer: Readable, row: WriterRow) -> None:
+        """Delete accounts that nobody has acknowledged, and whose address others have by now."""
+        for entry in [*collisions(writer, self._register.epochs())]:
+            unchanged = AssertionControl(True, equals("entryCSN", entry.csn or ""))
+            try:
+                with self._writing(row) as connection, requests.sent():
+                    number = requests.send(connection, Delete(entry.dn), unchanged)
+                    requests.response(connection, number)
+            except (NoSuchAccount, PreconditionFailed, HasChildren) as ex:
+                log.warning("an address of two accounts", dn=entry.dn, detail=ex.detail)
+            else:
+                log.error("withdrawn: another account has the address", dn=entry.dn)
+
+    @contextmanager
+    def _writing(self, row: WriterRow) -> Iterator[DirectoryConnection]:
         assert self._pool
         with self._pool.connection(Purpose.WRITE) as connection:
             if connection.route.epoch != row.epoch:
                 raise ServerDown("another server was made the writer meanwhile")
+            yield connection
+
+    def _write_again(self, entries: Sequence[DifferingEntry], row: WriterRow) -> None:
+        with self._writing(row) as connection:
             # Parents first: comparisons are sorted so.
             for one in entries:
                 entry = one.on[row.uri]

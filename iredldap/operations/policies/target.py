@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from iredldap import finders
 from iredldap.dit import user
 from iredldap.dit.filters import equals, every
+from iredldap.dit.holders import ACCOUNTS
 from iredldap.dit.plan import Outside, Plan, Query, Scope
 from iredldap.dit.scopes import EVERYBODY, PolicyTarget
 from iredldap.errors import InvalidParameter, Malformed, NoSuchAccount, PermissionDenied
@@ -36,7 +37,7 @@ def find(context: Context, named: PathVariables, *, reading: bool = False) -> Po
 
 
 def _account(directory: Directory, caller: Caller, mail: str) -> PolicyTarget:
-    filter_ = every(equals("mail", mail), finders.ACCOUNTS)
+    filter_ = every(equals("mail", mail), ACCOUNTS)
     query = Query(directory.tree.base, Scope.SUBTREE, filter_, ("mail", "domainGlobalAdmin"))
     found = directory.find(query)
     if not found:

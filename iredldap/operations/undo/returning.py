@@ -7,6 +7,7 @@ from iredldap import finders
 from iredldap.dit import domain, generations, kinds, mail_names, mailbox, names, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.filters import equals, every
+from iredldap.dit.holders import holders_filter
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.dit.plan import (
     Add,
@@ -267,7 +268,7 @@ def _recheck(directory: Directory, accounts: dict[str, str]) -> Recheck:
         taken = AlreadyExists(f"others have taken the addresses of {', '.join(sorted(lost))}")
         return Correction(tuple(Delete(dn, absent_ok=True) for dn in sorted(lost)), taken)
 
-    named = every(finders.holders_filter(*accounts))
+    named = every(holders_filter(*accounts))
     query = Query(directory.tree.base, Scope.SUBTREE, named, ("mail", "shadowAddress"))
     return Recheck("check that no other account has the addresses", query, judge)
 

@@ -2,7 +2,9 @@
 
 import shutil
 
-from iredldap.dit.plan import Delete
+import ldap.modlist
+
+from iredldap.dit.plan import Add, Delete
 from iredldap.gateways.cluster.view import Mode
 from iredldap.operations.diagnosis.writer_status import WriterStatus, status
 from tests.support.agreed import Node, change, creation, domain
@@ -95,3 +97,39 @@ def test_what_only_the_standby_has_is_for_the_admin(pair: Pair, node: Node) -> N
     beside.world.connect().delete_s(domain(name))
     node.await_mode(Mode.TOGETHER)
     assert told(node).comparison is None
+
+
+def test_what_nobody_has_acknowledged_takes_no_address(pair: Pair, node: Node) -> None:
+    """A user that the writer was sent before it fell comes back; others have the address."""
+    former, beside = members(pair, node)
+    node.directory.write(creation("rivals.test"))
+    wait_until(lambda: node.register.epochs()[-1].server_id is not None)
+    tree = node.directory.tree
+    user = f"mail=a@rivals.test,ou=Users,{tree.domain('rivals.test')}"
+    alone = f"mail=b@rivals.test,ou=Users,{tree.domain('rivals.test')}"
+    alias = f"mail=a@rivals.test,ou=Aliases,{tree.domain('rivals.test')}"
+    for kind in ("Users", "Aliases"):
+        dn = f"ou={kind},{tree.domain('rivals.test')}"
+        node.directory.write(Add(dn, {"objectClass": (b"organizationalUnit",)}))
+    for line in pair.link:
+        line.cut()
+    connection = former.world.connect()
+    for dn, mail in ((user, b"a@rivals.test"), (alone, b"b@rivals.test")):
+        values = {"objectClass": [b"inetOrgPerson", b"mailUser"], "mail": [mail]}
+        needed = {"cn": [b"x"], "sn": [b"x"], "uid": [b"x"]}
+        connection.add_s(dn, ldap.modlist.addModlist({**values, **needed}))
+    former.kill()
+    for line in pair.link:
+        line.heal()
+    node.write(Add(alias, {"objectClass": (b"mailAlias",), "mail": (b"a@rivals.test",)}))
+    node.write(change("rivals.test", "by the new writer"))
+    assert members(pair, node)[0] is beside
+    former.start()
+    wait_until(lambda: beside.world.entry(alone) is not None)
+
+    node.await_mode(Mode.TOGETHER)
+
+    there = [*beside.entries()]
+    assert alias in there
+    assert alone in there
+    assert user not in there
