@@ -12,7 +12,7 @@ from iredldap.changes.apply import ChangeResult
 from iredldap.changes.progress import Progress
 from iredldap.changes.read_back import happened
 from iredldap.changes.steps import run_step
-from iredldap.dit.plan import Recheck, describe
+from iredldap.dit.plan import Modify, Recheck, describe
 from iredldap.dit.touched import touched_by
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
@@ -24,13 +24,17 @@ PATIENCE = 15.0
 _PAUSE = 0.3
 
 
-def result_of(directory: Directory, refusal: Unanswered) -> ChangeResult:
+def result_of(
+    directory: Directory, refusal: Unanswered, if_match: tuple[str, ...] = ()
+) -> ChangeResult:
     """Return the result of a change whose last write got no response, when that is known.
 
     Args:
         directory: Where, outside the change itself: that belongs to the server that is gone. Its
             recorder gets what is found out, and what rechecks correct.
         refusal: What the change ended with.
+        if_match: States of which the named entry had to have one, if others may have made the same
+            change of it meanwhile: it is not told whose it is.
 
     Raises:
         ServerDown: If the write was not carried out, or others are left; the report says so.
@@ -46,6 +50,8 @@ def result_of(directory: Directory, refusal: Unanswered) -> ChangeResult:
         report = {"done": done, "not_done": [describe(operation), *left]} if done else None
         # Without a report it has changed nothing: an Idempotency-Key is free for the repeat.
         raise ServerDown(f"{describe(operation)}: not done", report=report) from refusal
+    if isinstance(operation, Modify) and if_match and "*" not in if_match:
+        raise refusal
     for sent in directory.recorder.unanswered():
         if sent.dn == operation.dn:
             directory.recorder.record(sent, touched_by(sent, None))

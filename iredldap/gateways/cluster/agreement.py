@@ -6,6 +6,7 @@ read holds for the lease. Two more threads watch the servers. After a fork the c
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from iredldap.gateways.cluster.decision import Action, Compare, Enter, Found, Op
 from iredldap.gateways.cluster.joining import Joining
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import (
+    FRESH,
     Held,
     Mode,
     Sight,
@@ -175,6 +177,16 @@ class Agreement:
             raise NoWriter(
                 "the other server has not confirmed, and the state database was not told"
             )
+
+    def await_alone(self, epoch: int) -> None:
+        """Wait until no worker reads from the standby any more that the writer is alone without.
+
+        Raises:
+            WriterChanged, NoWriter: As `permitted`.
+        """
+        if held := self._held:
+            time.sleep(max(0.0, held.mode_since + FRESH - now()))
+        self.permitted(epoch)
 
     def wrote_as(self, epoch: int, server_id: int) -> None:
         """Note the server id that a write in an epoch has shown, for the history."""

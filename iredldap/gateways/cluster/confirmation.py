@@ -98,10 +98,13 @@ class PendingChange(Change):
         Raises:
             WriterChanged: If another server has become the writer.
             NoWriter: If that is not known.
-            ServerDown: If the writer does not answer.
+            ServerDown: If the writer does not answer; the other server may take its place then.
         """
         row = self._agreement.permitted(self.epoch)
-        if not self._settings.confirm or row.mode is Mode.ALONE:
+        if not self._settings.confirm:
+            return
+        if row.mode is Mode.ALONE:
+            self._agreement.await_alone(self.epoch)
             return
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.
@@ -129,12 +132,17 @@ class PendingChange(Change):
                 last, progress = vector, time_
             stands_still = time_ - progress >= self._settings.failover_after
             if stands_still or time_ - began >= self._settings.operation_timeout:
+                # If it is the writer that has fallen, the standby will never have this change. It
+                # must be free to take the writer's place.
+                self._context(Purpose.WRITE)
                 self._agreement.go_alone(self.epoch)
+                self._agreement.await_alone(self.epoch)
                 return
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * _GROWTH)
             if self._agreement.permitted(self.epoch).mode is Mode.ALONE:
                 # Another change has waited in vain before.
+                self._agreement.await_alone(self.epoch)
                 return
         # What the standby has may have been written after another writer began, by a server that
         # was silent: then this is no success.

@@ -165,7 +165,7 @@ class AgreedServers(LdapServers):
         return self._told(route, _NOT_KNOWN) if may_be_replaced else route
 
     def _are_equal(self, held: Held) -> bool:
-        return self.confirms and held.row.mode is Mode.TOGETHER and held.is_valid(now())
+        return self.confirms and held.row.mode is Mode.TOGETHER and held.is_fresh(now())
 
     def _sees(self, uri: str) -> bool:
         # Not yet seen at the start of a process: then the writer is tried.

@@ -118,6 +118,11 @@ class Sight:
         )
 
 
+FRESH = 0.75
+"""Seconds since a row was requested for which the standby is read from; then the writer is. As long
+as that, the first changes that are acknowledged without the standby wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A row, and for how long this worker may rely on it.
@@ -127,12 +132,18 @@ class Held:
         until: The end of the lease: counted from before the row was requested.
         epoch_since: Since when this worker knows that the epoch has begun.
         mode_since: Since when it knows that the mode has begun.
+        asked: When the row was requested.
     """
 
     row: WriterRow
     until: float
     epoch_since: float
     mode_since: float
+    asked: float = float("-inf")
+
+    def is_fresh(self, now: float) -> bool:
+        """Return whether the standby may be read from, if the row says so."""
+        return self.is_valid(now) and now < self.asked + FRESH
 
     def is_valid(self, now: float) -> bool:
         return now < self.until
@@ -160,10 +171,10 @@ def held_after(
         return None
     until = asked + min(lease, row.lease)
     if former is None or former.row.epoch != row.epoch:
-        return Held(row, until, got, got)
+        return Held(row, until, got, got, asked)
     same_mode = former.row.mode is row.mode and former.row.serial == row.serial
     # A mode that was left and came back has another serial.
-    return Held(row, until, former.epoch_since, former.mode_since if same_mode else got)
+    return Held(row, until, former.epoch_since, former.mode_since if same_mode else got, asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,10 @@ class Resource:
                             recording=recording,
                         )
                     except Unanswered as ex:
-                        outcome = aftermath.result_of(recording.of(self.directory), ex)
+                        directory = recording.of(self.directory)
+                        # Until a failover is over, others may have made the same change.
+                        states = if_match if self.config.ldap.is_agreed else ()
+                        outcome = aftermath.result_of(directory, ex, states)
                 note()
                 self._done(request, response, outcome)
         except AlreadyExists as refusal:

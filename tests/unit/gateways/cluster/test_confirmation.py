@@ -11,11 +11,20 @@ from ldap.controls.libldap import AssertionControl
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
+from iredldap.errors import ServerDown
 from iredldap.gateways.cluster import confirmation
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.confirmation import PendingChange
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.ldap.servers import Purpose
+
+SETTINGS = LdapSettings(
+    uri=("ldap://a", "ldap://b"),
+    suffix="o=x",
+    bind_dn="cn=x",
+    bind_password=Secret("x"),
+    writer="agreed",
+)
 
 
 def csn(second: int, server_id: int) -> str:
@@ -92,11 +101,8 @@ def pending(monkeypatch: pytest.MonkeyPatch, writer: Server, standby: Server) ->
         def connection(self, purpose: Purpose) -> Iterator[Server]:
             yield standby if purpose is Purpose.STANDBY else writer
 
-    settings = LdapSettings(
-        uri=("ldap://a", "ldap://b"), suffix="o=x", bind_dn="cn=x", bind_password=Secret("x")
-    )
     pool: Any = Pool()
-    return agreement, PendingChange(1, agreement, pool, settings)
+    return agreement, PendingChange(1, agreement, pool, SETTINGS)
 
 
 def test_an_entry_that_the_other_server_missed_is_written_again(
@@ -156,7 +162,7 @@ def test_each_entry_of_a_sweep_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
         change.note(name, NEW)
     change.confirm()
 
-    assert writer.written == ["fence", names[77]]
+    assert {*writer.written} == {"fence", names[77]}
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -183,3 +189,22 @@ def test_what_is_gone_from_the_writer_must_be_gone(monkeypatch: pytest.MonkeyPat
     change.confirm()
 
     agreement.go_alone.assert_called_once_with(1)
+
+
+def test_a_writer_that_has_fallen_is_not_said_to_be_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has not passed on its last change: the other server takes its place without that."""
+    agreement, change = pending(monkeypatch, Server(**{DN: NEW}), Server())
+    lacking = Mock(covers=lambda _: False)
+
+    def context(purpose: Purpose) -> Any:
+        if purpose is Purpose.WRITE:
+            raise ServerDown("killed")
+        return lacking
+
+    monkeypatch.setattr(change, "_context", context)
+    change.note(DN, NEW)
+
+    with pytest.raises(ServerDown, match="killed"):
+        change.confirm()
+
+    agreement.go_alone.assert_not_called()

@@ -222,6 +222,17 @@ class TestLeases:
         assert held_after(held, replace(ROW, serial=19), 11.0, 11.1, 2.0) is None
         assert held_after(held, replace(ROW, epoch=6, serial=99), 11.0, 11.1, 2.0) is None
 
+    def test_the_standby_is_read_from_for_a_shorter_time(self) -> None:
+        """The first change without it waits for as long; that lasts no lease."""
+        held = held_after(None, ROW, 10.0, 10.5, 2.0)
+        assert held
+        assert held.is_fresh(10.7)
+        assert not held.is_fresh(10.75)
+        assert held.is_valid(11.9)
+        short = held_after(None, ROW, 10.0, 10.1, 0.5)
+        assert short
+        assert not short.is_fresh(10.5)
+
     def test_since_when_a_mode_is_known(self) -> None:
         """A mode that was left and came back begins anew."""
         held = held_after(None, ROW, 10.0, 10.1, 2.0)
