@@ -12,6 +12,8 @@ from iredldap.shipped import shipped
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
+_PAIR = 2
+
 _NGINX = """\
 daemon off;
 worker_processes 1;
@@ -99,7 +101,14 @@ def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
     text = (shipped("deploy/haproxy") / "haproxy.cfg").read_text("utf-8")
     errors = str(shipped("deploy/haproxy/errors"))
     servers = "\n".join(f"    server {name} 127.0.0.1:{node}" for name, node in nodes.items())
+    up = [f"{{ srv_is_up(iredldap-whole/{name}) }}" for name in nodes]
+    preferences = [
+        f"    use-server {name} if {up[number]} !{up[1 - number]}"
+        for number, name in enumerate(nodes)
+        if len(nodes) == _PAIR
+    ]
     for pattern, replacement in (
+        (r"^    use-server n1 .*\n    use-server n2 .*$", "\n".join(preferences)),
         (r"^    bind .*$", f"    bind 127.0.0.1:{port}"),
         (r"^    server n1 .*\n    server n2 .*$", servers),
         (r"/etc/haproxy/errors(?=/)", errors.replace(" ", r"\ ")),

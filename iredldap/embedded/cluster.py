@@ -74,7 +74,8 @@ class Cluster:
             for port in (self._port, *self._ldap_ports.values()):
                 refuse_taken_port(port)
             self._parts = Parts(self._trial, self._ldap_ports)
-            self._faults = Faults(self._parts.servers, self._parts.lines(), self._parts.machines)
+            parts = self._parts
+            self._faults = Faults(parts.servers, parts.lines(), parts.machines, parts.ways)
             self._control = Control(self._trial.home)
             stack.callback(self._control.close)
             self._start(stack)

@@ -57,6 +57,12 @@ class Parts:
         return {f"node-{name}": frozenset({name, f"api-{name}"}) for name in NAMES}
 
     @property
+    def ways(self) -> dict[str, frozenset[str]]:
+        """Servers between which lines can be cut alone, by the name of that."""
+        states = {f"state-{name}": frozenset({f"api-{name}", POSTGRESQL}) for name in NAMES}
+        return {"link": frozenset(NAMES), **states}
+
+    @property
     def relays(self) -> list[Relay]:
         groups = (self._fronts, self._links, self._to_postgresql, self.to_nodes)
         return [relay for group in groups for relay in group.values()]

@@ -10,8 +10,6 @@ from iredldap.embedded.relay import Relay, State
 FAULTS = ("kill", "hang", "cut", "heal")
 ALL = "all"
 
-_LINK = "link"
-
 
 @dataclass(frozen=True)
 class Line:
@@ -37,6 +35,7 @@ class Faults:
         servers: By name.
         lines: Between them.
         machines: Names of the servers that are on one machine, by its name.
+        ways: Pairs of servers between which the lines can be cut alone, by name.
     """
 
     def __init__(
@@ -44,7 +43,9 @@ class Faults:
         servers: Mapping[str, Server],
         lines: list[Line],
         machines: Mapping[str, frozenset[str]],
+        ways: Mapping[str, frozenset[str]],
     ) -> None:
+        self._ways = ways
         self._servers = servers
         self._lines = lines
         self._groups = {name: frozenset({name}) for name in servers} | dict(machines)
@@ -55,7 +56,7 @@ class Faults:
     @property
     def targets(self) -> list[str]:
         """What can be broken."""
-        return [*self._groups, _LINK]
+        return [*self._groups, *self._ways]
 
     def apply(self, fault: str, target: str) -> None:
         """Break something, or mend it.
@@ -74,8 +75,8 @@ class Faults:
                 self._heal(name)
         elif target not in self.targets:
             raise ValueError(f"{target}: choose one of {', '.join(self.targets)}")
-        elif target == _LINK and fault in {"kill", "hang"}:
-            raise ValueError(f"{_LINK} is no server: it can be cut and healed")
+        elif target in self._ways and fault in {"kill", "hang"}:
+            raise ValueError(f"{target} is no server: it can be cut and healed")
         else:
             actions: Mapping[str, Callable[[str], None]] = {
                 "kill": self._kill,
@@ -119,7 +120,7 @@ class Faults:
         return State.PASSES if self._servers[line.target].running else State.CUT
 
     def _crosses(self, line: Line, target: str) -> bool:
-        if target == _LINK:
-            return {line.source, line.target} <= {"A", "B"}
+        if target in self._ways:
+            return {line.source, line.target} == self._ways[target]
         group = self._groups[target]
         return (line.source in group) != (line.target in group)

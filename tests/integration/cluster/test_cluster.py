@@ -21,6 +21,8 @@ from tests.support.development import COMMAND, Running, running
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.processes import descendants
 
+TARGETS = "postgresql, A, B, api-A, api-B, node-A, node-B, link, state-A, state-B"
+
 
 def ports() -> dict[str, str]:
     """A free port for the first directory whose successor is free, too."""
@@ -163,10 +165,20 @@ def test_a_machine_that_is_cut_off_gets_nothing(cluster: Running, home: Path) ->
     wait_until(lambda: passes(cluster) == {"node-A", "node-B"})
 
 
+def test_a_node_without_the_state_database_gets_nothing_new(cluster: Running, home: Path) -> None:
+    """The other one has no fault; without that one it is better than none."""
+    assert fault(home, "cut", "state-A").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-B"})
+    assert fault(home, "kill", "api-B").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-A"})
+    assert fault(home, "heal").returncode == 0
+    wait_until(lambda: passes(cluster) == {"node-A", "node-B"})
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["kill", "C"], "C: choose one of postgresql, A, B, api-A, api-B, node-A, node-B, link\n"),
+        (["kill", "C"], f"C: choose one of {TARGETS}\n"),
         (["hang", "link"], "link is no server: it can be cut and healed\n"),
     ],
 )

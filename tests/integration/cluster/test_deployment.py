@@ -89,6 +89,7 @@ class Node:
 
     name: str
     is_ready: bool = True
+    has_fault: bool = False
     hangs_up: bool = False
     is_hung: bool = False
     seen: list[str] = field(default_factory=list)
@@ -114,7 +115,10 @@ def serving(node: Node) -> Iterator[int]:
             while node.is_hung:
                 time.sleep(0.02)
             if self.path == "/readyz":
-                self._send(200 if node.is_ready else 503)
+                faults = [{"what": "state", "why": "no answer"}] if node.has_fault else None
+                data = {"_data": {"failed": faults}} if faults else {}
+                body = json.dumps({"_success": node.is_ready, **data}).encode()
+                self._send(200 if node.is_ready else 503, body)
                 return
             node.seen.append(f"{self.command} {self.headers['X-Forwarded-For']}")
             if node.hangs_up:
@@ -122,11 +126,12 @@ def serving(node: Node) -> Iterator[int]:
                 return
             self._send(200)
 
-        def _send(self, status: int) -> None:
+        def _send(self, status: int, body: bytes = b"") -> None:
             self.send_response(status)
             self.send_header("X-Served-By", node.name)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -253,6 +258,29 @@ def test_what_waits_for_a_hung_node_is_told_when_it_is_out(tmp_path: Path) -> No
             assert found.elapsed.total_seconds() < 30
         finally:
             one.is_hung = False
+            process.stop()
+
+
+def test_a_node_with_a_fault_of_its_own_gets_nothing(tmp_path: Path) -> None:
+    """Such as one that is cut off from the state database; with the same fault both serve."""
+    one, two = Node("n1"), Node("n2")
+    with serving(one) as first, serving(two) as second:
+        port = free_port()
+        process = balancer(tmp_path, port, {"n1": first, "n2": second})
+        process.start()
+        whole = Balanced(f"http://127.0.0.1:{port}/x", one, two, process)
+        try:
+            wait_until(lambda: _answers(whole))
+            one.has_fault = True
+            wait_until(lambda: whole.served_by() == {"n2"})
+            two.has_fault = True
+            wait_until(lambda: _answers(whole))
+            two.has_fault = False
+            wait_until(lambda: whole.served_by() == {"n2"})
+            # The other one is better than nobody.
+            two.is_ready = False
+            wait_until(lambda: whole.served_by() == {"n1"})
+        finally:
             process.stop()
 
 
