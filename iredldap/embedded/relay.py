@@ -7,6 +7,7 @@ from the environment, `CLIENT_ADDRESS`.
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -15,6 +16,11 @@ from iredldap.embedded.ports import free_port
 
 CLIENT_ADDRESS = "LDAPSOCKET_BIND_ADDRESSES"
 """Variable of libldap: the address that connections are made from."""
+
+GIVEN_UP = 1.0
+"""Seconds for which what is sent is held. The sender's kernel sends it again for as long: that is
+`TCP_USER_TIMEOUT`, which the API sets to one second (`ldap.health_timeout`). A relay has confirmed
+it to the kernel, and must forget it itself."""
 
 _CHUNK = 64 * 1024
 _SECONDS = 10.0
@@ -27,7 +33,7 @@ class State(Enum):
     HANGS = auto()
     """Nothing passes, either way, and nobody is told, as of a pulled cable. Connections stay, new
     ones are accepted and silent. What is sent meanwhile arrives later, as TCP sends it again, also
-    from clients that have given up."""
+    from clients that have given up, but not after `GIVEN_UP`: then the connection is reset."""
     CUT = auto()
     """Connections are reset, and new ones refused, as where no server listens."""
 
@@ -166,7 +172,10 @@ class _Line:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass bytes one way until the sender ends them."""
         while data := await reader.read(_CHUNK):
+            received = time.monotonic()
             await self._passing.wait()
+            if time.monotonic() - received > GIVEN_UP:
+                raise ConnectionAbortedError
             writer.write(data)
             await writer.drain()
         await self._passing.wait()

@@ -135,6 +135,12 @@ def _kill_arbiter(stage: Stage) -> None:
     stage.last(11)
 
 
+def _cut_from_the_arbiter(stage: Stage) -> None:
+    """Leave a node all of its lines but that to the state database."""
+    stage.order("cut", "state-A")
+    stage.last(15)
+
+
 def _only_the_stale_one(stage: Stage) -> None:
     """Leave up only the server that lacks what was acknowledged after it had fallen."""
     first = stage.site.writer()
@@ -205,6 +211,7 @@ SCENES = (
     Scene("kill -9 of an API node, back after 12 s", _kill_api, 1),
     Scene("an API node hangs (SIGSTOP), 12 s", _hang_api, None),
     Scene("PostgreSQL down, 11 s", _kill_arbiter, None),
+    Scene("a node cut off from PostgreSQL alone, 15 s", _cut_from_the_arbiter, 5),
     Scene("a node starts while the standby hangs", _start_beside_a_hung_one, 5),
     Scene("other order of the URIs on one node, kill -9 of the writer", _reverse_the_order, 10),
     Scene("logins while the writer hangs, 12 s", _log_in_while_the_writer_hangs, 12),
@@ -257,6 +264,8 @@ def play(site: Site, scene: Scene, token: str, tempo: Tempo = Tempo()) -> Outcom
     stage = Stage(site, tally, tempo.scale)
     with load.running():
         time.sleep(tempo.before)
+        # One fault at a time: a busy standby may have left the writer alone.
+        stage.await_together()
         began = time.monotonic()
         try:
             scene.play(stage)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.config.settings import Secret
 from iredldap.dit.plan import Add, Mod, Modify, Op
-from iredldap.errors import ServerDown
+from iredldap.errors import AlreadyExists, ServerDown
+from iredldap.gateways.cluster import agreement, watch
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.servers import AgreedServers
 from iredldap.gateways.cluster.view import Mode, WriterRow
@@ -17,8 +19,11 @@ from tests.support.pair import Pair
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, WRITER_PASSWORD
 
-QUICK = {"failover_after": 1.0, "lease": 1.0, "health_timeout": 1.0}
+QUICK = {"failover_after": 1.0, "lease": 1.5, "health_timeout": 1.0}
 """Seconds: so that a test of a failover takes four."""
+
+_INTERVAL = 0.2
+"""Seconds between two looks at a server, and at the row."""
 
 
 def domain(name: str) -> str:
@@ -71,11 +76,21 @@ class Node:
     def write(self, operation: Add | Modify) -> None:
         """Carry out an operation as soon as there is a writer."""
 
+        failures = 0
+
         def done() -> bool:
+            nonlocal failures
             try:
                 self.directory.write(operation)
             except ServerDown:
+                failures += 1
                 return False
+            except AlreadyExists:
+                # An attempt before was carried out, and not confirmed.
+                if not failures:
+                    raise
+                with self.directory.change() as change:
+                    change.cover(None, operation.dn)
             return True
 
         wait_until(done, PATIENCE)
@@ -88,6 +103,8 @@ class Node:
 def nodes(pair: Pair, url: str, *names: str, **settings: Any) -> Iterator[list[Node]]:
     """Run a worker of each node during the block, and wait until both servers are together."""
     with ExitStack() as stack:
+        for module in (agreement, watch):
+            stack.enter_context(patch.object(module, "INTERVAL", _INTERVAL))
         made = [Node(pair, url, name, **settings) for name in names]
         for node in made:
             stack.callback(node.close)

@@ -1,4 +1,7 @@
-"""A pair of servers, and workers of two nodes that agree on its writer; each file has its own."""
+"""Two pairs of servers: of one, workers of two nodes agree on the writer; the other one is bare.
+
+Each test leaves its pair whole and equal.
+"""
 
 from collections.abc import Iterator
 
@@ -10,13 +13,20 @@ from tests.support.databases import PostgreSQL
 from tests.support.pair import Pair, started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """A pair that nobody agrees on, for tests of the servers themselves."""
+    with started(tmp_path_factory.mktemp("bare")) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with started(tmp_path_factory.mktemp("agreed")) as pair:
         yield pair
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def state_url(postgresql: PostgreSQL) -> str:
     """The state database of both nodes."""
     if not postgresql.running:
@@ -25,7 +35,7 @@ def state_url(postgresql: PostgreSQL) -> str:
     return postgresql.create_empty("agreed")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def workers(running: Pair, state_url: str) -> Iterator[list[Node]]:
     """Workers of two nodes, which read from any server."""
     with nodes(running, state_url, "n1", "n2", reads="any") as made:

@@ -1,6 +1,8 @@
 """A whole cluster under load while a part of it is broken: nothing that was acknowledged is lost.
 
 The short form of `python -m benchmarks cluster`, which breaks more, for longer, and measures times.
+What happens without the line between the servers, and without PostgreSQL, is in
+`test_agreed_writer.py`.
 """
 
 from collections.abc import Iterator
@@ -12,9 +14,7 @@ from tests.faults.site import Site, cluster
 
 SHORT = {
     "kill -9 of the writer, back after 12 s": 0.7,
-    "the link between the servers cut, 30 s": 0.15,
     "kill -9 of an API node, back after 12 s": 0.3,
-    "PostgreSQL down, 11 s": 0.4,
 }
 """Scenes, and the part of the time for which their fault lasts."""
 

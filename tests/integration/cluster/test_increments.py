@@ -22,7 +22,7 @@ from ldif_export.readers import choice
 from ldif_export.readers.base import Projection, Reader
 from ldif_export.selection import Selection, searches
 from tests.support.exported import first_format
-from tests.support.pair import Member, Pair, started
+from tests.support.pair import Member, Pair
 from tests.support.patience import PATIENCE
 from tests.support.world import READER_PASSWORD, SUFFIX, WRITER_PASSWORD
 
@@ -33,10 +33,9 @@ NOW = manifest_writer.now()
 _numbers = count(1)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with started(tmp_path_factory.mktemp("pair")) as running:
-        yield running
+@pytest.fixture
+def pair(bare: Pair) -> Pair:
+    return bare
 
 
 @pytest.fixture

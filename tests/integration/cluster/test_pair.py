@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -13,26 +14,20 @@ from pathlib import Path
 import ldap
 import pytest
 
+from iredldap.embedded import relay as relay_module
 from iredldap.embedded.relay import Relay
-from tests.support.pair import Pair, started
+from tests.support.pair import Pair
 from tests.support.patience import PATIENCE, wait_until
 from tests.support.world import SUFFIX, WRITER_PASSWORD
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A pair for all tests of this file."""
-    with started(tmp_path_factory.mktemp("pair")) as pair:
-        yield pair
-
-
 @pytest.fixture
-def pair(running: Pair) -> Iterator[Pair]:
+def pair(bare: Pair) -> Iterator[Pair]:
     """A pair that is whole before and after."""
-    yield running
-    running.heal()
-    running.wait_until_equal()
-    assert running.differences() == {}
+    yield bare
+    bare.heal()
+    bare.wait_until_equal()
+    assert bare.differences() == {}
 
 
 def write(pair: Pair, server: str, name: str, value: str) -> None:
@@ -228,6 +223,26 @@ def test_a_relay_passes_hangs_is_cut_and_heals(echo: int) -> None:
         relay.stop()
     with pytest.raises(ConnectionRefusedError):
         connected(relay)
+
+
+def test_a_relay_forgets_what_the_kernel_would_not_send_again(
+    echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP_USER_TIMEOUT after it was sent: a write must not arrive in another epoch."""
+    monkeypatch.setattr(relay_module, "GIVEN_UP", 0.05)
+    relay = Relay(echo)
+    relay.start()
+    try:
+        with closing(connected(relay)) as client:
+            client.sendall(b"one")
+            assert client.recv(10) == b"one"
+            relay.hang()
+            client.sendall(b"late")
+            time.sleep(0.3)
+            relay.heal()
+            assert ended(client)
+    finally:
+        relay.stop()
 
 
 def test_a_relay_without_a_server_closes_connections(tmp_path: Path) -> None:

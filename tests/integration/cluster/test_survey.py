@@ -19,7 +19,6 @@ from tests.support.agreed import nodes
 from tests.support.databases import PostgreSQL
 from tests.support.exported import SECRET, connected, domain, running, user
 from tests.support.pair import Pair
-from tests.support.pair import started as started_pair
 from tests.support.patience import PATIENCE, started, wait_until
 from tests.support.serving import SESSION_KEY
 from tests.support.world import SUFFIX, WRITER_PASSWORD
@@ -31,10 +30,9 @@ VMAIL = f"cn=vmail,{exported.SUFFIX}"
 VMAILADMIN = f"cn=vmailadmin,{exported.SUFFIX}"
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with started_pair(tmp_path_factory.mktemp("pair")) as running:
-        yield running
+@pytest.fixture
+def pair(bare: Pair) -> Pair:
+    return bare
 
 
 @pytest.fixture(scope="module")
