@@ -75,7 +75,6 @@ class Node:
 
     def write(self, operation: Add | Modify) -> None:
         """Carry out an operation as soon as there is a writer."""
-
         failures = 0
 
         def done() -> bool:

@@ -7,6 +7,7 @@ statement of a transaction. Ages are computed by the database, from its own cloc
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +26,22 @@ _SEEN_EVERY = 400
 
 _FORSAKEN = 10_000
 """Milliseconds without a sign of life after which another worker compares the servers."""
+
+
+# A machine that is cut off in the middle of a transaction holds the row until the server notices
+# that, after a minute; its writer would be replaced no sooner.
+_BOUNDS = {
+    "postgresql": (
+        sql.text("SET LOCAL idle_in_transaction_session_timeout = '1s'"),
+        sql.text("SET LOCAL lock_timeout = '1s'"),
+    ),
+    "mariadb": (
+        sql.text("SET SESSION idle_transaction_timeout = 1, innodb_lock_wait_timeout = 1"),
+    ),
+    "mysql": (sql.text("SET SESSION innodb_lock_wait_timeout = 1"),),
+}
+
+T = TypeVar("T")
 
 
 class _Now(sql.ColumnElement[int]):
@@ -107,6 +124,16 @@ class WriterRegister:
         """Close the connections to the database."""
         self._database.close()
 
+    def _write(self, change: Callable[[sql.Connection], T]) -> T:
+        """Change rows, in a transaction that does not outlast its client for long."""
+
+        def bounded(connection: sql.Connection) -> T:
+            for statement in _bounds(connection.dialect):
+                connection.execute(statement)
+            return change(connection)
+
+        return self._database.write(bounded)
+
     def read(self) -> WriterRow | None:
         """Read the row; None: there is none.
 
@@ -173,7 +200,7 @@ class WriterRegister:
                 connection.execute(sql.insert(_EPOCHS).values(self._epoch(epoch, vector)))
             return True
 
-        return self._database.write(change)
+        return self._write(change)
 
     def _set(
         self,
@@ -220,7 +247,7 @@ class WriterRegister:
             _WRITER.c.seen_at < _Now() - _SEEN_EVERY,
         )
         change = sql.update(_WRITER).where(overdue).values(seen_at=_Now())
-        self._database.write(lambda connection: connection.execute(change).rowcount)
+        self._write(lambda connection: connection.execute(change).rowcount)
 
     def note_server_id(self, epoch: int, server_id: int) -> None:
         """Note the server id of the writer of an epoch, which its first write has shown.
@@ -237,7 +264,7 @@ class WriterRegister:
             )
             .values(server_id=server_id)
         )
-        self._database.write(lambda connection: connection.execute(change).rowcount)
+        self._write(lambda connection: connection.execute(change).rowcount)
 
     def claim_comparison(self, row: WriterRow, worker: str) -> bool:
         """Claim the comparison for a row, or give a sign of life: one worker makes it.
@@ -260,7 +287,7 @@ class WriterRegister:
                     return True
             return _inserted(connection, _COMPARISONS, {"key": self._key, **mine, **fresh})
 
-        return self._database.write(claim)
+        return self._write(claim)
 
     def note_comparison(self, row: WriterRow, differing: int, examples: Sequence[str]) -> None:
         """Note what the comparison for a row has found.
@@ -277,7 +304,7 @@ class WriterRegister:
             )
             .values(differing=differing, examples=json.dumps(examples))
         )
-        self._database.write(lambda connection: connection.execute(change).rowcount)
+        self._write(lambda connection: connection.execute(change).rowcount)
 
     def comparison(self, row: WriterRow) -> JoiningReport | None:
         """Return what the comparison for a row has found; None: there is none.
@@ -315,6 +342,11 @@ class WriterRegister:
             for row in connection.execute(wanted)
         ]
         return self._database.read(found)
+
+
+def _bounds(dialect: sql.Dialect) -> tuple[sql.TextClause, ...]:
+    is_mariadb = getattr(dialect, "is_mariadb", False)
+    return _BOUNDS.get("mariadb" if is_mariadb else dialect.name, ())
 
 
 def _inserted(connection: sql.Connection, table: sql.Table, values: dict[str, object]) -> bool:

@@ -1,7 +1,8 @@
 """The row of the agreed writer in SQL: one of several workers changes it, and ages are its own."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
 from iredldap.dit.csn import CsnVector
+from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.decision import Enter, Found, Open, Promote
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode, Times, WriterRow
 from iredldap.gateways.state import StateDatabase
 from tests.support.databases import connected, execute
-from tests.support.patience import at_once, wait_until
+from tests.support.patience import PATIENCE, at_once, wait_until
 
 TIMES = Times(failover_after=2.0, lease=2.0, margin=1.0)
 VECTOR = CsnVector.of(["20261128043445.000000Z#000000#001#000000"])
@@ -116,3 +118,37 @@ def test_a_row_that_was_deleted_begins_with_a_new_epoch(
     assert register.change_row(Found("ldap://b"), TIMES)
 
     assert row_of(register).epoch == 3
+
+
+def test_who_is_cut_off_in_a_transaction_does_not_hold_the_row(
+    registers: list[WriterRegister],
+) -> None:
+    """Its session ends after a second: else nobody would be promoted as long as it is away."""
+    cut_off, other = registers[:2]
+    assert other.change_row(Found("ldap://a"), TIMES, VECTOR)
+    row = row_of(other)
+    holds, ended = threading.Event(), threading.Event()
+
+    def change(connection: sql.Connection) -> None:
+        connection.execute(sql.text("UPDATE directory_writer SET seen_at = 0"))
+        holds.set()
+        ended.wait(PATIENCE)
+
+    def hold() -> None:
+        with suppress(ServerDown):
+            cut_off._write(change)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(PATIENCE)
+
+    def is_done() -> bool:
+        with suppress(ServerDown):
+            return other.change_row(Open(row), TIMES)
+        return False
+
+    try:
+        assert wait_until(is_done) < 10
+    finally:
+        ended.set()
+        thread.join()
