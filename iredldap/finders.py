@@ -5,7 +5,7 @@ An account that another tool has named by another attribute, or put into another
 same account to them. Every later operation on an account uses the DN that was found.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import generations, mail_names, names
@@ -98,7 +98,12 @@ def is_in_own_domain(directory: Directory, dn: str, mail: str) -> bool:
 
 
 def account(
-    directory: Directory, mail: str, object_class: str, *, anywhere: bool = False
+    directory: Directory,
+    mail: str,
+    object_class: str,
+    *,
+    anywhere: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Entry | None:
     """Find the user, list or alias that has an address as its own, in the domain of that.
 
@@ -109,11 +114,12 @@ def account(
         mail: The address, in lower case; ``@`` and a domain for its catch-all account.
         object_class: That of the kind.
         anywhere: As for `choose_account`.
+        meanwhile: Called while the directory searches.
 
     Raises:
         AmbiguousAccount: If two have it.
     """
-    found = directory.find(account_query(directory, mail))
+    found = directory.find(account_query(directory, mail), meanwhile)
     return choose_account(directory, found, mail, object_class, anywhere=anywhere)
 
 

@@ -7,8 +7,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import structlog
@@ -152,8 +152,7 @@ class Breaker:
             except Refusal as ex:
                 log.warning("does not answer", server=self.name, detail=ex.detail)
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self) -> AbstractContextManager[None]:
         """Guard a block that sends requests to the server.
 
         If other requests have waited for long already, the server is probed first.
@@ -161,19 +160,27 @@ class Breaker:
         Raises:
             Hanging: If the server hangs.
         """
+        return _Request(self)
+
+    def begin(self, request: object) -> None:
+        """Note that a request begins, unless the server hangs.
+
+        Raises:
+            Hanging: If it does.
+        """
         self.refuse()
         self.look_after()
         self.refuse()
-        # An object of its own for each request, so that two that began at the same time differ.
-        ticket = object()
-        self._waiting[ticket] = time.monotonic()
-        try:
-            yield
-        finally:
-            self._waiting.pop(ticket, None)
+        self._waiting[request] = time.monotonic()
+
+    def end(self, request: object) -> None:
+        """Note that a request has ended."""
+        self._waiting.pop(request, None)
 
     def look_after(self) -> None:
         """Probe the server if a request has waited for long."""
+        if not self._waiting:
+            return
         now = time.monotonic()
         oldest = min([*self._waiting.values()], default=now)
         # Probed by a request that comes, rather than by a clock: on an idle server nothing is sent.
@@ -225,6 +232,21 @@ class Breaker:
                 log.warning("answers again", server=self.name)
             break
         self._since = None
+
+
+class _Request:
+    """A block that sends requests; a class, not a generator, which takes twice the time."""
+
+    __slots__ = ("_breaker",)
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def __enter__(self) -> None:
+        self._breaker.begin(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._breaker.end(self)
 
 
 def look_after_all() -> None:

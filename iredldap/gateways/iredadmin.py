@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 import structlog
@@ -96,12 +96,30 @@ def _plain(line: LogLine) -> LogLine:
 _NEW_LINE = Prepared(sql.insert(LOG), (column.name for column in fields(LogLine)))
 _COLUMNS_OF_LINE = tuple(column.name for column in fields(LogLine))
 
+
+class _UsageRows(NamedTuple):
+    """A table with Dovecot's records of mailboxes: columns, and queries for one and for several."""
+
+    table: str
+    columns: tuple[str, ...]
+    of_one: Prepared
+    of_several: sql.Select[Any]
+
+
+def _usages_of(table: sql.Table, *wanted: str) -> _UsageRows:
+    """Return the queries for some columns of a table."""
+    query = sql.select(table.c.username, *(table.c[name] for name in wanted))
+    several = table.c.username.in_(sql.bindparam("mails", expanding=True))
+    one = table.c.username == sql.bindparam("mail")
+    return _UsageRows(table.name, wanted, Prepared(query.where(one)), query.where(several))
+
+
 # Built once: every response that shows a user needs them.
-_USAGES = tuple(
-    (table, wanted, sql.select(table.c.username, *(table.c[name] for name in wanted)).where(named))
-    for table, wanted in ((QUOTA, ("bytes", "messages")), (LOGINS, ("imap", "pop3", "lda")))
-    for named in [table.c.username.in_(sql.bindparam("mails", expanding=True))]
+_USAGES = (
+    _usages_of(QUOTA, "bytes", "messages"),
+    _usages_of(LOGINS, "imap", "pop3", "lda"),
 )
+_YOUNG_MAILBOXES = Prepared(YOUNG_ROWS)
 
 
 class Iredadmin(Gateway):
@@ -166,16 +184,14 @@ class Iredadmin(Gateway):
         """
         if not paths:
             return {}
-        wanted, parameters = ROWS, dict[str, object]()
-        if since:
-            # These are few: comparing them here is faster than a condition for each directory.
-            wanted, parameters = YOUNG_ROWS, {"since": since}
-        elif len(paths) <= _FEW:
-            wanted = wanted.where(touching(paths))
+        rows: Sequence[Sequence[Any]]
         try:
-            rows = self._database.read(
-                lambda connection: connection.execute(wanted, parameters).all()
-            )
+            if since:
+                # These are few: comparing them here is faster than a condition for each directory.
+                (rows,) = self._database.rows([_YOUNG_MAILBOXES], {"since": since})
+            else:
+                wanted = ROWS.where(touching(paths)) if len(paths) <= _FEW else ROWS
+                rows = self._database.read(lambda connection: connection.execute(wanted).all())
         except ServerDown as ex:
             # Without the table no mailbox is ever removed, so none is in the way either.
             if (ex.report or {}).get("missing_table") == DELETED.name:
@@ -222,14 +238,21 @@ class Iredadmin(Gateway):
             ServerDown: If the database does not respond.
         """
         found: dict[str, dict[str, Any]] = {}
-        asked = [one for one in _USAGES if self._database.columns(one[0].name)]
+        asked = [one for one in _USAGES if self._database.columns(one.table)]
         for batch in batches(mails) if asked else ():
-            with self._database.transaction() as connection:
-                for _, wanted, select in asked:
-                    for mail, *values in connection.execute(select, {"mails": batch}):
-                        # Two tables, two rows: either may be missing.
-                        found.setdefault(mail.lower(), {}).update(zip(wanted, values, strict=True))
+            for one, rows in zip(asked, self._usage_rows(asked, batch), strict=True):
+                for mail, *values in rows:
+                    # Two tables, two rows: either may be missing.
+                    found.setdefault(mail.lower(), {}).update(zip(one.columns, values, strict=True))
         return {mail: _usage(row) for mail, row in found.items()}
+
+    def _usage_rows(
+        self, asked: Sequence[_UsageRows], mails: Sequence[str]
+    ) -> list[list[Sequence[Any]]]:
+        if len(mails) == 1:
+            return self._database.rows([one.of_one for one in asked], {"mail": mails[0]})
+        with self._database.transaction() as connection:
+            return [[*connection.execute(one.of_several, {"mails": mails})] for one in asked]
 
     def write_log(self, line: LogLine) -> None:
         """Write a line of the admin log; if the table refuses it, in ASCII and cut off.

@@ -5,26 +5,25 @@ SQLite files are created on first use; nothing is ever created in MariaDB or Pos
 """
 
 import os
-import sqlite3
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from iredldap.config.settings import Secret
 from iredldap.dit.change_log import TouchedRows
 from iredldap.dit.left_alone import Reverted
-from iredldap.errors import InvalidParameter, ServerDown
+from iredldap.errors import ServerDown
 from iredldap.gateways import touched_rows
 from iredldap.gateways.breaker import Breaker
+from iredldap.gateways.sql.driver_connections import DriverConnections
 from iredldap.gateways.sql.engines import (
     PATIENT_ARGUMENTS,
     SHORT_ARGUMENTS,
@@ -35,10 +34,11 @@ from iredldap.gateways.sql.engines import (
     question,
     url_of,
 )
+from iredldap.gateways.sql.guard import ERRORS, Guard
 from iredldap.gateways.sql.open_connections import OpenConnections
 from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.recording import RowRecorder
-from iredldap.gateways.sql.refusals import code_of, down, repeated
+from iredldap.gateways.sql.refusals import down, repeated
 from iredldap.gateways.sql.revert import Dependents, revert
 from iredldap.gateways.sql.tables import can_roll_back, columns_of, key_of
 
@@ -47,10 +47,6 @@ Row = Mapping[str, Any]
 
 _SLOW = 0.8
 """Seconds from which on a failure counts as a time-out; less than any time-out."""
-
-# The last three: a file that is not a database, before SQLAlchemy wraps the error; a driver that is
-# not installed; a port that is not a number.
-_ERRORS = (SQLAlchemyError, OSError, sqlite3.Error, ImportError, ValueError)
 
 
 class _Tried(Exception):
@@ -93,14 +89,15 @@ class Database:
         self._dependents = dependents
         self._recorded = recorded
         self._connections = OpenConnections()
-        # Two breakers: reads may succeed where writes hang.
         report: dict[str, object] = {"database": name}
         read, write = partial(self._probe, writes=False), partial(self._probe, writes=True)
         abort = self._connections.abort
         self._reading = Breaker(f"{name} database", read, _SLOW, report, abort)
         self._writing = Breaker(f"writing to the {name} database", write, _SLOW, report)
+        self._guard = Guard(name, self._reading, self._writing, self.open_anew)
         self._lock = threading.Lock()
         self._made: sql.Engine | None = None
+        self._drivers: DriverConnections | None = None
         self._file: tuple[int, int] | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -114,6 +111,8 @@ class Database:
         self._connections.reset()
         if self._made:
             self._made.dispose(close=False)
+        if self._drivers:
+            self._drivers = DriverConnections(self._drivers.engine)
 
     def read(self, work: Callable[[sql.Connection], T]) -> T:
         """Call a function in a transaction that only reads.
@@ -147,9 +146,27 @@ class Database:
 
         def work() -> int:
             with self.asking(writes=True):
-                return statement.execute(self._engine(), row)
+                engine = self._engine()
+                if drivers := self._drivers:
+                    return drivers.use(lambda one: statement.changed(one, engine.dialect, row))
+                with engine.begin() as connection:
+                    return statement.change(connection, row)
 
         return repeated(work)
+
+    def rows(self, queries: Iterable[Prepared], row: Row) -> list[list[Sequence[Any]]]:
+        """Execute queries with the same parameters; return the rows of each.
+
+        Raises:
+            ServerDown: As `read`.
+        """
+        with self.asking(writes=False):
+            engine = self._engine()
+            if drivers := self._drivers:
+                dialect = engine.dialect
+                return drivers.use(lambda one: [ask.found(one, dialect, row) for ask in queries])
+            with engine.begin() as connection:
+                return [one.rows(connection, row) for one in queries]
 
     def _written(self, work: Callable[[sql.Connection], T]) -> T:
         if touched_rows.are_tried():
@@ -243,28 +260,9 @@ class Database:
             finally:
                 pooled.close()
 
-    @contextmanager
-    def asking(self, *, writes: bool) -> Iterator[None]:
+    def asking(self, *, writes: bool) -> AbstractContextManager[None]:
         """Guard a block that uses the database; its errors are translated into refusals."""
-        self._reading.refuse()
-        with (self._writing if writes else self._reading).asking():
-            began = time.monotonic()
-            try:
-                yield
-            except (sql.exc.DataError, UnicodeError) as ex:
-                # A value that its column, or the character set of the connection, cannot hold: a
-                # second attempt would fail too, and the database is not at fault.
-                raise InvalidParameter(f"{self.name} database: {code_of(ex)}") from ex
-            except _ERRORS as ex:
-                if writes:
-                    self._writing.suspect(began)
-                if not writes or self._writing.is_open:
-                    self._reading.suspect(began)
-                refusal = down(self.name, ex)
-                if refusal.report and "missing_table" in refusal.report:
-                    # It may have been dropped: tables that the program creates are created again.
-                    self.open_anew()
-                raise refusal from ex
+        return self._guard.asking(writes=writes)
 
     def session(self, begin: Callable[[sql.Connection, ExitStack], None]) -> ExitStack:
         """Open a connection without a transaction, for a session longer than a statement.
@@ -340,6 +338,11 @@ class Database:
     def close(self) -> None:
         self._reading.close()
         self._writing.close()
+        self._dispose()
+
+    def _dispose(self) -> None:
+        if self._drivers:
+            self._drivers.close()
         if self._made:
             self._made.dispose()
 
@@ -349,9 +352,8 @@ class Database:
             self._drop_engine()
 
     def _drop_engine(self) -> None:
-        if self._made:
-            self._made.dispose()
-        self._made = None
+        self._dispose()
+        self._made = self._drivers = None
         self._columns.clear()
         self._keys.clear()
         self._can_roll_back = None
@@ -368,7 +370,7 @@ class Database:
                 if writes and self._touch:
                     connection.execute(self._touch())
                 transaction.rollback()
-        except _ERRORS as ex:
+        except ERRORS as ex:
             raise down(self.name, ex) from ex
 
     def _engine(self) -> sql.Engine:
@@ -388,4 +390,6 @@ class Database:
                     self._most,
                     sessions=self._sessions,
                 )
+                if self._file:
+                    self._drivers = DriverConnections(self._made)
             return self._made

@@ -57,14 +57,21 @@ from iredldap.operations.users import protected
 from iredldap.operations.users.surroundings import Surroundings, look_around
 
 
-def get(directory: Directory, caller: Caller, mail: str) -> Entry:
-    """Read a mail user.
+def get(
+    directory: Directory,
+    caller: Caller,
+    mail: str,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Entry:
+    """Read a mail user; `meanwhile` is called while the directory searches.
 
     Raises:
         NoSuchAccount: If there is none.
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin asks for a global one.
     """
-    entry = finders.user(directory, mail, anywhere=caller.is_global)
+    anywhere = caller.is_global
+    found = finders.account(directory, mail, "mailUser", anywhere=anywhere, meanwhile=meanwhile)
+    entry = finders.require(found, "user", mail)
     protected.refuse_global_admin(caller, entry)
     return entry
 
@@ -72,8 +79,13 @@ def get(directory: Directory, caller: Caller, mail: str) -> Entry:
 def profile(context: Context, path: PathVariables, parsed: Parsed) -> Shown:
     """Show a user, with the used quota and the last logins."""
     mail = path["mail"]
-    entry = get(context.directory, context.caller, mail)
-    used = context.outside.usage(mail)
+    used: dict[str, object] = {}
+
+    def look_up() -> None:
+        used.update(context.outside.usage(mail))
+
+    # Asked while slapd searches: both take about as long.
+    entry = get(context.directory, context.caller, mail, look_up)
     shown = show(entry, context.config.api.api_hidden_user_profiles) | used
     # Dovecot writes the usage without a new state of the entry.
     return Shown(shown, entry.csn, cacheable=not used)

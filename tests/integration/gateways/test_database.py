@@ -1,5 +1,6 @@
 """What SQLite, MariaDB and PostgreSQL have in common, as the gateways need it."""
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.sql.tables import from_script
+from iredldap.shipped import shipped
 from tests.support.databases import MariaDB, Urls, execute, rows
 from tests.support.patience import PATIENCE
 
@@ -261,6 +263,60 @@ def test_a_prepared_statement_is_never_tried(database: Database, databases: Urls
     assert rows(databases.iredapd, SELECT) == []
     database.execute(prepared, row("a@b.c", 1))
     assert rows(databases.iredapd, SELECT) == [("a@b.c", "@.", 1)]
+
+
+ACCOUNTS = sql.select(GREYLISTING.c.account, GREYLISTING.c.active)
+NAMED = Prepared(ACCOUNTS.where(GREYLISTING.c.account == sql.bindparam("account")))
+OTHERS = Prepared(
+    ACCOUNTS.where(GREYLISTING.c.account != sql.bindparam("account"), GREYLISTING.c.priority == 100)
+)
+NEW = Prepared(sql.insert(GREYLISTING), row("", 0))
+
+
+def test_prepared_queries_find_what_is_there(database: Database) -> None:
+    """Several have the same parameters; values in the statement itself are not among these."""
+    assert database.rows([NAMED], {"account": "a@b.c"}) == [[]]
+    database.execute(NEW, row("a@b.c", 1))
+    database.execute(NEW, row("d@e.f", 0))
+    one, others = database.rows([NAMED, OTHERS], {"account": "a@b.c"})
+    assert [*map(tuple, one)] == [("a@b.c", 1)]
+    assert [*map(tuple, others)] == [("d@e.f", 0)]
+
+
+def test_a_prepared_statement_that_fails_leaves_nothing(database: Database) -> None:
+    """Neither a transaction nor a connection that the next one would meet."""
+    broken = Prepared(sql.insert(sql.table("no_such_table", sql.column("account"))), ["account"])
+    with pytest.raises(ServerDown) as caught:
+        database.execute(broken, {"account": "a@b.c"})
+    assert caught.value.report == {"database": "iredapd", "missing_table": "no_such_table"}
+    database.execute(NEW, row("a@b.c", 1))
+    database.write(lambda c: c.execute(sql.update(GREYLISTING).values(active=0)))
+    assert [*map(tuple, database.rows([NAMED], {"account": "a@b.c"})[0])] == [("a@b.c", 0)]
+
+
+def test_prepared_statements_go_to_the_file_that_is_there(tmp_path: Path) -> None:
+    """Also where somebody replaces it while it is open."""
+    url = Secret(f"sqlite:///{tmp_path}/a.sqlite3")
+    make = from_script(shipped("schema/iredapd.sqlite.sql"))
+    with closing(Database("iredapd", url, make)) as database:
+        database.execute(NEW, row("a@b.c", 1))
+        (tmp_path / "a.sqlite3").unlink()
+        assert database.rows([NAMED], {"account": "a@b.c"}) == [[]]
+        database.execute(NEW, row("a@b.c", 0))
+        assert database.rows([NAMED], {"account": "a@b.c"}) == [[("a@b.c", 0)]]
+
+
+def test_a_forked_process_has_prepared_statements_of_its_own(tmp_path: Path) -> None:
+    """A connection of SQLite that two processes share breaks the file."""
+    make = from_script(shipped("schema/iredapd.sqlite.sql"))
+    with closing(Database("iredapd", Secret(f"sqlite:///{tmp_path}/a.sqlite3"), make)) as database:
+        database.execute(NEW, row("a@b.c", 1))
+        if (child := os.fork()) == 0:
+            database.execute(NEW, row("d@e.f", 1))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        found = database.rows([NAMED, OTHERS], {"account": "a@b.c"})
+        assert [[*map(tuple, rows)] for rows in found] == [[("a@b.c", 1)], [("d@e.f", 1)]]
 
 
 @pytest.mark.parametrize("spelling", ["mysql", "mariadb", "postgresql"])
