@@ -16,7 +16,7 @@ import structlog
 from iredldap.dit.change_log import LoggedChange, Touched, TouchedEntry, TouchedRows
 from iredldap.dit.plan import Add, Operation, Plan, Rename, Step, describe
 from iredldap.dit.touched import targets, touched_by
-from iredldap.dit.touched_text import line, packed
+from iredldap.dit.touched_text import TRANSIENT, line, packed
 from iredldap.errors import ChangeLogUnavailable, InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.recorded_directory import RecordedDirectory
@@ -216,7 +216,8 @@ class Recording(Recorder):
         """Return what may be written, without the values that only the directory knows."""
         foreseen = {one.dn for one in self._coming}
         beside = (one for one in self._pending.values() if one.dn not in foreseen)
-        return packed(self._line(_intended(one)) for one in (*self._coming, *beside))
+        intended = (self._line(_intended(one)) for one in (*self._coming, *beside))
+        return packed(intended, TRANSIENT)
 
     def _add(self, touched: Touched) -> None:
         self._entries += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 SECRET_ATTRIBUTES = frozenset(
@@ -148,6 +149,7 @@ class LoggedChange:
     undoes: str = ""
 
 
+@lru_cache(1024)
 def is_secret(attribute: str) -> bool:
     """Return whether the values of an attribute are secrets; options do not matter."""
     return attribute.partition(";")[0].lower() in SECRET_ATTRIBUTES
@@ -214,10 +216,18 @@ def _changes_as_json(values: ValueChanges) -> dict[str, Any]:
     if values.removed is None:
         shown["removed"] = None
     elif values.removed:
-        shown["removed"] = [_value_as_json(value) for value in values.removed]
+        shown["removed"] = _values_as_json(values.removed)
     if values.added:
-        shown["added"] = [_value_as_json(value) for value in values.added]
+        shown["added"] = _values_as_json(values.added)
     return shown
+
+
+def _values_as_json(values: tuple[Value, ...]) -> list[object]:
+    try:
+        # Nearly all values are texts.
+        return [*map(bytes.decode, values)]  # type: ignore[arg-type]
+    except (TypeError, UnicodeDecodeError):
+        return [_value_as_json(value) for value in values]
 
 
 def _value_as_json(value: Value) -> object:

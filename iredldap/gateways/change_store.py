@@ -25,6 +25,9 @@ from iredldap.gateways.sql.statements import batches, upsert
 from iredldap.gateways.tables.changes import (
     CHANGES,
     CHUNKS,
+    IS_AN_UNDO,
+    IS_OF_A_JOB,
+    IS_OPEN,
     METADATA,
     NAME_LENGTH,
     TARGETS,
@@ -33,7 +36,6 @@ from iredldap.gateways.tables.changes import (
     row_of,
 )
 
-_OPEN = "open"
 _BATCH = 500
 """Changes that one transaction prunes."""
 
@@ -163,7 +165,7 @@ class ChangeStore:
 
         Its worker may be alive after all, and have stored what it knows.
         """
-        still_open = _FINISHING.where(CHANGES.c.result == _OPEN)
+        still_open = _FINISHING.where(IS_OPEN)
 
         def work(connection: sql.Connection) -> bool:
             if connection.execute(still_open, completion_of(change, touched, b"")).rowcount == 0:
@@ -185,7 +187,7 @@ class ChangeStore:
 
     def abandoned(self, before: int) -> list[OpenChange]:
         """Return the open changes without a sign of life since a time, the oldest first."""
-        stale = sql.and_(CHANGES.c.result == _OPEN, CHANGES.c.heartbeat < before)
+        stale = sql.and_(IS_OPEN, CHANGES.c.heartbeat < before)
         wanted = sql.select(CHANGES.c.id, CHANGES.c.heartbeat).where(stale).order_by(CHANGES.c.id)
         with self._database.transaction() as connection:
             return [OpenChange(*row) for row in connection.execute(wanted)]
@@ -194,7 +196,7 @@ class ChangeStore:
         """Claim an abandoned change, unless another worker did; return it, touched and pending."""
         unchanged = sql.and_(
             CHANGES.c.id == found.id,
-            CHANGES.c.result == _OPEN,
+            IS_OPEN,
             CHANGES.c.heartbeat == found.heartbeat,
         )
         taken = sql.update(CHANGES).where(unchanged).values(heartbeat=now)
@@ -241,7 +243,7 @@ class ChangeStore:
 
     def undone_by(self, number: str) -> list[LoggedChange]:
         """Return the changes that undo another one."""
-        wanted = _SHOWN.where(CHANGES.c.undoes == number)
+        wanted = _SHOWN.where(CHANGES.c.undoes == number, IS_AN_UNDO)
         with self._database.transaction() as connection:
             return [change_of(row) for row in connection.execute(wanted).mappings()]
 
@@ -316,6 +318,8 @@ def _conditions(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
     for name in ("admin", "token", "endpoint", "job"):
         if text := getattr(wanted, name):
             yield columns[name] == text
+    if wanted.job:
+        yield IS_OF_A_JOB
     if wanted.account:
         yield _concerns(columns.account, [wanted.account])
     if wanted.domain:

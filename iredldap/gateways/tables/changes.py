@@ -35,17 +35,32 @@ CHANGES = sql.Table(
     sql.Column("domain", _NAME, nullable=False, index=True),
     sql.Column("parameters", _LONG, nullable=False),
     sql.Column("steps", _LONG, nullable=False),
-    sql.Column("result", sql.String(16), nullable=False, index=True),
+    sql.Column("result", sql.String(16), nullable=False),
     sql.Column("codes", _LONG, nullable=False),
     sql.Column("duration", sql.BigInteger),
     sql.Column("entries", sql.BigInteger, nullable=False),
     sql.Column("attributes", _LONG, nullable=False),
-    sql.Column("job", sql.String(64), nullable=False, index=True),
-    sql.Column("undoes", _ID, nullable=False, index=True),
+    sql.Column("job", sql.String(64), nullable=False),
+    sql.Column("undoes", _ID, nullable=False),
     sql.Column("heartbeat", sql.BigInteger, nullable=False),
     sql.Column("pending", _DATA),
     sql.Column("touched", _DATA),
 )
+
+
+# Their values are part of the statement: by them the database knows which index will do.
+IS_OPEN = CHANGES.c.result == sql.literal_column("'open'")
+IS_OF_A_JOB = CHANGES.c.job != sql.literal_column("''")
+IS_AN_UNDO = CHANGES.c.undoes != sql.literal_column("''")
+
+# Only of the few changes that are so: each index of all of them takes an eighth of the time that
+# SQLite needs to store a change. MariaDB has no others.
+for _column, _few in (
+    (CHANGES.c.result, IS_OPEN),
+    (CHANGES.c.job, IS_OF_A_JOB),
+    (CHANGES.c.undoes, IS_AN_UNDO),
+):
+    sql.Index(f"ix_changes_{_column.name}", _column, sqlite_where=_few, postgresql_where=_few)
 
 # What was touched in a change that touches much, in pieces.
 CHUNKS = sql.Table(

@@ -1,6 +1,7 @@
 """The stored change log, in each kind of database."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
 from iredldap.dit.change_ids import first_id, new_id
@@ -17,6 +19,7 @@ from iredldap.gateways.state import StateDatabase
 from tests.support.databases import MariaDB, PostgreSQL
 
 EVERYTHING = ChangeFilter()
+OF_A_JOB = ChangeFilter(job="j")
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
@@ -179,6 +182,39 @@ def test_beside_a_file_the_log_has_its_own(tmp_path: Path) -> None:
         files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert files["state.sqlite3.changes"] == files["state.sqlite3.changes-wal"] == 0o600
     assert b"changes" not in (tmp_path / "state.sqlite3").read_bytes()
+
+
+def test_few_changes_are_found_by_small_indexes(tmp_path: Path) -> None:
+    """Open ones, those of jobs and undos: a finished change of a request is in none of these."""
+    asked = []
+
+    def note(_: object, __: object, text: str, values: Any, *___: object) -> None:
+        if text.startswith("SELECT"):
+            asked.append((text, values))
+
+    url = Secret(f"sqlite:///{tmp_path}/state.sqlite3")
+    with closing(ChangeStore(url)) as store:
+        finished = change()
+        store.begin(finished, b"", 0)
+        store.finish(replace(finished, result="done"), b"", ())
+        store.begin(change(undoes=finished.id, job="j"), b"", 0)
+        sql.event.listen(sql.Engine, "before_cursor_execute", note)
+        try:
+            found = store.abandoned(1), store.undone_by(finished.id), store.find(OF_A_JOB, 9)
+        finally:
+            sql.event.remove(sql.Engine, "before_cursor_execute", note)
+    assert all(len(changes) == 1 for changes in found)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite3.changes")) as file:
+        plans = [
+            file.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall() for text, values in asked
+        ]
+        for plan, column in zip(plans, ("result", "undoes", "job"), strict=True):
+            assert f"ix_changes_{column} " in str(plan)
+        sizes = "SELECT name, sum(ncell) FROM dbstat WHERE name LIKE 'ix_changes_%' GROUP BY 1"
+        assert dict(file.execute(sizes)) == {
+            **dict.fromkeys(("ix_changes_account", "ix_changes_admin", "ix_changes_domain"), 2),
+            **dict.fromkeys(("ix_changes_job", "ix_changes_result", "ix_changes_undoes"), 1),
+        }
 
 
 def test_a_file_that_root_creates_belongs_to_the_service(tmp_path: Path) -> None:

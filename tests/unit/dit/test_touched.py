@@ -7,7 +7,7 @@ import pytest
 from iredldap.dit.change_log import TouchedEntry, TouchedRows, ValueChanges
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Rename
 from iredldap.dit.touched import read_after, read_before, targets, touched_by
-from iredldap.dit.touched_text import line, packed, unpacked
+from iredldap.dit.touched_text import TRANSIENT, line, packed, unpacked
 
 DN = "mail=ann@test.com,ou=Users,domainName=test.com,o=domains,dc=example,dc=com"
 STATES = {"entryUUID": [b"u"], "entryCSN": [b"1"]}
@@ -94,9 +94,11 @@ def test_rows_are_about_an_account_or_a_domain() -> None:
     assert targets(TouchedRows("s", "t")) == set()
 
 
-@pytest.mark.parametrize("count", [0, 1, 300])
-def test_stored_text_is_read_again(count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 30, 300])
+@pytest.mark.parametrize("small", [0, 400, TRANSIENT])
+def test_stored_text_is_read_again(count: int, small: int) -> None:
+    """As it is, or compressed with little memory or much."""
     every = [TouchedEntry("modify", f"mail=u{number}@test.com") for number in range(count)]
-    stored = packed(map(line, every))
+    stored = packed(map(line, every), small)
     assert [*unpacked(stored)] == every
     assert len(stored) < 6000
