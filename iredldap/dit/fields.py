@@ -8,6 +8,7 @@ an answer, `field_schemas` rows into a JSON schema. Nothing else interprets a pa
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from iredldap.dit import settings
@@ -79,9 +80,11 @@ def _missing() -> Refusal:
     return MissingParameter("not sent")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Field:
     """One parameter.
+
+    Each row is equal to itself alone, so that tables are found in caches at once.
 
     `empty` is the effect of an empty value; without it, empty counts as not sent, and the name is
     among the ignored ones, unless a value was sent that excludes it. `older_kind` reads the older
@@ -201,9 +204,32 @@ class Parsed:
         return None
 
 
+_MOST_TABLES = 512
+"""Tables in memory; there are fewer."""
+
+
+@lru_cache(_MOST_TABLES)
 def known_names(table: Table) -> frozenset[str]:
     """Return all names of the parameters of a table, older ones among them."""
     return frozenset(name for field in table for name in (field.name, *field.aliases))
+
+
+def rows_concerned(table: Table, form: Form) -> Table:
+    """Return the rows whose names are in a form, and required ones, in the order of the table."""
+    names, required = _positions(table)
+    found = required.union(*(names[name] for name in form if name in names))
+    return tuple(table[position] for position in sorted(found))
+
+
+@lru_cache(_MOST_TABLES)
+def _positions(table: Table) -> tuple[Mapping[str, Sequence[int]], frozenset[int]]:
+    """Return the positions of rows by the names that they have, and those of required rows."""
+    names: dict[str, list[int]] = {}
+    for position, field in enumerate(table):
+        for name in (field.name, *field.aliases):
+            names.setdefault(name, []).append(position)
+    required = frozenset(position for position, field in enumerate(table) if field.required)
+    return names, required
 
 
 _NEVER_SHOWN = frozenset({"entrycsn"})

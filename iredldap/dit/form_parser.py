@@ -13,6 +13,7 @@ from iredldap.dit.fields import (
     Table,
     Verb,
     known_names,
+    rows_concerned,
 )
 from iredldap.dit.kinds import BLANKS
 from iredldap.errors import (
@@ -35,8 +36,10 @@ def parse(table: Table, form: Form) -> Parsed:
     refusals: list[Refusal] = []
     changes, odd = list[FieldChange](), list[FieldChange]()
     dropped, empty = list[str](), list[str]()
-    blank = _left_blank(table, form)
-    for field in table:
+    # The others would only be passed over: some tables have sixty, and a form has a few.
+    rows = rows_concerned(table, form)
+    blank = _left_blank(rows, form)
+    for field in rows:
         try:
             # Left blank beside a parameter that excludes it: it must not be reported as a conflict.
             name, sent = ("", None) if field.name in blank else _sent(field, form)
@@ -62,7 +65,7 @@ def parse(table: Table, form: Form) -> Parsed:
             # All parameters are read before anything is refused: a client corrects them in one go.
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
-    refusals += _lacking(table, [*changes, *odd], refusals)
+    refusals += _lacking(rows, [*changes, *odd], refusals)
     raise_all(refusals)
     known = known_names(table)
     # In the order in which they were sent, which is that of the header that names them.
@@ -72,7 +75,7 @@ def parse(table: Table, form: Form) -> Parsed:
 
 def older_names(table: Table, form: Form) -> dict[str, str]:
     """Return the older names by which parameters were sent, by the names of their rows."""
-    sent = ((field.name, _sent(field, form)[0]) for field in table)
+    sent = ((field.name, _sent(field, form)[0]) for field in rows_concerned(table, form))
     return {row: name for row, name in sent if name and name != row}
 
 
@@ -138,16 +141,16 @@ def _sent(field: Field, form: Form) -> tuple[str, str | None]:
     return sent, None
 
 
-def _left_blank(table: Table, form: Form) -> set[str]:
+def _left_blank(rows: Table, form: Form) -> set[str]:
     """Return the parameters left blank beside one that excludes them, as in a form with all fields.
 
     A value that was sent wins over one left empty, unless the empty value has a meaning of its own.
     A parameter that acts by being there is never blank.
     """
-    filled = {field.name for field in table if _is_filled(field, form)}
+    filled = {field.name for field in rows if _is_filled(field, form)}
     return {
         field.name
-        for field in table
+        for field in rows
         if field.empty is None and field.name not in filled
         if filled.intersection(field.conflicts_with)
     }
@@ -161,12 +164,12 @@ def _is_filled(field: Field, form: Form) -> bool:
 
 
 def _lacking(
-    table: Table, changes: Sequence[FieldChange], refusals: Sequence[Refusal]
+    rows: Table, changes: Sequence[FieldChange], refusals: Sequence[Refusal]
 ) -> Iterable[Refusal]:
     sent = {change.field.name for change in changes}
     yield from _switched_off(changes)
     refused = {name for refusal in refusals for name in refusal.parameters}
-    for field in table:
+    for field in rows:
         # Reported for both of the pair, so that the client sees which ones exclude each other.
         excluded = sent.intersection(field.conflicts_with)
         if field.name in sent and excluded:

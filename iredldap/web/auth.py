@@ -25,8 +25,8 @@ class Clients:
         flag = api.restrict_api_access
         self._restricted = bool(self._listed) if flag is None else flag
 
-    def admit(self, request: falcon.Request) -> None:
-        """Admit a request, or refuse it.
+    def admit(self, address: str) -> None:
+        """Admit a request of the client at an address, or refuse it.
 
         Raises:
             ApiDisabled: If the API is switched off.
@@ -34,7 +34,6 @@ class Clients:
         """
         if not self._api.enable_restful_api:
             raise ApiDisabled("enable_restful_api is off")
-        address = self.address(request)
         if self._restricted and not networks.within(address, self._listed):
             raise NotAuthorized(f"client {address}")
 
@@ -58,7 +57,9 @@ class Clients:
         """Return whether a browser sent the request for a page of another site."""
         site = request.get_header("Sec-Fetch-Site")
         sender = request.get_header("Origin")
-        return origins.is_foreign(site, sender, self._origin(request))
+        # Our own is found out where it is compared: most clients are programs, and send neither.
+        ours = None if sender is None else self._origin(request)
+        return origins.is_foreign(site, sender, ours)
 
     def _origin(self, request: falcon.Request) -> origins.Origin | None:
         """Return the origin under which the client reaches us; None if that is unknown."""

@@ -29,7 +29,8 @@ def refuse_in_query(request: falcon.Request) -> None:
     Raises:
         InvalidParameter: If there is one.
     """
-    if api_tokens.has_secret(unquote_plus(request.env.get("QUERY_STRING", ""))):
+    sent = request.env.get("QUERY_STRING", "")
+    if sent and api_tokens.has_secret(unquote_plus(sent)):
         raise InvalidParameter("a token in the query string")
 
 

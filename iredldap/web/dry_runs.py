@@ -9,6 +9,7 @@ Source: `docs/decisions/0055-dry-runs.md`.
 from collections.abc import Iterable, Mapping, Sequence
 
 from iredldap.dit import value_readers
+from iredldap.dit.fields import known_names
 from iredldap.errors import InvalidParameter
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.origins import SAFE_METHODS
@@ -28,7 +29,7 @@ def is_offered(endpoint: Endpoint) -> bool:
 
 def has_own_row(endpoint: Endpoint) -> bool:
     """Return whether the parameter is a row of the endpoint's table, as others refer to it."""
-    return any(row.name == NAME for row in endpoint.table)
+    return NAME in known_names(endpoint.table)
 
 
 def is_wanted(endpoint: Endpoint, *forms: Mapping[str, Sequence[str]]) -> bool:

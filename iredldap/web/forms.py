@@ -55,7 +55,8 @@ def query(request: falcon.Request) -> Form:
     Raises:
         InvalidParameter: If it cannot be read.
     """
-    return _gathered(_pairs(request.env.get("QUERY_STRING", "").encode("latin-1")))
+    sent = request.env.get("QUERY_STRING", "")
+    return _gathered(_pairs(sent.encode("latin-1"))) if sent else {}
 
 
 def save_file(
@@ -271,7 +272,9 @@ def states(header: str | None, *, weakly: bool = False) -> tuple[str, ...]:
 
     A weak tag is equal to no state, unless they are compared weakly (RFC 9110, 8.8.3.2).
     """
-    words = (word.strip() for word in (header or "").split(","))
+    if not header:
+        return ()
+    words = (word.strip() for word in header.split(","))
     if weakly:
         words = (word.removeprefix("W/") for word in words)
     return tuple(
@@ -295,9 +298,11 @@ def is_asynchronous(request: falcon.Request) -> bool:
 
 def _prefers(request: falcon.Request, preference: str) -> bool:
     """Return whether a preference is sent (RFC 7240), with any parameters."""
-    preferences = (request.get_header("Prefer") or "").lower().split(",")
+    preferences = request.get_header("Prefer")
+    if not preferences:
+        return False
     return any(
         # Quotes and blanks around the equals sign are allowed there.
         re.sub(r'[\s"]', "", word.split(";")[0]).removesuffix("=") == preference
-        for word in preferences
+        for word in preferences.lower().split(",")
     )

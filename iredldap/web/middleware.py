@@ -1,8 +1,8 @@
 """Process every request before its handler, and every answer after it."""
 
 import re
+import secrets
 import time
-import uuid
 
 import falcon
 import structlog
@@ -82,7 +82,7 @@ class Middleware:
         is_api = request.path == "/api" or request.path.startswith("/api/")
         # Who may read the configuration and its secrets needs no permission to call from elsewhere.
         if is_api and not local_calls.of(request):
-            self._clients.admit(request)
+            self._clients.admit(request.context.client)
         if self._cors.answers(request, response):
             return
         if getattr(request.env.get("gunicorn.socket"), "overdue", False):
@@ -91,7 +91,7 @@ class Middleware:
     def _begin(self, request: falcon.Request, response: falcon.Response) -> None:
         given = request.get_header("X-Request-Id") or ""
         is_good = _REQUEST_ID.fullmatch(given) and not api_tokens.has_secret(given)
-        request.context.id = given if is_good else uuid.uuid4().hex
+        request.context.id = given if is_good else secrets.token_hex(16)
         request.context.began = time.monotonic()
         structlog.contextvars.bind_contextvars(request=request.context.id)
         connection = request.env.get("gunicorn.socket")
@@ -116,8 +116,9 @@ class Middleware:
         """
         if request.method in origins.SAFE_METHODS:
             return
-        acts = request.path == _LOGIN or self._sessions.cookies(request)
-        if acts and self._clients.is_foreign(request):
+        if not self._clients.is_foreign(request):
+            return
+        if request.path == _LOGIN or self._sessions.cookies(request):
             site, origin = request.get_header("Sec-Fetch-Site"), request.get_header("Origin")
             raise CrossSiteRequest(f"site {site!s:.20}, origin {origin!s:.200}")
 
@@ -202,11 +203,9 @@ class Middleware:
         return parsed
 
     def _form(self, request: falcon.Request, endpoint: Endpoint) -> forms.Form:
-        known = {
-            *known_names(endpoint.table),
-            dry_runs.NAME,
-            *(NAMES if endpoint.operation else ()),
-        }
+        known = known_names(endpoint.table) | {dry_runs.NAME}
+        if endpoint.operation:
+            known = known.union(NAMES)
         return forms.read(request, self._largest_body(endpoint), known)
 
     def _largest_body(self, endpoint: Endpoint) -> int:

@@ -2,8 +2,13 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_MOST_READ = 1024
+"""Addresses in memory of a worker: each request looks at that of its client four times."""
 
 
 def parse(items: Iterable[str]) -> tuple[Network, ...]:
@@ -13,9 +18,17 @@ def parse(items: Iterable[str]) -> tuple[Network, ...]:
 
 def within(address: str, networks: Iterable[Network]) -> bool:
     """Return whether an address lies in one of some networks; what is no address does not."""
+    plain = _read(address)
+    if plain is None:
+        return False
+    return any(plain.version == network.version and plain in network for network in networks)
+
+
+@lru_cache(_MOST_READ)
+def _read(address: str) -> Address | None:
+    """Return an address, that of IPv4 where it is mapped into IPv6; None: it is none."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:
-        return False
-    plain = getattr(known, "ipv4_mapped", None) or known
-    return any(plain.version == network.version and plain in network for network in networks)
+        return None
+    return getattr(known, "ipv4_mapped", None) or known

@@ -94,7 +94,7 @@ class Resource:
         """
         has_state = dispatch.changes_an_entry(request.context.endpoint.id)
         if_match = forms.states(request.get_header("If-Match")) if has_state else ()
-        wanted = replace(self.asked(request), if_match=if_match)
+        wanted = self.asked(request, if_match)
         context = self.context(request)
         note = partial(self.admin_log.note, context.caller.address, wanted)
         only_new = "*" in forms.states(request.get_header("If-None-Match"))
@@ -181,13 +181,14 @@ class Resource:
             raise_all(_refusals_of_ignored(wanted.parsed, plan.ignored))
         return plan
 
-    def asked(self, request: falcon.Request) -> Request:
-        """Return what was sent as a value."""
+    def asked(self, request: falcon.Request, if_match: tuple[str, ...] = ()) -> Request:
+        """Return what was sent as a value; `if_match` are the states of `If-Match`."""
         context = request.context
         return Request(
             context.endpoint.id,
             context.names,
             context.parsed,
+            if_match=if_match,
             client=context.client,
             older_names=older_names(request),
             token=context.caller.token.id if context.caller.token else "",
