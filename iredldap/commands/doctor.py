@@ -31,7 +31,7 @@ BROKEN = 1
 """Exit status: an error was found."""
 
 _SPELLED = {name.lower(): name for name in checks.ATTRIBUTES}
-_TOPS = ([("o", "domains")], [("o", "domainadmins")])
+_TOPS = ((("o", "domains"),), (("o", "domainadmins"),))
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 

@@ -40,12 +40,15 @@ def without_duplicates(operation: Operation, equality_of: EqualityOf) -> Operati
             # The same object where nothing changed: most operations have no value twice.
             return replace(operation, attributes=single) if single != attributes else operation
         case Modify(mods=mods):
-            once = tuple(
-                replace(mod, values=_once(mod.attribute, mod.values, equality_of)) for mod in mods
-            )
+            once = tuple(_mod_once(mod, equality_of) for mod in mods)
             return replace(operation, mods=once) if once != mods else operation
         case _:
             return operation
+
+
+def _mod_once(mod: Mod, equality_of: EqualityOf) -> Mod:
+    values = _once(mod.attribute, mod.values, equality_of)
+    return replace(mod, values=values) if len(values) < len(mod.values) else mod
 
 
 def _once(attribute: str, values: tuple[bytes, ...], equality_of: EqualityOf) -> tuple[bytes, ...]:

@@ -37,7 +37,8 @@ class Entry:
 
     def text(self, name: str) -> str | None:
         """Return the first value, or None."""
-        return next(iter(self.texts(name)), None)
+        values = self.values(name)
+        return values[0].decode("utf-8", "replace") if values else None
 
     def folded(self, name: str) -> str:
         """Return the first value as `lowered` has it; empty, if there is none."""
@@ -48,7 +49,8 @@ class Entry:
         return {folded(text) for text in self.texts(name)}
 
     def has(self, name: str, value: str) -> bool:
-        return folded(value) in self.lowered(name)
+        # Values that are there are nearly always written as they are asked for.
+        return value.encode() in self.values(name) or folded(value) in self.lowered(name)
 
     @property
     def csn(self) -> str | None:
@@ -74,4 +76,4 @@ def distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 def encoded(values: Iterable[str]) -> tuple[bytes, ...]:
     """Encode texts as the directory stores them."""
-    return tuple(value.encode() for value in values)
+    return tuple(map(str.encode, values))

@@ -8,6 +8,7 @@ Source: RFC 5321 (addresses), RFC 1123 (labels of domains).
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from iredldap.dit.entry import folded
 from iredldap.errors import InvalidDomainName, InvalidMail
@@ -23,9 +24,13 @@ An entry with a longer one is refused with the result `other`, which does not na
 _LONGEST_ACCOUNT = _LONGEST_RDN - len(r"memberOfGroup=\23")
 """Of an address; the one of a list is also in the name of the entry of its external members."""
 _LONGEST_NEW_DOMAIN = _LONGEST_RDN - len("domainName=")
+_MOST_DOMAINS = 1024
+"""Names in memory: most requests name one of a few."""
+
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
+@lru_cache(_MOST_DOMAINS)
 def domain(text: str) -> str:
     """Parse a domain name: lower case, Unicode labels in their ASCII form.
 

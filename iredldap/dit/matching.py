@@ -211,7 +211,7 @@ def normalized_components(dn: str, equality_of: EqualityOf = standard_equality) 
         dn: As it is written.
         equality_of: Returns the rules of the attributes in it.
     """
-    return [_component(tuple(part), equality_of) for part in names.parsed_dn(dn)]
+    return [_component(part, equality_of) for part in names.parsed_dn(dn)]
 
 
 # Cached: entries share the components above them.

@@ -153,33 +153,36 @@ def parent(dn: str) -> str:
     return ",".join(_exploded(dn)[1:])
 
 
-def parsed_dn(dn: str) -> list[list[tuple[str, str]]]:
-    """Return parts of a DN as they are written, but unescaped; [] for what is no DN.
+Components = tuple[tuple[tuple[str, str], ...], ...]
+"""Parts of a DN: of each its attributes and values."""
+
+_FEW_DNS = 16
+"""DNs in memory: the checks of one entry parse its DN several times, and that of its caller."""
+
+
+@lru_cache(_FEW_DNS)
+def parsed_dn(dn: str) -> Components:
+    """Return parts of a DN as they are written, but unescaped; () for what is no DN.
 
     A value in BER (``#0401…``) is none that slapd takes.
     """
-    return [[*part] for part in _plainly_parsed(dn)]
-
-
-# The checks of one entry parse its DN several times.
-@lru_cache(16)
-def _plainly_parsed(dn: str) -> list[list[tuple[str, str]]]:
     from ldap import AVA_BINARY, DECODING_ERROR  # noqa: PLC0415
 
     try:
         parts = _parsed(dn)
     except (DECODING_ERROR, UnicodeError):
-        return []
+        return ()
     # libldap decodes it, slapd refuses it.
     if any(flags & AVA_BINARY for part in parts for _, _, flags in part):
-        return []
-    return [[(attribute, value) for attribute, value, _ in part] for part in parts]
+        return ()
+    return tuple([tuple([(attribute, value) for attribute, value, _ in p]) for p in parts])
 
 
-def components(dn: str) -> list[list[tuple[str, str]]]:
-    """Return parts of a DN without regard to case, spacing or escaping; [] for what is no DN."""
+@lru_cache(_FEW_DNS)
+def components(dn: str) -> Components:
+    """Return parts of a DN without regard to case, spacing or escaping; () for what is no DN."""
     # Sorted: the values of a multi-valued component have no order.
-    return [sorted((a.lower(), v.lower()) for a, v in part) for part in parsed_dn(dn)]
+    return tuple([tuple(sorted([(a.lower(), v.lower()) for a, v in p])) for p in parsed_dn(dn)])
 
 
 def key(dn: str) -> Hashable:
@@ -187,7 +190,7 @@ def key(dn: str) -> Hashable:
 
     Of a text that is no DN it is the text.
     """
-    return tuple(tuple(part) for part in components(dn)) or dn
+    return components(dn) or dn
 
 
 def same_dn(one: str, other: str) -> bool:
@@ -220,22 +223,22 @@ def domain_name_in(dn: str) -> str | None:
     A domain that another tool named by other attributes alone (``cn=Firm,o=domains,…``) has its
     name in its entry only: `finders.domain_name` reads it there.
     """
-    parts = _parsed(dn)
+    parts = parsed_dn(dn)
     at = _domain_at(parts)
     named = parts[at] if at is not None else ()
-    return next((v.lower() for name, v, _ in named if name.lower() == "domainname"), None)
+    return next((v.lower() for name, v in named if name.lower() == "domainname"), None)
 
 
 def domain_dn(dn: str) -> str | None:
     """Return the DN of the mail domain below `o=domains` that a DN is in or names, or None."""
-    at = _domain_at(_parsed(dn))
+    at = _domain_at(parsed_dn(dn))
     return None if at is None else ",".join(_exploded(dn)[at:])
 
 
-def _domain_at(parts: list[list[tuple[str, str, Any]]]) -> int | None:
+def _domain_at(parts: Components) -> int | None:
     """Return which component of a DN is that of its mail domain."""
     for number in range(len(parts) - 1, 0, -1):
-        ((attribute, value, _), *others) = parts[number]
+        ((attribute, value), *others) = parts[number]
         if not others and attribute.lower() == "o" and value.lower() == "domains":
             return number - 1
     return None

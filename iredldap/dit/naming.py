@@ -18,7 +18,7 @@ def lost(change: Modify, equality_of: EqualityOf) -> list[str]:
         change: What is about to be done.
         equality_of: Returns how values are compared; see `Schema.equality_of`.
     """
-    first, *_ = names.parsed_dn(change.dn) or [[]]
+    first, *_ = names.parsed_dn(change.dn) or ((),)
     found = (_lost(attribute, value, change.mods, equality_of) for attribute, value in first)
     return [name for name in found if name]
 
@@ -26,16 +26,21 @@ def lost(change: Modify, equality_of: EqualityOf) -> list[str]:
 def _lost(attribute: str, value: str, mods: Iterable[Mod], equality_of: EqualityOf) -> str:
     """Return the name by which a modification takes a value of a DN away; empty: it does not."""
     equality = equality_of(attribute)
+    # An attribute with options is another one, which does not name the entry.
+    of_it = [
+        mod
+        for mod in mods
+        if ";" not in mod.attribute and equality_of(mod.attribute).name == equality.name
+    ]
+    if not of_it:
+        return ""
 
     def forms(mod: Mod) -> Iterator[bytes]:
         return (normalized(equality.rule, each, equality_of) for each in mod.values)
 
     named = normalized(equality.rule, value.encode("utf-8", "surrogateescape"), equality_of)
     taken_by = ""
-    for mod in mods:
-        # An attribute with options is another one, which does not name the entry.
-        if ";" in mod.attribute or equality_of(mod.attribute).name != equality.name:
-            continue
+    for mod in of_it:
         comes = mod.op is not Op.DELETE and named in forms(mod)
         goes = mod.op is Op.REPLACE or (
             mod.op is Op.DELETE and (not mod.values or named in forms(mod))

@@ -195,7 +195,7 @@ class Schema:
         return made
 
     def _naming(self, dn: str) -> Iterable[str]:
-        rdn, *_ = names.parsed_dn(dn) or [[]]
+        rdn, *_ = names.parsed_dn(dn) or ((),)
         if not rdn or not syntaxes.is_rdn(rdn, self.equality_of, self._syntax_of):
             yield f"{names.rdn(dn) if rdn else dn}: no name that it can have"
             return

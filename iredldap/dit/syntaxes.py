@@ -4,7 +4,7 @@ Source: RFC 4517; where OpenLDAP 2.5 takes more or less, what it does (tried on 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from iredldap.dit import matching, names
 from iredldap.dit.matching import EqualityOf
@@ -149,7 +149,7 @@ def _is_dn(value: bytes, equality_of: EqualityOf, syntax_of: Callable[[str], str
 
 
 def is_rdn(
-    part: list[tuple[str, str]], equality_of: EqualityOf, syntax_of: Callable[[str], str]
+    part: Sequence[tuple[str, str]], equality_of: EqualityOf, syntax_of: Callable[[str], str]
 ) -> bool:
     """Return whether slapd accepts a DN component: known attributes, once each, valid values."""
     kinds = [equality_of(attribute).name for attribute, _ in part]

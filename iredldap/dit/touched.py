@@ -16,7 +16,7 @@ from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename
 
 _IDENTITY = ("entryUUID", "entryCSN")
 _UUID, _CSN = _IDENTITY
-_DOMAINS = [("o", "domains")]
+_DOMAINS = (("o", "domains"),)
 """The component of a DN below which the domains are."""
 
 

@@ -34,7 +34,10 @@ def text(value: str) -> str:
     stripped = value.strip()
     # A line break in a name would begin another line in whatever prints it; halves of surrogate
     # pairs cannot be encoded.
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in stripped):
+    # What is printable has none.
+    if not stripped.isprintable() and any(
+        unicodedata.category(char) in {"Cc", "Cs"} for char in stripped
+    ):
         raise InvalidParameter("control characters in a text")
     return stripped
 

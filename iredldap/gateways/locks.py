@@ -3,9 +3,13 @@
 import hashlib
 import threading
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Protocol
 
 from iredldap.errors import ServerDown
+
+_MOST_NAMES = 4096
+"""Numbers of names in memory."""
 
 
 class Busy(ServerDown):
@@ -85,6 +89,7 @@ def check_held() -> None:
         locks.check()
 
 
+@lru_cache(_MOST_NAMES)
 def number_of(name: str) -> int:
     """Map a name to a number of 62 bits, unique in practice."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 2

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from iredldap.config.sections import Config
@@ -71,7 +72,6 @@ class Context:
         caller: Who asks, with their rights.
         outside: The databases beside the directory, subscribable lists, and turns.
         changes: The change log.
-        now: Local time with its offset: one moment for all that the request writes.
         salt: Returns 16 random bytes.
         coming: Addresses of accounts that the same client is about to make: others may refer to
             them already.
@@ -82,9 +82,13 @@ class Context:
     caller: Caller
     outside: OutsideSystems
     changes: LoggedChanges = field(default_factory=_NoChanges)
-    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     salt: Callable[[], bytes] = lambda: os.urandom(16)
     coming: frozenset[str] = frozenset()
+
+    @cached_property
+    def now(self) -> datetime:
+        """Return the local time with its offset: one moment for all that the request writes."""
+        return datetime.now().astimezone()
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def plan(context: Context, operation: Operation, wanted: Request) -> Plan:
         return operation(context, wanted.names, wanted.parsed)
     directory = context.directory
     classes = placement.CLASSES[wanted.endpoint.partition("_")[0]]
-    wanted = replace(wanted, parsed=stored_values.resolve(directory, wanted))
-    parsed, unplaced = placement.judged(wanted.parsed, classes, directory.schema())
+    sent = stored_values.resolve(directory, wanted)
+    parsed, unplaced = placement.judged(sent, classes, directory.schema())
     made = operation(context, wanted.names, parsed)
     made = replace(made, unplaced=unplaced, parameters=_stored_in(parsed))
     _refuse_unnaming(directory.schema(), made)

@@ -226,7 +226,7 @@ class _ByDn:
 
 
 def _comparable(dn: str) -> object:
-    return tuple(map(tuple, names.components(dn)))
+    return names.components(dn)
 
 
 def _rechecks(

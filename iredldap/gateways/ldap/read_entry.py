@@ -76,34 +76,29 @@ def decoded(entry: bytes) -> Attributes:
     Raises:
         IndexError, ValueError: If it is none, or cut off.
     """
-    _dn, attributes = _parts(entry, _content(entry, 0))
+    (content,) = _parts(entry, 0, len(entry))
+    _dn, attributes = _parts(entry, *content)
     found: dict[str, list[bytes]] = {}
-    for attribute in _parts(entry, attributes):
-        (start, end), values = _parts(entry, attribute)
-        found[entry[start:end].decode()] = [entry[a:b] for a, b in _parts(entry, values)]
+    for attribute in _parts(entry, *attributes):
+        (start, end), values = _parts(entry, *attribute)
+        found[entry[start:end].decode()] = [entry[a:b] for a, b in _parts(entry, *values)]
     return found
 
 
-def _parts(data: bytes, content: _Content) -> list[_Content]:
+def _parts(data: bytes, at: int, end: int) -> list[_Content]:
     """Return the contents of the elements that the content of another one consists of."""
-    at, end = content
     found = []
     while at < end:
-        part = _content(data, at)
-        found.append(part)
-        at = part[1]
+        size, start = data[at + 1], at + 2
+        if size >= _LONG:
+            more = size - _LONG
+            size = int.from_bytes(data[start : start + more], "big")
+            start += more
+        at = start + size
+        if at > len(data):
+            raise IndexError("an element is cut off")
+        found.append((start, at))
     return found
-
-
-def _content(data: bytes, at: int) -> _Content:
-    size, start = data[at + 1], at + 2
-    if size >= _LONG:
-        more = size - _LONG
-        size = int.from_bytes(data[start : start + more], "big")
-        start += more
-    if start + size > len(data):
-        raise IndexError("an element is cut off")
-    return start, start + size
 
 
 def _element(tag: int, content: bytes) -> bytes:

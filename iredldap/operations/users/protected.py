@@ -18,8 +18,9 @@ def refuse_global_admin(caller: Caller, entry: Entry) -> None:
     Raises:
         PermissionDeniedUpdateGlobalAdminProfile: If a normal admin changes a global one.
     """
-    is_spared = is_own(caller, entry) and not caller.is_limited
-    if user.is_global_admin(entry) and not caller.is_global and not is_spared:
+    if caller.is_global or not user.is_global_admin(entry):
+        return
+    if caller.is_limited or not is_own(caller, entry):
         raise PermissionDeniedUpdateGlobalAdminProfile(entry.dn)
 
 

@@ -80,13 +80,13 @@ def _parts(dn: str) -> list[list[tuple[str, str]]]:
 )
 def test_dns_are_compared_as_the_directory_does(one: str, other: str) -> None:
     """Neither letter case nor spacing, order or escaping make two of one."""
-    assert names.components(one) == names.components(other) != []
+    assert names.components(one) == names.components(other) != ()
 
 
 @pytest.mark.parametrize("text", ["", "no dn", "a=b,,", "ü", "\x00"])
 def test_what_is_no_dn_has_no_components(text: str) -> None:
     """Stored values may be anything."""
-    assert names.components(text) == []
+    assert names.components(text) == ()
 
 
 def test_a_dn_without_a_domain_is_in_none() -> None:
