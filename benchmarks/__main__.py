@@ -26,6 +26,7 @@ NAMES = (
     "turns",
     "cluster",
     "changes",
+    "http_floor",
     "scale",
     "sizelimits",
     "slow_clients",

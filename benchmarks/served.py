@@ -23,6 +23,9 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.installation import configuration
 from tests.support.databases import Urls, sqlite_databases
 
+WORKERS = 2
+"""Processes of a server."""
+
 
 @dataclass(frozen=True)
 class Api:
@@ -128,7 +131,7 @@ def _environment(folder: Path, slapd: Slapd, urls: Urls, bind: str) -> dict[str,
     return {
         CONFIG_VARIABLE: str(file),
         "IREDLDAP_SERVER_BIND": bind,
-        "IREDLDAP_SERVER_WORKERS": "2",
+        "IREDLDAP_SERVER_WORKERS": str(WORKERS),
         "IREDLDAP_LDAP_BIND_PASSWORD": PASSWORD,
         "IREDLDAP_SESSION_KEYS": "k" * 32,
         "IREDLDAP_STATE_URL": f"sqlite:///{folder}/state.sqlite3",
