@@ -267,7 +267,8 @@ def _repeat(directory: Directory, sweep: Sweep, dn: str) -> None:
 
 
 def _recheck(directory: Directory, recheck: Recheck, progress: Progress) -> None:
-    correction = recheck.judge(directory.stream(recheck.query))
+    search = directory.find if recheck.few else directory.stream
+    correction = recheck.judge(search(recheck.query))
     for operation in correction.operations:
         _operate(directory, operation)
     if correction.refusal:

@@ -155,6 +155,7 @@ class Recheck:
     `judge` gets the entries found and returns the correction. `foreseen` are its operations if no
     other client writes meanwhile, where there are any. `is_shared`: those of several plans with the
     same query judge the same, such as a limit of a domain, and differ in what they take back.
+    `few`: however large the directory is, few entries are found, which are taken at once.
     """
 
     meaning: str
@@ -162,16 +163,17 @@ class Recheck:
     judge: Callable[[Iterable[Entry]], Correction]
     foreseen: tuple[Operation, ...] = ()
     is_shared: bool = False
+    few: bool = False
 
 
 def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
-    """Return one recheck for two that search the same place: it costs one search.
+    """Return one recheck for two that find few entries in the same place: it costs one search.
 
     Each judges the entries of both. The second one is not asked if the first one refuses.
     """
 
     def judge(entries: Iterable[Entry]) -> Correction:
-        # A list, as both judge it; a recheck finds few entries.
+        # A list, as both judge it.
         there = [*entries]
         found = first.judge(there)
         if found.refusal:
@@ -182,7 +184,8 @@ def merge_rechecks(first: Recheck, second: Recheck) -> Recheck:
     filter_ = filters.either(first.query.filter, second.query.filter)
     attributes = tuple(dict.fromkeys((*first.query.attributes, *second.query.attributes)))
     query = replace(first.query, filter=filter_, attributes=attributes)
-    return Recheck(first.meaning, query, judge, (*first.foreseen, *second.foreseen))
+    foreseen = (*first.foreseen, *second.foreseen)
+    return Recheck(first.meaning, query, judge, foreseen, few=True)
 
 
 @dataclass(frozen=True)

@@ -282,7 +282,7 @@ def _recheck(
         )
 
     query = _query(directory, index, numbers, *numbers.values())
-    return Recheck("check that the accounts it refers to still exist", query, judge)
+    return Recheck("check that the accounts it refers to still exist", query, judge, few=True)
 
 
 def _has_target(reference: Reference, holder: Entry) -> bool:

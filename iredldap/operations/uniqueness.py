@@ -108,7 +108,7 @@ def recheck(directory: Directory, new_account: NewAccount) -> Recheck:
 
     addresses = (new_account.mail, *new_account.aliases, *new_account.further)
     query = finders.domain_and_holders(directory, *addresses, rights=new_account.drops_old_rights)
-    return Recheck("check that no other account has the addresses", query, judge)
+    return Recheck("check that no other account has the addresses", query, judge, few=True)
 
 
 def _addresses(entry: Entry) -> set[str]:

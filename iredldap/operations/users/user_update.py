@@ -335,7 +335,7 @@ def _recheck_batch(
         return Correction(undo_modify(entry, mods, "shadowAddress"), refusal)
 
     query = finders.domain_and_holders(directory, mail, *addresses)
-    return Recheck("check that no other account has the addresses", query, judge)
+    return Recheck("check that no other account has the addresses", query, judge, few=True)
 
 
 def _management(
