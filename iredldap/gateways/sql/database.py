@@ -28,7 +28,7 @@ from iredldap.gateways.sql.engines import (
     PATIENT_ARGUMENTS,
     SHORT_ARGUMENTS,
     Arguments,
-    file_of,
+    DatabaseFile,
     new_engine,
     opened,
     question,
@@ -98,7 +98,7 @@ class Database:
         self._lock = threading.Lock()
         self._made: sql.Engine | None = None
         self._drivers: DriverConnections | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: DatabaseFile | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._can_roll_back: bool | None = None
@@ -375,7 +375,7 @@ class Database:
 
     def _engine(self) -> sql.Engine:
         with self._lock:
-            if self._made and file_of(self._made) != self._file:
+            if self._made and self._file and self._file.is_replaced():
                 # The file was deleted or replaced. The engine would continue with the old one,
                 # which no other process finds: SQLite refuses to write to it, but reads.
                 self._drop_engine()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,26 @@ def url_of(secret: Secret) -> sql.URL:
     return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
 
 
-def file_of(engine: sql.Engine) -> tuple[int, int] | None:
-    """Return device and inode of an SQLite file, or None if it does not exist."""
+@dataclass(frozen=True, slots=True)
+class DatabaseFile:
+    """A file of SQLite, and which one it was when it was opened: device and inode, if any."""
+
+    name: str
+    inode: tuple[int, int] | None
+
+    def is_replaced(self) -> bool:
+        """Return whether its name is that of another file by now, or of none."""
+        return _inode_of(self.name) != self.inode
+
+
+def _file_of(engine: sql.Engine) -> DatabaseFile | None:
     name = engine.url.database
     if engine.dialect.name != "sqlite" or not name or name.startswith(_NO_FILE):
         return None
+    return DatabaseFile(name, _inode_of(name))
+
+
+def _inode_of(name: str) -> tuple[int, int] | None:
     try:
         found = os.stat(name)  # noqa: PTH116 - asked for each transaction, and Path costs more
     except OSError:
@@ -88,8 +104,8 @@ def opened(
     most: int | None,
     *,
     sessions: bool = False,
-) -> tuple[sql.Engine, tuple[int, int] | None]:
-    """Create an engine and the tables; return it, and the file as it was before.
+) -> tuple[sql.Engine, DatabaseFile | None]:
+    """Create an engine and the tables; return it, and the file as it was before, if it is one.
 
     Args:
         secret: The URL.
@@ -114,7 +130,7 @@ def opened(
         sql.event.listen(engine, "connect", note)
     # Before it is opened: a file that is replaced meanwhile differs at the next transaction, which
     # then opens it again, at worst needlessly.
-    file = file_of(engine)
+    file = _file_of(engine)
     try:
         engine.connect().close()
         make(engine)
