@@ -21,6 +21,7 @@ NAMES = (
     "users",
     "members",
     "domains",
+    "imports",
     "wblist",
     "races",
     "turns",

@@ -30,14 +30,17 @@ from iredldap.web.callers.cookies import CookieSigner
 from iredldap.web.callers.sessions import Sessions
 from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.imports import IMPORT
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.head import HeadAsGet
 from iredldap.web.idempotency import Idempotency
+from iredldap.web.imports import ImportWork
 from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
 from iredldap.web.resources.base import Resource, RowResource
 from iredldap.web.resources.changes import ChangeResource, ChangesResource
+from iredldap.web.resources.imports import ImportResource
 from iredldap.web.resources.job import JobResource, JobsResource
 from iredldap.web.resources.ldif import (
     LdifAdminResource,
@@ -150,6 +153,7 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         change_log,
         config.server.node_name,
         runs=runs_jobs,
+        works={IMPORT: ImportWork(config, directory, outside, change_log, manager)},
     )
     health = _health(config, gateways)
     # Started by `Gateways.start`, in the worker that serves: to make the application starts no
@@ -187,6 +191,7 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         "/api/ldif/user/{mail}": LdifUserResource(*shared),
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
+        "/api/import": ImportResource(*shared),
         "/api/jobs": JobsResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/api/changes": ChangesResource(*shared),

@@ -25,6 +25,10 @@ _COMMANDS = {
         "doctor:doctor",
         "Check the tree by the rules of docs/doctor.md, without changing anything.",
     ),
+    "import": (
+        "imports:import_users",
+        "Create the users of a CSV FILE (-: standard input), with their aliases and lists.",
+    ),
     "init": (
         "configuration:init",
         "Write a configuration for a directory, with new keys and the API enabled.",

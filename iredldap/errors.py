@@ -124,6 +124,12 @@ class InvalidLdif(Malformed):
     code = "INVALID_LDIF"
 
 
+class InvalidFile(Malformed):
+    """A file cannot be read: it is no table, of an unknown encoding, or lacks a column."""
+
+    code = "INVALID_FILE"
+
+
 class NeverApplies(Malformed):
     """A setting could be stored, but no program would ever apply it."""
 

@@ -46,6 +46,7 @@ class JobRun:
         self.state = JobState.loaded(job.state)
         self.wanted: Request | None = None
         self.left: tuple[LeftAlone, ...] = ()
+        self.result: Mapping[str, object] | None = None
         self._worker = worker
         self._database = database
         self._directory = directory
@@ -161,6 +162,24 @@ class JobRun:
             return None
         return self._outage.as_report()
 
+    def advance(self, reached: int, total: int, work: str) -> None:
+        """Store how far work without a plan has come, before the next part of it begins.
+
+        Args:
+            reached: Parts done.
+            total: All of them.
+            work: What a run that goes on with it needs: `state.work`.
+
+        Raises:
+            Interrupted: As `step_done`.
+        """
+        self._is_planned, self._total = True, total
+        self._progress.visited = reached - self.job.done
+        self._progress.entries = self._progress.visited
+        self.state = replace(self.state, work=work)
+        self._note()
+        self.check()
+
     def step_done(self, step: Step) -> None:
         """Store that a step was carried out, before the next one begins.
 
@@ -211,7 +230,7 @@ class JobRun:
         """Store the result; delete request and state, which may contain a password hash."""
         if refusal is None and self._total is not None:
             self._done = self._total
-        report = self._report(refusal) if refusal else _left_alone(self.left)
+        report = self._report(refusal) if refusal else self._outcome()
         self._write(
             **self._standing(),
             status="failed" if refusal else "done",
@@ -222,6 +241,9 @@ class JobRun:
             request="",
             state="",
         )
+
+    def _outcome(self) -> Mapping[str, object]:
+        return self.result if self.result is not None else _left_alone(self.left)
 
     def _report(self, refusal: Refusal) -> dict[str, object]:
         """Return the steps that all runs have carried out and left, and the entries that failed."""

@@ -12,7 +12,8 @@ class JobState:
 
     `named` is the entry that the request names, and `fate` what happens to it: `added`, `deleted`,
     `renamed`, or none of these. `done` and `left` are descriptions of steps; `writes_left` counts
-    those of the latter that are not rechecks.
+    those of the latter that are not rechecks. `work` is what the work of a job that has no plan
+    needs to go on.
     """
 
     named: str = ""
@@ -20,6 +21,7 @@ class JobState:
     done: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     writes_left: int = 0
+    work: str = ""
 
     @property
     def has_begun(self) -> bool:
@@ -34,6 +36,7 @@ class JobState:
             self.done,
             tuple(describe(step) for step in plan.steps),
             sum(writes(step) for step in plan.steps),
+            self.work,
         )
 
     def dumped(self) -> str:

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 
@@ -90,6 +91,10 @@ Make = Callable[[Request, str], Plan]
 """Makes the plan of a request in the name of an admin, given by their address."""
 
 
+Work = Callable[[Request, str, JobRun], Mapping[str, object]]
+"""Carries out a request that has no plan, in the name of an admin; returns the report."""
+
+
 Note = Callable[[str, Request, Refusal | None], None]
 """Writes the admin log line of a change; with the refusal that aborted it half-way, if any."""
 
@@ -113,6 +118,7 @@ class Jobs:
         change_log: Where its change is recorded.
         node: Name of this node.
         runs: Whether this process carries out jobs; a command leaves them to the workers.
+        works: What carries out requests that have no plan, by the ids of their endpoints.
     """
 
     def __init__(
@@ -128,9 +134,11 @@ class Jobs:
         node: str,
         *,
         runs: bool = True,
+        works: Mapping[str, Work] = MappingProxyType({}),
     ) -> None:
         self._node = node
         self._runs = runs
+        self._works = works
         self._turns = turns
         self._change_log = change_log
         self._settings = settings
@@ -314,6 +322,9 @@ class Jobs:
             raise InternalError(f"{_MOST_ATTEMPTS} workers died while they ran it")
         before = run.state
         wanted = run.wanted = request.loaded(run.job.request, self._tables)
+        if work := self._works.get(wanted.endpoint):
+            run.result = work(wanted, run.job.owner, run)
+            return
         # The entry went with the last step. Without it no plan can be made, and nothing is left to
         # do.
         if before.has_begun and before.fate == "deleted" and self._is_gone(before.named):

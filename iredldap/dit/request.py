@@ -24,7 +24,7 @@ class Request:
     read, and `if_match` the states of which the named entry must have one. `client` is the address
     of the machine that it came from. `older_names` are the names by which parameters were sent, by
     the names of their rows. `token` is the id of the API token that it was sent with; empty: none
-    was.
+    was. `document` is what it brings beside parameters, in a form that may be stored.
     """
 
     endpoint: str
@@ -34,6 +34,7 @@ class Request:
     client: str = ""
     older_names: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
+    document: str = ""
 
 
 def names_sent(older_names: Mapping[str, str], parameters: Iterable[str]) -> list[str]:
@@ -112,6 +113,7 @@ def dumped(request: Request) -> str:
             "client": request.client,
             "older_names": dict(request.older_names),
             "token": request.token,
+            **({"document": request.document} if request.document else {}),
         }
     )
 
@@ -147,8 +149,10 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
     if_match = tuple(written["if_match"])
     # Jobs of releases before have none of these.
     client, older_names = written.get("client", ""), written.get("older_names", {})
-    token = written.get("token", "")
-    return Request(endpoint, written["names"], parsed, if_match, client, older_names, token)
+    token, document = written.get("token", ""), written.get("document", "")
+    return Request(
+        endpoint, written["names"], parsed, if_match, client, older_names, token, document
+    )
 
 
 def _written(changes: Iterable[FieldChange]) -> list[tuple[object, ...]]:

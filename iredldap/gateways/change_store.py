@@ -8,7 +8,7 @@ Source: `docs/decisions/0051-change-log.md`.
 """
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,25 @@ class OpenChange:
     heartbeat: int
 
 
+@dataclass(frozen=True, slots=True)
+class BegunChange:
+    """A change that begins, what it may be writing, and the time, as `ChangeStore.begin`."""
+
+    change: LoggedChange
+    pending: bytes
+    heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedChange:
+    """A change that has ended, and what it touched, as `ChangeStore.finish`."""
+
+    change: LoggedChange
+    touched: bytes
+    targets: Collection[str]
+    pending: bytes = b""
+
+
 class ChangeStore:
     """The change log of an installation.
 
@@ -109,6 +128,27 @@ class ChangeStore:
             ServerDown: If the database does not respond, as every method here.
         """
         self._database.execute(_BEGIN, row_of(change, pending, heartbeat))
+
+    def begin_several(self, begun: Sequence[BegunChange]) -> None:
+        """Store the intents of several changes in one transaction."""
+        rows = [row_of(one.change, one.pending, one.heartbeat) for one in begun]
+        self._change_all(sql.insert(CHANGES), rows)
+
+    def finish_several(self, ended: Sequence[EndedChange], forgotten: Collection[str] = ()) -> None:
+        """Store the completions of several changes in one transaction, as `finish` stores one.
+
+        Args:
+            ended: The changes.
+            forgotten: Ids of changes that did nothing, which are deleted.
+        """
+
+        def work(connection: sql.Connection) -> None:
+            for one in ended:
+                _finish(connection, one)
+            for batch in batches([*forgotten]):
+                connection.execute(sql.delete(CHANGES).where(CHANGES.c.id.in_(batch)))
+
+        self._database.write(work)
 
     def intend(self, number: str, pending: bytes) -> None:
         """Replace what an open change may be writing."""
@@ -150,13 +190,9 @@ class ChangeStore:
         if not targets and self._database.execute(_FINISH, ended):
             return
 
-        def work(connection: sql.Connection) -> None:
-            if connection.execute(_FINISHING, ended).rowcount == 0:
-                row = row_of(change, pending, change.began) | {"touched": touched}
-                connection.execute(sql.insert(CHANGES), row)
-            _add_targets(connection, change.id, targets)
-
-        self._database.write(work)
+        self._database.write(
+            lambda connection: _finish(connection, EndedChange(change, touched, targets, pending))
+        )
 
     def finish_abandoned(
         self, change: LoggedChange, touched: bytes, targets: Collection[str]
@@ -282,8 +318,20 @@ class ChangeStore:
         """Close all connections."""
         self._database.close()
 
+    def _change_all(self, statement: sql.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._database.write(lambda connection: connection.execute(statement, [*map(dict, rows)]))
+
     def _change(self, statement: sql.Executable) -> None:
         self._database.write(lambda connection: connection.execute(statement))
+
+
+def _finish(connection: sql.Connection, ended: EndedChange) -> None:
+    change, touched, pending = ended.change, ended.touched, ended.pending
+    completion = completion_of(change, touched, pending)
+    if connection.execute(_FINISHING, completion).rowcount == 0:
+        row = row_of(change, pending, change.began) | {"touched": touched}
+        connection.execute(sql.insert(CHANGES), row)
+    _add_targets(connection, change.id, ended.targets)
 
 
 def _make(engine: sql.Engine) -> None:

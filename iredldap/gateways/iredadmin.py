@@ -267,6 +267,19 @@ class Iredadmin(Gateway):
             log.warning("a line of the admin log was refused", detail=refusal.detail)
             self._insert(_plain(line))
 
+    def write_logs(self, lines: Sequence[LogLine]) -> None:
+        """Write lines of the admin log in one transaction; one by one, if the table refuses one.
+
+        Raises:
+            InvalidParameter, ServerDown: As `write_log`.
+        """
+        rows = [{name: getattr(line, name) for name in _COLUMNS_OF_LINE} for line in lines]
+        try:
+            self._database.write(lambda connection: connection.execute(sql.insert(LOG), rows))
+        except InvalidParameter:
+            for line in lines:
+                self.write_log(line)
+
     def _insert(self, line: LogLine) -> None:
         # Not `asdict`, which makes deep copies.
         row = {column: getattr(line, column) for column in _COLUMNS_OF_LINE}

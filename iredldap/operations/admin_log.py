@@ -1,5 +1,6 @@
 """Write the admin log: who changed what, from where."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -29,25 +30,39 @@ class AdminLog:
             wanted: What they asked for; no password gets into the log.
             refusal: What broke the change off when a part of it had been done.
         """
-        note = journal.note(wanted)
-        broken_off = f" (broken off: {','.join(refusal.codes)})" if refusal else ""
-        line = LogLine(
-            timestamp=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
-            admin=who,
-            ip=wanted.client,
-            domain=note.domain,
-            username=note.username,
-            event=note.event,
-            loglevel="error" if refusal else "info",
-            msg=note.message + broken_off,
-        )
-        if not self._written(line):
-            log.warning("not in the admin log", who=who, event_=line.event, msg=line.msg)
-
-    def _written(self, line: LogLine) -> bool:
+        line = _line(who, wanted, refusal)
         try:
             self._iredadmin.write_log(line)
         except Refusal as ex:
-            log.warning("admin log", detail=ex.detail)
-            return False
-        return True
+            _warn([line], ex)
+
+    def note_several(self, who: str, changes: Sequence[Request]) -> None:
+        """Write several changes that were made to the admin log, as `note` writes one."""
+        lines = [_line(who, wanted) for wanted in changes]
+        if not lines:
+            return
+        try:
+            self._iredadmin.write_logs(lines)
+        except Refusal as ex:
+            _warn(lines, ex)
+
+
+def _line(who: str, wanted: Request, refusal: Refusal | None = None) -> LogLine:
+    note = journal.note(wanted)
+    broken_off = f" (broken off: {','.join(refusal.codes)})" if refusal else ""
+    return LogLine(
+        timestamp=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        admin=who,
+        ip=wanted.client,
+        domain=note.domain,
+        username=note.username,
+        event=note.event,
+        loglevel="error" if refusal else "info",
+        msg=note.message + broken_off,
+    )
+
+
+def _warn(lines: Iterable[LogLine], failure: Refusal) -> None:
+    log.warning("admin log", detail=failure.detail)
+    for line in lines:
+        log.warning("not in the admin log", who=line.admin, event_=line.event, msg=line.msg)

@@ -9,6 +9,7 @@ second finds the other.
 Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -127,6 +128,22 @@ def search_deleted(context: Context, candidate: PathCandidate) -> None:
         candidate.deleted.set_exception(ex)
     else:
         candidate.deleted.set_result(rows)
+
+
+def search_deleted_several(context: Context, candidates: Iterable[PathCandidate]) -> None:
+    """Search for deleted mailboxes that touch any of some paths, as `search_deleted` for one."""
+    by_age = defaultdict[datetime | None, list[PathCandidate]](list)
+    for candidate in candidates:
+        by_age[_oldest(candidate.path, context.now)].append(candidate)
+    for since, alike in by_age.items():
+        try:
+            rows = context.outside.iredadmin.written_down([one.path for one in alike], since)
+        except ServerDown as ex:
+            for candidate in alike:
+                candidate.deleted.set_exception(ex)
+        else:
+            for candidate in alike:
+                candidate.deleted.set_result(rows)
 
 
 def _oldest(path: str, now: datetime) -> datetime | None:

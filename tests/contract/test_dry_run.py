@@ -25,6 +25,7 @@ from tests.contract.test_contract import (
     APART,
     DOMAIN,
     EVERY_ROW,
+    FILES,
     LENIENT,
     MAIL,
     SAMPLES,
@@ -276,7 +277,7 @@ def sent(api: Client, endpoint: Endpoint, **query: str) -> requests.Response:
     credentials = {"username": ADMIN, "password": ADMIN_PASSWORD}
     needed = credentials if endpoint.id == "login" else form(endpoint)
     if endpoint.takes_file:
-        return api.send_file(path_of(endpoint), WHOLE, **needed, **query)
+        return api.send_file(path_of(endpoint), FILES[endpoint.file_type], **needed, **query)
     return Call.of(endpoint, needed).send(api, **query)
 
 

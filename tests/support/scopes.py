@@ -23,6 +23,7 @@ AREAS = {
     "wblist": "policies",
     "spampolicy": "policies",
     "ldif": "ldif",
+    "import": "users",
     "changes": "changes",
     "change": "changes",
     "job": "jobs",

@@ -30,6 +30,7 @@ _AREAS: Mapping[str, str] = {
     "throttle": "policies", "greylisting": "policies", "wblist": "policies",
     "spampolicy": "policies",
     "ldif": "ldif",
+    "import": "users",
     "changes": "changes",
     "jobs": "jobs",
     "tokens": "tokens",
@@ -65,7 +66,8 @@ class Endpoint:
     `tagged`: it is one entry, whose state is the `ETag`. `bare` lists the media types of an answer
     without envelope; without data it is the only one. `route` is the path as the router
     knows it: where one variable is the word `global`, a domain or an address, it is
-    `{account}`. With `takes_file` the body is a file, and parameters are in the query string.
+    `{account}`. With `takes_file` the body is a file of the type `file_type`, and parameters are in
+    the query string.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
     an endpoint with neither has a resource of its own. `tries`: that one shows what a dry run would
     do. `view`: what kind of thing `?view=params` shows. `token_scopes` are the scopes that a token
@@ -89,6 +91,7 @@ class Endpoint:
     names_new_account: bool = False
     route: str = ""
     takes_file: bool = False
+    file_type: str = "text/ldif"
     load: Load = Load.LIGHT
     operation: Operation | None = None
     read: Read | None = None

@@ -12,6 +12,7 @@ from iredldap.web.endpoints.aliases import ALIASES
 from iredldap.web.endpoints.changes import CHANGES
 from iredldap.web.endpoints.domains import DOMAINS
 from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.imports import IMPORTS
 from iredldap.web.endpoints.ldif import LDIF
 from iredldap.web.endpoints.listings import LISTINGS
 from iredldap.web.endpoints.lookups import LOOKUPS
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *STANDALONE_ADMINS,
     *POLICIES,
     *LDIF,
+    *IMPORTS,
     *CHANGES,
     *TOKENS,
     *SERVICE,

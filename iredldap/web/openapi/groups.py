@@ -18,7 +18,7 @@ class EndpointGroup:
 GROUPS = (
     EndpointGroup("Session", "Logging in and out.", ("login", "logout")),
     EndpointGroup("Domains", "Mail domains, their services and admins.", ("domain", "domains")),
-    EndpointGroup("Users", "Mail users.", ("user", "users")),
+    EndpointGroup("Users", "Mail users.", ("user", "users", "import")),
     EndpointGroup("Aliases", "Mail aliases.", ("alias", "aliases")),
     EndpointGroup(
         "Mailing lists",

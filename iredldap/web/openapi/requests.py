@@ -45,7 +45,6 @@ _BODIES = (
     "application/json",
 )
 _FILE = {
-    "text/ldif": {},
     "application/octet-stream": {},
     "multipart/form-data": {
         "schema": {
@@ -102,7 +101,7 @@ def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
 def body(endpoint: Endpoint) -> dict[str, Any] | None:
     """Describe the body; None: there is none."""
     if endpoint.takes_file:
-        return {"required": True, "content": _FILE}
+        return {"required": True, "content": {endpoint.file_type: {}, **_FILE}}
     if not has_form(endpoint):
         return None
     media = {"schema": reference(endpoint.id), "example": example(endpoint.table)}

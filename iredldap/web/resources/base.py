@@ -260,14 +260,22 @@ class Resource:
         wanted: Request,
         plan: Plan,
     ) -> None:
+        self.promise(request, response, wanted)
+        name_ignored(response, plan.ignored)
+        name_unplaced(request, response, plan.unplaced)
+        _name_others(response, plan)
+
+    def promise(self, request: falcon.Request, response: falcon.Response, wanted: Request) -> None:
+        """Accept a request as a job, and answer with its id; `wanted` has no clear password.
+
+        Raises:
+            TooManyRequests: If too many jobs of the caller wait already.
+        """
         job = self.jobs.accept(request.context.caller.address, wanted)
         response.status = 202
         response.location = f"{request.root_path}/api/jobs/{job}"
         response.set_header("Preference-Applied", "respond-async")
         response.set_header("Retry-After", "1")
-        name_ignored(response, plan.ignored)
-        name_unplaced(request, response, plan.unplaced)
-        _name_others(response, plan)
         self.responses.done(response, {"job": job}, read=True)
 
 

@@ -116,6 +116,7 @@ def test_every_change_of_the_api_has_its_operation() -> None:
         "logout",
         "user_verify_password",
         "ldif_restore",
+        "import_create",
         "token_create",
         "token_delete",
     }

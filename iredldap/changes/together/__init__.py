@@ -1,0 +1,1 @@
+"""Changes of several entries at once, each recorded as one of its own."""

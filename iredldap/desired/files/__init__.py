@@ -1,0 +1,1 @@
+"""Files of users: what other programs export, and our own form."""

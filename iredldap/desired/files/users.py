@@ -1,0 +1,165 @@
+"""Read a file of users as rows of what is wanted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from iredldap.desired.files import presets, tables
+from iredldap.desired.files.hashes import recognized
+from iredldap.desired.files.presets import Given, Preset
+from iredldap.desired.files.tables import Cells
+from iredldap.desired.rows import LISTS, USER, UserRow
+from iredldap.dit import kinds, mail_names
+from iredldap.dit.fields import Field, known_names
+from iredldap.dit.form_parser import parse, refuse_leftovers
+from iredldap.errors import InvalidFile, InvalidMail, InvalidParameter, Refusal
+
+REASON, LINE, PARAMETERS = "reason", "line", "parameters"
+"""Columns of a file of refused rows; where they are read, they are left out."""
+
+_ADDRESS = {"address", "mail", "email"}
+_HASH = {"password_hash", "hash"}
+_OWN = known_names(USER) | _ADDRESS | _HASH
+_NOTES = frozenset({REASON, LINE, PARAMETERS})
+_ROWS = {name: row for row in USER for name in (row.name, *row.aliases)}
+
+
+@dataclass(frozen=True)
+class UsersFile:
+    """A file of users, and how its columns are read.
+
+    Args:
+        columns: As the file has them, or the names of a preset without a header.
+        preset: Whose form it has; None: our own.
+        rows: What is behind the header.
+    """
+
+    columns: tuple[str, ...]
+    preset: Preset | None
+    rows: Sequence[Cells]
+
+    @classmethod
+    def of(cls, data: bytes, preset: str | None = None, encoding: str | None = None) -> "UsersFile":
+        """Read a file.
+
+        Args:
+            data: Its bytes.
+            preset: Name of the program that it comes from; ``none``: our own columns; None: it is
+                recognised by the header, where that leaves no doubt.
+            encoding: One of `tables.ENCODINGS`; None: UTF-8, or UTF-16 where it shows.
+
+        Raises:
+            InvalidFile: If it is no table, has no column with addresses, or columns that nobody
+                knows.
+        """
+        found = [*tables.read(tables.decoded(data, encoding))]
+        if not found:
+            raise InvalidFile("the file is empty")
+        chosen = presets.by_name(preset) if preset else None
+        if chosen and chosen.positions:
+            return cls((*chosen.positions, REASON), chosen, found)
+        header, rows = found[0], found[1:]
+        if chosen is None and preset is None:
+            chosen = presets.of_header(header.cells)
+        file = cls(header.cells, chosen, rows)
+        file._check()
+        return file
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Columns that a preset knows and that have no meaning here."""
+        preset = self.preset
+        if preset is None:
+            return ()
+        return tuple(
+            name
+            for name in self.columns
+            if preset.column(name) in preset.columns and not preset.columns[preset.column(name)]
+        )
+
+    def _check(self) -> None:
+        names = [self.name_of(name) for name in self.columns]
+        twice = sorted({name for name in names if name and names.count(name) > 1})
+        if twice:
+            raise InvalidFile(f"columns that are there twice: {', '.join(twice)}")
+        known = {*self.preset.columns} if self.preset else set[str]()
+        strange = [name for name in names if name not in known and name not in _OWN | _NOTES]
+        if strange:
+            raise InvalidFile(
+                f"columns that are not known: {', '.join(map(repr, strange))[:200]}"
+                f" (read as {self.preset.name if self.preset else 'our own'})"
+            )
+        addresses = {"user principal name", "username", "email address", "name"}
+        if not _ADDRESS.intersection(names) and not (self.preset and addresses & {*names}):
+            raise InvalidFile("no column `address`")
+
+    def name_of(self, column: str) -> str:
+        """Return the name of a column: that of the preset, or ours, in our spelling."""
+        if self.preset and self.preset.column(column) in self.preset.columns:
+            return self.preset.column(column)
+        folded = column.strip().lower()
+        return next((name for name in _OWN if name.lower() == folded), folded)
+
+    def users(self) -> Iterator[tuple[UserRow, Cells]]:
+        """Yield what each row wants, beside its cells; of one that says nonsense, the refusal."""
+        seen: dict[str, int] = {}
+        names = [*map(self.name_of, self.columns)]
+        for cells in self.rows:
+            row = self._user(names, cells)
+            if row.mail in seen and row.refusal is None:
+                words = f"line {seen[row.mail]} has it, too"
+                row = replace(row, refusal=InvalidMail(words, parameter="address"))
+            seen.setdefault(row.mail, row.line)
+            yield row, cells
+
+    def _user(self, names: Sequence[str], cells: Cells) -> UserRow:
+        mail = ""
+        try:
+            if len(cells.cells) > len(names) and any(cells.cells[len(names) :]):
+                raise InvalidParameter(f"{len(cells.cells)} cells in {len(names)} columns")
+            given = self._given(dict(zip(names, cells.cells, strict=False)))
+            mail = next((given.pop(name) for name in _ADDRESS if given.get(name)), "")
+            mail = _address(mail)
+            return _row(cells.line, mail, given)
+        except Refusal as refusal:
+            return UserRow(cells.line, mail.lower(), refusal=refusal)
+
+    def _given(self, cells: Mapping[str, str]) -> Given:
+        preset = self.preset
+        known = preset.columns if preset else {}
+        given = preset.read({k: v for k, v in cells.items() if k in known}) if preset else {}
+        for name, cell in cells.items():
+            if name in known or name in _NOTES or not cell:
+                continue
+            if name in _HASH:
+                parameter, value = recognized(cell)
+                given[parameter] = value
+            else:
+                given[name] = cell
+        return given
+
+
+def _address(text: str) -> str:
+    try:
+        return mail_names.new_address(text)
+    except Refusal as refusal:
+        refusal.parameter = "address"
+        raise
+
+
+def _row(line: int, mail: str, given: Given) -> UserRow:
+    form = {name: [_listed(_ROWS[name], cell)] for name, cell in given.items()}
+    parsed = parse(USER, form)
+    refuse_leftovers(parsed)
+    lists = next((one.values for one in parsed.changes if one.field.name == LISTS.name), ())
+    changes = tuple(one for one in parsed.changes if one.field.name != LISTS.name)
+    return UserRow(line, mail, replace(parsed, changes=changes), lists)
+
+
+def _listed(row: Field, cell: str) -> str:
+    """Return a cell with several values as a form has them."""
+    if not row.kind.many:
+        return cell
+    for separator in (";", "|", "\r\n", "\n"):
+        cell = cell.replace(separator, ",")
+    # Telephone numbers have blanks, addresses and services have none.
+    return cell if row.kind.read is kinds.STRINGS.read else ",".join(cell.split())

@@ -1,0 +1,264 @@
+"""Import a file of users: at once, or as a job that goes on where another worker has stopped."""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from iredldap import finders
+from iredldap.desired.batches import ROWS, Batches
+from iredldap.desired.files.tables import Cells
+from iredldap.desired.files.users import UsersFile
+from iredldap.desired.reports import Report, rejected, without_secrets
+from iredldap.desired.rows import CREATE, USER, Outcome, UserRow
+from iredldap.dit import domain, mail_names, passwords, request
+from iredldap.dit.fields import FieldChange, Parsed
+from iredldap.dit.request import Request
+from iredldap.errors import InvalidFile, Refusal, raise_all
+from iredldap.operations import dispatch
+from iredldap.operations.context import Context
+from iredldap.operations.users import users
+
+MOST_ROWS = 100_000
+"""Rows of a file. Who has more divides it: all of them are held in memory."""
+
+_FEW_HASHES = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is done with the rows of a file."""
+
+    preset: str | None = None
+    encoding: str | None = None
+    dry_run: bool = False
+    updates: bool = False
+    passwords: bool = False
+
+    @classmethod
+    def of(cls, parsed: Parsed) -> "Options":
+        """Read them from the parameters of a request."""
+
+        def is_on(name: str) -> bool:
+            return parsed.value(name) == "yes"
+
+        return cls(
+            parsed.value("preset"),
+            parsed.value("encoding"),
+            is_on("dry_run"),
+            is_on("update"),
+            is_on("passwords"),
+        )
+
+
+@dataclass(frozen=True)
+class Import:
+    """A file that was read, and what its rows want."""
+
+    file: UsersFile
+    rows: Sequence[tuple[UserRow, Cells]]
+
+    @classmethod
+    def of(cls, data: bytes, options: Options) -> "Import":
+        """Read a file.
+
+        Raises:
+            InvalidFile: As `UsersFile.of`; or if it has too many rows.
+        """
+        file = UsersFile.of(data, options.preset, options.encoding)
+        if len(file.rows) > MOST_ROWS:
+            raise InvalidFile(f"{len(file.rows)} rows; at most {MOST_ROWS}")
+        return cls(file, [*file.users()])
+
+    @property
+    def has_header(self) -> bool:
+        return not (self.file.preset and self.file.preset.positions)
+
+    def run(
+        self,
+        batches: Batches,
+        report: Report,
+        watch: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    ) -> None:
+        """Bring all rows about; `watch` gets the outcomes of each batch.
+
+        Raises:
+            Refusal: As `Batches.run`; the report has what was done until then.
+        """
+        for outcomes in _expecting(batches, [row for row, _ in self.rows]):
+            report.add(outcomes)
+            watch(outcomes)
+
+    def described(self, report: Report, *, dry_run: bool) -> dict[str, Any]:
+        """Return the report of an answer."""
+        rows = {cells.line: cells.cells for _, cells in self.rows}
+        return {
+            "dry_run": dry_run,
+            "rows": len(self.rows),
+            "preset": self.file.preset.name if self.file.preset else None,
+            "columns_left_out": [*self.file.left_out],
+            **report.as_json(),
+            "rejected": "".join(self.rejected(report, rows)),
+        }
+
+    def rejected(self, report: Report, rows: Mapping[int, Sequence[str]]) -> Iterator[str]:
+        """Yield the lines of the file of refused rows."""
+        columns = self.file.columns
+        return rejected(columns, rows, report.refused, has_header=self.has_header)
+
+    def sealed(self, context: Context) -> str:
+        """Return the import as it may be stored: with hashes for passwords, compressed.
+
+        Passwords are judged here, as no hash tells how weak one is.
+        """
+        rows = _sealed(context, [row for row, _ in self.rows])
+        written = {
+            "columns": self.file.columns,
+            "preset": self.file.preset.name if self.file.preset else None,
+            "left_out": self.file.left_out,
+            "has_header": self.has_header,
+            "rows": [
+                _written(row, without_secrets(self.file, cells))
+                for row, (_, cells) in zip(rows, self.rows, strict=True)
+            ],
+        }
+        packed = zlib.compress(json.dumps(written).encode(), level=1)
+        return base64.b64encode(packed).decode()
+
+
+def _expecting(batches: Batches, rows: Sequence[UserRow]) -> Iterator[list[Outcome]]:
+    """Bring rows about, each of which may refer to the accounts of all others."""
+    coming = frozenset(mail for row in rows if not row.refusal for mail in row.addresses)
+    context = replace(batches.context, coming=batches.context.coming | coming)
+    return replace(batches, context=context).run(rows)
+
+
+def _sealed(context: Context, rows: Sequence[UserRow]) -> list[UserRow]:
+    """Replace passwords by hashes; refuse those that break the rules of their domains."""
+
+    @cache
+    def policy(name: str) -> passwords.Policy:
+        try:
+            home = finders.domain_or_none(context.directory, name)
+        except Refusal:
+            home = None
+        return users.policy(context.config, domain.limits(home) if home else {})
+
+    def seal(row: UserRow) -> UserRow:
+        password = row.parsed.value("password")
+        if password is None:
+            return row
+        try:
+            rules = policy(mail_names.domain_of(row.mail))
+            raise_all(passwords.check(password, rules, row.mail))
+        except Refusal as refusal:
+            return UserRow(row.line, row.mail, refusal=refusal)
+        wanted = dispatch.sealed(context, Request(CREATE, {"mail": row.mail}, row.parsed))
+        return replace(row, parsed=wanted.parsed)
+
+    if len(rows) < _FEW_HASHES:
+        return [*map(seal, rows)]
+    # Each may take a quarter of a second (BCRYPT), in which the library lets other threads run.
+    with ThreadPoolExecutor() as pool:
+        return [*pool.map(seal, rows)]
+
+
+def _written(row: UserRow, cells: Sequence[str]) -> dict[str, Any]:
+    if row.refusal:
+        codes, parameters = row.refusal.codes, row.refusal.parameters
+        why = [[*codes], [*parameters], row.refusal.detail]
+        return {"line": row.line, "mail": row.mail, "cells": cells, "refusal": why}
+    wanted = Request(CREATE, {"mail": row.mail}, row.parsed)
+    return {
+        "line": row.line,
+        "mail": row.mail,
+        "lists": row.lists,
+        "cells": cells,
+        "wanted": request.dumped(wanted),
+    }
+
+
+class Stored(Refusal):
+    """The refusal of a row before its import was stored."""
+
+    def __init__(self, codes: Sequence[str], parameters: Sequence[str], detail: str) -> None:
+        super().__init__(detail)
+        self._codes, self._parameters = tuple(codes), tuple(parameters)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return self._codes
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._parameters
+
+
+def _read(written: Mapping[str, Any]) -> UserRow:
+    line, mail = written["line"], written["mail"]
+    if "refusal" in written:
+        return UserRow(line, mail, refusal=Stored(*written["refusal"]))
+    parsed = request.loaded(written["wanted"], {CREATE: USER}).parsed
+    changes = tuple(map(_as_hash, parsed.changes))
+    return UserRow(line, mail, replace(parsed, changes=changes), tuple(written["lists"]))
+
+
+_HASH = next(row for row in USER if row.name == "password_hash")
+
+
+def _as_hash(change: FieldChange) -> FieldChange:
+    return replace(change, field=_HASH) if change.field.name == _HASH.name else change
+
+
+def run_stored(
+    document: str,
+    batches: Batches,
+    reached: str,
+    advance: Callable[[int, int, str], None],
+    *,
+    has_details: bool,
+) -> dict[str, Any]:
+    """Bring about an import that was stored, from where it has come to.
+
+    Args:
+        document: What `Import.sealed` returned.
+        batches: Brings rows about.
+        reached: What `advance` got last; empty: nothing was done.
+        advance: Called after each batch with the number of rows done, that of all, and how far
+            the import has come.
+        has_details: As for `Report`.
+
+    Returns:
+        The report.
+
+    Raises:
+        Refusal: As `Batches.run`, or of `advance`.
+    """
+    written = json.loads(zlib.decompress(base64.b64decode(document)))
+    rows = [*map(_read, written["rows"])]
+    done, total, report = 0, len(rows), Report(has_details=has_details)
+    if reached:
+        before = json.loads(reached)
+        done, report = before["done"], Report.of(before["report"], has_details=has_details)
+    coming = frozenset(mail for row in rows if not row.refusal for mail in row.addresses)
+    context = replace(batches.context, coming=coming)
+    for outcomes in replace(batches, context=context).run(rows[done:], ROWS):
+        report.add(outcomes)
+        done += len(outcomes)
+        advance(done, total, json.dumps({"done": done, "report": report.as_json()}))
+    cells = {one["line"]: one["cells"] for one in written["rows"]}
+    lines: Iterable[str] = rejected(
+        written["columns"], cells, report.refused, has_header=written["has_header"]
+    )
+    return {
+        "dry_run": False,
+        "rows": total,
+        "preset": written["preset"],
+        "columns_left_out": written["left_out"],
+        **report.as_json(),
+        "rejected": "".join(lines),
+    }

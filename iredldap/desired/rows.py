@@ -1,0 +1,117 @@
+"""What is wanted of users, row by row, and what became of each row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from iredldap.dit import kinds, user
+from iredldap.dit.fields import Elsewhere, Field, Parsed, Table
+from iredldap.dit.request import Request
+from iredldap.errors import Refusal
+
+CREATE, UPDATE = "user_create", "user_update"
+"""Ids of the endpoints whose rights a row needs."""
+
+LISTS = Field(
+    name="lists",
+    stored_as=Elsewhere("the lists"),
+    kind=kinds.ADDRESSES,
+    meaning="Lists and aliases that the user becomes a member of, of any type. Nobody is removed"
+    " from a list.",
+)
+
+_CREATED = {row.name for row in user.CREATE}
+_SINGLE = ("add", "remove")
+
+USER: Table = (
+    # An account that is there needs no password; without one, a creation refuses.
+    *(row.but(required=False) for row in user.CREATE),
+    *(
+        row.but(conflicts_with=())
+        for row in user.UPDATE
+        if row.name not in _CREATED and not row.name.startswith(_SINGLE)
+    ),
+    LISTS,
+)
+"""Parameters of a user who is wanted: those of a creation, those of a change, and lists."""
+
+Result = Literal["created", "updated", "unchanged", "differs", "refused"]
+RESULTS: tuple[Result, ...] = ("created", "updated", "unchanged", "differs", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """One user who is wanted.
+
+    Args:
+        line: Where the row stands, from 1.
+        mail: Address.
+        parsed: Parameters; those of `LISTS` are apart.
+        lists: Addresses of lists.
+        refusal: Why nothing can be done about it.
+    """
+
+    line: int
+    mail: str
+    parsed: Parsed = field(default_factory=Parsed)
+    lists: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+
+    @property
+    def addresses(self) -> Iterator[str]:
+        """All addresses that the user is to have."""
+        yield self.mail
+        for change in self.parsed.changes:
+            if change.field.name == "aliases":
+                yield from change.values
+
+    def request(self, endpoint: str, parsed: Parsed, of: Request) -> Request:
+        """Return the request for what the row wants; `of` says who asks."""
+        return Request(endpoint, {"mail": self.mail}, parsed, client=of.client, token=of.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row.
+
+    Args:
+        row: The row.
+        result: What was done, or would be.
+        refusal: Why nothing was.
+        differs: Parameters in which the account that is there differs, or differed.
+        joined: Lists that the user has become a member of.
+        ignored: Values that were left out, as `X-Ignored-Values` names them.
+        change: Id in the change log; empty: nothing was written.
+    """
+
+    row: UserRow
+    result: Result
+    refusal: Refusal | None = None
+    differs: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    change: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as a report has it."""
+        shown: dict[str, object] = {
+            "line": self.row.line,
+            "address": self.row.mail,
+            "result": self.result,
+        }
+        if self.refusal:
+            shown |= reasons(self.refusal)
+        for name in ("differs", "joined", "ignored"):
+            if values := getattr(self, name):
+                shown[name] = [*values]
+        return shown | ({"change": self.change} if self.change else {})
+
+
+def reasons(refusal: Refusal) -> dict[str, object]:
+    """Return code, parameters and words of a refusal, as a report has them."""
+    detail = refusal.detail if refusal.detail not in refusal.codes else ""
+    return {
+        "code": ",".join(refusal.codes),
+        "parameters": [*refusal.parameters],
+        "detail": detail or "",
+    }

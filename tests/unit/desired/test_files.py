@@ -1,0 +1,205 @@
+"""Files of users: encodings, separators, columns, hashes, and other programs' forms."""
+
+import pytest
+
+from iredldap.desired.files import hashes
+from iredldap.desired.files.presets import PRESETS, of_header
+from iredldap.desired.files.users import UsersFile
+from iredldap.desired.rows import UserRow
+from iredldap.dit import imports
+from iredldap.errors import InvalidFile
+from tests.support import user_files
+
+TEXT = "address;name;quota\r\nann@x.test;Ännchen;512\r\n"
+MB = 1024 * 1024
+OF_CRYPT = "$1$salt$qJH7.N4xYta3aEG/dfqo/0"
+MD5, MD5_HEX = "{MD5}X03MO1qnZdYdgyfeuILPmQ==", "5f4dcc3b5aa765d61d8327deb882cf99"
+SHA, SHA_HEX = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8"
+
+
+def rows(
+    data: bytes | str, preset: str | None = None, encoding: str | None = None
+) -> list[UserRow]:
+    file = UsersFile.of(data.encode() if isinstance(data, str) else data, preset, encoding)
+    return [row for row, _ in file.users()]
+
+
+def values(row: UserRow) -> dict[str, tuple[str, ...]]:
+    assert row.refusal is None, row.refusal
+    return {change.field.name: change.values for change in row.parsed.changes}
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (TEXT.encode(), None),
+        (TEXT.encode("utf-8-sig"), None),
+        (TEXT.encode("utf-16"), None),
+        (TEXT.encode("utf-16-le"), None),
+        (TEXT.encode("utf-16-be"), None),
+        (TEXT.replace(";", "\t").encode("utf-16"), None),
+        (TEXT.replace(";", ",").replace("\r\n", "\n").encode(), None),
+        (f"sep=;\r\n{TEXT}".encode("utf-16"), None),
+        (TEXT.encode("windows-1252"), "windows-1252"),
+        (TEXT.encode("iso-8859-1"), "iso-8859-1"),
+        # What is marked as UTF-8 is that, whatever is named.
+        (TEXT.encode("utf-8-sig"), "iso-8859-1"),
+    ],
+)
+def test_what_excel_and_others_write_is_read(data: bytes, encoding: str | None) -> None:
+    (row,) = rows(data, encoding=encoding)
+    assert row.mail == "ann@x.test"
+    assert values(row) == {"name": ("Ännchen",), "quota": (str(512 * MB),)}
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (TEXT.encode("windows-1252"), "line 2 is not utf-8"),
+        (b"address,name\nann@x.test,A\0nn\n", "line 2 has a zero byte"),
+        (b'address,name\nann@x.test,"Ann\n', "line 2"),
+        (b"address,nmae\nann@x.test,Ann\n", "'nmae'"),
+        (b"name\nAnn\n", "no column `address`"),
+        (b"address,name,Name\n", "twice: name"),
+        (b"\r\n\r\n", "empty"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_a_whole(data: bytes, word: str) -> None:
+    """Nothing is guessed: neither an encoding, nor what a misspelt column means."""
+    with pytest.raises(InvalidFile, match=word):
+        rows(data)
+
+
+def test_a_row_has_the_line_where_it_begins() -> None:
+    data = 'address,name\n\n"a@x.test","two\nlines"\n\nb@x.test,B\n'
+    assert [row.line for row in rows(data)] == [3, 6]
+
+
+def test_cells_with_several_values() -> None:
+    data = (
+        "address,aliases,telephoneNumber,lists\n"
+        'a@x.test,"b@x.test, c@x.test;d@x.test e@x.test","+49 30 1; +49 30 2",l@x.test|m@x.test\n'
+    )
+    (row,) = rows(data)
+    assert values(row) == {
+        "aliases": ("b@x.test", "c@x.test", "d@x.test", "e@x.test"),
+        "telephoneNumber": ("+49 30 1", "+49 30 2"),
+    }
+    assert row.lists == ("l@x.test", "m@x.test")
+
+
+@pytest.mark.parametrize(
+    ("cells", "code", "parameter"),
+    [
+        ("no address,,", "INVALID_MAIL", "address"),
+        (",1,", "INVALID_MAIL", "address"),
+        ("a@x.test,much,", "INVALID_PARAMETER", "quota"),
+        ("a@x.test,1,,more", "INVALID_PARAMETER", ""),
+    ],
+)
+def test_a_row_that_says_nonsense_is_refused_alone(cells: str, code: str, parameter: str) -> None:
+    first, second = rows(f"address,quota,forwarding\n{cells}\nz@x.test,,\n")
+    assert first.refusal
+    assert first.refusal.codes == (code,)
+    assert first.refusal.parameters == ((parameter,) if parameter else ())
+    assert second.refusal is None
+
+
+def test_an_address_that_is_there_twice_is_refused() -> None:
+    first, second = rows("address\nAnn@x.test\nann@X.test\n")
+    assert first.refusal is None
+    assert second.refusal
+    assert "line 2" in second.refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("stored", "recognized"),
+    [
+        ("{SSHA512}abc=", ("password_hash", "{SSHA512}abc=")),
+        ("{PLAIN}open", ("password", "open")),
+        ("{CLEARTEXT}{x}", ("password", "{x}")),
+        (f"{{PLAIN-MD5}}{MD5_HEX}", ("password_hash", MD5)),
+        (MD5_HEX, ("password_hash", MD5)),
+        (f"{{MD5}}{OF_CRYPT}", ("password_hash", f"{{CRYPT}}{OF_CRYPT}")),
+        (OF_CRYPT, ("password_hash", f"{{CRYPT}}{OF_CRYPT}")),
+        (SHA.replace("SHA", "SHA1"), ("password_hash", SHA)),
+        (f"{{SHA.HEX}}{SHA_HEX}", ("password_hash", SHA)),
+        (SHA_HEX, ("password_hash", SHA)),
+        ("{ARGON2ID}$argon2id$v=19$x", ("password_hash", "{ARGON2ID}$argon2id$v=19$x")),
+        ("nothing known", ("password_hash", "nothing known")),
+    ],
+)  # fmt: skip
+def test_hashes_of_other_programs(stored: str, recognized: tuple[str, str]) -> None:
+    assert hashes.recognized(stored) == recognized
+
+
+@pytest.mark.parametrize(
+    ("function", "sent", "read"),
+    [
+        ("", "clear", ("password", "clear")),
+        ("crypt", "$6$x$y", ("password_hash", "{CRYPT}$6$x$y")),
+        ("SHA-1", SHA_HEX, ("password_hash", SHA)),
+        ("MD5", MD5_HEX, ("password_hash", MD5)),
+    ],
+)  # fmt: skip
+def test_hash_functions_by_name(function: str, sent: str, read: tuple[str, str]) -> None:
+    assert hashes.of_function(sent, function) == read
+
+
+def test_presets_are_those_that_can_be_named() -> None:
+    assert tuple(preset.name for preset in PRESETS) == imports.PRESETS == user_files.PRESETS
+
+
+@pytest.mark.parametrize("preset", user_files.PRESETS)
+def test_a_thousand_rows_of_each_program(preset: str) -> None:
+    """Each is recognised by its header but for iRedMail's, which has none."""
+    data = user_files.exported(preset, 1000)
+    named = preset if preset == "iredmail" else None
+    file = UsersFile.of(data, named)
+    assert file.preset
+    assert file.preset.name == preset
+    found = [row for row, _ in file.users()]
+    assert len(found) == 1000
+    for number, row in enumerate(found):
+        assert row.mail == f"user{number}@{user_files.DOMAIN}"
+        read = values(row)
+        assert read["name"] == (f"User {number} of Test",)
+        assert ("password" if preset == "iredmail" else "password_hash") in read
+        if preset not in {"google", "microsoft", "postfixadmin"}:
+            assert read["quota"] == (str((number + 1) * MB),)
+        if preset in {"zimbra", "microsoft"}:
+            assert read["aliases"] == (f"also{number}@{user_files.DOMAIN}",)
+            assert read["language"] == ("de_DE",)
+        if preset != "iredmail":
+            assert read["accountStatus"] == ("active" if number % 10 else "disabled",)
+
+
+def test_a_header_of_nobody_is_ours() -> None:
+    assert of_header(["address", "name", "password"]) is None
+    assert of_header(["username", "name", "quota"]) is None
+
+
+def test_a_preset_refuses_columns_that_it_does_not_know() -> None:
+    data = user_files.exported("google", 1).replace(b"Cost Center", b"Shoe Size")
+    with pytest.raises(InvalidFile, match="'shoe size'"):
+        rows(data)
+
+
+def test_a_quota_keeps_its_bytes() -> None:
+    """PostfixAdmin's megabytes have 1 024 000 bytes by default; what is smaller than one is one."""
+    head = "username,password,name,maildir,quota,local_part,domain,created,modified,active\n"
+    cells = "a{0}@x.test,{{PLAIN}}x,A,x/,{1},a,x.test,,,1\n"
+    sizes = (1024000000, 1048576000, 5, 0, -1)
+    text = head + "".join(cells.format(n, size) for n, size in enumerate(sizes))
+    read = [values(row).get("quota") for row in rows(text)]
+    assert read == [(str(977 * MB),), (str(1000 * MB),), (str(MB),), None, None]
+
+
+def test_forwarding_of_zimbra_keeps_a_copy_unless_it_was_switched_off() -> None:
+    text = (
+        "name,zimbraAccountStatus,zimbraPrefMailForwardingAddress,zimbraPrefMailLocalDeliveryDisabled\n"
+        "a@x.test,active,b@y.test,FALSE\nb@x.test,active,b@y.test,TRUE\n"
+    )
+    first, second = map(values, rows(text))
+    assert first["forwarding"] == ("b@y.test", "a@x.test")
+    assert second["forwarding"] == ("b@y.test",)
