@@ -241,27 +241,20 @@ def test_the_client_of_a_broken_connection_asks_again(api: Client, served: Serve
 
 def test_the_same_request_at_once_is_done_once(api: Client, served: Served) -> None:
     """While the first is being carried out the others are told to come back."""
-    entered, go_on = threading.Event(), threading.Event()
-    turns = served.gateways.outside.turns
     first: list[requests.Response] = []
-    holding = turns.take(frozenset({"one.test"}))
-
-    def send() -> None:
-        entered.set()
-        first.append(post(Client(api.url, _copy(api)), ANN, password=PASSWORD))
-
-    thread = threading.Thread(target=send)
-    with holding:
+    thread = threading.Thread(
+        target=lambda: first.append(post(Client(api.url, _copy(api)), ANN, password=PASSWORD))
+    )
+    with served.gateways.outside.turns.take(frozenset({"one.test"})):
         thread.start()
-        entered.wait(60)
-        waiting = post(api, ANN, password=PASSWORD)
-        while "Retry-After" not in waiting.headers:
-            waiting = post(api, ANN, password=PASSWORD)
-        assert waiting.json()["_msg"] in {"IDEMPOTENCY_KEY_IN_USE", "SERVER_DOWN"}
-    go_on.set()
+        # Only then: who claims the key waits for the turn, which this thread has.
+        wait_until(lambda: bool(_claims(served)))
+        waiting = refused(post(api, ANN, password=PASSWORD), 409, "IDEMPOTENCY_KEY_IN_USE")
+        assert "Retry-After" in waiting.headers
     thread.join()
+    done(first[0])
     again = at_once(*[lambda: post(Client(api.url, _copy(api)), ANN, password=PASSWORD)] * 3)
-    assert {answer.status_code for answer in again} <= {200, 409}
+    assert [done(answer).headers["Idempotency-Replayed"] for answer in again] == ["true"] * 3
 
 
 def _copy(client: Client) -> requests.Session:
