@@ -32,6 +32,7 @@ from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.imports import IMPORT
 from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.states import APPLY
 from iredldap.web.head import HeadAsGet
 from iredldap.web.idempotency import Idempotency
 from iredldap.web.imports import ImportWork
@@ -60,6 +61,8 @@ from iredldap.web.resources.listing import (
 from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
 from iredldap.web.resources.session import LoginResource, LogoutResource
+from iredldap.web.resources.state_work import ApplyWork
+from iredldap.web.resources.states import ApplyResource, SnapshotResource
 from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiResource
 from iredldap.web.responses import Responses
 from iredldap.web.slots import Slots
@@ -153,7 +156,10 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         change_log,
         config.server.node_name,
         runs=runs_jobs,
-        works={IMPORT: ImportWork(config, directory, outside, change_log, manager)},
+        works={
+            IMPORT: ImportWork(config, directory, outside, change_log, manager),
+            APPLY: ApplyWork(config, directory, outside, change_log, manager),
+        },
     )
     health = _health(config, gateways)
     # Started by `Gateways.start`, in the worker that serves: to make the application starts no
@@ -192,6 +198,8 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         "/api/ldif/maillist/{mail}": LdifMaillistResource(*shared),
         "/api/ldif/alias/{mail}": LdifAliasResource(*shared),
         "/api/import": ImportResource(*shared),
+        "/api/snapshot": SnapshotResource(*shared),
+        "/api/apply": ApplyResource(*shared),
         "/api/jobs": JobsResource(*shared),
         "/api/jobs/{id}": JobResource(*shared),
         "/api/changes": ChangesResource(*shared),

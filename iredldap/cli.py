@@ -15,11 +15,19 @@ _COMMANDS = {
         "configuration:check_config",
         "Check the configuration and report all errors.",
     ),
+    "apply": (
+        "states:apply",
+        "Make accounts, domains and policies what the lines of FILE say (-: standard input).",
+    ),
     "cluster-fault": (
         "dev:cluster_fault",
         "Break a part of the cluster that `iredldap dev --cluster` runs, or mend it.",
     ),
     "dev": ("dev:dev", "Start a private slapd and the API, until Ctrl-C."),
+    "diff": (
+        "states:diff",
+        "Print what `iredldap apply FILE` would change (-: standard input), and change nothing.",
+    ),
     "directory": ("directory:directory", "Look after the directory servers (docs/cluster.md)."),
     "doctor": (
         "doctor:doctor",
@@ -27,7 +35,7 @@ _COMMANDS = {
     ),
     "import": (
         "imports:import_users",
-        "Create the users of a CSV FILE (-: standard input), with their aliases and lists.",
+        "Create the users of a CSV file, with their aliases and lists (docs/import.md).",
     ),
     "init": (
         "configuration:init",
@@ -36,6 +44,10 @@ _COMMANDS = {
     "references": ("lookups:references", "Print what refers to an account or a domain."),
     "resolve": ("lookups:resolve", "Print where mail to ADDRESS goes, step by step."),
     "serve": ("configuration:serve", "Serve the API with gunicorn."),
+    "snapshot": (
+        "states:snapshot",
+        "Print admins, domains, accounts and policies as JSON lines: all, or those of each DOMAIN.",
+    ),
     "token": ("token:token", "Create, list and revoke API tokens (docs/tokens.md)."),
     "undo": (
         "undo:undo",
@@ -44,7 +56,15 @@ _COMMANDS = {
 }
 
 
-_LOGGING = {*_COMMANDS, "admin"} - {"changes", "references", "resolve", "undo"}
+_LOGGING = {*_COMMANDS, "admin"} - {
+    "apply",
+    "changes",
+    "diff",
+    "references",
+    "resolve",
+    "snapshot",
+    "undo",
+}
 """Commands whose modules write log lines; those that call the API see to that when they open it."""
 
 

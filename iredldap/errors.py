@@ -125,7 +125,7 @@ class InvalidLdif(Malformed):
 
 
 class InvalidFile(Malformed):
-    """A file cannot be read: it is no table, of an unknown encoding, or lacks a column."""
+    """A file cannot be read: no table or state, of an unknown encoding, or a column is missing."""
 
     code = "INVALID_FILE"
 

@@ -13,13 +13,14 @@ from iredldap.operations.outside_systems import OutsideSystems
 from iredldap.web.auth import permit_changes, permit_names, permit_token_for, subject_of
 from iredldap.web.endpoints.imports import IMPORT
 from iredldap.web.endpoints.index import ENDPOINTS, OPERATIONS
+from iredldap.web.endpoints.states import APPLY
 
 _ENDPOINTS = {endpoint.id: endpoint for endpoint in ENDPOINTS}
 
 TABLES = {
     endpoint.id: endpoint.table
     for endpoint in ENDPOINTS
-    if endpoint.id in OPERATIONS or endpoint.id == IMPORT
+    if endpoint.id in OPERATIONS or endpoint.id in {IMPORT, APPLY}
 }
 
 

@@ -55,7 +55,7 @@ EMPTIED = {"admin_update": {"language", "name"}, "domain_update": {"language"},
            "user_update": {"language", "gn", "employeeid"}}  # fmt: skip
 
 WHOLE = b"version: 1\n\n# entries: 0\n"
-FILES = {"text/ldif": WHOLE, "text/csv": b"address\r\n"}
+FILES = {"text/ldif": WHOLE, "text/csv": b"address\r\n", "application/x-ndjson": b"\n"}
 """A file with nothing in it, by the type of the file that an endpoint takes."""
 
 _LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
@@ -312,6 +312,7 @@ LENIENT = {"lang", "flag_presence"}
 # Nothing of these is stored; tests of their own are at the end.
 APART = {"login", "user_verify_password", "admin_verify_password", "maillist_delete"}
 APART |= {"ml_get", "ml_delete", "changes_find", "token_create", "import_create"}
+APART |= {"state_get", "state_apply"}
 APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.startswith("ldif_")}
 APART |= {endpoint.id for endpoint in ENDPOINTS if endpoint.id.endswith("_list") or endpoint.view}
 

@@ -4,8 +4,9 @@ import re
 
 from iredldap.web.endpoints.endpoint import Endpoint
 
-NEED_NONE = {"whoami"}
-"""Endpoints that any token may call: it learns nothing but what it is itself."""
+NEED_NONE = {"whoami", "state_get", "state_apply"}
+"""Endpoints that any token may call: it learns nothing but what it is itself. Of a state it reads
+and changes what it could with single calls."""
 
 AREAS = {
     "domain": "domains",

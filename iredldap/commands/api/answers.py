@@ -9,6 +9,9 @@ from typing import Any, Protocol
 Form = Mapping[str, Sequence[str]]
 """Parameters: each name with its values."""
 
+FILE_TYPE = "application/octet-stream"
+"""Type of a body that is a file."""
+
 
 class Unavailable(Exception):
     """The API cannot be reached, or what answers is not one. The text says what to do."""
@@ -80,6 +83,7 @@ class Api(Protocol):
         path: str,
         form: Form = ...,
         headers: Mapping[str, str] = ...,
+        file: bytes | None = ...,
     ) -> Answer:
         """Send a request and return the answer, also a refusal.
 
@@ -88,6 +92,7 @@ class Api(Protocol):
             path: From `/api` on, percent-encoded.
             form: Parameters: in the query string of a GET, else the body.
             headers: More headers.
+            file: The body, with the parameters in the query string.
 
         Raises:
             Unavailable: If there is no answer.

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes, urlencode
 
 from iredldap.app import Gateways, create_app
 from iredldap.changes.progress import Progress
-from iredldap.commands.api.answers import Answer, Form
+from iredldap.commands.api.answers import FILE_TYPE, Answer, Form
 from iredldap.commands.api.failures import Failed
 from iredldap.commands.exit_status import ExitStatus
 from iredldap.commands.logs import errors_only_logged
@@ -50,13 +50,17 @@ class LocalApi:
         path: str,
         form: Form = {},  # noqa: B006 - read only
         headers: Mapping[str, str] = {},
+        file: bytes | None = None,
     ) -> Answer:
         sent = urlencode({name: [*values] for name, values in form.items()}, doseq=True)
         # The rights of whoever may read the secrets of the service.
         caller = Caller(unix_user.name(), "", is_global=True, stored=())
         call = LocalCall(caller, self._begin)
-        body = b"" if method in {"GET", "DELETE"} else sent.encode("ascii")
-        environ = _environ(method, path, "" if body else sent, body, headers)
+        in_query = file is not None or method in {"GET", "DELETE"}
+        body = file if file is not None else b"" if in_query else sent.encode("ascii")
+        environ = _environ(method, path, sent if in_query else "", body, headers)
+        if file is not None:
+            environ["CONTENT_TYPE"] = FILE_TYPE
         status, answered, chunks = _answered(self._application, environ | {KEY: call})
         detail = call.refusal.detail if call.refusal else ""
         return Answer(status, answered, chunks, "" if detail in _codes(call) else detail)

@@ -11,7 +11,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_ope
 
 import click
 
-from iredldap.commands.api.answers import Answer, Form, Unavailable
+from iredldap.commands.api.answers import FILE_TYPE, Answer, Form, Unavailable
 
 _SECONDS = 120.0
 _PREFIX = "/iredadmin/api"
@@ -57,13 +57,15 @@ class RemoteApi:
         path: str,
         form: Form = {},  # noqa: B006 - read only
         headers: Mapping[str, str] = {},
+        file: bytes | None = None,
     ) -> Answer:
         sent = urlencode({name: [*values] for name, values in form.items()}, doseq=True)
-        in_query = method in {"GET", "DELETE"}
+        in_query = file is not None or method in {"GET", "DELETE"}
+        typed = {} if file is None else {"Content-Type": FILE_TYPE}
         request = Request(  # noqa: S310 - the scheme was checked
             f"{self._base}{path}" + (f"?{sent}" if sent and in_query else ""),
-            data=None if in_query else sent.encode("ascii"),
-            headers={"Authorization": f"Bearer {self._token}", **headers},
+            data=file if in_query else sent.encode("ascii"),
+            headers={"Authorization": f"Bearer {self._token}", **typed, **headers},
             method=method,
         )
         try:

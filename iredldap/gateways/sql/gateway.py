@@ -1,6 +1,9 @@
 """What the gateways of the databases have in common."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sql
 
 from iredldap.dit.change_log import TouchedRows
 from iredldap.dit.left_alone import Reverted
@@ -24,6 +27,14 @@ class Gateway:
             ServerDown: If it does not.
         """
         self._database.ask()
+
+    def accounts(self, wanted: sql.Select[Any]) -> set[str]:
+        """Return the accounts that a statement of `tables.policy_accounts` finds.
+
+        Raises:
+            ServerDown: If the database does not respond.
+        """
+        return self._database.read(lambda connection: {*connection.scalars(wanted.distinct())})
 
     def close(self) -> None:
         """Close all connections."""

@@ -20,6 +20,7 @@ from iredldap.web.endpoints.maillists import MAILLISTS
 from iredldap.web.endpoints.policies import POLICIES
 from iredldap.web.endpoints.service import SERVICE
 from iredldap.web.endpoints.session import SESSION
+from iredldap.web.endpoints.states import STATES
 from iredldap.web.endpoints.subscribable import SUBSCRIBABLE_LISTS
 from iredldap.web.endpoints.tokens import TOKENS
 from iredldap.web.endpoints.users import USERS
@@ -37,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *POLICIES,
     *LDIF,
     *IMPORTS,
+    *STATES,
     *CHANGES,
     *TOKENS,
     *SERVICE,

@@ -35,6 +35,7 @@ GROUPS = (
         "Look-ups", "Where mail goes, and what refers to an account.", ("resolve", "references")
     ),
     EndpointGroup("LDIF", "Exports and restores.", ("ldif",)),
+    EndpointGroup("Desired state", "What there is, and what is wanted.", ("snapshot", "apply")),
     EndpointGroup("Tokens", "Keys for programs, and who calls.", ("tokens", "whoami")),
     EndpointGroup("Jobs", "Changes in the background.", ("jobs",)),
     EndpointGroup("Changes", "Who changed what, with the values before and after.", ("changes",)),

@@ -112,6 +112,7 @@ def test_every_generation_is_served(
     _doctor(old, tmp_path)
     _listings(old)
     _views(old)
+    _state(old)
     _deletions(old, mlmmjadmin)
     assert old.world.snapshot() == before
 
@@ -396,6 +397,14 @@ def _listings(old: Old) -> None:
     assert listed("/api/aliases/corp.test") == {"shop@corp.test"}
     lists = {"news@corp.test"} if old.holds(LIST, "mtaTransport") else set()
     assert listed("/api/mls/corp.test") == lists
+
+
+def _state(old: Old) -> None:
+    """What is written is there."""
+    lines = old.api.get("/api/snapshot", hashes="yes").content
+    assert len(lines.splitlines()) > 2
+    report = old.api.send_file("/api/apply", lines).json()["_data"]
+    assert (report["changes"], report["refusals"]) == (0, []), report
 
 
 def _views(old: Old) -> None:

@@ -58,6 +58,7 @@ NO_JOB = (404, "NO_SUCH_JOB")
 NO_CHANGE = (404, "NO_SUCH_CHANGE")
 NO_TOKEN = (404, "NO_SUCH_TOKEN")
 DENIED = (403, "PERMISSION_DENIED")
+NO_FILE = (400, "INVALID_FILE")
 GLOBAL_ADMINS_ACCOUNT = (403, "PERMISSION_DENIED_UPDATE_GLOBAL_ADMIN_PROFILE")
 
 Outcome = tuple[int, str | None]
@@ -105,6 +106,10 @@ def writing(rule: Rule, path: str, **form: str) -> Case:
 TABLE = {
     "ldif_all": reading(GLOBAL_ADMINS, "/api/ldif"),
     "ldif_restore": reading(GLOBAL_ADMINS, "/api/ldif"),
+    "state_get": reading(WHOEVER_IS_IN, "/api/snapshot"),
+    "state_apply": reading(
+        {**dict.fromkeys(CALLERS, NO_FILE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/apply"
+    ),
     "login": reading(ANYBODY, "/api/login", username=ADMIN, password=ADMIN_PASSWORD),
     "logout": reading(WHOEVER_IS_IN, "/api/logout"),
     "openapi": reading(ANYBODY, "/openapi.json"),
@@ -930,6 +935,7 @@ WITHOUT_RULES = {
     "admin_create", "admin_update", "admin_verify_password",
     "domains_list", "users_list", "aliases_list", "mls_list",
     "ldif_all", "ldif_restore", "jobs_list", "changes_find", "token_create",
+    "state_get", "state_apply",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip
 """Endpoints that have parameters, of which all are for whoever may call."""

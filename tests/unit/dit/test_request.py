@@ -117,6 +117,7 @@ def test_every_change_of_the_api_has_its_operation() -> None:
         "user_verify_password",
         "ldif_restore",
         "import_create",
+        "state_apply",
         "token_create",
         "token_delete",
     }

@@ -1,0 +1,76 @@
+"""Find the parameters in which a thing that is there differs from its line."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from iredldap.desired.lines import form_values
+from iredldap.desired.state_kinds import HASH
+from iredldap.dit.fields import Table, Verb
+from iredldap.dit.form_parser import parse
+from iredldap.dit.views.params import shown_value
+from iredldap.errors import InvalidPasswordScheme, Malformed
+
+ONCE = frozenset({"password"})
+"""Parameters of a new account alone: the user may have changed them since."""
+
+Difference = tuple[object, object]
+"""A value as it is, and as it is wanted; None: it is not set."""
+
+
+def differences(
+    table: Table,
+    wanted: Mapping[str, Any],
+    view: Mapping[str, Any],
+    hash_of: Callable[[str], str] = str,
+) -> dict[str, Difference]:
+    """Return the parameters that differ, each with its value as it is and as it is wanted.
+
+    What a line does not name may be anything.
+
+    Args:
+        table: The rows of the change.
+        wanted: The parameters of the line.
+        view: Those that there are.
+        hash_of: Brings the hash of a password into the form that is stored.
+    """
+    rows = {row.name: row for row in table if row.verb is Verb.SET}
+    found: dict[str, Difference] = {}
+    for name, value in wanted.items():
+        if name in ONCE or _is_same(value, view.get(name)):
+            continue
+        meant = value
+        if name in rows:
+            # Of one that is malformed the change itself will say so.
+            with suppress(Malformed):
+                meant = _as_shown(table, name, value, hash_of)
+        if not _is_same(meant, view.get(name)):
+            found[name] = (view.get(name), meant)
+    return found
+
+
+def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], str]) -> object:
+    """Return a value that was written by hand as a view has it.
+
+    Raises:
+        Malformed: If a request with it would be refused.
+    """
+    if name == HASH:
+        try:
+            return hash_of(str(value))
+        except InvalidPasswordScheme:
+            return value
+    row = next(row for row in table if row.name == name)
+    parsed = parse((row.but(required=False, required_with=()),), {name: form_values(value)})
+    texts = [
+        row.kind.from_stored(one)
+        for change in (*parsed.changes, *parsed.odd)
+        for one in change.values
+    ]
+    return shown_value(row, texts)
+
+
+def _is_same(value: object, shown: object) -> bool:
+    if isinstance(value, list) and isinstance(shown, list):
+        return value == shown or sorted({*map(str, value)}) == shown
+    return value == shown

@@ -1,0 +1,63 @@
+"""Create the users of a state together, as an import does."""
+
+from collections.abc import Sequence
+
+from iredldap.desired.batches import Batches
+from iredldap.desired.gate import FATAL, Gate, strictly
+from iredldap.desired.lines import StateLine, form_values
+from iredldap.desired.outcomes import StateReport
+from iredldap.desired.rows import LISTS, UserRow
+from iredldap.desired.rows import USER as NEW_USER
+from iredldap.desired.state_kinds import USER
+from iredldap.errors import Refusal
+
+_TABLE = tuple(row for row in NEW_USER if row is not LISTS)
+
+
+def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) -> None:
+    """Create users, each with all of its parameters but those that name others.
+
+    Args:
+        gate: For whom; its changes are those of the users.
+        lines: Users that do not exist.
+        report: Gets what became of them.
+
+    Raises:
+        ServerDown, ChangeLogUnavailable: As `Batches.run`.
+    """
+    rows: list[UserRow] = []
+    for line in lines:
+        form = {
+            name: form_values(value)
+            for name, value in line.params.items()
+            if name not in USER.references and value not in ("", [])
+        }
+        try:
+            rows.append(UserRow(line.number, line.name, strictly(_TABLE, form)))
+        except Refusal as refusal:
+            report.refuse(line, refusal)
+    batches = Batches(
+        gate.context,
+        gate.log,
+        gate.calls.permit,
+        gate.of,
+        job=gate.job,
+        request_id=gate.request_id,
+        patience=gate.patience,
+        check=gate.check,
+    )
+    by_number = {line.number: line for line in lines}
+    for outcomes in batches.run(rows):
+        for one in outcomes:
+            line = by_number[one.row.line]
+            if one.refusal:
+                _refuse(report, line, one.refusal)
+            elif one.result == "created":
+                outcome = report.of(line)
+                outcome.result, outcome.ignored = "created", one.ignored
+
+
+def _refuse(report: StateReport, line: StateLine, refusal: Refusal) -> None:
+    if isinstance(refusal, FATAL):
+        raise refusal
+    report.refuse(line, refusal)

@@ -1,0 +1,209 @@
+"""Snapshots, and states that are applied, judged by what stands in directory and tables."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from tests.support.client import Client, done, refused
+from tests.support.databases import Urls
+from tests.support.everything import everything
+from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.world import World
+
+DOMAIN = "home.test"
+PASSWORD = "a good password"
+
+
+@pytest.fixture
+def beside(mlmmjadmin: MlmmjadminServer) -> dict[str, dict[str, Any]]:
+    return {"mlmmjadmin": mlmmjadmin.settings}
+
+
+@pytest.fixture
+def home(api: Client) -> str:
+    """A domain with something of every kind, beside an admin and policies."""
+    done(api.post(f"/api/domain/{DOMAIN}", name="Home", defaultQuota=10, numberOfUsers=50))
+    for name in ("ann", "bob"):
+        done(api.post(f"/api/user/{name}@{DOMAIN}", password=PASSWORD, name=name.title()))
+    done(api.put(f"/api/user/ann@{DOMAIN}", aliases=f"anna@{DOMAIN}", quota=20, gn="Ann"))
+    done(api.put(f"/api/user/bob@{DOMAIN}", forwarding=f"anna@{DOMAIN},bob@{DOMAIN}"))
+    done(api.post(f"/api/maillist/all@{DOMAIN}", members=f"ann@{DOMAIN},bob@{DOMAIN}"))
+    done(api.post(f"/api/ml/news@{DOMAIN}", name="News", max_message_size=1000))
+    done(api.put(f"/api/ml/news@{DOMAIN}", add_subscribers="x@far.test", require_confirm="no"))
+    done(api.post(f"/api/alias/sales@{DOMAIN}", members=f"anna@{DOMAIN},x@far.test"))
+    done(api.post("/api/admin/chief@far.test", password=PASSWORD, maxDomains=3))
+    done(api.put(f"/api/domain/{DOMAIN}", aliasDomains="a.test", catchall=f"ann@{DOMAIN}"))
+    done(api.put(f"/api/domain/admins/{DOMAIN}", addAdmin=f"chief@far.test,ann@{DOMAIN}"))
+    done(api.post("/api/throttle/global/inbound", period=60, max_msgs=100))
+    done(api.post(f"/api/throttle/ann@{DOMAIN}/outbound", period=60, max_msgs=5))
+    done(api.post(f"/api/greylisting/{DOMAIN}", status="enable"))
+    done(api.post(f"/api/greylisting/{DOMAIN}/whitelists", senders="@far.test"))
+    done(api.post("/api/greylisting/whitelist_spf_domains", domains="far.test"))
+    done(api.post(f"/api/wblist/inbound/blacklist/{DOMAIN}", addresses="x@bad.test,@worse.test"))
+    done(api.put(f"/api/spampolicy/domain/{DOMAIN}", spam_score=6))
+    return DOMAIN
+
+
+def snapshot(api: Client, **parameters: str) -> bytes:
+    answer = api.get("/api/snapshot", **parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    return answer.content
+
+
+def objects(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def state(lines: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def applied(api: Client, data: bytes, **parameters: str) -> dict[str, Any]:
+    answer = api.send_file("/api/apply", data, **parameters)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["_data"]
+    return found
+
+
+def counts(report: dict[str, Any]) -> dict[str, int]:
+    names = ("created", "renamed", "updated", "deleted", "unchanged", "refused")
+    return {name: report[name] for name in names if report[name]}
+
+
+def test_a_snapshot_is_made_again_in_an_empty_directory(
+    api: Client, world: World, urls: Urls, home: str, mlmmjadmin: MlmmjadminServer
+) -> None:
+    """The second snapshot has the same bytes; applied once more it changes nothing."""
+    before = snapshot(api, hashes="yes", ids="no")
+    assert snapshot(api, hashes="yes", ids="no") == before
+    kinds = {line["kind"] for line in objects(before)}
+    assert {"domain", "admin", "user", "maillist", "ml", "alias", "spampolicy"} <= kinds
+    assert not applied(api, before)["changes"]
+    done(api.delete(f"/api/domain/{home}"))
+    done(api.delete("/api/admin/chief@far.test"))
+    done(api.post("/api/throttle/global/inbound", period=0))
+    done(api.post("/api/greylisting/whitelist_spf_domains", domains=""))
+    first = applied(api, before)
+    assert first["refusals"] == [], json.dumps(first["refusals"])
+    assert snapshot(api, hashes="yes", ids="no") == before
+    kept = everything(world, urls, mlmmjadmin)
+    again = applied(api, before)
+    assert (again["changes"], again["refused"]) == (0, 0)
+    assert again["unchanged"] == again["lines"]
+    assert everything(world, urls, mlmmjadmin) == kept
+    done(Client(api.url).log_in(f"ann@{home}", PASSWORD).put(f"/api/user/ann@{home}", name="A"))
+
+
+def test_only_what_differs_is_changed(api: Client, world: World, home: str) -> None:
+    """By a line of a few parameters, in any spelling; what it does not name stays."""
+    before = world.snapshot()
+    ann = {"kind": "user", "mail": f"ANN@{home}", "quota": "20", "aliases": [f"Anna@{home}"]}
+    report = applied(api, state([ann]))
+    assert counts(report) == {"unchanged": 1}
+    assert world.snapshot() == before
+    report = applied(api, state([ann | {"quota": 30, "name": "Ann"}]), dry_run="yes")
+    (change,) = report["changed"]
+    assert (change["result"], change["differs"]) == ("updated", {"quota": [20, 30]})
+    assert "replace: mailQuota" in change["ldif"]
+    assert world.snapshot() == before
+    assert counts(applied(api, state([ann | {"quota": 30}]))) == {"updated": 1}
+    (logged,) = api.get("/api/changes", limit="1").json()["_data"]
+    assert (logged["endpoint"], logged["account"]) == ("user_update", f"ann@{home}")
+
+
+def test_an_id_renames(api: Client, world: World, home: str) -> None:
+    """Also in a chain, where each takes the address of the next one."""
+    lines = {line.get("mail"): line for line in objects(snapshot(api, kinds="user"))}
+    ann, bob = lines[f"ann@{home}"], lines[f"bob@{home}"]
+    wanted = [ann | {"mail": f"bob@{home}"}, bob | {"mail": f"robert@{home}"}]
+    for line in wanted:
+        line.pop("forwarding", None)
+    report = applied(api, state(wanted))
+    assert counts(report) == {"renamed": 2}, report
+    found = {line.get("mail"): line for line in objects(snapshot(api, kinds="user"))}
+    assert found[f"bob@{home}"]["id"] == ann["id"]
+    assert found[f"robert@{home}"]["id"] == bob["id"]
+    # Both would have to have an address that the other one has.
+    swapped = [ann | {"mail": f"robert@{home}"}, bob | {"mail": f"bob@{home}"}]
+    report = applied(api, state(swapped))
+    assert [one["code"] for one in report["refusals"]] == ["ALREADY_EXISTS"] * 2
+
+
+def test_what_is_covered_and_not_named_is_deleted(api: Client, world: World, home: str) -> None:
+    """Of a snapshot all that it covers; of a file by hand the kinds that it has in a domain."""
+    done(api.post("/api/domain/other.test"))
+    done(api.post("/api/user/x@other.test", password=PASSWORD))
+    before = objects(snapshot(api, domains=home))
+    names = {f"bob@{home}", f"sales@{home}"}
+    kept = [line for line in before if line.get("mail") not in names]
+    assert counts(applied(api, state(kept)))["unchanged"] == len(kept) - 1
+    report = applied(api, state(kept), prune="yes", dry_run="yes")
+    assert {one["name"] for one in report["changed"] if one["result"] == "deleted"} == names
+    report = applied(api, state(kept), prune="yes")
+    assert (report["deleted"], report["refused"]) == (2, 0), report
+    found = {line.get("mail") for line in objects(snapshot(api))}
+    assert not names & found
+    assert {f"all@{home}", "x@other.test"} <= found
+    by_hand = [{"kind": "user", "mail": f"eve@{home}", "password": PASSWORD}]
+    report = applied(api, state(by_hand), prune="yes")
+    assert (report["created"], report["deleted"]) == (1, 1), report
+    found = {line.get("mail") for line in objects(snapshot(api))}
+    assert {f"all@{home}", f"news@{home}", "x@other.test", "chief@far.test"} <= found
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "kind": ({"kind": "nothing", "mail": "x@home.test"}, "INVALID_FILE"),
+    "mail": ({"kind": "user", "mail": "nobody"}, "INVALID_MAIL"),
+    "domain": ({"kind": "user", "mail": "x@none.test", "password": PASSWORD}, "NO_SUCH_ACCOUNT"),
+    "password": ({"kind": "user", "mail": "new@home.test"}, "PW_EMPTY"),
+    "unknown": ({"kind": "user", "mail": "ann@home.test", "nothing": 1}, "INVALID_PARAMETER"),
+    "value": ({"kind": "user", "mail": "bob@home.test", "quota": "much"}, "INVALID_PARAMETER"),
+    "other": ({"kind": "user", "mail": "sales@home.test", "password": PASSWORD}, "ALREADY_EXISTS"),
+    "twice": ({"kind": "alias", "mail": "sales@home.test"}, "INVALID_FILE"),
+}
+
+
+def test_a_line_that_is_refused_holds_no_other_up(api: Client, home: str) -> None:
+    good = {"kind": "alias", "mail": f"sales@{home}", "name": "Sales"}
+    lines: list[dict[str, Any]] = [good, *(line for line, _ in BAD.values())]
+    report = applied(api, state(lines))
+    assert counts(report) == {"updated": 1, "refused": len(BAD)}, report
+    told = {one["line"]: one["code"] for one in report["refusals"]}
+    assert told == {number: code for number, (_, code) in enumerate(BAD.values(), 2)}
+
+
+def test_files_by_hand(api: Client, home: str) -> None:
+    """YAML, TOML and an array, with truth values; what is no list is refused as a whole."""
+    text = f"""
+- kind: user
+  mail: cat@{home}
+  password: {PASSWORD}
+  name: Cat
+- {{kind: domain, domain: {home}, name: Home}}
+"""
+    assert counts(applied(api, text.encode(), format="yaml")) == {"created": 1, "unchanged": 1}
+    text = f'[[state]]\nkind = "user"\nmail = "cat@{home}"\nquota = 7\nforwarding = []\n'
+    assert counts(applied(api, text.encode(), format="toml")) == {"updated": 1}
+    text = json.dumps([{"kind": "user", "mail": f"cat@{home}", "accountStatus": "disabled"}])
+    assert counts(applied(api, text.encode())) == {"updated": 1}
+    for bad, format_ in ((b"kind: user", "yaml"), (b"{", "ndjson"), (b"!!python/x", "yaml")):
+        refused(api.send_file("/api/apply", bad, format=format_), 400, "INVALID_FILE")
+
+
+def test_rights_are_those_of_the_single_calls(api: Client, served: Any, home: str) -> None:
+    """A normal admin reads and sets what is in their domains, and no hashes."""
+    done(api.post("/api/domain/other.test"))
+    chief = served.client().log_in("chief@far.test", PASSWORD)
+    found = objects(snapshot(chief))
+    assert found[0]["domains"] == [home]
+    assert {line["kind"] for line in found} >= {"domain", "user", "alias"}
+    assert not {"admin", "global"} & {line["kind"] for line in found}
+    refused(chief.get("/api/snapshot", hashes="yes"), 403, "PERMISSION_DENIED")
+    refused(chief.get("/api/snapshot", domains="other.test"), 404, "NO_SUCH_ACCOUNT")
+    report = applied(chief, state(found))
+    assert (report["changes"], report["refused"]) == (0, 0), report
+    report = applied(chief, state([{"kind": "domain", "domain": "other.test", "name": "Mine"}]))
+    assert [one["code"] for one in report["refusals"]] == ["PERMISSION_DENIED"]
