@@ -53,9 +53,11 @@ from iredldap.web.resources.ldif import (
     LdifUserResource,
 )
 from iredldap.web.resources.listing import (
+    AdminsResource,
     AliasesResource,
     DomainsResource,
     ListsResource,
+    MaillistsResource,
     UsersResource,
 )
 from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
@@ -190,6 +192,8 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         "/api/users/{domain}": UsersResource(*shared),
         "/api/aliases/{domain}": AliasesResource(*shared),
         "/api/mls/{domain}": ListsResource(*shared),
+        "/api/maillists/{domain}": MaillistsResource(*shared),
+        "/api/admins": AdminsResource(*shared),
         "/api/ldif": LdifAllResource(*shared),
         "/api/ldif/domain/{domain}": LdifDomainResource(*shared),
         "/api/ldif/catchall/{domain}": LdifCatchallResource(*shared),

@@ -227,26 +227,35 @@ def new(
     return {name: encoded(values) for name, values in attributes.items()}
 
 
-_MADE_OF = {
-    "managed_domains": "domainAdmin",
-    "settings": settings.ATTRIBUTE,
-    "isglobaladmin": "domainGlobalAdmin",
+MADE_OF: Mapping[str, tuple[str, ...]] = {
+    "settings": (settings.ATTRIBUTE,),
+    "isglobaladmin": ("domainGlobalAdmin",),
 }
+"""Keys of an admin in an answer, and the attributes of the admin that they come from."""
 
 
-def profile(entry: Entry, managed: list[str], hidden: Iterable[str]) -> dict[str, Any]:
-    """Return an admin as an answer: the attributes, and keys as iRedAdmin with SQL has them.
+def shown(entry: Entry, hidden: Iterable[str]) -> dict[str, Any]:
+    """Return an admin as listings show it: the attributes, and keys as iRedAdmin with SQL has them.
 
     Args:
         entry: The admin.
-        managed: The domains that name them.
         hidden: Attributes that are left out, along with the keys computed from them.
     """
+    withheld = {name.lower() for name in hidden}
     computed = {
-        "managed_domains": managed,
         "settings": settings.read(entry.texts(settings.ATTRIBUTE)),
         "isglobaladmin": int(user.is_global_admin(entry)),
     }
+    seen = {key: value for key, value in computed.items() if not _parts(key) & withheld}
+    return {**show(entry, withheld), **seen}
+
+
+def profile(entry: Entry, managed: list[str], hidden: Iterable[str]) -> dict[str, Any]:
+    """Return an admin as a read of one shows it, with the domains that name them."""
     withheld = {name.lower() for name in hidden}
-    shown = {k: v for k, v in computed.items() if not {k, _MADE_OF[k].lower()} & withheld}
-    return {**show(entry, withheld), **shown}
+    domains = {} if withheld & {"managed_domains", "domainadmin"} else {"managed_domains": managed}
+    return {**shown(entry, hidden), **domains}
+
+
+def _parts(key: str) -> set[str]:
+    return {key, *(name.lower() for name in MADE_OF[key])}

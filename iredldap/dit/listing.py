@@ -97,6 +97,7 @@ DOMAINS: Table = (
 USERS: Table = (_EMAIL_ONLY, _disabled_only("users"), *_PAGES)
 ALIASES: Table = (_EMAIL_ONLY, _disabled_only("aliases"), *_PAGES)
 LISTS: Table = (_EMAIL_ONLY, *_PAGES)
+ADMINS: Table = (_EMAIL_ONLY, _disabled_only("admins"), *_PAGES)
 
 
 @dataclass(frozen=True)

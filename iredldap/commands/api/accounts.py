@@ -5,8 +5,9 @@ what has a password `passwd`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -106,17 +107,21 @@ class _Kinds:
         found: The calls, by kinds.
         readers: The calls that read a thing, by kinds: they show which kind it is.
         default: The kind that is meant without an option; None: the one that the thing is.
+        together: Whether all kinds are meant without an option.
     """
 
     found: Mapping[str, Call]
     readers: Mapping[str, Call]
     default: str | None = None
+    together: bool = False
 
     def options(self) -> Iterator[click.Option]:
         if len(self.found) > 1:
-            words = f"default: {self.default}" if self.default else "default: what it is"
+            words = "all" if self.together else self.default or "what it is"
             choice = click.Choice([*self.found])
-            yield click.Option(["--kind"], type=choice, help=f"Which kind of list.  [{words}]")
+            yield click.Option(
+                ["--kind"], type=choice, help=f"Which kind of list.  [default: {words}]"
+            )
 
     def choose(self, api: Api, given: Given) -> Chosen:
         names = path_names(given)
@@ -124,7 +129,7 @@ class _Kinds:
 
     def _kind(self, api: Api, given: Given, names: Mapping[str, str]) -> str:
         first, *others = self.found
-        if not others:
+        if not others or (self.together and not given["kind"]):
             return first
         if kind := given["kind"] or self.default:
             return str(kind)
@@ -148,13 +153,19 @@ def commands(noun: Noun) -> Iterator[click.Command]:
 
 
 def _made(
-    noun: Noun, name: str, pattern: str, *, default: str | None = None, **facts: Any
+    noun: Noun,
+    name: str,
+    pattern: str,
+    *,
+    default: str | None = None,
+    together: bool = False,
+    **facts: Any,
 ) -> click.Command | None:
     """Make a command of the calls of a pattern; None: there are none."""
     found = noun.calls(pattern)
     if not found:
         return None
-    kinds = _Kinds(found, noun.calls("{0}_get"), default)
+    kinds = _Kinds(found, noun.calls("{0}_get"), default, together)
     first, *_ = found.values()
     row = CommandRow(
         name=name,
@@ -187,18 +198,21 @@ def _show(noun: Noun) -> click.Command | None:
 
 def _list(noun: Noun) -> click.Command | None:
     rows = _parameters(noun, "{1}_list", *_OF_PAGES, *_NAMES_ONLY)
+    listings = noun.calls("{1}_list").values()
 
     def read(api: Api, asked: Asked, given: Given) -> None:
         only = next(filter(asked.call.parameter, _NAMES_ONLY))
         chosen = {VIEW: PARAMETERS, "fields": ",".join(noun.columns)}
         listed = asked.with_form(**{only: "yes"} if given["names"] else chosen)
-        found: Any = [] if given["names"] else {}
-        for page in pages(api, listed, given["limit"]):
-            found = found + page if given["names"] else found | page
+        every = [listed] if given.get("kind") else [replace(listed, call=one) for one in listings]
+        found: dict[str, Any] = {}
+        for page in chain.from_iterable(pages(api, one, given["limit"]) for one in every):
+            found |= dict.fromkeys(page) if given["names"] else page
+        found = dict(islice(sorted(found.items()), given["limit"]))
         if given["as_json"]:
-            render.as_json(found)
+            render.as_json([*found] if given["names"] else found)
         elif given["names"]:
-            render.names(found)
+            render.names([*found])
         else:
             render.profiles(found, noun.columns, noun.key)
 
@@ -211,12 +225,7 @@ def _list(noun: Noun) -> click.Command | None:
             ]
         return made
 
-    default = [*noun.calls("{1}_list")][-1:]
-    return with_options(
-        _made(
-            noun, "list", "{1}_list", reads=read, parameters=rows, default=next(iter(default), None)
-        )
-    )
+    return with_options(_made(noun, "list", "{1}_list", reads=read, parameters=rows, together=True))
 
 
 def _create(noun: Noun) -> click.Command | None:

@@ -41,7 +41,7 @@ _NAMED: Mapping[str, str] = {
 _KINDS: Mapping[str, tuple[str, str]] = {
     "user": ("user", "users"),
     "alias": ("alias", "aliases"),
-    "maillist": ("list", ""),
+    "maillist": ("list", "maillists"),
     "ml": ("list", "mls"),
     "admin": ("admin", ""),
 }

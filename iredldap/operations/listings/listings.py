@@ -1,4 +1,4 @@
-"""List the domains of a caller, and the accounts of one type in a domain.
+"""List the domains of a caller, the standalone admins, and the accounts of one type in a domain.
 
 Whole listings of profiles come in the directory's order, as the entries arrive. Names, and pages,
 are sorted by key: the name of the domain or the address, in lower case. The directory does not
@@ -14,7 +14,7 @@ from itertools import chain
 from operator import itemgetter
 
 from iredldap import finders
-from iredldap.dit import alias, names
+from iredldap.dit import admin, alias, names
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.filters import contains, either, equals, every, negated
 from iredldap.dit.listing import ListingOptions
@@ -67,6 +67,15 @@ def _lists(_directory: Directory, _caller: Caller, home: str) -> Query:
     return Query(home, Scope.SUBTREE, by_mlmmj)
 
 
+def _maillists(_directory: Directory, _caller: Caller, home: str) -> Query:
+    others = negated(equals("enabledService", "mlmmj"))
+    return Query(home, Scope.SUBTREE, every(equals("objectClass", "mailList"), others))
+
+
+def _admins(directory: Directory, _caller: Caller, _: str) -> Query:
+    return Query(directory.tree.admin_base, Scope.SUBTREE, equals("objectClass", "mailAdmin"))
+
+
 # Members of an alias are computed, and requested only where they are shown. A list's members are on
 # other entries: a listing does not search for them.
 DOMAINS = ListedKind(
@@ -78,6 +87,10 @@ DOMAINS = ListedKind(
 USERS = ListedKind(_users, computed=dict.fromkeys(USAGE, ()), has_usage=True, params=kinds.USER)
 ALIASES = ListedKind(_aliases, aliases.shown, {"members": (alias.MEMBERS,)}, params=kinds.ALIAS)
 LISTS = ListedKind(_lists, params=kinds.SUBSCRIBABLE)
+MAILLISTS = ListedKind(_maillists, params=kinds.MAILLIST)
+ADMINS = ListedKind(
+    _admins, admin.shown, admin.MADE_OF, params=kinds.ADMIN, searched=("mail", "cn")
+)
 
 
 @dataclass(frozen=True)
@@ -184,6 +197,9 @@ class Listing:
 
     def _found(self, attributes: tuple[str, ...]) -> Generator[Entry, None, None]:
         """Search below the usual DN of the domain, or else below the domain of this name."""
+        if not self._domain:
+            yield from self._directory.stream(self._query("", attributes))
+            return
         try:
             # Nearly always its DN, so that the domain need not be searched for first.
             query = self._query(self._directory.tree.domain(self._domain), attributes)

@@ -72,4 +72,35 @@ LISTINGS: tuple[Endpoint, ...] = (
         era="later",
         load=Load.HEAVY,
     ),
+    Endpoint(
+        id="maillists_list",
+        method="GET",
+        path="/api/maillists/{domain}",
+        auth=ADMINS,
+        summary="List the unsubscribable mailing lists of a domain, by its name or that of one of"
+        " its alias domains.",
+        table=listing.LISTS,
+        bare=(NDJSON,),
+        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Attributes of each list as the directory has them, by address; or a sorted list"
+        " of addresses. Members are shown with `view=params`.",
+        shape="Listing",
+        era="ours",
+        load=Load.HEAVY,
+    ),
+    Endpoint(
+        id="admins_list",
+        method="GET",
+        path="/api/admins",
+        auth=("global_admin",),
+        summary="List the standalone admins; mail users with rights are none.",
+        table=listing.ADMINS,
+        bare=(NDJSON,),
+        errors=("PERMISSION_DENIED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        returns="Profiles, as a read of one admin has them, but without managed_domains, by"
+        " address; or a sorted list of addresses.",
+        shape="Listing",
+        era="ours",
+        load=Load.HEAVY,
+    ),
 )

@@ -1,4 +1,4 @@
-"""`/api/domains`, `/api/users/{domain}`, `/api/aliases/{domain}` and `/api/mls/{domain}`."""
+"""`/api/domains`, `/api/admins`, and the listings of accounts of a domain."""
 
 import string
 from collections.abc import Iterable, Iterator, Mapping
@@ -110,3 +110,19 @@ class ListsResource(_ListingResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
         hidden = self.context(request).config.api.api_hidden_user_profiles
         self._list(request, response, listings.LISTS, domain, hidden)
+
+
+class MaillistsResource(_ListingResource):
+    """All unsubscribable lists of a domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain: str) -> None:
+        hidden = self.context(request).config.api.api_hidden_user_profiles
+        self._list(request, response, listings.MAILLISTS, domain, hidden)
+
+
+class AdminsResource(_ListingResource):
+    """All standalone admins."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        hidden = self.context(request).config.api.api_hidden_admin_profiles
+        self._list(request, response, listings.ADMINS, hidden=hidden)

@@ -156,6 +156,33 @@ def test_a_change_is_named_for_programs(firm: str, api: Client) -> None:
     assert logged["endpoint"] == "user_update"
 
 
+def test_lists_of_both_kinds_are_listed_together(firm: str, api: Client, world: World) -> None:
+    """One kind alone is asked for by an option."""
+    for name in ("plain", "staff"):
+        answered(api.post(f"/api/maillist/{name}@{DOMAIN}", name=name.title()))
+    news = f"news@{DOMAIN}"
+    services = ["mail", "deliver", "mlmmj"]
+    world.add(world.tree.maillist(news), objectClass="mailList", mail=news, enabledService=services)
+    both = [f"{name}@{DOMAIN}" for name in ("news", "plain", "staff")]
+    assert done("list", "list", DOMAIN, "--names").split() == both
+    assert done("list", "list", DOMAIN, "--names", "--limit", "2").split() == both[:2]
+    assert done("list", "list", DOMAIN, "--names", "--kind", "plain").split() == both[1:]
+    assert done("list", "list", DOMAIN, "--names", "--kind", "subscribable").split() == both[:1]
+    plain = done("list", "list", DOMAIN, "--kind", "plain").splitlines()
+    assert [line.split() for line in plain[1:]] == [
+        [f"plain@{DOMAIN}", "Plain", "public"],
+        [f"staff@{DOMAIN}", "Staff", "public"],
+    ]
+
+
+def test_admins_are_listed(firm: str, api: Client) -> None:
+    answered(api.post("/api/admin/eve@far.test", password=PASSWORD, name="Eve"))
+    assert done("admin", "list", "--names").split() == ["eve@far.test", ADMIN]
+    assert done("admin", "list", "--search", "eve").splitlines()[1].split() == [
+        "eve@far.test", "Eve", "active",
+    ]  # fmt: skip
+
+
 def test_policies_of_everybody_a_domain_and_an_account(firm: str, api: Client) -> None:
     """One command for the three; ACCOUNT says which."""
     for account in ("global", DOMAIN, ANN):

@@ -8,7 +8,7 @@ import pytest
 from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.views import view
-from tests.support.world import World
+from tests.support.world import ADMIN, World
 
 CORP = "corp.test"
 LINES = {"Accept": "application/x-ndjson"}
@@ -31,6 +31,8 @@ def corp(api: Client) -> str:
     done(api.post(f"/api/alias/team@{CORP}", members=f"ann@{CORP}"))
     done(api.post(f"/api/alias/all@{CORP}"))
     done(api.post(f"/api/ml/news@{CORP}"))
+    done(api.post(f"/api/maillist/all.staff@{CORP}", members=f"ann@{CORP},x@far.test"))
+    done(api.post("/api/admin/eve@admins.test", password="a good password", maxUsers="9"))
     return CORP
 
 
@@ -46,6 +48,8 @@ LISTED = {
     f"/api/users/{CORP}": ("user", [f"{name}@{CORP}" for name in ("ann", "bob", "eve")]),
     f"/api/aliases/{CORP}": ("alias", [f"all@{CORP}", f"team@{CORP}"]),
     f"/api/mls/{CORP}": ("ml", [f"news@{CORP}"]),
+    f"/api/maillists/{CORP}": ("maillist", [f"all.staff@{CORP}"]),
+    "/api/admins": ("admin", ["eve@admins.test", ADMIN]),
 }
 
 

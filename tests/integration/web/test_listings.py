@@ -38,6 +38,7 @@ PASSWORD = "a good password"
 STORED = salted(PASSWORD)
 ANN, BOB, EVE = USERS = ["ann@corp.test", "bob@corp.test", "eve@corp.test"]
 LISTS = "/api/mls/corp.test"
+PLAIN = ["plain@corp.test"]
 
 
 @pytest.fixture
@@ -116,6 +117,49 @@ def test_subscribable_lists_are_shown_as_they_are_stored(corp: Client, world: Wo
     assert found.keys() == {"chat@corp.test", "news@corp.test"}
     stored = world.attributes(world.tree.maillist("news@corp.test"))
     assert {name: set(values) for name, values in found["news@corp.test"].items()} == stored
+
+
+def test_unsubscribable_lists_are_shown_as_they_are_stored(corp: Client, world: World) -> None:
+    """By the name of an alias domain, too; a list of a normal admin's domain is theirs to see."""
+    path, (plain,) = "/api/maillists/corp.test", PLAIN
+    found = listed(corp, path)
+    assert found.keys() == {plain}
+    stored = world.attributes(world.tree.maillist(plain))
+    assert {name: set(values) for name, values in found[plain].items()} == stored
+    assert listed(corp, "/api/maillists/corp.example") == found
+    assert listed(corp, path, email_only="yes", search="PLAI") == PLAIN
+    assert listed(corp, path, email_only="yes", search="news") == []
+    refused(corp.get("/api/maillists/missing.test"), 404, "NO_SUCH_ACCOUNT")
+
+
+def test_admins_are_those_that_single_reads_show(corp: Client, world: World) -> None:
+    """But for the domains that name them; mail users with rights are none of them."""
+    eve = "eve@admins.test"
+    done(corp.post(f"/api/admin/{eve}", password=PASSWORD, name="Eve", maxUsers="9"))
+    done(corp.put(f"/api/admin/{eve}", accountStatus="disabled"))
+    done(corp.put(f"/api/user/{ANN}", isGlobalAdmin="yes"))
+    found = listed(corp, "/api/admins")
+    assert found.keys() == {ADMIN, eve}
+    for mail, profile in found.items():
+        single = data(corp.get(f"/api/admin/{mail}"))
+        assert single.pop("managed_domains") == []
+        assert profile == single
+    assert listed(corp, "/api/admins", email_only="yes") == [eve, ADMIN]
+    assert listed(corp, "/api/admins", disabled_only="yes", email_only="yes") == [eve]
+    assert listed(corp, "/api/admins", fields="settings,isGlobalAdmin", limit=1) == {
+        eve: {"settings": {"create_max_users": 9}, "isglobaladmin": 0}
+    }
+
+
+def test_hidden_attributes_of_admins_stay_hidden(serve: Any, corp: Client) -> None:
+    client = (
+        serve(api={"api_hidden_admin_profiles": ["userPassword", "accountSetting"]})
+        .client()
+        .log_in()
+    )
+    shown = listed(client, "/api/admins")[ADMIN]
+    assert "mail" in shown
+    assert not {"accountSetting", "settings", "userPassword"} & shown.keys()
 
 
 def test_profiles_come_in_the_directory_s_order(corp: Client, world: World) -> None:
