@@ -35,7 +35,7 @@ _COMMANDS = {
     ),
     "import": (
         "imports:import_users",
-        "Create the users of a CSV file, with their aliases and lists (docs/import.md).",
+        "Create the users of a CSV FILE (-: standard input), with their aliases and lists.",
     ),
     "init": (
         "configuration:init",

@@ -106,6 +106,9 @@ def writing(rule: Rule, path: str, **form: str) -> Case:
 TABLE = {
     "ldif_all": reading(GLOBAL_ADMINS, "/api/ldif"),
     "ldif_restore": reading(GLOBAL_ADMINS, "/api/ldif"),
+    "import_create": reading(
+        {**dict.fromkeys(CALLERS, NO_FILE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/import"
+    ),
     "state_get": reading(WHOEVER_IS_IN, "/api/snapshot"),
     "state_apply": reading(
         {**dict.fromkeys(CALLERS, NO_FILE), NOBODY: LOGIN, PLAIN: LOGIN}, "/api/apply"
@@ -938,7 +941,7 @@ WITHOUT_RULES = {
     "admin_create", "admin_update", "admin_verify_password",
     "domains_list", "users_list", "aliases_list", "mls_list", "maillists_list", "admins_list",
     "ldif_all", "ldif_restore", "jobs_list", "changes_find", "token_create",
-    "state_get", "state_apply",
+    "import_create", "state_get", "state_apply",
     "ldif_domain", "ldif_catchall", "ldif_admin", "ldif_user", "ldif_maillist", "ldif_alias",
 }  # fmt: skip
 """Endpoints that have parameters, of which all are for whoever may call."""
