@@ -22,7 +22,10 @@ from tests.faults.site import NAMES, Site
 from tests.faults.tally import Tally
 from tests.support.client import Client
 
-SLICES, REQUESTS = 8, 40
+SLICES = 12
+REQUESTS = {"PUT": 40, "GET": 240}
+"""In a slice; of reads more, which take less time."""
+
 USERS = 40
 CONFIRMED = 1 / 1.7
 """Of the rate without confirmation: a change takes at most 1.7 times as long."""
@@ -61,11 +64,11 @@ def _row(
         spent = {one: 0.0, other: 0.0}
         for piece in range(-1, SLICES):
             for each in (one, other) if piece % 2 else (other, one):
-                calls = [_call(method, next(numbers), domain) for _ in range(REQUESTS)]
+                calls = [_call(method, next(numbers), domain) for _ in range(REQUESTS[method])]
                 seconds = each.seconds(calls)
                 # The first slice warms up.
                 spent[each] += seconds if piece >= 0 else 0.0
-    requests_ = SLICES * REQUESTS
+    requests_ = SLICES * REQUESTS[method]
     words = "1 client" if clients == 1 else f"{clients} clients"
     return Row(
         f"{what}, {words}", peer, spent[one] / requests_, spent[other] / requests_, wanted=wanted

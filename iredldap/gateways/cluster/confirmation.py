@@ -15,19 +15,25 @@ import ldap
 import structlog
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.dit import filters
 from iredldap.dit.csn import CsnVector, server_id
+from iredldap.dit.plan import Query, Scope
 from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.rewriting import write_again
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.cluster.watch import context_of
+from iredldap.gateways.ldap import requests
 from iredldap.gateways.ldap.requests import MANAGE
 from iredldap.gateways.ldap.servers import Change, Connections, DirectoryConnection, Purpose
 
 _EVERY = 200
 """Writes of a change after which the standby must have caught up: what it lags behind at the end,
 and what is in doubt if the writer falls, is not more than these."""
+
+_FEW = 20
+"""Entries that are looked at one by one; of more, one search finds most."""
 
 _AT_ONCE = 50
 """Looks at entries that are in flight."""
@@ -187,8 +193,10 @@ class PendingChange(Change):
         if not self._left:
             return True
         with self._pool.connection(Purpose.STANDBY) as connection:
-            seen = self._states(connection, self._left)
-        missing = {dn: state for dn, state in self._left.items() if (seen[dn] or "") < state}
+            recent = self._recent(connection) if len(self._left) > _FEW else {}
+            left = {dn: state for dn, state in self._left.items() if recent.get(dn, "") < state}
+            seen = self._states(connection, left)
+        missing = {dn: state for dn, state in left.items() if (seen[dn] or "") < state}
         if not missing:
             return True
         with self._pool.connection(Purpose.WRITE) as connection:
@@ -205,6 +213,21 @@ class PendingChange(Change):
                 for dn, renewed in self._states(connection, missing).items():
                     self._left[dn] = renewed or self._left[dn]
         return not missing
+
+    def _recent(self, connection: DirectoryConnection) -> dict[str, str]:
+        """Read the states of the entries that have been changed since the first of the writes.
+
+        By the index of entryCSN that replication needs: one search in place of many.
+        """
+        since = filters.at_least("entryCSN", min(self._left.values()))
+        query = Query(self._settings.suffix, Scope.SUBTREE, since, ("entryCSN",))
+        try:
+            found = requests.results(connection, query, at_once=True)
+            return {entry.dn: entry.csn or "" for entry in found}
+        except ldap.SIZELIMIT_EXCEEDED:
+            return {}
+        except ldap.LDAPError as ex:
+            raise ServerDown(str(ex)) from None
 
     def _states(
         self, connection: DirectoryConnection, dns: Collection[str]

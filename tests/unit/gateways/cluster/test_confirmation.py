@@ -155,8 +155,8 @@ def test_each_entry_of_a_sweep_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     names = [f"cn={number}" for number in range(150)]
     writer, standby = Server(**dict.fromkeys(names, NEW)), Server(**dict.fromkeys(names, NEW))
     del standby.states[names[77]]
-    agreement, change = pending(monkeypatch, writer, standby)
-    agreement.go_alone.side_effect = lambda _: None
+    _, change = pending(monkeypatch, writer, standby)
+    monkeypatch.setattr(change, "_recent", lambda connection: {**connection.states})
 
     for name in names:
         change.note(name, NEW)
