@@ -211,7 +211,7 @@ SCENES = (
     Scene("kill -9 of an API node, back after 12 s", _kill_api, 1),
     Scene("an API node hangs (SIGSTOP), 12 s", _hang_api, None),
     Scene("PostgreSQL down, 11 s", _kill_arbiter, None),
-    Scene("a node cut off from PostgreSQL alone, 15 s", _cut_from_the_arbiter, 5),
+    Scene("a node cut off from PostgreSQL alone, 15 s", _cut_from_the_arbiter, 10),
     Scene("a node starts while the standby hangs", _start_beside_a_hung_one, 5),
     Scene("other order of the URIs on one node, kill -9 of the writer", _reverse_the_order, 10),
     Scene("logins while the writer hangs, 12 s", _log_in_while_the_writer_hangs, 12),

@@ -184,8 +184,10 @@ class Agreement:
         Raises:
             WriterChanged, NoWriter: As `permitted`.
         """
-        if held := self._held:
-            time.sleep(max(0.0, held.mode_since + FRESH - now()))
+        held = self._held
+        # Not for nothing: that would give the processor away.
+        if held and (left := held.mode_since + FRESH - now()) > 0:
+            time.sleep(left)
         self.permitted(epoch)
 
     def wrote_as(self, epoch: int, server_id: int) -> None:
