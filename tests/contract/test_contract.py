@@ -1139,7 +1139,8 @@ def test_bad_value_in_a_listing_is_refused(api: Client, endpoint: Endpoint, row:
     assert answer.headers["X-Invalid-Parameters"] == row.name
 
 
-@pytest.mark.parametrize("endpoint", sorted({e.id for e, _ in LISTINGS}))
+# Jobs come in pages of a hundred where no size is sent.
+@pytest.mark.parametrize("endpoint", sorted({e.id for e, _ in LISTINGS} - {"jobs_list"}))
 def test_cursor_of_a_listing_needs_a_limit(api: Client, endpoint: str) -> None:
     (found,) = (e for e in ENDPOINTS if e.id == endpoint)
     prepare(api, found)
