@@ -13,6 +13,9 @@ from iredldap.errors import Refusal
 
 _TABLE = tuple(row for row in NEW_USER if row is not LISTS)
 
+_PLAIN = ("isGlobalAdmin", "no")
+"""What a new user is without being asked for; to ask costs a search for the domains of each."""
+
 
 def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) -> None:
     """Create users, each with all of its parameters but those that name others.
@@ -30,7 +33,7 @@ def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) ->
         form = {
             name: form_values(value)
             for name, value in line.params.items()
-            if name not in USER.references and value not in ("", [])
+            if name not in USER.references and value not in ("", []) and (name, value) != _PLAIN
         }
         try:
             rows.append(UserRow(line.number, line.name, strictly(_TABLE, form)))
