@@ -18,6 +18,8 @@ def test_the_first_change_without_the_standby_waits_for_those_who_read_from_it()
     agreement = Agreement(SETTINGS, Mock(), [], Mock())
     row = WriterRow(1, 5, "ldap://a", True, Mode.ALONE, lease=60, wait=61)
     agreement._watches = {"ldap://a": Mock()}
+    # Its threads would go on for ever, and print into the output of other tests.
+    agreement._threads = [Mock()]
     began = now()
     agreement._held = Held(row, began + 60, began - 60, began - FRESH + 0.2, began)
 
