@@ -231,7 +231,8 @@ UTF-8.
   for that is [`view=params`](#reading-what-can-be-written).) What stands under a
   name that is no parameter (`accountSetting`, say) may be anything; it is ignored and named. A
   parameter under the name of an attribute, with the very values of that, changes nothing.
-- An empty value counts as not sent unless its row says what it does.
+- An empty value counts as not sent unless its row says what it does. So does `null` in JSON, and an
+  empty list; what acts by being there (`removeAllServices`) does not with `null`.
 - What is not sent stays as it is.
 - Everything is checked before anything is written: a request refused for what it says has changed
   nothing.

@@ -18,7 +18,7 @@ _FORMAT = Field(
     name="format",
     stored_as=_IN_THE_ANSWER,
     kind=kinds.choice("json", "ldif"),
-    meaning="`ldif` streams the bare file, as `Accept: text/ldif` does.",
+    meaning="`ldif` streams the bare file, as `Accept: text/ldif` does unless it prefers JSON.",
     default="json",
     era="ours",
 )

@@ -128,8 +128,12 @@ def _sent(field: Field, form: Form) -> tuple[str, str | None]:
         if name in form:
             values = form[name]
             separator = field.kind.separator
+            # JSON's null: what acts by being there is not.
+            if not values and field.kind.present:
+                sent = sent or name
+                continue
             # A name that was repeated: a list has all values, of others the last one counts.
-            text = separator.join(values) if field.kind.many else values[-1]
+            text = separator.join(values) if field.kind.many else "".join(values[-1:])
             filled = text.replace(separator, " ") if field.kind.many else text
             # Of a secret only what a form or an editor leaves at its ends: the rest may be meant.
             if filled.strip(BLANKS if field.kind.secret else None) or field.kind.present:
@@ -158,7 +162,7 @@ def _left_blank(rows: Table, form: Form) -> set[str]:
 
 def _is_filled(field: Field, form: Form) -> bool:
     if field.kind.present and not field.kind.secret:
-        return any(name in form for name in (field.name, *field.aliases))
+        return any(form.get(name) for name in (field.name, *field.aliases))
     _, text = _sent(field, form)
     return bool((text or "").strip(BLANKS if field.kind.secret else None))
 

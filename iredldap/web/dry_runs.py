@@ -48,7 +48,8 @@ def is_wanted(endpoint: Endpoint, *forms: Mapping[str, Sequence[str]]) -> bool:
         return False
     _refuse_misspelt(name for form in forms for name in form)
     try:
-        words = {value_readers.yes_no(value) for form in forms for value in form.get(NAME, ())}
+        sent = (form[NAME] or [""] for form in forms if NAME in form)
+        words = {value_readers.yes_no(value) for values in sent for value in values}
     except InvalidParameter as refusal:
         refusal.parameter = NAME
         raise

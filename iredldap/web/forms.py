@@ -26,6 +26,8 @@ _LONGEST_NUMBER = 308
 _PIECE = 256 * 1024
 _ITEM = re.compile(r"\[[0-9]{0,9}\]\Z")
 _FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+_TOO_LARGE = object()
 _UTF8 = {"", "utf-8", "utf8", "us-ascii"}
 
 Form = dict[str, list[str]]
@@ -224,6 +226,9 @@ def _from_json(body: bytes, known: Collection[str] | None) -> Form:
 
 
 def _texts(name: str, value: object) -> list[str]:
+    # No value, which a form cannot say: it clears, but is no flag.
+    if value is None:
+        return []
     if isinstance(value, list):
         return [_text(name, item) for item in value] or [""]
     return [_text(name, value)]
@@ -242,23 +247,23 @@ def _text(name: str, value: object) -> str:
             raise InvalidParameter("neither text, number nor yes/no", parameter=name)
 
 
-def _number(word: str) -> str | None:
+def _number(word: str) -> object:
     """Return a JSON number without exponent and trailing zeros: ``1e2`` is ``100``.
 
-    None: one that is too long, or beyond what programs can store.
+    No text but `_TOO_LARGE`: one that is too long, or beyond what programs can store.
     """
     if len(word) > _LONGEST_NUMBER:
-        return None
+        return _TOO_LARGE
     # Not by way of a float, which would lose digits.
     try:
         number = Decimal(word)
     except InvalidOperation:
-        return None
+        return _TOO_LARGE
     if not number:
         return "0"
     # Written out, it may be long all the same.
     if abs(number.adjusted()) >= _LONGEST_NUMBER:
-        return None
+        return _TOO_LARGE
     digits = f"{number:f}"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
@@ -305,4 +310,22 @@ def _prefers(request: falcon.Request, preference: str) -> bool:
         # Quotes and blanks around the equals sign are allowed there.
         re.sub(r'[\s"]', "", word.split(";")[0]).removesuffix("=") == preference
         for word in preferences.lower().split(",")
+    )
+
+
+def wants(request: falcon.Request, media: str) -> bool:
+    """Return whether `Accept` names a media type, and JSON neither with more weight nor before it.
+
+    A range such as ``*/*`` names none: browsers, and libraries for programs, send it with all.
+    """
+    weights: dict[str, float] = {}
+    for word in (request.get_header("Accept") or "").lower().split(","):
+        name, *options = (part.strip() for part in word.split(";"))
+        weight = next((option[2:] for option in options if option.startswith("q=")), "1")
+        # What cannot be read counts as not sent.
+        known = re.fullmatch(r"[01](\.[0-9]{0,3})?", weight)
+        weights.setdefault(name, float(weight) if known else 1)
+    best = max(weights.get(name, 0) for name in (media, _JSON))
+    return (
+        best > 0 and next(n for n in weights if n in {media, _JSON} and weights[n] == best) == media
     )

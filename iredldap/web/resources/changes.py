@@ -9,6 +9,7 @@ from itertools import islice
 import falcon
 
 from iredldap.operations.listings.change_log import ChangeReader, Shown
+from iredldap.web import forms
 from iredldap.web.downloads import send
 from iredldap.web.endpoints.changes import NDJSON
 from iredldap.web.head import is_head
@@ -31,7 +32,7 @@ class ChangesResource(_ChangeLogResource):
         reader, parsed = self._reader(request), request.context.parsed
         found = reader.changes(reader.wanted(parsed, datetime.now(UTC)))
         limit = int(parsed.value("limit") or 0)
-        if NDJSON in (request.get_header("Accept") or "").lower():
+        if forms.wants(request, NDJSON):
             response.content_type = NDJSON
             _send(request, response, _lines(islice(found, limit) if limit else found))
             return

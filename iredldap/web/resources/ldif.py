@@ -132,9 +132,8 @@ class _LdifResource(Resource):
         self, request: falcon.Request, response: falcon.Response, chosen: Selection
     ) -> bool:
         asked = request.context.parsed.value("format")
-        accepted = (request.get_header("Accept") or "").lower()
         # The parameter wins: browsers send an `Accept` of their own.
-        bare = asked == "ldif" if asked else "text/ldif" in accepted
+        bare = asked == "ldif" if asked else forms.wants(request, "text/ldif")
         response.content_type = LDIF if bare else JSON
         if bare:
             # A name may have quotes or slashes, which would end the header's value, or name another

@@ -12,6 +12,7 @@ from iredldap.errors import InvalidParameter
 from iredldap.operations.listings import listings
 from iredldap.operations.listings.listings import Listing
 from iredldap.operations.listings.profiles import ListedKind, Profiles
+from iredldap.web import forms
 from iredldap.web.downloads import send
 from iredldap.web.endpoints.listings import NDJSON
 from iredldap.web.head import is_head
@@ -38,7 +39,7 @@ class _ListingResource(Resource):
         if ignored and context.strict:
             words = f"would be ignored: {', '.join(ignored)[:200]}"
             raise InvalidParameter(words, parameter="fields")
-        by_lines = NDJSON in (request.get_header("Accept") or "").lower()
+        by_lines = forms.wants(request, NDJSON)
         if wanted.names_only or wanted.limit:
             self._send_page(request, response, listing, listed.key if by_lines else "")
         elif is_head(request):

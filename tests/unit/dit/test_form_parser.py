@@ -36,6 +36,7 @@ PARSED: list[tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]] = [
     ({"name": [""], "cn": ["b"]}, {"name": ("b",)}),
     ({"name": ["a"], "cn": [""]}, {"name": ("a",)}),
     ({"note": [""]}, {"note": ()}),
+    ({"note": [], "members": [], "name": [], "removeAll": []}, {"note": (), "members": ()}),
     ({"note": [""], "memo": ["b"]}, {"note": ()}),
     ({"note": ["a"], "memo": [""]}, {"note": ("a",)}),
     ({"memo": [" "]}, {"note": ()}),

@@ -29,6 +29,7 @@ def test_what_asks_for_none() -> None:
     "form",
     [
         {"dry_run": [""]},
+        {"dry_run": []},
         {"dry_run": ["yse"]},
         {"dry_run": ["yes", "no"]},
         {"dry-run": ["yes"]},

@@ -77,7 +77,7 @@ FORMS: list[tuple[str | None, bytes, dict[str, list[str]]]] = [
         b'{"a": ["x", "y"], "b": [], "c": [1, true, ""]}',
         {"a": ["x", "y"], "b": [""], "c": ["1", "yes", ""]},
     ),
-    (JSON, b'{"a": ""}', {"a": [""]}),
+    (JSON, b'{"a": "", "b": null}', {"a": [""], "b": []}),
     (JSON, b'{"a": 1, "a": 2}', {"a": ["2"]}),
 ]
 
@@ -109,7 +109,6 @@ JUNK = [
     (JSON, b"[]"),
     (JSON, b'"a"'),
     (JSON, b"null"),
-    (JSON, b'{"a": null}'),
     (JSON, b'{"a": {"b": 1}}'),
     (JSON, b'{"a": [["b"]]}'),
     (JSON, b'{"a": [null]}'),
@@ -366,7 +365,32 @@ def test_json_under_an_unknown_name_is_not_read(anything: str) -> None:
     """Answers have objects; under a name that means something one is refused."""
     body = f'{{"a": 1, "other": {anything}}}'.encode()
     assert forms.read(request(body, JSON), LARGEST, {"a"}) == {"a": ["1"], "other": [""]}
-    if anything != '"x"':
+    if anything not in {'"x"', "null"}:
         with pytest.raises(InvalidParameter) as caught:
             forms.read(request(body, JSON), LARGEST, {"a", "other"})
         assert caught.value.parameter == "other"
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", False),
+        ("text/ldif", True),
+        ("TEXT/LDIF; charset=utf-8", True),
+        ("text/ldif, */*", True),
+        ("text/ldif, application/json", True),
+        ("application/json, text/ldif", False),
+        # As generated clients have it that can read both.
+        ("application/json, text/ldif;q=0.9", False),
+        ("application/json;q=0.5, text/ldif;q=0.9", True),
+        ("text/ldif;q=0", False),
+        ("text/ldif;q=high", True),
+    ],
+)
+def test_another_form_of_the_answer_is_wanted(accept: str | None, wanted: bool) -> None:
+    """By its name, and not where JSON is named before it or with more weight."""
+    headers = {"Accept": accept} if accept else {}
+
+    assert forms.wants(testing.create_req(headers=headers), "text/ldif") is wanted
