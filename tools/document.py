@@ -174,7 +174,24 @@ _API_HEAD = """\
 
 <!-- Made by `make docs` from the program's tables and tools/document.py. -->
 
-The same in a form for programs is served as an OpenAPI 3.1 document at `/openapi.json`.
+The same in a form for programs is served as an OpenAPI 3.1 document at `/openapi.json`, and as a
+page on which one can try it at `/docs`.
+
+## Generated clients
+
+Clients in most languages can be made from that document. With each of these three the tests make
+one, log in or send a token, and work with what it gives:
+
+```
+openapi-python-client generate --url $url/openapi.json
+npx openapi-typescript $url/openapi.json --output iredldap.ts
+openapi-generator-cli generate --input-spec $url/openapi.json --generator-name php --output client
+```
+
+`$url` is the address without `/api`. The document has JSON bodies alone; all else that
+[is taken](#sending-parameters) goes on being taken. A member of an answer without a value is
+absent, and clients have to put up with members that the document does not name. Parameters that
+were left out are not sent: clients that send `null` for them would clear them.
 
 ## Paths
 
@@ -619,8 +636,7 @@ def _parameter(endpoint: Endpoint, field: Field) -> tuple[str, ...]:
 def _type(kind: Kind) -> str:
     words = _names(kind.choices) or _PARAMETER_TYPES[kind.type]
     words = f"{words}, separated by commas" if kind.many else words
-    longest = kind.schema.get("maxLength")
-    return f"{words}, at most {longest} characters" if longest else words
+    return f"{words}, at most {kind.longest} characters" if kind.longest else words
 
 
 def _meaning(endpoint: Endpoint, field: Field) -> Iterator[str]:

@@ -8,7 +8,7 @@ from iredldap.desired.lines import form_values
 from iredldap.desired.state_kinds import HASH
 from iredldap.dit.fields import Table, Verb
 from iredldap.dit.form_parser import parse
-from iredldap.dit.views.params import shown_value
+from iredldap.dit.views.params import ABSENT, shown_value
 from iredldap.errors import InvalidPasswordScheme, Malformed
 
 ONCE = frozenset({"password"})
@@ -67,7 +67,8 @@ def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], s
         for change in (*parsed.changes, *parsed.odd)
         for one in change.values
     ]
-    return shown_value(row, texts)
+    shown = shown_value(row, texts)
+    return None if shown is ABSENT else shown
 
 
 def _is_same(value: object, shown: object) -> bool:

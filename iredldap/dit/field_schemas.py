@@ -4,20 +4,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from iredldap.dit.fields import Field, Table, Verb
+from iredldap.dit.kinds import Kind
 
 
 def properties(table: Table) -> dict[str, Any]:
-    """Return the rows as the properties of a JSON schema; older names are marked deprecated."""
+    """Return the rows as the properties of a JSON schema; older names are marked deprecated.
+
+    Lists are arrays and numbers are numbers, as a JSON body has them. What may be empty is cleared
+    by an empty array or text, and a number by `null`.
+    """
     described: dict[str, Any] = {}
     for field in table:
-        schema = {**field.kind.schema, "description": " ".join(sentences(field))}
-        if field.default is not None:
-            is_number = schema.get("type") == "integer"
-            schema["default"] = int(field.default) if is_number else field.default
-        # A form cannot send null, so the empty text is how a parameter is cleared; for a client
-        # that validates, it must be in the schema.
-        if field.empty is not None and "enum" not in schema:
-            schema = {"anyOf": [{"const": ""}, schema], "description": schema.pop("description")}
+        schema = value_schema(field.kind)
+        if field.empty is not None and not field.kind.many:
+            schema = _with_empty(schema)
+        # In words alone: clients that are made from a schema send its defaults, also with a change
+        # that should leave the parameter as it is.
+        default = () if field.default is None else (f"Default: {field.default}.",)
+        schema["description"] = " ".join((*sentences(field), *default))
         described[field.name] = schema
         for alias in field.aliases:
             described[alias] = {
@@ -26,6 +30,26 @@ def properties(table: Table) -> dict[str, Any]:
                 "description": f"Older name of {field.name}.",
             }
     return described
+
+
+def value_schema(kind: Kind) -> dict[str, Any]:
+    """Return the JSON schema of what a kind reads; of a list that of an array."""
+    schema: dict[str, Any] = {**kind.schema}
+    if kind.choices:
+        schema["enum"] = [*kind.choices]
+    if kind.longest:
+        schema["maxLength"] = kind.longest
+    return {"type": "array", "items": schema} if kind.many else schema
+
+
+def _with_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema of one type that takes the value that clears it, too."""
+    if schema["type"] != "string":
+        return {**schema, "type": [schema["type"], "null"]}
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], ""]}
+    # No format, which an empty text has not.
+    return {key: value for key, value in schema.items() if key != "format"}
 
 
 def sentences(field: Field) -> Iterable[str]:

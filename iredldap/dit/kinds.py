@@ -65,7 +65,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of the contract, how its text is read, and its JSON schema.
+    """A type of the contract, how its text is read, and the JSON schema of a value.
 
     `read` gets a text that is not blank, and raises a `Malformed` for one it does not
     understand. `many` says that the text is a list, with `separator` between its items.
@@ -86,6 +86,8 @@ class Kind:
     """Reads an odd value that the entry does not have."""
     refusal: Callable[..., Refusal] = InvalidParameter
     """Raised if nothing but odd values that the entry does not have is left."""
+    longest: int | None = None
+    """Most characters of a value; of a list of all values together, with their separators."""
     from_stored: Callable[[str], str] = str
     """Gives the text of a request for a stored value, and raises a `Malformed` where none is it."""
 
@@ -119,7 +121,7 @@ def up_to(longest: int, kind: Kind) -> Kind:
             raise InvalidParameter(f"{value[:80]!r} is longer than {longest} characters")
         return reading
 
-    return replace(kind, read=read, schema={**kind.schema, "maxLength": longest})
+    return replace(kind, read=read, longest=longest)
 
 
 def _address(value: str) -> Reading:
@@ -193,7 +195,7 @@ def profiles(*words: str) -> Kind:
     return Kind(
         "csv_profiles",
         listed(lambda item: read(item).values[0], InvalidParameter),
-        {**_LIST, "examples": list(words)},
+        {"type": "string", "enum": list(words)},
         many=True,
         choices=words,
     )
@@ -220,7 +222,7 @@ def choice(*words: str, also: Mapping[str, str] = MappingProxyType({})) -> Kind:
 
 def _addresses(type_: str, read: scopes.Read) -> Kind:
     """Make a kind of addresses that are looked up; an operation refuses new ones that never are."""
-    return Kind(type_, listed(scopes.lenient(read), InvalidParameter), _LIST, many=True)
+    return Kind(type_, listed(scopes.lenient(read), InvalidParameter), many=True)
 
 
 def _departing(kind: Kind, read: scopes.Read) -> Kind:
@@ -230,7 +232,6 @@ def _departing(kind: Kind, read: scopes.Read) -> Kind:
 
 _NUMBER: Mapping[str, object] = {"type": "integer", "minimum": 0}
 _FROM_MINUS_ONE: Mapping[str, object] = {"type": "integer", "minimum": -1}
-_LIST: Mapping[str, object] = {"type": "string", "description": "Separated by commas."}
 
 TEXT = up_to(1024, Kind("string", _one(text)))
 STATUS = Kind(
@@ -293,7 +294,6 @@ ADDRESS = Kind(
 ADDRESSES = Kind(
     "csv_emails",
     listed(mail_names.address, InvalidMail, may_be_stored=True),
-    _LIST,
     many=True,
     domain=mail_names.domain_of,
     refusal=InvalidMail,
@@ -301,7 +301,7 @@ ADDRESSES = Kind(
 # Addresses of our own accounts, so the grammar for new ones: it knows no extensions behind a `+`.
 ACCOUNTS = replace(ADDRESSES, read=listed(mail_names.new_address, InvalidMail, may_be_stored=True))
 DOMAINS = Kind(
-    "csv_domains", listed(mail_names.domain, InvalidDomainName), _LIST, many=True, domain=str.lower
+    "csv_domains", listed(mail_names.domain, InvalidDomainName), many=True, domain=str.lower
 )
 PASSWORD = Kind(
     "password", _one(lambda value: value.strip(BLANKS)), {"type": "string", "format": "password"},
@@ -314,11 +314,11 @@ PASSWORD_HASH = up_to(
     Kind("password_hash", _one(lambda value: value.strip()), {"type": "string"}, secret=True),
 )
 RELAY = up_to(255, Kind("relay", _one(relay)))
-SERVICES = Kind("csv_services", listed(label, InvalidParameter), _LIST, many=True)
-STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, comparable_phone), _LIST, many=True)
-ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), _LIST, many=True)
+SERVICES = Kind("csv_services", listed(label, InvalidParameter), many=True)
+STRINGS = Kind("csv_strings", listed(phone, InvalidParameter, comparable_phone), many=True)
+ATTRIBUTES = Kind("csv_strings", listed(label, InvalidParameter, str.lower), many=True)
 # The column `banned_rulenames` of Amavisd's table `policy` has 64 characters.
-RULE_NAMES = up_to(64, Kind("csv_strings", listed(label, InvalidParameter), _LIST, many=True))
+RULE_NAMES = up_to(64, Kind("csv_strings", listed(label, InvalidParameter), many=True))
 WB_ADDRESSES = _addresses("csv_wb_addresses", scopes.wblist_address)
 OUTBOUND_ADDRESSES = _addresses("csv_wb_addresses", scopes.outbound_address)
 WB_DEPARTING = _departing(WB_ADDRESSES, scopes.wblist_address)

@@ -84,7 +84,6 @@ DEPARTING = replace(
 HEADERS = Kind(
     "csv_headers",
     kinds.listed(header, InvalidParameter, separator="\n"),
-    {"type": "string", "description": "Separated by line breaks."},
     many=True,
     separator="\n",
 )

@@ -18,7 +18,6 @@ MOST_DOMAINS = 100
 """Domains of a token, which are found by one search."""
 
 _STATE = Elsewhere("the state database")
-_LIST = {"type": "string", "description": "Separated by commas."}
 
 
 def _each(
@@ -78,18 +77,16 @@ def moment(text: str) -> str:
 SCOPES = Kind(
     "csv_scopes",
     _each(scope, InvalidParameter, len(token_scopes.SCOPES)),
-    _LIST,
     many=True,
     choices=token_scopes.SCOPES,
 )
 DOMAINS = Kind(
     "csv_domains",
     _each(mail_names.domain, InvalidDomainName, MOST_DOMAINS),
-    _LIST,
     many=True,
     domain=str.lower,
 )
-NETWORKS = Kind("csv_networks", _each(network, InvalidParameter, 100), _LIST, many=True)
+NETWORKS = Kind("csv_networks", _each(network, InvalidParameter, 100), many=True)
 TIME = Kind("date_time", lambda text: Reading((moment(text),)), {"type": "string"})
 
 _EMPTY = "refused"

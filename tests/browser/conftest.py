@@ -1,6 +1,7 @@
 """The API as it is installed, and a browser to look at its page."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ from tests.support.patience import PATIENCE, TRIES
 from tests.support.world import ADMIN, ADMIN_PASSWORD, SUFFIX, World
 
 SITE = "example.test"
+
+AXE = Path(sys.prefix) / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+"""Where the Makefile installs it."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -94,15 +98,50 @@ class Page:
     def status(self) -> str:
         return self.text("#session")
 
+    def use_token(self, secret: str) -> None:
+        self.click("#by-token summary")
+        self.type("#token [name=token]", secret)
+        self.click("#token button")
+
+    def as_on_a_phone(self) -> None:
+        """Show it on a screen of 360 dots width."""
+        screen = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+    def faults(self) -> list[str]:
+        """Serious and critical findings of axe-core, each with a place."""
+        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
+        found: list[str] = self.driver.execute_async_script("""
+            const done = arguments[0];
+            axe.run(document).then(({ violations }) => done(violations
+                .filter(({ impact }) => impact === "serious" || impact === "critical")
+                .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`))));
+            """)
+        return found
+
+    def too_wide(self) -> int:
+        """How many dots of it are beyond the right edge."""
+        dots: int = self.driver.execute_script(
+            "const { scrollWidth, clientWidth } = document.documentElement;"
+            "return scrollWidth - clientWidth;"
+        )
+        return dots
+
     def log_in(self, password: str = ADMIN_PASSWORD) -> None:
         self.type("#login [name=username]", ADMIN)
         self.type("#login [name=password]", password)
         self.click("#login button")
 
-    def call(self, operation: str, area: str = "Domains", **names: str) -> str:
-        """Try a call out; give the answer as it is shown, all of it."""
+    def open(self, operation: str, area: str = "Domains") -> str:
+        """Unfold a call; give what selects it."""
         block = f"#operations-{area}-{operation}"
         self.click(f"{block} .opblock-summary-control")
+        self.find(f"{block} .responses-table")
+        return block
+
+    def call(self, operation: str, area: str = "Domains", **names: str) -> str:
+        """Try a call out; give the answer as it is shown, all of it."""
+        block = self.open(operation, area)
         self.click(f"{block} .try-out__btn")
         for name, value in names.items():
             self.type(f"{block} tr[data-param-name={name}] input", value)
@@ -177,6 +216,7 @@ def page(world: World, driver: Driver, url: str) -> Iterator[Page]:
     """The page, with nobody logged in."""
     console(driver)
     yield Page(driver, url)
-    driver.execute_script("sessionStorage.clear()")
+    driver.execute_script("localStorage.clear()")
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
     driver.get("about:blank")

@@ -4,17 +4,27 @@ import os
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
+from iredldap.web.openapi.groups import GROUPS
 from tests.browser.conftest import SITE, Driver, Page
+from tests.support.client import Client
 from tests.support.world import ADMIN, World
 
 DOMAIN = "example.com"
 
 
+def picture(name: str, folder: Path) -> str:
+    """A file for a picture: below `PICTURES`, or else in a folder of the test."""
+    return str(Path(os.environ.get("PICTURES") or folder) / name)
+
+
 def test_an_admin_logs_in_and_tries_calls(page: Page, world: World, tmp_path: Path) -> None:
     """They make a domain, with nothing but what they typed, and find it in the list.
 
-    `REFERENCE_PNG` names a file for a picture of that.
+    `PICTURES` names a folder for a picture of that.
     """
     page.log_in()
     page.until(lambda: ADMIN in page.status(), "logged in")
@@ -34,7 +44,7 @@ def test_an_admin_logs_in_and_tries_calls(page: Page, world: World, tmp_path: Pa
     }
     assert f'"{DOMAIN}"' in listed
     page.driver.execute_script("scrollTo(0, 0)")
-    assert page.driver.save_screenshot(os.environ.get("REFERENCE_PNG") or tmp_path / "page.png")
+    assert page.driver.save_screenshot(picture("reference.png", tmp_path))
     assert page.complaints() == []
 
 
@@ -110,3 +120,81 @@ def test_nothing_foreign_runs_on_the_page(page: Page) -> None:
 
     assert page.driver.title == "iredldap: HTTP API"
     assert ["script-src" in told[0], "style-src" in told[1], len(told)] == [True, True, 2]
+
+
+def test_a_phone(page: Page, tmp_path: Path) -> None:
+    """It fits the screen and can be used by everybody, also a call that is unfolded and tried.
+
+    A search finds calls by their parameters, and unfolds where they are.
+    """
+    page.as_on_a_phone()
+    assert (page.too_wide(), page.faults()) == (0, [])
+
+    page.type("#search input", "quota")
+    block = page.open("user_create", area="Users")
+    shown = {
+        call.get_attribute("id") or ""
+        for call in page.driver.find_elements(By.CSS_SELECTOR, ".opblock")
+    }
+    assert {"operations-Users-user_update", "operations-Domains-domain_create"} < shown
+    assert not [name for name in shown if name.endswith("_delete")]
+    page.click(f"{block} .try-out__btn")
+    assert page.find(f"{block} tr[data-property-name=quota] input[aria-label=quota]")
+    assert (page.too_wide(), page.faults()) == (0, [])
+    page.driver.execute_script("document.querySelector('#search').scrollIntoView()")
+    assert page.driver.save_screenshot(picture("reference-phone.png", tmp_path))
+
+    page.find("#search input").send_keys(Keys.BACK_SPACE * len("quota"))
+    page.until(lambda: len(tags(page)) == len(GROUPS), "all areas")
+
+
+def tags(page: Page) -> list[WebElement]:
+    return page.driver.find_elements(By.CSS_SELECTOR, ".opblock-tag")
+
+
+def test_refusals_are_folded(page: Page) -> None:
+    """With the codes of each status, which a button shows."""
+    page.click("#operations-tag-Domains")
+    block = page.open("domain_get")
+    missing = f"{block} tr[data-code='404']"
+    assert page.find(f"{block} tr[data-code='200']")
+    assert not page.driver.find_element(By.CSS_SELECTOR, missing).is_displayed()
+
+    page.click(f"{block} .refusals")
+
+    assert "NO_SUCH_ACCOUNT" in page.text(missing)
+
+
+def test_a_second_tab_knows_the_session(page: Page, url: str) -> None:
+    """Whichever of them it is begun or ended in."""
+    page.log_in()
+    page.until(lambda: ADMIN in page.status(), "logged in")
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    try:
+        second = Page(page.driver, url)
+        second.until(lambda: ADMIN in second.status(), "logged in there")
+        second.click("#logout button")
+        second.find("#login")
+    finally:
+        page.driver.close()
+        page.driver.switch_to.window(first)
+    assert page.find("#login")
+
+
+def test_a_token_serves_as_a_login(page: Page, world: World, url: str) -> None:
+    """Of this tab alone, and until it is forgotten; one that is none is told."""
+    made = Client(url).log_in().post("/api/tokens", name="page", scopes="domains:create")
+    page.use_token("iredldap_none")
+    page.until(lambda: "No such token" in page.status(), "a message")
+
+    page.type("#token [name=token]", made.json()["_data"]["secret"])
+    page.click("#token button")
+    page.until(lambda: f"{ADMIN}, with a token" in page.status(), "logged in")
+    page.click("#operations-tag-Domains")
+
+    assert '"_success": true' in page.call("domain_create", domain=DOMAIN)
+    assert world.entry(world.tree.domain(DOMAIN))
+    assert "PERMISSION_DENIED" in page.call("domain_delete", domain=DOMAIN)
+    page.click("#logout button")
+    assert page.find("#login")

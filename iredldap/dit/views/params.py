@@ -47,6 +47,9 @@ class _Ignored(tuple[str, ...]):
 IGNORED: Values = _Ignored()
 """In place of values: the parameter would be ignored, or another one says the same."""
 
+ABSENT = object()
+"""In place of what JSON has: there is no value, and nothing clears one."""
+
 View = dict[str, Any]
 
 
@@ -179,13 +182,13 @@ def _candidates(kind: ParamsKind, source: ParamsSource) -> tuple[View, set[str]]
         except (Malformed, UnicodeDecodeError):
             left_out.add(row.name)
         else:
-            if value is not None:
+            if value is not ABSENT:
                 shown[row.name] = value
     return shown, left_out
 
 
-def _shown(kind: ParamsKind, row: Field, source: ParamsSource) -> object | None:
-    """Return the value of a parameter; None: there is none, and nothing clears it.
+def _shown(kind: ParamsKind, row: Field, source: ParamsSource) -> object:
+    """Return the value of a parameter, or `ABSENT`.
 
     Raises:
         Malformed, UnicodeDecodeError: If no request could send what is stored.
@@ -194,7 +197,7 @@ def _shown(kind: ParamsKind, row: Field, source: ParamsSource) -> object | None:
     if reader:
         values = reader(source)
         if values is IGNORED:
-            return None
+            return ABSENT
         if values is None:
             raise InvalidParameter("not to be sent", parameter=row.name)
         texts = [*values]
@@ -203,8 +206,8 @@ def _shown(kind: ParamsKind, row: Field, source: ParamsSource) -> object | None:
     return shown_value(row, texts)
 
 
-def shown_value(row: Field, texts: list[str]) -> object | None:
-    """Return texts of a request as JSON has them; None: there are none, and nothing clears it.
+def shown_value(row: Field, texts: list[str]) -> object:
+    """Return texts of a request as JSON has them, or `ABSENT`; a number is cleared by null.
 
     Raises:
         Malformed: If a request with them would be refused, or mean something else.
@@ -227,9 +230,9 @@ def _canonical(kind: Kind, text: str) -> str:
     return reading.values[0] if same else text
 
 
-def _listed(row: Field, texts: list[str]) -> list[str] | None:
+def _listed(row: Field, texts: list[str]) -> object:
     if not texts:
-        return [] if row.empty is not None and row.verb is Verb.SET else None
+        return [] if row.empty is not None and row.verb is Verb.SET else ABSENT
     items: list[str] = []
     for text in texts:
         # One by one: a value that has the separator in it would be read as two.
@@ -240,12 +243,15 @@ def _listed(row: Field, texts: list[str]) -> list[str] | None:
     return sorted(dict.fromkeys(items))
 
 
-def _unset(row: Field) -> object | None:
+def _unset(row: Field) -> object:
     storage = row.stored_as
     is_zero = isinstance(storage, Setting) or getattr(storage, "zero_is_absent", False)
-    if is_zero and row.kind.schema.get("type") == "integer":
+    kind = row.kind.schema.get("type")
+    if is_zero and kind == "integer":
         return 0
-    return "" if row.empty is not None else None
+    if row.empty is None:
+        return ABSENT
+    return "" if kind == "string" else None
 
 
 def _stored(row: Field, source: ParamsSource) -> list[str]:
@@ -276,10 +282,13 @@ def _setting(row: Field, unpacked: settings.Settings, key: str) -> list[str]:
 
 def form_of(view: Mapping[str, Any]) -> Form:
     """Return a view as the form that a request with it would be."""
-    return {
-        name: [str(item) for item in value] or [""] if isinstance(value, list) else [str(value)]
-        for name, value in view.items()
-    }
+    return {name: _texts(value) for name, value in view.items()}
+
+
+def _texts(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] or [""] if isinstance(value, list) else [str(value)]
 
 
 def _verified(

@@ -6,7 +6,7 @@ from typing import Any
 from iredldap.dit import greylisting, spam_policy, throttle
 from iredldap.dit.fields import Table, Verb
 from iredldap.dit.form_parser import parse
-from iredldap.dit.views.params import LEFT_OUT, View, form_of, shown_value
+from iredldap.dit.views.params import ABSENT, LEFT_OUT, View, form_of, shown_value
 from iredldap.errors import Malformed
 
 Row = Mapping[str, Any]
@@ -24,7 +24,7 @@ def of_texts(table: Table, texts: Mapping[str, Sequence[str]]) -> View:
         except Malformed:
             left_out.append(row.name)
         else:
-            view |= {} if value is None else {row.name: value}
+            view |= {} if value is ABSENT else {row.name: value}
     return view | ({LEFT_OUT: left_out} if left_out else {})
 
 

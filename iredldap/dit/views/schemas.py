@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from iredldap.dit import greylisting, spam_policy, throttle, wblist
-from iredldap.dit.fields import Field, Table, Verb
+from iredldap.dit import field_schemas, greylisting, spam_policy, throttle, wblist
+from iredldap.dit.fields import Table, Verb
 from iredldap.dit.views.kinds import KINDS
 from iredldap.dit.views.params import ID, LEFT_OUT
 
@@ -65,19 +65,11 @@ _STABLE = "entryUUID: the same after a rename. No parameter: a request may have 
 
 
 def _schema(rows: Table, identity: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {row.name: _property(row) for row in rows}
+    described = field_schemas.properties(rows)
+    properties = {row.name: described[row.name] for row in rows}
     return {
         "type": "object",
         "description": "Parameters as a request sends them.",
         "properties": {**identity, **properties, LEFT_OUT: _LEFT_OUT},
         "required": [*identity],
     }
-
-
-def _property(row: Field) -> dict[str, Any]:
-    if row.kind.many:
-        return {"type": "array", "items": _TEXT, "description": row.meaning}
-    schema = dict(row.kind.schema)
-    if row.empty is None:
-        return {**schema, "description": row.meaning}
-    return {"anyOf": [{"const": ""}, schema], "description": f"{row.meaning} Empty: {row.empty}."}

@@ -38,7 +38,7 @@ ALIASES: tuple[Endpoint, ...] = (
         view=kinds.ALIAS.name,
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the alias, each a list of texts; `members`: sorted addresses.",
-        shape="Entry",
+        shape="Alias",
         tagged=True,
     ),
     Endpoint(

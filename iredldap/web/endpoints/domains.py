@@ -21,7 +21,7 @@ DOMAINS: tuple[Endpoint, ...] = (
         view=kinds.DOMAIN.name,
         errors=("INVALID_DOMAIN_NAME", *NAMING),
         returns="Attributes of the domain, each a list of texts; accountSetting as an object.",
-        shape="Entry",
+        shape="Domain",
         tagged=True,
         profiles="disabledDomainProfile",
     ),

@@ -62,12 +62,13 @@ class Endpoint:
     `profiles` is the domain's setting that withdraws parts of such objects from normal admins, and
     `profile` the part that this endpoint is. `errors` are codes beside those that every endpoint
     has. `returns` describes the data of a read, and `shape` names its schema in
-    `web/openapi/schemas.py`.
+    `web/openapi/schemas.py`. `takes` names the schema of a body that several endpoints share.
     `tagged`: it is one entry, whose state is the `ETag`. `bare` lists the media types of an answer
     without envelope; without data it is the only one. `route` is the path as the router
     knows it: where one variable is the word `global`, a domain or an address, it is
     `{account}`. With `takes_file` the body is a file of the type `file_type`, and parameters are in
     the query string.
+    `promises`: it has no operation, and a client may prefer not to wait for it all the same.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
     an endpoint with neither has a resource of its own. `tries`: that one shows what a dry run would
     do. `view`: what kind of thing `?view=params` shows. `token_scopes` are the scopes that a token
@@ -82,7 +83,8 @@ class Endpoint:
     table: Table = ()
     errors: tuple[str, ...] = ()
     returns: str | None = None
-    shape: str = "Object"
+    shape: str = ""
+    takes: str = ""
     tagged: bool = False
     bare: tuple[str, ...] = ()
     profiles: str = ""
@@ -92,6 +94,7 @@ class Endpoint:
     route: str = ""
     takes_file: bool = False
     file_type: str = "text/ldif"
+    promises: bool = False
     load: Load = Load.LIGHT
     operation: Operation | None = None
     read: Read | None = None

@@ -21,9 +21,11 @@ IMPORTS: tuple[Endpoint, ...] = (
         " `refused`, and the memberships made; each of the last three by line, with code and"
         " parameters; `rejected`: the refused rows as a CSV file with their reasons, which can be"
         " mended and sent again. A job has it as its report, with `rejected` without passwords.",
+        shape="Import",
         era="ours",
         takes_file=True,
         file_type="text/csv",
+        promises=True,
         load=Load.UPLOAD,
     ),
 )

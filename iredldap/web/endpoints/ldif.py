@@ -109,6 +109,7 @@ LDIF: tuple[Endpoint, ...] = (
         returns="How many entries were added, changed, are equal, differ or are missing; with"
         " `dry_run` what would be done, and what is odd, by line. A file that is refused is refused"
         " with `dry_run` too; then the plan has the reasons, by line.",
+        shape="Restore",
         bare=_LDIF,
         era="ours",
         takes_file=True,

@@ -19,7 +19,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         bare=(NDJSON,),
         errors=("LOGIN_REQUIRED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one domain has them, by name; or a sorted list of names.",
-        shape="Listing",
+        shape="Domains",
         era="later",
         load=Load.HEAVY,
     ),
@@ -36,7 +36,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         returns="Profiles, as a read of one user has them, by address; or a sorted list of"
         " addresses. The catch-all account is not among them.",
         profiles="disabledUserProfile",
-        shape="Listing",
+        shape="Users",
         era="later",
         load=Load.HEAVY,
     ),
@@ -52,7 +52,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one alias has them, by address; or a sorted list of"
         " addresses.",
-        shape="Listing",
+        shape="Aliases",
         era="later",
         load=Load.HEAVY,
     ),
@@ -68,7 +68,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Attributes of each list as the directory has them, by address; or a sorted list"
         " of addresses.",
-        shape="Listing",
+        shape="SubscribableLists",
         era="later",
         load=Load.HEAVY,
     ),
@@ -84,7 +84,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Attributes of each list as the directory has them, by address; or a sorted list"
         " of addresses. Members are shown with `view=params`.",
-        shape="Listing",
+        shape="Maillists",
         era="ours",
         load=Load.HEAVY,
     ),
@@ -99,7 +99,7 @@ LISTINGS: tuple[Endpoint, ...] = (
         errors=("PERMISSION_DENIED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
         returns="Profiles, as a read of one admin has them, but without managed_domains, by"
         " address; or a sorted list of addresses.",
-        shape="Listing",
+        shape="Admins",
         era="ours",
         load=Load.HEAVY,
     ),

@@ -21,7 +21,7 @@ MAILLISTS: tuple[Endpoint, ...] = (
         view=kinds.MAILLIST.name,
         errors=("INVALID_MAIL", *NAMING),
         returns="Attributes of the list, each a list of texts; `members`: sorted addresses.",
-        shape="Entry",
+        shape="Maillist",
     ),
     Endpoint(
         id="maillist_create",

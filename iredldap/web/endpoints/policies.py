@@ -77,6 +77,7 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
             summary=f"Read the * {kind} throttle.",
             returns="account, kind, priority, period, msg_size, max_msgs, max_quota, and max_rcpts"
             " where iRedAPD knows it, as numbers where they are; nothing when none is set.",
+            shape="Throttle",
             profile="throttle",
         )
     )
@@ -89,6 +90,7 @@ def _throttles(kind: str) -> Iterator[Endpoint]:
             auth=(),
             summary=f"Set the * {kind} throttle, replacing the old one; period=0 removes it.",
             table=throttle.SET,
+            takes="ThrottleSet",
             errors=(
                 "INVALID_PARAMETER",
                 "MISSING_PARAMETER",
@@ -110,7 +112,7 @@ def _greylisting() -> Iterator[Endpoint]:
         auth=("global_admin",),
         summary="List all greylisting settings.",
         returns="account, sender, active (0 or 1) and priority of each.",
-        shape="Objects",
+        shape="GreylistingSettings",
         errors=("PERMISSION_DENIED",),
         era="later",
     )
@@ -125,6 +127,7 @@ def _greylisting() -> Iterator[Endpoint]:
             auth=(),
             summary="Read the * greylisting setting.",
             returns="account, active (0 or 1), status (enable or disable); nothing when unset.",
+            shape="Greylisting",
             profile="greylisting",
             errors=("PERMISSION_DENIED",),
             era="later",
@@ -137,6 +140,7 @@ def _greylisting() -> Iterator[Endpoint]:
             auth=(),
             summary="Set the * greylisting setting.",
             table=greylisting.SET,
+            takes="GreylistingSet",
             profile="greylisting",
             errors=("NEVER_APPLIES", "PERMISSION_DENIED"),
             era="later",
@@ -175,6 +179,7 @@ def _greylisting() -> Iterator[Endpoint]:
             auth=(),
             summary="Change the * senders that are exempt from greylisting.",
             table=greylisting.WHITELISTS,
+            takes="GreylistingWhitelistsSet",
             profile="greylisting",
             errors=("NEVER_APPLIES", "PERMISSION_DENIED", "PARAMETER_CONFLICT"),
             era="later",
@@ -236,6 +241,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         method="POST",
         summary=f"Add to the * {which}; an address on the other list is removed there.",
         table=wblist.ADDED[direction],
+        takes=f"Wblist{direction.value.capitalize()}Add",
         errors=(*row.errors, "NEVER_APPLIES"),
         returns=None,
     )
@@ -248,6 +254,7 @@ def _wblist(direction: wblist.Direction, colour: wblist.Colour) -> Iterator[Endp
         method="PUT",
         summary=f"Remove addresses from the * {which}.",
         table=wblist.REMOVED,
+        takes="WblistRemove",
         returns=None,
     )
     clear = replace(
@@ -278,6 +285,7 @@ def _spam_policy() -> Iterator[Endpoint]:
         errors=("PERMISSION_DENIED",),
         returns="Values by the names of the parameters, yes or no, spam_score a number; what a"
         " wider policy decides is left out.",
+        shape="SpamPolicy",
         profile="spampolicy",
         era="later",
     )
@@ -290,6 +298,7 @@ def _spam_policy() -> Iterator[Endpoint]:
         method="PUT",
         summary="Change the * spam policy; what is not sent stays as it is.",
         table=spam_policy.SET,
+        takes="SpamPolicySet",
         returns=None,
     )
     drop = replace(

@@ -41,9 +41,11 @@ STATES: tuple[Endpoint, ...] = (
         " `refused`, and their sum but for the last two, `changes`; `refusals` by line, with code"
         " and parameters; `changed` things with what differs, as it is and as it is wanted; with"
         " `dry_run` their change records as `ldif`. A job has it as its report.",
+        shape="Apply",
         era="ours",
         takes_file=True,
         file_type=NDJSON,
+        promises=True,
         load=Load.UPLOAD,
     ),
 )

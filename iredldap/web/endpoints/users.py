@@ -32,7 +32,7 @@ USERS: tuple[Endpoint, ...] = (
         " those in api_hidden_user_profiles are left out. Of a mailbox that was used, stored_bytes"
         " and stored_messages, and last_login: seconds since 1970 of the last imap, pop3 and lda"
         " (delivery), null for never.",
-        shape="Entry",
+        shape="User",
         tagged=True,
         profiles="disabledUserProfile",
     ),

@@ -7,16 +7,20 @@ from iredldap.dit import api_tokens
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.index import ENDPOINTS
 from iredldap.web.openapi import requests
+from iredldap.web.openapi.choices import CHOICES
 from iredldap.web.openapi.groups import GROUPS, group_of
-from iredldap.web.openapi.responses import answers
-from iredldap.web.openapi.schemas import SCHEMAS
+from iredldap.web.openapi.responses import HEADERS, answers, envelopes, shared
+from iredldap.web.openapi.schemas import DATA
 
 _DESCRIPTION = """\
 Manages an iRedMail installation directly in its OpenLDAP directory.
 
 Every path below `/api` is also served below `/iredadmin/api`. `POST /api/login` opens a session;
 its cookie identifies the later calls. Programs send an API token instead, as `Authorization:
-Bearer …`. Parameters of a body may be sent in the query string as well.
+Bearer …`. Bodies are JSON. They may also be forms (`application/x-www-form-urlencoded`,
+`multipart/form-data`), where a list is one text, separated by commas, or a name that is repeated;
+and parameters of a body may be sent in the query string. `null`, as an empty value of a form,
+clears what may be empty.
 Refusals have the statuses below unless the setting `always_ok_status` makes all of them 200.
 """
 
@@ -29,25 +33,51 @@ _CALLERS = {
 }
 
 
-def document(cookie: str) -> dict[str, Any]:
+def document(cookie: str, root: str = "") -> dict[str, Any]:
     """Describe every endpoint of the index.
 
     Args:
         cookie: Name of the session cookie.
+        root: Path that all of it is served below.
     """
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), endpoints in _operations().items():
         paths.setdefault(path, {})[method.lower()] = _operation(path, *endpoints)
     schemes = {
-        "session": {"type": "apiKey", "in": "cookie", "name": cookie},
-        "token": {"type": "http", "scheme": "bearer", "bearerFormat": f"{api_tokens.PREFIX}…"},
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "The cookie that `POST /api/login` sets.",
+        },
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": f"{api_tokens.PREFIX}…",
+            "description": "An API token, which `POST /api/tokens` creates.",
+        },
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "iredldap", "version": __version__, "description": _DESCRIPTION},
+        "info": {
+            "title": "iredldap",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+            "contact": {"name": "iredldap contributors"},
+        },
+        "servers": [
+            {"url": root or "/", "description": "The server of this document."},
+            {"url": f"{root}/iredadmin", "description": "The same, where iRedAdmin-Pro has it."},
+        ],
         "tags": [{"name": area.name, "description": area.meaning} for area in _areas()],
         "paths": paths,
-        "components": {"securitySchemes": schemes, "schemas": {**SCHEMAS, **_forms()}},
+        "components": {
+            "securitySchemes": schemes,
+            "schemas": {**CHOICES, **DATA, **envelopes(), **_forms()},
+            "responses": shared(),
+            "headers": HEADERS,
+        },
     }
 
 
@@ -89,7 +119,9 @@ def _areas() -> list[Any]:
 
 
 def _forms() -> dict[str, Any]:
-    return {row.id: requests.form(row.table) for row in ENDPOINTS if requests.has_form(row)}
+    # Of endpoints that have one entry in the document, the first one.
+    rows = [first for first, *_ in _operations().values() if requests.has_form(first)]
+    return {requests.form_name(row): requests.form(row.table) for row in rows}
 
 
 def _operations() -> dict[tuple[str, str], list[Endpoint]]:

@@ -9,7 +9,9 @@ from iredldap.dit.fields import Field, Table
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
-from iredldap.web.openapi.schemas import reference
+from iredldap.web.openapi.choices import LATER, STRICTLY, with_names
+from iredldap.web.openapi.parts import TEXT, reference, word
+from iredldap.web.responses import JSON
 
 _NAME: Mapping[str, Any] = {"type": "string", "pattern": "^[^/]+$"}
 # Without a format: addresses that other tools have stored, which a path may name, are none by RFC
@@ -30,30 +32,14 @@ _PATH: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "file": ("Name of a file.", _NAME),
 }
 
-_STRICTLY = "handling=strict"
-_LATER = "respond-async"
 _WISHES = {
-    _STRICTLY: "Refuse what would be ignored.",
-    _LATER: "Do not wait for the change.",
+    STRICTLY: "Refuse what would be ignored.",
+    LATER: "Do not wait for the change.",
 }
 
 _DRY_RUN = {"description": dry_runs.MEANING, "type": "string", "enum": ["yes", "no"]}
 
-_BODIES = (
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-    "application/json",
-)
-_FILE = {
-    "application/octet-stream": {},
-    "multipart/form-data": {
-        "schema": {
-            "type": "object",
-            "properties": {"file": {"type": "string", "format": "binary"}},
-            "required": ["file"],
-        }
-    },
-}
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 _EXAMPLES: Mapping[str, Any] = {
     "string": "Example",
@@ -67,16 +53,15 @@ _EXAMPLES: Mapping[str, Any] = {
     "flag_presence": "yes",
     "bool_yes_no": "yes",
     "email": "ann@example.com",
-    "csv_emails": "ann@example.com,bob@example.com",
-    "csv_domains": "example.org,example.net",
-    "csv_services": "imap,pop3",
-    "csv_strings": "555-0100",
-    "csv_scopes": "users:read",
-    "csv_networks": "192.0.2.0/24",
+    "csv_emails": ["ann@example.com", "bob@example.com"],
+    "csv_domains": ["example.org", "example.net"],
+    "csv_services": ["imap", "pop3"],
+    "csv_strings": ["555-0100"],
+    "csv_networks": ["192.0.2.0/24"],
     "date_time": "2099-12-31T00:00:00Z",
-    "csv_headers": "X-Example:yes",
-    "csv_wb_addresses": "ann@example.com,@example.org,192.0.2.0/24",
-    "csv_gl_senders": "ann@example.com,@example.org,192.0.2.0/24",
+    "csv_headers": ["X-Example: yes"],
+    "csv_wb_addresses": ["ann@example.com", "@example.org", "192.0.2.0/24"],
+    "csv_gl_senders": ["ann@example.com", "@example.org", "192.0.2.0/24"],
     "ip_or_host": "[192.0.2.1]:25",
     "relay": "[smtp.example.net]:587",
     "transport": "smtp:[192.0.2.1]:25",
@@ -101,12 +86,20 @@ def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
 def body(endpoint: Endpoint) -> dict[str, Any] | None:
     """Describe the body; None: there is none."""
     if endpoint.takes_file:
-        return {"required": True, "content": {endpoint.file_type: {}, **_FILE}}
+        described = f"A file, {endpoint.file_type}; its type may be sent as well."
+        return {"required": True, "description": described, "content": _FILE}
     if not has_form(endpoint):
         return None
-    media = {"schema": reference(endpoint.id), "example": example(endpoint.table)}
+    media = {"schema": reference(form_name(endpoint)), "example": example(endpoint.table)}
+    # JSON alone, although forms are taken: of several types a generator makes several requests, or
+    # one that nobody can send.
     required = any(field.required for field in endpoint.table)
-    return {"required": required, "content": dict.fromkeys(_BODIES, media)}
+    return {"required": required, "content": {JSON: media}}
+
+
+def form_name(endpoint: Endpoint) -> str:
+    """Return the name of the schema of a body."""
+    return endpoint.takes or "".join(word.capitalize() for word in endpoint.id.split("_"))
 
 
 def has_form(endpoint: Endpoint) -> bool:
@@ -116,9 +109,9 @@ def has_form(endpoint: Endpoint) -> bool:
 
 def form(table: Table) -> dict[str, Any]:
     """Return the JSON schema of a body."""
-    described = properties(table)
+    described = {name: with_names(schema) for name, schema in properties(table).items()}
     for field in table:
-        described[field.name]["examples"] = [_example(field)]
+        described[field.name]["examples"] = [value_example(field)]
     # A required parameter that another one replaces is not required by itself, which a list of
     # names cannot say.
     required = [field.name for field in table if field.required and not field.conflicts_with]
@@ -129,12 +122,14 @@ def form(table: Table) -> dict[str, Any]:
 def example(table: Table) -> dict[str, Any]:
     """Return a valid body: the required parameters, or else the first one."""
     shown = [field for field in table if field.required] or table[:1]
-    return {field.name: _example(field) for field in shown}
+    return {field.name: value_example(field) for field in shown}
 
 
-def _example(field: Field) -> Any:
+def value_example(field: Field) -> Any:
+    """Return a valid value of a parameter."""
     choices: Any = field.kind.choices or field.kind.schema.get("enum")
-    return choices[0] if choices else _EXAMPLES[field.kind.type]
+    one = choices[0] if choices else _EXAMPLES[field.kind.type]
+    return [one] if field.kind.many and choices else one
 
 
 def _path(name: str) -> dict[str, Any]:
@@ -144,9 +139,12 @@ def _path(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    description = schema.get("description", "")
-    return {"name": name, "in": "query", "description": description, "schema": schema}
+def _query(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    described = {"name": name, "in": "query", "description": schema["description"]}
+    # The words of a list are one value, separated by commas.
+    style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+    bare = {key: value for key, value in schema.items() if key != "description"}
+    return described | style | {"schema": with_names(bare)}
 
 
 def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
@@ -158,7 +156,11 @@ def _headers(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
         yield _header("If-Match", "The state in which the entry must be, as an `ETag` has it.")
     if changes_entry and endpoint.id.endswith("_create"):
         yield _header("If-None-Match", "`*`: the name must be new, otherwise 412.", "*")
-    wishes = [wish for wish, may in ((_STRICTLY, endpoint.table), (_LATER, changes)) if may]
+    wishes = [
+        wish
+        for wish, may in ((STRICTLY, endpoint.table), (LATER, changes or endpoint.promises))
+        if may
+    ]
     if keeps_answers(endpoint):
         yield _header(
             "Idempotency-Key",
@@ -176,5 +178,5 @@ def keeps_answers(endpoint: Endpoint) -> bool:
 
 
 def _header(name: str, description: str, *choices: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string"} | ({"enum": [*choices]} if choices else {})
+    schema = with_names(word(*choices)) if choices else TEXT
     return {"name": name, "in": "header", "description": description, "schema": schema}

@@ -9,8 +9,11 @@ from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
+from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.openapi.parts import COUNT, TEXT, reference
+from iredldap.web.openapi.profiles import LISTINGS
 from iredldap.web.openapi.requests import keeps_answers
-from iredldap.web.openapi.schemas import envelope, reference
+from iredldap.web.openapi.schemas import DATA, ENVELOPES, envelope
 from iredldap.web.origins import SAFE_METHODS
 from iredldap.web.responses import JSON, status_of_code
 
@@ -62,58 +65,81 @@ _OF_CHANGES = (
 
 _OF_KEYS = ("IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED")
 
-_TEXT: Mapping[str, Any] = {"schema": {"type": "string"}}
-_NUMBER: Mapping[str, Any] = {"schema": {"type": "integer", "minimum": 0}}
 
-_RETRY = {"Retry-After": {"description": "Seconds to wait.", **_NUMBER}}
-_FAILURES: Mapping[int, Mapping[str, Any]] = {
-    400: {"X-Invalid-Parameters": {"description": "What it was refused for.", **_TEXT}},
+_RETRY = ("Retry-After",)
+_FAILURES: Mapping[int, tuple[str, ...]] = {
+    400: ("X-Invalid-Parameters",),
     429: _RETRY,
     502: _RETRY,
     503: _RETRY,
 }
-_STATE = {"ETag": {"description": "State of the entry that the path names.", **_TEXT}}
-_IGNORED = {
-    "X-Ignored-Parameters": {"description": "Parameters that were ignored.", **_TEXT},
-    "X-Ignored-Values": {"description": "Values that were dropped.", **_TEXT},
-}
-_SHARED = {
-    "X-Shared-Mailbox": {
-        "description": "Other accounts whose mailbox a global admin gave to this one.",
-        **_TEXT,
-    }
-}
-_KEPT = {
+_STATE = ("ETag",)
+_IGNORED = ("X-Ignored-Parameters", "X-Ignored-Values")
+_SHARED = ("X-Shared-Mailbox",)
+_KEPT = ("X-Kept-Members",)
+_LOGGED = ("X-Change-Id", "X-Change-Log")
+_NEXT = ("X-Next-Cursor", "Link")
+_DRY = (dry_runs.HEADER,)
+_COOKIE = ("Set-Cookie",)
+
+HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "ETag": {"description": "State of the entry that the path names.", "schema": TEXT},
+    "Link": {"description": 'The next page, if there is one, with `rel="next"`.', "schema": TEXT},
+    "Location": {"description": "Path of the job.", "schema": TEXT},
+    "Preference-Applied": {
+        "description": "Which wish was granted.",
+        "schema": {"type": "string", "const": "respond-async"},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": COUNT},
+    "Set-Cookie": {"description": "The cookie of the session.", "schema": TEXT},
+    "X-Change-Id": {
+        "description": "Id in the change log, if anything was written.",
+        "schema": TEXT,
+    },
+    "X-Change-Log": {"description": "`late`: the log will have it later.", "schema": TEXT},
+    dry_runs.HEADER: {
+        "description": "`yes`: this was a dry run, and nothing has been changed.",
+        "schema": {"type": "string", "const": "yes"},
+    },
+    "X-Ignored-Parameters": {"description": "Parameters that were ignored.", "schema": TEXT},
+    "X-Ignored-Values": {"description": "Values that were dropped.", "schema": TEXT},
+    "X-Invalid-Parameters": {"description": "What it was refused for.", "schema": TEXT},
     "X-Kept-Members": {
         "description": "Members of a new list that the request did not name: they had been"
         " marked before.",
-        **_TEXT,
-    }
-}
-_LOGGED = {
-    "X-Change-Id": {"description": "Id in the change log, if anything was written.", **_TEXT},
-    "X-Change-Log": {"description": "`late`: the log will have it later.", **_TEXT},
-}
-_NEXT = {
-    "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", **_TEXT},
-    "Link": {"description": 'The next page, if there is one, with `rel="next"`.', **_TEXT},
-}
-_DRY = {
-    dry_runs.HEADER: {
-        "description": "`yes`: this was a dry run, and nothing has been changed.",
-        "schema": {"const": "yes"},
-    }
-}
-_PROMISE = {
-    "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and the"
-    " change is carried out in the background, as a job.",
-    "headers": {
-        "Location": {"description": "Path of the job.", **_TEXT},
-        "Preference-Applied": {"schema": {"const": "respond-async"}},
-        **_RETRY,
+        "schema": TEXT,
     },
-    "content": {JSON: {"schema": reference("Promise")}},
+    "X-Next-Cursor": {"description": "`cursor` of the next page, if there is one.", "schema": TEXT},
+    "X-Shared-Mailbox": {
+        "description": "Other accounts whose mailbox a global admin gave to this one.",
+        "schema": TEXT,
+    },
 }
+"""Headers of answers, by name."""
+
+_ACCEPTED = "Accepted"
+_UNCHANGED = "NotModified"
+
+
+def shared() -> dict[str, Any]:
+    """Return the answers that operations refer to, by name: refusals one for each status."""
+    found = {status for row in ENDPOINTS for status in _by_status((row,))} - {HTTPStatus.OK}
+    return {
+        _ACCEPTED: {
+            "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and"
+            " the change is carried out in the background, as a job.",
+            "headers": _headers("Location", "Preference-Applied", *_RETRY),
+            "content": {JSON: {"schema": reference(_answer("Promise"))}},
+        },
+        _UNCHANGED: {"description": "It is in the state that the client has."},
+        **{_refused(status): _refusal(status) for status in sorted(found)},
+    }
+
+
+def envelopes() -> dict[str, Any]:
+    """Return the schemas of answers by name: a success with each shape of data, and the others."""
+    shapes = dict.fromkeys(shape for row in ENDPOINTS if row.returns for shape in _shapes(row))
+    return {**ENVELOPES, **{_answer(shape): envelope(shape) for shape in ("Promise", *shapes)}}
 
 
 def answers(*endpoints: Endpoint) -> dict[str, Any]:
@@ -123,16 +149,15 @@ def answers(*endpoints: Endpoint) -> dict[str, Any]:
     """
     first = endpoints[0]
     # Endpoints that differ by a value in the path have one entry in the document, and answer alike.
-    described: dict[str, Any] = {"200": _success(first)}
-    if first.operation:
-        described["202"] = _PROMISE
+    by_status = _by_status(endpoints)
+    described: dict[str, Any] = {"200": _success(first, by_status.pop(HTTPStatus.OK, []))}
+    if first.operation or first.promises:
+        described["202"] = reference(_ACCEPTED, "responses")
     if first.tagged:
-        described["304"] = {"description": "It is in the state that the client has."}
-    for status, codes in sorted(_by_status(endpoints).items()):
-        if status == HTTPStatus.OK:
-            _add_result(described["200"], codes)
-        else:
-            described[str(status)] = _refusal(status, codes)
+        described["304"] = reference(_UNCHANGED, "responses")
+    for status, codes in sorted(by_status.items()):
+        named = {"description": f"Refused: {', '.join(codes)}."}
+        described[str(status)] = reference(_refused(status), "responses") | named
     return described
 
 
@@ -171,55 +196,93 @@ def _status(endpoint: Endpoint, code: str) -> int:
     return status_of_code(code)
 
 
-def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+def _refused(status: int) -> str:
+    return f"Refused{status}"
+
+
+def _refusal(status: int) -> dict[str, Any]:
     refusal: dict[str, Any] = {
-        "description": f"Refused: {', '.join(codes)}.",
+        "description": "Refused, for the reason in `_msg`.",
         "content": {JSON: {"schema": reference("Failure")}},
     }
-    if status in _FAILURES:
-        refusal["headers"] = _FAILURES[status]
-    return refusal
+    return refusal | _headers_of(*_FAILURES.get(status, ()))
 
 
-def _add_result(answer: dict[str, Any], codes: list[str]) -> None:
-    """Add to the answer with status 200 that it may be a refusal."""
-    media = answer["content"][JSON]
-    media["schema"] = {"anyOf": [media["schema"], reference("Failure")]}
-    answer["description"] += f" Or not so: {', '.join(codes)}."
-
-
-def _success(endpoint: Endpoint) -> dict[str, Any]:
+def _success(endpoint: Endpoint, refusals: list[str]) -> dict[str, Any]:
+    """Describe the answer with status 200, which may be a refusal by some codes."""
+    done = "Done." if endpoint.method != "GET" else "Found."
+    otherwise = f"Or not so: {', '.join(refusals)}." if refusals else ""
+    data = f"`_data`: {endpoint.returns}" if endpoint.returns else ""
     answer: dict[str, Any] = {
-        "description": "Done." if endpoint.method != "GET" else "Found.",
+        "description": " ".join(filter(None, (done, otherwise, data))),
         "content": {media: {"schema": _bare(media)} for media in endpoint.bare},
     }
+    if endpoint.returns or not endpoint.bare:
+        either = _answer_schemas(endpoint, may_fail=bool(refusals))
+        schema = either[0] if len(either) == 1 else {"anyOf": either}
+        answer["content"] = {JSON: {"schema": schema}, **answer["content"]}
+    return answer | _headers_of(*_success_headers(endpoint))
+
+
+def _answer_schemas(endpoint: Endpoint, *, may_fail: bool) -> list[dict[str, Any]]:
+    """Return the schemas that an answer may have."""
     if endpoint.returns:
-        data = {**_shape(endpoint), "description": endpoint.returns}
-        answer["content"] = {JSON: {"schema": envelope(data)}, **answer["content"]}
-    elif not endpoint.bare:
-        answer["content"] = {JSON: {"schema": reference("Success")}}
+        *others, last = shapes = _shapes(endpoint)
+        if last in others:
+            # Spelt out: a second reference to the same schema is dropped.
+            return [*(reference(_answer(shape)) for shape in others), envelope(last)]
+        return [reference(_answer(shape)) for shape in shapes]
     if endpoint.operation or endpoint.tries:
-        either = [answer["content"][JSON]["schema"], envelope(reference("DryRun"))]
-        answer["content"][JSON] = {"schema": {"anyOf": either}}
+        return [reference("Changed")]
+    return [reference("Checked" if may_fail else "Success")]
+
+
+def _answer(shape: str) -> str:
+    return f"{shape}Answer"
+
+
+def _shapes(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the shapes that the data of an answer may have.
+
+    Some generators take the first one that fits, and look at no items of a list for that; others
+    know the last one alone. So the usual shape is the last one, and those before have names that it
+    lacks; before a list of names it is the first one, too.
+    """
+    if endpoint.shape in LISTINGS:
+        return (f"{endpoint.shape}Params", endpoint.shape, "Names", endpoint.shape)
+    if endpoint.view:
+        return _with_view(endpoint.shape, views.name(endpoint.view))
+    changes = endpoint.operation or endpoint.tries
+    return ("DryRun", endpoint.shape) if changes else (endpoint.shape,)
+
+
+def _with_view(stored: str, view: str) -> tuple[str, ...]:
+    differs = "required" in DATA[view] or DATA[stored]["type"] != "object"
+    return (view, stored) if differs else (stored, view, stored)
+
+
+def _success_headers(endpoint: Endpoint) -> Iterator[str]:
     tagged = endpoint.tagged or (
         endpoint.operation is not None
         and dispatch.changes_an_entry(endpoint.id)
         and endpoint.method != "DELETE"
     )
-    headers = (_STATE if tagged else {}) | (_IGNORED if endpoint.table else {})
-    headers |= _LOGGED if endpoint.operation or endpoint.id == "ldif_restore" else {}
-    headers |= _KEPT if endpoint.id == "maillist_create" else {}
-    headers |= _SHARED if any(row.name == "maildir" for row in endpoint.table) else {}
-    headers |= _NEXT if endpoint.shape == "Listing" else {}
-    headers |= _DRY if dry_runs.is_offered(endpoint) else {}
-    return answer | ({"headers": headers} if headers else {})
+    yield from _STATE if tagged else ()
+    yield from _IGNORED if endpoint.table else ()
+    yield from _LOGGED if endpoint.operation or endpoint.id == "ldif_restore" else ()
+    yield from _KEPT if endpoint.id == "maillist_create" else ()
+    yield from _SHARED if any(row.name == "maildir" for row in endpoint.table) else ()
+    yield from _NEXT if endpoint.shape in LISTINGS else ()
+    yield from _DRY if dry_runs.is_offered(endpoint) else ()
+    yield from _COOKIE if endpoint.id == "login" else ()
 
 
-def _shape(endpoint: Endpoint) -> dict[str, Any]:
-    stored = reference(endpoint.shape)
-    if not endpoint.view:
-        return stored
-    return {"anyOf": [stored, reference(views.name(endpoint.view))]}
+def _headers_of(*names: str) -> dict[str, Any]:
+    return {"headers": _headers(*names)} if names else {}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: reference(name, "headers") for name in names}
 
 
 def _bare(media: str) -> dict[str, str]:

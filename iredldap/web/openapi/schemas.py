@@ -3,308 +3,319 @@
 from collections.abc import Mapping
 from typing import Any
 
-from iredldap.dit.views import schemas as views
+from iredldap.dit import spam_policy
+from iredldap.dit.fields import Field
+from iredldap.web.openapi.choices import with_names
+from iredldap.web.openapi.parts import (
+    ANY_TEXT,
+    COUNT,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    TIME,
+    array,
+    mapping,
+    obj,
+    reference,
+    word,
+)
+from iredldap.web.openapi.profiles import LISTINGS, PROFILES, VIEWS
 
-_TEXT: Mapping[str, Any] = {"type": "string"}
-_TEXTS: Mapping[str, Any] = {"type": "array", "items": _TEXT}
-_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
-_TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
-_OBJECT: Mapping[str, Any] = {"type": "object"}
+_YES_OR_NO: Mapping[str, Any] = {"type": "boolean"}
+_ROW_RESULTS = ("created", "updated", "unchanged", "differs", "refused", "joined")
+_STATE_RESULTS = ("created", "renamed", "updated", "deleted", "unchanged", "refused")
+_NUMBER: Mapping[str, Any] = {"type": "integer"}
+_ANY_NUMBER: Mapping[str, Any] = {"type": ["integer", "null"]}
 
-_ANY_TEXT: Mapping[str, Any] = {"type": ["string", "null"]}
-_JOB: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "id": _TEXT,
-        "status": {"enum": ["queued", "running", "done", "failed"]},
-        "node": {"type": ["string", "null"]},
-        "done": _COUNT,
-        "total": {"type": ["integer", "null"]},
-        "failures": _COUNT,
-        "code": {"type": ["string", "null"]},
-        "report": {"type": ["object", "null"]},
-        "changes": {"type": ["array", "null"], "items": _TEXT},
-        "created": _TIME,
-        "finished": {**_TIME, "type": ["string", "null"]},
-    },
-    "required": ["id", "status", "done", "total", "failures", "created", "finished"],
-}
-
-_CHANGE: Mapping[str, Any] = {
-    "type": "object",
+_CHANGE = {
+    **obj(
+        {
+            "id": TEXT,
+            "time": TIME,
+            "admin": TEXT,
+            "token": ANY_TEXT,
+            "client": TEXT,
+            "request": TEXT,
+            "job": ANY_TEXT,
+            "endpoint": TEXT,
+            "account": ANY_TEXT,
+            "domain": ANY_TEXT,
+            "parameters": mapping(TEXTS),
+            "steps": TEXTS,
+            "result": word("open", "done", "broken off", "unconfirmed"),
+            "codes": TEXTS,
+            "duration_ms": _ANY_NUMBER,
+            "entries": COUNT,
+            "undoes": ANY_TEXT,
+            "touched": array(OBJECT),
+            "more": _YES_OR_NO,
+        },
+        required=("id", "time", "admin", "endpoint", "result", "touched"),
+    ),
     "description": "A change. Members about the request are absent where the caller may not see"
     " what it names.",
-    "properties": {
-        "id": _TEXT,
-        "time": _TIME,
-        "admin": _TEXT,
-        "token": _ANY_TEXT,
-        "client": _TEXT,
-        "request": _TEXT,
-        "job": _ANY_TEXT,
-        "endpoint": _TEXT,
-        "account": _ANY_TEXT,
-        "domain": _ANY_TEXT,
-        "parameters": {"type": "object", "additionalProperties": _TEXTS},
-        "steps": _TEXTS,
-        "result": {"enum": ["open", "done", "broken off", "unconfirmed"]},
-        "codes": _TEXTS,
-        "duration_ms": {"type": ["integer", "null"]},
-        "entries": _COUNT,
-        "undoes": _ANY_TEXT,
-        "touched": {"type": "array", "items": _OBJECT},
-        "more": {"type": "boolean"},
-    },
-    "required": ["id", "time", "admin", "endpoint", "result", "touched"],
 }
 
-_COPIES: Mapping[str, Any] = {
-    "type": "array",
-    "items": {"type": "object", "properties": {"to": _TEXT, "by": {"enum": ["user", "domain"]}}},
-}
+_COPIES = array(obj({"to": TEXT, "by": word("user", "domain")}, required=()))
 
-_LEFT_ALONE: Mapping[str, Any] = {
-    "type": "array",
+_LEFT_ALONE = {
+    **array(obj({"where": TEXT, "what": TEXT, "why": TEXT, "values": TEXTS})),
     "description": "What an undo leaves as it is, because others have changed it since.",
-    "items": {
-        "type": "object",
-        "properties": {"where": _TEXT, "what": _TEXT, "why": _TEXT, "values": _TEXTS},
-        "required": ["where", "what", "why", "values"],
-    },
 }
 
 _TOKEN: Mapping[str, Mapping[str, Any]] = {
-    "id": _TEXT,
-    "admin": _TEXT,
-    "name": _TEXT,
-    "scopes": _TEXTS,
-    "domains": _TEXTS,
-    "networks": _TEXTS,
-    "parent": {"type": ["string", "null"]},
-    "created": _TIME,
-    "expires": {**_TIME, "type": ["string", "null"]},
+    "id": TEXT,
+    "admin": TEXT,
+    "name": TEXT,
+    "scopes": TEXTS,
+    "domains": TEXTS,
+    "networks": TEXTS,
+    "parent": ANY_TEXT,
+    "created": TIME,
+    "expires": {**TIME, "type": ["string", "null"]},
 }
 
 
-def _object(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"type": "object", "properties": fields, "required": list(fields)}
+def _of_policy(row: Field) -> Mapping[str, Any]:
+    """Describe a value of a spam policy as it is shown; a list is the text of its column."""
+    described = TEXT if row.kind.many else with_names(row.kind.schema)
+    return {**described, "description": row.meaning}
 
 
 DATA: Mapping[str, Mapping[str, Any]] = {
-    "Token": _object(_TOKEN),
-    "Tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}},
-    "NewToken": _object({**_TOKEN, "secret": _TEXT}),
-    "Caller": _object(
+    **PROFILES,
+    **LISTINGS,
+    **VIEWS,
+    "Names": {**TEXTS, "description": "Names or addresses alone, sorted."},
+    "Text": TEXT,
+    "Texts": TEXTS,
+    "Token": obj(_TOKEN),
+    "Tokens": array(reference("Token")),
+    "NewToken": obj({**_TOKEN, "secret": TEXT}),
+    "Caller": obj(
         {
-            "admin": _TEXT,
-            "is_global_admin": {"type": "boolean"},
-            "token": {"anyOf": [{"$ref": "#/components/schemas/Token"}, {"type": "null"}]},
-            "scopes": _TEXTS,
-            "domains": {"anyOf": [_TEXTS, {"type": "null"}]},
-            "limits": _OBJECT,
+            "admin": TEXT,
+            "is_global_admin": _YES_OR_NO,
+            "token": {"anyOf": [reference("Token"), {"type": "null"}]},
+            "scopes": TEXTS,
+            "domains": {"type": ["array", "null"], "items": TEXT},
+            "limits": OBJECT,
         }
     ),
-    "Text": _TEXT,
-    "Texts": _TEXTS,
-    "Object": _OBJECT,
-    "Objects": {"type": "array", "items": _OBJECT},
-    "Entry": {
-        "type": "object",
-        "description": "Attributes of an entry, each a list of texts, and what is no attribute.",
-        "properties": {
-            "accountSetting": _OBJECT,
-            "members": _TEXTS,
-            "stored_bytes": _COUNT,
-            "stored_messages": _COUNT,
-            "last_login": {
-                "type": "object",
-                "additionalProperties": {"type": ["integer", "null"]},
+    "Throttle": {
+        "description": "A throttle; nothing: none is set.",
+        **obj(
+            {
+                "account": TEXT,
+                "kind": word("inbound", "outbound"),
+                "priority": _NUMBER,
+                "period": {**_NUMBER, "description": "Seconds."},
+                "msg_size": {**_NUMBER, "description": "Bytes of a mail."},
+                "max_msgs": _NUMBER,
+                "max_quota": {**_NUMBER, "description": "Bytes of all mails."},
+                "max_rcpts": _NUMBER,
             },
-        },
-        # Not a list of the schema's attributes: a profile shows whatever the entry has, also of
-        # other programs.
-        "additionalProperties": _TEXTS,
+            required=(),
+        ),
     },
-    "Listing": {
-        "description": "Entries by name or address; or names or addresses alone, sorted.",
-        "anyOf": [
-            {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Entry"}},
-            _TEXTS,
-        ],
-    },
-    "SubscribableList": {
-        "type": "object",
-        "description": "Attributes of an entry, each a list of texts, and settings of mlmmj.",
-        "properties": {
-            "accountSetting": _OBJECT,
-            "max_message_size": _COUNT,
-            "smtp_port": _COUNT,
-            "subscribers": {
-                "type": "object",
-                "properties": {"normal": _TEXTS, "digest": _TEXTS, "nomail": _TEXTS},
+    "Greylisting": {
+        "description": "A greylisting setting; nothing: none is set.",
+        **obj(
+            {
+                "account": TEXT,
+                "active": {"type": "integer", "enum": [0, 1]},
+                "status": word("enable", "disable"),
             },
-        },
-        "additionalProperties": {"anyOf": [_TEXTS, _TEXT]},
+            required=(),
+        ),
     },
-    "Admin": {
-        "type": "object",
-        "description": "Attributes of an admin, each a list of texts, and what they mean.",
-        "properties": {
-            "accountSetting": _OBJECT,
-            "settings": _OBJECT,
-            "managed_domains": _TEXTS,
-            "isglobaladmin": {"enum": [0, 1]},
-        },
-        "additionalProperties": _TEXTS,
+    "GreylistingSettings": array(
+        obj({"account": TEXT, "sender": TEXT, "active": _NUMBER, "priority": _NUMBER})
+    ),
+    "SpamPolicy": {
+        "description": "A spam policy; what a wider one decides is left out.",
+        **obj({row.name: _of_policy(row) for row in spam_policy.SET}, required=()),
     },
-    "Job": _JOB,
-    "Jobs": {"type": "array", "items": _JOB},
-    "MailFlow": {
-        "type": "object",
-        "properties": {
-            "address": _TEXT,
-            "accepted": {"type": "boolean"},
-            "alias_of": {"type": ["string", "null"]},
-            "steps": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "address": _TEXT,
-                        "by": _TEXT,
-                        "account": _TEXT,
-                        "to": _TEXTS,
-                        "keeps_copy": {"type": "boolean"},
+    "Job": obj(
+        {
+            "id": TEXT,
+            "status": word("queued", "running", "done", "failed"),
+            "node": ANY_TEXT,
+            "done": COUNT,
+            "total": _ANY_NUMBER,
+            "failures": COUNT,
+            "code": ANY_TEXT,
+            "report": {"type": ["object", "null"]},
+            "changes": {"type": ["array", "null"], "items": TEXT},
+            "created": TIME,
+            "finished": {**TIME, "type": ["string", "null"]},
+        },
+        required=("id", "status", "done", "total", "failures", "created", "finished"),
+    ),
+    "Jobs": array(reference("Job")),
+    "MailFlow": obj(
+        {
+            "address": TEXT,
+            "accepted": _YES_OR_NO,
+            "alias_of": ANY_TEXT,
+            "steps": array(
+                obj(
+                    {
+                        "address": TEXT,
+                        "by": TEXT,
+                        "account": TEXT,
+                        "to": TEXTS,
+                        "keeps_copy": _YES_OR_NO,
                     },
-                },
-            },
-            "ends": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"address": _TEXT, "kind": _TEXT, "why": _TEXTS},
-                },
-            },
-            "loops": {"type": "array", "items": _TEXTS},
-            "cut_off": {"type": "boolean"},
+                    required=(),
+                )
+            ),
+            "ends": array(obj({"address": TEXT, "kind": TEXT, "why": TEXTS}, required=())),
+            "loops": array(TEXTS),
+            "cut_off": _YES_OR_NO,
             "copies": _COPIES,
-            "sent_mail": {
-                "type": "object",
-                "properties": {"copies": _COPIES, "relay": _COPIES},
-            },
+            "sent_mail": obj({"copies": _COPIES, "relay": _COPIES}, required=()),
         },
-    },
-    "References": {
-        "type": "object",
-        "properties": {
-            "deletion": _OBJECT,
+        required=(),
+    ),
+    "References": obj(
+        {
+            "deletion": OBJECT,
             "rename": {"type": ["object", "null"]},
-            "references": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "dn": _TEXT,
-                        "attribute": {"type": ["string", "null"]},
-                        "value": {"type": ["string", "null"]},
-                        "on_deletion": {"type": ["string", "null"]},
-                        "on_rename": {"type": ["string", "null"]},
+            "references": array(
+                obj(
+                    {
+                        "dn": TEXT,
+                        "attribute": ANY_TEXT,
+                        "value": ANY_TEXT,
+                        "on_deletion": ANY_TEXT,
+                        "on_rename": ANY_TEXT,
                     },
-                },
-            },
-            "left_out": _COUNT,
-            "in_other_domains": _COUNT,
-            "rows": {"type": "object", "additionalProperties": _COUNT},
+                    required=(),
+                )
+            ),
+            "left_out": COUNT,
+            "in_other_domains": COUNT,
+            "rows": mapping(COUNT),
         },
-        "required": ["deletion", "references", "left_out", "in_other_domains", "rows"],
+        required=("deletion", "references", "left_out", "in_other_domains", "rows"),
+    ),
+    "Restore": {
+        "description": "What a restore has done, or would do: counts of entries, and findings by"
+        " line.",
+        **obj(
+            {
+                "ok": _YES_OR_NO,
+                **dict.fromkeys(("added", "changed", "equal", "missing", "differ"), COUNT),
+                **dict.fromkeys(("entries", "add", "change", "passed", "installation"), COUNT),
+                **dict.fromkeys(("refused", "warnings", "differences", "shared"), array(OBJECT)),
+                **dict.fromkeys(("refused_count", "warning_count"), COUNT),
+                "sha256": TEXT,
+                "suffix": TEXT,
+                "left_out": TEXTS,
+                "omitted": mapping(COUNT),
+            },
+            required=("ok", "equal", "differ", "differences"),
+        ),
     },
-    "Undo": {
-        "type": "object",
-        "properties": {"left_alone": _LEFT_ALONE},
-        "required": ["left_alone"],
+    "Import": {
+        "description": "What became of the rows of a file.",
+        **obj(
+            {
+                "dry_run": _YES_OR_NO,
+                "rows": COUNT,
+                "preset": ANY_TEXT,
+                "columns_left_out": TEXTS,
+                **dict.fromkeys(_ROW_RESULTS, COUNT),
+                **dict.fromkeys(("refusals", "differences", "ignored_values"), array(OBJECT)),
+                "rejected": {**TEXT, "description": "The refused rows, as a CSV file."},
+            }
+        ),
     },
+    "Apply": {
+        "description": "What became of the lines of a state.",
+        **obj(
+            {
+                "dry_run": _YES_OR_NO,
+                "lines": COUNT,
+                "changes": COUNT,
+                **dict.fromkeys(_STATE_RESULTS, COUNT),
+                "refusals": array(OBJECT),
+                "changed": array(OBJECT),
+                "changed_left_out": COUNT,
+            }
+        ),
+    },
+    "Undo": obj({"left_alone": _LEFT_ALONE}),
     "DryRun": {
-        "type": "object",
         "description": "What a change would do; nothing has been changed.",
-        "properties": {
-            "judged_by": {"enum": ["directory", "schema", None]},
-            "steps": _TEXTS,
-            "ldif": {**_TEXT, "description": "LDIF change records, secrets redacted."},
-            "records": _COUNT,
-            "records_left_out": _COUNT,
-            "sweeps": {
-                "type": "array",
-                "items": {"type": "object", "properties": {"step": _TEXT, "entries": _COUNT}},
-            },
-            "outside": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "step": _TEXT,
-                        "rows": {
-                            "type": ["array", "null"],
-                            "items": {"type": "object"},
-                            "description": "What it would change, as `touched` of changes has it;"
-                            " null: the database could not take a trial back.",
+        **obj(
+            {
+                "judged_by": {"type": ["string", "null"], "enum": ["directory", "schema", None]},
+                "steps": TEXTS,
+                "ldif": {**TEXT, "description": "LDIF change records, secrets redacted."},
+                "records": COUNT,
+                "records_left_out": COUNT,
+                "sweeps": array(obj({"step": TEXT, "entries": COUNT}, required=())),
+                "outside": array(
+                    obj(
+                        {
+                            "step": TEXT,
+                            "rows": {
+                                "type": ["array", "null"],
+                                "items": OBJECT,
+                                "description": "What it would change, as `touched` of changes has"
+                                " it; null: the database could not take a trial back.",
+                            },
+                            "rows_left_out": COUNT,
                         },
-                        "rows_left_out": _COUNT,
-                    },
-                },
+                        required=(),
+                    )
+                ),
+                "rechecks": TEXTS,
+                "ignored_values": TEXTS,
+                "unplaced": array(obj({"parameter": TEXT, "attribute": TEXT}, required=())),
+                "shared_with": TEXTS,
+                "kept_members": TEXTS,
+                "left_alone": _LEFT_ALONE,
             },
-            "rechecks": _TEXTS,
-            "ignored_values": _TEXTS,
-            "unplaced": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"parameter": _TEXT, "attribute": _TEXT},
-                },
-            },
-            "shared_with": _TEXTS,
-            "kept_members": _TEXTS,
-            "left_alone": _LEFT_ALONE,
-        },
-        "required": ["judged_by", "steps", "ldif", "records", "records_left_out"],
+            required=("judged_by", "steps", "ldif", "records", "records_left_out"),
+        ),
     },
     "Change": _CHANGE,
-    "Changes": {"type": "array", "items": _CHANGE},
+    "Changes": array(reference("Change")),
+    "Promise": obj({"job": {**TEXT, "description": "Id of the job."}}),
 }
+"""Schemas of data, by the shapes that rows name; a listing may have `Names` in its place."""
 
+# Without `const`: clients in PHP compare it with the text "true".
+_FINE: Mapping[str, Any] = {"type": "boolean", "description": "true"}
 
-def envelope(data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the schema of a success envelope, with data or without."""
-    fields: dict[str, Any] = {"_success": {"const": True}}
-    if data:
-        fields["_data"] = data
-    return {"type": "object", "properties": fields, "required": list(fields)}
-
-
-FAILURE: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "_success": {"const": False},
-        "_msg": {"type": "string", "description": "A code, or several joined by commas."},
-        "_data": {"type": "object", "description": "What was and was not done."},
+ENVELOPES: Mapping[str, Mapping[str, Any]] = {
+    "Success": obj({"_success": _FINE}),
+    "Changed": obj(
+        {
+            "_success": _FINE,
+            "_data": {**reference("DryRun"), "description": "Of a dry run what it would do."},
+        },
+        required=("_success",),
+    ),
+    "Checked": {
+        "description": "A password is right, or it is not.",
+        **obj({"_success": _YES_OR_NO, "_msg": TEXT}, required=("_success",)),
     },
-    "required": ["_success", "_msg"],
+    "Failure": obj(
+        {
+            "_success": {"type": "boolean", "description": "false"},
+            "_msg": {"type": "string", "description": "A code, or several joined by commas."},
+            "_data": {"type": "object", "description": "What was and was not done."},
+        },
+        required=("_success", "_msg"),
+    ),
 }
-
-_PROMISE: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"job": _TEXT},
-    "required": ["job"],
-}
-
-SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    **DATA,
-    **views.schemas(),
-    "Success": envelope(),
-    "Failure": FAILURE,
-    "Promise": envelope(_PROMISE),
-}
+"""Schemas of answers whose data have no shape that a row could name."""
 
 
-def reference(name: str) -> dict[str, str]:
-    """Return a reference to one of the document's schemas."""
-    return {"$ref": f"#/components/schemas/{name}"}
+def envelope(shape: str) -> dict[str, Any]:
+    """Return the schema of an answer with data of a shape."""
+    return obj({"_success": _FINE, "_data": reference(shape)})

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import falcon
 
@@ -49,10 +49,10 @@ class OpenApiResource(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         response.content_type = JSON
-        response.data = _document(self.config.session.cookie_name)
+        response.data = _document(self.config.session.cookie_name, request.root_path)
 
 
 # The rows of the endpoints do not change while the process runs.
-@cache
-def _document(cookie: str) -> bytes:
-    return json.dumps(document(cookie), ensure_ascii=False).encode()
+@lru_cache(maxsize=8)
+def _document(cookie: str, root: str) -> bytes:
+    return json.dumps(document(cookie, root), ensure_ascii=False).encode()

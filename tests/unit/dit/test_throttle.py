@@ -3,7 +3,6 @@
 import pytest
 
 from iredldap.dit import throttle
-from iredldap.dit.field_schemas import properties
 from iredldap.dit.form_parser import parse
 from iredldap.errors import InvalidParameter, MissingParameter
 
@@ -69,10 +68,3 @@ def test_a_row_is_shown_with_numbers() -> None:
     assert shown == {name: value for name, value in row.items() if name != "id"}
     assert throttle.show({**row, "max_rcpts": 3}) == {**shown, "max_rcpts": 3}
     assert throttle.show({}) == {}
-
-
-def test_defaults_are_numbers_in_the_schema() -> None:
-    schema = properties(throttle.SET)
-
-    assert {name: schema[name]["default"] for name in UNSET} == UNSET
-    assert "default" not in schema["period"]

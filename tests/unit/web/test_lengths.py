@@ -54,26 +54,25 @@ def test_no_value_is_longer_than_said(row: Field) -> None:
     """Refused or dropped; of passwords the rules for passwords tell."""
     if row.kind.type == "password":
         return
-    most = row.kind.schema.get("maxLength")
+    most = row.kind.longest
     if row.kind.type == "csv_headers":
         most = _HEADER_LINE
     for candidate in CANDIDATES:
         values = accepted(row, candidate)
         joined = row.kind.separator.join(values)
-        longest = (
-            len(joined) if row.kind.schema.get("maxLength") else max(map(len, values), default=0)
-        )
-        assert longest <= int(str(most or _NATURAL)), candidate[:40]
+        longest = len(joined) if row.kind.longest else max(map(len, values), default=0)
+        assert longest <= (most or _NATURAL), candidate[:40]
 
 
 @pytest.mark.parametrize(
     "row",
-    [row for row in ROWS.values() if "maxLength" in row.kind.schema],
+    [row for row in ROWS.values() if row.kind.longest],
     ids=lambda row: f"{row.name}-{row.kind.type}",
 )
 def test_a_value_may_be_as_long_as_said(row: Field) -> None:
     """And not by one character longer."""
-    most = int(str(row.kind.schema["maxLength"]))
+    most = row.kind.longest
+    assert most
     word = filling(row, most)
     assert len(word) == most
     assert "".join(accepted(row, word))
