@@ -425,10 +425,10 @@ def test_pages_cover_everybody_once_while_others_come_and_go(api: Client, world:
 @pytest.mark.parametrize("parameters", [{}, {"email_only": "yes"}, {"limit": 2}, {"fields": "cn"}])
 @pytest.mark.parametrize("path", ["/api/domains", "/api/users/corp.test", LISTS])
 def test_a_listing_costs_one_search(
-    serve: Any, corp: Client, world: World, path: str, parameters: dict[str, Any]
+    served: Served, corp: Client, world: World, path: str, parameters: dict[str, Any]
 ) -> None:
     """Whatever is asked for; the schema is looked at once in the life of a worker."""
-    client = serve(session={"recheck": 2.0}).client().log_in()
+    client = served.client().log_in()
     data(client.get(path, fields="mail"))
     name = {"email_only": "name_only"} if path == "/api/domains" else {}
     sent = {name.get(key, key): value for key, value in parameters.items()}
