@@ -26,6 +26,7 @@ from iredldap.gateways.cluster.view import Mode, WriterRow
 from iredldap.gateways.state import StateDatabase
 from iredldap.installation import changed
 from tests.faults.tally import Answer, Tally
+from tests.support.agreed import insistent
 from tests.support.client import direct_session
 from tests.support.development import COMMAND, Running, running
 from tests.support.patience import wait_until
@@ -96,7 +97,7 @@ class Site:
 
     def row(self) -> WriterRow:
         """Return what is agreed on."""
-        row = self._register.read()
+        row = insistent(self._register.read)
         assert row, "there is no writer yet"
         return row
 

@@ -1,8 +1,8 @@
 """Directories on a pair with an agreed writer, as the workers of two nodes have them."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from iredldap.config.ldap import LdapSettings
@@ -24,6 +24,24 @@ QUICK = {"failover_after": 1.0, "lease": 1.5, "health_timeout": 1.0}
 
 _INTERVAL = 0.2
 """Seconds between two looks at a server, and at the row."""
+
+Result = TypeVar("Result")
+
+
+def insistent(ask: Callable[[], Result]) -> Result:
+    """Ask the register until it answers, as a worker does, whose next turn comes soon.
+
+    Who waits for a second for a row that others change is refused, and so is who is slow itself.
+    """
+    results: list[Result] = []
+
+    def answers() -> bool:
+        with suppress(ServerDown):
+            results.append(ask())
+        return bool(results)
+
+    wait_until(answers)
+    return results[0]
 
 
 def domain(name: str) -> str:
@@ -60,7 +78,7 @@ class Node:
 
     @property
     def row(self) -> WriterRow:
-        row = self.register.read()
+        row = insistent(self.register.read)
         assert row
         return row
 

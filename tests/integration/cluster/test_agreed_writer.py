@@ -18,7 +18,7 @@ from iredldap.gateways.cluster.decision import Promote
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.ldap.servers import Purpose
-from tests.support.agreed import Node, change, creation, domain
+from tests.support.agreed import Node, change, creation, domain, insistent
 from tests.support.databases import PostgreSQL
 from tests.support.pair import Member, Pair
 from tests.support.patience import wait_until
@@ -218,7 +218,7 @@ class TestWriterGone:
         def steps() -> None:
             with node.directory.change():
                 node.directory.write(change("begun.test", "first step"))
-                assert node.register.change_row(Promote(row, uri), limits)
+                assert insistent(lambda: node.register.change_row(Promote(row, uri), limits))
                 wait_until(lambda: self._knows(node, row.epoch + 1))
                 node.directory.write(change("begun.test", "second step"))
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
 
 import pytest
 import sqlalchemy as sql
@@ -11,10 +10,11 @@ import sqlalchemy as sql
 from iredldap.config.settings import Secret
 from iredldap.dit.csn import CsnVector
 from iredldap.errors import ServerDown
-from iredldap.gateways.cluster.decision import Enter, Found, Open, Promote
+from iredldap.gateways.cluster.decision import Action, Enter, Found, Open, Promote
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode, Times, WriterRow
 from iredldap.gateways.state import StateDatabase
+from tests.support.agreed import insistent
 from tests.support.databases import connected, execute
 from tests.support.patience import PATIENCE, at_once, wait_until
 
@@ -42,14 +42,19 @@ def registers(url: str) -> Iterator[list[WriterRegister]]:
 
 
 def row_of(register: WriterRegister) -> WriterRow:
-    row = register.read()
+    row = insistent(register.read)
     assert row
     return row
 
 
-def won(registers: list[WriterRegister], action: Any) -> int:
+def changed(register: WriterRegister, action: Action, vector: CsnVector | None = None) -> bool:
+    """Change the row as a worker does, which tries again at its next turn."""
+    return insistent(lambda: register.change_row(action, TIMES, vector))
+
+
+def won(registers: list[WriterRegister], action: Action) -> int:
     """Have all workers do the same at once; return how many have done it."""
-    return sum(at_once(*(lambda r=r: r.change_row(action, TIMES, VECTOR) for r in registers)))
+    return sum(at_once(*(lambda r=r: changed(r, action, VECTOR) for r in registers)))
 
 
 def test_of_several_workers_one_changes_the_row(registers: list[WriterRegister]) -> None:
@@ -82,25 +87,25 @@ def test_of_several_workers_one_changes_the_row(registers: list[WriterRegister])
 
 def test_ages_are_measured_by_the_database(registers: list[WriterRegister], url: str) -> None:
     register = registers[0]
-    assert register.change_row(Found("ldap://a"), TIMES)
+    assert changed(register, Found("ldap://a"))
     wait_until(lambda: row_of(register).unseen >= 0.5)
     seen = row_of(register)
     assert 0.5 <= seen.mode_age <= 60
 
-    registers[1].note_seen(seen)
+    insistent(lambda: registers[1].note_seen(seen))
 
     assert row_of(register).unseen < seen.unseen
     assert row_of(register).is_same(seen)
     # Nobody sees the writer of an epoch that is over.
     execute(url, "UPDATE directory_writer SET epoch = 9, seen_at = seen_at - 60000")
-    register.note_seen(seen)
+    insistent(lambda: register.note_seen(seen))
     assert row_of(register).unseen > 50
 
 
 def test_a_server_id_is_noted_once(registers: list[WriterRegister]) -> None:
-    assert registers[0].change_row(Found("ldap://a"), TIMES)
+    assert changed(registers[0], Found("ldap://a"))
     for register, number in zip(registers, (1, 2), strict=False):
-        register.note_server_id(1, number)
+        insistent(lambda r=register, n=number: r.note_server_id(1, n))  # type: ignore[misc]
 
     assert [epoch.server_id for epoch in registers[0].epochs()] == [1]
 
@@ -110,12 +115,12 @@ def test_a_row_that_was_deleted_begins_with_a_new_epoch(
 ) -> None:
     """Workers that know of a later one than the first would take it for an older row."""
     register = registers[0]
-    assert register.change_row(Found("ldap://a"), TIMES)
-    assert register.change_row(Promote(row_of(register), "ldap://b"), TIMES)
+    assert changed(register, Found("ldap://a"))
+    assert changed(register, Promote(row_of(register), "ldap://b"))
     with connected(url) as connection:
         connection.execute(sql.text("DELETE FROM directory_writer"))
 
-    assert register.change_row(Found("ldap://b"), TIMES)
+    assert changed(register, Found("ldap://b"))
 
     assert row_of(register).epoch == 3
 
@@ -125,7 +130,7 @@ def test_who_is_cut_off_in_a_transaction_does_not_hold_the_row(
 ) -> None:
     """Its session ends after a second: else nobody would be promoted as long as it is away."""
     cut_off, other = registers[:2]
-    assert other.change_row(Found("ldap://a"), TIMES, VECTOR)
+    assert changed(other, Found("ldap://a"), VECTOR)
     row = row_of(other)
     holds, ended = threading.Event(), threading.Event()
 
