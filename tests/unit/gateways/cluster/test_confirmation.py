@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, Mock
 
@@ -87,9 +88,27 @@ class Server:
         return (0, answer)
 
 
+class Clock:
+    """A clock that goes on while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._time = 1000.0
+
+    def now(self) -> float:
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        self._time += seconds
+
+
 def pending(monkeypatch: pytest.MonkeyPatch, writer: Server, standby: Server) -> Any:
-    """A change on two servers, of which the standby's context has everything."""
-    monkeypatch.setattr(confirmation, "_GRACE", 0.01)
+    """A change on two servers, of which the standby's context has everything.
+
+    Only its pauses take time: a machine that is busy elsewhere is not a standby that stands still.
+    """
+    clock = Clock()
+    monkeypatch.setattr(confirmation, "now", clock.now)
+    monkeypatch.setattr(confirmation, "time", SimpleNamespace(sleep=clock.sleep))
     covering = MagicMock(covers=lambda _: True)
     covering.__iter__.side_effect = lambda: iter([])
     monkeypatch.setattr(confirmation, "context_of", lambda *_: covering)
