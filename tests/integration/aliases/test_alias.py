@@ -331,7 +331,8 @@ def test_deleted_alias_leaves_no_mention(api: Client, world: World, info: str) -
         for entry in world.find()
         for name, values in entry.attributes.items()
         for value in values
-        if b"info" in value.lower()
+        # Any letters may stand in a hash.
+        if name != "userPassword" and b"info" in value.lower()
     ]
     assert mentions == []
     assert world.attributes(tree.user(ANN))["mailForwardingAddress"] == {ANN}

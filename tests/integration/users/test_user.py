@@ -406,7 +406,8 @@ def test_deleted_user_leaves_no_mention(api: Client, world: World, corp: str) ->
         for entry in world.find()
         for name, values in entry.attributes.items()
         for value in values
-        if b"ann" in value.lower()
+        # Any letters may stand in a hash.
+        if name != "userPassword" and b"ann" in value.lower()
     ]
     assert mentions == []
     cid = world.attributes(tree.user("cid@other.test"))
