@@ -10,7 +10,7 @@ from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.jobs import Jobs
 from iredldap.changes.opening import open_directory
 from iredldap.config.sections import Config
-from iredldap.gateways.api_tokens import ApiTokens
+from iredldap.gateways.access.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
 from iredldap.gateways.breaker import look_after_all
 from iredldap.gateways.directory import Directory
@@ -62,7 +62,7 @@ from iredldap.web.resources.listing import (
 )
 from iredldap.web.resources.reference import ReferenceFileResource, ReferenceResource
 from iredldap.web.resources.service import LiveResource, OpenApiResource, ReadyResource
-from iredldap.web.resources.session import LoginResource, LogoutResource
+from iredldap.web.resources.session import LoginResource, LogoutResource, SessionsResource
 from iredldap.web.resources.state_work import ApplyWork
 from iredldap.web.resources.states import ApplyResource, SnapshotResource
 from iredldap.web.resources.token import TokenResource, TokensResource, WhoamiResource
@@ -135,7 +135,7 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
     manager = TokenManager(directory, stored, config.tokens)
     recheck, known_for = config.session.recheck, config.state.known_for
     signer = CookieSigner(config.session)
-    sessions = Sessions(config.session, signer, directory, state, known_for)
+    sessions = Sessions(config.session, signer, directory, state.sessions, known_for)
     tokens = BearerTokens(stored, manager, gateways.attempts, recheck, known_for)
     answers = IdempotentAnswers(state.database)
     keys = [key.reveal() for key in config.session.keys]
@@ -188,6 +188,8 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
             *shared, sessions, clients, AdminAddresses(config.login), gateways.attempts
         ),
         "/api/logout": LogoutResource(*shared, sessions),
+        "/api/sessions": SessionsResource(*shared, sessions),
+        "/api/sessions/{mail}": SessionsResource(*shared, sessions),
         "/api/domains": DomainsResource(*shared),
         "/api/users/{domain}": UsersResource(*shared),
         "/api/aliases/{domain}": AliasesResource(*shared),

@@ -10,7 +10,7 @@ from iredldap.dit import token_parameters, token_scopes
 from iredldap.dit.fields import Parsed
 from iredldap.dit.form_parser import parse
 from iredldap.dit.request import Request
-from iredldap.gateways.api_tokens import ApiTokens
+from iredldap.gateways.access.api_tokens import ApiTokens
 from iredldap.operations.access.api_tokens import TokenManager, shown
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.login import find_admin, username

@@ -1,4 +1,4 @@
-"""The program's own database: jobs, revoked sessions, and the tables of other gateways.
+"""The program's own database: jobs, ended sessions, and the tables of other gateways.
 
 SQLite by default, created on first use; MariaDB or PostgreSQL where several machines serve.
 Transactions are short, because SQLite has one writer at a time.
@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sql
-from sqlalchemy.exc import IntegrityError
 
 from iredldap.config.settings import Secret
-from iredldap.errors import ServerDown
+from iredldap.gateways.access.sessions import StoredSessions
 from iredldap.gateways.sql.creation import creating
 from iredldap.gateways.sql.database import Database
-from iredldap.gateways.sql.statements import batches, upsert
+from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
 from iredldap.gateways.tables.directory_writer import (
     DIRECTORY_COMPARISONS,
@@ -26,13 +25,14 @@ from iredldap.gateways.tables.directory_writer import (
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.jobs import JOBS, UNFINISHED, WHOLE_JOB
 from iredldap.gateways.tables.node_keys import NODE_KEYS
-from iredldap.gateways.tables.sessions import IDENTITY, REVOKED, STANDING
+from iredldap.gateways.tables.sessions import GENERATIONS, IDENTITY, REVOKED
 from iredldap.gateways.tables.state import METADATA as _METADATA
 
 # Made together: the metadata has what is in other modules as soon as these are loaded.
 _TABLES = (
     IDENTITY,
     REVOKED,
+    GENERATIONS,
     JOBS,
     API_TOKENS,
     IDEMPOTENT_ANSWERS,
@@ -109,7 +109,7 @@ class NodeKeys:
 
 
 class StateDatabase:
-    """Jobs and revoked sessions.
+    """Jobs, and as `sessions` those that have ended.
 
     Args:
         url: SQLAlchemy URL; parsed on first use, so that an invalid one is a database that is down.
@@ -117,6 +117,7 @@ class StateDatabase:
 
     def __init__(self, url: Secret) -> None:
         self._database = Database("state", url, _make_tables, _probing_row)
+        self.sessions = StoredSessions(self._database)
 
     @property
     def database(self) -> Database:
@@ -150,87 +151,6 @@ class StateDatabase:
             return [NodeKeys(*row) for row in found]
 
         return self._database.write(exchange)
-
-    def revoke(self, session: str, until: int, now: int) -> None:
-        """Revoke a session.
-
-        Args:
-            session: Its id.
-            until: When it would expire, in seconds since 1970.
-            now: Seconds since 1970; revoked sessions that have expired are deleted.
-
-        Raises:
-            ServerDown: If the database does not respond.
-        """
-        with self._database.transaction(writes=True) as connection:
-            connection.execute(sql.delete(REVOKED).where(REVOKED.c.expires < now))
-            try:
-                with connection.begin_nested():
-                    connection.execute(sql.insert(REVOKED).values(id=session, expires=until))
-            except IntegrityError:
-                # It is revoked already.
-                return
-
-    def new_session(self) -> str:
-        """Return an id for a new session: that of this database, a dot, and 32 hex digits.
-
-        Raises:
-            ServerDown: If the database does not respond.
-        """
-        with self._database.transaction() as connection:
-            identity = connection.execute(sql.select(IDENTITY.c.id)).scalar()
-        if identity is None:
-            raise self._without_identity()
-        return f"{identity}.{secrets.token_hex(16)}"
-
-    def is_ended(self, session: str, since: int) -> bool:
-        """Return whether a session was revoked, or was opened before this database was created.
-
-        The list of revoked sessions is lost with a database: all sessions of a former one count as
-        revoked. They are recognised by the id of the database in theirs, which depends on no clock;
-        only sessions of versions without it are judged by time.
-
-        Args:
-            session: Its id.
-            since: Seconds since 1970 when it was opened.
-
-        Raises:
-            ServerDown: If the database does not respond.
-        """
-        with self._database.transaction() as connection:
-            row = connection.execute(STANDING, {"session": session}).first()
-        if row is None:
-            raise self._without_identity()
-        identity, born, revoked = row
-        return revoked is not None or _is_of_former(session, since, identity, born)
-
-    def ended_of(self, sessions: Mapping[str, int]) -> set[str]:
-        """Return those of some sessions that have ended, as `is_ended` judges.
-
-        Args:
-            sessions: When each was opened, in seconds since 1970, by its id.
-
-        Raises:
-            ServerDown: If the database does not respond.
-        """
-        ended: set[str] = set()
-        with self._database.transaction() as connection:
-            identity = connection.execute(sql.select(IDENTITY.c.id, IDENTITY.c.born)).first()
-            for batch in batches([*sessions]):
-                revoked = sql.select(REVOKED.c.id).where(REVOKED.c.id.in_(batch))
-                ended.update(connection.execute(revoked).scalars())
-        if identity is None:
-            raise self._without_identity()
-        return ended | {
-            session
-            for session, since in sessions.items()
-            if _is_of_former(session, since, *identity)
-        }
-
-    def _without_identity(self) -> ServerDown:
-        """Have the row of the identity created again, which was deleted; return the refusal."""
-        self._database.open_anew()
-        return ServerDown("state database without an identity", report={"database": "state"})
 
     def add_job(self, job: Job, forgotten: int) -> None:
         """Store a new job.
@@ -360,12 +280,6 @@ class StateDatabase:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
-
-
-def _is_of_former(session: str, since: int, identity: str, born: int) -> bool:
-    """Return whether a session was opened in a former database."""
-    home, dot, _ = session.partition(".")
-    return home != identity if dot else since < born
 
 
 def _probing_row() -> sql.Executable:

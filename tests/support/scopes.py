@@ -45,6 +45,8 @@ OTHERS = {
     "user_verify_password": {"passwords:read"},
     "admin_verify_password": {"passwords:read"},
     "domain_admins_update": {"admins:update"},
+    "sessions_end": {"admins:update"},
+    "sessions_end_all": {"admins:update"},
     "ldif_restore": {"ldif:create", "passwords:update", "admins:update"},
 }
 

@@ -17,4 +17,5 @@ def commands() -> Iterator[click.Command]:
     for name, (make_policy, words) in policies.POLICIES.items():
         yield LazyGroup(name, make=make_policy, help=words)
     yield LazyGroup("jobs", make=service.jobs, help="Follow changes in the background.")
+    yield LazyGroup("sessions", make=service.sessions, help="End the sessions of admins.")
     yield service.whoami()

@@ -43,7 +43,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "aliases"),
     "maillist": ("list", "maillists"),
     "ml": ("list", "mls"),
-    "admin": ("admin", ""),
+    "admin": ("admin", "admins"),
 }
 """Kinds of accounts, by the word in a path: the command, and the word of the listing."""
 
@@ -98,6 +98,9 @@ def _missing(api: Api, asked: Asked) -> str:
     try:
         if command := _other_kind(api, asked, mail):
             return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"
+        if asked.word == "admin":
+            near = _near(mail, _names(api, "/api/admins", mail[:1]))
+            return f"no admin {mail}" + (f"; did you mean {near}?" if near else "")
         near = _near(mail, _names(api, f"/api/{_plural(asked)}/{quote(domain)}", mail[:1]))
         if near:
             return f"no {asked.word} {mail}; did you mean {near}?"

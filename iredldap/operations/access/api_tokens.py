@@ -25,7 +25,7 @@ from iredldap.errors import (
     NoSuchToken,
     TokenTooWide,
 )
-from iredldap.gateways.api_tokens import ApiTokens
+from iredldap.gateways.access.api_tokens import ApiTokens
 from iredldap.gateways.directory import Directory
 from iredldap.limit_errors import ExceedLimitTokens
 from iredldap.operations.login import Caller, find_admin

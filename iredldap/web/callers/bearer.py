@@ -10,7 +10,7 @@ from functools import lru_cache
 from iredldap.dit import api_tokens
 from iredldap.dit.api_tokens import ApiToken
 from iredldap.errors import LoginRequired, ServerDown
-from iredldap.gateways.api_tokens import ApiTokens
+from iredldap.gateways.access.api_tokens import ApiTokens
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.access.api_tokens import TokenManager
 from iredldap.operations.login import Caller

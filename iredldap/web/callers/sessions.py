@@ -8,8 +8,9 @@ import falcon
 
 from iredldap.config.sections import SessionSettings
 from iredldap.errors import LoginRequired, Refusal, ServerDown, Unauthenticated
+from iredldap.gateways.access.sessions import OpenedSession, StoredSessions
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.state import StateDatabase
+from iredldap.gateways.tables.sessions import EVERYBODY
 from iredldap.http_errors import SessionExpired
 from iredldap.operations.login import Caller, digest, find_admin
 from iredldap.web import credentials
@@ -28,7 +29,7 @@ class Sessions:
         config: How long sessions last.
         signer: Signs cookies, and verifies them.
         directory: Where the admins are.
-        state: Which sessions have ended.
+        stored: Which sessions have ended.
         known_for: Seconds for which a session may read after it was last confirmed there.
     """
 
@@ -37,22 +38,33 @@ class Sessions:
         config: SessionSettings,
         signer: CookieSigner,
         directory: Directory,
-        state: StateDatabase,
+        stored: StoredSessions,
         known_for: float,
     ) -> None:
         self._config = config
         self._signer = signer
         self._directory = directory
-        self._state = state
+        self._stored = stored
         self._known = KnownCallers[SessionCookie](config.recheck, known_for)
 
-    def enter(self, caller: Caller) -> str:
-        """Open a session; return its cookie.
+    def begin(self, admin: str) -> str:
+        """Return the id of a session that is about to be opened, before the password is checked.
+
+        Args:
+            admin: The address that logs in.
 
         Raises:
             ServerDown: If the state database does not answer.
         """
-        session = self._state.new_session()
+        return self._stored.new(admin)
+
+    def enter(self, caller: Caller, session: str) -> str:
+        """Open a session; return its cookie.
+
+        Args:
+            caller: Who has logged in.
+            session: Its id, as `begin` has returned it.
+        """
         now = int(time.time())
         proof = digest(caller.stored, self._signer.keys[-1])
         return self._signer.dump(SessionCookie(caller.address, session, proof, now), now)
@@ -107,7 +119,7 @@ class Sessions:
     def _confirmed(self, content: SessionCookie, now: float, *, reads: bool) -> float:
         """Return when a session was last known not to have ended."""
         try:
-            has_ended = self._state.is_ended(content.session, content.since)
+            has_ended = self._stored.is_ended(_opened(content))
         except ServerDown:
             has_ended = self._known.has_ended(content.session)
             known = self._known.confirmed_lately(content.session)
@@ -129,7 +141,7 @@ class Sessions:
         asked, used = time.monotonic(), self._known.in_use()
         if not used:
             return
-        ended = self._state.ended_of({id_: content.since for id_, content in used.items()})
+        ended = self._stored.ended_of({id_: _opened(content) for id_, content in used.items()})
         self._known.end(ended)
         self._known.confirm(used.keys() - ended, asked)
 
@@ -161,11 +173,28 @@ class Sessions:
         for content in contents:
             # A machine whose clock is behind takes the cookie for so much longer.
             end = content.since + self._config.max_age + CLOCK_TOLERANCE
-            self._state.revoke(content.session, end, now)
+            self._stored.revoke(content.session, end, now)
             self._known.end([content.session])
+
+    def end_all(self, admin: str | None) -> None:
+        """End all sessions of an admin, or of everybody; other workers notice soon.
+
+        Args:
+            admin: The address; None: everybody.
+
+        Raises:
+            ServerDown: If that cannot be stored.
+        """
+        self._stored.end_all(admin or EVERYBODY)
+        known = self._known.in_use()
+        self._known.end(id_ for id_, c in known.items() if admin in {None, c.address})
 
     def _is_current(self, content: SessionCookie, caller: Caller) -> bool:
         return any(
             hmac.compare_digest(content.digest, digest(caller.stored, key))
             for key in self._signer.keys
         )
+
+
+def _opened(content: SessionCookie) -> OpenedSession:
+    return OpenedSession(content.session, content.address, content.since)

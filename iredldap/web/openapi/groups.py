@@ -16,7 +16,7 @@ class EndpointGroup:
 
 
 GROUPS = (
-    EndpointGroup("Session", "Logging in and out.", ("login", "logout")),
+    EndpointGroup("Session", "Logging in and out.", ("login", "logout", "sessions")),
     EndpointGroup("Domains", "Mail domains, their services and admins.", ("domain", "domains")),
     EndpointGroup("Users", "Mail users.", ("user", "users", "import")),
     EndpointGroup("Aliases", "Mail aliases.", ("alias", "aliases")),

@@ -19,6 +19,7 @@ from tests.support.client import Client
 from tests.support.client import done as answered
 from tests.support.command_line import configured, done, refused, run
 from tests.support.databases import Urls
+from tests.support.patience import comes_within
 from tests.support.serving import Served
 from tests.support.world import ADMIN, World, salted
 
@@ -181,6 +182,23 @@ def test_admins_are_listed(firm: str, api: Client) -> None:
     assert done("admin", "list", "--search", "eve").splitlines()[1].split() == [
         "eve@far.test", "Eve", "active",
     ]  # fmt: skip
+
+
+def test_the_sessions_of_an_admin_and_of_all_are_ended(who: str, served: Served) -> None:
+    """A slip in the address ends nothing, and is told."""
+    client = served.client().log_in()
+    assert "no admin" in refused("sessions", "end", "nobody@elsewhere.test", status=3)
+    for wrong in ([], [ADMIN, "--all"]):
+        assert "an ADDRESS or --all" in refused("sessions", "end", *wrong, status=2)
+    assert f"end the sessions of {ADMIN}" in done("sessions", "end", ADMIN, "--dry-run")
+    assert client.get("/api/domains").status_code == 200
+    for words, told in (
+        ([ADMIN], f"sessions of {ADMIN} ended\n"),
+        (["--all"], "all sessions ended\n"),
+    ):
+        client = served.client().log_in()
+        assert done("sessions", "end", *words) == told
+        comes_within(lambda: client.get("/api/domains").status_code == 401, 2)  # noqa: B023
 
 
 def test_policies_of_everybody_a_domain_and_an_account(firm: str, api: Client) -> None:

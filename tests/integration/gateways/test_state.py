@@ -18,16 +18,22 @@ from sqlalchemy.schema import CreateTable
 
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
+from iredldap.gateways.access.sessions import OpenedSession
 from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
 from iredldap.gateways.tables.jobs import JOBS
-from iredldap.gateways.tables.sessions import REVOKED
+from iredldap.gateways.tables.sessions import EVERYBODY, REVOKED
 from iredldap.gateways.tables.state import METADATA
 from tests.support.databases import Urls, connected, execute
 from tests.support.patience import PATIENCE
 
 NOW = 4_000_000_000
 """Later than any database of the tests is made."""
+ADMIN = "admin@corp.test"
 Open = Callable[[], StateDatabase]
+
+
+def ended(state: StateDatabase, session: str, since: int = NOW) -> bool:
+    return state.sessions.is_ended(OpenedSession(session, ADMIN, since))
 
 
 @pytest.fixture
@@ -71,54 +77,56 @@ def test_it_is_made_on_first_use(open_: Open, file: Path) -> None:
 def test_a_session_is_revoked_until_it_would_have_ended(open_: Open, file: Path) -> None:
     """Then the next revocation forgets it."""
     state = open_()
-    assert not state.is_ended("short", NOW)
+    assert not ended(state, "short")
 
-    state.revoke("short", NOW + 10, NOW)
-    state.revoke("long", NOW + 100, NOW + 10)
-    assert state.is_ended("short", NOW)
+    state.sessions.revoke("short", NOW + 10, NOW)
+    state.sessions.revoke("long", NOW + 100, NOW + 10)
+    assert ended(state, "short")
 
-    state.revoke("last", NOW + 100, NOW + 11)
+    state.sessions.revoke("last", NOW + 100, NOW + 11)
     assert stored(file) == {"long", "last"}
-    assert not state.is_ended("short", NOW)
+    assert not ended(state, "short")
 
 
 def test_ended_twice_is_ended(open_: Open) -> None:
     """A second logout is no error, and does not undo its own housekeeping."""
     state = open_()
-    state.revoke("old", NOW + 1, NOW)
-    state.revoke("session", NOW + 100, NOW)
+    state.sessions.revoke("old", NOW + 1, NOW)
+    state.sessions.revoke("session", NOW + 100, NOW)
 
-    state.revoke("session", NOW + 100, NOW + 50)
+    state.sessions.revoke("session", NOW + 100, NOW + 50)
 
-    assert state.is_ended("session", NOW)
-    assert not state.is_ended("old", NOW)
+    assert ended(state, "session")
+    assert not ended(state, "old")
 
 
 def test_what_it_knows_outlives_it(open_: Open) -> None:
     """A restart forgets nothing."""
     first = open_()
-    first.revoke("session", NOW + 100, NOW)
+    first.sessions.revoke("session", NOW + 100, NOW)
     first.close()
 
-    assert open_().is_ended("session", NOW)
+    assert ended(open_(), "session")
 
 
 def test_processes_see_one_another(open_: Open, file: Path) -> None:
     """A logout at one worker counts at all of them."""
     here = open_()
-    here.revoke("here", NOW + 100, NOW)
+    here.sessions.revoke("here", NOW + 100, NOW)
     there = (
         "import sys\n"
         "from iredldap.config.settings import Secret\n"
+        "from iredldap.gateways.access.sessions import OpenedSession\n"
         "from iredldap.gateways.state import StateDatabase\n"
         "state = StateDatabase(Secret(sys.argv[1]))\n"
-        f"state.revoke('there', {NOW + 100}, {NOW})\n"
-        f"sys.exit(0 if state.is_ended('here', {NOW}) else 1)\n"
+        f"state.sessions.revoke('there', {NOW + 100}, {NOW})\n"
+        f"here = OpenedSession('here', '{ADMIN}', {NOW})\n"
+        "sys.exit(0 if state.sessions.is_ended(here) else 1)\n"
     )
 
     subprocess.run([sys.executable, "-c", there, f"sqlite:///{file}"], check=True)
 
-    assert here.is_ended("there", NOW)
+    assert ended(here, "there")
 
 
 def _first_use(url: str, ready: "multiprocessing.synchronize.Barrier") -> None:
@@ -172,8 +180,8 @@ def test_threads_may_revoke_at_once(open_: Open, file: Path) -> None:
             number = next(numbers)
         for count in range(10):
             try:
-                states[number % 2].revoke(f"{number}-{count}", NOW + 100, NOW)
-                states[number % 2].revoke("common", NOW + 100, NOW)
+                states[number % 2].sessions.revoke(f"{number}-{count}", NOW + 100, NOW)
+                states[number % 2].sessions.revoke("common", NOW + 100, NOW)
             except ServerDown as ex:
                 faults.append(ex)
 
@@ -187,21 +195,21 @@ def test_threads_may_revoke_at_once(open_: Open, file: Path) -> None:
 def test_a_forked_child_opens_its_own(open_: Open) -> None:
     """Parent and child share no connection."""
     state = open_()
-    state.revoke("parent", NOW + 100, NOW)
+    state.sessions.revoke("parent", NOW + 100, NOW)
 
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            if state.is_ended("parent", NOW):
-                state.revoke("child", NOW + 100, NOW)
+            if ended(state, "parent"):
+                state.sessions.revoke("child", NOW + 100, NOW)
                 status = 0
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    assert state.is_ended("child", NOW)
+    assert ended(state, "child")
 
 
 @pytest.mark.parametrize(
@@ -222,8 +230,8 @@ def test_what_cannot_be_opened_is_down(url: str) -> None:
     with closing(StateDatabase(Secret(url))) as state:
         for use in (
             state.ask,
-            lambda: state.is_ended("session", NOW),
-            lambda: state.revoke("session", NOW + 1, NOW),
+            lambda: ended(state, "session"),
+            lambda: state.sessions.revoke("session", NOW + 1, NOW),
             lambda: state.add_job(job("any"), 0),
             lambda: state.job("any"),
             state.unfinished_jobs,
@@ -256,6 +264,56 @@ def test_it_is_for_the_owner_only(open_: Open, file: Path) -> None:
     assert file.stat().st_mode & 0o077 == 0
 
 
+class TestAllSessions:
+    """Of an admin, or of everybody."""
+
+    def test_end_at_once(self, databases: Urls) -> None:
+        """Those that were opened before, as often as it is asked for, in every kind of database."""
+        url = databases.iredadmin
+        with (
+            closing(StateDatabase(Secret(url))) as state,
+            closing(StateDatabase(Secret(url))) as node,
+        ):
+            others = OpenedSession(state.sessions.new("other@corp.test"), "other@corp.test", NOW)
+            for whose in (ADMIN, EVERYBODY) * 2:
+                before = state.sessions.new(ADMIN)
+                assert not ended(state, before)
+                assert len(before) <= 64 - len(str(10**12))
+                node.sessions.end_all(whose)
+                after = state.sessions.new(ADMIN)
+                assert [ended(state, before), ended(state, after)] == [True, False]
+                asked = {id_: OpenedSession(id_, ADMIN, NOW) for id_ in (before, after)}
+                assert state.sessions.ended_of(asked) == {before}
+            assert state.sessions.is_ended(others)
+            assert state.sessions.ended_of({"others": others}) == {"others"}
+        drop(url)
+
+    def test_of_an_admin_are_not_those_of_others(self, databases: Urls) -> None:
+        url = databases.iredadmin
+        with closing(StateDatabase(Secret(url))) as state:
+            others = OpenedSession(state.sessions.new("other@corp.test"), "other@corp.test", NOW)
+            state.sessions.end_all(ADMIN)
+            assert not state.sessions.is_ended(others)
+            assert state.sessions.ended_of({"others": others}) == set()
+        drop(url)
+
+    def test_may_be_ended_by_several_at_once(self, databases: Urls) -> None:
+        """None is lost, also where there was no row to wait for."""
+        url = databases.iredadmin
+        ready = threading.Barrier(4)
+
+        def end() -> None:
+            with closing(StateDatabase(Secret(url))) as state:
+                ready.wait(PATIENCE)
+                state.sessions.end_all(ADMIN)
+
+        _at_once(4, end)
+
+        with closing(StateDatabase(Secret(url))) as state:
+            assert state.sessions.new(ADMIN).endswith(".4")
+        drop(url)
+
+
 class TestALostDatabase:
     """The list of ended sessions went with it."""
 
@@ -263,16 +321,16 @@ class TestALostDatabase:
         """The tables are dropped while we run: the next call makes them again."""
         url = databases.iredadmin
         with closing(StateDatabase(Secret(url))) as state:
-            kept, ended = state.new_session(), state.new_session()
-            state.revoke(ended, NOW, NOW)
-            assert [state.is_ended(kept, NOW), state.is_ended(ended, NOW)] == [False, True]
+            kept, left = state.sessions.new(ADMIN), state.sessions.new(ADMIN)
+            state.sessions.revoke(left, NOW, NOW)
+            assert [ended(state, kept), ended(state, left)] == [False, True]
 
             drop(url)
 
             with pytest.raises(ServerDown):
-                state.is_ended(kept, NOW)
-            assert [state.is_ended(kept, NOW), state.is_ended(ended, NOW)] == [True, True]
-            assert not state.is_ended(state.new_session(), NOW)
+                ended(state, kept)
+            assert [ended(state, kept), ended(state, left)] == [True, True]
+            assert not ended(state, state.sessions.new(ADMIN))
         drop(url)
 
     def test_of_older_versions_ends_those_by_their_time(self, databases: Urls) -> None:
@@ -281,8 +339,8 @@ class TestALostDatabase:
         with closing(StateDatabase(Secret(url))) as state:
             made = int(time.time())
             state.ask()
-            assert state.is_ended("older", made - 1)
-            assert not state.is_ended("younger", int(time.time()) + 1)
+            assert ended(state, "older", made - 1)
+            assert not ended(state, "younger", int(time.time()) + 1)
         drop(url)
 
     def test_is_none_after_an_update(self, databases: Urls) -> None:
@@ -292,9 +350,21 @@ class TestALostDatabase:
             REVOKED.create(connection)
             connection.execute(sql.insert(REVOKED).values(id="ended", expires=NOW))
         with closing(StateDatabase(Secret(url))) as state:
-            assert not state.is_ended("old", 1)
-            assert state.is_ended("ended", 1)
-            assert not state.is_ended(state.new_session(), NOW)
+            assert not ended(state, "old", 1)
+            assert ended(state, "ended", 1)
+            assert not ended(state, state.sessions.new(ADMIN))
+        drop(url)
+
+    def test_of_the_version_before_has_no_generations(self, databases: Urls) -> None:
+        """Its sessions go on until they are ended, one admin's or all."""
+        url = databases.iredadmin
+        with closing(StateDatabase(Secret(url))) as state:
+            home = state.sessions.new(ADMIN).partition(".")[0]
+            execute(url, "DROP TABLE session_generations")
+        with closing(StateDatabase(Secret(url))) as state:
+            assert not ended(state, f"{home}.{'a' * 32}")
+            state.sessions.end_all(ADMIN)
+            assert ended(state, f"{home}.{'a' * 32}")
         drop(url)
 
     def test_is_the_same_to_all_who_make_it(self, databases: Urls) -> None:
@@ -306,7 +376,7 @@ class TestALostDatabase:
         def open_session() -> None:
             with closing(StateDatabase(Secret(url))) as state:
                 ready.wait(PATIENCE)
-                homes.append(state.new_session().partition(".")[0])
+                homes.append(state.sessions.new(ADMIN).partition(".")[0])
 
         _at_once(4, open_session)
 
@@ -316,22 +386,22 @@ class TestALostDatabase:
     def test_lost_its_identity_and_gets_another(self, databases: Urls) -> None:
         url = databases.iredadmin
         with closing(StateDatabase(Secret(url))) as state:
-            before = state.new_session()
+            before = state.sessions.new(ADMIN)
             execute(url, "DELETE FROM state_identity")
 
             with pytest.raises(ServerDown):
-                state.is_ended(before, NOW)
+                ended(state, before)
 
-            assert state.is_ended(before, NOW)
-            assert not state.is_ended(state.new_session(), NOW)
+            assert ended(state, before)
+            assert not ended(state, state.sessions.new(ADMIN))
         drop(url)
 
     @pytest.mark.parametrize("replaced", [False, True])
     def test_file_is_noticed_by_all_workers(self, open_: Open, file: Path, replaced: bool) -> None:
         """Deleted or replaced by another: none goes on with what nobody else finds."""
         workers = [open_(), open_()]
-        before = workers[0].new_session()
-        assert not workers[1].is_ended(before, NOW)
+        before = workers[0].sessions.new(ADMIN)
+        assert not ended(workers[1], before)
 
         if replaced:
             other = file.with_name("other.sqlite3")
@@ -341,10 +411,10 @@ class TestALostDatabase:
         else:
             file.unlink()
 
-        assert [state.is_ended(before, NOW) for state in workers] == [True, True]
-        after = workers[0].new_session()
-        workers[1].revoke(after, NOW, NOW)
-        assert [state.is_ended(after, NOW) for state in workers] == [True, True]
+        assert [ended(state, before) for state in workers] == [True, True]
+        after = workers[0].sessions.new(ADMIN)
+        workers[1].sessions.revoke(after, NOW, NOW)
+        assert [ended(state, after) for state in workers] == [True, True]
         assert stored(file) == {after}
 
     def test_file_is_noticed_by_whoever_writes_first(self, open_: Open, file: Path) -> None:
@@ -353,7 +423,7 @@ class TestALostDatabase:
         state.ask()
         file.unlink()
 
-        state.revoke("session", NOW, NOW)
+        state.sessions.revoke("session", NOW, NOW)
 
         assert stored(file) == {"session"}
 

@@ -9,7 +9,7 @@ import pytest
 from iredldap.config.settings import Secret
 from iredldap.dit import api_tokens
 from iredldap.dit.api_tokens import ApiToken
-from iredldap.gateways.api_tokens import KEPT, ApiTokens
+from iredldap.gateways.access.api_tokens import KEPT, ApiTokens
 from iredldap.gateways.idempotent_answers import IdempotentAnswers, KeptAnswer
 from iredldap.gateways.state import StateDatabase
 from tests.support.databases import Urls

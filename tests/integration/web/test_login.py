@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from iredldap.config.settings import Secret
+from iredldap.gateways.access.sessions import OpenedSession
+from iredldap.gateways.directory import Directory
 from iredldap.gateways.state import StateDatabase
 from iredldap.operations.login import digest
 from iredldap.web.callers.cookies import CLOCK_TOLERANCE, CookieSigner, SessionCookie
@@ -173,6 +175,61 @@ def test_logout_ends_the_session_everywhere(serve: Any) -> None:
         comes_within(lambda c=again: c.get("/api/domain/x.test").status_code == 401, 2)  # type: ignore[misc]
 
 
+def test_all_sessions_of_an_admin_end_everywhere(serve: Any, promoted: str) -> None:
+    """Those of others go on; an admin may end their own, and a global one everybody's."""
+    first, second = serve(), serve()
+    mine, other = first.client().log_in(), first.client().log_in(promoted, PASSWORD)
+    theirs = [logged_in(first), logged_in(second)]
+    assert [ask(second, cookie) for cookie in theirs] == [404, 404]
+    plan = other.delete(f"/api/sessions/{ADMIN}?dry_run=yes").json()["_data"]
+    assert [step["step"] for step in plan["outside"]] == [f"end the sessions of {ADMIN}"]
+    refused(other.delete("/api/sessions/nobody@corp.test"), 404, "NO_SUCH_ACCOUNT")
+
+    done(other.delete(f"/api/sessions/{ADMIN}"))
+
+    for server in (first, second):
+        comes_within(lambda s=server: {ask(s, c) for c in theirs} == {401}, 2)  # type: ignore[misc]
+    refused(mine.get("/api/domains"), 401, "LOGIN_REQUIRED")
+    assert other.get("/api/domains").status_code == 200
+
+    mine = second.client().log_in()
+    done(mine.delete("/api/sessions"))
+    refused(mine.get("/api/domains"), 401, "LOGIN_REQUIRED")
+    comes_within(lambda: other.get("/api/domains").status_code == 401, 2)
+
+
+def test_an_admin_of_a_domain_ends_their_own_sessions(
+    served: Served, promoted: str, world: World
+) -> None:
+    """With a session, or a token that may change admins; nobody else's."""
+    world.set(world.tree.user(promoted), domainGlobalAdmin=None, enabledService="domainadmin")
+    theirs = served.client().log_in(promoted, PASSWORD)
+    made = theirs.post("/api/tokens", name="end", scopes="admins:update").json()["_data"]
+    program = served.client()
+    program.session.headers["Authorization"] = f"Bearer {made['secret']}"
+    for path in ("/api/sessions", f"/api/sessions/{ADMIN}"):
+        refused(theirs.delete(path), 403, "PERMISSION_DENIED")
+
+    done(program.delete(f"/api/sessions/{promoted}"))
+
+    refused(theirs.get("/api/domains"), 401, "LOGIN_REQUIRED")
+    assert program.get("/api/whoami").json()["_data"]["admin"] == promoted
+    assert served.client().log_in(promoted, PASSWORD).get("/api/domains").status_code == 200
+
+
+def test_a_login_that_was_under_way_ends_too(served: Served, monkeypatch: Any) -> None:
+    """Sessions that are ended while its password is checked are those of before."""
+    sessions = served.gateways.state.sessions
+    verifies = Directory.verifies
+
+    def slow(directory: Directory, dn: str, password: str) -> bool:
+        sessions.end_all(ADMIN)
+        return verifies(directory, dn, password)
+
+    monkeypatch.setattr(Directory, "verifies", slow)
+    assert ask(served, logged_in(served)) == 401
+
+
 def test_logout_without_a_session(served: Served) -> None:
     """There is nothing to end."""
     refused(served.client().post("/api/logout"), 401, "LOGIN_REQUIRED")
@@ -251,18 +308,18 @@ def test_clocks_of_two_machines_may_differ(served: Served, world: World) -> None
 
     def cookie(ahead: int) -> str:
         now = int(time.time()) + ahead
-        return tokens.dump(SessionCookie(ADMIN, state.new_session(), proof, now), now)
+        return tokens.dump(SessionCookie(ADMIN, state.sessions.new(ADMIN), proof, now), now)
 
     assert ask(served, cookie(CLOCK_TOLERANCE)) == 404
     assert ask(served, cookie(CLOCK_TOLERANCE + 60)) == 401
 
     # Where it is a minute earlier, the cookie has not come to its end yet.
-    oldest = SessionCookie(ADMIN, state.new_session(), proof, int(time.time()))
+    oldest = SessionCookie(ADMIN, state.sessions.new(ADMIN), proof, int(time.time()))
     headers = with_cookies(tokens.dump(oldest, oldest.since))
     done(served.client().call("POST", "/api/logout", headers=headers))
     end = oldest.since + served.config.session.max_age
-    state.revoke("another", end + 1000, end + CLOCK_TOLERANCE)
-    assert state.is_ended(oldest.session, oldest.since)
+    state.sessions.revoke("another", end + 1000, end + CLOCK_TOLERANCE)
+    assert state.sessions.is_ended(OpenedSession(oldest.session, ADMIN, oldest.since))
 
 
 @pytest.mark.parametrize("restarted", [False, True])

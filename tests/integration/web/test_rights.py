@@ -115,6 +115,9 @@ TABLE = {
     ),
     "login": reading(ANYBODY, "/api/login", username=ADMIN, password=ADMIN_PASSWORD),
     "logout": reading(WHOEVER_IS_IN, "/api/logout"),
+    # The callers go on with theirs.
+    "sessions_end": reading(GLOBAL_ADMINS, "/api/sessions/second@admins.test?dry_run=yes"),
+    "sessions_end_all": reading(GLOBAL_ADMINS, "/api/sessions?dry_run=yes"),
     "openapi": reading(ANYBODY, "/openapi.json"),
     "reference": reading(ANYBODY, "/docs"),
     "reference_file": reading(ANYBODY, "/docs/page.js"),

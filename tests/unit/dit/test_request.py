@@ -114,6 +114,8 @@ def test_every_change_of_the_api_has_its_operation() -> None:
     others = {
         "login",
         "logout",
+        "sessions_end",
+        "sessions_end_all",
         "user_verify_password",
         "ldif_restore",
         "import_create",

@@ -1,0 +1,1 @@
+"""Who may call: sessions and API tokens, in the program's own database."""
