@@ -42,9 +42,10 @@ def run() -> Iterator[Result]:
         planted(_entries()) as home,
         running(home) as slapd,
         sqlite() as urls,
+        sqlite() as former,
         state_file() as state,
         served(slapd, urls, state=f"sqlite:///{state}") as now,
-        served(slapd, urls, tree) as before,
+        served(slapd, former, tree) as before,
     ):
         numbers = {what: count() for what in _KINDS}
         for number in range(ROUNDS):

@@ -4,7 +4,8 @@ Two gunicorns as they are shipped, with two workers each, serve one slapd: this 
 before changes took turns. The same clients send both the same requests, in slices that alternate,
 over connections that they keep. All of them share the cores. Times are those of one request: of a
 slice, divided by its requests. In one domain, writes of eight clients wait for each other; before,
-they met only in slapd, which has one writer. Each client changes entries of its own.
+they met only in slapd, which has one writer. Each client changes entries of its own. Each version
+has SQLite files of its own, in the mode in which it uses them.
 
 What came with turns is in the figures, too: the targets of references are looked at again after the
 write (decision 23), and a new user's mailbox is looked for among accounts and deleted mailboxes
@@ -89,14 +90,15 @@ def run() -> Iterator[Row]:
         planted(_entries()) as home,
         running(home) as slapd,
         sqlite() as urls,
+        sqlite() as former,
     ):
         everything = cases()
-        with served(slapd, urls) as now, served(slapd, urls, tree) as before:
+        with served(slapd, urls) as now, served(slapd, former, tree) as before:
             yield from _measure(everything, ROUNDS, now, before)
         with (
             _postgresql() as (ours, theirs),
             served(slapd, urls, state=ours) as now,
-            served(slapd, urls, tree, state=theirs) as before,
+            served(slapd, former, tree, state=theirs) as before,
         ):
             yield from _measure(everything, TOLD, now, before, "state in PostgreSQL: ")
 

@@ -50,7 +50,14 @@ _FINISHING = (
     .values({name: sql.bindparam(f"new_{name}") for name in _ENDED})
 )
 _FINISH = Prepared(_FINISHING)
-_BEGIN = Prepared(sql.insert(CHANGES), {column.name for column in CHANGES.c} - {"touched"})
+_BEGIN = Prepared(
+    sql.insert(CHANGES),
+    {column.name for column in CHANGES.c} - {"touched"},
+    # The completion is flushed, before anything is acknowledged. If the server crashes before it,
+    # the worker stores the whole change once it is back; only where that is killed as well is there
+    # no line of a change that nobody was told had been made.
+    flushed_later=True,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +343,7 @@ def _finish(connection: sql.Connection, ended: EndedChange) -> None:
 
 def _make(engine: sql.Engine) -> None:
     if engine.dialect.name == "sqlite":
-        write_ahead(engine)
+        write_ahead(engine, is_flushed=False)
     with creating(engine) as connection:
         METADATA.create_all(connection)
         # Those that a version before lacked; a table that is there is left as it is otherwise.

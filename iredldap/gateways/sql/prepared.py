@@ -14,6 +14,9 @@ import sqlalchemy as sql
 Parameters = Mapping[str, Any]
 _Parameter = Callable[[Parameters], Any]
 
+_NOT_FLUSHED = sql.func.set_config("synchronous_commit", "off", sql.true())
+"""Of PostgreSQL: has this transaction's commit return before it is on disk."""
+
 
 class Prepared:
     """A statement of one table, compiled once for SQLite's driver.
@@ -23,14 +26,19 @@ class Prepared:
             value. The driver returns the columns of a query as they are: texts and numbers, no
             times.
         names: Columns of an insert; empty: those that the statement itself names.
+        flushed_later: Whether an insert may be lost when PostgreSQL crashes before the next commit
+            that is flushed, which flushes what came before it, too.
     """
 
     def __init__(
         self,
         statement: sql.Insert | sql.Update | sql.Select[Any],
         names: Iterable[str] = (),
+        *,
+        flushed_later: bool = False,
     ) -> None:
         self._statement = statement
+        self._flushed_later = flushed_later
         self._names = [*names]
         self._compiled: tuple[str, list[_Parameter]] | None = None
 
@@ -40,7 +48,11 @@ class Prepared:
         Returns:
             How many rows an update has found; of an insert not every driver says it.
         """
-        return connection.execute(self._statement, dict(row)).rowcount
+        statement: Any = self._statement
+        if self._flushed_later and connection.dialect.name == "postgresql":
+            # Within the insert: a statement of its own would be a round trip more.
+            statement = statement.returning(_NOT_FLUSHED)
+        return connection.execute(statement, dict(row)).rowcount
 
     def rows(self, connection: sql.Connection, row: Parameters) -> list[Sequence[Any]]:
         """Execute a query in a transaction."""

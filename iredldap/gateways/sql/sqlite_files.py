@@ -44,17 +44,27 @@ def has_large_log(file: str) -> bool:
     return path.exists() and path.stat().st_size > _LARGE_LOG
 
 
-def write_ahead(engine: sql.Engine) -> None:
-    """Have commits survive the end of a process without a flush, and a power failure mostly."""
+def write_ahead(engine: sql.Engine, *, is_flushed: bool) -> None:
+    """Commit to a write-ahead log: a flush a commit in place of three, or none.
+
+    A log that a killed process has left beside a file is applied to it when it is opened, also to
+    another file that was put in its place meanwhile.
+
+    Args:
+        engine: Of SQLite.
+        is_flushed: Whether commits survive a power failure; else the last ones may not, and are
+            checkpointed by the caller.
+    """
 
     @sql.event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        # Not by the change that happens to fill 4 MB: it waits for two flushes, 16 ms measured, in
-        # all 0.15 ms of each change. `checkpoint` does that in the background; this bounds the
-        # file where nothing calls it.
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES}")
+        if not is_flushed:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # Not by the change that happens to fill 4 MB: it waits for two flushes, 16 ms measured,
+            # in all 0.15 ms of each change. `checkpoint` does that in the background; this bounds
+            # the file where nothing calls it.
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES}")
 
     # The connection that is open already is in another mode.
     engine.dispose()

@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from iredldap.gateways.sql.sqlite_files import write_ahead
+
 
 def columns_of(connection: sql.Connection, table: str) -> frozenset[str]:
     """Return the names of a table's columns; none: the table does not exist."""
@@ -63,6 +65,7 @@ def from_script(script: Path) -> Callable[[sql.Engine], None]:
     def make(engine: sql.Engine) -> None:
         if engine.dialect.name != "sqlite":
             return
+        write_ahead(engine, is_flushed=True)
         text = script.read_text(encoding="utf-8")
         with engine.connect() as connection:
             driver: Any = connection.connection.driver_connection

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,40 @@ def test_beside_a_file_the_log_has_its_own(tmp_path: Path) -> None:
         files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert files["state.sqlite3.changes"] == files["state.sqlite3.changes-wal"] == 0o600
     assert b"changes" not in (tmp_path / "state.sqlite3").read_bytes()
+
+
+def test_the_intent_is_not_flushed_and_the_completion_is(
+    postgresql: PostgreSQL, unique: str
+) -> None:
+    """A flush for each would double what a change waits for; the completion's flushes both."""
+    url = Secret(postgresql.create_empty(f"changes_{unique}"))
+    set_off = {}
+    with closing(ChangeStore(url)) as store:
+        store.check()
+        written = change()
+        with executed() as statements:
+            store.begin(written, b"pending", 1)
+            set_off["intent"] = any("set_config" in text for text in statements)
+            statements.clear()
+            store.finish(replace(written, result="done"), b"touched", ())
+            set_off["completion"] = any("set_config" in text for text in statements)
+        assert store.change(written.id) == replace(written, result="done")
+    assert set_off == {"intent": True, "completion": False}
+
+
+@contextmanager
+def executed() -> Iterator[list[str]]:
+    """Collect the statements that SQLAlchemy executes."""
+    statements: list[str] = []
+
+    def note(*given: Any) -> None:
+        statements.append(given[2])
+
+    sql.event.listen(sql.Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sql.event.remove(sql.Engine, "before_cursor_execute", note)
 
 
 def test_few_changes_are_found_by_small_indexes(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -19,7 +21,7 @@ from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.sql.tables import from_script
 from iredldap.shipped import shipped
-from tests.support.databases import MariaDB, Urls, execute, rows
+from tests.support.databases import MariaDB, Urls, execute, rows, sqlite_databases
 from tests.support.patience import PATIENCE
 
 GREYLISTING = sql.Table(
@@ -329,3 +331,43 @@ def test_a_bare_name_of_a_database_finds_its_driver(
     _, _, rest = urls.iredapd.partition("://")
     with closing(Database("iredapd", Secret(f"{spelling}://{rest}"), lambda _: None)) as database:
         database.ask()
+
+
+def test_files_that_the_program_makes_flush_once_a_commit(tmp_path: Path) -> None:
+    """By a write-ahead log, and each commit survives a power failure; older files are taken."""
+    url = sqlite_databases(tmp_path).iredapd
+    file = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file)) as older:
+        assert older.execute("PRAGMA journal_mode = PERSIST").fetchone() == ("persist",)
+        older.execute("INSERT INTO greylisting (account, sender) VALUES ('kept@b.c', '@.')")
+        older.commit()
+    make = from_script(shipped("schema/iredapd.sqlite.sql"))
+
+    with closing(Database("iredapd", Secret(url), make)) as database:
+        database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 1)], KEY))
+        with database.transaction() as connection:
+            mode, full = "wal", 2
+            assert connection.execute(sql.text("PRAGMA journal_mode")).scalar() == mode
+            assert connection.execute(sql.text("PRAGMA synchronous")).scalar() == full
+        # What another program reads meanwhile, and what nobody else may.
+        assert [found[0] for found in rows(url, SELECT)] == ["a@b.c", "kept@b.c"]
+        assert Path(f"{file}-wal").stat().st_mode == Path(file).stat().st_mode
+
+    assert not Path(f"{file}-wal").exists()
+    assert [found[0] for found in rows(url, SELECT)] == ["a@b.c", "kept@b.c"]
+
+
+def test_a_file_that_a_killed_process_left_is_complete(tmp_path: Path) -> None:
+    """What it has committed is in the log beside the file."""
+    url = sqlite_databases(tmp_path).iredapd
+    make = from_script(shipped("schema/iredapd.sqlite.sql"))
+    if not (child := os.fork()):
+        database = Database("iredapd", Secret(url), make)
+        database.write(lambda c: upsert(c, GREYLISTING, [row("a@b.c", 1)], KEY))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+    with closing(Database("iredapd", Secret(url), make)) as database:
+        database.write(lambda c: upsert(c, GREYLISTING, [row("d@e.f", 1)], KEY))
+
+    assert [found[0] for found in rows(url, SELECT)] == ["a@b.c", "d@e.f"]
