@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from iredldap.embedded.ports import free_port
 from iredldap.gateways.cluster.register import WriterRegister
 from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.state import StateDatabase
+from iredldap.operations.diagnosis import writer_renaming
+from iredldap.operations.diagnosis.writer_renaming import RenamingRefused
 
 _WRITER_SECONDS = 60.0
 
@@ -60,9 +63,13 @@ def dev(port: int, ldap_port: int, home: Path | None, *, is_cluster: bool) -> No
     # As an exception, so that the servers are stopped by what has started them.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
-    kind = Cluster if is_cluster else Development
+    place = home or default_home(is_cluster=is_cluster)
     try:
-        system = kind(home or default_home(is_cluster=is_cluster), port, ldap_port)
+        system = (
+            Cluster(place, port, ldap_port, _rename)
+            if is_cluster
+            else Development(place, port, ldap_port)
+        )
         with system.running():
             if is_cluster:
                 _await_writer(system.configuration)
@@ -107,6 +114,24 @@ def cluster_fault(home: Path | None, fault: str, target: str) -> None:
 def default_home(*, is_cluster: bool) -> Path:
     """Return the directory for the data of a trial."""
     return Path("var/cluster") if is_cluster else Path("var")
+
+
+def _rename(configuration: Path, names: Mapping[str, str]) -> None:
+    """Give the agreed writer its address of this start.
+
+    Raises:
+        EmbeddedError: If that is not possible.
+    """
+    config = read_file(configuration, os.environ)
+    with closing(WriterRegister(StateDatabase(config.state.url).database, "dev")) as register:
+        row = register.read()
+        if row is None or row.uri not in names:
+            return
+        try:
+            # By force: which one it is, its folder tells.
+            writer_renaming.rename(config.ldap, register, names, force=True)
+        except RenamingRefused as ex:
+            raise EmbeddedError(str(ex)) from ex
 
 
 def _await_writer(configuration: Path) -> None:

@@ -4,7 +4,7 @@ import click
 
 from iredldap.commands.compare import compare
 from iredldap.commands.guard import guard
-from iredldap.commands.writer import promote, status
+from iredldap.commands.writer import promote, rename, status
 
 
 @click.group("directory")
@@ -16,3 +16,4 @@ directory.add_command(compare)
 directory.add_command(guard)
 directory.add_command(status)
 directory.add_command(promote)
+directory.add_command(rename)

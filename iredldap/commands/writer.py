@@ -1,4 +1,4 @@
-"""The commands `iredldap directory status` and `promote`: the agreed writer of a cluster."""
+"""The commands `iredldap directory status`, `promote` and `rename`: a cluster's agreed writer."""
 
 import json
 import os
@@ -18,8 +18,9 @@ from iredldap.config.reader import read_file
 from iredldap.gateways.cluster.register import JoiningReport, WriterRegister
 from iredldap.gateways.cluster.servers import AgreedServers
 from iredldap.gateways.directory import Directory
-from iredldap.operations.diagnosis import writer_promotion
+from iredldap.operations.diagnosis import writer_promotion, writer_renaming
 from iredldap.operations.diagnosis.writer_promotion import PromotionRefused
+from iredldap.operations.diagnosis.writer_renaming import RenamingRefused
 from iredldap.operations.diagnosis.writer_status import ServerStatus, WriterStatus
 from iredldap.operations.diagnosis.writer_status import status as status_of
 
@@ -80,6 +81,39 @@ def promote(path: Path, uri: str | None, *, force: bool) -> None:
         _await_use(settings, register, done.epoch)
 
 
+@click.command("rename")
+@config_option
+@click.argument("addresses", nargs=-1, required=True, metavar="OLD NEW [OLD NEW]")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where it cannot be seen that both are addresses of the same server.",
+)
+def rename(path: Path, addresses: tuple[str, ...], *, force: bool) -> None:
+    """Tell all nodes that the writer, known as OLD, has the address NEW.
+
+    NEW is in ldap.uri of the configuration already. Without --force it must have the server id that
+    the writer had. Changes are refused for some seconds, until no worker relies on the former
+    address any more, and by nodes that do not name the new one. An address of the other server
+    needs no order, and may be given too.
+
+    The exit status is 0 if it is done, 1 if it is refused, and 2 if the command line is wrong or
+    the state database cannot be read.
+    """
+    old, new = addresses[::2], addresses[1::2]
+    if len(old) != len(new) or len({*old}) != len(old):
+        raise click.UsageError("give a new address for each old one: OLD NEW [OLD NEW]")
+    with _agreement(path) as (settings, register):
+        try:
+            done = writer_renaming.rename(
+                settings, register, dict(zip(old, new, strict=True)), force=force
+            )
+        except RenamingRefused as ex:
+            raise click.ClickException(str(ex)) from ex
+        click.echo(f"epoch {done.epoch}: the address of the writer is {plain(done.uri)}")
+        _await_use(settings, register, done.epoch)
+
+
 def _await_use(settings: LdapSettings, register: WriterRegister, epoch: int) -> None:
     """Wait until the epoch is usable; take part in the agreement, where no worker runs."""
     servers = AgreedServers(settings, register, Directory)
@@ -116,6 +150,7 @@ def _as_text(found: WriterStatus) -> Iterator[str]:
         yield f"epoch {row.epoch}: the writer is {row.uri}{began}{forced}"
         usable = "" if row.usable else "; not yet usable"
         yield f"mode: {row.mode} for {_duration(row.mode_age)}{usable}"
+        yield from found.unnamed
         if found.comparison:
             yield from _compared(found.comparison)
     for server in found.servers:

@@ -6,7 +6,7 @@ balancer, as docs/cluster.md describes them; between all of them relays, which c
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -34,9 +34,18 @@ class Cluster:
         port: TCP port of the balancer on 127.0.0.1.
         ldap_port: TCP port of the directory A on 127.0.0.1, as the nodes reach it; the next one is
             that of B.
+        rename: Told of new addresses of the directories, by the former ones, before the nodes
+            start; with the configuration of a node that has the new ones.
     """
 
-    def __init__(self, home: Path, port: int, ldap_port: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        port: int,
+        ldap_port: int,
+        rename: Callable[[Path, Mapping[str, str]], None],
+    ) -> None:
+        self._rename = rename
         self._trial = Trial(home)
         self._port = port
         self._ldap_ports = {name: ldap_port + number for number, name in enumerate(NAMES)}
@@ -107,20 +116,30 @@ class Cluster:
     def _start(self, stack: ExitStack) -> None:
         parts = self._parts
         self._seed()
-        parts.write_configurations()
+        # That of the first node keeps the former addresses until they are renamed.
+        first, other = NAMES
+        former = parts.former_uris(first)
+        parts.write_configuration(other)
         for relay in parts.relays:
             stack.callback(relay.stop)
             relay.start()
         # What starts last stops first: the nodes before what they depend on.
-        for server in [*parts.servers.values(), *parts.guards]:
+        nodes = [*parts.nodes.values()]
+        for server in (one for one in parts.servers.values() if one not in nodes):
+            stack.callback(server.stop)
+            server.start()
+        if names := {old: new for old, new in former.items() if old != new}:
+            self._rename(parts.configuration(other), names)
+        parts.write_configuration(first)
+        for server in [*nodes, *parts.guards]:
             stack.callback(server.stop)
             server.start()
         self._faults.settle()
         # Before the balancer starts, which would take out a node that is not ready yet.
         for name, node in parts.nodes.items():
             await_http(node, f"node-{name}", f"http://127.0.0.1:{node.port}/readyz")
-        nodes = {f"node-{name}": relay.port for name, relay in parts.to_nodes.items()}
-        front = balancer(self._trial.home / BALANCER, self._port, nodes)
+        ports = {f"node-{name}": relay.port for name, relay in parts.to_nodes.items()}
+        front = balancer(self._trial.home / BALANCER, self._port, ports)
         stack.callback(front.stop)
         front.start()
         await_http(front, "the balancer", f"http://127.0.0.1:{self._port}/readyz")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from iredldap.embedded.faults import Line
@@ -27,8 +28,7 @@ class Parts:
 
     Args:
         trial: The private directory, which exists.
-        ports: TCP ports of the directories on 127.0.0.1 for the nodes. These agree on the server
-            that is written to by its URI, so that they have to be the same each time.
+        ports: TCP ports of the directories on 127.0.0.1 for the nodes.
     """
 
     def __init__(self, trial: Trial, ports: dict[str, int]) -> None:
@@ -88,18 +88,25 @@ class Parts:
             lines.append(Line(BALANCER, node, self.to_nodes[name]))
         return lines
 
-    def write_configurations(self) -> None:
-        """Write the settings of both nodes."""
+    def write_configuration(self, name: str) -> None:
+        """Write the settings of a node."""
         ldap: dict[str, Value] = {
             "uri": [self.uri(name) for name in NAMES],
             "writer": "agreed",
         }
-        for name, relay in self._to_postgresql.items():
-            state = self._trial.url_file(f"state-{name}", self._postgresql.url(relay.port))
-            sections = self._trial.sections(ldap, state)
-            sections["server"] = {"node": f"node-{name}"}
-            sections["api"] = {**sections["api"], "trusted_proxies": ["127.0.0.1"]}
-            write_configuration(self.configuration(name), sections, frozenset({"ldap"}))
+        url = self._postgresql.url(self._to_postgresql[name].port)
+        sections = self._trial.sections(ldap, self._trial.url_file(f"state-{name}", url))
+        sections["server"] = {"node": f"node-{name}"}
+        sections["api"] = {**sections["api"], "trusted_proxies": ["127.0.0.1"]}
+        write_configuration(self.configuration(name), sections, frozenset({"ldap"}))
+
+    def former_uris(self, name: str) -> dict[str, str]:
+        """Return the addresses of the directories now, by those in the settings of a node."""
+        path = self.configuration(name)
+        if not path.exists():
+            return {}
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get("ldap", {}).get("uri", [])
+        return dict(zip(found, map(self.uri, NAMES), strict=False))
 
     def _slapd(self, name: str, port: int) -> Slapd:
         (peer,) = set(NAMES) - {name}

@@ -20,6 +20,7 @@ from iredldap.gateways.tables.api_tokens import API_TOKENS
 from iredldap.gateways.tables.directory_writer import (
     DIRECTORY_COMPARISONS,
     DIRECTORY_EPOCHS,
+    DIRECTORY_STANDBY,
     DIRECTORY_WRITER,
 )
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
@@ -38,6 +39,7 @@ _TABLES = (
     IDEMPOTENT_ANSWERS,
     NODE_KEYS,
     DIRECTORY_WRITER,
+    DIRECTORY_STANDBY,
     DIRECTORY_EPOCHS,
     DIRECTORY_COMPARISONS,
 )

@@ -1,7 +1,9 @@
 """Directories on a pair with an agreed writer, as the workers of two nodes have them."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -114,6 +116,34 @@ class Node:
 
     def close(self) -> None:
         self.directory.close()
+
+
+def configured(uris: Sequence[str], url: str, folder: Path) -> Path:
+    """Write the configuration of a node, for commands."""
+    for name, text in (
+        ("password", WRITER_PASSWORD),
+        ("url", url),
+        ("keys", "k" * 40),
+    ):
+        (folder / name).write_text(text)
+    path = folder / "iredldap.toml"
+    path.write_text(
+        f"""
+[ldap]
+uri = {json.dumps([*uris])}
+suffix = "{SUFFIX}"
+bind_dn = "cn=vmailadmin,{SUFFIX}"
+bind_password_file = "{folder}/password"
+writer = "agreed"
+lease = 1
+failover_after = 1
+[state]
+url_file = "{folder}/url"
+[session]
+keys_file = "{folder}/keys"
+"""
+    )
+    return path
 
 
 @contextmanager

@@ -90,6 +90,7 @@ class Agreement:
         self._threads: list[threading.Thread] = []
         self._wrote_as: tuple[int, int] | None = None
         self._noted: tuple[int, int] | None = None
+        self._mistaken: tuple[int, str] | None = None
         for watch in self._watches.values():
             watch.forget()
         self._joining.reset()
@@ -146,8 +147,10 @@ class Agreement:
             raise NoWriter("the state database was not read in time: the writer is not known")
         if not row.usable:
             raise NoWriter(f"{row.uri} becomes the writer")
+        if self._mistaken and self._mistaken[0] == row.epoch:
+            raise NoWriter(self._mistaken[1])
         if row.uri not in self._watches:
-            raise NoWriter(f"ldap.uri does not name the agreed writer {row.uri}")
+            raise NoWriter(unnamed(row.uri))
         return row
 
     def sight(self, uri: str) -> Sight:
@@ -158,7 +161,15 @@ class Agreement:
     def standby_of(self, row: WriterRow) -> str | None:
         """Return the server beside the writer; None: the settings do not name the writer."""
         others = [uri for uri in self._watches if uri != row.uri]
-        return others[0] if row.uri in self._watches and others else None
+        return others[0] if self.names(row) and others else None
+
+    def names(self, row: WriterRow) -> bool:
+        """Return whether the settings name the writer."""
+        return row.uri in self._watches
+
+    def is_confirmed_by(self, row: WriterRow) -> bool:
+        """Return whether the mode speaks of the server that this worker asks for confirmations."""
+        return row.speaks_of(self.standby_of(row))
 
     def go_alone(self, epoch: int) -> None:
         """Have everybody know that the writer is alone, before a change is acknowledged without.
@@ -214,8 +225,7 @@ class Agreement:
         if view.held and view.held.row.usable and self._was_seen(view.writer):
             self._register.note_seen(view.held.row)
         if self._wrote_as and self._wrote_as != self._noted:
-            self._noted = self._wrote_as
-            self._register.note_server_id(*self._noted)
+            self._note(*self._wrote_as)
         match decide(view):
             case None:
                 pass
@@ -223,6 +233,18 @@ class Agreement:
                 self._joining.compare(row)
             case action:
                 self._change_row(action)
+
+    def _note(self, epoch: int, server_id: int) -> None:
+        """Note the server id of a write; refuse more if the writer of the epoch had another one."""
+        first = self._register.note_server_id(epoch, server_id)
+        self._noted = (epoch, server_id)
+        if first != server_id:
+            words = (
+                f"the agreed writer had the server id {first:03x}, and the server that has its"
+                f" address gives {server_id:03x}: `iredldap directory rename`, or `promote`"
+            )
+            self._mistaken = (epoch, words)
+            log.error("changes are refused", detail=words)
 
     def _view(self, held: Held | None) -> View:
         sights = {uri: watch.sight for uri, watch in self._watches.items()}
@@ -251,13 +273,12 @@ class Agreement:
         self._first.set()
         if former is None or not former.row.is_same(row):
             log.warning(
-                "writer",
-                uri=row.uri,
-                epoch=row.epoch,
-                mode=str(row.mode),
-                usable=row.usable,
-                known=row.uri in self._watches,
+                "writer", uri=row.uri, epoch=row.epoch, mode=str(row.mode), usable=row.usable
             )
+            if not self.names(row):
+                log.error("changes are refused", detail=unnamed(row.uri))
+            elif not self.is_confirmed_by(row):
+                log.error("other nodes name another server", server=row.standby)
 
     def _change_row(self, action: Action) -> None:
         uri = action.uri if isinstance(action, Found | Promote) else None
@@ -266,6 +287,14 @@ class Agreement:
         if done:
             log.warning("writer decided", action=type(action).__name__, what=_words(action))
         self._read()
+
+
+def unnamed(uri: str) -> str:
+    """Return what is to be done where the settings of a node do not name the agreed writer."""
+    return (
+        f"ldap.uri does not name the agreed writer {uri}: spell it alike on all nodes; where the"
+        f" server has a new address: `iredldap directory rename {uri} NEW`"
+    )
 
 
 def times_of(settings: LdapSettings) -> Times:

@@ -22,7 +22,7 @@ from iredldap.errors import ServerDown
 from iredldap.gateways.cluster.agreement import Agreement
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.rewriting import write_again
-from iredldap.gateways.cluster.view import Mode
+from iredldap.gateways.cluster.view import Mode, WriterRow
 from iredldap.gateways.cluster.watch import context_of
 from iredldap.gateways.ldap import requests
 from iredldap.gateways.ldap.requests import MANAGE
@@ -107,10 +107,7 @@ class PendingChange(Change):
             ServerDown: If the writer does not answer; the other server may take its place then.
         """
         row = self._agreement.permitted(self.epoch)
-        if not self._settings.confirm:
-            return
-        if row.mode is Mode.ALONE:
-            self._agreement.await_alone(self.epoch)
+        if not self._settings.confirm or self._is_alone(row):
             return
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.
@@ -146,13 +143,25 @@ class PendingChange(Change):
                 return
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * _GROWTH)
-            if self._agreement.permitted(self.epoch).mode is Mode.ALONE:
+            if self._is_alone(self._agreement.permitted(self.epoch)):
                 # Another change has waited in vain before.
-                self._agreement.await_alone(self.epoch)
                 return
         # What the standby has may have been written after another writer began, by a server that
         # was silent: then this is no success.
-        self._agreement.permitted(self.epoch)
+        self._is_alone(self._agreement.permitted(self.epoch))
+
+    def _is_alone(self, row: WriterRow) -> bool:
+        """Return whether everybody knows that the writer is alone.
+
+        The server that this node would ask may not be the one that the mode speaks of, and that
+        could take over: then the writer is, for this change.
+        """
+        if row.mode is not Mode.ALONE:
+            if self._agreement.is_confirmed_by(row):
+                return False
+            self._agreement.go_alone(self.epoch)
+        self._agreement.await_alone(self.epoch)
+        return True
 
     def _context(self, purpose: Purpose) -> CsnVector:
         with self._pool.connection(purpose) as connection:

@@ -9,7 +9,8 @@ moment, each change of the row is conditional on the row being the one that was 
 Source: `docs/decisions/0059-one-agreed-writer.md`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.view import Held, Mode, Sight, Times, View, WriterRow
@@ -24,6 +25,7 @@ class Found:
 
     uri: str
     is_alone: bool = False
+    standby: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Change the mode."""
+    """Change the mode; `standby` is the server that it speaks of, empty: the same one."""
 
     row: WriterRow
     mode: Mode
+    standby: str = ""
 
 
 Action = Found | Promote | Open | Enter
@@ -69,11 +72,18 @@ def decide(view: View) -> Action | Compare | None:
         return None
     if not held.row.usable:
         return Open(held.row) if _may_open(view, held) else None
+    return _changed_mode(view, held)
+
+
+def _changed_mode(view: View, held: Held) -> Action | Compare | None:
     match held.row.mode:
+        case Mode.ALONE:
+            return Enter(held.row, Mode.JOINING, view.standby or "") if _catches_up(view) else None
+        case _ if not held.row.speaks_of(view.standby):
+            # This worker cannot tell what that server has. Its own may join in its place.
+            return Enter(held.row, Mode.ALONE) if _catches_up(view) else None
         case Mode.TOGETHER:
             return _failover(view, held)
-        case Mode.ALONE:
-            return Enter(held.row, Mode.JOINING) if _catches_up(view) else None
         case Mode.JOINING:
             return _joined(view, held)
 
@@ -81,9 +91,10 @@ def decide(view: View) -> Action | Compare | None:
 def after(row: WriterRow | None, action: Action, times: Times) -> WriterRow | None:
     """Return the row that an action leaves, if the row is still the one that it was decided on."""
     match action:
-        case Found(uri=uri, is_alone=is_alone) if row is None:
+        case Found(uri=uri, is_alone=is_alone, standby=standby) if row is None:
             mode = Mode.ALONE if is_alone else Mode.JOINING
-            return WriterRow(1, 1, uri, False, mode, times.lease, times.wait_after(None))
+            wait = times.wait_after(None)
+            return WriterRow(1, 1, uri, False, mode, times.lease, wait, standby=standby)
         case Promote(row=seen, uri=uri) if row and row.is_same(seen):
             wait = times.wait_after(seen)
             # Alone: nobody has confirmed a change of the new writer yet.
@@ -92,21 +103,13 @@ def after(row: WriterRow | None, action: Action, times: Times) -> WriterRow | No
             )
         case Open(row=seen) if row and row.is_same(seen):
             return _changed(seen, usable=True)
-        case Enter(row=seen, mode=mode) if row and row.is_same(seen):
-            return _changed(seen, mode=mode)
+        case Enter(row=seen, mode=mode, standby=standby) if row and row.is_same(seen):
+            return _changed(seen, mode=mode, standby=standby or seen.standby)
     return row
 
 
-def _changed(row: WriterRow, *, usable: bool | None = None, mode: Mode | None = None) -> WriterRow:
-    return WriterRow(
-        row.epoch,
-        row.serial + 1,
-        row.uri,
-        row.usable if usable is None else usable,
-        mode or row.mode,
-        row.lease,
-        row.wait,
-    )
+def _changed(row: WriterRow, **changes: Any) -> WriterRow:
+    return replace(row, serial=row.serial + 1, unseen=0.0, mode_age=0.0, **changes)
 
 
 def _founded(view: View) -> Action | None:
@@ -121,7 +124,8 @@ def _founded(view: View) -> Action | None:
         return None
     vectors = [one.last.vector if one.last else CsnVector() for one in sights]
     complete = [n for n in able if all(vectors[n].covers(vector) for vector in vectors)]
-    return Found(view.uris[(complete or able)[0]])
+    chosen = (complete or able)[0]
+    return Found(view.uris[chosen], standby=view.uris[1 - chosen])
 
 
 def _may_open(view: View, held: Held) -> bool:

@@ -17,8 +17,10 @@ from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Action, Enter, Found, Promote, after
 from iredldap.gateways.cluster.view import Mode, Times, WriterRow
 from iredldap.gateways.sql.database import Database
+from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.tables.directory_writer import DIRECTORY_COMPARISONS as _COMPARISONS
 from iredldap.gateways.tables.directory_writer import DIRECTORY_EPOCHS as _EPOCHS
+from iredldap.gateways.tables.directory_writer import DIRECTORY_STANDBY as _STANDBY
 from iredldap.gateways.tables.directory_writer import DIRECTORY_WRITER as _WRITER
 
 _SEEN_EVERY = 400
@@ -108,6 +110,8 @@ class WriterRegister:
         self._database = database
         self._node = node
         self._key = key
+        beside = sql.and_(_STANDBY.c.key == key, _STANDBY.c.epoch == _WRITER.c.epoch)
+        named = sql.outerjoin(_WRITER, _STANDBY, beside)
         self._row = sql.select(
             _WRITER.c.epoch,
             _WRITER.c.serial,
@@ -118,7 +122,9 @@ class WriterRegister:
             _WRITER.c.wait,
             (_Now() - _WRITER.c.seen_at).label("unseen"),
             (_Now() - _WRITER.c.mode_at).label("mode_age"),
-        ).where(_WRITER.c.key == key)
+            sql.func.coalesce(_STANDBY.c.uri, "").label("standby"),
+        )
+        self._row = self._row.select_from(named).where(_WRITER.c.key == key)
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -156,6 +162,7 @@ class WriterRegister:
             wait=row.wait / 1000,
             unseen=float(row.unseen) / 1000,
             mode_age=float(row.mode_age) / 1000,
+            standby=row.standby,
         )
 
     def change_row(
@@ -198,6 +205,9 @@ class WriterRegister:
             if isinstance(action, Found | Promote):
                 epoch = {"epoch": values["epoch"], "uri": row.uri, "forced": forced}
                 connection.execute(sql.insert(_EPOCHS).values(self._epoch(epoch, vector)))
+            if row.standby != (seen.standby if seen else ""):
+                beside = {"key": self._key, "epoch": values["epoch"], "uri": row.standby}
+                upsert(connection, _STANDBY, [beside], ("key",), ("epoch", "uri"))
             return True
 
         return self._write(change)
@@ -249,22 +259,24 @@ class WriterRegister:
         change = sql.update(_WRITER).where(overdue).values(seen_at=_Now())
         self._write(lambda connection: connection.execute(change).rowcount)
 
-    def note_server_id(self, epoch: int, server_id: int) -> None:
+    def note_server_id(self, epoch: int, server_id: int) -> int:
         """Note the server id of the writer of an epoch, which its first write has shown.
+
+        Returns:
+            That of the first write.
 
         Raises:
             ServerDown: If the database does not respond.
         """
-        change = (
-            sql.update(_EPOCHS)
-            .where(
-                _EPOCHS.c.key == self._key,
-                _EPOCHS.c.epoch == epoch,
-                _EPOCHS.c.server_id.is_(None),
-            )
-            .values(server_id=server_id)
-        )
-        self._write(lambda connection: connection.execute(change).rowcount)
+        ours = sql.and_(_EPOCHS.c.key == self._key, _EPOCHS.c.epoch == epoch)
+        unknown = sql.and_(ours, _EPOCHS.c.server_id.is_(None))
+
+        def note(connection: sql.Connection) -> int | None:
+            connection.execute(sql.update(_EPOCHS).where(unknown).values(server_id=server_id))
+            return connection.scalar(sql.select(_EPOCHS.c.server_id).where(ours))
+
+        found = self._write(note)
+        return server_id if found is None else found
 
     def claim_comparison(self, row: WriterRow, worker: str) -> bool:
         """Claim the comparison for a row, or give a sign of life: one worker makes it.

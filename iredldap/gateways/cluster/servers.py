@@ -10,7 +10,7 @@ import structlog
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.errors import ServerDown
-from iredldap.gateways.cluster.agreement import Agreement, NoWriter
+from iredldap.gateways.cluster.agreement import Agreement, NoWriter, unnamed
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.confirmation import PendingChange
 from iredldap.gateways.cluster.joining import Joining, Opener
@@ -118,10 +118,14 @@ class AgreedServers(LdapServers):
         sights = {server.uri: self.agreement.sight(server.uri) for server in self._all}
         if not any(sight.is_healthy for sight in sights.values()):
             raise ServerDown(f"{', '.join(sights)}: neither answers")
-        if held is None or held.row.uri not in sights:
+        if held is None or not held.is_valid(now()):
             return
-        seen_elsewhere = held.row.unseen < self._settings.failover_after
-        if not sights[held.row.uri].is_healthy and held.is_valid(now()) and seen_elsewhere:
+        if held.row.unseen >= self._settings.failover_after:
+            # No node is better off.
+            return
+        if not self.agreement.names(held.row):
+            raise ServerDown(unnamed(held.row.uri))
+        if not sights[held.row.uri].is_healthy:
             raise ServerDown(f"{held.row.uri}: the writer answers others, but not this node")
 
     def _current(self) -> PendingChange | None:
@@ -145,6 +149,8 @@ class AgreedServers(LdapServers):
         if held is None:
             return self._told(Route(self._settings.uri), _NOT_KNOWN)
         row, standby = held.row, self.agreement.standby_of(held.row)
+        if not self.agreement.names(row):
+            return self._told(Route(self._settings.uri, row.epoch), unnamed(row.uri))
         if standby is None or not self.agreement.sight(standby).is_healthy:
             return self._from_writer(held)
         if self._are_equal(held):
@@ -165,7 +171,8 @@ class AgreedServers(LdapServers):
         return self._told(route, _NOT_KNOWN) if may_be_replaced else route
 
     def _are_equal(self, held: Held) -> bool:
-        return self.confirms and held.row.mode is Mode.TOGETHER and held.is_fresh(now())
+        is_together = held.row.mode is Mode.TOGETHER and held.is_fresh(now())
+        return self.confirms and is_together and self.agreement.is_confirmed_by(held.row)
 
     def _sees(self, uri: str) -> bool:
         # Not yet seen at the start of a process: then the writer is tried.

@@ -42,6 +42,7 @@ class WriterRow:
             what was before.
         unseen: Seconds since any worker has seen the writer answer, when the row was read.
         mode_age: Seconds since the mode changed, when the row was read.
+        standby: The server beside the writer of which the mode speaks; empty: not known.
     """
 
     epoch: int
@@ -53,10 +54,18 @@ class WriterRow:
     wait: float
     unseen: float = 0.0
     mode_age: float = 0.0
+    standby: str = ""
 
     def is_same(self, other: "WriterRow") -> bool:
         """Return whether the row has not changed between two readings."""
         return (self.epoch, self.serial) == (other.epoch, other.serial)
+
+    def speaks_of(self, uri: str | None) -> bool:
+        """Return whether the mode is that of this server beside the writer.
+
+        A node may name another one, while an address is changed on all of them, or by mistake.
+        """
+        return self.standby in {"", uri}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,16 @@ DIRECTORY_WRITER = sql.Table(
     sql.Column("node", sql.String(255), nullable=False),
 )
 
+DIRECTORY_STANDBY = sql.Table(
+    "directory_standby",
+    METADATA,
+    # One row for each directory: the server beside the writer of which the mode speaks.
+    sql.Column("key", sql.String(64), primary_key=True),
+    # Of the epoch with this number; of another one it says nothing.
+    sql.Column("epoch", sql.BigInteger, nullable=False),
+    sql.Column("uri", sql.String(255), nullable=False),
+)
+
 DIRECTORY_COMPARISONS = sql.Table(
     "directory_comparisons",
     METADATA,

@@ -128,6 +128,20 @@ def _write(server: ServerFacts, every: list[ServerFacts], patience: float) -> No
         directory.write(Delete(entry.dn))
 
 
+def server_id_of(directory: Directory) -> int | None:
+    """Return the server id that a server gives to what is written to it; None: it shows none.
+
+    An entry is made for that, and deleted again.
+
+    Raises:
+        Refusal: If it does not answer, or takes no writes.
+    """
+    entry = probe_entry(directory.tree, "made to see which server this is; may be deleted")
+    state = directory.write(entry)
+    directory.write(Delete(entry.dn))
+    return csn.server_id(state) if state and csn.is_csn(state) else None
+
+
 def _lags(
     server: ServerFacts, every: list[ServerFacts], dn: str, patience: float
 ) -> Iterator[tuple[str, float | None]]:

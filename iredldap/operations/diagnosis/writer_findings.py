@@ -18,6 +18,8 @@ def writer_findings(status: WriterStatus) -> Iterator[Finding]:
     yield Finding(
         f"{row.uri}: agreed writer of epoch {row.epoch}, {row.mode}{use}", warns=not status.is_good
     )
+    for words in status.unnamed:
+        yield Finding(words, is_fault=True)
     for server in status.servers:
         if server.strays:
             count = "1 entry was" if server.strays == 1 else f"{server.strays} entries were"

@@ -50,7 +50,7 @@ def promote(
         _judge_request(settings, row, wanted, force=force)
         vector = _drained(settings, wanted, force=force)
         if row and not force:
-            _judge_mode(row)
+            _judge_mode(row, wanted, settings.uri)
         lost = tuple(_lost(settings, row, vector)) if row and force else ()
         action = Promote(row, wanted) if row else Found(wanted, is_alone=True)
         if register.change_row(action, times_of(settings), vector, forced=force):
@@ -77,7 +77,14 @@ def _judge_request(settings: LdapSettings, row: WriterRow | None, uri: str, *, f
         raise PromotionRefused(f"{uri} is the writer already")
 
 
-def _judge_mode(row: WriterRow) -> None:
+def _judge_mode(row: WriterRow, uri: str, servers: tuple[str, ...]) -> None:
+    # By its address alone it cannot be told from a third server, which lacks changes.
+    if row.standby != uri and (row.standby or row.uri not in servers):
+        beside = f" and the other server is {row.standby}" if row.standby else ""
+        raise PromotionRefused(
+            f"the writer is {row.uri}{beside}, not {uri}: if an address has changed, first"
+            f" `iredldap directory rename {row.uri} NEW`"
+        )
     if row.mode is not Mode.TOGETHER or not row.usable:
         state = str(row.mode) if row.usable else "not yet usable"
         raise PromotionRefused(

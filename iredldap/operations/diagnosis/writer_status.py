@@ -11,6 +11,7 @@ from iredldap.dit.csn import CsnVector
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import Refusal
 from iredldap.gateways.cluster import strays
+from iredldap.gateways.cluster.agreement import unnamed
 from iredldap.gateways.cluster.register import Epoch, JoiningReport, WriterRegister
 from iredldap.gateways.cluster.view import Mode, Sight, WriterRow
 from iredldap.gateways.cluster.watch import ServerWatch
@@ -73,12 +74,26 @@ class WriterStatus:
     comparison: JoiningReport | None = None
 
     @property
+    def unnamed(self) -> list[str]:
+        """What is to be done about servers that the nodes agree on, and the settings lack."""
+        row, known = self.row, {server.uri for server in self.servers}
+        if row is None:
+            return []
+        if row.uri not in known:
+            return [unnamed(row.uri)]
+        if row.mode is not Mode.ALONE and not any(row.speaks_of(uri) for uri in known - {row.uri}):
+            words = "name the same two servers by the same addresses on all nodes"
+            return [f"other nodes name {row.standby} beside the writer, not in ldap.uri: {words}"]
+        return []
+
+    @property
     def is_good(self) -> bool:
         """Whether the standby could take the writer's place now, and nothing wrote beside it."""
         return bool(
             self.row
             and self.row.usable
             and self.row.mode is Mode.TOGETHER
+            and not self.unnamed
             and all(
                 server.sight.is_healthy and server.sight.is_provider and not server.strays
                 for server in self.servers
@@ -92,6 +107,8 @@ class WriterStatus:
             "ok": self.is_good,
             "epoch": row.epoch if row else None,
             "writer": row.uri if row else None,
+            "standby": (row.standby or None) if row else None,
+            "faults": self.unnamed,
             "usable": row.usable if row else None,
             "mode": str(row.mode) if row else None,
             "mode_age": round(row.mode_age, 3) if row else None,

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import ldap
@@ -24,11 +24,13 @@ from tests.support.processes import descendants
 TARGETS = "postgresql, A, B, api-A, api-B, node-A, node-B, link, state-A, state-B"
 
 
-def ports() -> dict[str, str]:
-    """A free port for the first directory whose successor is free, too."""
+def ports(least: int = 2) -> dict[str, str]:
+    """A free port for the first directory whose successors are free, too."""
     while True:
         first = free_port()
-        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
+        with suppress(OSError), ExitStack() as stack:
+            for port in range(first + 1, first + least):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return {"LDAP_PORT": str(first)}
 
 
@@ -197,8 +199,11 @@ def test_without_a_cluster_there_is_nothing_to_break(tmp_path: Path) -> None:
 
 
 def test_it_ends_whole_and_starts_with_what_it_had(tmp_path: Path) -> None:
-    """Ctrl-C ends every process; so does a kill -9 of the first one, in a moment."""
-    same = {"IREDLDAP_SERVER_WORKERS": "1", **ports()}
+    """Ctrl-C ends every process; so does a kill -9 of the first one, in a moment.
+
+    Also with other ports, of which one was the other directory's before.
+    """
+    same = {"IREDLDAP_SERVER_WORKERS": "1", **ports(3)}
     with running(tmp_path / "var", "--cluster", **same) as system:
         password = system.fact("password")
         parts = descendants(system.process.pid)
@@ -206,8 +211,10 @@ def test_it_ends_whole_and_starts_with_what_it_had(tmp_path: Path) -> None:
     assert system.process.returncode == 0
     assert not any(lives(pid) for pid in parts)
 
+    same["LDAP_PORT"] = str(int(same["LDAP_PORT"]) + 1)
     with running(tmp_path / "var", "--cluster", **same) as system:
         assert system.fact("password") == password
+        done(system.client().post("/api/domain/at-once.test", name="At once"))
         parts = descendants(system.process.pid)
         system.process.send_signal(signal.SIGKILL)
         began = time.monotonic()

@@ -28,10 +28,11 @@ def state(url: str) -> Iterator[StateDatabase]:
         yield database
 
 
-def config(url: str, node: str, session: str = ONE, changes: str = "") -> Config:
+def config(url: str, node: str, session: str = ONE, changes: str = "", servers: str = "") -> Config:
     found: dict[str, dict[str, Any]] = {
         "ldap": {
-            "uri": ["ldap://127.0.0.1"],
+            "uri": [f"ldap://{name}" for name in servers or ("127.0.0.1",)],
+            "writer": "agreed" if servers else "first",
             "suffix": "dc=x",
             "bind_dn": "cn=vmailadmin,dc=x",
         },
@@ -81,9 +82,27 @@ def test_no_key_is_stored(url: str, state: StateDatabase) -> None:
 
     with state.database.transaction() as connection:
         rows = connection.execute(sql.text("SELECT name, digest FROM node_keys")).all()
-    assert {name for name, _ in rows} == {"session.keys", "changes.keys"}
-    assert len({digest for _, digest in rows}) == 2
-    assert not any(ONE in digest or len(digest) != 64 for _, digest in rows)
+    digests = dict(tuple(row) for row in rows)
+    # One server is no agreement.
+    assert digests.pop("ldap.uri") == ""
+    assert digests.keys() == {"session.keys", "changes.keys"}
+    assert len({*digests.values()}) == 2
+    assert not any(ONE in digest or len(digest) != 64 for digest in digests.values())
+
+
+def test_nodes_of_one_agreement_name_the_same_servers(url: str, state: StateDatabase) -> None:
+    """In whatever order."""
+    first, second, third = (
+        config(url, node, servers=servers)
+        for node, servers in (("n1", "ab"), ("n2", "ba"), ("n3", "ac"))
+    )
+    assert found(state, first) == found(state, second) == []
+
+    told = found(state, third)
+
+    assert [words.partition(" that ")[0] for words in told] == [
+        "ldap.uri of this node (n3) are not those"
+    ] * 2
 
 
 def test_a_database_of_one_node_gets_nothing(tmp_path: Any) -> None:

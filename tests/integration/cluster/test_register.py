@@ -105,7 +105,7 @@ def test_ages_are_measured_by_the_database(registers: list[WriterRegister], url:
 def test_a_server_id_is_noted_once(registers: list[WriterRegister]) -> None:
     assert changed(registers[0], Found("ldap://a"))
     for register, number in zip(registers, (1, 2), strict=False):
-        insistent(lambda r=register, n=number: r.note_server_id(1, n))  # type: ignore[misc]
+        assert insistent(lambda r=register, n=number: r.note_server_id(1, n)) == 1  # type: ignore[misc]
 
     assert [epoch.server_id for epoch in registers[0].epochs()] == [1]
 

@@ -59,6 +59,7 @@ def test_a_drained_standby_takes_the_place_of_a_silent_writer() -> None:
         view(replace(ROW, usable=False, mode=Mode.ALONE), b=sight(silent_since=NOW)),
         view(replace(ROW, unseen=1.9)),
         view(replace(ROW, uri="C")),
+        view(replace(ROW, standby="C")),
         view(a=sight()),
         view(a=replace(SILENT, failures=1)),
         view(a=replace(SILENT, silent_since=NOW - 1.9)),
@@ -75,6 +76,7 @@ def test_a_drained_standby_takes_the_place_of_a_silent_writer() -> None:
         "unusable",
         "seen by others",
         "unknown writer",
+        "other standby",
         "writer healthy",
         "one failure",
         "silent too short",
@@ -153,7 +155,7 @@ class TestModes:
     JOINING = replace(ROW, mode=Mode.JOINING)
 
     def test_a_standby_joins_when_it_has_caught_up(self) -> None:
-        assert decide(view(self.ALONE, a=sight())) == Enter(self.ALONE, Mode.JOINING)
+        assert decide(view(self.ALONE, a=sight())) == Enter(self.ALONE, Mode.JOINING, "B")
         assert decide(view(self.ALONE, a=sight(), b=sight(OLD))) is None
         assert decide(view(self.ALONE, a=sight(), b=SILENT)) is None
 
@@ -162,7 +164,7 @@ class TestModes:
 
         seen = view(self.ALONE, a=sight(before=before), b=sight(OLD))
 
-        assert decide(seen) == Enter(self.ALONE, Mode.JOINING)
+        assert decide(seen) == Enter(self.ALONE, Mode.JOINING, "B")
 
     def test_it_is_together_when_nobody_relies_on_alone_any_more(self) -> None:
         early = view(self.JOINING, a=sight(), since=NOW - 3.4, equal=self.JOINING)
@@ -181,13 +183,26 @@ class TestModes:
     def test_it_is_alone_again_when_it_is_silent(self) -> None:
         assert decide(view(self.JOINING, a=sight(), b=SILENT)) == Enter(self.JOINING, Mode.ALONE)
 
+    @pytest.mark.parametrize("mode", [Mode.TOGETHER, Mode.JOINING])
+    def test_who_names_another_server_beside_the_writer_has_that_join(self, mode: Mode) -> None:
+        """As soon as it has everything: one that is misspelt only never does."""
+        row = replace(ROW, mode=mode, standby="C")
+        assert decide(view(row, a=sight(), equal=row)) == Enter(row, Mode.ALONE)
+        assert decide(view(row, a=sight(), b=sight(OLD), equal=row)) is None
+        assert decide(view(row, a=sight(), b=SILENT, equal=row)) is None
+        left = after(row, Enter(row, Mode.ALONE), TIMES)
+        assert left
+        joining = after(left, Enter(left, Mode.JOINING, "B"), TIMES)
+        assert joining
+        assert (joining.mode, joining.standby) == (Mode.JOINING, "B")
+
 
 class TestFounding:
     """The first row names the server that has everything; with one missing, nobody knows."""
 
     def test_the_complete_one_is_chosen(self) -> None:
-        assert decide(view(None, a=sight(OLD), b=sight(NEW))) == Found("B")
-        assert decide(view(None, a=sight(), b=sight())) == Found("A")
+        assert decide(view(None, a=sight(OLD), b=sight(NEW))) == Found("B", standby="A")
+        assert decide(view(None, a=sight(), b=sight())) == Found("A", standby="B")
 
     def test_both_must_be_seen(self) -> None:
         assert decide(view(None)) is None
@@ -197,9 +212,9 @@ class TestFounding:
         consumer = sight(is_provider=False)
 
         assert decide(view(None, a=consumer)) is None or decide(view(None, a=consumer)) == Found(
-            "B"
+            "B", standby="A"
         )
-        assert decide(view(None, a=consumer, b=sight(OLD))) == Found("B")
+        assert decide(view(None, a=consumer, b=sight(OLD))) == Found("B", standby="A")
         assert decide(view(None, a=consumer, b=consumer)) is None
 
 

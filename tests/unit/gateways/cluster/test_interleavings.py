@@ -1,11 +1,12 @@
 """Whatever two workers see, and however they are delayed: one writer at a time, nothing lost.
 
-A model of the state database, two servers and two workers runs the real decisions. Time passes in
-steps of a quarter of a second; a worker may be paused, may learn late what it has read, and may
-change the row late. Servers crash, hang for one worker, and replicate late.
+Also if one of them names another server beside the first one. A model of the state database, the
+servers and two workers runs the real decisions. Time passes in steps of a quarter of a second; a
+worker may be paused, may learn late what it has read, and may change the row late. Servers crash,
+hang for one worker, and replicate late.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from iredldap.gateways.cluster.view import (
 from tests.support.examples import examples
 
 STEP = 0.25
-SERVERS = ("A", "B")
+SERVERS = ("A", "B", "C")
 TIMES = (Times(2.0, 2.0, 1.0), Times(1.0, 3.0, 1.0))
 """Those of the two workers: settings that differ between nodes are no danger."""
 
@@ -45,6 +46,7 @@ class Server:
     has: dict[str, int] = field(default_factory=dict)
     up: bool = True
     missed: set[tuple[str, int]] = field(default_factory=set)
+    linked: bool = True
 
     def holds(self, origin: str, number: int) -> bool:
         return self.has.get(origin, 0) >= number and (origin, number) not in self.missed
@@ -77,6 +79,11 @@ class Worker:
     equal: WriterRow | None = None
     paused: bool = False
     late: bool = False
+    uris: tuple[str, str] = ("A", "B")
+
+    def beside(self, uri: str) -> str | None:
+        """Return the server beside a writer; None: this worker does not name the writer."""
+        return next(one for one in self.uris if one != uri) if uri in self.uris else None
 
 
 def csn(origin: str, number: int) -> str:
@@ -85,6 +92,8 @@ def csn(origin: str, number: int) -> str:
 
 class Interleavings(RuleBasedStateMachine):
     """The model; its rules are what may happen."""
+
+    servers_of_the_second = ("A", "B")
 
     @initialize(ahead=st.integers(0, 1000))
     def begin(self, ahead: int) -> None:
@@ -95,7 +104,10 @@ class Interleavings(RuleBasedStateMachine):
         self.linked = True
         self.misses = False
         # Monotonic clocks of two machines have nothing to do with each other.
-        self.workers = [Worker(TIMES[0], 0.0), Worker(TIMES[1], float(ahead))]
+        self.workers = [
+            Worker(TIMES[0], 0.0),
+            Worker(TIMES[1], float(ahead), uris=self.servers_of_the_second),
+        ]
         self.writes: list[Write] = []
         self.written_in = 0
         for _ in range(40):
@@ -149,7 +161,7 @@ class Interleavings(RuleBasedStateMachine):
     def send(self, number: int) -> None:
         worker = self.workers[number]
         held = worker.held
-        if held and held.may_write(self.now + worker.clock):
+        if held and held.may_write(self.now + worker.clock) and held.row.uri in worker.uris:
             self.writes.append(Write(number, held.row.epoch, held.row.uri, self.now))
 
     @rule(data=st.data())
@@ -164,7 +176,9 @@ class Interleavings(RuleBasedStateMachine):
     def return_and_miss(self, number: int, steps: int) -> None:
         """Crash the standby, write without it, and let it miss that when it is back."""
         if self.row:
-            (standby,) = set(SERVERS) - {self.row.uri}
+            standby = self.workers[number].beside(self.row.uri)
+            if standby is None:
+                return
             self.crash(standby, up=False)
             self.send(number)
             for one in self.writes:
@@ -192,10 +206,11 @@ class Interleavings(RuleBasedStateMachine):
         ]
 
     def replicate(self) -> None:
-        if self.linked and all(server.up for server in self.servers.values()):
+        running = [server for server in self.servers.values() if server.up and server.linked]
+        if self.linked and len(running) > 1:
             for origin in SERVERS:
-                newest = max(server.has.get(origin, 0) for server in self.servers.values())
-                for server in self.servers.values():
+                newest = max(server.has.get(origin, 0) for server in running)
+                for server in running:
                     if self.misses:
                         lacking = range(server.has.get(origin, 0) + 1, newest + 1)
                         server.missed |= {(origin, number) for number in lacking}
@@ -220,9 +235,10 @@ class Interleavings(RuleBasedStateMachine):
             self.read(worker, local)
             self.learn(worker)
         held = worker.held
-        if held and held.row.usable and worker.sights[held.row.uri].is_healthy:
+        sights = {name: worker.sights[name] for name in worker.uris}
+        if held and held.row.usable and sights.get(held.row.uri, Sight()).is_healthy:
             self.seen_at = self.now
-        view = View(local, held, worker.times, worker.sights, SERVERS, worker.equal)
+        view = View(local, held, worker.times, sights, worker.uris, worker.equal)
         action = decide(view) if held or self.row is None else None
         if isinstance(action, Compare):
             self.compare(worker, action.row)
@@ -233,10 +249,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def compare(self, worker: Worker, row: WriterRow) -> None:
         """Have replication carry what the standby has missed, as far as the writer has it."""
-        writer = self.servers[row.uri]
-        (other,) = (server for server in self.servers.values() if server is not writer)
+        writer, other = self.servers[row.uri], self.servers[worker.beside(row.uri) or ""]
         if writer.up and other.up and worker.sees[writer.name] and worker.sees[other.name]:
-            if self.linked:
+            if self.linked and writer.linked and other.linked:
                 other.missed &= writer.missed
             if other.missed <= writer.missed:
                 worker.equal = row
@@ -246,10 +261,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         row = self.row
         unseen, age = self.now - self.seen_at, self.now - self.mode_at
-        read = WriterRow(
-            row.epoch, row.serial, row.uri, row.usable, row.mode, row.lease, row.wait, unseen, age
-        )
-        worker.reads.append((local, read))
+        worker.reads.append((local, replace(row, unseen=unseen, mode_age=age)))
 
     def learn(self, worker: Worker) -> None:
         for asked, row in worker.reads:
@@ -278,12 +290,12 @@ class Interleavings(RuleBasedStateMachine):
                 continue
             if held.row.epoch != one.epoch or not held.may_write(self.now + worker.clock):
                 continue
-            (standby,) = set(SERVERS) - {one.uri}
-            server = self.servers[standby]
-            confirmed = server.up and worker.sees[standby] and server.holds(one.uri, one.number)
-            if held.row.mode is Mode.ALONE or confirmed:
+            standby = worker.beside(one.uri) or ""
+            server, is_its = self.servers[standby], held.row.speaks_of(standby)
+            there = server.up and worker.sees[standby] and server.holds(one.uri, one.number)
+            if held.row.mode is Mode.ALONE or (there and is_its):
                 one.acknowledged = True
-            elif self.now - one.sent > worker.times.failover_after:
+            elif not is_its or self.now - one.sent > worker.times.failover_after:
                 self.change(Enter(held.row, Mode.ALONE))
 
     @invariant()
@@ -310,3 +322,32 @@ class Interleavings(RuleBasedStateMachine):
 
 Interleavings.TestCase.settings = settings(examples(120), stateful_step_count=40, deadline=None)
 TestInterleavings = Interleavings.TestCase
+
+
+class OtherServers(Interleavings):
+    """The second worker names another server beside the first one."""
+
+    servers_of_the_second = ("A", "C")
+
+    @rule(steps=st.integers(1, 16))
+    def write_past_the_other_one(self, steps: int) -> None:
+        """Have the second worker's server alone get what it writes, and crash the writer."""
+        self.servers["B"].linked = False
+        self.send(1)
+        for one in self.writes:
+            if not one.number:
+                self.execute(one)
+        self.pass_time(1)
+        self.crash("A", up=False)
+        # The first one finds that out.
+        self.delay(1, paused=True, late=False)
+        self.pass_time(12)
+        self.nothing_is_lost()
+        self.delay(1, paused=False, late=False)
+        self.crash("A", up=True)
+        self.servers["B"].linked = True
+        self.pass_time(steps)
+
+
+OtherServers.TestCase.settings = settings(examples(60), stateful_step_count=40, deadline=None)
+TestOtherServers = OtherServers.TestCase

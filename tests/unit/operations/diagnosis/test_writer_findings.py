@@ -49,6 +49,24 @@ def test_strays_are_counted_for_each_server() -> None:
     assert found.warns
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (replace(ROW, uri="ldap://x"), "`iredldap directory rename ldap://x NEW`"),
+        (replace(ROW, standby="ldap://x"), "other nodes name ldap://x beside the writer"),
+    ],
+    ids=["the writer", "the other one"],
+)
+def test_a_server_that_only_other_nodes_name_is_a_fault(row: WriterRow, words: str) -> None:
+    _, found = writer_findings(WriterStatus(row, None, SERVERS))
+
+    assert words in found.words
+    assert found.is_fault
+    assert [*writer_findings(WriterStatus(replace(ROW, standby="ldap://b"), None, SERVERS))][
+        1:
+    ] == []
+
+
 def test_nothing_is_agreed_before_the_first_start() -> None:
     (found,) = writer_findings(WriterStatus(None, None, SERVERS))
 
