@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -242,7 +243,7 @@ def test_without_a_node_the_answer_is_ours(balanced: Balanced) -> None:
 
 
 def test_what_waits_for_a_hung_node_is_told_when_it_is_out(tmp_path: Path) -> None:
-    """Long before the time-out of a request."""
+    """Long before the time-out of a request; also who has not sent all of it yet."""
     one = Node("n1")
     with serving(one) as first:
         port = free_port()
@@ -251,11 +252,19 @@ def test_what_waits_for_a_hung_node_is_told_when_it_is_out(tmp_path: Path) -> No
         try:
             url = f"http://127.0.0.1:{port}/x"
             wait_until(lambda: _served(url) == {"n1"})
+            slow = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            slow.putrequest("PUT", "/x")
+            slow.putheader("Content-Length", "3")
+            slow.endheaders()
             one.is_hung = True
             found = requests.post(url, timeout=PATIENCE)
             assert found.status_code in {502, 503, 504}
             assert found.json()["_msg"] == "SERVER_DOWN"
             assert found.elapsed.total_seconds() < 30
+            slow.send(b"a=b")
+            told = slow.getresponse()
+            assert told.status in {502, 503, 504}
+            assert json.loads(told.read())["_msg"] == "SERVER_DOWN"
         finally:
             one.is_hung = False
             process.stop()
