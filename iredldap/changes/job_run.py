@@ -19,7 +19,7 @@ from iredldap.dit.plan import Plan, Step, Sweep, describe
 from iredldap.dit.request import Request, with_names_sent
 from iredldap.errors import Refusal, ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.ldap.errors import BeginAgain, Unanswered
+from iredldap.gateways.ldap.errors import Unanswered, begins_again
 from iredldap.gateways.locks import Busy
 from iredldap.gateways.state import Job, StateDatabase
 
@@ -102,7 +102,7 @@ class JobRun:
         Raises:
             Interrupted: If this worker is not to go on.
         """
-        if isinstance(refusal, BeginAgain) or not self.outlasts(refusal):
+        if begins_again(refusal) or not self.outlasts(refusal):
             return False
         # What another worker would not find out: that an entry under the name of a new account is
         # the job's own, while there is something left to write.

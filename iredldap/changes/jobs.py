@@ -229,13 +229,12 @@ class Jobs:
             self._wake.clear()
             try:
                 self._settle()
-                busy = self._take(worker)
+                wait = self._take(worker)
             except ServerDown as ex:
                 # A job that was running is found again by its heartbeat, by this or another worker.
                 log.warning("jobs wait", detail=ex.detail)
-                busy = False
-            if not busy:
-                wait = min(_LONGEST_WAIT, self._settings.abandoned / _BEATS)
+                wait = self._longest_wait
+            if wait:
                 self._wake.wait(min(wait, PAUSE) if self._unsettled else wait)
         with suppress(ServerDown):
             self._settle()
@@ -253,12 +252,17 @@ class Jobs:
             self._unsettled()
             self._unsettled = None
 
-    def _take(self, worker: str) -> bool:
-        """Run the first job that can be claimed; return whether there was one."""
+    @property
+    def _longest_wait(self) -> float:
+        return min(_LONGEST_WAIT, self._settings.abandoned / _BEATS)
+
+    def _take(self, worker: str) -> float:
+        """Run the first job that can be claimed; return the seconds until the next search."""
         now = now_ms()
         abandoned = now - int(self._settings.abandoned * 1000)
         rested = now - int(PAUSE * 1000)
-        for waiting in claimable(self._state.unfinished_jobs(), abandoned, rested):
+        unfinished = self._state.unfinished_jobs()
+        for waiting in claimable(unfinished, abandoned, rested):
             # Another worker may have been quicker since the list was read; the database decides.
             if self._state.claim_job(waiting, worker, now):
                 job = self._state.job(waiting.id)
@@ -269,8 +273,10 @@ class Jobs:
                         self._settings.patience,
                     )
                 )
-                return True
-        return False
+                return 0.0
+        # One that was given back because of an outage is tried again when it has rested.
+        rests = any(not job.worker and job.heartbeat for job in unfinished)
+        return min(self._longest_wait, PAUSE) if rests else self._longest_wait
 
     def _run(self, run: JobRun) -> None:
         job, refusal = run.job, None

@@ -6,21 +6,27 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Add, Delete, Mod, Modify, Op, Operation, Rename, describe
 from iredldap.errors import ServerDown
 from iredldap.gateways.directory import Directory
-from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.ldap.errors import BeginAgain, Unanswered
 
 _SETTLING = 1.0
 """Seconds for which a write without a response may still be carried out."""
 
 
-def happened(directory: Directory, operation: Operation) -> bool:
+def settled() -> float:
+    """Return the moment of `time.monotonic` by which slapd has carried out what it was sent."""
+    return time.monotonic() + _SETTLING
+
+
+def happened(directory: Directory, operation: Operation, until: float | None = None) -> bool:
     """Read the entry to find out whether a write that got no response was carried out.
 
-    Repeated for a second: slapd may still be carrying it out, or be restarting.
+    Repeated for a second: slapd may still be carrying it out, or be restarting. Of many writes that
+    were sent together all are given the same second, by `until`.
 
     Raises:
         Unanswered: If the directory does not respond to that either.
     """
-    deadline = time.monotonic() + _SETTLING
+    deadline = settled() if until is None else until
     while True:
         failure: ServerDown | None = None
         try:
@@ -28,7 +34,8 @@ def happened(directory: Directory, operation: Operation) -> bool:
                 return True
         except ServerDown as ex:
             failure = ex
-        if time.monotonic() > deadline:
+        # Another server is the writer: nothing more is read in this change.
+        if isinstance(failure, BeginAgain) or time.monotonic() > deadline:
             break
         # Often enough that a change which has arrived costs its client little more than the lost
         # answer.

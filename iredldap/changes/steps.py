@@ -7,7 +7,7 @@ from dataclasses import replace
 from iredldap.changes import free_space
 from iredldap.changes.dry_run import ConcurrentChanges, is_tolerated
 from iredldap.changes.progress import Progress
-from iredldap.changes.read_back import happened
+from iredldap.changes.read_back import happened, settled
 from iredldap.directory_errors import DirectoryFull, HasChildren
 from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.plan import (
@@ -70,8 +70,9 @@ def run_patiently(directory: Directory, step: Step, progress: Progress) -> str |
             if unknown and isinstance(step, Operation) and _has_happened(directory, step):
                 return None
             if unknown and isinstance(step, Sweep):
+                until = settled()
                 for sent in directory.recorder.unanswered():
-                    _has_happened(directory, sent)
+                    _has_happened(directory, sent, until)
             return run_step(directory, step, progress)
         except ServerDown as ex:
             unknown = ex if isinstance(ex, Unanswered) else unknown
@@ -83,9 +84,9 @@ def run_patiently(directory: Directory, step: Step, progress: Progress) -> str |
             raise
 
 
-def _has_happened(directory: Directory, operation: Operation) -> bool:
+def _has_happened(directory: Directory, operation: Operation, until: float | None = None) -> bool:
     """Find out whether a write without a response was carried out, and record it then."""
-    if not happened(directory, operation):
+    if not happened(directory, operation, until):
         directory.recorder.dismiss(operation)
         return False
     directory.recorder.record(operation, touched_by(operation, None))

@@ -41,6 +41,13 @@ class BeginAgain(ServerDown):
     """What was begun must not be continued: a new attempt, made from the beginning, may succeed."""
 
 
+def begins_again(failure: BaseException | None) -> bool:
+    """Return whether it is a `BeginAgain`, or comes of one."""
+    while failure and not isinstance(failure, BeginAgain):
+        failure = failure.__cause__
+    return failure is not None
+
+
 class Unanswered(ServerDown):
     """A write was sent and no response came: it may or may not have been carried out.
 

@@ -453,10 +453,10 @@ class TestOutages:
             monkeypatch.setattr(Directory, "write", write)
             raise Unanswered("away")
 
-        def look(directory: Directory, operation: Operation) -> bool:
+        def look(directory: Directory, operation: Operation, until: float | None = None) -> bool:
             if unreadable:
                 raise unreadable.pop()
-            return happened(directory, operation)
+            return happened(directory, operation, until)
 
         monkeypatch.setattr(Directory, "write", lose)
         monkeypatch.setattr("iredldap.changes.job_run.HERE", -1.0)
