@@ -31,7 +31,10 @@ class Interrupted(Refusal):
 
 
 class JobRun:
-    """One run of a job by one worker."""
+    """One run of a job by one worker.
+
+    `is_resumed` says whether an earlier run may have written something.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class JobRun:
     ) -> None:
         self.job = job
         self.state = JobState.loaded(job.state)
+        has_gone_on = self.state.has_begun or bool(self.state.work)
+        self.is_resumed = job.attempts > 1 or job.done > 0 or has_gone_on
         self.wanted: Request | None = None
         self.left: tuple[LeftAlone, ...] = ()
         self.result: Mapping[str, object] | None = None

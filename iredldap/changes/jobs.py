@@ -18,6 +18,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -318,6 +319,8 @@ class Jobs:
     def _executed(self, run: JobRun) -> None:
         try:
             self._execute(run)
+            if run.is_resumed:
+                self._confirm(run)
         except Unanswered as ex:
             # Not sooner: until now everything went to the server that has not responded.
             run.look_back(ex)
@@ -341,11 +344,9 @@ class Jobs:
             # A plan was made in this run, so the refusal is of its own steps.
             if run.state is not before or not self._is_fulfilled(before, refusal):
                 raise
-            self._confirm()
         except NothingToUndo:
             if not before.has_begun:
                 raise
-            self._confirm()
 
     def _apply(self, run: JobRun, wanted: Request) -> None:
         owner, again = run.job.owner, run.state.has_begun
@@ -380,11 +381,11 @@ class Jobs:
             change.cover(None, dn)
             return self._directory.read(dn, ("1.1",)) is None
 
-    def _confirm(self) -> None:
+    def _confirm(self, run: JobRun) -> None:
         """Wait until the other server has what earlier runs have written, which may have died.
 
         Raises:
             ServerDown: If that is not confirmed; then a later run sees what was kept.
         """
         with self._directory.change() as change:
-            change.cover(None)
+            change.cover_since(datetime.fromtimestamp(run.job.created / 1000, UTC))

@@ -51,7 +51,12 @@ def earlier(csn: str, overlap: timedelta) -> str:
     Raises:
         ValueError: If the text is no CSN.
     """
-    return f"{time(csn) - overlap:%Y%m%d%H%M%S.%f}Z#000000#000#000000"
+    return first_of(time(csn) - overlap)
+
+
+def first_of(moment: datetime) -> str:
+    """Return the lowest CSN of a moment, which is in UTC."""
+    return f"{moment:%Y%m%d%H%M%S.%f}Z#000000#000#000000"
 
 
 @dataclass(frozen=True, slots=True)

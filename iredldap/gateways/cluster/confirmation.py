@@ -9,13 +9,14 @@ import time
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import datetime, timedelta
 from itertools import islice
 
 import ldap
 import structlog
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.dit import filters
+from iredldap.dit import csn, filters
 from iredldap.dit.csn import CsnVector, server_id
 from iredldap.dit.plan import Query, Scope
 from iredldap.errors import ServerDown
@@ -37,6 +38,9 @@ _FEW = 20
 
 _AT_ONCE = 50
 """Looks at entries that are in flight."""
+
+_CLOCKS = timedelta(minutes=1)
+"""By which the clocks of a node and of the writer may differ."""
 
 _GRACE = 0.3
 """Seconds for which an entry may be missing that the context has, before it is written again."""
@@ -72,6 +76,11 @@ class PendingChange(Change):
         # What the other server must have: newest state by DN; empty: that which the writer has.
         self._left: dict[str, str] = {}
         self._renewed: float | None = None
+        self._since = ""
+
+    def cover_since(self, moment: datetime) -> None:
+        self._since = csn.first_of(moment - _CLOCKS)
+        self._is_known = False
 
     def cover(self, state: str | None, dn: str | None = None) -> None:
         self._note(state)
@@ -112,11 +121,15 @@ class PendingChange(Change):
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.
             self._wanted = self._wanted.with_newest(self._context(Purpose.WRITE))
+        if self._since and not self._find_changed():
+            self._agreement.go_alone(self.epoch)
+            self._agreement.await_alone(self.epoch)
+            return
         if unknown := [dn for dn, state in self._left.items() if not state]:
             self._find_out(unknown)
         if self._wanted:
             self._wait()
-        self._is_known = True
+        self._is_known, self._since = True, ""
         self._gone.clear()
         self._left.clear()
         self._renewed = None
@@ -171,6 +184,14 @@ class PendingChange(Change):
                 # Without a cause: it is only a look, from which the pool concludes nothing.
                 raise ServerDown(str(ex)) from None
 
+    def _find_changed(self) -> bool:
+        """Note all entries that have been changed since earlier attempts; False: it is too many."""
+        with self._pool.connection(Purpose.WRITE) as connection:
+            found = self._changed_since(connection, self._since)
+        for dn, state in (found or {}).items():
+            self.cover(state, dn)
+        return found is not None
+
     def _find_out(self, dns: list[str]) -> None:
         """Note what the writer has of entries, or that it does not have them."""
         with self._pool.connection(Purpose.WRITE) as connection:
@@ -202,7 +223,9 @@ class PendingChange(Change):
         if not self._left:
             return True
         with self._pool.connection(Purpose.STANDBY) as connection:
-            recent = self._recent(connection) if len(self._left) > _FEW else {}
+            first = min(self._left.values())
+            is_much = len(self._left) > _FEW
+            recent = (self._changed_since(connection, first) if is_much else None) or {}
             left = {dn: state for dn, state in self._left.items() if recent.get(dn, "") < state}
             seen = self._states(connection, left)
         missing = {dn: state for dn, state in left.items() if (seen[dn] or "") < state}
@@ -223,18 +246,18 @@ class PendingChange(Change):
                     self._left[dn] = renewed or self._left[dn]
         return not missing
 
-    def _recent(self, connection: DirectoryConnection) -> dict[str, str]:
-        """Read the states of the entries that have been changed since the first of the writes.
+    def _changed_since(self, connection: DirectoryConnection, first: str) -> dict[str, str] | None:
+        """Read the states of the entries that have been changed since a CSN; None: it is too many.
 
         By the index of entryCSN that replication needs: one search in place of many.
         """
-        since = filters.at_least("entryCSN", min(self._left.values()))
+        since = filters.at_least("entryCSN", first)
         query = Query(self._settings.suffix, Scope.SUBTREE, since, ("entryCSN",))
         try:
             found = requests.results(connection, query, at_once=True)
             return {entry.dn: entry.csn or "" for entry in found}
         except ldap.SIZELIMIT_EXCEEDED:
-            return {}
+            return None
         except ldap.LDAPError as ex:
             raise ServerDown(str(ex)) from None
 

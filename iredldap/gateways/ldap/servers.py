@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -133,6 +134,9 @@ class Change:
 
     def cover(self, state: str | None, dn: str | None = None) -> None:
         """Note the state (entryCSN) of an entry, both of which the answer relies on, if known."""
+
+    def cover_since(self, moment: datetime) -> None:
+        """Note that the answer relies on writes of earlier attempts, the first was then."""
 
     def note(self, dn: str | None, state: str | None, *, is_gone: bool = False) -> None:
         """Note a write that was carried out; of many, some wait for those before to be confirmed.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, Mock
@@ -175,13 +176,44 @@ def test_each_entry_of_a_sweep_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     writer, standby = Server(**dict.fromkeys(names, NEW)), Server(**dict.fromkeys(names, NEW))
     del standby.states[names[77]]
     _, change = pending(monkeypatch, writer, standby)
-    monkeypatch.setattr(change, "_recent", lambda connection: {**connection.states})
+    monkeypatch.setattr(change, "_changed_since", lambda server, _: {**server.states})
 
     for name in names:
         change.note(name, NEW)
     change.confirm()
 
     assert {*writer.written} == {"fence", names[77]}
+
+
+def test_what_earlier_attempts_have_written_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was changed since the first one, a minute for clocks before it."""
+    names = [f"cn={number}" for number in range(30)]
+    writer, standby = Server(**dict.fromkeys(names, NEW)), Server(**dict.fromkeys(names, NEW))
+    del standby.states[names[7]]
+    _, change = pending(monkeypatch, writer, standby)
+    asked = []
+
+    def changed(server: Server, first: str) -> dict[str, str]:
+        asked.append(first)
+        return {**server.states}
+
+    monkeypatch.setattr(change, "_changed_since", changed)
+
+    change.cover_since(datetime(2026, 11, 28, 1, 0, tzinfo=UTC))
+    change.confirm()
+
+    assert {*writer.written} == {"fence", names[7]}
+    assert asked[0] == "20261128005900.000000Z#000000#000#000000"
+
+
+def test_of_too_much_the_comparison_of_both_servers_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    agreement, change = pending(monkeypatch, Server(), Server())
+    monkeypatch.setattr(change, "_changed_since", lambda *_: None)
+
+    change.cover_since(datetime(2026, 11, 28, tzinfo=UTC))
+    change.confirm()
+
+    agreement.go_alone.assert_called_once_with(1)
 
 
 @pytest.mark.parametrize("there", [True, False])
