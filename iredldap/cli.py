@@ -60,6 +60,7 @@ _LOGGING = {*_COMMANDS, "admin"} - {
     "apply",
     "changes",
     "diff",
+    "import",
     "references",
     "resolve",
     "snapshot",

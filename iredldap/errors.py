@@ -129,6 +129,16 @@ class InvalidFile(Malformed):
 
     code = "INVALID_FILE"
 
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        parameter: str | None = None,
+        report: Mapping[str, object] | None = None,
+    ) -> None:
+        # It is about what the client sent, so the client is told.
+        super().__init__(detail, parameter=parameter, report=report or {"reason": detail})
+
 
 class NeverApplies(Malformed):
     """A setting could be stored, but no program would ever apply it."""

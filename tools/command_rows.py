@@ -27,8 +27,8 @@ def _call(endpoint: Endpoint) -> Call:
         parameters=tuple(map(_parameter, endpoint.table)),
         returns=endpoint.returns,
         tries=dry_runs.is_offered(endpoint),
-        waits=endpoint.operation is not None,
-        heavy=endpoint.load is Load.HEAVY,
+        waits=endpoint.operation is not None or endpoint.promises,
+        heavy=endpoint.load in (Load.HEAVY, Load.UPLOAD),
         takes_file=endpoint.takes_file,
     )
 

@@ -1,155 +1,147 @@
-"""The command `iredldap import`: users of a CSV file, on the server, as its root may."""
+"""The command `iredldap import`: users of a CSV file, on the server, or by the API elsewhere."""
 
-import json
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from iredldap.changes.change_log import ChangeLog
-from iredldap.commands.options import Installation, config_option, installation
-from iredldap.commands.terminal import plain
-from iredldap.desired.batches import Batches
-from iredldap.desired.imports import Import, Options
-from iredldap.desired.reports import Report
-from iredldap.desired.rows import RESULTS, Outcome
-from iredldap.dit.imports import ENCODINGS, PRESETS
-from iredldap.dit.request import Request
-from iredldap.errors import InvalidFile
-from iredldap.gateways import unix_user
-from iredldap.operations.context import Context
-from iredldap.operations.login import Caller
+from iredldap.commands.api import connect, render, requests
+from iredldap.commands.api.asked import Asked
+from iredldap.commands.api.failures import Failed, unavailability_reported
+from iredldap.commands.api.meter import Meter
+from iredldap.commands.api.options import form, option
+from iredldap.commands.api.rows import call
+from iredldap.commands.terminal import plain, seekable
 
 _SHOWN = 20
 """Rows of each kind that are printed one by one."""
 
+_RESULTS = ("created", "updated", "unchanged", "differs", "refused")
+_CALL = call("import_create")
+_OPTIONS = tuple(row for row in _CALL.parameters if row.name != "dry_run")
+
+Shown = Mapping[str, Any]
+
 
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
-@config_option
-@click.option(
-    "--preset",
-    type=click.Choice(["none", *PRESETS]),
-    help="Program that the file comes from.  [default: recognised by its header; else our own"
-    " columns]",
-)
-@click.option(
-    "--encoding", type=click.Choice(ENCODINGS), help="Encoding, if neither UTF-8 nor UTF-16."
-)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
-@click.option("--update", "updates", is_flag=True, help="Change accounts that exist and differ.")
-@click.option(
-    "--passwords", is_flag=True, help="With --update, give them the passwords of the file, too."
-)
 @click.option(
     "--rejected",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for refused rows, with the reason behind each; mended, it can be imported again.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@connect.options(as_json="Print the report as JSON.")
 def import_users(
-    file: Any,
-    path: Path,
-    preset: str | None,
-    encoding: str | None,
+    file: IO[bytes],
+    config: Path | None,
+    url: str | None,
     rejected: Path | None,
     *,
     dry_run: bool,
-    updates: bool,
-    passwords: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Create the users of a CSV FILE (-: standard input), with their aliases and lists.
 
     Accounts that are there and agree are left as they are: the same file can be imported again,
     also after a run that broke off. The exit status is 1 if rows were refused.
     """
-    options = Options(preset, encoding, dry_run, updates, passwords)
-    try:
-        read = Import.of(file.read(), options)
-    except InvalidFile as refusal:
-        raise click.ClickException(refusal.detail) from refusal
-    report = Report()
+    sent = form(given, _OPTIONS)
     with (
-        installation(path) as opened,
-        closing(ChangeLog.open(opened.config, opened.directory)) as log,
-        _progress(len(read.rows), is_hidden=as_json) as bar,
+        seekable(file) as data,
+        unavailability_reported(),
+        Meter("import") as meter,
+        connect.connected(config, url, meter.show) as api,
     ):
-
-        def watch(outcomes: Sequence[Outcome]) -> None:
-            bar.update(len(outcomes))
-
+        asked = Asked(call=_CALL, form=sent, word="file", dry_run=dry_run, file=data)
+        if rejected:
+            # Before anything is made that could not be written down.
+            _open(rejected).close()
         try:
-            read.run(_batches(opened, log, options), report, watch)
-        finally:
-            # Also of a run that broke off: what was refused until then is not asked again.
-            if rejected and report.refused:
-                _write(rejected, read, report)
+            report = requests.report(api, asked, meter)
+        except Failed as failure:
+            # Of a run that broke off, too: what was refused until then is not asked again.
+            _write(rejected, data, sent, failure.report)
+            raise
+        _write(rejected, data, sent, report)
     if as_json:
-        shown = read.described(report, dry_run=dry_run)
-        del shown["rejected"]
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        render.as_json({name: value for name, value in report.items() if name != "rejected"})
     else:
-        for line in _lines(read, report, dry_run=dry_run):
+        for line in _lines(report):
             click.echo(plain(line))
-        if rejected and report.refused:
-            click.echo(f"{rejected}: {len(report.refused)} rows to mend")
-    if report.refused:
+        if rejected and report["refused"]:
+            click.echo(f"{rejected}: {report['refused']} rows to mend")
+    if report["refused"]:
         raise click.exceptions.Exit(1)
 
 
-def _progress(length: int, *, is_hidden: bool) -> Any:
-    """Return the progress bar, which only a terminal shows."""
-    bar: Any = click.progressbar(length=length, label="Users", file=sys.stderr, hidden=is_hidden)
-    return bar
+import_users.params[1:1] = [option(row, of_a_read=True) for row in _OPTIONS]
 
 
-def _batches(opened: Installation, log: ChangeLog, options: Options) -> Batches:
-    caller = Caller(unix_user.name(), "", is_global=True, stored=())
-    return Batches(
-        Context(opened.directory, opened.config, caller, opened.outside),
-        log,
-        # Who can read the service account's password may do anything.
-        lambda _: None,
-        Request("import_create", {}),
-        dry_run=options.dry_run,
-        updates=options.updates,
-        passwords=options.passwords,
-    )
+def _open(target: Path) -> IO[str]:
+    """Open a file that nobody else may read: its rows may have passwords.
+
+    Raises:
+        Failed: If it cannot be written.
+    """
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as ex:
+        raise Failed(f"--rejected: {target}: {ex.strerror}") from ex
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
 
 
-def _write(target: Path, read: Import, report: Report) -> None:
-    """Write the refused rows to a file of its own: they may have passwords."""
-    rows = {cells.line: cells.cells for _, cells in read.rows}
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as opened:
-        opened.writelines(read.rejected(report, rows))
+def _write(
+    target: Path | None, data: IO[bytes], sent: Mapping[str, Sequence[str]], report: Any
+) -> None:
+    """Write the refused rows as they are in the file, with the reason behind each.
+
+    A job's own ones have no passwords.
+    """
+    if target is None:
+        return
+    refused = report.get("refusals") if isinstance(report, Mapping) else None
+    if not refused:
+        if not target.stat().st_size:
+            target.unlink()
+        return
+    # Half a second, which only refused rows cost.
+    from iredldap.desired.files.users import UsersFile  # noqa: PLC0415
+    from iredldap.desired.reports import rejected  # noqa: PLC0415
+
+    data.seek(0)
+    chosen = {name: values[0] for name, values in sent.items()}
+    file = UsersFile.of(data.read(), chosen.get("preset"), chosen.get("encoding"))
+    rows = {cells.line: cells.cells for cells in file.rows}
+    with _open(target) as opened:
+        opened.truncate()
+        opened.writelines(rejected(file.columns, rows, refused, has_header=file.has_header))
 
 
-def _lines(read: Import, report: Report, *, dry_run: bool) -> Iterator[str]:
+def _lines(report: Shown) -> Iterator[str]:
     """Yield the report for people."""
-    if read.file.preset:
-        yield f"read as an export of {read.file.preset.name}"
-    if read.file.left_out:
-        yield f"columns left out: {', '.join(read.file.left_out)}"
-    for word, rows in (("refused", report.refused), ("differs", report.differs)):
+    if report["preset"]:
+        yield f"read as an export of {report['preset']}"
+    if report["columns_left_out"]:
+        yield f"columns left out: {', '.join(report['columns_left_out'])}"
+    for word, rows in (("refused", report["refusals"]), ("differs", report["differences"])):
         for row in rows[:_SHOWN]:
             yield f"line {row['line']}  {row['address'] or '-'}  {word}: {_why(row)}"
         if len(rows) > _SHOWN:
             yield f"… and {len(rows) - _SHOWN} more"
-    for row in report.noted[:_SHOWN]:
+    for row in report["ignored_values"][:_SHOWN]:
         yield f"line {row['line']}  {row['address']}  left out: {', '.join(row['ignored'])}"
-    counts = ", ".join(f"{report.counts[word]} {word}" for word in RESULTS)
-    joined = f", {report.counts['joined']} memberships made" if report.counts["joined"] else ""
-    changed = "would be changed" if dry_run else "changed"
-    yield f"{len(read.rows)} rows: {counts}{joined}; {report.changes} {changed}"
+    counts = ", ".join(f"{report[word]} {word}" for word in _RESULTS)
+    joined = f", {report['joined']} memberships made" if report["joined"] else ""
+    changed = "would be changed" if report["dry_run"] else "changed"
+    changes = report["created"] + report["updated"]
+    yield f"{report['rows']} rows: {counts}{joined}; {changes} {changed}"
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: Shown) -> str:
     if row["result"] == "differs":
         return ", ".join(row["differs"])
     parts = (row["code"], ", ".join(row["parameters"]), row.get("detail", ""))

@@ -3,24 +3,22 @@
 import json
 import re
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 import click
 
-from iredldap.commands.api import connect, render
-from iredldap.commands.api.answers import Answer, Api
+from iredldap.commands.api import connect, render, requests
+from iredldap.commands.api.answers import Api
 from iredldap.commands.api.asked import Asked
 from iredldap.commands.api.failures import Failed, unavailability_reported
 from iredldap.commands.api.meter import Meter
-from iredldap.commands.api.refusals import failed_job, refusal
+from iredldap.commands.api.refusals import refusal
 from iredldap.commands.api.rows import call
 from iredldap.commands.exit_status import ExitStatus
-from iredldap.commands.terminal import plain
+from iredldap.commands.terminal import plain, seekable
 from iredldap.dit.states import STATE_WORDS
 
 DIFFERENT = 2
@@ -28,7 +26,6 @@ DIFFERENT = 2
 
 _FORMATS = {".yaml": "yaml", ".yml": "yaml", ".toml": "toml"}
 _CLEAR_TEXT = re.compile(rb'(?<!\w)password"?\s*[:=]')
-_PAUSE = 0.5
 _DONE = ("created", "renamed", "updated", "deleted")
 
 _FILE = click.argument("file", type=click.File("rb"))
@@ -74,16 +71,29 @@ def snapshot(
     }
     with _opened(config, url) as api:
         asked = Asked(call=call("state_get"), form={n: v for n, v in form.items() if v})
-        answer = api.send("GET", asked.path, asked.form)
-        if not answer.is_done:
-            raise refusal(api, asked, answer)
-    for line in answer.body.splitlines(keepends=True):
-        click.echo(line, nl=False)
-        if b'"left_out"' in line:
-            found = json.loads(line)
-            name = found.get("mail") or found.get("domain") or found.get("target")
-            words = ", ".join(found["left_out"])
-            click.echo(plain(f"{found['kind']} {name}: not written: {words}"), err=True)
+        with api.open("GET", asked.path, asked.form) as answer:
+            if not answer.is_stream:
+                raise refusal(api, asked, answer.whole())
+            for line in _lines(answer.chunks):
+                click.echo(line, nl=False)
+                if b'"left_out"' in line:
+                    _tell_left_out(json.loads(line))
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a text that comes in parts."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _tell_left_out(line: Mapping[str, Any]) -> None:
+    name = line.get("mail") or line.get("domain") or line.get("target")
+    words = ", ".join(line["left_out"])
+    click.echo(plain(f"{line['kind']} {name}: not written: {words}"), err=True)
 
 
 @click.command("diff")
@@ -106,8 +116,8 @@ def diff(
     The exit status is 0 if nothing would change, 2 if something would, and 1 if lines would be
     refused.
     """
-    with _opened(config, url) as api:
-        report = _sent(api, file, prune=prune, dry_run=True)
+    with seekable(file) as data, _opened(config, url) as api:
+        report = requests.report(api, _asked(file, data, prune=prune, dry_run=True))
     if as_json:
         render.as_json(report)
     elif form == "ldif":
@@ -140,11 +150,10 @@ def apply(
     Only what differs is changed; a second time nothing is left to do, also after a run that broke
     off. The exit status is 1 if lines were refused.
     """
-    data = file.read()
-    with _opened(config, url) as api, Meter("apply") as meter:
+    with seekable(file) as data, Meter("apply") as meter, _opened(config, url, meter) as api:
         if prune and not (yes or dry_run):
-            _ask(_sent(api, file, data=data, prune=True, dry_run=True))
-        report = _sent(api, file, data=data, prune=prune, dry_run=dry_run, meter=meter)
+            _ask(requests.report(api, _asked(file, data, prune=True, dry_run=True)))
+        report = requests.report(api, _asked(file, data, prune=prune, dry_run=dry_run), meter)
     if as_json:
         render.as_json(report)
     else:
@@ -153,57 +162,32 @@ def apply(
 
 
 @contextmanager
-def _opened(config: Path | None, url: str | None) -> Iterator[Api]:
-    with unavailability_reported(), connect.connected(config, url) as api:
+def _opened(config: Path | None, url: str | None, meter: Meter | None = None) -> Iterator[Api]:
+    show = meter.show if meter else lambda *_: None
+    with unavailability_reported(), connect.connected(config, url, show) as api:
         yield api
 
 
-def _sent(
-    api: Api,
-    file: IO[bytes],
-    *,
-    data: bytes | None = None,
-    prune: bool = False,
-    dry_run: bool = False,
-    meter: Meter | None = None,
-) -> Mapping[str, Any]:
-    """Send a state, and return the report; to another machine as a job.
-
-    Raises:
-        Failed: If it is refused as a whole.
-    """
-    text = file.read() if data is None else data
+def _asked(file: IO[bytes], data: IO[bytes], *, prune: bool, dry_run: bool) -> Asked:
     suffix = Path(getattr(file, "name", "")).suffix.lower()
     form = {
         "format": [_FORMATS.get(suffix, "ndjson")],
         "prune": ["yes" if prune else "no"],
-        "dry_run": ["yes" if dry_run else "no"],
     }
-    asked = Asked(call=call("state_apply"), form=form, word="file")
-    # A job keeps what it was sent: no password in clear text.
-    is_job = not (api.is_local or dry_run or _CLEAR_TEXT.search(text))
-    headers = {"Prefer": "respond-async"} if is_job else {}
-    answer = api.send("POST", asked.path, form, headers, file=text)
-    if not answer.is_done:
-        raise refusal(api, asked, answer)
-    return _report(api, asked, answer, meter) if answer.status == 202 else answer.data
+    return Asked(
+        call=call("state_apply"),
+        form=form,
+        word="file",
+        dry_run=dry_run,
+        file=data,
+        # A job keeps what it was sent: no password in clear text.
+        may_be_job=not _has_password(data),
+    )
 
 
-def _report(api: Api, asked: Asked, answer: Answer, meter: Meter | None) -> Mapping[str, Any]:
-    """Wait for the end of a job, and return its report."""
-    path = f"/api/jobs/{quote(answer.data['job'])}"
-    while True:
-        job = api.send("GET", path)
-        if not job.is_done:
-            raise refusal(api, asked, job)
-        if meter:
-            meter.show(job.data["done"], job.data["total"])
-        if job.data["status"] == "failed":
-            raise failed_job(asked, job.data)
-        if job.data["status"] == "done":
-            report: Mapping[str, Any] = job.data["report"]
-            return report
-        time.sleep(_PAUSE)
+def _has_password(data: IO[bytes]) -> bool:
+    data.seek(0)
+    return any(map(_CLEAR_TEXT.search, data))
 
 
 def _ask(report: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -74,24 +75,34 @@ class Import:
             raise InvalidFile(f"{len(file.rows)} rows; at most {MOST_ROWS}")
         return cls(file, [*file.users()])
 
-    @property
-    def has_header(self) -> bool:
-        return not (self.file.preset and self.file.preset.positions)
-
     def run(
         self,
         batches: Batches,
         report: Report,
-        watch: Callable[[Sequence[Outcome]], None] = lambda _: None,
+        advance: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
-        """Bring all rows about; `watch` gets the outcomes of each batch.
+        """Bring all rows about; `advance` gets the number of those that are done, and of all.
 
         Raises:
             Refusal: As `Batches.run`; the report has what was done until then.
         """
+        done = 0
         for outcomes in _expecting(batches, [row for row, _ in self.rows]):
             report.add(outcomes)
-            watch(outcomes)
+            done += len(outcomes)
+            advance(done, len(self.rows))
+
+    @contextmanager
+    def told(self, report: Report) -> Iterator[None]:
+        """Have a refusal during the block report what was done until then."""
+        try:
+            yield
+        except Refusal as refusal:
+            refusal.report = {
+                **self.described(report, dry_run=False),
+                **(refusal.report or {}),
+            }
+            raise
 
     def described(self, report: Report, *, dry_run: bool) -> dict[str, Any]:
         """Return the report of an answer."""
@@ -108,7 +119,7 @@ class Import:
     def rejected(self, report: Report, rows: Mapping[int, Sequence[str]]) -> Iterator[str]:
         """Yield the lines of the file of refused rows."""
         columns = self.file.columns
-        return rejected(columns, rows, report.refused, has_header=self.has_header)
+        return rejected(columns, rows, report.refused, has_header=self.file.has_header)
 
     def sealed(self, context: Context) -> str:
         """Return the import as it may be stored: with hashes for passwords, compressed.
@@ -120,7 +131,7 @@ class Import:
             "columns": self.file.columns,
             "preset": self.file.preset.name if self.file.preset else None,
             "left_out": self.file.left_out,
-            "has_header": self.has_header,
+            "has_header": self.file.has_header,
             "rows": [
                 _written(row, without_secrets(self.file, cells))
                 for row, (_, cells) in zip(rows, self.rows, strict=True)

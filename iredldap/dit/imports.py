@@ -35,10 +35,10 @@ USERS: Table = (
         meaning="Encoding of a file that is neither UTF-8 nor UTF-16.",
         era="ours",
     ),
-    _switch("dry_run", "`yes` changes nothing, and answers with what would become of each row."),
+    _switch("dry_run", "`yes`: nothing is changed; the answer says what would become of each row."),
     _switch(
         "update",
-        "`yes` makes accounts that exist and differ as the file has them, but for passwords.",
+        "`yes`: accounts that exist and differ are made as the file has them, but for passwords.",
     ),
-    _switch("passwords", "With `update`, `yes` gives them the passwords of the file, too."),
+    _switch("passwords", "`yes`: with `update`, they get the passwords of the file, too."),
 )

@@ -29,11 +29,13 @@ class LocalCall:
     Args:
         caller: In whose name; their rights are not looked up.
         begin: Called with each plan that is about to be carried out; returns its progress.
+        advance: Called with the number of rows or steps of a file that are done, and of all.
         refusal: Set by the call: why it was refused.
     """
 
     caller: Caller
     begin: Callable[[Plan], Progress] = _unseen
+    advance: Callable[[int, int], None] = lambda *_: None
     refusal: Refusal | None = field(default=None, init=False)
 
 
@@ -47,3 +49,9 @@ def progress_of(request: falcon.Request) -> Callable[[Plan], Progress]:
     """Return what shows the progress of a request's plan."""
     call = of(request)
     return call.begin if call else _unseen
+
+
+def advance_of(request: falcon.Request) -> Callable[[int, int], None]:
+    """Return what shows how far the file of a request is."""
+    call = of(request)
+    return call.advance if call else lambda *_: None

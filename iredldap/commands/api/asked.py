@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import IO
 from urllib.parse import quote
 
 from iredldap.commands.api.answers import Form
@@ -19,6 +20,8 @@ class Asked:
         word: What the thing is that it names: a user, a domain.
         dry_run: Whether it is only shown what would be done.
         waits: Whether the end of a change is waited for.
+        file: The body, where it is a file.
+        may_be_job: Whether a job may carry it out: what a job is to do is stored until its end.
     """
 
     call: Call
@@ -27,6 +30,8 @@ class Asked:
     word: str = "account"
     dry_run: bool = False
     waits: bool = True
+    file: IO[bytes] | None = None
+    may_be_job: bool = True
 
     @property
     def path(self) -> str:

@@ -176,7 +176,7 @@ def _always_sent(row: CommandRow, call: Call) -> dict[str, list[str]]:
     )
 
 
-def opened(given: Given, show: Callable[[int], None] = lambda _: None) -> Any:
+def opened(given: Given, show: Callable[[int, int | None], None] = lambda *_: None) -> Any:
     """Open the API that the options of a command name."""
     config: Path | None = given["config"]
     return connect.connected(config, given["url"], show)

@@ -60,14 +60,15 @@ def user_file() -> Path:
 
 @contextmanager
 def connected(
-    config: Path | None, url: str | None, show: Callable[[int], None] = lambda _: None
+    config: Path | None, url: str | None, show: Callable[[int, int | None], None] = lambda *_: None
 ) -> Iterator[Api]:
     """Open the API that the options of a command name.
 
     Args:
         config: Configuration file.
         url: URL of the API.
-        show: Called with the number of entries that a sweep in this process has visited.
+        show: Called with the number of entries, rows or steps that a change in this process has
+            come to, and of all; None: that is not known.
 
     Raises:
         Failed: If no API is named, or its settings cannot be read.

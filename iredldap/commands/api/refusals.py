@@ -59,6 +59,9 @@ def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     if answer.detail and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
         text += f": {answer.detail}"
     report = answer.data
+    reason = report.get("reason") if isinstance(report, Mapping) else None
+    if reason and not answer.detail:
+        text += f": {reason}"
     text = f"{text} ({', '.join(codes)}){_of_report(report)}"
     return Failed(text, exit_status.of_codes(codes), codes, report)
 

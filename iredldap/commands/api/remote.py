@@ -2,18 +2,23 @@
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import click
 
-from iredldap.commands.api.answers import FILE_TYPE, Answer, Form, Unavailable
+from iredldap.commands.api.answers import FILE_TYPE, Api, Arriving, Outgoing, Unavailable
 
 _SECONDS = 120.0
+_OF_FILES = 3600.0
+"""Seconds for which an answer to a file is waited for: what it asks for is done before."""
+
+_PART = 64 * 1024
 _PREFIX = "/iredadmin/api"
 
 
@@ -27,7 +32,7 @@ class _NoRedirects(HTTPRedirectHandler):
         raise Unavailable(f"{req.full_url} redirects to {newurl}: use that one as --url")
 
 
-class RemoteApi:
+class RemoteApi(Api):
     """The API at a URL.
 
     Args:
@@ -51,36 +56,45 @@ class RemoteApi:
             raise click.UsageError(f"ca_file: {ca_file}: {ex}") from ex
         self._opener = build_opener(_NoRedirects(), HTTPSHandler(context=context))
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        form: Form = {},  # noqa: B006 - read only
-        headers: Mapping[str, str] = {},
-        file: bytes | None = None,
-    ) -> Answer:
-        sent = urlencode({name: [*values] for name, values in form.items()}, doseq=True)
-        in_query = file is not None or method in {"GET", "DELETE"}
-        typed = {} if file is None else {"Content-Type": FILE_TYPE}
-        request = Request(  # noqa: S310 - the scheme was checked
-            f"{self._base}{path}" + (f"?{sent}" if sent and in_query else ""),
-            data=file if in_query else sent.encode("ascii"),
-            headers={"Authorization": f"Bearer {self._token}", **typed, **headers},
-            method=method,
+    @contextmanager
+    def _exchange(self, request: Outgoing) -> Iterator[Arriving]:
+        query = f"?{request.query}" if request.query else ""
+        # Without its length a body would be sent in chunks, which the API does not take.
+        sized = {"Content-Length": str(request.length)} if request.length else {}
+        sent = Request(  # noqa: S310 - the scheme was checked
+            f"{self._base}{request.path}{query}",
+            data=request.body if request.length else None,
+            headers={"Authorization": f"Bearer {self._token}", **sized, **request.headers},
+            method=request.method,
         )
+        patience = _OF_FILES if request.headers.get("Content-Type") == FILE_TYPE else _SECONDS
+        with self._opened(sent, patience) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            yield Arriving(answer.status, headers, self._read(answer))
+
+    def _opened(self, sent: Request, patience: float) -> Any:
         try:
-            with self._opener.open(request, timeout=_SECONDS) as answer:
-                return _answer(answer.status, answer.headers, answer.read())
+            return self._opener.open(sent, timeout=patience)
         except HTTPError as ex:
-            with ex:
-                return _answer(ex.code, ex.headers, ex.read())
-        except (URLError, HTTPException, OSError) as ex:
-            reason = ex.reason if isinstance(ex, URLError) else ex
-            raise Unavailable(f"{self.where} does not answer: {reason}") from ex
+            # A refusal is an answer.
+            return ex
+        except URLError as ex:
+            raise self._unavailable(ex.reason) from ex
+        except (HTTPException, OSError) as ex:
+            raise self._unavailable(ex) from ex
 
+    def _read(self, answer: IO[bytes]) -> Iterator[bytes]:
+        while True:
+            try:
+                part = answer.read(_PART)
+            except (HTTPException, OSError) as ex:
+                raise self._unavailable(f"the answer broke off: {ex}") from ex
+            if not part:
+                return
+            yield part
 
-def _answer(status: int, headers: Any, body: bytes) -> Answer:
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+    def _unavailable(self, reason: object) -> Unavailable:
+        return Unavailable(f"{self.where} does not answer: {reason}")
 
 
 def _base(url: str) -> str:

@@ -1,7 +1,7 @@
 """Send what a command asks for: once, as a job that is waited for, or as a dry run."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -24,20 +24,43 @@ def send(api: Api, asked: Asked, meter: Meter | None = None) -> Answer:
         Failed: If it is refused, or the job failed.
         Unavailable: If there is no answer.
     """
+    answer = _accepted(api, asked)
+    if answer.status == 202 and asked.waits:
+        _await(api, asked, answer.data["job"], meter)
+    return answer
+
+
+def report(api: Api, asked: Asked, meter: Meter | None = None) -> Mapping[str, Any]:
+    """Send a file, and return the report of what became of it; to another machine as a job.
+
+    Raises:
+        Failed: If it is refused as a whole, or the job failed.
+        Unavailable: If there is no answer.
+    """
+    answer = _accepted(api, asked)
+    job = _await(api, asked, answer.data["job"], meter) if answer.status == 202 else None
+    found: Mapping[str, Any] = job["report"] if job else answer.data
+    return found
+
+
+def _accepted(api: Api, asked: Asked) -> Answer:
+    """Return the answer to a request that is not refused.
+
+    Raises:
+        Failed: If it is.
+    """
     form = dict(asked.form)
     if asked.dry_run:
         form["dry_run"] = ["yes"]
     # What would be ignored is a mistake on a command line.
     preferences = [_STRICTLY]
     takes_long = asked.call.heavy and asked.call.waits and not asked.dry_run
-    if not api.is_local and takes_long:
+    if not api.is_local and takes_long and asked.may_be_job:
         preferences.append(_LATER)
     headers = {"Prefer": ", ".join(preferences)}
-    answer = api.send(asked.call.method, asked.path, form, headers)
+    answer = api.send(asked.call.method, asked.path, form, headers, asked.file)
     if not answer.is_done:
         raise refusal(api, asked, answer)
-    if answer.status == 202 and asked.waits:
-        _await(api, asked, answer.data["job"], meter)
     return answer
 
 
@@ -73,8 +96,8 @@ def pages(api: Api, asked: Asked, most: int | None) -> Iterator[Any]:
         left = None if left is None else left - len(answer.data)
 
 
-def _await(api: Api, asked: Asked, job: str, meter: Meter | None) -> None:
-    """Wait for the end of a job.
+def _await(api: Api, asked: Asked, job: str, meter: Meter | None) -> Mapping[str, Any]:
+    """Wait for the end of a job, and return what it has become.
 
     Raises:
         Failed: If it failed.
@@ -83,14 +106,17 @@ def _await(api: Api, asked: Asked, job: str, meter: Meter | None) -> None:
         time.sleep(pause)
         answer = api.send("GET", f"/api/jobs/{quote(job)}")
         if not answer.is_done:
-            raise refusal(api, asked, answer)
-        found = answer.data
+            failure = refusal(api, asked, answer)
+            failure.message += f"\nIt goes on as the job {job}; a token needs jobs:read to see it."
+            raise failure
+        found: Mapping[str, Any] = answer.data
         if meter:
             meter.show(found["done"], found["total"])
         if found["status"] == "failed":
             raise failed_job(asked, found)
         if found["status"] == "done":
-            return
+            return found
+    raise AssertionError("pauses have no end")
 
 
 def _pauses() -> Iterator[float]:

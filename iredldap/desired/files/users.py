@@ -76,6 +76,11 @@ class UsersFile:
             if preset.column(name) in preset.columns and not preset.columns[preset.column(name)]
         )
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the form of the file has one."""
+        return not (self.preset and self.preset.positions)
+
     def _check(self) -> None:
         names = [self.name_of(name) for name in self.columns]
         twice = sorted({name for name in names if name and names.count(name) > 1})

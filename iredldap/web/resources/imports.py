@@ -10,6 +10,7 @@ from iredldap.desired.batches import Batches
 from iredldap.desired.imports import Import, Options
 from iredldap.desired.reports import Report
 from iredldap.web import dry_runs, forms
+from iredldap.web.local_calls import advance_of
 from iredldap.web.planner import permit_request
 from iredldap.web.resources.base import Resource
 
@@ -44,7 +45,8 @@ class ImportResource(Resource):
             passwords=options.passwords,
         )
         report = Report(has_details=caller.is_global)
-        read.run(batches, report)
+        with read.told(report):
+            read.run(batches, report, advance_of(request))
         if report.changes and not options.dry_run:
             self.note(request)
         self.responses.done(response, read.described(report, dry_run=options.dry_run), read=True)
