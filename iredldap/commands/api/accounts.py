@@ -7,7 +7,7 @@ what has a password `passwd`.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import click
@@ -23,12 +23,14 @@ from iredldap.commands.api.building import (
     Given,
     command,
 )
+from iredldap.commands.api.failures import Failed
 from iredldap.commands.api.options import arguments, path_names
 from iredldap.commands.api.requests import pages
 from iredldap.commands.api.rows import Call, Parameter, calls
 from iredldap.commands.lazy import LazyGroup
 
-_STATUS, _PASSWORD = "accountStatus", "password"
+_STATUS, _PASSWORD, _KIND = "accountStatus", "password", "kind"
+_LISTS_DOWN = "MLMMJADMIN_UNAVAILABLE"
 _NAMES_ONLY = ("email_only", "name_only")
 _OF_PAGES = {"limit", "cursor", "fields", VIEW}
 
@@ -198,23 +200,23 @@ def _show(noun: Noun) -> click.Command | None:
 
 def _list(noun: Noun) -> click.Command | None:
     rows = _parameters(noun, "{1}_list", *_OF_PAGES, *_NAMES_ONLY)
-    listings = noun.calls("{1}_list").values()
+    listings = noun.calls("{1}_list")
 
     def read(api: Api, asked: Asked, given: Given) -> None:
-        only = next(filter(asked.call.parameter, _NAMES_ONLY))
-        chosen = {VIEW: PARAMETERS, "fields": ",".join(noun.columns)}
-        listed = asked.with_form(**{only: "yes"} if given["names"] else chosen)
-        every = [listed] if given.get("kind") else [replace(listed, call=one) for one in listings]
+        chosen = [given["kind"]] if given.get("kind") else [*listings]
+        of_one = len(chosen) == 1
         found: dict[str, Any] = {}
-        for page in chain.from_iterable(pages(api, one, given["limit"]) for one in every):
-            found |= dict.fromkeys(page) if given["names"] else page
+        for kind in chosen:
+            listed = replace(asked, call=listings[kind])
+            for page in _listed(noun, api, listed, given):
+                found |= page if of_one else {n: {_KIND: kind, **one} for n, one in page.items()}
         found = dict(islice(sorted(found.items()), given["limit"]))
         if given["as_json"]:
             render.as_json([*found] if given["names"] else found)
         elif given["names"]:
             render.names([*found])
         else:
-            render.profiles(found, noun.columns, noun.key)
+            render.profiles(found, noun.columns if of_one else (_KIND, *noun.columns), noun.key)
 
     def with_options(made: click.Command | None) -> click.Command | None:
         if made:
@@ -226,6 +228,33 @@ def _list(noun: Noun) -> click.Command | None:
         return made
 
     return with_options(_made(noun, "list", "{1}_list", reads=read, parameters=rows, together=True))
+
+
+def _listed(
+    noun: Noun, api: Api, asked: Asked, given: Given
+) -> Iterator[Mapping[str, Mapping[str, Any]]]:
+    """Yield the pages of a listing of one kind: things by their names.
+
+    Raises:
+        Failed: If it is refused.
+    """
+    if given["names"]:
+        only = next(filter(asked.call.parameter, _NAMES_ONLY))
+        for names in pages(api, asked.with_form(**{only: "yes"}), given["limit"]):
+            yield {name: {} for name in names}
+        return
+    columns = ",".join(noun.columns)
+    viewed = asked.with_form(**{VIEW: PARAMETERS, "fields": columns})
+    try:
+        yield from pages(api, viewed, given["limit"])
+    except Failed as failure:
+        if failure.codes != (_LISTS_DOWN,):
+            raise
+        click.echo(f"beware: {failure.message}; shown is what the directory has", err=True)
+        # Under the names of attributes: the name is `cn`, others are alike.
+        stored = asked.with_form(fields=columns.replace("name", "cn"))
+        for page in pages(api, stored, given["limit"]):
+            yield {mail: {**one, "name": one.get("cn")} for mail, one in page.items()}
 
 
 def _create(noun: Noun) -> click.Command | None:

@@ -29,6 +29,7 @@ class Failed(click.ClickException):
         report: Any = None,
     ) -> None:
         super().__init__(message)
+        self.status = status
         self.exit_code = status  # type: ignore[misc]
         self.codes = tuple(codes)
         self.report = report

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from iredldap.commands import exit_status
-from iredldap.commands.api.answers import Answer, Api, Unavailable
+from iredldap.commands.api.answers import Answer, Api, Form, Unavailable
 from iredldap.commands.api.asked import Asked
 from iredldap.commands.api.failures import Failed
 from iredldap.commands.api.options import spelled
@@ -49,6 +49,12 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 
 _MOST = "1000"
 
+_LIKE = 0.75
+"""How much of a name must be the same, that it is suggested."""
+
+_LEAST_INDEXED = 4
+"""Characters that a text must have, that slapd finds it by an index."""
+
 
 def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     """Return the error of a request that was refused."""
@@ -62,7 +68,8 @@ def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     reason = report.get("reason") if isinstance(report, Mapping) else None
     if reason and not answer.detail:
         text += f": {reason}"
-    text = f"{text} ({', '.join(codes)}){_of_report(report)}"
+    named = _of_options(asked, invalid)
+    text = f"{text} ({', '.join(dict.fromkeys(codes))}){named}{_of_report(report)}"
     return Failed(text, exit_status.of_codes(codes), codes, report)
 
 
@@ -84,12 +91,14 @@ def _sentence(api: Api, asked: Asked, code: str, invalid: Sequence[str]) -> str:
     if code in _NAMED and not invalid:
         name = asked.names.get("new_mail") or asked.name
         return _NAMED[code].format(name)
-    if code in _WORDS:
-        return _WORDS[code]
-    words = meaning_of(code).rstrip(".") or "refused"
-    rows = filter(None, map(asked.call.parameter, invalid))
-    named = "; ".join(f"{spelled(row.name)}: {row.meaning}" for row in rows)
-    return f"{words}. {named}" if named else words
+    return _WORDS.get(code) or meaning_of(code).rstrip(".") or "refused"
+
+
+def _of_options(asked: Asked, invalid: Sequence[str]) -> str:
+    """Return a line for each option whose value is not taken: what it is, in one sentence."""
+    rows = filter(None, map(asked.call.parameter, dict.fromkeys(invalid)))
+    sentences = ((row, row.meaning.partition(". ")[0].rstrip(".")) for row in rows)
+    return "".join(f"\n  {spelled(row.name)}: {sentence}" for row, sentence in sentences)
 
 
 def _missing(api: Api, asked: Asked) -> str:
@@ -101,13 +110,12 @@ def _missing(api: Api, asked: Asked) -> str:
     try:
         if command := _other_kind(api, asked, mail):
             return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"
-        if asked.word == "admin":
-            near = _near(mail, _names(api, "/api/admins", mail[:1]))
-            return f"no admin {mail}" + (f"; did you mean {near}?" if near else "")
-        near = _near(mail, _names(api, f"/api/{_plural(asked)}/{quote(domain)}", mail[:1]))
-        if near:
+        # Standalone admins are in no domain of ours.
+        listing = _plural(asked) if asked.word == "admin" else f"{_plural(asked)}/{quote(domain)}"
+        if near := _near(api, f"/api/{listing}", mail):
             return f"no {asked.word} {mail}; did you mean {near}?"
-        if not api.send("GET", f"/api/domain/{quote(domain)}").is_done:
+        hosts = api.send("GET", f"/api/domain/{quote(domain)}").is_done
+        if asked.word != "admin" and not hosts:
             return _no_domain(api, domain)
     except Unavailable:
         # What was asked is answered; only the suggestion is missing.
@@ -116,7 +124,7 @@ def _missing(api: Api, asked: Asked) -> str:
 
 
 def _no_domain(api: Api, domain: str) -> str:
-    near = _near(domain, _names(api, "/api/domains", ""))
+    near = _near(api, "/api/domains", domain)
     better = f"; did you mean {near}?" if near else "; all there are: iredldap domain list"
     return f"no domain {domain}{better}"
 
@@ -133,20 +141,41 @@ def _other_kind(api: Api, asked: Asked, mail: str) -> str:
 
 
 def _plural(asked: Asked) -> str:
-    own = asked.call.path.split("/")[2]
+    own = "admin" if asked.word == "admin" else asked.call.path.split("/")[2]
     return _KINDS.get(own, ("", ""))[1] or "users"
 
 
-def _names(api: Api, path: str, after: str) -> list[str]:
-    """Return names of a listing from a letter on, as far as one page has them."""
+def _near(api: Api, path: str, name: str) -> str:
+    """Return the name of a listing that is most like one; empty: none is like it.
+
+    A slip leaves the beginning or the end of a name as it is, and both are searched for, so that it
+    is found among a hundred thousand, too. At last one page is read: short words have no index.
+    """
+    local, at, domain = name.lower().partition("@")
+    lengths = dict.fromkeys(len(local) - cut for cut in (1, 2, len(local) // 3, len(local) // 2))
+    for length in lengths:
+        words = (local[:length], f"{local[len(local) - length :]}{at}{domain}")
+        found = [
+            one
+            for word in words
+            if len(word) >= _LEAST_INDEXED
+            for one in _names(api, path, {"search": [word]})
+        ]
+        if near := _nearest(name, found):
+            return near
+    begins = local[: len(local) // 2]
+    return _nearest(name, _names(api, path, {"cursor": [begins]} if begins else {}))
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(name.lower(), names, 1, _LIKE)), "")
+
+
+def _names(api: Api, path: str, form: Form) -> list[str]:
+    """Return names of a listing, as far as one page has them."""
     only = "name_only" if path == "/api/domains" else "email_only"
-    form = {only: ["yes"], "limit": [_MOST]} | ({"cursor": [after]} if after else {})
-    answer = api.send("GET", path, form)
+    answer = api.send("GET", path, {only: ["yes"], "limit": [_MOST], **form})
     return [*answer.data] if answer.is_done else []
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    return next(iter(difflib.get_close_matches(name.lower(), names, 1, 0.75)), "")
 
 
 def _listed(header: str) -> list[str]:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from iredldap.commands.api.answers import Answer, Api
 from iredldap.commands.api.asked import Asked
+from iredldap.commands.api.failures import Failed
 from iredldap.commands.api.meter import Meter
 from iredldap.commands.api.refusals import failed_job, refusal
 
@@ -107,8 +108,8 @@ def _await(api: Api, asked: Asked, job: str, meter: Meter | None) -> Mapping[str
         answer = api.send("GET", f"/api/jobs/{quote(job)}")
         if not answer.is_done:
             failure = refusal(api, asked, answer)
-            failure.message += f"\nIt goes on as the job {job}; a token needs jobs:read to see it."
-            raise failure
+            words = f"It goes on as the job {job}; a token needs jobs:read to see it."
+            raise Failed(f"{failure.message}\n{words}", failure.status, failure.codes)
         found: Mapping[str, Any] = answer.data
         if meter:
             meter.show(found["done"], found["total"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from iredldap.commands.api import refusals
 from iredldap.commands.api.connect import TOKEN_VARIABLE, URL_VARIABLE
 from iredldap.commands.logs import errors_only_logged
 from iredldap.config.reader import CONFIG_VARIABLE
@@ -130,6 +131,28 @@ def test_refusals_name_what_was_asked_and_the_remedy(
     assert message in refused(*arguments, status=status)
 
 
+def test_a_line_for_each_option_whose_value_is_not_taken(firm: str) -> None:
+    """Not the whole help of each."""
+    values = ("--period", "long", "--max-msgs", "many")
+    told = refused("throttle", "set", ANN, "outbound", *values, status=1)
+    assert sorted(line.partition(":")[0] for line in told.splitlines()[1:]) == [
+        "  --max-msgs",
+        "  --period",
+    ]
+
+
+def test_a_name_is_suggested_among_more_than_a_page(
+    firm: str, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what a slip leaves as it is, at the beginning or the end."""
+    for number in range(5):
+        answered(api.post(f"/api/alias/worker{number}2345@{DOMAIN}"))
+    monkeypatch.setattr(refusals, "_MOST", "2")
+    for wrong in ("worker3345", "worker323456", "wroker32345", "Worker3234", "worke32345"):
+        told = refused("alias", "show", f"{wrong}@{DOMAIN}", status=3)
+        assert f"did you mean worker32345@{DOMAIN}?" in told, wrong
+
+
 def test_a_hash_takes_the_place_of_a_password(firm: str, world: World, tmp_path: Path) -> None:
     """Then no password is asked for."""
     stored = salted("from elsewhere")
@@ -169,6 +192,14 @@ def test_lists_of_both_kinds_are_listed_together(firm: str, api: Client, world: 
     assert done("list", "list", DOMAIN, "--names", "--limit", "2").split() == both[:2]
     assert done("list", "list", DOMAIN, "--names", "--kind", "plain").split() == both[1:]
     assert done("list", "list", DOMAIN, "--names", "--kind", "subscribable").split() == both[:1]
+    table = run("list", "list", DOMAIN)
+    # No mlmmjadmin is set up: of its list there is what the directory has.
+    assert "mlmmjadmin, which has the subscribable lists" in table.stderr
+    assert [line.split()[:2] for line in table.stdout.splitlines()] == [
+        ["address", "kind"],
+        [news, "subscribable"],
+        *([mail, "plain"] for mail in both[1:]),
+    ]
     plain = done("list", "list", DOMAIN, "--kind", "plain").splitlines()
     assert [line.split() for line in plain[1:]] == [
         [f"plain@{DOMAIN}", "Plain", "public"],
