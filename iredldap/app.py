@@ -142,7 +142,8 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
     hours, abandoned = config.api.idempotency_hours, config.jobs.abandoned
     settled = gateways.change_log.settled
     idempotency = Idempotency(answers, keys, hours, abandoned, settled)
-    responses = Responses(config.api)
+    stale_reads = StaleReads(directory)
+    responses = Responses(config.api, stale_reads.judged)
     admin_log = AdminLog(outside.iredadmin)
     change_log = gateways.change_log
     changes = PermittedChanges(change_log, config.accounts.default_transport)
@@ -177,7 +178,6 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
 
     # One middleware with all steps, as their order matters: who is admitted is decided before
     # anything of the request is read.
-    stale_reads = StaleReads(directory)
     app = falcon.App(
         middleware=[Middleware(config, clients, sessions, tokens, idempotency, stale_reads)]
     )

@@ -6,7 +6,7 @@ Source: `docs/decisions/0007-answers.md`.
 import json
 import re
 import traceback
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -85,10 +85,14 @@ class Responses:
 
     Args:
         api: Switches that existing clients may need.
+        judged: Returns the refusal that a client is told in place of one.
     """
 
-    def __init__(self, api: ApiSettings) -> None:
+    def __init__(
+        self, api: ApiSettings, judged: Callable[[Refusal], Refusal] = lambda no: no
+    ) -> None:
         self._api = api
+        self._judged = judged
 
     def done(self, response: falcon.Response, data: Any = None, *, read: bool = False) -> None:
         """Answer success; a read with data."""
@@ -174,6 +178,7 @@ class Responses:
     def _refusal(
         self, request: falcon.Request, response: falcon.Response, no: Refusal, _: object
     ) -> None:
+        no = self._judged(no)
         if status_of(no) >= 500:
             cause = repr(no.__cause__) if no.__cause__ else None
             # Refusals below 500 are in the access log already.

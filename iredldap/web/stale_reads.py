@@ -2,6 +2,7 @@
 
 import falcon
 
+from iredldap.errors import NoSuchAccount, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 
 
@@ -18,6 +19,18 @@ class StaleReads:
     def forget(self) -> None:
         """Forget what an earlier request of this thread was to be told."""
         self._directory.take_notice()
+
+    def judged(self, no: Refusal) -> Refusal:
+        """Return the refusal that a client is told.
+
+        What a server does not have that lacks changes may exist: a client that is told that it does
+        not would make it anew.
+        """
+        if isinstance(no, NoSuchAccount) and (notice := self._directory.take_notice()):
+            refusal = ServerDown(f"{no.detail}: {notice}")
+            refusal.__cause__ = no
+            return refusal
+        return no
 
     def mark(self, response: falcon.Response) -> None:
         """Set `Warning` where it is due; 110 is "response is stale" (RFC 7234, 5.5.1)."""

@@ -136,7 +136,7 @@ class Change:
         """Note the state (entryCSN) of an entry, both of which the answer relies on, if known."""
 
     def cover_since(self, moment: datetime) -> None:
-        """Note that the answer relies on writes of earlier attempts, the first was then."""
+        """Note that the answer relies on what earlier attempts have written since a moment."""
 
     def note(self, dn: str | None, state: str | None, *, is_gone: bool = False) -> None:
         """Note a write that was carried out; of many, some wait for those before to be confirmed.

@@ -4,6 +4,7 @@ from typing import cast
 
 import falcon
 
+from iredldap.errors import NoSuchAccount, NoSuchToken, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
 from iredldap.web.stale_reads import StaleReads
 
@@ -34,3 +35,20 @@ def test_it_is_told_once_and_to_the_request_that_read() -> None:
 
     told = [response.get_header("Warning") for response in (first, second, third)]
     assert told == ['110 - "the directory may lack the last changes"', None, None]
+
+
+def test_what_a_server_lacks_that_is_behind_may_exist() -> None:
+    """A panel that is told 404 makes an account anew."""
+    noted = Noted()
+    stale = StaleReads(cast("Directory", noted))
+    missing: Refusal = NoSuchAccount("ann")
+    token: Refusal = NoSuchToken("of the state database")
+
+    assert stale.judged(missing) is missing
+    noted.notice = "read from ldap://b"
+    assert stale.judged(token) is token
+    told = stale.judged(missing)
+
+    assert isinstance(told, ServerDown)
+    assert told.detail == "ann: read from ldap://b"
+    assert stale.judged(missing) is missing
