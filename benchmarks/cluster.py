@@ -10,10 +10,10 @@ accounts, reads that showed less than was acknowledged before, entries that diff
 faults: answers that are neither 502 to 504 with Retry-After nor a success when they are repeated,
 and errors of `iredldap doctor`. Times are the longest without a successful write of any client.
 
-Then a sweep whose writer is killed at its answer, what one node does as the other one sees it, and
-the cost: the same requests to two servers that differ only in what is named, in slices that
-alternate. CLUSTER_ROUNDS=1 holds each part once, CLUSTER_ONLY=hang only what has that word in its
-name.
+Then a sweep whose writer is killed at its answer, what one node does as the other one sees it,
+failed logins that a Redis with a successor counts, and the cost: the same requests to two servers
+that differ only in what is named, in slices that alternate. CLUSTER_ROUNDS=1 holds each part once,
+CLUSTER_ONLY=hang only what has that word in its name.
 """
 
 import os
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import cluster_cost, cluster_nodes, cluster_sweeps
+from benchmarks import cluster_cost, cluster_logins, cluster_nodes, cluster_sweeps
 from benchmarks.figures import Reading, Result
 from tests.faults.scenes import LIMITS, SCENES, Outcome, play
 from tests.faults.site import Site, cluster
@@ -42,6 +42,7 @@ _SHOWN = 20
 _PARTS: dict[str, Callable[[Site, int], Iterator[Reading]]] = {
     "sweep": cluster_sweeps.judged,
     "nodes": cluster_nodes.judged,
+    "guesses": cluster_logins.judged,
 }
 
 

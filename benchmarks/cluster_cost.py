@@ -37,7 +37,7 @@ def measured(site: Site, round_: int) -> Iterator[Row]:
     """Compare the time of a PUT with and without each of both, in slices that alternate."""
     name = f"cost{round_}.test"
     _fill(site, name)
-    with _served(site, {}) as ours, _served(site, {"LDAP_CONFIRM": "false"}) as theirs:
+    with served(site, {}) as ours, served(site, {"LDAP_CONFIRM": "false"}) as theirs:
         for clients in (1, 8):
             yield _row("PUT, confirmed", "not confirmed", CONFIRMED, name, clients, ours, theirs)
     writer = site.writer()
@@ -47,7 +47,7 @@ def measured(site: Site, round_: int) -> Iterator[Row]:
     Sender(Load(site.root, site.account, name, Tally())).create(f"/domain/alone-{name}", {})
     site.await_mode(Mode.ALONE)
     first = {"LDAP_WRITER": "first", "LDAP_URI": site.row().uri}
-    with _served(site, {}) as ours, _served(site, first) as theirs:
+    with served(site, {}) as ours, served(site, first) as theirs:
         for clients in (1, 8):
             yield _row("PUT, agreed and alone", "one server", ALONE, name, clients, ours, theirs)
             yield _row("GET, agreed and alone", "one server", ALONE, name, clients, ours, theirs)
@@ -89,7 +89,7 @@ def _fill(site: Site, name: str) -> None:
 
 
 @contextmanager
-def _served(site: Site, settings: Mapping[str, str]) -> Iterator[Api]:
+def served(site: Site, settings: Mapping[str, str]) -> Iterator[Api]:
     """Run a gunicorn with the settings of the first node and some others, and log in."""
     variables = {f"IREDLDAP_{name}": value for name, value in settings.items()}
     variables |= {"IREDLDAP_SERVER_WORKERS": "2"}
