@@ -117,6 +117,10 @@ class PendingChange(Change):
         """
         row = self._agreement.permitted(self.epoch)
         if not self._settings.confirm or self._is_alone(row):
+            # When the other server is back, every entry is compared. What a sweep of a million has
+            # noted until then would fill the memory.
+            self._gone.clear()
+            self._left.clear()
             return
         if not self._is_known:
             # Deletions leave no state. Read when they have been answered: it has them all.

@@ -2,8 +2,8 @@
 
 What was acknowledged while the writer was alone was looked at on no other server, and contextCSN
 does not tell of an entry that a server has missed. One worker of all compares every entry of both
-servers. What the writer has in a newer state is written again. An account that a former writer has
-brought back, and nobody has acknowledged, is withdrawn if its address was given to another one.
+servers. What the writer has in a newer state is written again. An address that a former writer has
+brought back, and nobody has acknowledged, is withdrawn if it was given to another account.
 Anything else keeps the standby from joining until somebody decides: an entry that only the standby
 has was deleted by the writer, or by a former writer that had no right to; the servers do not tell
 which.
@@ -25,7 +25,7 @@ from ldap.controls.libldap import AssertionControl
 from iredldap.config.ldap import LdapSettings
 from iredldap.directory_errors import HasChildren
 from iredldap.dit.filters import equals
-from iredldap.dit.plan import Delete
+from iredldap.dit.plan import Delete, Mod, Modify, Op, Operation
 from iredldap.errors import NoSuchAccount, PreconditionFailed, Refusal, ServerDown
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.collisions import collisions
@@ -116,6 +116,9 @@ class Joining:
                 self._register.claim_comparison(row, self._worker)
             return
         if is_ours and now() < self._again:
+            # A sign of life: without it, another worker takes this one for dead, and compares at
+            # once.
+            self._register.claim_comparison(row, self._worker)
             return
         if self._register.claim_comparison(row, self._worker):
             self._row = row
@@ -166,17 +169,39 @@ class Joining:
             return [*left, *others]
 
     def _withdraw(self, writer: Readable, row: WriterRow) -> None:
-        """Delete accounts that nobody has acknowledged, and whose address others have by now."""
-        for entry in [*collisions(writer, self._register.epochs())]:
+        """Take back addresses that nobody has acknowledged, and others have by now.
+
+        A new account goes as a whole where another one has its name; else only its further
+        addresses do. An older account that was given a name of another one is left: which name it
+        had is in no server any more.
+        """
+        for one in [*collisions(writer, self._register.epochs())]:
+            entry = one.entry
+            operation: Operation | None = None
+            if one.has_name and one.is_new:
+                operation = Delete(entry.dn)
+            elif one.taken:
+                values = tuple(address.encode() for address in one.taken)
+                operation = Modify(entry.dn, (Mod(Op.DELETE, "shadowAddress", values),))
+            if one.has_name and not one.is_new:
+                log.error("two accounts have a name: change one of them", dn=entry.dn)
+            if operation is None:
+                continue
             unchanged = AssertionControl(True, equals("entryCSN", entry.csn or ""))
             try:
                 with self._writing(row) as connection, requests.sent():
-                    number = requests.send(connection, Delete(entry.dn), unchanged)
+                    number = requests.send(connection, operation, unchanged)
                     requests.response(connection, number)
             except (NoSuchAccount, PreconditionFailed, HasChildren) as ex:
                 log.warning("an address of two accounts", dn=entry.dn, detail=ex.detail)
             else:
-                log.error("withdrawn: another account has the address", dn=entry.dn)
+                what = "account" if isinstance(operation, Delete) else "addresses"
+                log.error(
+                    "withdrawn: another account has the address",
+                    dn=entry.dn,
+                    what=what,
+                    addresses=[*one.taken],
+                )
 
     @contextmanager
     def _writing(self, row: WriterRow) -> Iterator[DirectoryConnection]:
