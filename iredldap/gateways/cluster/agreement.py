@@ -76,6 +76,8 @@ class Agreement:
         self._watches = {
             server.uri: ServerWatch(server.uri, settings, _opening(server)) for server in servers
         }
+        uris = [*self._watches]
+        self._beside = dict(zip(uris, reversed(uris), strict=True)) if len(uris) > 1 else {}
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
@@ -160,8 +162,7 @@ class Agreement:
 
     def standby_of(self, row: WriterRow) -> str | None:
         """Return the server beside the writer; None: the settings do not name the writer."""
-        others = [uri for uri in self._watches if uri != row.uri]
-        return others[0] if self.names(row) and others else None
+        return self._beside.get(row.uri)
 
     def names(self, row: WriterRow) -> bool:
         """Return whether the settings name the writer."""

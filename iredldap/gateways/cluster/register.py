@@ -12,6 +12,7 @@ from typing import TypeVar
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from iredldap.dit.csn import CsnVector
 from iredldap.gateways.cluster.decision import Action, Enter, Found, Promote, after
@@ -34,8 +35,10 @@ _FORSAKEN = 10_000
 # that, after a minute; its writer would be replaced no sooner.
 _BOUNDS = {
     "postgresql": (
-        sql.text("SET LOCAL idle_in_transaction_session_timeout = '1s'"),
-        sql.text("SET LOCAL lock_timeout = '1s'"),
+        sql.text(
+            "SELECT set_config('idle_in_transaction_session_timeout', '1s', true),"
+            " set_config('lock_timeout', '1s', true)"
+        ),
     ),
     "mariadb": (
         sql.text("SET SESSION idle_transaction_timeout = 1, innodb_lock_wait_timeout = 1"),
@@ -46,9 +49,10 @@ _BOUNDS = {
 T = TypeVar("T")
 
 
-class _Now(sql.ColumnElement[int]):
+class _Now(FunctionElement[int]):
     """Milliseconds since 1970 by the clock of the database, which the transaction does not stop."""
 
+    # A function: with another kind of element SQLAlchemy would compile the statement each time.
     type = sql.BigInteger()
     inherit_cache = True
 
@@ -248,9 +252,14 @@ class WriterRegister:
     def note_seen(self, row: WriterRow) -> None:
         """Note that the writer of an epoch answers; the notes of all workers are made in turn.
 
+        Args:
+            row: As it was read a moment ago; nothing happens where it has a note that is new.
+
         Raises:
             ServerDown: If the database does not respond.
         """
+        if row.unseen * 1000 < _SEEN_EVERY:
+            return
         overdue = sql.and_(
             _WRITER.c.key == self._key,
             _WRITER.c.epoch == row.epoch,
