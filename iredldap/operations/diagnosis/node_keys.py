@@ -19,6 +19,9 @@ from iredldap.operations.diagnosis.findings import Finding
 _DAYS = 30
 """After so long a node that has neither started nor been probed counts as gone."""
 
+_COST = 2**14
+"""Of scrypt: 16 MB and 50 ms, more than a moment for whoever tries keys that an admin made up."""
+
 _EFFECTS = {
     "session.keys": "each of them ends the sessions that the other began. Give all nodes the same"
     " keys",
@@ -67,5 +70,4 @@ def _digest(name: str, keys: tuple[Secret, ...]) -> str:
     if not keys:
         return ""
     text = " ".join(key.reveal() for key in keys).encode()
-    # 16 MB and 50 ms: more than a moment for whoever tries keys that an admin has made up.
-    return hashlib.scrypt(text, salt=f"iredldap {name}".encode(), n=2**14, r=8, p=1, dklen=32).hex()
+    return hashlib.scrypt(text, salt=f"iredldap {name}".encode(), n=_COST, r=8, p=1, dklen=32).hex()

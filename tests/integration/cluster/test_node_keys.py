@@ -11,10 +11,17 @@ from iredldap.config.reader import read
 from iredldap.config.sections import Config
 from iredldap.config.settings import Secret
 from iredldap.gateways.state import StateDatabase
+from iredldap.operations.diagnosis import node_keys
 from iredldap.operations.diagnosis.node_keys import differing_keys
 
 ONE, OTHER = "a-key-of-more-than-32-characters-for-n1", "another-key-of-more-than-32-characters"
 DAY = 24 * 3600.0
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests that take no 50 ms each."""
+    monkeypatch.setattr(node_keys, "_COST", 2)
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
