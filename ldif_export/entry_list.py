@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from iredldap.dit.csn import is_csn
 
@@ -53,12 +53,14 @@ class EntryListWriter:
         if len(self._waiting) >= _BATCH:
             self._flush()
 
-    def write(self, path: Path) -> None:
+    def write(self, out: TextIO) -> None:
         """Write the list, and forget the entries."""
         self._flush()
-        with closing(self._database) as database, path.open("w", encoding="utf-8") as out:
-            for uuid, csn, dn in database.execute("SELECT uuid, csn, dn FROM entry ORDER BY uuid"):
-                out.write(f"{uuid} {csn or _UNKNOWN} {dn.translate(_LINE_ENDS)}\n")
+        with closing(self._database) as database:
+            rows = database.execute("SELECT uuid, csn, dn FROM entry ORDER BY uuid")
+            out.writelines(
+                f"{uuid} {csn or _UNKNOWN} {dn.translate(_LINE_ENDS)}\n" for uuid, csn, dn in rows
+            )
 
     def _flush(self) -> None:
         self._database.executemany("INSERT INTO entry VALUES (?, ?, ?)", self._waiting)

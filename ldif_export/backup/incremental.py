@@ -28,6 +28,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import TextIO
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.dit import csn, filters, names
@@ -116,12 +117,12 @@ class Increment:
             classes=tuple(sorted({*self._earlier.classes, *found.classes})),
         )
 
-    def write_entry_list(self, path: Path) -> None:
+    def write_entry_list(self, out: TextIO) -> None:
         """Write the entry list of the manifest: all entries that exist."""
         entries = EntryListWriter()
         for entry in self._diff.entries():
             entries.add(entry)
-        entries.write(path)
+        entries.write(out)
 
     def close(self) -> None:
         """Delete what was gathered."""

@@ -1,13 +1,14 @@
 """Gather the manifest of an export while its text is written, and write it with its entry list."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from iredldap.config.ldap import LdapSettings
 from ldif_export.backup.full import RecordObserver
+from ldif_export.complete_files import complete_file
 from ldif_export.entry_list import EntryListWriter
 from ldif_export.manifest import ExportMode, Manifest, ManifestBuilder, dump
 from ldif_export.readers.base import IDENTITY, OBJECT_CLASS, LdifRecord
@@ -42,18 +43,22 @@ def gathered(
     write(path, builder.finished(now()), entry_list.write)
 
 
-def write(path: Path, manifest: Manifest, write_entry_list: Callable[[Path], None]) -> None:
+def write(path: Path, manifest: Manifest, write_entry_list: Callable[[TextIO], None]) -> None:
     """Write a manifest and its entry list; each appears when it is complete."""
-    beside = entry_list_path(path)
-    scratch = beside.with_name(f".{beside.name}.{os.getpid()}")
-    try:
-        # The entry list first: a manifest that is there has its list.
-        write_entry_list(scratch)
-        scratch.replace(beside)
-        scratch.write_text(dump(manifest), encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    # The entry list first: a manifest that is there has its list.
+    with _complete_text(entry_list_path(path)) as out:
+        write_entry_list(out)
+    with _complete_text(path) as out:
+        out.write(dump(manifest))
+
+
+@contextmanager
+def _complete_text(path: Path) -> Iterator[TextIO]:
+    with (
+        complete_file(path) as descriptor,
+        open(descriptor, "w", encoding="utf-8", newline="\n", closefd=False) as out,
+    ):
+        yield out
 
 
 def entry_list_path(path: Path) -> Path:

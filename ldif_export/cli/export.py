@@ -130,7 +130,7 @@ def export(settings: LdapSettings, job: ExportJob) -> int:
         if job.output is None:
             _copy(settings, job, sys.__stdout__.fileno() if sys.__stdout__ else -1)
         else:
-            with output.complete_file(job.output) as descriptor:
+            with output.complete_output(job.output) as descriptor:
                 _copy(settings, job, descriptor)
     except BrokenPipeError:
         # As a shell reports SIGPIPE: the reader has left, and nothing has failed.

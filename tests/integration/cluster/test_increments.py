@@ -161,7 +161,8 @@ def test_an_increment_leads_on_while_the_servers_are_apart(
         with closing(gathered(pair.a, earlier, entries)) as increment:
             found.append(changed_names(increment))
             earlier, entries = increment.manifest(manifest_writer.now()), tmp_path / str(number)
-            increment.write_entry_list(entries)
+            with entries.open("w", encoding="utf-8") as out:
+                increment.write_entry_list(out)
         heal(pair)
 
     assert found == [{TREE.domain(name("here"))}, {TREE.domain(name("there"))}, set()]

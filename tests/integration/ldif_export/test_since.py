@@ -175,7 +175,8 @@ def gathered(
     with closing(found) as increment:
         text = b"".join(increment.text())
         path = home / f"{earlier.entry_list.name}.later"
-        increment.write_entry_list(path)
+        with path.open("w", encoding="utf-8") as out:
+            increment.write_entry_list(out)
         return Export(text, increment.manifest(now()), path)
 
 

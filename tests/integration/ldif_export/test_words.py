@@ -154,6 +154,9 @@ def test_a_manifest_tells_what_was_exported(full: Slapd, tmp_path: Path) -> None
     assert told.last_csn
     assert told.first_csn <= told.last_csn
     assert len((tmp_path / "all.json.entries").read_text().splitlines()) == 44
+    # All of them name accounts: for their owner only, and nothing else is left.
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["all.ldif.gz", "all.json", "all.json.entries"], 0o600)
     verified = ran("verify", file, "--manifest", beside)
     assert (verified.returncode, verified.stdout.count(b"whole")) == (0, 1)
 

@@ -183,7 +183,8 @@ def test_the_companion_is_sorted_and_read_back(
     seen = builder(with_lines)
     for uuid, (dn, csn) in found.items():
         seen.entry(dn, [b"mailUser"], csn=csn, uuid=uuid)
-    with_lines.write(path)
+    with path.open("w", encoding="utf-8") as out:
+        with_lines.write(out)
 
     read = list(entry_list.read_entries(path))
 
