@@ -147,12 +147,28 @@ def test_a_killed_server_stays_down_until_it_is_healed(cluster: Running, home: P
 
 
 def test_a_hung_server_is_killed_by_its_guard_and_started_again(
-    cluster: Running, home: Path
+    cluster: Running, site: Site, home: Path
 ) -> None:
     """As systemd does."""
     before = pid_of(home, "B")
+    await_guard(site)
     order(home, "hang", "B")
     wait_until(lambda: pid_of(home, "B") not in {before, 0} and answers(cluster, "B"))
+
+
+def await_guard(site: Site) -> None:
+    """Wait until the guard of B has seen it answer: one that never has may still be starting."""
+    binds = "cn=Bind,cn=Operations,cn=Monitor"
+    # Of the nodes, whose connections bind once; the guard binds each second.
+    others = 3
+    with site.writing("B") as connection:
+
+        def count() -> int:
+            found = connection.search_s(binds, ldap.SCOPE_BASE, attrlist=["monitorOpCompleted"])
+            return int(found[0][1]["monitorOpCompleted"][0])
+
+        first = count()
+        wait_until(lambda: count() > first + others)
 
 
 def pid_of(home: Path, directory: str) -> int:
