@@ -6,9 +6,11 @@ entries that it has made are then read, and `ldapadd` adds the same to another d
 slapd. Both start as processes of their own, and bind as `cn=vmailadmin` over ldapi://. slapd
 flushes each write to the disk.
 
-A creation in a domain with limits is measured without HTTP, in turn among 10 000 users and among
-100, when the process knows the domain; its first creation there counts all users.
-IMPORTS_USERS=1000 imports fewer, IMPORTS_ROUNDS=1 once.
+Creations are measured without HTTP in two directories, in turn: in a domain with limits, in one of
+the same size without, and beside them `add_s` of such an entry as those have made. slapd's own part
+grows with a directory, so that each creation is compared with `add_s` in the same one. The process
+knows the domains by then; its first creation in one counts all users. IMPORTS_USERS=1000 imports
+fewer, IMPORTS_ROUNDS=1 once.
 """
 
 import os
@@ -18,10 +20,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import ldap
+from ldap.ldapobject import SimpleLDAPObject
 
 from benchmarks import peers
 from benchmarks.figures import Reading, Result, Row
@@ -55,6 +59,13 @@ BAD = 20
 CREATED = 200
 FEW, MANY = 100, 10_000
 WANTED = 0.8
+LIMITED, FREE, BARE = "limited.test", "free.test", "bare.test"
+"""Domains in which users are created with and without limits, and added by python-ldap."""
+WITH_LIMITS = 0.5
+"""How fast a creation with limits is to be beside one without, at least."""
+SAME = 1.2
+"""How many times as much of `add_s` a creation may cost among many users as among few, at most."""
+_NEW = parse(user.CREATE, {"password": ["a good password"], "name": ["Somebody New"]})
 LIMITS = [b"numberOfUsers:1000000", b"domainQuota:1000000:TB", b"defaultQuota:1024"]
 
 
@@ -64,17 +75,28 @@ def run() -> Iterator[Result]:
     with directory(domains) as slapd:
         for number in range(ROUNDS):
             yield from _round(slapd, number)
-    with directory({"home.test": FEW}) as small, directory({"home.test": MANY}) as large:
-        (_, *few), (first, *many) = _create(small, large)
-    yield Row(
-        f"create a user in a domain with limits and {MANY} users",
-        f"the same with {FEW}",
-        median(many),
-        median(few),
-        "medians",
-        wanted=1 / 1.5,
-    )
-    yield Reading(f"the first creation of a process among {MANY}", first * 1000, "ms")
+    yield from _creations()
+
+
+def _creations() -> Iterator[Result]:
+    """Create one by one in a small and in a large directory, with and without limits."""
+    with ExitStack() as stack:
+        grounds = [Ground.of(users, stack) for users in (FEW, MANY)]
+        # What was made some moments ago is counted again each time.
+        time.sleep(3)
+        firsts = [ground.created(LIMITED, "first") for ground in grounds]
+        for number in range(CREATED):
+            for ground in grounds:
+                ground.measure(f"new{number}")
+    for ground, first in zip(grounds, firsts, strict=True):
+        limited, free, bare = (ground.median(what) for what in (LIMITED, FREE, BARE))
+        what = f"create a user in a domain with limits, {ground.users} users"
+        yield Row(what, "the same without limits", limited, free, "medians", WITH_LIMITS)
+        yield Row(what, "add_s of the entry in the same directory", limited, bare, "medians")
+        yield Reading(f"the first creation of a process, {ground.users} users", first * 1000, "ms")
+    few, many = (ground.median(LIMITED) / ground.median(BARE) for ground in grounds)
+    what = f"a creation with limits in times of add_s, {MANY} users compared with {FEW}"
+    yield Reading(what, many / few, "times", SAME, f"{many:.2f} and {few:.2f} times add_s")
 
 
 def _round(slapd: Slapd, number: int) -> Iterator[Result]:
@@ -142,31 +164,67 @@ def _entries(slapd: Slapd, domain: str) -> bytes:
     return found
 
 
-def _limit(slapd: Slapd, domain: str) -> None:
+def _connection(slapd: Slapd) -> SimpleLDAPObject:
     connection = ldap.initialize(slapd.ldapi)
     connection.simple_bind_s(f"cn=vmailadmin,{SUFFIX}", PASSWORD)
+    return connection
+
+
+def _limit(slapd: Slapd, domain: str) -> None:
+    connection = _connection(slapd)
     changes = [(ldap.MOD_ADD, "accountSetting", LIMITS)]
     connection.modify_s(Tree(SUFFIX).domain(domain), changes)
     connection.unbind_s()
 
 
-def _create(*servers: Slapd) -> tuple[list[float], ...]:
-    """Create users in the same domain of several servers, in turn; return the times of each."""
-    for slapd in servers:
-        _limit(slapd, "home.test")
-    # What was made some moments ago is counted again each time.
-    time.sleep(3)
-    parsed = parse(user.CREATE, {"password": ["a good password"], "name": ["Somebody New"]})
-    with ExitStack() as stack:
-        contexts = [_context(slapd, stack) for slapd in servers]
-        times: tuple[list[float], ...] = tuple([] for _ in servers)
-        for number in range(CREATED):
-            for context, spent in zip(contexts, times, strict=True):
-                began = time.perf_counter()
-                mail = f"new{number}@home.test"
-                apply(context.directory, users.create(context, {"mail": mail}, parsed))
-                spent.append(time.perf_counter() - began)
-    return times
+@dataclass(frozen=True)
+class Ground:
+    """A directory in which users are created, and how long each creation took.
+
+    Args:
+        users: How many there are in each domain.
+        context: Of creations.
+        connection: Of bare additions.
+        times: Seconds, by domain.
+    """
+
+    users: int
+    context: Context
+    connection: SimpleLDAPObject
+    times: dict[str, list[float]] = field(default_factory=lambda: {LIMITED: [], FREE: [], BARE: []})
+
+    @classmethod
+    def of(cls, number: int, stack: ExitStack) -> "Ground":
+        slapd = stack.enter_context(directory(dict.fromkeys((LIMITED, FREE, BARE), number)))
+        _limit(slapd, LIMITED)
+        connection = _connection(slapd)
+        stack.callback(connection.unbind_s)
+        return cls(number, _context(slapd, stack), connection)
+
+    def measure(self, name: str) -> None:
+        """Create a user in each domain, and add the last one's entry to the third."""
+        for domain in (LIMITED, FREE):
+            self.times[domain].append(self.created(domain, name))
+        tree = self.context.directory.tree
+        ((_, found),) = self.connection.search_s(tree.user(f"{name}@{FREE}"), ldap.SCOPE_BASE)
+        values = {
+            attribute: [value.replace(FREE.encode(), BARE.encode()) for value in held]
+            for attribute, held in found.items()
+        }
+        dn = tree.user(f"{name}@{BARE}")
+        began = time.perf_counter()
+        self.connection.add_s(dn, [*values.items()])
+        self.times[BARE].append(time.perf_counter() - began)
+
+    def created(self, domain: str, name: str) -> float:
+        """Create a user; return how long it took."""
+        mail = f"{name}@{domain}"
+        began = time.perf_counter()
+        apply(self.context.directory, users.create(self.context, {"mail": mail}, _NEW))
+        return time.perf_counter() - began
+
+    def median(self, domain: str) -> float:
+        return median(self.times[domain])
 
 
 def _context(slapd: Slapd, stack: ExitStack) -> Context:
