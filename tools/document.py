@@ -317,9 +317,13 @@ of requests, as JSON has them: numbers are numbers, lists are sorted arrays.
 - It is complete: what is not set has the value that clears it, `""`, `[]` or 0. What has none
   is absent, as `sn` of a user without one. Passwords and hashes are never in it.
 - `mail` or `domain` is the name in the path, and `id` the entryUUID, which stays with an entry
-  that is renamed. They are no parameters, and may be sent back or left out; another `mail` than
-  that of the path is ignored and named, or refused under strict handling: a rename is a call of
-  its own.
+  that is renamed. They are no parameters; another `mail` than that of the path is ignored and
+  named, or refused under strict handling: a rename is a call of its own.
+- A body with `id` is a view that is sent back: what the entry has is left as it is, and only what
+  differs is changed. Without `id` it is a request like any other, which also completes what other
+  tools have stored in part: values without their service, members of an unsubscribable list
+  without their DNs, names of accounts in an alias domain of theirs. After a change that broke off
+  a view is carried out as a whole, too, so that it can be sent again.
 - A normal admin sees what they may send, a token what its scopes allow; attributes that answers
   hide (`api_hidden_user_profiles`) are not in it either.
 - Of a domain, `disableDomainProfile` has the parts that are withdrawn and `enableDomainProfile`
@@ -327,18 +331,19 @@ of requests, as JSON has them: numbers are numbers, lists are sorted arrays.
   of a user do not contain names in alias domains, which belong to these. The limits of a global
   admin, who has none, are absent.
 - With `with_subscribers=yes` the view of a subscribable list has its `subscribers` beside the
-  parameters; they are not sent back.
+  parameters; they are not sent back: a member is asked to confirm, welcomed, and subscribes in
+  one of three ways, which a list of addresses does not say. `add_subscribers` and
+  `remove_subscribers` change them, and [a state](gitops.md) has all of them.
 - Policies are sent back with the method that sets them: throttles, greylisting and its lists,
   and white- and blacklists with `POST`. A greylisting setting that does not exist is an empty
   object.
 
 Other tools store what no request could say: two values of `cn`, a `mailQuota` that is no whole
-number of megabytes, a number of which none is one, forwarding addresses while the service
-`forward` is off. Such a parameter is absent, and `left_out` names it; it stays as it is when
-the rest is sent back. Another spelling of the same (`Active`, `10:GB`) is shown as we would
-store it, and stays as it is too. What a `PUT` of a view does complete is what another tool
-has stored in part: the members of an unsubscribable list (for some of its addresses, or without
-their DNs), and the names of accounts in an alias domain of theirs.
+number of megabytes, a number of which none is one. Such a parameter is absent, and `left_out`
+names it; it stays as it is when the rest is sent back. Another spelling of the same (`Active`,
+`10:GB`) is shown as we would store it, and stays as it is too. Values whose service is off, such
+as forwarding addresses without `forward`, are in a view with the services: together they are
+refused as a contradiction by any other request, and in a view where one of the two is new.
 
 In a [listing](#get-apiusersdomain) `view=params` shows each entry so, and `fields` chooses among
 the parameters. With `Accept: application/x-ndjson` a listing is sent as it is found, one JSON value

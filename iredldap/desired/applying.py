@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from iredldap.desired.calls import Calls
-from iredldap.desired.differences import Difference, differences
+from iredldap.desired.differences import Difference, differences, parts
 from iredldap.desired.gate import FATAL, Gate, Made
 from iredldap.desired.lines import StateLine, WantedState, form_values
 from iredldap.desired.new_users import create_users
 from iredldap.desired.outcomes import StateOutcome, StateReport
 from iredldap.desired.policies_applied import PolicyChanges
-from iredldap.desired.present import ADMINS, Present, ViewedEntry
+from iredldap.desired.present import Present, ViewedEntry
 from iredldap.desired.pruning import Pruning
 from iredldap.desired.snapshots import SUBSCRIBERS
 from iredldap.desired.state_kinds import (
@@ -39,8 +39,8 @@ TOGETHER = 100
 _ATTEMPTS = 5
 """How often a thing is compared again that others have changed meanwhile."""
 
-_BESIDE = frozenset({ADMINS, SUBSCRIBERS})
-"""Members of lines that calls of their own set."""
+_BESIDE = frozenset({SUBSCRIBERS})
+"""Members of lines that are no parameters."""
 
 
 class Applying:
@@ -104,7 +104,6 @@ class Applying:
         # What named others before these had all of their addresses.
         for kind in ENTRY_KINDS:
             self._agree(kind, [line for line in again if line.kind is kind])
-        self._name_admins()
         policies = PolicyChanges(self._gate, self.report)
         for batch in self._batches(self._policies):
             for line in batch:
@@ -279,21 +278,36 @@ class Applying:
                 return False
             else:
                 return bool(made and made.plan.ignored)
-            current = self._present.entries(kind, [line.name]).get(line.name)
-            if not isinstance(current, Entry):
+            current = self._current(kind, line)
+            if current is None:
                 break
-            (found,) = self._present.views(kind, [current])
+            found = current
         self._refuse(line, last)
         return False
 
+    def _current(self, kind: EntryKind, line: StateLine) -> ViewedEntry | None:
+        entry = self._present.entries(kind, [line.name]).get(line.name)
+        return self._present.views(kind, [entry])[0] if isinstance(entry, Entry) else None
+
     def _set(
+        self, kind: EntryKind, line: StateLine, wanted: Mapping[str, Any], found: ViewedEntry
+    ) -> Made | None:
+        table = (*self._calls.tables[f"{kind.name}_update"], *kind.further)
+        if kind is SUBSCRIBABLE:
+            self._subscribe(line, found)
+        made: Made | None = None
+        for part in parts(table, wanted):
+            if made and made.wrote and not self._gate.dry_run:
+                found = self._current(kind, line) or found
+            made = self._set_part(kind, line, part, found) or made
+        return made
+
+    def _set_part(
         self, kind: EntryKind, line: StateLine, wanted: Mapping[str, Any], found: ViewedEntry
     ) -> Made | None:
         endpoint = f"{kind.name}_update"
         table = (*self._calls.tables[endpoint], *kind.further)
         differing = differences(table, wanted, found.view, self._present.hash_of)
-        if kind is SUBSCRIBABLE:
-            self._subscribe(line, found)
         if not differing:
             return None
         form = {name: form_values(value) for name, (_, value) in differing.items()}
@@ -338,39 +352,6 @@ class Applying:
         for form in forms:
             made = self._gate.make(self._gate.asked(f"{SUBSCRIBABLE.name}_update", names, form))
             self._updated(line, made, {SUBSCRIBERS: (held, wanted)})
-
-    def _name_admins(self) -> None:
-        """Set the admins of domains, when all of them exist."""
-        for batch in self._batches(self._by_kind[DOMAIN]):
-            wanted = {
-                line: {*line.params[ADMINS]}
-                for line in batch
-                if ADMINS in line.params and line.name not in self._new_domains
-            }
-            found = self._present.entries(DOMAIN, (line.name for line in wanted))
-            for line, admins in wanted.items():
-                entry = found.get(line.name)
-                if isinstance(entry, Entry):
-                    held = entry.lowered("domainAdmin")
-                    self._assign(line, held, {str(one).lower() for one in admins})
-
-    def _assign(self, line: StateLine, held: set[str], admins: set[str]) -> None:
-        form = {
-            name: sorted(values)
-            for name, values in (("addAdmin", admins - held), ("removeAdmin", held - admins))
-            if values
-        }
-        if not form:
-            return
-        try:
-            made = self._gate.make(
-                self._gate.asked("domain_admins_update", {"domain": line.name}, form)
-            )
-        except Refusal as refusal:
-            self._refuse(line, refusal)
-        else:
-            if made.wrote:
-                self._updated(line, made, {ADMINS: (sorted(held), sorted(admins))})
 
 
 def _has_id(found: Entry | Refusal | None, number: str) -> bool:

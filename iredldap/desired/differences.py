@@ -6,10 +6,10 @@ from typing import Any
 
 from iredldap.desired.lines import form_values
 from iredldap.desired.state_kinds import HASH
-from iredldap.dit.fields import Table, Verb
-from iredldap.dit.form_parser import parse
-from iredldap.dit.views.params import ABSENT, shown_value
-from iredldap.errors import InvalidPasswordScheme, Malformed
+from iredldap.dit.fields import FieldChange, Table, Verb
+from iredldap.dit.form_parser import contradictions, parse
+from iredldap.dit.views.params import ABSENT, shown_change
+from iredldap.errors import InvalidPasswordScheme, Malformed, Refusal
 
 ONCE = frozenset({"password"})
 """Parameters of a new account alone: the user may have changed them since."""
@@ -49,6 +49,35 @@ def differences(
     return found
 
 
+def parts(table: Table, wanted: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Divide the parameters of a line into those of calls one after another.
+
+    Values whose service is off cannot be set together with the services, nor in a new account: a
+    call sets the values, and another one the services.
+
+    Args:
+        table: The rows of the change.
+        wanted: The parameters of the line.
+    """
+    rows = {row.name: row for row in table if row.verb is Verb.SET}
+    switches = {name for name in wanted if name in rows and rows[name].switches_services}
+    needing = {name for name in wanted if name in rows and rows[name].service}
+    if not (switches and needing):
+        return (wanted,)
+    concerned = {name: form_values(wanted[name]) for name in switches | needing}
+    try:
+        parsed = parse(tuple(rows[name] for name in concerned), concerned, is_view=True)
+    except Refusal:
+        # The change itself will say so.
+        return (wanted,)
+    if not any(contradictions((*parsed.changes, *parsed.odd))):
+        return (wanted,)
+    return (
+        {name: value for name, value in wanted.items() if name not in switches},
+        {name: wanted[name] for name in switches},
+    )
+
+
 def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], str]) -> object:
     """Return a value that was written by hand as a view has it.
 
@@ -62,12 +91,8 @@ def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], s
             return value
     row = next(row for row in table if row.name == name)
     parsed = parse((row.but(required=False, required_with=()),), {name: form_values(value)})
-    texts = [
-        row.kind.from_stored(one)
-        for change in (*parsed.changes, *parsed.odd)
-        for one in change.values
-    ]
-    shown = shown_value(row, texts)
+    values = (one for change in (*parsed.changes, *parsed.odd) for one in change.values)
+    shown = shown_change(FieldChange(row, tuple(values)))
     return None if shown is ABSENT else shown
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from iredldap.desired.batches import Batches
+from iredldap.desired.differences import parts
 from iredldap.desired.gate import FATAL, Gate, strictly
 from iredldap.desired.lines import StateLine, form_values
 from iredldap.desired.outcomes import StateReport
@@ -32,7 +33,7 @@ def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) ->
     for line in lines:
         form = {
             name: form_values(value)
-            for name, value in line.params.items()
+            for name, value in parts(_TABLE, line.params)[0].items()
             if name not in USER.references and value not in ("", []) and (name, value) != _PLAIN
         }
         try:

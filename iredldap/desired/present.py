@@ -17,8 +17,6 @@ from iredldap.operations.listings import listings
 from iredldap.operations.views.params import ParamsReader
 
 _STORED = "userPassword"
-ADMINS = "admins"
-"""Member of the line of a domain that names its admins."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +143,6 @@ class Present:
 
     def _beside(self, kind: EntryKind, entry: Entry, view: View) -> Mapping[str, object]:
         """Return the members of a line that no view has."""
-        if kind is DOMAIN and self.context.caller.is_global and self.context.caller.may(_ADMINS):
-            return {ADMINS: sorted(entry.lowered("domainAdmin"))}
         if not (self.hashes and kind.has_password):
             return {}
         try:
@@ -168,5 +164,3 @@ class Present:
 
 _TOGETHER = 100
 """Accounts that are read together."""
-
-_ADMINS = "admins:read"

@@ -56,7 +56,7 @@ DOMAIN = EntryKind(
     params=kinds.DOMAIN,
     object_class="mailDomain",
     filter=equals("objectClass", "mailDomain"),
-    references=frozenset({"catchall"}),
+    references=frozenset({"catchall", "admins"}),
 )
 ADMIN = EntryKind(
     params=kinds.ADMIN,

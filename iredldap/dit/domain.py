@@ -277,6 +277,17 @@ UPDATE: Table = (
     *list_rows(
         _ALIAS_DOMAINS, "AliasDomain", "Alias domains to add.", "Alias domains to take away."
     ),
+    Field(
+        name="admins",
+        stored_as=Elsewhere("domainAdmin; enabledService=domainadmin on a mail user"),
+        kind=kinds.ADDRESSES,
+        meaning="Admins of the domain, mail users or standalone admins: these and no others. Who"
+        " manages no domain any more loses the role.",
+        empty="no admins",
+        who="global_admin",
+        area="admins",
+        era="ours",
+    ),
     *_service_rows(
         {"addService": "enableService", "removeService": "disableService"},
         who=_SELF_SERVICE,

@@ -188,13 +188,15 @@ class Parsed:
 
     Names that were sent without a value, where none means nothing, are among the unknown ones.
     `odd` are further values of parameters that no new entry may have: they are no part of the
-    changes before `settled` has found them in the entry.
+    changes before `settled` has found them in the entry. `is_view`: a view was sent back, so what
+    the entry has already is no change, and contradicts nothing.
     """
 
     changes: tuple[FieldChange, ...] = ()
     unknown: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     odd: tuple[FieldChange, ...] = ()
+    is_view: bool = False
 
     def value(self, name: str) -> str | None:
         """Return the single value of a parameter, or None where it was not sent."""

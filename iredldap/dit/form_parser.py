@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import starmap
 
 from iredldap.dit.entry import folded
 from iredldap.dit.fields import (
@@ -26,8 +27,14 @@ from iredldap.errors import (
 )
 
 
-def parse(table: Table, form: Form) -> Parsed:
+def parse(table: Table, form: Form, *, is_view: bool = False) -> Parsed:
     """Read a form by a table.
+
+    Args:
+        table: The rows.
+        form: What was sent.
+        is_view: Whether it is a view, which may say what no other request could: values whose
+            service is off. Who knows the entry refuses those that are new.
 
     Raises:
         Refusal: One for each parameter that is malformed, missing or in conflict; several are
@@ -65,12 +72,14 @@ def parse(table: Table, form: Form) -> Parsed:
             # All parameters are read before anything is refused: a client corrects them in one go.
             refusal.parameter = refusal.parameter or field.name
             refusals.append(refusal)
+    if not is_view:
+        refusals += starmap(contradiction, contradictions([*changes, *odd]))
     refusals += _lacking(rows, [*changes, *odd], refusals)
     raise_all(refusals)
     known = known_names(table)
     # In the order in which they were sent, which is that of the header that names them.
     unknown = (*(n for n in form if n not in known), *empty)
-    return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd))
+    return Parsed(tuple(changes), unknown, tuple(dropped), tuple(odd), is_view)
 
 
 def older_names(table: Table, form: Form) -> dict[str, str]:
@@ -115,7 +124,7 @@ def settled(parsed: Parsed, held: Callable[[FieldChange, str], str | None]) -> P
             words = f"nothing valid in {', '.join(change.values)[:80]!r}"
             refusals.append(change.field.kind.refusal(words, parameter=name))
     raise_all(refusals)
-    return Parsed(tuple(changes.values()), parsed.unknown, tuple(dropped))
+    return replace(parsed, changes=tuple(changes.values()), dropped=tuple(dropped), odd=())
 
 
 def _sent(field: Field, form: Form) -> tuple[str, str | None]:
@@ -171,7 +180,6 @@ def _lacking(
     rows: Table, changes: Sequence[FieldChange], refusals: Sequence[Refusal]
 ) -> Iterable[Refusal]:
     sent = {change.field.name for change in changes}
-    yield from _switched_off(changes)
     refused = {name for refusal in refusals for name in refusal.parameters}
     for field in rows:
         # Reported for both of the pair, so that the client sees which ones exclude each other.
@@ -193,8 +201,10 @@ def _lacking(
                 )
 
 
-def _switched_off(changes: Sequence[FieldChange]) -> Iterable[Refusal]:
-    """Refuse values together with the end of the service that they need.
+def contradictions(
+    changes: Sequence[FieldChange],
+) -> Iterable[tuple[FieldChange, FieldChange]]:
+    """Find values, and the changes of services that end the one that these need.
 
     A whole set of services ends those that are not in it.
     """
@@ -202,20 +212,26 @@ def _switched_off(changes: Sequence[FieldChange]) -> Iterable[Refusal]:
     additions = (change for change in switches if change.verb is Verb.ADD)
     added = {word for change in additions for word in _folded_words(change)}
     needing = [
-        (change.field.name, change.field.service)
+        (change, change.field.service)
         for change in changes
         if change.field.service and change.verb is not Verb.REMOVE and change.values
     ]
     for switch in switches:
         words = _folded_words(switch)
-        for name, service in needing:
+        for change, service in needing:
             ends = {
                 Verb.ADD: False,
                 Verb.REMOVE: service in words,
                 Verb.SET: service not in words | added,
             }
             if ends[switch.verb]:
-                yield ParameterConflict(f"{name} needs {service}", parameter=switch.field.name)
+                yield change, switch
+
+
+def contradiction(change: FieldChange, switch: FieldChange) -> Refusal:
+    """Return the refusal of values together with the end of their service."""
+    words = f"{change.field.name} needs {change.field.service}"
+    return ParameterConflict(words, parameter=switch.field.name)
 
 
 def _folded_words(switch: FieldChange) -> set[str]:

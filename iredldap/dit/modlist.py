@@ -87,6 +87,9 @@ def _services(change: FieldChange, entry: Entry) -> Iterable[tuple[str, Verb, st
 
 def _folded(name: str, held: Sequence[str], verb: Verb, values: Iterable[str]) -> list[str]:
     """Apply one change to a list whose values are compared by the rule of their attribute."""
+    if verb is Verb.SET and {*(values := [*values])} == {*held}:
+        # Sent back as they are; normal forms of thirty services cost as much as the rest of a view.
+        return [*held]
     # Reversed twice: of two spellings of one value the first one is kept, in the order of sending.
     sent = {clashes.normalized_value(name, value): value for value in reversed([*values])}
     match verb:

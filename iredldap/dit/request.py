@@ -114,6 +114,7 @@ def dumped(request: Request) -> str:
             "older_names": dict(request.older_names),
             "token": request.token,
             **({"document": request.document} if request.document else {}),
+            **({"is_view": True} if request.parsed.is_view else {}),
         }
     )
 
@@ -145,7 +146,12 @@ def loaded(text: str, tables: Mapping[str, Table]) -> Request:
             found.append(FieldChange(rows[name], tuple(values), Verb(verb), older, tuple(texts)))
         return tuple(found)
 
-    parsed = Parsed(changes("changes"), dropped=tuple(written["dropped"]), odd=changes("odd"))
+    parsed = Parsed(
+        changes("changes"),
+        dropped=tuple(written["dropped"]),
+        odd=changes("odd"),
+        is_view=written.get("is_view", False),
+    )
     if_match = tuple(written["if_match"])
     # Jobs of releases before have none of these.
     client, older_names = written.get("client", ""), written.get("older_names", {})

@@ -35,6 +35,9 @@ class LoggedChanges(Protocol):
     def undos_after(self, number: str) -> Iterable[LoggedChange]:
         """Read the undos since a change."""
 
+    def broke_off(self, endpoint: str, path: PathVariables) -> bool:
+        """Return whether the last change by an endpoint of what a path names did not end well."""
+
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who may not make such a change.
 
@@ -57,6 +60,9 @@ class _NoChanges:
 
     def undos_after(self, number: str) -> Iterable[LoggedChange]:
         return ()
+
+    def broke_off(self, endpoint: str, path: PathVariables) -> bool:
+        return False
 
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         raise PermissionDenied(change.id)

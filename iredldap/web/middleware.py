@@ -12,7 +12,7 @@ from iredldap.dit import api_tokens, mail_names
 from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
-from iredldap.dit.views.rows import NAMES, without_identity
+from iredldap.dit.views.rows import NAMES, is_view, without_identity
 from iredldap.errors import InvalidMail, InvalidParameter, TooManyRequests
 from iredldap.http_errors import CrossSiteRequest
 from iredldap.operations import dispatch
@@ -188,10 +188,11 @@ class Middleware:
             response.set_header(dry_runs.HEADER, "yes")
         if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
             form = {name: values for name, values in form.items() if name != dry_runs.NAME}
+        sent_back = is_view(endpoint.id, form)
         if endpoint.operation is not None:
             form = without_identity(endpoint.table, form, request.context.names)
         request.context.older_names = older_names(endpoint.table, form)
-        parsed = parse(endpoint.table, form)
+        parsed = parse(endpoint.table, form, is_view=sent_back)
         if endpoint.operation is None or not dispatch.changes_an_entry(endpoint.id):
             # Nothing that could have such a value already.
             parsed = settled(parsed, lambda _change, _value: None)

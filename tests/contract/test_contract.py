@@ -77,10 +77,10 @@ OURS = {
         id_: {_LISTS_DOWN}
         for id_ in (
             "ml_get", "ml_create", "ml_update", "ml_delete", "user_delete", "user_delete_keep",
-            "alias_delete", "maillist_delete", "domain_update", "domain_delete",
-            "domain_delete_keep",
+            "alias_delete", "maillist_delete", "domain_delete", "domain_delete_keep",
         )
     },
+    "domain_update": {"NO_ADMINS", _LISTS_DOWN},
     # Of white- and blacklists, throttles and greylisting.
     **{
         id_: {"NEVER_APPLIES"}
@@ -167,6 +167,7 @@ SAMPLES = {
                            stored={"accessPolicy": "moderatorsonly"}),
     "accountStatus": Sample("Off", "active", "perhaps", stored={"accountStatus": "disabled"}),
     "addAlias": _ALIAS,
+    "admins": _ADMIN,
     "addresses": Sample("Eve@There.test", "@there.test", "there.test",
                         stored={"email": "eve@there.test"}),
     "always_insert_x_spam_headers": _SWITCH,
@@ -289,6 +290,7 @@ ELSEWHERE = {
     "addAdmin": "domainAdmin",
     "addAliasDomain": "domainAliasName",
     "addMember": "mail",
+    "admins": "domainAdmin",
     "aliasDomains": "domainAliasName",
     "catchall": "mailForwardingAddress",
     "disableManagingQuarantinedMails": "disabledService",
@@ -403,7 +405,7 @@ def prepare(api: Client, endpoint: Endpoint) -> None:
         return
     if endpoint.id.endswith("_create"):
         return
-    if endpoint.id == "domain_admins_update":
+    if endpoint.id in {"domain_admins_update", "domain_update"}:
         done(api.post("/api/user/ann@here.test", password=SAMPLES["password"].sent))
     match kind_of(endpoint):
         case "user" | "admin" as kind:

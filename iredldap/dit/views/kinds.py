@@ -47,11 +47,7 @@ def _user_services(source: ParamsSource) -> Values:
 
 
 def _role_of_user(source: ParamsSource) -> Values:
-    entry = source.entry
-    if not user.is_global_admin(entry):
-        return ("no",)
-    # Who is one without the service of admins, or with limits, would be changed.
-    return None if user_entry.promotion(entry) else ("yes",)
+    return ("yes" if user.is_global_admin(source.entry) else "no",)
 
 
 def user_kept(entry: Entry, aliases: Iterable[str]) -> Mapping[str, frozenset[str]]:
@@ -133,6 +129,7 @@ DOMAIN = ParamsKind(
     readers={
         "catchall": _beside("catchall"),
         "aliasDomains": lambda source: domain.alias_domains(source.entry),
+        "admins": lambda source: source.entry.texts("domainAdmin"),
         "transport": _domain_transport,
         "is_backupmx": _is_backup,
         "primarymx": _primary_mx,

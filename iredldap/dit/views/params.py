@@ -3,13 +3,15 @@
 Each row has an inverse: of values in an attribute, a setting or a profile that of its kind
 (`Kind.from_stored`), of values elsewhere a reader of the kind of entry. What comes out is read
 again by the parser and compared with the entry, as an update would be. A parameter that would be
-refused, or change something, is left out and named: other tools store what no request can say.
+refused, or stored as something else, is left out and named: other tools store what no request can
+say.
 
 Source: `docs/decisions/0061-views.md`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from iredldap.dit import settings
@@ -27,7 +29,6 @@ from iredldap.dit.fields import (
     Verb,
 )
 from iredldap.dit.form_parser import parse, refuse_leftovers, settled
-from iredldap.dit.kinds import Kind
 from iredldap.dit.modlist import modlist
 from iredldap.dit.plan import Mod
 from iredldap.errors import InvalidParameter, Malformed, Refusal
@@ -51,6 +52,9 @@ ABSENT = object()
 """In place of what JSON has: there is no value, and nothing clears one."""
 
 View = dict[str, Any]
+
+_MOST_READ = 2048
+"""Texts of parameters, none of them secret, that are remembered as they were read."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ def _attributes(mods: Iterable[Mod]) -> list[str]:
 def with_kept(source: ParamsSource, changes: Iterable[FieldChange]) -> list[FieldChange]:
     """Return changes of whole lists with the values that these keep."""
     return [
-        replace(change, values=(*change.values, *sorted(source.kept.get(change.field.name, ()))))
-        if change.verb is Verb.SET
+        replace(change, values=(*change.values, *sorted(kept)))
+        if change.verb is Verb.SET and (kept := source.kept.get(change.field.name))
         else change
         for change in changes
     ]
@@ -124,7 +128,7 @@ class ParamsKind:
     effect: Effect = entry_effect
     further: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def rows(self) -> Table:
         """Return the rows that a view may show: those that set a whole value, and no secrets."""
         return tuple(row for row in self.table if self._is_shown(row))
@@ -136,7 +140,7 @@ class ParamsKind:
             row.verb is Verb.SET and not isinstance(row.stored_as, Elsewhere)
         )
 
-    @property
+    @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Return the attributes that a view is made of."""
         stored = (row.stored_as for row in self.table)
@@ -162,8 +166,8 @@ def params(kind: ParamsKind, source: ParamsSource, may: Permission = lambda _: T
     """
     shown, left_out = _candidates(kind, source)
     changes, bad = _verified(kind, source, shown)
-    hidden = {row.name for row in kind.rows if not may(FieldChange(row, ()))}
-    named = sorted((left_out | bad) - hidden)
+    gone = left_out | bad
+    named = sorted(row.name for row in kind.rows if row.name in gone and may(FieldChange(row, ())))
     return {
         kind.key: folded(source.entry.text(kind.attribute) or ""),
         ID: source.entry.text("entryUUID"),
@@ -206,6 +210,15 @@ def _shown(kind: ParamsKind, row: Field, source: ParamsSource) -> object:
     return shown_value(row, texts)
 
 
+def shown_change(change: FieldChange) -> object:
+    """Return the value of a parameter that was read from a request as a view has it, or `ABSENT`.
+
+    Raises:
+        Malformed: As `shown_value`.
+    """
+    return shown_value(change.field, [*map(change.field.kind.from_stored, change.values)])
+
+
 def shown_value(row: Field, texts: list[str]) -> object:
     """Return texts of a request as JSON has them, or `ABSENT`; a number is cleared by null.
 
@@ -218,29 +231,34 @@ def shown_value(row: Field, texts: list[str]) -> object:
         raise InvalidParameter("several values", parameter=row.name)
     if not texts or not texts[0].strip():
         return _unset(row)
-    return row.kind.as_json(_canonical(row.kind, texts[0]))
+    return row.kind.as_json(_canonical(row, texts[0]))
 
 
-def _canonical(kind: Kind, text: str) -> str:
+# Words of services, states and languages are those of all entries of a listing.
+@lru_cache(_MOST_READ)
+def _canonical(row: Field, text: str) -> str:
     """Return a text in the spelling that is stored, where a request has the same."""
-    reading = kind.read(text)
+    reading = row.kind.read(text)
     if reading.dropped:
         raise InvalidParameter(f"{text[:80]!r} would be dropped")
-    same = kind.from_stored is str and reading.values
+    same = row.kind.from_stored is str and reading.values
     return reading.values[0] if same else text
 
 
 def _listed(row: Field, texts: list[str]) -> object:
     if not texts:
         return [] if row.empty is not None and row.verb is Verb.SET else ABSENT
-    items: list[str] = []
-    for text in texts:
-        # One by one: a value that has the separator in it would be read as two.
-        reading = row.kind.read(text)
-        if reading.dropped or len(reading.values) + len(reading.odd) != 1:
-            raise InvalidParameter(f"{text[:80]!r} is no single item")
-        items += (*reading.values, *reading.odd)
-    return sorted(dict.fromkeys(items))
+    # One by one: a value that has the separator in it would be read as two.
+    return sorted({_item(row, text) for text in texts})
+
+
+@lru_cache(_MOST_READ)
+def _item(row: Field, text: str) -> str:
+    reading = row.kind.read(text)
+    items = (*reading.values, *reading.odd)
+    if reading.dropped or len(items) != 1:
+        raise InvalidParameter(f"{text[:80]!r} is no single item")
+    return items[0]
 
 
 def _unset(row: Field) -> object:
@@ -324,11 +342,16 @@ def _changes_alone(kind: ParamsKind, source: ParamsSource, name: str, value: obj
         parsed = _read(kind, source, {name: value})
     except Refusal:
         return False
-    return any(True for _ in kind.effect(source, parsed))
+    return bool(_written(kind, source, parsed))
+
+
+def _written(kind: ParamsKind, source: ParamsSource, parsed: Parsed) -> set[str]:
+    """Return what a request would write, but for services: a view completes no missing ones."""
+    return {*kind.effect(source, parsed)} - {"enabledService"}
 
 
 def _read(kind: ParamsKind, source: ParamsSource, shown: View) -> Parsed:
-    parsed = parse(kind.table, form_of(shown))
+    parsed = parse(kind.table, form_of(shown), is_view=True)
     refuse_leftovers(parsed)
     if not parsed.odd:
         return parsed
@@ -344,13 +367,13 @@ def _read(kind: ParamsKind, source: ParamsSource, shown: View) -> Parsed:
 
 def _changing(kind: ParamsKind, source: ParamsSource, parsed: Parsed) -> set[str]:
     """Return parameters that would change something: by themselves, or with others."""
-    written = {*kind.effect(source, parsed)}
+    written = _written(kind, source, parsed)
     if not written:
         return set()
     alone = {
         change.field.name
         for change in parsed.changes
-        if {*kind.effect(source, replace(parsed, changes=(change,)))}
+        if _written(kind, source, replace(parsed, changes=(change,)))
     }
     names = {
         change.field.name: {change.field.name, getattr(change.field.stored_as, "name", "")}

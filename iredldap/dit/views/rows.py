@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from iredldap.dit import kinds
 from iredldap.dit.fields import Elsewhere, Field, Table, known_names
+from iredldap.dit.views.kinds import KINDS
 from iredldap.dit.views.params import ID, LEFT_OUT
 
 VIEW = Field(
@@ -37,6 +38,19 @@ def without_identity(
         for name, values in form.items()
         if name not in beside or (name in NAMES and not _is_same(values, names.get(name)))
     }
+
+
+_UPDATES = frozenset(f"{name}_update" for name in KINDS)
+
+
+def is_view(endpoint: str, form: Mapping[str, list[str]]) -> bool:
+    """Return whether the form of a change is a view sent back: it has the id of the thing.
+
+    Args:
+        endpoint: Id of the endpoint.
+        form: What was sent.
+    """
+    return ID in form and endpoint in _UPDATES
 
 
 def _is_same(values: list[str], name: str | None) -> bool:

@@ -1,6 +1,7 @@
 """Plan who manages a domain."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from iredldap import finders
 from iredldap.dit import mail_names, names, user
@@ -16,6 +17,7 @@ from iredldap.dit.plan import (
     Plan,
     Query,
     Scope,
+    Step,
     Sweep,
 )
 from iredldap.errors import NoAdmins
@@ -33,18 +35,66 @@ def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         NoSuchAccount: If there is no such domain.
         NoAdmins: If none of those to be assigned may be.
     """
-    directory, caller, name = context.directory, context.caller, path["domain"]
-    entry = finders.domain(directory, name)
-    present = {folded(mail): mail for mail in entry.texts("domainAdmin")}
+    entry = finders.domain(context.directory, path["domain"])
     wanted, withdrawn = _asked(parsed, "addAdmin"), _asked(parsed, "removeAdmin")
     if any(change.field.name == "removeAllAdmins" for change in parsed.changes):
-        withdrawn |= set(present)
-    candidates = _candidates(directory, caller, wanted)
+        withdrawn |= entry.lowered("domainAdmin")
+    changes = _changes(context, entry, wanted, withdrawn)
+    return Plan(
+        entry.dn,
+        (
+            # The domain's entry last: it says who is left to promote or to demote, so a repeat
+            # after a crash finds the same to do.
+            *changes.roles,
+            *((Modify(entry.dn, changes.mods),) if changes.mods else ()),
+        ),
+        entry.csn,
+        (*parsed.dropped, *changes.ignored),
+        # Whether they keep the role depends on what other domains say of them.
+        touches=changes.touches,
+    )
+
+
+@dataclass(frozen=True)
+class AdminChanges:
+    """What a change of a domain's admins consists of.
+
+    Args:
+        roles: Steps that grant and revoke roles; they come before the modification.
+        mods: Of the domain's entry.
+        ignored: Who was named and cannot be an admin.
+        touches: Domains of those who lose the role.
+    """
+
+    roles: tuple[Step, ...] = ()
+    mods: tuple[Mod, ...] = ()
+    ignored: tuple[str, ...] = ()
+    touches: frozenset[str] = frozenset()
+
+
+def requested(context: Context, entry: Entry, parsed: Parsed) -> AdminChanges:
+    """Plan that a domain has the admins of a request, if it names them, and no others.
+
+    Who is one already stays, also without an account.
+
+    Raises:
+        NoAdmins: If none of those to be assigned may be.
+    """
+    if all(change.field.name != "admins" for change in parsed.changes):
+        return AdminChanges()
+    present, wanted = entry.lowered("domainAdmin"), _asked(parsed, "admins")
+    return _changes(context, entry, wanted - present, present - wanted)
+
+
+def _changes(context: Context, entry: Entry, wanted: set[str], withdrawn: set[str]) -> AdminChanges:
+    directory = context.directory
+    present = {folded(mail): mail for mail in entry.texts("domainAdmin")}
+    candidates = _candidates(directory, context.caller, wanted)
     if wanted and not candidates:
         raise NoAdmins(f"none of {', '.join(sorted(wanted))[:200]} may be an admin")
     # To remove all and name some is to replace them: who is in both lists keeps the role without a
     # moment in between.
-    withdrawn -= set(candidates)
+    withdrawn = withdrawn - set(candidates)
     gone = [spelt for mail, spelt in present.items() if mail in withdrawn]
     new = sorted(mail for mail in candidates if mail not in present)
     promoted = [
@@ -57,19 +107,11 @@ def assign(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *((Mod(Op.DELETE, "domainAdmin", encoded(gone)),) if gone else ()),
         *((Mod(Op.ADD, "domainAdmin", encoded(new)),) if new else ()),
     )
-    return Plan(
-        entry.dn,
-        (
-            # The domain's entry last: it says who is left to promote or to demote, so a repeat
-            # after a crash finds the same to do.
-            *promoted,
-            *revoke_role(directory, entry.dn, withdrawn),
-            *((Modify(entry.dn, mods),) if mods else ()),
-        ),
-        entry.csn,
-        (*parsed.dropped, *sorted(wanted - set(candidates))),
-        # Whether they keep the role depends on what other domains say of them.
-        touches=mail_names.domains_of(withdrawn),
+    return AdminChanges(
+        (*promoted, *revoke_role(directory, entry.dn, withdrawn)),
+        mods,
+        tuple(sorted(wanted - set(candidates))),
+        frozenset(mail_names.domains_of(withdrawn)),
     )
 
 

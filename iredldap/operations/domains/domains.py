@@ -207,12 +207,14 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             admin names the domain of a standalone admin's address as an alias domain.
         AlreadyExists: If every alias domain that was sent is taken.
         InvalidMail: If no destination of the catch-all exists, or one of copies does not.
+        NoAdmins: If admins were sent, and none of them may be one.
         MlmmjadminUnavailable: If an alias domain is removed, the domain has subscribable lists, and
             mlmmjadmin does not answer.
     """
     directory, caller = context.directory, context.caller
     entry = finders.domain(directory, path["domain"])
     aliases = alias_domains.requested(directory, caller, entry, parsed)
+    admins = domain_admins.requested(context, entry, parsed)
     mods = (
         *modlist(
             (
@@ -223,6 +225,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         ),
         *domain_entry.backup_mx(parsed, entry, context.config.accounts.default_transport),
         *alias_domains.claim_mods(entry, aliases),
+        *admins.mods,
     )
     status = parsed.value("accountStatus")
     # In an older schema some kinds of accounts have no attribute for the mark.
@@ -237,6 +240,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # the same to do. The entry next, and its accounts after it:
         # `docs/decisions/0003-changes-are-plans.md`.
         *_external_steps(context, entry, parsed, aliases),
+        *admins.roles,
         *((Modify(entry.dn, mods, expect=(entry.csn,) if entry.csn else ()),) if mods else ()),
         # Before the sweeps: a new catch-all account is one of those that they mark and name.
         *catchall,
@@ -244,8 +248,9 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         *((unmark(entry.dn), _recheck_status(entry, marks)) if marks == "active" else ()),
         *alias_domains.steps(directory, caller, entry, aliases),
     )
-    ignored = (*parsed.dropped, *aliases.taken, *dropped)
-    touches = frozenset({*aliases.removed, *((GLOBAL_ADMINS,) if status == "disabled" else ())})
+    ignored = (*parsed.dropped, *aliases.taken, *admins.ignored, *dropped)
+    alone = {GLOBAL_ADMINS} if status == "disabled" else set[str]()
+    touches = frozenset({*aliases.removed, *admins.touches, *alone})
     return Plan(entry.dn, steps, entry.csn, ignored, touches, found=judge.found)
 
 

@@ -6,8 +6,9 @@ from itertools import chain
 from iredldap.changes.change_log import ChangeLog
 from iredldap.dit.change_log import LoggedChange, Touched
 from iredldap.dit.touched_text import unpacked
-from iredldap.errors import PermissionDenied
+from iredldap.errors import PermissionDenied, ServerDown
 from iredldap.gateways.change_store import ChangeFilter
+from iredldap.operations.context import PathVariables
 from iredldap.operations.login import Caller
 
 UNDO = "change_undo"
@@ -48,6 +49,18 @@ class UndoableChanges:
         while found := self._log.store.find(ChangeFilter(endpoint=UNDO, after=number), _PAGE):
             yield from found
             number = found[-1].id
+
+    def broke_off(self, endpoint: str, path: PathVariables) -> bool:
+        """Return whether the last change by an endpoint of what a path names did not end well.
+
+        What is not known counts as such: whether a worker lives, all while the database is away.
+        """
+        account, domain = path.get("mail", ""), path.get("domain", "")
+        wanted = ChangeFilter(endpoint=endpoint, account=account, domain=domain)
+        try:
+            return any(change.result != "done" for change in self._log.store.find(wanted, 1))
+        except ServerDown:
+            return True
 
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who is no global admin.

@@ -5,6 +5,7 @@ from iredldap.dit.views import kinds
 from iredldap.dit.views.rows import VIEW
 from iredldap.operations import standalone_admins
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import NAMING, PASSWORD_RULES, Endpoint
 
 _PATH = "/api/admin/{mail}"
@@ -60,7 +61,7 @@ STANDALONE_ADMINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="admin_update",
         method="PUT",
-        operation=standalone_admins.update,
+        operation=with_view(kinds.ADMIN, standalone_admins.update),
         path=_PATH,
         auth=_GLOBAL_ADMINS,
         summary="Change a standalone admin; what is not sent stays as it is.",

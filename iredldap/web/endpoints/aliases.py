@@ -6,6 +6,7 @@ from iredldap.dit.views.rows import VIEW
 from iredldap.operations import aliases
 from iredldap.operations.renames import rename
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _ALIAS = "/api/alias/{mail}"
@@ -62,7 +63,7 @@ ALIASES: tuple[Endpoint, ...] = (
     Endpoint(
         id="alias_update",
         method="PUT",
-        operation=aliases.update,
+        operation=with_view(kinds.ALIAS, aliases.update),
         path=_ALIAS,
         auth=ADMINS,
         summary="Change a mail alias; what is not sent stays as it is.",

@@ -5,6 +5,7 @@ from iredldap.dit.views import kinds
 from iredldap.dit.views.rows import VIEW
 from iredldap.operations.domains import domain_admins, domains
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint, Load
 
 _DOMAIN = "/api/domain/{domain}"
@@ -73,7 +74,7 @@ DOMAINS: tuple[Endpoint, ...] = (
     Endpoint(
         id="domain_update",
         method="PUT",
-        operation=domains.update,
+        operation=with_view(kinds.DOMAIN, domains.update),
         path=_DOMAIN,
         auth=ADMINS,
         summary="Change a domain; what is not sent stays as it is.",
@@ -84,6 +85,7 @@ DOMAINS: tuple[Endpoint, ...] = (
             "INVALID_MAIL",
             "PARAMETER_CONFLICT",
             "MISSING_PARAMETER",
+            "NO_ADMINS",
             LISTS_DOWN,
         ),
         profiles="disabledDomainProfile",

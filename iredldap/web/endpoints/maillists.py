@@ -5,6 +5,7 @@ from iredldap.dit.views import kinds
 from iredldap.dit.views.rows import VIEW
 from iredldap.operations.lists import maillists
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _MAILLIST = "/api/maillist/{mail}"
@@ -44,7 +45,7 @@ MAILLISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="maillist_update",
         method="PUT",
-        operation=maillists.update,
+        operation=with_view(kinds.MAILLIST, maillists.update),
         path=_MAILLIST,
         auth=ADMINS,
         summary="Change an unsubscribable mailing list; what is not sent stays as it is.",

@@ -5,6 +5,7 @@ from iredldap.dit.views import kinds
 from iredldap.dit.views.rows import VIEW
 from iredldap.operations.lists import subscribable, subscribable_create
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import ADMINS, LISTS_DOWN, NAMING, Endpoint
 
 _PATH = "/api/ml/{mail}"
@@ -49,7 +50,7 @@ SUBSCRIBABLE_LISTS: tuple[Endpoint, ...] = (
     Endpoint(
         id="ml_update",
         method="PUT",
-        operation=subscribable.update,
+        operation=with_view(kinds.SUBSCRIBABLE, subscribable.update),
         path=_PATH,
         auth=ADMINS,
         summary="Change a subscribable mailing list; what is not sent stays as it is.",

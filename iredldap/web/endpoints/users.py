@@ -6,6 +6,7 @@ from iredldap.dit.views.rows import VIEW
 from iredldap.operations.renames import rename
 from iredldap.operations.users import bulk_update, user_update, users
 from iredldap.operations.views.params import viewed
+from iredldap.operations.views.sent_back import with_view
 from iredldap.web.endpoints.endpoint import (
     ADMINS,
     LISTS_DOWN,
@@ -97,7 +98,7 @@ USERS: tuple[Endpoint, ...] = (
     Endpoint(
         id="user_update",
         method="PUT",
-        operation=user_update.update,
+        operation=with_view(kinds.USER, user_update.update),
         path=_USER,
         auth=(*ADMINS, "self"),
         summary="Change a mail user; what is not sent stays as it is.",

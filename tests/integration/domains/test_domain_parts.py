@@ -442,6 +442,27 @@ def test_admins_are_assigned_and_withdrawn(
     assert world.snapshot() == before
 
 
+def test_all_admins_are_set(api: Client, served: Served, world: World, corp: str) -> None:
+    """With the domain's other parameters; one without an account stays where it is named."""
+    ann, bob = (world.tree.user(f"{name}@corp.test") for name in ("ann", "bob"))
+    world.set(corp, domainAdmin=["Gone@corp.test", "ann@corp.test"])
+    path = "/api/domain/corp.test"
+    answer = done(api.put(path, admins="gone@corp.test,bob@corp.test,ghost@corp.test", name="Corp"))
+    assert answer.headers["X-Ignored-Values"] == "ghost@corp.test"
+    assert world.attributes(corp)["domainAdmin"] == {"Gone@corp.test", "bob@corp.test"}
+    assert world.attributes(corp)["cn"] == {"Corp"}
+    assert "domainadmin" in services(world, bob)
+    assert "domainadmin" not in services(world, ann)
+    before = world.snapshot()
+    refused(api.put(path, admins="ghost@corp.test"), 400, "NO_ADMINS")
+    normal = served.client().log_in("bob@corp.test", PASSWORD)
+    refused(normal.put(path, admins="bob@corp.test"), 403, "PERMISSION_DENIED")
+    assert world.snapshot() == before
+    done(api.put(path, admins=""))
+    assert "domainAdmin" not in world.attributes(corp)
+    assert "domainadmin" not in services(world, bob)
+
+
 def test_global_admin_keeps_the_role(api: Client, world: World, corp: str) -> None:
     """Though the last domain is withdrawn from them."""
     ann = world.tree.user("ann@corp.test")

@@ -28,7 +28,10 @@ def home(api: Client) -> str:
     for name in ("ann", "bob"):
         done(api.post(f"/api/user/{name}@{DOMAIN}", password=PASSWORD, name=name.title()))
     done(api.put(f"/api/user/ann@{DOMAIN}", aliases=f"anna@{DOMAIN}", quota=20, gn="Ann"))
-    done(api.put(f"/api/user/bob@{DOMAIN}", forwarding=f"anna@{DOMAIN},bob@{DOMAIN}"))
+    forwarding = f"anna@{DOMAIN},bob@{DOMAIN}"
+    done(api.put(f"/api/user/bob@{DOMAIN}", forwarding=forwarding, senderBcc="x@far.test"))
+    # Kept, and without effect until they are switched on again.
+    done(api.put(f"/api/user/bob@{DOMAIN}", removeService="forward,senderbcc"))
     done(api.post(f"/api/maillist/all@{DOMAIN}", members=f"ann@{DOMAIN},bob@{DOMAIN}"))
     done(api.post(f"/api/ml/news@{DOMAIN}", name="News", max_message_size=1000))
     done(api.put(f"/api/ml/news@{DOMAIN}", add_subscribers="x@far.test", require_confirm="no"))

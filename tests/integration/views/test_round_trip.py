@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from iredldap.dit.change_ids import new_id
+from iredldap.dit.change_log import LoggedChange
 from tests.integration.web.test_sent_back import CORP, PASSWORD, PLANTED, SETTINGS
 from tests.support.client import Client, done, refused
 from tests.support.databases import Urls, sqlite_databases
 from tests.support.everything import everything
 from tests.support.mlmmjadmin import MlmmjadminServer
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, wait_until
 from tests.support.serving import Served
 from tests.support.views import round_trip, view
 from tests.support.world import World
@@ -61,6 +63,7 @@ def test_a_domain_is_sent_back(api: Client, world: World, corp: str) -> None:
         "senderBcc": "a@far.test",
         "catchall": f"bob@{corp},x@far.test",
         "aliasDomains": "b.test,a.test",
+        "admins": f"bob@{corp}",
         "outboundRelay": "[smtp.far.test]:587",
         "disableDomainProfile": "bcc,relay",
         "numberOfUsers": "-1",
@@ -87,6 +90,7 @@ def test_a_domain_is_sent_back(api: Client, world: World, corp: str) -> None:
         "catchall": [f"bob@{corp}", "x@far.test"],
         "outboundRelay": "[smtp.far.test]:587",
         "aliasDomains": ["a.test", "b.test"],
+        "admins": [f"bob@{corp}"],
         "services": ["domainalias", "mail", "senderbcc"],
         "disableDomainProfile": ["bcc", "relay"],
         "enableDomainProfile": [
@@ -163,15 +167,85 @@ def test_a_user_is_sent_back(api: Client, world: World, corp: str) -> None:
 def test_values_whose_service_is_off_are_sent_back(
     api: Client, world: World, corp: str, service: str
 ) -> None:
-    """No request could say both: the one of the two that would change something is left out."""
+    """No other request could say both; a view says what is there, and completes nothing."""
     path = f"/api/user/bob@{corp}"
     done(api.put(path, aliases=f"b@{corp}", forwarding="x@far.test", senderBcc="a@far.test"))
     world.set(world.tree.user(f"bob@{corp}"), enabledService=[
         word for word in ("mail", "forward", "shadowaddress", "senderbcc") if word != service
     ])  # fmt: skip
     shown = round_trip(api, world, path)
-    left = {"forward": "services", "shadowaddress": "aliases", "senderbcc": "senderBcc"}
-    assert shown["left_out"] == [left[service]]
+    assert "left_out" not in shown
+    assert shown["forwarding"] == ["x@far.test"]
+    assert shown["aliases"] == [f"b@{corp}"]
+    assert shown["senderBcc"] == "a@far.test"
+    assert service not in shown["services"]
+    # A new value whose service is off is a contradiction, as ever.
+    name = {"forward": "forwarding", "shadowaddress": "aliases", "senderbcc": "senderBcc"}[service]
+    changed = shown | {name: "new@corp.test" if name == "aliases" else "new@far.test"}
+    answer = api.session.put(api.url + path, json=changed, timeout=PATIENCE)
+    refused(answer, 400, "PARAMETER_CONFLICT")
+    del shown["id"]
+    answer = api.session.put(api.url + path, json=shown, timeout=PATIENCE)
+    refused(answer, 400, "PARAMETER_CONFLICT")
+
+
+def test_what_is_changed_in_a_view_is_changed_alone(api: Client, world: World, corp: str) -> None:
+    """Also as a job, and where what stands beside it is incomplete."""
+    path, dn = f"/api/user/bob@{corp}", world.tree.user(f"bob@{corp}")
+    done(api.put(path, senderBcc="a@far.test"))
+    world.set(dn, enabledService=["mail", "smtp"])
+    before = world.attributes(dn)
+    sent = view(api, path) | {"name": "Robert"}
+    headers = {"Prefer": "handling=strict"}
+    done(api.session.put(api.url + path, json=sent, headers=headers, timeout=PATIENCE))
+    assert world.attributes(dn) == before | {"cn": {"Robert"}}
+    headers = {"Prefer": "respond-async"}
+    answer = api.session.put(
+        api.url + path, json=sent | {"name": "Rob"}, headers=headers, timeout=PATIENCE
+    )
+    assert answer.status_code == 202
+    wait_until(lambda: world.attributes(dn) == before | {"cn": {"Rob"}})
+
+
+@pytest.fixture
+def crew(api: Client, world: World, corp: str) -> str:
+    """A list of which another tool has stored the members without their DNs."""
+    path = f"/api/maillist/crew@{corp}"
+    done(api.post(path, members=f"bob@{corp},x@far.test"))
+    world.set(world.tree.maillist(f"crew@{corp}"), member=None)
+    return path
+
+
+def test_a_view_completes_nothing(api: Client, world: World, crew: str) -> None:
+    """An update with the same members, or the same alias domains, does."""
+    members = round_trip(api, world, crew)["members"]
+    before = world.snapshot()
+    done(api.put(crew, members=",".join(members)))
+    assert world.snapshot() != before
+
+    path = f"/api/domain/{CORP}"
+    done(api.put(path, aliasDomains="a.test"))
+    complete = world.snapshot()
+    world.set(world.tree.user(f"bob@{CORP}"), shadowAddress=None)
+    round_trip(api, world, path)
+    done(api.put(path, aliasDomains="a.test"))
+    assert world.snapshot() == complete
+
+
+def test_a_view_finishes_a_change_that_broke_off(
+    api: Client, served: Served, world: World, crew: str
+) -> None:
+    """Sent again it is carried out, and then the same view changes nothing again."""
+    began = LoggedChange(
+        id=new_id(), began=0, admin="a@b.test", endpoint="maillist_update", account=f"crew@{CORP}",
+        result="broken off",
+    )  # fmt: skip
+    served.gateways.change_log.store.begin(began, b"", 0)
+    sent, before = view(api, crew), world.snapshot()
+    done(api.session.put(api.url + crew, json=sent, timeout=PATIENCE))
+    assert world.snapshot() != before
+    world.set(world.tree.maillist(f"crew@{CORP}"), member=None)
+    round_trip(api, world, crew)
 
 
 def test_an_admin_is_sent_back(api: Client, world: World) -> None:
@@ -184,6 +258,9 @@ def test_an_admin_is_sent_back(api: Client, world: World) -> None:
         "maxDomains": 3, "maxQuota": 2048, "maxUsers": -1, "maxLists": 0
     }  # fmt: skip
     assert shown["disableViewingMailLog"] == "yes"
+    # The number is the same, and means another size.
+    done(api.put(path, **shown | {"quotaUnit": "GB"}))
+    assert view(api, path)["maxQuota"] == 2048 * 1024
     done(api.put(path, isGlobalAdmin="yes"))
     shown = round_trip(api, world, path)
     assert shown["isGlobalAdmin"] == "yes"
@@ -300,7 +377,7 @@ def test_a_normal_admin_sees_what_they_may_send(
     )
     normal = served.client().log_in("cid@other.test", PASSWORD)
     shown = round_trip(normal, world, f"/api/domain/{corp}")
-    assert not {"quota", "services", "accountStatus", "senderBcc"} & {*shown}
+    assert not {"quota", "services", "accountStatus", "senderBcc", "admins"} & {*shown}
     assert {"defaultQuota", "catchall", "aliasDomains"} <= {*shown}
     shown = round_trip(normal, world, f"/api/user/bob@{corp}")
     assert not {"isGlobalAdmin", "forwarding"} & {*shown}

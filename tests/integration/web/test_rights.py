@@ -873,6 +873,7 @@ PARAMETERS = {
         "is_backupmx": Sent("yes", profile="backupmx", companions=BACKUP),
         "primarymx": Sent("mx.elsewhere.test", profile="backupmx", companions=BACKUP),
         "catchall": Sent(f"ann@{HERE}", profile="catchall"),
+        "admins": global_only(f"ann@{HERE}"),
         "outboundRelay": Sent("[mx.elsewhere.test]:25", profile="relay"),
         "addAliasDomain": Sent("also.test", profile="aliases"),
         "removeAliasDomain": Sent("also.test", profile="aliases"),
