@@ -31,7 +31,8 @@ from iredldap.web.callers.sessions import Sessions
 from iredldap.web.downloads import ReleaseAfterAnswer
 from iredldap.web.endpoints.endpoint import Endpoint
 from iredldap.web.endpoints.imports import IMPORT
-from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.index import SERVED
+from iredldap.web.endpoints.params import PATH
 from iredldap.web.endpoints.states import APPLY
 from iredldap.web.head import HeadAsGet
 from iredldap.web.idempotency import Idempotency
@@ -39,7 +40,7 @@ from iredldap.web.imports import ImportWork
 from iredldap.web.middleware import Middleware
 from iredldap.web.paths import Paths
 from iredldap.web.planner import TABLES, plan_for
-from iredldap.web.resources.base import Resource, RowResource
+from iredldap.web.resources.base import ReadingAlone, Resource, RowResource
 from iredldap.web.resources.changes import ChangeResource, ChangesResource
 from iredldap.web.resources.imports import ImportResource
 from iredldap.web.resources.job import JobResource, JobsResource
@@ -222,11 +223,13 @@ def create_app(config: Config, gateways: Gateways, *, runs_jobs: bool = True) ->
         ),
     }
     rows: dict[str, list[Endpoint]] = {}
-    for endpoint in ENDPOINTS:
+    for endpoint in SERVED:
         rows.setdefault(endpoint.route, []).append(endpoint)
     plain = Resource(*shared)
     for path, endpoints in rows.items():
-        app.add_route(path, resources.get(path) or RowResource(plain, endpoints))
+        of_views = resources.get(path.removesuffix(PATH)) if path.endswith(PATH) else None
+        resource = ReadingAlone(of_views) if of_views else resources.get(path)
+        app.add_route(path, resource or RowResource(plain, endpoints))
     slots = Slots(config.api.downloads, config.api.downloads_per_admin)
     # From the outside inwards: a slot is held until the last byte of an answer is sent, HEAD is
     # answered as GET, and paths have one spelling before a route is chosen.

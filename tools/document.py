@@ -345,6 +345,9 @@ names it; it stays as it is when the rest is sent back. Another spelling of the 
 as forwarding addresses without `forward`, are in a view with the services: together they are
 refused as a contradiction by any other request, and in a view where one of the two is new.
 
+A path with `/params` behind it is the same as `view=params` (`GET /api/user/{mail}/params`,
+`GET /api/users/{domain}/params`): generated clients call it, for its answers have one type.
+
 In a [listing](#get-apiusersdomain) `view=params` shows each entry so, and `fields` chooses among
 the parameters. With `Accept: application/x-ndjson` a listing is sent as it is found, one JSON value
 a line and without an envelope: a name, or a profile or view with the name or address in it. An

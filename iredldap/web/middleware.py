@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from dataclasses import replace
 
 import falcon
 import structlog
@@ -30,7 +31,7 @@ from iredldap.web.callers.bearer import BearerTokens
 from iredldap.web.callers.sessions import Sessions
 from iredldap.web.cors import CrossOrigin
 from iredldap.web.endpoints.endpoint import Endpoint
-from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.index import SERVED
 from iredldap.web.idempotency import Idempotency
 from iredldap.web.server import arrivals
 from iredldap.web.server.connection import Connection
@@ -71,7 +72,7 @@ class Middleware:
         self._cors = CrossOrigin(config.api.cors_origins)
         self._idempotency = idempotency
         self._stale_reads = stale_reads
-        self._endpoints = {(row.route, row.method, _variable(row)): row for row in ENDPOINTS}
+        self._endpoints = {(row.route, row.method, _variable(row)): row for row in SERVED}
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Give the request its id, refuse what another site's page sends, and admit the client."""
@@ -193,6 +194,7 @@ class Middleware:
             form = without_identity(endpoint.table, form, request.context.names)
         request.context.older_names = older_names(endpoint.table, form)
         parsed = parse(endpoint.table, form, is_view=sent_back)
+        parsed = replace(parsed, changes=(*parsed.changes, *endpoint.given))
         if endpoint.operation is None or not dispatch.changes_an_entry(endpoint.id):
             # Nothing that could have such a value already.
             parsed = settled(parsed, lambda _change, _value: None)

@@ -40,6 +40,11 @@ $users->userCreate('ann@example.com', new Model\UserCreate($ann));
 $changed = ['quota' => 768, 'aliases' => ['a@example.com'], 'language' => '', 'telephone_number' => []];
 $users->userUpdate('ann@example.com', user_update: new Model\UserUpdate($changed));
 $read = $users->userGet('ann@example.com')->getData();
+$params = $users->userParams('ann@example.com')->getData();
+$views = $users->usersListParams('example.com', fields: ['quota'])->getData();
+// What is read can be written back.
+$back = new Model\UserUpdate(['quota' => $params->getQuota(), 'aliases' => $params->getAliases()]);
+$users->userUpdate('ann@example.com', user_update: $back);
 
 $team = ['name' => 'Team', 'members' => ['ann@example.com', 'bob@example.org']];
 $aliases->aliasCreate('team@example.com', alias_create: new Model\AliasCreate($team));
@@ -51,6 +56,8 @@ $domains->domainDelete('example.com');
 echo json_encode([
     'refused' => $again,
     'read' => ['quota' => $read->getMailQuota(), 'aliases' => $read->getShadowAddress()],
+    'params' => ['quota' => $params->getQuota(), 'aliases' => $params->getAliases()],
+    'quotas' => array_map(fn ($view) => $view->getQuota(), $views),
     'users' => $listed,
     'ldif' => $text,
 ]);

@@ -11,7 +11,15 @@ from generated.api.aliases import alias_create
 from generated.api.domains import domain_create, domain_delete, domain_update
 from generated.api.ldif import ldif_user
 from generated.api.session import login, logout
-from generated.api.users import user_create, user_delete, user_get, user_update, users_list
+from generated.api.users import (
+    user_create,
+    user_delete,
+    user_get,
+    user_params,
+    user_update,
+    users_list,
+    users_list_params,
+)
 from generated.client import Client
 from generated.models import (
     AliasCreate,
@@ -25,9 +33,9 @@ from generated.models import (
     TextAnswer,
     UserAnswer,
     UserCreate,
-    UserGetView,
     UserParamsAnswer,
     UsersAnswer,
+    UsersParamsAnswer,
     UserUpdate,
     YesNo,
 )
@@ -51,8 +59,11 @@ done(user_create.sync("ann@example.com", client=client, body=ann))
 changed = UserUpdate(quota=768, aliases=["a@example.com"], transport="", telephone_number=[])
 done(user_update.sync("ann@example.com", client=client, body=changed))
 read = done(user_get.sync("ann@example.com", client=client), UserAnswer).field_data
-view = user_get.sync("ann@example.com", client=client, view=UserGetView.PARAMS)
-params = done(view, UserParamsAnswer).field_data
+params = done(user_params.sync("ann@example.com", client=client), UserParamsAnswer).field_data
+# What is read can be written back.
+back = UserUpdate.from_dict(params.to_dict())
+done(user_update.sync("ann@example.com", client=client, body=back))
+views = users_list_params.sync("example.com", client=client, fields=["quota"])
 
 done(domain_update.sync("example.com", client=client, body=DomainUpdate(default_quota=100)))
 team = AliasCreate(name="Team", members=["ann@example.com", "bob@example.org"])
@@ -73,6 +84,10 @@ json.dump(
             mail: user.to_dict() for mail, user in users.field_data.additional_properties.items()
         },
         "params": {"quota": params.quota, "aliases": params.aliases},
+        "quotas": {
+            mail: one.quota
+            for mail, one in done(views, UsersParamsAnswer).field_data.additional_properties.items()
+        },
         "names": names.field_data,
         "ldif": ldif,
     },

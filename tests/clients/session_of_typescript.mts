@@ -33,17 +33,11 @@ await done(
     body: { quota: 768, aliases: ["a@example.com"], language: "", telephoneNumber: [] },
   }),
 );
-const read = await done(client.GET("/api/user/{mail}", ann));
-const view = await done(
-  client.GET("/api/user/{mail}", { params: { ...ann.params, query: { view: "params" } } }),
+const user = (await done(client.GET("/api/user/{mail}", ann)))._data;
+const params = (await done(client.GET("/api/user/{mail}/params", ann)))._data;
+const views = await done(
+  client.GET("/api/users/{domain}/params", { params: { ...domain.params, query: { fields: ["quota"] } } }),
 );
-type User = components["schemas"]["User"];
-type UserParams = components["schemas"]["UserParams"];
-// A profile has no `id`.
-const isView = (data: User | UserParams): data is UserParams => "id" in data;
-if (isView(read._data) || !isView(view._data)) throw new Error("not told apart");
-const user = read._data;
-const params = view._data;
 // What is read can be written back.
 await done(client.PUT("/api/user/{mail}", { ...ann, body: params }));
 
@@ -67,6 +61,7 @@ console.log(
     refused: again.error?._msg,
     read: { quota: user.mailQuota, aliases: user.shadowAddress },
     params: { quota: params.quota, aliases: params.aliases },
+    quotas: Object.fromEntries(Object.entries(views._data).map(([mail, one]) => [mail, one.quota])),
     users: users._data,
     names: names._data,
     ldif: ldif._data,

@@ -32,6 +32,8 @@ def check(read: Any) -> None:
     assert read["users"] == {MAIL: {"cn": ["Ann"], "mailQuota": [QUOTA]}}
     assert f"\nmail: {MAIL}\n" in read["ldif"]
     assert f"\nshadowAddress: {ALIAS}\n" in read["ldif"]
+    assert read["params"] == PARAMS
+    assert read["quotas"] == {MAIL: PARAMS["quota"]}
 
 
 def test_openapi_python_client(workshop: Workshop) -> None:
@@ -51,7 +53,6 @@ def test_openapi_python_client(workshop: Workshop) -> None:
 
     check(read)
     assert read["names"] == [MAIL]
-    assert read["params"] == PARAMS
     assert f"dn: mail={MAIL},ou=Users,domainName=example.com," in read["tried"]
 
 
@@ -67,7 +68,6 @@ def test_openapi_typescript(workshop: Workshop) -> None:
 
     check(read)
     assert read["names"] == [MAIL]
-    assert read["params"] == PARAMS
 
 
 def test_openapi_generator(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,8 @@ class Endpoint:
     `promises`: it has no operation, and a client may prefer not to wait for it all the same.
     `load`: the cost of a call. `operation` makes the plan of a change, `read` the answer to a read;
     an endpoint with neither has a resource of its own. `tries`: that one shows what a dry run would
-    do. `view`: what kind of thing `?view=params` shows. `token_scopes` are the scopes that a token
+    do. `view`: what kind of thing `?view=params` shows. `given` are
+    parameters that it always has. `token_scopes` are the scopes that a token
     needs, all of them, where they do not follow from path and method; none: any token will do.
     """
 
@@ -100,6 +101,7 @@ class Endpoint:
     read: Read | None = None
     tries: bool = False
     view: str = ""
+    given: tuple[FieldChange, ...] = ()
     token_scopes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

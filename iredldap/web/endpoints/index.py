@@ -17,6 +17,7 @@ from iredldap.web.endpoints.ldif import LDIF
 from iredldap.web.endpoints.listings import LISTINGS
 from iredldap.web.endpoints.lookups import LOOKUPS
 from iredldap.web.endpoints.maillists import MAILLISTS
+from iredldap.web.endpoints.params import has_view, params_of
 from iredldap.web.endpoints.policies import POLICIES
 from iredldap.web.endpoints.service import SERVICE
 from iredldap.web.endpoints.session import SESSION
@@ -43,6 +44,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *TOKENS,
     *SERVICE,
 )
+
+SERVED: tuple[Endpoint, ...] = (*ENDPOINTS, *(params_of(row) for row in ENDPOINTS if has_view(row)))
+"""All of them, and the paths of views, which follow from the rows of reads."""
 
 OPERATIONS: Mapping[str, Operation] = {row.id: row.operation for row in ENDPOINTS if row.operation}
 """Functions that make the plans of changes, by the id of the endpoint."""

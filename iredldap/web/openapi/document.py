@@ -5,7 +5,7 @@ from typing import Any
 from iredldap import __version__
 from iredldap.dit import api_tokens
 from iredldap.web.endpoints.endpoint import Endpoint
-from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.index import SERVED
 from iredldap.web.openapi import requests
 from iredldap.web.openapi.choices import CHOICES
 from iredldap.web.openapi.groups import GROUPS, group_of
@@ -114,7 +114,7 @@ def scopes_of(endpoint: Endpoint) -> str:
 
 
 def _areas() -> list[Any]:
-    used = {group_of(endpoint) for endpoint in ENDPOINTS}
+    used = {group_of(endpoint) for endpoint in SERVED}
     return [area for area in GROUPS if area in used]
 
 
@@ -126,7 +126,7 @@ def _forms() -> dict[str, Any]:
 
 def _operations() -> dict[tuple[str, str], list[Endpoint]]:
     found: dict[tuple[str, str], list[Endpoint]] = {}
-    for endpoint in ENDPOINTS:
+    for endpoint in SERVED:
         found.setdefault((described_at(endpoint), endpoint.method), []).append(endpoint)
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from iredldap.dit.field_schemas import properties
 from iredldap.dit.fields import Field, Table
+from iredldap.dit.views.rows import VIEW
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
@@ -77,7 +78,9 @@ def parameters(path: str, endpoint: Endpoint) -> list[dict[str, Any]]:
     # OpenAPI has one place for a parameter, and the body is where most clients send those of a
     # change. That the query string does as well is said in the description.
     if endpoint.table and not has_form(endpoint):
-        described += [_query(name, schema) for name, schema in properties(endpoint.table).items()]
+        # A view has a path of its own: not all generators know answers of several types.
+        table = tuple(row for row in endpoint.table if row is not VIEW)
+        described += [_query(name, schema) for name, schema in properties(table).items()]
     if dry_runs.is_offered(endpoint) and not dry_runs.has_own_row(endpoint):
         described.append(_query(dry_runs.NAME, _DRY_RUN))
     return [*described, *_headers(endpoint)]

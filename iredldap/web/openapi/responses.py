@@ -4,16 +4,15 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from iredldap.dit.views import schemas as views
 from iredldap.errors import PasswordMismatch
 from iredldap.operations import dispatch
 from iredldap.web import dry_runs
 from iredldap.web.endpoints.endpoint import Endpoint
-from iredldap.web.endpoints.index import ENDPOINTS
+from iredldap.web.endpoints.index import SERVED
 from iredldap.web.openapi.parts import COUNT, TEXT, reference
 from iredldap.web.openapi.profiles import LISTINGS
 from iredldap.web.openapi.requests import keeps_answers
-from iredldap.web.openapi.schemas import DATA, ENVELOPES, envelope
+from iredldap.web.openapi.schemas import ENVELOPES, envelope
 from iredldap.web.origins import SAFE_METHODS
 from iredldap.web.responses import JSON, status_of_code
 
@@ -123,7 +122,7 @@ _UNCHANGED = "NotModified"
 
 def shared() -> dict[str, Any]:
     """Return the answers that operations refer to, by name: refusals one for each status."""
-    found = {status for row in ENDPOINTS for status in _by_status((row,))} - {HTTPStatus.OK}
+    found = {status for row in SERVED for status in _by_status((row,))} - {HTTPStatus.OK}
     return {
         _ACCEPTED: {
             "description": "Asked for with `Prefer: respond-async`: nothing is left to refuse, and"
@@ -138,7 +137,7 @@ def shared() -> dict[str, Any]:
 
 def envelopes() -> dict[str, Any]:
     """Return the schemas of answers by name: a success with each shape of data, and the others."""
-    shapes = dict.fromkeys(shape for row in ENDPOINTS if row.returns for shape in _shapes(row))
+    shapes = dict.fromkeys(shape for row in SERVED if row.returns for shape in _shapes(row))
     return {**ENVELOPES, **{_answer(shape): envelope(shape) for shape in ("Promise", *shapes)}}
 
 
@@ -249,16 +248,9 @@ def _shapes(endpoint: Endpoint) -> tuple[str, ...]:
     lacks; before a list of names it is the first one, too.
     """
     if endpoint.shape in LISTINGS:
-        return (f"{endpoint.shape}Params", endpoint.shape, "Names", endpoint.shape)
-    if endpoint.view:
-        return _with_view(endpoint.shape, views.name(endpoint.view))
+        return (endpoint.shape, "Names", endpoint.shape)
     changes = endpoint.operation or endpoint.tries
     return ("DryRun", endpoint.shape) if changes else (endpoint.shape,)
-
-
-def _with_view(stored: str, view: str) -> tuple[str, ...]:
-    differs = "required" in DATA[view] or DATA[stored]["type"] != "object"
-    return (view, stored) if differs else (stored, view, stored)
 
 
 def _success_headers(endpoint: Endpoint) -> Iterator[str]:
@@ -272,7 +264,7 @@ def _success_headers(endpoint: Endpoint) -> Iterator[str]:
     yield from _LOGGED if endpoint.operation or endpoint.id == "ldif_restore" else ()
     yield from _KEPT if endpoint.id == "maillist_create" else ()
     yield from _SHARED if any(row.name == "maildir" for row in endpoint.table) else ()
-    yield from _NEXT if endpoint.shape in LISTINGS else ()
+    yield from _NEXT if endpoint.shape.removesuffix("Params") in LISTINGS else ()
     yield from _DRY if dry_runs.is_offered(endpoint) else ()
     yield from _COOKIE if endpoint.id == "login" else ()
 

@@ -309,6 +309,13 @@ class RowResource:
             setattr(self, f"on_{endpoint.method.lower()}", handler)
 
 
+class ReadingAlone:
+    """The handler of GET of a resource alone."""
+
+    def __init__(self, resource: object) -> None:
+        self.on_get = getattr(resource, "on_get")  # noqa: B009
+
+
 def link_next(request: falcon.Request, response: falcon.Response, cursor: str) -> None:
     """Lead to the next page in headers, by a cursor that a header can carry."""
     response.set_header("X-Next-Cursor", cursor)
@@ -319,7 +326,8 @@ def _with_cursor(request: falcon.Request, cursor: str) -> str:
     """Return the request for the page after a key, as a relative reference."""
     # From what was read, not from what was sent: an unknown parameter would be reported on every
     # page.
-    changes = request.context.parsed.changes
+    given = request.context.endpoint.given
+    changes = (one for one in request.context.parsed.changes if one not in given)
     sent = {change.field.name: ",".join(change.values) for change in changes}
     return f"{quote(request.root_path + request.path)}?{urlencode(sent | {'cursor': cursor})}"
 

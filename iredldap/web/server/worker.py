@@ -95,10 +95,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until the end."""
         # Not above: this module is loaded before the fork, the application after it.
-        from iredldap.web.endpoints.index import ENDPOINTS  # noqa: PLC0415
+        from iredldap.web.endpoints.index import SERVED  # noqa: PLC0415
         from iredldap.web.server.loads import Loads  # noqa: PLC0415
 
-        self._loads = Loads(ENDPOINTS)
+        self._loads = Loads(SERVED)
         # Before the first connection is registered: gunicorn has made one of its own in the
         # meantime.
         self.poller.close()

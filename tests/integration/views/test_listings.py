@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.client import Client, done, refused
 from tests.support.mlmmjadmin import MlmmjadminServer
+from tests.support.serving import Served
 from tests.support.views import view
 from tests.support.world import ADMIN, World
 
@@ -62,6 +63,29 @@ def test_a_listing_has_the_view_of_each_entry(api: Client, world: World, corp: s
         assert page == {name: wanted[name] for name in names[:2]}
         key = "domain" if kind == "domain" else "mail"
         assert {one[key]: one for one in lines(api, path, view="params")} == wanted
+
+
+def test_views_have_paths_of_their_own(api: Client, served: Served, corp: str) -> None:
+    """With the answers, rights and pages of the others; nothing is written there."""
+    for path, (kind, names) in LISTED.items():
+        one = f"/api/{kind}/{names[0]}"
+        answer = api.get(f"{one}/params")
+        assert answer.json()["_data"] == view(api, one)
+        assert answer.headers["ETag"] == api.get(one).headers["ETag"]
+        wanted = api.get(path, view="params").json()["_data"]
+        assert api.get(f"{path}/params").json()["_data"] == wanted
+        assert lines(api, f"{path}/params") == lines(api, path, view="params")
+        for place in (f"{path}/params", f"{one}/params"):
+            assert api.put(place, quota="1").status_code == 405
+            refused(served.client().get(place), 401, "LOGIN_REQUIRED")
+    answer = api.get(f"/api/users/{corp}/params", limit="2", fields="quota")
+    rest = api.get(answer.headers["Link"].partition("<")[2].partition(">")[0])
+    assert not rest.headers.get("X-Ignored-Parameters")
+    assert {name: {*one} for name, one in rest.json()["_data"].items()} == {
+        f"eve@{corp}": {"mail", "id", "quota"}
+    }
+    policy = f"/api/throttle/{corp}/inbound"
+    assert api.get(f"{policy}/params").json()["_data"] == view(api, policy)
 
 
 def test_fields_choose_parameters(api: Client, corp: str) -> None:
