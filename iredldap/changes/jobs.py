@@ -178,13 +178,13 @@ class Jobs:
         return job.id
 
     def find(self, number: str) -> Job | None:
-        """Read a job by its id; None if it is unknown, or was finished too long ago.
+        """Read a job by its id, as clients see it; None: unknown, or finished too long ago.
 
         Raises:
             ServerDown: If the state database does not respond.
         """
         self.start()
-        job = self._state.job(number)
+        job = self._state.job(number, with_work=False)
         if job and job.finished is not None and job.finished < self._forgotten(now_ms()):
             return None
         return job

@@ -24,7 +24,7 @@ from iredldap.gateways.tables.directory_writer import (
     DIRECTORY_WRITER,
 )
 from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
-from iredldap.gateways.tables.jobs import JOBS, UNFINISHED, WHOLE_JOB
+from iredldap.gateways.tables.jobs import JOB_WITHOUT_WORK, JOBS, UNFINISHED, WHOLE_JOB
 from iredldap.gateways.tables.node_keys import NODE_KEYS
 from iredldap.gateways.tables.sessions import GENERATIONS, IDENTITY, REVOKED
 from iredldap.gateways.tables.state import METADATA as _METADATA
@@ -168,18 +168,23 @@ class StateDatabase:
             connection.execute(sql.delete(JOBS).where(JOBS.c.finished < forgotten))
             connection.execute(sql.insert(JOBS).values(asdict(job)))
 
-    def job(self, number: str) -> Job | None:
+    def job(self, number: str, *, with_work: bool = True) -> Job | None:
         """Read a job by its id.
+
+        Args:
+            number: The id.
+            with_work: Whether `request` and `state` are read; else they are empty.
 
         Raises:
             ServerDown: If the database does not respond.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(WHOLE_JOB.where(JOBS.c.id == number)).first()
+            job = WHOLE_JOB if with_work else JOB_WITHOUT_WORK
+            row = connection.execute(job.where(JOBS.c.id == number)).first()
             return Job(**row._mapping) if row else None  # noqa: SLF001 - the documented name
 
     def jobs(self, wanted: JobFilter, forgotten: int, limit: int) -> list[Job]:
-        """Read jobs, the newest first.
+        """Read jobs, the newest first, with empty `request` and `state`.
 
         Args:
             wanted: Which ones.
@@ -201,7 +206,7 @@ class StateDatabase:
             same = sql.and_(JOBS.c.created == found, JOBS.c.id < wanted.before)
             terms.append(sql.or_(JOBS.c.created < found, same))
         newest_first = (JOBS.c.created.desc(), JOBS.c.id.desc())
-        query = WHOLE_JOB.where(*terms).order_by(*newest_first).limit(limit)
+        query = JOB_WITHOUT_WORK.where(*terms).order_by(*newest_first).limit(limit)
         with self._database.transaction() as connection:
             return [Job(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 

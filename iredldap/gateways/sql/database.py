@@ -48,6 +48,9 @@ Row = Mapping[str, Any]
 _SLOW = 0.8
 """Seconds from which on a failure counts as a time-out; less than any time-out."""
 
+_ABANDONED: list[object] = []
+"""Connections of the parent process: destroyed, they would be closed, which SQLite forbids."""
+
 
 class _Tried(Exception):
     """Ends a transaction that only tries what would happen."""
@@ -110,8 +113,10 @@ class Database:
         self._lock = threading.Lock()
         self._connections.reset()
         if self._made:
+            _ABANDONED.append(self._made.pool)
             self._made.dispose(close=False)
         if self._drivers:
+            _ABANDONED.append(self._drivers)
             self._drivers = DriverConnections(self._drivers.engine)
 
     def read(self, work: Callable[[sql.Connection], T]) -> T:

@@ -26,4 +26,11 @@ JOBS = sql.Table(
 )
 # By the names of their columns in the code: rows have those of the database otherwise.
 WHOLE_JOB = sql.select(*(column.label(column.key) for column in JOBS.c))
+# A request may hold a file of hundreds of megabytes, and clients ask for a job every second.
+JOB_WITHOUT_WORK = sql.select(
+    *(
+        (sql.literal("") if column.key in {"request", "state"} else column).label(column.key)
+        for column in JOBS.c
+    )
+)
 UNFINISHED = JOBS.c.status.in_(("queued", "running"))

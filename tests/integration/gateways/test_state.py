@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy.schema import CreateTable
 from iredldap.config.settings import Secret
 from iredldap.errors import ServerDown
 from iredldap.gateways.access.sessions import OpenedSession
-from iredldap.gateways.state import Job, StateDatabase, UnfinishedJob
+from iredldap.gateways.state import Job, JobFilter, StateDatabase, UnfinishedJob
 from iredldap.gateways.tables.jobs import JOBS
 from iredldap.gateways.tables.sessions import EVERYBODY, REVOKED
 from iredldap.gateways.tables.state import METADATA
@@ -507,6 +508,18 @@ class TestJobs:
         found = state.job("mine")
         assert found
         assert (found.done, found.worker, found.attempts) == (7, "other", 2)
+
+    def test_its_work_is_read_by_its_worker_only(self, open_: Open) -> None:
+        """It may be hundreds of megabytes, and clients ask for the job every second."""
+        state = open_()
+        state.add_job(job("mine", request="long", state="longer"), 0)
+
+        found = state.job("mine")
+        assert found
+        shown = replace(found, request="", state="")
+        assert (found.request, found.state) == ("long", "longer")
+        assert state.job("mine", with_work=False) == shown
+        assert state.jobs(JobFilter(), 0, 9) == [shown]
 
     def test_that_has_ended_is_not_changed_any_more(self, open_: Open) -> None:
         state = open_()
