@@ -96,7 +96,35 @@ def _tell_left_out(line: Mapping[str, Any]) -> None:
     click.echo(plain(f"{line['kind']} {name}: not written: {words}"), err=True)
 
 
-@click.command("diff")
+@contextmanager
+def _two_is_free() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as ex:
+        if ex.exit_code == DIFFERENT:
+            ex.exit_code = ExitStatus.REFUSED  # type: ignore[misc]
+        raise
+
+
+class ComparingCommand(click.Command):
+    """A command that ends with 2 only if something would change.
+
+    Of others that is the status of a wrong command line or configuration: a check in a repository
+    that lets 2 pass would pass without having compared anything.
+    """
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Parse the command line."""
+        with _two_is_free():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _two_is_free():
+            return super().invoke(ctx)
+
+
+@click.command("diff", cls=ComparingCommand)
 @_FILE
 @_PRUNE
 @click.option(
@@ -114,7 +142,7 @@ def diff(
     """Print what `iredldap apply FILE` would change (-: standard input), and change nothing.
 
     The exit status is 0 if nothing would change, 2 if something would, and 1 if lines would be
-    refused.
+    refused, or the command line or configuration is wrong.
     """
     with seekable(file) as data, _opened(config, url) as api:
         report = requests.report(api, _asked(file, data, prune=prune, dry_run=True))

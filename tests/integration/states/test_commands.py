@@ -43,6 +43,15 @@ def way(
         yield ("--url", api.url)
 
 
+@pytest.mark.parametrize("words", [("--prun",), ("--format", "xml"), ("--config", "nowhere.toml")])
+def test_only_a_difference_ends_with_two(words: tuple[str, ...], tmp_path: Path) -> None:
+    """A check in a repository lets 2 pass, and nothing was compared here."""
+    path = tmp_path / "state.ndjson"
+    path.write_text('{"kind": "domain", "domain": "home.test"}\n')
+    ended = run("diff", *words, path)
+    assert (ended.exit_code, ended.stdout) == (1, ""), ended.output
+
+
 def test_a_state_is_compared_and_applied(way: Way, world: World, tmp_path: Path) -> None:
     path = tmp_path / "state.ndjson"
     written = run("snapshot", "home.test", *way)
