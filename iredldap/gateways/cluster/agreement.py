@@ -38,7 +38,7 @@ _LEAST_MARGIN = 0.5
 _FIRST_ROW = 5.0
 """Seconds that the first request of a process waits for the row."""
 
-_SEEN_AGAIN = 1.0
+SEEN_AGAIN = 1.0
 """Seconds since its last answer for which the writer counts as seen."""
 
 log = structlog.get_logger("iredldap.writer")
@@ -253,7 +253,7 @@ class Agreement:
         return View(now(), held, self.times, sights, uris, equal)
 
     def _was_seen(self, sight: Sight) -> bool:
-        return sight.is_healthy and now() - (sight.answered or 0) < _SEEN_AGAIN
+        return sight.is_healthy and now() - (sight.answered or 0) < SEEN_AGAIN
 
     def _read(self) -> WriterRow | None:
         # One at a time, so that a slow answer never replaces a later one.

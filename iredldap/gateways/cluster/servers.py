@@ -10,7 +10,7 @@ import structlog
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.errors import ServerDown
-from iredldap.gateways.cluster.agreement import Agreement, NoWriter, unnamed
+from iredldap.gateways.cluster.agreement import SEEN_AGAIN, Agreement, NoWriter, unnamed
 from iredldap.gateways.cluster.clock import now
 from iredldap.gateways.cluster.confirmation import PendingChange
 from iredldap.gateways.cluster.joining import Joining, Opener
@@ -125,7 +125,9 @@ class AgreedServers(LdapServers):
             return
         if not self.agreement.names(held.row):
             raise ServerDown(unnamed(held.row.uri))
-        if not sights[held.row.uri].is_healthy:
+        silent_since = sights[held.row.uri].silent_since
+        # Not by a note from before it fell, or from a moment after: then all nodes would be out.
+        if silent_since is not None and held.seen_after(silent_since + SEEN_AGAIN):
             raise ServerDown(f"{held.row.uri}: the writer answers others, but not this node")
 
     def _current(self) -> PendingChange | None:

@@ -157,6 +157,10 @@ class Held:
     def is_valid(self, now: float) -> bool:
         return now < self.until
 
+    def seen_after(self, moment: float) -> bool:
+        """Return whether a worker has noted after a moment that the writer answers it."""
+        return self.asked - self.row.unseen > moment
+
     def may_write(self, now: float) -> bool:
         """Return whether writes may be sent to the writer of the row."""
         return self.row.usable and self.is_valid(now)
