@@ -218,7 +218,11 @@ class TestWriterGone:
         def steps() -> None:
             with node.directory.change():
                 node.directory.write(change("begun.test", "first step"))
-                assert insistent(lambda: node.register.change_row(Promote(row, uri), limits))
+                # With what it has: without that all of the former one's would be strays.
+                seen = node.servers.agreement.sight(uri).last
+                assert seen
+                done = Promote(row, uri), limits, seen.vector
+                assert insistent(lambda: node.register.change_row(*done))
                 wait_until(lambda: self._knows(node, row.epoch + 1))
                 node.directory.write(change("begun.test", "second step"))
 
