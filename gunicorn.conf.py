@@ -6,6 +6,8 @@ import logging
 import os
 from typing import Any
 
+# Loaded before the fork: each worker would do so for half a second and more, and keep a copy.
+import iredldap.app  # noqa: F401
 from iredldap.config import current
 from iredldap.web import slots
 from iredldap.web.logs import WithoutSecrets, write_json_lines
