@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from iredldap.config.settings import Secret
 from iredldap.dit.change_ids import first_id
 from iredldap.dit.change_log import LoggedChange
-from iredldap.gateways.sql.creation import creating
+from iredldap.gateways.sql.creation import creating, make_missing
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.prepared import Prepared
 from iredldap.gateways.sql.sqlite_files import file_named, has_large_log, url_beside, write_ahead
@@ -28,7 +28,6 @@ from iredldap.gateways.tables.changes import (
     IS_AN_UNDO,
     IS_OF_A_JOB,
     IS_OPEN,
-    METADATA,
     NAME_LENGTH,
     TARGETS,
     change_of,
@@ -345,10 +344,7 @@ def _make(engine: sql.Engine) -> None:
     if engine.dialect.name == "sqlite":
         write_ahead(engine, is_flushed=False)
     with creating(engine) as connection:
-        METADATA.create_all(connection)
-        # Those that a version before lacked; a table that is there is left as it is otherwise.
-        for index in CHANGES.indexes:
-            index.create(connection, checkfirst=True)
+        make_missing(connection, (CHANGES, CHUNKS, TARGETS), *CHANGES.indexes)
 
 
 def _probing_row() -> sql.Executable:

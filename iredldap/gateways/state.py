@@ -13,7 +13,7 @@ import sqlalchemy as sql
 
 from iredldap.config.settings import Secret
 from iredldap.gateways.access.sessions import StoredSessions
-from iredldap.gateways.sql.creation import creating
+from iredldap.gateways.sql.creation import creating, make_missing
 from iredldap.gateways.sql.database import Database
 from iredldap.gateways.sql.statements import upsert
 from iredldap.gateways.tables.api_tokens import API_TOKENS
@@ -27,9 +27,7 @@ from iredldap.gateways.tables.idempotent_answers import IDEMPOTENT_ANSWERS
 from iredldap.gateways.tables.jobs import JOB_WITHOUT_WORK, JOBS, UNFINISHED, WHOLE_JOB
 from iredldap.gateways.tables.node_keys import NODE_KEYS
 from iredldap.gateways.tables.sessions import GENERATIONS, IDENTITY, REVOKED
-from iredldap.gateways.tables.state import METADATA as _METADATA
 
-# Made together: the metadata has what is in other modules as soon as these are loaded.
 _TABLES = (
     IDENTITY,
     REVOKED,
@@ -301,6 +299,6 @@ def _make_tables(engine: sql.Engine) -> None:
         identity = {"number": 1, "id": secrets.token_hex(8), "born": born}
         # Before the list of revoked sessions: in MariaDB each table stays where a later step fails,
         # and a list without an identity would be taken for one of an earlier version.
-        IDENTITY.create(connection, checkfirst=True)
+        make_missing(connection, (IDENTITY,))
         upsert(connection, IDENTITY, [identity], ("number",))
-        _METADATA.create_all(connection, _TABLES)
+        make_missing(connection, _TABLES)

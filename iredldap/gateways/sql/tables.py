@@ -1,7 +1,8 @@
 """Tables: their columns, what these hold, and how they are created in SQLite."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,13 @@ def from_script(script: Path) -> Callable[[sql.Engine], None]:
         if engine.dialect.name != "sqlite":
             return
         write_ahead(engine, is_flushed=True)
-        text = script.read_text(encoding="utf-8")
         with engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             try:
                 # A second process waits here, and then finds the tables.
                 driver.execute("BEGIN IMMEDIATE")
                 if not driver.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    for statement in _statements(text):
+                    for statement in _statements(script):
                         driver.execute(statement)
                 driver.execute("COMMIT")
             finally:
@@ -83,11 +83,13 @@ def from_script(script: Path) -> Callable[[sql.Engine], None]:
     return make
 
 
-def _statements(script: str) -> Iterator[str]:
+@cache
+def _statements(script: Path) -> list[str]:
     """Split a script of SQLite into statements, which may contain semicolons."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
+    statements, statement = [], ""
+    for line in script.read_text(encoding="utf-8").splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
-            yield statement
+            statements.append(statement)
             statement = ""
+    return statements
