@@ -1,6 +1,7 @@
 """Find the classes of refusals by their codes."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from iredldap import directory_errors, errors, http_errors, limit_errors, undo_errors
 from iredldap.errors import PasswordMismatch, Refusal, WeakPassword
@@ -39,6 +40,7 @@ def refusals() -> Iterator[type[Refusal]]:
                 yield kind
 
 
+@cache
 def of_code(code: str) -> type[Refusal]:
     """Return the class of a code; of the two of `INVALID_CREDENTIALS` that of a login.
 
