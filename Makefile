@@ -12,6 +12,10 @@ ARGS ?=
 TESTS := $(if $(AREA),$(wildcard tests/$(AREA) tests/unit/$(AREA) tests/unit/*/$(AREA) tests/integration/$(AREA)))
 $(if $(AREA),$(if $(TESTS),,$(error no folder of tests is called $(AREA))))
 
+# Modules are compiled once, also where somebody has said otherwise: each of the five processes of
+# the tests, and each command that these start, would compile the same ones for a second or more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 # Two steps at once could both want to install packages.
 .NOTPARALLEL:
