@@ -37,13 +37,14 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 @pytest.fixture(scope="session")
 def parsed_once() -> Iterator[None]:
     """Parse what a server tells of its schema once; each app would, for 25 ms and more."""
-    kept: dict[str, Schema] = {}
+    kept: list[tuple[Mapping[str, Sequence[bytes]], Schema]] = []
 
     def parsed(found: Mapping[str, Sequence[bytes]]) -> Schema:
-        told = repr(sorted(found.items()))
-        if told not in kept:
-            kept[told] = Schema(found)
-        return kept[told]
+        for told, schema in kept:
+            if told == found:
+                return schema
+        kept.append(({**found}, Schema(found)))
+        return kept[-1][1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("iredldap.gateways.ldap.schema_cache.Schema", parsed)
