@@ -22,6 +22,7 @@ NAMES = (
     "members",
     "domains",
     "imports",
+    "states",
     "wblist",
     "races",
     "turns",

@@ -106,7 +106,7 @@ def _round(slapd: Slapd, number: int) -> Iterator[Result]:
         file = Path(folder) / "users.csv"
         file.write_text(_csv(ours), "utf-8")
         with sqlite() as urls:
-            variables = _variables(slapd, Path(folder), urls)
+            variables = variables_of(slapd, Path(folder), urls)
             command = [sys.executable, "-c", "from iredldap.cli import main; main()", "import"]
             imported = _timed([*command, str(file)], variables)
             again = _timed([*command, str(file)], variables)
@@ -128,7 +128,8 @@ def _csv(domain: str) -> str:
     return "\r\n".join([*rows, ""])
 
 
-def _variables(slapd: Slapd, folder: Path, urls: object) -> dict[str, str]:
+def variables_of(slapd: Slapd, folder: Path, urls: object) -> dict[str, str]:
+    """Write a configuration of a directory; return the environment of commands that use it."""
     path = folder / "iredldap.toml"
     where = {"uri": [slapd.ldapi], "suffix": SUFFIX, "bind_dn": f"cn=vmailadmin,{SUFFIX}"}
     path.write_text(installation.configuration({"ldap": where}))

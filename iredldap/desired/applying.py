@@ -67,8 +67,7 @@ class Applying:
         self._prune = prune
         self._advance = advance
         self.report = StateReport(lines=len(state.lines))
-        has_hashes = any(f'"{HASH}"' in line.text for line in state.lines)
-        self._present = Present(gate.context, hashes=has_hashes)
+        self._present = Present(gate.context, hashes=state.has_hashes)
         self._by_kind: dict[EntryKind, list[StateLine]] = {kind: [] for kind in ENTRY_KINDS}
         self._policies: list[StateLine] = []
         for line in state.lines:
@@ -187,7 +186,7 @@ class Applying:
                 elif existing is None and self._is_there(line):
                     new.append(line)
             if kind is USER and not self._gate.dry_run:
-                create_users(self._gate, new, self.report)
+                create_users(self._gate, new, self.report, self._state.addresses)
             else:
                 for line in new:
                     self._create(kind, line)

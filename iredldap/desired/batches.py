@@ -195,7 +195,12 @@ class _Batch:
         self, rows: Sequence[UserRow], wanted: Mapping[int, Request], held: frozenset[str]
     ) -> list[UserRow]:
         """Do what can be done together; return the rows that are left."""
-        near = Neighbourhood(self._context, {row.mail: row.addresses for row in rows})
+        paths = {row.mail: row.parsed.value("maildir") or "" for row in rows}
+        near = Neighbourhood(
+            self._context,
+            {row.mail: row.addresses for row in rows},
+            {mail: path for mail, path in paths.items() if path},
+        )
         later, additions = list[UserRow](), list[tuple[UserRow, Plan]]()
         for row in rows:
             try:

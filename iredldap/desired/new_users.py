@@ -1,6 +1,7 @@
 """Create the users of a state together, as an import does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from iredldap.desired.batches import Batches
 from iredldap.desired.differences import parts
@@ -9,7 +10,6 @@ from iredldap.desired.lines import StateLine, form_values
 from iredldap.desired.outcomes import StateReport
 from iredldap.desired.rows import LISTS, UserRow
 from iredldap.desired.rows import USER as NEW_USER
-from iredldap.desired.state_kinds import USER
 from iredldap.errors import Refusal
 
 _TABLE = tuple(row for row in NEW_USER if row is not LISTS)
@@ -18,13 +18,16 @@ _PLAIN = ("isGlobalAdmin", "no")
 """What a new user is without being asked for; to ask costs a search for the domains of each."""
 
 
-def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) -> None:
-    """Create users, each with all of its parameters but those that name others.
+def create_users(
+    gate: Gate, lines: Sequence[StateLine], report: StateReport, coming: frozenset[str]
+) -> None:
+    """Create users, each with all of its parameters.
 
     Args:
         gate: For whom; its changes are those of the users.
         lines: Users that do not exist.
         report: Gets what became of them.
+        coming: Addresses that other lines will make: users may refer to them already.
 
     Raises:
         ServerDown, ChangeLogUnavailable: As `Batches.run`.
@@ -34,14 +37,14 @@ def create_users(gate: Gate, lines: Sequence[StateLine], report: StateReport) ->
         form = {
             name: form_values(value)
             for name, value in parts(_TABLE, line.params)[0].items()
-            if name not in USER.references and value not in ("", []) and (name, value) != _PLAIN
+            if value not in ("", []) and (name, value) != _PLAIN
         }
         try:
             rows.append(UserRow(line.number, line.name, strictly(_TABLE, form)))
         except Refusal as refusal:
             report.refuse(line, refusal)
     batches = Batches(
-        gate.context,
+        replace(gate.context, coming=gate.context.coming | coming),
         gate.log,
         gate.calls.permit,
         gate.of,

@@ -109,21 +109,21 @@ class StateReport:
         """Return it for an answer, sorted by lines."""
         counts = self.counts()
         told = [
-            one.as_json(has_details=has_details)
+            one
             for one in (
                 *(self.outcomes[number] for number in sorted(self.outcomes)),
                 *self.deleted,
             )
             if one.result != "unchanged" or one.ignored
         ]
-        refused = [one for one in told if one["result"] == "refused"]
-        others = [one for one in told if one["result"] != "refused"]
+        refused = [one for one in told if one.result == "refused"]
+        others = [one for one in told if one.result != "refused"]
         return {
             "dry_run": dry_run,
             "lines": self.lines,
             "changes": sum(counts[one] for one in ("created", "renamed", "updated", "deleted")),
             **{str(one): count for one, count in counts.items()},
-            "refusals": refused,
-            "changed": others[:MOST_SHOWN],
+            "refusals": [one.as_json(has_details=has_details) for one in refused],
+            "changed": [one.as_json(has_details=has_details) for one in others[:MOST_SHOWN]],
             "changed_left_out": max(0, len(others) - MOST_SHOWN),
         }

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from iredldap.directory_errors import Unplaced
 from iredldap.dit import depth, filters, names
-from iredldap.dit.change_log import LoggedChange
+from iredldap.dit.change_log import LoggedChange, Row
 from iredldap.dit.entry import Entry
 from iredldap.dit.left_alone import LeftAlone
 from iredldap.errors import Refusal
@@ -193,12 +193,29 @@ class Outside:
     """Write outside the directory; idempotent.
 
     Its gateways report the rows that it changes (`gateways/touched_rows.py`). `undo` reverts it,
-    where the entry that it was done for is not added.
+    where the entry that it was done for is not added. `shared`: how it is done at once for several
+    plans.
     """
 
     meaning: str
     work: Callable[[], object]
     undo: Callable[[], None] | None = None
+    shared: "SharedWork | None" = None
+
+
+@dataclass(frozen=True)
+class SharedWork:
+    """Work that can be done for the values of several plans at once.
+
+    Args:
+        value: What it is done for here.
+        work: Does it for several values.
+        owns: Returns whether a row that it has changed is one of this value.
+    """
+
+    value: str
+    work: Callable[[Collection[str]], object]
+    owns: Callable[[Row], bool]
 
 
 Step = Operation | Sweep | Recheck | Outside

@@ -14,7 +14,7 @@ from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.tables.deleted_mailboxes import DeletedMailbox
 from iredldap.operations.context import Context, PathVariables
-from iredldap.operations.mailboxes import owners_of
+from iredldap.operations.near_mailboxes import owners_of
 
 
 def days_kept(context: Context, path: PathVariables) -> int:

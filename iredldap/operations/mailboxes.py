@@ -10,12 +10,13 @@ Source: `docs/decisions/0024-a-mailbox-belongs-to-one-account.md`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 
 from iredldap.config.accounts import AccountSettings
 from iredldap.dit import mail_names, mailbox, names
@@ -31,6 +32,12 @@ from iredldap.errors import (
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.tables.deleted_mailboxes import DeletedMailbox
 from iredldap.operations.context import Context
+from iredldap.operations.near_mailboxes import (
+    NearMailboxes,
+    home_of_path,
+    look_near,
+    owners_of,
+)
 from iredldap.operations.outside_systems import OutsideSystems
 
 _SKEW = timedelta(days=2)
@@ -51,6 +58,8 @@ class MailboxAssignment:
         exempt: Directories in which mailboxes are made even if another account has them.
         others: Accounts that the mailbox is deliberately shared with: addresses by DN, lower case.
         takes_over: Returns whether the deleted mailbox of a row may become this one.
+        was_deleted: Whether there is such a row.
+        again: Looks for such rows once more; None: by a query of its own.
     """
 
     mail: str
@@ -61,6 +70,8 @@ class MailboxAssignment:
     exempt: frozenset[str] = frozenset()
     others: Mapping[str, str] = field(default_factory=dict)
     takes_over: Callable[[DeletedMailbox], bool]
+    was_deleted: bool = False
+    again: Callable[[], Sequence[DeletedMailbox]] | None = None
 
     @property
     def shared_with(self) -> tuple[str, ...]:
@@ -241,7 +252,12 @@ def _was_of(mail: str, row: DeletedMailbox) -> bool:
 
 
 def check_requested(
-    context: Context, base: Callable[[], str], mail: str, dn: str, path: str
+    context: Context,
+    base: Callable[[], str],
+    mail: str,
+    dn: str,
+    path: str,
+    near: Mapping[str, NearMailboxes] = MappingProxyType({}),
 ) -> MailboxAssignment:
     """Check a path that a request names for a mailbox.
 
@@ -256,33 +272,26 @@ def check_requested(
         mail: Address of the account.
         dn: Its entry.
         path: The path.
+        near: What was found by `look_near`, where that is so for this path.
 
     Raises:
         PermissionDenied: If a normal admin names one outside of the directory of the domain.
         MailboxInUse: If it touches the mailbox of another account, or one that was deleted.
         ServerDown: If the database of deleted mailboxes does not answer.
     """
-    directory, outside, caller = context.directory, context.outside, context.caller
+    caller = context.caller
     wanted, name = mailbox.normalized(path), mail_names.domain_of(mail)
     if not caller.is_global:
         _require_mailbox_in_domain(name, base(), wanted)
     # The mailbox around it is a user's, was one or becomes one: with its removal this one would go.
     if mailbox.is_inside_a_mailbox(wanted):
         raise MailboxInUse(f"{wanted} lies inside a mailbox", parameter="maildir")
-    tree = directory.tree
-    query = mailbox.overlap_query(tree.base, (wanted,))
-    others = {}
-    path_set = PathSet([wanted])
-    # Inside the directory of the domain a few mailboxes can be near, elsewhere any: then all
-    # accounts of the directory are read.
-    at_home = wanted.startswith(mailbox.folders(name, base()))
-    near = chain(
-        directory.stream(query),
-        # The directory of a domain holds the mailboxes of that domain, and unusual ones.
-        directory.stream(mailbox.mailboxes_query((at_home and names.domain_dn(dn)) or tree.base)),
-        outside.unusual_paths.touching(directory, path_set) if at_home else (),
+    found = (
+        near.get(wanted)
+        or look_near(context, {wanted: partial(home_of_path, wanted, name, base, dn)})[wanted]
     )
-    for owner, address, theirs in owners_of(near, path_set):
+    others = {}
+    for owner, address, theirs in found.owners:
         if names.same_dn(owner, dn):
             continue
         # Exactly the same path is a team's mailbox, made on purpose. To share a mailbox gives the
@@ -295,9 +304,16 @@ def check_requested(
         return caller.manages(row.domain.lower())
 
     place = MailboxAssignment(
-        mail=mail, dn=dn, path=wanted, query=query, others=others, takes_over=takes_over
+        mail=mail,
+        dn=dn,
+        path=wanted,
+        query=mailbox.overlap_query(context.directory.tree.base, (wanted,)),
+        others=others,
+        takes_over=takes_over,
+        was_deleted=bool(found.deleted),
+        again=found.again,
     )
-    for row in _rows(outside, place):
+    for row in found.deleted:
         if not _is_taken_over(place, row):
             raise MailboxInUse(f"{wanted}: {row.maildir} was {row.username}'s", parameter="maildir")
     return place
@@ -310,8 +326,11 @@ def _require_mailbox_in_domain(name: str, base: str, path: str) -> None:
 
 
 def reclaiming(outside: OutsideSystems, place: MailboxAssignment) -> Iterator[Outside]:
-    """Yield the step that takes over a deleted mailbox, if there can be one at the path."""
-    if place.may_be_taken_over:
+    """Yield the step that takes over a deleted mailbox, if there is one at the path.
+
+    One that is recorded after it was looked for is found by `recheck`.
+    """
+    if place.was_deleted or (place.may_be_taken_over and place.again is None):
         outside.ask()
         yield outside.reclaiming_paths(place.path)
 
@@ -347,7 +366,7 @@ def recheck(
             # A deletion that records this path now had its account there when the path was chosen,
             # so the path would not have been chosen.
             return True
-        rows = _rows(outside, place)
+        rows = place.again() if place.again else _rows(outside, place)
         if not all(_is_taken_over(place, row) for row in rows):
             return False
         if rows:
@@ -375,13 +394,3 @@ def _rows(outside: OutsideSystems, place: MailboxAssignment) -> list[DeletedMail
 
 def _is_taken_over(place: MailboxAssignment, row: DeletedMailbox) -> bool:
     return mailbox.normalized(row.maildir) == place.path and place.takes_over(row)
-
-
-def owners_of(
-    entries: Iterable[Entry], path_set: PathSet, exempt: frozenset[str] = frozenset()
-) -> Iterator[tuple[str, str, str]]:
-    """Yield DN, address and path of the accounts whose mailboxes touch some directories."""
-    for entry in entries:
-        path = mailbox.location(entry)
-        if path not in exempt and path_set.overlapping(path):
-            yield entry.dn, entry.folded("mail"), path

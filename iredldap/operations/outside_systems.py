@@ -11,8 +11,9 @@ import structlog
 
 from iredldap.config.sections import Config
 from iredldap.dit import mailbox
+from iredldap.dit.change_log import Row
 from iredldap.dit.entry import Entry
-from iredldap.dit.plan import Outside
+from iredldap.dit.plan import Outside, SharedWork
 from iredldap.errors import ServerDown
 from iredldap.gateways.amavisd import Amavisd
 from iredldap.gateways.iredadmin import Iredadmin, Usage
@@ -198,4 +199,12 @@ class OutsideSystems:
 
     def reclaiming_paths(self, *paths: str) -> Outside:
         """Return the step that keeps the mailboxes at some paths from being removed."""
-        return Outside("keep the mailboxes", lambda: self.iredadmin.reclaim_mailboxes(paths))
+        work = self.iredadmin.reclaim_mailboxes
+        shared = None
+        if len(paths) == 1:
+
+            def owns(row: Row) -> bool:
+                return mailbox.normalized(str(row.get("maildir", ""))) == paths[0]
+
+            shared = SharedWork(paths[0], work, owns)
+        return Outside("keep the mailboxes", lambda: work(paths), shared=shared)

@@ -7,22 +7,23 @@ an addition that is refused has changed nothing.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
 from iredldap.changes.steps import run_step
 from iredldap.changes.together.log_buffer import LogBuffer
-from iredldap.dit.change_log import TouchedEntry
+from iredldap.dit.change_log import TouchedEntry, TouchedRows
 from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.filters import either
-from iredldap.dit.plan import Add, Operation, Plan, Recheck
+from iredldap.dit.plan import Add, Operation, Outside, Plan, Recheck, SharedWork
 from iredldap.errors import NoSuchAccount, Refusal
 from iredldap.gateways.directory import Directory
 from iredldap.gateways.recorded_directory import RecordedDirectory
 from iredldap.gateways.recorder import Recorder
+from iredldap.gateways.touched_rows import collected
 
 _EQUALITY = re.compile(r"\(([A-Za-z][\w;-]*)=([^()*]*)\)")
 _OTHER = re.compile(r"\((?:[^()]*(?:[<>~]=|\*)|entryDN=)[^()]*\)")
@@ -30,9 +31,16 @@ _ESCAPED = re.compile(r"\\([0-9a-f]{2})")
 
 
 def is_addition(plan: Plan) -> bool:
-    """Return whether a plan adds one entry, and does nothing else than to check it again."""
-    additions = [step for step in plan.steps if isinstance(step, Add)]
-    return len(additions) == 1 and all(isinstance(step, Add | Recheck) for step in plan.steps)
+    """Return whether a plan adds one entry, and does nothing else than to check it again.
+
+    Before the addition it may do what can be done for several plans at once.
+    """
+    steps = [step for step in plan.steps if not isinstance(step, Recheck)]
+    return (
+        bool(steps)
+        and isinstance(steps[-1], Add)
+        and all(isinstance(step, Outside) and step.shared for step in steps[:-1])
+    )
 
 
 @dataclass
@@ -74,6 +82,7 @@ def add_all(directory: Directory, log: LogBuffer, additions: Sequence[Addition])
         operation = without_duplicates(add, directory.equality_of)
         sent[id(operation)] = one
         operations.append(operation)
+    _work_outside(additions, log)
     recorder = _Recorder({number: one.recording for number, one in sent.items()}, log)
     for operation, refusal in RecordedDirectory(directory, recorder).pipeline(operations):
         one = sent[id(operation)]
@@ -82,6 +91,41 @@ def add_all(directory: Directory, log: LogBuffer, additions: Sequence[Addition])
             # The container is missing, which comes with its first entry.
             one.refusal = _alone(directory, one, operation)
     _check_again(directory, [one for one in additions if one.refusal is None])
+
+
+def _work_outside(additions: Sequence[Addition], log: LogBuffer) -> None:
+    """Do what comes before the additions, for all of them at once; each change has its own rows.
+
+    Raises:
+        ChangeLogUnavailable: If it cannot be recorded, and changes are refused then.
+        ServerDown: If a database does not answer.
+    """
+    by_work = defaultdict[Callable[[Collection[str]], object], list[tuple[Addition, SharedWork]]](
+        list
+    )
+    for one in additions:
+        for step in one.plan.steps:
+            if isinstance(step, Outside) and step.shared:
+                one.recording.announce_outside(step.meaning)
+                by_work[step.shared.work].append((one, step.shared))
+    if not by_work:
+        return
+    log.flush_beginnings()
+    for work, pairs in by_work.items():
+        with collected() as rows:
+            try:
+                work([shared.value for _, shared in pairs])
+            finally:
+                for one, shared in pairs:
+                    one.recording.record_outside(_own(rows, shared))
+
+
+def _own(rows: Iterable[TouchedRows], shared: SharedWork) -> Iterator[TouchedRows]:
+    for touched in rows:
+        before = tuple(filter(shared.owns, touched.before))
+        after = tuple(filter(shared.owns, touched.after))
+        if before or after:
+            yield replace(touched, before=before, after=after)
 
 
 class _Recorder(Recorder):

@@ -37,7 +37,7 @@ from iredldap.operations.context import Context, PathVariables, Shown
 from iredldap.operations.context import Operation as MakePlan
 from iredldap.operations.domains import domains
 from iredldap.operations.lists import maillists, subscribable
-from iredldap.operations.mailboxes import owners_of
+from iredldap.operations.near_mailboxes import owners_of
 from iredldap.operations.renames import rename
 from iredldap.operations.users import protected, users
 

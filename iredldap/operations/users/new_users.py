@@ -8,9 +8,10 @@ looked for together.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 from iredldap import finders
-from iredldap.dit import clashes, domain, mail_names, mailbox, settings, user
+from iredldap.dit import clashes, domain, mail_names, mailbox, names, settings, user
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Parsed
 from iredldap.dit.filters import either, equals, every
@@ -21,6 +22,7 @@ from iredldap.operations import mailboxes
 from iredldap.operations.context import Context, PathVariables
 from iredldap.operations.known.account_counts import Occupancy
 from iredldap.operations.mailboxes import PathCandidate
+from iredldap.operations.near_mailboxes import NearMailboxes, home_of_path, look_near
 from iredldap.operations.users import user_update, users
 from iredldap.operations.users.surroundings import Surroundings, default_lists, look_around
 from iredldap.operations.users.users import NewUser
@@ -94,6 +96,10 @@ class _Among(Surroundings):
 
     batch: _Batch
     holders: Mapping[str, list[Entry]]
+    near: Callable[[], Mapping[str, NearMailboxes]]
+
+    def near_paths(self) -> Mapping[str, NearMailboxes]:
+        return self.near()
 
     def taken(self, addresses: Iterable[str]) -> set[str]:
         return {address for address in addresses if self.holders.get(address)}
@@ -125,10 +131,14 @@ class Neighbourhood:
     Args:
         context: Where.
         wanted: By the address of each user, the further addresses that are asked for.
+        paths: By those of some of them, the path that is asked for its mailbox.
     """
 
-    def __init__(self, context: Context, wanted: Mapping[str, Iterable[str]]) -> None:
+    def __init__(
+        self, context: Context, wanted: Mapping[str, Iterable[str]], paths: Mapping[str, str]
+    ) -> None:
         self._context = context
+        self._paths = paths
         self._batch = _Batch()
         self._domains = _domains(context, mail_names.domains_of(wanted))
         addresses = {*wanted, *(address for more in wanted.values() for address in more)}
@@ -137,8 +147,9 @@ class Neighbourhood:
             aliases = domain.alias_domains(home) if home else ()
             addresses.update(f"{local}@{alias}" for alias in aliases)
         self._candidates = {mail: mailboxes.first_candidate(context, mail) for mail in wanted}
-        mailboxes.search_deleted_several(context, self._candidates.values())
-        found = _accounts(context, addresses, self._candidates.values(), wanted)
+        generated = [one for mail, one in self._candidates.items() if mail not in paths]
+        mailboxes.search_deleted_several(context, generated)
+        found = _accounts(context, addresses, generated, wanted)
         self.holders = finders.by_address(filter(finders.is_account, found), addresses)
         self._named = defaultdict[str, list[Entry]](list)
         for entry in found:
@@ -165,7 +176,29 @@ class Neighbourhood:
                 *near,
             )
         }
-        return _Among(self._context, [*found.values()], candidate, self._batch, self.holders)
+        return _Among(
+            self._context,
+            [*found.values()],
+            candidate,
+            self._batch,
+            self.holders,
+            lambda: self._near_paths,
+        )
+
+    @cached_property
+    def _near_paths(self) -> Mapping[str, NearMailboxes]:
+        """What is near the paths that new users ask for."""
+        context = self._context
+        wanted: dict[str, Callable[[], str | None]] = {}
+        for mail, path in self._paths.items():
+            home = self.home(mail)
+            if home is None or self.holders.get(mail):
+                continue
+            base = partial(mailboxes.storage_base, domain.limits(home), context.config.accounts)
+            name, normal = mail_names.domain_of(mail), mailbox.normalized(path)
+            dn = names.account_in(home.dn, "Users", mail)
+            wanted[normal] = partial(home_of_path, normal, name, base, dn)
+        return look_near(context, wanted) if wanted else {}
 
     def reserve(self, new: NewUser) -> None:
         """Count a user that is going to be added."""
@@ -173,8 +206,8 @@ class Neighbourhood:
         self._batch.reserved[query] += Occupancy(1, user.quota(new.made))
 
 
-def _domains(context: Context, names: Iterable[str]) -> dict[str, list[Entry]]:
-    directory, asked = context.directory, set(names)
+def _domains(context: Context, wanted: Iterable[str]) -> dict[str, list[Entry]]:
+    directory, asked = context.directory, set(wanted)
     found: dict[str, list[Entry]] = {}
     for batch in finders.batches(asked):
         named = either(*(equals("domainName", name) for name in batch))

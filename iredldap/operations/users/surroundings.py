@@ -1,6 +1,6 @@
 """What a new user depends on, as it was found before the entry is added."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from iredldap import finders
@@ -12,6 +12,7 @@ from iredldap.operations import mailboxes, uniqueness
 from iredldap.operations.context import Context
 from iredldap.operations.known.account_counts import Occupancy
 from iredldap.operations.mailboxes import PathCandidate
+from iredldap.operations.near_mailboxes import NearMailboxes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Surroundings:
     def taken(self, addresses: Iterable[str]) -> set[str]:
         """Return those of some addresses that belong to accounts."""
         return uniqueness.taken(self.context.directory, addresses)
+
+    def near_paths(self) -> Mapping[str, NearMailboxes]:
+        """Return what is near paths that are asked for; empty: it was not looked for."""
+        return {}
 
     def at_most(self, query: Query) -> Occupancy:
         """Return at least what is there, as `AccountCounts.at_most` does."""

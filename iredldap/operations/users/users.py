@@ -148,7 +148,11 @@ def new_user(context: Context, mail: str, parsed: Parsed, around: Surroundings) 
     base = mailboxes.storage_base(limits, config.accounts)
     dn = names.account_in(home.dn, "Users", mail)
     maildir = parsed.value("maildir")
-    place = mailboxes.check_requested(context, lambda: base, mail, dn, maildir) if maildir else None
+    place = (
+        mailboxes.check_requested(context, lambda: base, mail, dn, maildir, around.near_paths())
+        if maildir
+        else None
+    )
     # Before the sizes, which may cost a read of all users of the domain.
     secret = hashed_password(context, lambda: limits, mail, parsed)
     aliases = uniqueness.in_alias_domains(home, mail)

@@ -1,10 +1,12 @@
 """Give desired states the calls of the API, and apply those that run as jobs."""
 
 import base64
+import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import IO
 
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.job_run import JobRun
@@ -27,6 +29,8 @@ from iredldap.web.planner import caller_of, permit_request
 _PATIENCE = 3600.0
 """Seconds for which a change waits for its turn; long, because no client waits for it."""
 
+_PART = 1024 * 1024
+
 _TABLES = {endpoint.id: endpoint.table for endpoint in ENDPOINTS}
 _READS = {endpoint.id: endpoint.read for endpoint in ENDPOINTS if endpoint.read}
 
@@ -36,20 +40,30 @@ def calls_of(config: Config, caller: Caller) -> Calls:
     return Calls(_TABLES, OPERATIONS, _READS, partial(permit_request, config, caller))
 
 
-def sealed(data: bytes, state: WantedState) -> str:
+def sealed(file: IO[bytes], state: WantedState) -> str:
     """Return a file as it may be stored.
 
     Raises:
         InvalidFile: If it has a password in clear text.
     """
-    for line in state.lines:
-        if "password" in line.params:
-            raise InvalidFile(
-                f"line {line.number}: a password in clear text is not stored for a job: send a"
-                " password_hash, or the file without respond-async",
-                parameter="password",
-            )
-    return base64.b64encode(zlib.compress(data)).decode("ascii")
+    if state.has_password:
+        raise InvalidFile(
+            f"line {state.has_password}: a password in clear text is not stored for a job: send a"
+            " password_hash, or the file without respond-async",
+            parameter="password",
+        )
+    file.seek(0)
+    packer = zlib.compressobj()
+    packed = b"".join(map(packer.compress, iter(lambda: file.read(_PART), b""))) + packer.flush()
+    return base64.b64encode(packed).decode("ascii")
+
+
+def _unsealed(document: str, target: IO[bytes]) -> None:
+    unpacker, packed = zlib.decompressobj(), base64.b64decode(document)
+    while packed:
+        target.write(unpacker.decompress(packed, _PART))
+        packed = unpacker.unconsumed_tail
+    target.write(unpacker.flush())
 
 
 @dataclass(frozen=True)
@@ -78,8 +92,9 @@ class ApplyWork:
             patience=_PATIENCE,
             check=run.check,
         )
-        data = zlib.decompress(base64.b64decode(wanted.document))
-        state = lines.read(data, wanted.parsed.value("format"))
+        with tempfile.TemporaryFile() as file:
+            _unsealed(wanted.document, file)
+            state = lines.read(file, wanted.parsed.value("format"))
         applying = Applying(
             gate,
             state,

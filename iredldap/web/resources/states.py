@@ -16,11 +16,12 @@ from iredldap.web import dry_runs, forms
 from iredldap.web.downloads import send
 from iredldap.web.endpoints.states import NDJSON
 from iredldap.web.head import is_head
+from iredldap.web.local_calls import advance_of
 from iredldap.web.resources.base import Resource
 from iredldap.web.resources.state_work import calls_of, sealed
 
 _MOST_BYTES = 256 * 1024 * 1024
-"""Bytes of a file: it is held in memory."""
+"""Bytes of a file: as a job it is stored in one value, compressed."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,11 @@ class ApplyResource(Resource):
         largest = min(_MOST_BYTES, self.config.api.max_upload)
         with tempfile.TemporaryFile() as saved:
             forms.save_file(request, largest, saved, dry_runs.refuse_part)
-            saved.seek(0)
-            data = saved.read()
-        state = lines.read(data, parsed.value("format"))
-        context, asked = self.context(request), self.asked(request)
-        if forms.is_asynchronous(request) and not dry_run:
-            self.promise(request, response, replace(asked, document=sealed(data, state)))
-            return
+            state = lines.read(saved, parsed.value("format"))
+            context, asked = self.context(request), self.asked(request)
+            if forms.is_asynchronous(request) and not dry_run:
+                self.promise(request, response, replace(asked, document=sealed(saved, state)))
+                return
         gate = Gate(
             context,
             self.change_log,
@@ -79,7 +78,9 @@ class ApplyResource(Resource):
             request_id=request.context.id,
             dry_run=dry_run,
         )
-        report = Applying(gate, state, prune=parsed.value("prune") == "yes").run()
+        report = Applying(
+            gate, state, prune=parsed.value("prune") == "yes", advance=advance_of(request)
+        ).run()
         shown = report.as_json(dry_run=dry_run, has_details=context.caller.is_global)
         if shown["changes"] and not dry_run:
             self.note(request)

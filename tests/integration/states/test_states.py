@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from iredldap.desired.gate import Gate, Made
+from iredldap.dit.request import Request
 from tests.support.client import Client, done, refused
 from tests.support.databases import Urls
 from tests.support.everything import everything
@@ -193,7 +195,9 @@ def test_files_by_hand(api: Client, home: str) -> None:
     text = json.dumps([{"kind": "user", "mail": f"cat@{home}", "accountStatus": "disabled"}])
     assert counts(applied(api, text.encode())) == {"updated": 1}
     for bad, format_ in ((b"kind: user", "yaml"), (b"{", "ndjson"), (b"!!python/x", "yaml")):
-        refused(api.send_file("/api/apply", bad, format=format_), 400, "INVALID_FILE")
+        answer = api.send_file("/api/apply", bad, format=format_)
+        assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_FILE")
+        assert answer.json()["_data"]["reason"]
 
 
 def test_rights_are_those_of_the_single_calls(api: Client, served: Any, home: str) -> None:
@@ -210,3 +214,70 @@ def test_rights_are_those_of_the_single_calls(api: Client, served: Any, home: st
     assert (report["changes"], report["refused"]) == (0, 0), report
     report = applied(chief, state([{"kind": "domain", "domain": "other.test", "name": "Mine"}]))
     assert [one["code"] for one in report["refusals"]] == ["PERMISSION_DENIED"]
+
+
+NAMES = ("one", "two")
+MAILDIR = "/var/vmail/vmail1/home.test/t/o/p/top-2026.01.02.03.04.05/"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (MAILDIR, f"{MAILDIR}inner/"),
+        ("/var/vmail/vmail1/home.test/open/", "/var/vmail/vmail1/home.test/open/inner/"),
+        ("/var/vmail/vmail1/home.test/open/inner/", "/var/vmail/vmail1/home.test/open/"),
+        ("/srv/else/open/inner/", "/srv/else/open/"),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_no_mailbox_lies_in_another(
+    api: Client, world: World, home: str, first: str, second: str, there: bool
+) -> None:
+    """Neither one that is there, nor that of another line of the same batch, which goes first."""
+    lines = [
+        {"kind": "user", "mail": f"{name}@{home}", "password": PASSWORD, "maildir": path}
+        for name, path in zip(NAMES, (first, second), strict=True)
+    ]
+    if there:
+        assert counts(applied(api, state(lines[:1]))) == {"created": 1}
+        lines = lines[1:]
+    report = applied(api, state(lines))
+    assert [one["code"] for one in report["refusals"]] == ["MAILBOX_IN_USE"]
+    (refused_,) = (one["name"] for one in report["refusals"])
+    assert refused_ == f"two@{home}" or not there
+    found = {f"{name}@{home}": world.entry(world.tree.user(f"{name}@{home}")) for name in NAMES}
+    assert [mail for mail, entry in found.items() if entry is None] == [refused_]
+
+
+def test_two_lines_may_share_a_mailbox(api: Client, world: World, home: str) -> None:
+    """As two calls of a global admin may: the path is the same on purpose."""
+    lines = [
+        {"kind": "user", "mail": f"{name}@{home}", "password": PASSWORD, "maildir": MAILDIR}
+        for name in NAMES
+    ]
+    assert counts(applied(api, state(lines))) == {"created": 2}
+    for name in NAMES:
+        assert world.attributes(world.tree.user(f"{name}@{home}"))["homeDirectory"] == {MAILDIR}
+
+
+def test_what_others_change_meanwhile_is_compared_again(
+    api: Client, world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between comparison and change: nothing of theirs is lost, and the line holds in the end."""
+    ann = f"ann@{home}"
+    make, met = Gate.make, list[str]()
+
+    def slowly(gate: Gate, wanted: Request) -> Made:
+        if wanted.endpoint == "user_update" and not met:
+            met.append(wanted.names["mail"])
+            done(api.put(f"/api/user/{ann}", mobile="123", quota=77))
+        return make(gate, wanted)
+
+    monkeypatch.setattr(Gate, "make", slowly)
+    report = applied(api, state([{"kind": "user", "mail": ann, "name": "Ann S", "quota": 30}]))
+    assert met == [ann]
+    assert counts(report) == {"updated": 1}
+    assert report["changed"][0]["differs"] == {"name": ["Ann", "Ann S"], "quota": [77, 30]}
+    entry = world.attributes(world.tree.user(ann))
+    assert (entry["cn"], entry["mobile"]) == ({"Ann S"}, {"123"})
+    assert entry["mailQuota"] == {str(30 * 1024**2)}
