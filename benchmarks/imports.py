@@ -108,8 +108,9 @@ def _round(slapd: Slapd, number: int) -> Iterator[Result]:
         with sqlite() as urls:
             variables = variables_of(slapd, Path(folder), urls)
             command = [sys.executable, "-c", "from iredldap.cli import main; main()", "import"]
-            imported = _timed([*command, str(file)], variables)
-            again = _timed([*command, str(file)], variables)
+            good = USERS - BAD
+            imported = _timed([*command, str(file)], variables, f"{good} created", f"{BAD} refused")
+            again = _timed([*command, str(file)], variables, f"{good} unchanged", f"{BAD} refused")
         ldif = Path(folder) / "users.ldif"
         ldif.write_bytes(_entries(slapd, ours).replace(ours.encode(), bare.encode()))
         bind = ["-x", "-H", slapd.ldapi, "-D", f"cn=vmailadmin,{SUFFIX}"]
@@ -123,7 +124,9 @@ def _round(slapd: Slapd, number: int) -> Iterator[Result]:
 def _csv(domain: str) -> str:
     rows = ["address,name,password,quota,language"]
     for number in range(USERS):
-        password = "bad" if number % (USERS // BAD) == 7 else f"a good password {number}"
+        password = (
+            "bad" if number % (USERS // BAD) == USERS // BAD - 1 else f"a good password {number}"
+        )
         rows.append(f"user{number:05}@{domain},Somebody New {number},{password},512,de_DE")
     return "\r\n".join([*rows, ""])
 
@@ -145,12 +148,13 @@ def variables_of(slapd: Slapd, folder: Path, urls: object) -> dict[str, str]:
     return variables
 
 
-def _timed(command: list[str], variables: dict[str, str]) -> float:
+def _timed(command: list[str], variables: dict[str, str], *says: str) -> float:
     began = time.perf_counter()
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     spent = time.perf_counter() - began
     # An import with refused rows ends with 1.
-    if done.returncode > 1 or "Traceback" in done.stderr:
+    failed = done.returncode > 1 or "Traceback" in done.stderr
+    if failed or any(word not in done.stdout + done.stderr for word in says):
         raise AssertionError(done.stdout[-500:] + done.stderr[-500:])
     return spent
 

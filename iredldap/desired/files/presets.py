@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from iredldap.desired.files import hashes
 from iredldap.dit.kinds import LANGUAGES
-from iredldap.errors import InvalidParameter
+from iredldap.errors import InvalidParameter, Refusal
 
 Given = dict[str, str]
 """Parameters of a row by their names, as a form has them; `address` is the address."""
@@ -118,6 +118,7 @@ class Preset:
         positions: Names of the columns, where the file has no header.
         completed: Makes a row whole of what was read.
         named: Returns the name of a column without what a program adds to it.
+        null: What a cell without a value has; empty: nothing.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Preset:
     positions: tuple[str, ...] = ()
     completed: Callable[[Given], Given] = field(default=lambda given: given)
     named: Callable[[str], str] = field(default=lambda name: name)
+    null: str = ""
 
     def fits(self, header: Iterable[str]) -> bool:
         """Return whether a header can only be that of this form."""
@@ -136,18 +138,22 @@ class Preset:
         """Return the name of a column as `columns` has it."""
         return self.named(name.strip().lower())
 
-    def read(self, cells: Mapping[str, str]) -> Given:
+    def read(self, cells: Mapping[str, str]) -> tuple[Given, list[Refusal]]:
         """Read a row; `cells` are those of its own columns, by name.
 
-        Raises:
-            InvalidParameter: If a cell is none of its column.
+        Returns:
+            What it says, and a refusal for each cell that is none of its column.
         """
         given: Given = {}
+        refusals: list[Refusal] = []
         for name, cell in cells.items():
             reader = self.columns[name]
-            if reader and cell:
-                given |= reader(cell, dict(cells))
-        return self.completed(given)
+            if reader and cell and cell != self.null:
+                try:
+                    given |= reader(cell, dict(cells))
+                except Refusal as refusal:
+                    refusals.append(refusal)
+        return self.completed(given), refusals
 
 
 def _with_address(given: Given) -> Given:
@@ -174,6 +180,9 @@ _OF_MAILBOX_TABLE: dict[str, Read | None] = {
     "name": _to("name"),
     **_ignored("maildir; local_part; domain; created; modified"),
 }
+
+_NULL = "NULL"
+"""What `mysql --batch` prints for no value."""
 
 PRESETS: Sequence[Preset] = (
     Preset(
@@ -206,6 +215,7 @@ PRESETS: Sequence[Preset] = (
             ),
         },
         frozenset({"username", "local_part", "kind"}),
+        null=_NULL,
     ),
     Preset(
         "postfixadmin",
@@ -220,6 +230,7 @@ PRESETS: Sequence[Preset] = (
             ),
         },
         frozenset({"username", "maildir", "local_part"}),
+        null=_NULL,
     ),
     Preset(
         "zimbra",

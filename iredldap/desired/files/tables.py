@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 from iredldap.dit.imports import ENCODINGS
 from iredldap.errors import InvalidFile
@@ -73,9 +74,23 @@ def read(text: str) -> Iterator[Cells]:
     # The mark of UTF-16 in text that was decoded by name.
     text = text.removeprefix("\ufeff")
     separator, skipped = _separator(text)
+    try:
+        yield from [*_rows(text, separator, skipped, csv.QUOTE_MINIMAL)]
+    except InvalidFile:
+        # Programs that print tables of a database quote nothing.
+        if separator != "\t":
+            raise
+        yield from _rows(text, separator, skipped, csv.QUOTE_NONE)
+
+
+def _rows(text: str, separator: str, skipped: int, quoting: Literal[0, 3]) -> Iterator[Cells]:
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        strict=True,
+        skipinitialspace=True,
+        quoting=quoting,
     )
     line = 1
     try:

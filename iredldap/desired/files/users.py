@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from iredldap.desired.files import presets, tables
 from iredldap.desired.files.hashes import recognized
@@ -11,15 +12,18 @@ from iredldap.desired.rows import LISTS, USER, UserRow
 from iredldap.dit import kinds, mail_names
 from iredldap.dit.fields import Field, known_names
 from iredldap.dit.form_parser import parse, refuse_leftovers
-from iredldap.errors import InvalidFile, InvalidMail, InvalidParameter, Refusal
+from iredldap.errors import InvalidFile, InvalidMail, InvalidParameter, Refusal, raise_all
 
 REASON, LINE, PARAMETERS = "reason", "line", "parameters"
 """Columns of a file of refused rows; where they are read, they are left out."""
 
-_ADDRESS = {"address", "mail", "email"}
-_HASH = {"password_hash", "hash"}
+ADDRESS, HASH = "address", "password_hash"
+_ADDRESS = {ADDRESS, "mail", "email"}
+_HASH = {HASH, "hash"}
 _OWN = known_names(USER) | _ADDRESS | _HASH
 _NOTES = frozenset({REASON, LINE, PARAMETERS})
+_NAMELESS = ""
+"""Name of a column without one, which a separator at the end of each line makes."""
 _ROWS = {name: row for row in USER for name in (row.name, *row.aliases)}
 
 
@@ -87,14 +91,15 @@ class UsersFile:
         if twice:
             raise InvalidFile(f"columns that are there twice: {', '.join(twice)}")
         known = {*self.preset.columns} if self.preset else set[str]()
-        strange = [name for name in names if name not in known and name not in _OWN | _NOTES]
+        ours = {*_OWN, *_NOTES, _NAMELESS}
+        strange = [name for name in names if name not in known and name not in ours]
         if strange:
             raise InvalidFile(
                 f"columns that are not known: {', '.join(map(repr, strange))[:200]}"
                 f" (read as {self.preset.name if self.preset else 'our own'})"
             )
         addresses = {"user principal name", "username", "email address", "name"}
-        if not _ADDRESS.intersection(names) and not (self.preset and addresses & {*names}):
+        if ADDRESS not in names and not (self.preset and addresses & {*names}):
             raise InvalidFile("no column `address`")
 
     def name_of(self, column: str) -> str:
@@ -102,6 +107,10 @@ class UsersFile:
         if self.preset and self.preset.column(column) in self.preset.columns:
             return self.preset.column(column)
         folded = column.strip().lower()
+        if folded in _ADDRESS:
+            return ADDRESS
+        if folded in _HASH:
+            return HASH
         return next((name for name in _OWN if name.lower() == folded), folded)
 
     def users(self) -> Iterator[tuple[UserRow, Cells]]:
@@ -119,28 +128,32 @@ class UsersFile:
     def _user(self, names: Sequence[str], cells: Cells) -> UserRow:
         mail = ""
         try:
-            if len(cells.cells) > len(names) and any(cells.cells[len(names) :]):
-                raise InvalidParameter(f"{len(cells.cells)} cells in {len(names)} columns")
-            given = self._given(dict(zip(names, cells.cells, strict=False)))
-            mail = next((given.pop(name) for name in _ADDRESS if given.get(name)), "")
+            found = [*zip_longest(names, cells.cells, fillvalue=_NAMELESS)]
+            if any(cell for name, cell in found if name == _NAMELESS):
+                columns = len(names) - names.count(_NAMELESS)
+                raise InvalidParameter(f"a cell behind the {columns} columns")
+            given, refusals = self._given(dict(found))
+            mail = given.pop(ADDRESS, "")
             mail = _address(mail)
+            raise_all(refusals)
             return _row(cells.line, mail, given)
         except Refusal as refusal:
             return UserRow(cells.line, mail.lower(), refusal=refusal)
 
-    def _given(self, cells: Mapping[str, str]) -> Given:
+    def _given(self, cells: Mapping[str, str]) -> tuple[Given, list[Refusal]]:
         preset = self.preset
         known = preset.columns if preset else {}
-        given = preset.read({k: v for k, v in cells.items() if k in known}) if preset else {}
+        own = {k: v for k, v in cells.items() if k in known}
+        given, refusals = preset.read(own) if preset else ({}, [])
         for name, cell in cells.items():
             if name in known or name in _NOTES or not cell:
                 continue
-            if name in _HASH:
+            if name == HASH:
                 parameter, value = recognized(cell)
                 given[parameter] = value
             else:
                 given[name] = cell
-        return given
+        return given, refusals
 
 
 def _address(text: str) -> str:

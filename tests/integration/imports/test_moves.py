@@ -49,6 +49,54 @@ def test_fifty_users_of_each_program(api: Client, world: World, home: str, prese
     assert counts(sent(api, data, waits=True, update="yes", **named)) == {"unchanged": 50}
 
 
+BAD: dict[str, tuple[dict[str, str], str]] = {
+    "no address": ({"address": "nobody"}, "INVALID_MAIL"),
+    "empty address": ({"address": ""}, "INVALID_MAIL"),
+    "a name before it": ({"address": f"Ann <ann@{DOMAIN}>"}, "INVALID_MAIL"),
+    "not ASCII": ({"address": f"ännchen@{DOMAIN}"}, "INVALID_MAIL"),
+    "twice": ({"address": f"USER1@{DOMAIN.upper()}"}, "INVALID_MAIL"),
+    "no such domain": ({"address": "a@nowhere.test"}, "NO_SUCH_ACCOUNT"),
+    "domain in Unicode": ({"address": "a@bücher.test"}, "NO_SUCH_ACCOUNT"),
+    "an alias domain": ({"address": "a@also.test"}, "NO_SUCH_ACCOUNT"),
+    "no password": ({"password_hash": ""}, "PW_EMPTY"),
+    "weak": ({"password": "short", "password_hash": ""}, "PW_SHORTER_THAN_MIN_LENGTH"),
+    "two passwords": ({"password": "a good password"}, "PARAMETER_CONFLICT"),
+    "unknown hash": ({"password_hash": "{ARGON2ID}$argon2$x"}, "INVALID_PASSWORD_SCHEME"),
+    "quota with a unit": ({"quota": "1 GB"}, "INVALID_PARAMETER"),
+    "quota in bytes": ({"quota": "1073741824"}, "INVALID_PARAMETER"),
+    "status": ({"accountStatus": "asleep"}, "INVALID_PARAMETER"),
+    "a list that is none": ({"lists": f"none@{DOMAIN}"}, "NO_SUCH_ACCOUNT"),
+    "an alias of another row": ({"aliases": f"user2@{DOMAIN}"}, "ALREADY_EXISTS"),
+    "an alias elsewhere": ({"aliases": "a@elsewhere.test"}, "INVALID_MAIL"),
+    "a copy to nobody": ({"senderBcc": f"nobody@{DOMAIN}"}, "INVALID_MAIL"),
+    "the address of a list": ({"address": f"team@{DOMAIN}"}, "ALREADY_EXISTS"),
+}
+"""What is wrong with a row, and the code of the reason."""
+
+
+def test_twenty_bad_rows_of_four_hundred(api: Client, world: World, home: str) -> None:
+    """The others become accounts; a second time nothing does. `benchmarks.imports` has 5 000."""
+    done(api.put(f"/api/domain/{home}", aliasDomains="also.test"))
+    done(api.post(f"/api/maillist/team@{home}"))
+    plain = {"password": "", "password_hash": user_files.HASH, "name": "A", "quota": "5"}
+    beside = dict.fromkeys(("accountStatus", "lists", "aliases", "senderBcc"), "")
+    rows = [{"address": f"user{n}@{home}", **plain, **beside} for n in range(380)]
+    # Each in a batch of its own, among good ones.
+    for position, (row, _) in enumerate(BAD.values()):
+        rows.insert(
+            20 * position + 19, {"address": f"bad{position}@{home}", **plain, **beside, **row}
+        )
+    report = sent(api, table(*rows))
+    assert counts(report) == {"created": 380, "refused": 20}
+    found = dict(zip(BAD, (one["code"] for one in report["refusals"]), strict=True))
+    assert found == {name: code for name, (_, code) in BAD.items()}
+    assert all(one["detail"] or one["parameters"] for one in report["refusals"])
+    assert len(world.find("(objectClass=mailUser)")) == 380
+    before = world.snapshot()
+    assert counts(sent(api, table(*rows))) == {"unchanged": 380, "refused": 20}
+    assert world.snapshot() == before
+
+
 def test_old_hashes_log_in_to_dovecot(api: Client, world: World, home: str, tmp_path: Path) -> None:
     rows = [{"address": f"{name}@{DOMAIN}", "hash": stored} for name, stored in HASHES.items()]
     report = sent(api, table(*rows, {"address": f"argon@{DOMAIN}", "hash": "{ARGON2ID}$argon2$x"}))

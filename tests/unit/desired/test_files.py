@@ -40,6 +40,15 @@ def values(row: UserRow) -> dict[str, tuple[str, ...]]:
         (TEXT.replace(";", "\t").encode("utf-16"), None),
         (TEXT.replace(";", ",").replace("\r\n", "\n").encode(), None),
         (f"sep=;\r\n{TEXT}".encode("utf-16"), None),
+        # Rows without values, separators behind the last column, and another letter case.
+        (
+            (
+                "\ufeffADDRESS ;Name;QUOTA;;\r\n;;;;\r\n"
+                + TEXT.partition("\n")[2].replace("\r\n", ";;;\r\n\r\n")
+            ).encode(),
+            None,
+        ),
+        (TEXT.replace("\r\n", "\r").encode(), None),
         (TEXT.encode("windows-1252"), "windows-1252"),
         (TEXT.encode("iso-8859-1"), "iso-8859-1"),
         # What is marked as UTF-8 is that, whatever is named.
@@ -61,6 +70,8 @@ def test_what_excel_and_others_write_is_read(data: bytes, encoding: str | None) 
         (b"address,nmae\nann@x.test,Ann\n", "'nmae'"),
         (b"name\nAnn\n", "no column `address`"),
         (b"address,name,Name\n", "twice: name"),
+        (b"address,name,EMail\n", "twice: address"),
+        (b"address,hash,password_hash\n", "twice: password_hash"),
         (b"\r\n\r\n", "empty"),
     ],
 )
@@ -95,6 +106,7 @@ def test_cells_with_several_values() -> None:
         (",1,", "INVALID_MAIL", "address"),
         ("a@x.test,much,", "INVALID_PARAMETER", "quota"),
         ("a@x.test,1,,more", "INVALID_PARAMETER", ""),
+        ("ann lee <a@x.test>,1,", "INVALID_MAIL", "address"),
     ],
 )
 def test_a_row_that_says_nonsense_is_refused_alone(cells: str, code: str, parameter: str) -> None:
@@ -103,6 +115,29 @@ def test_a_row_that_says_nonsense_is_refused_alone(cells: str, code: str, parame
     assert first.refusal.codes == (code,)
     assert first.refusal.parameters == ((parameter,) if parameter else ())
     assert second.refusal is None
+
+
+def test_a_row_of_a_program_that_says_nonsense_names_its_address() -> None:
+    """And all that is wrong with it."""
+    text = "name,zimbraAccountStatus,zimbraMailQuota\nA@x.test,asleep,5 GB\n"
+    (row,) = rows(text)
+    assert row.mail == "a@x.test"
+    assert row.refusal
+    assert row.refusal.parameters == ("accountStatus", "quota")
+
+
+def test_tables_as_mysql_prints_them() -> None:
+    """It quotes nothing, and has a word for no value."""
+    head = ["username", "password", "name", "maildir", "local_part", "quota", "phone"]
+    cells = ["a@x.test", "{PLAIN}x", '"Annie" Lee', "x/", "a", "NULL", "NULL"]
+    (row,) = rows("\n".join(map("\t".join, [head, cells])))
+    assert values(row) == {"name": ('"Annie" Lee',), "password": ("x",)}
+
+
+def test_domains_in_unicode_are_those_in_ascii() -> None:
+    first, second = rows("address\nAnn@Bücher.test\nann@xn--bcher-kva.test\n")
+    assert first.mail == "ann@xn--bcher-kva.test"
+    assert second.refusal
 
 
 def test_an_address_that_is_there_twice_is_refused() -> None:
