@@ -472,13 +472,13 @@ def narrow(world: World, folder: Path, uri: str = "") -> Iterator[Client]:
 
 
 @contextmanager
-def receiving(api: Client) -> Iterator[socket.socket]:
+def receiving(api: Client, accept: str = "*/*") -> Iterator[socket.socket]:
     """A client that has taken the first bytes of a listing."""
     host, _, port = api.url.removeprefix("http://").partition(":")
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in api.session.cookies)
     with closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as client:
-        head = f"GET /api/users/fat.test HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
-        client.sendall(head.encode())
+        head = f"GET /api/users/fat.test HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
+        client.sendall(f"{head}Cookie: {cookies}\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
         yield client
 
@@ -517,12 +517,13 @@ def test_who_stalls_or_leaves_holds_nothing(world: World, fat: list[str], tmp_pa
             assert data(api.get("/api/users/fat.test", email_only="yes")) == fat
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 def test_a_directory_that_dies_breaks_the_listing(
-    world: World, fat: list[str], tmp_path: Path
+    world: World, fat: list[str], tmp_path: Path, accept: str
 ) -> None:
-    """There is no clean end, so nobody takes the part for the whole."""
+    """There is no clean end, so nobody takes the part for the whole: lines least of all."""
     with narrow(world, tmp_path) as api:
-        with receiving(api) as client:
+        with receiving(api, accept) as client:
             world.slapd.stop()
             text = rest(client)
         assert not text.endswith((b"0\r\n\r\n", b"}}"))
