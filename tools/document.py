@@ -342,8 +342,9 @@ Other tools store what no request could say: two values of `cn`, a `mailQuota` t
 number of megabytes, a number of which none is one. Such a parameter is absent, and `left_out`
 names it; it stays as it is when the rest is sent back. Another spelling of the same (`Active`,
 `10:GB`) is shown as we would store it, and stays as it is too. Values whose service is off, such
-as forwarding addresses without `forward`, are in a view with the services: together they are
-refused as a contradiction by any other request, and in a view where one of the two is new.
+as forwarding addresses without `forward`, are in a view with the services, and a service can be
+switched off in it so: any other request with both is refused as a contradiction. New values of
+which the service is not among `services` are refused in a view, too.
 
 A path with `/params` behind it is the same as `view=params` (`GET /api/user/{mail}/params`,
 `GET /api/users/{domain}/params`): generated clients call it, for its answers have one type.

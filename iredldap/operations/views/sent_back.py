@@ -15,6 +15,9 @@ from iredldap.errors import Malformed, raise_all
 from iredldap.operations.context import Context, Operation, PathVariables
 from iredldap.operations.views.params import read_view
 
+_LASTING = {"shadowaddress", "domainalias"}
+"""Services that stay while there are values that need them."""
+
 _ATTEMPTS = 3
 """How often a view is read again that others have changed meanwhile."""
 
@@ -23,8 +26,8 @@ def with_view(kind: ParamsKind, update: Operation) -> Operation:
     """Return an update that also takes a view: only what differs from the present one is changed.
 
     An update completes what other tools have left incomplete, such as values without their service.
-    To send back what was read must not; and values of which a service is off, which no other
-    request could say, are no contradiction while they are as they were.
+    To send back what was read must not; and values whose service is off, or is switched off, which
+    no other request could say, are no contradiction while they are as they were.
 
     A change of the thing that broke off is finished by sending it again: until it has been, nothing
     of a view is taken for unchanged.
@@ -55,7 +58,8 @@ def _differing(
     """Return what a view changes.
 
     Raises:
-        ParameterConflict: If of values and the end of their service one is new.
+        ParameterConflict: If new values stand beside services without theirs, or the service of
+            what is there would stay all the same.
     """
     same = [change for change in parsed.changes if _is_same(kind, change, view)]
     # They say what others mean: the unit of a size.
@@ -65,7 +69,7 @@ def _differing(
         [
             contradiction(change, switch)
             for change, switch in contradictions(parsed.changes)
-            if change not in same or switch not in same
+            if change not in same or (switch not in same and change.field.service in _LASTING)
         ]
     )
     if same and context.changes.broke_off(f"{kind.name}_update", path):

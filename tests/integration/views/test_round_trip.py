@@ -170,6 +170,15 @@ def test_values_whose_service_is_off_are_sent_back(
     """No other request could say both; a view says what is there, and completes nothing."""
     path = f"/api/user/bob@{corp}"
     done(api.put(path, aliases=f"b@{corp}", forwarding="x@far.test", senderBcc="a@far.test"))
+    shown = view(api, path)
+    off = shown | {"services": [word for word in shown["services"] if word != service]}
+    answer = api.session.put(api.url + path, json=off, timeout=PATIENCE)
+    if service == "shadowaddress":
+        # It stays while there are further addresses.
+        refused(answer, 400, "PARAMETER_CONFLICT")
+    else:
+        done(answer)
+        assert round_trip(api, world, path) == off
     world.set(world.tree.user(f"bob@{corp}"), enabledService=[
         word for word in ("mail", "forward", "shadowaddress", "senderbcc") if word != service
     ])  # fmt: skip
