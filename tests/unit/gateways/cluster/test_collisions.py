@@ -136,7 +136,7 @@ RENAMED = Epoch(3, "ldap://c", BEGAN + 60_000, CsnVector.of([KNOWN, SINCE]), 2, 
 
 
 @pytest.mark.parametrize("history", [FORCED, (*FORCED, RENAMED)])
-def test_after_a_promotion_by_force_nothing_is_taken_back(history: tuple[Epoch, ...]) -> None:
+def test_after_a_promotion_by_force_everything_stays(history: tuple[Epoch, ...]) -> None:
     """What the former writer brings was acknowledged; also once the writer has a new address."""
     assert found(account("taken@x.test", LATE, NEW), OTHER, history=history) == []
 
