@@ -128,25 +128,31 @@ def export(
 
 
 @main.command()
-@click.argument("file", type=_INPUT)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [INCREMENT]...", type=_INPUT)
 @click.option("--manifest", type=_PRESENT, help="Compare with the manifest of its export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.pass_context
-def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_json: bool) -> None:
+def verify(
+    context: click.Context, /, *, files: tuple[Path, ...], manifest: Path | None, as_json: bool
+) -> None:
     """Check a file without a server: is it complete, and can it be restored?
 
-    FILE is LDIF, plain, gzip or zstd; -: standard input.
+    FILE is LDIF, plain, gzip or zstd; -: standard input. With the INCREMENTS that follow it, in
+    their order, it is checked that each follows the one before, and what they give together.
 
     The exit status is 0 if so, else 1.
     """
     from ldif_export.cli.verify import run  # noqa: PLC0415 - as above
 
-    context.exit(run(file, manifest, as_json=as_json))
+    context.exit(run(files, manifest, as_json=as_json))
 
 
 @main.command()
-@click.argument("file", type=_INPUT)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [INCREMENT]...", type=_INPUT)
 @_connection_options
+@click.option(
+    "--chain", is_flag=True, help="FILE is a whole export, and the INCREMENTS follow it in order."
+)
 @click.option(
     "--dry-run", is_flag=True, help="Print the changes as LDIF change records, and write nothing."
 )
@@ -173,11 +179,11 @@ def verify(context: click.Context, /, *, file: Path, manifest: Path | None, as_j
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")
 @click.pass_context
-def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
+def restore(context: click.Context, /, *, files: tuple[Path, ...], **given: Any) -> None:
     """Restore the entries of a file into a directory that has iRedMail's base tree.
 
     FILE is LDIF, plain, gzip or zstd; -: standard input. A pipe is copied to a temporary file
-    first, as it is read more than once.
+    first, as it is read more than once. With --chain the state of the last INCREMENT is restored.
 
     The whole file is checked first; if anything is refused, nothing is written. Entries that exist
     are left alone, so a second run finishes what a first one could not.
@@ -187,7 +193,7 @@ def restore(context: click.Context, /, *, file: Path, **given: Any) -> None:
     """
     from ldif_export.cli.restore import run  # noqa: PLC0415 - as above
 
-    context.exit(run(file, given))
+    context.exit(run(files, given))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from ldif_export.complete_files import complete_file
 
 if TYPE_CHECKING:
     # An export, which starts often, needs no parser.
+    from ldif_export.chain import ChainBroken
     from ldif_export.ldif.parser import LineIssue
 
 
@@ -83,3 +84,15 @@ def print_findings(
 def print_json(report: Mapping[str, object]) -> None:
     """Print a report as JSON."""
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def chain_broken(ex: "ChainBroken", *, as_json: bool = False) -> int:
+    """Print why files are no whole export and its increments, and return the exit status."""
+    if as_json:
+        print_json({"ok": False, "faults": [*ex.faults], "fault_count": ex.count})
+        return handover.FAILED
+    for fault in ex.faults:
+        click.echo(fault, err=True)
+    if ex.count > len(ex.faults):
+        click.echo(f"… and {ex.count - len(ex.faults)} more", err=True)
+    return handover.FAILED

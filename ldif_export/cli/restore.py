@@ -1,7 +1,7 @@
 """Run the command `ldif-export restore`."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from iredldap.config.sections import Config
 from iredldap.errors import InternalError, Refusal
 from iredldap.gateways.directory import Directory
 from ldif_export import handover
+from ldif_export.chain import ChainBroken, joined
 from ldif_export.cli import change_log, connection, output
 from ldif_export.cli.output import print_findings, print_json, shows_progress
 from ldif_export.ldif import files
@@ -22,24 +23,32 @@ from ldif_export.restore.validation import RestoreOptions
 _OPTIONS = ("old_suffix", "overwrite", "clear_text", "leave_out")
 
 
-def run(file: Path, given: Mapping[str, Any]) -> int:
-    """Restore a file into a directory and return the exit status.
+def run(chosen: Sequence[Path], given: Mapping[str, Any]) -> int:
+    """Restore a file into a directory, or the state of a whole export and its increments.
 
     Args:
-        file: LDIF, compressed or not; ``-``: standard input.
+        chosen: LDIF, compressed or not; ``-``: standard input.
         given: The options of the command line.
+
+    Returns:
+        The exit status.
 
     Raises:
         click.UsageError: If connection settings are missing, or a configuration is wrong.
     """
+    if len(chosen) > 1 and not given["chain"]:
+        raise click.UsageError("several files: a whole export and its increments need --chain")
+    file = chosen[-1]
     settings = connection.settings(given, "vmailadmin")
     config = change_log.configuration(given["config"], settings)
     try:
         with (
-            files.rereadable(file) as source,
+            joined(chosen) if len(chosen) > 1 else files.rereadable(file) as source,
             closing(change_log.directory(config, settings)) as directory,
         ):
             return _restore(file, source, directory, config, given)
+    except ChainBroken as ex:
+        return output.chain_broken(ex, as_json=given["as_json"])
     except OSError as ex:
         return output.failed(InternalError(str(ex)))
     except Refusal as ex:
@@ -56,6 +65,7 @@ def _restore(
     given: Mapping[str, Any],
 ) -> int:
     # What cannot be read again is not continued where it broke off, unless the caller says so.
+    # That of a chain is the last increment's: with other files before it, it does not fit.
     beside = file.with_name(f"{file.name}.restoring") if files.is_kept(file) else None
     checkpoint = given["checkpoint"] or beside
     options = RestoreOptions(**{name: given[name] for name in _OPTIONS})

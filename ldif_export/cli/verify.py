@@ -1,29 +1,50 @@
 """Run the command `ldif-export verify`."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from iredldap.errors import InternalError, Refusal
 from ldif_export import handover, manifest
+from ldif_export.chain import ChainBroken, joined
 from ldif_export.cli import output
 from ldif_export.cli.output import print_findings
 from ldif_export.ldif import files
 from ldif_export.restore.verify import VerifyReport, verify
 
 
-def run(file: Path, manifest_path: Path | None, *, as_json: bool) -> int:
-    """Verify a file, print the report and return the exit status.
+def run(given: Sequence[Path], manifest_path: Path | None, *, as_json: bool) -> int:
+    """Verify a file, or a whole export and its increments; print the report.
 
     Args:
-        file: LDIF, compressed or not; ``-``: standard input.
-        manifest_path: Its manifest.
+        given: LDIF, compressed or not; ``-``: standard input.
+        manifest_path: The manifest of the one file.
         as_json: Whether the report is printed as JSON.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        click.UsageError: If a manifest is given for several files.
     """
+    if manifest_path and len(given) > 1:
+        raise click.UsageError("--manifest is that of one file")
+    file = given[-1]
     try:
         expected = manifest.load(manifest_path.read_bytes()) if manifest_path else None
-        with files.open_once(file) as opened:
+        with ExitStack() as stack:
+            if len(given) > 1:
+                opened: BinaryIO = stack.enter_context(
+                    stack.enter_context(joined(given)).open("rb")
+                )
+            else:
+                opened = stack.enter_context(files.open_once(file))
             report = verify(opened, expected)
+    except ChainBroken as ex:
+        return output.chain_broken(ex, as_json=as_json)
     except (OSError, ValueError) as ex:
         return output.failed(InternalError(str(ex)))
     except Refusal as ex:

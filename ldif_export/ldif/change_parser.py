@@ -20,6 +20,9 @@ _Line = tuple[int, str, bytes]
 _OPS = {"add": Op.ADD, "delete": Op.DELETE, "replace": Op.REPLACE}
 _END_OF_MOD = b"-"
 
+NO_CHANGE = "no known changetype"
+"""Reason of an issue: a record that is none of a change, such as an entry."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
@@ -55,7 +58,7 @@ class _Changes(RecordParser[ChangeRecord]):
         (index, name, value), *rest = map(_line, numbered)
         make = _MAKERS.get(value.decode("utf-8", "replace")) if name == "changetype" else None
         if make is None:
-            raise LineError("no known changetype", index)
+            raise LineError(NO_CHANGE, index)
         return ChangeRecord(make(dn, rest, index), line)
 
 

@@ -19,10 +19,12 @@ from iredldap.embedded.slapd import Slapd
 from iredldap.errors import NoSuchAccount, PreconditionFailed
 from iredldap.ldif.writer import VERSION, comment
 from ldif_export.backup import full, incremental, manifest_writer, snapshot
+from ldif_export.chain import joined
 from ldif_export.ldif import change_parser
 from ldif_export.manifest import ExportMode, Manifest, dump, load
 from ldif_export.readers import choice
 from ldif_export.readers.base import Projection
+from ldif_export.restore.verify import verify
 from ldif_export.selection import Selection
 from tests.support.exported import (
     SECRET,
@@ -225,17 +227,27 @@ def there(tmp_path: Path) -> Iterator[Slapd]:
 def test_increments_bring_a_copy_up_to_date(
     here: Slapd, there: Slapd, tmp_path: Path, reader: str
 ) -> None:
-    """Two in a row, each after changes of every kind: each entry has the same values in both."""
+    """Two in a row, each after changes of every kind: each entry has the same values in both.
+
+    So it has in the files put together, without a server.
+    """
     earlier = exported(here, ALL, tmp_path)
     ldapmodify(there, earlier.text, "-a")
+    kept = [tmp_path / "whole.ldif"]
+    kept[0].write_bytes(earlier.text)
 
     for day in (first_day, second_day):
         with connected(here) as connection:
             day(connection)
         earlier = gathered(here, ALL, earlier, tmp_path, reader=reader)
         ldapmodify(there, earlier.text)
+        kept.append(tmp_path / f"{day.__name__}.ldif")
+        kept[-1].write_bytes(earlier.text)
 
         assert by_dn(whole(there)) == by_dn(whole(here))
+        with joined(kept) as file, file.open("rb") as opened:
+            assert verify(opened).ok
+            assert by_dn(file.open("rb").read()) == by_dn(whole(here))
 
 
 def test_an_increment_holds_what_changed_and_no_more(here: Slapd, tmp_path: Path) -> None:

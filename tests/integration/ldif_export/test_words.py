@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import ldap
 import pytest
 import zstandard
 
@@ -234,6 +235,41 @@ def test_what_is_left_out_is_said(full: Slapd, empty: Slapd, tmp_path: Path) -> 
 
     assert (done.returncode, said in done.stderr) == (0, True)
     assert exported(empty, "all") == text
+
+
+def test_a_chain_is_verified_and_restored(empty: Slapd, tmp_path: Path) -> None:
+    """It gives the state of its last increment, and only in the right order."""
+    ann = TREE.user("ann@a.test")
+    with connected(empty) as connection:
+        for dn, attributes in [*domain("a.test"), user("ann@a.test"), user("bob@a.test")]:
+            connection.add_s(dn, [*attributes.items()])
+    whole, later = tmp_path / "0.ldif.gz", tmp_path / "1.changes.ldif"
+    manifests = tmp_path / "0.json", tmp_path / "1.json"
+    exported(empty, "all", "--output", whole, "--manifest", manifests[0])
+    with connected(empty) as connection:
+        connection.modify_s(ann, [(ldap.MOD_REPLACE, "title", [b"new"])])
+        connection.delete_s(TREE.user("bob@a.test"))
+    since = ("--since", manifests[0], "--manifest", manifests[1])
+    exported(empty, "all", *since, "--output", later)
+    night = exported(empty, "all")
+    with connected(empty) as connection:
+        connection.delete_s(ann)
+
+    good, wrong = ran("verify", whole, later), ran("verify", later, whole)
+    assert (good.returncode, b": whole: " in good.stdout) == (0, True)
+    assert (wrong.returncode, wrong.stdout) == (1, b"")
+    told = json.loads(ran("verify", "--json", whole, whole).stdout)
+    assert (told["ok"], told["fault_count"]) == (False, 1)
+    assert ran("verify", whole, later, "--manifest", manifests[1]).returncode == 2
+    assert b"--chain" in ran("restore", whole, later, *at(empty)).stderr
+    refused = ran("restore", "--chain", later, whole, *at(empty))
+    assert (refused.returncode, dns(exported(empty, "all"))[-1] == ann) == (1, False)
+    done = ran("restore", "--chain", whole, later, *at(empty))
+    assert (done.returncode, done.stdout) == (
+        0,
+        b"1 added, 0 changed, 6 equal, 0 differ, 0 missing\n",
+    )
+    assert exported(empty, "all") == night
 
 
 def test_a_wrong_file_is_refused_by_line(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
