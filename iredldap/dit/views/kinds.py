@@ -142,6 +142,7 @@ DOMAIN = ParamsKind(
     },
     effect=_domain_effect,
     further=("domainAliasName", "domainBackupMX", "domainAdmin"),
+    is_whole=True,
 )
 
 
@@ -260,6 +261,7 @@ SUBSCRIBABLE = ParamsKind(
     },
     effect=_list_effect,
     further=("description", "listAllowedUser", "shadowAddress"),
+    is_whole=True,
 )
 
 KINDS: Mapping[str, ParamsKind] = {

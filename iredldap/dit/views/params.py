@@ -9,7 +9,7 @@ say.
 Source: `docs/decisions/0061-views.md`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -116,6 +116,7 @@ class ParamsKind:
             that is never shown None.
         effect: What an update would write.
         further: Attributes that readers need, beside those of the rows.
+        is_whole: Whether what a request with one parameter would do depends on the others.
     """
 
     name: str
@@ -127,6 +128,7 @@ class ParamsKind:
     readers: Mapping[str, Reader | None] = field(default_factory=dict)
     effect: Effect = entry_effect
     further: tuple[str, ...] = ()
+    is_whole: bool = False
 
     @cached_property
     def rows(self) -> Table:
@@ -147,6 +149,12 @@ class ParamsKind:
         own = {storage.name for storage in stored if isinstance(storage, StoredAttribute)}
         always = {"objectClass", "entryUUID", "entryCSN", "enabledService", settings.ATTRIBUTE}
         return tuple(sorted(own | always | {self.attribute, *self.further}))
+
+    def only(self, names: Collection[str]) -> "ParamsKind":
+        """Return the same kind with these parameters alone, where they can be read alone."""
+        if self.is_whole:
+            return self
+        return replace(self, table=tuple(row for row in self.table if row.name in names))
 
 
 Permission = Callable[[FieldChange], bool]

@@ -136,7 +136,7 @@ class Listing:
             else choose_attributes(context.directory, listed, wanted.fields, hidden)
         )
         self._usages = Usages(context.outside.iredadmin)
-        self._params = ParamsReader(context, listed.params)
+        self._params = ParamsReader(context, self._choice.params or listed.params)
 
     @property
     def ignored(self) -> tuple[str, ...]:

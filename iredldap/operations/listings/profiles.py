@@ -8,7 +8,7 @@ from iredldap.dit.entry import Entry
 from iredldap.dit.fields import show
 from iredldap.dit.plan import Query
 from iredldap.dit.schema import Schema
-from iredldap.dit.views.params import ID, ParamsKind
+from iredldap.dit.views.params import ID, LEFT_OUT, ParamsKind
 from iredldap.errors import InvalidParameter
 from iredldap.gateways.directory import Directory
 from iredldap.operations.login import Caller
@@ -49,11 +49,13 @@ class AttributeChoice:
         attributes: What to request of the directory.
         keys: Keys of a profile, in lower case; None: all.
         ignored: Names that were sent and are no attributes.
+        params: The kind with the parameters that a view shows.
     """
 
     attributes: tuple[str, ...] = ("*",)
     keys: frozenset[str] | None = None
     ignored: tuple[str, ...] = ()
+    params: ParamsKind | None = None
 
     def of(self, profile: Profile) -> Profile:
         """Reduce a profile to the parts that are shown."""
@@ -114,9 +116,12 @@ def choose_params(kind: ParamsKind, words: Iterable[str]) -> AttributeChoice:
     chosen = {word.lower() for word in sent} & known
     if sent and not chosen:
         raise InvalidParameter(f"no parameter in {', '.join(sent)[:80]!r}", parameter="fields")
-    keys = frozenset({*chosen, kind.key, ID}) if sent else None
     ignored = tuple(word for word in sent if word.lower() not in known)
-    return AttributeChoice(kind.attributes, keys, ignored)
+    if not sent:
+        return AttributeChoice(kind.attributes, ignored=ignored, params=kind)
+    reduced = kind.only({row.name for row in kind.rows if row.name.lower() in chosen})
+    keys = frozenset({*chosen, kind.key, ID, LEFT_OUT})
+    return AttributeChoice(reduced.attributes, keys, ignored, reduced)
 
 
 def _spelled(schema: Schema, listed: ListedKind, word: str) -> str | None:

@@ -102,6 +102,8 @@ class ParamsReader:
         return self._aliases[home]
 
     def _maillists(self, entries: Sequence[Entry]) -> list[ParamsSource]:
+        if not any(row.name == "members" for row in self.kind.table):
+            return [ParamsSource(entry) for entry in entries]
         by_address: dict[str, list[Entry]] = {}
         for one in self._members({a for entry in entries for a in maillist.addresses(entry)}):
             is_external = maillist.is_externals(one)
@@ -132,7 +134,7 @@ class ParamsReader:
         return sources
 
     def _permission(self, entry: Entry) -> Callable[[FieldChange], bool]:
-        is_domain = self.kind is kinds.DOMAIN
+        is_domain = self.kind.name == kinds.DOMAIN.name
         name = entry.folded("domainName") if is_domain else names.domain_name_in(entry.dn)
         source = name or mail_names.domain_of(entry.folded("mail"))
         if source not in self._rights:
@@ -145,8 +147,8 @@ class ParamsReader:
             caller,
             source,
             profiles=self.kind.profiles,
-            may_be_own=self.kind is kinds.USER,
-            of_domain=self.kind is kinds.DOMAIN,
+            may_be_own=self.kind.name == kinds.USER.name,
+            of_domain=self.kind.name == kinds.DOMAIN.name,
             default_transport=context.config.accounts.default_transport,
         )
         hidden = self._hidden()
@@ -164,9 +166,9 @@ class ParamsReader:
 
     def _hidden(self) -> frozenset[str]:
         api = self.context.config.api
-        if self.kind is kinds.DOMAIN:
+        if self.kind.name == kinds.DOMAIN.name:
             return frozenset()
-        is_admin = self.kind is kinds.ADMIN
+        is_admin = self.kind.name == kinds.ADMIN.name
         hidden = api.api_hidden_admin_profiles if is_admin else api.api_hidden_user_profiles
         return frozenset(name.lower() for name in hidden)
 

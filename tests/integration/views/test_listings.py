@@ -88,19 +88,28 @@ def test_views_have_paths_of_their_own(api: Client, served: Served, corp: str) -
     assert api.get(f"{policy}/params").json()["_data"] == view(api, policy)
 
 
-def test_fields_choose_parameters(api: Client, corp: str) -> None:
-    """What identifies an entry is always there."""
+def test_fields_choose_parameters(api: Client, world: World, corp: str) -> None:
+    """What identifies an entry is always there, and names of what cannot be shown."""
     path = f"/api/users/{corp}"
     answer = api.get(path, view="params", fields="quota,Aliases,mailQuota")
     assert answer.headers["X-Ignored-Values"] == "mailQuota"
     for name, one in answer.json()["_data"].items():
         assert {*one} == {"mail", "id", "quota", "aliases"}
         assert one["aliases"] == [f"{name.partition('@')[0]}.sales@{corp}"]
+    for listing, (kind, names) in LISTED.items():
+        whole = view(api, f"/api/{kind}/{names[0]}")
+        identity = {"domain" if kind == "domain" else "mail", "id"}
+        for name in {*whole} - identity:
+            shown = api.get(listing, view="params", fields=name).json()["_data"][names[0]]
+            assert shown == {key: whole[key] for key in (*identity, name)}
     strict = {"Prefer": "handling=strict"}
     answer = api.get(path, view="params", fields="quota,cn", headers=strict)
     refused(answer, 400, "INVALID_PARAMETER")
     refused(api.get(path, view="params", fields="cn"), 400, "INVALID_PARAMETER")
     refused(api.get(path, view="params", email_only="yes"), 400, "PARAMETER_CONFLICT")
+    world.set(world.tree.user(f"ann@{corp}"), cn=["Ann", "Anna"])
+    shown = api.get(path, view="params", fields="name,quota").json()["_data"][f"ann@{corp}"]
+    assert (shown["left_out"], "name" in shown) == (["name"], False)
 
 
 SEARCHED = {
