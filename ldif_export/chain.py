@@ -152,11 +152,11 @@ class Chain:
 
     def _try(self, line: int, operation: Operation) -> None:
         try:
-            self._carry_out(operation)
+            self._execute(operation)
         except _Fault as ex:
             self._report(line, f"{operation.dn}: {ex}")
 
-    def _carry_out(self, operation: Operation) -> None:
+    def _execute(self, operation: Operation) -> None:
         match operation:
             case Add(dn=dn, attributes=attributes):
                 self._add(dn, {name: [*values] for name, values in attributes.items()})
