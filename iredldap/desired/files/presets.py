@@ -28,6 +28,9 @@ def _to(name: str) -> Read:
     return lambda cell, _: {name: cell}
 
 
+_ADDRESS = _to("address")
+
+
 def _bytes(cell: str, _: Given) -> Given:
     """Read a quota in bytes, to the nearest megabyte; 0 and -1 are none of its own."""
     size = _whole(cell)
@@ -134,6 +137,11 @@ class Preset:
         """Return whether a header can only be that of this form."""
         return bool(self.marks) and self.marks <= {self.column(name) for name in header}
 
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Return the columns that are the address."""
+        return frozenset(name for name, read in self.columns.items() if read is _ADDRESS)
+
     def column(self, name: str) -> str:
         """Return the name of a column as `columns` has it."""
         return self.named(name.strip().lower())
@@ -175,7 +183,7 @@ def _google_column(name: str) -> str:
 
 
 _OF_MAILBOX_TABLE: dict[str, Read | None] = {
-    "username": _to("address"),
+    "username": _ADDRESS,
     "password": _hash,
     "name": _to("name"),
     **_ignored("maildir; local_part; domain; created; modified"),
@@ -236,7 +244,7 @@ PRESETS: Sequence[Preset] = (
         "zimbra",
         "Accounts of Zimbra, with the names of its LDAP attributes as columns.",
         {
-            "name": _to("address"),
+            "name": _ADDRESS,
             "displayname": _to("name"),
             "givenname": _to("gn"),
             "sn": _to("sn"),
@@ -267,7 +275,7 @@ PRESETS: Sequence[Preset] = (
         {
             "first name": _to("gn"),
             "last name": _to("sn"),
-            "email address": _to("address"),
+            "email address": _ADDRESS,
             "password": _google_password,
             "work phone": _to("telephoneNumber"),
             "mobile phone": _to("mobile"),
@@ -294,8 +302,8 @@ PRESETS: Sequence[Preset] = (
         "microsoft",
         "Users of Microsoft 365, as its admin center exports them, or its template.",
         {
-            "user principal name": _to("address"),
-            "username": _to("address"),
+            "user principal name": _ADDRESS,
+            "username": _ADDRESS,
             "first name": _to("gn"),
             "last name": _to("sn"),
             "display name": _to("name"),

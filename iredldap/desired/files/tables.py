@@ -15,6 +15,9 @@ from iredldap.dit.imports import ENCODINGS
 from iredldap.errors import InvalidFile
 
 _SEPARATORS = (",", ";", "\t", "|")
+MOST_COLUMNS = 200
+"""Cells of a row: more than any program exports."""
+
 _LONGEST_CELL = 1024 * 1024
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -69,7 +72,7 @@ def read(text: str) -> Iterator[Cells]:
     """Yield the rows of a table; empty ones, and what Excel puts before them, are left out.
 
     Raises:
-        InvalidFile: If a quoted cell does not end.
+        InvalidFile: If a quoted cell does not end, or a row has too many cells.
     """
     # The mark of UTF-16 in text that was decoded by name.
     text = text.removeprefix("\ufeff")
@@ -97,6 +100,8 @@ def _rows(text: str, separator: str, skipped: int, quoting: Literal[0, 3]) -> It
         for cells in reader:
             begins, line = line, reader.line_num + 1
             if begins > skipped and any(cell.strip() for cell in cells):
+                if len(cells) > MOST_COLUMNS:
+                    raise InvalidFile(f"line {begins}: more than {MOST_COLUMNS} columns")
                 yield Cells(begins, tuple(cell.strip() for cell in cells))
     except csv.Error as ex:
         raise InvalidFile(f"line {line}: {ex}") from ex

@@ -1,8 +1,9 @@
 """Read a file of users as rows of what is wanted."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from iredldap.desired.files import presets, tables
 from iredldap.desired.files.hashes import recognized
@@ -25,6 +26,9 @@ _NOTES = frozenset({REASON, LINE, PARAMETERS})
 _NAMELESS = ""
 """Name of a column without one, which a separator at the end of each line makes."""
 _ROWS = {name: row for row in USER for name in (row.name, *row.aliases)}
+
+MOST_ROWS = 100_000
+"""Rows of a file. Who has more divides it: all of them are held in memory."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,18 @@ class UsersFile:
 
         Raises:
             InvalidFile: If it is no table, has no column with addresses, or columns that nobody
-                knows.
+                knows, or too many of them, or of rows.
         """
-        found = [*tables.read(tables.decoded(data, encoding))]
+        read = tables.read(tables.decoded(data, encoding))
+        # One more with the header, and one that is too many: the rest of the file is not read.
+        found = [*islice(read, MOST_ROWS + 2)]
+        chosen = presets.by_name(preset) if preset else None
+        is_bare = bool(chosen and chosen.positions)
+        if len(found) > MOST_ROWS + (not is_bare):
+            raise InvalidFile(f"more than {MOST_ROWS} rows")
         if not found:
             raise InvalidFile("the file is empty")
-        chosen = presets.by_name(preset) if preset else None
-        if chosen and chosen.positions:
+        if chosen and is_bare:
             return cls((*chosen.positions, REASON), chosen, found)
         header, rows = found[0], found[1:]
         if chosen is None and preset is None:
@@ -87,20 +96,30 @@ class UsersFile:
 
     def _check(self) -> None:
         names = [self.name_of(name) for name in self.columns]
-        twice = sorted({name for name in names if name and names.count(name) > 1})
-        if twice:
-            raise InvalidFile(f"columns that are there twice: {', '.join(twice)}")
         known = {*self.preset.columns} if self.preset else set[str]()
         ours = {*_OWN, *_NOTES, _NAMELESS}
+        meant = Counter(map(self._meant, filter(None, names)))
+        twice = sorted(name for name, times in meant.items() if times > 1)
+        if twice:
+            raise InvalidFile(f"columns that are there twice: {', '.join(twice)[:200]}")
         strange = [name for name in names if name not in known and name not in ours]
         if strange:
             raise InvalidFile(
                 f"columns that are not known: {', '.join(map(repr, strange))[:200]}"
                 f" (read as {self.preset.name if self.preset else 'our own'})"
             )
-        addresses = {"user principal name", "username", "email address", "name"}
-        if ADDRESS not in names and not (self.preset and addresses & {*names}):
+        if ADDRESS not in meant:
             raise InvalidFile("no column `address`")
+
+    def _meant(self, name: str) -> str:
+        """Return the parameter that a column is, of which several names may be known."""
+        if self.preset and name in self.preset.columns:
+            return "address" if name in self.preset.addresses else f"{name} of the preset"
+        if name in _ADDRESS:
+            return "address"
+        if name in _HASH:
+            return "password_hash"
+        return _ROWS[name].name if name in _ROWS else name
 
     def name_of(self, column: str) -> str:
         """Return the name of a column: that of the preset, or ours, in our spelling."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iredldap.desired.files import hashes
+from iredldap.desired.files import hashes, users
 from iredldap.desired.files.presets import PRESETS, of_header
 from iredldap.desired.files.users import UsersFile
 from iredldap.desired.rows import UserRow
@@ -238,3 +238,26 @@ def test_forwarding_of_zimbra_keeps_a_copy_unless_it_was_switched_off() -> None:
     first, second = map(values, rows(text))
     assert first["forwarding"] == ("b@y.test", "a@x.test")
     assert second["forwarding"] == ("b@y.test",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "address,mail\na@x.test,b@x.test\n",
+        "mail,Email,name\na@x.test,,A\n",
+        "address,hash,password_hash\na@x.test,{SHA}x,\n",
+        "email address [required],org unit path,address\na@x.test,/,b@x.test\n",
+        ",".join(f"c{number}" for number in range(300)),
+        "address,name\n" + "a@x.test" + "," * 300,
+        "address\n" + "a@x.test\n" * 11,
+    ],
+    ids=range(7),
+)
+def test_a_table_that_means_two_things_or_too_much_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second column for the same parameter, more columns than any program has, too many rows."""
+    monkeypatch.setattr(users, "MOST_ROWS", 10)
+    assert len(UsersFile.of(b"address\n" + b"a@x.test\n" * 10).rows) == 10
+    with pytest.raises(InvalidFile):
+        UsersFile.of(text.encode())
