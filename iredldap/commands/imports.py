@@ -1,7 +1,9 @@
 """The command `iredldap import`: users of a CSV file, on the server, or by the API elsewhere."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +15,7 @@ from iredldap.commands.api.failures import Failed, unavailability_reported
 from iredldap.commands.api.meter import Meter
 from iredldap.commands.api.options import form, option
 from iredldap.commands.api.rows import call
+from iredldap.commands.exit_status import ExitStatus
 from iredldap.commands.terminal import plain, seekable
 
 _SHOWN = 20
@@ -49,64 +52,90 @@ def import_users(
     Accounts that are there and agree are left as they are: the same file can be imported again,
     also after a run that broke off. The exit status is 1 if rows were refused.
     """
+    if rejected and _is_same(rejected, file):
+        raise Failed(f"--rejected: {rejected} is FILE itself", ExitStatus.USAGE)
     sent = form(given, _OPTIONS)
     with (
         seekable(file) as data,
         unavailability_reported(),
         Meter("import") as meter,
         connect.connected(config, url, meter.show) as api,
+        # Before anything is made that could not be written down.
+        _private(rejected) as opened,
     ):
         asked = Asked(call=_CALL, form=sent, word="file", dry_run=dry_run, file=data)
-        if rejected:
-            # Before anything is made that could not be written down.
-            _open(rejected).close()
         try:
             report = requests.report(api, asked, meter)
         except Failed as failure:
             # Of a run that broke off, too: what was refused until then is not asked again.
-            _write(rejected, data, sent, failure.report)
+            _write(opened, data, sent, failure.report)
             raise
-        _write(rejected, data, sent, report)
+        _write(opened, data, sent, report)
     if as_json:
         render.as_json({name: value for name, value in report.items() if name != "rejected"})
     else:
         for line in _lines(report):
             click.echo(plain(line))
-        if rejected and report["refused"]:
-            click.echo(f"{rejected}: {report['refused']} rows to mend")
-    if report["refused"]:
+        if rejected and report["refusals"]:
+            click.echo(f"{rejected}: {len(report['refusals'])} rows to mend")
+    if report["refusals"]:
         raise click.exceptions.Exit(1)
 
 
 import_users.params[1:1] = [option(row, of_a_read=True) for row in _OPTIONS]
 
 
-def _open(target: Path) -> IO[str]:
-    """Open a file that nobody else may read: its rows may have passwords.
+def _is_same(target: Path, file: IO[bytes]) -> bool:
+    """Return whether a path is that of an open file; of standard input it may be, too."""
+    try:
+        return os.path.samestat(target.stat(), os.fstat(file.fileno()))
+    except (OSError, ValueError):
+        # It does not exist yet; or what is read is no file, but something in memory.
+        return False
+
+
+@contextmanager
+def _private(target: Path | None) -> Iterator[IO[str] | None]:
+    """Open a file that nobody else can read, as rows may have passwords.
+
+    It gets its name at the end, if something was written: a file of that name may be readable by
+    others, who would read the new one, too.
 
     Raises:
-        Failed: If it cannot be written.
+        Failed: If there can be no such file.
     """
+    if target is None:
+        yield None
+        return
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o600)
+        # A device is no file that could be replaced.
+        is_special = target.exists() and not target.is_file()
+        if is_special:
+            descriptor, scratch = os.open(target, os.O_WRONLY), ""
+        else:
+            descriptor, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as ex:
         raise Failed(f"--rejected: {target}: {ex.strerror}") from ex
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    opened = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    try:
+        yield opened
+    finally:
+        opened.close()
+        if scratch and Path(scratch).stat().st_size:
+            Path(scratch).replace(target)
+        elif scratch:
+            Path(scratch).unlink()
 
 
 def _write(
-    target: Path | None, data: IO[bytes], sent: Mapping[str, Sequence[str]], report: Any
+    opened: IO[str] | None, data: IO[bytes], sent: Mapping[str, Sequence[str]], report: Any
 ) -> None:
     """Write the refused rows as they are in the file, with the reason behind each.
 
     A job's own ones have no passwords.
     """
-    if target is None:
-        return
     refused = report.get("refusals") if isinstance(report, Mapping) else None
-    if not refused:
-        if not target.stat().st_size:
-            target.unlink()
+    if not (opened and refused):
         return
     # Half a second, which only refused rows cost.
     from iredldap.desired.files.users import UsersFile  # noqa: PLC0415
@@ -116,9 +145,7 @@ def _write(
     chosen = {name: values[0] for name, values in sent.items()}
     file = UsersFile.of(data.read(), chosen.get("preset"), chosen.get("encoding"))
     rows = {cells.line: cells.cells for cells in file.rows}
-    with _open(target) as opened:
-        opened.truncate()
-        opened.writelines(rejected(file.columns, rows, refused, has_header=file.has_header))
+    opened.writelines(rejected(file.columns, rows, refused, has_header=file.has_header))
 
 
 def _lines(report: Shown) -> Iterator[str]:

@@ -68,7 +68,12 @@ def test_refused_rows_are_mended_and_imported(
         {"address": f"b@{DOMAIN}", "password": "short", "name": 'B; and "b"'},
     ]
     target = tmp_path / "mend.csv"
-    told = run(table(*rows), "--rejected", str(target))
+    target.write_text("older")
+    target.chmod(0o644)
+    with target.open() as before:
+        told = run(table(*rows), "--rejected", str(target))
+        # Who has opened the older file reads no passwords.
+        assert before.read() == "older"
     assert told.exit_code == 1, told.output
     assert f"line 3  b@{DOMAIN}  refused: PW_SHORTER_THAN_MIN_LENGTH" in told.output
     assert "2 rows: 1 created, 0 updated, 0 unchanged, 0 differs, 1 refused" in told.output
@@ -147,3 +152,14 @@ def test_what_was_refused_before_an_import_broke_off_is_written(
     assert told.exit_code == ExitStatus.UNAVAILABLE
     with target.open(newline="") as opened:
         assert [row["address"] for row in csv.DictReader(opened)] == [f"u007@{DOMAIN}"]
+
+
+def test_the_file_of_refused_rows_is_not_the_input(admin: str, tmp_path: Path) -> None:
+    path, link = tmp_path / "users.csv", tmp_path / "link.csv"
+    data = table({"address": f"a@{DOMAIN}", "password": "short"})
+    path.write_bytes(data)
+    link.symlink_to(path)
+    for target in (path, link):
+        told = CliRunner().invoke(main, ["import", str(path), "--rejected", str(target)])
+        assert told.exit_code == ExitStatus.USAGE, told.output
+    assert path.read_bytes() == data
