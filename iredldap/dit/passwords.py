@@ -152,6 +152,24 @@ def with_verified_scheme(hash_text: str, verified: Collection[str]) -> str:
     return f"{{{scheme}}}{rest}"
 
 
+def has_salt(hash_text: str) -> bool:
+    """Return whether the password alone is not enough to make the same hash.
+
+    The two letters of salt of DES in crypt() are few enough to be tried.
+    """
+    parts = _PREFIXED.fullmatch(hash_text)
+    if not parts:
+        return False
+    scheme, rest = parts[1].upper(), parts[2]
+    if scheme in _CRYPT_SPELLINGS:
+        return rest.startswith("$")
+    return _is_salted(scheme)
+
+
+def _is_salted(scheme: str) -> bool:
+    return scheme.startswith("SS") or scheme == "SMD5"
+
+
 def _is_well_formed(scheme: str, rest: str) -> bool:
     if scheme == "CRYPT":
         return bool(_CRYPT.fullmatch(rest))
@@ -163,5 +181,4 @@ def _is_well_formed(scheme: str, rest: str) -> bool:
     if digest is None:
         return False
     # A salted one is longer by its salt, whose length is free; of the others each byte counts.
-    salted = scheme.startswith("SS") or scheme == "SMD5"
-    return size > digest if salted else size == digest
+    return size > digest if _is_salted(scheme) else size == digest

@@ -55,7 +55,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     shadows = uniqueness.in_alias_domains(home, mail)
     taken = uniqueness.taken(directory, shadows)
     ours = [address for address in shadows if address not in taken]
-    judge = targets.Judge.of(directory, context.caller)
+    judge = targets.Judge.of(directory, context.caller, context.coming)
     changes, ignored = _with_reachable(judge, {mail, *ours}, parsed)
     # In the entry from the first moment: an alias added to a disabled domain must not deliver until
     # a sweep comes by.
@@ -132,7 +132,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         InvalidMail: If members were asked for, and none of them can be one.
     """
     directory, mail = context.directory, path["mail"]
-    judge = targets.Judge.of(directory, context.caller)
+    judge = targets.Judge.of(directory, context.caller, context.coming)
     found = judge.find_with(finders.account_query(directory, mail), _sent(parsed))
     chosen = finders.choose_account(
         directory, found, mail, "mailAlias", anywhere=context.caller.is_global

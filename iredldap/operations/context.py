@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -89,7 +90,7 @@ class Context:
     outside: OutsideSystems
     changes: LoggedChanges = field(default_factory=_NoChanges)
     salt: Callable[[], bytes] = lambda: os.urandom(16)
-    coming: frozenset[str] = frozenset()
+    coming: AbstractSet[str] = frozenset()
 
     @cached_property
     def now(self) -> datetime:

@@ -7,7 +7,9 @@ of a renamed account; one that never had a target stays as it was sent.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from iredldap import finders
@@ -46,22 +48,29 @@ class Judge:
         directory: Where.
         judges: Whether the caller may learn what exists in a domain; addresses in others are not
             judged.
+        coming: Addresses that will exist, as a context has them.
 
     Attributes:
         found: entryUUID by address of the accounts that exist. As `Plan.found` it spares
             `with_rechecks` a search.
     """
 
-    def __init__(self, directory: Directory, judges: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        judges: Callable[[str], bool],
+        coming: AbstractSet[str] = frozenset(),
+    ) -> None:
         self._directory = directory
         self._judges = judges
+        self._coming = coming
         self._known: dict[str, list[Entry]] = {}
         self.found: dict[str, str] = {}
 
     @classmethod
-    def of(cls, directory: Directory, caller: Caller) -> "Judge":
+    def of(cls, directory: Directory, caller: Caller, coming: AbstractSet[str]) -> "Judge":
         """Return one that judges in the domains that a caller manages."""
-        return cls(directory, lambda name: caller.manages(name, by_alias=True))
+        return cls(directory, partial(caller.manages, by_alias=True), coming)
 
     def find_with(self, query: Query, addresses: Iterable[str]) -> list[Entry]:
         """Search, and find the accounts of a few destinations in the same search.
@@ -105,7 +114,8 @@ class Judge:
         holders = {mail: self._known[mail] for mail in wanted & self._known.keys()}
         holders |= finders.holders(self._directory, wanted - holders.keys(), ("entryUUID",))
         self.found |= {mail: number(found[-1]) for mail, found in holders.items() if found}
-        missing = {mail for mail in asked if not _forms((mail,)) & self.found.keys()}
+        there = self.found.keys() | self._coming
+        missing = {mail for mail in asked if not _forms((mail,)) & there}
         # Whether the domain is hosted matters only where no account was found, so the search is
         # left out for all that exist.
         homes = (

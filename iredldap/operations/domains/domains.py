@@ -122,7 +122,11 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
         # have the right to the new domain.
         raise PermissionDenied(f"{caller.address} is no admin any more")
     # The new domain has no accounts yet, so its own addresses are not judged.
-    others = Judge(directory, lambda place: place != name and caller.manages(place, by_alias=True))
+    others = Judge(
+        directory,
+        lambda place: place != name and caller.manages(place, by_alias=True),
+        context.coming,
+    )
     destinations.refuse_unreachable_copies(others, parsed)
     attributes = domain_entry.new(
         name,
@@ -232,7 +236,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     marks = status if generations.marks_accounts(directory.schema()) else None
     if status == "disabled":
         _require_admins_left(directory, caller, entry)
-    judge = Judge.of(directory, caller)
+    judge = Judge.of(directory, context.caller, context.coming)
     destinations.refuse_unreachable_copies(judge, parsed, entry)
     catchall, dropped = destinations.change_catchall(directory, judge, entry, parsed)
     steps: tuple[Step, ...] = (

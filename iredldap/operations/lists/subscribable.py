@@ -180,7 +180,7 @@ def update(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     profile = _profile(lists, mail, entry)
     entry = list_mentions.with_leaders(directory, entry, profile)
     policy = entry.text("accessPolicy") or "public"
-    judge = Judge.of(directory, context.caller)
+    judge = Judge.of(directory, context.caller, context.coming)
     changes, missing = check_leaders(judge, parsed.changes)
     kept = list_profile.with_moderators(mail, changes, profile)
     wanted = list_profile.agreed(kept.changes, policy, profile)

@@ -50,7 +50,7 @@ def create(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
     if begun is None:
         limit.refuse_another()
     account, taken = _account(directory, home, dn, mail)
-    judge = Judge.of(directory, context.caller)
+    judge = Judge.of(directory, context.caller, context.coming)
     changes, missing = check_leaders(judge, parsed.changes)
     wanted = list_profile.completed(mail, changes)
     settled = check_addresses(directory, account, lambda: home, wanted.changes, {})

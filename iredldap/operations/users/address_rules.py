@@ -32,7 +32,6 @@ def apply(
     home: Callable[[], Entry],
     changes: Iterable[FieldChange],
     judge: targets.Judge | None = None,
-    coming: Collection[str] = (),
 ) -> tuple[list[FieldChange], list[str]]:
     """Apply the rules to changes: return those that are allowed, and the items left out.
 
@@ -42,7 +41,6 @@ def apply(
         home: Returns the user's domain; called only where a rule depends on it.
         changes: What was sent.
         judge: Finds out which destinations exist; None: they are not checked.
-        coming: Addresses that will exist.
 
     Raises:
         InvalidMail: For forwardings and copies none of which exist, for an address that lies
@@ -56,7 +54,7 @@ def apply(
     refusals: list[Refusal] = []
     for change in changes:
         try:
-            verdict = _verdict(directory, entry, home, change, judge, coming)
+            verdict = _verdict(directory, entry, home, change, judge)
             kept.append(_remaining(change, verdict))
             ignored += sorted(verdict.left_out)
         # Collected: a client that sends a whole profile learns of all that is wrong with it at
@@ -84,11 +82,10 @@ def _verdict(
     home: Callable[[], Entry],
     change: FieldChange,
     judge: targets.Judge | None,
-    coming: Collection[str],
 ) -> Verdict:
     match change.field.stored_as:
         case StoredAttribute(name=name) if name in _DESTINATIONS:
-            return _destinations(entry, change, judge, coming)
+            return _destinations(entry, change, judge)
         case StoredAttribute(name="shadowAddress"):
             return _addresses(directory, entry, home(), change)
         case StoredAttribute(name="enabledService"):
@@ -98,9 +95,7 @@ def _verdict(
             return Verdict()
 
 
-def _destinations(
-    entry: Entry, change: FieldChange, judge: targets.Judge | None, coming: Collection[str]
-) -> Verdict:
+def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None) -> Verdict:
     """Leave out new addresses hosted here that belong to no account: mail to them would bounce."""
     storage = change.field.stored_as
     held = entry.lowered(storage.name) if isinstance(storage, StoredAttribute) else set()
@@ -109,7 +104,7 @@ def _destinations(
     others = {folded(value) for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
-    return Verdict(judge.unreachable(others).difference(coming), InvalidMail)
+    return Verdict(judge.unreachable(others), InvalidMail)
 
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldChange) -> Verdict:

@@ -90,10 +90,8 @@ def change(
     def judges(name: str) -> bool:
         return caller.manages(name, by_alias=True) or domain.has_address(home(), f"@{name}")
 
-    judge = targets.Judge(directory, judges)
-    changes, ignored = address_rules.apply(
-        directory, entry, home, parsed.changes, judge, context.coming
-    )
+    judge = targets.Judge(directory, judges, context.coming)
+    changes, ignored = address_rules.apply(directory, entry, home, parsed.changes, judge)
     manages = _manages(directory, mail, parsed)
     mods = (
         *modlist(changes, entry),
