@@ -250,6 +250,8 @@ def _print(report: Mapping[str, Any]) -> None:
         named = ", ".join(one["parameters"])
         why = ": ".join(filter(None, (one["code"], named, one.get("detail", ""))))
         click.echo(plain(f"{where}{one['kind']} {one['name']}: refused: {why}"), err=True)
+    if report["pruning_left_out"]:
+        click.echo("nothing was deleted, because lines were refused", err=True)
     counts = [f"{report[word]} {word}" for word in _DONE if report[word]]
     counts += [f"{report['refused']} refused"] if report["refused"] else []
     words = f" ({', '.join(counts)})" if counts else ""
@@ -277,7 +279,7 @@ def _shown(value: object) -> str:
 
 
 def _end(report: Mapping[str, Any], status: int) -> None:
-    if report["refused"]:
+    if report["refusals"]:
         status = ExitStatus.REFUSED
     if status:
         sys.exit(status)

@@ -8,29 +8,39 @@ Source: `docs/decisions/0064-desired-state.md`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from iredldap.desired.calls import Calls
-from iredldap.desired.differences import Difference, differences, parts
-from iredldap.desired.gate import FATAL, Gate, Made
+from iredldap.desired.calls import Calls, is_permitted, may_compare
+from iredldap.desired.creations import Creations
+from iredldap.desired.differences import Difference, differences, parts, subscriptions
+from iredldap.desired.gate import Gate, Made, refused
 from iredldap.desired.lines import StateLine, WantedState, form_values
-from iredldap.desired.new_users import create_users
-from iredldap.desired.outcomes import StateOutcome, StateReport
+from iredldap.desired.outcomes import StateReport
 from iredldap.desired.policies_applied import PolicyChanges
 from iredldap.desired.present import Present, ViewedEntry
 from iredldap.desired.pruning import Pruning
-from iredldap.desired.snapshots import SUBSCRIBERS
+from iredldap.desired.renames import Foreseen, Renames
 from iredldap.desired.state_kinds import (
+    BESIDE,
     DOMAIN,
     ENTRY_KINDS,
     HASH,
     SUBSCRIBABLE,
-    USER,
+    SUBSCRIBERS,
     EntryKind,
 )
-from iredldap.dit import mail_names
 from iredldap.dit.entry import Entry
-from iredldap.errors import AlreadyExists, NoSuchAccount, PreconditionFailed, Refusal
+from iredldap.dit.views.params import View
+from iredldap.errors import (
+    ChangeLogUnavailable,
+    InvalidMail,
+    MlmmjadminUnavailable,
+    NoSuchAccount,
+    PreconditionFailed,
+    Refusal,
+    ServerDown,
+)
 from iredldap.operations.lists import subscribable_members
 
 TOGETHER = 100
@@ -38,9 +48,6 @@ TOGETHER = 100
 
 _ATTEMPTS = 5
 """How often a thing is compared again that others have changed meanwhile."""
-
-_BESIDE = frozenset({SUBSCRIBERS})
-"""Members of lines that are no parameters."""
 
 
 class Applying:
@@ -80,27 +87,40 @@ class Applying:
         self._names = {
             kind: {one.name: one for one in found} for kind, found in self._by_kind.items()
         }
-        self._done = 0
-        self._new_domains: set[str] = set()
+        self._done, self._total = 0, self._steps()
+        self._foreseen = Foreseen()
+        self._unread: dict[int, Refusal] = {}
 
     def run(self) -> StateReport:
         """Apply it; return what became of the lines.
 
         Raises:
             ServerDown: If the directory or a database does not answer: what was done until then
-                stays, and the same state can be applied again.
+                stays, and is in its report, and the same state can be applied again.
             ChangeLogUnavailable: If nothing can be recorded, and changes are refused then.
         """
+        try:
+            self._run()
+        except (ServerDown, ChangeLogUnavailable) as ex:
+            shown = self.report.as_json(dry_run=self._gate.dry_run, has_details=False)
+            ex.report = {**shown, **(ex.report or {})}
+            raise
+        return self.report
+
+    def _run(self) -> None:
+        # Before anything is looked for: who may not read a thing learns nothing about it.
         for kind, found in self._by_kind.items():
-            self._rename(kind, found)
-            self._exist(kind, found)
-            if kind is DOMAIN:
-                # Before accounts are: their names in alias domains, and limits.
-                self._agree(kind, found, without=kind.references)
+            for line in found:
+                self._permit(kind, line)
+        self._have_all_exist()
+        if self._gate.dry_run:
+            context = replace(self._gate.context, coming=self._coming())
+            self._gate = replace(self._gate, context=context)
         again: list[StateLine] = []
         for kind, found in self._by_kind.items():
-            again += self._agree(kind, found)
+            again += self._agree(kind, found, is_last=False)
         # What named others before these had all of their addresses.
+        self._total += len(again)
         for kind in ENTRY_KINDS:
             self._agree(kind, [line for line in again if line.kind is kind])
         policies = PolicyChanges(self._gate, self.report)
@@ -109,147 +129,129 @@ class Applying:
                 policies.apply(line)
         if self._prune:
             Pruning(self._gate, self._state, self.report, self._present).run()
-        return self.report
+
+    def _have_all_exist(self) -> None:
+        """Rename and create what the lines name."""
+        creations = Creations(
+            self._gate,
+            self.report,
+            self._present,
+            self._foreseen,
+            self._unread,
+            self._state.addresses,
+        )
+        for kind, found in self._by_kind.items():
+            self._rename(kind)
+            creations.run(kind, self._batches(found))
+            if kind is DOMAIN:
+                # Before accounts are: their names in alias domains, and limits.
+                self._agree(kind, found, without=kind.references)
+
+    def _coming(self) -> frozenset[str]:
+        """Return the addresses that accounts of the lines would have."""
+        ended = (
+            line.name
+            for found in self._by_kind.values()
+            for line in found
+            if self.report.has_ended(line)
+        )
+        return self._state.addresses.difference(ended)
+
+    def _steps(self) -> int:
+        """Count the lines of all rounds; those that are compared once more come on top."""
+        entries = sum(map(len, self._by_kind.values()))
+        moved = sum(len(self._movable(kind)) for kind in ENTRY_KINDS)
+        return moved + 2 * entries + len(self._by_kind[DOMAIN]) + len(self._policies)
+
+    def _permit(self, kind: EntryKind, line: StateLine) -> None:
+        """Refuse a line that the caller may neither read nor create."""
+        permit, names = self._calls.permit, {kind.key: line.name}
+        try:
+            permit(self._gate.asked(f"{kind.name}_get", names))
+        except Refusal as refusal:
+            if is_permitted(permit, self._gate.asked(f"{kind.name}_create", names, requires=False)):
+                self._unread[line.number] = refusal
+            else:
+                self._refuse(line, refusal)
 
     def _batches(self, lines: Sequence[StateLine]) -> Iterator[list[StateLine]]:
         """Yield the lines that were not refused, some at a time, and tell how far it has come."""
-        # Accounts are looked at twice, domains three times; it is only a measure.
-        total = 2 * len(self._state.lines)
         for start in range(0, len(lines), TOGETHER):
             self._gate.check()
             part = lines[start : start + TOGETHER]
             yield [line for line in part if not self.report.has_ended(line)]
             self._done += len(part)
-            self._advance(min(self._done, total), total)
+            self._advance(self._done, self._total)
 
     def _refuse(self, line: StateLine, refusal: Refusal) -> None:
-        if isinstance(refusal, FATAL):
-            raise refusal
-        self.report.refuse(line, refusal)
+        self.report.refuse(line, refused(refusal))
 
-    def _rename(self, kind: EntryKind, lines: Sequence[StateLine]) -> None:
-        """Rename what has the id of a line, and another name; repeat while names become free."""
-        if not kind.renamed:
-            return
-        waiting: list[StateLine] = []
-        for batch in self._batches([line for line in lines if line.id]):
-            waiting += self._to_rename(kind, batch)
-        while waiting:
-            left = [line for line in waiting if not self._is_renamed(kind, line)]
-            if len(left) == len(waiting):
-                for line in left:
-                    self.report.refuse(line, AlreadyExists(f"{line.name} is another account"))
-                return
-            waiting = left
+    def _movable(self, kind: EntryKind) -> list[StateLine]:
+        return [line for line in self._by_kind[kind] if line.id] if kind.renamed else []
 
-    def _to_rename(self, kind: EntryKind, batch: Sequence[StateLine]) -> list[StateLine]:
-        named = self._present.entries(kind, (line.name for line in batch))
-        odd = [line for line in batch if not _has_id(named.get(line.name), line.id)]
-        known = self._present.by_ids(kind, (line.id for line in odd))
-        return [line for line in odd if self._is_moved(known.get(line.id), line)]
-
-    def _is_moved(self, entry: Entry | None, line: StateLine) -> bool:
-        """Return whether an entry is to get the name of a line, and its own is no other line's."""
-        if entry is None:
-            return False
-        former = entry.folded("mail")
-        other = self._names[line.kind].get(former) if isinstance(line.kind, EntryKind) else None
-        return former != line.name and (other is None or other.id not in ("", line.id))
-
-    def _is_renamed(self, kind: EntryKind, line: StateLine) -> bool:
-        """Rename an account if the name is free; return whether nothing is left to do."""
-        if self._present.entries(kind, [line.name]):
-            return False
-        entry = self._present.by_ids(kind, [line.id]).get(line.id)
-        if entry is None:
-            return True
-        former = entry.folded("mail")
-        names = {"mail": former, "new_mail": line.name}
-        try:
-            made = self._gate.make(self._gate.asked(f"{kind.name}_change_email", names))
-        except Refusal as refusal:
-            self._refuse(line, refusal)
-        else:
-            outcome = self._note(line, made)
-            outcome.result, outcome.former = "renamed", former
-        return True
-
-    def _exist(self, kind: EntryKind, lines: Sequence[StateLine]) -> None:
-        """Create what does not exist."""
-        for batch in self._batches(lines):
-            found = self._present.entries(kind, (line.name for line in batch))
-            new: list[StateLine] = []
-            for line in batch:
-                existing = found.get(line.name)
-                if isinstance(existing, Refusal):
-                    self._refuse(line, existing)
-                elif existing is None and self._is_there(line):
-                    new.append(line)
-            if kind is USER and not self._gate.dry_run:
-                create_users(self._gate, new, self.report, self._state.addresses)
-            else:
-                for line in new:
-                    self._create(kind, line)
-
-    def _create(self, kind: EntryKind, line: StateLine) -> None:
-        outcome = self.report.of(line)
-        endpoint = f"{kind.name}_create"
-        table = self._calls.tables[endpoint]
-        known = {row.name for row in (*table, *kind.further)} - kind.references - _BESIDE
-        params = line.params
-        form = {n: form_values(v) for n, v in params.items() if n in known and v not in ("", [])}
-        if HASH in form:
-            form.pop("password", None)
-        # A creation ignores some of them, so that the comparison sets them.
-        try:
-            wanted = self._gate.asked(
-                endpoint, {kind.key: line.name}, form, kind.further, requires=HASH not in form
+    def _rename(self, kind: EntryKind) -> None:
+        """Rename what has the id of a line, and another name."""
+        if moved := self._movable(kind):
+            renames = Renames(
+                self._gate, self.report, self._present, self._foreseen, self._names[kind]
             )
-            if self._gate.dry_run and self._is_in_new(line):
-                outcome.result = "created"
-                return
-            outcome.result = "created"
-            self._note(line, self._gate.make(wanted))
-        except AlreadyExists as refusal:
-            # Another client was quicker, or it is of another kind.
-            outcome.result = "unchanged"
-            if line.name not in self._present.entries(kind, [line.name]):
-                self._refuse(line, refusal)
-        except Refusal as refusal:
-            self._refuse(line, refusal)
-        finally:
-            if kind is DOMAIN and self._gate.dry_run and outcome.result == "created":
-                self._new_domains.add(line.name)
-
-    def _is_in_new(self, line: StateLine) -> bool:
-        """Return whether the domain of a line is itself to be created."""
-        return mail_names.domain_of(line.name) in self._new_domains
+            readable = (
+                [line for line in batch if line.number not in self._unread]
+                for batch in self._batches(moved)
+            )
+            renames.run(kind, readable)
 
     def _agree(
-        self, kind: EntryKind, lines: Sequence[StateLine], without: frozenset[str] = frozenset()
+        self,
+        kind: EntryKind,
+        lines: Sequence[StateLine],
+        without: frozenset[str] = frozenset(),
+        *,
+        is_last: bool = True,
     ) -> list[StateLine]:
-        """Change what differs; return the lines of which values were left out."""
+        """Change what differs; return the lines of which values were left out, or all refused.
+
+        Args:
+            kind: What the lines are.
+            lines: The lines.
+            without: Parameters that are not set yet.
+            is_last: Whether addresses that nobody has are a refusal; else they may come.
+        """
         again: list[StateLine] = []
         for part in self._batches(lines):
             # What a dry run would create or rename is not there.
-            batch = [line for line in part if not self._gate.dry_run or self._is_there(line)]
+            batch = [line for line in part if not self._gate.dry_run or self.report.is_there(line)]
+            batch = [line for line in batch if self._is_readable(line)]
             found = self._present.entries(kind, (line.name for line in batch))
             entries = {n: one for n, one in found.items() if not isinstance(one, Refusal)}
             views = self._views(kind, entries, batch)
             again += [
                 line
                 for line in batch
-                if line.name in views and self._changed(kind, line, views[line.name], without)
+                if line.name in views
+                and self._changed(kind, line, views[line.name], without, is_last=is_last)
             ]
         return again
 
-    def _is_there(self, line: StateLine) -> bool:
-        return self.report.result_of(line) not in {"created", "renamed"}
+    def _is_readable(self, line: StateLine) -> bool:
+        """Return whether a thing may be compared; what another client has made meanwhile may not.
+
+        Who may not read it may set what it was not created with, such as its forwarding.
+        """
+        if line.number not in self._unread or self.report.result_of(line) == "created":
+            return True
+        self._refuse(line, self._unread[line.number])
+        return False
 
     def _views(
         self, kind: EntryKind, entries: Mapping[str, Entry], batch: Iterable[StateLine]
     ) -> dict[str, ViewedEntry]:
-        made = self._present.views(kind, [*entries.values()])
+        try:
+            made = self._present.views(kind, [*entries.values()])
+        except MlmmjadminUnavailable as refusal:
+            for line in batch:
+                self._refuse(line, refusal)
+            return {}
         found = dict(zip(entries, made, strict=True))
         for line in batch:
             if line.name not in found:
@@ -258,14 +260,20 @@ class Applying:
         return found
 
     def _changed(
-        self, kind: EntryKind, line: StateLine, found: ViewedEntry, without: frozenset[str]
+        self,
+        kind: EntryKind,
+        line: StateLine,
+        found: ViewedEntry,
+        without: frozenset[str],
+        *,
+        is_last: bool,
     ) -> bool:
-        """Change what differs in one thing; return whether values were left out."""
+        """Change what differs in one thing; return whether it is to be compared once more."""
         for _ in range(_ATTEMPTS):
             wanted = {
                 name: value
                 for name, value in line.params.items()
-                if name not in without and name not in _BESIDE
+                if name not in without and name not in BESIDE
             }
             try:
                 made = self._set(kind, line, wanted, found)
@@ -273,6 +281,8 @@ class Applying:
                 # Others have changed it since it was compared.
                 last: Refusal = refusal
             except Refusal as refusal:
+                if not is_last and _is_about_addresses(refusal):
+                    return True
                 self._refuse(line, refusal)
                 return False
             else:
@@ -286,7 +296,8 @@ class Applying:
 
     def _current(self, kind: EntryKind, line: StateLine) -> ViewedEntry | None:
         entry = self._present.entries(kind, [line.name]).get(line.name)
-        return self._present.views(kind, [entry])[0] if isinstance(entry, Entry) else None
+        found = {line.name: entry} if isinstance(entry, Entry) else {}
+        return self._views(kind, found, [line]).get(line.name)
 
     def _set(
         self, kind: EntryKind, line: StateLine, wanted: Mapping[str, Any], found: ViewedEntry
@@ -306,31 +317,38 @@ class Applying:
     ) -> Made | None:
         endpoint = f"{kind.name}_update"
         table = (*self._calls.tables[endpoint], *kind.further)
-        differing = differences(table, wanted, found.view, self._present.hash_of)
+        differing = differences(
+            table, wanted, self._comparable(kind, line, found.view), self._present.hash_of
+        )
         if not differing:
             return None
         form = {name: form_values(value) for name, (_, value) in differing.items()}
         if_match = (found.entry.csn,) if found.entry.csn else ()
         request = self._gate.asked(endpoint, {kind.key: line.name}, form, kind.further, if_match)
         made = self._gate.make(request)
-        if made.wrote:
+        # Who is still to come is no step of a dry run.
+        given = {value for values in form.values() for value in values}
+        if made.wrote or (self._gate.dry_run and not given.isdisjoint(self._gate.context.coming)):
             self._updated(line, made, differing)
         elif made.plan.ignored:
             self.report.of(line).ignored = made.plan.ignored
         return made
 
+    def _comparable(self, kind: EntryKind, line: StateLine, view: View) -> View:
+        """Return a view without a hash that the caller may not compare with a guess."""
+        if HASH not in view or may_compare(
+            self._calls.permit, kind.name, line.name, str(view[HASH])
+        ):
+            return view
+        return {name: value for name, value in view.items() if name != HASH}
+
     def _updated(self, line: StateLine, made: Made, differing: Mapping[str, Difference]) -> None:
-        outcome = self._note(line, made)
+        outcome = self.report.of(line)
+        outcome.note(made)
         if outcome.result == "unchanged":
             outcome.result = "updated"
         if outcome.result != "created":
             outcome.differs.update(differing)
-
-    def _note(self, line: StateLine, made: Made) -> StateOutcome:
-        outcome = self.report.of(line)
-        outcome.ignored = made.plan.ignored
-        outcome.print(made.shown)
-        return outcome
 
     def _subscribe(self, line: StateLine, found: ViewedEntry) -> None:
         """Add and remove members of a subscribable list, by the kind of their membership."""
@@ -340,18 +358,11 @@ class Applying:
         directory, mlmmj = self._gate.context.directory, self._gate.context.outside.mlmmjadmin
         held = subscribable_members.read(directory, mlmmj, found.entry, line.name)
         names = {"mail": line.name}
-        everybody = {mail for members in wanted.values() for mail in members}
-        gone = sorted({m for members in held.values() for m in members} - everybody)
-        forms: list[dict[str, list[str]]] = [{"remove_subscribers": gone}] if gone else []
-        for kind, members in wanted.items():
-            if new := sorted({*members} - {*held.get(kind, ())}):
-                forms.append(
-                    {"add_subscribers": new, "subscription": [kind], "require_confirm": ["no"]}
-                )
-        for form in forms:
+        for form in subscriptions(held, wanted):
             made = self._gate.make(self._gate.asked(f"{SUBSCRIBABLE.name}_update", names, form))
             self._updated(line, made, {SUBSCRIBERS: (held, wanted)})
 
 
-def _has_id(found: Entry | Refusal | None, number: str) -> bool:
-    return isinstance(found, Entry) and found.folded("entryUUID") == number
+def _is_about_addresses(refusal: Refusal) -> bool:
+    """Return whether all that is wrong is that nobody has an address: it may be given yet."""
+    return refusal.codes == (InvalidMail.code,)

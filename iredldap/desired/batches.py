@@ -6,10 +6,9 @@ waiting for one another, and logs are written in one transaction. Rights, limits
 records are those of single calls; whatever is no plain addition is made by one.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 
 from iredldap import finders
@@ -17,11 +16,13 @@ from iredldap.changes import aftermath
 from iredldap.changes.apply import Turn, execute
 from iredldap.changes.change_log import ChangeLog
 from iredldap.changes.recording import Recording
-from iredldap.changes.together.additions import Addition, add_all, is_addition
+from iredldap.changes.together.additions import Addition, add_all, end_all, is_addition
 from iredldap.changes.together.log_buffer import LogBuffer
 from iredldap.desired.comparison import RowComparison, differing
-from iredldap.desired.memberships import Lists, NewMembers, refused_by
+from iredldap.desired.gate import refused, taken
+from iredldap.desired.memberships import Lists, NewMembers
 from iredldap.desired.rows import CREATE, UPDATE, Outcome, Result, UserRow
+from iredldap.dit import mail_names
 from iredldap.dit import request as requests
 from iredldap.dit.change_log import LoggedChange
 from iredldap.dit.entry import Entry
@@ -30,10 +31,8 @@ from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
 from iredldap.errors import (
-    ChangeLogUnavailable,
     PreconditionFailed,
     Refusal,
-    ServerDown,
 )
 from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.locks import Busy
@@ -46,12 +45,6 @@ from iredldap.operations.users.users import NewUser
 
 ROWS = 100
 """Rows of a batch: with SSHA512 it holds its domains for some tenths of a second."""
-
-_SLICE = 5.0
-"""Seconds between two checks while a batch waits for its turn."""
-
-_FATAL = (ServerDown, ChangeLogUnavailable)
-"""Refusals that say nothing about a row: all that follow would get them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,8 @@ class Batches:
         passwords: Whether they get the passwords, too.
         patience: Seconds for which a batch waits for its turn.
         check: Called between batches, and while one waits; raises to end the work.
+        broken: Called with what is known of a batch that is broken off.
+        busy: Names for which this run has waited in vain: it does not wait as long again.
     """
 
     context: Context
@@ -83,6 +78,8 @@ class Batches:
     passwords: bool = False
     patience: float = 60.0
     check: Callable[[], None] = field(default=lambda: None)
+    broken: Callable[[list[Outcome]], None] = field(default=lambda _: None)
+    busy: set[str] = field(default_factory=set)
 
     def run(self, rows: Iterable[UserRow], size: int = ROWS) -> Iterator[list[Outcome]]:
         """Bring rows about; yield the outcomes of each batch, in order.
@@ -94,29 +91,18 @@ class Batches:
         """
         for batch in _cut(rows, size):
             self.check()
-            outcomes = _Batch(self, batch).outcomes()
+            one = _Batch(self, batch)
+            try:
+                outcomes = one.outcomes()
+            except Refusal:
+                self.broken(one.known())
+                raise
             yield [outcomes[row.line] for row in batch]
 
-    @contextmanager
-    def taken(self, names: Iterable[str]) -> Iterator[None]:
-        """Hold names during the block, as a change does; `check` is called while it waits.
-
-        Raises:
-            Busy: If others hold one of them for longer than the patience.
-        """
-        until = time.monotonic() + self.patience
-        with ExitStack() as stack:
-            while True:
-                left = max(0.0, until - time.monotonic())
-                try:
-                    stack.enter_context(self.context.outside.turns.take(names, min(left, _SLICE)))
-                except Busy:
-                    if left <= _SLICE:
-                        raise
-                    self.check()
-                else:
-                    break
-            yield
+    def taken(self, names: frozenset[str]) -> AbstractContextManager[None]:
+        """Hold names during the block, as `gate.taken` does."""
+        turn = Turn(self.context.outside.turns, names, self.patience, self.check)
+        return taken(turn, self.busy)
 
     def turn(self, wanted: Request) -> Turn:
         """Return the turn of a request."""
@@ -139,6 +125,21 @@ def _cut(rows: Iterable[UserRow], size: int) -> Iterator[list[UserRow]]:
         yield batch
 
 
+@dataclass(frozen=True)
+class _Added:
+    """A row that is added together with others, and the log that they have in common."""
+
+    row: UserRow
+    wanted: Request
+    buffer: LogBuffer
+    addition: Addition
+
+    @property
+    def was_overtaken(self) -> bool:
+        """Whether others came between: it is left for a call of its own."""
+        return isinstance(self.addition.refusal, PreconditionFailed)
+
+
 class _Batch:
     """One batch: what was found for it, and what becomes of its rows."""
 
@@ -150,7 +151,6 @@ class _Batch:
         )
         self._rows = rows
         self._outcomes: dict[int, Outcome] = {}
-        self._noted: list[Request] = []
         self._differing = set[int]()
 
     def outcomes(self) -> dict[int, Outcome]:
@@ -173,18 +173,42 @@ class _Batch:
     def _refuse(self, row: UserRow, refusal: Refusal) -> None:
         self._outcomes[row.line] = Outcome(row, "refused", refusal)
 
+    def known(self) -> list[Outcome]:
+        """Return what has become of rows so far."""
+        return [self._outcomes[row.line] for row in self._rows if row.line in self._outcomes]
+
     def _settle(self, rows: Sequence[UserRow]) -> None:
+        """Settle rows, domain by domain where one of them is held by others for too long."""
+        try:
+            self._settle_together(rows)
+        except Busy as refusal:
+            homes = dict.fromkeys(mail_names.domain_of(row.mail) for row in rows)
+            for home in homes:
+                own = [row for row in rows if mail_names.domain_of(row.mail) == home]
+                if len(homes) > 1:
+                    self._settle(own)
+                else:
+                    for row in own:
+                        self._refuse(row, refusal)
+
+    def _settle_together(self, rows: Sequence[UserRow]) -> None:
         """Create and compare in one turn; what is left for calls of their own comes after it."""
         wanted = {row.line: self._creation(row) for row in rows}
         names = frozenset[str]().union(*map(requests.domains, wanted.values()))
+        added: list[_Added] = []
         if self._all.dry_run:
-            later = self._in_turn(rows, wanted, names)
+            later = self._in_turn(rows, wanted, names, added)
         else:
-            with self._all.taken(names), self._context.directory.change():
-                later = self._in_turn(rows, wanted, names)
-        AdminLog(self._context.outside.iredadmin).note_several(
-            self._context.caller.address, self._noted
-        )
+            failure: BaseException | None = None
+            try:
+                with self._all.taken(names), self._context.directory.change():
+                    later = self._in_turn(rows, wanted, names, added)
+            except BaseException as ex:
+                failure = ex
+                raise
+            finally:
+                # Only now they are confirmed, or known to be lost.
+                self._end(added, failure)
         for row in later:
             self._alone(row, updates=row.line in self._differing)
 
@@ -192,9 +216,16 @@ class _Batch:
         return row.request(CREATE, row.parsed, self._all.of)
 
     def _in_turn(
-        self, rows: Sequence[UserRow], wanted: Mapping[int, Request], held: frozenset[str]
+        self,
+        rows: Sequence[UserRow],
+        wanted: Mapping[int, Request],
+        held: frozenset[str],
+        added: "list[_Added]",
     ) -> list[UserRow]:
-        """Do what can be done together; return the rows that are left."""
+        """Do what can be done together; return the rows that are left.
+
+        `added` gets the additions, whose recordings are still open.
+        """
         paths = {row.mail: row.parsed.value("maildir") or "" for row in rows}
         near = Neighbourhood(
             self._context,
@@ -204,16 +235,14 @@ class _Batch:
         later, additions = list[UserRow](), list[tuple[UserRow, Plan]]()
         for row in rows:
             try:
-                existing = self._existing(near.holders.get(row.mail, ()), row.mail)
+                existing = self._found(row, near)
                 if existing is not None:
                     if self._compare(row, existing):
                         later.append(row)
                     continue
                 plan = self._planned(row, wanted[row.line], near)
-            except _FATAL:
-                raise
             except Refusal as refusal:
-                self._refuse(row, refusal)
+                self._refuse(row, refused(refusal))
                 continue
             if self._all.dry_run:
                 self._outcomes[row.line] = Outcome(row, "created", ignored=plan.ignored)
@@ -221,7 +250,27 @@ class _Batch:
                 additions.append((row, plan))
             else:
                 later.append(row)
-        return [*later, *self._add(additions, wanted)]
+        if additions:
+            buffer = LogBuffer(self._all.log)
+            for row, plan in additions:
+                asked = wanted[row.line]
+                recording = Recording(buffer, self._logged(asked))
+                added.append(_Added(row, asked, buffer, Addition(plan, recording)))
+            add_all(self._context.directory, buffer, [one.addition for one in added])
+        return [*later, *(one.row for one in added if one.was_overtaken)]
+
+    def _found(self, row: UserRow, near: Neighbourhood) -> Entry | None:
+        """Return the user of a row, if there is one.
+
+        Raises:
+            AmbiguousAccount: If there are several.
+            PermissionDenied: If the caller may change none of that address.
+        """
+        try:
+            return self._existing(near.holders.get(row.mail, ()), row.mail)
+        except Refusal:
+            self._all.permit(row.request(UPDATE, Parsed(), self._all.of))
+            raise
 
     def _existing(self, found: Iterable[Entry], mail: str) -> Entry | None:
         """Return the user who has an address as their own.
@@ -244,39 +293,23 @@ class _Batch:
         near.reserve(new[0])
         return plan
 
-    def _add(
-        self, planned: Sequence[tuple[UserRow, Plan]], wanted: Mapping[int, Request]
-    ) -> list[UserRow]:
-        """Add users; return the rows that others came between."""
-        if not planned:
-            return []
-        buffer = LogBuffer(self._all.log)
-        additions = [
-            Addition(plan, Recording(buffer, self._logged(wanted[row.line])))
-            for row, plan in planned
-        ]
-        failure: BaseException | None = None
-        again: list[UserRow] = []
-        try:
-            add_all(self._context.directory, buffer, additions)
-        except BaseException as ex:
-            failure = ex
-            raise
-        finally:
-            for (row, plan), addition in zip(planned, additions, strict=True):
-                error = addition.refusal or failure
-                addition.recording.__exit__(type(error) if error else None, error, None)
-                if isinstance(addition.refusal, PreconditionFailed):
-                    again.append(row)
-                elif addition.refusal:
-                    self._refuse(row, addition.refusal)
-                else:
-                    self._noted.append(wanted[row.line])
-                    self._outcomes[row.line] = Outcome(
-                        row, "created", ignored=plan.ignored, change=addition.recording.id
-                    )
-            buffer.flush_ends()
-        return again
+    def _end(self, added: "Sequence[_Added]", failure: BaseException | None) -> None:
+        """End the recordings of additions, and note what is there."""
+        if not added:
+            return
+        noted: list[Request] = []
+        end_all(self._context.directory, [one.addition for one in added], failure)
+        for one in added:
+            addition = one.addition
+            if addition.is_there:
+                noted.append(one.wanted)
+                self._outcomes[one.row.line] = Outcome(
+                    one.row, "created", ignored=addition.plan.ignored, change=addition.recording.id
+                )
+            elif addition.refusal and not one.was_overtaken:
+                self._refuse(one.row, addition.refusal)
+        added[0].buffer.flush_ends()
+        AdminLog(self._context.outside.iredadmin).note_several(self._context.caller.address, noted)
 
     def _logged(self, wanted: Request) -> LoggedChange:
         return logged(
@@ -313,10 +346,8 @@ class _Batch:
 
         try:
             change = self._executed(wanted, make)
-        except _FATAL:
-            raise
         except Refusal as refusal:
-            self._refuse(row, refusal)
+            self._refuse(row, refused(refusal))
             return
         (plan,) = planned
         result: Result = "updated" if updates else "created"
@@ -349,31 +380,20 @@ class _Batch:
 
     def _join(self, rows: Sequence[UserRow]) -> None:
         """Make the memberships that are missing; of a dry run, only say which."""
-        wanted = {row.mail: row.lists for row in rows if row.lists}
-        if not wanted:
-            return
-        by_mail = {row.mail: row for row in rows}
-        for name, members in self._lists.lacking(wanted).items():
-            joining = self._lists.request(name, members, self._all.of)
-            try:
-                self._all.permit(joining.wanted)
-                if not self._all.dry_run:
-                    self._executed(joining.wanted, partial(self._plan_joining, joining))
-            except _FATAL:
-                raise
-            except Refusal as refusal:
-                for mail in members:
-                    self._refuse(by_mail[mail], refused_by(joining, refusal))
-                continue
-            for mail in members:
-                self._joined(by_mail[mail], name)
+        if any(row.lists for row in rows):
+            self._outcomes |= self._lists.joined(
+                [self._outcomes[row.line] for row in rows], self._all.of, self._refused
+            )
+
+    def _refused(self, joining: NewMembers) -> Refusal | None:
+        """Add members to a list; return why not."""
+        try:
+            self._all.permit(joining.wanted)
+            if not self._all.dry_run:
+                self._executed(joining.wanted, partial(self._plan_joining, joining))
+        except Refusal as refusal:
+            return refused(refusal)
+        return None
 
     def _plan_joining(self, joining: NewMembers) -> Plan:
         return dispatch.plan(self._context, joining.operation, joining.wanted)
-
-    def _joined(self, row: UserRow, name: str) -> None:
-        before = self._outcomes[row.line]
-        if before.result == "refused":
-            return
-        result = "updated" if before.result == "unchanged" else before.result
-        self._outcomes[row.line] = replace(before, result=result, joined=(*before.joined, name))

@@ -1,8 +1,8 @@
 """Compare accounts that are there with rows that want them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from iredldap.desired.calls import Permit, may_compare
 from iredldap.desired.rows import UPDATE, UserRow
 from iredldap.dit import user
 from iredldap.dit.entry import Entry
@@ -29,7 +29,7 @@ class RowComparison:
     """
 
     context: Context
-    permit: Callable[[Request], None]
+    permit: Permit
     of: Request
     passwords: bool
 
@@ -37,36 +37,46 @@ class RowComparison:
         """Return the request and the plan, without steps where there is nothing to change.
 
         Raises:
-            Refusal: As `user_update.update`.
+            Refusal: As `user_update.update`, also where there is nothing to change: who may not
+                change an account learns nothing about it.
         """
-        changes = tuple(
+        named = tuple(
             change
             for change in map(_as_change, row.parsed.changes)
-            if change and self._is_wanted(change, existing)
+            if change and self._is_named(change)
         )
+        self.permit(row.request(UPDATE, replace(row.parsed, changes=named), self.of))
+        changes = tuple(one for one in named if not self._agrees(row, one, existing))
         wanted = row.request(UPDATE, replace(row.parsed, changes=changes), self.of)
-        self.permit(wanted)
 
         def operation(context: Context, path: PathVariables, parsed: Parsed) -> Plan:
             return user_update.change(context, row.mail, existing, parsed)
 
         return wanted, dispatch.plan(self.context, operation, wanted)
 
-    def _is_wanted(self, change: FieldChange, existing: Entry) -> bool:
+    def _is_named(self, change: FieldChange) -> bool:
         """Return whether a parameter is compared with an account that is there."""
         match change.field.name:
             # The password of a row is that of a new account: the user may have changed it since.
-            case "password":
-                return self.passwords and not self.context.directory.verifies(
-                    existing.dn, change.values[0]
-                )
-            case "password_hash":
-                return self.passwords and not existing.has("userPassword", change.values[0])
+            case name if name in _PASSWORDS:
+                return self.passwords
             case "quota":
                 # In a creation 0 means the default of the domain, in a change no limit.
                 return change.values != ("0",)
             case _:
                 return True
+
+    def _agrees(self, row: UserRow, change: FieldChange, existing: Entry) -> bool:
+        """Return whether an account has the password of its row, as far as the caller may know."""
+        if change.field.name not in _PASSWORDS:
+            return False
+        (value,) = change.values
+        if change.field.name == "password_hash":
+            return existing.has("userPassword", value) and may_compare(
+                self.permit, "user", row.mail, value
+            )
+        may = may_compare(self.permit, "user", row.mail)
+        return may and self.context.directory.verifies(existing.dn, value)
 
 
 def _as_change(change: FieldChange) -> FieldChange | None:

@@ -1,6 +1,6 @@
 """Find the parameters in which a thing that is there differs from its line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -76,6 +76,26 @@ def parts(table: Table, wanted: Mapping[str, Any]) -> tuple[Mapping[str, Any], .
         {name: value for name, value in wanted.items() if name not in switches},
         {name: wanted[name] for name in switches},
     )
+
+
+def subscriptions(
+    held: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequence[str]]
+) -> list[dict[str, list[str]]]:
+    """Return the forms that remove and add members of a list, by the kind of their membership.
+
+    Args:
+        held: Members by kinds.
+        wanted: Those that there shall be.
+    """
+    everybody = {mail for members in wanted.values() for mail in members}
+    gone = sorted({mail for members in held.values() for mail in members} - everybody)
+    forms: list[dict[str, list[str]]] = [{"remove_subscribers": gone}] if gone else []
+    for kind, members in wanted.items():
+        if new := sorted({*members} - {*held.get(kind, ())}):
+            forms.append(
+                {"add_subscribers": new, "subscription": [kind], "require_confirm": ["no"]}
+            )
+    return forms
 
 
 def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], str]) -> object:

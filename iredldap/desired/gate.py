@@ -1,6 +1,8 @@
 """Make single changes as calls of their own: rights, turns, limits, checks, logs."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from iredldap.changes import aftermath
@@ -15,14 +17,73 @@ from iredldap.dit.form_parser import parse
 from iredldap.dit.logged_request import logged
 from iredldap.dit.plan import Plan
 from iredldap.dit.request import Request
-from iredldap.errors import ChangeLogUnavailable, InvalidParameter, ServerDown, raise_all
+from iredldap.errors import (
+    ChangeLogUnavailable,
+    InvalidParameter,
+    Refusal,
+    ServerDown,
+    raise_all,
+)
 from iredldap.gateways.ldap.errors import Unanswered
+from iredldap.gateways.locks import Busy
 from iredldap.operations import dispatch
 from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.context import Context
 
-FATAL = (ServerDown, ChangeLogUnavailable)
+_FATAL = (ServerDown, ChangeLogUnavailable)
 """Refusals that say nothing about a line: all that follow would get them."""
+
+
+_BRIEF = 1.0
+_SLICE = 5.0
+"""Seconds between two checks while a turn is waited for."""
+
+
+def refused(refusal: Refusal) -> Refusal:
+    """Return a refusal that is about one line.
+
+    Raises:
+        ServerDown, ChangeLogUnavailable: If it is one that all that follow would get. Others may
+            hold one domain for long, which says nothing about the rest.
+    """
+    if isinstance(refusal, _FATAL) and not isinstance(refusal, Busy):
+        raise refusal
+    return refusal
+
+
+def patience_for(names: Collection[str], busy: Collection[str], seconds: float) -> float:
+    """Return for how long a turn is waited for: briefly, where that was in vain before.
+
+    A domain that others hold for long would hold up each of thousands of lines otherwise.
+    """
+    return min(seconds, _BRIEF) if {*names} & {*busy} else seconds
+
+
+@contextmanager
+def taken(turn: Turn, busy: set[str]) -> Iterator[None]:
+    """Hold the names of a turn during the block, as a change does.
+
+    Args:
+        turn: Its check is called while it waits.
+        busy: Names for which it was waited in vain; these become some of them.
+
+    Raises:
+        Busy: If others hold one of them for longer than the patience.
+    """
+    until = time.monotonic() + patience_for(turn.names, busy, turn.patience)
+    with ExitStack() as stack:
+        while True:
+            left = max(0.0, until - time.monotonic())
+            try:
+                stack.enter_context(turn.turns.take(turn.names, min(left, _SLICE)))
+            except Busy:
+                if left <= _SLICE:
+                    busy.update(turn.names)
+                    raise
+                turn.check()
+            else:
+                break
+        yield
 
 
 def strictly(table: Table, form: Form) -> Parsed:
@@ -32,8 +93,17 @@ def strictly(table: Table, form: Form) -> Parsed:
         Malformed: One for each parameter that is malformed, or unknown.
     """
     parsed = parse(table, form)
-    raise_all([InvalidParameter("not known", parameter=name) for name in parsed.unknown])
+    refuse_unknown(parsed.unknown)
     return parsed
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Refuse parameters that a call does not have.
+
+    Raises:
+        InvalidParameter: One for each of them.
+    """
+    raise_all([InvalidParameter("not known", parameter=name) for name in sorted(names)])
 
 
 @dataclass(frozen=True)
@@ -63,6 +133,7 @@ class Gate:
         dry_run: Whether nothing is changed.
         patience: Seconds for which a change waits for its turn.
         check: Called while it waits; raises to end the work.
+        busy: Names for which this run has waited in vain: it does not wait as long again.
     """
 
     context: Context
@@ -74,6 +145,7 @@ class Gate:
     dry_run: bool = False
     patience: float = 60.0
     check: Callable[[], None] = field(default=lambda: None)
+    busy: set[str] = field(default_factory=set)
 
     def asked(
         self,
@@ -128,11 +200,16 @@ class Gate:
         if self.dry_run:
             shown = preview(directory, plan, wanted.if_match, sees=caller.manages_place)
             return Made(shown.plan, shown)
-        turn = Turn(self.context.outside.turns, requests.domains(wanted), self.patience, self.check)
+        names = requests.domains(wanted)
+        patience = patience_for(names, self.busy, self.patience)
+        turn = Turn(self.context.outside.turns, names, patience, self.check)
         change = logged(wanted, caller.address, request_id=self.request_id, job=self.job)
         with Recording(self.log, change) as recording:
             try:
                 execute(directory, plan, wanted.if_match, turn=turn, recording=recording)
+            except Busy:
+                self.busy.update(names)
+                raise
             except Unanswered as ex:
                 aftermath.result_of(recording.of(directory), ex)
         if planned[0].steps:

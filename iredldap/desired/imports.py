@@ -3,31 +3,35 @@
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from iredldap import finders
 from iredldap.desired.batches import ROWS, Batches
+from iredldap.desired.calls import Permit, may_compare
 from iredldap.desired.files.tables import Cells
 from iredldap.desired.files.users import UsersFile
 from iredldap.desired.reports import Report, rejected, without_secrets
-from iredldap.desired.rows import CREATE, USER, Outcome, UserRow
+from iredldap.desired.rows import CREATE, USER, Outcome, StoredRefusal, UserRow
+from iredldap.directory_errors import AmbiguousAccount
 from iredldap.dit import domain, mail_names, passwords, request
+from iredldap.dit.entry import Entry
 from iredldap.dit.fields import FieldChange, Parsed
 from iredldap.dit.request import Request
-from iredldap.errors import InvalidFile, Refusal, raise_all
+from iredldap.errors import Refusal, raise_all
 from iredldap.operations import dispatch
 from iredldap.operations.context import Context
 from iredldap.operations.users import users
 
-MOST_ROWS = 100_000
-"""Rows of a file. Who has more divides it: all of them are held in memory."""
-
 _FEW_HASHES = 64
+
+_SHARE = 4
+"""A report is stored again when its length has grown by one part in so many."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,9 @@ class Import:
         """Read a file.
 
         Raises:
-            InvalidFile: As `UsersFile.of`; or if it has too many rows.
+            InvalidFile: As `UsersFile.of`.
         """
         file = UsersFile.of(data, options.preset, options.encoding)
-        if len(file.rows) > MOST_ROWS:
-            raise InvalidFile(f"{len(file.rows)} rows; at most {MOST_ROWS}")
         return cls(file, [*file.users()])
 
     def run(
@@ -86,8 +88,9 @@ class Import:
         Raises:
             Refusal: As `Batches.run`; the report has what was done until then.
         """
+        whole = replace(batches, broken=report.add)
         done = 0
-        for outcomes in _expecting(batches, [row for row, _ in self.rows]):
+        for outcomes in _expecting(whole, [row for row, _ in self.rows]):
             report.add(outcomes)
             done += len(outcomes)
             advance(done, len(self.rows))
@@ -121,12 +124,21 @@ class Import:
         columns = self.file.columns
         return rejected(columns, rows, report.refused, has_header=self.file.has_header)
 
-    def sealed(self, context: Context) -> str:
+    def sealed(self, context: Context, permit: Permit, options: Options) -> str:
         """Return the import as it may be stored: with hashes for passwords, compressed.
 
-        Passwords are judged here, as no hash tells how weak one is.
+        Passwords are judged here, as no hash tells how weak one is; and compared, as no hash is
+        that of an account again. A right one is stored as the account has it.
+
+        Args:
+            context: Where, and for whom.
+            permit: Refuses a request that the caller may not make.
+            options: Whether accounts get passwords.
         """
-        rows = _sealed(context, [row for row, _ in self.rows])
+        wanted = [row for row, _ in self.rows]
+        is_compared = options.updates and options.passwords
+        there = _verifiable(context, permit, wanted) if is_compared else {}
+        rows = _sealed(context, wanted, there)
         written = {
             "columns": self.file.columns,
             "preset": self.file.preset.name if self.file.preset else None,
@@ -141,15 +153,37 @@ class Import:
         return base64.b64encode(packed).decode()
 
 
-def _expecting(batches: Batches, rows: Sequence[UserRow]) -> Iterator[list[Outcome]]:
-    """Bring rows about, each of which may refer to the accounts of all others."""
-    coming = frozenset(mail for row in rows if not row.refusal for mail in row.addresses)
-    context = replace(batches.context, coming=batches.context.coming | coming)
-    return replace(batches, context=context).run(rows)
+def _expecting(
+    batches: Batches, rows: Sequence[UserRow], done: int = 0, refused: Collection[int] = ()
+) -> Iterator[list[Outcome]]:
+    """Bring rows about, each of which may refer to the accounts of all others.
+
+    Args:
+        batches: Brings them about.
+        rows: All rows.
+        done: How many of them are done already.
+        refused: Lines of rows of which no account came.
+    """
+    own = (row for row in rows if not row.refusal and row.line not in refused)
+    claims = Counter(mail for row in own for mail in row.addresses)
+    coming = {*claims}
+    context = replace(batches.context, coming=coming)
+    for outcomes in replace(batches, context=context).run(rows[done:], ROWS):
+        for one in outcomes:
+            if one.result == "refused" and not one.row.refusal:
+                claims.subtract(one.row.addresses)
+                coming.difference_update(mail for mail in one.row.addresses if not claims[mail])
+        yield outcomes
 
 
-def _sealed(context: Context, rows: Sequence[UserRow]) -> list[UserRow]:
-    """Replace passwords by hashes; refuse those that break the rules of their domains."""
+def _sealed(context: Context, rows: Sequence[UserRow], there: Mapping[str, Entry]) -> list[UserRow]:
+    """Replace passwords by hashes; refuse those that break the rules of their domains.
+
+    Args:
+        context: Where, and for whom.
+        rows: The rows.
+        there: Accounts whose passwords the caller may verify, by address.
+    """
 
     @cache
     def policy(name: str) -> passwords.Policy:
@@ -163,6 +197,9 @@ def _sealed(context: Context, rows: Sequence[UserRow]) -> list[UserRow]:
         password = row.parsed.value("password")
         if password is None:
             return row
+        entry = there.get(row.mail)
+        if entry and context.directory.verifies(entry.dn, password):
+            return _with_hash(row, entry.texts("userPassword")[0])
         try:
             rules = policy(mail_names.domain_of(row.mail))
             raise_all(passwords.check(password, rules, row.mail))
@@ -178,10 +215,37 @@ def _sealed(context: Context, rows: Sequence[UserRow]) -> list[UserRow]:
         return [*pool.map(seal, rows)]
 
 
+def _with_hash(row: UserRow, stored: str) -> UserRow:
+    """Return a row with the hash of its password."""
+    changes = tuple(
+        FieldChange(_HASH, (stored,)) if one.field.name == "password" else one
+        for one in row.parsed.changes
+    )
+    return replace(row, parsed=replace(row.parsed, changes=changes))
+
+
+def _verifiable(context: Context, permit: Permit, rows: Iterable[UserRow]) -> dict[str, Entry]:
+    """Find the accounts of rows with a password in clear text that the caller may verify."""
+    mails = {
+        row.mail
+        for row in rows
+        if row.parsed.value("password") and may_compare(permit, "user", row.mail)
+    }
+    directory, anywhere = context.directory, context.caller.is_global
+    attributes = ("objectClass", "userPassword")
+    found: dict[str, Entry] = {}
+    for mail, entries in finders.holders(directory, mails, attributes).items():
+        # Of two the row will be refused.
+        with suppress(AmbiguousAccount):
+            entry = finders.choose_account(directory, entries, mail, "mailUser", anywhere=anywhere)
+            if entry and entry.texts("userPassword"):
+                found[mail] = entry
+    return found
+
+
 def _written(row: UserRow, cells: Sequence[str]) -> dict[str, Any]:
     if row.refusal:
-        codes, parameters = row.refusal.codes, row.refusal.parameters
-        why = [[*codes], [*parameters], row.refusal.detail]
+        why = StoredRefusal.dumped(row.refusal)
         return {"line": row.line, "mail": row.mail, "cells": cells, "refusal": why}
     wanted = Request(CREATE, {"mail": row.mail}, row.parsed)
     return {
@@ -193,26 +257,10 @@ def _written(row: UserRow, cells: Sequence[str]) -> dict[str, Any]:
     }
 
 
-class Stored(Refusal):
-    """The refusal of a row before its import was stored."""
-
-    def __init__(self, codes: Sequence[str], parameters: Sequence[str], detail: str) -> None:
-        super().__init__(detail)
-        self._codes, self._parameters = tuple(codes), tuple(parameters)
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        return self._codes
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return self._parameters
-
-
 def _read(written: Mapping[str, Any]) -> UserRow:
     line, mail = written["line"], written["mail"]
     if "refusal" in written:
-        return UserRow(line, mail, refusal=Stored(*written["refusal"]))
+        return UserRow(line, mail, refusal=StoredRefusal(*written["refusal"]))
     parsed = request.loaded(written["wanted"], {CREATE: USER}).parsed
     changes = tuple(map(_as_hash, parsed.changes))
     return UserRow(line, mail, replace(parsed, changes=changes), tuple(written["lists"]))
@@ -255,12 +303,16 @@ def run_stored(
     if reached:
         before = json.loads(reached)
         done, report = before["done"], Report.of(before["report"], has_details=has_details)
-    coming = frozenset(mail for row in rows if not row.refusal for mail in row.addresses)
-    context = replace(batches.context, coming=coming)
-    for outcomes in replace(batches, context=context).run(rows[done:], ROWS):
+    refused = {one["line"] for one in report.refused if one["result"] == "refused"}
+    due = 0
+    for outcomes in _expecting(batches, rows, done, refused):
         report.add(outcomes)
         done += len(outcomes)
-        advance(done, total, json.dumps({"done": done, "report": report.as_json()}))
+        # The larger the report is, the more rarely it is stored: a file of which every row is
+        # refused would be written as often as it has batches.
+        if done >= due or done == total:
+            advance(done, total, json.dumps({"done": done, "report": report.as_json()}))
+            due = done + report.listed // _SHARE
     cells = {one["line"]: one["cells"] for one in written["rows"]}
     lines: Iterable[str] = rejected(
         written["columns"], cells, report.refused, has_header=written["has_header"]

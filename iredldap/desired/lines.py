@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import tempfile
 import tomllib
 import weakref
@@ -12,10 +13,12 @@ from typing import IO, Any
 import yaml
 
 from iredldap.desired.state_kinds import (
+    BESIDE,
     ENTRY_KINDS,
     GLOBAL,
     HASH,
     POLICY_KINDS,
+    SUBSCRIBERS,
     USER,
     EntryKind,
     PolicyKind,
@@ -23,6 +26,7 @@ from iredldap.desired.state_kinds import (
 from iredldap.dit import mail_names
 from iredldap.dit.views.params import ID, LEFT_OUT
 from iredldap.errors import InvalidFile, Malformed, Refusal
+from iredldap.operations.lists import subscribable_members
 
 HEADER = "snapshot"
 """Kind of the first line, which says what a snapshot covers."""
@@ -31,14 +35,30 @@ VERSION = 1
 EVERYTHING = "all"
 FORMATS = ("ndjson", "yaml", "toml")
 
-_MOST_BY_HAND = 4 * 1024 * 1024
-"""Bytes of a file of YAML or TOML, which are parsed as a whole; YAML takes 100 times its size."""
+MOST_LINES = 500_000
+"""Things of a file: of each some is held in memory."""
 
-_KINDS: Mapping[str, EntryKind | PolicyKind] = {
+_MOST_WITH_BLANKS = 2 * MOST_LINES
+
+_MOST_AT_ONCE = 8 * 1024 * 1024
+"""Bytes of a line, or of an array: what is parsed as a whole takes many times its size."""
+
+_MOST_BY_HAND = 1024 * 1024
+"""Bytes of a file of YAML or TOML; YAML takes 100 times its size, and seconds."""
+
+_LARGEST = 10**18
+"""Largest number: no parameter has more digits."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+KINDS: Mapping[str, EntryKind | PolicyKind] = {
     **{kind.name: kind for kind in ENTRY_KINDS},
     **{kind.name: kind for kind in POLICY_KINDS},
 }
 _TARGET = "target"
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""That of libyaml, which is ten times as fast, where there is one."""
 
 
 class Texts:
@@ -153,34 +173,46 @@ def read(file: IO[bytes], format_: str | None = None) -> WantedState:
         InvalidFile: If it is none, or too large for its form.
     """
     if format_ in {"yaml", "toml"}:
-        objects = _by_hand(_whole(file), format_)
+        objects = _by_hand(_whole(file, _MOST_BY_HAND, format_), format_)
     elif _begins(file).startswith(b"["):
-        objects = _array(_whole(file))
+        objects = _array(_whole(file, _MOST_AT_ONCE, "an array"))
     else:
         objects = _objects(file)
     return _Reading(objects).state()
 
 
 def _begins(file: IO[bytes]) -> bytes:
+    return next((line for _, line in _lines(file) if line), b"")
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines with their numbers, without blanks around them.
+
+    Raises:
+        InvalidFile: If there are too many, or one is too long, before it is read as a whole.
+    """
     file.seek(0)
-    return next((line for line in map(_stripped, file) if line), b"")
+    for number, line in enumerate(iter(lambda: file.readline(_MOST_AT_ONCE + 1), b""), 1):
+        if number > _MOST_WITH_BLANKS:
+            raise InvalidFile(f"more than {_MOST_WITH_BLANKS} lines")
+        if len(line) > _MOST_AT_ONCE:
+            raise InvalidFile(f"line {number} is longer than {_MOST_AT_ONCE} bytes")
+        yield number, line.removeprefix(codecs.BOM_UTF8).strip()
 
 
-def _stripped(line: bytes) -> bytes:
-    return line.removeprefix(codecs.BOM_UTF8).strip()
-
-
-def _whole(file: IO[bytes]) -> str:
+def _whole(file: IO[bytes], most: int, form: str) -> str:
     file.seek(0)
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise InvalidFile(f"{form} is for small files: send larger ones as an object a line")
     try:
-        return file.read().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as ex:
         raise InvalidFile(f"not UTF-8: byte {ex.start + 1}") from ex
 
 
 def _objects(file: IO[bytes]) -> Iterator[tuple[int, object]]:
-    file.seek(0)
-    for number, line in enumerate(map(_stripped, file), 1):
+    for number, line in _lines(file):
         if line:
             try:
                 yield number, json.loads(line.decode())
@@ -199,17 +231,24 @@ def _array(text: str) -> Iterator[tuple[int, object]]:
 
 
 def _by_hand(text: str, format_: str) -> Iterator[tuple[int, object]]:
-    if len(text) > _MOST_BY_HAND:
-        raise InvalidFile(f"{format_} is for small files: send larger ones as NDJSON")
     try:
-        found: object = yaml.safe_load(text) if format_ == "yaml" else tomllib.loads(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as ex:
+        found: object = _yaml(text) if format_ == "yaml" else tomllib.loads(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as ex:
         raise InvalidFile(f"no {format_}: {ex}") from ex
     if isinstance(found, dict) and [*found] == ["state"]:
         found = found["state"]
     if not isinstance(found, list):
         raise InvalidFile("not a list of objects, nor `state` with one")
     yield from enumerate(found, 1)
+
+
+def _yaml(text: str) -> object:
+    """Read YAML without aliases, by which a few lines could stand for any number of values."""
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidFile(f"no aliases: *{event.anchor}")
+    found: object = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+    return found
 
 
 class _Reading:
@@ -231,6 +270,8 @@ class _Reading:
                 raise InvalidFile(f"line {number} is no object")
             if found.get("kind") == HEADER:
                 covers = _covered(found, number)
+            elif len(lines) == MOST_LINES:
+                raise InvalidFile(f"more than {MOST_LINES} things")
             else:
                 lines.append(self._line(number, found))
         return WantedState(
@@ -247,7 +288,7 @@ class _Reading:
         if before != number and not line.refusal:
             refusal = InvalidFile(f"{line.word} {line.name} is on line {before} already")
             return StateLine(number, line.kind, line.name, refusal=refusal)
-        if "password" in params:
+        if any(name.strip().lower() == "password" for name in params):
             self._has_password = self._has_password or number
         self._has_hashes |= HASH in params
         if isinstance(line.kind, EntryKind) and line.kind.key != "domain":
@@ -261,17 +302,20 @@ def _covered(found: Mapping[str, Any], number: int) -> Mapping[str, Any]:
     if found.get("version") != VERSION:
         raise InvalidFile(f"line {number}: version {found.get('version')!r} is not known")
     domains, words = found.get("domains"), found.get("kinds")
-    is_valid = isinstance(words, list) and (domains == EVERYTHING or isinstance(domains, list))
-    if not is_valid:
+    if not (_are_texts(words) and (domains == EVERYTHING or _are_texts(domains))):
         raise InvalidFile(f"line {number}: domains and kinds say what is covered")
     return found
+
+
+def _are_texts(found: object) -> bool:
+    return isinstance(found, list) and all(isinstance(one, str) for one in found)
 
 
 def _line(
     number: int, found: Mapping[str, Any], texts: Texts
 ) -> tuple[StateLine, Mapping[str, Any]]:
     """Return a line, and its object with plain values."""
-    kind = _KINDS.get(str(found.get("kind")))
+    kind = KINDS.get(str(found.get("kind")))
     if kind is None:
         refusal = InvalidFile(f"no kind {str(found.get('kind'))[:80]!r}", parameter="kind")
         name = str(found.get("mail") or found.get("domain") or "")
@@ -281,7 +325,7 @@ def _line(
     sent = str(found.get(key) or default)
     try:
         name = _name(kind, sent)
-        plain = {one: _plain(one, value) for one, value in found.items()}
+        plain = {one: _member(kind, one, value) for one, value in found.items()}
     except Malformed as refusal:
         refusal.parameter = refusal.parameter or key
         return StateLine(number, kind, sent, refusal=refusal), {}
@@ -301,21 +345,47 @@ def _name(kind: EntryKind | PolicyKind, sent: str) -> str:
     return mail_names.existing_address(sent)
 
 
+def _member(kind: EntryKind | PolicyKind, name: object, value: object) -> object:
+    """Return the value of a member of a line as a view has it.
+
+    Raises:
+        InvalidFile: If it is none.
+    """
+    if not isinstance(name, str):
+        raise InvalidFile(f"the name of a parameter is no text: {str(name)[:80]}")
+    if name in BESIDE and BESIDE[name] != kind.name and isinstance(kind, EntryKind):
+        raise InvalidFile(f"{name} belong to the kind {BESIDE[name]}", parameter=name)
+    if name == SUBSCRIBERS:
+        return _subscribers(value)
+    if isinstance(value, list):
+        return [str(_plain(name, one)) for one in value]
+    return _plain(name, value)
+
+
+def _subscribers(value: object) -> dict[str, list[str]]:
+    words = subscribable_members.KINDS
+    match value:
+        case dict() if {*value} <= {*words} and all(map(_are_texts, value.values())):
+            return {
+                kind: [str(_plain(SUBSCRIBERS, one)) for one in members]
+                for kind, members in value.items()
+            }
+    raise InvalidFile(f"not lists of addresses by {', '.join(words)}", parameter=SUBSCRIBERS)
+
+
 def _plain(name: str, value: object) -> object:
-    """Return a value as a view has it: YAML and TOML have truth values, and nothing."""
+    """Return a single value as a view has it: YAML and TOML have truth values, and nothing."""
     match value:
         case None:
             return ""
         case bool():
             return "yes" if value else "no"
-        case str() | int() | float():
+        case int() | float() if abs(value) < _LARGEST:
             return value
-        case list():
-            return [str(_plain(name, one)) for one in value]
-        case dict() if name == "subscribers":
-            return {str(one): _plain("", some) for one, some in value.items()}
-        case _:
-            raise InvalidFile(f"{type(value).__name__} is no value", parameter=name)
+        case str() if not _HALVES.search(value):
+            return value
+    words = "half a character" if isinstance(value, str) else f"no value: {type(value).__name__}"
+    raise InvalidFile(words, parameter=name)
 
 
 def form_values(value: object) -> list[str]:

@@ -1,16 +1,16 @@
 """Memberships that rows want, made list by list."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from iredldap import finders
-from iredldap.desired.rows import LISTS
+from iredldap.desired.rows import LISTS, Outcome, StoredRefusal
 from iredldap.dit import alias, maillist, subscribable
 from iredldap.dit.entry import Entry
 from iredldap.dit.fields import Field, FieldChange, Parsed, Table
 from iredldap.dit.request import Request
-from iredldap.errors import NoSuchAccount, Refusal
+from iredldap.errors import MlmmjadminUnavailable, NoSuchAccount, Refusal
 from iredldap.operations import aliases
 from iredldap.operations.context import Context, Operation
 from iredldap.operations.lists import maillists
@@ -102,15 +102,11 @@ class Lists:
         addresses = tuple(members)
         return NewMembers(_adding_to(kind, mail, addresses, of), kind.operation, addresses)
 
-    def lacking(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Return the members that lists lack: addresses by list.
-
-        Args:
-            wanted: Lists by the address of each member.
-
-        Raises:
-            MlmmjadminUnavailable: If there are subscribable lists, and mlmmjadmin does not answer.
-        """
+    def _lacking(
+        self, outcomes: Iterable[Outcome]
+    ) -> Iterator[tuple[str, list[str], Refusal | None]]:
+        """Yield lists with the members that they lack; or with all, and why that is not known."""
+        wanted = {one.row.mail: one.row.lists for one in outcomes if one.row.lists}
         found = finders.holders(self._context.directory, wanted, (maillist.GROUP, "mail"))
         held = {
             mail: {group for entry in entries for group in entry.lowered(maillist.GROUP)}
@@ -120,11 +116,35 @@ class Lists:
         for mail, lists in wanted.items():
             for name in lists:
                 by_list[name].append(mail)
-        return {
-            name: lacking
-            for name, members in by_list.items()
-            if (lacking := [m for m in members if m not in self._members(name, held)])
-        }
+        for name, members in by_list.items():
+            try:
+                there = self._members(name, held)
+            except MlmmjadminUnavailable as refusal:
+                yield name, members, refusal
+                continue
+            lacking = [mail for mail in members if mail not in there]
+            if lacking:
+                yield name, lacking, None
+
+    def joined(
+        self,
+        outcomes: Sequence[Outcome],
+        of: Request,
+        refused: Callable[[NewMembers], Refusal | None],
+    ) -> dict[int, Outcome]:
+        """Make the memberships that are missing; return what became of rows by then, by line.
+
+        Args:
+            outcomes: What became of rows whose accounts are there.
+            of: Who asks.
+            refused: Adds members to a list, and returns why not.
+        """
+        found = {one.row.mail: one for one in outcomes}
+        for name, members, unknown in self._lacking(found.values()):
+            refusal = unknown or refused(self.request(name, members, of))
+            for mail in members:
+                found[mail] = found[mail].with_list(name, refusal and refused_by(name, refusal))
+        return {one.row.line: one for one in found.values()}
 
     def _members(self, name: str, held: Mapping[str, set[str]]) -> set[str]:
         entry = self._found[name]
@@ -144,11 +164,9 @@ def _adding_to(kind: _Kind, mail: str, members: tuple[str, ...], of: Request) ->
     return Request(kind.endpoint, {"mail": mail}, Parsed(changes), client=of.client, token=of.token)
 
 
-def refused_by(joining: NewMembers, refusal: Refusal) -> Refusal:
-    """Return the refusal of a membership as that of a row: it names the parameter and the list."""
-    refusal.parameter = LISTS.name
-    refusal.detail = f"{joining.wanted.names['mail']}: {refusal.detail}"
-    return refusal
+def refused_by(name: str, refusal: Refusal) -> Refusal:
+    """Return the refusal of a membership as one of a row: it names the parameter and the list."""
+    return StoredRefusal(refusal.codes, (LISTS.name,), f"{name}: {refusal.detail}")
 
 
 def _kind_of(entry: Entry) -> _Kind | None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from iredldap.changes.preview import Preview
 from iredldap.desired.differences import Difference
+from iredldap.desired.gate import Made
 from iredldap.desired.lines import StateLine
 from iredldap.desired.state_kinds import HASH
 from iredldap.errors import Refusal
@@ -27,7 +27,7 @@ class StateOutcome:
     Args:
         line: The line.
         result: What was done, or would be.
-        refusal: Why nothing was, or not all.
+        refusal: Why nothing was, or not all: the result is that of what was done then.
         differs: What differs, or differed, by the names of parameters.
         ignored: Values that were left out, as `X-Ignored-Values` names them.
         former: The address before a rename.
@@ -42,10 +42,11 @@ class StateOutcome:
     former: str = ""
     ldif: str = ""
 
-    def print(self, shown: Preview | None) -> None:
-        """Add the change records of a dry run."""
-        if shown:
-            self.ldif += shown.ldif.removeprefix(writer.VERSION.decode())
+    def note(self, made: Made) -> None:
+        """Add what a change has left out, and the change records of a dry run."""
+        self.ignored = made.plan.ignored
+        if made.shown:
+            self.ldif += made.shown.ldif.removeprefix(writer.VERSION.decode())
 
     def as_json(self, *, has_details: bool) -> dict[str, Any]:
         """Return it as a report has it."""
@@ -74,11 +75,24 @@ class StateOutcome:
 
 @dataclass
 class StateReport:
-    """What became of all lines; those of which nothing is to be said are counted."""
+    """What became of all lines; those of which nothing is to be said are counted.
+
+    Args:
+        outcomes: By the numbers of lines.
+        deleted: What no line named.
+        lines: How many there are.
+        prunes: Whether what no line named was deleted where that was asked for: not if a line was
+            refused.
+    """
 
     outcomes: dict[int, StateOutcome] = field(default_factory=dict)
     deleted: list[StateOutcome] = field(default_factory=list)
     lines: int = 0
+    prunes: bool = True
+
+    @property
+    def has_refused(self) -> bool:
+        return any(one.refusal for one in self.outcomes.values())
 
     def of(self, line: StateLine) -> StateOutcome:
         """Return the outcome of a line, to be changed."""
@@ -89,13 +103,21 @@ class StateReport:
         found = self.outcomes.get(line.number)
         return found.result if found else "unchanged"
 
+    def is_there(self, line: StateLine) -> bool:
+        """Return whether a dry run finds a thing under the name of its line."""
+        return self.result_of(line) not in {"created", "renamed"}
+
     def has_ended(self, line: StateLine) -> bool:
-        """Return whether a line was refused."""
-        return self.result_of(line) == "refused"
+        """Return whether a line was refused, or what is left of it."""
+        found = self.outcomes.get(line.number)
+        return found is not None and found.refusal is not None
 
     def refuse(self, line: StateLine, refusal: Refusal) -> None:
+        """Note why a line was refused, or what is left of one that has changed something."""
         outcome = self.of(line)
-        outcome.result, outcome.refusal = "refused", refusal
+        outcome.refusal = refusal
+        if outcome.result == "unchanged":
+            outcome.result = "refused"
 
     def counts(self) -> dict[StateResult, int]:
         """Count the lines by their results."""
@@ -116,8 +138,8 @@ class StateReport:
             )
             if one.result != "unchanged" or one.ignored
         ]
-        refused = [one for one in told if one.result == "refused"]
-        others = [one for one in told if one.result != "refused"]
+        refused = [one for one in told if one.refusal]
+        others = [one for one in told if not one.refusal]
         return {
             "dry_run": dry_run,
             "lines": self.lines,
@@ -126,4 +148,5 @@ class StateReport:
             "refusals": [one.as_json(has_details=has_details) for one in refused],
             "changed": [one.as_json(has_details=has_details) for one in others[:MOST_SHOWN]],
             "changed_left_out": max(0, len(others) - MOST_SHOWN),
+            "pruning_left_out": not self.prunes,
         }

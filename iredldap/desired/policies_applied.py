@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from iredldap.desired.differences import Difference, differences
-from iredldap.desired.gate import FATAL, Gate
+from iredldap.desired.gate import Gate, refuse_unknown, refused
 from iredldap.desired.lines import StateLine, form_values
 from iredldap.desired.outcomes import StateReport
 from iredldap.desired.policies_present import PoliciesPresent
 from iredldap.desired.state_kinds import PolicyKind, variables_of
-from iredldap.dit.fields import Form
+from iredldap.dit.fields import Form, known_names
 from iredldap.errors import Refusal
 
 
@@ -35,9 +35,12 @@ class PolicyChanges:
         kind = line.kind
         present = PoliciesPresent(self.gate.context, self.gate.calls, self.gate.of)
         try:
+            present.permit(kind, line.name)
             view = present.view(kind, line.name)
             table = self.gate.calls.tables[kind.call(line.name, kind.ends[0])]
             wanted = line.params
+            # A member that the call does not know is refused, whether the others differ or not.
+            refuse_unknown(wanted.keys() - known_names(table))
             differing = differences(table, wanted, view)
             if not differing:
                 return
@@ -48,10 +51,8 @@ class PolicyChanges:
                 outcome.ignored = (*outcome.ignored, *made.plan.ignored)
             outcome.result = "updated" if view else "created"
             outcome.differs.update(differing)
-        except FATAL:
-            raise
         except Refusal as refusal:
-            self.report.refuse(line, refusal)
+            self.report.refuse(line, refused(refusal))
 
 
 def _calls(
@@ -64,11 +65,10 @@ def _calls(
     if not kind.adds:
         # All that is wanted: a throttle is replaced as a whole.
         return [(kind.ends[0], {name: form_values(value) for name, value in wanted.items()})]
-    ((name, (_, value)),) = differing.items()
-    held = {str(one) for one in view.get(name, ())}
-    listed = {str(one) for one in value} if isinstance(value, list) else {str(value)}
-    new, gone = sorted(listed - held), sorted(held - listed)
-    return [
-        *([("remove", {name: gone})] if gone else []),
-        *([("add", {name: new})] if new else []),
-    ]
+    calls: list[tuple[str, Form]] = []
+    for name, (_, value) in differing.items():
+        held, listed = {*form_values(view.get(name, []))}, {*form_values(value)}
+        for end, items in (("remove", held - listed - {""}), ("add", listed - held - {""})):
+            if items:
+                calls.append((end, {name: sorted(items)}))
+    return calls

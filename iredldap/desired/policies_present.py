@@ -66,13 +66,24 @@ class PoliciesPresent:
             yield kind, amavisd.accounts(policy_accounts.listing(direction, colour))
         yield SPAM_POLICY, amavisd.accounts(policy_accounts.with_spam_policies())
 
+    def permit(self, kind: PolicyKind, target: str) -> None:
+        """Refuse a policy that the caller may not read.
+
+        Raises:
+            PermissionDenied, MissingScope: If so.
+        """
+        self.calls.permit(self._asked(kind, target))
+
+    def _asked(self, kind: PolicyKind, target: str) -> Request:
+        return Request(kind.call(target, "get"), variables_of(target), client=self.of.client)
+
     def view(self, kind: PolicyKind, target: str) -> dict[str, Any]:
         """Read a policy as a request would set it; empty: there is none.
 
         Raises:
             ServerDown: If a database does not answer.
         """
-        wanted = Request(kind.call(target, "get"), variables_of(target), client=self.of.client)
+        wanted = self._asked(kind, target)
         try:
             self.calls.permit(wanted)
             shown = self.calls.reads[wanted.endpoint](self.context, wanted.names, _VIEWED)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from iredldap.desired.gate import FATAL, Gate
+from iredldap.desired.gate import Gate, refused
 from iredldap.desired.lines import EVERYTHING, StateLine, WantedState
 from iredldap.desired.outcomes import StateOutcome, StateReport
 from iredldap.desired.policies_present import PoliciesPresent
@@ -19,7 +19,10 @@ from iredldap.desired.state_kinds import (
     variables_of,
 )
 from iredldap.dit import mail_names
-from iredldap.errors import PermissionDenied, Refusal
+from iredldap.errors import Forbidden, PermissionDenied, Refusal
+
+ANYONE = "*"
+"""No account has this name, so nobody's right to their own is asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,11 @@ class Pruning:
         Raises:
             ServerDown: If the directory or a database does not answer.
         """
-        named = {(line.word, line.name) for line in self.state.lines}
+        if self.report.has_refused:
+            # What a refused line was to name, or to rename, would be taken for what nobody named.
+            self.report.prunes = False
+            return
+        named = {*self._named()}
         homes = self.present.domains()
         if self._covers(POLICIES):
             for policy, target in self._policies(homes):
@@ -63,6 +70,15 @@ class Pruning:
                 if (kind.name, name) not in named:
                     self._delete(kind, name)
 
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Yield kinds and names of what is wanted, under the names that a dry run finds, too."""
+        for line in self.state.lines:
+            yield line.word, line.name
+        for kind in ENTRY_KINDS:
+            ids = [line.id for line in self.state.lines if line.id and line.kind is kind]
+            for entry in self.present.by_ids(kind, ids).values():
+                yield kind.name, entry.folded(kind.params.attribute)
+
     @property
     def _covers_all(self) -> bool:
         return self.state.covers is not None and self.state.covers["domains"] == EVERYTHING
@@ -73,15 +89,29 @@ class Pruning:
     def _there(self, kind: EntryKind, homes: Mapping[str, str], gone: set[str]) -> Iterator[str]:
         """Yield what there is of a kind, as far as the file covers it."""
         if kind is DOMAIN:
-            yield from sorted(gone)
+            if gone and self._may_list(kind, min(gone)):
+                yield from sorted(gone)
         elif kind is ADMIN:
-            if self._covers_all and self._covers(ADMIN.name):
+            covers = self._covers_all and self._covers(ADMIN.name)
+            if covers and self._may_list(kind, GLOBAL):
                 yield from self.present.names(kind, "")
         else:
             for domain in sorted(self._domains(kind)):
                 # A domain that goes takes its accounts along.
-                if domain in homes and domain not in gone:
+                if domain in homes and domain not in gone and self._may_list(kind, domain):
                     yield from self.present.names(kind, homes[domain])
+
+    def _may_list(self, kind: EntryKind, where: str) -> bool:
+        """Return whether the caller may know the accounts of a domain; if not, note that once."""
+        anyone = f"{ANYONE}@{where}" if kind.key == "mail" else where
+        try:
+            self.gate.calls.permit(self.gate.asked(f"{kind.name}_get", {kind.key: anyone}))
+        except Forbidden as refusal:
+            name = "" if kind is DOMAIN else where
+            outcome = StateOutcome(StateLine(0, kind, name), "refused", refusal)
+            self.report.deleted.append(outcome)
+            return False
+        return True
 
     def _domains(self, kind: EntryKind) -> set[str]:
         covers = self.state.covers
@@ -122,12 +152,13 @@ class Pruning:
     ) -> None:
         outcome = StateOutcome(StateLine(0, kind, name), "deleted")
         try:
-            if name == self.gate.context.caller.address:
-                raise PermissionDenied("who applies a state does not delete their own account")
+            own = self.gate.context.caller.address
+            if name in {own, mail_names.domain_of(own)}:
+                raise PermissionDenied(
+                    "who applies a state deletes neither their own account nor its domain"
+                )
             made = self.gate.make(self.gate.asked(endpoint, names, form))
-            outcome.print(made.shown)
-        except FATAL:
-            raise
+            outcome.note(made)
         except Refusal as refusal:
-            outcome.result, outcome.refusal = "refused", refusal
+            outcome.result, outcome.refusal = "refused", refused(refusal)
         self.report.deleted.append(outcome)

@@ -18,7 +18,8 @@ class Report:
 
     Args:
         counts: Rows by their results, and memberships made.
-        refused: Refused rows, as JSON has them.
+        refused: Rows that are to be given again, as JSON has them: refused ones, and users who are
+            there without a membership.
         differs: Rows whose accounts differ.
         noted: Others of which there is something to say: ignored values, for example.
         has_details: Whether the words of refusals are told: they may be about other domains.
@@ -35,6 +36,11 @@ class Report:
         """How many rows were changed, or would be."""
         return self.counts["created"] + self.counts["updated"]
 
+    @property
+    def listed(self) -> int:
+        """How many rows are named one by one."""
+        return len(self.refused) + len(self.differs) + len(self.noted)
+
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Add the outcomes of a batch."""
         for outcome in outcomes:
@@ -44,7 +50,7 @@ class Report:
             shown.pop("change", None)
             if not self.has_details:
                 shown.pop("detail", None)
-            if outcome.result == "refused":
+            if outcome.refusal:
                 self.refused.append(shown)
             elif outcome.result == "differs":
                 self.differs.append(shown)

@@ -1,13 +1,13 @@
 """What is wanted of users, row by row, and what became of each row."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from iredldap.dit import kinds, user
 from iredldap.dit.fields import Elsewhere, Field, Parsed, Table
 from iredldap.dit.request import Request
-from iredldap.errors import Refusal
+from iredldap.errors import Refusal, Several
 
 CREATE, UPDATE = "user_create", "user_update"
 """Ids of the endpoints whose rights a row needs."""
@@ -77,7 +77,7 @@ class Outcome:
     Args:
         row: The row.
         result: What was done, or would be.
-        refusal: Why nothing was.
+        refusal: Why nothing was, or why the user did not become a member of lists.
         differs: Parameters in which the account that is there differs, or differed.
         joined: Lists that the user has become a member of.
         ignored: Values that were left out, as `X-Ignored-Values` names them.
@@ -92,6 +92,14 @@ class Outcome:
     ignored: tuple[str, ...] = ()
     change: str = ""
 
+    def with_list(self, name: str, refusal: Refusal | None) -> "Outcome":
+        """Return it with a membership that was made, or with why it was not: the user is there."""
+        if refusal:
+            before = (self.refusal,) if self.refusal else ()
+            return replace(self, refusal=Several((*before, refusal)) if before else refusal)
+        result: Result = "updated" if self.result == "unchanged" else self.result
+        return replace(self, result=result, joined=(*self.joined, name))
+
     def as_json(self) -> dict[str, object]:
         """Return it as a report has it."""
         shown: dict[str, object] = {
@@ -105,6 +113,27 @@ class Outcome:
             if values := getattr(self, name):
                 shown[name] = [*values]
         return shown | ({"change": self.change} if self.change else {})
+
+
+class StoredRefusal(Refusal):
+    """The refusal of a row or line before it was stored, as `dumped` wrote it."""
+
+    def __init__(self, codes: Sequence[str], parameters: Sequence[str], detail: str) -> None:
+        super().__init__(detail)
+        self._codes, self._parameters = tuple(codes), tuple(parameters)
+
+    @classmethod
+    def dumped(cls, refusal: Refusal) -> list[object]:
+        """Return what makes a refusal again."""
+        return [[*refusal.codes], [*refusal.parameters], refusal.detail]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return self._codes
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._parameters
 
 
 def reasons(refusal: Refusal) -> dict[str, object]:

@@ -15,6 +15,7 @@ from iredldap.desired.state_kinds import (
     GLOBAL,
     POLICIES,
     SUBSCRIBABLE,
+    SUBSCRIBERS,
     EntryKind,
 )
 from iredldap.dit import mail_names, token_scopes
@@ -24,9 +25,6 @@ from iredldap.dit.views.params import ID
 from iredldap.errors import NoSuchAccount, PermissionDenied
 from iredldap.operations.context import Context
 from iredldap.operations.lists import subscribable_members
-
-SUBSCRIBERS = "subscribers"
-"""Member of the line of a subscribable list: addresses by their kind of membership."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from iredldap.dit.wblist import Colour, Direction
 HASH = "password_hash"
 """Parameter that has the hash of a password."""
 
+SUBSCRIBERS = "subscribers"
+"""Member of the line of a subscribable list: addresses by their kind of membership."""
+
 _MLMMJ = equals("enabledService", "mlmmj")
 _LIST = equals("objectClass", "mailList")
 
@@ -94,6 +97,9 @@ ALIAS = EntryKind(
 
 ENTRY_KINDS: tuple[EntryKind, ...] = (DOMAIN, ADMIN, USER, MAILLIST, SUBSCRIBABLE, ALIAS)
 """In the order in which they are made; the reverse is that in which they are deleted."""
+
+BESIDE: Mapping[str, str] = {SUBSCRIBERS: SUBSCRIBABLE.name}
+"""Members of lines that calls of their own set, and the kinds that have them."""
 
 GLOBAL = "global"
 """Target of what is for everybody."""

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from iredldap.changes import aftermath
 from iredldap.changes.progress import Progress
 from iredldap.changes.recording import Recording
 from iredldap.changes.steps import run_step
@@ -19,8 +20,9 @@ from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.entry import Entry, folded
 from iredldap.dit.filters import either
 from iredldap.dit.plan import Add, Operation, Outside, Plan, Recheck, SharedWork
-from iredldap.errors import NoSuchAccount, Refusal
+from iredldap.errors import NoSuchAccount, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
+from iredldap.gateways.ldap.errors import Unanswered
 from iredldap.gateways.recorded_directory import RecordedDirectory
 from iredldap.gateways.recorder import Recorder
 from iredldap.gateways.touched_rows import collected
@@ -50,12 +52,22 @@ class Addition:
     Args:
         plan: As `is_addition` says.
         recording: Its own; `add_all` does not end it.
-        refusal: None: the entry is there.
+        refusal: None: the entry was added.
+        lost: Why it may not be there all the same: it was not confirmed, or not sent.
     """
 
     plan: Plan
     recording: Recording
     refusal: Refusal | None = None
+    lost: BaseException | None = None
+
+    @property
+    def is_there(self) -> bool:
+        return self.refusal is None and self.lost is None
+
+    @property
+    def operation(self) -> Add:
+        return next(step for step in self.plan.steps if isinstance(step, Add))
 
     @property
     def rechecks(self) -> list[Recheck]:
@@ -78,8 +90,7 @@ def add_all(directory: Directory, log: LogBuffer, additions: Sequence[Addition])
     operations: list[Operation] = []
     for one in additions:
         one.recording.planned(one.plan)
-        add = next(step for step in one.plan.steps if isinstance(step, Add))
-        operation = without_duplicates(add, directory.equality_of)
+        operation = without_duplicates(one.operation, directory.equality_of)
         sent[id(operation)] = one
         operations.append(operation)
     _work_outside(additions, log)
@@ -126,6 +137,37 @@ def _own(rows: Iterable[TouchedRows], shared: SharedWork) -> Iterator[TouchedRow
         after = tuple(filter(shared.owns, touched.after))
         if before or after:
             yield replace(touched, before=before, after=after)
+
+
+def end_all(
+    directory: Directory, additions: Sequence[Addition], failure: BaseException | None
+) -> None:
+    """End the recordings of additions, after what they have written was confirmed, or was not.
+
+    Args:
+        directory: Where, outside the change itself.
+        additions: Each gets why it may be lost.
+        failure: What the change ended with; None: all is confirmed.
+    """
+    is_blind = not isinstance(failure, ServerDown)
+    for one in additions:
+        if failure and one.refusal is None:
+            one.lost = failure if is_blind else _lost(directory, one, failure)
+            # What does not answer for so long is not asked about each of the others.
+            is_blind |= isinstance(one.lost, Unanswered)
+        error = one.refusal or one.lost
+        one.recording.__exit__(type(error) if error else None, error, None)
+
+
+def _lost(directory: Directory, one: Addition, failure: BaseException) -> Refusal | None:
+    """Look for an entry whose addition was not confirmed; return why it is not there."""
+    unconfirmed = Unanswered(f"not confirmed: {failure}")
+    unconfirmed.operation = without_duplicates(one.operation, directory.equality_of)
+    try:
+        aftermath.result_of(one.recording.of(directory), unconfirmed)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 class _Recorder(Recorder):

@@ -243,6 +243,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
                 "refusals": array(OBJECT),
                 "changed": array(OBJECT),
                 "changed_left_out": COUNT,
+                "pruning_left_out": _YES_OR_NO,
             }
         ),
     },

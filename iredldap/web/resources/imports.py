@@ -30,14 +30,16 @@ class ImportResource(Resource):
             saved.seek(0)
             read = Import.of(saved.read(), options)
         context, caller = self.context(request), request.context.caller
+        permit = partial(permit_request, self.config, caller)
         if forms.is_asynchronous(request) and not options.dry_run:
-            wanted = replace(self.asked(request), document=read.sealed(context))
+            sealed = read.sealed(context, permit, options)
+            wanted = replace(self.asked(request), document=sealed)
             self.promise(request, response, wanted)
             return
         batches = Batches(
             context,
             self.change_log,
-            partial(permit_request, self.config, caller),
+            permit,
             self.asked(request),
             request_id=request.context.id,
             dry_run=options.dry_run,

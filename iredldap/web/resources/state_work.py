@@ -1,9 +1,10 @@
 """Give desired states the calls of the API, and apply those that run as jobs."""
 
 import base64
+import json
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
@@ -15,7 +16,10 @@ from iredldap.desired import lines
 from iredldap.desired.applying import Applying
 from iredldap.desired.calls import Calls
 from iredldap.desired.gate import Gate
-from iredldap.desired.lines import WantedState
+from iredldap.desired.lines import StateLine, WantedState
+from iredldap.desired.rows import StoredRefusal
+from iredldap.desired.state_kinds import BESIDE, ENTRY_KINDS, GLOBAL, POLICY_KINDS
+from iredldap.dit.fields import known_names
 from iredldap.dit.request import Request
 from iredldap.errors import InvalidFile
 from iredldap.gateways.directory import Directory
@@ -40,8 +44,43 @@ def calls_of(config: Config, caller: Caller) -> Calls:
     return Calls(_TABLES, OPERATIONS, _READS, partial(permit_request, config, caller))
 
 
-def sealed(file: IO[bytes], state: WantedState) -> str:
-    """Return a file as it may be stored.
+def dumped(state: WantedState, known: Mapping[str, Collection[str]]) -> Iterator[bytes]:
+    """Yield a state as it may be stored, without the values of parameters that do not exist.
+
+    These may be anything, such as a password under a misspelt name; they are refused by name in
+    any case.
+
+    Args:
+        state: The lines, of which none has a password in clear text.
+        known: Names of parameters by kinds.
+    """
+    addresses = sorted(state.addresses)
+    yield lines.encoded(
+        {"covers": state.covers, "addresses": addresses, "hashes": state.has_hashes}
+    )
+    for line in state.lines:
+        names = {*known.get(line.word, ())}
+        params = {name: one if name in names else "" for name, one in line.params.items()}
+        why = StoredRefusal.dumped(line.refusal) if line.refusal else None
+        named = {"number": line.number, "kind": line.word, "name": line.name, "id": line.id}
+        yield lines.encoded(named | {"params": params, "refusal": why})
+
+
+def loaded(file: IO[bytes]) -> WantedState:
+    """Return a state that `dumped` has written."""
+    texts, found_lines = lines.Texts(), list[StateLine]()
+    head = json.loads(file.readline())
+    for found in map(json.loads, file):
+        refusal = StoredRefusal(*found["refusal"]) if found["refusal"] else None
+        place = texts.add(json.dumps(found["params"]))
+        named = (found["number"], lines.KINDS.get(found["kind"]), found["name"], found["id"])
+        found_lines.append(StateLine(*named, texts, place, refusal))
+    addresses = frozenset(head["addresses"])
+    return WantedState(tuple(found_lines), head["covers"], addresses, head["hashes"])
+
+
+def sealed(state: WantedState) -> str:
+    """Return a state as it may be stored.
 
     Raises:
         InvalidFile: If it has a password in clear text.
@@ -52,9 +91,8 @@ def sealed(file: IO[bytes], state: WantedState) -> str:
             " password_hash, or the file without respond-async",
             parameter="password",
         )
-    file.seek(0)
     packer = zlib.compressobj()
-    packed = b"".join(map(packer.compress, iter(lambda: file.read(_PART), b""))) + packer.flush()
+    packed = b"".join(map(packer.compress, dumped(state, _known()))) + packer.flush()
     return base64.b64encode(packed).decode("ascii")
 
 
@@ -64,6 +102,20 @@ def _unsealed(document: str, target: IO[bytes]) -> None:
         target.write(unpacker.decompress(packed, _PART))
         packed = unpacker.unconsumed_tail
     target.write(unpacker.flush())
+    target.seek(0)
+
+
+def _known() -> dict[str, frozenset[str]]:
+    """Return the names of the parameters that lines may have, by their kinds."""
+    known: dict[str, frozenset[str]] = {}
+    for kind in ENTRY_KINDS:
+        tables = (*_TABLES[f"{kind.name}_create"], *_TABLES[f"{kind.name}_update"], *kind.further)
+        known[kind.name] = known_names(tables) | {
+            word for word, owner in BESIDE.items() if owner == kind.name
+        }
+    for policy in POLICY_KINDS:
+        known[policy.name] = known_names(_TABLES[policy.call(GLOBAL, policy.ends[0])])
+    return known
 
 
 @dataclass(frozen=True)
@@ -94,7 +146,7 @@ class ApplyWork:
         )
         with tempfile.TemporaryFile() as file:
             _unsealed(wanted.document, file)
-            state = lines.read(file, wanted.parsed.value("format"))
+            state = loaded(file)
         applying = Applying(
             gate,
             state,

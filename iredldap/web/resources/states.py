@@ -68,7 +68,7 @@ class ApplyResource(Resource):
             state = lines.read(saved, parsed.value("format"))
             context, asked = self.context(request), self.asked(request)
             if forms.is_asynchronous(request) and not dry_run:
-                self.promise(request, response, replace(asked, document=sealed(saved, state)))
+                self.promise(request, response, replace(asked, document=sealed(state)))
                 return
         gate = Gate(
             context,

@@ -3,11 +3,17 @@
 import csv
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
+from iredldap.desired.batches import Batches
+from iredldap.errors import PermissionDenied, ServerDown
 from iredldap.gateways.recorded_directory import RecordedDirectory
+from iredldap.operations import dispatch
 from tests.support.client import Client, done
 from tests.support.patience import PATIENCE
 from tests.support.serving import Served
@@ -342,3 +348,129 @@ def test_an_address_that_another_tool_takes_is_refused(
     assert report["refusals"][0]["code"] == "ALREADY_EXISTS"
     found = {one.text("mail") for one in world.find("(objectClass=mailUser)")}
     assert found == {"u0@home.test", "u2@home.test"}
+
+
+def test_passwords_are_compared_for_those_who_may_verify_them(
+    api: Client, served: Served, world: World, home: str
+) -> None:
+    """To all others a right guess looks like a wrong one, and no bind is tried for them."""
+    done(api.post("/api/user/ann@home.test", password=PASSWORD))
+    done(api.post("/api/domain/other.test"))
+    done(api.post("/api/user/x@other.test", password=PASSWORD))
+    done(api.put(f"/api/domain/admins/{home}", addAdmin="ann@home.test"))
+    md5 = "{MD5}X03MO1qnZdYdgyfeuILPmQ=="
+    done(api.post("/api/user/old@home.test", password_hash=md5))
+    boss = served.client().log_in("ann@home.test", PASSWORD)
+    query: dict[str, Any] = {"dry_run": "yes", "update": "yes", "passwords": "yes"}
+    verified: list[str] = []
+    directory = served.gateways.directory
+    verifies = type(directory).verifies
+
+    def counted(self: Any, dn: str, password: str) -> bool:
+        verified.append(dn)
+        return verifies(self, dn, password)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(directory), "verifies", counted)
+        for guess in (PASSWORD, "another password"):
+            report = sent(boss, table({"address": "x@other.test", "password": guess}), **query)
+            assert [one["code"] for one in report["refusals"]] == ["PERMISSION_DENIED"]
+            report = sent(boss, table({"address": "ann@home.test", "password": guess}), **query)
+            assert counts(report) == {"updated": 1}
+        assert verified == []
+        for value in (md5, "{MD5}AAAAAAAAAAAAAAAAAAAAAA=="):
+            row = {"address": "old@home.test", "password_hash": value}
+            assert counts(sent(boss, table(row), **query)) == {"updated": 1}
+        row = {"address": "old@home.test", "password_hash": md5}
+        assert counts(sent(api, table(row), **query)) == {"unchanged": 1}
+        row = {"address": "ann@home.test", "password": PASSWORD}
+        assert counts(sent(api, table(row), **query)) == {"unchanged": 1}
+        assert len(verified) == 1
+
+
+def test_a_membership_that_fails_leaves_the_account(
+    api: Client, world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is created, and named once with the list and the reason; counts add up."""
+    rows = [
+        {"address": f"u{n}@home.test", "password": PASSWORD, "lists": "sales@home.test"}
+        for n in range(3)
+    ]
+    planned = dispatch.plan
+
+    def fails(context: Any, operation: Any, wanted: Any) -> Any:
+        if wanted.endpoint == "alias_update":
+            raise PermissionDenied("why")
+        return planned(context, operation, wanted)
+
+    monkeypatch.setattr(dispatch, "plan", fails)
+    report = sent(api, table(*rows))
+    assert counts(report) == {"created": 3}, report
+    assert {one["detail"] for one in report["refusals"]} == {"sales@home.test: why"}
+    assert [(one["line"], one["result"]) for one in report["refusals"]] == [
+        (2, "created"), (3, "created"), (4, "created"),
+    ]  # fmt: skip
+    monkeypatch.undo()
+    mended = sent(api, report["rejected"].encode())
+    assert counts(mended) == {"updated": 3, "joined": 3}
+
+
+def test_what_is_not_confirmed_is_looked_for(
+    api: Client, served: Served, world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has the end that it came to, and the answer says what was done until then."""
+    directory = type(served.gateways.directory)
+    opened = directory.change
+    gone: list[str] = []
+
+    @contextmanager
+    def unconfirmed(self: Any) -> Iterator[Any]:
+        with opened(self) as change:
+            yield change
+        if not gone and world.find("(mail=u0@home.test)"):
+            gone.append("u1@home.test")
+            world.connect().delete_s(world.tree.user("u1@home.test"))
+            raise ServerDown("the writer has changed")
+
+    monkeypatch.setattr(directory, "change", unconfirmed)
+    rows = [{"address": f"u{n}@home.test", "password": PASSWORD} for n in range(3)]
+    answer = api.session.post(f"{api.url}/api/import", data=table(*rows), timeout=PATIENCE)
+    assert answer.status_code == 503, answer.text
+    report = answer.json()["_data"]
+    assert report["created"] == 2
+    results = {
+        one["account"]: one["result"]
+        for n in range(3)
+        for one in api.get("/api/changes", account=f"u{n}@home.test").json()["_data"]
+    }
+    assert results["u0@home.test"] == results["u2@home.test"] == "done"
+    assert results.get("u1@home.test") != "done"
+
+
+def test_a_domain_that_others_hold_refuses_its_rows_alone(
+    api: Client, served: Served, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(api.post("/api/domain/other.test"))
+    rows = [
+        {"address": f"{name}@{place}", "password": PASSWORD}
+        for name in ("a", "b")
+        for place in ("home.test", "other.test")
+    ]
+    hurried = partial(Batches, patience=0.3)
+    monkeypatch.setattr("iredldap.web.resources.imports.Batches", hurried)
+    with served.gateways.outside.turns.take({"other.test"}, PATIENCE):
+        report = sent(api, table(*rows))
+    assert counts(report) == {"created": 2, "refused": 2}, report
+    assert {one["address"] for one in report["refusals"]} == {"a@other.test", "b@other.test"}
+
+
+def test_a_job_sets_no_password_that_is_right(api: Client, world: World, home: str) -> None:
+    rows = [{"address": f"u{n}@home.test", "password": PASSWORD} for n in range(2)]
+    assert counts(sent(api, table(*rows))) == {"created": 2}
+    rows[1]["password"] = "another good one"
+    before = world.attributes(world.tree.user("u0@home.test"))["userPassword"]
+    query = {"update": "yes", "passwords": "yes"}
+    job = sent(api, table(*rows), waits=False, **query)["job"]
+    assert counts(ended(api, job)["report"]) == {"updated": 1, "unchanged": 1}
+    assert world.attributes(world.tree.user("u0@home.test"))["userPassword"] == before
+    world.connect(world.tree.user("u1@home.test"), "another good one")

@@ -8,6 +8,8 @@ import pytest
 
 from iredldap.desired.gate import Gate, Made
 from iredldap.dit.request import Request
+from iredldap.errors import MlmmjadminUnavailable
+from iredldap.gateways.mlmmjadmin import Mlmmjadmin
 from tests.support.client import Client, done, refused
 from tests.support.databases import Urls
 from tests.support.everything import everything
@@ -281,3 +283,153 @@ def test_what_others_change_meanwhile_is_compared_again(
     entry = world.attributes(world.tree.user(ann))
     assert (entry["cn"], entry["mobile"]) == ({"Ann S"}, {"123"})
     assert entry["mailQuota"] == {str(30 * 1024**2)}
+
+
+def test_who_may_not_read_a_thing_learns_nothing_about_it(
+    api: Client, served: Any, home: str
+) -> None:
+    """Right and wrong values, and what does not exist at all, get the same answer."""
+    done(api.post("/api/domain/other.test"))
+    done(api.post("/api/user/x@other.test", password=PASSWORD, name="X"))
+    guesses: list[dict[str, Any]] = [
+        {"kind": "user", "mail": "x@other.test", "name": "X"},
+        {"kind": "user", "mail": "y@other.test", "name": "X"},
+        {"kind": "domain", "domain": "other.test", "admins": []},
+        {"kind": "alias", "mail": "x@other.test"},
+        {"kind": "admin", "mail": "chief@far.test", "name": "chief"},
+        {"kind": "greylisting", "target": "other.test", "status": "disable"},
+    ]
+    chief = served.client().log_in(f"ann@{home}", PASSWORD)
+    secret = api.post("/api/tokens", name="few", scopes="changes:read").json()
+    few = served.client()
+    few.session.headers["Authorization"] = f"Bearer {secret['_data']['secret']}"
+    for asking in (chief, few):
+        for dry_run in ("yes", "no"):
+            report = applied(asking, state(guesses), dry_run=dry_run)
+            told = {one["code"] for one in report["refusals"]}
+            assert (told, report["refused"]) == ({"PERMISSION_DENIED"}, len(guesses)), report
+    everything_ = {"kind": "snapshot", "version": 1, "domains": "all"}
+    words = ["domain", "admin", "user"]
+    report = applied(few, state([everything_ | {"kinds": words}]), prune="yes", dry_run="yes")
+    assert not any("@" in one["name"] for one in report["refusals"]), report
+    assert {one["code"] for one in report["refusals"]} == {"PERMISSION_DENIED"}
+    report = applied(chief, state([everything_ | {"kinds": ["admin"]}]), prune="yes", dry_run="yes")
+    assert [(one["kind"], one["name"]) for one in report["refusals"]] == [("admin", "global")]
+
+
+def test_who_may_not_read_may_create(api: Client, served: Any, home: str) -> None:
+    """As by single calls; an account that is there is refused, whatever the line says."""
+    secret = api.post("/api/tokens", name="maker", scopes="users:create").json()
+    maker = served.client()
+    maker.session.headers["Authorization"] = f"Bearer {secret['_data']['secret']}"
+    lines = [
+        {"kind": "user", "mail": f"ann@{home}", "password": PASSWORD, "name": "Ann"},
+        {"kind": "user", "mail": f"new@{home}", "password": PASSWORD, "name": "New"},
+    ]
+    report = applied(maker, state(lines))
+    assert counts(report) == {"created": 1, "refused": 1}, report
+    assert report["refusals"][0]["code"] == "PERMISSION_DENIED"
+
+
+def test_nothing_is_deleted_while_a_line_is_refused(api: Client, home: str) -> None:
+    """The line may be that of an account: misspelt, or about to be renamed."""
+    before = {line.get("mail"): line for line in objects(snapshot(api, domains=home, ids="yes"))}
+    done(api.post(f"/api/alias/taken@{home}"))
+    for mail, changes in (
+        (f"ann@{home}", {"kind": "usr"}),
+        (f"ann@{home}", {"mail": f"ann@{home}@"}),
+        (f"ann@{home}", {"mail": f"taken@{home}"}),
+        (f"bob@{home}", {"quota": "much"}),
+    ):
+        lines = [one for name, one in before.items() if name != mail]
+        lines.append(before[mail] | changes)
+        for dry_run in ("yes", "no"):
+            report = applied(api, state(lines), prune="yes", dry_run=dry_run)
+            assert (report["deleted"], report["pruning_left_out"]) == (0, True), report
+            assert report["refused"] == 1, report
+    assert api.get(f"/api/user/ann@{home}").status_code == 200
+    report = applied(api, state(before.values()), prune="yes")
+    assert (report["deleted"], report["pruning_left_out"]) == (1, False), report
+
+
+def test_a_dry_run_foresees_renames(api: Client, world: World, home: str) -> None:
+    """A chain is no clash, a name that becomes free can be given, and nobody is deleted for it."""
+    found = {line.get("mail"): line for line in objects(snapshot(api, domains=home))}
+    ann, bob = found.pop(f"ann@{home}"), found.pop(f"bob@{home}")
+    moved = [
+        ann | {"mail": f"bob@{home}"},
+        bob | {"mail": f"robert@{home}", "forwarding": []},
+        {"kind": "user", "mail": "eve@new.test", "password": PASSWORD},
+        {"kind": "domain", "domain": "new.test"},
+    ]
+    lines = [*found.values(), *moved]
+    before = world.snapshot()
+    report = applied(api, state(lines), prune="yes", dry_run="yes")
+    assert world.snapshot() == before
+    names = ("created", "renamed", "deleted", "refused")
+    assert {name: report[name] for name in names} == dict(zip(names, (2, 2, 0, 0), strict=True))
+    report = applied(api, state(lines), prune="yes")
+    assert {name: report[name] for name in names} == dict(zip(names, (2, 2, 0, 0), strict=True)), (
+        report
+    )
+
+
+def test_lines_may_name_what_others_create(api: Client, world: World, home: str) -> None:
+    """In any order, in a dry run as in one that makes them."""
+    lines = [
+        {"kind": "domain", "domain": home, "catchall": [f"late@{home}"]},
+        {"kind": "domain", "domain": "far.home.test", "admins": [f"new@{home}"]},
+        {"kind": "user", "mail": f"bob@{home}", "forwarding": [f"also@{home}"]},
+        {"kind": "user", "mail": f"new@{home}", "password": PASSWORD, "aliases": [f"also@{home}"]},
+        {"kind": "alias", "mail": f"sales@{home}", "members": [f"new@{home}", f"late@{home}"]},
+        {"kind": "alias", "mail": f"late@{home}", "members": ["x@far.test"]},
+    ]
+    done(api.post("/api/domain/far.home.test"))
+    before = world.snapshot()
+    tried = applied(api, state(lines), dry_run="yes")
+    assert world.snapshot() == before
+    made = applied(api, state(lines))
+    for report in (tried, made):
+        assert counts(report) == {"created": 2, "updated": 4}, report
+        assert not any(one.get("ignored") for one in report["changed"])
+    assert counts(applied(api, state(lines))) == {"unchanged": 6}
+
+
+def test_a_policy_with_an_unknown_member_is_refused(api: Client, home: str) -> None:
+    line = {"kind": "blacklist_inbound", "target": home, "addresses": ["y@bad.test"], "more": 1}
+    (refusal,) = applied(api, state([line]))["refusals"]
+    assert (refusal["code"], refusal["parameters"]) == ("INVALID_PARAMETER", ["more"])
+
+
+def test_a_job_keeps_no_password_in_clear_text(api: Client, home: str) -> None:
+    for name in ("password", "Password", " PASSWORD"):
+        line = {"kind": "user", "mail": f"new@{home}", name: PASSWORD}
+        answer = api.session.post(
+            f"{api.url}/api/apply", data=state([line]), headers={"Prefer": "respond-async"}
+        )
+        assert (answer.status_code, answer.json()["_msg"]) == (400, "INVALID_FILE")
+
+
+def test_a_list_server_that_is_down_refuses_its_lines_alone(
+    api: Client, home: str, mlmmjadmin: MlmmjadminServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        {"kind": "ml", "mail": f"news@{home}", "name": "The news"},
+        {"kind": "alias", "mail": f"sales@{home}", "name": "Sales"},
+    ]
+
+    def fails(*_: Any) -> None:
+        raise MlmmjadminUnavailable("down")
+
+    monkeypatch.setattr(Mlmmjadmin, "profile", fails)
+    report = applied(api, state(lines))
+    assert counts(report) == {"updated": 1, "refused": 1}, report
+    assert [one["code"] for one in report["refusals"]] == ["MLMMJADMIN_UNAVAILABLE"]
+
+
+def test_the_own_domain_is_not_deleted(api: Client, served: Any, home: str) -> None:
+    done(api.put(f"/api/user/ann@{home}", isGlobalAdmin="yes"))
+    root = served.client().log_in(f"ann@{home}", PASSWORD)
+    lines = [line for line in objects(snapshot(root, kinds="domain")) if line.get("domain") != home]
+    report = applied(root, state(lines), prune="yes", dry_run="yes")
+    assert {one["name"]: one["code"] for one in report["refusals"]} == {home: "PERMISSION_DENIED"}
