@@ -1,11 +1,25 @@
 """Groups whose commands are imported when one is used, so that help and completion are quick."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+
+def _discard_what_cannot_be_written() -> None:
+    """Have the end of the process not fail once more on what is left for standard output."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 class LazyGroup(click.Group):
@@ -29,6 +43,28 @@ class LazyGroup(click.Group):
         super().__init__(name, context_settings=inherited, **settings)  # type: ignore[arg-type]
         self.imported = dict(imported or {})
         self._make = make
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run a command; words that are no text, and files that fail, end it with a message."""
+        with ExitStack() as stack:
+            if sys.stdin is None:
+                # It was closed, as some programs start others.
+                sys.stdin = stack.enter_context(Path(os.devnull).open(encoding="utf-8"))
+            failure: click.ClickException
+            try:
+                return super().main(*args, **settings)
+            except UnicodeEncodeError as ex:
+                # What is no UTF-8 comes as half characters, which nothing can be sent as.
+                text = ex.object.encode("utf-8", "surrogateescape")
+                failure = click.UsageError(
+                    f"'{text.decode('utf-8', 'backslashreplace')}' is no UTF-8"
+                )
+            except OSError as ex:
+                # A full disk below standard output, say.
+                failure = click.ClickException(str(ex))
+                _discard_what_cannot_be_written()
+            failure.show()
+            sys.exit(failure.exit_code)
 
     @cached_property
     def made(self) -> Mapping[str, click.Command]:

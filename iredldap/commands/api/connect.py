@@ -116,7 +116,7 @@ def _remote(url: str | None, mine: dict[str, str]) -> Api:
             f"no token for {named}: set {TOKEN_VARIABLE}, or url and token in {user_file()}",
             ExitStatus.USAGE,
         )
-    return RemoteApi(named, token, mine.get("ca_file", ""))
+    return RemoteApi(named, token, mine.get("ca_file", ""), str(user_file()))
 
 
 def _user_settings() -> dict[str, str]:

@@ -48,6 +48,11 @@ def spelled(name: str) -> str:
     return f"--{words.lower()}"
 
 
+def option_of(parameter: Parameter) -> str:
+    """Return the option of a parameter; that of a secret one names a file."""
+    return f"{spelled(parameter.name)}{'-file' if parameter.secret else ''}"
+
+
 def variable(name: str) -> str:
     """Return the name by which click hands the value of a parameter over."""
     return f"sent_{name.lower()}"
@@ -63,7 +68,7 @@ def option(parameter: Parameter, *, of_a_read: bool = False) -> click.Option:
     name, meaning = variable(parameter.name), parameter.meaning
     if parameter.secret:
         return click.Option(
-            [f"{spelled(parameter.name)}-file", name],
+            [option_of(parameter), name],
             metavar="FILE",
             type=click.Path(dir_okay=False, allow_dash=True),
             help=f"{meaning} The first line of this file; {_STANDARD_INPUT}: standard input.",

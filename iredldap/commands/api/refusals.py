@@ -1,6 +1,7 @@
 """Say why the API refused what a command asked for, and what to do about it."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
@@ -9,7 +10,7 @@ from iredldap.commands import exit_status
 from iredldap.commands.api.answers import Answer, Api, Form, Unavailable
 from iredldap.commands.api.asked import Asked
 from iredldap.commands.api.failures import Failed
-from iredldap.commands.api.options import spelled
+from iredldap.commands.api.options import option_of
 from iredldap.error_codes import meaning_of
 
 _WORDS: Mapping[str, str] = {
@@ -49,6 +50,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 
 _MOST = "1000"
 
+_SCOPES = re.compile(r'error="insufficient_scope", scope="([^"]*)"')
+
 _LIKE = 0.75
 """How much of a name must be the same, that it is suggested."""
 
@@ -65,10 +68,12 @@ def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     if answer.detail and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
         text += f": {answer.detail}"
     report = answer.data
+    if scopes := _SCOPES.search(answer.headers.get("www-authenticate", "")):
+        text += f": the token lacks the scope {scopes[1]}"
     reason = report.get("reason") if isinstance(report, Mapping) else None
     if reason and not answer.detail:
         text += f": {reason}"
-    named = _of_options(asked, invalid)
+    named = "" if codes[0] == "NO_SUCH_ACCOUNT" else _of_options(asked, invalid)
     text = f"{text} ({', '.join(dict.fromkeys(codes))}){named}{_of_report(report)}"
     return Failed(text, exit_status.of_codes(codes), codes, report)
 
@@ -98,15 +103,19 @@ def _of_options(asked: Asked, invalid: Sequence[str]) -> str:
     """Return a line for each option whose value is not taken: what it is, in one sentence."""
     rows = filter(None, map(asked.call.parameter, dict.fromkeys(invalid)))
     sentences = ((row, row.meaning.partition(". ")[0].rstrip(".")) for row in rows)
-    return "".join(f"\n  {spelled(row.name)}: {sentence}" for row, sentence in sentences)
+    return "".join(f"\n  {option_of(row)}: {sentence}" for row, sentence in sentences)
 
 
 def _missing(api: Api, asked: Asked) -> str:
     """Say what is missing, and what there is instead."""
     mail = asked.names.get("mail", "")
     domain = asked.names.get("domain") or mail.rpartition("@")[2]
-    if asked.call.id.endswith("_create") or not mail:
+    if asked.call.id.endswith("_create") or (domain and not mail):
         return _no_domain(api, domain)
+    if not mail:
+        named = ",".join(asked.form.get("domains", ())).split(",")
+        there = {name: api.send("GET", f"/api/domain/{quote(name)}").is_done for name in named}
+        return "; ".join(_no_domain(api, name) for name, is_there in there.items() if not is_there)
     try:
         if command := _other_kind(api, asked, mail):
             return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"

@@ -39,6 +39,7 @@ class RemoteApi(Api):
         url: As `iredldap dev` prints it; without a path `/iredadmin/api` is added.
         token: The secret of a token.
         ca_file: CA certificates to trust; empty: the system's.
+        settings: File that may name it.
 
     Raises:
         click.UsageError: If it is no such URL.
@@ -46,9 +47,12 @@ class RemoteApi(Api):
 
     is_local = False
 
-    def __init__(self, url: str, token: str, ca_file: str = "") -> None:
+    def __init__(self, url: str, token: str, ca_file: str = "", settings: str = "") -> None:
+        self._settings = settings
         self.where = url
         self._base = _base(url)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise click.UsageError("the token is none: it has other characters than `token create`")
         self._token = token
         try:
             context = ssl.create_default_context(cafile=ca_file or None)
@@ -79,7 +83,9 @@ class RemoteApi(Api):
             # A refusal is an answer.
             return ex
         except URLError as ex:
-            raise self._unavailable(ex.reason) from ex
+            is_distrust = isinstance(ex.reason, ssl.SSLCertVerificationError)
+            remedy = f"\nthe CA to trust is ca_file in {self._settings}" if is_distrust else ""
+            raise self._unavailable(f"{ex.reason}{remedy}") from ex
         except (HTTPException, OSError) as ex:
             raise self._unavailable(ex) from ex
 
@@ -99,7 +105,11 @@ class RemoteApi(Api):
 
 def _base(url: str) -> str:
     """Return the URL of the API without the `/api` that paths begin with."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as ex:
+        raise click.UsageError(f"--url: {url!r}: {ex}") from ex
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise click.UsageError(f"--url: {url!r} does not begin with https:// or http://")
     if parts.scheme == "http" and not _is_this_machine(parts.hostname):

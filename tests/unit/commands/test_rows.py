@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from iredldap.cli import main
 from iredldap.commands.api.building import RowCommand
+from iredldap.commands.api.connect import TOKEN_VARIABLE, URL_VARIABLE
 from iredldap.commands.api.options import spelled
 from iredldap.commands.api.rows import calls
 from iredldap.commands.lazy import LazyGroup
+from iredldap.config.reader import CONFIG_VARIABLE
 from iredldap.shipped import shipped
 from iredldap.web.endpoints.index import ENDPOINTS
 
@@ -162,3 +164,61 @@ def test_a_reader_who_goes_away_is_no_error() -> None:
             stdout=closed, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.stderr == ""
+
+
+NOBODY = "http://127.0.0.1:1"
+"""Nobody answers there."""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["user", "show", "b\udce4r@x.test"], r"'b\xe4r@x.test' is no UTF-8"),
+        (["user", "update", "b@x.test", "--name", "\udcff"], r"'\xff' is no UTF-8"),
+        (["snapshot", "\udcff.test"], r"is no UTF-8"),
+        (["whoami", "--url", "http://[::1"], "'http://[::1': Invalid IPv6 URL"),
+        (["whoami", "--url", "http://x:99999"], "Port out of range"),
+        (["whoami", "--url", "ftp://x"], "does not begin with https:// or http://"),
+    ],
+    ids=str,
+)
+def test_a_word_that_is_none_is_a_wrong_command_line(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.setenv(URL_VARIABLE, NOBODY)
+    monkeypatch.setenv(TOKEN_VARIABLE, "irt_x")
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("token", ["irt_\udcff", "irt_a\nb", "irt_a b"], ids=ascii)
+def test_a_token_that_is_none_is_not_sent(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    result = CliRunner().invoke(main, ["whoami", "--url", NOBODY])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the token is none" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("user create -h >/dev/full", 1, "No space left on device"),
+        ("apply - <&-", 4, "does not answer"),
+    ],
+)
+def test_standard_streams_may_fail(line: str, status: int, told: str) -> None:
+    """A full disk, or a closed input: a message, and no traceback."""
+    code = f"{sys.executable} -c 'from iredldap.cli import main; main()'"
+    variables = {"PATH": os.environ["PATH"], URL_VARIABLE: NOBODY, TOKEN_VARIABLE: "irt_x"}
+    done = subprocess.run(
+        ["bash", "-c", f"{code} {line}"],
+        env=variables | {"PYTHONPATH": str(shipped("README.md").parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert told in done.stderr
