@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import import_module
@@ -11,6 +11,15 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+
+def _no_text(words: Sequence[str]) -> str:
+    """Return the word of a command line that is no text; it may have been a password on a pipe."""
+    for word in words:
+        raw = word.encode("utf-8", "surrogateescape")
+        if raw != word.encode("utf-8", "replace"):
+            return f"'{raw.decode('utf-8', 'backslashreplace')}'"
+    return "standard input"
 
 
 def _discard_what_cannot_be_written() -> None:
@@ -53,12 +62,10 @@ class LazyGroup(click.Group):
             failure: click.ClickException
             try:
                 return super().main(*args, **settings)
-            except UnicodeEncodeError as ex:
+            except UnicodeEncodeError:
                 # What is no UTF-8 comes as half characters, which nothing can be sent as.
-                text = ex.object.encode("utf-8", "surrogateescape")
-                failure = click.UsageError(
-                    f"'{text.decode('utf-8', 'backslashreplace')}' is no UTF-8"
-                )
+                words = [*(settings.get("args") or (args[0] if args else None) or sys.argv[1:])]
+                failure = click.UsageError(f"{_no_text(words)} is no UTF-8")
             except OSError as ex:
                 # A full disk below standard output, say.
                 failure = click.ClickException(str(ex))

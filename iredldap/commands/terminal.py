@@ -29,7 +29,19 @@ def piped_or_prompted(prompt: str, *, twice: bool = True) -> str:
     """
     if sys.stdin.isatty():
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True))
-    return sys.stdin.readline().rstrip("\r\n")
+    return first_line()
+
+
+def first_line() -> str:
+    """Return the first line of standard input.
+
+    Raises:
+        click.UsageError: If it is no text.
+    """
+    try:
+        return sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError as ex:
+        raise click.UsageError("standard input is no UTF-8") from ex
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Make options and arguments of a command from the parameters of a call."""
 
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import click
 
 from iredldap.commands.api.failures import Failed
 from iredldap.commands.api.rows import Call, Parameter
-from iredldap.commands.terminal import piped_or_prompted
+from iredldap.commands.terminal import first_line, piped_or_prompted
 
 _METAVARS: Mapping[str, str] = {
     "int_mb": "MB",
@@ -135,7 +134,7 @@ def secret_in(file: str) -> str:
         Failed: If it cannot be read.
     """
     if file == _STANDARD_INPUT:
-        return sys.stdin.readline().rstrip("\r\n")
+        return first_line()
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as ex:

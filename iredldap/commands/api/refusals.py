@@ -19,8 +19,7 @@ _WORDS: Mapping[str, str] = {
     "NOT_AUTHORIZED": "calls from this machine are not allowed: the setting"
     " api.restful_api_clients names those that are",
     "API_DISABLED": "the API is switched off: the setting api.enable_restful_api",
-    "SERVER_DOWN": "the directory or a database does not answer; nothing more is known here. On the"
-    " server: iredldap check-config --probe",
+    "SERVER_DOWN": "the directory or a database does not answer",
     "MLMMJADMIN_UNAVAILABLE": "mlmmjadmin, which has the subscribable lists, is not set up or does"
     " not answer: the settings [mlmmjadmin]",
     "INTERNAL_ERROR": "the API failed; its log says why, by the id of the request",
@@ -65,6 +64,8 @@ def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     invalid = [unquote(word) for word in _listed(answer.headers.get("x-invalid-parameters", ""))]
     sentences = [_sentence(api, asked, code, invalid) for code in codes]
     text = "; ".join(dict.fromkeys(filter(None, sentences)))
+    if codes[0] == "SERVER_DOWN" and not api.is_local:
+        text += "; nothing more is known here. On the server: iredldap check-config --probe"
     if answer.detail and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
         text += f": {answer.detail}"
     report = answer.data
@@ -110,26 +111,40 @@ def _missing(api: Api, asked: Asked) -> str:
     """Say what is missing, and what there is instead."""
     mail = asked.names.get("mail", "")
     domain = asked.names.get("domain") or mail.rpartition("@")[2]
-    if asked.call.id.endswith("_create") or (domain and not mail):
+    if domain and (asked.call.id.endswith("_create") or not mail):
         return _no_domain(api, domain)
-    if not mail:
-        named = ",".join(asked.form.get("domains", ())).split(",")
-        there = {name: api.send("GET", f"/api/domain/{quote(name)}").is_done for name in named}
-        return "; ".join(_no_domain(api, name) for name, is_there in there.items() if not is_there)
     try:
-        if command := _other_kind(api, asked, mail):
-            return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"
-        # Standalone admins are in no domain of ours.
-        listing = _plural(asked) if asked.word == "admin" else f"{_plural(asked)}/{quote(domain)}"
-        if near := _near(api, f"/api/{listing}", mail):
-            return f"no {asked.word} {mail}; did you mean {near}?"
-        hosts = api.send("GET", f"/api/domain/{quote(domain)}").is_done
-        if asked.word != "admin" and not hosts:
-            return _no_domain(api, domain)
+        found = _instead(api, asked, mail) if mail else _not_there(api, asked)
     except Unavailable:
         # What was asked is answered; only the suggestion is missing.
-        pass
-    return f"no {asked.word} {mail}"
+        found = ""
+    return found or f"no {asked.word} {mail}".strip()
+
+
+def _instead(api: Api, asked: Asked, mail: str) -> str:
+    """Say what there is in place of an account; empty: nothing is known."""
+    domain, is_admin = mail.rpartition("@")[2], asked.word == "admin"
+    new = asked.names.get("new_mail", "").rpartition("@")[2]
+    if new and not _has_domain(api, new):
+        return _no_domain(api, new)
+    if command := _other_kind(api, asked, mail):
+        return f"no {asked.word} {mail}: it is a {command}; see: iredldap {command} show {mail}"
+    # Standalone admins are in no domain of ours.
+    listing = _plural(asked) if is_admin else f"{_plural(asked)}/{quote(domain)}"
+    if near := _near(api, f"/api/{listing}", mail):
+        return f"no {asked.word} {mail}; did you mean {near}?"
+    return "" if is_admin or _has_domain(api, domain) else _no_domain(api, domain)
+
+
+def _not_there(api: Api, asked: Asked) -> str:
+    """Say which of the domains that a parameter names there are not."""
+    named = ",".join(asked.form.get("domains", ())).split(",")
+    missing = [name for name in named if name and not _has_domain(api, name)]
+    return "; ".join(_no_domain(api, name) for name in missing)
+
+
+def _has_domain(api: Api, domain: str) -> bool:
+    return api.send("GET", f"/api/domain/{quote(domain)}").is_done
 
 
 def _no_domain(api: Api, domain: str) -> str:
@@ -177,7 +192,8 @@ def _near(api: Api, path: str, name: str) -> str:
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    return next(iter(difflib.get_close_matches(name.lower(), names, 1, _LIKE)), "")
+    others = [one for one in names if one != name.lower()]
+    return next(iter(difflib.get_close_matches(name.lower(), others, 1, _LIKE)), "")
 
 
 def _names(api: Api, path: str, form: Form) -> list[str]:

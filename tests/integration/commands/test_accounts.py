@@ -114,6 +114,8 @@ def test_the_life_of_a_user(who: str, api: Client, world: World) -> None:
         (("user", "show", "ann@heer.test"), 3, f"no domain heer.test; did you mean {DOMAIN}?"),
         (("alias", "show", ANN), 3, f"no alias {ANN}: it is a user; see: iredldap user show {ANN}"),
         (("user", "show", "ann"), 1, "'ann' is no mail address"),
+        (("user", "rename", ANN, "a@heer.test"), 3, f"no domain heer.test; did you mean {DOMAIN}?"),
+        (("snapshot", "heer.test"), 3, f"no domain heer.test; did you mean {DOMAIN}?"),
         (("alias", "create", ANN), 5, f"{ANN} exists already"),
         (("alias", "create", "a@far.test"), 3, "no domain far.test"),
         (("user", "update", ANN, "--quota", "much"), 1, "--quota: Mailbox size in MB"),

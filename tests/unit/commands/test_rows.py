@@ -193,6 +193,15 @@ def test_a_word_that_is_none_is_a_wrong_command_line(
     assert told in result.stderr
 
 
+def test_a_password_that_is_no_text_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.setenv(TOKEN_VARIABLE, "irt_x")
+    words = ["user", "passwd", "x@y.test", "--url", NOBODY]
+    result = CliRunner().invoke(main, words, input=b"s\xe4cret\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("Error: standard input is no UTF-8\n")
+
+
 @pytest.mark.parametrize("token", ["irt_\udcff", "irt_a\nb", "irt_a b"], ids=ascii)
 def test_a_token_that_is_none_is_not_sent(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
