@@ -8,9 +8,8 @@ Source: `docs/decisions/0051-change-log.md`.
 """
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sql
 
@@ -32,6 +31,8 @@ from iredldap.gateways.tables.changes import (
     TARGETS,
     change_of,
     completion_of,
+    concerns,
+    last_result_of,
     row_of,
 )
 
@@ -138,7 +139,7 @@ class ChangeStore:
     def begin_several(self, begun: Sequence[BegunChange]) -> None:
         """Store the intents of several changes in one transaction."""
         rows = [row_of(one.change, one.pending, one.heartbeat) for one in begun]
-        self._change_all(sql.insert(CHANGES), rows)
+        self._database.write(lambda connection: connection.execute(sql.insert(CHANGES), rows))
 
     def finish_several(self, ended: Sequence[EndedChange], forgotten: Collection[str] = ()) -> None:
         """Store the completions of several changes in one transaction, as `finish` stores one.
@@ -283,6 +284,14 @@ class ChangeStore:
             found = connection.execute(_SHOWN.where(CHANGES.c.id == number)).mappings().first()
         return change_of(found) if found else None
 
+    def last_result(self, endpoint: str, account: str, domain: str) -> str | None:
+        """Return the result of the last change by an endpoint that names exactly these."""
+        with self._database.transaction() as connection:
+            found: str | None = connection.execute(
+                last_result_of(endpoint, account, domain)
+            ).scalar()
+        return found
+
     def undone_by(self, number: str) -> list[LoggedChange]:
         """Return the changes that undo another one."""
         wanted = _SHOWN.where(CHANGES.c.undoes == number, IS_AN_UNDO)
@@ -313,7 +322,6 @@ class ChangeStore:
     def checkpoint(self) -> None:
         """Move what SQLite's write-ahead log has into the file, if it is large; no one waits."""
         if self._file and has_large_log(self._file):
-            # Passive: neither readers nor writers wait for it, nor it for them.
             self._database.set_pragma("wal_checkpoint(PASSIVE)")
 
     def check(self) -> None:
@@ -323,9 +331,6 @@ class ChangeStore:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
-
-    def _change_all(self, statement: sql.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._database.write(lambda connection: connection.execute(statement, [*map(dict, rows)]))
 
     def _change(self, statement: sql.Executable) -> None:
         self._database.write(lambda connection: connection.execute(statement))
@@ -372,11 +377,11 @@ def _conditions(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
     if wanted.job:
         yield IS_OF_A_JOB
     if wanted.account:
-        yield _concerns(columns.account, [wanted.account])
+        yield concerns(columns.account, [wanted.account])
     if wanted.domain:
-        yield _concerns(columns.domain, [wanted.domain])
+        yield concerns(columns.domain, [wanted.domain])
     if wanted.domains is not None:
-        yield _concerns(columns.domain, sorted(wanted.domains))
+        yield concerns(columns.domain, sorted(wanted.domains))
     if wanted.attribute:
         words = " " + columns.attributes + " "
         yield words.contains(f" {wanted.attribute} ", autoescape=True)
@@ -392,8 +397,3 @@ def _limits(wanted: ChangeFilter) -> Iterator[sql.ColumnElement[bool]]:
         yield number < wanted.before
     if wanted.after:
         yield number > wanted.after
-
-
-def _concerns(named: sql.Column[Any], targets: Sequence[str]) -> sql.ColumnElement[bool]:
-    touched = sql.select(TARGETS.c.change).where(TARGETS.c.target.in_(targets))
-    return sql.or_(named.in_(targets), CHANGES.c.id.in_(touched))

@@ -1,7 +1,7 @@
 """Tables of the change log, and changes as rows of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sql
@@ -88,6 +88,25 @@ _LENGTHS = {
     if isinstance(column.type, sql.String) and column.type.length
 }
 """Characters of a text that its column holds: MariaDB and PostgreSQL refuse a longer one."""
+
+
+def concerns(named: sql.Column[Any], targets: Sequence[str]) -> sql.ColumnElement[bool]:
+    """Return the condition that a change names one of some targets, or has touched one."""
+    touched = sql.select(TARGETS.c.change).where(TARGETS.c.target.in_(targets))
+    return sql.or_(named.in_(targets), CHANGES.c.id.in_(touched))
+
+
+def last_result_of(endpoint: str, account: str, domain: str) -> sql.Select[Any]:
+    """Return the query for the result of the last change that names exactly these."""
+    columns = CHANGES.c
+    # Found by the account, which is empty for few: of a domain there may be a million changes.
+    return (
+        sql.select(columns.result)
+        .where(columns.account == account, columns.domain + "" == domain)
+        .where(columns.endpoint == endpoint)
+        .order_by(columns.id.desc())
+        .limit(1)
+    )
 
 
 def row_of(change: LoggedChange, pending: bytes, heartbeat: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from iredldap.changes.change_log import ChangeLog
+from iredldap.dit import mail_names
 from iredldap.dit.change_log import LoggedChange, Touched
 from iredldap.dit.touched_text import unpacked
 from iredldap.errors import PermissionDenied, ServerDown
@@ -55,12 +56,13 @@ class UndoableChanges:
 
         What is not known counts as such: whether a worker lives, all while the database is away.
         """
-        account, domain = path.get("mail", ""), path.get("domain", "")
-        wanted = ChangeFilter(endpoint=endpoint, account=account, domain=domain)
+        account = path.get("mail", "").lower()
+        domain = path.get("domain") or mail_names.domain_of(account)
         try:
-            return any(change.result != "done" for change in self._log.store.find(wanted, 1))
+            result = self._log.store.last_result(endpoint, account, domain.lower())
         except ServerDown:
             return True
+        return result not in {None, "done"}
 
     def permit(self, caller: Caller, change: LoggedChange) -> None:
         """Refuse a caller who is no global admin.

@@ -108,6 +108,20 @@ def test_pages_go_both_ways(store: ChangeStore) -> None:
     assert [one.id for one in store.find(ChangeFilter(after=first_id(0)), 2)] == ids[:2]
 
 
+def test_the_last_result_is_that_of_what_is_named(store: ChangeStore) -> None:
+    """Not of what was touched beside it, nor of the accounts of a domain."""
+    ann = {"account": "ann@a.test", "domain": "a.test"}
+    store.begin(change(**ann, result="broken off"), b"", 0)
+    assert store.last_result("user_update", "ann@a.test", "a.test") == "broken off"
+    done = change(**ann, result="done")
+    store.begin(done, b"", 0)
+    store.finish(done, b"", {"bob@a.test", "b.test"})
+    assert store.last_result("user_update", "ann@a.test", "a.test") == "done"
+    for account, domain in (("bob@a.test", "a.test"), ("", "a.test"), ("", "b.test")):
+        assert store.last_result("user_update", account, domain) is None
+    assert store.last_result("user_delete", "ann@a.test", "a.test") is None
+
+
 def test_an_abandoned_change_is_claimed_once(store: ChangeStore) -> None:
     one, other = change(), change()
     store.begin(one, b"old", 10)

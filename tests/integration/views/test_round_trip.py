@@ -247,7 +247,7 @@ def test_a_view_finishes_a_change_that_broke_off(
     """Sent again it is carried out, and then the same view changes nothing again."""
     began = LoggedChange(
         id=new_id(), began=0, admin="a@b.test", endpoint="maillist_update", account=f"crew@{CORP}",
-        result="broken off",
+        domain=CORP, result="broken off",
     )  # fmt: skip
     served.gateways.change_log.store.begin(began, b"", 0)
     sent, before = view(api, crew), world.snapshot()
