@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 
@@ -86,13 +86,13 @@ class AgreedServers(LdapServers):
             # A connection for reads.
             raise NoWriter(f"{', '.join(route.uris)}: not the writer {row.uri}")
 
-    @contextmanager
-    def change(self) -> Iterator[Change]:
+    def change(self) -> AbstractContextManager[Change]:
         current = self._current()
-        if current:
-            # A write of a change: that is confirmed as a whole.
-            yield current
-            return
+        # A write of a change: that is confirmed as a whole.
+        return nullcontext(current) if current else self._begun()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Change]:
         assert self._pool
         epoch = self.agreement.permitted().epoch
         current = PendingChange(epoch, self.agreement, self._pool, self._settings)
