@@ -156,7 +156,8 @@ def _lines(report: Shown) -> Iterator[str]:
         yield f"columns left out: {', '.join(report['columns_left_out'])}"
     for word, rows in (("refused", report["refusals"]), ("differs", report["differences"])):
         for row in rows[:_SHOWN]:
-            yield f"line {row['line']}  {row['address'] or '-'}  {word}: {_why(row)}"
+            made = "" if row["result"] == word else f"{row['result']}, but "
+            yield f"line {row['line']}  {row['address'] or '-'}  {made}{word}: {_why(row)}"
         if len(rows) > _SHOWN:
             yield f"… and {len(rows) - _SHOWN} more"
     for row in report["ignored_values"][:_SHOWN]:

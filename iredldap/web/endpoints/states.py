@@ -39,8 +39,9 @@ STATES: tuple[Endpoint, ...] = (
         errors=("INVALID_FILE", "BODY_TOO_LARGE"),
         returns="How many things were `created`, `renamed`, `updated`, `deleted`, `unchanged` or"
         " `refused`, and their sum but for the last two, `changes`; `refusals` by line, with code"
-        " and parameters; `changed` things with what differs, as it is and as it is wanted; with"
-        " `dry_run` their change records as `ldif`. A job has it as its report.",
+        " and parameters, and as `result` what was done before; `pruning_left_out`: nothing was"
+        " deleted, because of these; `changed` things with what differs, as it is and as it is"
+        " wanted; with `dry_run` their change records as `ldif`. A job has it as its report.",
         shape="Apply",
         era="ours",
         takes_file=True,

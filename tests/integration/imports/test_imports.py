@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from iredldap.desired import imports
 from iredldap.desired.batches import Batches
 from iredldap.errors import PermissionDenied, ServerDown
 from iredldap.gateways.recorded_directory import RecordedDirectory
@@ -474,3 +475,40 @@ def test_a_job_sets_no_password_that_is_right(api: Client, world: World, home: s
     assert counts(ended(api, job)["report"]) == {"updated": 1, "unchanged": 1}
     assert world.attributes(world.tree.user("u0@home.test"))["userPassword"] == before
     world.connect(world.tree.user("u1@home.test"), "another good one")
+
+
+def test_nobody_waits_for_an_address_that_was_refused(
+    api: Client, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "ROWS", 1)
+    rows = [
+        {"address": "a@home.test", "password": "short", "forwarding": ""},
+        {"address": "b@home.test", "password": PASSWORD, "forwarding": "a@home.test"},
+        {"address": "c@home.test", "password": PASSWORD, "forwarding": "d@home.test"},
+        {"address": "d@home.test", "password": PASSWORD, "forwarding": ""},
+    ]
+    report = sent(api, table(*rows))
+    assert counts(report) == {"created": 2, "refused": 2}, report
+    assert [(one["line"], one["code"]) for one in report["refusals"]] == [
+        (2, "PW_SHORTER_THAN_MIN_LENGTH"), (3, "INVALID_MAIL"),
+    ]  # fmt: skip
+
+
+def test_a_list_server_that_does_not_answer_leaves_the_accounts(
+    api: Client, world: World, home: str
+) -> None:
+    world.add(
+        f"mail=news@home.test,ou=Groups,domainName={home},{world.tree.base}",
+        objectClass="mailList",
+        mail="news@home.test",
+        accountStatus="active",
+        enabledService=["mail", "deliver", "mlmmj"],
+    )
+    rows = [
+        {"address": "a@home.test", "password": PASSWORD, "lists": "news@home.test;all@home.test"},
+        {"address": "b@home.test", "password": PASSWORD, "lists": "sales@home.test"},
+    ]
+    report = sent(api, table(*rows))
+    assert counts(report) == {"created": 2, "joined": 2}, report
+    (told,) = report["refusals"]
+    assert (told["address"], told["code"]) == ("a@home.test", "MLMMJADMIN_UNAVAILABLE")

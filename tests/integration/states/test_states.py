@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -433,3 +434,52 @@ def test_the_own_domain_is_not_deleted(api: Client, served: Any, home: str) -> N
     lines = [line for line in objects(snapshot(root, kinds="domain")) if line.get("domain") != home]
     report = applied(root, state(lines), prune="yes", dry_run="yes")
     assert {one["name"]: one["code"] for one in report["refusals"]} == {home: "PERMISSION_DENIED"}
+
+
+def test_what_was_done_before_a_refusal_is_counted(api: Client, world: World, home: str) -> None:
+    """The account is there, so its line is no refused one; it is named with the reason."""
+    line = {"kind": "alias", "mail": f"new@{home}", "members": [f"none@{home}"]}
+    report = applied(api, state([line]), prune="yes")
+    assert counts(report) == {"created": 1}
+    assert (report["changes"], report["pruning_left_out"]) == (1, True)
+    (told,) = report["refusals"]
+    assert (told["result"], told["code"], told["parameters"]) == (
+        *("created", "INVALID_MAIL", ["members"]),
+    )
+    assert world.find(f"(mail=new@{home})")
+
+
+def test_a_domain_that_others_hold_refuses_its_lines_alone(
+    api: Client, served: Any, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it was waited for in vain, the next line does not wait as long again."""
+    done(api.post("/api/domain/other.test"))
+    monkeypatch.setattr("iredldap.web.resources.states.Gate", partial(Gate, patience=0.3))
+    lines: list[dict[str, Any]] = [
+        {"kind": "domain", "domain": "other.test", "name": "Other"},
+        {"kind": "user", "mail": "x@other.test", "password": PASSWORD},
+        {"kind": "user", "mail": f"x@{home}", "password": PASSWORD},
+    ]
+    with served.gateways.outside.turns.take({"other.test"}, 10):
+        report = applied(api, state(lines))
+    assert counts(report) == {"created": 1, "refused": 2}, report
+    assert {one["code"] for one in report["refusals"]} == {"SERVER_DOWN"}
+
+
+def test_progress_ends_at_its_total(
+    api: Client, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        "iredldap.web.resources.states.advance_of", lambda _: lambda *step: steps.append(step)
+    )
+    found = {line.get("mail"): line for line in objects(snapshot(api))}
+    lines = [*found.values(), {"kind": "user", "mail": f"bob@{home}", "quota": "much"}]
+    lines += [
+        {"kind": "alias", "mail": f"a@{home}", "members": [f"b@{home}"]},
+        {"kind": "alias", "mail": f"b@{home}", "members": ["x@far.test"]},
+    ]
+    applied(api, state(lines))
+    assert steps == sorted(steps)
+    assert steps[-1][0] == steps[-1][1]
+    assert all(reached <= total for reached, total in steps)
