@@ -13,7 +13,7 @@ from typing import Any
 
 from iredldap.desired.calls import Calls, is_permitted, may_compare
 from iredldap.desired.creations import Creations
-from iredldap.desired.differences import Difference, differences, parts, subscriptions
+from iredldap.desired.differences import Difference, differences, parts, subscriptions, with_name
 from iredldap.desired.gate import Gate, Made, refused
 from iredldap.desired.lines import StateLine, WantedState, form_values
 from iredldap.desired.outcomes import StateReport
@@ -219,6 +219,8 @@ class Applying:
         """
         again: list[StateLine] = []
         for part in self._batches(lines):
+            if self._gate.dry_run and not is_last:
+                self._foresee(kind, part)
             # What a dry run would create or rename is not there.
             batch = [line for line in part if not self._gate.dry_run or self.report.is_there(line)]
             batch = [line for line in batch if self._is_readable(line)]
@@ -232,6 +234,17 @@ class Applying:
                 and self._changed(kind, line, views[line.name], without, is_last=is_last)
             ]
         return again
+
+    def _foresee(self, kind: EntryKind, lines: Iterable[StateLine]) -> None:
+        """Compare what a dry run would have renamed by now, under its former name."""
+        moved = {one.id: one for one in lines if self.report.result_of(one) == "renamed"}
+        entries = self._present.by_ids(kind, moved)
+        table = (*self._calls.tables[f"{kind.name}_update"], *kind.further)
+        for found in self._present.views(kind, [*entries.values()]):
+            line = moved[found.entry.folded("entryUUID")]
+            outcome = self.report.of(line)
+            view = with_name(self._comparable(kind, line, found.view), outcome.former, line.name)
+            outcome.differs.update(differences(table, line.params, view, self._present.hash_of))
 
     def _is_readable(self, line: StateLine) -> bool:
         """Return whether a thing may be compared; what another client has made meanwhile may not.

@@ -8,7 +8,7 @@ from iredldap.desired.lines import form_values
 from iredldap.desired.state_kinds import HASH
 from iredldap.dit.fields import FieldChange, Table, Verb
 from iredldap.dit.form_parser import contradictions, parse
-from iredldap.dit.views.params import ABSENT, shown_change
+from iredldap.dit.views.params import ABSENT, View, shown_change
 from iredldap.errors import InvalidPasswordScheme, Malformed, Refusal
 
 ONCE = frozenset({"password"})
@@ -76,6 +76,17 @@ def parts(table: Table, wanted: Mapping[str, Any]) -> tuple[Mapping[str, Any], .
         {name: value for name, value in wanted.items() if name not in switches},
         {name: wanted[name] for name in switches},
     )
+
+
+def with_name(view: View, former: str, name: str) -> View:
+    """Return a view after a rename, which every mention of the address follows."""
+
+    def renamed(value: object) -> object:
+        if isinstance(value, list):
+            return sorted(map(renamed, value), key=str)
+        return name if value == former else value
+
+    return {parameter: renamed(value) for parameter, value in view.items()}
 
 
 def subscriptions(

@@ -111,8 +111,11 @@ def _words(refused: Mapping[str, Any]) -> str:
 
 
 def without_secrets(file: UsersFile, cells: Cells) -> tuple[str, ...]:
-    """Return the cells of a row without passwords and hashes."""
+    """Return the cells of a row without passwords and hashes; of one that is shifted, no cell."""
     names = [file.name_of(column) for column in file.columns]
+    if any(cells.cells[len(names) :]):
+        # A separator within a name moves the password into another column.
+        return ("",) * len(names)
     return tuple(
         "" if name in _SECRET else cell for name, cell in zip(names, cells.cells, strict=False)
     )

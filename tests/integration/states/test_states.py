@@ -358,7 +358,7 @@ def test_a_dry_run_foresees_renames(api: Client, world: World, home: str) -> Non
     found = {line.get("mail"): line for line in objects(snapshot(api, domains=home))}
     ann, bob = found.pop(f"ann@{home}"), found.pop(f"bob@{home}")
     moved = [
-        ann | {"mail": f"bob@{home}"},
+        ann | {"mail": f"bob@{home}", "quota": 30},
         bob | {"mail": f"robert@{home}", "forwarding": []},
         {"kind": "user", "mail": "eve@new.test", "password": PASSWORD},
         {"kind": "domain", "domain": "new.test"},
@@ -367,6 +367,8 @@ def test_a_dry_run_foresees_renames(api: Client, world: World, home: str) -> Non
     before = world.snapshot()
     report = applied(api, state(lines), prune="yes", dry_run="yes")
     assert world.snapshot() == before
+    told = {one["name"]: one.get("differs") for one in report["changed"]}
+    assert told[f"bob@{home}"] == {"quota": [20, 30]}
     names = ("created", "renamed", "deleted", "refused")
     assert {name: report[name] for name in names} == dict(zip(names, (2, 2, 0, 0), strict=True))
     report = applied(api, state(lines), prune="yes")

@@ -5,6 +5,7 @@ import pytest
 from iredldap.desired.files import hashes, users
 from iredldap.desired.files.presets import PRESETS, of_header
 from iredldap.desired.files.users import UsersFile
+from iredldap.desired.reports import without_secrets
 from iredldap.desired.rows import UserRow
 from iredldap.dit import imports
 from iredldap.errors import InvalidFile
@@ -261,3 +262,13 @@ def test_a_table_that_means_two_things_or_too_much_is_refused(
     assert len(UsersFile.of(b"address\n" + b"a@x.test\n" * 10).rows) == 10
     with pytest.raises(InvalidFile):
         UsersFile.of(text.encode())
+
+
+def test_a_shifted_row_has_no_cell_without_secrets() -> None:
+    """A separator in a name moves the password into another column."""
+    text = "address,name,password,quota\na@x.test,Lee, Ann,secret word,1\nb@x.test,B,secret,1,,\n"
+    file = UsersFile.of(text.encode())
+    assert [without_secrets(file, cells) for cells in file.rows] == [
+        ("",) * 4,
+        ("b@x.test", "B", "", "1"),
+    ]
