@@ -4,14 +4,12 @@ import codecs
 import json
 import re
 import tempfile
-import tomllib
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-import yaml
-
+from iredldap.desired.files import by_hand
 from iredldap.desired.state_kinds import (
     BESIDE,
     ENTRY_KINDS,
@@ -56,9 +54,6 @@ KINDS: Mapping[str, EntryKind | PolicyKind] = {
     **{kind.name: kind for kind in POLICY_KINDS},
 }
 _TARGET = "target"
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""That of libyaml, which is ten times as fast, where there is one."""
 
 
 class Texts:
@@ -231,24 +226,12 @@ def _array(text: str) -> Iterator[tuple[int, object]]:
 
 
 def _by_hand(text: str, format_: str) -> Iterator[tuple[int, object]]:
-    try:
-        found: object = _yaml(text) if format_ == "yaml" else tomllib.loads(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as ex:
-        raise InvalidFile(f"no {format_}: {ex}") from ex
+    found = by_hand.loads(text, format_)
     if isinstance(found, dict) and [*found] == ["state"]:
         found = found["state"]
     if not isinstance(found, list):
         raise InvalidFile("not a list of objects, nor `state` with one")
     yield from enumerate(found, 1)
-
-
-def _yaml(text: str) -> object:
-    """Read YAML without aliases, by which a few lines could stand for any number of values."""
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            raise InvalidFile(f"no aliases: *{event.anchor}")
-    found: object = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
-    return found
 
 
 class _Reading:

@@ -1,1 +1,1 @@
-"""Files of users: what other programs export, and our own form."""
+"""Files that people and other programs write: users, and what is by hand."""

@@ -31,9 +31,13 @@ BOMB = "- &a [x, x]\n- &b [*a, *a]\n- {kind: user, mail: a@b.test, name: *b}\n"
         ('{"kind": "snapshot", "version": 1, "domains": "some", "kinds": []}', None),
         ('{"kind": "snapshot", "version": 1, "domains": "all", "kinds": [[]]}', None),
         ("- 1\n", "yaml"),
+        (f"x{'.y' * 100_000} = 1", "toml"),
+        ("- " * 100_000 + "x", "yaml"),
+        ("[" * 100_000, "yaml"),
+        ("[" * 100_000, None),
         ("- ? [1]\n  : 2\n- ? {a: b}\n  : c\n", "yaml"),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_what_is_no_state_is_refused_as_a_whole(text: str, format_: str | None) -> None:
     with pytest.raises(InvalidFile):
