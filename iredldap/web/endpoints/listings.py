@@ -1,12 +1,56 @@
 """Endpoints of the listings."""
 
 from iredldap.dit import listing
+from iredldap.dit.fields import Table
 from iredldap.web.endpoints.endpoint import ADMINS, NAMING, Endpoint, Load
 
 NDJSON = "application/x-ndjson"
 """A JSON value on each line: names, or profiles with the name or address of each."""
 
-_OF_A_DOMAIN = ("INVALID_DOMAIN_NAME", *NAMING)
+_TOO_MANY = "EXCEEDED_LDAP_SERVER_SIZELIMIT"
+_ADDRESSES = "or a sorted list of addresses."
+
+
+def _of_a_domain(
+    word: str,
+    things: str,
+    table: Table,
+    shape: str,
+    *,
+    returns: str,
+    but: str = "",
+    profiles: str = "",
+    era: str = "later",
+) -> Endpoint:
+    """Return the row of a listing of accounts.
+
+    Args:
+        word: In its path and id.
+        things: What is listed.
+        table: Its parameters.
+        shape: Schema of the answer.
+        returns: What is shown of each.
+        but: What is not listed.
+        profiles: As for `Endpoint`.
+        era: As for `Endpoint`.
+    """
+    return Endpoint(
+        id=f"{word}_list",
+        method="GET",
+        path=f"/api/{word}/{{domain}}",
+        auth=ADMINS,
+        summary=f"List the {things} of a domain, by its name or that of one of its alias"
+        f" domains{but}.",
+        table=table,
+        bare=(NDJSON,),
+        errors=("INVALID_DOMAIN_NAME", *NAMING, _TOO_MANY),
+        returns=returns,
+        profiles=profiles,
+        shape=shape,
+        era=era,
+        load=Load.HEAVY,
+    )
+
 
 LISTINGS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -17,76 +61,44 @@ LISTINGS: tuple[Endpoint, ...] = (
         summary="List domains: for a normal admin those that they manage.",
         table=listing.DOMAINS,
         bare=(NDJSON,),
-        errors=("LOGIN_REQUIRED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        errors=("LOGIN_REQUIRED", _TOO_MANY),
         returns="Profiles, as a read of one domain has them, by name; or a sorted list of names.",
         shape="Domains",
         era="later",
         load=Load.HEAVY,
     ),
-    Endpoint(
-        id="users_list",
-        method="GET",
-        path="/api/users/{domain}",
-        auth=ADMINS,
-        summary="List the mail users of a domain, by its name or that of one of its alias domains;"
-        " to a normal admin without global ones.",
-        table=listing.USERS,
-        bare=(NDJSON,),
-        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
-        returns="Profiles, as a read of one user has them, by address; or a sorted list of"
-        " addresses. The catch-all account is not among them.",
+    _of_a_domain(
+        "users",
+        "mail users",
+        listing.USERS,
+        "Users",
+        returns=f"Profiles, as a read of one user has them, by address; {_ADDRESSES} The catch-all"
+        " account is not among them.",
+        but="; to a normal admin without global ones",
         profiles="disabledUserProfile",
-        shape="Users",
-        era="later",
-        load=Load.HEAVY,
     ),
-    Endpoint(
-        id="aliases_list",
-        method="GET",
-        path="/api/aliases/{domain}",
-        auth=ADMINS,
-        summary="List the mail aliases of a domain, by its name or that of one of its alias"
-        " domains.",
-        table=listing.ALIASES,
-        bare=(NDJSON,),
-        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
-        returns="Profiles, as a read of one alias has them, by address; or a sorted list of"
-        " addresses.",
-        shape="Aliases",
-        era="later",
-        load=Load.HEAVY,
+    _of_a_domain(
+        "aliases",
+        "mail aliases",
+        listing.ALIASES,
+        "Aliases",
+        returns=f"Profiles, as a read of one alias has them, by address; {_ADDRESSES}",
     ),
-    Endpoint(
-        id="mls_list",
-        method="GET",
-        path="/api/mls/{domain}",
-        auth=ADMINS,
-        summary="List the subscribable mailing lists of a domain, by its name or that of one of its"
-        " alias domains.",
-        table=listing.LISTS,
-        bare=(NDJSON,),
-        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
-        returns="Attributes of each list as the directory has them, by address; or a sorted list"
-        " of addresses.",
-        shape="SubscribableLists",
-        era="later",
-        load=Load.HEAVY,
+    _of_a_domain(
+        "mls",
+        "subscribable mailing lists",
+        listing.LISTS,
+        "SubscribableLists",
+        returns=f"Attributes of each list as the directory has them, by address; {_ADDRESSES}",
     ),
-    Endpoint(
-        id="maillists_list",
-        method="GET",
-        path="/api/maillists/{domain}",
-        auth=ADMINS,
-        summary="List the unsubscribable mailing lists of a domain, by its name or that of one of"
-        " its alias domains.",
-        table=listing.LISTS,
-        bare=(NDJSON,),
-        errors=(*_OF_A_DOMAIN, "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
-        returns="Attributes of each list as the directory has them, by address; or a sorted list"
-        " of addresses. Members are shown with `view=params`.",
-        shape="Maillists",
+    _of_a_domain(
+        "maillists",
+        "unsubscribable mailing lists",
+        listing.LISTS,
+        "Maillists",
+        returns=f"Attributes of each list as the directory has them, by address; {_ADDRESSES}"
+        " Members are shown with `view=params`.",
         era="ours",
-        load=Load.HEAVY,
     ),
     Endpoint(
         id="admins_list",
@@ -96,9 +108,9 @@ LISTINGS: tuple[Endpoint, ...] = (
         summary="List the standalone admins; mail users with rights are none.",
         table=listing.ADMINS,
         bare=(NDJSON,),
-        errors=("PERMISSION_DENIED", "EXCEEDED_LDAP_SERVER_SIZELIMIT"),
+        errors=("PERMISSION_DENIED", _TOO_MANY),
         returns="Profiles, as a read of one admin has them, but without managed_domains, by"
-        " address; or a sorted list of addresses.",
+        f" address; {_ADDRESSES}",
         shape="Admins",
         era="ours",
         load=Load.HEAVY,
