@@ -7,6 +7,7 @@ Source: RFC 4515.
 """
 
 import re
+from collections.abc import Iterator
 
 _SPECIAL = re.compile(r"[\\*()\0]")
 
@@ -61,6 +62,26 @@ def every(*terms: str) -> str:
 
 def either(*terms: str) -> str:
     return f"(|{''.join(terms)})"
+
+
+def alternatives(filter_: str) -> Iterator[str]:
+    """Yield the terms of which one has to hold, also of a choice within a choice.
+
+    Args:
+        filter_: A filter as it is made here, with parentheses in values escaped.
+    """
+    if not filter_.startswith("(|"):
+        yield filter_
+        return
+    depth = begin = 0
+    for at, sign in enumerate(filter_[2:-1], 2):
+        if sign == "(":
+            begin = begin if depth else at
+            depth += 1
+        elif sign == ")":
+            depth -= 1
+            if not depth:
+                yield from alternatives(filter_[begin : at + 1])
 
 
 def negated(term: str) -> str:

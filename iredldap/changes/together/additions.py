@@ -18,7 +18,7 @@ from iredldap.changes.together.log_buffer import LogBuffer
 from iredldap.dit.change_log import TouchedEntry, TouchedRows
 from iredldap.dit.clashes import without_duplicates
 from iredldap.dit.entry import Entry, folded
-from iredldap.dit.filters import either
+from iredldap.dit.filters import alternatives, either
 from iredldap.dit.plan import Add, Operation, Outside, Plan, Recheck, SharedWork
 from iredldap.errors import NoSuchAccount, Refusal, ServerDown
 from iredldap.gateways.directory import Directory
@@ -227,7 +227,11 @@ def _check_alike(directory: Directory, pairs: Sequence[tuple[Addition, Recheck]]
             for one, recheck in reversed(alike):
                 _correct(directory, one, recheck, directory.stream(recheck.query))
             continue
-        filters = dict.fromkeys(recheck.query.filter for _, recheck in alike)
+        # Each term once: directories above the mailboxes of a domain are the same for all of them,
+        # and slapd compares each entry that it finds with one term after another.
+        filters = dict.fromkeys(
+            term for _, recheck in alike for term in alternatives(recheck.query.filter)
+        )
         attributes = dict.fromkeys(
             name for _, recheck in alike for name in recheck.query.attributes
         )

@@ -102,6 +102,12 @@ def test_what_one_node_does_holds_on_the_other(pair: Pair) -> None:
     api.session.cookies.update(cookies)
     comes_soon(other, 401)
 
+    api = Client(pair.first.url).log_in()
+    other = pair.elsewhere(api)
+    comes_soon(other, 200)
+    done(api.delete("/api/sessions"))
+    comes_soon(other, 401)
+
 
 def test_a_job_of_a_node_that_is_killed(pair: Pair, world: World) -> None:
     """The other one goes on with it, and its status tells of both runs."""
