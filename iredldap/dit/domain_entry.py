@@ -102,7 +102,9 @@ def backup_mx(parsed: Parsed, entry: Entry, transport: str) -> tuple[Mod, ...]:
     # Both change together: by `domainBackupMX` the domain is in relay_domains instead of
     # virtual_mailbox_domains, and by `mtaTransport` Postfix finds the primary.
     if wanted == "yes":
-        return _replaced(entry, {"domainBackupMX": "yes", "mtaTransport": f"relay:{primary}"})
+        # In another letter case it means the same, and stays.
+        marked = {} if is_backup(entry) else {"domainBackupMX": "yes"}
+        return _replaced(entry, {**marked, "mtaTransport": f"relay:{primary}"})
     if not is_backup(entry):
         # Its transport was not written by us as that of a backup MX, and may be one that an admin
         # has chosen.

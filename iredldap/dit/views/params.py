@@ -332,9 +332,12 @@ def _verified(
             parsed = _read(kind, source, shown)
             bad = _changing(kind, source, parsed)
         except Refusal as refusal:
+            alone = {name: _changes_alone(kind, source, name, shown[name]) for name in shown}
             # Of two that no request could say together the one that would change something.
-            bad = {name for name in shown if _changes_alone(kind, source, name, shown[name])}
+            bad = {name for name, changes in alone.items() if changes}
             bad = bad or {*refusal.parameters} & shown.keys()
+            # It names one that is missing, which another one needs.
+            bad = bad or {name for name, changes in alone.items() if changes is None}
             if not bad:
                 raise
         else:
@@ -345,11 +348,12 @@ def _verified(
         gone |= bad
 
 
-def _changes_alone(kind: ParamsKind, source: ParamsSource, name: str, value: object) -> bool:
+def _changes_alone(kind: ParamsKind, source: ParamsSource, name: str, value: object) -> bool | None:
+    """Return whether one by itself would change something; None: it would be refused."""
     try:
         parsed = _read(kind, source, {name: value})
     except Refusal:
-        return False
+        return None
     return bool(_written(kind, source, parsed))
 
 

@@ -14,8 +14,11 @@ from tests.support.client import Client, done
 from tests.support.examples import examples
 from tests.support.mlmmjadmin import MlmmjadminServer
 from tests.support.patience import PATIENCE
-from tests.support.views import round_trip
+from tests.support.views import STRANGE, round_trip
 from tests.support.world import World
+
+# The functions in them are property tests: `make fuzz` looks for them by this mark.
+pytestmark = pytest.mark.hypothesis
 
 CORP = "corp.test"
 PATHS = {
@@ -57,60 +60,6 @@ ALONE: dict[str, st.SearchStrategy[Any]] = {
 ALONE["aliases"] = st.lists(st.sampled_from([f"b@{CORP}", f"rob@{CORP}"]), max_size=2)
 ALONE["mailboxFolder"] = st.just("Mail")
 """Values of those that take no others of their kind."""
-
-STRANGE: Mapping[str, Mapping[str, list[str | list[str]]]] = {
-    "user": {
-        "cn": ["Bob ", ["Bob", "Rob"], "b, c"],
-        "mailQuota": ["0", "-1", "1000000", "1073741824"],
-        "accountStatus": ["Active", "DISABLED", "gone"],
-        "preferredLanguage": ["de_de", "tlh"],
-        "mtaTransport": [" dovecot", "no transport at all"],
-        "mailForwardingAddress": [["X@far.test", "not an address"], ["a..b@far.test"]],
-        "shadowAddress": [[f"o'neil@{CORP}"], ["elsewhere@far.test"], [f"B@{CORP}"]],
-        "enabledService": [["mail"], ["Mail", "DomainAdmin"], ["mail", "two words"]],
-        "domainGlobalAdmin": ["yes", "NO"],
-        "userSenderBccAddress": ["X@far.test", "nobody"],
-        "homeDirectory": [f"/var/vmail/{CORP}/Bob", "relative", "/a//b/"],
-        "mailboxFormat": ["MailDir", "mbox"],
-        "telephoneNumber": [["1,2"], ["+1"]],
-        "employeeNumber": ["1 ,2"],
-        "accountSetting": [["create_max_users:5"]],
-    },
-    "domain": {
-        "cn": [["A", "B"], "A"],
-        "accountStatus": ["Active"],
-        "mtaTransport": ["relay:[192.0.2.1]", "Dovecot", "relay:"],
-        "domainBackupMX": ["YES", "no"],
-        "accountSetting": [
-            ["domainQuota:10:GB", "defaultQuota:0"],
-            ["domainQuota:5", "defaultQuota:x", "maxUserQuota:-1"],
-            ["disabledDomainProfile:BCC", "disabledDomainProfile:none", "defaultLanguage:DE_de"],
-            ["minPasswordLength:08", "numberOfUsers:-1", "numberOfLists:-5"],
-        ],
-        "enabledService": [["mail", "senderbcc", "Own"], ["domainalias"], ["mail", "a b"]],
-        "domainAliasName": [[CORP]],
-        "domainRecipientBccAddress": ["X@far.test", "nobody"],
-        "senderRelayHost": ["smtp.far.test:25", "a b"],
-    },
-    "alias": {
-        "cn": [["A", "B"]],
-        "accountStatus": ["Active", "?"],
-        "accessPolicy": ["Public", "allowedonly", "nobody"],
-        "mailForwardingAddress": [["Bob@corp.test", "o'neil@far.test"], ["word", "A@b"]],
-        "shadowAddress": [[f"a..b@{CORP}"]],
-    },
-    "admin": {
-        "domainGlobalAdmin": ["YES", "No"],
-        "disabledService": [["View_Mail_Log"], ["other"]],
-        "accountSetting": [
-            ["create_max_domains:5"],
-            ["create_new_domains:yes"],
-            ["create_new_domains:yes", "create_max_domains:-1", "create_max_quota:7"],
-        ],
-        "preferredLanguage": ["tlh"],
-    },
-}  # fmt: skip
-"""What other tools store, by kind and attribute."""
 
 
 @pytest.fixture
