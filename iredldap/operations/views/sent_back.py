@@ -65,15 +65,17 @@ def _differing(
     # They say what others mean: the unit of a size.
     if any(kind.readers.get(change.field.name, "") is None for change in parsed.changes):
         same = []
+    without = [*contradictions(parsed.changes)]
     raise_all(
         [
             contradiction(change, switch)
-            for change, switch in contradictions(parsed.changes)
+            for change, switch in without
             if change not in same or (switch not in same and change.field.service in _LASTING)
         ]
     )
     if same and context.changes.broke_off(f"{kind.name}_update", path):
-        return parsed
+        # Values whose service is off would switch it on.
+        same = [change for change, _ in without]
     return replace(parsed, changes=tuple(one for one in parsed.changes if one not in same))
 
 

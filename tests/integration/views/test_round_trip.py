@@ -1,5 +1,6 @@
 """A view of parameters sent back, under strict handling: nothing is refused, nothing changes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,16 @@ def test_a_view_finishes_a_change_that_broke_off(
     assert world.snapshot() != before
     world.set(world.tree.maillist(f"crew@{CORP}"), member=None)
     round_trip(api, world, crew)
+
+    # What is off stays off all the same.
+    path = f"/api/user/bob@{CORP}"
+    done(api.put(path, senderBcc="a@far.test"))
+    done(api.put(path, removeService="senderbcc"))
+    log = served.gateways.change_log.store
+    again = replace(began, id=new_id(), endpoint="user_update", account=f"bob@{CORP}")
+    log.begin(again, b"", 0)
+    round_trip(api, world, path)
+    assert log.last_result("user_update", f"bob@{CORP}", CORP) == "broken off"
 
 
 def test_an_admin_is_sent_back(api: Client, world: World) -> None:
