@@ -485,3 +485,23 @@ def test_progress_ends_at_its_total(
     assert steps == sorted(steps)
     assert steps[-1][0] == steps[-1][1]
     assert all(reached <= total for reached, total in steps)
+
+
+def test_a_hash_that_could_be_guessed_is_compared_for_those_who_may_verify(
+    api: Client, served: Any, home: str
+) -> None:
+    """To others a right guess looks like a wrong one; a hash with a salt nobody guesses."""
+    right, wrong = "{MD5}X03MO1qnZdYdgyfeuILPmQ==", "{MD5}AAAAAAAAAAAAAAAAAAAAAA=="
+    salted = "{SSHA}X03MO1qnZdYdgyfeuILPmZ1B2C3D4E5F"
+    done(api.post(f"/api/user/old@{home}", password_hash=right))
+    done(api.post(f"/api/user/new@{home}", password_hash=salted))
+    boss = served.client().log_in(f"ann@{home}", PASSWORD)
+
+    def told(client: Client, name: str, value: str) -> dict[str, int]:
+        line = {"kind": "user", "mail": f"{name}@{home}", "password_hash": value}
+        return counts(applied(client, state([line]), dry_run="yes"))
+
+    assert told(boss, "old", right) == told(boss, "old", wrong) == {"updated": 1}
+    assert told(boss, "new", salted) == {"unchanged": 1}
+    assert told(api, "old", right) == {"unchanged": 1}
+    assert told(api, "old", wrong) == {"updated": 1}
