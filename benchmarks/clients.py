@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
@@ -95,8 +95,15 @@ class Clients:
     def _send(self, connection: HTTPConnection, call: Call) -> bool:
         """Send a request; return whether it was carried out."""
         method, path, form = call
-        connection.request(method, self._prefix + path, urlencode(form) or None, self._headers)
-        response = connection.getresponse()
+        request = method, self._prefix + path, urlencode(form) or None, self._headers
+        try:
+            connection.request(*request)
+            response = connection.getresponse()
+        except (BrokenPipeError, ConnectionResetError, RemoteDisconnected):
+            # The server has closed a connection that was idle during a long slice of the other one.
+            connection.close()
+            connection.request(*request)
+            response = connection.getresponse()
         body = response.read()
         if response.status == 503 and response.headers["Retry-After"]:
             return False
