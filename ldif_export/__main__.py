@@ -1,5 +1,6 @@
 """Define the command ``ldif-export`` and its options."""
 
+import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import click
 
-from iredldap import version
+from iredldap import file_errors, version
 
 _KINDS = ("all", "domain", "user", "catchall", "admin", "maillist", "alias")
 _ACCOUNTS = ("user", "maillist", "alias")
 _READERS = ("auto", "wire", "python-ldap")
+_WHOLE = 100
+"""Characters of a short help that are shown: click cuts it to the width of a line."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 _INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
@@ -26,6 +29,28 @@ class _DefaultExport(click.Group):
         if args and args[0] not in self.commands and args[0] not in own:
             args = ["export", *args]
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run a command; files that fail end it with a line."""
+        try:
+            return super().main(*args, **settings)
+        except OSError as ex:
+            # A full disk, say, or a folder that is missing.
+            from ldif_export.cli.files_given import FileFailed  # noqa: PLC0415 - rarely needed
+
+            failure = FileFailed(file_errors.words(ex))
+            failure.show()
+            file_errors.discard_unwritten()
+            sys.exit(failure.exit_code)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, one.get_short_help_str(_WHOLE))
+                    for name, one in sorted(self.commands.items())
+                ]
+            )
 
 
 _CONNECTION = (

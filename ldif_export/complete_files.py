@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from iredldap.file_errors import named
+
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[int]:
-    """Open a file, readable by its owner only, that gets its name when all of it is on the disk."""
+    """Open a file, readable by its owner only, that gets its name when all of it is on the disk.
+
+    Raises:
+        OSError: If that is not possible; it names the file.
+    """
     descriptor = _unnamed(path.parent)
     scratch = None
     try:
@@ -17,20 +23,23 @@ def complete_file(path: Path) -> Iterator[int]:
                 # Rarely needed, and it takes long to load.
                 import tempfile  # noqa: PLC0415
 
-                descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+                with named(path):
+                    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             yield descriptor
-            os.fsync(descriptor)
-            if scratch is None:
-                # link(2) replaces no file, so the complete file gets a name of its own first, which
-                # then replaces the old one.
-                scratch = str(path.with_name(f".{path.name}.{os.urandom(8).hex()}"))
-                # src_dir_fd is unused for an absolute path, but without one Python does not follow
-                # the symbolic link in /proc.
-                os.link(f"/proc/self/fd/{descriptor}", scratch, src_dir_fd=0)
+            with named(path):
+                os.fsync(descriptor)
+                if scratch is None:
+                    # link(2) replaces no file, so the complete file gets a name of its own first,
+                    # which then replaces the old one.
+                    scratch = str(path.with_name(f".{path.name}.{os.urandom(8).hex()}"))
+                    # src_dir_fd is unused for an absolute path, but without one Python does not
+                    # follow the symbolic link in /proc.
+                    os.link(f"/proc/self/fd/{descriptor}", scratch, src_dir_fd=0)
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-        Path(scratch).replace(path)
+        with named(path):
+            Path(scratch).replace(path)
     except BaseException:
         if scratch is not None:
             Path(scratch).unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from iredldap import file_errors
+
 
 def _no_text(words: Sequence[str]) -> str:
     """Return the word of a command line that is no text; it may have been a password on a pipe."""
@@ -20,15 +22,6 @@ def _no_text(words: Sequence[str]) -> str:
         if raw != word.encode("utf-8", "replace"):
             return f"'{raw.decode('utf-8', 'backslashreplace')}'"
     return "standard input"
-
-
-def _discard_what_cannot_be_written() -> None:
-    """Have the end of the process not fail once more on what is left for standard output."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 class LazyGroup(click.Group):
@@ -68,8 +61,8 @@ class LazyGroup(click.Group):
                 failure = click.UsageError(f"{_no_text(words)} is no UTF-8")
             except OSError as ex:
                 # A full disk below standard output, say.
-                failure = click.ClickException(str(ex))
-                _discard_what_cannot_be_written()
+                failure = click.ClickException(file_errors.words(ex))
+                file_errors.discard_unwritten()
             failure.show()
             sys.exit(failure.exit_code)
 

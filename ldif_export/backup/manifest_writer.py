@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from iredldap.config.ldap import LdapSettings
+from iredldap.file_errors import named
 from ldif_export.backup.full import RecordObserver
 from ldif_export.complete_files import complete_file
 from ldif_export.entry_list import EntryListWriter
@@ -56,6 +57,7 @@ def write(path: Path, manifest: Manifest, write_entry_list: Callable[[TextIO], N
 def _complete_text(path: Path) -> Iterator[TextIO]:
     with (
         complete_file(path) as descriptor,
+        named(path),
         open(descriptor, "w", encoding="utf-8", newline="\n", closefd=False) as out,
     ):
         yield out

@@ -54,7 +54,10 @@ def inherited_settings(descriptor: int) -> LdapSettings:
 
 def _password(file: Path | None) -> Secret:
     if file is not None:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+        try:
+            password = file.read_text(encoding="utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise click.UsageError(f"--password-file: {file} is no UTF-8") from None
     else:
         password = os.environ.get(PASSWORD_VARIABLE, "")
     # A bind with an empty password succeeds, as anonymous.

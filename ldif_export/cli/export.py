@@ -12,10 +12,12 @@ import click
 
 from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
-from iredldap.errors import InternalError, InvalidDomainName, InvalidMail, Refusal
+from iredldap.errors import InvalidDomainName, InvalidMail, Refusal
+from iredldap.file_errors import STANDARD_OUTPUT, named
 from ldif_export import handover
 from ldif_export.backup import full
 from ldif_export.cli import connection, output
+from ldif_export.cli.files_given import read_manifest
 from ldif_export.cli.output import shows_progress
 from ldif_export.ldif.compression import Compression, compressed, compression_of
 from ldif_export.readers import choice, domain_lookup
@@ -124,8 +126,16 @@ def run(
 
 
 def export(settings: LdapSettings, job: ExportJob) -> int:
-    """Write an export and return the exit status; one line on stderr says what went wrong."""
+    """Write an export and return the exit status; one line on stderr says what went wrong.
+
+    Raises:
+        OSError, FileFailed: Of a file; the group of commands prints its line.
+    """
     _keep_freed_memory()
+    if job.manifest:
+        # It is written at the end, which an export without its folder need not reach.
+        with named(job.manifest):
+            job.manifest.parent.stat()
     try:
         if job.output is None:
             _copy(settings, job, sys.__stdout__.fileno() if sys.__stdout__ else -1)
@@ -135,8 +145,6 @@ def export(settings: LdapSettings, job: ExportJob) -> int:
     except BrokenPipeError:
         # As a shell reports SIGPIPE: the reader has left, and nothing has failed.
         return handover.READER_GONE
-    except OSError as ex:
-        return output.failed(InternalError(str(ex)))
     except Refusal as ex:
         return output.failed(ex)
     return handover.DONE
@@ -162,7 +170,7 @@ def _copy(settings: LdapSettings, job: ExportJob, descriptor: int) -> None:
 
             text = shown(text, settings, searched)
         for chunk in compressed(text, job.compression):
-            output.write_all(descriptor, chunk)
+            output.write_all(descriptor, chunk, job.output or STANDARD_OUTPUT)
 
 
 def _text(
@@ -197,7 +205,8 @@ def _export(
         from ldif_export.backup import snapshot  # noqa: PLC0415 - loads python-ldap
 
         searched = _resolved(settings, job)
-        exact = stack.enter_context(closing(snapshot.read(settings, searched, wanted)))
+        with named("the temporary copy of the directory"):
+            exact = stack.enter_context(closing(snapshot.read(settings, searched, wanted)))
         if builder:
             builder.state(exact.state)
         reader: Reader = exact
@@ -230,15 +239,11 @@ def _increment(
 
     Raises:
         PreconditionFailed: If that was an export of something else.
-        InternalError: If there is no manifest of it.
+        FileFailed: If there is no manifest of it.
     """
-    from ldif_export import manifest  # noqa: PLC0415 - not needed without --since
-    from ldif_export.backup import incremental, manifest_writer  # noqa: PLC0415 - likewise
+    from ldif_export.backup import incremental, manifest_writer  # noqa: PLC0415 - only for --since
 
-    try:
-        previous = manifest.load(earlier.read_bytes())
-    except ValueError as ex:
-        raise InternalError(f"{earlier}: {ex}") from ex
+    previous = read_manifest(earlier)
     began, entries = manifest_writer.now(), manifest_writer.entry_list_path(earlier)
     increment = incremental.gather(
         settings, job.selections, previous, entries, began=began, reader=job.reader

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from iredldap.errors import Refusal
+from iredldap.file_errors import named
 from ldif_export import handover
 from ldif_export.complete_files import complete_file
 
@@ -44,12 +45,17 @@ def _terminated(_number: int, _frame: object) -> NoReturn:
     raise SystemExit(handover.TERMINATED)
 
 
-def write_all(descriptor: int, chunk: bytes) -> None:
-    """Write all bytes of a chunk to a descriptor."""
+def write_all(descriptor: int, chunk: bytes, file: object) -> None:
+    """Write all bytes of a chunk to a descriptor.
+
+    Raises:
+        OSError: If that is not possible; it names the file.
+    """
     rest = memoryview(chunk)
-    while rest:
-        # A pipe takes what its reader has room for.
-        rest = rest[os.write(descriptor, rest) :]
+    with named(file):
+        while rest:
+            # A pipe takes what its reader has room for.
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def failed(refusal: Refusal) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from iredldap.config.sections import Config
-from iredldap.errors import InternalError, Refusal
+from iredldap.errors import Refusal
+from iredldap.file_errors import STANDARD_OUTPUT, named
 from iredldap.gateways.directory import Directory
 from ldif_export import handover
 from ldif_export.chain import ChainBroken, joined
@@ -49,8 +50,6 @@ def run(chosen: Sequence[Path], given: Mapping[str, Any]) -> int:
             return _restore(file, source, directory, config, given)
     except ChainBroken as ex:
         return output.chain_broken(ex, as_json=given["as_json"])
-    except OSError as ex:
-        return output.failed(InternalError(str(ex)))
     except Refusal as ex:
         if ex.report:
             click.echo(json.dumps(ex.report), err=True)
@@ -71,9 +70,11 @@ def _restore(
     options = RestoreOptions(**{name: given[name] for name in _OPTIONS})
     planned = plan_restore(source, directory, options, checkpoint=checkpoint)
     if given["dry_run"] and planned.ok:
-        _print_omitted(planned)
+        # Standard output is for ldapmodify.
+        _print_plan(file, planned, as_json=False)
         for record in planned_changes(planned, directory):
-            click.echo(record, nl=False)
+            with named(STANDARD_OUTPUT):
+                click.echo(record, nl=False)
         return handover.DONE
     _print_plan(file, planned, as_json=given["as_json"])
     if not planned.ok:
@@ -85,7 +86,8 @@ def _restore(
         outcome = execute(
             planned, directory, checkpoint=checkpoint, progress=progress, recording=recording
         )
-    _print_outcome(outcome, as_json=given["as_json"])
+    with named(STANDARD_OUTPUT):
+        _print_outcome(outcome, as_json=given["as_json"])
     return handover.DONE if outcome.ok else handover.FAILED
 
 

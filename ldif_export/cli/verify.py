@@ -7,10 +7,12 @@ from typing import BinaryIO
 
 import click
 
-from iredldap.errors import InternalError, Refusal
-from ldif_export import handover, manifest
+from iredldap.errors import Refusal
+from iredldap.file_errors import STANDARD_OUTPUT, named
+from ldif_export import handover
 from ldif_export.chain import ChainBroken, joined
 from ldif_export.cli import output
+from ldif_export.cli.files_given import read_manifest
 from ldif_export.cli.output import print_findings
 from ldif_export.ldif import files
 from ldif_export.restore.verify import VerifyReport, verify
@@ -34,7 +36,7 @@ def run(given: Sequence[Path], manifest_path: Path | None, *, as_json: bool) -> 
         raise click.UsageError("--manifest is that of one file")
     file = given[-1]
     try:
-        expected = manifest.load(manifest_path.read_bytes()) if manifest_path else None
+        expected = read_manifest(manifest_path) if manifest_path else None
         with ExitStack() as stack:
             if len(given) > 1:
                 opened: BinaryIO = stack.enter_context(
@@ -45,14 +47,13 @@ def run(given: Sequence[Path], manifest_path: Path | None, *, as_json: bool) -> 
             report = verify(opened, expected)
     except ChainBroken as ex:
         return output.chain_broken(ex, as_json=as_json)
-    except (OSError, ValueError) as ex:
-        return output.failed(InternalError(str(ex)))
     except Refusal as ex:
         return output.failed(ex)
-    if as_json:
-        output.print_json(report.as_json())
-    else:
-        _print_report(file, report)
+    with named(STANDARD_OUTPUT):
+        if as_json:
+            output.print_json(report.as_json())
+        else:
+            _print_report(file, report)
     return handover.DONE if report.ok else handover.FAILED
 
 

@@ -8,6 +8,8 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, Protocol
 
+from iredldap.file_errors import named
+
 STANDARD_INPUT = Path("-")
 """Name of standard input on the command line."""
 
@@ -67,9 +69,10 @@ def rereadable(file: Path) -> Iterator[Openable]:
     import tempfile  # noqa: PLC0415
 
     with tempfile.TemporaryFile() as copy:
-        with open_once(file) as source:
-            shutil.copyfileobj(source, copy)
-        copy.flush()
+        with named(f"the copy of {label(file)} in {tempfile.gettempdir()}"):
+            with open_once(file) as source:
+                shutil.copyfileobj(source, copy)
+            copy.flush()
         yield UnnamedFile(copy)
 
 

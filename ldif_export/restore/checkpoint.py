@@ -2,11 +2,13 @@
 
 import json
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from iredldap.errors import PreconditionFailed
+from iredldap.file_errors import named
 
 # Syncing the file after each entry would slow down every restore. Nothing depends on the last
 # entries being recorded: those that are there and equal need no work anyway.
@@ -42,6 +44,16 @@ class Checkpoint:
         if done - self._kept >= _ENTRIES or time.monotonic() - self._since >= _SECONDS:
             self.keep()
 
+    def check(self) -> None:
+        """Check that the progress can be kept: found out later, it would end the restore midway.
+
+        Raises:
+            OSError: If it cannot; it names the file.
+        """
+        if self._path:
+            with named(self._path), tempfile.TemporaryFile(dir=self._path.parent):
+                pass
+
     def keep(self) -> None:
         """Write the progress to the disk, and wait until it is there."""
         self._since = time.monotonic()
@@ -49,11 +61,12 @@ class Checkpoint:
             return
         # Written beside it and renamed: at any moment there is a whole checkpoint.
         scratch = self._path.with_name(f".{self._path.name}.new")
-        with scratch.open("w", encoding="ascii") as out:
-            json.dump({**self._head, "done": self._reached}, out)
-            out.flush()
-            os.fsync(out.fileno())
-        scratch.replace(self._path)
+        with named(self._path):
+            with scratch.open("w", encoding="ascii") as out:
+                json.dump({**self._head, "done": self._reached}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            scratch.replace(self._path)
         self._kept = self._reached
 
     def remove(self) -> None:

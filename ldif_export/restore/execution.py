@@ -94,11 +94,14 @@ def execute(
 
     Raises:
         PreconditionFailed: If the plan refuses anything, or the file has changed.
+        OSError: If the progress cannot be kept; it names the checkpoint.
         Refusal: Of the directory. Its report has the line, and how many writes were done; a new
             plan finishes them.
     """
     _check_unchanged(plan)
     mark = Checkpoint(checkpoint, plan.sha256, plan.suffix)
+    if plan.add or plan.change:
+        mark.check()
     try:
         _write(plan, directory, mark, progress, recording)
     finally:

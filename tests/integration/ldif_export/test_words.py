@@ -217,6 +217,54 @@ def test_a_dry_run_prints_what_ldapmodify_does(full: Slapd, empty: Slapd, tmp_pa
     assert exported(empty, "all") == exported(full, "all")
 
 
+def test_a_rehearsal_says_what_the_restore_says(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
+    """What differs, and what is odd; standard output stays for ldapmodify."""
+    file, cut = tmp_path / "all.ldif", tmp_path / "cut.ldif"
+    exported(full, "all", "--output", file)
+    assert ran("restore", file, *at(empty)).returncode == 0
+    records = file.read_bytes().split(b"\n\n")
+    (one,) = (record for record in records if record.startswith(b"dn: mail=u1@a.test,"))
+    cut.write_bytes(one.replace(b"\nsn: u1\n", b"\nsn: other\n") + b"\n")
+
+    rehearsed, done = (ran("restore", cut, *more, *at(empty)) for more in (["--dry-run"], []))
+
+    assert (rehearsed.returncode, rehearsed.stdout) == (0, b"version: 1\n")
+    assert b"line 1: differs: mail=u1@a.test," in done.stderr
+    assert b"it may be cut off" in done.stderr
+    assert rehearsed.stderr == done.stderr
+
+
+@pytest.mark.parametrize("words", ["> /dev/full", "--output {}/all.ldif"])
+def test_a_full_disk_is_told_with_the_file(full: Slapd, tmp_path: Path, words: str) -> None:
+    """A limit for the size of files takes the place of the disk; nothing is left behind."""
+    command = f"ulimit -f 1; {sys.executable} -m ldif_export all {' '.join(at(full))}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} {words.format(tmp_path)}"],
+        env=os.environ | {"LDIF_EXPORT_PASSWORD": SECRET},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    said = {
+        "ldif-export: standard output: No space left on device\n",
+        f"ldif-export: {tmp_path}/all.ldif: File too large\n",
+    }
+    assert (done.returncode, done.stderr in said) == (1, True), done.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_restore_that_cannot_keep_its_progress_writes_nothing(
+    full: Slapd, empty: Slapd, tmp_path: Path
+) -> None:
+    file, beside = tmp_path / "all.ldif", tmp_path / "none" / "mark"
+    exported(full, "all", "--output", file)
+    done = ran("restore", file, "--checkpoint", beside, *at(empty))
+    said = f"ldif-export: {beside}: the folder {beside.parent} does not exist\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)
+    assert dns(exported(empty, "all")) == []
+
+
 def test_what_is_left_out_is_said(full: Slapd, empty: Slapd, tmp_path: Path) -> None:
     """Before anything is written, beside the change records; and when it is."""
     file = tmp_path / "old.ldif"
