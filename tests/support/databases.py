@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -269,7 +269,8 @@ class PostgreSQL(Holder):
             f"--pgdata={self.home / 'data'}",
             f"--username={ADMIN}",
             f"--pwfile={self._write('password', self.password)}",
-            "--auth=scram-sha-256",
+            # The other way computes for some milliseconds at each connection, on both sides.
+            "--auth=md5",
             "--encoding=UTF8",
             "--locale=C",
             "--no-sync",
@@ -354,6 +355,11 @@ def execute(url: str, statement: str, **parameters: Any) -> int:
 @contextmanager
 def connected(url: str) -> Iterator[sql.Connection]:
     """Open a connection for one transaction, and close it."""
-    engine = sql.create_engine(url, poolclass=NullPool, execution_options={"no_parameters": True})
-    with engine.begin() as connection:
+    with _engine(url).begin() as connection:
         yield connection
+
+
+@lru_cache(maxsize=32)
+def _engine(url: str) -> sql.Engine:
+    """Give what makes connections and keeps none; the first one asks what the server is."""
+    return sql.create_engine(url, poolclass=NullPool, execution_options={"no_parameters": True})
