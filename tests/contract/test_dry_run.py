@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import MetaData, create_engine
 
 from iredldap.changes.preview import preview
 from iredldap.dit.fields import Verb
@@ -37,6 +36,7 @@ from tests.contract.test_contract import (
     prepare_value,
 )
 from tests.support.client import Client, done, refused
+from tests.support.databases import connected
 from tests.support.patience import PATIENCE
 from tests.support.serving import Served
 from tests.support.trees import Tree, everything, put_back
@@ -323,6 +323,9 @@ def assert_refused(answer: requests.Response, parameter: str) -> None:
     assert answer.headers["X-Invalid-Parameters"] == parameter
 
 
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
 def beside(served: Served) -> list[Any]:
     """What the databases beside the directory hold, the admin log among it, and our own."""
     config = served.config
@@ -330,14 +333,10 @@ def beside(served: Served) -> list[Any]:
     urls = (config.iredapd.url, config.amavisd.url, config.iredadmin.url, config.state.url)
     held: list[Any] = []
     for url in urls:
-        engine = create_engine(url.reveal())
-        found = MetaData()
-        found.reflect(engine)
-        with engine.connect() as connection:
-            for table in found.sorted_tables:
-                rows = sorted(map(repr, connection.execute(table.select())))
-                held += [(table.name, rows)] if rows else []
-        engine.dispose()
+        with connected(url.reveal()) as connection:
+            for table in connection.exec_driver_sql(TABLES).scalars().all():
+                rows = sorted(map(repr, connection.exec_driver_sql(f"SELECT * FROM {table}")))
+                held += [(table, rows)] if rows else []
     return held
 
 
