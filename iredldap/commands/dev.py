@@ -12,6 +12,7 @@ import click
 
 from iredldap.config.reader import read_file
 from iredldap.embedded.cluster import Cluster
+from iredldap.embedded.cluster_parts import TARGETS
 from iredldap.embedded.control import order
 from iredldap.embedded.development import Development
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
@@ -90,10 +91,15 @@ def dev(port: int, ldap_port: int, home: Path | None, *, is_cluster: bool) -> No
         click.echo()
 
 
+def _targets(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a target."""
+    return [name for name in TARGETS if name.startswith(incomplete)]
+
+
 @click.command("cluster-fault")
 @_var
 @click.argument("fault", type=click.Choice(FAULTS))
-@click.argument("target", default=ALL)
+@click.argument("target", default=ALL, shell_complete=_targets)
 def cluster_fault(home: Path | None, fault: str, target: str) -> None:
     """Break a part of the cluster that `iredldap dev --cluster` runs, or mend it.
 
@@ -101,8 +107,9 @@ def cluster_fault(home: Path | None, fault: str, target: str) -> None:
     nothing pass between them and the rest, as of a pulled cable; heal ends each of these.
 
     TARGET is a directory server (A, B), the line between both (link), a process of the API (api-A,
-    api-B), a machine with its directory server and its API (node-A, node-B) or postgresql. Without
-    one, heal mends everything.
+    api-B), the line from one to the state database (state-A, state-B), a machine with its directory
+    server and its API (node-A, node-B) or postgresql. Without one, heal mends everything; the lines
+    alone can be cut and healed only.
     """
     try:
         order(home or default_home(is_cluster=True), fault, target)

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from iredldap.dit import passwords
 from iredldap.embedded.balancer import balancer
-from iredldap.embedded.cluster_parts import BALANCER, NAMES, Parts
+from iredldap.embedded.cluster_parts import BALANCER, MACHINES, NAMES, WAYS, Parts
 from iredldap.embedded.control import Control
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.faults import Faults
-from iredldap.embedded.ports import refuse_taken_port
 from iredldap.embedded.process import Server, await_http, last_lines
 from iredldap.embedded.replication import replicator_entry
 from iredldap.embedded.trial import SUFFIX, Trial
@@ -76,15 +75,14 @@ class Cluster:
         """Run all servers during the block; all respond when it begins.
 
         Raises:
-            PortRefusedError: If a port is taken.
+            PortRefusedError: If a port is taken, or none.
             EmbeddedError: If one cannot be started, or the directory is in use.
         """
-        with self._trial.locked(), ExitStack() as stack:
-            for port in (self._port, *self._ldap_ports.values()):
-                refuse_taken_port(port)
+        ports = (self._port, *self._ldap_ports.values())
+        with self._trial.locked(ports), ExitStack() as stack:
             self._parts = Parts(self._trial, self._ldap_ports)
             parts = self._parts
-            self._faults = Faults(parts.servers, parts.lines(), parts.machines, parts.ways)
+            self._faults = Faults(parts.servers, parts.lines(), MACHINES, WAYS)
             self._control = Control(self._trial.home)
             stack.callback(self._control.close)
             self._start(stack)

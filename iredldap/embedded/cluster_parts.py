@@ -22,6 +22,17 @@ NAMES = ("A", "B")
 POSTGRESQL = "postgresql"
 BALANCER = "balancer"
 
+MACHINES = {f"node-{name}": frozenset({name, f"api-{name}"}) for name in NAMES}
+"""Names of the servers on one machine, by its name."""
+WAYS = {
+    "link": frozenset(NAMES),
+    **{f"state-{name}": frozenset({f"api-{name}", POSTGRESQL}) for name in NAMES},
+}
+"""Servers between which lines can be cut alone, by the name of that."""
+_SERVERS = (POSTGRESQL, *NAMES, *(f"api-{name}" for name in NAMES))
+TARGETS = (*_SERVERS, *MACHINES, *WAYS)
+"""What can be broken."""
+
 
 class Parts:
     """Everything but the balancer; nothing is started yet.
@@ -48,19 +59,12 @@ class Parts:
     @property
     def servers(self) -> dict[str, Server]:
         """All that can be broken, in the order in which they start."""
-        nodes = {f"api-{name}": node for name, node in self.nodes.items()}
-        return {POSTGRESQL: self._postgresql, **self.directories, **nodes}
-
-    @property
-    def machines(self) -> dict[str, frozenset[str]]:
-        """Names of the servers on one machine, by its name."""
-        return {f"node-{name}": frozenset({name, f"api-{name}"}) for name in NAMES}
-
-    @property
-    def ways(self) -> dict[str, frozenset[str]]:
-        """Servers between which lines can be cut alone, by the name of that."""
-        states = {f"state-{name}": frozenset({f"api-{name}", POSTGRESQL}) for name in NAMES}
-        return {"link": frozenset(NAMES), **states}
+        parts: tuple[Server, ...] = (
+            self._postgresql,
+            *self.directories.values(),
+            *self.nodes.values(),
+        )
+        return dict(zip(_SERVERS, parts, strict=True))
 
     @property
     def relays(self) -> list[Relay]:

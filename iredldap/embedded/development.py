@@ -7,7 +7,6 @@ from pathlib import Path
 
 from iredldap.embedded.errors import EmbeddedError
 from iredldap.embedded.gunicorn import Gunicorn
-from iredldap.embedded.ports import refuse_taken_port
 from iredldap.embedded.process import await_http
 from iredldap.embedded.slapd import Slapd
 from iredldap.embedded.trial import SUFFIX, Trial, write_configuration
@@ -56,10 +55,10 @@ class Development:
         """Run both servers during the block; both respond when it begins.
 
         Raises:
-            PortRefusedError: If a port is taken.
+            PortRefusedError: If a port is taken, or none.
             EmbeddedError: If one cannot be started, or the directory is in use.
         """
-        with self._trial.locked():
+        with self._trial.locked((self._port, self.slapd.port)):
             try:
                 self._start()
                 yield
@@ -82,9 +81,6 @@ class Development:
         raise EmbeddedError(f"slapd ended; see {self.slapd.log}")
 
     def _start(self) -> None:
-        # Both before the first start, which takes some seconds.
-        refuse_taken_port(self._port)
-        refuse_taken_port(self.slapd.port)
         if not self.slapd.prepared:
             self.slapd.prepare(self._trial.first_tree())
         sections = self._trial.sections({"uri": [self.slapd.uri]}, self._trial.url_file("state"))

@@ -6,7 +6,7 @@ class EmbeddedError(Exception):
 
 
 class PortRefusedError(EmbeddedError):
-    """A TCP port of 127.0.0.1 is taken, or not permitted for this process."""
+    """A TCP port of 127.0.0.1 is taken, not permitted for this process, or none."""
 
     def __init__(self, port: int, why: str) -> None:
         super().__init__(f"port {port} is {why}")

@@ -14,6 +14,7 @@ from iredldap.embedded.errors import EmbeddedError, PortRefusedError
 # The range of ports that Linux uses for outgoing connections.
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LEAST_PORT = 10_000
+_LAST_PORT = 65_535
 _PORT_TRIES = 100
 
 _RETURNED: set[int] = set()
@@ -79,8 +80,10 @@ def refuse_taken_port(port: int) -> None:
     """Refuse a TCP port of 127.0.0.1 that is taken: its owner could answer in our server's place.
 
     Raises:
-        PortRefusedError: If it is taken, or not permitted.
+        PortRefusedError: If it is taken, not permitted, or none.
     """
+    if not 0 < port <= _LAST_PORT:
+        raise PortRefusedError(port, f"none of 1 to {_LAST_PORT}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -3,14 +3,18 @@
 import fcntl
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TextIO
 
+from iredldap import file_errors
 from iredldap.dit import base, passwords, user_entry
 from iredldap.dit.names import Tree
-from iredldap.embedded.errors import EmbeddedError
+from iredldap.embedded.errors import EmbeddedError, PortRefusedError
+from iredldap.embedded.ports import refuse_taken_port
 from iredldap.installation import Value, changed, configuration, kept_secret, write_secret
 
 SUFFIX = "dc=example,dc=com"
@@ -31,21 +35,36 @@ class Trial:
         self._secrets = self.home / "secrets"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, ports: Collection[int]) -> Iterator[None]:
         """Keep others out during the block.
 
+        Args:
+            ports: TCP ports of 127.0.0.1 that the block needs.
+
         Raises:
-            EmbeddedError: If it is in use.
+            PortRefusedError: If one of them is taken, or none; then the directory is not created.
+            EmbeddedError: If the directory is in use, or cannot be.
         """
-        # Not by `parents`, which makes them for everybody.
-        for folder in reversed([self.home, *self.home.parents]):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        with (self.home / "lock").open("w") as lock:
+        if not self.home.exists():
+            _refuse_taken(ports)
+        with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as ex:
                 raise EmbeddedError(f"{self.home} is in use by another `iredldap dev`") from ex
+            # Of one that runs there it is said that it does, and not that it has the ports.
+            _refuse_taken(ports)
             yield
+
+    def _lock_file(self) -> TextIO:
+        try:
+            # Not by `parents`, which makes them for everybody.
+            for folder in reversed([self.home, *self.home.parents]):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            return (self.home / "lock").open("w")
+        except OSError as ex:
+            reason = f"{self.home} cannot be the directory for the data: {file_errors.words(ex)}"
+            raise EmbeddedError(f"{reason}; choose another one with the variable VAR") from ex
 
     def facts(self, url: str, ldap: str) -> dict[str, str]:
         """Return addresses and credentials, by name."""
@@ -118,6 +137,13 @@ class Trial:
             "changes": {"keys_file": self.secret_file("change-log-keys")},
             **{name: {"url_file": file} for name, file in databases.items()},
         }
+
+
+def _refuse_taken(ports: Collection[int]) -> None:
+    for port, uses in Counter(ports).items():
+        if uses > 1:
+            raise PortRefusedError(port, "asked for twice")
+        refuse_taken_port(port)
 
 
 def write_configuration(path: Path, sections: Sections, always: frozenset[str]) -> None:

@@ -159,7 +159,35 @@ def test_a_taken_port_is_told_with_the_way_to_another(tmp_path: Path, name: str)
     advice = re.fullmatch(rf"port {port} is taken; .* {name}=(\d+) make run", line)
     assert advice, line
     refuse_taken_port(int(advice[1]))
-    assert [file.name for file in home.iterdir()] == ["lock"]
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "ports", [{"PORT": "80000"}, {"LDAP_PORT": "0"}, {"PORT": "20001", "LDAP_PORT": "20001"}]
+)
+def test_a_port_that_is_none_is_told_with_its_variable(
+    tmp_path: Path, ports: dict[str, str]
+) -> None:
+    home = tmp_path / "var"
+    with pytest.raises(AssertionError) as told, running(home, **ports):
+        pass
+    name, port = next(iter(ports.items()))
+    (line,) = str(told.value).splitlines()
+    assert re.fullmatch(rf"port {port} is (none|asked) .* {name}=\d+ make run", line), line
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("where", ["/proc/none", "file/var"])
+def test_a_directory_that_cannot_be_made_is_told_with_its_variable(
+    tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "file").touch()
+    home = tmp_path / where
+    with pytest.raises(AssertionError) as told, running(home):
+        pass
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(f"{home} cannot be the directory for the data: ")
+    assert line.endswith("; choose another one with the variable VAR")
 
 
 def test_sessions_over_workers(tmp_path: Path) -> None:
