@@ -79,7 +79,10 @@ def run() -> Iterator[Result]:
         _snapshot(second, variables[1])
         if first.read_bytes() != second.read_bytes():
             raise AssertionError(f"{first} and {second} differ")
-        again = _run(["apply", str(first)], variables[1])
+        told = folder / "told"
+        again = _run(["apply", str(first)], variables[1], told)
+        if not told.read_text("utf-8").startswith("0 changes,"):
+            raise AssertionError(told.read_text("utf-8")[-500:])
         yield from _readings("the same again: 0 changes", again)
         yield from _deleted(first, variables[1])
 
