@@ -13,7 +13,7 @@ from iredldap import file_errors, version
 _KINDS = ("all", "domain", "user", "catchall", "admin", "maillist", "alias")
 _ACCOUNTS = ("user", "maillist", "alias")
 _READERS = ("auto", "wire", "python-ldap")
-_WHOLE = 100
+_WHOLE = 200
 """Characters of a short help that are shown: click cuts it to the width of a line."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -199,7 +199,8 @@ def verify(
     "--config",
     type=_PRESENT,
     help="Configuration of iredldap, in whose change log the restore is recorded."
-    "  [default: /etc/iredldap.toml, if it is there and of this directory]",
+    "  [default: the variable IREDLDAP_CONFIG, else /etc/iredldap.toml, if it is there and of this"
+    " directory]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option("--progress/--no-progress", default=None, help="[default: on a terminal]")

@@ -4,10 +4,11 @@ import click
 
 from iredldap.commands.compare import compare
 from iredldap.commands.guard import guard
+from iredldap.commands.lazy import LazyGroup
 from iredldap.commands.writer import promote, rename, status
 
 
-@click.group("directory")
+@click.group("directory", cls=LazyGroup)
 def directory() -> None:
     """Look after the directory servers (docs/cluster.md)."""
 

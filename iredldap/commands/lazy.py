@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
             return found
         return self.made.get(cmd_name) or super().get_command(ctx, cmd_name)
 
-    def summary_of(self, context: click.Context, name: str, limit: int = 100) -> str:
+    def summary_of(self, context: click.Context, name: str, limit: int = 200) -> str:
         """Return the short help of a command, without importing it."""
         if name in self.imported:
             return self.imported[name][1]

@@ -22,8 +22,7 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_CONFIG,
     envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="Configuration file.",
+    help=f"Configuration file.  [default: the variable {CONFIG_VARIABLE}, else {DEFAULT_CONFIG}]",
 )
 
 

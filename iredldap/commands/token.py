@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from iredldap.commands.lazy import LazyGroup
 from iredldap.commands.options import Installation, config_option, installation
 from iredldap.dit import token_parameters, token_scopes
 from iredldap.dit.fields import Parsed
@@ -16,7 +17,7 @@ from iredldap.operations.admin_log import AdminLog
 from iredldap.operations.login import find_admin, username
 
 
-@click.group("token")
+@click.group("token", cls=LazyGroup)
 def token() -> None:
     """Create, list and revoke API tokens (docs/tokens.md)."""
 

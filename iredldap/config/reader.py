@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from iredldap import file_errors
 from iredldap.config.sections import Config, sections
 from iredldap.config.settings import Secret
 
@@ -75,7 +76,12 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Config:
     """
     try:
         mapping = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as ex:
+    except FileNotFoundError as ex:
+        ways = f"`iredldap init` writes one; --config or {CONFIG_VARIABLE} names another"
+        raise ConfigurationError([f"{file_errors.words(ex)}; {ways}"]) from ex
+    except OSError as ex:
+        raise ConfigurationError([file_errors.words(ex)]) from ex
+    except (ValueError, RecursionError) as ex:
         # A number of thousands of digits raises a ValueError too, nesting that is too deep a
         # RecursionError.
         raise ConfigurationError([f"{path}: {ex}"]) from ex
@@ -124,7 +130,8 @@ def _section(
             elif row.default is dataclasses.MISSING:
                 errors.append(f"{named}: missing")
         except (ValueError, OSError) as ex:
-            errors.append(f"{named}: {ex}")
+            reason = file_errors.words(ex) if isinstance(ex, OSError) else ex
+            errors.append(f"{named}: {reason}")
     # Without all of its values the record cannot be made; other sections are still read and
     # checked.
     return values if len(errors) == before else None

@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +34,10 @@ _LARGE = 4 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class ExportJob:
-    """One export: what is read, how, and where it is written; no output: standard output."""
+    """One export: what is read, how, and where it is written; no output: standard output.
+
+    `by_options`: its settings are of the command line, and not of a parent process.
+    """
 
     selections: tuple[Selection, ...]
     reader: ReaderName = "auto"
@@ -44,6 +47,7 @@ class ExportJob:
     exact: bool = False
     since: Path | None = None
     progress: bool = False
+    by_options: bool = True
 
 
 def parse_selections(
@@ -120,7 +124,8 @@ def run(
     # An export makes no reference cycles, and looking for some takes a twentieth of its time.
     gc.disable()
     try:
-        return export(settings, parse_job(chosen, given))
+        job = replace(parse_job(chosen, given), by_options=credentials_fd is None)
+        return export(settings, job)
     finally:
         gc.enable()
 
@@ -146,7 +151,7 @@ def export(settings: LdapSettings, job: ExportJob) -> int:
         # As a shell reports SIGPIPE: the reader has left, and nothing has failed.
         return handover.READER_GONE
     except Refusal as ex:
-        return output.failed(ex)
+        return output.failed(ex, by_options=job.by_options)
     return handover.DONE
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from iredldap.directory_errors import DirectoryUnable
 from iredldap.errors import Refusal
 from iredldap.file_errors import named
 from ldif_export import handover
@@ -58,9 +59,20 @@ def write_all(descriptor: int, chunk: bytes, file: object) -> None:
             rest = rest[os.write(descriptor, rest) :]
 
 
-def failed(refusal: Refusal) -> int:
-    """Print the line that reports a refusal, and return the exit status."""
-    click.echo(handover.error_line(refusal), err=True)
+def failed(refusal: Refusal, *, by_options: bool = True) -> int:
+    """Print the line that reports a refusal, and return the exit status.
+
+    Args:
+        refusal: What is reported.
+        by_options: Whether the settings of the connection were options, which are then named.
+    """
+    line = handover.error_line(refusal)
+    if by_options and isinstance(refusal, DirectoryUnable):
+        # Such a refusal has loaded python-ldap; others need not wait for it.
+        from iredldap.gateways.ldap.errors import BIND_SETTINGS  # noqa: PLC0415
+
+        line = line.replace(BIND_SETTINGS, "--bind-dn, --password-file")
+    click.echo(line, err=True)
     return handover.exit_status(refusal)
 
 

@@ -51,8 +51,9 @@ def run(chosen: Sequence[Path], given: Mapping[str, Any]) -> int:
     except ChainBroken as ex:
         return output.chain_broken(ex, as_json=given["as_json"])
     except Refusal as ex:
-        if ex.report:
-            click.echo(json.dumps(ex.report), err=True)
+        # Where it stopped; a fault is in the words of the refusal.
+        if report := {name: value for name, value in (ex.report or {}).items() if name != "fault"}:
+            click.echo(json.dumps(report), err=True)
         return output.failed(ex)
 
 

@@ -33,7 +33,8 @@ def options(*, as_json: str = "Print what the API answers, as JSON.") -> Callabl
             "config",
             type=click.Path(path_type=Path, dir_okay=False),
             envvar=CONFIG_VARIABLE,
-            help=f"Configuration file, on the server itself.  [default: {DEFAULT_CONFIG}]",
+            help="Configuration file, on the server itself."
+            f"  [default: the variable {CONFIG_VARIABLE}, else {DEFAULT_CONFIG}]",
         ),
         click.option(
             "--url",

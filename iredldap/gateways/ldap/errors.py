@@ -179,6 +179,10 @@ def refusal_for(error: ldap.LDAPError) -> Refusal:
     return RESULTS.get(code, unknown)(sentence(error))
 
 
+BIND_SETTINGS = "ldap.bind_dn, ldap.bind_password"
+"""What is named where a bind is refused."""
+
+
 def bind_refusal(error: ldap.LDAPError, dn: str) -> Refusal:
     """Return the refusal for a failed bind of the service account.
 
@@ -194,8 +198,7 @@ def bind_refusal(error: ldap.LDAPError, dn: str) -> Refusal:
         # An error of the library, or a server that refuses StartTLS.
         return type(found)(words)
     kind = type(found) if isinstance(found, DirectoryUnable) else DirectoryDenies
-    named = "ldap.bind_dn, ldap.bind_password"
-    return kind(f"{words} ({named})", report={"fault": f"bind refused: {named}"})
+    return kind(f"{words} ({BIND_SETTINGS})", report={"fault": f"bind refused: {BIND_SETTINGS}"})
 
 
 def result_code(error: ldap.LDAPError) -> int:

@@ -234,6 +234,15 @@ def test_a_rehearsal_says_what_the_restore_says(full: Slapd, empty: Slapd, tmp_p
     assert rehearsed.stderr == done.stderr
 
 
+@pytest.mark.parametrize("words", [["all"], ["all", "--reader", "python-ldap"], ["restore", "-"]])
+def test_a_refused_bind_names_the_options(full: Slapd, tmp_path: Path, words: list[str]) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("another one")
+    done = ran(*words, *at(full), "--password-file", secret, piped=b"version: 1\n")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1), done.stderr
+    assert done.stderr.endswith(b": Invalid credentials (--bind-dn, --password-file)\n")
+
+
 @pytest.mark.parametrize("words", ["> /dev/full", "--output {}/all.ldif"])
 def test_a_full_disk_is_told_with_the_file(full: Slapd, tmp_path: Path, words: str) -> None:
     """A limit for the size of files takes the place of the disk; nothing is left behind."""

@@ -231,3 +231,18 @@ def test_standard_streams_may_fail(line: str, status: int, told: str) -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
     assert told in done.stderr
+
+
+def test_short_helps_are_whole() -> None:
+    """No description in the list of a group's commands is cut off."""
+    for words, command in below(main):
+        if isinstance(command, click.Group):
+            listed = CliRunner().invoke(main, [*words, "--help"]).stdout.partition("Commands:")[2]
+            assert listed
+            assert not any(end in listed for end in ("...", "\N{HORIZONTAL ELLIPSIS}")), words
+
+
+@pytest.mark.parametrize("words", ["serve", "check-config", "token list", "user create"])
+def test_the_help_of_config_names_the_variable(words: str) -> None:
+    said = " ".join(CliRunner().invoke(main, [*words.split(), "--help"]).stdout.split())
+    assert "[default: the variable IREDLDAP_CONFIG, else /etc/iredldap.toml]" in said

@@ -148,8 +148,18 @@ def test_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
         given("ldap", bind_password_file=str(tmp_path / "absent")), {"IREDLDAP_SESSION_KEYS": KEY}
     )
 
-    assert len(told) == 1
-    assert told[0].startswith("ldap.bind_password: ")
+    assert told == [f"ldap.bind_password: {tmp_path / 'absent'}: No such file or directory"]
+
+
+def test_a_configuration_that_is_missing_is_told_with_the_ways_to_one(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "iredldap.toml"
+    with pytest.raises(ConfigurationError) as told:
+        read_file(file, {})
+    (line,) = told.value.errors
+    assert line == (
+        f"{file}: the folder {file.parent} does not exist;"
+        " `iredldap init` writes one; --config or IREDLDAP_CONFIG names another"
+    )
 
 
 def test_keys_are_several(tmp_path: Path) -> None:
