@@ -55,6 +55,8 @@ def import_users(
     if rejected and _is_same(rejected, file):
         raise Failed(f"--rejected: {rejected} is FILE itself", ExitStatus.USAGE)
     sent = form(given, _OPTIONS)
+    if "passwords" in sent and "update" not in sent:
+        raise click.UsageError("--passwords is for accounts that --update changes: give both")
     with (
         seekable(file) as data,
         unavailability_reported(),

@@ -247,9 +247,10 @@ def _print(report: Mapping[str, Any]) -> None:
         click.echo(f"… and {report['changed_left_out']} more")
     for one in report["refusals"]:
         where = f"line {one['line']}: " if one["line"] else ""
-        named = ", ".join(one["parameters"])
-        why = ": ".join(filter(None, (one["code"], named, one.get("detail", ""))))
-        click.echo(plain(f"{where}{one['kind']} {one['name']}: refused: {why}"), err=True)
+        invalid = ", ".join(one["parameters"])
+        why = ": ".join(filter(None, (one["code"], invalid, one.get("detail", ""))))
+        named = " ".join(filter(None, (one["kind"], one["name"])))
+        click.echo(plain(f"{where}{named}: refused: {why}"), err=True)
     if report["pruning_left_out"]:
         click.echo("nothing was deleted, because lines were refused", err=True)
     counts = [f"{report[word]} {word}" for word in _DONE if report[word]]

@@ -1,16 +1,16 @@
 """Create what lines of a state name and nobody has; users together, as an import does."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from iredldap.desired.batches import Batches
-from iredldap.desired.differences import parts
+from iredldap.desired.differences import parts, refuse_malformed
 from iredldap.desired.gate import Gate, refused, strictly
 from iredldap.desired.lines import StateLine, form_values
 from iredldap.desired.outcomes import StateReport
 from iredldap.desired.present import Present
 from iredldap.desired.renames import Foreseen
-from iredldap.desired.rows import LISTS, Outcome, UserRow
+from iredldap.desired.rows import CREATE, LISTS, Outcome, UserRow
 from iredldap.desired.rows import USER as NEW_USER
 from iredldap.desired.state_kinds import BESIDE, DOMAIN, HASH, USER, EntryKind
 from iredldap.errors import AlreadyExists, Refusal
@@ -74,8 +74,9 @@ class Creations:
         form = {n: form_values(v) for n, v in params.items() if n in known and v not in ("", [])}
         if HASH in form:
             form.pop("password", None)
-        # A creation ignores some of them, so that the comparison sets them.
         try:
+            if self.gate.dry_run:
+                self._refuse_ignored(kind, line, known)
             wanted = self.gate.asked(
                 endpoint, {kind.key: line.name}, form, kind.further, requires=HASH not in form
             )
@@ -94,6 +95,34 @@ class Creations:
             if kind is DOMAIN and self.gate.dry_run:
                 self.foreseen.domains.add(line.name)
 
+    def _refuse_ignored(self, kind: EntryKind, line: StateLine, known: Collection[str]) -> None:
+        """Refuse what a creation would ignore, and a run refuses: nothing is there to compare.
+
+        Raises:
+            Refusal: As the run.
+        """
+        if kind is USER:
+            row = _row(line)
+            self.gate.calls.permit(row.request(CREATE, row.parsed, self.gate.of))
+            return
+        ignored = {n: v for n, v in line.params.items() if n not in known and n not in BESIDE}
+        table = self.gate.calls.tables[f"{kind.name}_update"]
+        refuse_malformed((*table, *kind.further), ignored)
+
+
+def _row(line: StateLine) -> UserRow:
+    """Return the row of a new user.
+
+    Raises:
+        Malformed: One for each parameter that is malformed, or unknown.
+    """
+    form = {
+        name: form_values(value)
+        for name, value in parts(_TABLE, line.params)[0].items()
+        if value not in ("", []) and (name, value) != _PLAIN
+    }
+    return UserRow(line.number, line.name, strictly(_TABLE, form))
+
 
 def _create_users(
     gate: Gate, lines: Sequence[StateLine], report: StateReport, coming: frozenset[str]
@@ -111,13 +140,8 @@ def _create_users(
     """
     rows: list[UserRow] = []
     for line in lines:
-        form = {
-            name: form_values(value)
-            for name, value in parts(_TABLE, line.params)[0].items()
-            if value not in ("", []) and (name, value) != _PLAIN
-        }
         try:
-            rows.append(UserRow(line.number, line.name, strictly(_TABLE, form)))
+            rows.append(_row(line))
         except Refusal as refusal:
             report.refuse(line, refusal)
     by_number = {line.number: line for line in lines}

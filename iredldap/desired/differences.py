@@ -6,10 +6,16 @@ from typing import Any
 
 from iredldap.desired.lines import form_values
 from iredldap.desired.state_kinds import HASH
-from iredldap.dit.fields import FieldChange, Table, Verb
+from iredldap.dit.fields import Field, FieldChange, Parsed, Table, Verb
 from iredldap.dit.form_parser import contradictions, parse
 from iredldap.dit.views.params import ABSENT, View, shown_change
-from iredldap.errors import InvalidPasswordScheme, Malformed, Refusal
+from iredldap.errors import (
+    InvalidParameter,
+    InvalidPasswordScheme,
+    Malformed,
+    Refusal,
+    raise_all,
+)
 
 ONCE = frozenset({"password"})
 """Parameters of a new account alone: the user may have changed them since."""
@@ -78,6 +84,29 @@ def parts(table: Table, wanted: Mapping[str, Any]) -> tuple[Mapping[str, Any], .
     )
 
 
+def refuse_malformed(table: Table, wanted: Mapping[str, Any]) -> None:
+    """Refuse parameters of a line that a change would not know, or whose values it would not take.
+
+    Args:
+        table: The rows of the change.
+        wanted: The parameters; empty ones may be what is there already.
+
+    Raises:
+        Refusal: For each of them.
+    """
+    rows = {name: row for row in table for name in (row.name, *row.aliases)}
+    refusals: list[Refusal] = []
+    for name, value in sorted(wanted.items()):
+        if name not in rows:
+            refusals.append(InvalidParameter("not known", parameter=name))
+        elif value not in ("", []):
+            try:
+                _parsed_alone(rows[name], name, value)
+            except Refusal as refusal:
+                refusals.append(refusal)
+    raise_all(refusals)
+
+
 def with_name(view: View, former: str, name: str) -> View:
     """Return a view after a rename, which every mention of the address follows."""
 
@@ -121,10 +150,20 @@ def _as_shown(table: Table, name: str, value: object, hash_of: Callable[[str], s
         except InvalidPasswordScheme:
             return value
     row = next(row for row in table if row.name == name)
-    parsed = parse((row.but(required=False, required_with=()),), {name: form_values(value)})
+    parsed = _parsed_alone(row, name, value)
     values = (one for change in (*parsed.changes, *parsed.odd) for one in change.values)
     shown = shown_change(FieldChange(row, tuple(values)))
     return None if shown is ABSENT else shown
+
+
+def _parsed_alone(row: Field, name: str, value: object) -> Parsed:
+    """Parse a value by one of the names of its row, without what it may need beside it.
+
+    Raises:
+        Malformed: If a request with it would be refused.
+    """
+    alone = row.but(required=False, required_with=())
+    return parse((alone,), {name: form_values(value)})
 
 
 def _is_same(value: object, shown: object) -> bool:

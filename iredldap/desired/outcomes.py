@@ -7,6 +7,7 @@ from typing import Any, Literal
 from iredldap.desired.differences import Difference
 from iredldap.desired.gate import Made
 from iredldap.desired.lines import StateLine
+from iredldap.desired.rows import reasons
 from iredldap.desired.state_kinds import HASH
 from iredldap.errors import Refusal
 from iredldap.ldif import writer
@@ -60,10 +61,7 @@ class StateOutcome:
         if self.former:
             shown["former"] = self.former
         if self.refusal:
-            shown["code"] = ",".join(self.refusal.codes)
-            shown["parameters"] = [*self.refusal.parameters]
-            if has_details and self.refusal.detail not in self.refusal.codes:
-                shown["detail"] = self.refusal.detail or ""
+            shown |= reasons(self.refusal, has_details=has_details)
         if self.differs:
             shown["differs"] = {
                 name: ["…", "…"] if name == HASH else [*pair] for name, pair in self.differs.items()

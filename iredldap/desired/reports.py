@@ -46,10 +46,8 @@ class Report:
         for outcome in outcomes:
             self.counts[outcome.result] += 1
             self.counts["joined"] += len(outcome.joined)
-            shown = outcome.as_json()
+            shown = outcome.as_json(has_details=self.has_details)
             shown.pop("change", None)
-            if not self.has_details:
-                shown.pop("detail", None)
             if outcome.refusal:
                 self.refused.append(shown)
             elif outcome.result == "differs":

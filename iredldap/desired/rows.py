@@ -8,6 +8,7 @@ from iredldap.dit import kinds, user
 from iredldap.dit.fields import Elsewhere, Field, Parsed, Table
 from iredldap.dit.request import Request
 from iredldap.errors import Refusal, Several
+from iredldap.http_errors import MissingScope
 
 CREATE, UPDATE = "user_create", "user_update"
 """Ids of the endpoints whose rights a row needs."""
@@ -100,7 +101,7 @@ class Outcome:
         result: Result = "updated" if self.result == "unchanged" else self.result
         return replace(self, result=result, joined=(*self.joined, name))
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, *, has_details: bool = True) -> dict[str, object]:
         """Return it as a report has it."""
         shown: dict[str, object] = {
             "line": self.row.line,
@@ -108,7 +109,7 @@ class Outcome:
             "result": self.result,
         }
         if self.refusal:
-            shown |= reasons(self.refusal)
+            shown |= reasons(self.refusal, has_details=has_details)
         for name in ("differs", "joined", "ignored"):
             if values := getattr(self, name):
                 shown[name] = [*values]
@@ -136,11 +137,18 @@ class StoredRefusal(Refusal):
         return self._parameters
 
 
-def reasons(refusal: Refusal) -> dict[str, object]:
-    """Return code, parameters and words of a refusal, as a report has them."""
-    detail = refusal.detail if refusal.detail not in refusal.codes else ""
-    return {
+def reasons(refusal: Refusal, *, has_details: bool = True) -> dict[str, object]:
+    """Return code and parameters of a refusal, as a report has them, and its words.
+
+    Args:
+        refusal: The refusal.
+        has_details: Whether the words are told, too: they may be about other domains. Which scope
+            the token lacks is told in any case.
+    """
+    found: dict[str, object] = {
         "code": ",".join(refusal.codes),
         "parameters": [*refusal.parameters],
-        "detail": detail or "",
     }
+    if has_details or isinstance(refusal, MissingScope):
+        found["detail"] = refusal.detail if refusal.detail not in refusal.codes else ""
+    return found

@@ -105,7 +105,7 @@ def _with_reachable(
             continue
         dropped = [member for member in change.values if member in unreachable]
         if not kept:
-            words = f"no member among {', '.join(dropped)[:200]}"
+            words = f"nobody else has {', '.join(dropped)[:200]}"
             raise InvalidMail(words, parameter=change.field.name)
         changes.append(replace(change, values=kept))
         ignored += dropped

@@ -222,7 +222,7 @@ def classify(
     known = {*holders, *externals}
     ignored = [address for address in sent if address not in known]
     if sent and len(ignored) == len(sent):
-        raise InvalidMail(f"no member among {', '.join(ignored)[:200]}", parameter=parameter)
+        raise InvalidMail(f"nobody else has {', '.join(ignored)[:200]}", parameter=parameter)
     return Classified(_distinct(holders), tuple(externals), tuple(ignored), numbers)
 
 

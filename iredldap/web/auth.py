@@ -118,7 +118,7 @@ def permit_token(caller: Caller, endpoint: Endpoint) -> None:
     possible = endpoint.possible_scopes
     enough = all if possible == {*endpoint.scopes} else any
     if possible and not enough(map(caller.may, possible)):
-        raise MissingScope(f"{caller.address}: {endpoint.id}", scopes=endpoint.scopes)
+        raise _lacking(endpoint, endpoint.scopes)
 
 
 def permit_token_for(caller: Caller, endpoint: Endpoint, changes: Iterable[FieldChange]) -> None:
@@ -131,7 +131,13 @@ def permit_token_for(caller: Caller, endpoint: Endpoint, changes: Iterable[Field
         return
     needed = endpoint.scopes_for(changes)
     if not all(map(caller.may, needed)):
-        raise MissingScope(f"{caller.address}: {endpoint.id}", scopes=needed)
+        raise _lacking(endpoint, needed)
+
+
+def _lacking(endpoint: Endpoint, needed: Iterable[str]) -> MissingScope:
+    scopes = {*needed}
+    words = f"{endpoint.id}: the token lacks the scope {' '.join(sorted(scopes))}"
+    return MissingScope(words, scopes=scopes)
 
 
 def permit(caller: Caller, endpoint: Endpoint, subject: str | None, own: str | None) -> None:

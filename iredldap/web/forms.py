@@ -87,7 +87,7 @@ def save_file(
     else:
         target.writelines(_body(request, largest))
     if not target.tell():
-        raise MissingParameter("no file was sent", parameter="file")
+        raise MissingParameter("no file was sent, or an empty one", parameter="file")
 
 
 def _save_part(

@@ -38,6 +38,15 @@ _NAMED: Mapping[str, str] = {
 }
 """Refusals of what the path names."""
 
+_OF_VALUES: Mapping[str, str] = {
+    "ALREADY_EXISTS": "another account has {}",
+    "INVALID_MAIL": "nobody here has {}, or it is none that is allowed here",
+}
+"""Refusals of what a parameter names."""
+
+_TOLD = {"INVALID_FILE", *_OF_VALUES}
+"""Refusals whose reason says more than their meaning, where it is known."""
+
 _KINDS: Mapping[str, tuple[str, str]] = {
     "user": ("user", "users"),
     "alias": ("alias", "aliases"),
@@ -62,17 +71,19 @@ def refusal(api: Api, asked: Asked, answer: Answer) -> Failed:
     """Return the error of a request that was refused."""
     codes = answer.codes
     invalid = [unquote(word) for word in _listed(answer.headers.get("x-invalid-parameters", ""))]
-    sentences = [_sentence(api, asked, code, invalid) for code in codes]
-    text = "; ".join(dict.fromkeys(filter(None, sentences)))
+    scopes = _SCOPES.search(answer.headers.get("www-authenticate", ""))
+    report = answer.data
+    reason = answer.detail or (report.get("reason", "") if isinstance(report, Mapping) else "")
+    if reason and len(codes) == 1 and codes[0] in _TOLD and (invalid or report):
+        text, reason = reason, ""
+    elif scopes:
+        text = f"the token lacks the scope {scopes[1]}"
+    else:
+        sentences = [_sentence(api, asked, code, invalid) for code in codes]
+        text = "; ".join(dict.fromkeys(filter(None, sentences)))
     if codes[0] == "SERVER_DOWN" and not api.is_local:
         text += "; nothing more is known here. On the server: iredldap check-config --probe"
-    if answer.detail and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
-        text += f": {answer.detail}"
-    report = answer.data
-    if scopes := _SCOPES.search(answer.headers.get("www-authenticate", "")):
-        text += f": the token lacks the scope {scopes[1]}"
-    reason = report.get("reason") if isinstance(report, Mapping) else None
-    if reason and not answer.detail:
+    if reason and not scopes and codes[0] != "NO_SUCH_ACCOUNT" and codes[0] not in _NAMED:
         text += f": {reason}"
     named = "" if codes[0] == "NO_SUCH_ACCOUNT" else _of_options(asked, invalid)
     text = f"{text} ({', '.join(dict.fromkeys(codes))}){named}{_of_report(report)}"
@@ -97,7 +108,18 @@ def _sentence(api: Api, asked: Asked, code: str, invalid: Sequence[str]) -> str:
     if code in _NAMED and not invalid:
         name = asked.names.get("new_mail") or asked.name
         return _NAMED[code].format(name)
+    if code in _OF_VALUES and (values := _values(asked, invalid)):
+        return _OF_VALUES[code].format(values)
+    if code == "PERMISSION_DENIED":
+        whom = f" to {asked.name}" if asked.name else ""
+        return f"you may not do this{whom}: `iredldap whoami` says what you may"
     return _WORDS.get(code) or meaning_of(code).rstrip(".") or "refused"
+
+
+def _values(asked: Asked, invalid: Sequence[str]) -> str:
+    """Return what was given for the options whose values are not taken."""
+    rows = filter(None, map(asked.call.parameter, dict.fromkeys(invalid)))
+    return ", ".join(one for row in rows if not row.secret for one in asked.form.get(row.name, ()))
 
 
 def _of_options(asked: Asked, invalid: Sequence[str]) -> str:

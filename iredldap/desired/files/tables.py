@@ -43,7 +43,10 @@ def decoded(data: bytes, encoding: str | None = None) -> str:
     for mark, found in _BOMS:
         if data.startswith(mark):
             return _text(data.removeprefix(mark), found)
-    return _text(data, encoding or _of_zeros(data) or "utf-8")
+    guessed = None if encoding else _of_zeros(data)
+    if guessed and "\0" in data.decode(guessed, "replace"):
+        raise InvalidFile("it is no text")
+    return _text(data, encoding or guessed or "utf-8")
 
 
 def _of_zeros(data: bytes) -> str | None:

@@ -99,6 +99,11 @@ class UsersFile:
         known = {*self.preset.columns} if self.preset else set[str]()
         ours = {*_OWN, *_NOTES, _NAMELESS}
         meant = Counter(map(self._meant, filter(None, names)))
+        if ADDRESS not in meant:
+            # The first line may be a row, so that no cell is told: one of them is a password.
+            expected = {ADDRESS, *(self.preset.addresses if self.preset else ())}
+            words = " or ".join(f"`{name}`" for name in sorted(expected))
+            raise InvalidFile(f"no column {words}: the first line has to name the columns")
         twice = sorted(name for name, times in meant.items() if times > 1)
         if twice:
             raise InvalidFile(f"columns that are there twice: {', '.join(twice)[:200]}")
@@ -108,8 +113,6 @@ class UsersFile:
                 f"columns that are not known: {', '.join(map(repr, strange))[:200]}"
                 f" (read as {self.preset.name if self.preset else 'our own'})"
             )
-        if ADDRESS not in meant:
-            raise InvalidFile("no column `address`")
 
     def _meant(self, name: str) -> str:
         """Return the parameter that a column is, of which several names may be known."""

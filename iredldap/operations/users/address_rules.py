@@ -19,11 +19,15 @@ _DESTINATIONS = {"mailForwardingAddress", "userSenderBccAddress", "userRecipient
 
 @dataclass(frozen=True)
 class Verdict:
-    """Items left out of a list, the refusal if none remains, and items that a new list keeps."""
+    """Items left out of a list, the refusal if none remains, and items that a new list keeps.
+
+    `why` says why none remains; the items follow.
+    """
 
     left_out: Collection[str] = ()
     nothing_left: type[Refusal] = InvalidParameter
     preserved: Collection[str] = ()
+    why: str = "nothing left of"
 
 
 def apply(
@@ -69,7 +73,7 @@ def apply(
 def _remaining(change: FieldChange, verdict: Verdict) -> FieldChange:
     values = tuple(value for value in change.values if value not in verdict.left_out)
     if change.values and not values:
-        raise verdict.nothing_left(f"nothing left of {', '.join(change.values)[:200]}")
+        raise verdict.nothing_left(f"{verdict.why} {', '.join(change.values)[:200]}")
     # A parameter that replaces the whole list replaces what clients have set. Names in alias
     # domains, and the services of roles, belong to other parameters.
     preserved = sorted(verdict.preserved) if change.verb is Verb.SET else ()
@@ -104,7 +108,7 @@ def _destinations(entry: Entry, change: FieldChange, judge: targets.Judge | None
     others = {folded(value) for value in change.values} - entry.lowered("mail") - held
     if judge is None or change.verb is Verb.REMOVE or not others:
         return Verdict()
-    return Verdict(judge.unreachable(others), InvalidMail)
+    return Verdict(judge.unreachable(others), InvalidMail, why="nobody has")
 
 
 def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldChange) -> Verdict:
@@ -113,12 +117,14 @@ def _addresses(directory: Directory, entry: Entry, home: Entry, change: FieldCha
     # though the alias domain says that it is delivered.
     given = user_entry.names_in(domain.alias_domains(home), own.lower())
     if change.verb is Verb.REMOVE:
-        return Verdict(given.intersection(change.values), InvalidMail)
+        words = "of an alias domain, with which it goes:"
+        return Verdict(given.intersection(change.values), InvalidMail, why=words)
     wanted = set(change.values) - held
     foreign = sorted(mail for mail in wanted if not domain.has_address(home, mail))
     if foreign:
         raise InvalidMail(f"not of this domain: {', '.join(foreign)[:200]}")
-    return Verdict(taken(directory, entry, wanted), AlreadyExists, given & held)
+    others = taken(directory, entry, wanted)
+    return Verdict(others, AlreadyExists, given & held, why="an account has")
 
 
 def taken(directory: Directory, entry: Entry, addresses: set[str]) -> set[str]:

@@ -119,6 +119,11 @@ def test_the_life_of_a_user(who: str, api: Client, world: World) -> None:
         (("alias", "create", ANN), 5, f"{ANN} exists already"),
         (("alias", "create", "a@far.test"), 3, "no domain far.test"),
         (("user", "update", ANN, "--quota", "much"), 1, "--quota: Mailbox size in MB"),
+        (("user", "update", ANN, "--forwarding", f"no@{DOMAIN}"), 1, f"has no@{DOMAIN}"),
+        (("user", "update", ANN, "--add-alias", ANN), 5, f"account has {ANN} (ALREADY_EXISTS)"),
+        (("alias", "create", f"i@{DOMAIN}", "--members", f"no@{DOMAIN}"), 1, f"has no@{DOMAIN}"),
+        (("list", "create", f"l@{DOMAIN}", "--members", f"no@{DOMAIN}"), 1, f"has no@{DOMAIN}"),
+        (("domain", "update", DOMAIN, "--catchall", f"no@{DOMAIN}"), 1, f"has no@{DOMAIN}"),
         (("jobs", "show", "none"), 3, "no job none"),
         (("user", "update", ANN), 2, "nothing to change"),
         (("user", "delete", ANN), 2, f"this would delete {ANN}: --yes is needed"),
@@ -305,7 +310,8 @@ class TestFromElsewhere:
     ) -> None:
         monkeypatch.setenv(TOKEN_VARIABLE, token(api, scopes="users:read"))
         done("user", "show", ANN)
-        assert "PERMISSION_DENIED" in refused("user", "disable", ANN, status=6)
+        told = refused("user", "disable", ANN, status=6)
+        assert "the token lacks the scope users:update (PERMISSION_DENIED)" in told
 
     def test_a_server_that_does_not_answer(self, firm: str) -> None:
         told = refused("user", "show", ANN, "--url", "http://127.0.0.1:9", status=4)

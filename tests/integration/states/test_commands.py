@@ -89,6 +89,36 @@ def test_a_state_is_compared_and_applied(way: Way, world: World, tmp_path: Path)
     assert (again.exit_code, again.stdout) == (0, "0 changes, 2 unchanged\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('"kind": "user", "quotta": 5', "user x@home.test: refused: INVALID_PARAMETER: quotta"),
+        ('"kind": "alias", "quotta": 5', "alias x@home.test: refused: "),
+        ('"kind": "usr"', "x@home.test: refused: INVALID_FILE: kind"),
+    ],
+    ids=["unknown", "of another kind", "no kind"],
+)
+def test_a_difference_is_refused_as_the_run_is(
+    way: Way, world: World, tmp_path: Path, line: str, told: str
+) -> None:
+    path = tmp_path / "state.ndjson"
+    path.write_text(f'{{{line}, "mail": "x@home.test", "password": "{PASSWORD}"}}\n')
+    for words in (("diff",), ("apply",)):
+        ended = run(*words, path, *way)
+        assert ended.exit_code == 1, ended.output
+        assert ended.stderr.startswith(f"line 1: {told}"), ended.output
+
+
+@pytest.mark.parametrize("way", ["remote"], indirect=True)
+def test_a_refused_line_names_the_scope_that_the_token_lacks(way: Way, tmp_path: Path) -> None:
+    path = tmp_path / "state.ndjson"
+    path.write_text('{"kind": "domain", "domain": "home.test", "name": "Home"}\n')
+    ended = run("apply", path, *way)
+    assert ended.exit_code == 1, ended.output
+    assert "PERMISSION_DENIED: " in ended.stderr
+    assert "the token lacks the scope domains:update" in ended.stderr, ended.stderr
+
+
 def test_refused_lines_are_named(way: Way, tmp_path: Path) -> None:
     path = tmp_path / "state.yaml"
     path.write_text(

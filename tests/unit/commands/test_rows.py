@@ -202,6 +202,13 @@ def test_a_password_that_is_no_text_is_not_printed(monkeypatch: pytest.MonkeyPat
     assert result.stderr.endswith("Error: standard input is no UTF-8\n")
 
 
+def test_what_would_be_ignored_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    result = CliRunner().invoke(main, ["import", "-", "--passwords", "--url", NOBODY], input=b"x")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--passwords is for accounts that --update changes" in result.stderr
+
+
 @pytest.mark.parametrize("token", ["irt_\udcff", "irt_a\nb", "irt_a b"], ids=ascii)
 def test_a_token_that_is_none_is_not_sent(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)

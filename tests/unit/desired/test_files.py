@@ -82,6 +82,24 @@ def test_what_cannot_be_read_is_refused_as_a_whole(data: bytes, word: str) -> No
         rows(data)
 
 
+@pytest.mark.parametrize("preset", [None, "google", "zimbra"])
+@pytest.mark.parametrize(
+    "line", ["ann@x.test,se cret,Ann", "ann@x.test,se cret,se cret", "mial,se cret"], ids=range(3)
+)
+def test_no_cell_of_a_file_without_a_header_is_told(line: str, preset: str | None) -> None:
+    """It may be a password."""
+    with pytest.raises(
+        InvalidFile, match=r"no column `address`.* has to name the columns"
+    ) as caught:
+        rows(f"{line}\n", preset)
+    assert "cret" not in str(caught.value)
+
+
+def test_a_program_is_no_text() -> None:
+    with pytest.raises(InvalidFile, match="it is no text"):
+        rows(b"\x7fELF\2\1\1" + bytes(9) + b"\3\0>\0\1\0\0\0\xff\xd8\xd8\xd8" + bytes(100))
+
+
 def test_a_row_has_the_line_where_it_begins() -> None:
     data = 'address,name\n\n"a@x.test","two\nlines"\n\nb@x.test,B\n'
     assert [row.line for row in rows(data)] == [3, 6]
