@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from iredldap import file_errors
 from iredldap.changes.opening import open_directory
 from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.config.sections import Config
@@ -73,7 +74,7 @@ def unreadable() -> Iterator[None]:
     except Refusal as ex:
         raise Unreadable(f"{ex.code}: {ex}") from ex
     except OSError as ex:
-        raise Unreadable(str(ex)) from ex
+        raise Unreadable(file_errors.words(ex)) from ex
 
 
 def _words(refusal: Refusal) -> str:

@@ -74,6 +74,15 @@ def test_old_exports_stay_where_there_is_no_new_one(world: World, exports: Path)
     assert {path.name for path in exports.iterdir()} == before
 
 
+def test_a_directory_that_is_missing_is_named(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+
+    ran = nightly(world, folder, READER_PASSWORD)
+
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1), ran.stderr
+    assert ran.stderr.endswith(f": the folder {folder} does not exist\n")
+
+
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """The units, with the script where it is here."""
