@@ -117,7 +117,7 @@ def _private(target: Path | None) -> Iterator[IO[str] | None]:
         else:
             descriptor, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as ex:
-        raise Failed(f"--rejected: {target}: {ex.strerror}") from ex
+        raise Failed(f"--rejected: {target}: {ex.strerror}", ExitStatus.USAGE) from ex
     opened = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
     try:
         yield opened

@@ -244,7 +244,9 @@ def _report(row: CommandRow, asked: Asked, answer: Answer, given: Given) -> None
         click.echo(answer.data["job"])
     else:
         done = row.done.format_map({**asked.names})
-        click.echo(plain(" ".join(filter(None, (row.word, asked.name, done)))))
+        # What is for everybody is named by no variable of the path.
+        name = asked.name or given.get("account", "")
+        click.echo(plain(" ".join(filter(None, (row.word, name, done)))))
 
 
 def _change(answer: Answer) -> Mapping[str, str | None]:

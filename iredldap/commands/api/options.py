@@ -9,6 +9,7 @@ import click
 
 from iredldap.commands.api.failures import Failed
 from iredldap.commands.api.rows import Call, Parameter
+from iredldap.commands.exit_status import ExitStatus
 from iredldap.commands.terminal import first_line, piped_or_prompted
 
 _METAVARS: Mapping[str, str] = {
@@ -139,7 +140,7 @@ def secret_in(file: str) -> str:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as ex:
         reason = ex.strerror if isinstance(ex, OSError) else "it is no UTF-8"
-        raise Failed(f"{file}: {reason}") from ex
+        raise Failed(f"{file}: {reason}", ExitStatus.USAGE) from ex
     return lines[0] if lines else ""
 
 

@@ -127,7 +127,7 @@ def test_the_life_of_a_user(who: str, api: Client, world: World) -> None:
         (("jobs", "show", "none"), 3, "no job none"),
         (("user", "update", ANN), 2, "nothing to change"),
         (("user", "delete", ANN), 2, f"this would delete {ANN}: --yes is needed"),
-        (("user", "passwd", ANN, "--password-file", "/none"), 1, "/none: No such file"),
+        (("user", "passwd", ANN, "--password-file", "/none"), 2, "/none: No such file"),
         (("list", "create", f"l@{DOMAIN}", "--subscribers", ANN), 2, "--subscribers: not with"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -242,7 +242,8 @@ def test_the_sessions_of_an_admin_and_of_all_are_ended(who: str, served: Served)
 def test_policies_of_everybody_a_domain_and_an_account(firm: str, api: Client) -> None:
     """One command for the three; ACCOUNT says which."""
     for account in ("global", DOMAIN, ANN):
-        done("throttle", "set", account, "inbound", "--period", "60", "--max-msgs", "5")
+        made = done("throttle", "set", account, "inbound", "--period", "60", "--max-msgs", "5")
+        assert made == f"throttle {account} set\n"
         assert api.get(f"/api/throttle/{account}/inbound").json()["_data"]["max_msgs"] == 5
         assert "max_msgs" in done("throttle", "show", account, "inbound")
         done("throttle", "delete", account, "inbound", "--yes")

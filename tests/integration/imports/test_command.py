@@ -125,7 +125,7 @@ def test_a_file_of_refused_rows_that_cannot_be_written(
     before = world.snapshot()
     rows = table({"address": f"a@{DOMAIN}", "password": PASSWORD})
     told = run(rows, "--rejected", str(tmp_path / "missing" / "mend.csv"))
-    assert (told.exit_code, told.stdout) == (1, "")
+    assert (told.exit_code, told.stdout) == (2, "")
     assert "mend.csv: No such file or directory" in told.stderr
     assert world.snapshot() == before
     assert run(rows, "--rejected", str(tmp_path / "mend.csv")).exit_code == 0
