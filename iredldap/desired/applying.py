@@ -13,14 +13,14 @@ from typing import Any
 
 from iredldap.desired.calls import Calls, is_permitted, may_compare
 from iredldap.desired.creations import Creations
-from iredldap.desired.differences import Difference, differences, parts, subscriptions, with_name
+from iredldap.desired.differences import Difference, differences, parts, subscriptions, with_names
 from iredldap.desired.gate import Gate, Made, refused
 from iredldap.desired.lines import StateLine, WantedState, form_values
 from iredldap.desired.outcomes import StateReport
 from iredldap.desired.policies_applied import PolicyChanges
 from iredldap.desired.present import Present, ViewedEntry
 from iredldap.desired.pruning import Pruning
-from iredldap.desired.renames import Foreseen, Renames
+from iredldap.desired.renames import Foreseen, Renames, new_names, with_policies_of
 from iredldap.desired.state_kinds import (
     BESIDE,
     DOMAIN,
@@ -90,6 +90,7 @@ class Applying:
         self._done, self._total = 0, self._steps()
         self._foreseen = Foreseen()
         self._unread: dict[int, Refusal] = {}
+        self._followed: Mapping[str, str] = {}
 
     def run(self) -> StateReport:
         """Apply it; return what became of the lines.
@@ -113,9 +114,14 @@ class Applying:
             for line in found:
                 self._permit(kind, line)
         self._have_all_exist()
+        self._followed = new_names(self.report, self._state)
         if self._gate.dry_run:
             context = replace(self._gate.context, coming=self._coming())
             self._gate = replace(self._gate, context=context)
+        else:
+            numbers = {line.number for line in self._policies}
+            self._state = with_policies_of(self._state, self._followed)
+            self._policies = [one for one in self._state.lines if one.number in numbers]
         again: list[StateLine] = []
         for kind, found in self._by_kind.items():
             again += self._agree(kind, found, is_last=False)
@@ -243,8 +249,9 @@ class Applying:
         for found in self._present.views(kind, [*entries.values()]):
             line = moved[found.entry.folded("entryUUID")]
             outcome = self.report.of(line)
-            view = with_name(self._comparable(kind, line, found.view), outcome.former, line.name)
-            outcome.differs.update(differences(table, line.params, view, self._present.hash_of))
+            view = with_names(self._comparable(kind, line, found.view), self._followed)
+            wanted = with_names(line.params, self._followed)
+            outcome.differs.update(differences(table, wanted, view, self._present.hash_of))
 
     def _is_readable(self, line: StateLine) -> bool:
         """Return whether a thing may be compared; what another client has made meanwhile may not.
@@ -289,7 +296,7 @@ class Applying:
                 if name not in without and name not in BESIDE
             }
             try:
-                made = self._set(kind, line, wanted, found)
+                made = self._set(kind, line, with_names(wanted, self._followed), found)
             except PreconditionFailed as refusal:
                 # Others have changed it since it was compared.
                 last: Refusal = refusal
@@ -330,9 +337,9 @@ class Applying:
     ) -> Made | None:
         endpoint = f"{kind.name}_update"
         table = (*self._calls.tables[endpoint], *kind.further)
-        differing = differences(
-            table, wanted, self._comparable(kind, line, found.view), self._present.hash_of
-        )
+        # In a dry run mentions still have the former names.
+        view = with_names(self._comparable(kind, line, found.view), self._followed)
+        differing = differences(table, wanted, view, self._present.hash_of)
         if not differing:
             return None
         form = {name: form_values(value) for name, (_, value) in differing.items()}

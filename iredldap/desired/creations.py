@@ -59,11 +59,22 @@ class Creations:
                     self.report.refuse(line, refused(existing))
                 elif existing is None and self.report.is_there(line):
                     new.append(line)
+            if not kind.renamed:
+                new = self._without_renames(kind, new)
             if kind is USER and not self.gate.dry_run:
                 _create_users(self.gate, new, self.report, self.coming)
             else:
                 for line in new:
                     self._create(kind, line)
+
+    def _without_renames(self, kind: EntryKind, new: Sequence[StateLine]) -> list[StateLine]:
+        """Refuse lines whose id is that of a thing with another name, which no call renames."""
+        known = self.present.by_ids(kind, (line.id for line in new if line.id))
+        for line in new:
+            if line.id in known:
+                detail = f"{line.id} has another name, and no call renames a {kind.name}"
+                self.report.refuse(line, AlreadyExists(detail))
+        return [line for line in new if line.id not in known]
 
     def _create(self, kind: EntryKind, line: StateLine) -> None:
         outcome = self.report.of(line)

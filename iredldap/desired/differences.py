@@ -107,15 +107,20 @@ def refuse_malformed(table: Table, wanted: Mapping[str, Any]) -> None:
     raise_all(refusals)
 
 
-def with_name(view: View, former: str, name: str) -> View:
-    """Return a view after a rename, which every mention of the address follows."""
+def with_names(view: View, names: Mapping[str, str]) -> View:
+    """Return a view after renames, which every mention of an address follows.
+
+    Args:
+        view: As it was.
+        names: New addresses by the former ones.
+    """
 
     def renamed(value: object) -> object:
         if isinstance(value, list):
             return sorted(map(renamed, value), key=str)
-        return name if value == former else value
+        return names.get(value.lower(), value) if isinstance(value, str) else value
 
-    return {parameter: renamed(value) for parameter, value in view.items()}
+    return {parameter: renamed(value) for parameter, value in view.items()} if names else view
 
 
 def subscriptions(

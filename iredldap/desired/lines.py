@@ -22,6 +22,7 @@ from iredldap.desired.state_kinds import (
     PolicyKind,
 )
 from iredldap.dit import mail_names
+from iredldap.dit.states import STATE_WORDS
 from iredldap.dit.views.params import ID, LEFT_OUT
 from iredldap.errors import InvalidFile, Malformed, Refusal
 from iredldap.operations.lists import subscribable_members
@@ -241,6 +242,7 @@ class _Reading:
         self._objects = objects
         self._texts = Texts()
         self._seen: dict[tuple[str, str], int] = {}
+        self._ids: dict[str, int] = {}
         self._addresses = set[str]()
         self._has_hashes = False
         self._has_password = 0
@@ -252,6 +254,8 @@ class _Reading:
             if not isinstance(found, dict):
                 raise InvalidFile(f"line {number} is no object")
             if found.get("kind") == HEADER:
+                if covers is not None:
+                    raise InvalidFile(f"line {number}: a second line says what is covered")
                 covers = _covered(found, number)
             elif len(lines) == MOST_LINES:
                 raise InvalidFile(f"more than {MOST_LINES} things")
@@ -271,6 +275,9 @@ class _Reading:
         if before != number and not line.refusal:
             refusal = InvalidFile(f"{line.word} {line.name} is on line {before} already")
             return StateLine(number, line.kind, line.name, refusal=refusal)
+        if line.id and (first := self._ids.setdefault(line.id, number)) != number:
+            refusal = InvalidFile(f"{line.id} is the id of line {first} already", parameter=ID)
+            return StateLine(number, line.kind, line.name, refusal=refusal)
         if any(name.strip().lower() == "password" for name in params):
             self._has_password = self._has_password or number
         self._has_hashes |= HASH in params
@@ -282,12 +289,20 @@ class _Reading:
 
 
 def _covered(found: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    if found.get("version") != VERSION:
+    if found.get("version") is True or found.get("version") != VERSION:
         raise InvalidFile(f"line {number}: version {found.get('version')!r} is not known")
     domains, words = found.get("domains"), found.get("kinds")
     if not (_are_texts(words) and (domains == EVERYTHING or _are_texts(domains))):
         raise InvalidFile(f"line {number}: domains and kinds say what is covered")
-    return found
+    if unknown := sorted({*(words or ())} - {*STATE_WORDS}):
+        raise InvalidFile(f"line {number}: no kinds: {', '.join(unknown)[:200]}")
+    if domains == EVERYTHING:
+        return found
+    try:
+        # A misspelt one would cover nothing.
+        return {**found, "domains": [mail_names.domain(one) for one in domains or ()]}
+    except Malformed as refusal:
+        raise InvalidFile(f"line {number}: {refusal.detail}") from refusal
 
 
 def _are_texts(found: object) -> bool:
@@ -375,4 +390,4 @@ def form_values(value: object) -> list[str]:
     """Return a value as a form has it."""
     if isinstance(value, list):
         return [str(one) for one in value] or [""]
-    return [str(value)]
+    return ["" if value is None else str(value)]

@@ -1,13 +1,13 @@
 """Rename what has the id of a line and another name; know what a dry run would have done."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iredldap.desired.gate import Gate, Made, refused
-from iredldap.desired.lines import StateLine
+from iredldap.desired.lines import StateLine, WantedState
 from iredldap.desired.outcomes import StateReport
 from iredldap.desired.present import Present
-from iredldap.desired.state_kinds import EntryKind
+from iredldap.desired.state_kinds import EntryKind, PolicyKind
 from iredldap.dit import mail_names
 from iredldap.dit.entry import Entry
 from iredldap.errors import AlreadyExists, Refusal
@@ -107,6 +107,31 @@ class Renames:
             self.foreseen.freed.add((kind, former))
             self.foreseen.freed.discard((kind, line.name))
         return True
+
+
+def new_names(report: StateReport, state: WantedState) -> Mapping[str, str]:
+    """Return the new names of renamed accounts by their former ones, which lines may name still.
+
+    A rename changes every mention of an account, and who edits a file may change its own line
+    alone. A former name that a line gives to something else means that.
+    """
+    renamed = (
+        (report.of(line).former, line.name)
+        for line in state.lines
+        if report.result_of(line) == "renamed"
+    )
+    return {former: name for former, name in renamed if former not in state.addresses}
+
+
+def with_policies_of(state: WantedState, names: Mapping[str, str]) -> WantedState:
+    """Return a state whose policies are those of renamed accounts; they are renamed along."""
+    lines = (
+        replace(one, name=names.get(one.name, one.name))
+        if isinstance(one.kind, PolicyKind)
+        else one
+        for one in state.lines
+    )
+    return replace(state, lines=tuple(lines)) if names else state
 
 
 def _has_id(found: Entry | Refusal | None, number: str) -> bool:

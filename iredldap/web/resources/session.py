@@ -9,7 +9,7 @@ from iredldap import finders
 from iredldap.dit.fields import Parsed
 from iredldap.dit.plan import Query, Scope
 from iredldap.dit.request import Request
-from iredldap.errors import NoSuchAccount, ServerDown
+from iredldap.errors import MissingParameter, NoSuchAccount, ServerDown
 from iredldap.gateways.attempts import Attempts
 from iredldap.operations.login import Caller, log_in
 from iredldap.web.auth import AdminAddresses, Clients
@@ -79,6 +79,9 @@ class SessionsResource(Resource):
     ) -> None:
         if mail is not None:
             self._require_account(mail)
+        elif request.env.get("RAW_URI", "").partition("?")[0].endswith("/"):
+            # `/sessions/$mail` with an empty variable must not end those of everybody.
+            raise MissingParameter("no address behind the slash", parameter="mail")
         work = partial(self.sessions.end_all, mail)
         if request.context.dry_run:
             whose = f"of {mail}" if mail else "of all admins"

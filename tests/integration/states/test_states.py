@@ -505,3 +505,67 @@ def test_a_hash_that_could_be_guessed_is_compared_for_those_who_may_verify(
     assert told(boss, "new", salted) == {"unchanged": 1}
     assert told(api, "old", right) == {"unchanged": 1}
     assert told(api, "old", wrong) == {"updated": 1}
+
+
+@pytest.mark.parametrize("empty", [None, "", [], " "])
+def test_an_empty_value_is_that_of_a_single_call(
+    api: Client, world: World, home: str, empty: object
+) -> None:
+    """It was compared as one that is not there, and written as the word `None`."""
+    for line in (
+        {"kind": "domain", "domain": home, "transport": empty},
+        {"kind": "user", "mail": f"bob@{home}", "mailboxFolder": empty},
+    ):
+        applied(api, state([line]))
+        again = applied(api, state([line]))
+        assert counts(again) in ({"unchanged": 1}, {"refused": 1}), again
+    everything_there = [
+        value for one in world.find() for found in one.attributes.values() for value in found
+    ]
+    assert b"None" not in everything_there
+
+
+def test_lines_may_name_a_renamed_account_by_its_former_name(
+    api: Client, world: World, home: str
+) -> None:
+    """A rename changes every mention, and who edits a file may change the one line alone."""
+    done(api.put(f"/api/user/ann@{home}", forwarding=f"ann@{home},bob@{home}"))
+    before = snapshot(api)
+    lines = objects(before)
+    for line in lines:
+        if line.get("mail") == f"ann@{home}":
+            line["mail"] = f"eve@{home}"
+    expected = objects(before.replace(b"ann@", b"eve@"))
+
+    foreseen = applied(api, state(lines), dry_run="yes", prune="yes")
+    assert counts(foreseen) == {"renamed": 1, "unchanged": len(lines) - 2}, foreseen
+    first = applied(api, state(lines), prune="yes")
+
+    assert counts(first) == {"renamed": 1, "unchanged": len(lines) - 2}, first
+    assert not [one for one in first["changed"] if one.get("ignored")]
+    assert in_any_order(objects(snapshot(api))) == in_any_order(expected)
+
+
+def in_any_order(lines: list[dict[str, Any]]) -> set[str]:
+    """A new name may stand at another place."""
+    return {
+        json.dumps(
+            {n: sorted(v) if isinstance(v, list) else v for n, v in one.items()}, sort_keys=True
+        )
+        for one in lines
+    }
+
+
+def test_what_no_call_renames_is_not_created_beside(api: Client, home: str) -> None:
+    """A list or domain with the id of another one would be a second one."""
+    known = {
+        (one["kind"], one.get("mail") or one.get("domain")): one for one in objects(snapshot(api))
+    }
+    for kind, name, new in (
+        ("maillist", f"all@{home}", {"mail": f"everybody@{home}"}),
+        ("domain", home, {"domain": "elsewhere.test"}),
+    ):
+        line = {"kind": kind, **new, "id": known[kind, name]["id"]}
+        report = applied(api, state([line]))
+        assert counts(report) == {"refused": 1}, report
+        assert report["refusals"][0]["code"] == "ALREADY_EXISTS"

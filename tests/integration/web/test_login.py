@@ -193,6 +193,8 @@ def test_all_sessions_of_an_admin_end_everywhere(serve: Any, promoted: str) -> N
     assert other.get("/api/domains").status_code == 200
 
     mine = second.client().log_in()
+    # Of a script whose variable was empty.
+    refused(mine.delete("/api/sessions/"), 400, "MISSING_PARAMETER")
     done(mine.delete("/api/sessions"))
     refused(mine.get("/api/domains"), 401, "LOGIN_REQUIRED")
     comes_within(lambda: other.get("/api/domains").status_code == 401, 2)

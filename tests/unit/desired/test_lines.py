@@ -36,8 +36,16 @@ BOMB = "- &a [x, x]\n- &b [*a, *a]\n- {kind: user, mail: a@b.test, name: *b}\n"
         ("[" * 100_000, "yaml"),
         ("[" * 100_000, None),
         ("- ? [1]\n  : 2\n- ? {a: b}\n  : c\n", "yaml"),
+        ("- {kind: user, mail: a@b.test, name: !!bool foo}", "yaml"),
+        ("- {kind: user, mail: a@b.test, quota: !!int ''}", "yaml"),
+        ("- {kind: user, mail: a@b.test, name: !!timestamp foo}", "yaml"),
+        (f"- {{kind: user, mail: a@b.test, quota: 1{':1' * 200_000}}}", "yaml"),
+        ('{"kind": "snapshot", "version": true, "domains": "all", "kinds": []}', None),
+        ('{"kind": "snapshot", "version": 1, "domains": "all", "kinds": ["users"]}', None),
+        ('{"kind": "snapshot", "version": 1, "domains": ["a b"], "kinds": []}', None),
+        ('{"kind": "snapshot", "version": 1, "domains": "all", "kinds": []}\n' * 2, None),
     ],
-    ids=range(11),
+    ids=range(19),
 )
 def test_what_is_no_state_is_refused_as_a_whole(text: str, format_: str | None) -> None:
     with pytest.raises(InvalidFile):
@@ -146,3 +154,24 @@ def test_subscribers_come_and_go_by_the_kind_of_their_membership() -> None:
 )
 def test_what_nobody_can_guess_has_a_salt(text: str, has: bool) -> None:
     assert passwords.has_salt(text) is has
+
+
+def test_two_lines_with_one_id_are_no_wish() -> None:
+    """The one thing would be renamed twice, and a line would create another one."""
+    found = read([
+        {"kind": "user", "mail": f"{name}@b.test", "id": "11111111-2222-3333-4444-555555555555"}
+        for name in "xy"
+    ]).lines  # fmt: skip
+    assert [line.refusal is None for line in found] == [True, False]
+
+
+def test_what_is_covered_is_named_in_one_spelling() -> None:
+    found = read([{"kind": "snapshot", "version": 1, "domains": ["B.Test"], "kinds": ["user"]}])
+    assert found.covers
+    assert found.covers["domains"] == ["b.test"]
+
+
+def test_nothing_is_an_empty_text() -> None:
+    """Not the word `None`, which was written into a directory."""
+    nothing: tuple[object, ...] = (None, "", [])
+    assert [lines.form_values(value) for value in nothing] == [[""]] * 3
