@@ -14,7 +14,7 @@ from iredldap.dit.fields import Parsed, known_names
 from iredldap.dit.form_parser import older_names, parse, refuse_leftovers, settled
 from iredldap.dit.value_readers import whole_number
 from iredldap.dit.views.rows import NAMES, is_view, without_identity
-from iredldap.errors import InvalidMail, InvalidParameter, TooManyRequests
+from iredldap.errors import InvalidMail, InvalidParameter, ServerDown, TooManyRequests
 from iredldap.http_errors import CrossSiteRequest
 from iredldap.operations import dispatch
 from iredldap.operations.login import Caller
@@ -66,6 +66,7 @@ class Middleware:
     ) -> None:
         self._config = config
         self._node = config.server.node_name if config.server.served_by else ""
+        self._has_others = config.ldap.is_agreed
         self._clients = clients
         self._sessions = sessions
         self._tokens = tokens
@@ -149,6 +150,7 @@ class Middleware:
             _refuse_no_address(caller, request.context.names)
             permit_names(caller, endpoint, request.context.names)
         parsed = self._parsed(request, response, endpoint)
+        self._refuse_left(request)
         if caller:
             permit_token_for(caller, endpoint, (*parsed.changes, *parsed.odd))
             permit_changes(
@@ -161,6 +163,20 @@ class Middleware:
         request.context.parsed = parsed
         if caller:
             self._idempotency.begin(request, response)
+
+    def _refuse_left(self, request: falcon.Request) -> None:
+        """Refuse a change whose client has left, where other nodes answer, too.
+
+        A node that was suspended finds requests that its balancer has sent to another one since:
+        carried out now, they would take back what that one has acknowledged.
+
+        Raises:
+            ServerDown: If nobody waits for the answer; nothing was done.
+        """
+        if request.method in origins.SAFE_METHODS or not self._has_others:
+            return
+        if getattr(request.env.get("gunicorn.socket"), "is_left", False):
+            raise ServerDown("the client has closed the connection")
 
     def _caller(self, request: falcon.Request, response: falcon.Response) -> Caller:
         if local := local_calls.of(request):

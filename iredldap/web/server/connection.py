@@ -127,6 +127,16 @@ class Connection(socket.socket):
         else:
             self._receiving = Lag(min(limits.request, _BRIEF), limits.rate)
 
+    @property
+    def is_left(self) -> bool:
+        """Return whether the client has closed the connection, once all it has sent is read."""
+        try:
+            return not super().recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def take(self, most: int) -> bytes:
         """Receive what has arrived.
 

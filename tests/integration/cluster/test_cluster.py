@@ -201,6 +201,28 @@ def test_a_killed_node_is_replaced_by_the_other(cluster: Running, home: Path) ->
     wait_until(lambda: passes(cluster, "node-A", "node-B"))
 
 
+def test_a_hung_node_carries_out_nothing_that_nobody_waits_for(
+    cluster: Running, home: Path
+) -> None:
+    """Its balancer has sent that to the other node, which has acknowledged newer changes since."""
+    path = "/api/domain/stale.test"
+    client = cluster.client()
+    done(client.post(path, name="acknowledged"))
+    (cookie,) = client.session.cookies.items()
+    given = {"Cookie": "=".join(cookie), "Content-Type": "application/json"}
+    logs = [Path(one) for one in cluster.fact("logs").split()]
+    order(home, "hang", "api-B")
+    connection = HTTPConnection(urlsplit(cluster.fact("node-B")).netloc, timeout=PATIENCE)
+    with closing(connection):
+        connection.request("PUT", path, json.dumps({"name": "older"}), given)
+    order(home, "heal", "api-B")
+
+    wait_until(lambda: any("the client has closed" in log.read_text() for log in logs))
+
+    wait_until(lambda: passes(cluster, "node-A", "node-B"))
+    assert client.get(path).json()["_data"]["cn"] == ["acknowledged"]
+
+
 def test_a_machine_that_is_cut_off_gets_nothing(cluster: Running, home: Path) -> None:
     """Its servers run, and nobody reaches them."""
     order(home, "cut", "node-A")

@@ -1,5 +1,6 @@
 """Connections wait for their clients only so long, in both directions."""
 
+import select
 import socket
 import threading
 import time
@@ -26,6 +27,18 @@ def connected(limits: Limits) -> Iterator[tuple[Connection, socket.socket]]:
     with Connection(accepted, limits) as ours, client:
         ours.begin(Load.UPLOAD, is_large=True)
         yield ours, client
+
+
+def test_a_client_that_has_left_is_told_from_one_that_waits() -> None:
+    """And from one whose next request is there already."""
+    with connected(PATIENT) as (ours, client):
+        assert not ours.is_left
+        client.sendall(b"GET")
+        wait_until(lambda: bool(select.select([ours], [], [], 0)[0]))
+        assert not ours.is_left
+        assert ours.take(9) == b"GET"
+        client.close()
+        wait_until(lambda: ours.is_left)
 
 
 def test_a_client_is_behind_by_what_it_did_not_move() -> None:
