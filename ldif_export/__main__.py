@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from iredldap import file_errors, version
+from iredldap import file_causes, version
 
 _KINDS = ("all", "domain", "user", "catchall", "admin", "maillist", "alias")
 _ACCOUNTS = ("user", "maillist", "alias")
@@ -38,9 +38,9 @@ class _DefaultExport(click.Group):
             # A full disk, say, or a folder that is missing.
             from ldif_export.cli.files_given import FileFailed  # noqa: PLC0415 - rarely needed
 
-            failure = FileFailed(file_errors.words(ex))
+            failure = FileFailed(file_causes.words(ex))
             failure.show()
-            file_errors.discard_unwritten()
+            file_causes.discard_unwritten()
             sys.exit(failure.exit_code)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

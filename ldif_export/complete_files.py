@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iredldap.file_errors import named
+from iredldap.file_causes import named
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from iredldap import file_errors, trust
+from iredldap import file_causes, trust
 from iredldap.changes.opening import open_register
 from iredldap.commands.options import config_option
 from iredldap.config.checks import certificates
@@ -159,7 +159,7 @@ def init(
         # so its mode is the umask's.
         write_new({**files, path: (configuration(sections), 0o666)})
     except OSError as ex:
-        _fail(f"{file_errors.words(ex)}; nothing was changed")
+        _fail(f"{file_causes.words(ex)}; nothing was changed")
     # Warnings only: databases may be set up after the API.
     for error in _errors_beside(_read(path)):
         click.echo(f"beware: {error}", err=True)
@@ -237,7 +237,7 @@ def _given_password(file: Path | None, account: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as ex:
-        _fail(file_errors.words(ex))
+        _fail(file_causes.words(ex))
     except UnicodeDecodeError as ex:
         _fail(f"{file}: {ex}")
 

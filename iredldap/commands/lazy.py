@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from iredldap import file_errors
+from iredldap import file_causes
 
 
 def _no_text(words: Sequence[str]) -> str:
@@ -61,8 +61,8 @@ class LazyGroup(click.Group):
                 failure = click.UsageError(f"{_no_text(words)} is no UTF-8")
             except OSError as ex:
                 # A full disk below standard output, say.
-                failure = click.ClickException(file_errors.words(ex))
-                file_errors.discard_unwritten()
+                failure = click.ClickException(file_causes.words(ex))
+                file_causes.discard_unwritten()
             failure.show()
             sys.exit(failure.exit_code)
 

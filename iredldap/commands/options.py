@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from iredldap import file_errors
+from iredldap import file_causes
 from iredldap.changes.opening import open_directory
 from iredldap.config.reader import CONFIG_VARIABLE, DEFAULT_CONFIG, ConfigurationError, read_file
 from iredldap.config.sections import Config
@@ -74,7 +74,7 @@ def unreadable() -> Iterator[None]:
     except Refusal as ex:
         raise Unreadable(f"{ex.code}: {ex}") from ex
     except OSError as ex:
-        raise Unreadable(file_errors.words(ex)) from ex
+        raise Unreadable(file_causes.words(ex)) from ex
 
 
 def _words(refusal: Refusal) -> str:

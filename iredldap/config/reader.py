@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from iredldap import file_errors
+from iredldap import file_causes
 from iredldap.config.sections import Config, sections
 from iredldap.config.settings import Secret
 
@@ -78,9 +78,9 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Config:
         mapping = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as ex:
         ways = f"`iredldap init` writes one; --config or {CONFIG_VARIABLE} names another"
-        raise ConfigurationError([f"{file_errors.words(ex)}; {ways}"]) from ex
+        raise ConfigurationError([f"{file_causes.words(ex)}; {ways}"]) from ex
     except OSError as ex:
-        raise ConfigurationError([file_errors.words(ex)]) from ex
+        raise ConfigurationError([file_causes.words(ex)]) from ex
     except (ValueError, RecursionError) as ex:
         # A number of thousands of digits raises a ValueError too, nesting that is too deep a
         # RecursionError.
@@ -130,7 +130,7 @@ def _section(
             elif row.default is dataclasses.MISSING:
                 errors.append(f"{named}: missing")
         except (ValueError, OSError) as ex:
-            reason = file_errors.words(ex) if isinstance(ex, OSError) else ex
+            reason = file_causes.words(ex) if isinstance(ex, OSError) else ex
             errors.append(f"{named}: {reason}")
     # Without all of its values the record cannot be made; other sections are still read and
     # checked.

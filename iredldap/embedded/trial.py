@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TextIO
 
-from iredldap import file_errors
+from iredldap import file_causes
 from iredldap.dit import base, passwords, user_entry
 from iredldap.dit.names import Tree
 from iredldap.embedded.errors import EmbeddedError, PortRefusedError
@@ -63,7 +63,7 @@ class Trial:
                 folder.mkdir(mode=0o700, exist_ok=True)
             return (self.home / "lock").open("w")
         except OSError as ex:
-            reason = f"{self.home} cannot be the directory for the data: {file_errors.words(ex)}"
+            reason = f"{self.home} cannot be the directory for the data: {file_causes.words(ex)}"
             raise EmbeddedError(f"{reason}; choose another one with the variable VAR") from ex
 
     def facts(self, url: str, ldap: str) -> dict[str, str]:

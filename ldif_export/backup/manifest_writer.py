@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from iredldap.config.ldap import LdapSettings
-from iredldap.file_errors import named
+from iredldap.file_causes import named
 from ldif_export.backup.full import RecordObserver
 from ldif_export.complete_files import complete_file
 from ldif_export.entry_list import EntryListWriter

@@ -13,7 +13,7 @@ import click
 from iredldap.config.ldap import LdapSettings
 from iredldap.dit import names
 from iredldap.errors import InvalidDomainName, InvalidMail, Refusal
-from iredldap.file_errors import STANDARD_OUTPUT, named
+from iredldap.file_causes import STANDARD_OUTPUT, named
 from ldif_export import handover
 from ldif_export.backup import full
 from ldif_export.cli import connection, output

@@ -13,7 +13,7 @@ import click
 
 from iredldap.directory_errors import DirectoryUnable
 from iredldap.errors import Refusal
-from iredldap.file_errors import named
+from iredldap.file_causes import named
 from ldif_export import handover
 from ldif_export.complete_files import complete_file
 

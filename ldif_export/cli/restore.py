@@ -10,7 +10,7 @@ import click
 
 from iredldap.config.sections import Config
 from iredldap.errors import Refusal
-from iredldap.file_errors import STANDARD_OUTPUT, named
+from iredldap.file_causes import STANDARD_OUTPUT, named
 from iredldap.gateways.directory import Directory
 from ldif_export import handover
 from ldif_export.chain import ChainBroken, joined

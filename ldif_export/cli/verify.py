@@ -8,7 +8,7 @@ from typing import BinaryIO
 import click
 
 from iredldap.errors import Refusal
-from iredldap.file_errors import STANDARD_OUTPUT, named
+from iredldap.file_causes import STANDARD_OUTPUT, named
 from ldif_export import handover
 from ldif_export.chain import ChainBroken, joined
 from ldif_export.cli import output

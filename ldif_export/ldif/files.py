@@ -8,7 +8,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, Protocol
 
-from iredldap.file_errors import named
+from iredldap.file_causes import named
 
 STANDARD_INPUT = Path("-")
 """Name of standard input on the command line."""

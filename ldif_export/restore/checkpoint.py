@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from iredldap.errors import PreconditionFailed
-from iredldap.file_errors import named
+from iredldap.file_causes import named
 
 # Syncing the file after each entry would slow down every restore. Nothing depends on the last
 # entries being recorded: those that are there and equal need no work anyway.
