@@ -183,6 +183,8 @@ class TestWriterGone:
         first, beside, epoch = writer(pair, node), standby(pair, node), node.row.epoch
         name = f"{way}.test"
         node.directory.write(creation(name))
+        # On a slow machine the writer may be alone for a moment, and is not replaced then.
+        node.await_mode(Mode.TOGETHER)
         if way == "kill":
             first.kill()
         else:

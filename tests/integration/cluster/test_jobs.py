@@ -15,6 +15,7 @@ from iredldap.config.state import ChangeSettings, JobSettings
 from iredldap.dit.entry import Entry
 from iredldap.dit.plan import Operation, Plan, Query, Scope, Sweep
 from iredldap.dit.request import Request
+from iredldap.gateways.cluster.view import Mode
 from iredldap.gateways.state import StateDatabase
 from iredldap.gateways.turns import Turns
 from tests.support.agreed import Node, change, creation, domain
@@ -55,6 +56,8 @@ def test_it_does_not_wait_for_the_one_that_is_dead(pair: Pair, node: Node, tmp_p
             )
         ) as jobs,
     ):
+        # On a slow machine the writer may be alone for a moment, and is not replaced then.
+        node.await_mode(Mode.TOGETHER)
         job = jobs.accept("root@admins.test", Request("anything", {}))
 
         def has_ended() -> bool:
